@@ -1,0 +1,43 @@
+# Everything a contributor types. Each target sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv
+
+.PHONY: help setup up down test lint format bench coverage conformance demo clean
+
+help:            ## say what there is
+	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort | column -t -s "$$(printf '\t')"
+
+setup: $(BIN)/.ready  ## make .venv with all that development needs
+
+$(BIN)/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "repomesh needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "the venv module is missing: on Debian 'apt install python3-venv'" >&2; exit 1; }
+	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	@$(UV) sync --quiet --locked --all-extras --inexact
+	@touch $@
+
+up: setup        ## start the server for this repository
+	@$(BIN)/repomesh up
+
+down: setup      ## stop it
+	@$(BIN)/repomesh down
+
+test: setup      ## run the tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: setup      ## check format, style, types and the direction of imports
+	@$(BIN)/ruff format --check src tests
+	@$(BIN)/ruff check src tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: setup    ## format the code
+	@$(BIN)/ruff check --fix --quiet src tests
+	@$(BIN)/ruff format src tests
+
+demo: setup      ## play the main job with three agents
+	@$(BIN)/repomesh demo
+
+clean:           ## remove what setup and tests made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,1 @@
+"""One server where AI agents and people work together on a repository."""

@@ -1,0 +1,106 @@
+"""Puts a server together: store, bus, dispatch, workers and surfaces, and opens and closes them in order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+from repomesh.bus.local import LocalBus
+from repomesh.bus.tail import Tails
+from repomesh.domains.agents.authentication import Authenticator
+from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.operations import create, home_workspace
+from repomesh.kernel.clock import Clock, system_clock
+from repomesh.kernel.dispatch import Dispatcher
+from repomesh.kernel.identity import Role, system_caller
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.rates import RateLimiter
+from repomesh.kernel.settings import Settings
+from repomesh.kernel.telemetry import Metrics
+from repomesh.operations import registry
+from repomesh.store import folder, migrate
+from repomesh.store.base import Store
+from repomesh.store.open import open_store
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.application import application
+from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.workers.sweeper import Sweeper
+
+VERSION = package_version("repomesh")
+
+
+class Server:
+    """A whole server. `asgi` answers requests while `running()` is entered."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.store = open_store(settings, self.metrics, clock)
+        self.bus = LocalBus()
+        self.tails = Tails(self.store, self.bus, self.metrics)
+        self.authenticate = Authenticator(self.store)
+        self.dispatch = Dispatcher(
+            registry,
+            self.store,
+            self.tails,
+            RateLimiter({"messages": settings.messages_per_minute}),
+            self.metrics,
+            verify=tokens.verify,
+            renew_secret=tokens.renew_secret,
+            access_changed=self.authenticate.forget,
+        )
+        self.sweeper = Sweeper(registry, self.dispatch, self.store, settings.sweep_every_s)
+        self.store.on_commit(self.bus.publish)
+        self.gateway = Gateway(
+            registry=registry,
+            dispatch=self.dispatch,
+            authenticate=self.authenticate,
+            tails=self.tails,
+            store=self.store,
+            settings=settings,
+            metrics=self.metrics,
+            version=VERSION,
+        )
+        self.asgi: ASGIApp = application(self.gateway)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Server]:
+        """Start the workers; stop them and close the store in the reverse order."""
+        await self.bus.start()
+        self.sweeper.start()
+        try:
+            yield self
+        finally:
+            await self.sweeper.stop()
+            await self.dispatch.close()
+            await self.tails.stop()
+            await self.bus.stop()
+            self.store.close()
+
+
+def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str:
+    """The home workspace's id; made on first start, with the owner's token in the data folder."""
+    token_file = data / folder.TOKEN
+    existing = store.read_now(system_caller(""), home_workspace)
+    if existing is None:
+        workspace_id = new_id()
+        made = store.write_now(
+            system_caller(workspace_id), lambda tx: create(tx, workspace_id, name, path, home=True)
+        )
+        folder.write_secret(token_file, made.token)
+        return workspace_id
+    if folder.read_secret(token_file) is None:
+        _token_id, secret = store.write_now(
+            system_caller(existing.id),
+            lambda tx: tokens.issue(tx, existing.id, Role.OWNER, "owner, made anew at start"),
+        )
+        folder.write_secret(token_file, secret)
+    return existing.id
+
+
+def prepare(settings: Settings, store: Store, name: str, path: str | None) -> str:
+    """Bring the schema up to date and open the home workspace; answers its id."""
+    migrate.upgrade(store)
+    return open_workspace(store, settings.data, name, path)

@@ -1,0 +1,1 @@
+"""Wakes subscribers after a commit. Hints only; the event log is the truth."""

@@ -1,0 +1,79 @@
+"""Who a request speaks for: its bearer token, and the agent that an owner's request names."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import replace
+
+from sqlalchemy import select
+
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.workspaces import tokens
+from repomesh.kernel.errors import Forbidden, Unauthenticated
+from repomesh.kernel.identity import Caller, Role, system_caller
+from repomesh.store.base import Store
+from repomesh.store.transaction import Transaction
+
+# Another server on the same database may revoke a token; it is refused here after this time at the
+# latest, and in a write at once, because each write checks its token again.
+_REMEMBERED_S = 0.5
+_REMEMBERED_MAX = 10_000
+
+
+class Authenticator:
+    """Turns a bearer token and an optional agent name into a Caller."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: OrderedDict[tuple[str, str | None], tuple[float, Caller]] = OrderedDict()
+
+    async def __call__(self, authorization: str | None, agent: str | None = None) -> Caller:
+        """The caller behind an Authorization header; raises Unauthenticated, or Forbidden when the token
+        may not speak for `agent`."""
+        scheme, _, secret = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise Unauthenticated("the request carries no bearer token")
+        key = (tokens.digest(secret.strip()), agent or None)
+        known = self._known.get(key)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        caller = await self._store.read(
+            system_caller(""), lambda tx: identify(tx, secret.strip(), agent or None)
+        )
+        self._known[key] = (time.monotonic() + _REMEMBERED_S, caller)
+        if len(self._known) > _REMEMBERED_MAX:
+            self._known.popitem(last=False)
+        return caller
+
+    def forget(self) -> None:
+        """Look everybody up again: something changed who may do what."""
+        self._known.clear()
+
+
+def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
+    """The caller behind a secret, acting as `agent` when it is given."""
+    token = tokens.find(tx, secret)
+    caller = Caller(
+        workspace_id=token.workspace_id,
+        role=Role(token.role),
+        token_id=token.id,
+        instance_id=token.instance_id,
+        home=token.home,
+    )
+    tx.workspace_id = token.workspace_id
+    if token.agent_id is not None:
+        row = tx.execute(select(agents).where(agents.c.id == token.agent_id)).one()
+        if agent not in (None, row.name, row.id):
+            raise Forbidden(
+                f"this token speaks for '{row.name}' only, not for '{agent}'",
+                hint="Leave X-Repomesh-Agent out, or use the owner's token.",
+            )
+        return replace(caller, agent_id=row.id, agent_name=row.name, agent_type=row.type)
+    if agent is None:
+        return caller
+    if caller.role is not Role.OWNER:
+        raise Forbidden(f"a token of role '{caller.role}' can't act as an agent")
+    acting = find_agent(tx, agent)
+    return replace(caller, agent_id=acting.id, agent_name=acting.name, agent_type=acting.type)

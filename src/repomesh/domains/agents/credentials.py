@@ -1,0 +1,70 @@
+"""Operations on tokens: the owner makes and revokes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from repomesh.domains.agents.errors import AgentNameMissing
+from repomesh.domains.agents.models import CreatedToken, CreateToken, ListTokens, RevokeToken, Token
+from repomesh.domains.agents.operations import ensure_agent
+from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.tables import tokens as token_rows
+from repomesh.kernel.errors import NotFound
+from repomesh.kernel.fields import Page
+from repomesh.kernel.identity import Role
+from repomesh.kernel.operation import Delete, Get, Post, command, query
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+
+@command(
+    "token.create",
+    http=Post("/v1/tokens", status=201),
+    scope="tokens:admin",
+    errors=(AgentNameMissing,),
+    secret=True,
+)
+def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
+    """Make a token of a role. The secret is shown once; only its hash is kept."""
+    agent_id = None
+    if request.role == "agent":
+        if request.agent is None:
+            raise AgentNameMissing("a token of role 'agent' is for one agent, and none is named")
+        agent_id = ensure_agent(tx, request.agent).id
+    role = Role(request.role)
+    token_id, secret = tokens.issue(tx, tx.workspace_id, role, request.label, agent_id=agent_id)
+    return CreatedToken(token_id=token_id, token=secret, role=role, agent_id=agent_id)
+
+
+@query("token.list", http=Get("/v1/tokens"), scope="tokens:admin")
+def list_tokens(tx: Transaction, request: ListTokens) -> Page[Token]:
+    """List the live tokens, oldest first, without their secrets."""
+    table = token_rows.c
+    statement = select(token_rows).where(table.workspace_id == tx.workspace_id, table.revoked_at.is_(None))
+    items, next_cursor = page(tx, statement, request, [table.id], _as_token)
+    return Page[Token](items=items, next_cursor=next_cursor)
+
+
+@command("token.revoke", http=Delete("/v1/tokens/{token_id}"), scope="tokens:admin", changes_access=True)
+def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
+    """Revoke a token at once: its sockets close, its leases are given back, its next call is refused."""
+    table = token_rows.c
+    here = table.id == request.token_id, table.workspace_id == tx.workspace_id, table.revoked_at.is_(None)
+    row = tx.execute(select(token_rows).where(*here)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no live token {request.token_id}")
+    tokens.revoke(tx, row.id, row.agent_id, "revoked")
+    return _as_token(row)
+
+
+def _as_token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        role=Role(row.role),
+        label=row.label,
+        agent_id=row.agent_id,
+        instance_id=row.instance_id,
+        created_at=row.created_at,
+    )

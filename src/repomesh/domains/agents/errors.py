@@ -1,0 +1,47 @@
+"""What can go wrong when agents join."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+
+
+class AgentNotFound(NotFound):
+    """No agent of this workspace has that name or id."""
+
+    code = "agent_not_found"
+    hint = "List the agents to see who is there; an agent joins with register_agent."
+
+
+class AgentNameTaken(Conflict):
+    """The name belongs to an agent, and the request does not want to join as that one."""
+
+    code = "agent_name_taken"
+    hint = "Choose another name, or send reuse_existing=true to join as that agent."
+
+
+class AgentActiveElsewhere(Conflict):
+    """A live instance speaks for this agent already."""
+
+    code = "agent_active_elsewhere"
+    hint = "Choose another name; if the other instance is yours and lost, send force=true to take over."
+
+
+class AgentStale(Conflict):
+    """An instance that went silent still holds this agent, and the request does not want to take over."""
+
+    code = "agent_stale"
+    hint = "Send takeover_if_stale=true to take over from the silent instance."
+
+
+class NotYourAgent(Forbidden):
+    """An agent's token speaks for that agent only."""
+
+    code = "not_your_agent"
+    hint = "Leave the name out, use your own agent's, or use the owner's token."
+
+
+class AgentNameMissing(InvalidRequest):
+    """A token for an agent needs to know which."""
+
+    code = "agent_name_missing"
+    hint = "Send 'agent' with the name of the agent that the token is for."

@@ -1,0 +1,176 @@
+"""The words of agents: who takes part, and the running instance that speaks for each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.event_types import event_type
+from repomesh.kernel.fields import Cursor, Label, Name, PageLimit, Tag, Tags
+from repomesh.kernel.identity import Role
+from repomesh.kernel.ids import Id
+from repomesh.kernel.limits import NAME_CHARS_MAX, PAGE_ITEMS_DEFAULT
+from repomesh.kernel.operation import Model
+
+AgentStatus = Literal["active", "inactive", "retired"]
+
+InstanceId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=NAME_CHARS_MAX)
+]
+
+Resources = Annotated[dict[Tag, float], Field(max_length=32)]
+
+AgentRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", min_length=1, max_length=NAME_CHARS_MAX),
+]
+"""An agent's name or id."""
+
+
+class Agent(Model):
+    """Somebody who takes part: a model behind a CLI, a program, or a person."""
+
+    id: Id
+    name: str
+    type: str = Field(description="What it is: 'ai', 'human', 'service' or a word of your own.")
+    program: str = Field(description="The program behind it, such as 'claude-code'.")
+    model: str = Field(description="The language model behind it, if any.")
+    capabilities: list[str]
+    status: AgentStatus
+    status_text: str = Field(description="What it says it is doing.")
+    resources: dict[str, float] = Field(description="Figures that it reported, such as 'context_left'.")
+    created_at: Timestamp
+    last_seen_at: Timestamp
+    version: int = Field(description="Grows with each change; the ETag.")
+
+
+class RegisterAgent(Model):
+    """Join the workspace, or join again as an agent that is known."""
+
+    name: Name | None = Field(
+        None, description="Stable name; without one a free name is made from `program`."
+    )
+    type: Tag = Field("ai", description="'ai', 'human', 'service' or a word of your own.")
+    program: Label = Field("", description="The program, such as 'claude-code'.")
+    model: Label = Field("", description="The language model, if any.")
+    capabilities: Tags = Field((), description="What it can do, for finding it and for matching tasks.")
+    instance_id: InstanceId | None = Field(None, description="This run of it; one is made when absent.")
+    reuse_existing: bool = Field(True, description="Join as the agent that has this name already.")
+    takeover_if_stale: bool = Field(True, description="Take over from an instance that went silent.")
+    force: bool = Field(False, description="Take over even from a live instance.")
+
+
+class Registration(Model):
+    """Who the caller is from now on. The instance token is shown once; use it for every further call."""
+
+    agent: Agent
+    instance_id: str
+    token_id: Id
+    token: str = Field(description="The instance's bearer token. Revoked when another instance takes over.")
+    took_over: bool = Field(description="Whether an earlier instance was replaced.")
+    heartbeat_every_s: float
+    inactive_after_s: float
+
+
+class ListAgents(Model):
+    """Which agents to list."""
+
+    name_prefix: Label | None = None
+    type: Tag | None = None
+    status: AgentStatus | None = None
+    capability: Tag | None = None
+    cursor: Cursor | None = None
+    limit: PageLimit = PAGE_ITEMS_DEFAULT
+
+
+class ShowAgent(Model):
+    """One agent, by name or id."""
+
+    agent_id: AgentRef
+
+
+class RetireAgent(Model):
+    """Take an agent out of service; its name stays known and may register again."""
+
+    agent_id: AgentRef
+
+
+class CloseInstance(Model):
+    """Leave: the calling instance ends, its token with it."""
+
+    agent_id: AgentRef
+
+
+class TouchAgent(Model):
+    """The caller's agent was heard of."""
+
+    agent_id: Id
+    instance_id: str | None = None
+
+
+class SweepAgents(Model):
+    """Set agents inactive that were silent for too long."""
+
+
+class SweptAgents(Model):
+    """Which agents became inactive."""
+
+    agent_ids: list[Id]
+
+
+class Token(Model):
+    """A token, without its secret."""
+
+    id: Id
+    role: Role
+    label: str
+    agent_id: Id | None
+    instance_id: str | None
+    created_at: Timestamp
+
+
+class CreateToken(Model):
+    """A new token of this workspace."""
+
+    role: Literal["owner", "agent", "observer"]
+    label: Label = ""
+    agent: Name | None = Field(None, description="For role 'agent': the agent's name; made if unknown.")
+
+
+class CreatedToken(Model):
+    """The new token; the secret is shown once."""
+
+    token_id: Id
+    token: str
+    role: Role
+    agent_id: Id | None
+
+
+class ListTokens(Model):
+    """The live tokens of this workspace."""
+
+    cursor: Cursor | None = None
+    limit: PageLimit = PAGE_ITEMS_DEFAULT
+
+
+class RevokeToken(Model):
+    """End a token at once."""
+
+    token_id: Id
+
+
+class AgentChanged(Model):
+    """An agent joined, changed or left; `agent` is what it is now."""
+
+    agent: Agent
+    instance_id: str | None = None
+    reason: str = ""
+
+
+AGENT_REGISTERED = event_type("agent.registered", AgentChanged)
+AGENT_TAKEN_OVER = event_type("agent.taken_over", AgentChanged)
+AGENT_STATUS_CHANGED = event_type("agent.status_changed", AgentChanged)
+AGENT_LEFT = event_type("agent.left", AgentChanged)
+AGENT_RETIRED = event_type("agent.retired", AgentChanged)

@@ -1,0 +1,367 @@
+"""Operations on agents: join, list, leave, retire, and follow who is there."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Text, and_, insert, or_, select, type_coerce, update
+
+from repomesh.domains.agents import rules
+from repomesh.domains.agents.errors import (
+    AgentActiveElsewhere,
+    AgentNameTaken,
+    AgentNotFound,
+    AgentStale,
+    NotYourAgent,
+)
+from repomesh.domains.agents.models import (
+    AGENT_LEFT,
+    AGENT_REGISTERED,
+    AGENT_RETIRED,
+    AGENT_STATUS_CHANGED,
+    AGENT_TAKEN_OVER,
+    Agent,
+    AgentChanged,
+    CloseInstance,
+    ListAgents,
+    RegisterAgent,
+    Registration,
+    RetireAgent,
+    ShowAgent,
+    SweepAgents,
+    SweptAgents,
+    TouchAgent,
+)
+from repomesh.domains.agents.tables import agents, instances
+from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.tables import tokens as token_rows
+from repomesh.kernel.fields import Page
+from repomesh.kernel.identity import Role
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+HEARTBEATS_PER_LIMIT = 3  # two may be lost before an agent counts as inactive
+
+
+@command(
+    "agent.register",
+    http=Post("/v1/agents/register"),
+    tool=Tool(
+        "register_agent",
+        "Join the workspace under a stable name. Do this once, first.",
+        fields=("name", "program", "model", "capabilities", "force"),
+        idempotent=True,
+    ),
+    scope="agents:write",
+    errors=(AgentNameTaken, AgentActiveElsewhere, AgentStale, NotYourAgent),
+    secret=True,
+    changes_access=True,
+)
+def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
+    """Join the workspace as an agent; answers the instance token that speaks for it from now on.
+
+    The same name is the same agent for ever. A silent instance of it is replaced, a live one only with
+    `force`; the replaced instance's token is revoked.
+    """
+    name = _name_for(tx, request)
+    instance_id = request.instance_id or new_id()
+    row = tx.execute(_by_name(tx, name)).one_or_none()
+    if row is None:
+        agent, took_over = _create(tx, name, request), False
+    else:
+        agent, took_over = _rejoin(tx, row, request)
+    token_id, secret = tokens.issue(
+        tx, tx.workspace_id, Role.AGENT, f"instance of {name}", agent_id=agent.id, instance_id=instance_id
+    )
+    _open_instance(tx, agent.id, instance_id, token_id)
+    type_ = AGENT_TAKEN_OVER if took_over else AGENT_REGISTERED
+    _tell(tx, type_, agent, instance_id=instance_id)
+    limit_s = tx.settings.agent_inactive_after_s
+    return Registration(
+        agent=agent,
+        instance_id=instance_id,
+        token_id=token_id,
+        token=secret,
+        took_over=took_over,
+        heartbeat_every_s=limit_s / HEARTBEATS_PER_LIMIT,
+        inactive_after_s=limit_s,
+    )
+
+
+@query(
+    "agent.list",
+    http=Get("/v1/agents"),
+    tool=Tool(
+        "list_agents",
+        "Who is here, by name prefix, status or capability.",
+        fields=("name_prefix", "status", "capability", "limit"),
+        read_only=True,
+    ),
+    scope="agents:read",
+)
+def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
+    """List agents by name."""
+    statement = select(agents).where(agents.c.workspace_id == tx.workspace_id)
+    if request.name_prefix is not None:
+        statement = statement.where(agents.c.name.startswith(request.name_prefix, autoescape=True))
+    if request.type is not None:
+        statement = statement.where(agents.c.type == request.type)
+    if request.status is not None:
+        statement = statement.where(agents.c.status == request.status)
+    if request.capability is not None:
+        quoted = f'"{request.capability}"'
+        held = type_coerce(agents.c.capabilities, Text)
+        statement = statement.where(held.contains(quoted, autoescape=True))
+    items, next_cursor = page(tx, statement, request, [agents.c.name], as_agent)
+    return Page[Agent](items=items, next_cursor=next_cursor)
+
+
+@query("agent.show", http=Get("/v1/agents/{agent_id}"), scope="agents:read", errors=(AgentNotFound,))
+def show_agent(tx: Transaction, request: ShowAgent) -> Agent:
+    """Show one agent, by name or id."""
+    return find_agent(tx, request.agent_id)
+
+
+@command(
+    "agent.retire",
+    http=Post("/v1/agents/{agent_id}/retire"),
+    scope="agents:admin",
+    errors=(AgentNotFound,),
+    changes_access=True,
+)
+def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
+    """Take an agent out of service: its tokens are revoked and what it held is given back.
+
+    Its name and history stay; registering under the name again brings it back.
+    """
+    agent = find_agent(tx, request.agent_id)
+    if agent.status == "retired":
+        return agent
+    _close_instances(tx, agent.id, "retired")
+    live = select(token_rows.c.id).where(
+        token_rows.c.workspace_id == tx.workspace_id,
+        token_rows.c.agent_id == agent.id,
+        token_rows.c.revoked_at.is_(None),
+    )
+    for token_id in tx.execute(live).scalars().all():
+        tokens.revoke(tx, token_id, agent.id, "agent retired")
+    retired = _change(tx, agent, status="retired")
+    _tell(tx, AGENT_RETIRED, retired)
+    return retired
+
+
+@command(
+    "agent.leave",
+    http=Post("/v1/agents/{agent_id}/leave"),
+    scope="agents:write",
+    errors=(AgentNotFound, NotYourAgent),
+    changes_access=True,
+)
+def leave(tx: Transaction, request: CloseInstance) -> Agent:
+    """End the agent's open instance: its token is revoked and its leases are given back."""
+    agent = find_agent(tx, request.agent_id)
+    require_self(tx, agent)
+    _close_instances(tx, agent.id, "left")
+    if agent.status != "active":
+        return agent
+    gone = _change(tx, agent, status="inactive")
+    _tell(tx, AGENT_LEFT, gone, reason="left")
+    return gone
+
+
+@command("agent.touch", scope="agents:write")
+def touch_agent(tx: Transaction, request: TouchAgent) -> Agent:
+    """Note that an agent was heard of; an inactive one is active again."""
+    agent = find_agent(tx, request.agent_id)
+    return touch(tx, agent, request.instance_id)
+
+
+@command("agent.sweep", scope="agents:admin")
+def sweep_agents(tx: Transaction, request: SweepAgents) -> SweptAgents:
+    """Set agents inactive that were silent for longer than the setting allows."""
+    before = tx.now - timedelta(seconds=tx.settings.agent_inactive_after_s)
+    silent = select(agents).where(
+        agents.c.workspace_id == tx.workspace_id,
+        agents.c.status == "active",
+        agents.c.last_seen_at < before,
+    )
+    swept: list[str] = []
+    for row in tx.execute(silent.limit(1_000)).all():
+        gone = _change(tx, as_agent(row), status="inactive")
+        _tell(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
+        swept.append(gone.id)
+    return SweptAgents(agent_ids=swept)
+
+
+def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any) -> Agent:
+    """Note that `agent` was heard of, with the `status_text` and `resources` it may have told.
+
+    An event is written only when the status or its text changes, never for a mere sign of life.
+    """
+    status = "active" if agent.status == "inactive" else agent.status
+    status_text = figures.get("status_text", agent.status_text)
+    resources = figures.get("resources", agent.resources)
+    tx.execute(
+        update(agents)
+        .where(agents.c.id == agent.id)
+        .values(last_seen_at=tx.now, status=status, status_text=status_text, resources=resources)
+    )
+    if instance_id is not None:
+        mine = and_(
+            instances.c.workspace_id == tx.workspace_id,
+            instances.c.agent_id == agent.id,
+            instances.c.id == instance_id,
+        )
+        tx.execute(update(instances).where(mine).values(last_seen_at=tx.now))
+    told = {"status": status, "status_text": status_text, "resources": resources, "last_seen_at": tx.now}
+    seen = agent.model_copy(update=told)
+    if (status, status_text) == (agent.status, agent.status_text):
+        return seen
+    changed = _change(tx, seen)
+    _tell(tx, AGENT_STATUS_CHANGED, changed, instance_id=instance_id)
+    return changed
+
+
+def find_agent(tx: Transaction, name_or_id: str) -> Agent:
+    """The agent of this workspace with this name or id; raises AgentNotFound."""
+    named = or_(agents.c.name == name_or_id, agents.c.id == name_or_id)
+    statement = select(agents).where(agents.c.workspace_id == tx.workspace_id, named)
+    # An agent may bear another's id as its name only on purpose; the id then wins.
+    rows = sorted(tx.execute(statement).all(), key=lambda row: row.id != name_or_id)
+    if not rows:
+        raise AgentNotFound(f"there is no agent '{name_or_id}'")
+    return as_agent(rows[0])
+
+
+def require_self(tx: Transaction, agent: Agent) -> None:
+    """Raise NotYourAgent unless the caller acts as `agent` or is the owner acting as nobody."""
+    caller = tx.caller
+    if caller.agent_id != agent.id and not (caller.is_admin and caller.agent_id is None):
+        raise NotYourAgent(f"this token does not speak for '{agent.name}'")
+
+
+def live_agents(tx: Transaction) -> list[Row[Any]]:
+    """(id, name) of every agent that is not retired, by name: whom a broadcast reaches."""
+    statement = select(agents.c.id, agents.c.name).where(
+        agents.c.workspace_id == tx.workspace_id, agents.c.status != "retired"
+    )
+    return list(tx.execute(statement.order_by(agents.c.name)).all())
+
+
+def ensure_agent(tx: Transaction, name: str) -> Agent:
+    """The agent `name`, made if unknown: for tokens given out before their agent first speaks."""
+    row = tx.execute(_by_name(tx, name)).one_or_none()
+    if row is not None:
+        return as_agent(row)
+    agent = _create(tx, name, RegisterAgent(name=name))
+    agent = _change(tx, agent, status="inactive")
+    _tell(tx, AGENT_REGISTERED, agent)
+    return agent
+
+
+def as_agent(row: Row[Any]) -> Agent:
+    """The agent in a row of the table."""
+    fields = row._asdict()
+    del fields["workspace_id"]
+    return Agent(**fields)
+
+
+def _name_for(tx: Transaction, request: RegisterAgent) -> str:
+    caller = tx.caller
+    if caller.role is Role.AGENT:
+        if request.name not in (None, caller.agent_name):
+            raise NotYourAgent(f"this token speaks for '{caller.agent_name}' only")
+        return str(caller.agent_name)
+    if request.name is not None:
+        return request.name
+    taken = select(agents.c.name).where(agents.c.workspace_id == tx.workspace_id)
+    return rules.free_name(request.program, set(tx.execute(taken).scalars()))
+
+
+def _by_name(tx: Transaction, name: str) -> Any:
+    return select(agents).where(agents.c.workspace_id == tx.workspace_id, agents.c.name == name)
+
+
+def _create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
+    agent = Agent(
+        id=new_id(),
+        name=name,
+        type=request.type,
+        program=request.program,
+        model=request.model,
+        capabilities=list(request.capabilities),
+        status="active",
+        status_text="",
+        resources={},
+        created_at=tx.now,
+        last_seen_at=tx.now,
+        version=1,
+    )
+    tx.execute(insert(agents), agent.model_dump() | {"workspace_id": tx.workspace_id})
+    return agent
+
+
+def _rejoin(tx: Transaction, row: Row[Any], request: RegisterAgent) -> tuple[Agent, bool]:
+    agent = as_agent(row)
+    open_one = tx.execute(
+        select(instances).where(
+            instances.c.workspace_id == tx.workspace_id,
+            instances.c.agent_id == agent.id,
+            instances.c.closed_at.is_(None),
+        )
+    ).one_or_none()
+    live = open_one is not None and _is_live(tx, open_one.last_seen_at)
+    how = rules.joining(request, agent.name, open_one.id if open_one else None, live)
+    if open_one is not None:
+        _close_instances(tx, agent.id, "taken over")
+    told = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in ("type", "program", "model", "capabilities")
+        if name in request.model_fields_set and (value := getattr(request, name)) is not None
+    }
+    return _change(tx, agent, status="active", last_seen_at=tx.now, **told), how is rules.Joining.TAKE_OVER
+
+
+def _is_live(tx: Transaction, last_seen_at: datetime) -> bool:
+    return tx.now - last_seen_at <= timedelta(seconds=tx.settings.agent_inactive_after_s)
+
+
+def _open_instance(tx: Transaction, agent_id: str, instance_id: str, token_id: str) -> None:
+    key = {"workspace_id": tx.workspace_id, "agent_id": agent_id, "id": instance_id}
+    run = {"token_id": token_id, "started_at": tx.now, "last_seen_at": tx.now}
+    mine = and_(*(instances.c[name] == value for name, value in key.items()))
+    again = update(instances).where(mine).values(closed_at=None, closed_reason=None, **run)
+    if tx.change(again) == 0:
+        tx.execute(insert(instances), key | run)
+
+
+def _close_instances(tx: Transaction, agent_id: str, reason: str) -> None:
+    still_open = and_(
+        instances.c.workspace_id == tx.workspace_id,
+        instances.c.agent_id == agent_id,
+        instances.c.closed_at.is_(None),
+    )
+    for token_id in tx.execute(select(instances.c.token_id).where(still_open)).scalars().all():
+        tokens.revoke(tx, token_id, agent_id, reason)
+    tx.execute(update(instances).where(still_open).values(closed_at=tx.now, closed_reason=reason))
+
+
+def _change(tx: Transaction, agent: Agent, **fields: Any) -> Agent:
+    changed = agent.model_copy(update=fields | {"version": agent.version + 1})
+    tx.execute(
+        update(agents)
+        .where(agents.c.id == agent.id)
+        .values(**changed.model_dump(exclude={"id", "name", "created_at"}))
+    )
+    return changed
+
+
+def _tell(
+    tx: Transaction, type_: str, agent: Agent, *, instance_id: str | None = None, reason: str = ""
+) -> None:
+    changed = AgentChanged(agent=agent, instance_id=instance_id, reason=reason)
+    tx.emit(NewEvent(type_, f"agent/{agent.id}", changed, actor=agent.id, recipient_id=None))

@@ -1,0 +1,47 @@
+"""Pure decisions about joining."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from enum import Enum
+
+from repomesh.domains.agents.errors import AgentActiveElsewhere, AgentNameTaken, AgentStale
+from repomesh.domains.agents.models import RegisterAgent
+from repomesh.kernel.limits import NAME_CHARS_MAX
+
+
+class Joining(Enum):
+    """How a registration joins an agent that exists."""
+
+    RETURN = "return"  # nobody else speaks for it
+    TAKE_OVER = "take over"  # an open instance is replaced
+
+
+def joining(
+    request: RegisterAgent, name: str, open_instance_id: str | None, open_instance_live: bool
+) -> Joining:
+    """How `request` may join the existing agent `name`; raises the conflict that stands against it."""
+    if not request.reuse_existing:
+        raise AgentNameTaken(f"there is an agent '{name}' already")
+    if open_instance_id is None or open_instance_id == request.instance_id:
+        return Joining.RETURN
+    if request.force:
+        return Joining.TAKE_OVER
+    if open_instance_live:
+        raise AgentActiveElsewhere(f"another live instance speaks for '{name}'")
+    if not request.takeover_if_stale:
+        raise AgentStale(f"an instance of '{name}' went silent but was not closed")
+    return Joining.TAKE_OVER
+
+
+def free_name(program: str, taken: Container[str]) -> str:
+    """The first of 'program', 'program-2', 'program-3' … that is not taken."""
+    stem = re.sub(r"[^a-z0-9]+", "-", program.lower()).strip("-") or "agent"
+    stem = stem[: NAME_CHARS_MAX - 8].rstrip("-")
+    number = 1
+    while True:
+        name = stem if number == 1 else f"{stem}-{number}"
+        if name not in taken:
+            return name
+        number += 1

@@ -1,0 +1,400 @@
+"""Lock patterns: which paths a pattern holds, and whether two patterns may hold the same one.
+
+A pattern is a `/`-separated, case-sensitive path from the root of a repository. In a segment `*` is any run
+of characters, `?` one character, `[a-z]` one of a class, `[!a-z]` or `[^a-z]` one outside it; the segment
+`**` is any number of whole segments, also none. Nothing but `**` crosses a `/`. File names really contain
+brackets (`app/[id]/page.tsx`), so a segment also matches its own text: `[id]` holds `i`, `d` and `[id]`.
+
+`may_conflict` is exact: it says yes if and only if some path, existing or not, matches both patterns.
+Patterns are compared by walking one of them, character by character, through all positions of the other at
+once. The positions are the bits of one integer, so the work is bounded by the product of the two lengths
+divided by the word size, whatever the patterns are.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from operator import xor
+
+PATTERN_CHARS_MAX = 1_024  # a lock names a part of a tree; bounds the work of one comparison
+PATTERN_SEGMENTS_MAX = 64  # deeper than real trees; bounds `ancestors`, hence one indexed lookup
+PATH_CHARS_MAX = 4_096  # PATH_MAX of Linux: a longer path cannot be checked out
+
+_PATTERNS_CACHED = 4_096  # parsed patterns, at most about 10 kB each
+_AUTOMATA_CACHED = 1_024  # typically 5 kB each
+_AUTOMATON_CHARS_CACHED = 128  # longer patterns are rare and grow quadratically, so they are built anew
+_QUOTED_CHARS_MAX = 80  # of a refused text in a message
+
+_FROM_ROOT = "write it from the root of the repository, like 'src/app.py'"
+_FURTHER_UP = "name a folder further up, like 'src/app/**'"
+
+_DOUBLE_STAR = "**"
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, and no valid UTF-8
+_DRIVE = re.compile(r"[A-Za-z]:")
+# One class as POSIX reads it: a `]` right after `[`, `[!` or `[^` is a member. Unclosed, `[` is itself.
+_CLASS = r"\[[!^]?+.[^\]]*+\]"
+_WILDCARD = re.compile(rf"[*?]|{_CLASS}", re.DOTALL)
+_TOKEN = re.compile(rf"\*+|{_CLASS}|.", re.DOTALL)
+
+_Ranges = tuple[tuple[int, int], ...]  # inclusive code points, sorted, apart, without `/`
+_Token = str | _Ranges | None  # one character, one of a class, or None for a run of any characters
+_Chain = Sequence[_Token]
+_Row = tuple[_Chain, ...]  # the ways to spell one segment; empty for `**`
+
+_SLASH = (ord("/"), ord("/"))
+_UNICODE_MAX = 0x10FFFF
+
+
+class InvalidPathPattern(ValueError):
+    """A lock pattern or path that cannot be used: `problem` says what is wrong, `hint` what to write."""
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(problem, hint)
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.problem}; {self.hint}"
+
+
+def normalise(pattern: str) -> str:
+    """Return the one spelling of a lock pattern under which it is stored and compared.
+
+    Strips `./`, collapses `//`, `.` segments and repeated `**` segments, and turns a trailing `/` into
+    `/**`. Normalising twice changes nothing more.
+
+    Raises `InvalidPathPattern` for an empty pattern, a `..` segment, an absolute path, a backslash, a
+    control character or lone surrogate, and for more than `PATTERN_CHARS_MAX` characters (as given or as
+    normalised) or `PATTERN_SEGMENTS_MAX` segments.
+    """
+    return _parse(pattern).text
+
+
+def is_literal(pattern: str) -> bool:
+    """Tell whether the pattern is free of wildcards and so holds exactly one path."""
+    return _parse(pattern).literal
+
+
+def literal_prefix(pattern: str) -> str:
+    """Return the leading whole segments free of wildcards: `src` of `src/*/a.py`, `''` for none."""
+    return "/".join(_parse(pattern).prefix)
+
+
+def ancestors(prefix: str) -> list[str]:
+    """Return `''` and every ancestor of a literal prefix, outermost first, itself included.
+
+    If two patterns may conflict, then the literal prefix of one is among the ancestors of the other's: an
+    index on the prefix finds all candidates by equality with these and by the range below the prefix.
+    """
+    if not prefix:
+        return [""]
+    ends = [at for at, char in enumerate(prefix) if char == "/"]
+    return ["", *(prefix[:end] for end in ends), prefix]
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Tell whether the pattern holds the path. In the path no character is a wildcard.
+
+    The path may be spelled loosely (`./a//b/`) and contain control characters, as real names do; otherwise
+    it is refused with `InvalidPathPattern` for the same reasons as a pattern, up to `PATH_CHARS_MAX`.
+    """
+    held = _parse(pattern)
+    segments = _path_segments(path)
+    if held.literal:
+        return held.prefix == segments
+    shared = len(held.prefix)
+    if segments[:shared] != held.prefix:
+        return False
+    return held.subtree or _share_a_path([(name,) for name in segments[shared:]], _automaton(held), shared)
+
+
+def may_conflict(a: str, b: str) -> bool:
+    """Tell whether some path, existing or not, matches both patterns. Exact, symmetric and reflexive."""
+    left, right = _parse(a), _parse(b)
+    if left.text == right.text:
+        return True
+    if left.literal and right.literal:
+        return False
+    shared = min(len(left.prefix), len(right.prefix))
+    if left.prefix[:shared] != right.prefix[:shared]:
+        return False
+    if (left.subtree and len(left.prefix) == shared) or (right.subtree and len(right.prefix) == shared):
+        return True
+    if right.literal:
+        left, right = right, left
+    if left.literal:
+        return _share_a_path([(name,) for name in left.segments[shared:]], _automaton(right), shared)
+    return _share_a_path(_rows(left)[shared:], _automaton(right), shared)
+
+
+# Parsing
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """What is cheap to know of a normalised pattern."""
+
+    text: str
+    segments: tuple[str, ...]
+    prefix: tuple[str, ...]  # the leading segments free of wildcards
+    literal: bool
+    subtree: bool  # the prefix, then `**` and nothing else
+
+
+@lru_cache(maxsize=_PATTERNS_CACHED)
+def _parse(pattern: str) -> _Pattern:
+    segments = _split("pattern", pattern, PATTERN_CHARS_MAX)
+    if found := _FORBIDDEN.search(pattern):
+        raise _refusal("pattern", pattern, f"contains {found.group()!r}", "write printable characters only")
+    if pattern.endswith("/"):
+        segments.append(_DOUBLE_STAR)
+    segments = [segments[0], *(s for before, s in pairwise(segments) if not before == s == _DOUBLE_STAR)]
+    text = "/".join(segments)
+    if len(text) > PATTERN_CHARS_MAX:  # the added `/**` can be what is too much
+        raise _refusal("pattern", text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
+    if len(segments) > PATTERN_SEGMENTS_MAX:
+        raise _refusal("pattern", text, f"has more than {PATTERN_SEGMENTS_MAX} segments", _FURTHER_UP)
+    wild = next((at for at, segment in enumerate(segments) if _WILDCARD.search(segment)), len(segments))
+    literal, subtree = wild == len(segments), segments[wild:] == [_DOUBLE_STAR]
+    return _Pattern(text, tuple(segments), tuple(segments[:wild]), literal, subtree)
+
+
+@lru_cache(maxsize=_PATTERNS_CACHED)
+def _path_segments(path: str) -> tuple[str, ...]:
+    return tuple(_split("path", path, PATH_CHARS_MAX))
+
+
+def _split(noun: str, text: str, chars_max: int) -> list[str]:
+    """Split into segments without empty and `.` ones, or refuse what is no path inside a repository."""
+    if len(text) > chars_max:
+        raise _refusal(noun, text, f"has more than {chars_max} characters", _FURTHER_UP)
+    segments = [segment for segment in text.split("/") if segment not in ("", ".")]
+    if text.startswith("/") or (segments and _DRIVE.match(segments[0])):
+        raise _refusal(noun, text, "is absolute", _FROM_ROOT)
+    if not segments:
+        raise _refusal(noun, text, "is empty", f"{_FROM_ROOT}, or '**' for everything")
+    if "\\" in text:
+        raise _refusal(noun, text, "contains a backslash", "write '/' instead; brackets need no escape")
+    if ".." in segments:
+        raise _refusal(noun, text, "contains a '..' segment", f"{_FROM_ROOT}, without '..'")
+    return segments
+
+
+def _refusal(noun: str, text: str, problem: str, hint: str) -> InvalidPathPattern:
+    quoted = text if len(text) <= _QUOTED_CHARS_MAX else text[:_QUOTED_CHARS_MAX] + "…"
+    return InvalidPathPattern(f"the {noun} {quoted!r} {problem}", hint)
+
+
+# Segments and classes
+
+
+def _row(segment: str) -> _Row:
+    """Return the ways to spell a segment: as a glob and, if that does not cover it, as its own text."""
+    if segment == _DOUBLE_STAR:
+        return ()
+    chain: list[_Token] = []
+    has_class = False
+    for token in _TOKEN.findall(segment):
+        if token[0] == "*":
+            chain.append(None)
+        elif token == "?":
+            chain.append(_ANY)
+        elif len(token) == 1:
+            chain.append(token)
+        elif ranges := _class_ranges(token):
+            chain.append(ranges)
+            has_class = True
+        else:  # an empty class, like `[z-a]`, matches nothing: only the text remains
+            return (segment,)
+    return (chain, segment) if has_class else (chain,)
+
+
+def _class_ranges(token: str) -> _Ranges:
+    """Return what a class such as `[!a-z_]` matches. A range that runs backwards holds nothing."""
+    negated = token[1] in "!^"
+    members = token[2:-1] if negated else token[1:-1]
+    ranges: list[tuple[int, int]] = []
+    at = 0
+    while at < len(members):
+        is_range = members[at + 1 : at + 2] == "-" and at + 2 < len(members)
+        last = at + 2 if is_range else at
+        if members[at] <= members[last]:
+            ranges.append((ord(members[at]), ord(members[last])))
+        at = last + 1
+    outside = ranges if negated else _complement(ranges)
+    return _complement([*outside, _SLASH])
+
+
+def _complement(ranges: Iterable[tuple[int, int]]) -> _Ranges:
+    """Return all code points outside the ranges, which may overlap and come in any order."""
+    gaps: list[tuple[int, int]] = []
+    start = 0
+    for low, high in sorted(ranges):
+        if low > start:
+            gaps.append((start, low - 1))
+        start = max(start, high + 1)
+    if start <= _UNICODE_MAX:
+        gaps.append((start, _UNICODE_MAX))
+    return tuple(gaps)
+
+
+_ANY = _complement([_SLASH])
+
+
+def _ranges(token: _Token) -> _Ranges:
+    if isinstance(token, str):
+        return ((ord(token), ord(token)),)
+    return token or ()
+
+
+# The automaton
+
+
+class _Automaton:
+    """A pattern as positions, the bits of one integer.
+
+    In order, each way to spell a segment takes one bit per token and one for its end, and `**` takes one
+    bit; the last bit stands for the end of the pattern. So what follows a segment is its successor's first.
+    """
+
+    def __init__(self, segments: Iterable[str]) -> None:
+        self.rows = [_row(segment) for segment in segments]
+        self.firsts: list[int] = []  # the first bit of each segment, then the last bit
+        self.double_stars = self.ends = 0
+        self.globs = self.texts = 0  # where a segment has two spellings: the bits of the one and the other
+        placed: list[tuple[_Token, int]] = []
+        bit = 1
+        for row in self.rows:
+            self.firsts.append(bit)
+            spans: list[int] = []
+            for chain in row:
+                start = bit
+                placed += [(token, bit << at) for at, token in enumerate(chain)]
+                bit <<= len(chain)
+                self.ends |= bit
+                bit <<= 1
+                spans.append(bit - start)
+            if len(spans) > 1:
+                self.globs |= spans[0]
+                self.texts |= spans[1]
+            if not row:
+                self.double_stars |= bit
+                bit <<= 1
+        self.firsts.append(bit)
+        self.heads = sum(self.firsts)
+        self.tokens = (bit - 1) ^ self.ends ^ self.double_stars
+        self.stars = sum(place for token, place in placed if token is None)
+        self._index(placed)
+
+    def _index(self, placed: list[tuple[_Token, int]]) -> None:
+        """Prepare `accepting`: cut Unicode where the accepting bits change, and build a tree of unions."""
+        characters: set[str] = set()
+        changes: defaultdict[int, int] = defaultdict(int, {0: 0})
+        for token, place in placed:
+            if isinstance(token, str):
+                characters.add(token)
+            for low, high in _ranges(token):
+                changes[low] ^= place
+                changes[high + 1] ^= place
+        self._cuts = sorted(changes)
+        leaves = list(accumulate((changes[cut] for cut in self._cuts), xor))
+        self._tree = [0] * len(leaves) + leaves
+        for node in range(len(leaves) - 1, 0, -1):
+            self._tree[node] = self._tree[2 * node] | self._tree[2 * node + 1]
+        self.masks: dict[_Token, int] = {c: self._over(ord(c), ord(c)) for c in characters}
+        self.masks[_ANY] = self.tokens ^ self.stars  # no class here is empty
+
+    def accepting(self, token: str | _Ranges) -> int:
+        """Return the bits, `*` aside, that share a character with a token that `masks` does not know."""
+        mask = 0
+        for low, high in _ranges(token):
+            mask |= self._over(low, high)
+        if isinstance(token, str) and token.isascii():
+            self.masks[token] = mask  # names are made of these, and there are only 128
+        return mask
+
+    def _over(self, low: int, high: int) -> int:
+        """Return the bits that accept some code point from low to high."""
+        tree, size = self._tree, len(self._cuts)
+        left = bisect_right(self._cuts, low) - 1 + size
+        right = bisect_right(self._cuts, high) + size
+        mask = 0
+        while left < right:
+            mask |= tree[left] | tree[right - 1]
+            left, right = (left + 1) >> 1, right >> 1
+        return mask
+
+
+@lru_cache(maxsize=_AUTOMATA_CACHED)
+def _cached_automaton(segments: tuple[str, ...]) -> _Automaton:
+    return _Automaton(segments)
+
+
+def _automaton(pattern: _Pattern) -> _Automaton:
+    short = len(pattern.text) <= _AUTOMATON_CHARS_CACHED
+    return _cached_automaton(pattern.segments) if short else _Automaton(pattern.segments)
+
+
+def _rows(pattern: _Pattern) -> Sequence[_Row]:
+    short = len(pattern.text) <= _AUTOMATON_CHARS_CACHED
+    return _cached_automaton(pattern.segments).rows if short else [_row(s) for s in pattern.segments]
+
+
+# The comparison
+
+
+def _share_a_path(rows: Sequence[_Row], held: _Automaton, first: int) -> bool:
+    """Tell whether the rows and the pattern `held` from its segment `first` on have a path in common.
+
+    The first bit of a segment is in `reach` if the rows so far can spell what all segments before it match.
+    """
+    reach = held.firsts[first]
+    reach |= (reach & held.double_stars) << 1
+    for row in rows:
+        if not reach:
+            return False
+        if row:
+            reach = _after_name(row, reach, held) | (reach & held.double_stars)
+            reach |= (reach & held.double_stars) << 1  # `**` may be empty; it never stands twice in a row
+        else:  # a `**` takes any further segments, as each of them matches at least one name
+            reach = held.heads & -(reach & -reach)
+    return bool(reach & held.firsts[-1])
+
+
+def _after_name(row: _Row, reach: int, held: _Automaton) -> int:
+    """Return the first bits reached after one name that both the row and a segment match.
+
+    Adding a run of ones to its own first bit carries to the bit after the run: that is how a first bit
+    skips a glob to the text that follows it, and how the end of a glob skips that text.
+    """
+    state = reach | ((held.globs + (reach & held.globs)) & ~held.globs)
+    state |= (state & held.stars) << 1
+    ends = 0
+    for chain in row:
+        ends |= _after_chain(chain, state, held) & held.ends
+    after = ends << 1
+    return (after | (held.texts + (after & held.texts))) & ~held.texts
+
+
+def _after_chain(chain: _Chain, state: int, held: _Automaton) -> int:
+    """Return the bits reached from `state` after a text that both the chain and the pattern match.
+
+    A bit at a `*` is always accompanied by the next one, since a `*` may be empty.
+    """
+    stars, tokens, masks = held.stars, held.tokens, held.masks
+    for token in chain:
+        if token is None:  # every later bit of the spelling: again a carry through a run of ones
+            state |= (tokens + (state & tokens)) ^ tokens
+        else:
+            mask = masks.get(token)
+            state = (state & (held.accepting(token) if mask is None else mask)) << 1 | (state & stars)
+            state |= (state & stars) << 1
+        if not state:
+            break
+    return state

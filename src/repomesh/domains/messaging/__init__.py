@@ -1,0 +1,1 @@
+"""Messages, receipts, channels, reactions, reviews and free events."""

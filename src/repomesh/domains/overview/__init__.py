@@ -1,0 +1,1 @@
+"""What answers from several domains: heartbeat, task context, status."""

@@ -1,0 +1,32 @@
+"""Operations that answer from several domains."""
+
+from __future__ import annotations
+
+from repomesh.domains.agents import operations as agents
+from repomesh.domains.agents.errors import AgentNotFound, NotYourAgent
+from repomesh.domains.overview.models import Heartbeat, Pulse
+from repomesh.kernel.operation import Post, command
+from repomesh.store.transaction import Transaction
+
+
+@command(
+    "agent.heartbeat",
+    http=Post("/v1/agents/{agent_id}/heartbeat"),
+    scope="agents:write",
+    errors=(AgentNotFound, NotYourAgent),
+)
+def heartbeat(tx: Transaction, request: Heartbeat) -> Pulse:
+    """Say that an agent is alive; answers what waits for it.
+
+    Its leases are renewed with it, up to the longest hold that the server allows.
+    """
+    agent = agents.find_agent(tx, request.agent_id)
+    agents.require_self(tx, agent)
+    told = request.model_dump(include={"status_text", "resources"}, exclude_none=True)
+    agent = agents.touch(tx, agent, tx.caller.instance_id, **told)
+    return Pulse(
+        agent=agent,
+        unread=0,
+        next_lease_expiry=None,
+        heartbeat_every_s=tx.settings.agent_inactive_after_s / agents.HEARTBEATS_PER_LIMIT,
+    )

@@ -1,0 +1,1 @@
+"""Tasks with dependencies, claimed under a lease."""

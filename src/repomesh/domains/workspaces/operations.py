@@ -1,0 +1,119 @@
+"""Operations on the workspaces of a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, insert, select, update
+
+from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.errors import HomeWorkspace, WorkspaceNameTaken
+from repomesh.domains.workspaces.models import (
+    WORKSPACE_ADDED,
+    WORKSPACE_REMOVED,
+    AddedWorkspace,
+    AddWorkspace,
+    ListWorkspaces,
+    RemoveWorkspace,
+    ShowWorkspace,
+    Workspace,
+    WorkspaceChanged,
+    WorkspaceList,
+)
+from repomesh.domains.workspaces.tables import tokens as token_rows
+from repomesh.domains.workspaces.tables import workspaces
+from repomesh.kernel.errors import NotFound
+from repomesh.kernel.identity import Role
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Delete, Get, Post, command, query
+from repomesh.store.log import ADMINS, NewEvent
+from repomesh.store.transaction import Transaction, open_counters
+
+
+@query("workspace.list", http=Get("/v1/workspaces"), scope="server:admin")
+def list_workspaces(tx: Transaction, request: ListWorkspaces) -> WorkspaceList:
+    """List the workspaces of this server."""
+    rows = tx.execute(select(workspaces).where(workspaces.c.removed_at.is_(None)).order_by(workspaces.c.id))
+    return WorkspaceList(items=[_workspace(row) for row in rows])
+
+
+@query("workspace.show", http=Get("/v1/workspace"), scope="workspace:read")
+def show_workspace(tx: Transaction, request: ShowWorkspace) -> Workspace:
+    """Show the workspace that the token belongs to."""
+    return _find(tx, tx.workspace_id)
+
+
+@command(
+    "workspace.add",
+    http=Post("/v1/workspaces", status=201),
+    scope="server:admin",
+    errors=(WorkspaceNameTaken,),
+    secret=True,
+)
+def add_workspace(tx: Transaction, request: AddWorkspace) -> AddedWorkspace:
+    """Add a workspace to this server and make its owner's token.
+
+    The token is shown once. It opens the new workspace only.
+    """
+    return create(tx, new_id(), request.name, request.path, home=False)
+
+
+@command(
+    "workspace.remove",
+    http=Delete("/v1/workspaces/{workspace_id}"),
+    scope="server:admin",
+    errors=(HomeWorkspace,),
+    changes_access=True,
+)
+def remove_workspace(tx: Transaction, request: RemoveWorkspace) -> Workspace:
+    """Close a workspace: revoke its tokens and free its name. Its data stays in the store."""
+    workspace = _find(tx, request.workspace_id)
+    if workspace.home:
+        raise HomeWorkspace("this is the workspace in which the server runs")
+    tx.execute(update(workspaces).where(workspaces.c.id == workspace.id).values(removed_at=tx.now))
+    live = select(token_rows.c.id, token_rows.c.agent_id).where(
+        token_rows.c.workspace_id == workspace.id, token_rows.c.revoked_at.is_(None)
+    )
+    for token in tx.execute(live).all():
+        tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
+    changed = WorkspaceChanged(workspace=workspace)
+    tx.emit(NewEvent(WORKSPACE_REMOVED, f"workspace/{workspace.id}", changed, ADMINS))
+    return workspace
+
+
+def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, home: bool) -> AddedWorkspace:
+    """Make a workspace with its counters and its owner's token."""
+    taken = select(workspaces.c.id).where(workspaces.c.name == name, workspaces.c.removed_at.is_(None))
+    if tx.execute(taken).first() is not None:
+        raise WorkspaceNameTaken(f"there is a workspace '{name}' already")
+    workspace = Workspace(id=workspace_id, name=name, path=path, home=home, created_at=tx.now)
+    tx.execute(insert(workspaces), workspace.model_dump())
+    open_counters(tx, workspace_id)
+    token_id, secret = tokens.issue(tx, workspace_id, Role.OWNER, "owner")
+    changed = WorkspaceChanged(workspace=workspace)
+    tx.emit(NewEvent(WORKSPACE_ADDED, f"workspace/{workspace_id}", changed, ADMINS))
+    return AddedWorkspace(workspace=workspace, token_id=token_id, token=secret)
+
+
+def home_workspace(tx: Transaction) -> Workspace | None:
+    """The workspace of this server's own repository, once it was made."""
+    row = tx.execute(select(workspaces).where(workspaces.c.home.is_(True))).one_or_none()
+    return None if row is None else _workspace(row)
+
+
+def workspace_ids(tx: Transaction) -> list[str]:
+    """The ids of every workspace that is not removed."""
+    statement = select(workspaces.c.id).where(workspaces.c.removed_at.is_(None)).order_by(workspaces.c.id)
+    return list(tx.execute(statement).scalars())
+
+
+def _find(tx: Transaction, workspace_id: str) -> Workspace:
+    present = workspaces.c.id == workspace_id, workspaces.c.removed_at.is_(None)
+    row = tx.execute(select(workspaces).where(*present)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no workspace {workspace_id}")
+    return _workspace(row)
+
+
+def _workspace(row: Row[Any]) -> Workspace:
+    return Workspace(id=row.id, name=row.name, path=row.path, home=row.home, created_at=row.created_at)

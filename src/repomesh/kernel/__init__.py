@@ -1,0 +1,1 @@
+"""What every floor stands on: operations, dispatch, errors, identity, limits, settings, telemetry."""

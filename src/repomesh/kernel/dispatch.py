@@ -1,0 +1,177 @@
+"""The only way in: authorise, validate, run in one transaction, commit, answer."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from opentelemetry.trace import Status, StatusCode
+from pydantic import BaseModel
+
+from repomesh.kernel.errors import InternalError, RepomeshError
+from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.operation import Kind, Operation, Payload, Registry
+from repomesh.kernel.ports import Signals, Store
+from repomesh.kernel.rates import RateLimiter
+from repomesh.kernel.telemetry import Metrics, tracer
+
+log = structlog.get_logger("repomesh.dispatch")
+
+_FOLLOW_UPS_MAX = 10_000  # queued behind answers; beyond it they are dropped, and offered again later
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answered; `replayed` when an Idempotency-Key found an earlier result."""
+
+    result: BaseModel
+    replayed: bool = False
+
+
+class Dispatcher:
+    """Runs operations for callers.
+
+    `verify` checks the caller's token again inside each writing transaction, so that a token revoked a
+    moment ago can't write; `renew_secret` puts a new secret into a replayed result, since only hashes
+    of secrets are kept; `access_changed` is called after an operation that changes who may do what.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: Store,
+        signals: Signals,
+        limiter: RateLimiter,
+        metrics: Metrics,
+        verify: Callable[[Any], None],
+        renew_secret: Callable[[Any, BaseModel], BaseModel],
+        access_changed: Callable[[], None],
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._signals = signals
+        self._limiter = limiter
+        self._metrics = metrics
+        self._verify = verify
+        self._renew_secret = renew_secret
+        self._access_changed = access_changed
+        self._follow_ups: set[asyncio.Task[None]] = set()
+
+    async def __call__(
+        self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
+    ) -> Answer:
+        """Answer `payload`, or raise the RepomeshError that says why not. Nothing else is raised."""
+        started = time.perf_counter()
+        code = "ok"
+        with tracer.start_as_current_span(operation.name, record_exception=False) as span:
+            span.set_attribute("repomesh.workspace_id", caller.workspace_id)
+            try:
+                return await self._answer(operation, caller, payload, context)
+            except RepomeshError as error:
+                code = error.code
+                raise
+            except asyncio.CancelledError:
+                code = "cancelled"
+                raise
+            except Exception as error:  # the edge of the process: nothing may reach a caller unexplained
+                code = "internal"
+                log.exception("operation failed", operation=operation.name, trace_id=context.trace_id)
+                raise InternalError("the operation failed inside the server") from error
+            finally:
+                if code != "ok":
+                    span.set_status(Status(StatusCode.ERROR, code))
+                self._metrics.operations.labels(operation.name, code).inc()
+                self._metrics.operation_seconds.labels(operation.name).observe(time.perf_counter() - started)
+
+    async def close(self) -> None:
+        """Finish the commands queued behind answers."""
+        while self._follow_ups:
+            await asyncio.gather(*self._follow_ups, return_exceptions=True)
+
+    async def _answer(
+        self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
+    ) -> Answer:
+        caller.require(operation.scope)
+        if operation.needs_agent:
+            caller.acting_agent()
+        request = operation.parse(payload)
+        if operation.rate is not None:
+            self._limiter.take(operation.rate, caller)
+        if operation.blocking is not None and operation.blocking.seconds(request) > 0:
+            answer = await self._wait(operation, caller, request, context)
+        else:
+            answer = await self._run(operation, caller, request, context)
+        self._queue_follow_up(operation, caller, request, answer.result)
+        return answer
+
+    async def _wait(
+        self, operation: Operation, caller: Caller, request: BaseModel, context: RequestContext
+    ) -> Answer:
+        blocking = operation.blocking
+        assert blocking is not None
+        deadline = time.monotonic() + blocking.seconds(request)
+        async with self._signals.listen(caller, blocking.events) as signal:
+            while True:
+                answer = await self._run(operation, caller, request, context)
+                remaining_s = deadline - time.monotonic()
+                if blocking.done(answer.result):
+                    return answer
+                if remaining_s <= 0:
+                    break
+                request = blocking.again(request, answer.result)
+                await signal.wait(remaining_s)
+        if blocking.give_up is None:
+            return answer
+        return await self._run(self._registry[blocking.give_up], caller, request, context)
+
+    async def _run(
+        self, operation: Operation, caller: Caller, request: BaseModel, context: RequestContext
+    ) -> Answer:
+        if operation.kind is Kind.QUERY:
+            return Answer(await self._store.read(caller, lambda tx: operation.function(tx, request)))
+        answer = await self._store.write(
+            caller, context, lambda tx: self._command(tx, operation, request, context)
+        )
+        if operation.changes_access:
+            self._access_changed()
+        return answer
+
+    def _command(self, tx: Any, operation: Operation, request: BaseModel, context: RequestContext) -> Answer:
+        self._verify(tx)
+        key = context.idempotency_key
+        if key is None:
+            return Answer(operation.function(tx, request))
+        fingerprint = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+        recorded = tx.recall(operation.name, key, fingerprint)
+        if recorded is not None:
+            result = operation.result.model_validate_json(recorded)
+            return Answer(self._renew_secret(tx, result) if operation.secret else result, replayed=True)
+        result = operation.function(tx, request)
+        if operation.blocking is None or operation.blocking.done(result):
+            kept = result.model_copy(update={"token": ""}) if operation.secret else result
+            tx.remember(operation.name, key, fingerprint, kept.model_dump_json())
+        return Answer(result)
+
+    def _queue_follow_up(
+        self, operation: Operation, caller: Caller, request: BaseModel, result: BaseModel
+    ) -> None:
+        if operation.follow_up is None or len(self._follow_ups) >= _FOLLOW_UPS_MAX:
+            return
+        following = operation.follow_up(request, result)
+        if following is None:
+            return
+        name, payload = following
+        task = asyncio.create_task(self._follow(self._registry[name], caller, payload))
+        self._follow_ups.add(task)
+        task.add_done_callback(self._follow_ups.discard)
+
+    async def _follow(self, operation: Operation, caller: Caller, payload: BaseModel) -> None:
+        try:
+            await self._run(operation, caller, payload, RequestContext())
+        except RepomeshError as error:
+            log.warning("follow-up refused", operation=operation.name, code=error.code, reason=error.message)

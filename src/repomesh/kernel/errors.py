@@ -1,0 +1,210 @@
+"""Errors: one class per failure, each with a code, a message and a hint that a person can act on.
+
+Operations raise these and know nothing of HTTP or exit codes; `FAILURES` is the one table that maps
+a failure class to what each surface answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class Failure(StrEnum):
+    """The class of a failure: what a caller can do about it."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    GONE = "gone"
+    STALE = "stale"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    MISDIRECTED = "misdirected"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class SurfaceCodes:
+    """What a failure class is called on each surface: HTTP status, gRPC status, process exit code."""
+
+    http: int
+    grpc: str
+    exit: int
+
+
+FAILURES: dict[Failure, SurfaceCodes] = {
+    Failure.INVALID: SurfaceCodes(422, "INVALID_ARGUMENT", 2),
+    Failure.UNAUTHENTICATED: SurfaceCodes(401, "UNAUTHENTICATED", 5),
+    Failure.FORBIDDEN: SurfaceCodes(403, "PERMISSION_DENIED", 5),
+    Failure.NOT_FOUND: SurfaceCodes(404, "NOT_FOUND", 3),
+    Failure.METHOD_NOT_ALLOWED: SurfaceCodes(405, "UNIMPLEMENTED", 2),
+    Failure.CONFLICT: SurfaceCodes(409, "ABORTED", 4),
+    Failure.GONE: SurfaceCodes(410, "OUT_OF_RANGE", 3),
+    Failure.STALE: SurfaceCodes(412, "FAILED_PRECONDITION", 4),
+    Failure.TOO_LARGE: SurfaceCodes(413, "RESOURCE_EXHAUSTED", 2),
+    Failure.UNSUPPORTED: SurfaceCodes(415, "INVALID_ARGUMENT", 2),
+    Failure.MISDIRECTED: SurfaceCodes(421, "PERMISSION_DENIED", 5),
+    Failure.RATE_LIMITED: SurfaceCodes(429, "RESOURCE_EXHAUSTED", 6),
+    Failure.INTERNAL: SurfaceCodes(500, "INTERNAL", 1),
+    Failure.UNAVAILABLE: SurfaceCodes(503, "UNAVAILABLE", 6),
+}
+
+
+class RepomeshError(Exception):
+    """Base of every error that a caller may see.
+
+    Subclasses set `code` (stable, snake_case), `failure` and a default `hint`. `details` holds what a
+    program needs to act: plain JSON values only.
+    """
+
+    code: ClassVar[str] = "internal"
+    failure: ClassVar[Failure] = Failure.INTERNAL
+    hint: str = "This is a fault of the server. Look in its log for the trace id and report it."
+
+    def __init__(self, message: str, *, hint: str | None = None, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        if hint is not None:
+            self.hint = hint
+
+
+class InternalError(RepomeshError):
+    """Something failed that the caller could not have avoided."""
+
+
+class InvalidRequest(RepomeshError):
+    """The request does not have the shape that the operation takes; `errors` names each field."""
+
+    code = "invalid_request"
+    failure = Failure.INVALID
+    hint = "Correct the named fields and send it again. Nothing was changed."
+
+
+class Unauthenticated(RepomeshError):
+    """No valid token came with the request."""
+
+    code = "unauthenticated"
+    failure = Failure.UNAUTHENTICATED
+    hint = "Send 'Authorization: Bearer TOKEN'. The owner's token is in the data folder's file 'token'."
+
+
+class Forbidden(RepomeshError):
+    """The token is valid but does not allow this."""
+
+    code = "forbidden"
+    failure = Failure.FORBIDDEN
+    hint = "Use a token whose role allows it: 'repomesh token create --role …' makes one."
+
+
+class AgentRequired(RepomeshError):
+    """The operation is done by an agent, and the request names none."""
+
+    code = "agent_required"
+    failure = Failure.INVALID
+    hint = "Use an agent's token, or name the acting agent with the header X-Repomesh-Agent."
+
+
+class NotFound(RepomeshError):
+    """What the request names does not exist in this workspace, or is not visible to the caller."""
+
+    code = "not_found"
+    failure = Failure.NOT_FOUND
+    hint = "Check the id; list the collection to see what there is."
+
+
+class MethodNotAllowed(RepomeshError):
+    """The path exists, the method does not."""
+
+    code = "method_not_allowed"
+    failure = Failure.METHOD_NOT_ALLOWED
+    hint = "The Allow header names the methods of this path."
+
+
+class Conflict(RepomeshError):
+    """The request is well formed but the present state refuses it."""
+
+    code = "conflict"
+    failure = Failure.CONFLICT
+    hint = "Read the present state and decide again."
+
+
+class IdempotencyConflict(Conflict):
+    """An Idempotency-Key was used again with another request."""
+
+    code = "idempotency_conflict"
+    hint = "Use a new Idempotency-Key for a new request."
+
+
+class Gone(RepomeshError):
+    """What was asked for existed once and has been pruned."""
+
+    code = "gone"
+    failure = Failure.GONE
+    hint = "Start again from the oldest position that is still there."
+
+
+class Stale(RepomeshError):
+    """If-Match named a version that is no longer the present one."""
+
+    code = "stale_version"
+    failure = Failure.STALE
+    hint = "Read it again, apply your change to what you find, and send its new ETag."
+
+
+class TooLarge(RepomeshError):
+    """The request is larger than the server takes."""
+
+    code = "too_large"
+    failure = Failure.TOO_LARGE
+    hint = "Send less, or split it."
+
+
+class UnsupportedMedia(RepomeshError):
+    """The body is not JSON."""
+
+    code = "unsupported_media_type"
+    failure = Failure.UNSUPPORTED
+    hint = "Send the body as JSON with 'Content-Type: application/json'."
+
+
+class RateLimited(RepomeshError):
+    """The caller sends more than its rate allows. `retry_after_s` says when to come back."""
+
+    code = "rate_limited"
+    failure = Failure.RATE_LIMITED
+    hint = "Wait for the seconds in Retry-After, then send it again."
+
+
+class Unavailable(RepomeshError):
+    """The server can't do it now, but may in a moment."""
+
+    code = "unavailable"
+    failure = Failure.UNAVAILABLE
+    hint = "Nothing was changed. Try again in a moment; 'repomesh doctor' says what is wrong."
+
+
+class Misdirected(RepomeshError):
+    """The Host or Origin header is not one that this server answers to."""
+
+    code = "misdirected"
+    failure = Failure.MISDIRECTED
+    hint = (
+        "Reach the server under the address it printed at start, or add the name to REPOMESH_ALLOWED_HOSTS."
+    )
+
+
+class ForeignOrigin(Forbidden):
+    """A web page of another origin tried to reach the server."""
+
+    code = "foreign_origin"
+    hint = (
+        "Browsers may reach the server only from its own pages; add an origin with REPOMESH_ALLOWED_ORIGINS."
+    )

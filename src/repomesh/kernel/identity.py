@@ -1,0 +1,85 @@
+"""Who speaks: roles, what they may do, and the caller that the server stamps on every request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from repomesh.kernel.errors import AgentRequired, Forbidden
+
+
+class Role(StrEnum):
+    """What a token is for."""
+
+    OWNER = "owner"
+    AGENT = "agent"
+    OBSERVER = "observer"
+
+
+# A scope is 'area:right'; a role holds every scope with one of its rights.
+_RIGHTS: dict[Role, frozenset[str]] = {
+    Role.OWNER: frozenset({"read", "write", "admin"}),
+    Role.AGENT: frozenset({"read", "write"}),
+    Role.OBSERVER: frozenset({"read"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The principal behind a request and the agent that it acts as, both stamped by the server."""
+
+    workspace_id: str
+    role: Role
+    token_id: str
+    agent_id: str | None = None
+    agent_name: str | None = None
+    agent_type: str | None = None
+    instance_id: str | None = None
+    # The home workspace's owner also administers the server: its workspaces and metrics.
+    home: bool = False
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller acts with the workspace owner's rights."""
+        return self.role is Role.OWNER
+
+    @property
+    def principal(self) -> str:
+        """Who is accountable, as written in every event: the role and the token's id."""
+        return f"{self.role}:{self.token_id}"
+
+    def require(self, scope: str) -> None:
+        """Raise Forbidden unless the caller's role holds `scope`."""
+        right = scope.rpartition(":")[2]
+        if right not in _RIGHTS[self.role]:
+            raise Forbidden(f"a token of role '{self.role}' does not hold the scope '{scope}'")
+        if scope == "server:admin" and not self.home:
+            raise Forbidden(
+                "only the owner of the server's home workspace administers the server",
+                hint="Use the owner's token of the workspace in which 'repomesh up' was started.",
+            )
+
+    def acting_agent(self) -> str:
+        """The id of the agent that acts; raises AgentRequired when the request names none."""
+        if self.agent_id is None:
+            raise AgentRequired("this is done by an agent, and the request names none")
+        return self.agent_id
+
+
+SYSTEM_TOKEN_ID = "system"
+
+
+def system_caller(workspace_id: str) -> Caller:
+    """The server itself: what workers and start-up act as."""
+    return Caller(workspace_id, Role.OWNER, SYSTEM_TOKEN_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What travels with a request besides its payload."""
+
+    trace_id: str = ""
+    traceparent: str | None = None
+    correlation_id: str | None = None
+    idempotency_key: str | None = None
+    if_match: int | None = field(default=None)

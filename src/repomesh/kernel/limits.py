@@ -1,0 +1,48 @@
+"""Every bound of the house, once, with its unit and its reason.
+
+What an operator may want to change is a setting (`kernel/settings.py`); these are not.
+"""
+
+from __future__ import annotations
+
+# Requests and answers
+BODY_BYTES_MAX = 10 * 1024 * 1024  # larger things are artifacts, and come in pieces
+PAGE_ITEMS_DEFAULT = 50
+PAGE_ITEMS_MAX = 200  # a page is read whole by an agent or drawn whole by a screen
+IDEMPOTENCY_KEY_CHARS_MAX = 255  # as Stripe's
+IDEMPOTENCY_KEPT_S = 24 * 3600  # longer than any sane retry
+MAX_CHARS_MIN = 200  # below this not even one item with its ids fits
+MAX_CHARS_MAX = 1_000_000
+WAIT_S_MAX = 50.0  # under the 60 s after which proxies and MCP clients give up
+
+# Names and texts
+NAME_CHARS_MAX = 64
+LABEL_CHARS_MAX = 200  # subjects, goals, topics: one line
+TEXT_CHARS_MAX = 1_000_000  # bodies and descriptions
+REASON_CHARS_MAX = 2_000
+LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one request
+
+# Store
+WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first wait longer (measured)
+WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
+READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
+POSTGRES_THREADS = 16  # commands that may wait for locks at once
+POSTGRES_ATTEMPTS_MAX = 5  # a deadlock or lock time-out is tried again so often
+POSTGRES_LOCK_TIMEOUT_MS = 10_000
+POSTGRES_STATEMENT_TIMEOUT_MS = 30_000
+POSTGRES_IDLE_TRANSACTION_TIMEOUT_MS = 60_000
+
+# Push
+STREAM_BUFFER_EVENTS = 1_000  # a subscriber this far behind is closed and resumes from the log
+STREAM_READ_EVENTS = 500  # one read of the log by a lagging subscriber
+STREAM_SUBSCRIBERS_MAX = 2_000  # sockets and event streams of one process
+STREAM_POSITION_EVERY_S = 15.0  # so that a filtered stream never rescans on resume
+LOG_POLL_S = 1.0  # the net under lost wake-ups from other processes
+
+# Messaging
+RECIPIENTS_MAX = 1_000
+HOPS_MAX = 12  # agent replies in a row without a human in between
+
+# Leases
+LEASE_TTL_S_MIN = 1.0
+LEASE_TTL_S_MAX = 24 * 3600.0

@@ -1,0 +1,258 @@
+"""Operations: the one list of what repomesh can do, from which every surface is derived.
+
+An operation is a plain, synchronous function of a transaction and a Pydantic request. The decorators
+`command`, `query` and `subscription` register it and give the function back unchanged, so that one
+operation may call another's function inside its own transaction.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Required, TypedDict, TypeVar, Unpack, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from repomesh.kernel.errors import InvalidRequest, RepomeshError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+Payload = bytes | Mapping[str, Any] | BaseModel
+"""JSON text (read strictly), strings from a query (read leniently), or a request already made."""
+
+
+class Model(BaseModel):
+    """Base of every request and result: unknown fields are refused, values don't change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Empty(Model):
+    """A request or an answer that carries nothing."""
+
+
+class Kind(StrEnum):
+    """What an operation does to the store."""
+
+    COMMAND = "command"
+    QUERY = "query"
+    SUBSCRIPTION = "subscription"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBinding:
+    """The verb and path of an operation, written by hand; `{field}` is a field of the request."""
+
+    method: str
+    path: str
+    status: int = 200
+
+    @property
+    def path_fields(self) -> tuple[str, ...]:
+        """The request's fields that stand in the path."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the remaining fields come as a JSON body; otherwise they are query parameters."""
+        return self.method in ("POST", "PUT", "PATCH")
+
+
+def Get(path: str) -> HttpBinding:
+    """Bind to GET: every field outside the path is a query parameter."""
+    return HttpBinding("GET", path)
+
+
+def Post(path: str, *, status: int = 200) -> HttpBinding:
+    """Bind to POST: fields outside the path come as a JSON body; `status` 201 for what creates."""
+    return HttpBinding("POST", path, status)
+
+
+def Patch(path: str) -> HttpBinding:
+    """Bind to PATCH: fields outside the path come as a JSON body."""
+    return HttpBinding("PATCH", path)
+
+
+def Delete(path: str) -> HttpBinding:
+    """Bind to DELETE: every field outside the path is a query parameter."""
+    return HttpBinding("DELETE", path)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """How an operation appears over MCP: few words, and only the fields that a model needs."""
+
+    name: str
+    description: str = ""
+    fields: tuple[str, ...] | None = None
+    read_only: bool = False
+    destructive: bool = False
+    idempotent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """How an operation waits: run, and while not `done`, run again after one of `events`.
+
+    `seconds` reads the bound from the request; `again` carries what the last attempt answered (a place
+    in a queue) into the next; `give_up` names the internal command that answers when time is up.
+    """
+
+    seconds: Callable[[Any], float]
+    events: frozenset[str]
+    done: Callable[[Any], bool]
+    again: Callable[[Any, Any], Any] = lambda request, _result: request
+    give_up: str | None = None
+
+
+FollowUp = Callable[[Any, Any], "tuple[str, BaseModel] | None"]
+"""Of (request, result): the internal command to queue behind the answer, with its request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One thing that repomesh can do, with all that the surfaces need to offer it.
+
+    `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for the
+    documents; `rate` names a rate limit; `secret` says that it answers a token; `needs_agent` that the
+    caller must act as an agent; `follow_up` queues an internal command behind the answer;
+    `changes_access` says that callers known so far must be looked up again.
+    """
+
+    name: str
+    kind: Kind
+    function: Callable[..., Any]
+    request: type[BaseModel]
+    result: type[BaseModel]
+    scope: str
+    http: HttpBinding | None = None
+    tool: Tool | None = None
+    errors: tuple[type[RepomeshError], ...] = ()
+    blocking: Blocking | None = None
+    follow_up: FollowUp | None = None
+    rate: str | None = None
+    secret: bool = False
+    needs_agent: bool = False
+    changes_access: bool = False
+    summary: str = field(default="")
+    description: str = field(default="")
+
+    def parse(self, payload: Payload) -> BaseModel:
+        """The request inside `payload`; raises InvalidRequest with each field that is wrong."""
+        if isinstance(payload, BaseModel):
+            return payload
+        try:
+            if isinstance(payload, bytes):
+                return self.request.model_validate_json(payload or b"{}", strict=True)
+            return self.request.model_validate(payload)
+        except ValidationError as error:
+            raise invalid_request(error) from None
+
+
+def invalid_request(error: ValidationError) -> InvalidRequest:
+    """The problem that a failed validation is, with a line for each field."""
+    fields = [
+        {
+            "field": ".".join(str(part) for part in problem["loc"]) or "body",
+            "message": problem["msg"],
+            "type": problem["type"],
+        }
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    first = fields[0]
+    return InvalidRequest(f"{first['field']}: {first['message']}", errors=fields)
+
+
+class Registry:
+    """The operations by name, in the order in which they were written."""
+
+    def __init__(self) -> None:
+        self._operations: dict[str, Operation] = {}
+
+    def add(self, operation: Operation) -> None:
+        """Register one operation; a second of the same name is a mistake of the programmer."""
+        if operation.name in self._operations:
+            raise ValueError(f"operation {operation.name} is registered twice")
+        self._operations[operation.name] = operation
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._operations[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._operations
+
+    def __iter__(self) -> Iterator[Operation]:
+        return iter(self._operations.values())
+
+    def __len__(self) -> int:
+        return len(self._operations)
+
+
+registry = Registry()
+
+
+class Options(TypedDict, total=False):
+    """What a decorator may say of an operation; the meanings stand on `Operation`."""
+
+    scope: Required[str]
+    http: HttpBinding
+    tool: Tool
+    errors: tuple[type[RepomeshError], ...]
+    blocking: Blocking
+    follow_up: FollowUp
+    rate: str
+    secret: bool
+    needs_agent: bool
+    changes_access: bool
+
+
+def _register(kind: Kind, name: str, function: Callable[..., Any], options: Options) -> None:
+    hints = get_type_hints(function)
+    request = hints[list(inspect.signature(function).parameters)[1]]
+    result = hints["return"] if kind is not Kind.SUBSCRIPTION else Empty
+    summary, _, description = inspect.cleandoc(function.__doc__ or "").partition("\n")
+    registry.add(
+        Operation(
+            name=name,
+            kind=kind,
+            function=function,
+            request=request,
+            result=result,
+            summary=summary.strip(),
+            description=description.strip(),
+            **options,
+        )
+    )
+
+
+def command(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
+    """Register a function of (transaction, request) that writes."""
+
+    def decorate(function: Function) -> Function:
+        _register(Kind.COMMAND, name, function, options)
+        return function
+
+    return decorate
+
+
+def query(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
+    """Register a function of (transaction, request) that only reads."""
+
+    def decorate(function: Function) -> Function:
+        _register(Kind.QUERY, name, function, options)
+        return function
+
+    return decorate
+
+
+def subscription(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
+    """Register a function of (caller, request) that answers the filter of a stream over the log."""
+
+    def decorate(function: Function) -> Function:
+        _register(Kind.SUBSCRIPTION, name, function, options)
+        return function
+
+    return decorate

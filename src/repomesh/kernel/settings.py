@@ -1,0 +1,54 @@
+"""Settings: everything an operator may change, read from `REPOMESH_…` and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One server's settings. Each field is also the environment variable `REPOMESH_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="REPOMESH_", extra="ignore", frozen=True)
+
+    data: Path = Field(Path(".repomesh"), description="Folder of the database, the token and the log.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; anything but loopback is your decision."
+    )
+    port: int = Field(8787, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database_url: str | None = Field(
+        None, description="`postgresql://…` for a team; without it SQLite in the data folder."
+    )
+    allowed_hosts: list[str] = Field(
+        default_factory=list, description="Further Host names to answer to, as a JSON list."
+    )
+    allowed_origins: list[str] = Field(
+        default_factory=list, description="Further browser origins to admit, as a JSON list."
+    )
+    agent_inactive_after_s: float = Field(
+        90.0, gt=0, description="Seconds without a heartbeat after which an agent is inactive."
+    )
+    lease_ttl_s: float = Field(900.0, ge=1, le=86_400, description="Lease length when a request names none.")
+    max_hold_s: float = Field(
+        14_400.0, ge=1, description="Seconds after which heartbeats no longer renew a lease."
+    )
+    sweep_every_s: float = Field(1.0, gt=0, description="Seconds between passes of the recovery worker.")
+    messages_per_minute: int = Field(
+        600, ge=1, description="Messages and events that one agent may send a minute, in bursts of as many."
+    )
+    ack_timeout_s: float = Field(
+        3_600.0, gt=0, description="Seconds after which an unacknowledged ack_required message is reported."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="OpenTelemetry collector (OTLP over HTTP); nothing is exported without it."
+    )
+    conformance: bool = Field(
+        False,
+        description="Also mount the fixtures that the MCP conformance suite calls; never in production.",
+    )

@@ -1,0 +1,103 @@
+"""Spans, metrics and structured logs. Nothing leaves the machine unless an endpoint is set."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sys
+from typing import TextIO
+
+import structlog
+from opentelemetry import trace
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from repomesh.kernel.settings import Settings
+
+tracer = trace.get_tracer("repomesh")
+
+
+class Metrics:
+    """The Prometheus series of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.operations = Counter(
+            "repomesh_operations", "Operations by outcome.", ["operation", "code"], registry=self.registry
+        )
+        self.operation_seconds = Histogram(
+            "repomesh_operation_seconds",
+            "Time from the payload to the answer.",
+            ["operation"],
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 60),
+            registry=self.registry,
+        )
+        self.commits = Counter("repomesh_commits", "Transactions made durable.", registry=self.registry)
+        self.commit_pieces = Counter(
+            "repomesh_commit_pieces", "Commands that these commits carried.", registry=self.registry
+        )
+        self.subscribers = Gauge(
+            "repomesh_stream_subscribers", "Open event streams and sockets.", registry=self.registry
+        )
+        self.delivered = Counter(
+            "repomesh_stream_events", "Events handed to subscribers.", registry=self.registry
+        )
+        self.overflows = Counter(
+            "repomesh_stream_overflows", "Subscribers closed for being slow.", registry=self.registry
+        )
+
+
+def new_trace_id() -> str:
+    """A W3C trace id: 16 random bytes in hexadecimal."""
+    return secrets.token_hex(16)
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """The trace id inside a W3C traceparent, or a new one when there is none that is valid."""
+    parts = (traceparent or "").split("-")
+    if len(parts) == 4 and len(parts[1]) == 32 and parts[1] != "0" * 32:
+        try:
+            int(parts[1], 16)
+        except ValueError:
+            return new_trace_id()
+        return parts[1].lower()
+    return new_trace_id()
+
+
+def configure_logging(level: str, stream: TextIO | None = None) -> None:
+    """Log one JSON object a line to `stream` (standard error unless given)."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def configure_tracing(settings: Settings, version: str) -> None:
+    """Export spans over OTLP when an endpoint is set; otherwise spans cost next to nothing.
+
+    Raises RuntimeError when the endpoint is set and the extra `otlp` is not installed.
+    """
+    if settings.otlp_endpoint is None:
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError as missing:
+        raise RuntimeError(
+            "REPOMESH_OTLP_ENDPOINT is set but the exporter is not installed: pip install 'repomesh[otlp]'"
+        ) from missing
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": "repomesh", "service.version": version})
+    )
+    endpoint = settings.otlp_endpoint.rstrip("/") + "/v1/traces"
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    trace.set_tracer_provider(provider)

@@ -1,0 +1,1 @@
+"""The stdio MCP proxy: one process is one agent instance."""

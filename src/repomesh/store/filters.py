@@ -1,0 +1,123 @@
+"""Which events a reader sees: one filter, as SQL for reading the log and as a test for pushing from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, or_
+
+from repomesh.kernel.identity import Caller, Role
+from repomesh.store.log import StoredEvent
+from repomesh.store.tables import events
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What a reader asks for, within what its caller may see. An empty field asks for everything.
+
+    `types` match whole or as a dotted prefix: `chat` finds `chat` and `chat.message`.
+    """
+
+    workspace_id: str
+    reader: str | None
+    sees_all: bool = False
+    sees_channels: bool = False
+    types: tuple[str, ...] = ()
+    recipient_id: str | None = None
+    channel_id: str | None = None
+    agent_id: str | None = None
+    task_id: str | None = None
+    severity: str | None = None
+    correlation_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def matches(self, event: StoredEvent) -> bool:
+        """Whether a pushed event is one of those."""
+        return (
+            self._visible(event)
+            and (not self.types or any(_is_a(event.type, wanted) for wanted in self.types))
+            and self.recipient_id in (None, event.recipient_id, *self._named(event))
+            and self.channel_id in (None, event.channel_id)
+            and self.agent_id in (None, event.actor)
+            and self.task_id in (None, event.task_id)
+            and self.severity in (None, event.severity)
+            and self.correlation_id in (None, event.correlation_id)
+            and (self.since is None or event.at >= self.since)
+            and (self.until is None or event.at < self.until)
+        )
+
+    def where(self) -> ColumnElement[bool]:
+        """The same as a condition on the events table."""
+        table = events.c
+        conditions: list[ColumnElement[bool]] = [table.workspace_id == self.workspace_id]
+        if not self.sees_all:
+            conditions.append(self._visible_where())
+        if self.types:
+            conditions.append(or_(*(_is_a_where(wanted) for wanted in self.types)))
+        if self.recipient_id is not None:
+            named = table.audience_ids.like(f"% {self.recipient_id} %")
+            conditions.append(or_(table.recipient_id == self.recipient_id, named))
+        for name, column in (("agent_id", table.actor), ("channel_id", table.channel_id)):
+            if (value := getattr(self, name)) is not None:
+                conditions.append(column == value)
+        for name in ("task_id", "severity", "correlation_id"):
+            if (value := getattr(self, name)) is not None:
+                conditions.append(table[name] == value)
+        if self.since is not None:
+            conditions.append(table.at >= self.since)
+        if self.until is not None:
+            conditions.append(table.at < self.until)
+        return and_(*conditions)
+
+    def _visible(self, event: StoredEvent) -> bool:
+        audience = event.audience
+        return (
+            self.sees_all
+            or audience.type == "workspace"
+            or (audience.type == "channel" and self.sees_channels)
+            or (self.reader is not None and (event.actor == self.reader or self.reader in audience.agent_ids))
+        )
+
+    def _visible_where(self) -> ColumnElement[bool]:
+        table = events.c
+        ways: list[ColumnElement[bool]] = [table.audience == "workspace"]
+        if self.sees_channels:
+            ways.append(table.audience == "channel")
+        if self.reader is not None:
+            ways += [table.actor == self.reader, table.audience_ids.like(f"% {self.reader} %")]
+        return or_(*ways)
+
+    def _named(self, event: StoredEvent) -> tuple[str, ...]:
+        return event.audience.agent_ids if self.recipient_id is not None else ()
+
+
+def filter_for(caller: Caller, **criteria: object) -> EventFilter:
+    """The filter of what `caller` may see, narrowed by `criteria`.
+
+    The owner sees everything unless it acts as an agent; an observer sees what the workspace and its
+    channels see; an agent what is addressed to it or done by it, too.
+    """
+    return EventFilter(
+        workspace_id=caller.workspace_id,
+        reader=caller.agent_id,
+        sees_all=caller.is_admin and caller.agent_id is None,
+        sees_channels=caller.role is Role.OBSERVER,
+        **criteria,  # type: ignore[arg-type]
+    )
+
+
+def _prefix(wanted: str) -> str:
+    return wanted.removesuffix("*").removesuffix(".")
+
+
+def _is_a(type_: str, wanted: str) -> bool:
+    prefix = _prefix(wanted)
+    return type_ == prefix or type_.startswith(prefix + ".")
+
+
+def _is_a_where(wanted: str) -> ColumnElement[bool]:
+    prefix = _prefix(wanted)
+    # '/' follows '.' in ASCII, so the range holds exactly the types that begin with 'prefix.'.
+    return or_(events.c.type == prefix, and_(events.c.type >= prefix + ".", events.c.type < prefix + "/"))

@@ -1,0 +1,96 @@
+"""Schema versions: what the database has, what this release needs, and the way from one to the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from repomesh.kernel.errors import Conflict
+from repomesh.store.base import Store
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0004"
+"""The newest revision; a constant so that a start needn't load the migration tool when nothing is due."""
+
+_LOCK_KEY = 7_238_110_001  # one migrating server at a time; any constant will do
+
+
+class SchemaTooNew(Conflict):
+    """The database was written by a newer release, which this one can't read."""
+
+    code = "schema_too_new"
+    hint = "Start the release that wrote it, or restore the backup that it made before it migrated."
+
+
+class SchemaOutdated(Conflict):
+    """The database is older than this release needs."""
+
+    code = "schema_outdated"
+    hint = "Run 'repomesh db upgrade', which makes a backup first."
+
+
+def current(store: Store) -> str | None:
+    """The revision that the database has; None for an empty one."""
+    engine = store.migration_engine()
+    try:
+        with engine.connect() as connection:
+            return _revision(connection)
+    finally:
+        engine.dispose()
+
+
+def check(store: Store) -> str:
+    """The database's revision; raises SchemaOutdated or SchemaTooNew unless it is this release's."""
+    revision = current(store)
+    if revision == HEAD:
+        return revision
+    if revision is not None and revision not in known_revisions():
+        raise SchemaTooNew(f"the database has schema {revision}, this release knows up to {HEAD}")
+    raise SchemaOutdated(f"the database has schema {revision or 'none'}, this release needs {HEAD}")
+
+
+def upgrade(store: Store, target: str = "head") -> None:
+    """Bring the database to `target`; raises SchemaTooNew rather than touch a newer one."""
+    revision = current(store)
+    if revision == HEAD and target == "head":
+        return
+    if revision is not None and revision not in known_revisions():
+        raise SchemaTooNew(f"the database has schema {revision}, this release knows up to {HEAD}")
+    from alembic import command
+
+    engine = store.migration_engine()
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, target)
+    finally:
+        engine.dispose()
+
+
+def known_revisions() -> list[str]:
+    """Every revision of this release, oldest first."""
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory.from_config(_config())
+    return [revision.revision for revision in reversed(list(script.walk_revisions()))]
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _config() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

@@ -1,0 +1,100 @@
+"""The store's own tables, and the metadata that every domain's tables join."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+from repomesh.store.types import Ascii, Moment, Uuid
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# The last number given out of each kind, in a row of its own that nothing references, so that
+# counting never waits for a foreign-key check.
+counters = Table(
+    "counters",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("oldest_seq", BigInteger, nullable=False),
+    Column("last_fencing_token", BigInteger, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", Uuid, nullable=False),
+    Column("type", Ascii, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("principal", String, nullable=False),
+    Column("actor", Uuid),
+    Column("audience", String(16), nullable=False),  # workspace, channel or agents
+    Column("audience_ids", Text, nullable=False),  # the agents named, as ' id id ', or empty
+    Column("channel_id", Uuid),
+    Column("task_id", Uuid),
+    Column("recipient_id", Uuid),
+    Column("severity", String(16), nullable=False),
+    Column("correlation_id", String, nullable=False),
+    Column("causation_id", String),
+    Column("hop", Integer, nullable=False),
+    Column("traceparent", String),
+    Column("data", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_events_type", "workspace_id", "type", "seq"),
+    Index("ix_events_actor", "workspace_id", "actor", "seq"),
+    Index("ix_events_correlation", "workspace_id", "correlation_id", "seq"),
+)
+for _column in ("task_id", "channel_id", "recipient_id"):
+    Index(
+        f"ix_events_{_column}",
+        events.c.workspace_id,
+        events.c[_column],
+        events.c.seq,
+        sqlite_where=events.c[_column].is_not(None),
+        postgresql_where=events.c[_column].is_not(None),
+    )
+
+idempotency_records = Table(
+    "idempotency_records",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("principal", String, primary_key=True),
+    Column("operation", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("result", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_idempotency_records_at", "at"),
+)
+
+# What can be found by its words. The words themselves stand in the engine's own full-text index, which
+# the migration makes: an FTS5 table on one engine, a tsvector column on the other.
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("subject_id", Uuid, nullable=False),
+    Index("ix_documents_subject", "workspace_id", "type", "subject_id"),
+)

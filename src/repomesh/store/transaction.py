@@ -1,0 +1,162 @@
+"""What an operation works on: one transaction of one workspace, on whichever engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    Connection,
+    Delete,
+    Executable,
+    Result,
+    Select,
+    Update,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from repomesh.kernel.errors import IdempotencyConflict, Stale
+from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.settings import Settings
+from repomesh.store import log
+from repomesh.store.log import NewEvent
+from repomesh.store.tables import counters, idempotency_records
+
+
+class TextIndex(Protocol):
+    """Full text on one engine."""
+
+    def add(self, connection: Connection, rows: Sequence[tuple[str, str, str, str]]) -> None:
+        """Index rows of (workspace, type, subject, text) in the running transaction."""
+        ...
+
+    def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
+        """Forget what was indexed for a subject."""
+        ...
+
+    def matches(self, workspace_id: str, type_: str, words: str) -> Select[Any]:
+        """A selectable of (position, subject_id), newest first, of what holds every word."""
+        ...
+
+
+_RECALL = select(idempotency_records.c.fingerprint, idempotency_records.c.result)
+_NEXT_FENCING_TOKEN = update(counters).values(last_fencing_token=counters.c.last_fencing_token + 1)
+
+
+class Transaction:
+    """A running transaction. `now` is the server's time at its start, the same for all that it writes."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        caller: Caller,
+        context: RequestContext,
+        now: datetime,
+        settings: Settings,
+        text_index: TextIndex,
+    ) -> None:
+        self.connection = connection
+        self.caller = caller
+        self.context = context
+        self.now = now
+        self.settings = settings
+        self.workspace_id = caller.workspace_id
+        self.text_index = text_index
+        self.last_seq: int | None = None
+        self._drafts: list[NewEvent] = []
+        self._texts: list[tuple[str, str, str, str]] = []
+
+    def execute(
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> Result[Any]:
+        """Run one statement; a list of parameters runs it for each."""
+        return self.connection.execute(statement, parameters)
+
+    def change(self, statement: Update | Delete, parameters: Mapping[str, Any] | None = None) -> int:
+        """Run an update or delete; answers how many rows it touched."""
+        return self.connection.execute(statement, parameters).rowcount
+
+    def emit(self, event: NewEvent) -> str:
+        """Append an event to the log when the operation is done; answers its id."""
+        self._drafts.append(event)
+        return event.id
+
+    def index_text(self, type_: str, subject_id: str, text: str) -> None:
+        """Make a subject findable by the words of `text` once the operation is done."""
+        self._texts.append((self.workspace_id, type_, subject_id, text))
+
+    def next_fencing_token(self) -> int:
+        """A number greater than every fencing token given out in this workspace before."""
+        statement = _NEXT_FENCING_TOKEN.where(counters.c.workspace_id == self.workspace_id)
+        token: int = self.execute(statement.returning(counters.c.last_fencing_token)).scalar_one()
+        return token
+
+    def check_version(self, version: int) -> None:
+        """Raise Stale when the request's If-Match names another version than the row's."""
+        expected = self.context.if_match
+        if expected is not None and expected != version:
+            raise Stale(f"the present version is {version}, not {expected}", version=version)
+
+    def recall(self, operation: str, key: str, fingerprint: str) -> bytes | None:
+        """The result recorded under an idempotency key; raises IdempotencyConflict for another request."""
+        row = self.execute(_RECALL.where(*self._idempotency_key(operation, key))).one_or_none()
+        if row is None:
+            return None
+        if row.fingerprint != fingerprint:
+            raise IdempotencyConflict("this Idempotency-Key was used with another request")
+        return bytes(row.result)
+
+    def remember(self, operation: str, key: str, fingerprint: str, result: str) -> None:
+        """Record a result under an idempotency key, in the transaction of its effect."""
+        self.execute(
+            insert(idempotency_records),
+            {
+                "workspace_id": self.workspace_id,
+                "principal": self._idempotency_principal(),
+                "operation": operation,
+                "key": key,
+                "fingerprint": fingerprint,
+                "result": result.encode(),
+                "at": self.now,
+            },
+        )
+
+    def finish(self) -> None:
+        """Write what was collected: texts and events. The engine calls it before the commit."""
+        if self._texts:
+            self.text_index.add(self.connection, self._texts)
+        if self._drafts:
+            self.last_seq = log.append(self.connection, self.caller, self.context, self.now, self._drafts)
+
+    def _idempotency_principal(self) -> str:
+        return f"{self.caller.principal}/{self.caller.agent_id or ''}"
+
+    def _idempotency_key(self, operation: str, key: str) -> tuple[Any, ...]:
+        table = idempotency_records.c
+        return (
+            table.workspace_id == self.workspace_id,
+            table.principal == self._idempotency_principal(),
+            table.operation == operation,
+            table.key == key,
+        )
+
+
+def forget_idempotency_records(tx: Transaction, before: datetime) -> int:
+    """Delete the workspace's records older than `before`; answers how many."""
+    table = idempotency_records.c
+    statement = delete(idempotency_records).where(table.workspace_id == tx.workspace_id, table.at < before)
+    return tx.change(statement)
+
+
+def open_counters(tx: Transaction, workspace_id: str) -> None:
+    """Give a new workspace its counters; its log begins at 1."""
+    tx.execute(
+        insert(counters),
+        {"workspace_id": workspace_id, "last_seq": 0, "oldest_seq": 1, "last_fencing_token": 0},
+    )

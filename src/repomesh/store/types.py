@@ -1,0 +1,51 @@
+"""Column types that mean the same on both engines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import BigInteger, String, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with zone, kept as microseconds since 1970 in UTC: exact, ordered, 8 bytes."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Microseconds of an aware time."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """The time in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value kept as compact text, so that it can be passed on without being read."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Compact JSON; tuples become lists."""
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        """The value as Python holds it."""
+        return None if value is None else orjson.loads(value)
+
+
+# Text that compares by code point on both engines, for prefixes and ranges.
+Ascii = String().with_variant(String(collation="C"), "postgresql")
+
+# A UUID in canonical form. Text, so that both engines and every surface show the same.
+Uuid = String(36)

@@ -1,0 +1,1 @@
+"""Where callers reach the operations: HTTP, streams, MCP."""

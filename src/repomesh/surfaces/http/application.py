@@ -1,0 +1,93 @@
+"""The ASGI application: the API's routes, the pages about the server, and the wall around both."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+from prometheus_client import generate_latest
+from starlette.routing import BaseRoute, Route, Router
+
+from repomesh.kernel.errors import NotFound, RepomeshError, Unavailable
+from repomesh.kernel.identity import system_caller
+from repomesh.kernel.telemetry import trace_id_of
+from repomesh.store import log
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header, respond
+from repomesh.surfaces.http.guard import Guard
+from repomesh.surfaces.http.openapi import document
+from repomesh.surfaces.http.problems import send_problem
+from repomesh.surfaces.http.routes import routes
+
+_PROMETHEUS_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+_Answer = Callable[[Scope, Send], Awaitable[None]]
+
+
+def application(gateway: Gateway, further: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The application; `further` routes are other surfaces on the same port, and come first."""
+    about = AboutServer(gateway)
+    known = [
+        *further,
+        Route("/healthz", _Page(about.health)),
+        Route("/readyz", _Page(about.readiness)),
+        Route("/metrics", _Page(about.metrics)),
+        Route("/openapi.json", _Page(about.openapi)),
+        *routes(gateway),
+    ]
+    return Guard(Router(known, redirect_slashes=False, default=_not_found), gateway.settings)
+
+
+class AboutServer:
+    """Pages about the server itself, without a workspace."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._openapi: bytes | None = None
+
+    async def health(self, scope: Scope, send: Send) -> None:
+        """The process runs."""
+        await respond(send, 200, orjson.dumps({"status": "ok", "version": self._gateway.version}))
+
+    async def readiness(self, scope: Scope, send: Send) -> None:
+        """The store answers; 503 when it does not."""
+        await self._gateway.store.read(system_caller(""), lambda tx: log.bounds(tx.connection, ""))
+        await respond(send, 200, orjson.dumps({"status": "ready", "version": self._gateway.version}))
+
+    async def metrics(self, scope: Scope, send: Send) -> None:
+        """The Prometheus series, for any valid token."""
+        await self._gateway.authenticate(header(scope, b"authorization"))
+        await respond(send, 200, generate_latest(self._gateway.metrics.registry), _PROMETHEUS_TEXT)
+
+    async def openapi(self, scope: Scope, send: Send) -> None:
+        """The OpenAPI document, made when it is first asked for."""
+        if self._openapi is None:
+            self._openapi = orjson.dumps(document(self._gateway.registry, self._gateway.version))
+        await respond(send, 200, self._openapi)
+
+
+class _Page:
+    """A page as an ASGI application, with errors as problem documents."""
+
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        trace_id = trace_id_of(header(scope, b"traceparent"))
+        try:
+            await self._answer(scope, send)
+        except RepomeshError as error:
+            await send_problem(send, error, trace_id)
+        except Exception as error:  # the edge: a page about the server must say that the server is ill
+            await send_problem(send, Unavailable(f"the store does not answer: {error}"), trace_id)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 4404, "reason": "not_found"})
+        return
+    missing = NotFound(
+        f"there is nothing at {scope['path']}", hint="See /openapi.json for every path of this server."
+    )
+    await send_problem(send, missing, trace_id_of(header(scope, b"traceparent")))

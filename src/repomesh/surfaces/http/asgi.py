@@ -1,0 +1,64 @@
+"""The few ASGI moves that the HTTP surface is made of: read a body, read headers, respond."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from repomesh.kernel.errors import TooLarge, Unavailable
+from repomesh.kernel.limits import BODY_BYTES_MAX
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """The first header of this lower-case name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value.decode("latin-1"))
+    return None
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body; raises TooLarge with both sizes as soon as it is known to be over the limit."""
+    declared = header(scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > BODY_BYTES_MAX:
+        raise _too_large(int(declared))
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Unavailable("the client went away before its request was complete")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise _too_large(size)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+async def respond(
+    send: Send, status: int, body: bytes, content_type: bytes = JSON, headers: Headers = ()
+) -> None:
+    """Send a whole response."""
+    length = str(len(body)).encode()
+    fields = [(b"content-type", content_type), (b"content-length", length), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _too_large(size: int) -> TooLarge:
+    return TooLarge(
+        f"the body has {size} bytes or more, the limit is {BODY_BYTES_MAX}",
+        size_bytes=size,
+        limit_bytes=BODY_BYTES_MAX,
+    )

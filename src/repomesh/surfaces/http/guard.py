@@ -1,0 +1,80 @@
+"""The outer wall: which Host and Origin may come in, on HTTP and WebSocket alike.
+
+Browsers apply no cross-origin rule to WebSockets, and a foreign page can point its own name at loopback
+(DNS rebinding); so both headers are checked before anything else looks at a request.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from repomesh.kernel.errors import ForeignOrigin, Misdirected, RepomeshError
+from repomesh.kernel.settings import Settings
+from repomesh.kernel.telemetry import trace_id_of
+from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header
+from repomesh.surfaces.http.problems import send_problem
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORBIDDEN_CLOSE = 4403
+
+
+class Guard:
+    """ASGI middleware that admits only known hosts and origins."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._hosts = _LOOPBACK | {host.lower() for host in settings.allowed_hosts}
+        if not _is_wildcard(settings.host):
+            self._hosts |= {settings.host.lower()}
+        # Listening on every interface, the machine's own addresses are hosts, too; names must be listed.
+        self._any_address = _is_wildcard(settings.host)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": _FORBIDDEN_CLOSE, "reason": refusal.code})
+        else:
+            await send_problem(send, refusal, trace_id_of(header(scope, b"traceparent")))
+
+    def _refusal(self, scope: Scope) -> RepomeshError | None:
+        host = _host_name(header(scope, b"host") or "")
+        if not self._is_ours(host):
+            return Misdirected(f"this server does not answer to the host '{host}'")
+        origin = header(scope, b"origin")
+        if origin is None or origin.lower().rstrip("/") in self._origins:
+            return None
+        if not self._is_ours((urlsplit(origin).hostname or "").lower()):
+            return ForeignOrigin(f"pages of '{origin}' may not reach this server")
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        return host in self._hosts or (self._any_address and _is_address(host))
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_wildcard(host: str) -> bool:
+    return host in ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not bound to
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

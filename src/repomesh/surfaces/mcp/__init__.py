@@ -1,0 +1,1 @@
+"""The MCP endpoint: the operations that are tools."""

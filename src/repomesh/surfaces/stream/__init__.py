@@ -1,0 +1,1 @@
+"""Push over server-sent events and WebSocket."""

@@ -1,0 +1,115 @@
+"""Fixtures: a store on each engine, and a whole server on each engine."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from harness import Mesh
+from repomesh.app import Server, prepare
+from repomesh.kernel.settings import Settings
+from repomesh.store import folder
+
+ENGINES = ("sqlite", "postgresql")
+POSTGRES = os.environ.get("REPOMESH_TEST_POSTGRES", "postgresql://127.0.0.1:5432/test")
+
+
+class MovableClock:
+    """The present time, plus what a test has moved it by."""
+
+    def __init__(self) -> None:
+        self.offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.offset
+
+    def advance(self, seconds: float) -> None:
+        self.offset += timedelta(seconds=seconds)
+
+
+def _postgres_answers() -> bool:
+    try:
+        with psycopg.connect(POSTGRES, connect_timeout=3):
+            return True
+    except psycopg.OperationalError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def postgres_admin() -> str:
+    """The URL of a database from which others can be made; skips where none answers, but never in CI."""
+    if not _postgres_answers():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"PostgreSQL does not answer at {POSTGRES}, and CI must run its half of the tests")
+        pytest.skip(f"PostgreSQL does not answer at {POSTGRES}; start it with 'pg_ctlcluster 15 main start'")
+    return POSTGRES
+
+
+@pytest.fixture
+def postgres_url(postgres_admin: str) -> Iterator[str]:
+    """A database of the test's own, dropped afterwards."""
+    name = f"repomesh_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    try:
+        yield f"{postgres_admin.rpartition('/')[0]}/{name}"
+    finally:
+        with psycopg.connect(postgres_admin, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Runs the test once on each engine."""
+    return str(request.param)
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Settings:
+    """Settings of a server on `engine`, with a data folder of the test's own.
+
+    Parametrise `settings_overrides` (a marker's keyword arguments) for other values.
+    """
+    marker = request.node.get_closest_marker("settings")
+    values = dict(marker.kwargs) if marker else {}
+    url = request.getfixturevalue("postgres_url") if engine == "postgresql" else None
+    data = tmp_path / "data"
+    folder.prepare(data)
+    return Settings(**({"data": data, "database_url": url, "sweep_every_s": 3600.0} | values))
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def server(settings: Settings, clock: MovableClock) -> Iterator[Server]:
+    """A server whose store is open; not running yet."""
+    made = Server(settings, clock)
+    prepare(settings, made.store, "test", None)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+async def mesh(server: Server, settings: Settings, clock: MovableClock) -> AsyncIterator[Mesh]:
+    """A running server, spoken to over its ASGI application as its owner; see `harness.Mesh`."""
+    token = folder.read_secret(settings.data / folder.TOKEN)
+    assert token is not None
+    async with server.running():
+        transport = httpx.ASGITransport(server.asgi)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as http:
+            yield Mesh(server, http, token, clock)
