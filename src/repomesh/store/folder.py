@@ -1,9 +1,10 @@
-"""The data folder: who holds it, the token file, and how a client finds the server that serves it."""
+"""The data folder as its server uses it: made, held, with the token file and the note of who serves it."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,23 @@ from pathlib import Path
 import orjson
 
 from repomesh.kernel.errors import Conflict
+from repomesh.kernel.places import DATABASE, LOCK, SERVER, TOKEN, read_secret, read_server
 
-DATABASE = "repomesh.db"
-TOKEN = "token"
-SERVER = "server.json"
-LOCK = "lock"
+__all__ = [
+    "DATABASE",
+    "LOCK",
+    "SERVER",
+    "TOKEN",
+    "FolderInUse",
+    "forget_server",
+    "held",
+    "holder",
+    "prepare",
+    "read_secret",
+    "read_server",
+    "write_secret",
+    "write_server",
+]
 
 
 class FolderInUse(Conflict):
@@ -45,14 +58,6 @@ def write_secret(path: Path, secret: str) -> None:
     draft.replace(path)
 
 
-def read_secret(path: Path) -> str | None:
-    """The secret in a file, or None when there is none."""
-    try:
-        return path.read_text().strip() or None
-    except FileNotFoundError:
-        return None
-
-
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; raises FolderInUse with the holder's pid and URL.
@@ -61,13 +66,12 @@ def held(folder: Path) -> Iterator[None]:
     """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
-            url = (read_server(folder) or {}).get("url")
+        if not _locked(descriptor):
+            pid = _pid(descriptor)
+            note = read_server(folder)
+            url = note["url"] if note and note["pid"] == pid else None
             where = f" and answers at {url}" if url else ""
-            raise FolderInUse(f"process {holder} holds {folder}{where}", pid=holder, url=url) from None
+            raise FolderInUse(f"process {pid or '?'} holds {folder}{where}", pid=pid, url=url)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
@@ -75,20 +79,43 @@ def held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _locked(descriptor: int) -> bool:
+    """Take the lock; a moment's patience, because `holder` tries it, too."""
+    for _ in range(4):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
+
+
+def holder(folder: Path) -> int | None:
+    """The process that holds the folder's lock at this moment; None when nobody does."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _pid(descriptor: int) -> int | None:
+    written = os.pread(descriptor, 32, 0).decode().strip()
+    return int(written) if written.isdigit() else None
+
+
 def write_server(folder: Path, pid: int, url: str, version: str) -> None:
     """Say where the server of this folder answers."""
     draft = folder / f".{SERVER}.{pid}"
     draft.write_bytes(orjson.dumps({"pid": pid, "url": url, "version": version}))
     draft.replace(folder / SERVER)
-
-
-def read_server(folder: Path) -> dict[str, str] | None:
-    """What the last server of this folder said of itself; it may have stopped since."""
-    try:
-        content = orjson.loads((folder / SERVER).read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def forget_server(folder: Path) -> None:
