@@ -26,6 +26,7 @@ from repomesh.store.open import open_store
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.application import application
 from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.surfaces.revocations import Revocations
 from repomesh.workers.sweeper import Sweeper
 
 VERSION = package_version("repomesh")
@@ -40,6 +41,7 @@ class Server:
         self.store = open_store(settings, self.metrics, clock)
         self.bus = LocalBus()
         self.tails = Tails(self.store, self.bus, self.metrics)
+        self.revocations = Revocations(self.tails)
         self.authenticate = Authenticator(self.store)
         self.dispatch = Dispatcher(
             registry,
@@ -58,6 +60,7 @@ class Server:
             dispatch=self.dispatch,
             authenticate=self.authenticate,
             tails=self.tails,
+            revocations=self.revocations,
             store=self.store,
             settings=settings,
             metrics=self.metrics,
@@ -75,6 +78,7 @@ class Server:
         finally:
             await self.sweeper.stop()
             await self.dispatch.close()
+            await self.revocations.stop()
             await self.tails.stop()
             await self.bus.stop()
             self.store.close()

@@ -11,6 +11,7 @@ from repomesh.kernel.operation import Registry
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store.base import Store
+from repomesh.surfaces.revocations import Revocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Gateway:
     dispatch: Dispatcher
     authenticate: Authenticator
     tails: Tails
+    revocations: Revocations
     store: Store
     settings: Settings
     metrics: Metrics

@@ -1,0 +1,93 @@
+"""Cuts what is open in the name of a token the moment that it is revoked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import orjson
+import structlog
+
+from repomesh.bus.tail import Subscription, Tails
+from repomesh.domains.workspaces.models import TOKEN_REVOKED
+from repomesh.kernel.errors import Gone, RepomeshError
+from repomesh.kernel.identity import Caller, system_caller
+from repomesh.store.filters import filter_for
+
+log = structlog.get_logger("repomesh.revocations")
+
+Cut = Callable[[], None]
+"""Ends a socket, a stream or a wait; called on the event loop, at most once."""
+
+_POLL_S = 60.0  # the tail wakes it; this only bounds one wait
+_AGAIN_AFTER_S = 1.0  # a store that does not answer is asked again
+_REMEMBERED_MAX = 1_000  # revocations of the last moments, for requests that came in just before
+
+
+class Revocations:
+    """Listens to each workspace's log for revoked tokens, from the first watch of that workspace on."""
+
+    def __init__(self, tails: Tails) -> None:
+        self._tails = tails
+        self._cuts: defaultdict[str, set[Cut]] = defaultdict(set)
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        self._followers: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
+
+    @asynccontextmanager
+    async def watching(self, caller: Caller, cut: Cut) -> AsyncIterator[None]:
+        """Inside, `cut` is called as soon as the caller's token is revoked, by whomever and anywhere."""
+        await self._following(caller.workspace_id)
+        if caller.token_id in self._recent:
+            cut()
+        self._cuts[caller.token_id].add(cut)
+        try:
+            yield
+        finally:
+            remaining = self._cuts[caller.token_id]
+            remaining.discard(cut)
+            if not remaining:
+                del self._cuts[caller.token_id]
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        for _ready, task in self._followers.values():
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._followers.clear()
+
+    async def _following(self, workspace_id: str) -> None:
+        follower = self._followers.get(workspace_id)
+        if follower is None:
+            ready = asyncio.Event()
+            task = asyncio.create_task(self._follow(workspace_id, ready), name=f"revocations {workspace_id}")
+            follower = self._followers[workspace_id] = ready, task
+        if not follower[0].is_set():
+            await follower[0].wait()
+
+    async def _follow(self, workspace_id: str, ready: asyncio.Event) -> None:
+        wanted = filter_for(system_caller(workspace_id), types=(TOKEN_REVOKED,))
+        after: int | None = None
+        while True:
+            try:
+                async with self._tails.subscribe(wanted, after) as subscription:
+                    ready.set()
+                    after = subscription.position
+                    while True:
+                        await self._take(subscription)
+                        after = subscription.position
+            except RepomeshError as error:
+                log.warning("revocations wait", workspace_id=workspace_id, reason=error.message)
+                after = None if isinstance(error, Gone) else after
+                await asyncio.sleep(_AGAIN_AFTER_S)
+
+    async def _take(self, subscription: Subscription) -> None:
+        for event in await subscription.next(_POLL_S):
+            token_id = orjson.loads(event.json)["data"]["token_id"]
+            self._recent[token_id] = None
+            if len(self._recent) > _REMEMBERED_MAX:
+                self._recent.popitem(last=False)
+            for cut in tuple(self._cuts.get(token_id, ())):
+                cut()
