@@ -5,10 +5,11 @@ from __future__ import annotations
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
 from repomesh.domains.overview import operations as _overview
+from repomesh.domains.tasks import operations as _tasks
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
 
 # In the order of the floors: a domain calls only those before it.
-DOMAINS = (_workspaces, _agents, _credentials, _overview)
+DOMAINS = (_workspaces, _agents, _credentials, _tasks, _overview)
 
 __all__ = ["DOMAINS", "registry"]

@@ -13,6 +13,8 @@ IDEMPOTENCY_KEY_CHARS_MAX = 255  # as Stripe's
 IDEMPOTENCY_KEPT_S = 24 * 3600  # longer than any sane retry
 MAX_CHARS_MIN = 200  # below this not even one item with its ids fits
 MAX_CHARS_MAX = 1_000_000
+PROBLEM_FIELDS_MAX = 20  # wrong fields named in one answer; who sees these will see the rest
+PROBLEM_FIELD_CHARS_MAX = 200  # of a field's name, which the caller may have made up
 WAIT_S_MAX = 50.0  # under the 60 s after which proxies and MCP clients give up
 
 # Names and texts
@@ -25,6 +27,7 @@ LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one reque
 # Store
 WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first wait longer (measured)
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
+READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
 READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
 POSTGRES_THREADS = 16  # commands that may wait for locks at once
 POSTGRES_ATTEMPTS_MAX = 5  # a deadlock or lock time-out is tried again so often
@@ -34,10 +37,13 @@ POSTGRES_IDLE_TRANSACTION_TIMEOUT_MS = 60_000
 
 # Push
 STREAM_BUFFER_EVENTS = 1_000  # a subscriber this far behind is closed and resumes from the log
-STREAM_READ_EVENTS = 500  # one read of the log by a lagging subscriber
+STREAM_BUFFER_CHARS = 16_000_000  # the same in text, for events that carry long bodies
+STREAM_READ_EVENTS = 500  # one read of the log by a tail or a lagging subscriber
+STREAM_SCAN_EVENTS = 20_000  # events looked at in one such read when few of them match
 STREAM_SUBSCRIBERS_MAX = 2_000  # sockets and event streams of one process
 STREAM_POSITION_EVERY_S = 15.0  # so that a filtered stream never rescans on resume
 LOG_POLL_S = 1.0  # the net under lost wake-ups from other processes
+TAIL_LINGER_S = 30.0  # a tail that nobody uses any more stops reading after this
 
 # Messaging
 RECIPIENTS_MAX = 1_000
@@ -46,3 +52,12 @@ HOPS_MAX = 12  # agent replies in a row without a human in between
 # Leases
 LEASE_TTL_S_MIN = 1.0
 LEASE_TTL_S_MAX = 24 * 3600.0
+
+# Tasks
+TASK_TEXT_CHARS_MAX = 50_000  # descriptions and results travel whole in each of a task's events
+TASK_PRIORITY_MIN = -1_000
+TASK_PRIORITY_MAX = 1_000
+TASK_ATTEMPTS_DEFAULT = 3  # a task that three agents lost is probably at fault itself
+TASK_ATTEMPTS_MAX = 100
+TASK_HISTORY_MAX = 20  # past holders shown with a task
+TASK_WALK_MAX = 100_000  # edges followed to look for a cycle; the writer waits meanwhile

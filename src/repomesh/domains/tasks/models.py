@@ -1,0 +1,309 @@
+"""The words of tasks: work that agents divide, hold for a while, and finish."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from repomesh.domains.agents.models import AgentRef
+from repomesh.domains.leases.paths import PATTERN_CHARS_MAX, normalise
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.event_types import event_type
+from repomesh.kernel.fields import (
+    Cursor,
+    FencingToken,
+    Label,
+    MaxChars,
+    PageLimit,
+    Reason,
+    Tag,
+    Tags,
+    TtlSeconds,
+)
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+TaskType = Literal["feature", "bugfix", "refactor", "docs", "research", "test"]
+
+TaskStatus = Literal["open", "claimed", "blocked", "done", "failed", "cancelled"]
+
+Outcome = Literal["done", "failed", "released", "blocked"]
+
+Ending = Literal["done", "failed", "released", "blocked", "cancelled", "lost"]
+"""How one agent's hold of a task ended; `lost` by expiry or because the agent went away."""
+
+Goal = Annotated[Label, StringConstraints(min_length=1)]
+
+TaskText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", max_length=limits.TASK_TEXT_CHARS_MAX)]
+"""A description or a result: Markdown."""
+
+Priority = Annotated[
+    int,
+    Field(
+        ge=limits.TASK_PRIORITY_MIN, le=limits.TASK_PRIORITY_MAX, description="Higher goes first; 0 is usual."
+    ),
+]
+
+MaxAttempts = Annotated[int, Field(ge=1, le=limits.TASK_ATTEMPTS_MAX)]
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+ScopePath = Annotated[
+    str, StringConstraints(min_length=1, max_length=PATTERN_CHARS_MAX), AfterValidator(normalise)
+]
+"""A path pattern from the repository's root, as locks take it."""
+
+Scope = Annotated[tuple[ScopePath, ...], Field(max_length=limits.LIST_ITEMS_MAX)]
+
+Dependencies = Annotated[tuple[Id, ...], Field(max_length=limits.LIST_ITEMS_MAX)]
+
+WhyNot = Annotated[Reason, StringConstraints(min_length=1)]
+
+
+class Task(Model):
+    """A piece of work: who asked for it, what it waits for, who holds it, and how it ended."""
+
+    id: Id
+    goal: str
+    description: str
+    type: TaskType
+    priority: int = Field(description="Higher goes first.")
+    status: TaskStatus
+    ready: bool = Field(description="Whether it is open and every dependency is done.")
+    dependencies: list[Id] = Field(description="Tasks that must be done first.")
+    scope: list[str] = Field(description="Path patterns that the work is expected to touch.")
+    tags: list[str]
+    capabilities: list[str] = Field(description="What an agent must be able to do to claim it.")
+    review_required: bool = Field(description="Whether an approved review must exist before it completes.")
+    max_attempts: int = Field(description="It fails when it has lost its holder this often.")
+    attempts: int = Field(description="How often it lost its holder.")
+    agent_id: Id | None = Field(description="Who holds it, or held it when it ended.")
+    agent_name: str | None
+    fencing_token: int | None = Field(description="Of the present claim.")
+    percent: int | None = Field(description="How far the holder says it is.")
+    note: str = Field(description="The holder's last word on progress.")
+    result: str | None
+    reason: str = Field(description="Why it is blocked, failed or cancelled, or was given back.")
+    created_by: Id | None = Field(description="The agent that made it; null for the owner.")
+    created_at: Timestamp
+    updated_at: Timestamp
+    version: int = Field(description="Grows with each change; the ETag.")
+
+
+class Attempt(Model):
+    """One agent's hold of a task."""
+
+    agent_id: Id
+    agent_name: str
+    fencing_token: int
+    started_at: Timestamp
+    ended_at: Timestamp | None
+    outcome: Ending | None = Field(description="How it ended; null while it lasts.")
+    reason: str
+
+
+class TaskDetail(Task):
+    """A task with what stands behind it."""
+
+    unmet_dependencies: list[Id] = Field(description="Dependencies that are not done.")
+    history: list[Attempt] = Field(description="Who held it, newest first.")
+    omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
+
+
+class CreateTask(Model):
+    """A new task."""
+
+    goal: Goal = Field(description="One line: what is true when it is done.")
+    description: TaskText = ""
+    type: TaskType = "feature"
+    priority: Priority = 0
+    dependencies: Dependencies = Field((), description="Ids of tasks that must be done first.")
+    scope: Scope = Field((), description="Path patterns that it will touch, such as 'src/app/**'.")
+    tags: Tags = ()
+    capabilities: Tags = Field((), description="What an agent must be able to do to claim it.")
+    max_attempts: MaxAttempts = limits.TASK_ATTEMPTS_DEFAULT
+    review_required: bool = Field(False, description="Refuse to complete it without an approved review.")
+
+
+class ListTasks(Model):
+    """Which tasks to list."""
+
+    status: TaskStatus | None = None
+    type: TaskType | None = None
+    tag: Tag | None = None
+    agent: AgentRef | None = Field(None, description="Held or finished by this agent, by name or id.")
+    ready: bool | None = Field(
+        None, description="true: those that can be claimed, in order; false: open ones that wait for others."
+    )
+    text: Label | None = Field(None, description="Words of the goal or the description.")
+    cursor: Cursor | None = None
+    limit: PageLimit = limits.PAGE_ITEMS_DEFAULT
+    max_chars: MaxChars | None = None
+
+
+class ShowTask(Model):
+    """One task."""
+
+    task_id: Id
+    max_chars: MaxChars | None = None
+
+
+class UpdateTask(Model):
+    """What changes of a task; what is left out stays."""
+
+    task_id: Id
+    goal: Goal | None = None
+    description: TaskText | None = None
+    type: TaskType | None = None
+    priority: Priority | None = None
+    dependencies: Dependencies | None = None
+    scope: Scope | None = Field(None, description="Locks that a claim took already stay as they are.")
+    tags: Tags | None = None
+    capabilities: Tags | None = None
+    max_attempts: MaxAttempts | None = None
+    review_required: bool | None = None
+
+
+class ClaimTask(Model):
+    """Claim a task, or the next one that is ready."""
+
+    task_id: Id | Literal["next"] = Field(
+        "next", description="An id, or 'next': the ready one of highest priority that you can do."
+    )
+    ttl_s: TtlSeconds | None = Field(None, description="Renew it within this time.")
+    take_locks: bool = Field(False, description="Also lock its scope; all or nothing.")
+
+
+class Held(Model):
+    """What the holder of a task says; an older fencing token is refused."""
+
+    task_id: Id
+    fencing_token: FencingToken
+
+
+class RenewTask(Held):
+    """Hold a task longer."""
+
+    ttl_s: TtlSeconds | None = None
+
+
+class ReportProgress(Held):
+    """Tell how far it is."""
+
+    note: Reason = ""
+    percent: Percent | None = None
+
+
+class ReleaseTask(Held):
+    """Give a task back, for others to claim."""
+
+    reason: Reason = ""
+
+
+class CompleteTask(Held):
+    """The work is done."""
+
+    result: TaskText = Field("", description="What came of it: for those who depend on it.")
+
+
+class FailTask(Held):
+    """The work failed."""
+
+    reason: WhyNot
+    retry: bool = Field(False, description="Open it again for another attempt, while attempts are left.")
+
+
+class FinishTask(Held):
+    """How the holder parts with a task."""
+
+    outcome: Outcome
+    result: TaskText = Field("", description="For 'done'.")
+    reason: Reason = Field("", description="For the others.")
+    retry: bool = Field(False, description="For 'failed': open it again while attempts are left.")
+
+    @model_validator(mode="after")
+    def _says_why(self) -> FinishTask:
+        if self.outcome in ("failed", "blocked") and not self.reason:
+            raise ValueError(f"'reason' must say why the task is {self.outcome}")
+        return self
+
+
+class BlockTask(Model):
+    """Say that a task can't go on for now. Its holder sends its fencing token."""
+
+    task_id: Id
+    reason: WhyNot
+    fencing_token: FencingToken | None = Field(None, description="Of the holder, when somebody holds it.")
+
+
+class UnblockTask(Model):
+    """What blocked a task is gone."""
+
+    task_id: Id
+    reason: Reason = ""
+
+
+class CancelTask(Model):
+    """A task is no longer wanted."""
+
+    task_id: Id
+    reason: WhyNot
+
+
+class ReclaimTasks(Model):
+    """Take back tasks whose claim ended without the task finishing."""
+
+
+class Reclaimed(Model):
+    """One task that was taken back."""
+
+    task_id: Id
+    goal: str
+    agent_id: Id
+    agent_name: str
+    why: str
+    status: TaskStatus = Field(description="Open again, or failed at its last attempt.")
+
+
+class ReclaimedTasks(Model):
+    """Which tasks were taken back."""
+
+    items: list[Reclaimed]
+
+
+class TaskChanged(Model):
+    """What a task is now, and why it changed."""
+
+    task: Task
+    reason: str = ""
+
+
+class TaskReclaimed(Model):
+    """A task lost its holder; `task.status` says whether it is open again or failed."""
+
+    task: Task
+    agent_id: Id
+    agent_name: str
+    why: str
+
+
+class TaskReady(Model):
+    """The last dependency of an open task is done: it can be claimed."""
+
+    task: Task
+    completed_dependency: Id | None = None
+
+
+TASK_CREATED = event_type("task.created", TaskChanged)
+TASK_UPDATED = event_type("task.updated", TaskChanged)
+TASK_PROGRESSED = event_type("task.progressed", TaskChanged)
+TASK_RELEASED = event_type("task.released", TaskChanged)
+TASK_COMPLETED = event_type("task.completed", TaskChanged)
+TASK_FAILED = event_type("task.failed", TaskChanged)
+TASK_BLOCKED = event_type("task.blocked", TaskChanged)
+TASK_UNBLOCKED = event_type("task.unblocked", TaskChanged)
+TASK_CANCELLED = event_type("task.cancelled", TaskChanged)
+TASK_RECLAIMED = event_type("task.reclaimed", TaskReclaimed)
+TASK_READY = event_type("task.ready", TaskReady)

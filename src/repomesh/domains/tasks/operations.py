@@ -1,0 +1,210 @@
+"""Operations on tasks as such: create, list, show, change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Select, delete, insert, select
+
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.tasks import dependencies, rows, rules
+from repomesh.domains.tasks.errors import (
+    DependenciesTooMany,
+    DependencyCycle,
+    DependencyNotFound,
+    TaskNotFound,
+    TaskStatusConflict,
+)
+from repomesh.domains.tasks.models import (
+    TASK_CREATED,
+    TASK_UPDATED,
+    CreateTask,
+    ListTasks,
+    ShowTask,
+    Task,
+    TaskDetail,
+    UpdateTask,
+)
+from repomesh.domains.tasks.tables import task_tags, tasks
+from repomesh.kernel.fields import Page
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+DOCUMENT = "task"
+"""The type under which goal and description are found by their words."""
+
+_table = tasks.c
+
+
+@command(
+    "task.create",
+    http=Post("/v1/tasks", status=201),
+    tool=Tool(
+        "create_task",
+        "Add a task for any agent to claim.",
+        fields=("goal", "description", "type", "priority", "dependencies", "scope", "capabilities"),
+    ),
+    scope="tasks:write",
+    errors=(DependencyNotFound,),
+)
+def create_task(tx: Transaction, request: CreateTask) -> Task:
+    """Create a task. It can be claimed as soon as every task that it depends on is done."""
+    needed = list(dict.fromkeys(request.dependencies))
+    row = {
+        "id": new_id(),
+        "workspace_id": tx.workspace_id,
+        "goal": request.goal,
+        "description": request.description,
+        "type": request.type,
+        "rank": -request.priority,
+        "status": "open",
+        "dependencies": needed,
+        "unmet": dependencies.count_unmet(tx, needed),
+        "scope": list(dict.fromkeys(request.scope)),
+        "tags": list(dict.fromkeys(request.tags)),
+        "capabilities": list(dict.fromkeys(request.capabilities)),
+        "review_required": request.review_required,
+        "max_attempts": request.max_attempts,
+        "attempts": 0,
+        "agent_id": None,
+        "agent_name": None,
+        "fencing_token": None,
+        "percent": None,
+        "note": "",
+        "result": None,
+        "reason": "",
+        "created_by": tx.caller.agent_id,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "version": 1,
+    }
+    tx.execute(insert(tasks), row)
+    task = rows.as_task(row)
+    dependencies.connect(tx, task.id, needed)
+    _tag(tx, task)
+    _index(tx, task)
+    rows.tell(tx, TASK_CREATED, task)
+    return task
+
+
+@query(
+    "task.list",
+    http=Get("/v1/tasks"),
+    tool=Tool(
+        "list_tasks",
+        "Tasks, newest first; ready=true: what can be claimed, best first.",
+        fields=("status", "type", "tag", "agent", "ready", "text", "limit", "cursor", "max_chars"),
+        read_only=True,
+    ),
+    scope="tasks:read",
+)
+def list_tasks(tx: Transaction, request: ListTasks) -> Page[Task]:
+    """List tasks, newest first; the ready ones in the order in which they are given out."""
+    statement = _filtered(tx, request)
+    if request.text is not None:
+        found = tx.text_index.matches(tx.workspace_id, DOCUMENT, request.text).subquery("found")
+        statement = statement.add_columns(found.c.position).join(found, found.c.subject_id == _table.id)
+        items, following = page(tx, statement, request, [found.c.position], _found_task, descending=True)
+    elif request.ready:
+        items, following = page(tx, statement, request, [_table.rank, _table.id], rows.as_task)
+    else:
+        items, following = page(tx, statement, request, [_table.id], rows.as_task, descending=True)
+    return Page[Task](items=items, next_cursor=following)
+
+
+@query("task.show", http=Get("/v1/tasks/{task_id}"), scope="tasks:read", errors=(TaskNotFound,))
+def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
+    """Show a task with its unmet dependencies and those who held it."""
+    row = rows.find(tx, request.task_id)
+    return TaskDetail(
+        **rows.task_fields(row),
+        unmet_dependencies=rows.unmet_dependencies(tx, row.id),
+        history=rows.history(tx, row.id),
+    )
+
+
+@command(
+    "task.update",
+    http=Patch("/v1/tasks/{task_id}"),
+    scope="tasks:write",
+    errors=(
+        TaskNotFound,
+        TaskStatusConflict,
+        DependencyCycle,
+        DependencyNotFound,
+        DependenciesTooMany,
+    ),
+)
+def update_task(tx: Transaction, request: UpdateTask) -> Task:
+    """Change what a task asks for, while it is not over. With If-Match only that version is changed."""
+    row = rows.find(tx, request.task_id)
+    tx.check_version(row.version)
+    rules.require_allowed("update", row.id, row.status, row.reason)
+    before = rows.as_task(row)
+    columns = _changed_columns(tx, request, before)
+    if not columns:
+        return before
+    task = rows.change(tx, row, **columns)
+    if "tags" in columns:
+        here = task_tags.c.workspace_id == tx.workspace_id, task_tags.c.task_id == task.id
+        tx.execute(delete(task_tags).where(*here))
+        _tag(tx, task)
+    if columns.keys() & {"goal", "description"}:
+        tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, task.id)
+        _index(tx, task)
+    rows.tell(tx, TASK_UPDATED, task)
+    if task.ready and not before.ready:
+        rows.tell_ready(tx, task)
+    return task
+
+
+def _changed_columns(tx: Transaction, request: UpdateTask, before: Task) -> dict[str, Any]:
+    """The columns in which `request` differs from what the task is."""
+    columns: dict[str, Any] = {}
+    for name, value in request.model_dump(exclude={"task_id"}, exclude_none=True).items():
+        wanted = list(dict.fromkeys(value)) if isinstance(value, tuple) else value
+        if wanted != getattr(before, name):
+            columns[name] = wanted
+    if "priority" in columns:
+        columns["rank"] = -columns.pop("priority")
+    if "dependencies" in columns:
+        columns["unmet"] = dependencies.reconnect(tx, before.id, columns["dependencies"])
+    return columns
+
+
+def _filtered(tx: Transaction, request: ListTasks) -> Select[Any]:
+    statement = select(tasks).where(_table.workspace_id == tx.workspace_id)
+    if request.status is not None:
+        statement = statement.where(_table.status == request.status)
+    if request.type is not None:
+        statement = statement.where(_table.type == request.type)
+    if request.agent is not None:
+        statement = statement.where(_table.agent_id == find_agent(tx, request.agent).id)
+    if request.tag is not None:
+        tagged = select(task_tags.c.task_id).where(
+            task_tags.c.workspace_id == tx.workspace_id, task_tags.c.tag == request.tag
+        )
+        statement = statement.where(_table.id.in_(tagged))
+    if request.ready is True:
+        statement = statement.where(_table.status == "open", _table.unmet == 0)
+    elif request.ready is False:
+        statement = statement.where(_table.status == "open", _table.unmet > 0)
+    return statement
+
+
+def _found_task(row: Any) -> Task:
+    fields = row._asdict()
+    del fields["position"]
+    return rows.as_task(fields)
+
+
+def _tag(tx: Transaction, task: Task) -> None:
+    if task.tags:
+        mark = {"workspace_id": tx.workspace_id, "task_id": task.id}
+        tx.execute(insert(task_tags), [mark | {"tag": tag} for tag in task.tags])
+
+
+def _index(tx: Transaction, task: Task) -> None:
+    tx.index_text(DOCUMENT, task.id, f"{task.goal}\n{task.description}")

@@ -1,0 +1,157 @@
+"""Tasks as rows: find, change, and tell what they have become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, insert, select, update
+
+from repomesh.domains.tasks.errors import TaskNotFound
+from repomesh.domains.tasks.models import TASK_READY, Attempt, Ending, Task, TaskChanged, TaskReady
+from repomesh.domains.tasks.tables import task_attempts, task_dependencies, tasks
+from repomesh.kernel import limits
+from repomesh.store.log import NewEvent, Severity
+from repomesh.store.transaction import Transaction
+
+_BY_ID = select(tasks).where(tasks.c.id == bindparam("task"), tasks.c.workspace_id == bindparam("ws"))
+_CHANGE = update(tasks).where(tasks.c.id == bindparam("task"))
+_DEPENDENTS = select(task_dependencies.c.task_id).where(
+    task_dependencies.c.workspace_id == bindparam("ws"), task_dependencies.c.depends_on == bindparam("task")
+)
+_ONE_LESS_UNMET = (
+    update(tasks)
+    .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
+    .values(unmet=tasks.c.unmet - 1)
+)
+_NOW_READY = (
+    select(tasks)
+    .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
+    .where(tasks.c.status == "open", tasks.c.unmet == 0)
+    .order_by(tasks.c.rank, tasks.c.id)
+)
+_UNMET = (
+    select(tasks.c.id)
+    .join(task_dependencies, task_dependencies.c.depends_on == tasks.c.id)
+    .where(
+        task_dependencies.c.workspace_id == bindparam("ws"),
+        task_dependencies.c.task_id == bindparam("task"),
+        tasks.c.status != "done",
+    )
+    .order_by(tasks.c.id)
+)
+_HISTORY = (
+    select(task_attempts)
+    .where(task_attempts.c.workspace_id == bindparam("ws"), task_attempts.c.task_id == bindparam("task"))
+    .order_by(task_attempts.c.fencing_token.desc())
+    .limit(bindparam("count"))
+)
+_END_ATTEMPT = update(task_attempts).where(
+    and_(
+        task_attempts.c.workspace_id == bindparam("ws"),
+        task_attempts.c.task_id == bindparam("task"),
+        task_attempts.c.fencing_token == bindparam("token"),
+    )
+)
+
+
+def find(tx: Transaction, task_id: str) -> Row[Any]:
+    """The row of a task of this workspace; raises TaskNotFound."""
+    row = tx.execute(_BY_ID, {"ws": tx.workspace_id, "task": task_id}).one_or_none()
+    if row is None:
+        raise TaskNotFound(f"there is no task {task_id}")
+    return row
+
+
+def as_task(row: Row[Any] | Mapping[str, Any]) -> Task:
+    """The task in a row of the table."""
+    return Task(**task_fields(row))
+
+
+def task_fields(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the task in a row of the table."""
+    fields = dict(row._mapping if isinstance(row, Row) else row)
+    del fields["workspace_id"]
+    fields["priority"] = -fields.pop("rank")
+    fields["ready"] = fields.pop("unmet") == 0 and fields["status"] == "open"
+    return fields
+
+
+def change(tx: Transaction, row: Row[Any], **columns: Any) -> Task:
+    """Write `columns` of a task and its new version; answers what it is now."""
+    columns |= {"updated_at": tx.now, "version": row.version + 1}
+    tx.execute(_CHANGE.values(**columns), {"task": row.id})
+    return as_task({**row._mapping, **columns})
+
+
+def tell(tx: Transaction, type_: str, task: Task, reason: str = "", *, severity: Severity = "info") -> None:
+    """Append that `task` changed."""
+    changed = TaskChanged(task=task, reason=reason)
+    tx.emit(NewEvent(type_, f"task/{task.id}", changed, task_id=task.id, severity=severity))
+
+
+def unmet_dependencies(tx: Transaction, task_id: str) -> list[str]:
+    """The dependencies of a task that are not done."""
+    return list(tx.execute(_UNMET, {"ws": tx.workspace_id, "task": task_id}).scalars())
+
+
+def dependency_is_done(tx: Transaction, task_id: str) -> None:
+    """Count one unmet dependency less for every task that waits for this one, and tell which are ready."""
+    here = {"ws": tx.workspace_id, "task": task_id}
+    if tx.change(_ONE_LESS_UNMET, here) == 0:
+        return
+    for row in tx.execute(_NOW_READY, here).all():
+        tell_ready(tx, change(tx, row), task_id)
+
+
+def tell_ready(tx: Transaction, task: Task, completed_dependency: str | None = None) -> None:
+    """Append that a task can be claimed now, so that agents that wait for work are woken."""
+    ready = TaskReady(task=task, completed_dependency=completed_dependency)
+    tx.emit(NewEvent(TASK_READY, f"task/{task.id}", ready, task_id=task.id))
+
+
+def begin_attempt(tx: Transaction, task: Task) -> None:
+    """Note who holds a task from now on."""
+    tx.execute(
+        insert(task_attempts),
+        {
+            "workspace_id": tx.workspace_id,
+            "task_id": task.id,
+            "fencing_token": task.fencing_token,
+            "agent_id": task.agent_id,
+            "agent_name": task.agent_name,
+            "started_at": tx.now,
+            "reason": "",
+        },
+    )
+
+
+def end_attempt(tx: Transaction, row: Row[Any], outcome: Ending, reason: str) -> None:
+    """Note how the present hold of a task ended."""
+    tx.execute(
+        _END_ATTEMPT.values(ended_at=tx.now, outcome=outcome, reason=reason),
+        {"ws": tx.workspace_id, "task": row.id, "token": row.fencing_token},
+    )
+
+
+def history(tx: Transaction, task_id: str, count: int = limits.TASK_HISTORY_MAX) -> list[Attempt]:
+    """The last holds of a task, newest first."""
+    rows = tx.execute(_HISTORY, {"ws": tx.workspace_id, "task": task_id, "count": count})
+    return [as_attempt(row) for row in rows]
+
+
+def as_attempt(row: Row[Any]) -> Attempt:
+    """The attempt in a row of the table."""
+    fields = row._asdict()
+    del fields["workspace_id"], fields["task_id"]
+    return Attempt(**fields)
+
+
+def reasons_of_loss(attempts: Iterable[Attempt]) -> str:
+    """Why a task lost its holders, oldest first, in one text."""
+    lost = [
+        f"{attempt.agent_name}: {attempt.reason}"
+        for attempt in attempts
+        if attempt.outcome in ("lost", "failed")
+    ]
+    return "; ".join(reversed(lost))
