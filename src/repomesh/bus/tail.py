@@ -3,121 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
+from repomesh.bus.bell import Bell
 from repomesh.bus.port import Bus
+from repomesh.bus.subscription import Listener, SlowConsumer, Subscription
 from repomesh.kernel import limits
-from repomesh.kernel.errors import Failure, Gone, RepomeshError
+from repomesh.kernel.errors import Gone, InvalidRequest, RepomeshError
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
 from repomesh.store.base import Store
-from repomesh.store.filters import EventFilter, filter_for
+from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
 from repomesh.store.log import StoredEvent
-from repomesh.store.transaction import Transaction
 
 log = structlog.get_logger("repomesh.tail")
 
-
-class SlowConsumer(RepomeshError):
-    """The subscriber did not keep up; `resume_after` says where to go on."""
-
-    code = "slow_consumer"
-    failure = Failure.UNAVAILABLE
-    hint = "Connect again with 'after' set to resume_after; nothing is lost."
+__all__ = ["Alarm", "PositionAhead", "SlowConsumer", "Subscription", "Tail", "Tails"]
 
 
-class Subscription:
-    """One reader's place in the log: events that match its filter, in order, none left out.
+class PositionAhead(InvalidRequest):
+    """The position to go on from is not reached yet: it belongs to another log, or to a later backup."""
 
-    `position` is the last number that is dealt with, whether it matched or not.
-    """
-
-    def __init__(self, tail: Tail, wanted: EventFilter, after: int) -> None:
-        self.filter = wanted
-        self.position = after
-        self.live = False
-        self._tail = tail
-        self._buffer: deque[StoredEvent] = deque()
-        self._overflow = False
-        self._arrived = asyncio.Event()
-
-    def offer(self, event: StoredEvent) -> None:
-        """Called by the tail with each event in order while the subscription is live."""
-        if not self.filter.matches(event):
-            return
-        if len(self._buffer) >= limits.STREAM_BUFFER_EVENTS:
-            self._overflow = True
-        else:
-            self._buffer.append(event)
-        self._arrived.set()
-
-    async def next(self, timeout_s: float) -> list[StoredEvent]:
-        """The events since the last call, or an empty list when `timeout_s` passes without one.
-
-        Raises SlowConsumer when the buffer overflowed, and Gone when the log was pruned beyond it.
-        """
-        if not self.live:
-            events = await self._catch_up()
-            if events:
-                return events
-        if not self._buffer and not self._overflow:
-            self._arrived.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), timeout_s)
-        if self._overflow:
-            raise SlowConsumer(
-                f"more than {limits.STREAM_BUFFER_EVENTS} events waited", resume_after=self.position
-            )
-        events, self._buffer = list(self._buffer), deque()
-        if events:
-            self.position = events[-1].seq
-        elif self.live:
-            self.position = max(self.position, self._tail.position)
-        return events
-
-    async def _catch_up(self) -> list[StoredEvent]:
-        """Read the log up to where the tail is, then join those whom it feeds."""
-        while True:
-            if self.position >= self._tail.position:
-                self._tail.join(self)
-                return []
-            events = await self._tail.read(self.position)
-            if not events:
-                self._tail.join(self)
-                return []
-            # What the tail has not handed out yet, it will hand out after the joining.
-            self.position = events[-1].seq
-            matching = [event for event in events if self.filter.matches(event)]
-            if matching:
-                return matching
+    code = "position_ahead"
+    hint = "Go on from last_seq, or read again from the start; this log does not hold what you saw."
 
 
 class Tail:
     """Reads one workspace's new events once and hands them to every subscriber that is up to date."""
 
-    def __init__(self, workspace_id: str, store: Store, metrics: Metrics) -> None:
+    def __init__(
+        self, workspace_id: str, store: Store, metrics: Metrics, idle: Callable[[Tail], None]
+    ) -> None:
         self.workspace_id = workspace_id
         self.position = 0
+        self.users = 0
+        self._idle = idle
         self._caller = system_caller(workspace_id)
         self._store = store
         self._metrics = metrics
-        self._live: set[Subscription] = set()
-        self._wake = asyncio.Event()
+        self._live: set[Listener] = set()
+        self._bell = Bell()
+        self._opening = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._ready = asyncio.Event()
 
-    def start(self) -> None:
-        """Begin at the log's present end."""
-        self._task = asyncio.create_task(self._run(), name=f"tail {self.workspace_id}")
+    async def open(self) -> None:
+        """Begin at the log's present end, unless that is done; raises Unavailable when it can't be read."""
+        async with self._opening:
+            if self._task is None:
+                _oldest, self.position = await self._store.read(
+                    self._caller, lambda tx: event_log.bounds(tx.connection, self.workspace_id)
+                )
+                self._task = asyncio.create_task(self._run(), name=f"tail {self.workspace_id}")
 
     def wake(self) -> None:
         """The log may have grown."""
-        self._wake.set()
+        self._bell.ring()
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -126,46 +70,44 @@ class Tail:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def ready(self) -> None:
-        """Wait until the tail knows the log's end."""
-        await self._ready.wait()
-
-    async def read(self, after: int) -> list[StoredEvent]:
-        """A bounded read of the log for a subscriber that lags; raises Gone before its oldest event."""
-
-        def work(tx: Transaction) -> list[StoredEvent]:
-            oldest, _last = event_log.bounds(tx.connection, self.workspace_id)
-            if after + 1 < oldest:
-                raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
-            return event_log.read_after(tx.connection, self.workspace_id, after, limits.STREAM_READ_EVENTS)
-
-        return await self._store.read(self._caller, work)
-
-    def join(self, subscription: Subscription) -> None:
-        """Feed a subscription that has read up to this tail's position."""
-        subscription.live = True
-        self._live.add(subscription)
-
-    def leave(self, subscription: Subscription) -> None:
-        """Feed it no more."""
-        self._live.discard(subscription)
-
-    async def _run(self) -> None:
-        _oldest, self.position = await self._store.read(
+    async def start_position(self, after: int) -> int:
+        """`after`, when the log still holds what comes behind it; raises Gone or PositionAhead otherwise."""
+        oldest, last = await self._store.read(
             self._caller, lambda tx: event_log.bounds(tx.connection, self.workspace_id)
         )
-        self._ready.set()
-        while True:
+        if after + 1 < oldest:
+            raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
+        if after > last:
+            raise PositionAhead(f"after: the log ends at {last}", last_seq=last)
+        return after
+
+    async def read(self, wanted: EventFilter, after: int) -> Stretch:
+        """A bounded read for a subscriber that lags; raises Gone when the log was pruned beyond it."""
+        return await self._store.read(self._caller, lambda tx: read_matching(tx.connection, wanted, after))
+
+    def join(self, listener: Listener) -> None:
+        """Feed a listener that has seen what there is up to this tail's position."""
+        self._live.add(listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Feed it no more."""
+        self._live.discard(listener)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        used_at = loop.time()
+        while loop.time() - used_at < limits.TAIL_LINGER_S:
             try:
                 await self._advance()
             except RepomeshError as error:
                 log.warning("tail waits", workspace_id=self.workspace_id, reason=error.message)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), limits.LOG_POLL_S)
+            await self._bell.wait(limits.LOG_POLL_S)
+            if self.users:
+                used_at = loop.time()
+        self._idle(self)
 
     async def _advance(self) -> None:
         while True:
-            self._wake.clear()
             events = await self._store.read(
                 self._caller,
                 lambda tx: event_log.read_after(
@@ -174,18 +116,18 @@ class Tail:
             )
             if not events:
                 return
-            with tracer.start_as_current_span("push"):
+            with tracer.span("push"):
                 self._hand_out(events)
             if len(events) < limits.STREAM_READ_EVENTS:
                 return
 
     def _hand_out(self, events: list[StoredEvent]) -> None:
-        for event in events:
-            self.position = event.seq
-            for subscription in self._live:
-                # One that joined while ahead of the tail has read these from the log itself.
-                if event.seq > subscription.position:
-                    subscription.offer(event)
+        first = events[0].seq
+        if first != self.position + 1:
+            for listener in self._live:
+                listener.fail(Gone(f"the log begins at {first}", oldest_seq=first))
+        self.position = events[-1].seq
+        self._metrics.delivered.inc(sum([listener.take(events) for listener in self._live]))
 
 
 class Tails:
@@ -199,48 +141,74 @@ class Tails:
 
     async def stop(self) -> None:
         """Stop every tail."""
-        for tail in self._tails.values():
+        tails, self._tails = self._tails, {}
+        for tail in tails.values():
             await tail.stop()
-        self._tails.clear()
 
     @asynccontextmanager
     async def subscribe(self, wanted: EventFilter, after: int | None) -> AsyncIterator[Subscription]:
-        """A subscription from behind `after`, or from now on when it is None."""
-        tail = self._tails.get(wanted.workspace_id)
-        if tail is None:
-            tail = self._tails[wanted.workspace_id] = Tail(wanted.workspace_id, self._store, self._metrics)
-            tail.start()
-        await tail.ready()
-        subscription = Subscription(tail, wanted, tail.position if after is None else after)
-        if after is None:
-            tail.join(subscription)
-        try:
-            yield subscription
-        finally:
-            tail.leave(subscription)
+        """A subscription from behind `after`, or from now on when it is None.
+
+        Raises Gone when the log was pruned beyond `after`, PositionAhead when it does not reach to it.
+        """
+        async with self._tail(wanted.workspace_id) as tail:
+            begin = tail.position if after is None else await tail.start_position(after)
+            subscription = Subscription(tail, wanted, begin)
+            try:
+                yield subscription
+            finally:
+                tail.leave(subscription)
 
     @asynccontextmanager
     async def listen(self, caller: Caller, types: frozenset[str]) -> AsyncIterator[Alarm]:
         """Listen for events of `types` that `caller` may see."""
-        wanted = filter_for(caller, types=tuple(sorted(types)))
-        async with self.subscribe(wanted, None) as subscription:
-            yield Alarm(subscription)
+        alarm = Alarm(filter_for(caller, types=tuple(sorted(types))))
+        async with self._tail(caller.workspace_id) as tail:
+            tail.join(alarm)
+            try:
+                yield alarm
+            finally:
+                tail.leave(alarm)
+
+    @asynccontextmanager
+    async def _tail(self, workspace_id: str) -> AsyncIterator[Tail]:
+        """The open tail of a workspace, in use."""
+        tail = self._tails.get(workspace_id)
+        if tail is None:
+            tail = self._tails[workspace_id] = Tail(workspace_id, self._store, self._metrics, self._forget)
+        tail.users += 1
+        try:
+            await tail.open()
+            yield tail
+        finally:
+            tail.users -= 1
 
     def _hint(self, workspace_id: str, seq: int) -> None:
         tail = self._tails.get(workspace_id)
         if tail is not None and seq > tail.position:
             tail.wake()
 
+    def _forget(self, tail: Tail) -> None:
+        self._tails.pop(tail.workspace_id, None)
+
 
 class Alarm:
-    """Rings when its subscription receives something; what, does not matter."""
+    """Rings when an event matches; which one, does not matter."""
 
-    def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
+    def __init__(self, wanted: EventFilter) -> None:
+        self._wanted = wanted
+        self._bell = Bell()
+
+    def take(self, events: Sequence[StoredEvent]) -> int:
+        """Ring when one of `events` matches."""
+        if any(self._wanted.matches(event) for event in events):
+            self._bell.ring()
+        return 0
+
+    def fail(self, error: RepomeshError) -> None:
+        """Ring: what was missed may have been what is waited for."""
+        self._bell.ring()
 
     async def wait(self, timeout_s: float) -> bool:
         """Whether something arrived within `timeout_s`."""
-        try:
-            return bool(await self._subscription.next(timeout_s))
-        except SlowConsumer:
-            return True
+        return await self._bell.wait(timeout_s)

@@ -13,9 +13,9 @@ import structlog
 from opentelemetry.trace import Status, StatusCode
 from pydantic import BaseModel
 
-from repomesh.kernel.errors import InternalError, RepomeshError
+from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.operation import Kind, Operation, Payload, Registry
+from repomesh.kernel.operation import Blocking, Kind, Operation, Payload, Registry
 from repomesh.kernel.ports import Signals, Store
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics, tracer
@@ -68,7 +68,7 @@ class Dispatcher:
         """Answer `payload`, or raise the RepomeshError that says why not. Nothing else is raised."""
         started = time.perf_counter()
         code = "ok"
-        with tracer.start_as_current_span(operation.name, record_exception=False) as span:
+        with tracer.span(operation.name) as span:
             span.set_attribute("repomesh.workspace_id", caller.workspace_id)
             try:
                 return await self._answer(operation, caller, payload, context)
@@ -102,22 +102,28 @@ class Dispatcher:
         request = operation.parse(payload)
         if operation.rate is not None:
             self._limiter.take(operation.rate, caller)
-        if operation.blocking is not None and operation.blocking.seconds(request) > 0:
-            answer = await self._wait(operation, caller, request, context)
+        key = _key(operation, request, context)
+        blocking = operation.blocking
+        if blocking is not None and blocking.seconds(request) > 0:
+            answer = await self._wait(operation, blocking, caller, request, context, key)
         else:
-            answer = await self._run(operation, caller, request, context)
+            answer = await self._run(operation, caller, request, context, key)
         self._queue_follow_up(operation, caller, request, answer.result)
         return answer
 
     async def _wait(
-        self, operation: Operation, caller: Caller, request: BaseModel, context: RequestContext
+        self,
+        operation: Operation,
+        blocking: Blocking,
+        caller: Caller,
+        request: BaseModel,
+        context: RequestContext,
+        key: _Key | None,
     ) -> Answer:
-        blocking = operation.blocking
-        assert blocking is not None
         deadline = time.monotonic() + blocking.seconds(request)
         async with self._signals.listen(caller, blocking.events) as signal:
             while True:
-                answer = await self._run(operation, caller, request, context)
+                answer = await self._run(operation, caller, request, context, key)
                 remaining_s = deadline - time.monotonic()
                 if blocking.done(answer.result):
                     return answer
@@ -130,32 +136,42 @@ class Dispatcher:
         return await self._run(self._registry[blocking.give_up], caller, request, context)
 
     async def _run(
-        self, operation: Operation, caller: Caller, request: BaseModel, context: RequestContext
+        self,
+        operation: Operation,
+        caller: Caller,
+        request: BaseModel,
+        context: RequestContext,
+        key: _Key | None = None,
     ) -> Answer:
         if operation.kind is Kind.QUERY:
             return Answer(await self._store.read(caller, lambda tx: operation.function(tx, request)))
-        answer = await self._store.write(
-            caller, context, lambda tx: self._command(tx, operation, request, context)
-        )
-        if operation.changes_access:
-            self._access_changed()
-        return answer
+        try:
+            return await self._store.write(
+                caller, context, lambda tx: self._command(tx, operation, request, key)
+            )
+        finally:  # also when the caller is gone: what it asked for may have been done
+            if operation.changes_access:
+                self._access_changed()
 
-    def _command(self, tx: Any, operation: Operation, request: BaseModel, context: RequestContext) -> Answer:
+    def _command(self, tx: Any, operation: Operation, request: BaseModel, key: _Key | None) -> Answer:
         self._verify(tx)
-        key = context.idempotency_key
         if key is None:
-            return Answer(operation.function(tx, request))
-        fingerprint = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-        recorded = tx.recall(operation.name, key, fingerprint)
+            return Answer(self._apply(tx, operation, request))
+        recorded = tx.recall(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
             return Answer(self._renew_secret(tx, result) if operation.secret else result, replayed=True)
-        result = operation.function(tx, request)
+        result = self._apply(tx, operation, request)
         if operation.blocking is None or operation.blocking.done(result):
             kept = result.model_copy(update={"token": ""}) if operation.secret else result
-            tx.remember(operation.name, key, fingerprint, kept.model_dump_json())
+            tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
         return Answer(result)
+
+    def _apply(self, tx: Any, operation: Operation, request: BaseModel) -> BaseModel:
+        result: BaseModel = operation.function(tx, request)
+        if tx.context.if_match is not None and not tx.version_checked:
+            raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
+        return result
 
     def _queue_follow_up(
         self, operation: Operation, caller: Caller, request: BaseModel, result: BaseModel
@@ -166,7 +182,7 @@ class Dispatcher:
         if following is None:
             return
         name, payload = following
-        task = asyncio.create_task(self._follow(self._registry[name], caller, payload))
+        task = asyncio.create_task(self._follow(self._registry[name], caller, payload), name=name)
         self._follow_ups.add(task)
         task.add_done_callback(self._follow_ups.discard)
 
@@ -175,3 +191,21 @@ class Dispatcher:
             await self._run(operation, caller, payload, RequestContext())
         except RepomeshError as error:
             log.warning("follow-up refused", operation=operation.name, code=error.code, reason=error.message)
+        except Exception:  # nobody waits for it, so nobody else would tell
+            log.exception("follow-up failed", operation=operation.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """An Idempotency-Key with the fingerprint of the request that it came with."""
+
+    text: str
+    fingerprint: str
+
+
+def _key(operation: Operation, request: BaseModel, context: RequestContext) -> _Key | None:
+    # Of the request as it came: each attempt of a blocking one may carry another place in the queue.
+    if context.idempotency_key is None or operation.kind is not Kind.COMMAND:
+        return None
+    fingerprint = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    return _Key(context.idempotency_key, fingerprint)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import random
 import sys
+from contextlib import AbstractContextManager
 from typing import TextIO
 
 import structlog
@@ -13,7 +14,35 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from repomesh.kernel.settings import Settings
 
-tracer = trace.get_tracer("repomesh")
+
+class _NoSpan:
+    """A span that nobody records: entering and leaving it costs nothing."""
+
+    def __enter__(self) -> trace.Span:
+        return trace.INVALID_SPAN
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class Tracer:
+    """OpenTelemetry's tracer, except that spans are not even begun while no provider is set.
+
+    A span of the library's own no-op tracer costs 5 µs, and a request passes through three.
+    """
+
+    def __init__(self) -> None:
+        self._tracer = trace.get_tracer("repomesh")
+        self._nothing = _NoSpan()
+
+    def span(self, name: str) -> AbstractContextManager[trace.Span]:
+        """A span around what follows; errors are told by whoever catches them, as a status."""
+        if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+            return self._nothing
+        return self._tracer.start_as_current_span(name, record_exception=False)
+
+
+tracer = Tracer()
 
 
 class Metrics:
@@ -47,8 +76,8 @@ class Metrics:
 
 
 def new_trace_id() -> str:
-    """A W3C trace id: 16 random bytes in hexadecimal."""
-    return secrets.token_hex(16)
+    """A W3C trace id: 128 random bits in hexadecimal. It names a request and protects nothing."""
+    return f"{random.getrandbits(128):032x}"
 
 
 def trace_id_of(traceparent: str | None) -> str:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine
 
 from repomesh.kernel.clock import Clock
+from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store.transaction import TextIndex, Transaction
 
 T = TypeVar("T")
+log = structlog.get_logger("repomesh.store")
 
 OnCommit = Callable[[str, int], None]
 """Called with (workspace_id, last seq) after a commit that appended events, on the committing thread."""
+
+
+class OutcomeUnknown(Unavailable):
+    """The connection to the database was lost during the commit: it is not known whether it took effect."""
+
+    code = "outcome_unknown"
+    hint = (
+        "Send it again with the same Idempotency-Key, if it had one: it is then done once. "
+        "Otherwise look whether it was done."
+    )
 
 
 class Store(ABC):
@@ -35,6 +51,8 @@ class Store(ABC):
         self.clock = clock
         self.metrics = metrics
         self._on_commit: list[OnCommit] = []
+        self._closed = False
+        self._in_threads: dict[Executor, int] = {}
 
     def on_commit(self, listener: OnCommit) -> None:
         """Have `listener` called after each commit that appended events."""
@@ -71,25 +89,73 @@ class Store(ABC):
     def _transaction(self, connection: Connection, caller: Caller, context: RequestContext) -> Transaction:
         return Transaction(connection, caller, context, self.clock(), self.settings, self.text_index)
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the server is stopping")
+
+    async def _in_thread(
+        self, pool: Executor, waiting_max: int, function: Callable[..., T], *arguments: Any
+    ) -> T:
+        """Answer `function` from a thread of `pool`, where no more than `waiting_max` may run and wait."""
+        self._check_open()
+        waiting = self._in_threads.get(pool, 0)
+        if waiting >= waiting_max:
+            raise Unavailable(f"{waiting_max} requests already wait for the database")
+        try:
+            answer = asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+        except RuntimeError:  # the pool was shut down between the check and here
+            raise Unavailable("the server is stopping") from None
+        self._in_threads[pool] = waiting + 1
+        try:
+            return await answer
+        finally:
+            self._in_threads[pool] -= 1
+
     def _announce(self, positions: dict[str, int]) -> None:
         for workspace_id, seq in positions.items():
             for listener in self._on_commit:
-                # A wake-up is a hint: a listener that is closing must not fail a commit that is durable.
-                with suppress(RuntimeError):
+                try:
                     listener(workspace_id, seq)
+                except Exception as error:  # a wake-up is a hint, and what is durable must not fail for one
+                    log.debug("nobody was woken", workspace_id=workspace_id, reason=repr(error))
+
+
+def perform(work: Callable[[Transaction], T], tx: Transaction) -> T:
+    """Run `work` and write what it collected.
+
+    What no future can carry to an event loop, such as a StopIteration or a KeyboardInterrupt, is raised
+    as a RuntimeError: the caller would otherwise wait for ever, or its loop would end.
+    """
+    try:
+        result = work(tx)
+        tx.finish()
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise RuntimeError(f"{error!r} was raised inside a transaction") from error
+    return result
+
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+_ACCENTS = dict.fromkeys(range(0x0300, 0x0370))
+_WORD_CHARS_MAX = 100  # longer ones are found by their beginning; engines take 2,000 bytes
+_QUERY_WORDS_MAX = 32
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in the form in which both engines index and find them.
+
+    Split and folded here, since the engines' own tokenizers disagree: one takes `src/app.py` for one word.
+    """
+    if not text.isascii():
+        bare = unicodedata.normalize("NFD", text).translate(_ACCENTS)
+        text = unicodedata.normalize("NFC", bare)
+    return [word[:_WORD_CHARS_MAX] for word in _BETWEEN_WORDS.split(text.casefold()) if word]
 
 
 def search_words(text: str) -> list[str]:
-    """The words of a search text, as both engines' tokenizers would split them."""
-    words: list[str] = []
-    word: list[str] = []
-    for character in text + " ":
-        if character.isalnum():
-            word.append(character)
-        elif word:
-            words.append("".join(word))
-            word = []
-    return words[:32]
+    """The words that a search for `text` asks for."""
+    return words_of(text)[:_QUERY_WORDS_MAX]
 
 
 Work = Callable[[Transaction], Any]

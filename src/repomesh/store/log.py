@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.ids import new_id
+from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
 
 Severity = Literal["debug", "info", "warning", "error", "critical"]
@@ -77,16 +78,16 @@ class StoredEvent:
     severity: str
     correlation_id: str
     at: datetime
-    json: bytes
+    json: str
 
 
-_NEXT_SEQ = (
+_NEXT_SEQ = Prepared(
     update(counters)
     .where(counters.c.workspace_id == bindparam("ws"))
     .values(last_seq=counters.c.last_seq + bindparam("count"))
     .returning(counters.c.last_seq)
 )
-_APPEND = insert(events)
+_APPEND = Prepared(insert(events))
 _READ = (
     select(events)
     .where(events.c.workspace_id == bindparam("ws"), events.c.seq > bindparam("after"))
@@ -108,10 +109,10 @@ def append(
     The numbers are gapless and in commit order because the caller holds the workspace's write lock from
     its first statement to its commit.
     """
-    last: int = connection.execute(_NEXT_SEQ, {"ws": caller.workspace_id, "count": len(drafts)}).scalar_one()
+    last: int = _NEXT_SEQ.run(connection, {"ws": caller.workspace_id, "count": len(drafts)}).scalar_one()
     first = last - len(drafts) + 1
     rows = [_row(caller, context, at, first + index, draft) for index, draft in enumerate(drafts)]
-    connection.execute(_APPEND, rows)
+    _APPEND.run(connection, rows)
     return last
 
 
@@ -167,7 +168,7 @@ def stored_event(row: Row[Any]) -> StoredEvent:
         severity=row.severity,
         correlation_id=row.correlation_id,
         at=row.at,
-        json=orjson.dumps(event_fields(row)),
+        json=orjson.dumps(event_fields(row)).decode(),
     )
 
 

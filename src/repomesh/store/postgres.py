@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import structlog
 from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
@@ -21,7 +21,7 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
-from repomesh.store.base import Store, search_words
+from repomesh.store.base import OutcomeUnknown, Store, perform, search_words, words_of
 from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
 
@@ -37,8 +37,24 @@ _SERVER_OPTIONS = " ".join(
         "synchronous_commit": "on",
     }.items()
 )
+# A server that vanished without a word is noticed within half a minute.
+_LINE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 # SQLSTATEs that a second try may cure: deadlock, lock not available, serialization failure.
 _RETRIED = frozenset({"40P01", "55P03", "40001"})
+
+
+_TSVECTOR_BYTES_MAX = 1_000_000  # a tsvector holds 1 MiB of words
+
+
+def _fitting(body: str) -> list[str]:
+    """The different words of a text, as many as one tsvector holds."""
+    words, size = [], 0
+    for word in dict.fromkeys(words_of(body)):
+        size += len(word.encode())
+        if size > _TSVECTOR_BYTES_MAX:
+            break
+        words.append(word)
+    return words
 
 
 class PostgresText:
@@ -48,13 +64,12 @@ class PostgresText:
         """Index rows of (workspace, type, subject, text)."""
         statement = text(
             "INSERT INTO documents (workspace_id, type, subject_id, words)"
-            " VALUES (:workspace_id, :type, :subject_id, to_tsvector('simple', :body))"
+            " VALUES (:workspace_id, :type, :subject_id, array_to_tsvector(CAST(:words AS text[])))"
         )
         connection.execute(
             statement,
             [
-                # A tsvector holds at most 1 MiB; half of that in characters is always below it.
-                {"workspace_id": ws, "type": type_, "subject_id": subject, "body": body[:500_000]}
+                {"workspace_id": ws, "type": type_, "subject_id": subject, "words": _fitting(body)}
                 for ws, type_, subject, body in rows
             ],
         )
@@ -76,7 +91,7 @@ class PostgresText:
         matching = (
             select(documents.c.id, documents.c.subject_id)
             .where(documents.c.workspace_id == workspace_id, documents.c.type == type_)
-            .where(text("words @@ to_tsquery('simple', :phrase)").bindparams(phrase=phrase))
+            .where(text("words @@ CAST(:phrase AS tsquery)").bindparams(phrase=phrase))
             .cte("matching")
             .prefix_with("MATERIALIZED")
         )
@@ -93,72 +108,58 @@ class PostgresStore(Store):
         self.text_index = PostgresText()
         self._url = url
         self._engine = _engine(url)
-        self._readers = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._readers = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         self._writes = ThreadPoolExecutor(limits.POSTGRES_THREADS, "repomesh-write")
         self._reads = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
-        self._closed = False
 
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a writing thread; answer after its commit."""
-        self._check_open()
-        with tracer.start_as_current_span("store.write"):
-            return await asyncio.get_running_loop().run_in_executor(
-                self._writes, self._write, caller, context, work
+        with tracer.span("store.write"):
+            return await self._in_thread(
+                self._writes, limits.WRITE_QUEUE_MAX, self._write, caller, context, work
             )
 
     def write_now(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Run `work` on this thread."""
+        self._check_open()
         return self._write(caller, RequestContext(), work)
 
     async def read(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a reading thread."""
-        self._check_open()
-        with tracer.start_as_current_span("store.read"):
-            return await asyncio.get_running_loop().run_in_executor(self._reads, self.read_now, caller, work)
+        with tracer.span("store.read"):
+            return await self._in_thread(self._reads, limits.READ_QUEUE_MAX, self.read_now, caller, work)
 
     def read_now(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Run `work` on one snapshot."""
-        try:
+        self._check_open()
+
+        def attempt() -> T:
             with self._readers.connect() as connection:
-                return work(self._transaction(connection, caller, RequestContext()))
-        except DBAPIError as error:
-            raise _explain(error) from error
+                return perform(work, self._transaction(connection, caller, RequestContext()))
+
+        return _persistently(attempt)
 
     def _write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
-        for attempt in range(1, limits.POSTGRES_ATTEMPTS_MAX + 1):
-            try:
-                return self._attempt(caller, context, work)
-            except DBAPIError as error:
-                if not _may_retry(error) or attempt == limits.POSTGRES_ATTEMPTS_MAX:
-                    raise _explain(error) from error
-                log.warning("transaction tried again", reason=str(error.orig).strip(), attempt=attempt)
-                time.sleep(0.005 * 2**attempt)  # let the transaction that won the lock finish
-        raise AssertionError("unreachable")
+        def attempt() -> tuple[T, int | None]:
+            with self._engine.connect() as connection:
+                connection.execute(_LOCK, {"key": _lock_key(caller.workspace_id)})
+                tx = self._transaction(connection, caller, context)
+                result = perform(work, tx)
+                _commit(connection)
+                return result, tx.last_seq
 
-    def _attempt(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
-        with self._engine.connect() as connection:
-            connection.execute(_LOCK, {"key": _lock_key(caller.workspace_id)})
-            tx = self._transaction(connection, caller, context)
-            result = work(tx)
-            tx.finish()
-            try:
-                connection.commit()
-            except DBAPIError as error:
-                # Whether it is durable is not known, so it must not run again.
-                raise _explain(error) from error
+        result, last_seq = _persistently(attempt)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc()
-        if tx.last_seq is not None:
-            self._announce({caller.workspace_id: tx.last_seq})
+        if last_seq is not None:
+            self._announce({caller.workspace_id: last_seq})
         return result
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Unavailable("the server is stopping")
 
     def migration_engine(self) -> Engine:
         """An engine without the server's time-outs: a migration takes the time it needs."""
-        return create_engine(_psycopg_url(self._url))
+        return create_engine(_psycopg_url(self._url), hide_parameters=True)
 
     def describe(self) -> dict[str, str]:
         """The engine, its version, the place without its password, and the durability settings."""
@@ -195,12 +196,37 @@ def _lock_key(workspace_id: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _may_retry(error: DBAPIError) -> bool:
-    """Whether the transaction is certainly undone and may succeed when it runs again."""
+def _persistently(attempt: Callable[[], T]) -> T:
+    """Answer `attempt`, run again while what stopped it has certainly left nothing behind and may pass."""
+    for number in range(1, limits.POSTGRES_ATTEMPTS_MAX + 1):
+        try:
+            return attempt()
+        except PoolTimeout as error:
+            raise Unavailable("every connection to the database is in use") from error
+        except DBAPIError as error:
+            if not _may_pass(error) or number == limits.POSTGRES_ATTEMPTS_MAX:
+                raise _explain(error) from error
+            log.warning("transaction tried again", reason=str(error.orig).strip(), attempt=number)
+            time.sleep(0.005 * 2**number)  # let the transaction that won the lock finish
+    raise AssertionError("unreachable")
+
+
+def _may_pass(error: DBAPIError) -> bool:
+    """Whether a second try may succeed: it lost a race for a lock, or its connection."""
     return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
-def _explain(error: DBAPIError) -> BaseException:
+def _commit(connection: Connection) -> None:
+    """Commit; raises OutcomeUnknown when the line broke before the server's word came."""
+    try:
+        connection.commit()
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise OutcomeUnknown("the connection to the database was lost during the commit") from error
+        raise
+
+
+def _explain(error: DBAPIError) -> Exception:
     """Failures of the server or the line are told as unavailability; the rest is passed on."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if isinstance(error, OperationalError) or state in _RETRIED or state[:2] in ("08", "53", "57"):
@@ -219,7 +245,8 @@ def _engine(url: str) -> Engine:
         isolation_level="READ COMMITTED",
         pool_size=limits.POSTGRES_THREADS + limits.READ_THREADS,
         max_overflow=4,
-        connect_args={"options": _SERVER_OPTIONS, "connect_timeout": 10},
+        connect_args={"options": _SERVER_OPTIONS, "connect_timeout": 10} | _LINE,
+        hide_parameters=True,  # what agents say belongs in no log
     )
 
     @event.listens_for(engine, "connect")

@@ -8,22 +8,25 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection, Engine, Select, create_engine, event, insert, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
-from repomesh.kernel.errors import Unavailable
-from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.errors import Conflict, Unavailable
+from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
-from repomesh.store.base import Store, Work, search_words
+from repomesh.store.base import Store, Work, perform, search_words, words_of
+from repomesh.store.prepared import DRIVER, Prepared
 from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
 
@@ -37,6 +40,7 @@ _WRITER_PRAGMAS = (
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-65536",
     "PRAGMA wal_autocheckpoint=1000",
+    "PRAGMA journal_size_limit=67108864",  # after a burst the WAL gives its room back
 )
 # Only the writer checkpoints: two connections doing so at once can corrupt older SQLite (the WAL-reset
 # fault, fixed in 3.51.3).
@@ -48,7 +52,7 @@ _READER_PRAGMAS = (
 )
 
 
-_ADD_DOCUMENT = insert(documents).returning(documents.c.id)
+_ADD_DOCUMENT = Prepared(insert(documents).returning(documents.c.id))
 
 
 class SqliteText:
@@ -58,8 +62,10 @@ class SqliteText:
         """Index rows of (workspace, type, subject, text)."""
         for workspace_id, type_, subject_id, body in rows:
             document = {"workspace_id": workspace_id, "type": type_, "subject_id": subject_id}
-            id_ = connection.execute(_ADD_DOCUMENT, document).scalar_one()
-            connection.exec_driver_sql("INSERT INTO document_text (rowid, body) VALUES (?, ?)", (id_, body))
+            id_ = _ADD_DOCUMENT.run(connection, document).scalar_one()
+            connection.info[DRIVER].execute(
+                "INSERT INTO document_text (rowid, body) VALUES (?, ?)", (id_, " ".join(words_of(body)))
+            )
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
         """Forget what was indexed for a subject."""
@@ -111,11 +117,12 @@ class SqliteStore(Store):
         super().__init__(settings, metrics, clock)
         self.path = path
         self.text_index = SqliteText()
+        path.touch(mode=0o600)  # it holds what agents say to each other; SQLite gives its WAL the same mode
         self._engine = _engine(path, _WRITER_PRAGMAS)
         self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._driver: sqlite3.Connection = self._connection.connection.driver_connection  # type: ignore[assignment]
-        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
-        self._closed = False
+        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()  # None is the last thing in it
+        self._gate = threading.Lock()
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
@@ -140,7 +147,7 @@ class SqliteStore(Store):
         def done(result: T, error: BaseException | None) -> None:
             loop.call_soon_threadsafe(resolve, result, error)
 
-        with tracer.start_as_current_span("store.write"):
+        with tracer.span("store.write"):
             self._submit(_Piece(caller, context, work, done))
             return await future
 
@@ -158,33 +165,30 @@ class SqliteStore(Store):
         return future.result()
 
     def _submit(self, piece: _Piece) -> None:
-        if self._closed:
-            raise Unavailable("the server is stopping")
-        if self._queue.qsize() >= limits.WRITE_QUEUE_MAX:
-            raise Unavailable(f"{limits.WRITE_QUEUE_MAX} commands already wait for the database")
-        self._queue.put(piece)
+        with self._gate:  # so that nothing is queued behind the None that ends the writer
+            self._check_open()
+            if self._queue.qsize() >= limits.WRITE_QUEUE_MAX:
+                raise Unavailable(f"{limits.WRITE_QUEUE_MAX} commands already wait for the database")
+            self._queue.put(piece)
 
     def _write_batches(self) -> None:
-        while True:
-            batch = self._take()
+        more = True
+        while more:
+            batch, more = self._take()
             if batch:
                 self._commit(batch)
-            if self._closed and self._queue.empty():
-                return
 
-    def _take(self) -> list[_Piece]:
-        """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace."""
+    def _take(self) -> tuple[list[_Piece], bool]:
+        """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace.
+
+        Answers the batch and whether more may come.
+        """
         batch: list[_Piece] = []
-        piece = self._queue.get()
-        while piece is not None:
+        while (piece := self._queue.get()) is not None:
             batch.append(piece)
-            if len(batch) >= limits.WRITE_BATCH_MAX:
-                break
-            try:
-                piece = self._queue.get_nowait()
-            except queue.Empty:
-                break
-        return batch
+            if len(batch) >= limits.WRITE_BATCH_MAX or self._queue.empty():
+                return batch, True
+        return batch, False
 
     def _commit(self, batch: list[_Piece]) -> None:
         """Run each piece in its savepoint, commit once, then answer them all."""
@@ -192,8 +196,8 @@ class SqliteStore(Store):
             self._driver.execute("BEGIN IMMEDIATE")
             outcomes = [self._run(piece) for piece in batch]
             self._driver.execute("COMMIT")
-        except (_BatchLost, sqlite3.Error) as lost:
-            self._lose(batch, lost.__cause__ or lost)
+        except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
+            self._lose(batch, lost.__cause__ if isinstance(lost, _BatchLost) else lost)
             return
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
@@ -205,9 +209,8 @@ class SqliteStore(Store):
         self._driver.execute("SAVEPOINT piece")
         try:
             tx = self._transaction(self._connection, piece.caller, piece.context)
-            result = piece.work(tx)
-            tx.finish()
-        except BaseException as error:  # whatever it is belongs to the caller of this piece alone
+            result = perform(piece.work, tx)
+        except Exception as error:  # whatever it is belongs to the caller of this piece alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
             self._driver.execute("ROLLBACK TO piece")
@@ -216,59 +219,71 @@ class SqliteStore(Store):
         self._driver.execute("RELEASE piece")
         return _Outcome(piece, result, None, tx.last_seq)
 
-    def _lose(self, batch: list[_Piece], cause: BaseException) -> None:
+    def _lose(self, batch: list[_Piece], cause: BaseException | None) -> None:
         """Roll back what may still be open, and tell every caller of the batch."""
-        if self._driver.in_transaction:
+        with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is refused in its turn
             self._driver.rollback()
-        log.error("batch lost", pieces=len(batch), reason=str(cause))
         for piece in batch:
-            _answer(piece, None, Unavailable(f"the database could not write: {cause}"))
+            _answer(piece, None, Unavailable(f"the database could not write: {_reason(cause)}"))
+        with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
+            log.error("batch lost", pieces=len(batch), reason=repr(cause))
 
     # -- reading -----------------------------------------------------------------------------------
 
     async def read(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a reading thread."""
-        if self._closed:
-            raise Unavailable("the server is stopping")
-        with tracer.start_as_current_span("store.read"):
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self.read_now, caller, work)
+        with tracer.span("store.read"):
+            return await self._in_thread(self._pool, limits.READ_QUEUE_MAX, self.read_now, caller, work)
 
     def read_now(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Run `work` on this thread's own reading connection, on one snapshot."""
+        self._check_open()
+        try:
+            connection, driver = self._reader()
+            driver.execute("BEGIN")
+            try:
+                return perform(work, self._transaction(connection, caller, RequestContext()))
+            finally:
+                driver.rollback()  # nothing to undo: it ends the snapshot, if an error has not ended it
+        except (DBAPIError, sqlite3.Error) as error:
+            raise _explain(error) from error
+
+    def _reader(self) -> tuple[Connection, sqlite3.Connection]:
         connection: Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             engine = _engine(self.path, _READER_PRAGMAS)
             connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
             self._readers.connection = connection
             self._reader_engines.append(engine)
-        driver: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-        driver.execute("BEGIN")
-        try:
-            return work(self._transaction(connection, caller, RequestContext()))
-        except DBAPIError as error:
-            raise _explain(error) from error
-        finally:
-            driver.execute("ROLLBACK")
+        return connection, connection.connection.driver_connection  # type: ignore[return-value]
 
     # -- care --------------------------------------------------------------------------------------
 
     def migration_engine(self) -> Engine:
-        """An engine with foreign keys off: a batch migration drops the old table, which would cascade."""
-        return _engine(self.path, ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"))
+        """An engine with foreign keys off: a batch migration drops the old table, which would cascade.
+
+        It begins transactions itself, which the driver would not do for DDL: a migration that fails, or a
+        process that dies in it, leaves the schema as it was.
+        """
+        engine = _engine(self.path, ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"))
+
+        @event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+        return engine
 
     def describe(self) -> dict[str, str]:
         """The engine, its version, the file, and the durability read back from the write connection."""
 
-        def pragma(name: str) -> str:
-            return str(self._driver.execute(f"PRAGMA {name}").fetchone()[0])
+        def pragmas(tx: Transaction) -> dict[str, str]:
+            return {
+                name: str(tx.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+                for name in ("journal_mode", "synchronous")
+            }
 
-        return {
-            "engine": "sqlite",
-            "version": sqlite3.sqlite_version,
-            "place": str(self.path),
-            "journal_mode": pragma("journal_mode"),
-            "synchronous": pragma("synchronous"),
-        }
+        about = {"engine": "sqlite", "version": sqlite3.sqlite_version, "place": str(self.path)}
+        return about | self.write_now(system_caller(""), pragmas)
 
     def backup(self, target: Path) -> None:
         """Copy the database to `target` while it is in use, complete up to one moment."""
@@ -276,10 +291,11 @@ class SqliteStore(Store):
 
     def close(self) -> None:
         """Let the writer finish its queue, then close every connection."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put(None)
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._writer.join()
         self._pool.shutdown()
         self._connection.close()
@@ -295,16 +311,33 @@ def _answer(piece: _Piece, result: Any, error: BaseException | None) -> None:
         log.debug("answer without a listener")
 
 
-def _explain(error: BaseException) -> BaseException:
+def _explain(error: Exception) -> Exception:
     """Failures of the machine are told as unavailability; everything else is passed on as it is."""
     original = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(original, sqlite3.OperationalError | sqlite3.DatabaseError) and not isinstance(
-        original, sqlite3.IntegrityError | sqlite3.ProgrammingError
-    ):
-        code = getattr(original, "sqlite_errorname", "")
-        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_BUSY", "SQLITE_CORRUPT", "SQLITE_NOMEM")):
-            return Unavailable(f"the database could not do it: {original}")
+    name = getattr(original, "sqlite_errorname", "")
+    if name.startswith(_MACHINE_FAILURES):
+        return Unavailable(f"the database could not do it: {original}")
     return error
+
+
+_MACHINE_FAILURES = (
+    "SQLITE_BUSY",
+    "SQLITE_CANTOPEN",
+    "SQLITE_CORRUPT",
+    "SQLITE_FULL",
+    "SQLITE_IOERR",
+    "SQLITE_LOCKED",
+    "SQLITE_NOMEM",
+    "SQLITE_NOTADB",
+    "SQLITE_PROTOCOL",
+    "SQLITE_READONLY",
+)
+
+
+def _reason(cause: BaseException | None) -> str:
+    """What the database itself said, without the statement and its values."""
+    original = cause.orig if isinstance(cause, DBAPIError) else cause
+    return str(original) if isinstance(original, sqlite3.Error) else "the commit failed"
 
 
 def _engine(path: Path, pragmas: Sequence[str]) -> Engine:
@@ -312,20 +345,40 @@ def _engine(path: Path, pragmas: Sequence[str]) -> Engine:
         f"sqlite:///{path}",
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
+        hide_parameters=True,  # what agents say belongs in no log
     )
 
     @event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def _prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info[DRIVER] = connection
         for pragma in pragmas:
             connection.execute(pragma)
 
     return engine
 
 
+class BackupExists(Conflict):
+    """The file that the backup should be written to is there already."""
+
+    code = "backup_exists"
+    hint = "Name another file, or remove that one first."
+
+
 def backup(source: Path, target: Path) -> None:
-    """Copy the database at `source` to a new file `target` with SQLite's online backup."""
-    with sqlite3.connect(source) as origin, sqlite3.connect(target) as copy:
-        origin.backup(copy)
-        copy.execute("PRAGMA journal_mode=WAL")
-    copy.close()
-    origin.close()
+    """Copy the database at `source` to a new file `target` with SQLite's online backup.
+
+    The file is readable by its owner only, and has its name only when it is whole; raises BackupExists
+    rather than replace one.
+    """
+    if target.exists():
+        raise BackupExists(f"{target} exists")
+    draft = target.with_name(f".{target.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600, exist_ok=False)
+    try:
+        reading = sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True)
+        with closing(reading) as origin, closing(sqlite3.connect(draft)) as copy:
+            origin.backup(copy)
+        draft.rename(target)
+    finally:
+        draft.unlink(missing_ok=True)

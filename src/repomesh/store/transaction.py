@@ -13,6 +13,7 @@ from sqlalchemy import (
     Result,
     Select,
     Update,
+    bindparam,
     delete,
     insert,
     select,
@@ -24,6 +25,7 @@ from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.store import log
 from repomesh.store.log import NewEvent
+from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, idempotency_records
 
 
@@ -44,7 +46,12 @@ class TextIndex(Protocol):
 
 
 _RECALL = select(idempotency_records.c.fingerprint, idempotency_records.c.result)
-_NEXT_FENCING_TOKEN = update(counters).values(last_fencing_token=counters.c.last_fencing_token + 1)
+_NEXT_FENCING_TOKEN = Prepared(
+    update(counters)
+    .where(counters.c.workspace_id == bindparam("ws"))
+    .values(last_fencing_token=counters.c.last_fencing_token + 1)
+    .returning(counters.c.last_fencing_token)
+)
 
 
 class Transaction:
@@ -67,19 +74,27 @@ class Transaction:
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
         self.last_seq: int | None = None
+        self.version_checked = False
         self._drafts: list[NewEvent] = []
         self._texts: list[tuple[str, str, str, str]] = []
 
     def execute(
         self,
-        statement: Executable,
+        statement: Executable | Prepared,
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Result[Any]:
         """Run one statement; a list of parameters runs it for each."""
+        if isinstance(statement, Prepared):
+            answered: Result[Any] = statement.run(self.connection, parameters or {})
+            return answered
         return self.connection.execute(statement, parameters)
 
-    def change(self, statement: Update | Delete, parameters: Mapping[str, Any] | None = None) -> int:
+    def change(
+        self, statement: Update | Delete | Prepared, parameters: Mapping[str, Any] | None = None
+    ) -> int:
         """Run an update or delete; answers how many rows it touched."""
+        if isinstance(statement, Prepared):
+            return int(statement.run(self.connection, parameters or {}).rowcount)
         return self.connection.execute(statement, parameters).rowcount
 
     def emit(self, event: NewEvent) -> str:
@@ -93,12 +108,12 @@ class Transaction:
 
     def next_fencing_token(self) -> int:
         """A number greater than every fencing token given out in this workspace before."""
-        statement = _NEXT_FENCING_TOKEN.where(counters.c.workspace_id == self.workspace_id)
-        token: int = self.execute(statement.returning(counters.c.last_fencing_token)).scalar_one()
+        token: int = self.execute(_NEXT_FENCING_TOKEN, {"ws": self.workspace_id}).scalar_one()
         return token
 
     def check_version(self, version: int) -> None:
         """Raise Stale when the request's If-Match names another version than the row's."""
+        self.version_checked = True
         expected = self.context.if_match
         if expected is not None and expected != version:
             raise Stale(f"the present version is {version}, not {expected}", version=version)

@@ -15,14 +15,16 @@ from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Role
 from repomesh.kernel.ids import new_id, new_secret
 from repomesh.store.log import ADMINS, NewEvent
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_BY_HASH = (
+_BY_HASH = Prepared(
     select(tokens, workspaces.c.home)
     .join(workspaces, workspaces.c.id == tokens.c.workspace_id)
     .where(tokens.c.hash == bindparam("hash"), tokens.c.revoked_at.is_(None))
 )
-_LIVE = select(tokens.c.id).where(tokens.c.id == bindparam("id"), tokens.c.revoked_at.is_(None))
+_LIVE = Prepared(select(tokens.c.id).where(tokens.c.id == bindparam("id"), tokens.c.revoked_at.is_(None)))
+_INSERT = Prepared(insert(tokens))
 
 
 def digest(secret: str) -> str:
@@ -42,7 +44,7 @@ def issue(
     """Make a token; answers its id and its secret, which is nowhere else."""
     token_id, secret = new_id(), new_secret()
     tx.execute(
-        insert(tokens),
+        _INSERT,
         {
             "id": token_id,
             "workspace_id": workspace_id,

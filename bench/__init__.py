@@ -1,0 +1,1 @@
+"""Measures repomesh beside its floors, in one run: `make bench`."""
