@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.engine import Dialect
@@ -111,8 +111,8 @@ class _Rendered:
         self._converts = [_bind_processor(binds[name].type, dialect) for name in self._order]
         columns = _answered(statement)
         names = [column.name for column in columns]
-        row: Any = namedtuple("Row", " ".join(names), rename=True)
-        self._row = row._make
+        # The type checker knows namedtuples whose fields stand in the source only.
+        self._row = cast(Any, namedtuple)("Row", names, rename=True)._make
         self._results = [
             (index, convert)
             for index, column in enumerate(columns)
