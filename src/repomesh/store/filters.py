@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
+from repomesh.kernel.errors import Gone
 from repomesh.kernel.identity import Caller, Role
-from repomesh.store.log import StoredEvent
+from repomesh.kernel.limits import STREAM_READ_EVENTS, STREAM_SCAN_EVENTS
+from repomesh.store.log import StoredEvent, bounds, stored_event
 from repomesh.store.tables import events
 
 
@@ -38,12 +40,12 @@ class EventFilter:
         return (
             self._visible(event)
             and (not self.types or any(_is_a(event.type, wanted) for wanted in self.types))
-            and self.recipient_id in (None, event.recipient_id, *self._named(event))
-            and self.channel_id in (None, event.channel_id)
-            and self.agent_id in (None, event.actor)
-            and self.task_id in (None, event.task_id)
-            and self.severity in (None, event.severity)
-            and self.correlation_id in (None, event.correlation_id)
+            and (self.recipient_id is None or self._addressed(event))
+            and (self.channel_id is None or self.channel_id == event.channel_id)
+            and (self.agent_id is None or self.agent_id == event.actor)
+            and (self.task_id is None or self.task_id == event.task_id)
+            and (self.severity is None or self.severity == event.severity)
+            and (self.correlation_id is None or self.correlation_id == event.correlation_id)
             and (self.since is None or event.at >= self.since)
             and (self.until is None or event.at < self.until)
         )
@@ -89,8 +91,8 @@ class EventFilter:
             ways += [table.actor == self.reader, table.audience_ids.like(f"% {self.reader} %")]
         return or_(*ways)
 
-    def _named(self, event: StoredEvent) -> tuple[str, ...]:
-        return event.audience.agent_ids if self.recipient_id is not None else ()
+    def _addressed(self, event: StoredEvent) -> bool:
+        return self.recipient_id == event.recipient_id or self.recipient_id in event.audience.agent_ids
 
 
 def filter_for(caller: Caller, **criteria: object) -> EventFilter:
@@ -106,6 +108,31 @@ def filter_for(caller: Caller, **criteria: object) -> EventFilter:
         sees_channels=caller.role is Role.OBSERVER,
         **criteria,  # type: ignore[arg-type]
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of the log: the events that match, and the number up to which everything was looked at."""
+
+    events: list[StoredEvent]
+    upto: int
+
+
+def read_matching(connection: Connection, wanted: EventFilter, after: int) -> Stretch:
+    """The next events behind `after` that match, bounded in what is answered and in what is looked at.
+
+    Raises Gone when the log was pruned beyond `after`.
+    """
+    oldest, last = bounds(connection, wanted.workspace_id)
+    if after + 1 < oldest:
+        raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
+    upto = min(last, after + STREAM_SCAN_EVENTS)
+    within = events.c.seq > after, events.c.seq <= upto
+    statement = select(events).where(wanted.where(), *within).order_by(events.c.seq)
+    rows = connection.execute(statement.limit(STREAM_READ_EVENTS)).all()
+    if len(rows) == STREAM_READ_EVENTS:
+        upto = rows[-1].seq
+    return Stretch([stored_event(row) for row in rows], upto)
 
 
 def _prefix(wanted: str) -> str:
