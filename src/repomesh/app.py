@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+from starlette.routing import Route
+
 from repomesh.bus.local import LocalBus
 from repomesh.bus.tail import Tails
 from repomesh.domains.agents.authentication import Authenticator
@@ -26,6 +28,7 @@ from repomesh.store.open import open_store
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.application import application
 from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
 from repomesh.workers.sweeper import Sweeper
 
@@ -66,7 +69,8 @@ class Server:
             metrics=self.metrics,
             version=VERSION,
         )
-        self.asgi: ASGIApp = application(self.gateway)
+        self.mcp = Mount(self.gateway)
+        self.asgi: ASGIApp = application(self.gateway, further=[Route("/mcp", self.mcp)])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
@@ -74,7 +78,8 @@ class Server:
         await self.bus.start()
         self.sweeper.start()
         try:
-            yield self
+            async with self.mcp.running():
+                yield self
         finally:
             await self.sweeper.stop()
             await self.dispatch.close()
@@ -82,6 +87,10 @@ class Server:
             await self.tails.stop()
             await self.bus.stop()
             self.store.close()
+
+    def interrupt(self) -> None:
+        """End what is open for long, so that the web server can stop without waiting for it."""
+        self.mcp.cut()
 
 
 def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str:

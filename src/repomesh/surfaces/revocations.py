@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager, suppress
 import orjson
 import structlog
 
-from repomesh.bus.tail import Subscription, Tails
+from repomesh.bus.tail import Tails
 from repomesh.domains.workspaces.models import TOKEN_REVOKED
 from repomesh.kernel.errors import Gone, RepomeshError
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.store.filters import filter_for
+from repomesh.store.log import StoredEvent
 
 log = structlog.get_logger("repomesh.revocations")
 
@@ -76,15 +77,15 @@ class Revocations:
                     ready.set()
                     after = subscription.position
                     while True:
-                        await self._take(subscription)
+                        self._take(await subscription.next(_POLL_S))
                         after = subscription.position
             except RepomeshError as error:
                 log.warning("revocations wait", workspace_id=workspace_id, reason=error.message)
                 after = None if isinstance(error, Gone) else after
                 await asyncio.sleep(_AGAIN_AFTER_S)
 
-    async def _take(self, subscription: Subscription) -> None:
-        for event in await subscription.next(_POLL_S):
+    def _take(self, events: list[StoredEvent]) -> None:
+        for event in events:
             token_id = orjson.loads(event.json)["data"]["token_id"]
             self._recent[token_id] = None
             if len(self._recent) > _REMEMBERED_MAX:

@@ -1,0 +1,233 @@
+"""Tool calls: for whom a call is made, and how its result or its error is told. Knows no protocol library."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import anyio
+import pydantic_core
+from pydantic import TypeAdapter, ValidationError
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
+from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.errors import AgentRequired, Failure, InvalidRequest, RepomeshError, Unauthenticated
+from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.operation import Kind, Operation
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.routes import request_context
+from repomesh.surfaces.mcp.tools import compact
+
+REGISTER: Final = "agent.register"
+AGENT_META: Final = "repomesh/agent"
+"""The `_meta` entry of a request that names the acting agent, as the header X-Repomesh-Agent does."""
+SESSIONS_BOUND_MAX: Final = 2_000
+"""Sessions that are remembered as an agent's; twice as many as may be open, so none of those is forgotten."""
+
+_AGENT = TypeAdapter(AgentRef)
+
+Arguments = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Exchange:
+    """One HTTP request at the endpoint: who sent it, and the calls that run for it.
+
+    `principal` is the caller that the token alone makes; `agent` the one that a header names;
+    `session_id` is None in the stateless revision.
+    """
+
+    context: RequestContext
+    principal: Caller
+    authorization: str | None
+    agent: str | None
+    session_id: str | None
+
+    def __post_init__(self) -> None:
+        self._open: set[anyio.CancelScope] = set()
+        self._over = False
+
+    @property
+    def owner(self) -> str:
+        """To whom a session that this request opens belongs: the token, and the agent that a header names."""
+        return f"{self.principal.principal} {self.agent or ''}"
+
+    @contextmanager
+    def cancellable(self) -> Iterator[anyio.CancelScope]:
+        """What runs inside ends with the exchange."""
+        with anyio.CancelScope() as scope:
+            self._open.add(scope)
+            if self._over:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self._open.discard(scope)
+
+    def end(self) -> None:
+        """Cancel what still runs."""
+        self._over = True
+        for scope in self._open:
+            scope.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a model reads of a call."""
+
+    text: str
+    is_error: bool = False
+
+
+class Calls:
+    """Runs tools for the agent that each request speaks for."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        # Sessions in which an agent registered, with the Authorization of its instance from then on.
+        self._bound: OrderedDict[str, str] = OrderedDict()
+
+    async def run(
+        self, operation: Operation, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
+    ) -> Told:
+        """Call a tool, and tell its result or why it was refused."""
+        context = _context(exchange, meta)
+        try:
+            caller, arguments = await self._speaking(operation, arguments, exchange, meta)
+            payload = pydantic_core.to_json(arguments)
+            if operation.blocking is None:
+                answer = await self._gateway.dispatch(operation, caller, payload, context)
+            else:
+                answer = await self._wait(operation, caller, payload, context, exchange)
+        except RepomeshError as error:
+            return _refusal(error, exchange, context)
+        if isinstance(answer.result, Registration):
+            self._bind(exchange, meta, answer.result)
+        # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
+        hidden = {"token"} if operation.secret else None
+        return Told(answer.result.model_dump_json(exclude_none=True, exclude=hidden))
+
+    async def _wait(
+        self,
+        operation: Operation,
+        caller: Caller,
+        payload: bytes,
+        context: RequestContext,
+        exchange: Exchange,
+    ) -> Answer:
+        """Dispatch what may wait, no longer than its token lives, its client stays and the server runs."""
+        with exchange.cancellable() as scope:
+            async with self._gateway.revocations.watching(caller, scope.cancel):
+                return await self._gateway.dispatch(operation, caller, payload, context)
+        raise Unauthenticated(
+            "the wait was ended: its token was revoked, or the server stops",
+            hint="Call again; if that is refused too, another instance took over and this one must stop.",
+        )
+
+    async def leave(self, session_id: str) -> None:
+        """End the instance that was registered in a session, since the session ended."""
+        authorization = self._bound.pop(session_id, None)
+        if authorization is None:
+            return
+        try:
+            caller = await self._gateway.authenticate(authorization)
+            request = CloseInstance(agent_id=caller.acting_agent())
+            await self._gateway.dispatch(
+                self._gateway.registry["agent.leave"], caller, request, RequestContext()
+            )
+        except RepomeshError:
+            return  # replaced or retired meanwhile: it is gone already
+
+    async def _speaking(
+        self, operation: Operation, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
+    ) -> tuple[Caller, Arguments]:
+        """Who calls, and the arguments with what a registration takes from where it comes."""
+        named = _named(exchange, meta)
+        registering = operation.name == REGISTER
+        try:
+            caller = await self._identified(exchange, named, registering=registering)
+        except AgentNotFound:
+            if not registering:
+                raise
+            # The header names the agent that is now to be.
+            caller = await self._gateway.authenticate(exchange.authorization)
+            arguments = {"name": named} | arguments
+        if registering and caller.instance_id is None:
+            # The same connection registering again is the same instance, not a rival of itself.
+            session_id = None if named else exchange.session_id
+            arguments = {"instance_id": _instance_id(caller, session_id)} | arguments
+        return caller, arguments
+
+    async def _identified(self, exchange: Exchange, named: str | None, *, registering: bool) -> Caller:
+        bound = self._bound.get(exchange.session_id or "")
+        if bound is None or named is not None:
+            return await self._gateway.authenticate(exchange.authorization, named)
+        assert exchange.session_id is not None
+        self._bound.move_to_end(exchange.session_id)
+        try:
+            return await self._gateway.authenticate(bound)
+        except Unauthenticated:
+            if not registering:
+                raise
+            del self._bound[exchange.session_id]
+            return await self._gateway.authenticate(exchange.authorization)
+
+    def _bind(self, exchange: Exchange, meta: Mapping[str, Any], registered: Registration) -> None:
+        """From now on the session speaks as the instance that was registered in it."""
+        if exchange.session_id is None or not registered.token or _named(exchange, meta) is not None:
+            return
+        self._bound[exchange.session_id] = f"Bearer {registered.token}"
+        if len(self._bound) > SESSIONS_BOUND_MAX:
+            self._bound.popitem(last=False)
+
+
+def _named(exchange: Exchange, meta: Mapping[str, Any]) -> str | None:
+    """The agent that a request names, the closest to it first."""
+    if AGENT_META not in meta:
+        return exchange.agent
+    try:
+        return _AGENT.validate_python(meta[AGENT_META], strict=True)
+    except ValidationError:
+        raise InvalidRequest(f"_meta: {AGENT_META} is no agent's name or id") from None
+
+
+def _instance_id(caller: Caller, session_id: str | None) -> str:
+    """The same for each registration of a session, or of a token where there is none."""
+    if session_id is None:
+        return f"mcp:{caller.token_id}"
+    return (
+        f"mcp:{hashlib.sha256(session_id.encode()).hexdigest()[:32]}"  # others see it; not the session's id
+    )
+
+
+def _context(exchange: Exchange, meta: Mapping[str, Any]) -> RequestContext:
+    """The request's context; a client that can't set headers carries the trace in `_meta`."""
+    parent = meta.get("traceparent")
+    if exchange.context.traceparent is not None or not isinstance(parent, str):
+        return exchange.context
+    carried = request_context({"headers": [(b"traceparent", parent.encode())]}, Kind.QUERY)
+    return replace(exchange.context, trace_id=carried.trace_id, traceparent=carried.traceparent)
+
+
+def _refusal(error: RepomeshError, exchange: Exchange, context: RequestContext) -> Told:
+    body = {"code": error.code, "message": error.message, "hint": _hint(error, exchange)}
+    if error.failure is Failure.INTERNAL:
+        body["trace_id"] = context.trace_id
+    further = {name: value for name, value in error.details.items() if name not in body}
+    return Told(compact(body | further), is_error=True)
+
+
+def _hint(error: RepomeshError, exchange: Exchange) -> str:
+    if not isinstance(error, AgentRequired):
+        return error.hint
+    if exchange.session_id is not None:
+        return "Call register_agent first; this session then speaks as that agent."
+    return (
+        "This connection keeps no session: name the agent with the header X-Repomesh-Agent, use its own "
+        "token, or connect through 'repomesh mcp'."
+    )

@@ -1,0 +1,207 @@
+"""The MCP endpoint: the tools over streamable HTTP, in the stateless and in the older handshake revisions.
+
+Importing this module costs most of a second, because it imports the protocol library: `mount` does it aside.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio
+import mcp_types as types
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+
+from repomesh.kernel.errors import RepomeshError
+from repomesh.kernel.limits import BODY_BYTES_MAX
+from repomesh.kernel.operation import Kind
+from repomesh.kernel.telemetry import trace_id_of
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header, read_body
+from repomesh.surfaces.http.problems import send_problem
+from repomesh.surfaces.http.routes import request_context
+from repomesh.surfaces.mcp.calls import Calls, Exchange, Told
+from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
+from repomesh.surfaces.mcp.tools import listed, offered
+
+SESSION_IDLE_S: Final = 30 * 60
+"""A session of the older handshake without a request or an open stream is forgotten after this time."""
+MAX_SESSIONS: Final = 1_000
+"""Sessions of the older handshake that may be open at once, of 38 kB each; the next one is answered 503."""
+PROGRESS_EVERY_S: Final = 5.0
+"""How often a call that is still running says so to a client that asked for progress."""
+LIST_TTL_MS: Final = 300_000
+"""How long a client may keep the list of tools."""
+
+Context = ServerRequestContext[Any, Any]
+
+_EXCHANGE: Final = "repomesh.exchange"
+
+
+class ToolServer:
+    """The protocol's server: lists the tools and calls them for the agent of each request."""
+
+    def __init__(self, gateway: Gateway, *, progress_every_s: float = PROGRESS_EVERY_S) -> None:
+        self.calls = Calls(gateway)
+        self._tools = offered(gateway.registry)
+        self._progress_every_s = progress_every_s
+        tools = [listed(operation) for operation in self._tools.values()]
+        self._listing = {"resultType": "complete", "tools": tools}
+        self.protocol: Server[Any] = Server(
+            "repomesh",
+            version=gateway.version,
+            instructions=INSTRUCTIONS,
+            cache_hints={"tools/list": CacheHint(ttl_ms=LIST_TTL_MS, scope="public")},
+            get_tool_input_schema=lambda _name: None,  # no argument is mirrored in a header
+        )
+        # Registered rather than given to the constructor, whose types want result models and not plain JSON.
+        self.protocol.add_request_handler("tools/list", types.PaginatedRequestParams, self._list)
+        self.protocol.add_request_handler("tools/call", types.CallToolRequestParams, self._call)
+
+    async def _list(self, _context: Context, _params: types.PaginatedRequestParams) -> dict[str, Any]:
+        return self._listing
+
+    async def _call(self, context: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
+        operation = self._tools.get(params.name)
+        if operation is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
+        assert context.request is not None
+        exchange: Exchange = context.request.scope[_EXCHANGE]
+        meta: Mapping[str, Any] = context.meta or {}
+        running = self.calls.run(operation, params.arguments or {}, exchange, meta)
+        if operation.blocking is not None and "progress_token" in meta:
+            return _result(await self._reporting(context, running))
+        return _result(await running)
+
+    async def _reporting(self, context: Context, running: Awaitable[Told]) -> Told:
+        """Wait for the call, telling the client every few seconds that it goes on."""
+        began = time.monotonic()
+
+        async def tell() -> None:
+            while True:
+                await anyio.sleep(self._progress_every_s)
+                await context.session.report_progress(round(time.monotonic() - began, 1))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tell)
+            told = await running
+            tasks.cancel_scope.cancel()
+        return told
+
+
+def _result(told: Told) -> dict[str, Any]:
+    # `resultType` is required by 2026-07-28; the library drops it for the older revisions.
+    result = {"resultType": "complete", "content": [{"type": "text", "text": told.text}]}
+    return result | {"isError": True} if told.is_error else result
+
+
+class Endpoint:
+    """The ASGI application at `/mcp`: authenticates each request, then hands it to the protocol."""
+
+    def __init__(self, gateway: Gateway, server: ToolServer) -> None:
+        self._gateway = gateway
+        self._calls = server.calls
+        # Host and Origin are checked for the whole server before a request gets here, and the body's size
+        # before the library sees it.
+        self._sessions = StreamableHTTPSessionManager(
+            server.protocol,
+            session_idle_timeout=SESSION_IDLE_S,
+            max_sessions=MAX_SESSIONS,
+            max_request_body_size=BODY_BYTES_MAX,
+        )
+        self._open: set[Exchange] = set()
+        logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serve while inside; once in a lifetime, entered and left by the same task."""
+        async with self._sessions.run():
+            yield
+
+    def cut(self) -> None:
+        """End every open wait and stream; other calls are short and finish by themselves."""
+        for exchange in tuple(self._open):
+            exchange.end()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            exchange = await self._exchange(scope)
+            if scope["method"] == "POST":
+                receive = _replayed(await read_body(scope, receive), receive)
+        except RepomeshError as error:
+            await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
+            return
+        self._open.add(exchange)
+        try:
+            await self._serve(exchange, scope, receive, send)
+        finally:
+            exchange.end()  # the client left: what it waited for has nobody to answer
+            self._open.discard(exchange)
+
+    async def _exchange(self, scope: Scope) -> Exchange:
+        authorization = header(scope, b"authorization")
+        return Exchange(
+            context=request_context(scope, Kind.COMMAND),
+            principal=await self._gateway.authenticate(authorization),
+            authorization=authorization,
+            agent=header(scope, b"x-repomesh-agent"),
+            session_id=header(scope, b"mcp-session-id"),
+        )
+
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        # The session manager compares this user with the one that opened a session: another's gets 404.
+        user = AuthenticatedUser(AccessToken(token="", client_id=exchange.owner, scopes=[]))
+        # Header values come with the spaces around them, which the protocol's comparisons do not expect.
+        headers = [(name, value.strip()) for name, value in scope["headers"]]
+        inner = {**scope, "headers": headers, "user": user, _EXCHANGE: exchange}
+        watched = _Watched(send)
+        if scope["method"] != "GET":
+            await self._sessions.asgi_app(inner, receive, watched)
+            if scope["method"] == "DELETE" and watched.status < 400 and exchange.session_id is not None:
+                await self._calls.leave(exchange.session_id)
+            return
+        with exchange.cancellable() as stream:
+            async with self._gateway.revocations.watching(exchange.principal, stream.cancel):
+                await self._sessions.asgi_app(inner, receive, watched)
+        if not watched.finished:  # a stream that was cut, or that the server's shutdown ended
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Watched:
+    """A `send` that remembers how far the response came."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.finished = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        else:
+            self.finished = not message.get("more_body", False)
+        await self._send(message)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body that was read already, and then what comes after it."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
