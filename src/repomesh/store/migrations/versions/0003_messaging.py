@@ -1,8 +1,133 @@
 """The tables of the domain `messaging`."""
 
+import sqlalchemy as sa
+from alembic import op
+
+from repomesh.store.types import Ascii, Moment, Uuid
+
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
     """Make the tables of the domain `messaging`."""
+    _channels()
+    _messages()
+    _receipts()
+    _reactions()
+
+
+def _channels() -> None:
+    op.create_table(
+        "channels",
+        sa.Column("id", Uuid, nullable=False),
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("name", Ascii, nullable=False),
+        sa.Column("description", sa.String(200), nullable=False),
+        sa.Column("created_by", Uuid),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("archived_at", Moment),
+        sa.PrimaryKeyConstraint("id", name="pk_channels"),
+        sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_channels_workspace_id"),
+        sa.UniqueConstraint("workspace_id", "name", name="uq_channels_workspace_id_name"),
+    )
+    op.create_table(
+        "channel_members",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("channel_id", Uuid, nullable=False),
+        sa.Column("agent_id", Uuid, nullable=False),
+        sa.Column("joined_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "channel_id", "agent_id", name="pk_channel_members"),
+        sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name="fk_channel_members_channel_id"),
+        sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name="fk_channel_members_agent_id"),
+    )
+    op.create_index("ix_channel_members_agent", "channel_members", ["workspace_id", "agent_id"])
+
+
+def _messages() -> None:
+    op.create_table(
+        "messages",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("id", Uuid, nullable=False),
+        sa.Column("sender_id", Uuid),
+        sa.Column("sender_name", sa.String(64), nullable=False),
+        sa.Column("addressed_to", sa.Text, nullable=False),
+        sa.Column("recipient_count", sa.Integer, nullable=False),
+        sa.Column("broadcast", sa.Boolean, nullable=False),
+        sa.Column("channel_id", Uuid),
+        sa.Column("channel_name", sa.String(64)),
+        sa.Column("subject", sa.String(200), nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("body_chars", sa.Integer, nullable=False),
+        sa.Column("topic", sa.String(200), nullable=False),
+        sa.Column("tags", sa.Text, nullable=False),
+        sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("task_id", Uuid),
+        sa.Column("thread_id", Uuid, nullable=False),
+        sa.Column("parent_message_id", Uuid),
+        sa.Column("related_message_id", Uuid),
+        sa.Column("hop", sa.Integer, nullable=False),
+        sa.Column("ack_required", sa.Boolean, nullable=False),
+        sa.Column("ack_deadline", Moment),
+        sa.Column("expires_at", Moment),
+        sa.Column("due_at", Moment),
+        sa.Column("undelivered_at", Moment),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_messages"),
+    )
+    op.create_index("ix_messages_sender", "messages", ["workspace_id", "sender_id", "id"])
+    op.create_index("ix_messages_thread", "messages", ["workspace_id", "thread_id", "id"])
+    _partial("ix_messages_topic", "messages", ["workspace_id", "topic", "id"], "topic != ''")
+    for name, column in (("channel", "channel_id"), ("task", "task_id"), ("due", "due_at")):
+        columns = ["workspace_id", column, "id"]
+        _partial(f"ix_messages_{name}", "messages", columns, f"{column} IS NOT NULL")
+
+
+def _receipts() -> None:
+    op.create_table(
+        "receipts",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("agent_id", Uuid, nullable=False),
+        sa.Column("message_id", Uuid, nullable=False),
+        sa.Column("sender_id", Uuid),
+        sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("expires_at", Moment),
+        sa.Column("stored_at", Moment, nullable=False),
+        sa.Column("offered_at", Moment),
+        sa.Column("injected_at", Moment),
+        sa.Column("read_at", Moment),
+        sa.Column("acked_at", Moment),
+        sa.PrimaryKeyConstraint("workspace_id", "agent_id", "message_id", name="pk_receipts"),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "message_id"],
+            ["messages.workspace_id", "messages.id"],
+            name="fk_receipts_message",
+        ),
+    )
+    op.create_index("ix_receipts_message", "receipts", ["workspace_id", "message_id", "agent_id"])
+    unread = ["workspace_id", "agent_id", "message_id", "priority", "expires_at"]
+    _partial("ix_receipts_unread", "receipts", unread, "read_at IS NULL")
+    not_offered = ["workspace_id", "sender_id", "message_id"]
+    _partial("ix_receipts_not_offered", "receipts", not_offered, "offered_at IS NULL")
+
+
+def _reactions() -> None:
+    op.create_table(
+        "reactions",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("message_id", Uuid, nullable=False),
+        sa.Column("agent_id", Uuid, nullable=False),
+        sa.Column("reaction", Ascii, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "message_id", "agent_id", "reaction", name="pk_reactions"),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "message_id"],
+            ["messages.workspace_id", "messages.id"],
+            name="fk_reactions_message",
+        ),
+    )
+
+
+def _partial(name: str, table: str, columns: list[str], where: str) -> None:
+    condition = sa.text(where)
+    op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
