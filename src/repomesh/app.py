@@ -30,6 +30,7 @@ from repomesh.surfaces.http.application import application
 from repomesh.surfaces.http.asgi import ASGIApp
 from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
+from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import Sweeper
 
 VERSION = package_version("repomesh")
@@ -54,9 +55,11 @@ class Server:
             self.metrics,
             verify=tokens.verify,
             renew_secret=tokens.renew_secret,
-            access_changed=self.authenticate.forget,
+            access_changed=self._access_changed,
         )
         self.sweeper = Sweeper(registry, self.dispatch, self.store, settings.sweep_every_s)
+        self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
+        self.dispatch.on_call(self.presence.heard)
         self.store.on_commit(self.bus.publish)
         self.gateway = Gateway(
             registry=registry,
@@ -82,11 +85,17 @@ class Server:
                 yield self
         finally:
             await self.sweeper.stop()
+            await self.presence.stop()
             await self.dispatch.close()
             await self.revocations.stop()
             await self.tails.stop()
             await self.bus.stop()
             self.store.close()
+
+    def _access_changed(self) -> None:
+        """Look callers up again, and free at once what somebody who is gone held."""
+        self.authenticate.forget()
+        self.sweeper.wake()
 
     def interrupt(self) -> None:
         """End what is open for long, so that the web server can stop without waiting for it."""

@@ -39,6 +39,7 @@ class Dispatcher:
     `verify` checks the caller's token again inside each writing transaction, so that a token revoked a
     moment ago can't write; `renew_secret` puts a new secret into a replayed result, since only hashes
     of secrets are kept; `access_changed` is called after an operation that changes who may do what.
+    Whoever `on_call` was given to hears of every caller that was let in.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Dispatcher:
         self._renew_secret = renew_secret
         self._access_changed = access_changed
         self._follow_ups: set[asyncio.Task[None]] = set()
+        self._on_call: list[Callable[[Caller], None]] = []
 
     async def __call__(
         self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
@@ -88,6 +90,10 @@ class Dispatcher:
                 self._metrics.operations.labels(operation.name, code).inc()
                 self._metrics.operation_seconds.labels(operation.name).observe(time.perf_counter() - started)
 
+    def on_call(self, listener: Callable[[Caller], None]) -> None:
+        """Have `listener` hear of every caller that was let in."""
+        self._on_call.append(listener)
+
     async def close(self) -> None:
         """Finish the commands queued behind answers."""
         while self._follow_ups:
@@ -100,6 +106,8 @@ class Dispatcher:
         if operation.needs_agent:
             caller.acting_agent()
         request = operation.parse(payload)
+        for listener in self._on_call:
+            listener(caller)
         if operation.rate is not None:
             self._limiter.take(operation.rate, caller)
         key = _key(operation, request, context)

@@ -123,3 +123,21 @@ async def test_a_replayed_registration_answers_the_same_agent_with_a_working_tok
     with pytest.raises(Refused) as refused:
         await mesh.post("/v1/agents/register", headers=key, name="bob")
     assert refused.value.code == "idempotency_conflict"
+
+
+@pytest.mark.settings(agent_inactive_after_s=1.0)
+async def test_any_call_is_a_sign_of_life(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    mesh.clock.advance(10)
+    await mesh.sweep()
+    assert (await mesh.get("/v1/agents/alice"))["status"] == "inactive"
+    await alice.get("/v1/workspace")
+    await mesh.server.presence.stop()
+    assert (await mesh.get("/v1/agents/alice"))["status"] == "active"
+
+
+async def test_a_retired_agent_does_not_act(mesh: Mesh) -> None:
+    await mesh.agent("alice")
+    await mesh.post("/v1/agents/alice/retire")
+    answer = await mesh.request("GET", "/v1/agents", headers={"X-Repomesh-Agent": "alice"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "agent_retired")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
+from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.workspaces import tokens
@@ -76,4 +77,6 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     if caller.role is not Role.OWNER:
         raise Forbidden(f"a token of role '{caller.role}' can't act as an agent")
     acting = find_agent(tx, agent)
+    if acting.status == "retired":
+        raise AgentRetired(f"the agent '{acting.name}' is retired")
     return replace(caller, agent_id=acting.id, agent_name=acting.name, agent_type=acting.type)

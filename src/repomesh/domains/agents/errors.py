@@ -40,6 +40,13 @@ class NotYourAgent(Forbidden):
     hint = "Leave the name out, use your own agent's, or use the owner's token."
 
 
+class AgentRetired(Forbidden):
+    """A retired agent does not act."""
+
+    code = "agent_retired"
+    hint = "Register it again to bring it back, or name another agent."
+
+
 class AgentNameMissing(InvalidRequest):
     """A token for an agent needs to know which."""
 

@@ -68,7 +68,9 @@ class Registration(Model):
     agent: Agent
     instance_id: str
     token_id: Id
-    token: str = Field(description="The instance's bearer token. Revoked when another instance takes over.")
+    token: str = Field(
+        description="The instance's bearer token, revoked when another takes over; empty for one that has it."
+    )
     took_over: bool = Field(description="Whether an earlier instance was replaced.")
     heartbeat_every_s: float
     inactive_after_s: float
@@ -101,13 +103,6 @@ class CloseInstance(Model):
     """Leave: the calling instance ends, its token with it."""
 
     agent_id: AgentRef
-
-
-class TouchAgent(Model):
-    """The caller's agent was heard of."""
-
-    agent_id: Id
-    instance_id: str | None = None
 
 
 class SweepAgents(Model):

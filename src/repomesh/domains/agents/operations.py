@@ -31,7 +31,6 @@ from repomesh.domains.agents.models import (
     ShowAgent,
     SweepAgents,
     SweptAgents,
-    TouchAgent,
 )
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
@@ -65,9 +64,12 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     """Join the workspace as an agent; answers the instance token that speaks for it from now on.
 
     The same name is the same agent for ever. A silent instance of it is replaced, a live one only with
-    `force`; the replaced instance's token is revoked.
+    `force`; the replaced instance's token is revoked. An instance that registers again is told who it is,
+    keeps its token and may correct what it said of itself.
     """
     name = _name_for(tx, request)
+    if tx.caller.instance_id is not None and request.instance_id in (None, tx.caller.instance_id):
+        return _again(tx, name, request, tx.caller.instance_id)
     instance_id = request.instance_id or new_id()
     row = tx.execute(_by_name(tx, name)).one_or_none()
     if row is None:
@@ -80,16 +82,7 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     _open_instance(tx, agent.id, instance_id, token_id)
     type_ = AGENT_TAKEN_OVER if took_over else AGENT_REGISTERED
     _tell(tx, type_, agent, instance_id=instance_id)
-    limit_s = tx.settings.agent_inactive_after_s
-    return Registration(
-        agent=agent,
-        instance_id=instance_id,
-        token_id=token_id,
-        token=secret,
-        took_over=took_over,
-        heartbeat_every_s=limit_s / HEARTBEATS_PER_LIMIT,
-        inactive_after_s=limit_s,
-    )
+    return _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
 
 
 @query(
@@ -171,13 +164,6 @@ def leave(tx: Transaction, request: CloseInstance) -> Agent:
     gone = _change(tx, agent, status="inactive")
     _tell(tx, AGENT_LEFT, gone, reason="left")
     return gone
-
-
-@command("agent.touch", scope="agents:write")
-def touch_agent(tx: Transaction, request: TouchAgent) -> Agent:
-    """Note that an agent was heard of; an inactive one is active again."""
-    agent = find_agent(tx, request.agent_id)
-    return touch(tx, agent, request.instance_id)
 
 
 @command("agent.sweep", scope="agents:admin")
@@ -270,6 +256,40 @@ def as_agent(row: Row[Any]) -> Agent:
     return Agent(**fields)
 
 
+def _again(tx: Transaction, name: str, request: RegisterAgent, instance_id: str) -> Registration:
+    agent = find_agent(tx, name)
+    rules.joining(request.model_copy(update={"instance_id": instance_id}), name, instance_id, True)
+    told = _told(request)
+    if agent.status != "active" or any(getattr(agent, field) != value for field, value in told.items()):
+        agent = _change(tx, agent, status="active", last_seen_at=tx.now, **told)
+        _tell(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
+    return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)
+
+
+def _registration(
+    tx: Transaction, agent: Agent, instance_id: str, token_id: str, secret: str, *, took_over: bool
+) -> Registration:
+    limit_s = tx.settings.agent_inactive_after_s
+    return Registration(
+        agent=agent,
+        instance_id=instance_id,
+        token_id=token_id,
+        token=secret,
+        took_over=took_over,
+        heartbeat_every_s=limit_s / HEARTBEATS_PER_LIMIT,
+        inactive_after_s=limit_s,
+    )
+
+
+def _told(request: RegisterAgent) -> dict[str, Any]:
+    """What a registration says of an agent; what it leaves out stays as it was."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name in ("type", "program", "model", "capabilities")
+        if name in request.model_fields_set and (value := getattr(request, name)) is not None
+    }
+
+
 def _name_for(tx: Transaction, request: RegisterAgent) -> str:
     caller = tx.caller
     if caller.role is Role.AGENT:
@@ -318,12 +338,8 @@ def _rejoin(tx: Transaction, row: Row[Any], request: RegisterAgent) -> tuple[Age
     how = rules.joining(request, agent.name, open_one.id if open_one else None, live)
     if open_one is not None:
         _close_instances(tx, agent.id, "taken over")
-    told = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name in ("type", "program", "model", "capabilities")
-        if name in request.model_fields_set and (value := getattr(request, name)) is not None
-    }
-    return _change(tx, agent, status="active", last_seen_at=tx.now, **told), how is rules.Joining.TAKE_OVER
+    joined = _change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
+    return joined, how is rules.Joining.TAKE_OVER
 
 
 def _is_live(tx: Transaction, last_seen_at: datetime) -> bool:
