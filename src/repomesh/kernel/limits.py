@@ -48,6 +48,14 @@ TAIL_LINGER_S = 30.0  # a tail that nobody uses any more stops reading after thi
 # Messaging
 RECIPIENTS_MAX = 1_000
 HOPS_MAX = 12  # agent replies in a row without a human in between
+MESSAGE_TTL_S_MAX = 366 * 24 * 3600.0  # a message of use for longer belongs into the repository
+EVENT_BODY_CHARS_MAX = 16_000  # of a message in its event, which every subscriber receives; the rest by id
+REACTION_CHARS_MAX = 32  # an emoji with its modifiers, or a short word
+REACTIONS_PER_AGENT_MAX = 20  # of one agent on one message
+UNDELIVERED_PER_PASS = 100  # messages reported in one pass of the recovery worker; the rest in the next
+UNDELIVERED_NAMED_MAX = 20  # recipients named in a notice; the receipts name all of them
+TEXT_MATCHES_PER_READ = 500  # ids of a full-text search that are looked up at once
+TEXT_MATCHES_PER_PAGE = 20_000  # matches looked at for one page of messages when few are the caller's
 
 # Leases
 LEASE_TTL_S_MIN = 1.0
@@ -61,3 +69,5 @@ TASK_ATTEMPTS_DEFAULT = 3  # a task that three agents lost is probably at fault 
 TASK_ATTEMPTS_MAX = 100
 TASK_HISTORY_MAX = 20  # past holders shown with a task
 TASK_WALK_MAX = 100_000  # edges followed to look for a cycle; the writer waits meanwhile
+LEASES_RECLAIMED_MAX = 500  # in one pass, so that the writer is soon free for others
+LEASES_KEPT_S = 7 * 24 * 3600  # an ended lease is remembered so long, to tell a late holder why

@@ -1,0 +1,67 @@
+"""What can go wrong with leases and locks."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
+
+
+class LeaseConflict(Conflict):
+    """Somebody else holds what was asked for, or asked for it first. Nothing was taken.
+
+    `conflicts` names each: resource, wanted, holder, holder_name, mode, expires_at, waiting, note, hint.
+    """
+
+    code = "lease_conflict"
+    hint = "Each entry of 'conflicts' says who holds it and until when. Ask them, wait, or take other work."
+
+
+class LockConflict(LeaseConflict):
+    """A path or resource is locked by somebody else. None of the request's locks was taken."""
+
+    code = "lock_conflict"
+    hint = (
+        "Each entry of 'conflicts' says who holds it and until when. Ask the holder, send wait_s to queue"
+        " for it, or work on other files."
+    )
+
+
+class StaleFencingToken(Conflict):
+    """The lease behind this fencing token is over, and somebody else holds the resource now."""
+
+    code = "stale_fencing_token"
+    hint = "Stop: your work on it is no longer protected. Acquire it anew and look at what changed."
+
+
+class LeaseExpired(Conflict):
+    """The lease behind this fencing token is over: it expired, was released or was taken away."""
+
+    code = "lease_expired"
+    hint = "Acquire it anew, look at what changed meanwhile, and go on with the new fencing token."
+
+
+class NotHolder(Conflict):
+    """The calling agent does not hold that."""
+
+    code = "not_holder"
+    hint = "Acquire it first, and send the fencing token that you are answered."
+
+
+class AgentRetired(Conflict):
+    """A retired agent can hold nothing."""
+
+    code = "agent_retired"
+    hint = "Register the agent again to bring it back."
+
+
+class InvalidResource(InvalidRequest):
+    """A resource is neither a path pattern inside the repository nor a named resource."""
+
+    code = "invalid_resource"
+    hint = "Write a path from the root of the repository, like 'src/app.py' or 'src/**', or 'name:anything'."
+
+
+class LockNotFound(NotFound):
+    """No live lock fits the request."""
+
+    code = "lock_not_found"
+    hint = "List the locks to see what is held, and by whom."

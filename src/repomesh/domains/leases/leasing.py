@@ -1,0 +1,437 @@
+"""The one lease: acquired, checked, renewed, ended. Task claims, locks and every other hold are this.
+
+Plain functions on a transaction, for the operations of this domain and of those after it. A lease is live
+while it is not ended and `expires_at` lies ahead by the server's clock. One that is past it may be displaced
+by any acquirer in the same transaction, and its holder's next write with the old fencing token is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, Row, bindparam, case, func, insert, select, type_coerce, update
+
+from repomesh.domains.agents import operations as agents
+from repomesh.domains.agents.tables import agents as agent_rows
+from repomesh.domains.leases import overlaps
+from repomesh.domains.leases.errors import (
+    AgentRetired,
+    LeaseConflict,
+    LeaseExpired,
+    LockConflict,
+    NotHolder,
+    StaleFencingToken,
+)
+from repomesh.domains.leases.models import (
+    LEASE_ACQUIRED,
+    LEASE_EXPIRED,
+    LEASE_RECLAIMED,
+    LEASE_RELEASED,
+    LEASE_RENEWED,
+    EndedReason,
+    Lease,
+    LeasesEnded,
+    LeasesGranted,
+    Mode,
+    Obstacle,
+)
+from repomesh.domains.leases.overlaps import Standing
+from repomesh.domains.leases.resources import LOCK_TYPES, Resource
+from repomesh.domains.leases.tables import leases
+from repomesh.kernel.clock import rfc3339
+from repomesh.kernel.ids import new_id
+from repomesh.store.log import NewEvent
+from repomesh.store.transaction import Transaction
+from repomesh.store.types import Moment, microseconds
+
+_OPEN = leases.c.workspace_id == bindparam("ws"), leases.c.ended_at.is_(None)
+_MINE = (*_OPEN, leases.c.agent_id == bindparam("agent"), leases.c.expires_at > bindparam("now"))
+_OF_TOKEN = select(leases).where(
+    leases.c.workspace_id == bindparam("ws"), leases.c.fencing_token == bindparam("fencing_token")
+)
+_HELD_BY = select(leases).where(*_MINE).order_by(leases.c.id)
+_SOONEST = select(func.min(leases.c.expires_at)).where(*_MINE)
+_ON = select(leases).where(
+    *_OPEN,
+    leases.c.resource_type == bindparam("type"),
+    leases.c.prefix == bindparam("prefix"),
+    leases.c.resource == bindparam("resource"),
+    leases.c.expires_at > bindparam("now"),
+)
+_ADD = insert(leases)
+_ONE = update(leases).where(leases.c.id == bindparam("lease_id"))
+_EXTEND = _ONE.values(
+    mode=bindparam("new_mode"),
+    fencing_token=bindparam("new_token"),
+    note=bindparam("new_note"),
+    task_id=bindparam("new_task_id"),
+    ttl_us=bindparam("new_ttl_us"),
+    expires_at=bindparam("new_expires_at"),
+    token_id=bindparam("new_token_id"),
+    instance_id=bindparam("new_instance_id"),
+)
+_END = _ONE.where(leases.c.ended_at.is_(None)).values(
+    ended_at=bindparam("now"), ended_reason=bindparam("reason")
+)
+_AGENT_STATUS = select(agent_rows.c.status).where(agent_rows.c.id == bindparam("agent"))
+
+# A heartbeat renews each lease by its own length, but not beyond its longest hold.
+_FULL = bindparam("now_us", type_=BigInteger) + leases.c.ttl_us
+_BOUND = type_coerce(leases.c.max_hold_until, BigInteger)
+_RENEWED = case((_BOUND < _FULL, _BOUND), else_=_FULL)
+_RENEW_ALL = (
+    update(leases)
+    .where(*_MINE, type_coerce(leases.c.expires_at, BigInteger) < _RENEWED)
+    .values(expires_at=type_coerce(_RENEWED, Moment()))
+)
+
+_ENDINGS: dict[str, str] = {"released": LEASE_RELEASED, "expired": LEASE_EXPIRED}
+
+
+# -- taking ----------------------------------------------------------------------------------------
+
+
+def grant(
+    tx: Transaction,
+    resources: Sequence[Resource],
+    *,
+    mode: Mode = "exclusive",
+    ttl_s: float | None = None,
+    note: str = "",
+    task_id: str | None = None,
+    position: int | None = None,
+) -> list[Lease]:
+    """Lease all of `resources` to the calling agent, or none; answers the leases in the same order.
+
+    All of them carry one fencing token, higher than any before in the workspace. What the agent holds
+    already is extended and keeps its token, unless something else of the request is new or becomes
+    exclusive: then all move to the new token. A lease held exclusively stays so when 'shared' is asked for.
+    Without `ttl_s` the setting `lease_ttl_s` counts. `position` is the caller's own place in the queue.
+
+    Raises LockConflict when a path or named resource stands against it and LeaseConflict otherwise, before
+    anything is written; AgentRequired without an acting agent; AgentRetired for a retired one.
+    """
+    agent_id = tx.caller.acting_agent()
+    standing = overlaps.find(tx, resources)
+    obstacles = overlaps.obstacles(tx, standing, mode, agent_id, position)
+    if obstacles:
+        raise _conflict(standing, obstacles)
+    _require_present(tx, agent_id)
+    past = {one.row.id: as_lease(one.row) for one in standing if one.is_past(tx.now)}
+    end(tx, list(past.values()), "expired")
+    own = {one.wanted: one.row for one in standing if one.is_own_hold(agent_id, tx.now)}
+    return _take(tx, resources, own, mode, ttl_s, note, task_id)
+
+
+def obstacles(
+    tx: Transaction,
+    resources: Sequence[Resource],
+    mode: Mode,
+    agent_id: str | None,
+    position: int | None = None,
+) -> list[Obstacle]:
+    """What stands against leasing `resources` to an agent (or to anybody new), without taking them."""
+    return overlaps.obstacles(tx, overlaps.find(tx, resources), mode, agent_id, position)
+
+
+# -- asking ----------------------------------------------------------------------------------------
+
+
+def check(tx: Transaction, resource: Resource, fencing_token: int) -> Lease:
+    """The calling agent's live lease on `resource` with this fencing token.
+
+    Raises StaleFencingToken when somebody else holds it now, LeaseExpired when that lease is over and
+    nobody does, NotHolder when the token is another agent's or was never given out for it.
+    """
+    agent_id = tx.caller.acting_agent()
+    past = None
+    for row in _of_token(tx, fencing_token):
+        if (row.resource_type, row.resource) != (resource.type, resource.text):
+            continue
+        if row.agent_id != agent_id:
+            raise NotHolder(f"that fencing token for '{resource.text}' is {row.agent_name}'s, not yours")
+        if is_live(row, tx.now):
+            return as_lease(row)
+        past = row
+    raise _refusal(tx, resource, fencing_token, past)
+
+
+def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None = None) -> list[Lease]:
+    """The calling agent's live leases with this fencing token, of all types or only of `types`.
+
+    Raises, when there is none, the same as `check` does.
+    """
+    agent_id = tx.caller.acting_agent()
+    rows = [row for row in _of_token(tx, fencing_token) if types is None or row.resource_type in types]
+    live = [as_lease(row) for row in rows if row.agent_id == agent_id and is_live(row, tx.now)]
+    if live:
+        return live
+    if not rows:
+        raise NotHolder(f"no lease of yours has the fencing token {fencing_token}")
+    if all(row.agent_id != agent_id for row in rows):
+        raise NotHolder(f"the fencing token {fencing_token} is {rows[0].agent_name}'s, not yours")
+    row = rows[0]
+    raise _refusal(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
+
+
+def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
+    """Every live lease on exactly this resource; several only when they are shared."""
+    key = {"type": resource.type, "prefix": resource.prefix, "resource": resource.text}
+    rows = tx.execute(_ON, {"ws": tx.workspace_id, "now": tx.now} | key)
+    return [as_lease(row) for row in rows]
+
+
+def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
+    """The live lease on exactly this resource, or the first of several shared ones; None for none."""
+    found = live_leases(tx, resource)
+    return found[0] if found else None
+
+
+def held_by(tx: Transaction, agent_id: str) -> list[Lease]:
+    """The live leases of an agent, oldest first."""
+    rows = tx.execute(_HELD_BY, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now})
+    return [as_lease(row) for row in rows]
+
+
+def soonest_expiry(tx: Transaction, agent_id: str) -> datetime | None:
+    """When the first of an agent's live leases expires; None when it holds nothing."""
+    expiry: datetime | None = tx.execute(
+        _SOONEST, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}
+    ).scalar_one()
+    return expiry
+
+
+# -- renewing and ending ---------------------------------------------------------------------------
+
+
+def renew(tx: Transaction, held: Sequence[Lease], ttl_s: float | None = None) -> list[Lease]:
+    """Let leases that `check` or `held_under` answered last `ttl_s` from now, else their own length.
+
+    That may be shorter than what was left, and may go beyond `max_hold_until`, which bounds only what
+    heartbeats renew.
+    """
+    renewed = [
+        lease.model_copy(
+            update={
+                "ttl_s": ttl_s or lease.ttl_s,
+                "expires_at": tx.now + timedelta(seconds=ttl_s or lease.ttl_s),
+            }
+        )
+        for lease in held
+    ]
+    _extend(tx, renewed)
+    _tell(tx, LEASE_RENEWED, renewed)
+    return renewed
+
+
+def renew_all(tx: Transaction, agent_id: str) -> None:
+    """Renew every live lease of an agent that was heard of, each by its own length from now.
+
+    Never beyond `max_hold_until`, never to an earlier time than before, and without an event.
+    """
+    now = {"now": tx.now, "now_us": microseconds(tx.now)}
+    tx.execute(_RENEW_ALL, {"ws": tx.workspace_id, "agent": agent_id} | now)
+
+
+def release(tx: Transaction, held: Sequence[Lease]) -> None:
+    """End leases that `check` or `held_under` answered, as their holder."""
+    end(tx, held, "released")
+
+
+def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str = "") -> None:
+    """End leases, with an event for each fencing token that says from whom and why.
+
+    Released is what its holder gives back, expired what ran out, and all else was reclaimed.
+    """
+    if not ended:
+        return
+    tx.execute(_END, [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended])
+    groups: dict[int, list[Lease]] = {}
+    for lease in ended:
+        groups.setdefault(lease.fencing_token, []).append(lease)
+    for group in groups.values():
+        first = group[0]
+        tx.emit(
+            NewEvent(
+                _ENDINGS.get(reason, LEASE_RECLAIMED),
+                f"lease/{first.id}",
+                LeasesEnded(leases=group, reason=reason, note=note),
+                severity="info" if reason == "released" else "warning",
+                task_id=first.task_id,
+                recipient_id=None if reason == "released" else first.agent_id,
+            )
+        )
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+
+def is_live(row: Row[Any], now: datetime) -> bool:
+    """Whether the lease in a row of the table still holds."""
+    return row.ended_at is None and row.expires_at > now
+
+
+def as_lease(row: Row[Any]) -> Lease:
+    """The lease in a row of the table."""
+    return Lease(
+        id=row.id,
+        resource_type=row.resource_type,
+        resource=row.resource,
+        mode=row.mode,
+        agent_id=row.agent_id,
+        agent_name=row.agent_name,
+        fencing_token=row.fencing_token,
+        task_id=row.task_id,
+        note=row.note,
+        ttl_s=row.ttl_us / 1_000_000,
+        acquired_at=row.acquired_at,
+        expires_at=row.expires_at,
+        max_hold_until=row.max_hold_until,
+    )
+
+
+def _of_token(tx: Transaction, fencing_token: int) -> Sequence[Row[Any]]:
+    return tx.execute(_OF_TOKEN, {"ws": tx.workspace_id, "fencing_token": fencing_token}).all()
+
+
+def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None) -> Exception:
+    others = [lease for lease in live_leases(tx, resource) if lease.agent_id != tx.caller.agent_id]
+    if others and (past is not None or fencing_token < others[0].fencing_token):
+        holder = others[0]
+        return StaleFencingToken(
+            f"'{resource.text}' is held by '{holder.agent_name}' until {rfc3339(holder.expires_at)},"
+            f" and the fencing token {fencing_token} is an older one",
+            holder=holder.agent_id,
+            holder_name=holder.agent_name,
+            expires_at=rfc3339(holder.expires_at),
+        )
+    if past is not None:
+        reason = past.ended_reason or "expired"
+        at = rfc3339(past.ended_at or past.expires_at)
+        return LeaseExpired(f"the lease on '{resource.text}' is over: {reason} at {at}", reason=reason, at=at)
+    return NotHolder(f"you hold no lease on '{resource.text}' with the fencing token {fencing_token}")
+
+
+def _conflict(standing: Sequence[Standing], obstacles: Sequence[Obstacle]) -> LeaseConflict:
+    first = obstacles[0]
+    blocked = next(one.wanted for one in standing if one.wanted.text == first.wanted)
+    error = LockConflict if blocked.type in LOCK_TYPES else LeaseConflict
+    more = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
+    does = "waits for" if first.waiting else "holds"
+    return error(
+        f"'{first.wanted}': {first.holder_name} {does} '{first.resource}' until"
+        f" {rfc3339(first.expires_at)}{more}",
+        conflicts=[obstacle.model_dump(mode="json") for obstacle in obstacles],
+    )
+
+
+def _require_present(tx: Transaction, agent_id: str) -> None:
+    """Whoever takes a lease is there: an inactive agent's would be reclaimed at once."""
+    status = tx.execute(_AGENT_STATUS, {"agent": agent_id}).scalar_one()
+    if status == "retired":
+        raise AgentRetired(f"the agent '{tx.caller.agent_name}' is retired")
+    if status == "inactive":
+        agents.touch(tx, agents.find_agent(tx, agent_id), tx.caller.instance_id)
+
+
+def _take(
+    tx: Transaction,
+    resources: Sequence[Resource],
+    own: dict[Resource, Row[Any]],
+    mode: Mode,
+    ttl_s: float | None,
+    note: str,
+    task_id: str | None,
+) -> list[Lease]:
+    ttl_s = ttl_s or tx.settings.lease_ttl_s
+    tokens = {row.fencing_token for row in own.values()}
+    upgraded = mode == "exclusive" and any(row.mode == "shared" for row in own.values())
+    only_extends = len(own) == len(resources) and len(tokens) == 1 and not upgraded
+    fencing_token = tokens.pop() if only_extends else tx.next_fencing_token()
+    expires_at = tx.now + timedelta(seconds=ttl_s)
+    changed = {"fencing_token": fencing_token, "ttl_s": ttl_s}
+    taken: list[Lease] = []
+    for resource in resources:
+        if (row := own.get(resource)) is None:
+            taken.append(_new(tx, resource, mode, fencing_token, ttl_s, note, task_id))
+            continue
+        kept = {
+            "mode": "exclusive" if "exclusive" in (mode, row.mode) else "shared",
+            "expires_at": max(row.expires_at, expires_at),
+            "note": note or row.note,
+            "task_id": task_id or row.task_id,
+        }
+        taken.append(as_lease(row).model_copy(update=changed | kept))
+    known = {row.id for row in own.values()}
+    _extend(tx, [lease for lease in taken if lease.id in known])
+    _insert(tx, resources, [lease for lease in taken if lease.id not in known])
+    _tell(tx, LEASE_RENEWED if only_extends else LEASE_ACQUIRED, taken)
+    return taken
+
+
+def _new(
+    tx: Transaction,
+    resource: Resource,
+    mode: Mode,
+    fencing_token: int,
+    ttl_s: float,
+    note: str,
+    task_id: str | None,
+) -> Lease:
+    return Lease(
+        id=new_id(),
+        resource_type=resource.type,
+        resource=resource.text,
+        mode=mode,
+        agent_id=tx.caller.acting_agent(),
+        agent_name=tx.caller.agent_name or "",
+        fencing_token=fencing_token,
+        task_id=task_id,
+        note=note,
+        ttl_s=ttl_s,
+        acquired_at=tx.now,
+        expires_at=tx.now + timedelta(seconds=ttl_s),
+        max_hold_until=tx.now + timedelta(seconds=tx.settings.max_hold_s),
+    )
+
+
+def _insert(tx: Transaction, resources: Sequence[Resource], new: Sequence[Lease]) -> None:
+    prefixes = {(resource.type, resource.text): resource.prefix for resource in resources}
+    rows = []
+    for lease in new:
+        row = lease.model_dump(exclude={"ttl_s"})
+        row["workspace_id"] = tx.workspace_id
+        row["prefix"] = prefixes[lease.resource_type, lease.resource]
+        row["instance_id"] = tx.caller.instance_id
+        row["token_id"] = tx.caller.token_id
+        row["ttl_us"] = round(lease.ttl_s * 1_000_000)
+        rows.append(row)
+    if rows:
+        tx.execute(_ADD, rows)
+
+
+def _extend(tx: Transaction, extended: Sequence[Lease]) -> None:
+    rows = [
+        {
+            "lease_id": lease.id,
+            "new_mode": lease.mode,
+            "new_token": lease.fencing_token,
+            "new_note": lease.note,
+            "new_task_id": lease.task_id,
+            "new_ttl_us": round(lease.ttl_s * 1_000_000),
+            "new_expires_at": lease.expires_at,
+            "new_token_id": tx.caller.token_id,
+            "new_instance_id": tx.caller.instance_id,
+        }
+        for lease in extended
+    ]
+    if rows:
+        tx.execute(_EXTEND, rows)
+
+
+def _tell(tx: Transaction, type_: str, granted: Sequence[Lease]) -> None:
+    first = granted[0]
+    data = LeasesGranted(leases=list(granted))
+    tx.emit(NewEvent(type_, f"lease/{first.id}", data, task_id=first.task_id))

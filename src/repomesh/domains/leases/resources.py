@@ -1,0 +1,102 @@
+"""What a lease can be on: a path pattern, a named resource, a task, or other work that somebody holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from repomesh.domains.leases import paths
+from repomesh.domains.leases.errors import InvalidResource
+
+PATH = "path"
+RESOURCE = "resource"
+TASK = "task"
+
+LOCK_TYPES = (PATH, RESOURCE)
+"""What the lock operations handle; leases of other types belong to their domains."""
+
+_RESOURCE_BYTES_MAX = 2_000  # an entry of a B-tree index holds 2,704 bytes, of which ids need some
+
+# At least two characters before the colon, so that a drive letter never counts as a name; no control
+# characters and no lone surrogates behind it, and not only blanks.
+_NAMED = re.compile(r"[A-Za-z][A-Za-z0-9._+-]+:(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing to hold. `text` is its one spelling; `prefix` is what it is looked up by.
+
+    For a path pattern the prefix is its leading segments without wildcards; for anything else it is the
+    text itself.
+    """
+
+    type: str
+    text: str
+    prefix: str
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it holds more than one thing: a path pattern with wildcards."""
+        return self.type == PATH and self.text != self.prefix
+
+    def overlaps(self, type_: str, text: str) -> bool:
+        """Whether it may be, or hold, the same thing as the resource of this type and text."""
+        if self.type != type_:
+            return False
+        return self.text == text or (type_ == PATH and paths.may_conflict(self.text, text))
+
+
+def path(pattern: str) -> Resource:
+    """The files that a pattern holds; raises InvalidResource."""
+    try:
+        text = paths.normalise(pattern)
+    except paths.InvalidPathPattern as error:
+        raise InvalidResource(error.problem, hint=error.hint) from None
+    return _bounded(Resource(PATH, text, paths.literal_prefix(text)))
+
+
+def named(name: str) -> Resource:
+    """A resource by its name, such as `port:8080`; raises InvalidResource."""
+    if _NAMED.fullmatch(name) is None:
+        raise InvalidResource(f"{name[:80]!r} is not a named resource, such as 'port:8080'")
+    return _bounded(Resource(RESOURCE, name, name))
+
+
+def work(type_: str, id_: str) -> Resource:
+    """A piece of work of another domain, by its id: a task, a workflow run."""
+    return Resource(type_, id_, id_)
+
+
+def parse(text: str) -> Resource:
+    """What a lock request means by `text`: `name:anything` is a named resource, all else a path pattern.
+
+    A file whose name looks like that is written `./name:anything`.
+    """
+    return named(text) if _NAMED.fullmatch(text) else path(text)
+
+
+def parse_all(texts: Iterable[str], field: str = "resources") -> tuple[Resource, ...]:
+    """Each of `texts` once, in order; raises InvalidResource that names the field."""
+    found: dict[Resource, None] = {}
+    for index, text in enumerate(texts):
+        try:
+            found[parse(text)] = None
+        except InvalidResource as error:
+            place = f"{field}.{index}"
+            raise InvalidResource(
+                f"{place}: {error.message}",
+                hint=error.hint,
+                errors=[{"field": place, "message": error.message, "type": "resource"}],
+            ) from None
+    return tuple(found)
+
+
+def _bounded(resource: Resource) -> Resource:
+    size = len(resource.text.encode())
+    if size > _RESOURCE_BYTES_MAX:
+        raise InvalidResource(
+            f"the resource has {size} bytes, more than {_RESOURCE_BYTES_MAX}",
+            hint="Name a folder further up, like 'src/app/**'.",
+        )
+    return resource
