@@ -159,6 +159,13 @@ class Stale(RepomeshError):
     hint = "Read it again, apply your change to what you find, and send its new ETag."
 
 
+class ConditionIgnored(InvalidRequest):
+    """If-Match came with a request that can't honour it."""
+
+    code = "condition_ignored"
+    hint = "Send it without If-Match; only what changes a versioned object takes it. Nothing was changed."
+
+
 class TooLarge(RepomeshError):
     """The request is larger than the server takes."""
 

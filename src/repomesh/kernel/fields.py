@@ -80,6 +80,13 @@ def encode_cursor(*position: str | int | float | None) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(position)).rstrip(b"=").decode()
 
 
+def _is_key(part: object) -> bool:
+    """Whether a cursor's part can stand in a row: whoever made the cursor up may have put anything in."""
+    if isinstance(part, str):
+        return "\0" not in part
+    return part is None or isinstance(part, float) or (type(part) is int and abs(part) < 2**63)
+
+
 def decode_cursor(cursor: str, length: int) -> list[str | int | float | None]:
     """The position inside a cursor of `length` parts; raises InvalidRequest when it is not one of ours."""
     try:
@@ -87,7 +94,7 @@ def decode_cursor(cursor: str, length: int) -> list[str | int | float | None]:
         position = orjson.loads(base64.urlsafe_b64decode(padded))
     except (ValueError, binascii.Error):
         position = None
-    if not isinstance(position, list) or len(position) != length:
+    if not isinstance(position, list) or len(position) != length or not all(map(_is_key, position)):
         raise InvalidRequest(
             "cursor: this is not a cursor of this list",
             hint="Send the next_cursor of the page before, or none for the first page.",

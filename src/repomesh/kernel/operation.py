@@ -16,6 +16,7 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, RepomeshError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,7 +28,8 @@ Payload = bytes | Mapping[str, Any] | BaseModel
 class Model(BaseModel):
     """Base of every request and result: unknown fields are refused, values don't change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # NaN and infinity are no JSON: taken in, they would come out as null.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Empty(Model):
@@ -153,14 +155,16 @@ class Operation:
 
 
 def invalid_request(error: ValidationError) -> InvalidRequest:
-    """The problem that a failed validation is, with a line for each field."""
+    """The problem that a failed validation is, with a line for each of the first fields that are wrong."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
     fields = [
         {
-            "field": ".".join(str(part) for part in problem["loc"]) or "body",
+            "field": ".".join(str(part) for part in problem["loc"])[: limits.PROBLEM_FIELD_CHARS_MAX]
+            or "body",
             "message": problem["msg"],
             "type": problem["type"],
         }
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+        for problem in problems[: limits.PROBLEM_FIELDS_MAX]
     ]
     first = fields[0]
     return InvalidRequest(f"{first['field']}: {first['message']}", errors=fields)

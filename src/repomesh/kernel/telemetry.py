@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import sys
 from contextlib import AbstractContextManager
 from typing import TextIO
@@ -80,15 +81,19 @@ def new_trace_id() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
+# https://www.w3.org/TR/trace-context/#traceparent-header, of which ids of zeros are invalid
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def is_traceparent(text: str | None) -> bool:
+    """Whether it is a W3C traceparent; anything else is passed over, as the standard wants it."""
+    return text is not None and _TRACEPARENT.fullmatch(text) is not None
+
+
 def trace_id_of(traceparent: str | None) -> str:
     """The trace id inside a W3C traceparent, or a new one when there is none that is valid."""
-    parts = (traceparent or "").split("-")
-    if len(parts) == 4 and len(parts[1]) == 32 and parts[1] != "0" * 32:
-        try:
-            int(parts[1], 16)
-        except ValueError:
-            return new_trace_id()
-        return parts[1].lower()
+    if traceparent is not None and is_traceparent(traceparent):
+        return traceparent[3:35]
     return new_trace_id()
 
 

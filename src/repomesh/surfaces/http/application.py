@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
+import structlog
 from prometheus_client import generate_latest
 from starlette.routing import BaseRoute, Route, Router
 
 from repomesh.kernel.errors import NotFound, RepomeshError, Unavailable
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.telemetry import trace_id_of
-from repomesh.store import log
+from repomesh.store import log as event_log
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header, respond
 from repomesh.surfaces.http.guard import Guard
 from repomesh.surfaces.http.openapi import document
 from repomesh.surfaces.http.problems import send_problem
-from repomesh.surfaces.http.routes import routes
+from repomesh.surfaces.http.routes import refuse_method, routes
+
+log = structlog.get_logger("repomesh.http")
 
 _PROMETHEUS_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -51,7 +54,11 @@ class AboutServer:
 
     async def readiness(self, scope: Scope, send: Send) -> None:
         """The store answers; 503 when it does not."""
-        await self._gateway.store.read(system_caller(""), lambda tx: log.bounds(tx.connection, ""))
+        try:
+            await self._gateway.store.read(system_caller(""), lambda tx: event_log.bounds(tx.connection, ""))
+        except Exception as error:  # whatever it is, the server can't serve, and who asks shows no token
+            log.warning("not ready", reason=str(error))
+            raise Unavailable("the store does not answer", hint="The server's log says why.") from None
         await respond(send, 200, orjson.dumps({"status": "ready", "version": self._gateway.version}))
 
     async def metrics(self, scope: Scope, send: Send) -> None:
@@ -74,12 +81,13 @@ class _Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         trace_id = trace_id_of(header(scope, b"traceparent"))
+        if scope["method"] not in ("GET", "HEAD"):
+            await refuse_method(scope, send, ["GET"], trace_id)
+            return
         try:
             await self._answer(scope, send)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
-        except Exception as error:  # the edge: a page about the server must say that the server is ill
-            await send_problem(send, Unavailable(f"the store does not answer: {error}"), trace_id)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,6 +17,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 
+# Answers hold secrets and what only their reader may see: nobody keeps them, and no browser guesses at them.
+_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first header of this lower-case name."""
@@ -51,9 +54,15 @@ async def respond(
 ) -> None:
     """Send a whole response."""
     length = str(len(body)).encode()
-    fields = [(b"content-type", content_type), (b"content-length", length), *headers]
+    fields = [(b"content-type", content_type), (b"content-length", length), *_ALWAYS, *headers]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
+
+
+async def respond_empty(send: Send, headers: Headers) -> None:
+    """Send a response that consists of its headers."""
+    await send({"type": "http.response.start", "status": 204, "headers": [*_ALWAYS, *headers]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _too_large(size: int) -> TooLarge:

@@ -7,16 +7,19 @@ Browsers apply no cross-origin rule to WebSockets, and a foreign page can point 
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from repomesh.kernel.errors import ForeignOrigin, Misdirected, RepomeshError
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import trace_id_of
+from repomesh.surfaces.http import cors
 from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header
 from repomesh.surfaces.http.problems import send_problem
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORBIDDEN_CLOSE = 4403
+_HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::\d{1,5})?")
 
 
 class Guard:
@@ -36,34 +39,51 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": _FORBIDDEN_CLOSE, "reason": refusal.code})
+        origin = header(scope, b"origin")
+        refusal = self._refusal(scope, origin)
+        if refusal is not None:
+            await _refuse(scope, receive, send, refusal)
+        elif origin is not None and scope["type"] == "http" and self._is_listed(origin):
+            await cors.share(self._app, origin, scope, receive, send)
         else:
-            await send_problem(send, refusal, trace_id_of(header(scope, b"traceparent")))
+            await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> RepomeshError | None:
-        host = _host_name(header(scope, b"host") or "")
+    def _refusal(self, scope: Scope, origin: str | None) -> RepomeshError | None:
+        host = _the_host(scope)
         if not self._is_ours(host):
             return Misdirected(f"this server does not answer to the host '{host}'")
-        origin = header(scope, b"origin")
-        if origin is None or origin.lower().rstrip("/") in self._origins:
+        if origin is None or self._is_listed(origin):
             return None
-        if not self._is_ours((urlsplit(origin).hostname or "").lower()):
+        # Of the machine's addresses only the one that was asked counts: any other is another machine's page.
+        if _origin_host(origin) not in self._hosts | {host}:
             return ForeignOrigin(f"pages of '{origin}' may not reach this server")
         return None
+
+    def _is_listed(self, origin: str) -> bool:
+        return origin.lower().rstrip("/") in self._origins
 
     def _is_ours(self, host: str) -> bool:
         return host in self._hosts or (self._any_address and _is_address(host))
 
 
-def _host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets."""
+async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: RepomeshError) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": _FORBIDDEN_CLOSE, "reason": refusal.code})
+    else:
+        await send_problem(send, refusal, trace_id_of(header(scope, b"traceparent")))
+
+
+def _the_host(scope: Scope) -> str:
+    """The name in the Host header without port and brackets; empty unless there is just one, well formed."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    found = _HOST.fullmatch(hosts[0].decode("latin-1").lower()) if len(hosts) == 1 else None
+    return (found[1] or found[2]) if found else ""
+
+
+def _origin_host(origin: str) -> str:
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        return (urlsplit(origin).hostname or "").lower()
     except ValueError:
         return ""
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
+from repomesh.kernel import limits
 from repomesh.kernel.errors import FAILURES, Failure, RepomeshError
 from repomesh.kernel.operation import HttpBinding, Kind, Operation, Registry
 
@@ -15,6 +16,7 @@ _REF = "#/components/schemas/{model}"
 _ALWAYS = (
     Failure.UNAUTHENTICATED,
     Failure.FORBIDDEN,
+    Failure.NOT_FOUND,  # also of the agent that a header names
     Failure.INVALID,
     Failure.MISDIRECTED,
     Failure.INTERNAL,
@@ -117,10 +119,55 @@ def _parameters(operation: Operation, binding: HttpBinding, request: dict[str, A
             for name, schema in properties.items()
             if name not in binding.path_fields
         ]
+    return parameters + [_HEADERS[name] for name in _header_names(operation)]
+
+
+def _header_names(operation: Operation) -> list[str]:
+    names = ["X-Repomesh-Agent"]
     if operation.kind is Kind.COMMAND:
-        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"}
-        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
-    return parameters
+        names.append("Idempotency-Key")
+    if _is_versioned(operation):
+        names.append("If-Match")
+    return names
+
+
+def _is_versioned(operation: Operation) -> bool:
+    return any(error.failure is Failure.STALE for error in operation.errors)
+
+
+def _header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": description,
+        "schema": {"type": "string"} | schema,
+    }
+
+
+_HEADERS = {
+    header["name"]: header
+    for header in (
+        _header(
+            "X-Repomesh-Agent",
+            "With the owner's token: the name or id of the agent that acts.",
+            pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            maxLength=limits.NAME_CHARS_MAX,
+        ),
+        _header(
+            "Idempotency-Key",
+            "The same key with the same request answers the first result.",
+            pattern="^[\\x21-\\x7e]+$",
+            minLength=1,
+            maxLength=limits.IDEMPOTENCY_KEY_CHARS_MAX,
+        ),
+        _header(
+            "If-Match",
+            "The ETag of what was read; refused with 412 when it has changed since.",
+            pattern='^"[0-9]{1,15}"$',
+        ),
+    )
+}
 
 
 def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
@@ -148,9 +195,7 @@ def _body(binding: HttpBinding, request: dict[str, Any]) -> dict[str, Any]:
 def _refusals(operation: Operation, binding: HttpBinding) -> dict[str, Any]:
     failures = {*_ALWAYS, *(error.failure for error in operation.errors)}
     if binding.has_body or operation.kind is Kind.COMMAND:
-        failures |= {*_WITH_BODY, Failure.STALE}
-    if binding.path_fields:
-        failures.add(Failure.NOT_FOUND)
+        failures |= {*_WITH_BODY}
     if operation.rate is not None:
         failures.add(Failure.RATE_LIMITED)
     statuses = sorted({FAILURES[failure].http for failure in failures})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Coroutine, Iterable, Mapping
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import pydantic_core
+import structlog
 from starlette.routing import Route
 
 from repomesh.kernel.dispatch import Answer
@@ -21,16 +21,20 @@ from repomesh.kernel.errors import (
     RepomeshError,
     UnsupportedMedia,
 )
-from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.identity import RequestContext
 from repomesh.kernel.limits import IDEMPOTENCY_KEY_CHARS_MAX
 from repomesh.kernel.operation import HttpBinding, Kind, Operation, Payload
-from repomesh.kernel.telemetry import trace_id_of
+from repomesh.kernel.telemetry import is_traceparent, trace_id_of
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import JSON, Receive, Scope, Send, header, read_body, respond
+from repomesh.surfaces.http.asgi import JSON, Receive, Scope, Send, header, read_body, respond, respond_empty
 from repomesh.surfaces.http.problems import send_problem
 
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
-_CORRELATION_CHARS_MAX = 128
+log = structlog.get_logger("repomesh.http")
+
+# What is kept of a header must be such as both engines, logs and other headers can carry.
+_IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_CHARS_MAX}}}")
+_CORRELATION_ID = re.compile(r"[\x20-\x7e]{1,128}")
+_ETAG = re.compile(r'"(\d{1,15})"')
 
 
 def routes(gateway: Gateway) -> list[Route]:
@@ -53,81 +57,90 @@ class PathEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        context = RequestContext(trace_id=trace_id_of(header(scope, b"traceparent")))
+        trace_id = trace_id_of(header(scope, b"traceparent"))
         try:
             method = "GET" if scope["method"] == "HEAD" else scope["method"]
             operation = self._operations.get(method)
             if operation is None or operation.http is None:
-                allow = ", ".join(sorted(self._operations)).encode()
-                refused = MethodNotAllowed(f"{scope['method']} is not a method of this path")
-                await send_problem(send, refused, context.trace_id, [(b"allow", allow)])
+                await refuse_method(scope, send, self._operations, trace_id)
                 return
             caller = await self._gateway.authenticate(
                 header(scope, b"authorization"), header(scope, b"x-repomesh-agent")
             )
-            context = request_context(scope, operation.kind)
+            context = request_context(scope, operation.kind, trace_id)
             payload = await self._payload(operation.http, scope, receive)
-            answer = await self._dispatch(operation, caller, payload, context, receive)
-            await _send_answer(send, operation.http, answer)
+            work = self._gateway.dispatch(operation, caller, payload, context)
+            answer = await (work if operation.blocking is None else _while_connected(work, receive))
+            if answer is not None:
+                await _send_answer(send, operation.http, answer)
         except RepomeshError as error:
-            await send_problem(send, error, context.trace_id)
+            await send_problem(send, error, trace_id)
+        except Exception:  # the edge of the surface: whatever it is, the caller gets a problem document
+            log.exception("request failed", path=scope["path"], trace_id=trace_id)
+            await send_problem(send, InternalError("the request failed inside the server"), trace_id)
 
     async def _payload(self, binding: HttpBinding, scope: Scope, receive: Receive) -> Payload:
         path_values = scope.get("path_params") or {}
         if not binding.has_body:
-            return _query_values(scope, self._lists[binding.method]) | path_values
+            return _joined(_query_values(scope, self._lists[binding.method]), path_values)
         _refuse_query(scope)
         body = await read_body(scope, receive)
         if body:
             _require_json(scope)
         return _with_path_values(body, path_values) if path_values else body
 
-    async def _dispatch(
-        self,
-        operation: Operation,
-        caller: Caller,
-        payload: Payload,
-        context: RequestContext,
-        receive: Receive,
-    ) -> Answer:
-        work = self._gateway.dispatch(operation, caller, payload, context)
-        if operation.blocking is None:
-            return await work
-        # A client that stops waiting must not leave its wait behind.
-        waiting = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(_disconnected(receive))
-        done, _ = await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        for task in {waiting, leaving} - done:
+
+async def refuse_method(scope: Scope, send: Send, methods: Iterable[str], trace_id: str) -> None:
+    """Say which methods a path has: as the answer to OPTIONS, and as a refusal of any other."""
+    known = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    allow = [(b"allow", ", ".join(sorted(known)).encode())]
+    if scope["method"] == "OPTIONS":
+        await respond_empty(send, allow)
+        return
+    refused = MethodNotAllowed(f"{scope['method']} is not a method of this path")
+    await send_problem(send, refused, trace_id, allow)
+
+
+async def _while_connected(work: Coroutine[Any, Any, Answer], receive: Receive) -> Answer | None:
+    """The answer of `work`; None when the client went away first, and `work` was given up with it."""
+    waiting = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return waiting.result() if waiting.done() else None
+    finally:
+        for task in (waiting, leaving):
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        if waiting not in done:
-            raise InternalError("the client went away")
-        return waiting.result()
+        await asyncio.gather(waiting, leaving, return_exceptions=True)
 
 
-def request_context(scope: Scope, kind: Kind) -> RequestContext:
+def request_context(scope: Scope, kind: Kind, trace_id: str | None = None) -> RequestContext:
     """What the headers say besides the payload; raises InvalidRequest for one that is malformed."""
     traceparent = header(scope, b"traceparent")
-    key = header(scope, b"idempotency-key") if kind is Kind.COMMAND else None
-    if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARS_MAX:
-        raise _bad_header("Idempotency-Key", f"must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters")
+    key = if_match = None
+    if kind is Kind.COMMAND:
+        key = header(scope, b"idempotency-key")
+        if_match = _version(header(scope, b"if-match"))
+    if key is not None and _IDEMPOTENCY_KEY.fullmatch(key) is None:
+        raise _bad_header(
+            "Idempotency-Key", f"must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
+        )
     correlation = header(scope, b"x-correlation-id")
-    if correlation is not None and not 1 <= len(correlation) <= _CORRELATION_CHARS_MAX:
-        raise _bad_header("X-Correlation-Id", f"must have 1 to {_CORRELATION_CHARS_MAX} characters")
+    if correlation is not None and _CORRELATION_ID.fullmatch(correlation) is None:
+        raise _bad_header("X-Correlation-Id", "must have 1 to 128 printable ASCII characters")
     return RequestContext(
-        trace_id=trace_id_of(traceparent),
-        traceparent=traceparent if traceparent and _TRACEPARENT.match(traceparent) else None,
+        trace_id=trace_id or trace_id_of(traceparent),
+        traceparent=traceparent if is_traceparent(traceparent) else None,
         correlation_id=correlation,
         idempotency_key=key,
-        if_match=_version(header(scope, b"if-match")),
+        if_match=if_match,
     )
 
 
 def _version(if_match: str | None) -> int | None:
     if if_match is None or if_match.strip() == "*":
         return None
-    quoted = re.fullmatch(r'"(\d{1,15})"', if_match.strip())
+    quoted = _ETAG.fullmatch(if_match.strip())
     if quoted is None:
         raise _bad_header("If-Match", 'must be an ETag as it was answered, such as "3"')
     return int(quoted[1])
@@ -181,13 +194,17 @@ def _with_path_values(body: bytes, path_values: Mapping[str, str]) -> bytes:
         raise InvalidRequest(
             f"body: {message}", errors=[{"field": "body", "message": message, "type": "type"}]
         )
+    return pydantic_core.to_json(_joined(fields, path_values))
+
+
+def _joined(fields: dict[str, Any], path_values: Mapping[str, str]) -> dict[str, Any]:
     twice = sorted(fields.keys() & path_values.keys())
     if twice:
         message = "stands in the path already"
         raise InvalidRequest(
             f"{twice[0]}: {message}", errors=[{"field": twice[0], "message": message, "type": "extra"}]
         )
-    return pydantic_core.to_json(fields | dict(path_values))
+    return fields | dict(path_values)
 
 
 def _list_fields(operation: Operation) -> frozenset[str]:
