@@ -100,6 +100,7 @@ class Server:
     def interrupt(self) -> None:
         """End what is open for long, so that the web server can stop without waiting for it."""
         self.mcp.cut()
+        self.dispatch.interrupt()
 
 
 def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str:

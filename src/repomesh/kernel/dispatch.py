@@ -13,7 +13,7 @@ import structlog
 from opentelemetry.trace import Status, StatusCode
 from pydantic import BaseModel
 
-from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError
+from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError, Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.operation import Blocking, Kind, Operation, Payload, Registry
 from repomesh.kernel.ports import Signals, Store
@@ -62,6 +62,8 @@ class Dispatcher:
         self._renew_secret = renew_secret
         self._access_changed = access_changed
         self._follow_ups: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[Any]] = set()
+        self._interrupted = False
         self._on_call: list[Callable[[Caller], None]] = []
 
     async def __call__(
@@ -93,6 +95,12 @@ class Dispatcher:
     def on_call(self, listener: Callable[[Caller], None]) -> None:
         """Have `listener` hear of every caller that was let in."""
         self._on_call.append(listener)
+
+    def interrupt(self) -> None:
+        """End every wait at once, since the server stops. A place in a queue stays for who comes back."""
+        self._interrupted = True
+        for task in self._waiting:
+            task.cancel()
 
     async def close(self) -> None:
         """Finish the commands queued behind answers."""
@@ -129,19 +137,34 @@ class Dispatcher:
         key: _Key | None,
     ) -> Answer:
         deadline = time.monotonic() + blocking.seconds(request)
-        async with self._signals.listen(caller, blocking.events) as signal:
-            while True:
-                answer = await self._run(operation, caller, request, context, key)
-                remaining_s = deadline - time.monotonic()
-                if blocking.done(answer.result):
-                    return answer
-                if remaining_s <= 0:
-                    break
-                request = blocking.again(request, answer.result)
-                await signal.wait(remaining_s)
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            async with self._signals.listen(caller, blocking.events) as signal:
+                while True:
+                    answer = await self._run(operation, caller, request, context, key)
+                    remaining_s = deadline - time.monotonic()
+                    if blocking.done(answer.result):
+                        return answer
+                    if remaining_s <= 0:
+                        break
+                    request = blocking.again(request, answer.result)
+                    await signal.wait(remaining_s)
+        except asyncio.CancelledError:
+            if self._interrupted:
+                raise Unavailable("the server is stopping") from None
+            if blocking.give_up is not None:  # nobody waits any more, so others come sooner
+                self._queue(blocking.give_up, caller, request)
+            raise
+        finally:
+            self._waiting.discard(task)
         if blocking.give_up is None:
             return answer
-        return await self._run(self._registry[blocking.give_up], caller, request, context)
+        answer = await self._run(self._registry[blocking.give_up], caller, request, context)
+        if blocking.refusal is not None:
+            raise blocking.refusal(answer.result)
+        return answer
 
     async def _run(
         self,
@@ -184,12 +207,13 @@ class Dispatcher:
     def _queue_follow_up(
         self, operation: Operation, caller: Caller, request: BaseModel, result: BaseModel
     ) -> None:
-        if operation.follow_up is None or len(self._follow_ups) >= _FOLLOW_UPS_MAX:
+        following = operation.follow_up and operation.follow_up(request, result)
+        if following:
+            self._queue(following[0], caller, following[1])
+
+    def _queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
+        if len(self._follow_ups) >= _FOLLOW_UPS_MAX:
             return
-        following = operation.follow_up(request, result)
-        if following is None:
-            return
-        name, payload = following
         task = asyncio.create_task(self._follow(self._registry[name], caller, payload), name=name)
         self._follow_ups.add(task)
         task.add_done_callback(self._follow_ups.discard)

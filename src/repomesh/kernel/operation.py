@@ -100,7 +100,8 @@ class Blocking:
     """How an operation waits: run, and while not `done`, run again after one of `events`.
 
     `seconds` reads the bound from the request; `again` carries what the last attempt answered (a place
-    in a queue) into the next; `give_up` names the internal command that answers when time is up.
+    in a queue) into the next; `give_up` names the internal command that runs when time is up or the caller
+    is gone, and `refusal` makes of its result the error to raise: an error raised inside it would undo it.
     """
 
     seconds: Callable[[Any], float]
@@ -108,6 +109,7 @@ class Blocking:
     done: Callable[[Any], bool]
     again: Callable[[Any, Any], Any] = lambda request, _result: request
     give_up: str | None = None
+    refusal: Callable[[Any], RepomeshError] | None = None
 
 
 FollowUp = Callable[[Any, Any], "tuple[str, BaseModel] | None"]
