@@ -125,5 +125,6 @@ def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str
 
 def prepare(settings: Settings, store: Store, name: str, path: str | None) -> str:
     """Bring the schema up to date and open the home workspace; answers its id."""
-    migrate.upgrade(store)
-    return open_workspace(store, settings.data, name, path)
+    with migrate.alone(store):
+        migrate.upgrade(store)
+        return open_workspace(store, settings.data, name, path)

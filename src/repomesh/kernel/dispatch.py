@@ -72,7 +72,7 @@ class Dispatcher:
         """Answer `payload`, or raise the RepomeshError that says why not. Nothing else is raised."""
         started = time.perf_counter()
         code = "ok"
-        with tracer.span(operation.name) as span:
+        with tracer.span(operation.name, context.trace_id, context.traceparent) as span:
             span.set_attribute("repomesh.workspace_id", caller.workspace_id)
             try:
                 return await self._answer(operation, caller, payload, context)

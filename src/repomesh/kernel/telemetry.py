@@ -11,6 +11,7 @@ from typing import TextIO
 
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from repomesh.kernel.settings import Settings
@@ -36,11 +37,28 @@ class Tracer:
         self._tracer = trace.get_tracer("repomesh")
         self._nothing = _NoSpan()
 
-    def span(self, name: str) -> AbstractContextManager[trace.Span]:
-        """A span around what follows; errors are told by whoever catches them, as a status."""
+    def span(
+        self, name: str, trace_id: str = "", traceparent: str | None = None
+    ) -> AbstractContextManager[trace.Span]:
+        """A span around what follows; errors are told by whoever catches them, as a status.
+
+        The outermost belongs to the request's trace, so that a problem document's `trace_id` finds it.
+        """
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             return self._nothing
-        return self._tracer.start_as_current_span(name, record_exception=False)
+        parent = _request_trace(trace_id, traceparent) if trace_id else None
+        return self._tracer.start_as_current_span(name, context=parent, record_exception=False)
+
+
+def _request_trace(trace_id: str, traceparent: str | None) -> Context | None:
+    if trace.get_current_span().get_span_context().is_valid:
+        return None
+    if traceparent is None:
+        span_id, flags = random.getrandbits(64) or 1, int(trace.TraceFlags.SAMPLED)
+    else:
+        span_id, flags = int(traceparent[36:52], 16), int(traceparent[53:55], 16)
+    remote = trace.SpanContext(int(trace_id, 16), span_id, True, trace.TraceFlags(flags))
+    return trace.set_span_in_context(trace.NonRecordingSpan(remote))
 
 
 tracer = Tracer()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 HEAD = "0004"
 """The newest revision; a constant so that a start needn't load the migration tool when nothing is due."""
 
-_LOCK_KEY = 7_238_110_001  # one migrating server at a time; any constant will do
+# One migrating server at a time, and one that starts; any two constants will do.
+_LOCK_KEY = 7_238_110_001
+_START_KEY = 7_238_110_002
 
 
 class SchemaTooNew(Conflict):
@@ -48,8 +52,7 @@ def check(store: Store) -> str:
     revision = current(store)
     if revision == HEAD:
         return revision
-    if revision is not None and revision not in known_revisions():
-        raise SchemaTooNew(f"the database has schema {revision}, this release knows up to {HEAD}")
+    require_known(revision)
     raise SchemaOutdated(f"the database has schema {revision or 'none'}, this release needs {HEAD}")
 
 
@@ -58,8 +61,7 @@ def upgrade(store: Store, target: str = "head") -> None:
     revision = current(store)
     if revision == HEAD and target == "head":
         return
-    if revision is not None and revision not in known_revisions():
-        raise SchemaTooNew(f"the database has schema {revision}, this release knows up to {HEAD}")
+    require_known(revision)
     from alembic import command
 
     engine = store.migration_engine()
@@ -72,6 +74,28 @@ def upgrade(store: Store, target: str = "head") -> None:
             command.upgrade(config, target)
     finally:
         engine.dispose()
+
+
+def require_known(revision: str | None) -> None:
+    """Raise SchemaTooNew for a revision that this release does not know."""
+    if revision is not None and revision not in known_revisions():
+        raise SchemaTooNew(f"the database has schema {revision}, this release knows up to {HEAD}")
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """Hold off other servers that start on the same database; a data folder has its own lock."""
+    engine = store.migration_engine()
+    try:
+        if engine.dialect.name != "postgresql":
+            yield
+            return
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _START_KEY})
+            yield
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _START_KEY})
+    finally:
+        engine.dispose()  # which ends the session, and with it the lock however this ended
 
 
 def known_revisions() -> list[str]:

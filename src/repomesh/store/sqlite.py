@@ -7,7 +7,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
-from repomesh.kernel.errors import Conflict, Unavailable
+from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
@@ -306,7 +306,7 @@ class SqliteStore(Store):
 def _answer(piece: _Piece, result: Any, error: BaseException | None) -> None:
     try:
         piece.done(result, error)
-    except RuntimeError:
+    except (RuntimeError, InvalidStateError):
         # The caller's event loop is gone; the effect is durable and nobody waits for the answer.
         log.debug("answer without a listener")
 
@@ -357,28 +357,11 @@ def _engine(path: Path, pragmas: Sequence[str]) -> Engine:
     return engine
 
 
-class BackupExists(Conflict):
-    """The file that the backup should be written to is there already."""
-
-    code = "backup_exists"
-    hint = "Name another file, or remove that one first."
-
-
 def backup(source: Path, target: Path) -> None:
-    """Copy the database at `source` to a new file `target` with SQLite's online backup.
+    """Copy the database at `source` to `target`, a new or empty file, with SQLite's online backup.
 
-    The file is readable by its owner only, and has its name only when it is whole; raises BackupExists
-    rather than replace one.
+    The source is opened for reading only, so that nobody but its server ever writes its log into it.
     """
-    if target.exists():
-        raise BackupExists(f"{target} exists")
-    draft = target.with_name(f".{target.name}.part")
-    draft.unlink(missing_ok=True)
-    draft.touch(mode=0o600, exist_ok=False)
-    try:
-        reading = sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True)
-        with closing(reading) as origin, closing(sqlite3.connect(draft)) as copy:
-            origin.backup(copy)
-        draft.rename(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    reading = sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True)
+    with closing(reading) as origin, closing(sqlite3.connect(target)) as copy:
+        origin.backup(copy)
