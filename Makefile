@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: help setup up down test lint format bench coverage conformance demo clean
+.PHONY: help setup up down test lint format docs bench coverage conformance fuzz demo clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort | column -t -s "$$(printf '\t')"
@@ -27,14 +27,26 @@ test: setup      ## run the tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup      ## check format, style, types and the direction of imports
-	@$(BIN)/ruff format --check src tests
-	@$(BIN)/ruff check src tests
+	@$(BIN)/ruff format --check src tests bench scripts
+	@$(BIN)/ruff check src tests bench scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
 format: setup    ## format the code
-	@$(BIN)/ruff check --fix --quiet src tests
-	@$(BIN)/ruff format src tests
+	@$(BIN)/ruff check --fix --quiet src tests bench scripts
+	@$(BIN)/ruff format src tests bench scripts
+
+docs: setup      ## write the generated parts of docs/ anew
+	@$(BIN)/python scripts/reference.py
+
+coverage: setup  ## run the tests and say which lines none of them reached
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=85
+
+bench: setup     ## measure beside the floors; writes bench/results.json
+	@$(BIN)/python -m bench
 
 demo: setup      ## play the main job with three agents
 	@$(BIN)/repomesh demo
