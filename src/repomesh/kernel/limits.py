@@ -45,6 +45,13 @@ STREAM_POSITION_EVERY_S = 15.0  # so that a filtered stream never rescans on res
 LOG_POLL_S = 1.0  # the net under lost wake-ups from other processes
 TAIL_LINGER_S = 30.0  # a tail that nobody uses any more stops reading after this
 
+# Events
+EVENT_TYPE_CHARS_MAX = 100
+EVENT_DATA_CHARS_MAX = 100_000  # every subscriber gets it; what is longer is a message or a file
+CORRELATION_CHARS_MAX = 128
+PRUNE_EVENTS_MAX = 5_000  # archived in one transaction; the writer waits meanwhile
+PRUNE_CHARS_MAX = 64_000_000  # the same for events that carry long bodies
+
 # Messaging
 RECIPIENTS_MAX = 1_000
 HOPS_MAX = 12  # agent replies in a row without a human in between
@@ -68,6 +75,10 @@ TASK_PRIORITY_MAX = 1_000
 TASK_ATTEMPTS_DEFAULT = 3  # a task that three agents lost is probably at fault itself
 TASK_ATTEMPTS_MAX = 100
 TASK_HISTORY_MAX = 20  # past holders shown with a task
+CLAIM_CANDIDATES_MIN = 50  # ready tasks read at first; nearly always one of them fits
+CLAIM_CANDIDATES_MAX = 3_200  # in a page, when none of many fitted
+CLAIM_LOCKED_MAX = 50  # ready tasks with a locked scope that a claim passes over before it gives up
+RECLAIM_MAX = 500  # taken back in one transaction; the next sweep does the rest
 TASK_WALK_MAX = 100_000  # edges followed to look for a cycle; the writer waits meanwhile
 LEASES_RECLAIMED_MAX = 500  # in one pass, so that the writer is soon free for others
 LEASES_KEPT_S = 7 * 24 * 3600  # an ended lease is remembered so long, to tell a late holder why

@@ -28,9 +28,9 @@ def test_every_status_is_known_and_every_action_begins_somewhere() -> None:
 
 
 def test_a_refused_action_says_what_is_and_what_is_possible() -> None:
-    with pytest.raises(TaskStatusConflict, match="blocked .waiting for keys. and can't be claimed") as no:
+    with pytest.raises(TaskStatusConflict, match=r"blocked \(waiting for keys\) and can't be claimed") as no:
         rules.require_allowed("claim", "t1", "blocked", "waiting for keys")
-    assert no.value.details == {"status": "blocked", "possible": ["unblock", "cancel", "update"]}
+    assert no.value.details == {"task_status": "blocked", "possible": ["unblock", "cancel", "update"]}
 
 
 def test_a_cycle_is_named_in_order() -> None:

@@ -26,6 +26,20 @@ class TaskStatusConflict(Conflict):
     hint = "Read the task; 'possible' names what can be done with it now."
 
 
+class TaskClaimed(Conflict):
+    """Somebody holds the task; `holder`, `holder_name` and `expires_at` say who and until when."""
+
+    code = "task_claimed"
+    hint = "Claim another: task 'next' is the best that is free. Or ask the holder to release it."
+
+
+class FencingTokenMissing(InvalidRequest):
+    """The task is held, so its holder must send the fencing token of its claim."""
+
+    code = "fencing_token_missing"
+    hint = "Send the fencing_token that the claim was answered with."
+
+
 class DependenciesUnmet(Conflict):
     """The task depends on tasks that are not done."""
 

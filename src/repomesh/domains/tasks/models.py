@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.leases.paths import PATTERN_CHARS_MAX, normalise
+from repomesh.domains.leases import resources
+from repomesh.domains.leases.errors import InvalidResource
+from repomesh.domains.leases.models import Lease
+from repomesh.domains.leases.paths import PATTERN_CHARS_MAX
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
@@ -50,8 +53,16 @@ MaxAttempts = Annotated[int, Field(ge=1, le=limits.TASK_ATTEMPTS_MAX)]
 
 Percent = Annotated[int, Field(ge=0, le=100)]
 
+
+def _scope_path(pattern: str) -> str:
+    try:
+        return resources.path(pattern).text
+    except InvalidResource as error:
+        raise ValueError(f"{error.message}; {error.hint}") from None
+
+
 ScopePath = Annotated[
-    str, StringConstraints(min_length=1, max_length=PATTERN_CHARS_MAX), AfterValidator(normalise)
+    str, StringConstraints(min_length=1, max_length=PATTERN_CHARS_MAX), AfterValidator(_scope_path)
 ]
 """A path pattern from the repository's root, as locks take it."""
 
@@ -252,6 +263,15 @@ class CancelTask(Model):
     reason: WhyNot
 
 
+class ClaimedTask(Model):
+    """What the holder of a task holds; every further word on it carries the fencing token."""
+
+    task: Task
+    fencing_token: int
+    expires_at: Timestamp = Field(description="The task is taken back then, unless it is renewed.")
+    locks: list[Lease] = Field(description="The locks held for it; they end with the claim.")
+
+
 class ReclaimTasks(Model):
     """Take back tasks whose claim ended without the task finishing."""
 
@@ -280,6 +300,15 @@ class TaskChanged(Model):
     reason: str = ""
 
 
+class TaskClaimed(Model):
+    """An agent holds a task now."""
+
+    task: Task
+    fencing_token: int
+    expires_at: Timestamp
+    locks: list[str] = Field(description="What was locked with it.")
+
+
 class TaskReclaimed(Model):
     """A task lost its holder; `task.status` says whether it is open again or failed."""
 
@@ -298,6 +327,7 @@ class TaskReady(Model):
 
 TASK_CREATED = event_type("task.created", TaskChanged)
 TASK_UPDATED = event_type("task.updated", TaskChanged)
+TASK_CLAIMED = event_type("task.claimed", TaskClaimed)
 TASK_PROGRESSED = event_type("task.progressed", TaskChanged)
 TASK_RELEASED = event_type("task.released", TaskChanged)
 TASK_COMPLETED = event_type("task.completed", TaskChanged)

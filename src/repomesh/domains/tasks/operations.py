@@ -25,7 +25,7 @@ from repomesh.domains.tasks.models import (
     TaskDetail,
     UpdateTask,
 )
-from repomesh.domains.tasks.tables import task_tags, tasks
+from repomesh.domains.tasks.tables import READY, task_tags, tasks
 from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
@@ -188,7 +188,7 @@ def _filtered(tx: Transaction, request: ListTasks) -> Select[Any]:
         )
         statement = statement.where(_table.id.in_(tagged))
     if request.ready is True:
-        statement = statement.where(_table.status == "open", _table.unmet == 0)
+        statement = statement.where(READY)
     elif request.ready is False:
         statement = statement.where(_table.status == "open", _table.unmet > 0)
     return statement

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, insert, select, update
 
 from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.domains.tasks.models import TASK_READY, Attempt, Ending, Task, TaskChanged, TaskReady
-from repomesh.domains.tasks.tables import task_attempts, task_dependencies, tasks
+from repomesh.domains.tasks.tables import READY, task_attempts, task_dependencies, tasks
 from repomesh.kernel import limits
 from repomesh.store.log import NewEvent, Severity
 from repomesh.store.transaction import Transaction
@@ -27,7 +27,7 @@ _ONE_LESS_UNMET = (
 _NOW_READY = (
     select(tasks)
     .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
-    .where(tasks.c.status == "open", tasks.c.unmet == 0)
+    .where(READY)
     .order_by(tasks.c.rank, tasks.c.id)
 )
 _UNMET = (
@@ -53,6 +53,9 @@ _END_ATTEMPT = update(task_attempts).where(
         task_attempts.c.fencing_token == bindparam("token"),
     )
 )
+
+# What a task is that nobody holds. The last holder's note stays, for whoever comes next.
+NOBODY: dict[str, Any] = {"agent_id": None, "agent_name": None, "fencing_token": None, "percent": None}
 
 
 def find(tx: Transaction, task_id: str) -> Row[Any]:
@@ -147,11 +150,8 @@ def as_attempt(row: Row[Any]) -> Attempt:
     return Attempt(**fields)
 
 
-def reasons_of_loss(attempts: Iterable[Attempt]) -> str:
-    """Why a task lost its holders, oldest first, in one text."""
-    lost = [
-        f"{attempt.agent_name}: {attempt.reason}"
-        for attempt in attempts
-        if attempt.outcome in ("lost", "failed")
-    ]
-    return "; ".join(reversed(lost))
+def why_failed(tx: Transaction, task_id: str, attempts: int) -> str:
+    """Why a task that lost its last holder failed: the reason of each loss, oldest first."""
+    lost = [one for one in history(tx, task_id) if one.outcome in ("lost", "failed")]
+    reasons = "; ".join(f"{one.agent_name}: {one.reason}" for one in reversed(lost[:attempts]))
+    return f"lost its holder {attempts} times: {reasons}"[: limits.REASON_CHARS_MAX]

@@ -56,7 +56,7 @@ def require_allowed(action: Action, task_id: str, status: TaskStatus, reason: st
     allowed = f"possible now: {', '.join(choices)}" if choices else "nothing changes it any more"
     raise TaskStatusConflict(
         f"task {task_id} is {status}{because} and can't be {_ATTEMPTED[action]}; {allowed}",
-        status=status,
+        task_status=status,
         possible=choices,
     )
 

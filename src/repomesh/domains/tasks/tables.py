@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, and_
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    and_,
+    literal_column,
+)
 
 from repomesh.store.tables import metadata
 from repomesh.store.types import Json, Moment, Uuid
@@ -50,14 +62,15 @@ Index(
     postgresql_where=_held,
 )
 # What can be claimed, best first: as cheap to find among 100,000 tasks as among ten.
-_ready = and_(tasks.c.status == "open", tasks.c.unmet == 0)
+# Written out rather than bound: a partial index serves only queries that are seen to imply it.
+READY = and_(tasks.c.status == literal_column("'open'"), tasks.c.unmet == literal_column("0"))
 Index(
     "ix_tasks_ready",
     tasks.c.workspace_id,
     tasks.c.rank,
     tasks.c.id,
-    sqlite_where=_ready,
-    postgresql_where=_ready,
+    sqlite_where=READY,
+    postgresql_where=READY,
 )
 
 task_dependencies = Table(

@@ -1,0 +1,237 @@
+"""Operations of those who take and hold a task: claim, renew, report progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, select, tuple_
+
+from repomesh.domains.agents.models import Agent
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.leases import leasing, resources
+from repomesh.domains.leases.errors import (
+    LeaseExpired,
+    LockConflict,
+    NotHolder,
+    StaleFencingToken,
+)
+from repomesh.domains.leases.models import Lease
+from repomesh.domains.leases.resources import Resource
+from repomesh.domains.tasks import holding, recovery, rows, rules
+from repomesh.domains.tasks.errors import (
+    CapabilitiesMissing,
+    DependenciesUnmet,
+    NoTaskReady,
+    TaskClaimed,
+    TaskNotFound,
+    TaskStatusConflict,
+)
+from repomesh.domains.tasks.models import (
+    TASK_CLAIMED,
+    TASK_PROGRESSED,
+    ClaimedTask,
+    ClaimTask,
+    RenewTask,
+    ReportProgress,
+    Task,
+)
+from repomesh.domains.tasks.models import TaskClaimed as TaskClaimedData
+from repomesh.domains.tasks.tables import READY, tasks
+from repomesh.kernel import limits
+from repomesh.kernel.clock import rfc3339
+from repomesh.kernel.operation import Post, Tool, command
+from repomesh.store.log import NewEvent
+from repomesh.store.transaction import Transaction
+
+_table = tasks.c
+_CANDIDATES = (
+    select(_table.id, _table.rank, _table.capabilities, _table.scope)
+    .where(_table.workspace_id == bindparam("ws"), READY)
+    .where(tuple_(_table.rank, _table.id) > tuple_(bindparam("rank"), bindparam("id")))
+    .order_by(_table.rank, _table.id)
+    .limit(bindparam("count"))
+)
+_BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
+
+
+@command(
+    "task.claim",
+    http=Post("/v1/tasks/{task_id}/claim"),
+    tool=Tool(
+        "claim_task",
+        "Take a task, by default the next that is ready and fits you. Keep the fencing_token.",
+        fields=("task_id", "ttl_s", "take_locks"),
+    ),
+    scope="tasks:write",
+    errors=(
+        TaskNotFound,
+        NoTaskReady,
+        TaskClaimed,
+        TaskStatusConflict,
+        DependenciesUnmet,
+        CapabilitiesMissing,
+        LockConflict,
+    ),
+    needs_agent=True,
+)
+def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
+    """Hold a task until the lease expires; each claim carries a higher fencing token.
+
+    With `task_id` 'next' it is the open task of highest priority, and of these the oldest, whose
+    dependencies are done, whose capabilities the agent has and, with `take_locks`, whose scope is free.
+    """
+    agent = find_agent(tx, tx.caller.acting_agent())
+    if request.task_id == "next":
+        recovery.reclaim_expired(tx)
+        row = _next_ready(tx, agent, take_locks=request.take_locks)
+    else:
+        row = _claimable(tx, request.task_id, agent)
+    wanted = [resources.work(resources.TASK, row.id)]
+    if request.take_locks:
+        wanted += _scope(row)
+    leases = leasing.grant(tx, wanted, ttl_s=request.ttl_s, note=row.goal, task_id=row.id)
+    token = leases[0].fencing_token
+    task = rows.change(
+        tx,
+        row,
+        status="claimed",
+        agent_id=agent.id,
+        agent_name=agent.name,
+        fencing_token=token,
+        percent=None,
+        reason="",
+    )
+    rows.begin_attempt(tx, task)
+    claimed = _claimed(task, leases)
+    data = TaskClaimedData(
+        task=task,
+        fencing_token=token,
+        expires_at=claimed.expires_at,
+        locks=[lock.resource for lock in claimed.locks],
+    )
+    tx.emit(NewEvent(TASK_CLAIMED, f"task/{task.id}", data, task_id=task.id))
+    return claimed
+
+
+@command(
+    "task.renew",
+    http=Post("/v1/tasks/{task_id}/renew"),
+    scope="tasks:write",
+    errors=(TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, LeaseExpired),
+    needs_agent=True,
+)
+def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
+    """Hold a task, and the locks taken with it, longer. Heartbeats do so, too."""
+    row = holding.require(tx, "renew", request.task_id, request.fencing_token)
+    held = holding.leases_for(tx, row.id, row.agent_id)
+    live = [lease for lease in held if lease.expires_at > tx.now]
+    return _claimed(rows.as_task(row), leasing.renew(tx, live, request.ttl_s))
+
+
+@command(
+    "task.progress",
+    http=Post("/v1/tasks/{task_id}/progress"),
+    scope="tasks:write",
+    errors=(TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, LeaseExpired),
+    needs_agent=True,
+)
+def report_progress(tx: Transaction, request: ReportProgress) -> Task:
+    """Tell how far a task is: a note, a percentage, or both."""
+    row = holding.require(tx, "progress", request.task_id, request.fencing_token)
+    told = request.model_dump(include={"note", "percent"}, exclude_none=True, exclude_unset=True)
+    if all(getattr(row, name) == value for name, value in told.items()):
+        return rows.as_task(row)
+    task = rows.change(tx, row, **told)
+    rows.tell(tx, TASK_PROGRESSED, task)
+    return task
+
+
+def _claimable(tx: Transaction, task_id: str, agent: Agent) -> Row[Any]:
+    """The row of a task that `agent` may claim; raises what stands against it."""
+    row = rows.find(tx, task_id)
+    if row.status == "claimed":
+        held = leasing.live_lease(tx, resources.work(resources.TASK, row.id))
+        if held is not None:
+            raise _is_claimed(row, held, agent)
+        recovery.reclaim(tx, row)
+        row = rows.find(tx, task_id)
+    rules.require_allowed("claim", row.id, row.status, row.reason)
+    if row.unmet:
+        unmet = rows.unmet_dependencies(tx, row.id)
+        raise DependenciesUnmet(
+            f"task {row.id} waits for {len(unmet)} that are not done: {', '.join(unmet[:5])}", unmet=unmet
+        )
+    missing = rules.missing_capabilities(row.capabilities, agent.capabilities)
+    if missing:
+        raise CapabilitiesMissing(f"task {row.id} needs {', '.join(missing)}", missing=missing)
+    return row
+
+
+def _next_ready(tx: Transaction, agent: Agent, *, take_locks: bool) -> Row[Any]:
+    """The best ready task that `agent` can do; raises NoTaskReady with what stands in the way."""
+    missing: dict[str, None] = {}
+    locked: list[str] = []
+    for row in _candidates(tx):
+        lacking = rules.missing_capabilities(row.capabilities, agent.capabilities)
+        if lacking:
+            missing.update(dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing)]))
+        elif not take_locks or not leasing.obstacles(tx, _scope(row), "exclusive", agent.id):
+            return rows.find(tx, row.id)
+        else:
+            locked.append(row.id)
+            if len(locked) == limits.CLAIM_LOCKED_MAX:
+                break
+    because = "no open task has all its dependencies done"
+    if locked:
+        because = f"the scope of {len(locked)} ready tasks is locked by others"
+    elif missing:
+        because = f"the ready tasks need {', '.join(missing)}"
+    raise NoTaskReady(
+        f"nothing to claim: {because}", missing_capabilities=list(missing), locked_task_ids=locked
+    )
+
+
+def _candidates(tx: Transaction) -> Iterator[Row[Any]]:
+    """The ready tasks, best first, read in pages that grow: most claims need only the first row."""
+    rank, last = _BEFORE_ALL
+    count = limits.CLAIM_CANDIDATES_MIN
+    while True:
+        here = {"ws": tx.workspace_id, "rank": rank, "id": last, "count": count}
+        found = tx.execute(_CANDIDATES, here).all()
+        yield from found
+        if len(found) < count:
+            return
+        rank, last = found[-1].rank, found[-1].id
+        count = min(count * 4, limits.CLAIM_CANDIDATES_MAX)
+
+
+def _scope(row: Row[Any]) -> list[Resource]:
+    return [resources.path(pattern) for pattern in row.scope]
+
+
+def _claimed(task: Task, leases: Sequence[Lease]) -> ClaimedTask:
+    claim = next(lease for lease in leases if lease.resource_type == resources.TASK)
+    return ClaimedTask(
+        task=task,
+        fencing_token=claim.fencing_token,
+        expires_at=claim.expires_at,
+        locks=[lease for lease in leases if lease is not claim],
+    )
+
+
+def _is_claimed(row: Row[Any], held: Lease, agent: Agent) -> TaskClaimed:
+    details = {
+        "holder": held.agent_id,
+        "holder_name": held.agent_name,
+        "expires_at": rfc3339(held.expires_at),
+    }
+    if held.agent_id != agent.id:
+        until = f"{held.agent_name} holds task {row.id} until {details['expires_at']}"
+        return TaskClaimed(until, **details)
+    return TaskClaimed(
+        f"you hold task {row.id} already, until {details['expires_at']}",
+        hint=f"Go on with fencing_token {held.fencing_token}, or renew it.",
+        fencing_token=held.fencing_token,
+        **details,
+    )

@@ -1,0 +1,197 @@
+"""Operations that end a hold or a task: complete, fail, release, block, unblock, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from repomesh.domains.leases.errors import LeaseExpired, NotHolder, StaleFencingToken
+from repomesh.domains.tasks import holding, rows, rules
+from repomesh.domains.tasks.errors import (
+    DependenciesUnmet,
+    FencingTokenMissing,
+    NotYourTask,
+    ReviewRequired,
+    TaskNotFound,
+    TaskStatusConflict,
+)
+from repomesh.domains.tasks.models import (
+    TASK_BLOCKED,
+    TASK_CANCELLED,
+    TASK_COMPLETED,
+    TASK_FAILED,
+    TASK_RELEASED,
+    TASK_UNBLOCKED,
+    BlockTask,
+    CancelTask,
+    CompleteTask,
+    FailTask,
+    FinishTask,
+    ReleaseTask,
+    Task,
+    UnblockTask,
+)
+from repomesh.kernel.operation import Post, Tool, command
+from repomesh.store.transaction import Transaction
+
+_NOT_HELD = (TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, LeaseExpired)
+
+
+@command(
+    "task.complete",
+    http=Post("/v1/tasks/{task_id}/complete"),
+    scope="tasks:write",
+    errors=(*_NOT_HELD, DependenciesUnmet, ReviewRequired),
+    needs_agent=True,
+)
+def complete_task(tx: Transaction, request: CompleteTask) -> Task:
+    """Say that the work is done. What was locked for it is free, and who waited for it is ready."""
+    row = holding.require(tx, "complete", request.task_id, request.fencing_token)
+    if row.unmet:
+        unmet = rows.unmet_dependencies(tx, row.id)
+        raise DependenciesUnmet(
+            f"task {row.id} was made to wait for {len(unmet)} that are not done: {', '.join(unmet[:5])}",
+            unmet=unmet,
+        )
+    holding.part(tx, row, "done", "")
+    task = rows.change(tx, row, status="done", result=request.result, percent=100)
+    rows.tell(tx, TASK_COMPLETED, task)
+    rows.dependency_is_done(tx, task.id)
+    return task
+
+
+@command(
+    "task.fail",
+    http=Post("/v1/tasks/{task_id}/fail"),
+    scope="tasks:write",
+    errors=_NOT_HELD,
+    needs_agent=True,
+)
+def fail_task(tx: Transaction, request: FailTask) -> Task:
+    """Say that the work failed. With `retry` it is open again, until its attempts are used up.
+
+    What depends on a failed task stays open but never gets ready, until its dependencies are changed.
+    """
+    row = holding.require(tx, "fail", request.task_id, request.fencing_token)
+    holding.part(tx, row, "failed", request.reason)
+    if not request.retry:
+        task = rows.change(tx, row, status="failed", reason=request.reason)
+        rows.tell(tx, TASK_FAILED, task, request.reason, severity="error")
+        return task
+    attempts = row.attempts + 1
+    if rules.after_loss(attempts, row.max_attempts) == "open":
+        return _reopen(tx, row, request.reason, attempts=attempts)
+    why = rows.why_failed(tx, row.id, attempts)
+    task = rows.change(tx, row, status="failed", attempts=attempts, reason=why)
+    rows.tell(tx, TASK_FAILED, task, why, severity="error")
+    return task
+
+
+@command(
+    "task.release",
+    http=Post("/v1/tasks/{task_id}/release"),
+    scope="tasks:write",
+    errors=_NOT_HELD,
+    needs_agent=True,
+)
+def release_task(tx: Transaction, request: ReleaseTask) -> Task:
+    """Give a task back, unfinished. It does not count as an attempt."""
+    row = holding.require(tx, "release", request.task_id, request.fencing_token)
+    holding.part(tx, row, "released", request.reason)
+    return _reopen(tx, row, request.reason)
+
+
+@command(
+    "task.block",
+    http=Post("/v1/tasks/{task_id}/block"),
+    scope="tasks:write",
+    errors=(*_NOT_HELD, FencingTokenMissing),
+)
+def block_task(tx: Transaction, request: BlockTask) -> Task:
+    """Say that a task can't go on until somebody unblocks it; its holder parts with it.
+
+    A task that is held is blocked by its holder, with the fencing token, or by the workspace's owner.
+    """
+    if request.fencing_token is not None:
+        row = holding.require(tx, "block", request.task_id, request.fencing_token)
+    else:
+        row = rows.find(tx, request.task_id)
+        rules.require_allowed("block", row.id, row.status, row.reason)
+        if row.status == "claimed" and not _is_owner(tx):
+            raise FencingTokenMissing(f"fencing_token: {row.agent_name} holds task {row.id}")
+    if row.status == "claimed":
+        forced = request.fencing_token is None
+        holding.part(tx, row, "blocked", request.reason, "forced" if forced else "released")
+    task = rows.change(tx, row, status="blocked", reason=request.reason, **rows.NOBODY)
+    rows.tell(tx, TASK_BLOCKED, task, request.reason, severity="warning")
+    return task
+
+
+@command(
+    "task.unblock",
+    http=Post("/v1/tasks/{task_id}/unblock"),
+    scope="tasks:write",
+    errors=(TaskNotFound, TaskStatusConflict),
+)
+def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
+    """Say that what blocked a task is gone: it is open again."""
+    row = rows.find(tx, request.task_id)
+    rules.require_allowed("unblock", row.id, row.status, row.reason)
+    task = rows.change(tx, row, status="open", reason=request.reason)
+    rows.tell(tx, TASK_UNBLOCKED, task, request.reason)
+    return task
+
+
+@command(
+    "task.cancel",
+    http=Post("/v1/tasks/{task_id}/cancel"),
+    scope="tasks:write",
+    errors=(TaskNotFound, TaskStatusConflict, NotYourTask),
+)
+def cancel_task(tx: Transaction, request: CancelTask) -> Task:
+    """Say that a task is no longer wanted. One that is held: by its holder, its creator or the owner."""
+    row = rows.find(tx, request.task_id)
+    rules.require_allowed("cancel", row.id, row.status, row.reason)
+    if row.status == "claimed":
+        by_holder = tx.caller.agent_id == row.agent_id
+        if not by_holder and not _is_owner(tx) and tx.caller.agent_id != row.created_by:
+            raise NotYourTask(f"{row.agent_name} holds task {row.id}")
+        holding.part(tx, row, "cancelled", request.reason, "released" if by_holder else "forced")
+    task = rows.change(tx, row, status="cancelled", reason=request.reason)
+    rows.tell(tx, TASK_CANCELLED, task, request.reason, severity="warning")
+    return task
+
+
+@command(
+    "task.finish",
+    http=Post("/v1/tasks/{task_id}/finish"),
+    tool=Tool(
+        "finish_task",
+        "End your work on a task: done (with result), failed, released or blocked (with reason).",
+        fields=("task_id", "fencing_token", "outcome", "result", "reason", "retry"),
+    ),
+    scope="tasks:write",
+    errors=(*_NOT_HELD, DependenciesUnmet, ReviewRequired),
+    needs_agent=True,
+)
+def finish_task(tx: Transaction, request: FinishTask) -> Task:
+    """Part with a task in one of four ways; the same as complete, fail, release or block."""
+    held = {"task_id": request.task_id, "fencing_token": request.fencing_token}
+    if request.outcome == "done":
+        return complete_task(tx, CompleteTask(**held, result=request.result))
+    if request.outcome == "failed":
+        return fail_task(tx, FailTask(**held, reason=request.reason, retry=request.retry))
+    if request.outcome == "released":
+        return release_task(tx, ReleaseTask(**held, reason=request.reason))
+    return block_task(tx, BlockTask(**held, reason=request.reason))
+
+
+def _reopen(tx: Transaction, row: Row[Any], reason: str, **columns: Any) -> Task:
+    task = rows.change(tx, row, status="open", reason=reason, **columns, **rows.NOBODY)
+    rows.tell(tx, TASK_RELEASED, task, reason)
+    return task
+
+
+def _is_owner(tx: Transaction) -> bool:
+    return tx.caller.is_admin and tx.caller.agent_id is None
