@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
+from repomesh.domains.messaging import events as _events
 from repomesh.domains.overview import operations as _overview
+from repomesh.domains.tasks import claims as _claims
+from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
+from repomesh.domains.tasks import recovery as _task_recovery
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
 
 # In the order of the floors: a domain calls only those before it.
-DOMAINS = (_workspaces, _agents, _credentials, _tasks, _overview)
+DOMAINS = (
+    _workspaces,
+    _agents,
+    _credentials,
+    _events,
+    _tasks,
+    _claims,
+    _finishing,
+    _task_recovery,
+    _overview,
+)
 
 __all__ = ["DOMAINS", "registry"]

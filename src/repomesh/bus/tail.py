@@ -75,8 +75,7 @@ class Tail:
         oldest, last = await self._store.read(
             self._caller, lambda tx: event_log.bounds(tx.connection, self.workspace_id)
         )
-        if after + 1 < oldest:
-            raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
+        event_log.require_kept(after, oldest)
         if after > last:
             raise PositionAhead(f"after: the log ends at {last}", last_seq=last)
         return after

@@ -255,7 +255,7 @@ def query(name: str, **options: Unpack[Options]) -> Callable[[Function], Functio
 
 
 def subscription(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
-    """Register a function of (caller, request) that answers the filter of a stream over the log."""
+    """Register a function of (transaction, request) that answers the filter of a stream over the log."""
 
     def decorate(function: Function) -> Function:
         _register(Kind.SUBSCRIPTION, name, function, options)

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
-from repomesh.kernel.errors import Gone
 from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.limits import STREAM_READ_EVENTS, STREAM_SCAN_EVENTS
-from repomesh.store.log import StoredEvent, bounds, stored_event
+from repomesh.store.log import StoredEvent, bounds, require_kept, stored_event
 from repomesh.store.tables import events
 
 
@@ -124,8 +123,7 @@ def read_matching(connection: Connection, wanted: EventFilter, after: int) -> St
     Raises Gone when the log was pruned beyond `after`.
     """
     oldest, last = bounds(connection, wanted.workspace_id)
-    if after + 1 < oldest:
-        raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
+    require_kept(after, oldest)
     upto = min(last, after + STREAM_SCAN_EVENTS)
     within = events.c.seq > after, events.c.seq <= upto
     statement = select(events).where(wanted.where(), *within).order_by(events.c.seq)

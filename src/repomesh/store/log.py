@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from repomesh.kernel.clock import rfc3339
+from repomesh.kernel.errors import Gone
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.ids import new_id
 from repomesh.store.prepared import Prepared
@@ -88,13 +89,15 @@ _NEXT_SEQ = Prepared(
     .returning(counters.c.last_seq)
 )
 _APPEND = Prepared(insert(events))
-_READ = (
+_READ = Prepared(
     select(events)
     .where(events.c.workspace_id == bindparam("ws"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
     .limit(bindparam("count"))
 )
-_BOUNDS = select(counters.c.oldest_seq, counters.c.last_seq).where(counters.c.workspace_id == bindparam("ws"))
+_BOUNDS = Prepared(
+    select(counters.c.oldest_seq, counters.c.last_seq).where(counters.c.workspace_id == bindparam("ws"))
+)
 
 
 def append(
@@ -143,14 +146,20 @@ def _row(caller: Caller, context: RequestContext, at: datetime, seq: int, draft:
 
 def read_after(connection: Connection, workspace_id: str, after: int, count: int) -> list[StoredEvent]:
     """Up to `count` events behind `after`, in order."""
-    rows = connection.execute(_READ, {"ws": workspace_id, "after": after, "count": count})
+    rows = _READ.run(connection, {"ws": workspace_id, "after": after, "count": count})
     return [stored_event(row) for row in rows]
 
 
 def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
     """The oldest number still in the log and the last one given out; (1, 0) for a log that is empty."""
-    row = connection.execute(_BOUNDS, {"ws": workspace_id}).one_or_none()
+    row = _BOUNDS.run(connection, {"ws": workspace_id}).one_or_none()
     return (1, 0) if row is None else (row.oldest_seq, row.last_seq)
+
+
+def require_kept(after: int, oldest: int) -> None:
+    """Raise Gone when events behind `after` are no longer in a log that begins at `oldest`."""
+    if after + 1 < oldest:
+        raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
 
 
 def stored_event(row: Row[Any]) -> StoredEvent:

@@ -102,6 +102,11 @@ class Transaction:
         self._drafts.append(event)
         return event.id
 
+    def next_seq(self) -> int:
+        """The number that the next event emitted will have; nobody else numbers any in the meantime."""
+        _oldest, last = log.bounds(self.connection, self.workspace_id)
+        return last + len(self._drafts) + 1
+
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
         """Make a subject findable by the words of `text` once the operation is done."""
         self._texts.append((self.workspace_id, type_, subject_id, text))

@@ -1,0 +1,26 @@
+"""What can go wrong with posted events and the log."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import InvalidRequest, NotFound
+
+
+class ReservedEventType(InvalidRequest):
+    """The type is written by the server alone, so that nobody can forge what it means."""
+
+    code = "reserved_event_type"
+    hint = "Post a type of your own, such as 'chat.message' or 'plan.updated'."
+
+
+class TwoAudiences(InvalidRequest):
+    """An event goes to one agent or to one channel."""
+
+    code = "two_audiences"
+    hint = "Send 'recipient_id' or 'channel', or post the event twice."
+
+
+class EventNotFound(NotFound):
+    """No event with this number, or none that the caller may see."""
+
+    code = "event_not_found"
+    hint = "List the events to see what there is; last_seq is the last number."

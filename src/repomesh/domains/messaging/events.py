@@ -1,0 +1,210 @@
+"""Operations on the event log: post, list, show, push, prune."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic_core
+from sqlalchemy import Row, select
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.messaging.errors import ChannelNotFound, NotAMember
+from repomesh.domains.messaging.event_errors import EventNotFound, ReservedEventType, TwoAudiences
+from repomesh.domains.messaging.event_models import (
+    LOG_PRUNED,
+    Criteria,
+    Event,
+    EventPage,
+    ListEvents,
+    PostedData,
+    PostedEvent,
+    PostEvent,
+    PrunedLog,
+    PruneLog,
+    ShowEvent,
+    StreamEvents,
+)
+from repomesh.domains.messaging.tables import channel_members, channels
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.errors import Gone
+from repomesh.kernel.event_types import EVENT_TYPES
+from repomesh.kernel.fields import decode_cursor, encode_cursor
+from repomesh.kernel.operation import Get, Post, command, query, subscription
+from repomesh.store.filters import EventFilter, filter_for
+from repomesh.store.log import ADMINS, WORKSPACE, Audience, NewEvent, bounds, event_fields, require_kept
+from repomesh.store.paging import page
+from repomesh.store.prune import prune
+from repomesh.store.tables import events
+from repomesh.store.transaction import Transaction
+
+# What event streams and browsers call their own frames; an event of such a type could pass for one.
+STREAM_FRAMES = frozenset({"position", "closed", "open", "error"})
+
+
+@command(
+    "event.post",
+    http=Post("/v1/events", status=201),
+    scope="events:write",
+    errors=(ReservedEventType, TwoAudiences, AgentNotFound, ChannelNotFound, NotAMember),
+    rate="messages",
+    needs_agent=True,
+)
+def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
+    """Tell the workspace, a channel or one agent that something happened.
+
+    Types that the server itself writes are refused, so that nobody can forge them.
+    """
+    if request.type in EVENT_TYPES or request.type in STREAM_FRAMES:
+        raise ReservedEventType(f"type: '{request.type}' is written by the server alone")
+    audience, recipient_id, channel_id = _audience(tx, request)
+    event = NewEvent(
+        request.type,
+        _subject(tx, request.task_id, channel_id, recipient_id),
+        PostedData(request.data),
+        audience,
+        request.severity,
+        channel_id=channel_id,
+        task_id=request.task_id,
+        recipient_id=recipient_id,
+        correlation_id=request.correlation_id,
+    )
+    seq = tx.next_seq()
+    tx.emit(event)
+    return PostedEvent(id=event.id, seq=seq, type=event.type, at=tx.now)
+
+
+@query("event.list", http=Get("/v1/events"), scope="events:read", errors=(Gone, ChannelNotFound))
+def list_events(tx: Transaction, request: ListEvents) -> EventPage:
+    """List events that the caller may see, in their order, or newest first.
+
+    Going on behind a number that was archived is refused with the first one that is there.
+    """
+    oldest, last = bounds(tx.connection, tx.workspace_id)
+    begin = _begin(request)
+    if begin is not None:
+        require_kept(begin, oldest)
+    statement = select(events).where(_filter(tx, request, request.type).where())
+    if request.after is not None:
+        statement = statement.where(events.c.seq > request.after)
+    items, following = page(tx, statement, request, [events.c.seq], as_event, descending=request.newest)
+    found = EventPage(items=items, next_cursor=following, oldest_seq=oldest, last_seq=last)
+    return found if request.max_chars is None else _fit(found, request.max_chars, newest=request.newest)
+
+
+@query("event.show", http=Get("/v1/events/{seq}"), scope="events:read", errors=(EventNotFound, Gone))
+def show_event(tx: Transaction, request: ShowEvent) -> Event:
+    """Show one event by its number."""
+    oldest, _last = bounds(tx.connection, tx.workspace_id)
+    require_kept(request.seq - 1, oldest)
+    visible = filter_for(tx.caller).where()
+    row = tx.execute(select(events).where(visible, events.c.seq == request.seq)).one_or_none()
+    if row is None:
+        raise EventNotFound(f"there is no event {request.seq} that you may see")
+    return as_event(row)
+
+
+@subscription("event.stream", http=Get("/v1/stream"), scope="events:read", errors=(Gone, ChannelNotFound))
+def stream_events(tx: Transaction, request: StreamEvents) -> EventFilter:
+    """Push events that the caller may see, from `after` on, as they happen."""
+    return _filter(tx, request, request.type)
+
+
+@command("log.prune", http=Post("/v1/log/prune"), scope="log:admin")
+def prune_log(tx: Transaction, request: PruneLog) -> PrunedLog:
+    """Move old events to a gzipped file of CloudEvents in the data folder.
+
+    The file is on disk before the events leave the log. One call moves a bounded number; ask again until
+    `complete`. Streams that resume from before `oldest_seq` are refused from then on.
+    """
+    archive = tx.settings.data.absolute() / "archive" / tx.workspace_id
+    moved = prune(tx, request.before, archive)
+    pruned = PrunedLog(
+        events=moved.events,
+        path=None if moved.path is None else str(moved.path),
+        oldest_seq=moved.oldest_seq,
+        complete=moved.complete,
+    )
+    if moved.events:
+        tx.emit(NewEvent(LOG_PRUNED, f"workspace/{tx.workspace_id}", pruned, ADMINS))
+    return pruned
+
+
+def as_event(row: Row[Any]) -> Event:
+    """The event in a row of the log."""
+    told = event_fields(row) | {"at": row.at, "data": pydantic_core.from_json(row.data)}
+    return Event(**told)
+
+
+def _audience(tx: Transaction, request: PostEvent) -> tuple[Audience, str | None, str | None]:
+    """Who may see a posted event, the recipient's id and the channel's."""
+    if request.recipient_id is not None and request.channel is not None:
+        raise TwoAudiences("recipient_id: an event has a recipient or a channel, not both")
+    if request.recipient_id is not None:
+        recipient_id = find_agent(tx, request.recipient_id).id
+        return Audience("agents", (recipient_id,)), recipient_id, None
+    if request.channel is not None:
+        channel_id, member_ids = _members(tx, request.channel)
+        return Audience("channel", member_ids), None, channel_id
+    return WORKSPACE, None, None
+
+
+def _members(tx: Transaction, name: str) -> tuple[str, tuple[str, ...]]:
+    """The id of a channel that the acting agent may post to, and who is in it now."""
+    channel_id = _channel_id(tx, name)
+    table = channel_members.c
+    here = table.workspace_id == tx.workspace_id, table.channel_id == channel_id
+    member_ids = tuple(tx.execute(select(table.agent_id).where(*here)).scalars())
+    if tx.caller.agent_id not in member_ids:
+        raise NotAMember(f"channel: the acting agent is not in '{name}'")
+    return channel_id, member_ids
+
+
+def _channel_id(tx: Transaction, name: str) -> str:
+    table = channels.c
+    row = tx.execute(
+        select(table.id).where(table.workspace_id == tx.workspace_id, table.name == name.removeprefix("#"))
+    ).one_or_none()
+    if row is None:
+        raise ChannelNotFound(f"there is no channel '{name}'")
+    return str(row.id)
+
+
+def _subject(tx: Transaction, task_id: str | None, channel_id: str | None, recipient_id: str | None) -> str:
+    if task_id is not None:
+        return f"task/{task_id}"
+    if channel_id is not None:
+        return f"channel/{channel_id}"
+    return f"agent/{recipient_id or tx.caller.acting_agent()}"
+
+
+def _filter(tx: Transaction, criteria: Criteria, types: tuple[str, ...]) -> EventFilter:
+    named = criteria.model_dump(include=set(Criteria.model_fields) - {"channel"})
+    channel_id = None if criteria.channel is None else _channel_id(tx, criteria.channel)
+    return filter_for(tx.caller, types=types, channel_id=channel_id, **named)
+
+
+def _begin(request: ListEvents) -> int | None:
+    """The number behind which the page was asked to begin, when it must still be in the log."""
+    if request.cursor is None or request.newest:
+        return request.after
+    (position,) = decode_cursor(request.cursor, 1)
+    return position if isinstance(position, int) else request.after
+
+
+def _fit(found: EventPage, max_chars: int, *, newest: bool) -> EventPage:
+    if not found.items:
+        return found
+    before = 1 if newest else -1
+
+    def after(index: int) -> str:
+        return encode_cursor(found.items[index].seq)
+
+    fitted = fit(found, max_chars, Positions(after, encode_cursor(found.items[0].seq + before)))
+    assert isinstance(fitted, EventPage)
+    if fitted.items or not found.items:
+        return fitted
+    first = found.items[0]
+    size = len(first.model_dump_json())
+    told = f"event {first.seq} has {size} characters, raise max_chars"
+    return fitted.model_copy(update={"omitted": told})

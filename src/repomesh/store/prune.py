@@ -1,0 +1,107 @@
+"""Pruning: old events leave the log for an archive file, in pieces, the file always first."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, delete, select, update
+
+from repomesh.kernel.errors import Unavailable
+from repomesh.kernel.limits import PRUNE_CHARS_MAX, PRUNE_EVENTS_MAX
+from repomesh.store.log import bounds, cloud_event, event_fields
+from repomesh.store.tables import counters, events
+from repomesh.store.transaction import Transaction
+
+_CHUNK = 500  # rows read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many events went to which file, where the log begins now, and whether that was all."""
+
+    events: int
+    path: Path | None
+    oldest_seq: int
+    complete: bool
+
+
+def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
+    """Move the oldest events, up to `before` or to the bounds of one transaction, to a file in `archive`.
+
+    The file holds CloudEvents, one a line, gzipped. It is on disk before the events are deleted; when the
+    transaction fails after all, the file is written again under the same name by the next one.
+    """
+    oldest, _last = bounds(tx.connection, tx.workspace_id)
+    draft = archive / f".{oldest:012d}.{os.getpid()}"
+    try:
+        archive.mkdir(mode=0o700, parents=True, exist_ok=True)
+        count, complete = _write(tx, oldest, before, draft)
+        if count == 0:
+            draft.unlink()
+            return Pruned(0, None, oldest, complete=True)
+        path = archive / f"{oldest:012d}-{oldest + count - 1:012d}.ndjson.gz"
+        draft.replace(path)
+        _sync_folder(archive)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise Unavailable(f"the archive can't be written: {error}") from error
+    begins = oldest + count
+    here = events.c.workspace_id == tx.workspace_id
+    tx.execute(delete(events).where(here, events.c.seq < begins))
+    tx.execute(update(counters).where(counters.c.workspace_id == tx.workspace_id).values(oldest_seq=begins))
+    return Pruned(count, path, begins, complete)
+
+
+def _write(tx: Transaction, oldest: int, before: datetime | int, draft: Path) -> tuple[int, bool]:
+    """Write the events to a new file and bring it to disk; how many, and whether none is left to move."""
+    count = chars = 0
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as raw:
+        with gzip.open(raw, "wb", compresslevel=6) as file:
+            for row in _rows(tx, oldest):
+                if not _is_older(row, before):
+                    complete = True
+                    break
+                if count >= PRUNE_EVENTS_MAX or chars >= PRUNE_CHARS_MAX:
+                    complete = False
+                    break
+                line = orjson.dumps(cloud_event(event_fields(row), tx.workspace_id)) + b"\n"
+                file.write(line)
+                count += 1
+                chars += len(line)
+            else:
+                complete = True
+        raw.flush()
+        os.fsync(raw.fileno())
+    return count, complete
+
+
+def _rows(tx: Transaction, begin: int) -> Iterator[Row[Any]]:
+    """The events from `begin` on, in order."""
+    while True:
+        following = events.c.workspace_id == tx.workspace_id, events.c.seq >= begin
+        rows = tx.execute(select(events).where(*following).order_by(events.c.seq).limit(_CHUNK)).all()
+        yield from rows
+        if len(rows) < _CHUNK:
+            return
+        begin = rows[-1].seq + 1
+
+
+def _is_older(row: Row[Any], before: datetime | int) -> bool:
+    return bool(row.seq < before if isinstance(before, int) else row.at < before)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the folder's entries to disk, so that a new file is still in it after a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
