@@ -12,12 +12,13 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Delete, Insert, Select, Update
+from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Convert = Callable[[Any], Any]
+Selection = Select[Any] | CompoundSelect[Any]
 
 
 DRIVER = "repomesh.driver"
@@ -32,7 +33,7 @@ class Prepared:
 
     __slots__ = ("_rendered", "_statement")
 
-    def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
+    def __init__(self, statement: Selection | Insert | Update | Delete) -> None:
         self._statement = statement
         self._rendered: _Rendered | None = None
 
@@ -98,7 +99,7 @@ class _Rendered:
     """A prepared statement as one driver takes it."""
 
     def __init__(
-        self, statement: Select[Any] | Insert | Update | Delete, dialect: Dialect, parameters: Sequence[str]
+        self, statement: Selection | Insert | Update | Delete, dialect: Dialect, parameters: Sequence[str]
     ) -> None:
         keys = list(parameters) if isinstance(statement, Insert) else None
         compiled = statement.compile(dialect=dialect, column_keys=keys)

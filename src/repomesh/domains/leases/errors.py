@@ -46,13 +46,6 @@ class NotHolder(Conflict):
     hint = "Acquire it first, and send the fencing token that you are answered."
 
 
-class AgentRetired(Conflict):
-    """A retired agent can hold nothing."""
-
-    code = "agent_retired"
-    hint = "Register the agent again to bring it back."
-
-
 class InvalidResource(InvalidRequest):
     """A resource is neither a path pattern inside the repository nor a named resource."""
 

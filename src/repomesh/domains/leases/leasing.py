@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Row, bindparam, case, func, insert, select, type_coerce, update
 
 from repomesh.domains.agents import operations as agents
+from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.tables import agents as agent_rows
 from repomesh.domains.leases import overlaps
 from repomesh.domains.leases.errors import (
-    AgentRetired,
     LeaseConflict,
     LeaseExpired,
     LockConflict,
@@ -37,51 +37,58 @@ from repomesh.domains.leases.models import (
     Mode,
     Obstacle,
 )
-from repomesh.domains.leases.overlaps import Standing
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.domains.leases.tables import leases
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.ids import new_id
 from repomesh.store.log import NewEvent
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Moment, microseconds
 
 _OPEN = leases.c.workspace_id == bindparam("ws"), leases.c.ended_at.is_(None)
 _MINE = (*_OPEN, leases.c.agent_id == bindparam("agent"), leases.c.expires_at > bindparam("now"))
-_OF_TOKEN = select(leases).where(
-    leases.c.workspace_id == bindparam("ws"), leases.c.fencing_token == bindparam("fencing_token")
+_OF_TOKEN = Prepared(
+    select(leases).where(
+        leases.c.workspace_id == bindparam("ws"), leases.c.fencing_token == bindparam("fencing_token")
+    )
 )
-_HELD_BY = select(leases).where(*_MINE).order_by(leases.c.id)
-_SOONEST = select(func.min(leases.c.expires_at)).where(*_MINE)
-_ON = select(leases).where(
-    *_OPEN,
-    leases.c.resource_type == bindparam("type"),
-    leases.c.prefix == bindparam("prefix"),
-    leases.c.resource == bindparam("resource"),
-    leases.c.expires_at > bindparam("now"),
+_HELD_BY = Prepared(select(leases).where(*_MINE).order_by(leases.c.id))
+_SOONEST = Prepared(select(func.min(leases.c.expires_at)).where(*_MINE))
+_ON = Prepared(
+    select(leases).where(
+        *_OPEN,
+        leases.c.resource_type == bindparam("type"),
+        leases.c.prefix == bindparam("prefix"),
+        leases.c.resource == bindparam("resource"),
+        leases.c.expires_at > bindparam("now"),
+    )
 )
-_ADD = insert(leases)
+_ADD = Prepared(insert(leases))
 _ONE = update(leases).where(leases.c.id == bindparam("lease_id"))
-_EXTEND = _ONE.values(
-    mode=bindparam("new_mode"),
-    fencing_token=bindparam("new_token"),
-    note=bindparam("new_note"),
-    task_id=bindparam("new_task_id"),
-    ttl_us=bindparam("new_ttl_us"),
-    expires_at=bindparam("new_expires_at"),
-    token_id=bindparam("new_token_id"),
-    instance_id=bindparam("new_instance_id"),
+_EXTEND = Prepared(
+    _ONE.values(
+        mode=bindparam("new_mode"),
+        fencing_token=bindparam("new_token"),
+        note=bindparam("new_note"),
+        task_id=bindparam("new_task_id"),
+        ttl_us=bindparam("new_ttl_us"),
+        expires_at=bindparam("new_expires_at"),
+        token_id=bindparam("new_token_id"),
+        instance_id=bindparam("new_instance_id"),
+    )
 )
-_END = _ONE.where(leases.c.ended_at.is_(None)).values(
-    ended_at=bindparam("now"), ended_reason=bindparam("reason")
+_END = Prepared(
+    _ONE.where(leases.c.ended_at.is_(None)).values(
+        ended_at=bindparam("now"), ended_reason=bindparam("reason")
+    )
 )
-_AGENT_STATUS = select(agent_rows.c.status).where(agent_rows.c.id == bindparam("agent"))
-
+_AGENT_STATUS = Prepared(select(agent_rows.c.status).where(agent_rows.c.id == bindparam("agent")))
 # A heartbeat renews each lease by its own length, but not beyond its longest hold.
 _FULL = bindparam("now_us", type_=BigInteger) + leases.c.ttl_us
 _BOUND = type_coerce(leases.c.max_hold_until, BigInteger)
 _RENEWED = case((_BOUND < _FULL, _BOUND), else_=_FULL)
-_RENEW_ALL = (
+_RENEW_ALL = Prepared(
     update(leases)
     .where(*_MINE, type_coerce(leases.c.expires_at, BigInteger) < _RENEWED)
     .values(expires_at=type_coerce(_RENEWED, Moment()))
@@ -114,26 +121,33 @@ def grant(
     anything is written; AgentRequired without an acting agent; AgentRetired for a retired one.
     """
     agent_id = tx.caller.acting_agent()
-    standing = overlaps.find(tx, resources)
-    obstacles = overlaps.obstacles(tx, standing, mode, agent_id, position)
-    if obstacles:
-        raise _conflict(standing, obstacles)
+    found = overlaps.survey(tx, resources, mode, agent_id)
+    in_the_way = overlaps.obstacles(tx, found, agent_id, position)
+    if in_the_way:
+        raise conflict(in_the_way)
     _require_present(tx, agent_id)
-    past = {one.row.id: as_lease(one.row) for one in standing if one.is_past(tx.now)}
-    end(tx, list(past.values()), "expired")
-    own = {one.wanted: one.row for one in standing if one.is_own_hold(agent_id, tx.now)}
-    return _take(tx, resources, own, mode, ttl_s, note, task_id)
+    end(tx, [as_lease(row) for row in found.past.values()], "expired")
+    return _take(tx, resources, found.own, mode, ttl_s, note, task_id)
 
 
 def obstacles(
-    tx: Transaction,
-    resources: Sequence[Resource],
-    mode: Mode,
-    agent_id: str | None,
-    position: int | None = None,
+    tx: Transaction, resources: Sequence[Resource], mode: Mode, agent_id: str | None
 ) -> list[Obstacle]:
     """What stands against leasing `resources` to an agent (or to anybody new), without taking them."""
-    return overlaps.obstacles(tx, overlaps.find(tx, resources), mode, agent_id, position)
+    return overlaps.obstacles(tx, overlaps.survey(tx, resources, mode, agent_id), agent_id, None)
+
+
+def conflict(obstacles: Sequence[Obstacle]) -> LeaseConflict:
+    """The refusal that tells all of `obstacles`: a LockConflict when the first is on a path or resource."""
+    first = obstacles[0]
+    error = LockConflict if first.resource_type in LOCK_TYPES else LeaseConflict
+    does = "waits for" if first.waiting else "holds"
+    more = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
+    return error(
+        f"'{first.wanted}': {first.holder_name} {does} '{first.resource}' until"
+        f" {rfc3339(first.expires_at)}{more}",
+        conflicts=[obstacle.model_dump(mode="json") for obstacle in obstacles],
+    )
 
 
 # -- asking ----------------------------------------------------------------------------------------
@@ -181,6 +195,14 @@ def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
     key = {"type": resource.type, "prefix": resource.prefix, "resource": resource.text}
     rows = tx.execute(_ON, {"ws": tx.workspace_id, "now": tx.now} | key)
     return [as_lease(row) for row in rows]
+
+
+def blocking_locks(tx: Transaction, literal_paths: Sequence[str], agent_id: str | None) -> list[Lease]:
+    """The live locks of others that hold one of these files: what forbids `agent_id` to write them.
+
+    Shared ones too, since who shares a lock reads in peace. One indexed read; takes nothing.
+    """
+    return [as_lease(row) for row in overlaps.holders_of_paths(tx, literal_paths, agent_id)]
 
 
 def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
@@ -312,19 +334,6 @@ def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[
         at = rfc3339(past.ended_at or past.expires_at)
         return LeaseExpired(f"the lease on '{resource.text}' is over: {reason} at {at}", reason=reason, at=at)
     return NotHolder(f"you hold no lease on '{resource.text}' with the fencing token {fencing_token}")
-
-
-def _conflict(standing: Sequence[Standing], obstacles: Sequence[Obstacle]) -> LeaseConflict:
-    first = obstacles[0]
-    blocked = next(one.wanted for one in standing if one.wanted.text == first.wanted)
-    error = LockConflict if blocked.type in LOCK_TYPES else LeaseConflict
-    more = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
-    does = "waits for" if first.waiting else "holds"
-    return error(
-        f"'{first.wanted}': {first.holder_name} {does} '{first.resource}' until"
-        f" {rfc3339(first.expires_at)}{more}",
-        conflicts=[obstacle.model_dump(mode="json") for obstacle in obstacles],
-    )
 
 
 def _require_present(tx: Transaction, agent_id: str) -> None:

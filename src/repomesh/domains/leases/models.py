@@ -42,6 +42,7 @@ class Obstacle(Model):
     """What stands against taking a resource: a lease of somebody else, or somebody who asked first."""
 
     wanted: str = Field(description="The resource of the request.")
+    resource_type: str
     resource: str = Field(description="What the other holds or waits for; it overlaps with `wanted`.")
     holder: Id
     holder_name: str
