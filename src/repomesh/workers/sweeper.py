@@ -17,7 +17,7 @@ from repomesh.store.base import Store
 
 log = structlog.get_logger("repomesh.sweeper")
 
-SWEEPS = ("agent.sweep",)
+SWEEPS = ("agent.sweep", "task.reclaim")
 """The internal commands of each pass, in this order: who is gone is known before what they held is freed."""
 
 

@@ -42,10 +42,11 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.log import NewEvent
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 _table = tasks.c
-_CANDIDATES = (
+_CANDIDATES = Prepared(
     select(_table.id, _table.rank, _table.capabilities, _table.scope)
     .where(_table.workspace_id == bindparam("ws"), READY)
     .where(tuple_(_table.rank, _table.id) > tuple_(bindparam("rank"), bindparam("id")))

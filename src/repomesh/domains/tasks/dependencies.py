@@ -10,15 +10,19 @@ from repomesh.domains.tasks import rules
 from repomesh.domains.tasks.errors import DependenciesTooMany, DependencyNotFound
 from repomesh.domains.tasks.tables import task_dependencies, tasks
 from repomesh.kernel import limits
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 _edges = task_dependencies.c
 _PRESENT = select(tasks.c.id, tasks.c.status).where(
     tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(bindparam("ids", expanding=True))
 )
-_FORGET = delete(task_dependencies).where(
-    _edges.workspace_id == bindparam("ws"), _edges.task_id == bindparam("task")
+_FORGET = Prepared(
+    delete(task_dependencies).where(
+        _edges.workspace_id == bindparam("ws"), _edges.task_id == bindparam("task")
+    )
 )
+_CONNECT = Prepared(insert(task_dependencies))
 _FIRST_STEP = (
     select(_edges.task_id, _edges.depends_on)
     .where(_edges.workspace_id == bindparam("ws"), _edges.task_id.in_(bindparam("ids", expanding=True)))
@@ -56,7 +60,7 @@ def connect(tx: Transaction, task_id: str, dependencies: Sequence[str]) -> None:
     """Write the edges of a task that has none yet."""
     if dependencies:
         edge = {"workspace_id": tx.workspace_id, "task_id": task_id}
-        tx.execute(insert(task_dependencies), [edge | {"depends_on": other} for other in dependencies])
+        tx.execute(_CONNECT, [edge | {"depends_on": other} for other in dependencies])
 
 
 def reconnect(tx: Transaction, task_id: str, dependencies: Sequence[str]) -> int:

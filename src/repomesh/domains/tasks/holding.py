@@ -12,9 +12,10 @@ from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import Ending
 from repomesh.domains.tasks.rules import Action
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_FOR_TASK = (
+_FOR_TASK = Prepared(
     select(leases)
     .where(
         leases.c.workspace_id == bindparam("ws"),

@@ -30,12 +30,15 @@ from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
 from repomesh.store.paging import page
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "task"
 """The type under which goal and description are found by their words."""
 
 _table = tasks.c
+_ADD = Prepared(insert(tasks))
+_ADD_TAG = Prepared(insert(task_tags))
 
 
 @command(
@@ -80,7 +83,7 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
         "updated_at": tx.now,
         "version": 1,
     }
-    tx.execute(insert(tasks), row)
+    tx.execute(_ADD, row)
     task = rows.as_task(row)
     dependencies.connect(tx, task.id, needed)
     _tag(tx, task)
@@ -203,7 +206,7 @@ def _found_task(row: Any) -> Task:
 def _tag(tx: Transaction, task: Task) -> None:
     if task.tags:
         mark = {"workspace_id": tx.workspace_id, "task_id": task.id}
-        tx.execute(insert(task_tags), [mark | {"tag": tag} for tag in task.tags])
+        tx.execute(_ADD_TAG, [mark | {"tag": tag} for tag in task.tags])
 
 
 def _index(tx: Transaction, task: Task) -> None:

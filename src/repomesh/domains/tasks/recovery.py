@@ -23,6 +23,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.operation import command
 from repomesh.store.log import NewEvent
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 _held, _task = leases.c, tasks.c
@@ -33,14 +34,14 @@ _CLAIM = and_(
     _held.resource == _task.id,
 )
 _CLAIMED = select(tasks).where(_task.workspace_id == bindparam("ws"), _task.status == "claimed")
-_LOST = (
+_LOST = Prepared(
     _CLAIMED.outerjoin_from(tasks, leases, _CLAIM)
     .where(or_(_held.id.is_(None), _held.ended_at.is_not(None), _held.expires_at <= bindparam("now")))
     .order_by(_task.id)
     .limit(bindparam("count"))
 )
 # Found from the leases' side, where the expired ones are indexed: a claim asks this each time.
-_EXPIRED = (
+_EXPIRED = Prepared(
     _CLAIMED.join_from(leases, tasks, _CLAIM)
     .where(
         _held.workspace_id == bindparam("ws"),
@@ -50,11 +51,13 @@ _EXPIRED = (
     .order_by(_held.expires_at)
     .limit(bindparam("count"))
 )
-_LEASE = select(leases).where(
-    _held.workspace_id == bindparam("ws"),
-    _held.fencing_token == bindparam("token"),
-    _held.resource_type == resources.TASK,
-    _held.resource == bindparam("task"),
+_LEASE = Prepared(
+    select(leases).where(
+        _held.workspace_id == bindparam("ws"),
+        _held.fencing_token == bindparam("token"),
+        _held.resource_type == resources.TASK,
+        _held.resource == bindparam("task"),
+    )
 )
 
 

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.domains.tasks.models import TASK_READY, Attempt, Ending, Task, TaskChanged, TaskReady
 from repomesh.domains.tasks.tables import READY, task_attempts, task_dependencies, tasks
 from repomesh.kernel import limits
 from repomesh.store.log import NewEvent, Severity
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_BY_ID = select(tasks).where(tasks.c.id == bindparam("task"), tasks.c.workspace_id == bindparam("ws"))
-_CHANGE = update(tasks).where(tasks.c.id == bindparam("task"))
+_BY_ID = Prepared(
+    select(tasks).where(tasks.c.id == bindparam("task"), tasks.c.workspace_id == bindparam("ws"))
+)
 _DEPENDENTS = select(task_dependencies.c.task_id).where(
     task_dependencies.c.workspace_id == bindparam("ws"), task_dependencies.c.depends_on == bindparam("task")
 )
-_ONE_LESS_UNMET = (
+_ONE_LESS_UNMET = Prepared(
     update(tasks)
     .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
     .values(unmet=tasks.c.unmet - 1)
 )
-_NOW_READY = (
+_NOW_READY = Prepared(
     select(tasks)
     .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
     .where(READY)
     .order_by(tasks.c.rank, tasks.c.id)
 )
-_UNMET = (
+_UNMET = Prepared(
     select(tasks.c.id)
     .join(task_dependencies, task_dependencies.c.depends_on == tasks.c.id)
     .where(
@@ -40,19 +43,22 @@ _UNMET = (
     )
     .order_by(tasks.c.id)
 )
-_HISTORY = (
+_HISTORY = Prepared(
     select(task_attempts)
     .where(task_attempts.c.workspace_id == bindparam("ws"), task_attempts.c.task_id == bindparam("task"))
     .order_by(task_attempts.c.fencing_token.desc())
     .limit(bindparam("count"))
 )
-_END_ATTEMPT = update(task_attempts).where(
-    and_(
+_END_ATTEMPT = Prepared(
+    update(task_attempts)
+    .where(
         task_attempts.c.workspace_id == bindparam("ws"),
         task_attempts.c.task_id == bindparam("task"),
         task_attempts.c.fencing_token == bindparam("token"),
     )
+    .values(ended_at=bindparam("at"), outcome=bindparam("how"), reason=bindparam("why"))
 )
+_BEGIN_ATTEMPT = Prepared(insert(task_attempts))
 
 # What a task is that nobody holds. The last holder's note stays, for whoever comes next.
 NOBODY: dict[str, Any] = {"agent_id": None, "agent_name": None, "fencing_token": None, "percent": None}
@@ -73,7 +79,7 @@ def as_task(row: Row[Any] | Mapping[str, Any]) -> Task:
 
 def task_fields(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the task in a row of the table."""
-    fields = dict(row._mapping if isinstance(row, Row) else row)
+    fields = dict(row) if isinstance(row, Mapping) else row._asdict()
     del fields["workspace_id"]
     fields["priority"] = -fields.pop("rank")
     fields["ready"] = fields.pop("unmet") == 0 and fields["status"] == "open"
@@ -83,8 +89,16 @@ def task_fields(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
 def change(tx: Transaction, row: Row[Any], **columns: Any) -> Task:
     """Write `columns` of a task and its new version; answers what it is now."""
     columns |= {"updated_at": tx.now, "version": row.version + 1}
-    tx.execute(_CHANGE.values(**columns), {"task": row.id})
-    return as_task({**row._mapping, **columns})
+    values = {f"new_{name}": value for name, value in columns.items()}
+    tx.execute(_change(tuple(columns)), values | {"task": row.id})
+    return as_task(row._asdict() | columns)
+
+
+@lru_cache(maxsize=256)
+def _change(columns: tuple[str, ...]) -> Prepared:
+    """The update that sets `columns`; the operations know about a dozen such sets."""
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
+    return Prepared(update(tasks).where(tasks.c.id == bindparam("task")).values(values))
 
 
 def tell(tx: Transaction, type_: str, task: Task, reason: str = "", *, severity: Severity = "info") -> None:
@@ -116,7 +130,7 @@ def tell_ready(tx: Transaction, task: Task, completed_dependency: str | None = N
 def begin_attempt(tx: Transaction, task: Task) -> None:
     """Note who holds a task from now on."""
     tx.execute(
-        insert(task_attempts),
+        _BEGIN_ATTEMPT,
         {
             "workspace_id": tx.workspace_id,
             "task_id": task.id,
@@ -131,10 +145,8 @@ def begin_attempt(tx: Transaction, task: Task) -> None:
 
 def end_attempt(tx: Transaction, row: Row[Any], outcome: Ending, reason: str) -> None:
     """Note how the present hold of a task ended."""
-    tx.execute(
-        _END_ATTEMPT.values(ended_at=tx.now, outcome=outcome, reason=reason),
-        {"ws": tx.workspace_id, "task": row.id, "token": row.fencing_token},
-    )
+    hold = {"ws": tx.workspace_id, "task": row.id, "token": row.fencing_token}
+    tx.execute(_END_ATTEMPT, hold | {"at": tx.now, "how": outcome, "why": reason})
 
 
 def history(tx: Transaction, task_id: str, count: int = limits.TASK_HISTORY_MAX) -> list[Attempt]:
