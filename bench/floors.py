@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import mcp_types as types
 import uvicorn
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+_ANSWER = b'{"id":"01a1f841-1834-7001-9b53-6aa68da1c447"}'
+_NOOP = {"name": "noop", "description": "Nothing.", "inputSchema": {"type": "object", "properties": {}}}
+
 
 async def bare(request: Request) -> Response:
     """Read the body, answer a small JSON object."""
     await request.body()
-    return Response(b'{"id":"01a1f841-1834-7001-9b53-6aa68da1c447"}', media_type="application/json")
+    return Response(_ANSWER, media_type="application/json")
+
+
+async def ready(_request: Request) -> Response:
+    """Say that the server is up."""
+    return Response(b"{}", media_type="application/json")
 
 
 _sockets: set[WebSocket] = set()
@@ -37,15 +51,38 @@ async def publish(request: Request) -> Response:
     text = (await request.body()).decode()
     for socket in list(_sockets):
         await socket.send_text(text)
-    return Response(b'{"sent":true}', media_type="application/json")
+    return Response(_ANSWER, media_type="application/json")
+
+
+async def _list_tools(_context: Any, _params: types.PaginatedRequestParams) -> dict[str, Any]:
+    return {"resultType": "complete", "tools": [_NOOP]}
+
+
+async def _call_tool(_context: Any, _params: types.CallToolRequestParams) -> dict[str, Any]:
+    return {"resultType": "complete", "content": [{"type": "text", "text": "{}"}]}
+
+
+_protocol: Server[Any] = Server("floor", version="1", get_tool_input_schema=lambda _name: None)
+_protocol.add_request_handler("tools/list", types.PaginatedRequestParams, _list_tools)
+_protocol.add_request_handler("tools/call", types.CallToolRequestParams, _call_tool)
+_manager = StreamableHTTPSessionManager(_protocol)
+
+
+@asynccontextmanager
+async def _lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async with _manager.run():
+        yield
 
 
 app = Starlette(
     routes=[
         Route("/bare", bare, methods=["POST"]),
+        Route("/ready", ready),
         Route("/publish", publish, methods=["POST"]),
         WebSocketRoute("/listen", listen),
-    ]
+        Route("/mcp", _manager.asgi_app),
+    ],
+    lifespan=_lifespan,
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 load generator: its own cost is far below a server's, so that the server is what is measured."""
+"""A small HTTP/1.1 load generator whose own cost is far below a server's."""
 
 from __future__ import annotations
 

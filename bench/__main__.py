@@ -1,0 +1,47 @@
+"""`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
+
+Name sections to run only those: start, messages, push, scale.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import messages, push, scale, start
+from bench.report import Report
+from bench.servers import floors, repomesh
+
+SECTIONS = ("start", "messages", "push", "scale")
+RESULTS = Path(__file__).parent / "results.json"
+
+
+def main(wanted: list[str]) -> int:
+    """Measure, print, write."""
+    begun = time.perf_counter()
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="repomesh-bench-") as scratch:
+        folder = Path(scratch)
+        if "start" in wanted:
+            start.measure(report, folder / "start")
+        if {"messages", "push"} & {*wanted}:
+            with repomesh(folder / "data") as server, floors() as floor:
+                report.note("resident memory after start", server.resident_mb(), "MB")
+                if "messages" in wanted:
+                    messages.measure(report, server, floor, folder)
+                if "push" in wanted:
+                    push.measure(report, server, floor)
+                report.note("resident memory after the load", server.resident_mb(), "MB")
+        if "scale" in wanted:
+            scale.measure(report, folder / "scale")
+    elapsed_s = time.perf_counter() - begun
+    report.show()
+    report.write(RESULTS, elapsed_s)
+    print(f"{elapsed_s:.0f} s; written to {RESULTS}")
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or list(SECTIONS)))

@@ -1,0 +1,140 @@
+"""Durable messages: one at a time and from sixteen senders, over HTTP and over MCP, beside their floors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.load import Figures, request, run
+from bench.report import Report
+from bench.servers import Running
+
+SECONDS = 3.0
+ROUNDS = 3  # interleaved, so that a neighbour on the machine falls on both sides alike
+SENDERS = 16
+_BODY = "The parser now accepts trailing commas; please look at the error path before I merge it. " * 4
+_MODERN = "2026-07-28"
+
+
+def measure(report: Report, server: Running, floor: Running, folder: Path) -> None:
+    """One sender, sixteen senders, MCP, and the bare group commit."""
+    agents = [_register(server, f"sender-{number}") for number in range(SENDERS)]
+    _register(server, "receiver")
+    sends = [_http(token) for token in agents]
+    bare = [_bare(floor)] * SENDERS
+    one, one_floor = _interleaved((server, sends[:1]), (floor, bare[:1]))
+    report.add(
+        "durable message, one at a time, p50", one.p50_ms, "ms", "bare route", one_floor.p50_ms, at_most=8
+    )
+    report.note("durable message, one at a time, p99", one.p99_ms, "ms")
+    many, many_floor = _interleaved((server, sends), (floor, bare))
+    report.add(
+        "durable messages, 16 senders", many.per_s, "/s", "bare route", many_floor.per_s, at_least=0.15
+    )
+    report.note("durable messages, 16 senders, p99", many.p99_ms, "ms")
+    report.require("errors among the sent messages", one.errors + many.errors, 0)
+    tool, noop = _interleaved((server, [_tool(agents[0])]), (floor, [_noop(floor)]))
+    report.add("durable message over MCP, p50", tool.p50_ms, "ms", "a tool that does nothing", noop.p50_ms)
+    report.require("errors among the tool calls", tool.errors, 0)
+    report.note("bare group commit, one insert, p50", _commit_p50_ms(folder), "ms")
+
+
+Side = tuple[Running, list[Callable[[int], bytes]]]
+
+
+def _interleaved(ours: Side, floor: Side) -> tuple[Figures, Figures]:
+    """The medians of several short runs of each, taken in turn."""
+    taken: tuple[list[Figures], list[Figures]] = ([], [])
+    for _ in range(ROUNDS):
+        for (server, senders), figures in zip((ours, floor), taken, strict=True):
+            figures.append(asyncio.run(run(server.port, senders, SECONDS)))
+    return _median(taken[0]), _median(taken[1])
+
+
+def _median(figures: list[Figures]) -> Figures:
+    return Figures(
+        statistics.median(one.p50_ms for one in figures),
+        statistics.median(one.p95_ms for one in figures),
+        statistics.median(one.p99_ms for one in figures),
+        statistics.median(one.per_s for one in figures),
+        sum(one.errors for one in figures),
+    )
+
+
+def _register(server: Running, name: str) -> str:
+    body = json.dumps({"name": name}).encode()
+    raw = request("POST", "/v1/agents/register", server.token, body)
+    status, answer = asyncio.run(_once(server.port, raw))
+    assert status == 200, answer
+    token: str = json.loads(answer)["token"]
+    return token
+
+
+async def _once(port: int, raw: bytes) -> tuple[int, bytes]:
+    from bench.load import Connection
+
+    connection = await Connection.open("127.0.0.1", port)
+    try:
+        return await connection.request(raw)
+    finally:
+        connection.close()
+
+
+def _message() -> dict[str, object]:
+    return {"to": ["receiver"], "subject": "Parser", "body": _BODY}
+
+
+def _http(token: str) -> Callable[[int], bytes]:
+    raw = request("POST", "/v1/messages", token, json.dumps(_message()).encode())
+    return lambda _number: raw
+
+
+def _bare(floor: Running) -> Callable[[int], bytes]:
+    raw = request("POST", "/bare", floor.token, json.dumps(_message()).encode())
+    return lambda _number: raw
+
+
+def _tool(token: str) -> Callable[[int], bytes]:
+    return _call("send_message", _message(), token)
+
+
+def _noop(floor: Running) -> Callable[[int], bytes]:
+    return _call("noop", {}, floor.token)
+
+
+def _call(tool: str, arguments: dict[str, object], token: str) -> Callable[[int], bytes]:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": _MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+    }
+    params = {"name": tool, "arguments": arguments, "_meta": meta}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    headers = (
+        f"MCP-Protocol-Version: {_MODERN}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
+        "Accept: application/json, text/event-stream\r\n"
+    )
+    raw = request("POST", "/mcp", token, body, headers)
+    return lambda _number: raw
+
+
+def _commit_p50_ms(folder: Path) -> float:
+    """One insert of 400 bytes in a transaction of its own, with `synchronous=FULL`, on the same disk."""
+    connection = sqlite3.connect(folder / "floor.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, body TEXT)")
+    latencies = []
+    for _ in range(2_000):
+        begun = time.perf_counter()
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO rows (body) VALUES (?)", (_BODY,))
+        connection.execute("COMMIT")
+        latencies.append(time.perf_counter() - begun)
+    connection.close()
+    return statistics.median(latencies) * 1e3
