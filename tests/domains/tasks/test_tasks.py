@@ -129,3 +129,45 @@ async def test_an_observer_reads_and_does_not_write(mesh: Mesh) -> None:
     with pytest.raises(Refused) as refused:
         await watcher.post("/v1/tasks", goal="Touch")
     assert refused.value.status == 403
+
+
+@pytest.mark.parametrize("criteria", [{}, {"ready": True}, {"text": "long"}])
+async def test_a_list_fits_its_budget_and_leads_to_the_rest(mesh: Mesh, criteria: dict[str, Any]) -> None:
+    for number in range(5):
+        await mesh.post("/v1/tasks", goal=f"long {number}", description="é\n" * 3000, tags=["a"] * 100)
+    found: list[str] = []
+    cursor = None
+    while True:
+        options = criteria | ({"cursor": cursor} if cursor else {})
+        response = await mesh.request("GET", "/v1/tasks", params={"max_chars": 2500} | options)
+        assert len(response.text) <= 2500
+        page = response.json()
+        found += [task["goal"] for task in page["items"]]
+        assert all(task["truncated"] for task in page["items"])
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+        assert "left out" in page["omitted"]
+    assert sorted(found) == [f"long {number}" for number in range(5)]
+
+
+async def test_a_budget_too_small_for_any_task_skips_none(mesh: Mesh) -> None:
+    await mesh.post("/v1/tasks", goal="small")
+    none = await mesh.get("/v1/tasks", max_chars=200)
+    assert (none["items"], none["omitted"]) == ([], "items left out: 1, go on with next_cursor")
+    assert len((await mesh.get("/v1/tasks", cursor=none["next_cursor"]))["items"]) == 1
+
+
+async def test_a_task_is_shown_within_a_budget(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    made = await mesh.post("/v1/tasks", goal="long", description="word " * 5000)
+    for _ in range(3):
+        held = await alice.post("/v1/tasks/next/claim")
+        await alice.post(
+            f"/v1/tasks/{made['id']}/release", fencing_token=held["fencing_token"], reason="r" * 1000
+        )
+    path = f"/v1/tasks/{made['id']}"
+    assert "omitted" in await mesh.get(path, max_chars=1_000_000)
+    shown = await mesh.request("GET", path, params={"max_chars": 4000})
+    assert 3000 < len(shown.text) <= 4000
+    assert shown.json()["omitted"] == "shortened: description; past holders left out: 3; raise max_chars"

@@ -103,6 +103,12 @@ class Task(Model):
     version: int = Field(description="Grows with each change; the ETag.")
 
 
+class ListedTask(Task):
+    """A task of a list."""
+
+    truncated: bool = Field(False, description="Whether `max_chars` shortened its texts or lists.")
+
+
 class Attempt(Model):
     """One agent's hold of a task."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, delete, insert, select
+from sqlalchemy import ColumnElement, Row, Select, delete, insert, select
 
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.tasks import dependencies, rows, rules
+from repomesh.domains.tasks.brief import fit_detail, fit_list
 from repomesh.domains.tasks.errors import (
     DependenciesTooMany,
     DependencyCycle,
@@ -19,6 +20,7 @@ from repomesh.domains.tasks.models import (
     TASK_CREATED,
     TASK_UPDATED,
     CreateTask,
+    ListedTask,
     ListTasks,
     ShowTask,
     Task,
@@ -26,7 +28,8 @@ from repomesh.domains.tasks.models import (
     UpdateTask,
 )
 from repomesh.domains.tasks.tables import READY, task_tags, tasks
-from repomesh.kernel.fields import Page
+from repomesh.kernel import limits
+from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
 from repomesh.store.paging import page
@@ -37,6 +40,8 @@ DOCUMENT = "task"
 """The type under which goal and description are found by their words."""
 
 _table = tasks.c
+_ABOVE_ALL_IDS = "g"  # follows every hexadecimal digit
+_ABOVE_ALL_POSITIONS = 2**53
 _ADD = Prepared(insert(tasks))
 _ADD_TAG = Prepared(insert(task_tags))
 
@@ -103,29 +108,39 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     ),
     scope="tasks:read",
 )
-def list_tasks(tx: Transaction, request: ListTasks) -> Page[Task]:
-    """List tasks, newest first; the ready ones in the order in which they are given out."""
+def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
+    """List tasks, newest first; with `ready` but without `text` in the order in which they are given out."""
     statement = _filtered(tx, request)
+    keys: list[ColumnElement[Any]] = [_table.id]
+    before_all: tuple[Any, ...] = (_ABOVE_ALL_IDS,)
+    best_first = request.ready is True and request.text is None
     if request.text is not None:
         found = tx.text_index.matches(tx.workspace_id, DOCUMENT, request.text).subquery("found")
         statement = statement.add_columns(found.c.position).join(found, found.c.subject_id == _table.id)
-        items, following = page(tx, statement, request, [found.c.position], _found_task, descending=True)
-    elif request.ready:
-        items, following = page(tx, statement, request, [_table.rank, _table.id], rows.as_task)
-    else:
-        items, following = page(tx, statement, request, [_table.id], rows.as_task, descending=True)
-    return Page[Task](items=items, next_cursor=following)
+        keys, before_all = [found.c.position], (_ABOVE_ALL_POSITIONS,)
+    elif best_first:
+        keys, before_all = [_table.rank, _table.id], (-limits.TASK_PRIORITY_MAX - 1, "")
+    positions: list[str] = []
+
+    def item(row: Row[Any]) -> ListedTask:
+        positions.append(encode_cursor(*(row._mapping[key] for key in keys)))
+        return ListedTask(**rows.task_fields(row))
+
+    items, following = page(tx, statement, request, keys, item, descending=not best_first)
+    start = request.cursor or encode_cursor(*before_all)
+    return fit_list(Page(items=items, next_cursor=following), positions, start, request.max_chars)
 
 
 @query("task.show", http=Get("/v1/tasks/{task_id}"), scope="tasks:read", errors=(TaskNotFound,))
 def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
     """Show a task with its unmet dependencies and those who held it."""
     row = rows.find(tx, request.task_id)
-    return TaskDetail(
+    detail = TaskDetail(
         **rows.task_fields(row),
         unmet_dependencies=rows.unmet_dependencies(tx, row.id),
         history=rows.history(tx, row.id),
     )
+    return fit_detail(detail, request.max_chars)
 
 
 @command(
@@ -195,12 +210,6 @@ def _filtered(tx: Transaction, request: ListTasks) -> Select[Any]:
     elif request.ready is False:
         statement = statement.where(_table.status == "open", _table.unmet > 0)
     return statement
-
-
-def _found_task(row: Any) -> Task:
-    fields = row._asdict()
-    del fields["position"]
-    return rows.as_task(fields)
 
 
 def _tag(tx: Transaction, task: Task) -> None:
