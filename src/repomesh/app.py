@@ -16,6 +16,7 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.kernel.clock import Clock, system_clock
 from repomesh.kernel.dispatch import Dispatcher
+from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.identity import Role, system_caller
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.rates import RateLimiter
@@ -30,6 +31,8 @@ from repomesh.surfaces.http.application import application
 from repomesh.surfaces.http.asgi import ASGIApp
 from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
+from repomesh.surfaces.stream.connections import Connections
+from repomesh.surfaces.stream.routes import stream_routes
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import Sweeper
 
@@ -73,7 +76,9 @@ class Server:
             version=VERSION,
         )
         self.mcp = Mount(self.gateway)
-        self.asgi: ASGIApp = application(self.gateway, further=[Route("/mcp", self.mcp)])
+        self.streams = Connections(self.gateway)
+        further = [Route("/mcp", self.mcp), *stream_routes(self.gateway, self.streams)]
+        self.asgi: ASGIApp = application(self.gateway, further)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
@@ -100,6 +105,7 @@ class Server:
     def interrupt(self) -> None:
         """End what is open for long, so that the web server can stop without waiting for it."""
         self.mcp.cut()
+        self.streams.interrupt()
         self.dispatch.interrupt()
 
 
@@ -114,13 +120,24 @@ def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str
         )
         folder.write_secret(token_file, made.token)
         return workspace_id
-    if folder.read_secret(token_file) is None:
+    if not _opens(store, folder.read_secret(token_file), existing.id):
         _token_id, secret = store.write_now(
             system_caller(existing.id),
             lambda tx: tokens.issue(tx, existing.id, Role.OWNER, "owner, made anew at start"),
         )
         folder.write_secret(token_file, secret)
     return existing.id
+
+
+def _opens(store: Store, secret: str | None, workspace_id: str) -> bool:
+    """Whether the secret is the owner's of this workspace; a restored database may know another one."""
+    if secret is None:
+        return False
+    try:
+        found = store.read_now(system_caller(""), lambda tx: tokens.find(tx, secret))
+    except Unauthenticated:
+        return False
+    return bool(found.workspace_id == workspace_id and found.role == Role.OWNER)
 
 
 def prepare(settings: Settings, store: Store, name: str, path: str | None) -> str:

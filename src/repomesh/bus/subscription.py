@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from repomesh.bus.bell import Bell
@@ -50,23 +50,20 @@ class Subscription:
     """Events that match a filter, in order, none left out: each at least once.
 
     `position` is the last number that is dealt with, whether it matched or not, once the events that
-    `next` answered have been.
+    `next` answered have been. `on_failure` hears at once of what `next` will raise, for a reader that is
+    not waiting there.
     """
 
     def __init__(self, source: Source, wanted: EventFilter, after: int) -> None:
         self.filter = wanted
         self.position = after
         self.live = False
+        self.on_failure: Callable[[RepomeshError], None] | None = None
         self._source = source
         self._buffer: list[StoredEvent] = []
         self._buffered_chars = 0
         self._failure: RepomeshError | None = None
         self._bell = Bell()
-
-    @property
-    def broken(self) -> bool:
-        """Whether the next call of `next` will raise."""
-        return self._failure is not None
 
     def take(self, events: Sequence[StoredEvent]) -> int:
         """Keep those of `events` that match, for `next`; answers how many. Called by the tail, in order."""
@@ -96,10 +93,8 @@ class Subscription:
         self._failure = error
         self._buffer, self._buffered_chars = [], 0
         self._bell.ring()
-
-    def rouse(self) -> None:
-        """Let `next` return now, with or without events."""
-        self._bell.ring()
+        if self.on_failure is not None:
+            self.on_failure(error)
 
     async def next(self, timeout_s: float) -> list[StoredEvent]:
         """The events since the last call, or an empty list when `timeout_s` passes without one.

@@ -96,6 +96,11 @@ class Dispatcher:
         """Have `listener` hear of every caller that was let in."""
         self._on_call.append(listener)
 
+    def heard(self, caller: Caller) -> None:
+        """Tell of a caller that gave a sign of life, here or on a surface that keeps its line open."""
+        for listener in self._on_call:
+            listener(caller)
+
     def interrupt(self) -> None:
         """End every wait at once, since the server stops. A place in a queue stays for who comes back."""
         self._interrupted = True
@@ -114,8 +119,7 @@ class Dispatcher:
         if operation.needs_agent:
             caller.acting_agent()
         request = operation.parse(payload)
-        for listener in self._on_call:
-            listener(caller)
+        self.heard(caller)
         if operation.rate is not None:
             self._limiter.take(operation.rate, caller)
         key = _key(operation, request, context)
@@ -174,7 +178,7 @@ class Dispatcher:
         context: RequestContext,
         key: _Key | None = None,
     ) -> Answer:
-        if operation.kind is Kind.QUERY:
+        if operation.kind is not Kind.COMMAND:
             return Answer(await self._store.read(caller, lambda tx: operation.function(tx, request)))
         try:
             return await self._store.write(

@@ -42,6 +42,11 @@ STREAM_READ_EVENTS = 500  # one read of the log by a tail or a lagging subscribe
 STREAM_SCAN_EVENTS = 20_000  # events looked at in one such read when few of them match
 STREAM_SUBSCRIBERS_MAX = 2_000  # sockets and event streams of one process
 STREAM_POSITION_EVERY_S = 15.0  # so that a filtered stream never rescans on resume
+STREAM_CHUNK_CHARS = 65_536  # of events sent at once to a stream; more would only fill the write buffer
+STREAM_CLOSE_S = 30.0  # a slow client may take so long to read up to the reason of the end
+SOCKET_AUTH_S = 10.0  # until the first frame, when the upgrade carried no token
+SOCKET_SUBSCRIPTIONS_MAX = 32  # filters of one socket
+SOCKET_FRAME_CHARS_MAX = 65_536  # a client's frame holds a filter at most
 LOG_POLL_S = 1.0  # the net under lost wake-ups from other processes
 TAIL_LINGER_S = 30.0  # a tail that nobody uses any more stops reading after this
 

@@ -36,7 +36,7 @@ EventTypes = Annotated[
 """A type, which also means all types below it: 'chat' is 'chat' and 'chat.message', as is 'chat.*'."""
 
 CorrelationId = Annotated[
-    str, StringConstraints(pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=CORRELATION_CHARS_MAX)
+    str, StringConstraints(pattern=r"^[\x20-\x7e]+$", min_length=1, max_length=CORRELATION_CHARS_MAX)
 ]
 
 

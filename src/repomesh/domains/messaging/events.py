@@ -9,7 +9,8 @@ from sqlalchemy import Row, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging.errors import ChannelNotFound, NotAMember
+from repomesh.domains.messaging.channel_rows import find_channel, require_open
+from repomesh.domains.messaging.errors import ChannelArchived, ChannelNotFound, NotAMember
 from repomesh.domains.messaging.event_errors import EventNotFound, ReservedEventType, TwoAudiences
 from repomesh.domains.messaging.event_models import (
     LOG_PRUNED,
@@ -25,7 +26,7 @@ from repomesh.domains.messaging.event_models import (
     ShowEvent,
     StreamEvents,
 )
-from repomesh.domains.messaging.tables import channel_members, channels
+from repomesh.domains.messaging.tables import channel_members
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Gone
 from repomesh.kernel.event_types import EVENT_TYPES
@@ -46,7 +47,7 @@ STREAM_FRAMES = frozenset({"position", "closed", "open", "error"})
     "event.post",
     http=Post("/v1/events", status=201),
     scope="events:write",
-    errors=(ReservedEventType, TwoAudiences, AgentNotFound, ChannelNotFound, NotAMember),
+    errors=(ReservedEventType, TwoAudiences, AgentNotFound, ChannelNotFound, ChannelArchived, NotAMember),
     rate="messages",
     needs_agent=True,
 )
@@ -151,23 +152,14 @@ def _audience(tx: Transaction, request: PostEvent) -> tuple[Audience, str | None
 
 def _members(tx: Transaction, name: str) -> tuple[str, tuple[str, ...]]:
     """The id of a channel that the acting agent may post to, and who is in it now."""
-    channel_id = _channel_id(tx, name)
+    channel = find_channel(tx, name)
+    require_open(channel)
     table = channel_members.c
-    here = table.workspace_id == tx.workspace_id, table.channel_id == channel_id
+    here = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
     member_ids = tuple(tx.execute(select(table.agent_id).where(*here)).scalars())
     if tx.caller.agent_id not in member_ids:
-        raise NotAMember(f"channel: the acting agent is not in '{name}'")
-    return channel_id, member_ids
-
-
-def _channel_id(tx: Transaction, name: str) -> str:
-    table = channels.c
-    row = tx.execute(
-        select(table.id).where(table.workspace_id == tx.workspace_id, table.name == name.removeprefix("#"))
-    ).one_or_none()
-    if row is None:
-        raise ChannelNotFound(f"there is no channel '{name}'")
-    return str(row.id)
+        raise NotAMember(f"the acting agent is not in '#{channel.name}'")
+    return channel.id, member_ids
 
 
 def _subject(tx: Transaction, task_id: str | None, channel_id: str | None, recipient_id: str | None) -> str:
@@ -180,7 +172,7 @@ def _subject(tx: Transaction, task_id: str | None, channel_id: str | None, recip
 
 def _filter(tx: Transaction, criteria: Criteria, types: tuple[str, ...]) -> EventFilter:
     named = criteria.model_dump(include=set(Criteria.model_fields) - {"channel"})
-    channel_id = None if criteria.channel is None else _channel_id(tx, criteria.channel)
+    channel_id = None if criteria.channel is None else find_channel(tx, criteria.channel).id
     return filter_for(tx.caller, types=types, channel_id=channel_id, **named)
 
 

@@ -53,7 +53,7 @@ class PathEndpoint:
     def __init__(self, gateway: Gateway, operations: Mapping[str, Operation]) -> None:
         self._gateway = gateway
         self._operations = operations
-        self._lists = {name: _list_fields(operation) for name, operation in operations.items()}
+        self._lists = {name: list_fields(operation) for name, operation in operations.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -82,7 +82,7 @@ class PathEndpoint:
     async def _payload(self, binding: HttpBinding, scope: Scope, receive: Receive) -> Payload:
         path_values = scope.get("path_params") or {}
         if not binding.has_body:
-            return _joined(_query_values(scope, self._lists[binding.method]), path_values)
+            return _joined(query_values(scope, self._lists[binding.method]), path_values)
         _refuse_query(scope)
         body = await read_body(scope, receive)
         if body:
@@ -152,7 +152,8 @@ def _bad_header(name: str, message: str) -> InvalidRequest:
     )
 
 
-def _query_values(scope: Scope, lists: frozenset[str]) -> dict[str, Any]:
+def query_values(scope: Scope, lists: frozenset[str]) -> dict[str, Any]:
+    """The query as a payload; fields that hold lists may be repeated, others raise InvalidRequest."""
     values: dict[str, Any] = {}
     for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
         if name in lists:
@@ -207,7 +208,7 @@ def _joined(fields: dict[str, Any], path_values: Mapping[str, str]) -> dict[str,
     return fields | dict(path_values)
 
 
-def _list_fields(operation: Operation) -> frozenset[str]:
+def list_fields(operation: Operation) -> frozenset[str]:
     """The request's fields that hold lists, and so may be repeated in a query."""
     return frozenset(
         name for name, field in operation.request.model_fields.items() if _is_list(field.annotation)

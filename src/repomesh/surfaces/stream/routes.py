@@ -1,0 +1,18 @@
+"""Where the push surfaces answer."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.stream.connections import Connections
+from repomesh.surfaces.stream.socket import Sockets
+from repomesh.surfaces.stream.sse import EventStreams
+
+
+def stream_routes(gateway: Gateway, connections: Connections) -> list[BaseRoute]:
+    """The event stream and the WebSocket."""
+    return [
+        Route("/v1/stream", EventStreams(gateway, connections)),
+        WebSocketRoute("/v1/ws", Sockets(gateway, connections)),
+    ]

@@ -1,0 +1,158 @@
+"""`GET /v1/stream`: the log as server-sent events.
+
+Each event's `id:` is its number in the log, so that a client that comes back with Last-Event-ID goes on
+where it stopped. `position` moves that number on where nothing matched; `closed` says why it ends.
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
+
+import orjson
+
+from repomesh.bus.subscription import SlowConsumer, Subscription
+from repomesh.domains.messaging.event_models import StreamEvents
+from repomesh.kernel import limits
+from repomesh.kernel.errors import RepomeshError
+from repomesh.kernel.identity import Caller
+from repomesh.kernel.operation import Kind
+from repomesh.kernel.telemetry import trace_id_of
+from repomesh.store.filters import EventFilter
+from repomesh.store.log import StoredEvent
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
+from repomesh.surfaces.http.problems import problem, send_problem
+from repomesh.surfaces.http.routes import list_fields, query_values, refuse_method, request_context
+from repomesh.surfaces.stream.connections import Connection, Connections
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-accel-buffering", b"no"),  # asks proxies to pass each event on at once
+]
+_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
+
+
+class EventStreams:
+    """The endpoint."""
+
+    def __init__(self, gateway: Gateway, connections: Connections) -> None:
+        self._gateway = gateway
+        self._connections = connections
+        self._operation = gateway.registry["event.stream"]
+        self._lists = list_fields(self._operation)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the client leaves or may not go on; a refusal is a problem document."""
+        trace_id = trace_id_of(header(scope, b"traceparent"))
+        if scope["method"] != "GET":
+            await refuse_method(scope, send, ["GET"], trace_id)
+            return
+        stream = EventStream(receive, send, trace_id)
+        try:
+            with self._connections.counted(stream):
+                caller = await self._gateway.authenticate(
+                    header(scope, b"authorization"), header(scope, b"x-repomesh-agent")
+                )
+                async with self._connections.authorised(stream, caller):
+                    await self._run(stream, scope, caller)
+        except RepomeshError as error:
+            await send_problem(send, error, trace_id)
+
+    async def _run(self, stream: EventStream, scope: Scope, caller: Caller) -> None:
+        request = self._operation.parse(_payload(scope, self._lists))
+        assert isinstance(request, StreamEvents)
+        context = request_context(scope, Kind.SUBSCRIPTION)
+        answer = await self._gateway.dispatch(self._operation, caller, request, context)
+        wanted = cast(EventFilter, answer.result)
+        async with self._gateway.tails.subscribe(wanted, request.after) as subscription:
+            await stream.run(subscription)
+
+
+class EventStream(Connection):
+    """One client's stream."""
+
+    def __init__(self, receive: Receive, send: Send, trace_id: str) -> None:
+        super().__init__()
+        self._receive = receive
+        self._send = send
+        self._trace_id = trace_id
+        self._position = 0
+
+    async def run(self, subscription: Subscription) -> None:
+        """Send what comes until the end, then the reason."""
+        self._position = subscription.position
+        subscription.on_failure = self._failed
+        self.start(self._wait_for_leaving())
+        await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        self.start(self._pump(subscription))
+        why = await self.over()
+        if why is not None:
+            await self._close(why)
+
+    def _failed(self, error: RepomeshError) -> None:
+        if isinstance(error, SlowConsumer):
+            error = SlowConsumer(error.message, resume_after=self._position)
+        self.end(error)
+
+    async def _pump(self, subscription: Subscription) -> None:
+        await self._write(_RETRY + _frame("position", self._position, b'{"seq":%d}' % self._position))
+        while True:
+            events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
+            for position, chunk in _chunks(events):
+                await self._write(chunk)
+                self._position = position
+            if not events:
+                position = subscription.position
+                await self._write(_frame("position", position, b'{"seq":%d}' % position))
+                self._position = position
+
+    async def _wait_for_leaving(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.end(None)
+
+    async def _close(self, why: RepomeshError) -> None:
+        """Say why, in case that the client still reads."""
+        told = {"resume_after": self._position} | problem(why, self._trace_id)
+        try:
+            async with asyncio.timeout(limits.STREAM_CLOSE_S):
+                await self._write(_frame("closed", None, orjson.dumps(told)))
+                await self._send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            return  # it does not read; the web server cuts the line
+
+    async def _write(self, frames: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": frames, "more_body": True})
+
+
+def _payload(scope: Scope, lists: frozenset[str]) -> Mapping[str, object]:
+    """The query; what the client says that it saw last counts more than where it once began."""
+    values = query_values(scope, lists)
+    last_event_id = header(scope, b"last-event-id")
+    return values | {"after": last_event_id} if last_event_id else values
+
+
+def _chunks(events: Iterable[StoredEvent]) -> Iterator[tuple[int, bytes]]:
+    """The frames of events, several in one piece of a bounded size, each with the number it reaches to."""
+    frames: list[bytes] = []
+    size = seq = 0
+    for event in events:
+        frame = _frame(event.type, event.seq, event.json.encode())
+        if frames and size + len(frame) > limits.STREAM_CHUNK_CHARS:
+            yield seq, b"".join(frames)
+            frames, size = [], 0
+        frames.append(frame)
+        size += len(frame)
+        seq = event.seq
+    if frames:
+        yield seq, b"".join(frames)
+
+
+def _frame(type_: str, seq: int | None, data: bytes) -> bytes:
+    id_ = b"" if seq is None else b"id: %d\n" % seq
+    return b"%sevent: %s\ndata: %s\n\n" % (id_, type_.encode(), data)

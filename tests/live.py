@@ -1,0 +1,145 @@
+"""A server behind a real web server, and the clients that its streams are read with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+
+from harness import Mesh, Speaker
+from repomesh.app import Server
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn in a thread, where there are no signals to handle."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[str]:
+    """Serve from a thread of its own, with an event loop of its own; answers the URL."""
+    config = uvicorn.Config(
+        server.asgi,
+        port=0,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )
+    web = _Quiet(config)
+
+    async def run() -> None:
+        async with server.running():
+            await web.serve()
+
+    def main() -> None:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=main, name="web")
+    thread.start()
+    while not web.started and thread.is_alive():
+        thread.join(0.01)
+    try:
+        yield "http://127.0.0.1:%d" % web.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.interrupt()
+        web.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+class LiveMesh(Mesh):
+    """A mesh that answers at a URL."""
+
+    def __init__(self, server: Server, http: httpx.AsyncClient, token: str, clock: Any, url: str) -> None:
+        super().__init__(server, http, token, clock)
+        self.url = url
+
+
+class Wire:
+    """A socket of a speaker."""
+
+    def __init__(self, raw: ClientConnection) -> None:
+        self.raw = raw
+
+    async def send(self, type_: str, **fields: Any) -> None:
+        await self.raw.send(json.dumps({"type": type_} | fields))
+
+    async def next(self, *types: str, timeout_s: float = 10) -> Any:
+        """The next frame of one of the types, or of any; raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                frame = json.loads(await self.raw.recv())
+                if not types or frame["type"] in types:
+                    return frame
+
+    async def subscribe(self, id_: str = "all", **fields: Any) -> int:
+        """Subscribe; answers the position from which on events come."""
+        await self.send("subscribe", id=id_, **fields)
+        position: int = (await self.next("subscribed"))["position"]
+        return position
+
+    async def events(self, count: int) -> list[Any]:
+        """The next `count` events."""
+        return [(await self.next("event"))["event"] for _ in range(count)]
+
+    async def until(self, seq: int) -> list[Any]:
+        """Events up to the one with this number."""
+        events = []
+        while not events or events[-1]["seq"] < seq:
+            events += await self.events(1)
+        return events
+
+
+@asynccontextmanager
+async def socket(mesh: LiveMesh, speaker: Speaker | None, **options: Any) -> AsyncIterator[Wire]:
+    """A socket, with the speaker's token in the header of its upgrade."""
+    headers = dict(options.pop("headers", {}))
+    if speaker is not None and speaker.token is not None:
+        headers["Authorization"] = f"Bearer {speaker.token}"
+    url = mesh.url.replace("http", "ws") + "/v1/ws"
+    async with connect(
+        url, additional_headers=headers, compression=None, max_size=None, proxy=None, **options
+    ) as raw:
+        wire = Wire(raw)
+        if speaker is not None:
+            await wire.next("ready")
+        yield wire
+
+
+@asynccontextmanager
+async def stream(
+    speaker: Speaker, headers: dict[str, str] | None = None, **params: Any
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """A speaker's event stream: `id`, `event` and `data` of each, comments left out."""
+    sent = {"Authorization": f"Bearer {speaker.token}"} | (headers or {})
+    async with speaker.http.stream("GET", "/v1/stream", params=params, headers=sent) as response:
+        if response.status_code != 200:
+            await response.aread()
+            response.raise_for_status()
+        yield _server_sent(response)
+
+
+async def _server_sent(response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
+    fields: dict[str, Any] = {}
+    async for line in response.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif "data" in fields:
+            yield fields | {"data": json.loads(fields["data"])}
+            fields = {}
+        else:
+            fields = {}
