@@ -1,0 +1,73 @@
+"""Channels as rows: found by name or id, and shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import bindparam, func, or_, select
+
+from repomesh.domains.messaging.channel_models import Channel
+from repomesh.domains.messaging.errors import ChannelArchived, ChannelNotFound
+from repomesh.domains.messaging.tables import channel_members, channels
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_MEMBERS = (
+    select(func.count())
+    .where(
+        channel_members.c.workspace_id == channels.c.workspace_id,
+        channel_members.c.channel_id == channels.c.id,
+    )
+    .scalar_subquery()
+)
+COUNTED = select(channels, _MEMBERS.label("member_count"))
+"""Channels with how many agents are in each."""
+
+_BY_REF = Prepared(
+    select(channels).where(
+        channels.c.workspace_id == bindparam("ws"),
+        or_(channels.c.name == bindparam("ref"), channels.c.id == bindparam("ref")),
+    )
+)
+_COUNTED_BY_ID = Prepared(COUNTED.where(channels.c.id == bindparam("id")))
+_IS_MEMBER = Prepared(
+    select(channel_members.c.joined_at).where(
+        channel_members.c.workspace_id == bindparam("ws"),
+        channel_members.c.channel_id == bindparam("channel"),
+        channel_members.c.agent_id == bindparam("agent"),
+    )
+)
+
+
+def find_channel(tx: Transaction, name_or_id: str) -> Any:
+    """The row of the channel of this name, with or without '#', or id; raises ChannelNotFound."""
+    ref = name_or_id.removeprefix("#")
+    rows = tx.execute(_BY_REF, {"ws": tx.workspace_id, "ref": ref}).all()
+    if not rows:
+        raise ChannelNotFound(f"there is no channel '#{ref}'")
+    # A channel may bear another's id as its name only on purpose; the id then wins.
+    return min(rows, key=lambda row: row.id != ref)
+
+
+def require_open(channel: Any) -> None:
+    """Raise ChannelArchived unless the channel can be joined and sent to."""
+    if channel.archived_at is not None:
+        raise ChannelArchived(f"the channel '#{channel.name}' is archived")
+
+
+def is_member(tx: Transaction, channel_id: str, agent_id: str) -> bool:
+    """Whether an agent is in a channel."""
+    key = {"ws": tx.workspace_id, "channel": channel_id, "agent": agent_id}
+    return tx.execute(_IS_MEMBER, key).first() is not None
+
+
+def show(tx: Transaction, channel_id: str) -> Channel:
+    """The channel as it is now."""
+    return as_channel(tx.execute(_COUNTED_BY_ID, {"id": channel_id}).one())
+
+
+def as_channel(row: Any) -> Channel:
+    """The channel in a row of `COUNTED`."""
+    fields = row._asdict()
+    del fields["workspace_id"]
+    return Channel(**fields)

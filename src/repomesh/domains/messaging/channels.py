@@ -1,0 +1,214 @@
+"""Operations on channels: make, list, join, leave, archive."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import Row, delete, exists, insert, select, update
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.messaging import channel_rows
+from repomesh.domains.messaging.channel_models import (
+    CHANNEL_ARCHIVED,
+    CHANNEL_CREATED,
+    CHANNEL_JOINED,
+    CHANNEL_LEFT,
+    Channel,
+    ChannelChanged,
+    ChannelChosen,
+    ChannelMember,
+    ChannelMembership,
+    CreateChannel,
+    JoinChannel,
+    ListChannelMembers,
+    ListChannels,
+)
+from repomesh.domains.messaging.errors import (
+    ChannelArchived,
+    ChannelNameTaken,
+    ChannelNotFound,
+    NotYourChannel,
+)
+from repomesh.domains.messaging.tables import channel_members, channels
+from repomesh.kernel.fields import Page
+from repomesh.kernel.ids import UUID_PATTERN, new_id
+from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+
+@command(
+    "channel.create",
+    http=Post("/v1/channels", status=201),
+    scope="channels:write",
+    errors=(ChannelNameTaken,),
+)
+def create_channel(tx: Transaction, request: CreateChannel) -> Channel:
+    """Make a channel; the acting agent, if there is one, joins it."""
+    taken = channels.c.workspace_id == tx.workspace_id, channels.c.name == request.name
+    if tx.execute(select(channels.c.id).where(*taken)).first() is not None:
+        raise ChannelNameTaken(f"there is a channel '#{request.name}' already")
+    return _create(tx, request.name, request.description)
+
+
+@query("channel.list", http=Get("/v1/channels"), scope="channels:read", errors=(AgentNotFound,))
+def list_channels(tx: Transaction, request: ListChannels) -> Page[Channel]:
+    """List channels by name."""
+    table = channels.c
+    archived = table.archived_at.is_not(None) if request.archived else table.archived_at.is_(None)
+    statement = channel_rows.COUNTED.where(table.workspace_id == tx.workspace_id, archived)
+    if request.name_prefix is not None:
+        statement = statement.where(table.name.startswith(request.name_prefix, autoescape=True))
+    if request.member is not None:
+        member = channel_members.alias("member").c
+        statement = statement.where(
+            exists().where(
+                member.workspace_id == tx.workspace_id,
+                member.channel_id == table.id,
+                member.agent_id == find_agent(tx, request.member).id,
+            )
+        )
+    items, next_cursor = page(tx, statement, request, [table.name], channel_rows.as_channel)
+    return Page[Channel](items=items, next_cursor=next_cursor)
+
+
+@query("channel.show", http=Get("/v1/channels/{channel}"), scope="channels:read", errors=(ChannelNotFound,))
+def show_channel(tx: Transaction, request: ChannelChosen) -> Channel:
+    """Show a channel, by name or id."""
+    return channel_rows.show(tx, channel_rows.find_channel(tx, request.channel).id)
+
+
+@command(
+    "channel.archive",
+    http=Post("/v1/channels/{channel}/archive"),
+    scope="channels:write",
+    errors=(ChannelNotFound, NotYourChannel),
+)
+def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
+    """Close a channel for good: it can be read, but nobody joins it or sends to it."""
+    row = channel_rows.find_channel(tx, request.channel)
+    caller = tx.caller
+    owner = caller.is_admin and caller.agent_id is None
+    if not owner and caller.agent_id != row.created_by:
+        raise NotYourChannel(f"you did not make '#{row.name}'")
+    still_open = channels.c.id == row.id, channels.c.archived_at.is_(None)
+    closed = tx.change(update(channels).where(*still_open).values(archived_at=tx.now))
+    channel = channel_rows.show(tx, row.id)
+    if closed:
+        _tell(tx, CHANNEL_ARCHIVED, channel, ChannelChanged(channel=channel))
+    return channel
+
+
+@command(
+    "channel.join",
+    http=Post("/v1/channels/{channel}/join"),
+    tool=Tool(
+        "join_channel",
+        "Receive what is sent to a channel from now on; made if absent.",
+        fields=("channel", "create"),
+        idempotent=True,
+    ),
+    scope="channels:write",
+    errors=(ChannelNotFound, ChannelArchived),
+    needs_agent=True,
+)
+def join_channel(tx: Transaction, request: JoinChannel) -> Channel:
+    """Become a member of a channel, which is made if it does not exist, unless `create` is false."""
+    try:
+        row = channel_rows.find_channel(tx, request.channel)
+    except ChannelNotFound:
+        # Who gives an id means a channel that exists; none should be made of that name.
+        if not request.create or re.fullmatch(UUID_PATTERN, request.channel):
+            raise
+        return _create(tx, request.channel.removeprefix("#"), "")
+    channel_rows.require_open(row)
+    if channel_rows.is_member(tx, row.id, tx.caller.acting_agent()):
+        return channel_rows.show(tx, row.id)
+    return _join(tx, row.id)
+
+
+@command(
+    "channel.leave",
+    http=Post("/v1/channels/{channel}/leave"),
+    scope="channels:write",
+    errors=(ChannelNotFound,),
+    needs_agent=True,
+)
+def leave_channel(tx: Transaction, request: ChannelChosen) -> Channel:
+    """Receive nothing more from a channel. What was received stays."""
+    row = channel_rows.find_channel(tx, request.channel)
+    agent_id = tx.caller.acting_agent()
+    table = channel_members.c
+    mine = table.workspace_id == tx.workspace_id, table.channel_id == row.id, table.agent_id == agent_id
+    gone = tx.change(delete(channel_members).where(*mine))
+    channel = channel_rows.show(tx, row.id)
+    if gone:
+        _tell(tx, CHANNEL_LEFT, channel, _membership(tx, channel))
+    return channel
+
+
+@query(
+    "channel.members",
+    http=Get("/v1/channels/{channel}/members"),
+    scope="channels:read",
+    errors=(ChannelNotFound,),
+)
+def list_members(tx: Transaction, request: ListChannelMembers) -> Page[ChannelMember]:
+    """List the members of a channel by name."""
+    row = channel_rows.find_channel(tx, request.channel)
+    table = channel_members.c
+    statement = (
+        select(table.agent_id, agents.c.name, table.joined_at)
+        .join(agents, agents.c.id == table.agent_id)
+        .where(table.workspace_id == tx.workspace_id, table.channel_id == row.id)
+    )
+    items, next_cursor = page(tx, statement, request, [agents.c.name], _as_member)
+    return Page[ChannelMember](items=items, next_cursor=next_cursor)
+
+
+def _create(tx: Transaction, name: str, description: str) -> Channel:
+    channel = Channel(
+        id=new_id(),
+        name=name,
+        description=description,
+        created_by=tx.caller.agent_id,
+        created_at=tx.now,
+        archived_at=None,
+        member_count=0,
+    )
+    row = channel.model_dump(exclude={"member_count"}) | {"workspace_id": tx.workspace_id}
+    tx.execute(insert(channels), row)
+    _tell(tx, CHANNEL_CREATED, channel, ChannelChanged(channel=channel))
+    return channel if tx.caller.agent_id is None else _join(tx, channel.id)
+
+
+def _join(tx: Transaction, channel_id: str) -> Channel:
+    row = {
+        "workspace_id": tx.workspace_id,
+        "channel_id": channel_id,
+        "agent_id": tx.caller.acting_agent(),
+        "joined_at": tx.now,
+    }
+    tx.execute(insert(channel_members), row)
+    channel = channel_rows.show(tx, channel_id)
+    _tell(tx, CHANNEL_JOINED, channel, _membership(tx, channel))
+    return channel
+
+
+def _membership(tx: Transaction, channel: Channel) -> ChannelMembership:
+    caller = tx.caller
+    return ChannelMembership(
+        channel=channel, agent_id=caller.acting_agent(), agent_name=str(caller.agent_name), at=tx.now
+    )
+
+
+def _tell(tx: Transaction, type_: str, channel: Channel, data: ChannelChanged | ChannelMembership) -> None:
+    tx.emit(NewEvent(type_, f"channel/{channel.id}", data, channel_id=channel.id))
+
+
+def _as_member(row: Row[Any]) -> ChannelMember:
+    return ChannelMember(agent_id=row.agent_id, agent_name=row.name, joined_at=row.joined_at)

@@ -1,0 +1,108 @@
+"""Non-delivery: the sender is told of what expired, or was not acknowledged, before it got through."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy import select, update
+
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.models import (
+    MESSAGE_UNDELIVERED,
+    ExpiredMessages,
+    ExpireMessages,
+    MessageUndelivered,
+    Missed,
+)
+from repomesh.domains.messaging.sending import system_notice
+from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.kernel.limits import UNDELIVERED_PER_PASS
+from repomesh.kernel.operation import command
+from repomesh.store.log import Audience, NewEvent
+from repomesh.store.transaction import Transaction
+
+_DUE = select(
+    messages.c.id,
+    messages.c.sender_id,
+    messages.c.subject,
+    messages.c.thread_id,
+    messages.c.task_id,
+    messages.c.recipient_count,
+    messages.c.ack_required,
+    messages.c.expires_at,
+    messages.c.created_at,
+)
+
+
+@command("message.expire", scope="messages:admin")
+def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages:
+    """Give the senders of messages whose time has come a notice, if somebody missed them.
+
+    One that wants acknowledging is missed by whoever did not; another that expired by whoever's model it
+    was not shown to. There is one notice for a message.
+    """
+    table = messages.c
+    due = _DUE.where(table.workspace_id == tx.workspace_id, table.due_at <= tx.now)
+    rows = tx.execute(due.order_by(table.due_at, table.id).limit(UNDELIVERED_PER_PASS)).all()
+    for row in rows:
+        missed = _missed(tx, row)
+        told = bool(missed) and row.sender_id is not None
+        if told:
+            _report(tx, row, missed)
+        here = table.workspace_id == tx.workspace_id, table.id == row.id
+        tx.execute(update(messages).where(*here).values(due_at=None, undelivered_at=tx.now if told else None))
+    return ExpiredMessages(message_ids=[row.id for row in rows])
+
+
+def _missed(tx: Transaction, message: Any) -> list[Missed]:
+    needed = receipts.c.acked_at if message.ack_required else receipts.c.injected_at
+    statement = (
+        select(receipts, agents.c.name)
+        .join(agents, agents.c.id == receipts.c.agent_id)
+        .where(
+            receipts.c.workspace_id == tx.workspace_id,
+            receipts.c.message_id == message.id,
+            needed.is_(None),
+        )
+        .order_by(agents.c.name)
+    )
+    return [
+        Missed(agent_id=row.agent_id, agent_name=row.name, status=rules.status(row._asdict()))
+        for row in tx.execute(statement)
+    ]
+
+
+def _report(tx: Transaction, message: Any, missed: list[Missed]) -> None:
+    expired = message.expires_at is not None and message.expires_at <= tx.now
+    reason: Literal["expired", "unacknowledged"] = "expired" if expired else "unacknowledged"
+    subject, body = rules.notice(message.subject, message.created_at, reason, missed, message.recipient_count)
+    notice = system_notice(
+        tx,
+        [message.sender_id],
+        subject,
+        body,
+        tags=["non-delivery"],
+        related_message_id=message.id,
+        task_id=message.task_id,
+    )
+    data = MessageUndelivered(
+        message_id=message.id,
+        subject=message.subject,
+        reason=reason,
+        missed=missed,
+        notice_id=notice.id,
+        at=tx.now,
+    )
+    tx.emit(
+        NewEvent(
+            MESSAGE_UNDELIVERED,
+            f"message/{message.id}",
+            data,
+            Audience("agents", (message.sender_id,)),
+            severity="warning",
+            task_id=message.task_id,
+            recipient_id=message.sender_id,
+            correlation_id=message.thread_id,
+        )
+    )

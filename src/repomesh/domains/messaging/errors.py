@@ -1,0 +1,124 @@
+"""What can go wrong when agents talk."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+
+
+class MessageNotFound(NotFound):
+    """There is no such message, or it is none that the caller may see."""
+
+    code = "message_not_found"
+    hint = "Check the id; read_inbox and GET /v1/messages list what you may see."
+
+
+class NobodyAddressed(InvalidRequest):
+    """A message needs recipients, or a parent whose sender they are taken from."""
+
+    code = "nobody_addressed"
+    hint = "Send 'to' with agent names, '#channel' or '*', or 'parent_message_id' to answer a message."
+
+
+class SeveralChannels(InvalidRequest):
+    """A message belongs to one channel at most."""
+
+    code = "several_channels"
+    hint = "Send it to each channel on its own."
+
+
+class BadExpiry(InvalidRequest):
+    """A message must expire in the future, within a year, and be told so once."""
+
+    code = "bad_expiry"
+    hint = "Send 'ttl_s' with the seconds that it is of use, or a future 'expires_at', not both."
+
+
+class RecipientNotFound(NotFound):
+    """No agent of this workspace has the name or id that a message is addressed to."""
+
+    code = "recipient_not_found"
+    hint = "List the agents to see who is there."
+
+
+class RecipientRetired(Conflict):
+    """The message is addressed to an agent that is out of service."""
+
+    code = "recipient_retired"
+    hint = "Leave that agent out, or find one with the same capability in the list of agents."
+
+
+class TooManyRecipients(Conflict):
+    """A message goes to a bounded number of agents."""
+
+    code = "too_many_recipients"
+    hint = "Send it to a smaller channel, or to the agents whom it concerns."
+
+
+class TooManyHops(Conflict):
+    """Agents answered each other so often without a human in between that it looks like a loop."""
+
+    code = "too_many_hops"
+    hint = "Stop here and bring a human in: the answer of one in this thread starts the count anew."
+
+
+class NotARecipient(Forbidden):
+    """Only who received a message can say that it was read or acknowledged."""
+
+    code = "not_a_recipient"
+    hint = "Act as the agent that received it; to comment on it, react or answer."
+
+
+class ReceiptsPrivate(Forbidden):
+    """How far a message got is for its sender, its recipients and the workspace's owner."""
+
+    code = "receipts_private"
+    hint = "Ask its sender, or use the owner's token."
+
+
+class ReactionNotFound(NotFound):
+    """The acting agent has no such reaction on this message."""
+
+    code = "reaction_not_found"
+    hint = "List the reactions of the message; one agent can't remove another's."
+
+
+class TooManyReactions(Conflict):
+    """An agent can put a bounded number of different reactions on one message."""
+
+    code = "too_many_reactions"
+    hint = "Remove one of yours first, or answer with a message."
+
+
+class ChannelNotFound(NotFound):
+    """No channel of this workspace has that name or id."""
+
+    code = "channel_not_found"
+    hint = "List the channels; join_channel makes one that does not exist."
+
+
+class ChannelNameTaken(Conflict):
+    """There is a channel of that name, open or archived."""
+
+    code = "channel_name_taken"
+    hint = "Join it, or choose another name."
+
+
+class ChannelArchived(Conflict):
+    """An archived channel can be read, but nobody joins it or sends to it."""
+
+    code = "channel_archived"
+    hint = "Use another channel; list those that are open."
+
+
+class NotAMember(Forbidden):
+    """A channel's messages are for its members."""
+
+    code = "not_a_member"
+    hint = "Join the channel first: join_channel, or POST /v1/channels/{channel}/join."
+
+
+class NotYourChannel(Forbidden):
+    """Only who made a channel, or the workspace's owner, archives it."""
+
+    code = "not_your_channel"
+    hint = "Ask who made it, or leave the channel instead."

@@ -1,0 +1,156 @@
+"""What the lists of messages share: filters, pages, full text, and the budget of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Row, Select
+
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.messaging import rows, rules
+from repomesh.domains.messaging.channel_rows import find_channel
+from repomesh.domains.messaging.models import ListMessages, Message, Priority, ReceivedMessage
+from repomesh.domains.messaging.sending import DOCUMENT
+from repomesh.domains.messaging.tables import messages
+from repomesh.kernel import limits
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
+from repomesh.store.paging import PageRequest
+from repomesh.store.transaction import Transaction
+
+Item = TypeVar("Item", bound=Message)
+
+# Cursors before the first item, in either order: every id begins with a digit or a letter up to 'f'.
+_BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")
+_NEWEST_POSITION = encode_cursor(2**53)
+
+
+class Narrowing(Protocol):
+    """A request that narrows a list of messages."""
+
+    @property
+    def sender(self) -> str | None:
+        """From this agent."""
+
+    @property
+    def channel(self) -> str | None:
+        """In this channel."""
+
+    @property
+    def topic(self) -> str | None:
+        """Of this topic."""
+
+    @property
+    def priority(self) -> Priority | None:
+        """At least so urgent."""
+
+
+class Budgeted(PageRequest, Protocol):
+    """A request for a page within a budget."""
+
+    @property
+    def max_chars(self) -> int | None:
+        """Characters of the answer at most."""
+
+
+def narrowed(tx: Transaction, request: Narrowing) -> list[ColumnElement[bool]]:
+    """The conditions on messages that a request makes; raises for an agent or channel that is not there."""
+    table = messages.c
+    conditions: list[ColumnElement[bool]] = []
+    if request.sender is not None:
+        conditions.append(table.sender_id == find_agent(tx, request.sender).id)
+    if request.channel is not None:
+        conditions.append(table.channel_id == find_channel(tx, request.channel).id)
+    if request.topic is not None:
+        # The second condition is what the index of topics holds, which a planner does not infer.
+        conditions += [table.topic == request.topic, table.topic != ""]
+    if request.priority is not None:
+        conditions.append(table.priority >= rules.RANKS[request.priority])
+    return conditions
+
+
+def within(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
+    """The conditions of a time range; `until` itself is outside."""
+    conditions: list[ColumnElement[bool]] = []
+    if since is not None:
+        conditions.append(messages.c.created_at >= since)
+    if until is not None:
+        conditions.append(messages.c.created_at < until)
+    return conditions
+
+
+def budget(max_chars: int | None) -> int:
+    """The budget of an answer; without one, the greatest that can be asked for."""
+    return limits.MAX_CHARS_MAX if max_chars is None else max_chars
+
+
+def fitted(page: Page[Item], request: Budgeted, *, ascending: bool = False) -> Page[Item]:
+    """A page of messages in the order of their ids, within the request's budget."""
+    start = request.cursor or (_BEFORE_OLDEST if ascending else _BEFORE_NEWEST)
+    positions = Positions(lambda index: encode_cursor(page.items[index].id), start)
+    return fit(page, budget(request.max_chars), positions, "body")
+
+
+def as_item(row: Row[Any]) -> Message:
+    """The message in a row of a list."""
+    return rows.as_message(row._asdict())
+
+
+def as_received(row: Row[Any]) -> ReceivedMessage:
+    """The message in a row that holds its recipient's receipt, too."""
+    fields = row._asdict()
+    return ReceivedMessage(**rows.message_fields(fields), status=rules.status(fields))
+
+
+def search(
+    tx: Transaction, request: ListMessages, statement: Select[Any], conditions: Sequence[ColumnElement[bool]]
+) -> Page[Message]:
+    """A page of the messages that hold the words of `request.text`, newest first.
+
+    Matches are looked up in blocks until the page is full. When few of very many are the caller's, the
+    page may be short; `next_cursor` then goes on behind what was looked at.
+    """
+    before = _position(request.cursor)
+    found: list[tuple[int, str]] = []
+    looked_at = 0
+    more = True
+    while more and len(found) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
+        block = _matches(tx, str(request.text), before)
+        more = len(block) == limits.TEXT_MATCHES_PER_READ
+        wanted = statement.with_only_columns(messages.c.id).where(
+            messages.c.id.in_([row.subject_id for row in block]), *conditions
+        )
+        mine = set(tx.execute(wanted).scalars()) if block else set()
+        found += [(row.position, row.subject_id) for row in block if row.subject_id in mine]
+        looked_at += len(block)
+        before = block[-1].position if block else before
+    shown = found[: request.limit]
+    following: str | None = None
+    if len(found) > request.limit:
+        following = encode_cursor(shown[-1][0])
+    elif more:
+        following = encode_cursor(before)
+    ids = [message_id for _, message_id in shown]
+    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    read = rows.selected(budget(request.max_chars)).where(*here)
+    by_id = {row.id: as_item(row) for row in tx.execute(read)}
+    page = Page[Message](items=[by_id[message_id] for message_id in ids], next_cursor=following)
+    positions = Positions(lambda index: encode_cursor(shown[index][0]), request.cursor or _NEWEST_POSITION)
+    return fit(page, budget(request.max_chars), positions, "body")
+
+
+def _position(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    [position] = decode_cursor(cursor, 1)
+    if not isinstance(position, int):
+        raise InvalidRequest("cursor: this is not a cursor of this list")
+    return position
+
+
+def _matches(tx: Transaction, text: str, before: int | None) -> Sequence[Row[Any]]:
+    found = tx.text_index.matches(tx.workspace_id, DOCUMENT, text, before)
+    return tx.execute(found.limit(limits.TEXT_MATCHES_PER_READ)).all()

@@ -1,0 +1,104 @@
+"""Messages as rows: found within what the caller may see, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select, true
+
+from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.errors import MessageNotFound
+from repomesh.domains.messaging.models import Message
+from repomesh.domains.messaging.tables import channel_members, messages, receipts
+from repomesh.kernel.identity import Caller
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_RENAMED = {"addressed_to": "to", "channel_name": "channel"}
+_HIDDEN = frozenset({"workspace_id", "due_at"})
+_SHOWN = [
+    (column.name, _RENAMED.get(column.name, column.name))
+    for column in messages.c
+    if column.name not in _HIDDEN
+]
+
+
+def visible(caller: Caller) -> ColumnElement[bool]:
+    """The condition under which a message is one that `caller` may see.
+
+    The owner sees everything unless it acts as an agent; an observer what went to everybody or to a
+    channel; an agent, besides that of its channels, what it sent or received.
+    """
+    if caller.agent_id is not None:
+        return _visible_to_agent(caller.agent_id)
+    return true() if caller.is_admin else _VISIBLE_TO_OBSERVER
+
+
+def _visible_to_agent(agent_id: Any) -> ColumnElement[bool]:
+    table = messages.c
+    mine, member = receipts.alias("mine").c, channel_members.alias("member").c
+    return or_(
+        table.broadcast,
+        table.sender_id == agent_id,
+        exists().where(
+            mine.workspace_id == table.workspace_id, mine.agent_id == agent_id, mine.message_id == table.id
+        ),
+        exists().where(
+            member.workspace_id == table.workspace_id,
+            member.channel_id == table.channel_id,
+            member.agent_id == agent_id,
+        ),
+    )
+
+
+_VISIBLE_TO_OBSERVER = or_(messages.c.broadcast, messages.c.channel_id.is_not(None))
+
+_BY_ID = select(messages).where(
+    messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message")
+)
+_THREAD_OF = Prepared(_BY_ID.with_only_columns(messages.c.thread_id))
+_FOR_ADMIN = Prepared(_BY_ID)
+_FOR_OBSERVER = Prepared(_BY_ID.where(_VISIBLE_TO_OBSERVER))
+_FOR_AGENT = Prepared(_BY_ID.where(_visible_to_agent(bindparam("agent"))))
+
+
+def find(tx: Transaction, message_id: str) -> Any:
+    """The row of a message; raises MessageNotFound unless the caller may see it."""
+    caller, key = tx.caller, {"ws": tx.workspace_id, "message": message_id}
+    if caller.agent_id is not None:
+        row = tx.execute(_FOR_AGENT, key | {"agent": caller.agent_id}).one_or_none()
+    else:
+        row = tx.execute(_FOR_ADMIN if caller.is_admin else _FOR_OBSERVER, key).one_or_none()
+    if row is None:
+        raise MessageNotFound(f"there is no message {message_id}")
+    return row
+
+
+def thread_of(tx: Transaction, message_id: str) -> str:
+    """The id of the thread that a message, which exists, belongs to."""
+    return str(tx.execute(_THREAD_OF, {"ws": tx.workspace_id, "message": message_id}).scalar_one())
+
+
+def find_message(tx: Transaction, message_id: str) -> Message:
+    """The message with this id; raises MessageNotFound unless the caller may see it."""
+    return as_message(find(tx, message_id)._asdict())
+
+
+def selected(max_chars: int, *further: ColumnElement[Any]) -> Select[Any]:
+    """A select of messages that reads no more of each body than a budget can use."""
+    columns = [column for column in messages.c if column.name != "body"]
+    return select(*columns, func.substr(messages.c.body, 1, max_chars).label("body"), *further)
+
+
+def as_message(row: Mapping[str, Any]) -> Message:
+    """The message in a row."""
+    return Message(**message_fields(row))
+
+
+def message_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the message in a row, whose body may be only the beginning."""
+    fields = {name: row[column] for column, name in _SHOWN}
+    fields["priority"] = rules.PRIORITIES[row["priority"]]
+    fields["truncated"] = len(row["body"]) < row["body_chars"]
+    return fields

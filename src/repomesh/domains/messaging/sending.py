@@ -1,0 +1,240 @@
+"""Sending: what somebody says is stored once, with a receipt for each recipient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import insert
+
+from repomesh.domains.messaging import addressing, rows, rules
+from repomesh.domains.messaging.addressing import Addressed
+from repomesh.domains.messaging.errors import (
+    BadExpiry,
+    ChannelArchived,
+    ChannelNotFound,
+    MessageNotFound,
+    NobodyAddressed,
+    NotAMember,
+    RecipientNotFound,
+    RecipientRetired,
+    SeveralChannels,
+    TooManyHops,
+    TooManyRecipients,
+)
+from repomesh.domains.messaging.models import MESSAGE_SENT, Message, SendMessage, SentMessage
+from repomesh.domains.messaging.receipts import acknowledge
+from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.limits import EVENT_BODY_CHARS_MAX
+from repomesh.kernel.operation import Post, Tool, command
+from repomesh.store.log import Audience, NewEvent
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+DOCUMENT = "message"
+"""The type under which subject and body are found by their words."""
+
+SYSTEM_NAME = "repomesh"
+"""The sender's name on notices of the server."""
+
+_INSERT_MESSAGE = Prepared(insert(messages))
+_INSERT_RECEIPT = Prepared(insert(receipts))
+
+_PLAIN: dict[str, Any] = {
+    "topic": "",
+    "tags": [],
+    "priority": rules.RANKS["normal"],
+    "task_id": None,
+    "parent_message_id": None,
+    "related_message_id": None,
+    "hop": 0,
+    "ack_required": False,
+    "ack_deadline": None,
+    "expires_at": None,
+    "undelivered_at": None,
+}
+
+
+@command(
+    "message.send",
+    http=Post("/v1/messages", status=201),
+    tool=Tool(
+        "send_message",
+        "Write to agents, a #channel or everybody (*).",
+        fields=("to", "body", "subject", "parent_message_id", "task_id", "priority", "ack_required"),
+    ),
+    scope="messages:write",
+    errors=(
+        NobodyAddressed,
+        SeveralChannels,
+        RecipientNotFound,
+        RecipientRetired,
+        TooManyRecipients,
+        ChannelNotFound,
+        ChannelArchived,
+        NotAMember,
+        MessageNotFound,
+        TooManyHops,
+        BadExpiry,
+    ),
+    rate="messages",
+    needs_agent=True,
+)
+def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
+    """Send a message as the acting agent.
+
+    It reaches those who are in service now. An answer acknowledges its parent; without `to` it goes to the
+    parent's sender and to the channel that the parent stands in.
+    """
+    sent = send(tx, request)
+    return SentMessage.model_construct(
+        id=sent.id,
+        thread_id=sent.thread_id,
+        parent_message_id=sent.parent_message_id,
+        to=sent.to,
+        recipient_count=sent.recipient_count,
+        hop=sent.hop,
+        ack_deadline=sent.ack_deadline,
+        expires_at=sent.expires_at,
+        created_at=sent.created_at,
+    )
+
+
+def send(tx: Transaction, request: SendMessage) -> Message:
+    """Store a message of the acting agent; answers it whole."""
+    sender_id = tx.caller.acting_agent()
+    row = _PLAIN | {
+        "id": new_id(),
+        "sender_id": sender_id,
+        "sender_name": tx.caller.agent_name,
+        "subject": request.subject or "",
+        "body": request.body,
+        "topic": request.topic or "",
+        "tags": list(dict.fromkeys(request.tags)),
+        "priority": rules.RANKS[request.priority],
+        "task_id": request.task_id,
+    }
+    row["thread_id"] = row["id"]
+    to: Sequence[str] | None = request.to
+    parent = None
+    if request.parent_message_id is not None:
+        parent = rows.find(tx, request.parent_message_id)
+        row |= _continued(tx, request, parent)
+        to = to or addressing.reply_addresses(tx, parent, sender_id)
+    if to is None:
+        raise NobodyAddressed("the message names neither recipients nor a message that it answers")
+    _set_times(tx, row, request)
+    message = _store(tx, row, addressing.resolve(tx, to, sender_id))
+    if parent is not None:
+        acknowledge(tx, parent)
+    return message
+
+
+def system_notice(
+    tx: Transaction,
+    recipient_ids: Sequence[str],
+    subject: str,
+    body: str,
+    *,
+    tags: Sequence[str] = (),
+    related_message_id: str | None = None,
+    task_id: str | None = None,
+) -> Message:
+    """Store a message of the server itself to agents of this workspace."""
+    notice_id = new_id()
+    names = addressing.names_of(tx, recipient_ids)
+    row = _PLAIN | {
+        "id": notice_id,
+        "thread_id": notice_id,
+        "sender_id": None,
+        "sender_name": SYSTEM_NAME,
+        "subject": subject,
+        "body": body,
+        "tags": list(tags),
+        "priority": rules.IMPORTANT,
+        "related_message_id": related_message_id,
+        "task_id": task_id,
+    }
+    row["due_at"] = None
+    ids = list(names)
+    return _store(tx, row, Addressed(list(names.values()), ids, Audience("agents", tuple(ids))))
+
+
+def _continued(tx: Transaction, request: SendMessage, parent: Any) -> dict[str, Any]:
+    """What an answer takes over from its parent."""
+    return {
+        "parent_message_id": parent.id,
+        "thread_id": parent.thread_id,
+        "hop": rules.next_hop(parent.hop, tx.caller.agent_type),
+        "subject": parent.subject if request.subject is None else request.subject,
+        "topic": parent.topic if request.topic is None else request.topic,
+        "task_id": request.task_id or parent.task_id,
+    }
+
+
+def _set_times(tx: Transaction, row: dict[str, Any], request: SendMessage) -> None:
+    """When the message expires, must be acknowledged, and so when its sender is told that it wasn't."""
+    expires_at = rules.expiry(tx.now, request.expires_at, request.ttl_s)
+    if request.ack_required or request.ack_timeout_s is not None:
+        timeout_s = request.ack_timeout_s or tx.settings.ack_timeout_s
+        row["ack_required"] = True
+        row["ack_deadline"] = tx.now + timedelta(seconds=timeout_s)
+    row["expires_at"] = expires_at
+    row["due_at"] = rules.earliest(expires_at, row["ack_deadline"])
+
+
+def _store(tx: Transaction, row: dict[str, Any], addressed: Addressed) -> Message:
+    row |= {
+        "workspace_id": tx.workspace_id,
+        "addressed_to": addressed.to,
+        "recipient_count": len(addressed.recipient_ids),
+        "broadcast": addressed.broadcast,
+        "channel_id": addressed.channel_id,
+        "channel_name": addressed.channel_name,
+        "body_chars": len(row["body"]),
+        "created_at": tx.now,
+    }
+    tx.execute(_INSERT_MESSAGE, row)
+    if addressed.recipient_ids:
+        tx.execute(_INSERT_RECEIPT, [_receipt(row, agent_id) for agent_id in addressed.recipient_ids])
+    tx.index_text(DOCUMENT, row["id"], f"{row['subject']}\n{row['body']}")
+    message = rows.as_message(row)
+    tx.emit(_sent(message, addressed))
+    return message
+
+
+def _receipt(row: dict[str, Any], agent_id: str) -> dict[str, Any]:
+    return {
+        "workspace_id": row["workspace_id"],
+        "agent_id": agent_id,
+        "message_id": row["id"],
+        "sender_id": row["sender_id"],
+        "priority": row["priority"],
+        "expires_at": row["expires_at"],
+        "stored_at": row["created_at"],
+        "offered_at": None,
+        "injected_at": None,
+        "read_at": None,
+        "acked_at": None,
+    }
+
+
+def _sent(message: Message, addressed: Addressed) -> NewEvent:
+    shown = message
+    if message.body_chars > EVENT_BODY_CHARS_MAX:
+        beginning = message.body[:EVENT_BODY_CHARS_MAX]
+        shown = message.model_copy(update={"body": beginning, "truncated": True})
+    only = addressed.recipient_ids[0] if len(addressed.recipient_ids) == 1 else None
+    return NewEvent(
+        MESSAGE_SENT,
+        f"message/{message.id}",
+        shown,
+        addressed.audience,
+        channel_id=message.channel_id,
+        task_id=message.task_id,
+        recipient_id=only,
+        correlation_id=message.thread_id,
+        hop=message.hop,
+    )
