@@ -44,7 +44,7 @@ class Speaker:
             raise Refused(response)
         return response.json()
 
-    async def get(self, path: str, **params: Any) -> Any:
+    async def get(self, path: str, /, **params: Any) -> Any:
         """GET; keyword arguments are query parameters. Raises Refused."""
         return await self._answer("GET", path, params=params)
 
@@ -56,7 +56,7 @@ class Speaker:
         """PATCH; keyword arguments are the JSON body. Raises Refused."""
         return await self._answer("PATCH", path, json=body, headers=headers or {})
 
-    async def delete(self, path: str, **params: Any) -> Any:
+    async def delete(self, path: str, /, **params: Any) -> Any:
         """DELETE; keyword arguments are query parameters. Raises Refused."""
         return await self._answer("DELETE", path, params=params)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
+from repomesh.domains.leases import operations as _leases
+from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.messaging import events as _events
+from repomesh.domains.messaging import operations as _messaging
 from repomesh.domains.overview import operations as _overview
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
@@ -18,6 +21,9 @@ DOMAINS = (
     _workspaces,
     _agents,
     _credentials,
+    _leases,
+    _lock_queries,
+    _messaging,
     _events,
     _tasks,
     _claims,

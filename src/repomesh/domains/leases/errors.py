@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from repomesh.domains.leases.models import Obstacle
 from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
 
 
@@ -13,6 +16,11 @@ class LeaseConflict(Conflict):
 
     code = "lease_conflict"
     hint = "Each entry of 'conflicts' says who holds it and until when. Ask them, wait, or take other work."
+
+    def __init__(self, message: str, obstacles: Sequence[Obstacle] = ()) -> None:
+        conflicts = [obstacle.model_dump(mode="json") for obstacle in obstacles]
+        super().__init__(message, conflicts=conflicts)
+        self.obstacles = obstacles
 
 
 class LockConflict(LeaseConflict):

@@ -83,7 +83,9 @@ _END = Prepared(
         ended_at=bindparam("now"), ended_reason=bindparam("reason")
     )
 )
-_AGENT_STATUS = Prepared(select(agent_rows.c.status).where(agent_rows.c.id == bindparam("agent")))
+_PRESENCE = Prepared(
+    select(agent_rows.c.status, agent_rows.c.last_seen_at).where(agent_rows.c.id == bindparam("agent"))
+)
 # A heartbeat renews each lease by its own length, but not beyond its longest hold.
 _FULL = bindparam("now_us", type_=BigInteger) + leases.c.ttl_us
 _BOUND = type_coerce(leases.c.max_hold_until, BigInteger)
@@ -146,7 +148,7 @@ def conflict(obstacles: Sequence[Obstacle]) -> LeaseConflict:
     return error(
         f"'{first.wanted}': {first.holder_name} {does} '{first.resource}' until"
         f" {rfc3339(first.expires_at)}{more}",
-        conflicts=[obstacle.model_dump(mode="json") for obstacle in obstacles],
+        obstacles,
     )
 
 
@@ -188,6 +190,11 @@ def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None 
         raise NotHolder(f"the fencing token {fencing_token} is {rows[0].agent_name}'s, not yours")
     row = rows[0]
     raise _refusal(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
+
+
+def live_under(tx: Transaction, fencing_token: int) -> list[Lease]:
+    """Every live lease with this fencing token, whosever it is."""
+    return [as_lease(row) for row in _of_token(tx, fencing_token) if is_live(row, tx.now)]
 
 
 def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
@@ -337,11 +344,12 @@ def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[
 
 
 def _require_present(tx: Transaction, agent_id: str) -> None:
-    """Whoever takes a lease is there: an inactive agent's would be reclaimed at once."""
-    status = tx.execute(_AGENT_STATUS, {"agent": agent_id}).scalar_one()
-    if status == "retired":
+    """Whoever takes a lease is there: otherwise the next pass of the recovery worker would end it."""
+    agent = tx.execute(_PRESENCE, {"agent": agent_id}).one()
+    if agent.status == "retired":
         raise AgentRetired(f"the agent '{tx.caller.agent_name}' is retired")
-    if status == "inactive":
+    silent_s = (tx.now - agent.last_seen_at).total_seconds()
+    if agent.status == "inactive" or silent_s > tx.settings.agent_inactive_after_s / 2:
         agents.touch(tx, agents.find_agent(tx, agent_id), tx.caller.instance_id)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
+from repomesh.domains.agents.models import AgentRef
+from repomesh.domains.leases.paths import PATTERN_CHARS_MAX
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
+from repomesh.kernel.fields import Cursor, FencingToken, Label, PageLimit, Reason, TtlSeconds, WaitSeconds
 from repomesh.kernel.ids import Id
+from repomesh.kernel.limits import LIST_ITEMS_MAX, PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Model
 
 Mode = Literal["exclusive", "shared"]
@@ -53,6 +57,167 @@ class Obstacle(Model):
     hint: str
 
 
+ResourceText = Annotated[str, StringConstraints(min_length=1, max_length=PATTERN_CHARS_MAX)]
+"""A path pattern from the root of the repository, such as 'src/**', or a named resource 'name:anything'."""
+
+SomeResources = Annotated[
+    tuple[ResourceText, ...],
+    Field(
+        min_length=1,
+        max_length=LIST_ITEMS_MAX,
+        description="Paths or globs from the repository's root ('src/a.py', 'docs/**', 'src/' for all below),"
+        " or names with a colon ('port:8080').",
+    ),
+]
+
+AnyResources = Annotated[
+    tuple[ResourceText, ...], Field(max_length=LIST_ITEMS_MAX, description="As they were locked.")
+]
+
+
+class AcquireLocks(Model):
+    """Lock paths or named resources, all of them or none."""
+
+    resources: SomeResources
+    mode: Mode = Field("exclusive", description="'shared' lets others share, and keeps writers out.")
+    ttl_s: TtlSeconds | None = Field(None, description="How long to hold it; heartbeats renew it meanwhile.")
+    wait_s: WaitSeconds = Field(0.0, description="How long to wait in the queue for what others hold.")
+    note: Label = Field("", description="What for; shown to whoever wants the same.")
+
+
+class QueuedAcquireLocks(AcquireLocks):
+    """Another attempt of a request that waits in the queue."""
+
+    wait_id: Id
+
+
+class HeldLock(Model):
+    """A lock of the calling agent."""
+
+    id: Id
+    resource: str
+    mode: Mode
+    fencing_token: int
+    expires_at: Timestamp
+
+
+class AcquiredLocks(Model):
+    """The locks of one request; `fencing_token` stands for all of them, `expires_at` is the soonest."""
+
+    locks: list[HeldLock]
+    fencing_token: int
+    expires_at: Timestamp
+
+
+class QueuedLocks(AcquiredLocks):
+    """Nothing yet: the request has a place in the queue."""
+
+    wait_id: Id
+
+
+class GivenUp(Model):
+    """A request left the queue; what stood against it at that time."""
+
+    wait_s: float
+    obstacles: list[Obstacle]
+
+
+class RenewLocks(Model):
+    """Hold locks for longer."""
+
+    fencing_token: FencingToken
+    resources: AnyResources = ()
+    ttl_s: TtlSeconds | None = Field(None, description="From now; without it as long as they were taken for.")
+
+
+class ReleaseLocks(Model):
+    """Give locks back: all with a fencing token, those on some resources, or those that fit both."""
+
+    fencing_token: FencingToken | None = None
+    resources: AnyResources = ()
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.fencing_token is None and not self.resources:
+            raise ValueError("name the locks by fencing_token, by resources, or by both")
+        return self
+
+
+class ReleasedLocks(Model):
+    """The locks that are over, and the resources of the request that were not held."""
+
+    locks: list[HeldLock]
+    not_held: list[str]
+
+
+class ListLocks(Model):
+    """Which locks to list."""
+
+    agent: AgentRef | None = Field(None, description="Of this agent, by name or id.")
+    path: ResourceText | None = Field(None, description="Those that may hold this path, glob or name.")
+    prefix: ResourceText | None = Field(None, description="Those on this folder and below it.")
+    cursor: Cursor | None = None
+    limit: PageLimit = PAGE_ITEMS_DEFAULT
+
+
+class CheckLocks(Model):
+    """Ask whether resources could be locked now, without locking them."""
+
+    resources: SomeResources
+    mode: Mode = "exclusive"
+
+
+class LockCheck(Model):
+    """Whether the caller could lock all of it now, and what stands against it."""
+
+    free: bool
+    conflicts: list[Obstacle]
+
+
+class ForceReleaseLocks(Model):
+    """Take locks away from whoever holds them; what is given must fit all."""
+
+    resources: AnyResources = ()
+    fencing_token: FencingToken | None = None
+    agent: AgentRef | None = Field(None, description="Of this agent, by name or id.")
+    reason: Annotated[Reason, StringConstraints(min_length=1)] = Field(description="Why; the holder is told.")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.fencing_token is None and not self.resources and self.agent is None:
+            raise ValueError("name the locks by resources, fencing_token or agent")
+        return self
+
+
+class ForcedLocks(Model):
+    """The locks that were taken away, as they were."""
+
+    locks: list[Lease]
+
+
+class ReclaimLeases(Model):
+    """End the leases that ran out, and those of holders who are gone."""
+
+
+class ReclaimedLeases(Model):
+    """How many leases ended, and why."""
+
+    ended: dict[str, int]
+
+
+class LockWait(Model):
+    """A request for locks that waits in the queue."""
+
+    id: Id
+    agent_id: Id
+    agent_name: str
+    resources: list[str]
+    mode: Mode
+    note: str
+    since: Timestamp
+    until: Timestamp
+
+
 class LeasesGranted(Model):
     """Leases that one request of one agent took, extended or renewed, as they are now."""
 
@@ -67,8 +232,24 @@ class LeasesEnded(Model):
     note: str = ""
 
 
+class LockWaitStarted(Model):
+    """Somebody queues for locks that others hold, or wait for."""
+
+    wait: LockWait
+    obstacles: list[Obstacle]
+
+
+class LockWaitEnded(Model):
+    """Somebody does not wait any more: granted, gave up, or was not heard of until the wait's end."""
+
+    wait: LockWait
+    reason: Literal["granted", "gave_up", "expired"]
+
+
 LEASE_ACQUIRED = event_type("lease.acquired", LeasesGranted)
 LEASE_RENEWED = event_type("lease.renewed", LeasesGranted)
 LEASE_RELEASED = event_type("lease.released", LeasesEnded)
 LEASE_EXPIRED = event_type("lease.expired", LeasesEnded)
 LEASE_RECLAIMED = event_type("lease.reclaimed", LeasesEnded)
+LOCK_WAIT_STARTED = event_type("lock.wait_started", LockWaitStarted)
+LOCK_WAIT_ENDED = event_type("lock.wait_ended", LockWaitEnded)

@@ -77,6 +77,15 @@ def obstacles(tx: Transaction, found: Survey, agent_id: str | None, position: in
     return [_obstacle(one) for one in (found.held + ahead)[:OBSTACLES_MAX]]
 
 
+def holders_of(tx: Transaction, resource: Resource) -> list[Row[Any]]:
+    """Every live lease that overlaps with a resource, whoever holds it and in whatever mode."""
+    return [
+        row
+        for row in _candidates(tx, resource.type, [resource], None)
+        if row.position is None and row.expires_at > tx.now and resource.overlaps(resource.type, row.resource)
+    ]
+
+
 def holders_of_paths(tx: Transaction, literal_paths: Iterable[str], agent_id: str | None) -> list[Row[Any]]:
     """The live locks of others, exclusive or shared, that hold one of these files: one indexed read.
 

@@ -1,0 +1,246 @@
+"""Operations on locks: acquire, renew, release, take away; and giving back what is over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.leases import leasing, overlaps, reclaim, resources, waiting
+from repomesh.domains.leases.errors import (
+    InvalidResource,
+    LeaseExpired,
+    LockConflict,
+    LockNotFound,
+    NotHolder,
+    StaleFencingToken,
+)
+from repomesh.domains.leases.models import (
+    LEASE_EXPIRED,
+    LEASE_RECLAIMED,
+    LEASE_RELEASED,
+    LOCK_WAIT_ENDED,
+    AcquiredLocks,
+    AcquireLocks,
+    ForcedLocks,
+    ForceReleaseLocks,
+    GivenUp,
+    HeldLock,
+    Lease,
+    QueuedAcquireLocks,
+    QueuedLocks,
+    ReclaimedLeases,
+    ReclaimLeases,
+    ReleasedLocks,
+    ReleaseLocks,
+    RenewLocks,
+)
+from repomesh.domains.leases.resources import LOCK_TYPES, Resource
+from repomesh.kernel.operation import Blocking, Post, Tool, command
+from repomesh.store.transaction import Transaction
+
+
+def _refusal(given_up: GivenUp) -> LockConflict:
+    if given_up.obstacles:
+        refused = leasing.conflict(given_up.obstacles)
+        return LockConflict(f"{refused.message}; waited {given_up.wait_s:g} s", given_up.obstacles)
+    return LockConflict(f"waited {given_up.wait_s:g} s; it became free this very moment, so ask again")
+
+
+@command(
+    "lock.acquire",
+    http=Post("/v1/locks/acquire"),
+    tool=Tool(
+        "acquire_locks",
+        "Lock files before you edit them; all or none. A conflict says who holds what until when.",
+        fields=("resources", "mode", "ttl_s", "wait_s", "note"),
+    ),
+    scope="locks:write",
+    errors=(LockConflict, InvalidResource, AgentRetired),
+    needs_agent=True,
+    blocking=Blocking(
+        seconds=lambda request: request.wait_s,
+        events=frozenset({LEASE_RELEASED, LEASE_EXPIRED, LEASE_RECLAIMED, LOCK_WAIT_ENDED}),
+        done=lambda result: not isinstance(result, QueuedLocks),
+        again=lambda request, queued: QueuedAcquireLocks(
+            **request.model_dump(exclude={"wait_id"}), wait_id=queued.wait_id
+        ),
+        give_up="lock.give_up",
+        refusal=_refusal,
+    ),
+)
+def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
+    """Lock paths, globs or named resources for the calling agent, all of them or none.
+
+    Two globs conflict when some path, existing or not, could match both. What the agent holds already is
+    extended. With `wait_s` the request queues behind those who asked before it, and answers as soon as it is
+    granted. All locks of a request carry one fencing token, higher than any before.
+    """
+    wanted = resources.parse_all(request.resources)
+    place = waiting.find(tx, request, wanted) if request.wait_s else None
+    try:
+        granted = leasing.grant(
+            tx,
+            wanted,
+            mode=request.mode,
+            ttl_s=request.ttl_s,
+            note=request.note,
+            position=place.position if place else None,
+        )
+    except LockConflict as conflict:
+        if not request.wait_s:
+            raise
+        wait = waiting.join(tx, request, wanted, place, conflict.obstacles)
+        return QueuedLocks(locks=[], fencing_token=0, expires_at=wait.until, wait_id=wait.id)
+    if place is not None:
+        waiting.leave(tx, place, "granted")
+    return _acquired(granted)
+
+
+@command("lock.give_up", scope="locks:write", needs_agent=True)
+def give_up(tx: Transaction, request: AcquireLocks) -> GivenUp:
+    """Leave the queue; answers what stands against the request still."""
+    wanted = resources.parse_all(request.resources)
+    place = waiting.find(tx, request, wanted)
+    position = None
+    if place is not None:
+        waiting.leave(tx, place, "gave_up")
+        position = place.position
+    agent_id = tx.caller.acting_agent()
+    found = overlaps.survey(tx, wanted, request.mode, agent_id)
+    return GivenUp(wait_s=request.wait_s, obstacles=overlaps.obstacles(tx, found, agent_id, position))
+
+
+@command(
+    "lock.renew",
+    http=Post("/v1/locks/renew"),
+    scope="locks:write",
+    errors=(StaleFencingToken, LeaseExpired, NotHolder, InvalidResource),
+    needs_agent=True,
+)
+def renew_locks(tx: Transaction, request: RenewLocks) -> AcquiredLocks:
+    """Hold the locks of a fencing token for longer: all that are left, or those on some resources."""
+    wanted = resources.parse_all(request.resources)
+    if wanted:
+        held = [leasing.check(tx, resource, request.fencing_token) for resource in wanted]
+    else:
+        held = leasing.held_under(tx, request.fencing_token, LOCK_TYPES)
+    return _acquired(leasing.renew(tx, held, request.ttl_s))
+
+
+@command(
+    "lock.release",
+    http=Post("/v1/locks/release"),
+    tool=Tool(
+        "release_locks",
+        "Give locks back when your edits are done.",
+        fields=("fencing_token", "resources"),
+    ),
+    scope="locks:write",
+    errors=(StaleFencingToken, LeaseExpired, NotHolder, InvalidResource),
+    needs_agent=True,
+)
+def release_locks(tx: Transaction, request: ReleaseLocks) -> ReleasedLocks:
+    """Give locks back: all with a fencing token, those on some resources, or those that fit both.
+
+    Refused when nothing of it is held any more; what else was not held is named in the answer.
+    """
+    wanted = resources.parse_all(request.resources)
+    if not wanted:
+        assert request.fencing_token is not None
+        held = leasing.held_under(tx, request.fencing_token, LOCK_TYPES)
+        return _release(tx, held, [])
+    held, missing = [], []
+    for resource in wanted:
+        mine = _mine(tx, resource, request.fencing_token)
+        held += mine
+        missing += [] if mine else [resource]
+    if not held:
+        raise _not_held(tx, missing[0], request.fencing_token)
+    return _release(tx, held, [resource.text for resource in missing])
+
+
+@command(
+    "lock.force_release",
+    http=Post("/v1/locks/force-release"),
+    scope="locks:admin",
+    errors=(LockNotFound, AgentNotFound, InvalidResource),
+)
+def force_release_locks(tx: Transaction, request: ForceReleaseLocks) -> ForcedLocks:
+    """Take locks away from whoever holds them. The event tells the holder who did it and why.
+
+    The holder's next write with its fencing token is refused.
+    """
+    held = _chosen(tx, request)
+    if not held:
+        raise LockNotFound("no live lock fits the request")
+    leasing.end(tx, held, "forced", request.reason)
+    return ForcedLocks(locks=held)
+
+
+@command("lease.reclaim", scope="locks:admin")
+def reclaim_leases(tx: Transaction, request: ReclaimLeases) -> ReclaimedLeases:
+    """End the leases and waits that ran out, and the leases of holders who are gone."""
+    ended = reclaim.reclaim(tx)
+    waiting.expire(tx)
+    reclaim.forget_ended(tx)
+    return ReclaimedLeases(ended=dict(Counter(reason for _lease, reason in ended)))
+
+
+def _acquired(held: Sequence[Lease]) -> AcquiredLocks:
+    return AcquiredLocks(
+        locks=[_held_lock(lease) for lease in held],
+        fencing_token=max(lease.fencing_token for lease in held),
+        expires_at=min(lease.expires_at for lease in held),
+    )
+
+
+def _held_lock(lease: Lease) -> HeldLock:
+    return HeldLock(
+        id=lease.id,
+        resource=lease.resource,
+        mode=lease.mode,
+        fencing_token=lease.fencing_token,
+        expires_at=lease.expires_at,
+    )
+
+
+def _release(tx: Transaction, held: Sequence[Lease], missing: list[str]) -> ReleasedLocks:
+    leasing.end(tx, held, "released")
+    return ReleasedLocks(locks=[_held_lock(lease) for lease in held], not_held=missing)
+
+
+def _mine(tx: Transaction, resource: Resource, fencing_token: int | None) -> list[Lease]:
+    return [
+        lease
+        for lease in leasing.live_leases(tx, resource)
+        if lease.agent_id == tx.caller.agent_id and fencing_token in (None, lease.fencing_token)
+    ]
+
+
+def _not_held(tx: Transaction, resource: Resource, fencing_token: int | None) -> NotHolder:
+    if fencing_token is not None:
+        leasing.check(tx, resource, fencing_token)  # knows better what became of it
+    others = leasing.live_leases(tx, resource)
+    holder = f"'{others[0].agent_name}' does" if others else "nobody does"
+    return NotHolder(f"you hold no lock on '{resource.text}', {holder}")
+
+
+def _chosen(tx: Transaction, request: ForceReleaseLocks) -> list[Lease]:
+    """The live locks that fit everything that the request names."""
+    agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
+    if request.resources:
+        wanted = resources.parse_all(request.resources)
+        found = [lease for resource in wanted for lease in leasing.live_leases(tx, resource)]
+    elif request.fencing_token is not None:
+        found = leasing.live_under(tx, request.fencing_token)
+    else:
+        found = leasing.held_by(tx, agent_id or "")
+    return [
+        lease
+        for lease in found
+        if lease.resource_type in LOCK_TYPES
+        and agent_id in (None, lease.agent_id)
+        and request.fencing_token in (None, lease.fencing_token)
+    ]

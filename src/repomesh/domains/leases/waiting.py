@@ -1,0 +1,175 @@
+"""The queue for locks: a row for each waiting request keeps its place, also over a restart.
+
+Whoever asked first is served first where two requests exclude each other. A place is void from the time
+until which its request waits; the recovery worker then tells those behind it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+
+from repomesh.domains.leases.models import (
+    LOCK_WAIT_ENDED,
+    LOCK_WAIT_STARTED,
+    AcquireLocks,
+    LockWait,
+    LockWaitEnded,
+    LockWaitStarted,
+    Mode,
+    Obstacle,
+    QueuedAcquireLocks,
+)
+from repomesh.domains.leases.resources import Resource
+from repomesh.domains.leases.tables import lock_waiters
+from repomesh.kernel import limits
+from repomesh.kernel.ids import new_id
+from repomesh.store.log import NewEvent
+from repomesh.store.transaction import Transaction
+
+_OURS = lock_waiters.c.workspace_id == bindparam("ws")
+_BY_ID = select(lock_waiters).where(_OURS, lock_waiters.c.id == bindparam("wait_id"))
+_BY_REQUEST = select(lock_waiters).where(
+    _OURS,
+    lock_waiters.c.agent_id == bindparam("agent"),
+    lock_waiters.c.request_hash == bindparam("request"),
+    lock_waiters.c.expires_at > bindparam("now"),
+)
+_PAST = (
+    select(lock_waiters)
+    .where(_OURS, lock_waiters.c.expires_at <= bindparam("now"))
+    .order_by(lock_waiters.c.id)
+    .limit(limits.LEASES_RECLAIMED_MAX)
+)
+_JOIN = insert(lock_waiters)
+_PROLONG = (
+    update(lock_waiters)
+    .where(lock_waiters.c.id == bindparam("wait_id"))
+    .values(expires_at=bindparam("until"))
+)
+_LEAVE = delete(lock_waiters).where(lock_waiters.c.id == bindparam("wait_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the queue; whoever has a lower position goes first."""
+
+    position: int
+    wait: LockWait
+
+
+def find(tx: Transaction, request: AcquireLocks, wanted: Sequence[Resource]) -> Place | None:
+    """The calling agent's place for this request: from an earlier attempt, or from before a restart."""
+    if isinstance(request, QueuedAcquireLocks):
+        rows = tx.execute(_BY_ID, {"ws": tx.workspace_id, "wait_id": request.wait_id}).all()
+    else:
+        key = {"agent": tx.caller.acting_agent(), "request": _hash(wanted, request.mode)}
+        rows = tx.execute(_BY_REQUEST, {"ws": tx.workspace_id, "now": tx.now} | key).all()
+    return _places(rows)[0] if rows else None
+
+
+def join(
+    tx: Transaction,
+    request: AcquireLocks,
+    wanted: Sequence[Resource],
+    place: Place | None,
+    obstacles: Sequence[Obstacle],
+) -> LockWait:
+    """Queue for `wanted`, or stay there; answers the wait.
+
+    A request that was sent again, after a restart, keeps its place and waits for its new time.
+    """
+    until = tx.now + timedelta(seconds=request.wait_s)
+    if place is None:
+        return _enter(tx, request, wanted, until, obstacles)
+    if isinstance(request, QueuedAcquireLocks):
+        return place.wait
+    tx.execute(_PROLONG, {"wait_id": place.wait.id, "until": until})
+    return place.wait.model_copy(update={"until": until})
+
+
+def leave(tx: Transaction, place: Place, reason: Literal["granted", "gave_up", "expired"]) -> None:
+    """Give a place up, and tell those behind it."""
+    tx.execute(_LEAVE, {"wait_id": place.wait.id})
+    ended = LockWaitEnded(wait=place.wait, reason=reason)
+    tx.emit(NewEvent(LOCK_WAIT_ENDED, f"wait/{place.wait.id}", ended, actor=place.wait.agent_id))
+
+
+def expire(tx: Transaction) -> int:
+    """End the waits of whom nothing was heard until their end; answers how many."""
+    places = _places(tx.execute(_PAST, {"ws": tx.workspace_id, "now": tx.now}).all())
+    for place in places:
+        leave(tx, place, "expired")
+    return len(places)
+
+
+def _enter(
+    tx: Transaction,
+    request: AcquireLocks,
+    wanted: Sequence[Resource],
+    until: datetime,
+    obstacles: Sequence[Obstacle],
+) -> LockWait:
+    wait = LockWait(
+        id=new_id(),
+        agent_id=tx.caller.acting_agent(),
+        agent_name=tx.caller.agent_name or "",
+        resources=[resource.text for resource in wanted],
+        mode=request.mode,
+        note=request.note,
+        since=tx.now,
+        until=until,
+    )
+    common = {
+        "workspace_id": tx.workspace_id,
+        "id": wait.id,
+        # The workspace's one counter that only grows orders the queue, too.
+        "position": tx.next_fencing_token(),
+        "request_hash": _hash(wanted, request.mode),
+        "agent_id": wait.agent_id,
+        "agent_name": wait.agent_name,
+        "mode": wait.mode,
+        "note": wait.note,
+        "since": wait.since,
+        "expires_at": until,
+    }
+    rows = [
+        common | {"ordinal": ordinal, "resource_type": one.type, "resource": one.text, "prefix": one.prefix}
+        for ordinal, one in enumerate(wanted)
+    ]
+    tx.execute(_JOIN, rows)
+    started = LockWaitStarted(wait=wait, obstacles=list(obstacles))
+    tx.emit(NewEvent(LOCK_WAIT_STARTED, f"wait/{wait.id}", started, recipient_id=obstacles[0].holder))
+    return wait
+
+
+def _places(rows: Sequence[Row[Any]]) -> list[Place]:
+    by_id: dict[str, list[Row[Any]]] = {}
+    for row in sorted(rows, key=lambda row: row.ordinal):
+        by_id.setdefault(row.id, []).append(row)
+    places = []
+    for id_, group in by_id.items():
+        first = group[0]
+        wait = LockWait(
+            id=id_,
+            agent_id=first.agent_id,
+            agent_name=first.agent_name,
+            resources=[row.resource for row in group],
+            mode=first.mode,
+            note=first.note,
+            since=first.since,
+            until=first.expires_at,
+        )
+        places.append(Place(first.position, wait))
+    return places
+
+
+def _hash(wanted: Sequence[Resource], mode: Mode) -> str:
+    """What makes two requests the same: their resources in any order, and their mode."""
+    lines = sorted(f"{resource.type} {resource.text}" for resource in wanted)
+    return hashlib.sha256("\n".join([mode, *lines]).encode()).hexdigest()
