@@ -83,8 +83,11 @@ class PostgresText:
             )
         )
 
-    def matches(self, workspace_id: str, type_: str, words: str) -> Select[Any]:
-        """(position, subject_id), newest first, of what holds every word; nothing for no word."""
+    def matches(self, workspace_id: str, type_: str, words: str, before: int | None = None) -> Select[Any]:
+        """(position, subject_id), newest first, of what holds every word; nothing for no word.
+
+        With `before`, only of what stands at smaller positions.
+        """
         found = search_words(words)
         phrase = " & ".join(f"'{word}'" for word in found)
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
@@ -95,9 +98,10 @@ class PostgresText:
             .cte("matching")
             .prefix_with("MATERIALIZED")
         )
-        return select(matching.c.id.label("position"), matching.c.subject_id).order_by(
+        ordered = select(matching.c.id.label("position"), matching.c.subject_id).order_by(
             literal_column("position").desc()
         )
+        return ordered if before is None else ordered.where(matching.c.id < before)
 
 
 class PostgresStore(Store):

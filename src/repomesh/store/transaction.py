@@ -40,8 +40,11 @@ class TextIndex(Protocol):
         """Forget what was indexed for a subject."""
         ...
 
-    def matches(self, workspace_id: str, type_: str, words: str) -> Select[Any]:
-        """A selectable of (position, subject_id), newest first, of what holds every word."""
+    def matches(self, workspace_id: str, type_: str, words: str, before: int | None = None) -> Select[Any]:
+        """A selectable of (position, subject_id), newest first, of what holds every word.
+
+        With `before`, only of what stands at smaller positions.
+        """
         ...
 
 
