@@ -75,10 +75,13 @@ class SqliteText:
             connection.exec_driver_sql("DELETE FROM document_text WHERE rowid = ?", (id_,))
         connection.execute(documents.delete().where(*of_subject))
 
-    def matches(self, workspace_id: str, type_: str, words: str) -> Select[Any]:
-        """(position, subject_id), newest first, of what holds every word; nothing for no word."""
+    def matches(self, workspace_id: str, type_: str, words: str, before: int | None = None) -> Select[Any]:
+        """(position, subject_id), newest first, of what holds every word; nothing for no word.
+
+        With `before`, only of what stands at smaller positions.
+        """
         phrase = " ".join(f'"{word}"' for word in search_words(words)) or '""'
-        return (
+        found = (
             select(documents.c.id.label("position"), documents.c.subject_id)
             .select_from(documents)
             .join(text("document_text"), literal_column("document_text.rowid") == documents.c.id)
@@ -86,6 +89,9 @@ class SqliteText:
             .where(documents.c.workspace_id == workspace_id, documents.c.type == type_)
             .order_by(literal_column("document_text.rowid").desc())
         )
+        if before is None:
+            return found
+        return found.where(text("document_text.rowid < :before").bindparams(before=before))
 
 
 @dataclass(slots=True)
