@@ -36,7 +36,8 @@ format: setup    ## format the code
 	@$(BIN)/ruff check --fix --quiet src tests bench scripts
 	@$(BIN)/ruff format src tests bench scripts
 
-docs: setup      ## write the generated parts of docs/ anew
+docs: setup      ## write what is derived from the code anew: parts of docs/, the clients' catalogue
+	@$(BIN)/python -m repomesh.surfaces.catalogue src/repomesh/client/catalogue.json
 	@$(BIN)/python scripts/reference.py
 
 coverage: setup  ## run the tests and say which lines none of them reached

@@ -1,0 +1,107 @@
+"""`repomesh api`: any operation by its name, JSON in and out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from repomesh.cli import output, show
+from repomesh.cli.calling import ask
+from repomesh.cli.options import ActingAgent, Url
+from repomesh.client.catalogue import Described, operation, operations
+from repomesh.kernel.errors import InvalidRequest
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def api(
+    name: Annotated[str | None, typer.Argument(metavar="OPERATION", help="Such as agent.list.")] = None,
+    fields: Annotated[
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE …", help="FIELD:=JSON gives any JSON.")
+    ] = None,
+    *,
+    list_: Annotated[bool, typer.Option("--list", help="List the operations.")] = False,
+    describe: Annotated[bool, typer.Option("--describe", help="Show the operation's fields.")] = False,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read fields as a JSON object, too.")] = False,
+    show_token: Annotated[bool, typer.Option("--show-token", help="Do not hide a new token.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print errors as JSON, too.")] = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Call any operation: 'repomesh api message.send to=bob body=hello'."""
+    if list_ or name is None:
+        _list(as_json=as_json)
+        return
+    described = operation(name)
+    if describe:
+        _describe(described)
+        return
+    given = _from_stdin() if stdin else {}
+    given |= dict(_assigned(described, word) for word in fields or [])
+    result = ask(lambda client: client.call_json(described.name, given), url=url, agent=acting_agent)
+    output.print_json(result if show_token or not described.secret else show.without_secret(result))
+
+
+def _assigned(described: Described, word: str) -> tuple[str, Any]:
+    """'name=value' by the field's type, 'name:=JSON' as it stands."""
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise InvalidRequest(f"'{word}' is not FIELD=VALUE", hint="Write FIELD=VALUE, or FIELD:=JSON.")
+    if name.endswith(":"):
+        return name[:-1], _json(name[:-1], value)
+    field = next((field for field in described.fields if field.name == name), None)
+    if field is None:
+        known = ", ".join(field.name for field in described.fields) or "no fields"
+        raise InvalidRequest(f"{described.name} has no field '{name}'", hint=f"It has: {known}.")
+    if field.many:
+        items = value.split(",") if value else []
+        return name, items if field.type == "string" else [_json(name, item) for item in items]
+    return name, value if field.type == "string" else _json(name, value)
+
+
+def _json(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{name}: this is not JSON: {error}", hint="Write numbers and true/false bare, texts in quotes."
+        ) from None
+
+
+def _from_stdin() -> dict[str, Any]:
+    given = _json("standard input", sys.stdin.read())
+    if not isinstance(given, dict):
+        raise InvalidRequest("standard input: this is not a JSON object", hint='Give {"field": value, …}.')
+    return given
+
+
+def _list(*, as_json: bool) -> None:
+    rows = [
+        {"operation": each.name, "method": each.method, "path": each.path, "summary": each.summary}
+        for each in operations().values()
+    ]
+    if as_json:
+        output.print_json(rows)
+    else:
+        output.print_table(rows, ("operation", "method", "path", "summary"))
+
+
+def _describe(described: Described) -> None:
+    output.say(f"{described.name}: {described.summary}")
+    output.print_table(
+        [
+            {
+                "field": field.name,
+                "type": f"list of {field.type}" if field.many else field.type,
+                "required": field.required,
+                "default": field.default,
+                "about": field.help,
+            }
+            for field in described.fields
+        ],
+        ("field", "type", "required", "default", "about"),
+    )

@@ -1,0 +1,35 @@
+"""`repomesh down`: stops the server of this repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repomesh.cli import output
+from repomesh.cli.options import AsJson
+from repomesh.kernel import places
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def down(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder. Default: .repomesh of this repository.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop the server of this repository. Whatever was acknowledged stays."""
+    from repomesh.cli.detach import stop
+
+    folder = (data or places.data_folder(Path.cwd())).absolute()
+    pid = stop(folder)
+    if as_json:
+        output.print_json({"stopped": pid is not None, "pid": pid, "data": str(folder)})
+    elif pid is None:
+        output.say(f"No server runs for {folder}.")
+    else:
+        output.say(f"Stopped the server of {folder.parent} (process {pid}).")

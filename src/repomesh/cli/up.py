@@ -1,0 +1,140 @@
+"""`repomesh up`: prepares the data folder and the database, serves, and says how to reach it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from repomesh.cli import banner, output
+from repomesh.cli.options import AsJson
+from repomesh.kernel import places
+from repomesh.kernel.operation import invalid_request
+from repomesh.kernel.settings import Settings
+from repomesh.store import folder
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def up(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one. Default: 8787.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder. Default: .repomesh of this repository.")
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(help="postgresql://…, to use PostgreSQL in place of the data folder.")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it in the background.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when it is up.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start the server of this repository.
+
+    Further settings are read from REPOMESH_… variables.
+    """
+    given = {"host": host, "port": port, "data": data, "database_url": database_url}
+    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    folder.prepare(settings.data)
+    if detach:
+        from repomesh.cli.detach import start
+
+        started = start(settings)
+        _announce(started, as_json=as_json, quiet=quiet, detached=True)
+        return
+    with folder.held(settings.data):
+        _serve(settings, as_json=as_json, quiet=quiet)
+
+
+def read_settings(given: dict[str, Any]) -> Settings:
+    """Settings from the options given, the environment and the repository, in this order."""
+    if "data" not in given:
+        given["data"] = places.data_folder(Path.cwd())
+    given["data"] = Path(given["data"]).absolute()
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise invalid_request(error) from None
+
+
+def _serve(settings: Settings, *, as_json: bool, quiet: bool) -> None:
+    """Bind first, so that a busy port is told at once; then open, migrate and serve."""
+    from repomesh.cli.listen import listen, url_of
+
+    bound = listen(settings.host, settings.port)
+    from repomesh.app import VERSION, Server, prepare
+    from repomesh.cli.logfile import log_to
+    from repomesh.cli.serving import serve
+    from repomesh.kernel.telemetry import configure_tracing
+
+    log_to(settings.data / places.LOG, settings.log_level)
+    configure_tracing(settings, VERSION)
+    server = Server(settings)
+    try:
+        notes = migrate(server.store, settings)
+        root = settings.data.parent
+        prepare(settings, server.store, workspace_name(root), str(root))
+    except BaseException:
+        server.store.close()
+        raise
+    store = server.store.describe()
+    started = banner.Started(
+        version=VERSION,
+        pid=os.getpid(),
+        url=url_of(bound),
+        host=settings.host,
+        workspace=workspace_name(root),
+        data=str(settings.data),
+        store=f"{store['engine']} {store['version']}",
+        notes=tuple(notes),
+    )
+
+    def on_started() -> None:
+        folder.write_server(settings.data, started.pid, started.url, started.version)
+        _announce(started, as_json=as_json, quiet=quiet, detached=False)
+
+    try:
+        serve(server, bound, on_started)
+    finally:
+        folder.forget_server(settings.data)
+
+
+def migrate(store: Any, settings: Settings) -> list[str]:
+    """Bring an older database up to date, after a backup; answers what to tell of it.
+
+    Raises SchemaTooNew for one that a newer release wrote.
+    """
+    from repomesh.store import backups
+    from repomesh.store import migrate as schema
+
+    revision = schema.current(store)
+    if revision in (None, schema.HEAD):
+        return []
+    schema.require_known(revision)
+    kept = "Back it up with pg_dump before such an upgrade."
+    if settings.database_url is None:
+        name = f"schema-{revision}-{time.strftime('%Y%m%dT%H%M%S')}.db"
+        target = settings.data / backups.BACKUPS / name
+        backups.make(settings.data / folder.DATABASE, target)
+        kept = f"The database as it was is in {target}."
+    schema.upgrade(store)
+    return [f"Migrated the database from schema {revision} to {schema.HEAD}. {kept}"]
+
+
+def workspace_name(root: Path) -> str:
+    """A workspace's name from its folder's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).lstrip("._-")[:64] or "workspace"
+
+
+def _announce(started: banner.Started, *, as_json: bool, quiet: bool, detached: bool) -> None:
+    if as_json:
+        output.print_json(started.as_json())
+    elif not quiet:
+        banner.show(started, detached=detached)

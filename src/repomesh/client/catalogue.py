@@ -1,0 +1,88 @@
+"""The operations as clients know them: verb, path and fields, from a file derived from the server's code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repomesh.client.errors import UnknownOperation
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_FILE = Path(__file__).with_name("catalogue.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a request. `type` is a scalar's, 'time', or 'json' for the rest; `many` marks a list."""
+
+    name: str
+    type: str
+    many: bool = False
+    required: bool = False
+    default: Any = None
+    help: str = ""
+    choices: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One operation as clients know it. `item` names what it answers; for a list, what is on it."""
+
+    name: str
+    kind: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    request: str
+    result: tuple[str, ...]
+    item: str
+    fields: tuple[Field, ...]
+    waits: bool = False
+    needs_agent: bool = False
+    secret: bool = False
+
+    @property
+    def has_body(self) -> bool:
+        """Whether fields outside the path go into a JSON body; otherwise into the query."""
+        return self.method in ("POST", "PUT", "PATCH")
+
+    def result_model(self) -> type[BaseModel]:
+        """The class of its result, imported now."""
+        model, *items = (_load(place) for place in self.result)
+        return model[tuple(items)] if items else model  # type: ignore[index]
+
+
+def operation(name: str) -> Described:
+    """The operation `name`; raises UnknownOperation."""
+    try:
+        return operations()[name]
+    except KeyError:
+        raise UnknownOperation(f"there is no operation '{name}'") from None
+
+
+@cache
+def operations() -> Mapping[str, Described]:
+    """Every operation by name, in the order of the names."""
+    entries = json.loads(_FILE.read_bytes())
+    return {name: _described(name, entry) for name, entry in entries.items()}
+
+
+def _described(name: str, entry: dict[str, Any]) -> Described:
+    fields = tuple(
+        Field(**field | {"choices": tuple(field.get("choices", ()))}) for field in entry.pop("fields")
+    )
+    return Described(name=name, fields=fields, **entry | {"result": tuple(entry["result"])})
+
+
+def _load(place: str) -> type[BaseModel]:
+    module, _, name = place.partition(":")
+    model: type[BaseModel] = getattr(import_module(module), name)
+    return model

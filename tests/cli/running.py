@@ -1,0 +1,122 @@
+"""Runs the command line as people do: in a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from repomesh.cli import detach
+from repomesh.kernel import places
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def problem(self) -> Any:
+        return json.loads(self.err.strip().splitlines()[-1])
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Somebody at a prompt in `folder`."""
+
+    folder: Path
+
+    def __call__(self, *words: str, stdin: str | None = None, **variables: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "repomesh.cli.main", *words],
+            cwd=self.folder,
+            env=_environment() | variables,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=90,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *words: str, **options: Any) -> Any:
+        """The JSON that a command prints, which must succeed."""
+        done = self(*words, "--json", **options)
+        assert done.code == 0, done.err
+        return done.json
+
+    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """A command that goes on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "repomesh.cli.main", *words],
+            cwd=self.folder,
+            env=_environment() | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def at(self, folder: Path) -> Shell:
+        return Shell(folder)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / places.DATA
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("REPOMESH_")}
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git answers."""
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A prompt in a fresh repository with one commit; whatever server it leaves is stopped."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "README.md").write_text("A project.\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "Begin")
+    made = Shell(folder)
+    yield made
+    with suppress(Exception):
+        detach.stop(made.data)
+
+
+@pytest.fixture
+def running(shell: Shell) -> Shell:
+    """The same with a server in the background."""
+    done = shell("up", "--detach", "--port", "0")
+    assert done.code == 0, done.err
+    return shell

@@ -1,0 +1,106 @@
+"""The typed client against a real server, and against lines that break."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from harness import Mesh
+from repomesh.client import client as client_module
+from repomesh.client.client import Client
+from repomesh.client.errors import MissingField, RemoteError, ServerUnreachable
+from repomesh.domains.agents.models import Agent, Registration
+from repomesh.kernel.errors import Failure
+from repomesh.kernel.fields import Page
+
+pytestmark = pytest.mark.anyio
+
+
+class Line(httpx.AsyncBaseTransport):
+    """The way to a server. `breaks` says before or after which requests it breaks."""
+
+    def __init__(self, mesh: Mesh, *breaks: str) -> None:
+        self.inner = httpx.ASGITransport(mesh.server.asgi)
+        self.breaks = list(breaks)
+        self.sent: list[httpx.Request] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        broken = self.breaks.pop(0) if self.breaks else ""
+        if broken == "before":
+            raise httpx.ConnectError("refused")
+        response = await self.inner.handle_async_request(request)
+        if broken == "after":
+            raise httpx.ReadError("reset")
+        return response
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PAUSE_S", 0.01)
+
+
+@pytest.fixture
+async def owner(mesh: Mesh) -> AsyncIterator[Client]:
+    async with _client(mesh) as made:
+        yield made
+
+
+def _client(mesh: Mesh, *breaks: str) -> Client:
+    made = Client("http://localhost", mesh.token)
+    made.http._transport = Line(mesh, *breaks)
+    made.http._mounts = {}
+    return made
+
+
+async def test_an_operation_answers_its_model(owner: Client) -> None:
+    made = await owner.call("agent.register", name="alice", capabilities=["python", "sql"])
+    assert isinstance(made, Registration)
+    listed = await owner.call("agent.list", capability="sql", limit=5)
+    assert isinstance(listed, Page[Agent])
+    assert [agent.name for agent in listed.items] == ["alice"]
+    assert await owner.call("agent.show", agent_id="alice") == listed.items[0]
+
+
+async def test_a_list_is_read_to_its_end(owner: Client) -> None:
+    for number in range(5):
+        await owner.call("agent.register", name=f"agent-{number}")
+    names = [agent["name"] async for agent in owner.items("agent.list", limit=2)]
+    assert names == [f"agent-{number}" for number in range(5)]
+
+
+async def test_a_refusal_carries_code_hint_and_class(owner: Client) -> None:
+    with pytest.raises(RemoteError) as refused:
+        await owner.call("agent.show", agent_id="nobody")
+    error = refused.value
+    assert (error.status, error.code, error.failure, error.exit_code) == (
+        404,
+        "agent_not_found",
+        Failure.NOT_FOUND,
+        3,
+    )
+    assert error.hint
+
+
+async def test_a_field_of_the_path_must_be_given(owner: Client) -> None:
+    with pytest.raises(MissingField):
+        await owner.call("agent.show")
+
+
+@pytest.mark.parametrize("broken", ["before", "after"])
+async def test_a_command_whose_answer_was_lost_acts_once(mesh: Mesh, broken: str) -> None:
+    async with _client(mesh, broken) as client:
+        made = await client.call_json("agent.register", {"name": "alice", "reuse_existing": False})
+        line = client.http._transport
+        assert isinstance(line, Line)
+        assert len({request.headers["Idempotency-Key"] for request in line.sent}) == 1
+        assert len(line.sent) == 2
+    assert made["agent"]["name"] == "alice"
+
+
+async def test_silence_is_told_after_a_few_tries(mesh: Mesh) -> None:
+    async with _client(mesh, "before", "before", "before") as client:
+        with pytest.raises(ServerUnreachable):
+            await client.call("agent.list")

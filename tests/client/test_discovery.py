@@ -1,0 +1,90 @@
+"""Which server is spoken to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.running import git
+from repomesh.client.discovery import find
+from repomesh.client.errors import ServerNotFound
+from repomesh.kernel import places
+from repomesh.store import folder
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REPOMESH_URL", "REPOMESH_TOKEN", "REPOMESH_AGENT", "REPOMESH_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository whose server answers at port 1."""
+    root = tmp_path / "project"
+    root.mkdir()
+    git(root, "init", "-q")
+    git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
+    _serve(root / places.DATA)
+    return root
+
+
+def _serve(data: Path) -> None:
+    folder.prepare(data)
+    folder.write_secret(data / places.TOKEN, "rpm_secret")
+    folder.write_server(data, 1, "http://127.0.0.1:1", "0")
+
+
+def test_the_repository_that_one_stands_in_names_it(project: Path, tmp_path: Path) -> None:
+    linked, below = tmp_path / "linked", project / "a" / "b"
+    git(project, "worktree", "add", "-q", str(linked))
+    below.mkdir(parents=True)
+    for start in (project, linked, below):
+        found = find(start=start)
+        assert (found.url, found.token, found.data) == (
+            "http://127.0.0.1:1",
+            "rpm_secret",
+            project / places.DATA,
+        )
+
+
+def test_the_environment_wins(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPOMESH_AGENT", "alice")
+    assert find(start=project).agent == "alice"
+    monkeypatch.setenv("REPOMESH_TOKEN", "mine")
+    assert find(start=project).token == "mine"
+    monkeypatch.setenv("REPOMESH_URL", "http://elsewhere:80/")
+    found = find(start=project)
+    assert (found.url, found.token, found.agent) == ("http://elsewhere:80", "mine", "alice")
+
+
+def test_the_folders_token_goes_to_its_own_server_only(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPOMESH_URL", "http://localhost:1")
+    assert find(start=project).token == "rpm_secret"
+    monkeypatch.setenv("REPOMESH_URL", "http://elsewhere:1")
+    assert find(start=project).token is None
+
+
+def test_outside_of_git_the_nearest_folder_above_counts(tmp_path: Path) -> None:
+    _serve(tmp_path / places.DATA)
+    below = tmp_path / "x" / "y"
+    below.mkdir(parents=True)
+    assert find(start=below).data == tmp_path / places.DATA
+
+
+def test_submodules_and_bare_repositories_have_their_own(project: Path, tmp_path: Path) -> None:
+    git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(project), "inner")
+    assert places.repository(project / "inner") == project / "inner"
+    bare, linked = tmp_path / "bare.git", tmp_path / "of-bare"
+    git(tmp_path, "clone", "-q", "--bare", str(project), str(bare))
+    git(bare, "worktree", "add", "-q", str(linked))
+    assert places.repository(linked) == bare
+
+
+def test_none_is_said_with_the_command_that_starts_one(tmp_path: Path) -> None:
+    with pytest.raises(ServerNotFound) as refused:
+        find(start=tmp_path)
+    assert "repomesh up" in refused.value.hint
