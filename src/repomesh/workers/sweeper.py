@@ -71,4 +71,5 @@ class Sweeper:
             except RepomeshError as error:
                 log.warning("sweep failed, will be tried again", code=error.code, reason=error.message)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._every_s)
+                async with asyncio.timeout(self._every_s):  # wait_for may swallow stop()'s cancellation
+                    await self._wake.wait()
