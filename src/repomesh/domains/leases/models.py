@@ -22,6 +22,9 @@ EndedReason = Literal["released", "expired", "abandoned", "revoked", "forced"]
 overruled by an admin."""
 
 
+WaitEnded = Literal["granted", "gave_up", "expired"]
+
+
 class Lease(Model):
     """Something that an agent holds until `expires_at`, unless it renews."""
 
@@ -243,7 +246,7 @@ class LockWaitEnded(Model):
     """Somebody does not wait any more: granted, gave up, or was not heard of until the wait's end."""
 
     wait: LockWait
-    reason: Literal["granted", "gave_up", "expired"]
+    reason: WaitEnded
 
 
 LEASE_ACQUIRED = event_type("lease.acquired", LeasesGranted)
@@ -252,4 +255,5 @@ LEASE_RELEASED = event_type("lease.released", LeasesEnded)
 LEASE_EXPIRED = event_type("lease.expired", LeasesEnded)
 LEASE_RECLAIMED = event_type("lease.reclaimed", LeasesEnded)
 LOCK_WAIT_STARTED = event_type("lock.wait_started", LockWaitStarted)
-LOCK_WAIT_ENDED = event_type("lock.wait_ended", LockWaitEnded)
+LOCK_WAIT_GRANTED = event_type("lock.wait_granted", LockWaitEnded)
+LOCK_WAIT_ABANDONED = event_type("lock.wait_abandoned", LockWaitEnded)

@@ -20,7 +20,7 @@ from repomesh.domains.leases.models import (
     LEASE_EXPIRED,
     LEASE_RECLAIMED,
     LEASE_RELEASED,
-    LOCK_WAIT_ENDED,
+    LOCK_WAIT_ABANDONED,
     AcquiredLocks,
     AcquireLocks,
     ForcedLocks,
@@ -61,7 +61,7 @@ def _refusal(given_up: GivenUp) -> LockConflict:
     needs_agent=True,
     blocking=Blocking(
         seconds=lambda request: request.wait_s,
-        events=frozenset({LEASE_RELEASED, LEASE_EXPIRED, LEASE_RECLAIMED, LOCK_WAIT_ENDED}),
+        events=frozenset({LEASE_RELEASED, LEASE_EXPIRED, LEASE_RECLAIMED, LOCK_WAIT_ABANDONED}),
         done=lambda result: not isinstance(result, QueuedLocks),
         again=lambda request, queued: QueuedAcquireLocks(
             **request.model_dump(exclude={"wait_id"}), wait_id=queued.wait_id

@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from repomesh.domains.leases.models import (
-    LOCK_WAIT_ENDED,
+    LOCK_WAIT_ABANDONED,
+    LOCK_WAIT_GRANTED,
     LOCK_WAIT_STARTED,
     AcquireLocks,
     LockWait,
@@ -24,6 +25,7 @@ from repomesh.domains.leases.models import (
     Mode,
     Obstacle,
     QueuedAcquireLocks,
+    WaitEnded,
 )
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import lock_waiters
@@ -93,11 +95,12 @@ def join(
     return place.wait.model_copy(update={"until": until})
 
 
-def leave(tx: Transaction, place: Place, reason: Literal["granted", "gave_up", "expired"]) -> None:
-    """Give a place up, and tell those behind it."""
+def leave(tx: Transaction, place: Place, reason: WaitEnded) -> None:
+    """Give a place up. One that was abandoned wakes those behind it; behind a granted one they still wait."""
     tx.execute(_LEAVE, {"wait_id": place.wait.id})
     ended = LockWaitEnded(wait=place.wait, reason=reason)
-    tx.emit(NewEvent(LOCK_WAIT_ENDED, f"wait/{place.wait.id}", ended, actor=place.wait.agent_id))
+    type_ = LOCK_WAIT_GRANTED if reason == "granted" else LOCK_WAIT_ABANDONED
+    tx.emit(NewEvent(type_, f"wait/{place.wait.id}", ended, actor=place.wait.agent_id))
 
 
 def expire(tx: Transaction) -> int:
