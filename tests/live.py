@@ -17,17 +17,25 @@ from harness import Mesh, Speaker
 from repomesh.app import Server
 
 
-class _Quiet(uvicorn.Server):
+class _Web(uvicorn.Server):
     """uvicorn in a thread, where there are no signals to handle."""
+
+    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+        super().__init__(config)
+        self._server = server
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        self._server.interrupt()
+        await super().shutdown(sockets)
+
 
 @contextmanager
-def serving(server: Server) -> Iterator[str]:
-    """Serve from a thread of its own, with an event loop of its own; answers the URL."""
+def serving(server: Server) -> Iterator[uvicorn.Server]:
+    """Serve from a thread of its own, with an event loop of its own, until the block ends."""
     config = uvicorn.Config(
         server.asgi,
         port=0,
@@ -37,7 +45,7 @@ def serving(server: Server) -> Iterator[str]:
         log_config=None,
         timeout_graceful_shutdown=5,
     )
-    web = _Quiet(config)
+    web = _Web(config, server)
 
     async def run() -> None:
         async with server.running():
@@ -52,9 +60,8 @@ def serving(server: Server) -> Iterator[str]:
     while not web.started and thread.is_alive():
         thread.join(0.01)
     try:
-        yield "http://127.0.0.1:%d" % web.servers[0].sockets[0].getsockname()[1]
+        yield web
     finally:
-        server.interrupt()
         web.should_exit = True
         thread.join(20)
         assert not thread.is_alive(), "the server did not stop"
@@ -63,9 +70,17 @@ def serving(server: Server) -> Iterator[str]:
 class LiveMesh(Mesh):
     """A mesh that answers at a URL."""
 
-    def __init__(self, server: Server, http: httpx.AsyncClient, token: str, clock: Any, url: str) -> None:
+    def __init__(
+        self, server: Server, http: httpx.AsyncClient, token: str, clock: Any, web: uvicorn.Server
+    ) -> None:
         super().__init__(server, http, token, clock)
-        self.url = url
+        self.url = str(http.base_url).rstrip("/")
+        self.web = web
+
+
+def url_of(web: uvicorn.Server) -> str:
+    """Where it answers."""
+    return f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
 
 
 class Wire:

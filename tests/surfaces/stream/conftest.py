@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from conftest import MovableClock
-from live import LiveMesh, serving
+from live import LiveMesh, serving, url_of
 from repomesh.app import Server
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
@@ -18,6 +18,6 @@ from repomesh.store import folder
 async def live(server: Server, settings: Settings, clock: MovableClock) -> AsyncIterator[LiveMesh]:
     token = folder.read_secret(settings.data / folder.TOKEN)
     assert token is not None
-    with serving(server) as url:
-        async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-            yield LiveMesh(server, http, token, clock, url)
+    with serving(server) as web:
+        async with httpx.AsyncClient(base_url=url_of(web), timeout=30) as http:
+            yield LiveMesh(server, http, token, clock, web)

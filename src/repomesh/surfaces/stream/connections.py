@@ -120,9 +120,7 @@ class Connections:
         """End all, since the server stops."""
         self._stopping = True
         for connection in tuple(self._open):
-            connection.end(
-                Unavailable("the server is stopping", hint="Connect again in a moment and resume.")
-            )
+            connection.end(Stopping("the server is stopping"))
 
     async def _home(self, caller: Caller) -> str:
         if caller.home:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import orjson
+import pydantic_core
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.models import AgentRef
 from repomesh.domains.messaging.event_models import Criteria, EventTypes, StreamEvents
 from repomesh.kernel.errors import InvalidRequest, RepomeshError, TooLarge
 from repomesh.kernel.fields import Label, Position
-from repomesh.kernel.limits import LIST_ITEMS_MAX, SOCKET_FRAME_CHARS_MAX
+from repomesh.kernel.limits import LIST_ITEMS_MAX, NAME_CHARS_MAX, SOCKET_FRAME_CHARS_MAX
 from repomesh.kernel.operation import Model, invalid_request
 from repomesh.surfaces.http.problems import problem
 
-SubscriptionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=64)]
+SubscriptionId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=NAME_CHARS_MAX)
+]
 """The client's own name for a subscription, which each of its frames carries."""
 
 
@@ -83,6 +86,15 @@ def client_frame(text: str) -> ClientFrame:
         return _frames.validate_json(text, strict=True)
     except ValidationError as error:
         raise _named(error) from None
+
+
+def subscription_of(text: str) -> str | None:
+    """The subscription that a frame is about, even when the rest of it makes no sense."""
+    try:
+        id_ = pydantic_core.from_json(text)["id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return id_ if isinstance(id_, str) and len(id_) <= NAME_CHARS_MAX else None
 
 
 def server_frame(type_: str, **fields: object) -> str:

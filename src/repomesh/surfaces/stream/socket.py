@@ -9,7 +9,7 @@ from typing import cast
 
 from repomesh.bus.subscription import SlowConsumer, Subscription
 from repomesh.kernel import limits
-from repomesh.kernel.errors import Conflict, Failure, NotFound, RepomeshError, Unauthenticated
+from repomesh.kernel.errors import Conflict, Failure, NotFound, RepomeshError, TooLarge, Unauthenticated
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store.filters import EventFilter
@@ -28,6 +28,7 @@ from repomesh.surfaces.stream.frames import (
     error_frame,
     event_frame_start,
     server_frame,
+    subscription_of,
 )
 
 _SLOW = 4008
@@ -157,13 +158,13 @@ class Socket(Connection):
             if message["type"] == "websocket.disconnect":
                 self.end(None)
                 return
-            frame: ClientFrame | None = None
+            text = _text(message)
+            self._gateway.dispatch.heard(caller)
             try:
-                frame = client_frame(_text(message))
-                self._gateway.dispatch.heard(caller)
-                await self._take(frame, caller)
+                await self._take(client_frame(text), caller)
             except RepomeshError as error:
-                await self._tell(error_frame(error, self._trace_id, getattr(frame, "id", None)))
+                about = None if isinstance(error, TooLarge) else subscription_of(text)
+                await self._tell(error_frame(error, self._trace_id, about))
 
     async def _take(self, frame: ClientFrame, caller: Caller) -> None:
         if isinstance(frame, Ping):
