@@ -14,7 +14,7 @@ $(BIN)/.ready: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "repomesh needs Python 3.11 or newer; set PYTHON=/path/to/python3" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "the venv module is missing: on Debian 'apt install python3-venv'" >&2; exit 1; }
 	@test -x $(UV) || $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
-	@$(UV) sync --quiet --locked --all-extras --inexact
+	@$(UV) sync --quiet --locked --all-extras --inexact --compile-bytecode
 	@touch $@
 
 up: setup        ## start the server for this repository
