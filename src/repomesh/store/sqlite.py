@@ -125,8 +125,7 @@ class SqliteStore(Store):
         self.text_index = SqliteText()
         path.touch(mode=0o600)  # it holds what agents say to each other; SQLite gives its WAL the same mode
         self._engine = _engine(path, _WRITER_PRAGMAS)
-        self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._driver: sqlite3.Connection = self._connection.connection.driver_connection  # type: ignore[assignment]
+        self._connection, self._driver = _connected(self._engine)
         self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()  # None is the last thing in it
         self._gate = threading.Lock()
         self._readers = threading.local()
@@ -203,7 +202,7 @@ class SqliteStore(Store):
             outcomes = [self._run(piece) for piece in batch]
             self._driver.execute("COMMIT")
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
-            self._lose(batch, lost.__cause__ if isinstance(lost, _BatchLost) else lost)
+            self._lose(batch, lost.__cause__ or lost)
             return
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
@@ -225,12 +224,15 @@ class SqliteStore(Store):
         self._driver.execute("RELEASE piece")
         return _Outcome(piece, result, None, tx.last_seq)
 
-    def _lose(self, batch: list[_Piece], cause: BaseException | None) -> None:
+    def _lose(self, batch: list[_Piece], cause: BaseException) -> None:
         """Roll back what may still be open, and tell every caller of the batch."""
         with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is refused in its turn
             self._driver.rollback()
-        for piece in batch:
-            _answer(piece, None, Unavailable(f"the database could not write: {_reason(cause)}"))
+        told = _explain(cause)
+        if not isinstance(told, Unavailable):
+            told = Unavailable("the database could not commit")
+        for piece in batch:  # each its own: an error collects the frames that it passes through
+            _answer(piece, None, Unavailable(told.message, hint=told.hint))
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
             log.error("batch lost", pieces=len(batch), reason=repr(cause))
 
@@ -255,13 +257,13 @@ class SqliteStore(Store):
             raise _explain(error) from error
 
     def _reader(self) -> tuple[Connection, sqlite3.Connection]:
-        connection: Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
+        """This thread's own reading connection."""
+        reader: tuple[Connection, sqlite3.Connection] | None = getattr(self._readers, "reader", None)
+        if reader is None:
             engine = _engine(self.path, _READER_PRAGMAS)
-            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            self._readers.connection = connection
+            reader = self._readers.reader = _connected(engine)
             self._reader_engines.append(engine)
-        return connection, connection.connection.driver_connection  # type: ignore[return-value]
+        return reader
 
     # -- care --------------------------------------------------------------------------------------
 
@@ -317,33 +319,30 @@ def _answer(piece: _Piece, result: Any, error: BaseException | None) -> None:
         log.debug("answer without a listener")
 
 
-def _explain(error: Exception) -> Exception:
+def _explain(error: BaseException) -> BaseException:
     """Failures of the machine are told as unavailability; everything else is passed on as it is."""
     original = error.orig if isinstance(error, DBAPIError) else error
     name = getattr(original, "sqlite_errorname", "")
-    if name.startswith(_MACHINE_FAILURES):
-        return Unavailable(f"the database could not do it: {original}")
+    for failure, hint in _MACHINE_FAILURES.items():
+        if name.startswith(failure):
+            return Unavailable(f"the database could not do it: {original}", hint=hint)
     return error
 
 
-_MACHINE_FAILURES = (
-    "SQLITE_BUSY",
-    "SQLITE_CANTOPEN",
-    "SQLITE_CORRUPT",
-    "SQLITE_FULL",
-    "SQLITE_IOERR",
-    "SQLITE_LOCKED",
-    "SQLITE_NOMEM",
-    "SQLITE_NOTADB",
-    "SQLITE_PROTOCOL",
-    "SQLITE_READONLY",
-)
-
-
-def _reason(cause: BaseException | None) -> str:
-    """What the database itself said, without the statement and its values."""
-    original = cause.orig if isinstance(cause, DBAPIError) else cause
-    return str(original) if isinstance(original, sqlite3.Error) else "the commit failed"
+_FULL = "The disk has no room or can't be written: make room. Nothing was changed."
+_DAMAGED = "The database is damaged: stop the server and put back a backup with 'repomesh restore FILE'."
+_MACHINE_FAILURES: dict[str, str | None] = {
+    "SQLITE_BUSY": None,
+    "SQLITE_CANTOPEN": _FULL,
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_FULL": _FULL,
+    "SQLITE_IOERR": _FULL,
+    "SQLITE_LOCKED": None,
+    "SQLITE_NOMEM": None,
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_PROTOCOL": None,
+    "SQLITE_READONLY": _FULL,
+}
 
 
 def _engine(path: Path, pragmas: Sequence[str]) -> Engine:
@@ -361,6 +360,17 @@ def _engine(path: Path, pragmas: Sequence[str]) -> Engine:
             connection.execute(pragma)
 
     return engine
+
+
+def _connected(engine: Engine) -> tuple[Connection, sqlite3.Connection]:
+    """A connection that leaves transactions to us, and the driver's own beneath it."""
+    try:
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    except DBAPIError as error:
+        raise _explain(error) from error
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return connection, driver
 
 
 def backup(source: Path, target: Path) -> None:
