@@ -1,0 +1,360 @@
+"""An example of every operation: what must be there before it, and a payload that it takes.
+
+The tests that hold for all operations (who may call them, that surfaces agree, that events suffice) are
+written once, over this table. An operation without an example fails them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from harness import Mesh, Speaker
+
+Payload = dict[str, Any]
+
+
+@dataclass
+class World:
+    """A running mesh with two agents. Whatever an example needs besides, it makes as `alice`."""
+
+    mesh: Mesh
+    alice: Speaker
+    bob: Speaker
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    @classmethod
+    async def of(cls, mesh: Mesh) -> World:
+        """A world on `mesh`."""
+        return cls(mesh, await mesh.agent("alice"), await mesh.agent("bob"))
+
+    def word(self, stem: str) -> str:
+        """A name that nothing has yet."""
+        return f"{stem}-{next(self._numbers)}"
+
+    async def newcomer(self) -> Speaker:
+        """An agent that nobody else speaks for."""
+        return await self.mesh.agent(self.word("agent"))
+
+    async def lock(self) -> Payload:
+        """A lock that alice holds."""
+        answer: Payload = await self.alice.post("/v1/locks/acquire", resources=[self.word("src/file")])
+        return answer
+
+    async def task(self, **fields: Any) -> Payload:
+        """An open task."""
+        answer: Payload = await self.alice.post("/v1/tasks", goal=self.word("Task"), **fields)
+        return answer
+
+    async def claim(self) -> Payload:
+        """The path and token of a task that alice holds."""
+        task = await self.task()
+        answer = await self.alice.post(f"/v1/tasks/{task['id']}/claim")
+        return {"task_id": task["id"], "fencing_token": answer["fencing_token"]}
+
+    async def message(self, **fields: Any) -> Payload:
+        """A message from alice to bob."""
+        body = {"to": ["bob"], "subject": "Hello", "body": "A word."} | fields
+        answer: Payload = await self.alice.post("/v1/messages", **body)
+        return answer
+
+    async def to_alice(self, **fields: Any) -> Payload:
+        """A message from bob to alice."""
+        body = {"to": ["alice"], "subject": "Hello", "body": "A word."} | fields
+        answer: Payload = await self.bob.post("/v1/messages", **body)
+        return answer
+
+    async def channel(self) -> Payload:
+        """A channel that alice is in."""
+        answer: Payload = await self.alice.post("/v1/channels", name=self.word("channel"))
+        return answer
+
+
+Make = Callable[[World], Awaitable[Payload]]
+
+EXAMPLES: dict[str, Make] = {}
+
+
+def example(name: str) -> Callable[[Make], Make]:
+    """Enter an example under its operation's name."""
+
+    def enter(make: Make) -> Make:
+        EXAMPLES[name] = make
+        return make
+
+    return enter
+
+
+def _fixed(name: str, **payload: Any) -> None:
+    async def make(_world: World) -> Payload:
+        return payload
+
+    EXAMPLES[name] = make
+
+
+# -- workspaces, tokens, agents --------------------------------------------------------------------
+
+_fixed("workspace.list")
+_fixed("workspace.show")
+_fixed("token.create", role="observer", label="example")
+_fixed("token.list")
+_fixed("agent.list", status="active")
+_fixed("agent.show", agent_id="alice")
+
+
+@example("workspace.add")
+async def _add_workspace(world: World) -> Payload:
+    return {"name": world.word("workspace")}
+
+
+@example("workspace.remove")
+async def _remove_workspace(world: World) -> Payload:
+    made = await world.mesh.post("/v1/workspaces", name=world.word("workspace"))
+    return {"workspace_id": made["workspace"]["id"]}
+
+
+@example("token.revoke")
+async def _revoke_token(world: World) -> Payload:
+    return {"token_id": (await world.mesh.post("/v1/tokens", role="observer"))["token_id"]}
+
+
+@example("agent.register")
+async def _register(world: World) -> Payload:
+    return {"instance_id": (world.alice.registration or {})["instance_id"], "capabilities": ["python"]}
+
+
+@example("agent.heartbeat")
+async def _heartbeat(world: World) -> Payload:
+    return {"agent_id": "alice", "status_text": world.word("thinking")}
+
+
+@example("agent.retire")
+async def _retire(world: World) -> Payload:
+    return {"agent_id": (await world.newcomer()).name}
+
+
+@example("agent.leave")
+async def _leave(world: World) -> Payload:
+    return {"agent_id": (await world.newcomer()).name}
+
+
+# -- locks -----------------------------------------------------------------------------------------
+
+_fixed("lock.list")
+_fixed("lock.check", resources=["src/"])
+
+
+@example("lock.acquire")
+async def _acquire(world: World) -> Payload:
+    return {"resources": [world.word("docs/page"), world.word("name:thing")], "ttl_s": 60.0}
+
+
+@example("lock.renew")
+async def _renew(world: World) -> Payload:
+    return {"fencing_token": (await world.lock())["fencing_token"]}
+
+
+@example("lock.release")
+async def _release(world: World) -> Payload:
+    return {"fencing_token": (await world.lock())["fencing_token"]}
+
+
+@example("lock.force_release")
+async def _force_release(world: World) -> Payload:
+    return {"fencing_token": (await world.lock())["fencing_token"], "reason": "an example"}
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+_fixed("message.inbox", unread=True)
+_fixed("message.outbox", limit=5)
+_fixed("message.list", text="parser")
+_fixed("message.wait", timeout_s=0)
+
+
+@example("message.send")
+async def _send(world: World) -> Payload:
+    return {"to": [(await world.newcomer()).name], "subject": "Hello", "body": "The parser is done."}
+
+
+@example("message.show")
+async def _show_message(world: World) -> Payload:
+    return {"message_id": (await world.message())["id"]}
+
+
+@example("message.thread")
+async def _thread(world: World) -> Payload:
+    return {"message_id": (await world.message())["id"]}
+
+
+@example("message.read")
+async def _read(world: World) -> Payload:
+    return {"message_id": (await world.to_alice())["id"]}
+
+
+@example("message.ack")
+async def _ack(world: World) -> Payload:
+    return {"message_id": (await world.to_alice(ack_required=True))["id"]}
+
+
+@example("message.receipts")
+async def _receipts(world: World) -> Payload:
+    return {"message_id": (await world.message())["id"]}
+
+
+@example("message.react")
+async def _react(world: World) -> Payload:
+    return {"message_id": (await world.message())["id"], "reaction": "+1"}
+
+
+@example("message.unreact")
+async def _unreact(world: World) -> Payload:
+    message = await world.message()
+    for speaker in (world.alice, world.bob):
+        await speaker.post(f"/v1/messages/{message['id']}/reactions", reaction="+1")
+    return {"message_id": message["id"], "reaction": "+1"}
+
+
+@example("message.reactions")
+async def _reactions(world: World) -> Payload:
+    return {"message_id": (await world.message())["id"]}
+
+
+# -- channels --------------------------------------------------------------------------------------
+
+_fixed("channel.list", archived=False)
+
+
+@example("channel.create")
+async def _create_channel(world: World) -> Payload:
+    return {"name": world.word("channel"), "description": "About the parser"}
+
+
+@example("channel.show")
+async def _show_channel(world: World) -> Payload:
+    return {"channel": (await world.channel())["name"]}
+
+
+@example("channel.archive")
+async def _archive(world: World) -> Payload:
+    return {"channel": (await world.channel())["name"]}
+
+
+@example("channel.join")
+async def _join(world: World) -> Payload:
+    return {"channel": world.word("channel")}
+
+
+@example("channel.leave")
+async def _leave_channel(world: World) -> Payload:
+    return {"channel": (await world.channel())["name"]}
+
+
+@example("channel.members")
+async def _members(world: World) -> Payload:
+    return {"channel": (await world.channel())["name"]}
+
+
+@example("channel.messages")
+async def _channel_messages(world: World) -> Payload:
+    return {"channel": (await world.channel())["name"]}
+
+
+# -- events ----------------------------------------------------------------------------------------
+
+_fixed("event.post", type="plan.updated", data={"step": 1})
+_fixed("event.list", type=["plan"])
+
+
+@example("event.show")
+async def _show_event(world: World) -> Payload:
+    posted = await world.alice.post("/v1/events", type="plan.updated", data={"step": 2})
+    return {"seq": posted["seq"]}
+
+
+@example("log.prune")
+async def _prune(_world: World) -> Payload:
+    return {"before": (datetime.now(UTC) - timedelta(days=365)).isoformat()}
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+_fixed("task.list", status="open")
+_fixed("task.create", goal="Write the parser", scope=["src/parser/"], tags=["parser"])
+
+
+@example("task.show")
+async def _show_task(world: World) -> Payload:
+    return {"task_id": (await world.task())["id"]}
+
+
+@example("task.context")
+async def _task_context(world: World) -> Payload:
+    return {"task_id": (await world.task())["id"], "max_chars": 4_000}
+
+
+@example("task.update")
+async def _update_task(world: World) -> Payload:
+    return {"task_id": (await world.task())["id"], "priority": 5}
+
+
+@example("task.claim")
+async def _claim(world: World) -> Payload:
+    return {"task_id": (await world.task(scope=[world.word("src/scope")]))["id"], "take_locks": True}
+
+
+@example("task.renew")
+async def _renew_task(world: World) -> Payload:
+    return await world.claim()
+
+
+@example("task.progress")
+async def _progress(world: World) -> Payload:
+    return await world.claim() | {"note": "half of it", "percent": 50}
+
+
+@example("task.complete")
+async def _complete(world: World) -> Payload:
+    return await world.claim() | {"result": "merged"}
+
+
+@example("task.fail")
+async def _fail(world: World) -> Payload:
+    return await world.claim() | {"reason": "the tests need a key"}
+
+
+@example("task.release")
+async def _release_task(world: World) -> Payload:
+    return await world.claim()
+
+
+@example("task.finish")
+async def _finish(world: World) -> Payload:
+    return await world.claim() | {"outcome": "done", "result": "merged"}
+
+
+@example("task.block")
+async def _block(world: World) -> Payload:
+    return {"task_id": (await world.task())["id"], "reason": "waiting for a decision"}
+
+
+@example("task.unblock")
+async def _unblock(world: World) -> Payload:
+    held = await world.claim()
+    await world.alice.post(f"/v1/tasks/{held['task_id']}/block", **_body(held, reason="waiting"))
+    return {"task_id": held["task_id"]}
+
+
+@example("task.cancel")
+async def _cancel(world: World) -> Payload:
+    return {"task_id": (await world.task())["id"], "reason": "not needed"}
+
+
+_fixed("recovery.reconcile")
+
+
+def _body(held: Payload, **further: Any) -> Payload:
+    return {"fencing_token": held["fencing_token"], **further}
