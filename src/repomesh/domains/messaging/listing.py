@@ -16,8 +16,8 @@ from repomesh.domains.messaging.sending import DOCUMENT
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
-from repomesh.kernel.errors import InvalidRequest
-from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.store import searching
 from repomesh.store.paging import PageRequest
 from repomesh.store.transaction import Transaction
 
@@ -25,7 +25,6 @@ Item = TypeVar("Item", bound=Message)
 
 # Cursors before the first item, in either order: every id begins with a digit or a letter up to 'f'.
 _BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")
-_NEWEST_POSITION = encode_cursor(2**53)
 
 
 class Narrowing(Protocol):
@@ -108,49 +107,18 @@ def as_received(row: Row[Any]) -> ReceivedMessage:
 def search(
     tx: Transaction, request: ListMessages, statement: Select[Any], conditions: Sequence[ColumnElement[bool]]
 ) -> Page[Message]:
-    """A page of the messages that hold the words of `request.text`, newest first.
+    """A page of the messages that hold the words of `request.text`, newest first."""
 
-    Matches are looked up in blocks until the page is full. When few of very many are the caller's, the
-    page may be short; `next_cursor` then goes on behind what was looked at.
-    """
-    before = _position(request.cursor)
-    found: list[tuple[int, str]] = []
-    looked_at = 0
-    more = True
-    while more and len(found) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
-        block = _matches(tx, str(request.text), before)
-        more = len(block) == limits.TEXT_MATCHES_PER_READ
-        wanted = statement.with_only_columns(messages.c.id).where(
-            messages.c.id.in_([row.subject_id for row in block]), *conditions
-        )
-        mine = set(tx.execute(wanted).scalars()) if block else set()
-        found += [(row.position, row.subject_id) for row in block if row.subject_id in mine]
-        looked_at += len(block)
-        before = block[-1].position if block else before
-    shown = found[: request.limit]
-    following: str | None = None
-    if len(found) > request.limit:
-        following = encode_cursor(shown[-1][0])
-    elif more:
-        following = encode_cursor(before)
-    ids = [message_id for _, message_id in shown]
+    def mine(ids: Sequence[str]) -> set[str]:
+        wanted = statement.with_only_columns(messages.c.id).where(messages.c.id.in_(ids), *conditions)
+        return set(tx.execute(wanted).scalars())
+
+    found, following = searching.search(tx, DOCUMENT, str(request.text), request, mine)
+    ids = [message_id for _, message_id in found]
     here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
     read = rows.selected(budget(request.max_chars)).where(*here)
     by_id = {row.id: as_item(row) for row in tx.execute(read)}
     page = Page[Message](items=[by_id[message_id] for message_id in ids], next_cursor=following)
-    positions = Positions(lambda index: encode_cursor(shown[index][0]), request.cursor or _NEWEST_POSITION)
+    start = request.cursor or searching.BEFORE_ALL
+    positions = Positions(lambda index: encode_cursor(found[index][0]), start)
     return fit(page, budget(request.max_chars), positions, "body")
-
-
-def _position(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    [position] = decode_cursor(cursor, 1)
-    if not isinstance(position, int):
-        raise InvalidRequest("cursor: this is not a cursor of this list")
-    return position
-
-
-def _matches(tx: Transaction, text: str, before: int | None) -> Sequence[Row[Any]]:
-    found = tx.text_index.matches(tx.workspace_id, DOCUMENT, text, before)
-    return tx.execute(found.limit(limits.TEXT_MATCHES_PER_READ)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, delete, insert, select
@@ -32,6 +33,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
+from repomesh.store import searching
 from repomesh.store.paging import page
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -40,8 +42,9 @@ DOCUMENT = "task"
 """The type under which goal and description are found by their words."""
 
 _table = tasks.c
-_ABOVE_ALL_IDS = "g"  # follows every hexadecimal digit
-_ABOVE_ALL_POSITIONS = 2**53
+# What comes before the first item of a list.
+_NEWEST = ("g",)  # follows every hexadecimal digit, and so every id
+_BEST = (-limits.TASK_PRIORITY_MAX - 1, "")
 _ADD = Prepared(insert(tasks))
 _ADD_TAG = Prepared(insert(task_tags))
 
@@ -111,15 +114,10 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
 def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
     """List tasks, newest first; with `ready` but without `text` in the order in which they are given out."""
     statement = _filtered(tx, request)
-    keys: list[ColumnElement[Any]] = [_table.id]
-    before_all: tuple[Any, ...] = (_ABOVE_ALL_IDS,)
-    best_first = request.ready is True and request.text is None
     if request.text is not None:
-        found = tx.text_index.matches(tx.workspace_id, DOCUMENT, request.text).subquery("found")
-        statement = statement.add_columns(found.c.position).join(found, found.c.subject_id == _table.id)
-        keys, before_all = [found.c.position], (_ABOVE_ALL_POSITIONS,)
-    elif best_first:
-        keys, before_all = [_table.rank, _table.id], (-limits.TASK_PRIORITY_MAX - 1, "")
+        return _search(tx, request.text, request, statement)
+    best_first = request.ready is True
+    keys: list[ColumnElement[Any]] = [_table.rank, _table.id] if best_first else [_table.id]
     positions: list[str] = []
 
     def item(row: Row[Any]) -> ListedTask:
@@ -127,7 +125,7 @@ def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
         return ListedTask(**rows.task_fields(row))
 
     items, following = page(tx, statement, request, keys, item, descending=not best_first)
-    start = request.cursor or encode_cursor(*before_all)
+    start = request.cursor or encode_cursor(*(_BEST if best_first else _NEWEST))
     return fit_list(Page(items=items, next_cursor=following), positions, start, request.max_chars)
 
 
@@ -210,6 +208,19 @@ def _filtered(tx: Transaction, request: ListTasks) -> Select[Any]:
     elif request.ready is False:
         statement = statement.where(_table.status == "open", _table.unmet > 0)
     return statement
+
+
+def _search(tx: Transaction, words: str, request: ListTasks, statement: Select[Any]) -> Page[ListedTask]:
+    def wanted(ids: Sequence[str]) -> set[str]:
+        return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
+
+    found, following = searching.search(tx, DOCUMENT, words, request, wanted)
+    read = statement.where(_table.id.in_([task_id for _, task_id in found]))
+    by_id = {row.id: ListedTask(**rows.task_fields(row)) for row in tx.execute(read)}
+    items = [by_id[task_id] for _, task_id in found]
+    positions = [encode_cursor(position) for position, _ in found]
+    start = request.cursor or searching.BEFORE_ALL
+    return fit_list(Page(items=items, next_cursor=following), positions, start, request.max_chars)
 
 
 def _tag(tx: Transaction, task: Task) -> None:

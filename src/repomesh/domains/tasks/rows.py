@@ -81,7 +81,6 @@ def task_fields(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the task in a row of the table."""
     fields = dict(row) if isinstance(row, Mapping) else row._asdict()
     del fields["workspace_id"]
-    fields.pop("position", None)  # of a text that was searched for
     fields["priority"] = -fields.pop("rank")
     fields["ready"] = fields.pop("unmet") == 0 and fields["status"] == "open"
     return fields

@@ -1,0 +1,54 @@
+"""Pages of what holds certain words, newest first, within further conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.fields import decode_cursor, encode_cursor
+from repomesh.store.paging import PageRequest
+from repomesh.store.transaction import Transaction
+
+BEFORE_ALL = encode_cursor(2**53)
+"""The cursor before the first match."""
+
+
+def search(
+    tx: Transaction,
+    type_: str,
+    words: str,
+    request: PageRequest,
+    wanted: Callable[[Sequence[str]], set[str]],
+) -> tuple[list[tuple[int, str]], str | None]:
+    """(position, id) of the documents of a type that hold `words`, and the cursor of the next page.
+
+    `wanted` answers which of some ids meet the further conditions. Matches are looked up in blocks until
+    the page is full. When few of very many are wanted, the page may be short; the cursor then goes on
+    behind what was looked at.
+    """
+    before = _position(request.cursor)
+    found: list[tuple[int, str]] = []
+    looked_at = 0
+    more = True
+    while more and len(found) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
+        matches = tx.text_index.matches(tx.workspace_id, type_, words, before)
+        block = tx.execute(matches.limit(limits.TEXT_MATCHES_PER_READ)).all()
+        more = len(block) == limits.TEXT_MATCHES_PER_READ
+        kept = wanted([row.subject_id for row in block]) if block else set()
+        found += [(row.position, row.subject_id) for row in block if row.subject_id in kept]
+        looked_at += len(block)
+        before = block[-1].position if block else before
+    shown = found[: request.limit]
+    if len(found) > request.limit:
+        return shown, encode_cursor(shown[-1][0])
+    return shown, encode_cursor(before) if more else None
+
+
+def _position(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    [position] = decode_cursor(cursor, 1)
+    if not isinstance(position, int):
+        raise InvalidRequest("cursor: this is not a cursor of this list")
+    return position
