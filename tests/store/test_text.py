@@ -1,0 +1,86 @@
+"""Full text: the same words are found on both engines."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from notebook import Notebook
+from repomesh.kernel.ids import new_id
+from repomesh.store.transaction import Transaction
+
+
+class Shelf:
+    """Texts that can be found by their words."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self._names: dict[str, str] = {}
+
+    def put(self, name: str, text: str) -> None:
+        id_ = new_id()
+        self._names[id_] = name
+        self._notebook.store.write_now(self._notebook.caller, lambda tx: tx.index_text("note", id_, text))
+
+    def find(self, words: str) -> list[str]:
+        def search(tx: Transaction) -> list[str]:
+            found = tx.text_index.matches(tx.workspace_id, "note", words).subquery()
+            return list(tx.execute(select(found.c.subject_id)).scalars())
+
+        ids = self._notebook.store.read_now(self._notebook.caller, search)
+        return [self._names[id_] for id_ in ids]
+
+
+@pytest.fixture
+def shelf(notebook: Notebook) -> Shelf:
+    return Shelf(notebook)
+
+
+def test_words_are_found_inside_paths_names_and_markdown(shelf: Shelf) -> None:
+    shelf.put("path", "see `src/app.py`, or http://example.org/a-b?c=d")
+    shelf.put("name", "snake_case and kebab-case, v1.2.3")
+    for word in ("src", "app", "py", "src/app.py", "example.org", "a-b", "APP"):
+        assert shelf.find(word) == ["path"], word
+    for word in ("snake", "snake_case", "kebab-case", "1.2.3"):
+        assert shelf.find(word) == ["name"], word
+    assert shelf.find("case app") == []
+
+
+def test_the_newest_comes_first_and_every_word_must_be_there(shelf: Shelf) -> None:
+    for name in ("one", "two", "three"):
+        shelf.put(name, f"release notes {name}")
+    assert shelf.find("notes release") == ["three", "two", "one"]
+    assert shelf.find("notes two") == ["two"]
+
+
+def test_case_and_accents_make_no_difference(shelf: Shelf) -> None:
+    shelf.put("menu", "Crème brûlée, STRASSE, Größe, Ελλάδα, МОСКВА, 東京 タワー, ngữ")
+    for word in ("creme", "CRÈME", "cre\u0300me", "straße", "grosse", "ελλαδα", "москва", "東京", "ngu"):
+        assert shelf.find(word) == ["menu"], word
+    assert shelf.find("東") == []
+
+
+@pytest.mark.parametrize(
+    "words", ["", "   ", "!?", "'", '"', "\\", "a' | 'b", "NOT", "* OR 1", ":*", "\ud7ff&"]
+)
+def test_no_search_text_means_anything_but_its_words(shelf: Shelf, words: str) -> None:
+    shelf.put("plain", "b")
+    assert shelf.find(words) == []
+
+
+def test_texts_of_any_size_and_kind_can_be_kept(shelf: Shelf) -> None:
+    shelf.put("long word", "x" * 100_000)
+    shelf.put("many words", " ".join(f"{n:x}" for n in range(150_000)))
+    shelf.put("wide words", " ".join(chr(0x20000 + n % 30_000) * 7 + str(n) for n in range(60_000)))
+    shelf.put("no words", "— … 🚀")
+    assert shelf.find("x" * 100_000) == ["long word"]
+    assert shelf.find("1f") == ["many words"]
+
+
+def test_what_is_forgotten_is_not_found(shelf: Shelf, notebook: Notebook) -> None:
+    id_ = new_id()
+    notebook.store.write_now(notebook.caller, lambda tx: tx.index_text("note", id_, "gone tomorrow"))
+    notebook.store.write_now(
+        notebook.caller, lambda tx: tx.text_index.remove(tx.connection, tx.workspace_id, "note", id_)
+    )
+    assert shelf.find("tomorrow") == []
