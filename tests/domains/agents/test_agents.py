@@ -141,3 +141,33 @@ async def test_a_retired_agent_does_not_act(mesh: Mesh) -> None:
     await mesh.post("/v1/agents/alice/retire")
     answer = await mesh.request("GET", "/v1/agents", headers={"X-Repomesh-Agent": "alice"})
     assert (answer.status_code, answer.json()["code"]) == (403, "agent_retired")
+
+
+async def test_an_instance_that_registers_again_keeps_its_token_and_may_correct_itself(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice", model="m1")
+    again = await alice.post("/v1/agents/register", model="m2", headers={"Idempotency-Key": "once"})
+    assert (again["agent"]["id"], again["agent"]["model"]) == (alice.id, "m2")
+    assert (again["token"], again["took_over"]) == ("", False)
+    await alice.post("/v1/agents/register", model="m2", headers={"Idempotency-Key": "once"})
+    assert (await alice.get("/v1/agents/alice"))["model"] == "m2"
+
+
+async def test_the_owner_acting_as_an_agent_registers_that_agent(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    await alice.post(f"/v1/agents/{alice.id}/leave")
+    made = await mesh.post("/v1/agents/register", headers={"X-Repomesh-Agent": "alice"})
+    assert made["agent"]["id"] == alice.id
+
+
+async def test_who_was_replaced_is_told_so(mesh: Mesh) -> None:
+    first = await mesh.agent("alice")
+    await mesh.agent("alice", force=True)
+    with pytest.raises(Refused) as replaced:
+        await first.get("/v1/agents")
+    assert (replaced.value.status, replaced.value.code) == (401, "instance_replaced")
+    bob = await mesh.agent("bob")
+    assert bob.registration is not None
+    await mesh.delete(f"/v1/tokens/{bob.registration['token_id']}")
+    with pytest.raises(Refused) as revoked:
+        await bob.get("/v1/agents")
+    assert (revoked.value.status, revoked.value.code) == (401, "token_revoked")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
-from repomesh.domains.agents.errors import AgentRetired
-from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.agents.tables import agents
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceReplaced, TokenRevoked
+from repomesh.domains.agents.operations import TAKEN_OVER, find_agent
+from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel.errors import Forbidden, Unauthenticated
 from repomesh.kernel.identity import Caller, Role, system_caller
+from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store
 from repomesh.store.transaction import Transaction
 
@@ -23,12 +26,16 @@ _REMEMBERED_S = 0.5
 _REMEMBERED_MAX = 10_000
 
 
+_AGENT_REF = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")
+
+
 class Authenticator:
     """Turns a bearer token and an optional agent name into a Caller."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: OrderedDict[tuple[str, str | None], tuple[float, Caller]] = OrderedDict()
+        self._generation = 0
 
     async def __call__(self, authorization: str | None, agent: str | None = None) -> Caller:
         """The caller behind an Authorization header; raises Unauthenticated, or Forbidden when the token
@@ -40,9 +47,14 @@ class Authenticator:
         known = self._known.get(key)
         if known is not None and known[0] > time.monotonic():
             return known[1]
+        if agent and _AGENT_REF.fullmatch(agent) is None:
+            raise AgentNotFound("there is no agent of the name in X-Repomesh-Agent: it is no agent's name")
+        generation = self._generation
         caller = await self._store.read(
             system_caller(""), lambda tx: identify(tx, secret.strip(), agent or None)
         )
+        if generation != self._generation:  # what was read may have changed while it was read
+            return caller
         self._known[key] = (time.monotonic() + _REMEMBERED_S, caller)
         if len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)
@@ -50,12 +62,17 @@ class Authenticator:
 
     def forget(self) -> None:
         """Look everybody up again: something changed who may do what."""
+        self._generation += 1
         self._known.clear()
 
 
 def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     """The caller behind a secret, acting as `agent` when it is given."""
-    token = tokens.find(tx, secret)
+    try:
+        token = tokens.find(tx, secret)
+    except Unauthenticated:
+        _tell_why(tx, secret)
+        raise
     caller = Caller(
         workspace_id=token.workspace_id,
         role=Role(token.role),
@@ -80,3 +97,19 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     if acting.status == "retired":
         raise AgentRetired(f"the agent '{acting.name}' is retired")
     return replace(caller, agent_id=acting.id, agent_name=acting.name, agent_type=acting.type)
+
+
+def _tell_why(tx: Transaction, secret: str) -> None:
+    """Raise TokenRevoked when the secret was valid once: a replaced instance must learn that it was."""
+    its_instance = and_(
+        instances.c.workspace_id == token_rows.c.workspace_id,
+        instances.c.agent_id == token_rows.c.agent_id,
+        instances.c.token_id == token_rows.c.id,
+    )
+    ended = select(instances.c.closed_reason).select_from(token_rows.outerjoin(instances, its_instance))
+    row = tx.execute(ended.where(token_rows.c.hash == tokens.digest(secret))).one_or_none()
+    if row is None:
+        return
+    if row.closed_reason == TAKEN_OVER:
+        raise InstanceReplaced("another instance took over this agent")
+    raise TokenRevoked(f"the token was revoked: {row.closed_reason or 'by an administrator'}")

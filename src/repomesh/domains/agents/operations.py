@@ -44,6 +44,7 @@ from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 HEARTBEATS_PER_LIMIT = 3  # two may be lost before an agent counts as inactive
+TAKEN_OVER = "taken over"
 
 
 @command(
@@ -69,7 +70,7 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     """
     name = _name_for(tx, request)
     if tx.caller.instance_id is not None and request.instance_id in (None, tx.caller.instance_id):
-        return _again(tx, name, request, tx.caller.instance_id)
+        return _again(tx, request, tx.caller.instance_id)
     instance_id = request.instance_id or new_id()
     row = tx.execute(_by_name(tx, name)).one_or_none()
     if row is None:
@@ -256,9 +257,9 @@ def as_agent(row: Row[Any]) -> Agent:
     return Agent(**fields)
 
 
-def _again(tx: Transaction, name: str, request: RegisterAgent, instance_id: str) -> Registration:
-    agent = find_agent(tx, name)
-    rules.joining(request.model_copy(update={"instance_id": instance_id}), name, instance_id, True)
+def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registration:
+    agent = find_agent(tx, tx.caller.acting_agent())
+    rules.joining(request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True)
     told = _told(request)
     if agent.status != "active" or any(getattr(agent, field) != value for field, value in told.items()):
         agent = _change(tx, agent, status="active", last_seen_at=tx.now, **told)
@@ -292,12 +293,11 @@ def _told(request: RegisterAgent) -> dict[str, Any]:
 
 def _name_for(tx: Transaction, request: RegisterAgent) -> str:
     caller = tx.caller
-    if caller.role is Role.AGENT:
-        if request.name not in (None, caller.agent_name):
-            raise NotYourAgent(f"this token speaks for '{caller.agent_name}' only")
-        return str(caller.agent_name)
-    if request.name is not None:
-        return request.name
+    if caller.role is Role.AGENT and request.name not in (None, caller.agent_name):
+        raise NotYourAgent(f"this token speaks for '{caller.agent_name}' only")
+    name = request.name or caller.agent_name
+    if name is not None:
+        return name
     taken = select(agents.c.name).where(agents.c.workspace_id == tx.workspace_id)
     return rules.free_name(request.program, set(tx.execute(taken).scalars()))
 
@@ -337,7 +337,7 @@ def _rejoin(tx: Transaction, row: Row[Any], request: RegisterAgent) -> tuple[Age
     live = open_one is not None and _is_live(tx, open_one.last_seen_at)
     how = rules.joining(request, agent.name, open_one.id if open_one else None, live)
     if open_one is not None:
-        _close_instances(tx, agent.id, "taken over")
+        _close_instances(tx, agent.id, TAKEN_OVER)
     joined = _change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
     return joined, how is rules.Joining.TAKE_OVER
 

@@ -21,9 +21,15 @@ from repomesh.store.transaction import Transaction
 _BY_HASH = Prepared(
     select(tokens, workspaces.c.home)
     .join(workspaces, workspaces.c.id == tokens.c.workspace_id)
-    .where(tokens.c.hash == bindparam("hash"), tokens.c.revoked_at.is_(None))
+    .where(
+        tokens.c.hash == bindparam("hash"), tokens.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None)
+    )
 )
-_LIVE = Prepared(select(tokens.c.id).where(tokens.c.id == bindparam("id"), tokens.c.revoked_at.is_(None)))
+_LIVE = Prepared(
+    select(tokens.c.id)
+    .join(workspaces, workspaces.c.id == tokens.c.workspace_id)
+    .where(tokens.c.id == bindparam("id"), tokens.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None))
+)
 _INSERT = Prepared(insert(tokens))
 
 
@@ -56,8 +62,9 @@ def issue(
             "created_at": tx.now,
         },
     )
-    created = TokenCreated(token_id=token_id, role=role, label=label, agent_id=agent_id)
-    tx.emit(NewEvent(TOKEN_CREATED, f"token/{token_id}", created, ADMINS))
+    if workspace_id == tx.workspace_id:  # a new workspace's own log begins with its first command
+        created = TokenCreated(token_id=token_id, role=role, label=label, agent_id=agent_id)
+        tx.emit(NewEvent(TOKEN_CREATED, f"token/{token_id}", created, ADMINS))
     return token_id, secret
 
 
@@ -91,8 +98,13 @@ def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) ->
 
 
 def renew_secret(tx: Transaction, result: BaseModel) -> BaseModel:
-    """A recorded result with a new secret for its token, in place of the one that was not kept."""
+    """A recorded result with a new secret for its token, in place of the one that was not kept.
+
+    The token that the caller speaks with stays as it is.
+    """
     secret = new_secret()
     token_id = result.token_id  # type: ignore[attr-defined]
+    if token_id == tx.caller.token_id:
+        return result
     tx.execute(update(tokens).where(tokens.c.id == token_id).values(hash=digest(secret)))
     return result.model_copy(update={"token": secret})
