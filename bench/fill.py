@@ -9,18 +9,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from repomesh.domains.messaging.operations import read_inbox
 from sqlalchemy import insert, select, text, update
 
 from repomesh.app import Server, prepare
-from repomesh.domains.agents.models import RegisterAgent
-from repomesh.domains.agents.operations import register_agent
-from repomesh.domains.messaging.models import ReadInbox
 from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.settings import Settings
+from repomesh.operations import registry
 from repomesh.store import folder
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
@@ -69,7 +66,8 @@ def fill(data: Path, message_count: int, task_count: int, received: int) -> Fill
 
 
 def _agents(tx: Transaction, names: list[str]) -> list[str]:
-    return [register_agent(tx, RegisterAgent(name=name)).agent.id for name in names]
+    register = registry["agent.register"]
+    return [register.function(tx, register.request(name=name)).agent.id for name in names]
 
 
 def _messages(tx: Transaction, numbers: list[int], ids: list[str], received: int) -> None:
@@ -198,7 +196,8 @@ def _plans(tx: Transaction) -> dict[str, list[str]]:
     spoken: list[str] = []
     driver = tx.connection.connection.driver_connection
     driver.set_trace_callback(spoken.append)  # type: ignore[union-attr]
-    read_inbox(tx, ReadInbox(unread=True, limit=20))
+    inbox = registry["message.inbox"]
+    inbox.function(tx, inbox.request(unread=True, limit=20))
     driver.set_trace_callback(None)  # type: ignore[union-attr]
     return {
         " ".join(statement.split()): [

@@ -48,11 +48,11 @@ class Speaker:
         """GET; keyword arguments are query parameters. Raises Refused."""
         return await self._answer("GET", path, params=params)
 
-    async def post(self, path: str, headers: dict[str, str] | None = None, **body: Any) -> Any:
+    async def post(self, path: str, /, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """POST; keyword arguments are the JSON body. Raises Refused."""
         return await self._answer("POST", path, json=body, headers=headers or {})
 
-    async def patch(self, path: str, headers: dict[str, str] | None = None, **body: Any) -> Any:
+    async def patch(self, path: str, /, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """PATCH; keyword arguments are the JSON body. Raises Refused."""
         return await self._answer("PATCH", path, json=body, headers=headers or {})
 

@@ -17,7 +17,7 @@ from repomesh.store.base import Store
 
 log = structlog.get_logger("repomesh.sweeper")
 
-SWEEPS = ("agent.sweep", "lease.reclaim", "task.reclaim", "message.expire")
+SWEEPS = ("workspace.close", "agent.sweep", "lease.reclaim", "task.reclaim", "message.expire")
 """The internal commands of each pass, in this order: who is gone is known before what they held is freed."""
 
 

@@ -52,9 +52,19 @@ class ShowWorkspace(Model):
 
 
 class RemoveWorkspace(Model):
-    """Close a workspace: its tokens are revoked, its data stays in the store."""
+    """Close a workspace: its tokens open nothing any more, its data stays in the store."""
 
     workspace_id: Id
+
+
+class CloseWorkspace(Model):
+    """Finish what the removal of this workspace began."""
+
+
+class ClosedWorkspace(Model):
+    """How many tokens were revoked."""
+
+    tokens: int
 
 
 class WorkspaceChanged(Model):

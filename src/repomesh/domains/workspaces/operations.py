@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, exists, insert, or_, select, update
 
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.errors import HomeWorkspace, WorkspaceNameTaken
@@ -13,6 +13,8 @@ from repomesh.domains.workspaces.models import (
     WORKSPACE_REMOVED,
     AddedWorkspace,
     AddWorkspace,
+    ClosedWorkspace,
+    CloseWorkspace,
     ListWorkspaces,
     RemoveWorkspace,
     ShowWorkspace,
@@ -66,19 +68,34 @@ def add_workspace(tx: Transaction, request: AddWorkspace) -> AddedWorkspace:
     changes_access=True,
 )
 def remove_workspace(tx: Transaction, request: RemoveWorkspace) -> Workspace:
-    """Close a workspace: revoke its tokens and free its name. Its data stays in the store."""
+    """Close a workspace and free its name. Its tokens open nothing any more; its data stays in the store."""
     workspace = _find(tx, request.workspace_id)
     if workspace.home:
         raise HomeWorkspace("this is the workspace in which the server runs")
     tx.execute(update(workspaces).where(workspaces.c.id == workspace.id).values(removed_at=tx.now))
-    live = select(token_rows.c.id, token_rows.c.agent_id).where(
-        token_rows.c.workspace_id == workspace.id, token_rows.c.revoked_at.is_(None)
-    )
-    for token in tx.execute(live).all():
-        tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
     changed = WorkspaceChanged(workspace=workspace)
     tx.emit(NewEvent(WORKSPACE_REMOVED, f"workspace/{workspace.id}", changed, ADMINS))
     return workspace
+
+
+@command("workspace.close", scope="workspace:admin")
+def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace:
+    """Revoke what is left of the tokens of a workspace that was removed, in that workspace's own log.
+
+    Whoever still listens there hears of it, and what was held is given back.
+    """
+    removed = select(workspaces.c.id).where(
+        workspaces.c.id == tx.workspace_id, workspaces.c.removed_at.is_not(None)
+    )
+    if tx.execute(removed).first() is None:
+        return ClosedWorkspace(tokens=0)
+    live = select(token_rows.c.id, token_rows.c.agent_id).where(
+        token_rows.c.workspace_id == tx.workspace_id, token_rows.c.revoked_at.is_(None)
+    )
+    found = tx.execute(live).all()
+    for token in found:
+        tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
+    return ClosedWorkspace(tokens=len(found))
 
 
 def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, home: bool) -> AddedWorkspace:
@@ -102,9 +119,12 @@ def home_workspace(tx: Transaction) -> Workspace | None:
 
 
 def workspace_ids(tx: Transaction) -> list[str]:
-    """The ids of every workspace that is not removed."""
-    statement = select(workspaces.c.id).where(workspaces.c.removed_at.is_(None)).order_by(workspaces.c.id)
-    return list(tx.execute(statement).scalars())
+    """The ids of every workspace to care for: those that are open, and those not yet closed to the end."""
+    unrevoked = exists().where(
+        token_rows.c.workspace_id == workspaces.c.id, token_rows.c.revoked_at.is_(None)
+    )
+    cared_for = or_(workspaces.c.removed_at.is_(None), unrevoked)
+    return list(tx.execute(select(workspaces.c.id).where(cared_for).order_by(workspaces.c.id)).scalars())
 
 
 def _find(tx: Transaction, workspace_id: str) -> Workspace:

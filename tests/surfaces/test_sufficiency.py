@@ -1,0 +1,220 @@
+"""The events suffice: whoever knew the state before and applies them knows the state after.
+
+For every command: fetch everything, run it, fetch everything again; the first state with the events applied
+is the second. (The idea is Zulip's `verify_action`.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from examples import EXAMPLES, World
+from harness import Mesh, Speaker
+from repomesh.kernel.event_types import EVENT_TYPES
+from repomesh.kernel.operation import Kind
+from repomesh.operations import registry
+
+pytestmark = pytest.mark.anyio
+
+State = dict[str, dict[Any, Any]]
+Apply = Callable[[State, dict[str, Any]], None]
+
+COMMANDS = [op for op in registry if op.kind is Kind.COMMAND and op.http is not None]
+
+# A sign of life changes these without an event, by design.
+SILENT = {"last_seen_at", "resources", "started_at"}
+
+
+async def everything(owner: Speaker) -> State:
+    """What there is, as the owner can fetch it."""
+
+    async def whole(path: str, **criteria: Any) -> list[dict[str, Any]]:
+        items, cursor = [], None
+        while True:
+            page = await owner.get(path, **criteria, **({"cursor": cursor} if cursor else {}))
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return items
+
+    channels = [*await whole("/v1/channels"), *await whole("/v1/channels", archived=True)]
+    messages = await whole("/v1/messages")
+    state: State = {
+        "workspaces": {item["id"]: item for item in await whole("/v1/workspaces")},
+        "tokens": {item["id"]: item for item in await whole("/v1/tokens")},
+        "agents": {item["id"]: item for item in await whole("/v1/agents")},
+        "locks": {item["id"]: item for item in await whole("/v1/locks")},
+        "tasks": {item["id"]: item for item in await whole("/v1/tasks")},
+        "channels": {item["id"]: item for item in channels},
+        "messages": {item["id"]: item for item in messages},
+        "members": {},
+        "receipts": {},
+        "reactions": {},
+    }
+    for channel in channels:
+        for member in await whole(f"/v1/channels/{channel['id']}/members"):
+            state["members"][channel["id"], member["agent_id"]] = True
+    for message in messages:
+        path = f"/v1/messages/{message['id']}"
+        for receipt in await whole(f"{path}/receipts"):
+            if receipt["status"] != "stored":
+                state["receipts"][message["id"], receipt["agent_id"]] = receipt["status"]
+        for reaction in await whole(f"{path}/reactions"):
+            state["reactions"][message["id"], reaction["agent_id"], reaction["reaction"]] = True
+    return state
+
+
+def keep(collection: str, member: str) -> Apply:
+    """The event carries the whole thing as it is now."""
+
+    def apply(state: State, data: dict[str, Any]) -> None:
+        state[collection][data[member]["id"]] = data[member]
+
+    return apply
+
+
+def _token_created(state: State, data: dict[str, Any]) -> None:
+    state["tokens"][data["token_id"]] = {"id": data["token_id"]} | data
+
+
+def _token_revoked(state: State, data: dict[str, Any]) -> None:
+    state["tokens"].pop(data["token_id"], None)
+
+
+def _workspace_removed(state: State, data: dict[str, Any]) -> None:
+    del state["workspaces"][data["workspace"]["id"]]
+
+
+def _channel_joined(state: State, data: dict[str, Any]) -> None:
+    state["channels"][data["channel"]["id"]] = data["channel"]
+    state["members"][data["channel"]["id"], data["agent_id"]] = True
+
+
+def _channel_left(state: State, data: dict[str, Any]) -> None:
+    state["channels"][data["channel"]["id"]] = data["channel"]
+    del state["members"][data["channel"]["id"], data["agent_id"]]
+
+
+def _message_sent(state: State, data: dict[str, Any]) -> None:
+    state["messages"][data["id"]] = data
+
+
+def _message_seen(state: State, data: dict[str, Any]) -> None:
+    for message_id in data["message_ids"]:
+        state["receipts"][message_id, data["agent_id"]] = data["status"]
+
+
+def _message_undelivered(state: State, data: dict[str, Any]) -> None:
+    state["messages"][data["message_id"]]["undelivered_at"] = data["at"]
+
+
+def _reaction_added(state: State, data: dict[str, Any]) -> None:
+    state["reactions"][data["message_id"], data["agent_id"], data["reaction"]] = True
+
+
+def _reaction_removed(state: State, data: dict[str, Any]) -> None:
+    del state["reactions"][data["message_id"], data["agent_id"], data["reaction"]]
+
+
+def _leases_held(state: State, data: dict[str, Any]) -> None:
+    for lease in data["leases"]:
+        if lease["resource_type"] != "task":
+            state["locks"][lease["id"]] = lease
+
+
+def _leases_ended(state: State, data: dict[str, Any]) -> None:
+    for lease in data["leases"]:
+        state["locks"].pop(lease["id"], None)
+
+
+def _nothing(_state: State, _data: dict[str, Any]) -> None:
+    """Tells of something that no list shows, or that another event of the same command carries."""
+
+
+APPLY: dict[str, Apply] = {
+    "workspace.added": keep("workspaces", "workspace"),
+    "workspace.removed": _workspace_removed,
+    "token.created": _token_created,
+    "token.revoked": _token_revoked,
+    "channel.created": keep("channels", "channel"),
+    "channel.archived": keep("channels", "channel"),
+    "channel.joined": _channel_joined,
+    "channel.left": _channel_left,
+    "message.sent": _message_sent,
+    "message.offered": _message_seen,
+    "message.injected": _message_seen,
+    "message.read": _message_seen,
+    "message.acked": _message_seen,
+    "message.undelivered": _message_undelivered,
+    "message.reaction_added": _reaction_added,
+    "message.reaction_removed": _reaction_removed,
+    "lease.acquired": _leases_held,
+    "lease.renewed": _leases_held,
+    "lease.released": _leases_ended,
+    "lease.expired": _leases_ended,
+    "lease.reclaimed": _leases_ended,
+    "lock.wait_started": _nothing,
+    "lock.wait_granted": _nothing,
+    "lock.wait_abandoned": _nothing,
+    "log.pruned": _nothing,
+    "plan.updated": _nothing,
+}
+APPLY |= {type_: keep("agents", "agent") for type_ in EVENT_TYPES if type_.startswith("agent.")}
+APPLY |= {type_: keep("tasks", "task") for type_ in EVENT_TYPES if type_.startswith("task.")}
+
+
+def told(state: State) -> State:
+    """The state without what changes silently."""
+    return {
+        collection: {
+            key: {name: value for name, value in item.items() if name not in SILENT}
+            if isinstance(item, dict)
+            else item
+            for key, item in items.items()
+        }
+        for collection, items in state.items()
+    }
+
+
+def assert_same(applied: State, fetched: State, operation: str) -> None:
+    """Both hold the same things, with the same values wherever both say something."""
+    for collection in fetched:
+        assert applied[collection].keys() == fetched[collection].keys(), (operation, collection)
+        for key, item in fetched[collection].items():
+            known = applied[collection][key]
+            if isinstance(item, dict):
+                shared = item.keys() & known.keys()
+                assert {n: known[n] for n in shared} == {n: item[n] for n in shared}, (operation, collection)
+            else:
+                assert known == item, (operation, collection, key)
+
+
+def test_every_event_type_is_understood() -> None:
+    assert set(EVENT_TYPES) <= set(APPLY)
+
+
+@pytest.mark.parametrize("operation", COMMANDS, ids=lambda operation: operation.name)
+async def test_the_events_suffice(mesh: Mesh, operation: Any) -> None:
+    world = await World.of(mesh)
+    payload = await EXAMPLES[operation.name](world)
+    speaker = mesh if operation.scope.endswith(":admin") else world.alice
+    if operation.name == "agent.leave":
+        payload = {"agent_id": "alice"}
+    await mesh.server.presence.stop()
+    await mesh.server.dispatch.close()
+    before = await everything(mesh)
+    last = (await mesh.get("/v1/events", limit=1, newest=True))["last_seq"]
+
+    rest = {name: value for name, value in payload.items() if name not in operation.http.path_fields}
+    how = {"json": rest} if operation.http.has_body else {"params": rest}
+    path = operation.http.path.format(**payload)
+    answer = await speaker.request(operation.http.method, path, **how)
+    assert answer.status_code < 300, answer.text
+
+    state = told(before)
+    for event in (await mesh.get("/v1/events", after=last, limit=200))["items"]:
+        APPLY[event["type"]](state, event["data"])
+    assert_same(told(state), told(await everything(mesh)), operation.name)
