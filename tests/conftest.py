@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import uuid
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,9 @@ import httpx
 import psycopg
 import pytest
 
+import databases
 from harness import Mesh
+from notebook import Notebook, open_notebook
 from repomesh.app import Server, prepare
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
@@ -52,17 +54,35 @@ def postgres_admin() -> str:
     return POSTGRES
 
 
+@pytest.fixture(scope="session")
+def shared_database(postgres_admin: str) -> Iterator[str]:
+    """One database for all tests of a process: making one takes longer than most tests."""
+    with databases.new_database(postgres_admin) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema."""
+    return databases.migrated_file(tmp_path_factory.mktemp("migrated"))
+
+
 @pytest.fixture
-def postgres_url(postgres_admin: str) -> Iterator[str]:
-    """A database of the test's own, dropped afterwards."""
-    name = f"repomesh_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_admin, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    try:
-        yield f"{postgres_admin.rpartition('/')[0]}/{name}"
-    finally:
-        with psycopg.connect(postgres_admin, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+def schema() -> bool:
+    """Whether the test may find the newest schema in its database; overridden by tests that make it."""
+    return True
+
+
+@pytest.fixture
+def postgres_url(request: pytest.FixtureRequest, schema: bool) -> Iterator[str]:
+    """An empty database; a new one for tests that change what outlasts the emptying."""
+    if schema:
+        url = str(request.getfixturevalue("shared_database"))
+        databases.empty(url)
+        yield url
+        return
+    with databases.new_database(request.getfixturevalue("postgres_admin")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -77,7 +97,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path, schema: bool) -> Settings:
     """Settings of a server on `engine`, with a data folder of the test's own.
 
     Parametrise `settings_overrides` (a marker's keyword arguments) for other values.
@@ -87,6 +107,8 @@ def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path) -> Set
     url = request.getfixturevalue("postgres_url") if engine == "postgresql" else None
     data = tmp_path / "data"
     folder.prepare(data)
+    if engine == "sqlite" and schema:
+        shutil.copy(request.getfixturevalue("migrated_file"), data / folder.DATABASE)
     return Settings(**({"data": data, "database_url": url, "sweep_every_s": 3600.0} | values))
 
 
@@ -102,6 +124,12 @@ def server(settings: Settings, clock: MovableClock) -> Iterator[Server]:
     prepare(settings, made.store, "test", None)
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def notebook(server: Server) -> Notebook:
+    """A notebook in the home workspace of a server whose store is open; see `notebook.Notebook`."""
+    return open_notebook(server.store)
 
 
 @pytest.fixture

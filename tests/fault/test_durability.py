@@ -63,7 +63,7 @@ def test_the_store_says_how_durable_it_is(server: Server, engine: str) -> None:
         assert about["fsync"] in ("on", "off")
 
 
-@pytest.mark.parametrize("engine", ["postgresql"])
+@pytest.mark.parametrize(("engine", "schema"), [("postgresql", False)])
 def test_a_database_that_is_set_to_lose_commits_is_overruled(settings: Settings) -> None:
     assert settings.database_url is not None
     with psycopg.connect(settings.database_url, autocommit=True) as connection:

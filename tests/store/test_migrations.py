@@ -29,6 +29,12 @@ from repomesh.store.tables import metadata
 
 
 @pytest.fixture
+def schema() -> bool:
+    """These tests have databases of their own."""
+    return False
+
+
+@pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
     """A store without a schema."""
     made = open_store(settings, Metrics(), system_clock)

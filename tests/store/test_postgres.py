@@ -27,6 +27,12 @@ pytestmark = pytest.mark.parametrize("engine", ["postgresql"])
 
 
 @pytest.fixture
+def schema() -> bool:
+    """These tests have databases of their own."""
+    return False
+
+
+@pytest.fixture
 def admin(settings: Settings) -> Iterator[psycopg.Connection]:
     """A session of somebody else in the same database."""
     assert settings.database_url is not None

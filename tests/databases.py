@@ -1,0 +1,66 @@
+"""Databases for tests: made and migrated once in each process, emptied for each test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from repomesh.kernel.clock import system_clock
+from repomesh.kernel.settings import Settings
+from repomesh.kernel.telemetry import Metrics
+from repomesh.store import folder, migrate
+from repomesh.store.open import open_store
+from repomesh.store.tables import metadata
+
+
+@contextmanager
+def new_database(admin: str) -> Iterator[str]:
+    """The URL of a new database, which is dropped at the end."""
+    name = f"repomesh_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    try:
+        yield f"{admin.rpartition('/')[0]}/{name}"
+    finally:
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def empty(url: str) -> None:
+    """Take out what the test before left; a schema that is the newest one stays."""
+    ours = [table.name for table in metadata.sorted_tables]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        found = {
+            name
+            for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        }
+        if not {*ours, "alembic_version"} <= found or _revision(connection) != migrate.HEAD:
+            connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            return
+        with connection.transaction():
+            for name in found - {*ours, "alembic_version"}:
+                connection.execute(sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(name)))
+            for name in reversed(ours):
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+
+
+def _revision(connection: psycopg.Connection) -> str | None:
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def migrated_file(place: Path) -> Path:
+    """A database file with the newest schema and nothing in it, to be copied."""
+    store = open_store(Settings(data=place), Metrics(), system_clock)
+    migrate.upgrade(store)
+    store.close()
+    return place / folder.DATABASE
