@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import typer
@@ -13,12 +15,14 @@ import typer
 from repomesh.cli import show
 from repomesh.cli.calling import ask
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.shapes import SHAPES, Shape
-from repomesh.client.catalogue import Described, Field, operations
+from repomesh.cli.shapes import FURTHER, SHAPES, Shape
+from repomesh.client.catalogue import Described, Field, operation, operations
 from repomesh.kernel.errors import InvalidRequest
 
-_TYPES: dict[str, Any] = {"string": str, "integer": int, "number": float, "boolean": bool, "json": str}
+_TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool}
 _FROM_STDIN = frozenset({"body", "description", "diff", "reason", "result", "text"})
+_PAST = frozenset({"since", "until"})
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def group(noun: str, help_: str) -> typer.Typer:
@@ -27,25 +31,35 @@ def group(noun: str, help_: str) -> typer.Typer:
     for name, described in operations().items():
         shape = SHAPES.get(name, Shape())
         if name.partition(".")[0] == noun and described.kind != "subscription" and not shape.hidden:
-            add(app, described, shape)
+            _add(app, described, shape)
+    for name, shape in FURTHER:
+        if name.partition(".")[0] == noun:
+            _add(app, operation(name), shape)
     return app
 
 
-def add(app: typer.Typer, described: Described, shape: Shape) -> None:
-    """Add the command of one operation to a group."""
+def moment(text: str) -> str:
+    """A time as the API takes it: as it stands, or '90s', '15m', '2h', '3d' for so long ago."""
+    ago = re.fullmatch(r"(\d+)([smhd])", text)
+    if ago is None:
+        return text
+    then = datetime.now(UTC) - timedelta(seconds=int(ago[1]) * _UNITS[ago[2]])
+    return then.isoformat().replace("+00:00", "Z")
+
+
+def _add(app: typer.Typer, described: Described, shape: Shape) -> None:
     name = shape.name or described.name.partition(".")[2].replace("_", "-").replace(".", "-")
-    help_ = f"{described.summary}\n\n{described.description}".strip()
-    app.command(name, help=help_.replace("\n\n", "\n\n\b\n") if "\n- " in help_ else help_)(
-        _runner(described, shape)
-    )
+    # One paragraph each: the terminal breaks the lines, not the source.
+    paragraphs = f"{shape.help or described.summary}\n\n{described.description}".strip().split("\n\n")
+    help_ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(name, help=help_)(_runner(described, shape))
 
 
 def _runner(described: Described, shape: Shape) -> Callable[..., None]:
     """A function with a parameter for each field, from which Typer makes the command."""
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
-    positional = shape.arguments or tuple(
-        field.name for field in described.fields if f"{{{field.name}}}" in described.path
-    )
+    in_path = tuple(field.name for field in described.fields if f"{{{field.name}}}" in described.path)
+    positional = [fields[name] for name in shape.arguments or in_path]
 
     def run(**given: Any) -> None:
         as_json, url, agent = given.pop("as_json"), given.pop("url"), given.pop("acting_agent")
@@ -58,41 +72,52 @@ def _runner(described: Described, shape: Shape) -> Callable[..., None]:
             result = show.without_secret(result)
         show.result(described, result, as_json=as_json)
 
-    parameters = [_argument(fields[name]) for name in positional]
-    parameters += [_option(field) for name, field in fields.items() if name not in positional]
+    needed = {field.name for field in positional if field.name not in shape.optional}
+    parameters = _arguments(positional, needed)
+    parameters += [_option(field) for field in fields.values() if field not in positional]
     parameters += _common(described)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
-def _argument(field: Field) -> inspect.Parameter:
-    about = typer.Argument(help=_help(field), show_default=False)
-    return _parameter(field, about)
+def _arguments(fields: Sequence[Field], needed: set[str]) -> list[inspect.Parameter]:
+    """Fields given by position. A list that others follow is one word, with commas in it."""
+    made = []
+    for index, field in enumerate(fields):
+        listed = field.many and index == len(fields) - 1
+        words = [_help(field)] if listed or not field.many else [field.help, "Several with commas between."]
+        about = typer.Argument(help=" ".join(words), show_default=False)
+        type_ = list[str] if listed else str if field.many else _type(field)
+        made.append(_parameter(field.name, type_, about, required=field.required or field.name in needed))
+    return made
 
 
 def _option(field: Field) -> inspect.Parameter:
     flag = f"--{field.name.replace('_', '-')}"
     if field.type == "boolean" and field.default is not False:
         flag += f"/--no-{field.name.replace('_', '-')}"
-    return _parameter(field, typer.Option(flag, help=_help(field), show_default=False))
+    about = typer.Option(flag, help=_help(field), show_default=False)
+    type_ = list[_type(field)] if field.many else _type(field)  # type: ignore[misc]
+    return _parameter(field.name, type_, about, required=field.required)
 
 
-def _parameter(field: Field, about: Any) -> inspect.Parameter:
-    type_ = Literal[field.choices] if field.choices else _TYPES[field.type]
-    type_ = list[type_] if field.many else type_  # type: ignore[valid-type]
-    default = inspect.Parameter.empty if field.required else None
-    if not field.required:
-        type_ = type_ | None
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[type_, about]
-    )
+def _type(field: Field) -> Any:
+    return Literal[field.choices] if field.choices else _TYPES.get(field.type, str)
+
+
+def _parameter(name: str, type_: Any, about: Any, *, required: bool) -> inspect.Parameter:
+    annotation = Annotated[type_, about] if required else Annotated[type_ | None, about]
+    default = inspect.Parameter.empty if required else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _help(field: Field) -> str:
     parts = [field.help or f"{field.name.replace('_', ' ').capitalize()}."]
     if field.type == "json":
         parts.append("As JSON.")
+    elif field.name in _PAST:
+        parts.append("'2h' is two hours ago.")
     elif field.many:
         parts.append("May be given several times.")
     elif field.name in _FROM_STDIN:
@@ -114,11 +139,16 @@ def _common(described: Described) -> list[inspect.Parameter]:
 
 
 def _value(field: Field, given: Any) -> Any:
+    if field.many and isinstance(given, str):
+        return [word.strip() for word in given.split(",")]
+    if field.name in _PAST:
+        return moment(given)
     if field.type == "json":
         try:
             return json.loads(given)
         except ValueError as error:
-            raise InvalidRequest(f"{field.name}: this is not JSON: {error}") from None
+            hint = "Write texts in double quotes, and quote the whole for the shell."
+            raise InvalidRequest(f"{field.name}: this is not JSON: {error}", hint=hint) from None
     if given == "-" and field.name in _FROM_STDIN:
         return sys.stdin.read()
     return given

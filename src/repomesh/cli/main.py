@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line; the exit code tells the class of a failure."""
     words = sys.argv[1:]
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        os.environ.setdefault("TYPER_USE_RICH", "0")  # help and usage errors without boxes, and sooner
     from repomesh.cli.root import run
 
     sys.exit(run(words))

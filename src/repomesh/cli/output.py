@@ -17,6 +17,7 @@ from repomesh.kernel.errors import FAILURES, RepomeshError
 _UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
+_NAMES = ("name", "resource", "goal", "agent_name", "id")  # what stands for a thing in one word
 _HINTS = {"agent_required": "Say who acts: '--agent NAME', or set REPOMESH_AGENT."}
 
 
@@ -72,8 +73,8 @@ def cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        named = value.get("name") or value.get("id")
-        return str(named) if named else ", ".join(f"{key}={cell(item)}" for key, item in value.items())
+        named = next((value[name] for name in _NAMES if value.get(name)), None)
+        return clean(str(named or ", ".join(f"{key}={cell(item)}" for key, item in value.items())))
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(cell(item) for item in value)
     return clean(str(value))

@@ -44,12 +44,19 @@ ENTRIES: dict[str, Entry] = {
     "down": Entry("Stop it.", "down", _SERVER),
     "status": Entry("Say where the server is and what happens there.", "status", _SERVER),
     "agent": Entry("Who takes part: list, register, retire.", "", _WORK),
+    "message": Entry("Send, read, answer, acknowledge and search messages.", "", _WORK),
+    "channel": Entry("Where several talk: create, join, read.", "", _WORK),
+    "task": Entry("Work to divide: create, claim, complete.", "", _WORK),
+    "lock": Entry("Hold paths and named resources: acquire, check, release.", "", _WORK),
+    "review": Entry("Ask for reviews, comment, decide.", "", _WORK),
+    "events": Entry("The event log: tail --follow, list, post.", "events", _WORK),
+    "api": Entry("Call any operation by its name.", "api", _WORK),
     "workspace": Entry("The repositories that this server holds.", "", _CARE),
     "token": Entry("Make, list and revoke tokens.", "", _CARE),
     "db": Entry("The database's schema: current, check, upgrade.", "database", _CARE, "db"),
     "backup": Entry("Copy the database to a file.", "database", _CARE, "backup_app"),
     "restore": Entry("Put a backup in its place.", "database", _CARE, "restore_app"),
-    "api": Entry("Call any operation by its name.", "api", _WORK),
+    "log": Entry("Archive old events.", "log", _CARE),
 }
 """Every command of the first level, in the order in which they are listed."""
 

@@ -7,17 +7,41 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`arguments` are the fields given by position (else those in the path); `name` another verb."""
+    """`arguments` are the fields given by position (else those in the path), `optional` those of them that
+    may be left out; `name` is another verb, `help` another first sentence."""
 
     arguments: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     name: str | None = None
+    help: str | None = None
     hidden: bool = False
     left_out: tuple[str, ...] = ()
 
 
 SHAPES: dict[str, Shape] = {
-    "agent.register": Shape(arguments=("name",)),
+    "agent.register": Shape(arguments=("name",), optional=("name",)),
+    "channel.create": Shape(arguments=("name",)),
+    "event.post": Shape(arguments=("type",)),
+    "lock.acquire": Shape(arguments=("resources",)),
+    "lock.check": Shape(arguments=("resources",)),
+    "lock.force_release": Shape(arguments=("resources",), optional=("resources",)),
+    "lock.release": Shape(arguments=("resources",), optional=("resources",)),
+    "lock.renew": Shape(arguments=("fencing_token",)),
+    "log.prune": Shape(hidden=True),  # a command of its own goes on until all is archived
+    "message.list": Shape(name="search", help="Search the communication log."),
+    "message.react": Shape(arguments=("message_id", "reaction")),
+    "message.send": Shape(arguments=("to", "body"), left_out=("parent_message_id",)),
+    "task.claim": Shape(arguments=("task_id",), optional=("task_id",)),
+    "task.create": Shape(arguments=("goal",)),
     "token.create": Shape(arguments=("role",)),
     "workspace.add": Shape(arguments=("name",)),
 }
 """By operation."""
+
+FURTHER: tuple[tuple[str, Shape], ...] = (
+    (
+        "message.send",
+        Shape(arguments=("parent_message_id", "body"), name="reply", help="Answer a message, in its thread."),
+    ),
+)
+"""Operations that are a second command, too."""

@@ -1,7 +1,8 @@
-"""How results look to people: which columns a list has, what one thing shows first."""
+"""How results look to people: which columns a list has, what one thing shows first, messages as letters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from repomesh.cli import output
@@ -9,10 +10,22 @@ from repomesh.client.catalogue import Described
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "Agent": ("name", "type", "status", "program", "capabilities", "status_text", "last_seen_at"),
+    "Channel": ("name", "description", "member_count", "archived_at", "created_at"),
+    "ChannelMember": ("agent_name", "joined_at"),
+    "Event": ("seq", "at", "type", "subject", "severity"),
+    "Lease": ("resource", "mode", "agent_name", "fencing_token", "expires_at", "note"),
+    "HeldLock": ("resource", "mode", "fencing_token", "expires_at"),
+    "ListedTask": ("id", "status", "ready", "priority", "type", "agent_name", "goal"),
+    "Obstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
+    "Reaction": ("reaction", "agent_name", "created_at"),
+    "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
     "Token": ("id", "role", "label", "created_at"),
     "Workspace": ("name", "id", "home", "path"),
 }
 """The columns of a list, by what is on it."""
+
+_LETTERS = frozenset({"Message", "ReceivedMessage"})
+_INNER = {"locks": "HeldLock", "conflicts": "Obstacle", "obstacles": "Obstacle", "history": "Attempt"}
 
 
 def result(described: Described, value: Any, *, as_json: bool) -> None:
@@ -21,8 +34,10 @@ def result(described: Described, value: Any, *, as_json: bool) -> None:
         output.print_json(value)
     elif isinstance(value, dict) and isinstance(value.get("items"), list):
         _list(described.item, value)
+    elif described.item in _LETTERS:
+        _letter(value)
     elif isinstance(value, dict):
-        output.print_object(_flat(value))
+        _one(value)
     else:
         output.say(output.cell(value))
 
@@ -36,15 +51,53 @@ def without_secret(value: Any) -> Any:
 
 def _list(item: str, page: dict[str, Any]) -> None:
     items = page["items"]
+    if item in _LETTERS:
+        for letter in items:
+            _letter(letter)
+    elif items:
+        output.print_table(items, COLUMNS.get(item) or _scalars(items[0]))
     if not items:
         output.note("nothing")
-        return
-    columns = COLUMNS.get(item) or _scalars(items[0])
-    output.print_table(items, columns)
     if page.get("omitted"):
         output.note(str(page["omitted"]))
     if page.get("next_cursor"):
         output.note(f"there is more: --cursor {page['next_cursor']}")
+
+
+def _one(value: dict[str, Any]) -> None:
+    """One thing, and below it the lists inside it."""
+    flat = _flat(value)
+    lists = {name: rows for name, rows in flat.items() if _is_table(rows)}
+    output.print_object({name: item for name, item in flat.items() if name not in lists})
+    for name, rows in lists.items():
+        output.say(f"\n{name.replace('_', ' ')}:")
+        output.print_table(rows, COLUMNS.get(_INNER.get(name, "")) or _scalars(rows[0]))
+
+
+def _letter(message: Mapping[str, Any]) -> None:
+    """A message with a line about it, its subject and its text."""
+    bold, dim, plain = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if output.wants_colour() else ("", "", "")
+    when = output.ago(message["created_at"]) if output.wants_colour() else message["created_at"]
+    marks = [message["priority"]] if message["priority"] != "normal" else []
+    marks += ["acknowledge"] if message["ack_required"] else []
+    marks += [message["status"]] if "status" in message else []
+    to = ", ".join(message["to"])
+    print(
+        f"{bold}{output.clean(message['sender_name'])}{plain} to {output.clean(to)}, {when}"
+        f"{''.join(f' [{mark}]' for mark in marks)} {dim}{message['id']}{plain}"
+    )
+    if message["subject"]:
+        print(f"{bold}{output.clean(message['subject'])}{plain}")
+    print(output.clean(message["body"]))
+    if message["truncated"]:
+        print(
+            f"{dim}… {message['body_chars']} characters in all: repomesh message show {message['id']}{plain}"
+        )
+    print()
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _scalars(item: dict[str, Any]) -> tuple[str, ...]:

@@ -90,12 +90,12 @@ class Client:
         if described.has_body:
             request["json"] = rest
         else:
-            request["params"] = _query(rest)
+            request["params"] = query(rest)
         if described.kind == "command":
             request["headers"]["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
         response = await self._patiently(described.method, path, request)
         if response.status_code >= 400:
-            raise RemoteError.from_problem(response.status_code, _json(response))
+            raise RemoteError.from_response(response)
         return response
 
     async def _patiently(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
@@ -115,9 +115,10 @@ class Client:
 def _path(described: Described, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The path with its fields filled in, and the fields that are left."""
     rest = dict(fields)
+    defaults = {field.name: field.default for field in described.fields}
 
     def filled(match: re.Match[str]) -> str:
-        value = rest.pop(match[1], None)
+        value = rest.pop(match[1], defaults.get(match[1]))
         if value is None:
             raise MissingField(f"{described.name} needs '{match[1]}'")
         return quote(str(value), safe="")
@@ -125,7 +126,7 @@ def _path(described: Described, fields: Mapping[str, Any]) -> tuple[str, dict[st
     return re.sub(r"{(\w+)}", filled, described.path), rest
 
 
-def _query(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+def query(fields: Mapping[str, Any]) -> httpx.QueryParams:
     """Query parameters: a list is repeated, a truth is 'true' or 'false', what is None is left out."""
     values = [
         (name, value)
@@ -133,11 +134,6 @@ def _query(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
         if given is not None
         for value in (given if isinstance(given, list | tuple) else [given])
     ]
-    return [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in values]
-
-
-def _json(response: httpx.Response) -> object:
-    try:
-        return response.json()
-    except ValueError:
-        return None
+    return httpx.QueryParams(
+        [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in values]
+    )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from repomesh.kernel.errors import FAILURES, Failure, InvalidRequest, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    import httpx
 
 _BY_STATUS = {codes.http: failure for failure, codes in FAILURES.items()}
 
@@ -32,6 +35,15 @@ class RemoteError(Exception):
     def exit_code(self) -> int:
         """What a process that fails for this ends with."""
         return FAILURES[self.failure].exit
+
+    @classmethod
+    def from_response(cls, response: httpx.Response) -> RemoteError:
+        """The error that a response is."""
+        try:
+            problem = response.json()
+        except ValueError:
+            problem = None
+        return cls.from_problem(response.status_code, problem)
 
     @classmethod
     def from_problem(cls, status: int, problem: object) -> RemoteError:

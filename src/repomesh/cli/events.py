@@ -1,0 +1,100 @@
+"""`repomesh events`: the log as it was and as it grows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from repomesh.cli import lines
+from repomesh.cli.calling import ask
+from repomesh.cli.generic import group, moment
+from repomesh.cli.options import ActingAgent, AsJson, Url
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+
+app = group("event", "The event log: what happened, and what is happening.")
+
+
+@app.command()
+def tail(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events happen.")] = False,
+    count: Annotated[int, typer.Option("--lines", "-n", min=0, max=200, help="How many to begin with.")] = 20,
+    after: Annotated[
+        int | None, typer.Option(help="Begin behind this seq instead.", show_default=False)
+    ] = None,
+    type_: Annotated[
+        list[str] | None, typer.Option("--type", help="Only these types and those below: task, chat.message.")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Only what this agent did: name or id.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="Only what is addressed to this agent.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    task_id: Annotated[str | None, typer.Option(help="Only about this task.")] = None,
+    severity: Annotated[str | None, typer.Option(help="Only of this severity.")] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="Only of this matter.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only from this time on; '2h' is two hours ago.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Show the last events, a line each; with --follow also those to come.
+
+    With --json a line is the event as the API answers it.
+    """
+    wanted = {
+        "type": type_,
+        "channel": channel,
+        "task_id": task_id,
+        "severity": severity,
+        "correlation_id": correlation_id,
+        "since": moment(since) if since else None,
+    }
+
+    async def run(client: Client) -> None:
+        names = await _names(client)
+        ids = {name: id_ for id_, name in names.items()}
+        people = {
+            "agent_id": ids.get(by, by) if by else None,
+            "recipient_id": ids.get(to, to) if to else None,
+        }
+        criteria = {name: value for name, value in (wanted | people).items() if value}
+        async for event in _events(client, criteria, count, after, go_on=follow):
+            if as_json:
+                print(json.dumps(event, ensure_ascii=False), flush=True)
+            else:
+                lines.learn(names, event)
+                print(lines.line(event, names), flush=True)
+
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
+        ask(run, url=url, agent=acting_agent)
+
+
+async def _events(
+    client: Client, criteria: dict[str, Any], count: int, after: int | None, *, go_on: bool
+) -> Any:
+    """The events asked for, oldest first."""
+    if after is None:
+        newest = await client.call_json("event.list", criteria | {"newest": True, "limit": max(count, 1)})
+        for event in reversed(newest["items"][:count]):
+            yield event
+        position = newest["last_seq"]
+    else:
+        position = after
+        async for event in client.items("event.list", **criteria, after=after, limit=200):
+            position = event["seq"]
+            yield event
+    if go_on:
+        from repomesh.client.stream import follow
+
+        async for event in follow(client, after=position, **criteria):
+            yield event
+
+
+async def _names(client: Client) -> dict[str, str]:
+    """The names of agents by their ids."""
+    return {agent["id"]: agent["name"] async for agent in client.items("agent.list", limit=200)}

@@ -1,0 +1,76 @@
+"""The event log as it grows: every event once and in order, across broken lines and restarted servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+
+from repomesh.client.catalogue import operation
+from repomesh.client.client import Client, query
+from repomesh.client.errors import RemoteError, ServerUnreachable
+
+PAUSE_S = 1.0
+SILENCE_S = 40.0  # the server says at least every 15 s that it is there
+_COME_BACK = frozenset({"slow_consumer", "server_stopping", "unavailable", "too_many_streams"})
+
+Frame = tuple[str, str, str]
+"""The id, the type and the data of one frame."""
+
+
+async def follow(
+    client: Client, *, after: int | None = None, patience_s: float = 60.0, **criteria: Any
+) -> AsyncIterator[dict[str, Any]]:
+    """The events that match, from behind `after` or from now on, without end.
+
+    Raises RemoteError when the server refuses, and ServerUnreachable when it is away for `patience_s`.
+    """
+    position = after
+    away_s = 0.0
+    while True:
+        try:
+            async for id_, type_, data in _frames(client, position, criteria):
+                away_s = 0.0
+                if type_ == "closed":
+                    _come_back_or_raise(json.loads(data))
+                    break
+                position = int(id_)
+                if type_ != "position":
+                    yield json.loads(data)
+        except httpx.TransportError as error:
+            if away_s >= patience_s:
+                raise ServerUnreachable(f"no answer from {client.url} for {away_s:.0f} s") from error
+        except RemoteError as refused:
+            if refused.code not in _COME_BACK or away_s >= patience_s:
+                raise
+        await asyncio.sleep(PAUSE_S)
+        away_s += PAUSE_S
+
+
+def _come_back_or_raise(problem: dict[str, Any]) -> None:
+    """A stream that the server closed is opened again, unless it says that this would be refused."""
+    if problem.get("code") not in _COME_BACK:
+        raise RemoteError.from_problem(int(problem.get("status", 500)), problem)
+
+
+async def _frames(client: Client, position: int | None, criteria: dict[str, Any]) -> AsyncIterator[Frame]:
+    headers = {} if position is None else {"Last-Event-ID": str(position)}
+    path = operation("event.stream").path
+    timeout = httpx.Timeout(SILENCE_S, connect=5.0)
+    async with client.http.stream(
+        "GET", path, params=query(criteria), headers=headers, timeout=timeout
+    ) as response:
+        if response.status_code >= 400:
+            await response.aread()
+            raise RemoteError.from_response(response)
+        rest = b""
+        async for chunk in response.aiter_bytes():
+            # Split by hand: `aiter_lines` also splits at U+2028 and its like, which texts may hold.
+            *whole, rest = (rest + chunk).split(b"\n\n")
+            for frame in whole:
+                fields = dict(line.split(": ", 1) for line in frame.decode().split("\n") if ": " in line)
+                if "data" in fields:
+                    yield fields.get("id", "0"), fields.get("event", "message"), fields["data"]
