@@ -48,7 +48,7 @@ class Server:
         self.store = open_store(settings, self.metrics, clock)
         self.bus = LocalBus()
         self.tails = Tails(self.store, self.bus, self.metrics)
-        self.revocations = Revocations(self.tails)
+        self.revocations = Revocations(self.tails, self.store)
         self.authenticate = Authenticator(self.store)
         self.dispatch = Dispatcher(
             registry,

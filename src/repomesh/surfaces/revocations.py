@@ -12,8 +12,10 @@ import structlog
 
 from repomesh.bus.tail import Tails
 from repomesh.domains.workspaces.models import TOKEN_REVOKED
+from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel.errors import Gone, RepomeshError
 from repomesh.kernel.identity import Caller, system_caller
+from repomesh.store.base import Store
 from repomesh.store.filters import filter_for
 from repomesh.store.log import StoredEvent
 
@@ -28,10 +30,15 @@ _REMEMBERED_MAX = 1_000  # revocations of the last moments, for requests that ca
 
 
 class Revocations:
-    """Listens to each workspace's log for revoked tokens, from the first watch of that workspace on."""
+    """Listens to each workspace's log for revoked tokens, from the first watch of that workspace on.
 
-    def __init__(self, tails: Tails) -> None:
+    Removing a workspace revokes its tokens in the log of the server's home workspace, so that is heard, too.
+    """
+
+    def __init__(self, tails: Tails, store: Store) -> None:
         self._tails = tails
+        self._store = store
+        self._home_id: str | None = None
         self._cuts: defaultdict[str, set[Cut]] = defaultdict(set)
         self._recent: OrderedDict[str, None] = OrderedDict()
         self._followers: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
@@ -40,6 +47,7 @@ class Revocations:
     async def watching(self, caller: Caller, cut: Cut) -> AsyncIterator[None]:
         """Inside, `cut` is called as soon as the caller's token is revoked, by whomever and anywhere."""
         await self._following(caller.workspace_id)
+        await self._following(await self._home())
         if caller.token_id in self._recent:
             cut()
         self._cuts[caller.token_id].add(cut)
@@ -58,6 +66,13 @@ class Revocations:
             with suppress(asyncio.CancelledError):
                 await task
         self._followers.clear()
+
+    async def _home(self) -> str:
+        if self._home_id is None:
+            home = await self._store.read(system_caller(""), home_workspace)
+            assert home is not None, "a server is opened with its home workspace"
+            self._home_id = home.id
+        return self._home_id
 
     async def _following(self, workspace_id: str) -> None:
         follower = self._followers.get(workspace_id)

@@ -13,10 +13,17 @@ import anyio
 import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 
-from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.errors import AgentNotFound, TokenRevoked
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
 from repomesh.kernel.dispatch import Answer
-from repomesh.kernel.errors import AgentRequired, Failure, InvalidRequest, RepomeshError, Unauthenticated
+from repomesh.kernel.errors import (
+    AgentRequired,
+    Failure,
+    InvalidRequest,
+    RepomeshError,
+    Unauthenticated,
+    Unavailable,
+)
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.surfaces.gateway import Gateway
@@ -50,7 +57,7 @@ class Exchange:
 
     def __post_init__(self) -> None:
         self._open: set[anyio.CancelScope] = set()
-        self._over = False
+        self.over = False
 
     @property
     def owner(self) -> str:
@@ -62,7 +69,7 @@ class Exchange:
         """What runs inside ends with the exchange."""
         with anyio.CancelScope() as scope:
             self._open.add(scope)
-            if self._over:
+            if self.over:
                 scope.cancel()
             try:
                 yield scope
@@ -71,7 +78,7 @@ class Exchange:
 
     def end(self) -> None:
         """Cancel what still runs."""
-        self._over = True
+        self.over = True
         for scope in self._open:
             scope.cancel()
 
@@ -121,13 +128,14 @@ class Calls:
         exchange: Exchange,
     ) -> Answer:
         """Dispatch what may wait, no longer than its token lives, its client stays and the server runs."""
+        watching = self._gateway.revocations.watching
         with exchange.cancellable() as scope:
-            async with self._gateway.revocations.watching(caller, scope.cancel):
+            # In a session that speaks as an instance these are two tokens.
+            async with watching(exchange.principal, scope.cancel), watching(caller, scope.cancel):
                 return await self._gateway.dispatch(operation, caller, payload, context)
-        raise Unauthenticated(
-            "the wait was ended: its token was revoked, or the server stops",
-            hint="Call again; if that is refused too, another instance took over and this one must stop.",
-        )
+        if exchange.over:
+            raise Unavailable("the server is stopping")
+        raise TokenRevoked("the token was revoked")
 
     async def leave(self, session_id: str) -> None:
         """End the instance that was registered in a session, since the session ended."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from repomesh.domains.agents.errors import TokenRevoked
 from repomesh.domains.workspaces import tokens
-from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InternalError, RepomeshError, Unavailable
-from repomesh.kernel.identity import Caller, system_caller
+from repomesh.kernel.identity import Caller
 from repomesh.surfaces.gateway import Gateway
 
 log = structlog.get_logger("repomesh.stream")
@@ -84,7 +82,6 @@ class Connections:
         self._gateway = gateway
         self._open: set[Connection] = set()
         self._stopping = False
-        self._home_id: str | None = None
 
     @contextmanager
     def counted(self, connection: Connection) -> Iterator[None]:
@@ -108,10 +105,7 @@ class Connections:
         def cut() -> None:
             connection.end(TokenRevoked("the token was revoked"))
 
-        watching = self._gateway.revocations.watching
-        home = replace(caller, workspace_id=await self._home(caller))
-        # Removing a workspace revokes its tokens in the log of the home workspace.
-        async with watching(caller, cut), watching(home, lambda: cut()):
+        async with self._gateway.revocations.watching(caller, cut):
             # It may have been revoked after it was looked up and before anybody watched.
             await self._gateway.store.read(caller, tokens.verify)
             yield
@@ -121,11 +115,3 @@ class Connections:
         self._stopping = True
         for connection in tuple(self._open):
             connection.end(Stopping("the server is stopping"))
-
-    async def _home(self, caller: Caller) -> str:
-        if caller.home:
-            return caller.workspace_id
-        if self._home_id is None:
-            home = await self._gateway.store.read(system_caller(""), home_workspace)
-            self._home_id = caller.workspace_id if home is None else home.id
-        return self._home_id
