@@ -38,7 +38,25 @@ def application(gateway: Gateway, further: Sequence[BaseRoute] = ()) -> ASGIApp:
         Route("/openapi.json", _Page(about.openapi)),
         *routes(gateway),
     ]
-    return Guard(Router(known, redirect_slashes=False, default=_not_found), gateway.settings)
+    return Guard(LiteralFirst(known), gateway.settings)
+
+
+class LiteralFirst:
+    """Finds a path without parameters in one step, and asks the router for the others.
+
+    The router tries one pattern after the other: 30 µs for the last of eighty, on every request.
+    """
+
+    def __init__(self, known: Sequence[BaseRoute]) -> None:
+        self._literal = {
+            route.path: route.app for route in known if isinstance(route, Route) and "{" not in route.path
+        }
+        self._router = Router(known, redirect_slashes=False, default=_not_found)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request to its endpoint."""
+        app = self._literal.get(scope["path"]) if scope["type"] == "http" else None
+        await (app or self._router)(scope, receive, send)
 
 
 class AboutServer:
