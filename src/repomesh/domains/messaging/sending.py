@@ -89,7 +89,7 @@ def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
     parent's sender and to the channel that the parent stands in.
     """
     sent = send(tx, request)
-    return SentMessage.model_construct(
+    return SentMessage(
         id=sent.id,
         thread_id=sent.thread_id,
         parent_message_id=sent.parent_message_id,
