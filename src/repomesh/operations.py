@@ -8,6 +8,7 @@ from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import operations as _messaging
+from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import operations as _overview
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
@@ -30,6 +31,7 @@ DOMAINS = (
     _finishing,
     _task_recovery,
     _overview,
+    _task_context,
 )
 
 __all__ = ["DOMAINS", "registry"]

@@ -69,6 +69,13 @@ UNDELIVERED_NAMED_MAX = 20  # recipients named in a notice; the receipts name al
 TEXT_MATCHES_PER_READ = 500  # ids of a full-text search that are looked up at once
 TEXT_MATCHES_PER_PAGE = 20_000  # matches looked at for one page of messages when few are the caller's
 
+# Reviews
+REVIEWERS_MAX = 20  # all of whom must approve
+REVIEW_FILES_MAX = 1_000
+REVIEW_PATH_CHARS_MAX = 1_024
+REVIEW_TEXT_CHARS_MAX = 16_000  # a description travels whole in events; a summary is a message's body
+REVIEW_DIFF_CHARS_MAX = 1_000_000  # larger ones are read as a commit range
+
 # Leases
 LEASE_TTL_S_MIN = 1.0
 LEASE_TTL_S_MAX = 24 * 3600.0
@@ -87,3 +94,8 @@ RECLAIM_MAX = 500  # taken back in one transaction; the next sweep does the rest
 TASK_WALK_MAX = 100_000  # edges followed to look for a cycle; the writer waits meanwhile
 LEASES_RECLAIMED_MAX = 500  # in one pass, so that the writer is soon free for others
 LEASES_KEPT_S = 7 * 24 * 3600  # an ended lease is remembered so long, to tell a late holder why
+
+# Overview
+CONTEXT_CHARS_MIN = 1_000  # a task's own figures and a word of each of its texts
+CONTEXT_CHARS_DEFAULT = 12_000  # some 3,000 tokens: enough to begin with, little enough to read
+CONTEXT_ITEMS_MAX = 20  # messages, events and locks looked at for one context

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentNotFound, NotYourAgent
-from repomesh.domains.overview.models import Heartbeat, Pulse
+from repomesh.domains.agents.models import SweepAgents
+from repomesh.domains.leases import leasing, reclaim, waiting
+from repomesh.domains.messaging.receipts import unread_count
+from repomesh.domains.overview.models import Heartbeat, Pulse, ReclaimedLease, Reconcile, Reconciled
+from repomesh.domains.tasks.models import ReclaimTasks
+from repomesh.domains.tasks.recovery import reclaim_tasks
 from repomesh.kernel.operation import Post, command
 from repomesh.store.transaction import Transaction
 
@@ -24,9 +29,40 @@ def heartbeat(tx: Transaction, request: Heartbeat) -> Pulse:
     agents.require_self(tx, agent)
     told = request.model_dump(include={"status_text", "resources"}, exclude_none=True)
     agent = agents.touch(tx, agent, tx.caller.instance_id, **told)
+    leasing.renew_all(tx, agent.id)
     return Pulse(
         agent=agent,
-        unread=0,
-        next_lease_expiry=None,
+        unread=unread_count(tx, agent.id),
+        next_lease_expiry=leasing.soonest_expiry(tx, agent.id),
         heartbeat_every_s=tx.settings.agent_inactive_after_s / agents.HEARTBEATS_PER_LIMIT,
+    )
+
+
+@command("recovery.reconcile", http=Post("/v1/recovery/reconcile"), scope="recovery:write")
+def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
+    """Take back at once what the server would find in its next sweep, and answer it.
+
+    Agents that went silent become inactive; leases that ran out, and those of holders who are gone, end;
+    tasks that lost their holder are open again, or failed at their last attempt. Each is an event, too.
+    """
+    if tx.caller.agent_id is not None:  # who asks is there, however long it was silent
+        agents.touch(tx, agents.find_agent(tx, tx.caller.agent_id), tx.caller.instance_id)
+    swept = agents.sweep_agents(tx, SweepAgents())
+    ended = reclaim.reclaim(tx)
+    waiting.expire(tx)
+    reclaimed = reclaim_tasks(tx, ReclaimTasks())
+    return Reconciled(
+        inactive_agent_ids=swept.agent_ids,
+        leases=[
+            ReclaimedLease(
+                resource_type=lease.resource_type,
+                resource=lease.resource,
+                agent_id=lease.agent_id,
+                agent_name=lease.agent_name,
+                fencing_token=lease.fencing_token,
+                reason=reason,
+            )
+            for lease, reason in ended
+        ],
+        tasks=reclaimed.items,
     )

@@ -1,0 +1,141 @@
+"""The context of a task: what one needs to know to work on it, within a budget of characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pydantic_core
+from sqlalchemy import bindparam, select
+
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.leases import leasing, resources
+from repomesh.domains.leases.models import Obstacle
+from repomesh.domains.messaging.event_models import Event, ListEvents
+from repomesh.domains.messaging.events import list_events
+from repomesh.domains.messaging.models import ListMessages
+from repomesh.domains.messaging.reading import list_messages
+from repomesh.domains.overview import rules
+from repomesh.domains.overview.models import (
+    ContextDependency,
+    ContextEvent,
+    ContextLock,
+    ContextMessage,
+    ContextTask,
+    ShowTaskContext,
+    TaskContext,
+)
+from repomesh.domains.tasks import rows
+from repomesh.domains.tasks.errors import TaskNotFound
+from repomesh.domains.tasks.models import Task
+from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel import limits
+from repomesh.kernel.event_types import EVENT_TYPES
+from repomesh.kernel.operation import Get, Tool, query
+from repomesh.store.transaction import Transaction
+
+_DEPENDENCIES = select(tasks.c.id, tasks.c.goal, tasks.c.status, tasks.c.agent_name, tasks.c.result).where(
+    tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(bindparam("ids", expanding=True))
+)
+_NAMES = select(agents.c.id, agents.c.name).where(
+    agents.c.workspace_id == bindparam("ws"), agents.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+@query(
+    "task.context",
+    http=Get("/v1/tasks/{task_id}/context"),
+    tool=Tool(
+        "get_task_context",
+        "A task with its dependencies' results, messages, events and locks nearby.",
+        fields=("task_id", "max_chars"),
+        read_only=True,
+    ),
+    scope="tasks:read",
+    errors=(TaskNotFound,),
+)
+def show_task_context(tx: Transaction, request: ShowTaskContext) -> TaskContext:
+    """Show what one needs to know to work on a task, in at most `max_chars` characters.
+
+    The task, what came of its dependencies, the last messages and events about it that the caller may
+    see, and what others hold or wait for that overlaps with its scope.
+    """
+    task = rows.as_task(rows.find(tx, request.task_id))
+    whole = TaskContext(
+        task=ContextTask(**task.model_dump(include=set(ContextTask.model_fields))),
+        dependencies=_dependencies(tx, task),
+        messages=_messages(tx, task, request.max_chars),
+        events=_events(tx, task),
+        locks=_locks(tx, task),
+    )
+    if len(whole.model_dump_json()) <= request.max_chars:
+        return whole
+    return rules.fitted(whole, request.max_chars)
+
+
+def _dependencies(tx: Transaction, task: Task) -> list[ContextDependency]:
+    here = {"ws": tx.workspace_id, "ids": task.dependencies}
+    found = {row.id: row for row in tx.execute(_DEPENDENCIES, here)} if task.dependencies else {}
+    return [
+        ContextDependency(**found[task_id]._asdict() | {"result": found[task_id].result or ""})
+        for task_id in task.dependencies
+    ]
+
+
+def _messages(tx: Transaction, task: Task, max_chars: int) -> list[ContextMessage]:
+    """The last messages that belong to the task or name its id, newest first."""
+    count = limits.CONTEXT_ITEMS_MAX
+    # No body is read further than it could be shown; what surrounds it takes some hundred characters.
+    read = min(max_chars + count * 1_000, limits.MAX_CHARS_MAX)
+    about = list_messages(tx, ListMessages(task_id=task.id, limit=count, max_chars=read))
+    naming = list_messages(tx, ListMessages(text=task.id, limit=count, max_chars=read))
+    found = {message.id: message for message in (*about.items, *naming.items)}
+    newest = sorted(found.values(), key=lambda message: message.id, reverse=True)[:count]
+    shown = set(ContextMessage.model_fields)
+    return [ContextMessage(**message.model_dump(include=shown)) for message in newest]
+
+
+def _events(tx: Transaction, task: Task) -> list[ContextEvent]:
+    """The last events of the task, newest first; leases and messages stand in lists of their own."""
+    asked = ListEvents(task_id=task.id, newest=True, limit=limits.PAGE_ITEMS_MAX)
+    events = [
+        event
+        for event in list_events(tx, asked).items
+        if event.type.partition(".")[0] not in _SHOWN_ELSEWHERE
+    ][: limits.CONTEXT_ITEMS_MAX]
+    actors = list({event.actor for event in events if event.actor is not None})
+    named = tx.execute(_NAMES, {"ws": tx.workspace_id, "ids": actors}) if actors else ()
+    names = {row.id: row.name for row in named}
+    return [
+        ContextEvent(
+            seq=event.seq,
+            type=event.type,
+            agent_name=names.get(event.actor or ""),
+            at=event.at,
+            text=_words(event),
+        )
+        for event in events
+    ]
+
+
+_SHOWN_ELSEWHERE = ("lease", "lock", "message")
+
+
+def _words(event: Event) -> str:
+    """What came with an event: the reason or note of the task's own, the data of one that was posted."""
+    if event.type not in EVENT_TYPES:
+        return pydantic_core.to_json(event.data).decode()
+    told: dict[str, Any] = event.data
+    if event.type == "task.progressed":
+        return str(told["task"]["note"])
+    return str(told.get("reason") or told.get("why") or "")
+
+
+def _locks(tx: Transaction, task: Task) -> list[ContextLock]:
+    """What others hold or wait for that overlaps with the task's scope."""
+    wanted = [resources.path(pattern) for pattern in task.scope]
+    found: dict[tuple[str, str, bool], Obstacle] = {}
+    for one in leasing.obstacles(tx, wanted, "exclusive", tx.caller.agent_id) if wanted else ():
+        found.setdefault((one.resource, one.holder, one.waiting), one)
+    near = sorted(found.values(), key=lambda one: (one.waiting, one.resource))[: limits.CONTEXT_ITEMS_MAX]
+    shown = set(ContextLock.model_fields) - {"truncated"}
+    return [ContextLock(**one.model_dump(include=shown)) for one in near]
