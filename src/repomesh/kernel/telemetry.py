@@ -47,7 +47,9 @@ class Tracer:
         if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
             return self._nothing
         parent = _request_trace(trace_id, traceparent) if trace_id else None
-        return self._tracer.start_as_current_span(name, context=parent, record_exception=False)
+        return self._tracer.start_as_current_span(
+            name, context=parent, record_exception=False, set_status_on_exception=False
+        )
 
 
 def _request_trace(trace_id: str, traceparent: str | None) -> Context | None:
