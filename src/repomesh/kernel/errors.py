@@ -96,6 +96,13 @@ class Unauthenticated(RepomeshError):
     hint = "Send 'Authorization: Bearer TOKEN'. The owner's token is in the data folder's file 'token'."
 
 
+class TokenRevoked(Unauthenticated):
+    """The token was valid once and has been revoked."""
+
+    code = "token_revoked"
+    hint = "If another instance took over this agent, this one must stop; else register again."
+
+
 class Forbidden(RepomeshError):
     """The token is valid but does not allow this."""
 

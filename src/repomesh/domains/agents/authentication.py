@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from sqlalchemy import and_, select
 
-from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceReplaced, TokenRevoked
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceReplaced
 from repomesh.domains.agents.operations import TAKEN_OVER, find_agent
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
-from repomesh.kernel.errors import Forbidden, Unauthenticated
+from repomesh.kernel.errors import Forbidden, TokenRevoked, Unauthenticated
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store

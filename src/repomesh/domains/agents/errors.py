@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound, TokenRevoked
 
 
 class AgentNotFound(NotFound):
@@ -52,13 +52,6 @@ class AgentNameMissing(InvalidRequest):
 
     code = "agent_name_missing"
     hint = "Send 'agent' with the name of the agent that the token is for."
-
-
-class TokenRevoked(Unauthenticated):
-    """The token was valid once and has been revoked."""
-
-    code = "token_revoked"
-    hint = "Register again, or ask the owner for a new token."
 
 
 class InstanceReplaced(TokenRevoked):

@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 
 from repomesh.domains.workspaces.models import TOKEN_CREATED, TOKEN_REVOKED, TokenCreated, TokenRevoked
 from repomesh.domains.workspaces.tables import tokens, workspaces
+from repomesh.kernel import errors
 from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Role
 from repomesh.kernel.ids import new_id, new_secret
@@ -78,13 +79,10 @@ def find(tx: Transaction, secret: str) -> Row[Any]:
 
 
 def verify(tx: Transaction) -> None:
-    """Raise Unauthenticated when the caller's token was revoked since the request came in."""
+    """Raise errors.TokenRevoked when the caller's token was revoked since the request came in."""
     token_id = tx.caller.token_id
     if token_id != SYSTEM_TOKEN_ID and tx.execute(_LIVE, {"id": token_id}).one_or_none() is None:
-        raise Unauthenticated(
-            "the token was revoked",
-            hint="If another instance took over this agent, this one must stop; else register again.",
-        )
+        raise errors.TokenRevoked("the token was revoked")
 
 
 def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) -> bool:

@@ -13,7 +13,7 @@ import anyio
 import pydantic_core
 from pydantic import TypeAdapter, ValidationError
 
-from repomesh.domains.agents.errors import AgentNotFound, TokenRevoked
+from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
@@ -21,6 +21,7 @@ from repomesh.kernel.errors import (
     Failure,
     InvalidRequest,
     RepomeshError,
+    TokenRevoked,
     Unauthenticated,
     Unavailable,
 )

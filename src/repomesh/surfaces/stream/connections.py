@@ -9,10 +9,9 @@ from typing import Any
 
 import structlog
 
-from repomesh.domains.agents.errors import TokenRevoked
 from repomesh.domains.workspaces import tokens
 from repomesh.kernel import limits
-from repomesh.kernel.errors import InternalError, RepomeshError, Unavailable
+from repomesh.kernel.errors import InternalError, RepomeshError, TokenRevoked, Unavailable
 from repomesh.kernel.identity import Caller
 from repomesh.surfaces.gateway import Gateway
 
