@@ -15,6 +15,7 @@ def upgrade() -> None:
     _messages()
     _receipts()
     _reactions()
+    _reviews()
 
 
 def _channels() -> None:
@@ -105,7 +106,7 @@ def _receipts() -> None:
         ),
     )
     op.create_index("ix_receipts_message", "receipts", ["workspace_id", "message_id", "agent_id"])
-    unread = ["workspace_id", "agent_id", "message_id", "priority", "expires_at"]
+    unread = ["workspace_id", "agent_id", "message_id", "priority", "expires_at", "read_at"]
     _partial("ix_receipts_unread", "receipts", unread, "read_at IS NULL")
     not_offered = ["workspace_id", "sender_id", "message_id"]
     _partial("ix_receipts_not_offered", "receipts", not_offered, "offered_at IS NULL")
@@ -131,3 +132,84 @@ def _reactions() -> None:
 def _partial(name: str, table: str, columns: list[str], where: str) -> None:
     condition = sa.text(where)
     op.create_index(name, table, columns, sqlite_where=condition, postgresql_where=condition)
+
+
+def _reviews() -> None:
+    op.create_table(
+        "reviews",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("id", Uuid, nullable=False),
+        sa.Column("title", sa.String(200), nullable=False),
+        sa.Column("description", sa.Text, nullable=False),
+        sa.Column("commit_range", sa.String(200)),
+        sa.Column("files", sa.Text, nullable=False),
+        sa.Column("file_count", sa.Integer, nullable=False),
+        sa.Column("diff", sa.Text),
+        sa.Column("diff_chars", sa.Integer, nullable=False),
+        sa.Column("state", sa.String(24), nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("author_id", Uuid, nullable=False),
+        sa.Column("author_name", sa.String(64), nullable=False),
+        sa.Column("task_id", Uuid),
+        sa.Column("thread_id", Uuid, nullable=False),
+        sa.Column("message_id", Uuid, nullable=False),
+        sa.Column("comment_count", sa.Integer, nullable=False),
+        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_reviews"),
+    )
+    op.create_index("ix_reviews_state", "reviews", ["workspace_id", "state", "id"])
+    op.create_index("ix_reviews_author", "reviews", ["workspace_id", "author_id", "id"])
+    of_a_task = sa.text("task_id IS NOT NULL")
+    op.create_index(
+        "ix_reviews_task",
+        "reviews",
+        ["workspace_id", "task_id", "id"],
+        sqlite_where=of_a_task,
+        postgresql_where=of_a_task,
+    )
+    _review_parts()
+
+
+def _review_parts() -> None:
+    op.create_table(
+        "review_reviewers",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("review_id", Uuid, nullable=False),
+        sa.Column("agent_id", Uuid, nullable=False),
+        sa.Column("agent_name", sa.String(64), nullable=False),
+        sa.Column("place", sa.Integer, nullable=False),
+        sa.Column("verdict", sa.String(24)),
+        sa.Column("decided_at", Moment),
+        sa.PrimaryKeyConstraint("workspace_id", "review_id", "agent_id", name="pk_review_reviewers"),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "review_id"],
+            ["reviews.workspace_id", "reviews.id"],
+            name="fk_review_reviewers_review",
+        ),
+    )
+    op.create_index(
+        "ix_review_reviewers_agent", "review_reviewers", ["workspace_id", "agent_id", "review_id"]
+    )
+    op.create_table(
+        "review_remarks",
+        sa.Column("workspace_id", Uuid, nullable=False),
+        sa.Column("message_id", Uuid, nullable=False),
+        sa.Column("review_id", Uuid, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("file", sa.Text),
+        sa.Column("line", sa.Integer),
+        sa.Column("verdict", sa.String(24)),
+        sa.PrimaryKeyConstraint("workspace_id", "message_id", name="pk_review_remarks"),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "review_id"],
+            ["reviews.workspace_id", "reviews.id"],
+            name="fk_review_remarks_review",
+        ),
+        sa.ForeignKeyConstraint(
+            ["workspace_id", "message_id"],
+            ["messages.workspace_id", "messages.id"],
+            name="fk_review_remarks_message",
+        ),
+    )

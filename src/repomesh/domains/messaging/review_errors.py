@@ -1,0 +1,68 @@
+"""What can go wrong in a review."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+
+
+class ReviewNotFound(NotFound):
+    """There is no such review in this workspace."""
+
+    code = "review_not_found"
+    hint = "Check the id; GET /v1/reviews lists them."
+
+
+class NothingToReview(InvalidRequest):
+    """A review needs something to look at."""
+
+    code = "nothing_to_review"
+    hint = "Send 'commit_range', 'diff', or both."
+
+
+class OwnReviewer(InvalidRequest):
+    """Nobody reviews what is their own."""
+
+    code = "own_reviewer"
+    hint = "Name other agents as reviewers; list the agents to see who is there."
+
+
+class LineWithoutFile(InvalidRequest):
+    """A line is a line of a file."""
+
+    code = "line_without_file"
+    hint = "Send 'file', too, or leave 'line' out."
+
+
+class ReviewWithdrawn(Conflict):
+    """The author has withdrawn the review, and nothing can be added to it."""
+
+    code = "review_withdrawn"
+    hint = "Ask the author to request a new one."
+
+
+class StaleRevision(Conflict):
+    """The verdict is about a revision that the author has replaced since. `revision` is the present one."""
+
+    code = "stale_revision"
+    hint = "Look at the present revision and decide again."
+
+
+class NotAReviewer(Forbidden):
+    """Only who was asked decides, and never the author."""
+
+    code = "not_a_reviewer"
+    hint = "Ask the author to name you as a reviewer when the review is revised."
+
+
+class NotTheAuthor(Forbidden):
+    """Only the author revises or withdraws a review."""
+
+    code = "not_the_author"
+    hint = "Comment on it, or ask the author."
+
+
+class NotInReview(Forbidden):
+    """Only the author and the reviewers comment on a review."""
+
+    code = "not_in_review"
+    hint = "Write a message to the author, or ask to be named as a reviewer."
