@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
 from examples import EXAMPLES, Payload, World
 from harness import Mesh, Speaker
-
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
@@ -116,14 +116,12 @@ def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
     mine = messages.c.workspace_id == tx.workspace_id, messages.c.sender_id == agent_id
     conditions = [*mine, *listing.narrowed(tx, request), *listing.within(request.since, request.until)]
     if request.never_offered:
-        conditions.append(
-            exists().where(
-                receipts.c.workspace_id == tx.workspace_id,
-                receipts.c.sender_id == agent_id,
-                receipts.c.message_id == messages.c.id,
-                receipts.c.offered_at.is_(None),
-            )
+        waiting = select(receipts.c.message_id).where(
+            receipts.c.workspace_id == tx.workspace_id,
+            receipts.c.sender_id == agent_id,
+            receipts.c.offered_at.is_(None),
         )
+        conditions.append(messages.c.id.in_(waiting))
     return _listed(tx, rows.selected(listing.budget(request.max_chars)).where(*conditions), request)
 
 

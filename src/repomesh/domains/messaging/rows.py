@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, true
 
 from repomesh.domains.messaging import rules
 from repomesh.domains.messaging.errors import MessageNotFound
@@ -38,17 +38,20 @@ def visible(caller: Caller) -> ColumnElement[bool]:
 def _visible_to_agent(agent_id: Any) -> ColumnElement[bool]:
     table = messages.c
     mine, member = receipts.alias("mine").c, channel_members.alias("member").c
+    received = select(mine.stored_at).where(
+        mine.workspace_id == table.workspace_id, mine.agent_id == agent_id, mine.message_id == table.id
+    )
+    joined = select(member.joined_at).where(
+        member.workspace_id == table.workspace_id,
+        member.channel_id == table.channel_id,
+        member.agent_id == agent_id,
+    )
+    # Not EXISTS: for that a planner may first hash all that the agent ever received (100,000 rows for one).
     return or_(
         table.broadcast,
         table.sender_id == agent_id,
-        exists().where(
-            mine.workspace_id == table.workspace_id, mine.agent_id == agent_id, mine.message_id == table.id
-        ),
-        exists().where(
-            member.workspace_id == table.workspace_id,
-            member.channel_id == table.channel_id,
-            member.agent_id == agent_id,
-        ),
+        received.scalar_subquery().is_not(None),
+        joined.scalar_subquery().is_not(None),
     )
 
 

@@ -127,6 +127,7 @@ Index(
     receipts.c.message_id,
     receipts.c.priority,
     receipts.c.expires_at,
+    receipts.c.read_at,  # always null here, but without it one engine would look into the rows
     sqlite_where=_unread,
     postgresql_where=_unread,
 )

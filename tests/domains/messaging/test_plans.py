@@ -1,0 +1,157 @@
+"""What agents ask for all day reads an index, however much was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, insert, text
+
+from repomesh.app import Server
+from repomesh.domains.agents.operations import ensure_agent
+from repomesh.domains.messaging import reading, receipts
+from repomesh.domains.messaging.channel_models import CreateChannel
+from repomesh.domains.messaging.channels import create_channel
+from repomesh.domains.messaging.delivery import expire_messages
+from repomesh.domains.messaging.models import (
+    ExpireMessages,
+    ListChannelMessages,
+    ListMessages,
+    ReadInbox,
+    ReadOutbox,
+    ReadThread,
+    SendMessage,
+    WaitForMessages,
+)
+from repomesh.domains.messaging.sending import send
+from repomesh.domains.messaging.tables import messages
+from repomesh.domains.messaging.tables import receipts as receipt_rows
+from repomesh.domains.workspaces.operations import workspace_ids
+from repomesh.kernel.identity import Caller, Role, system_caller
+from repomesh.kernel.ids import new_id
+from repomesh.store.prepared import DRIVER
+from repomesh.store.transaction import Transaction
+
+RECEIVED, UNREAD, AGENTS = 6_000, 20, 60
+
+
+class Town:
+    """A store in which bob received most of what was said, and has read nearly all of it."""
+
+    def __init__(self, server: Server) -> None:
+        self.store = server.store
+        [self.workspace_id] = self.store.read_now(system_caller(""), workspace_ids)
+        system = system_caller(self.workspace_id)
+        self.ids = self.store.write_now(
+            system, lambda tx: [ensure_agent(tx, f"agent-{n}").id for n in range(AGENTS)]
+        )
+        self.bob = self.caller(1)
+        self.thread = self.store.write_now(self.caller(0), self._talk)
+        if self.store.describe()["engine"] == "postgresql":
+            engine = self.store.migration_engine()
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("ANALYZE"))
+            engine.dispose()
+
+    def caller(self, number: int) -> Caller:
+        return Caller(self.workspace_id, Role.AGENT, "t", self.ids[number], f"agent-{number}", "ai")
+
+    def _talk(self, tx: Transaction) -> str:
+        create_channel(tx, CreateChannel(name="dev"))
+        first = send(tx, SendMessage(to=("#dev",), body="hello", topic="t", ack_required=True))
+        row = dict(tx.execute(messages.select().where(messages.c.id == first.id)).one()._mapping)
+        rows, held = [], []
+        for number in range(RECEIVED):
+            id_ = new_id()
+            own = {"id": id_, "thread_id": id_, "sender_id": self.ids[2 + number % 40], "due_at": None}
+            rare = number % 200 == 0
+            own |= {"topic": "rare" if rare else ""} | ({} if rare else {"channel_id": None})
+            rows.append(row | own)
+            read_at = tx.now if number < RECEIVED - UNREAD else None
+            held.append(
+                {"workspace_id": tx.workspace_id, "agent_id": self.ids[1], "message_id": id_}
+                | {"sender_id": own["sender_id"], "priority": 1, "expires_at": None, "stored_at": tx.now}
+                | {"offered_at": read_at, "injected_at": read_at, "read_at": read_at, "acked_at": None}
+            )
+        tx.execute(insert(messages), rows)
+        tx.execute(insert(receipt_rows), held)
+        return first.id
+
+    def plans(self, caller: Caller, work: Callable[[Transaction], Any]) -> str:
+        """How the engine does each statement of `work`."""
+
+        def explained(tx: Transaction) -> str:
+            statements: list[tuple[str, Any]] = []
+            driver = tx.connection.info.get(DRIVER)
+            if driver is not None:
+                driver.set_trace_callback(lambda sql: statements.append((sql, ())))
+                work(tx)
+                driver.set_trace_callback(None)
+                explain = "EXPLAIN QUERY PLAN "
+                return "\n".join(
+                    str(row[3]) for sql, _ in statements for row in driver.execute(explain + sql)
+                )
+
+            @event.listens_for(tx.connection, "before_cursor_execute")
+            def note(_c: Connection, _cursor: Any, sql: str, values: Any, *_rest: Any) -> None:
+                if not sql.startswith("EXPLAIN"):
+                    statements.append((sql, values))
+
+            work(tx)
+            return "\n".join(
+                str(row[0])
+                for sql, values in list(statements)
+                for row in tx.connection.exec_driver_sql("EXPLAIN " + sql, values)
+            )
+
+        return self.store.read_now(caller, explained)
+
+
+@pytest.fixture
+def town(server: Server) -> Town:
+    return Town(server)
+
+
+def test_what_agents_ask_for_reads_an_index(town: Town) -> None:
+    bob, owner = town.bob, system_caller(town.workspace_id)
+    sender = town.ids[5]
+    asked: list[tuple[str, Caller, Callable[[Transaction], Any]]] = [
+        ("ix_receipts_unread", bob, lambda tx: reading.read_inbox(tx, ReadInbox(unread=True))),
+        ("ix_receipts_unread", bob, lambda tx: reading.wait_for_messages(tx, WaitForMessages())),
+        ("ix_receipts_unread", bob, lambda tx: receipts.unread_count(tx, str(bob.agent_id))),
+        ("ix_receipts_unread", bob, lambda tx: receipts.important_unread(tx, str(bob.agent_id))),
+        ("receipts", bob, lambda tx: reading.read_inbox(tx, ReadInbox())),
+        ("ix_messages_sender", bob, lambda tx: reading.read_outbox(tx, ReadOutbox())),
+        ("ix_receipts_not_offered", bob, lambda tx: reading.read_outbox(tx, ReadOutbox(never_offered=True))),
+        ("ix_messages_sender", bob, lambda tx: reading.list_messages(tx, ListMessages(sender=sender))),
+        ("ix_messages_sender", owner, lambda tx: reading.list_messages(tx, ListMessages(sender=sender))),
+        ("ix_messages_topic", bob, lambda tx: reading.list_messages(tx, ListMessages(topic="rare"))),
+        ("ix_messages_channel", bob, lambda tx: reading.list_messages(tx, ListMessages(channel="dev"))),
+        ("ix_messages_task", bob, lambda tx: reading.list_messages(tx, ListMessages(task_id=new_id()))),
+        ("messages", owner, lambda tx: reading.list_messages(tx, ListMessages(recipient=sender))),
+        ("messages", bob, lambda tx: reading.list_messages(tx, ListMessages())),
+        ("ix_messages_thread", owner, lambda tx: reading.read_thread(tx, ReadThread(message_id=town.thread))),
+        (
+            "ix_messages_channel",
+            owner,
+            lambda tx: reading.list_channel_messages(tx, ListChannelMessages(channel="dev")),
+        ),
+        ("ix_messages_due", owner, lambda tx: expire_messages(tx, ExpireMessages())),
+    ]
+    for index, caller, work in asked:
+        plan = town.plans(caller, work)
+        assert index in plan, plan
+        for table in ("messages", "receipts"):
+            assert f"Seq Scan on {table}" not in plan, plan
+            assert f"SCAN {table}" not in plan.replace(f"SCAN {table} USING INDEX", ""), plan
+            assert f"SCAN {table} USING INDEX" not in plan, plan
+
+
+def test_what_is_unread_is_found_among_much_that_was_read(town: Town) -> None:
+    def work(tx: Transaction) -> tuple[int, int, int]:
+        unread = reading.read_inbox(tx, ReadInbox(unread=True, limit=200))
+        everything = reading.read_inbox(tx, ReadInbox(limit=200))
+        return len(unread.items), receipts.unread_count(tx, str(tx.caller.agent_id)), len(everything.items)
+
+    assert town.store.read_now(town.bob, work) == (UNREAD, UNREAD, 200)
