@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, Name, PageLimit, Tag, Tags
+from repomesh.kernel.fields import Cursor, Label, MaxChars, Name, PageLimit, Tag, Tags
 from repomesh.kernel.identity import Role
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import NAME_CHARS_MAX, PAGE_ITEMS_DEFAULT
@@ -85,6 +85,7 @@ class ListAgents(Model):
     capability: Tag | None = None
     cursor: Cursor | None = None
     limit: PageLimit = PAGE_ITEMS_DEFAULT
+    max_chars: MaxChars | None = None
 
 
 class ShowAgent(Model):

@@ -35,7 +35,8 @@ from repomesh.domains.agents.models import (
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
-from repomesh.kernel.fields import Page
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.identity import Role
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Post, Tool, command, query
@@ -53,7 +54,7 @@ TAKEN_OVER = "taken over"
     tool=Tool(
         "register_agent",
         "Join the workspace under a stable name. Do this once, first.",
-        fields=("name", "program", "model", "capabilities", "force"),
+        fields=("name", "model", "capabilities", "force"),
         idempotent=True,
     ),
     scope="agents:write",
@@ -92,7 +93,7 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     tool=Tool(
         "list_agents",
         "Who is here, by name prefix, status or capability.",
-        fields=("name_prefix", "status", "capability", "limit"),
+        fields=("name_prefix", "status", "capability", "max_chars"),
         read_only=True,
     ),
     scope="agents:read",
@@ -111,7 +112,11 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
         held = type_coerce(agents.c.capabilities, Text)
         statement = statement.where(held.contains(quoted, autoescape=True))
     items, next_cursor = page(tx, statement, request, [agents.c.name], as_agent)
-    return Page[Agent](items=items, next_cursor=next_cursor)
+    found = Page[Agent](items=items, next_cursor=next_cursor)
+    if request.max_chars is None:
+        return found
+    start = request.cursor or encode_cursor("")
+    return fit(found, request.max_chars, Positions(lambda index: encode_cursor(items[index].name), start))
 
 
 @query("agent.show", http=Get("/v1/agents/{agent_id}"), scope="agents:read", errors=(AgentNotFound,))

@@ -54,7 +54,7 @@ def _refusal(given_up: GivenUp) -> LockConflict:
     tool=Tool(
         "acquire_locks",
         "Lock files before you edit them; all or none. A conflict says who holds what until when.",
-        fields=("resources", "mode", "ttl_s", "wait_s", "note"),
+        fields=("resources", "mode", "wait_s", "note"),
     ),
     scope="locks:write",
     errors=(LockConflict, InvalidResource, AgentRetired),

@@ -109,7 +109,7 @@ def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     tool=Tool(
         "join_channel",
         "Receive what is sent to a channel from now on; made if absent.",
-        fields=("channel", "create"),
+        fields=("channel",),
         idempotent=True,
     ),
     scope="channels:write",

@@ -50,7 +50,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import new_id
-from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -67,11 +67,6 @@ _VERDICTS = {
 @command(
     "review.request",
     http=Post("/v1/reviews", status=201),
-    tool=Tool(
-        "request_review",
-        "Ask agents to review a commit range or diff.",
-        fields=("title", "reviewers", "commit_range", "diff", "files", "description", "task_id"),
-    ),
     scope="reviews:write",
     errors=(NothingToReview, OwnReviewer, AgentNotFound, RecipientRetired),
     rate="messages",

@@ -106,7 +106,7 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     tool=Tool(
         "list_tasks",
         "Tasks, newest first; ready=true: what can be claimed, best first.",
-        fields=("status", "type", "tag", "agent", "ready", "text", "limit", "cursor", "max_chars"),
+        fields=("ready", "status", "agent", "text", "cursor", "max_chars"),
         read_only=True,
     ),
     scope="tasks:read",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from repomesh.kernel.errors import (
     Unavailable,
 )
 from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.limits import LABEL_CHARS_MAX
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.routes import request_context
@@ -37,6 +39,9 @@ AGENT_META: Final = "repomesh/agent"
 SESSIONS_BOUND_MAX: Final = 2_000
 """Sessions that are remembered as an agent's; twice as many as may be open, so none of those is forgotten."""
 
+MAX_CHARS: Final = 20_000
+"""Budget of an answer to a model that names none: some 5,000 tokens."""
+
 _AGENT = TypeAdapter(AgentRef)
 
 Arguments = dict[str, Any]
@@ -47,7 +52,7 @@ class Exchange:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
     `principal` is the caller that the token alone makes; `agent` the one that a header names;
-    `session_id` is None in the stateless revision.
+    `session_id` is None in the stateless revision; `program` is what the client calls itself.
     """
 
     context: RequestContext
@@ -55,6 +60,7 @@ class Exchange:
     authorization: str | None
     agent: str | None
     session_id: str | None
+    program: str = ""
 
     def __post_init__(self) -> None:
         self._open: set[anyio.CancelScope] = set()
@@ -107,6 +113,8 @@ class Calls:
         context = _context(exchange, meta)
         try:
             caller, arguments = await self._speaking(operation, arguments, exchange, meta)
+            if _has_budget(operation):
+                arguments = {"max_chars": MAX_CHARS} | arguments
             payload = pydantic_core.to_json(arguments)
             if operation.blocking is None:
                 answer = await self._gateway.dispatch(operation, caller, payload, context)
@@ -169,7 +177,10 @@ class Calls:
         if registering and caller.instance_id is None:
             # The same connection registering again is the same instance, not a rival of itself.
             session_id = None if named else exchange.session_id
-            arguments = {"instance_id": _instance_id(caller, session_id)} | arguments
+            here = {"instance_id": _instance_id(caller, session_id)}
+            if program := _label(exchange.program):
+                here["program"] = program
+            arguments = here | arguments
         return caller, arguments
 
     async def _identified(self, exchange: Exchange, named: str | None, *, registering: bool) -> Caller:
@@ -195,6 +206,11 @@ class Calls:
             self._bound.popitem(last=False)
 
 
+def _has_budget(operation: Operation) -> bool:
+    field = operation.request.model_fields.get("max_chars")
+    return field is not None and field.default is None
+
+
 def _named(exchange: Exchange, meta: Mapping[str, Any]) -> str | None:
     """The agent that a request names, the closest to it first."""
     if AGENT_META not in meta:
@@ -203,6 +219,11 @@ def _named(exchange: Exchange, meta: Mapping[str, Any]) -> str | None:
         return _AGENT.validate_python(meta[AGENT_META], strict=True)
     except ValidationError:
         raise InvalidRequest(f"_meta: {AGENT_META} is no agent's name or id") from None
+
+
+def _label(text: str) -> str:
+    """One line of bounded length, as a request takes it."""
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()[:LABEL_CHARS_MAX]
 
 
 def _instance_id(caller: Caller, session_id: str | None) -> str:

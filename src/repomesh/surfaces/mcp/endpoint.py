@@ -77,6 +77,8 @@ class ToolServer:
         assert context.request is not None
         exchange: Exchange = context.request.scope[_EXCHANGE]
         meta: Mapping[str, Any] = context.meta or {}
+        client = context.session.client_params
+        exchange.program = client.client_info.name if client is not None else ""
         running = self.calls.run(operation, params.arguments or {}, exchange, meta)
         if operation.blocking is not None and "progress_token" in meta:
             return _result(await self._reporting(context, running))

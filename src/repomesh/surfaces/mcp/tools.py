@@ -22,8 +22,11 @@ _LEFT_OUT = frozenset(
     {"title", "pattern", "format", "minLength", "maxLength", "minItems", "maxItems", "minimum"}
     | {"exclusiveMinimum", "exclusiveMaximum", "uniqueItems"}
 )
-_MAXIMUM_SAID = 1_000  # seconds to wait and items a page; of larger bounds nobody needs to be told
-_NAMES_SAY_IT = frozenset({"max_chars", "limit", "cursor", "fencing_token"})
+_STRING = {"type": "string"}
+_MAXIMUM_SAID = 500  # seconds to wait and items a page; of larger bounds nobody needs to be told
+_NAMES_SAY_IT = frozenset(
+    {"channel", "cursor", "fencing_token", "limit", "max_chars", "model", "sender", "subject", "timeout_s"}
+)
 
 
 def offered(registry: Iterable[Operation]) -> dict[str, Operation]:
@@ -71,6 +74,8 @@ def closed_schema(model: type[BaseModel], fields: tuple[str, ...] | None = None)
         part.pop("description", None)  # the docstrings of the models are for who reads the code
     schema: dict[str, Any] = _shortened(full)
     schema["additionalProperties"] = False
+    for name in _NAMES_SAY_IT & schema["properties"].keys():
+        schema["properties"][name].pop("description", None)
     inlined = _inlined(schema)
     return inlined if inlined is not None and _length(inlined) <= _length(schema) else schema
 
@@ -85,10 +90,7 @@ def _narrowed(
     missing = set(schema.get("required", ())) - set(wanted)
     if missing:
         raise ValueError(f"{model.__name__} needs {sorted(missing)}, which its tool does not show")
-    shown = {name: dict(properties[name]) for name in wanted}
-    for name in _NAMES_SAY_IT & shown.keys():
-        shown[name].pop("description", None)
-    return schema | {"properties": shown}
+    return schema | {"properties": {name: properties[name] for name in wanted}}
 
 
 def _shortened(schema: Any) -> Any:
@@ -107,19 +109,18 @@ def _shortened(schema: Any) -> Any:
     for key in _SCHEMA_CHILDREN:
         if key in short:
             short[key] = _shortened(short[key])
-    return _without_null(short)
+    if not short.get("default", True):
+        del short["default"]  # nothing, zero and false are what one expects of a field left out
+    return _with_fewer_choices(short) if "anyOf" in short else short
 
 
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """`X or null, by default null` becomes `X`: leaving the field out says the same."""
-    if schema.get("default") in ([], "", {}) or schema.get("default", ...) is False:
-        schema = {key: value for key, value in schema.items() if key != "default"}
-    choices = schema.get("anyOf")
-    if choices is None or {"type": "null"} not in choices or schema.get("default", ...) is not None:
-        return schema
-    rest = [choice for choice in choices if choice != {"type": "null"}]
-    outer = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
-    return {**(rest[0] if len(rest) == 1 else {"anyOf": rest}), **outer}
+def _with_fewer_choices(schema: dict[str, Any]) -> dict[str, Any]:
+    """`X or null` becomes `X`, since leaving the field out says the same, and `string or 'next'` a string."""
+    choices = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
+    if _STRING in choices:
+        choices = [choice for choice in choices if choice == _STRING or choice.get("type") != "string"]
+    outer = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**(choices[0] if len(choices) == 1 else {"anyOf": choices}), **outer}
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any] | None:
