@@ -46,7 +46,7 @@ async def test_a_claimed_task_is_refused_to_others_with_its_holder(mesh: Mesh) -
         await claim(bob, made["id"])
     assert refused.value.code == "task_claimed"
     assert refused.value.problem["holder_name"] == "alice"
-    assert refused.value.problem["expires_at"] == claimed["expires_at"]
+    assert refused.value.problem["expires_at"] >= claimed["expires_at"]
     with pytest.raises(Refused) as again:
         await claim(alice, made["id"])
     assert again.value.problem["fencing_token"] == claimed["fencing_token"]
@@ -261,3 +261,19 @@ async def test_a_claim_is_done_by_an_agent(mesh: Mesh) -> None:
     with pytest.raises(Refused) as refused:
         await mesh.post("/v1/tasks/next/claim")
     assert refused.value.code == "agent_required"
+
+
+async def test_a_task_that_needs_a_review_completes_when_it_is_approved(mesh: Mesh) -> None:
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    made = await mesh.post("/v1/tasks", goal="careful", review_required=True)
+    claimed = await claim(alice)
+    asked = {"title": "Look", "reviewers": ["bob"], "commit_range": "main..careful"}
+    review = await alice.post("/v1/reviews", task_id=made["id"], **asked)
+    for verdict in ("changes_requested", None):
+        with pytest.raises(Refused) as refused:
+            await finish(alice, claimed, "complete")
+        assert refused.value.code == "review_required"
+        if verdict is not None:
+            await bob.post(f"/v1/reviews/{review['id']}/verdict", verdict=verdict, summary="hm")
+    await bob.post(f"/v1/reviews/{review['id']}/verdict", verdict="approved", summary="good")
+    assert (await finish(alice, claimed, "complete"))["status"] == "done"

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select, tuple_
 
-from repomesh.domains.agents.models import Agent
-from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.errors import AgentRetired
+from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.errors import (
     LeaseExpired,
@@ -53,6 +53,7 @@ _CANDIDATES = Prepared(
     .order_by(_table.rank, _table.id)
     .limit(bindparam("count"))
 )
+_SKILLS = Prepared(select(agents.c.capabilities).where(agents.c.id == bindparam("agent")))
 _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
 
 
@@ -62,7 +63,7 @@ _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
     tool=Tool(
         "claim_task",
         "Take a task, by default the next that is ready and fits you. Keep the fencing_token.",
-        fields=("task_id", "ttl_s", "take_locks"),
+        fields=("task_id", "take_locks"),
     ),
     scope="tasks:write",
     errors=(
@@ -73,6 +74,7 @@ _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
         DependenciesUnmet,
         CapabilitiesMissing,
         LockConflict,
+        AgentRetired,
     ),
     needs_agent=True,
 )
@@ -82,12 +84,12 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
     With `task_id` 'next' it is the open task of highest priority, and of these the oldest, whose
     dependencies are done, whose capabilities the agent has and, with `take_locks`, whose scope is free.
     """
-    agent = find_agent(tx, tx.caller.acting_agent())
+    skills = tx.execute(_SKILLS, {"agent": tx.caller.acting_agent()}).scalar_one()
     if request.task_id == "next":
         recovery.reclaim_expired(tx)
-        row = _next_ready(tx, agent, take_locks=request.take_locks)
+        row = _next_ready(tx, skills, take_locks=request.take_locks)
     else:
-        row = _claimable(tx, request.task_id, agent)
+        row = _claimable(tx, request.task_id, skills)
     wanted = [resources.work(resources.TASK, row.id)]
     if request.take_locks:
         wanted += _scope(row)
@@ -97,8 +99,8 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
         tx,
         row,
         status="claimed",
-        agent_id=agent.id,
-        agent_name=agent.name,
+        agent_id=tx.caller.agent_id,
+        agent_name=tx.caller.agent_name,
         fencing_token=token,
         percent=None,
         reason="",
@@ -148,13 +150,13 @@ def report_progress(tx: Transaction, request: ReportProgress) -> Task:
     return task
 
 
-def _claimable(tx: Transaction, task_id: str, agent: Agent) -> Row[Any]:
-    """The row of a task that `agent` may claim; raises what stands against it."""
+def _claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row[Any]:
+    """The row of a task that the agent may claim; raises what stands against it."""
     row = rows.find(tx, task_id)
     if row.status == "claimed":
         held = leasing.live_lease(tx, resources.work(resources.TASK, row.id))
         if held is not None:
-            raise _is_claimed(row, held, agent)
+            raise _is_claimed(tx, row, held)
         recovery.reclaim(tx, row)
         row = rows.find(tx, task_id)
     rules.require_allowed("claim", row.id, row.status, row.reason)
@@ -163,21 +165,21 @@ def _claimable(tx: Transaction, task_id: str, agent: Agent) -> Row[Any]:
         raise DependenciesUnmet(
             f"task {row.id} waits for {len(unmet)} that are not done: {', '.join(unmet[:5])}", unmet=unmet
         )
-    missing = rules.missing_capabilities(row.capabilities, agent.capabilities)
+    missing = rules.missing_capabilities(row.capabilities, skills)
     if missing:
         raise CapabilitiesMissing(f"task {row.id} needs {', '.join(missing)}", missing=missing)
     return row
 
 
-def _next_ready(tx: Transaction, agent: Agent, *, take_locks: bool) -> Row[Any]:
-    """The best ready task that `agent` can do; raises NoTaskReady with what stands in the way."""
+def _next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool) -> Row[Any]:
+    """The best ready task that the agent can do; raises NoTaskReady with what stands in the way."""
     missing: dict[str, None] = {}
     locked: list[str] = []
     for row in _candidates(tx):
-        lacking = rules.missing_capabilities(row.capabilities, agent.capabilities)
+        lacking = rules.missing_capabilities(row.capabilities, skills)
         if lacking:
             missing.update(dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing)]))
-        elif not take_locks or not leasing.obstacles(tx, _scope(row), "exclusive", agent.id):
+        elif not take_locks or not leasing.obstacles(tx, _scope(row), "exclusive", tx.caller.agent_id):
             return rows.find(tx, row.id)
         else:
             locked.append(row.id)
@@ -204,7 +206,7 @@ def _candidates(tx: Transaction) -> Iterator[Row[Any]]:
         if len(found) < count:
             return
         rank, last = found[-1].rank, found[-1].id
-        count = min(count * 4, limits.CLAIM_CANDIDATES_MAX)
+        count = min(count * 8, limits.CLAIM_CANDIDATES_MAX)
 
 
 def _scope(row: Row[Any]) -> list[Resource]:
@@ -221,13 +223,13 @@ def _claimed(task: Task, leases: Sequence[Lease]) -> ClaimedTask:
     )
 
 
-def _is_claimed(row: Row[Any], held: Lease, agent: Agent) -> TaskClaimed:
+def _is_claimed(tx: Transaction, row: Row[Any], held: Lease) -> TaskClaimed:
     details = {
         "holder": held.agent_id,
         "holder_name": held.agent_name,
         "expires_at": rfc3339(held.expires_at),
     }
-    if held.agent_id != agent.id:
+    if held.agent_id != tx.caller.agent_id:
         until = f"{held.agent_name} holds task {row.id} until {details['expires_at']}"
         return TaskClaimed(until, **details)
     return TaskClaimed(

@@ -33,20 +33,22 @@ _CLAIM = and_(
     _held.resource_type == resources.TASK,
     _held.resource == _task.id,
 )
-_CLAIMED = select(tasks).where(_task.workspace_id == bindparam("ws"), _task.status == "claimed")
 _LOST = Prepared(
-    _CLAIMED.outerjoin_from(tasks, leases, _CLAIM)
+    select(tasks)
+    .outerjoin(leases, _CLAIM)
+    .where(_task.workspace_id == bindparam("ws"), _task.status == "claimed")
     .where(or_(_held.id.is_(None), _held.ended_at.is_not(None), _held.expires_at <= bindparam("now")))
     .order_by(_task.id)
     .limit(bindparam("count"))
 )
-# Found from the leases' side, where the expired ones are indexed: a claim asks this each time.
+# A claim asks this each time, so it reads the index of what is to expire and nothing else.
 _EXPIRED = Prepared(
-    _CLAIMED.join_from(leases, tasks, _CLAIM)
+    select(_held.resource, _held.fencing_token)
     .where(
         _held.workspace_id == bindparam("ws"),
         _held.ended_at.is_(None),
         _held.expires_at <= bindparam("now"),
+        _held.resource_type == resources.TASK,
     )
     .order_by(_held.expires_at)
     .limit(bindparam("count"))
@@ -71,8 +73,10 @@ def reclaim_tasks(tx: Transaction, request: ReclaimTasks) -> ReclaimedTasks:
 def reclaim_expired(tx: Transaction) -> None:
     """Take back what expired since the last sweep, so that who asks for work is offered that, too."""
     here = {"ws": tx.workspace_id, "now": tx.now, "count": limits.RECLAIM_MAX}
-    for row in tx.execute(_EXPIRED, here).all():
-        reclaim(tx, row)
+    for lease in tx.execute(_EXPIRED, here).all():
+        row = rows.find(tx, lease.resource)
+        if row.status == "claimed" and row.fencing_token == lease.fencing_token:
+            reclaim(tx, row)
 
 
 def reclaim(tx: Transaction, row: Row[Any]) -> Reclaimed:
