@@ -67,6 +67,11 @@ class World:
         answer: Payload = await self.bob.post("/v1/messages", **body)
         return answer
 
+    async def review(self) -> Payload:
+        """The path of a review that alice asks bob for."""
+        body = {"title": "Login", "commit_range": "main..login", "reviewers": ["bob"]}
+        return {"review_id": (await self.alice.post("/v1/reviews", **body))["id"]}
+
     async def channel(self) -> Payload:
         """A channel that alice is in."""
         answer: Payload = await self.alice.post("/v1/channels", name=self.word("channel"))
@@ -261,6 +266,44 @@ async def _members(world: World) -> Payload:
 @example("channel.messages")
 async def _channel_messages(world: World) -> Payload:
     return {"channel": (await world.channel())["name"]}
+
+
+# -- reviews ---------------------------------------------------------------------------------------
+
+_fixed("review.list", state="requested")
+
+
+@example("review.request")
+async def _request_review(world: World) -> Payload:
+    reviewer = await world.newcomer()
+    return {"title": "Login", "diff": "-1\n+2\n", "reviewers": [reviewer.name], "files": ["app.py"]}
+
+
+@example("review.show")
+async def _show_review(world: World) -> Payload:
+    return await world.review()
+
+
+@example("review.comment")
+async def _comment_review(world: World) -> Payload:
+    return await world.review() | {"body": "Why?", "file": "app.py", "line": 1}
+
+
+@example("review.decide")
+async def _decide_review(world: World) -> Payload:
+    body = {"title": "Logout", "commit_range": "main..logout", "reviewers": ["alice"]}
+    review = await world.bob.post("/v1/reviews", **body)
+    return {"review_id": review["id"], "verdict": "approved", "summary": "Fine."}
+
+
+@example("review.revise")
+async def _revise_review(world: World) -> Payload:
+    return await world.review() | {"commit_range": "main..login-2"}
+
+
+@example("review.withdraw")
+async def _withdraw_review(world: World) -> Payload:
+    return await world.review()
 
 
 # -- events ----------------------------------------------------------------------------------------

@@ -53,7 +53,16 @@ async def everything(owner: Speaker) -> State:
         "members": {},
         "receipts": {},
         "reactions": {},
+        "reviews": {item["id"]: item for item in await whole("/v1/reviews")},
+        "texts": {},
+        "remarks": {},
     }
+    for review_id in state["reviews"]:
+        path = f"/v1/reviews/{review_id}"
+        state["texts"][review_id] = (await owner.get(path))["texts"]
+        for remark in await whole(path):
+            if remark["revision"] is not None:
+                state["remarks"][remark["message_id"]] = remark
     for channel in channels:
         for member in await whole(f"/v1/channels/{channel['id']}/members"):
             state["members"][channel["id"], member["agent_id"]] = True
@@ -119,6 +128,14 @@ def _reaction_removed(state: State, data: dict[str, Any]) -> None:
     del state["reactions"][data["message_id"], data["agent_id"], data["reaction"]]
 
 
+def _review_changed(state: State, data: dict[str, Any]) -> None:
+    state["reviews"][data["review"]["id"]] = data["review"]
+    if data["texts"] is not None:
+        state["texts"][data["review"]["id"]] = data["texts"]
+    if data["remark"] is not None:
+        state["remarks"][data["remark"]["message_id"]] = data["remark"]
+
+
 def _leases_held(state: State, data: dict[str, Any]) -> None:
     for lease in data["leases"]:
         if lease["resource_type"] != "task":
@@ -162,6 +179,7 @@ APPLY: dict[str, Apply] = {
     "log.pruned": _nothing,
     "plan.updated": _nothing,
 }
+APPLY |= {type_: _review_changed for type_ in EVENT_TYPES if type_.startswith("review.")}
 APPLY |= {type_: keep("agents", "agent") for type_ in EVENT_TYPES if type_.startswith("agent.")}
 APPLY |= {type_: keep("tasks", "task") for type_ in EVENT_TYPES if type_.startswith("task.")}
 
