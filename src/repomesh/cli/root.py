@@ -43,6 +43,7 @@ ENTRIES: dict[str, Entry] = {
     "up": Entry("Start the server of this repository.", "up", _SERVER),
     "down": Entry("Stop it.", "down", _SERVER),
     "status": Entry("Say where the server is and what happens there.", "status", _SERVER),
+    "demo": Entry("Watch three agents share work on a clone of this repository.", "demo", _SERVER),
     "agent": Entry("Who takes part: list, register, retire.", "", _WORK),
     "message": Entry("Send, read, answer, acknowledge and search messages.", "", _WORK),
     "channel": Entry("Where several talk: create, join, read.", "", _WORK),

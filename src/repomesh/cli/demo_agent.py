@@ -1,0 +1,294 @@
+"""One agent of the demo, as a process of its own: it speaks MCP and nothing else, with the official client.
+
+It stands in for a model: what it does is written down here, what it meets is not. The server, the other
+agents and the repository are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from mcp.client.client import Client, ConnectMode
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import Implementation
+
+AUTHORS, INVENTORY, README = "survey/authors.md", "survey/inventory.md", "README.md"
+CHANNEL = "work"
+_PATIENCE_S = 60.0
+_PRESENT_EVERY_S = 0.7
+
+
+class Refused(Exception):
+    """A tool said no."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__(f"{answer['code']}: {answer['message']}")
+        self.code: str = answer["code"]
+        self.answer = answer
+
+
+class Agent:
+    """A name at the mesh, and two hands in the work tree that is the current folder."""
+
+    def __init__(self, name: str, tools: Client) -> None:
+        self.name = name
+        self._tools = tools
+        self._working: asyncio.Task[None] | None = None
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """A tool's answer; raises Refused."""
+        result = await self._tools.call_tool(tool, arguments)
+        answer: dict[str, Any] = json.loads(result.content[0].text)  # type: ignore[union-attr]
+        if result.is_error:
+            raise Refused(answer)
+        return answer
+
+    async def join(self, *capabilities: str) -> None:
+        """Become present, and stay so while at work: any call is a sign of life."""
+        await self.call("register_agent", name=self.name, program="repomesh demo", capabilities=capabilities)
+        self._working = asyncio.create_task(self._stay())
+        await self.call("join_channel", channel=CHANNEL, create=True)
+
+    async def _stay(self) -> None:
+        while True:
+            await asyncio.sleep(_PRESENT_EVERY_S)
+            await self.call("list_tasks", limit=1)
+
+    async def find(self, **criteria: Any) -> str:
+        """The name of the first agent that fits, as soon as there is one."""
+        while True:
+            found = await self.call("list_agents", status="active", **criteria)
+            if found["items"]:
+                wanted = ", ".join(f"{key} '{value}'" for key, value in criteria.items())
+                say(f"found {found['items'][0]['name']} by {wanted}")
+                return str(found["items"][0]["name"])
+            await asyncio.sleep(0.1)
+
+    async def hear(self, about: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
+        """Wait for so many messages that fit; each that comes is acknowledged."""
+        wanted: list[dict[str, Any]] = []
+        while len(wanted) < count:
+            wanted += [message for message in await self.listen(2) if about(message)]
+        return wanted
+
+    async def listen(self, seconds: float) -> list[dict[str, Any]]:
+        """What is said within these seconds, acknowledged."""
+        heard = await self.call("wait_for_messages", timeout_s=seconds)
+        for message in heard["items"]:
+            await self.call("acknowledge_message", message_id=message["id"])
+        return list(heard["items"])
+
+    async def claim(self, task_id: str) -> dict[str, Any]:
+        """Claim a task and lock its scope, as soon as the server allows it."""
+        while True:
+            try:
+                return await self.call("claim_task", task_id=task_id, take_locks=True)
+            except Refused as refused:
+                if refused.code not in ("dependencies_unmet", "task_claimed", "lock_conflict"):
+                    raise
+                await self.listen(0.5)
+
+    async def commit(self, path: str, text: str, message: str) -> str:
+        """Write a file and commit it; the index is everybody's, so it is locked meanwhile."""
+        _write(path, text)
+        lock = await self.call("acquire_locks", resources=["git:index"], wait_s=20, note=message)
+        await git("add", "--", path)
+        await git(*self._identity(), "commit", "--quiet", "--message", message, "--", path)
+        await self.call("release_locks", fencing_token=lock["fencing_token"])
+        return (await git("rev-parse", "--short", "HEAD")).strip()
+
+    def _identity(self) -> list[str]:
+        values = {
+            "user.name": self.name,
+            "user.email": f"{self.name}@agents.invalid",
+            "commit.gpgsign": "false",
+            "core.hooksPath": os.devnull,
+        }
+        return [word for key, value in values.items() for word in ("-c", f"{key}={value}")]
+
+
+async def ada(me: Agent) -> None:
+    """Plans, writes who wrote the repository, and at last leads readers to both parts."""
+    await me.join("history", "writing")
+    ben, cleo = await me.find(capability="survey", name_prefix="b"), await me.find(name_prefix="cleo")
+    authors = await _task(me, "Say who wrote it", AUTHORS, "history", priority=5)
+    inventory = await _task(me, "Say what is in it", INVENTORY, "survey", priority=5)
+    link = await _task(me, "Lead readers to both", README, "writing", dependencies=[authors, inventory])
+    asked = await me.call(
+        "send_message",
+        to=[ben, cleo],
+        subject="Who takes the inventory?",
+        body=f"It is task `{inventory}`; the other one waits for it: `{link}`.",
+        ack_required=True,
+    )
+    await me.hear(lambda message: message["thread_id"] == asked["thread_id"], count=2)
+    await me.call("send_message", to=[f"#{CHANNEL}"], body=f"Three tasks are up; I take `{authors}`.")
+    claimed = await me.claim(authors)
+    names = (await git("shortlog", "--summary", "--numbered", "HEAD")).splitlines()
+    rows = [tuple(part.strip() for part in line.split("\t", 1)) for line in names]
+    lines = ["# Authors", "", "| commits | author |", "|---|---|", *(f"| {n} | {who} |" for n, who in rows)]
+    made = await me.commit(AUTHORS, "\n".join(lines) + "\n", "Say who wrote it")
+    await _done(me, claimed, f"{AUTHORS} names {len(rows)} authors, commit {made}")
+    claimed = await me.claim(link)
+    context = await me.call("get_task_context", task_id=link)
+    results = [dependency["result"] for dependency in context["dependencies"]]
+    say(f"read what came of the tasks before: {'; '.join(results)}")
+    links = f"\n\nSee [who wrote this]({AUTHORS}) and [what is in it]({INVENTORY}).\n"
+    made = await me.commit(README, _read(README).rstrip("\n") + links, "Lead readers to both")
+    await _done(me, claimed, f"{README} leads to both, commit {made}")
+    await me.call("send_message", to=[f"#{CHANNEL}"], body="All three tasks are done. Thank you!")
+
+
+async def ben(me: Agent) -> None:
+    """Takes the inventory and gets half-way: then he is killed, with his task claimed and his file locked."""
+    await me.join("survey")
+    (asked,) = await me.hear(lambda message: message["subject"].startswith("Who takes"))
+    await me.call("send_message", parent_message_id=asked["id"], body="I take it: files and lines by type.")
+    claimed = await me.claim(await _called(me, "Say what is in it"))
+    _write(INVENTORY, "\n".join((await _inventory())[:5]))
+    await me.call(
+        "send_message", to=[f"#{CHANNEL}"], body=f"I hold {INVENTORY} and am half-way.", task_id=_id(claimed)
+    )
+    say(f"is half-way through {INVENTORY}, with fencing token {claimed['fencing_token']}", mark="half-way")
+    await asyncio.Event().wait()
+
+
+async def cleo(me: Agent) -> None:
+    """Is told no twice, waits, and finishes what ben could not."""
+    await me.join("survey", "writing")
+    (asked,) = await me.hear(lambda message: message["subject"].startswith("Who takes"))
+    await me.call("send_message", parent_message_id=asked["id"], body="Let Ben do it; I help where I can.")
+    await me.hear(lambda message: message["sender_name"] == "ben")
+    await _is_refused(me, "acquire_locks", resources=[INVENTORY], note="only to correct a word")
+    await _is_refused(me, "claim_task", task_id=await _called(me, "Lead readers to both"))
+    await me.call("send_message", to=["ben"], body="You hold the file that I wanted. I wait.")
+    say("was told no twice and waits", mark="told no")
+    claimed = await me.claim(await _called(me, "Say what is in it"))
+    context = await me.call("get_task_context", task_id=_id(claimed))
+    lost = next(event for event in context["events"] if event["type"] == "task.reclaimed")
+    say(f"was given ben's task and his lock, because: {lost['text']}")
+    lines = await _inventory()
+    made = await me.commit(INVENTORY, "\n".join(lines) + "\n", "Say what is in it")
+    await _done(me, claimed, f"{INVENTORY} is whole ({lines[-1].lower().rstrip('.')}), commit {made}")
+    await me.hear(lambda message: message["body"].startswith("All three"))
+
+
+async def _task(me: Agent, goal: str, path: str, capability: str, **fields: Any) -> str:
+    """Create a task for one file; answers its id."""
+    made = await me.call("create_task", goal=goal, scope=[path], capabilities=[capability], **fields)
+    return str(made["id"])
+
+
+async def _called(me: Agent, goal: str) -> str:
+    """The id of the task with this goal."""
+    listed = await me.call("list_tasks", limit=50)
+    return next(str(task["id"]) for task in listed["items"] if task["goal"] == goal)
+
+
+async def _done(me: Agent, claimed: dict[str, Any], result: str) -> None:
+    """Finish a task; the locks that came with it go with it."""
+    token = claimed["fencing_token"]
+    await me.call("finish_task", task_id=_id(claimed), fencing_token=token, outcome="done", result=result)
+    say(f"has finished '{claimed['task']['goal']}': {result}")
+
+
+async def _is_refused(me: Agent, tool: str, **arguments: Any) -> None:
+    """Try what must not be granted."""
+    try:
+        await me.call(tool, **arguments)
+    except Refused as refused:
+        say(f"was told no by {tool}: {refused.answer['message']}")
+    else:
+        raise RuntimeError(f"{tool} granted what somebody else has")
+
+
+def _id(claimed: dict[str, Any]) -> str:
+    return str(claimed["task"]["id"])
+
+
+async def _inventory() -> list[str]:
+    """How many files and lines there are of each type, as lines of Markdown."""
+    return _counted((await git("ls-files", "-z")).split("\0"))
+
+
+def _counted(names: list[str]) -> list[str]:
+    files, lines = Counter[str](), Counter[str]()
+    for path in map(Path, names):
+        if path.is_file() and path.parts[0] != "survey":
+            type_ = path.suffix or "(none)"
+            files[type_] += 1
+            lines[type_] += path.read_bytes().count(b"\n")
+    rows = [f"| {type_} | {count} | {lines[type_]} |" for type_, count in files.most_common()]
+    total = f"Together {files.total()} files with {lines.total()} lines."
+    return ["# Inventory", "", "| type | files | lines |", "|---|---|---|", *rows, "", total]
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if Path(path).exists() else "# Readme\n"
+
+
+def _write(path: str, text: str) -> None:
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_text(text)
+
+
+async def git(*words: str) -> str:
+    """What git answers; the event loop goes on meanwhile."""
+    process = await asyncio.create_subprocess_exec(
+        "git", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    if process.returncode != 0:
+        raise RuntimeError(f"git {words[0]}: {err.decode().strip()}")
+    return out.decode(errors="replace")
+
+
+def say(text: str, **marks: str) -> None:
+    """Tell whoever watches the demo."""
+    print(json.dumps({"text": text} | marks), flush=True)
+
+
+@asynccontextmanager
+async def connected(url: str, token: str, mode: ConnectMode) -> AsyncIterator[Client]:
+    """The official client, at the server's endpoint."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
+        Client(
+            streamable_http_client(f"{url}/mcp", http_client=http),
+            mode=mode,
+            client_info=Implementation(name="repomesh-demo", version="1"),
+        ) as client,
+    ):
+        yield client
+
+
+ROLES: dict[str, tuple[Callable[[Agent], Awaitable[None]], ConnectMode]] = {
+    "ada": (ada, "auto"),
+    "ben": (ben, "legacy"),  # the older handshake, as some CLIs still speak it
+    "cleo": (cleo, "auto"),
+}
+"""Each agent's part, and how its client connects."""
+
+
+async def play(name: str) -> None:
+    """Play one part to its end."""
+    part, mode = ROLES[name]
+    async with (
+        asyncio.timeout(_PATIENCE_S),
+        connected(os.environ["REPOMESH_URL"], os.environ["REPOMESH_TOKEN"], mode) as tools,
+    ):
+        await part(Agent(name, tools))
+
+
+if __name__ == "__main__":
+    asyncio.run(play(sys.argv[1]))
