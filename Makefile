@@ -52,5 +52,8 @@ bench: setup     ## measure beside the floors; writes bench/results.json
 demo: setup      ## play the main job with three agents
 	@$(BIN)/repomesh demo
 
+conformance: setup  ## run the MCP conformance suite, both revisions, against the real server
+	@$(BIN)/python tests/conformance/run.py --cache .cache/conformance
+
 clean:           ## remove what setup and tests made
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -48,7 +48,3 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         None, description="OpenTelemetry collector (OTLP over HTTP); nothing is exported without it."
     )
-    conformance: bool = Field(
-        False,
-        description="Also mount the fixtures that the MCP conformance suite calls; never in production.",
-    )
