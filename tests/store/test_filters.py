@@ -15,6 +15,7 @@ from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Model
 from repomesh.store.filters import EventFilter, filter_for, read_matching
 from repomesh.store.log import Audience, NewEvent, read_after
+from repomesh.store.reading import read_page
 from repomesh.store.transaction import Transaction, open_counters
 
 AGENTS = [new_id() for _ in range(3)]
@@ -103,8 +104,14 @@ def test_a_filter_matches_what_it_selects(
         assert len(everything) == len(happened)
         for one in asked:
             wanted = replace(one, workspace_id=workspace_id)
-            selected = read_matching(tx.connection, wanted, 0).events
-            assert [e.seq for e in selected] == [e.seq for e in everything if wanted.matches(e)], wanted
+            matching = [e.seq for e in everything if wanted.matches(e)]
+            assert [e.seq for e in read_matching(tx.connection, wanted, 0).events] == matching, wanted
+            ends = {"after": 1, "before": len(everything), "count": 5}
+            inside = [seq for seq in matching if 1 < seq < len(everything)]
+            oldest = read_page(tx.connection, wanted, **ends, newest=False)
+            assert [row.seq for row in oldest] == inside[:5], wanted
+            newest = read_page(tx.connection, wanted, **ends, newest=True)
+            assert [row.seq for row in newest] == inside[::-1][:5], wanted
 
     server.store.read_now(caller, compare)
 

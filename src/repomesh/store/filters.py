@@ -133,16 +133,17 @@ def read_matching(connection: Connection, wanted: EventFilter, after: int) -> St
     return Stretch([stored_event(row) for row in rows], upto)
 
 
-def _prefix(wanted: str) -> str:
+def type_prefix(wanted: str) -> str:
+    """The type that a filter names, without the sign for those below it."""
     return wanted.removesuffix("*").removesuffix(".")
 
 
 def _is_a(type_: str, wanted: str) -> bool:
-    prefix = _prefix(wanted)
+    prefix = type_prefix(wanted)
     return type_ == prefix or type_.startswith(prefix + ".")
 
 
 def _is_a_where(wanted: str) -> ColumnElement[bool]:
-    prefix = _prefix(wanted)
+    prefix = type_prefix(wanted)
     # '/' follows '.' in ASCII, so the range holds exactly the types that begin with 'prefix.'.
     return or_(events.c.type == prefix, and_(events.c.type >= prefix + ".", events.c.type < prefix + "/"))

@@ -140,7 +140,7 @@ class EventPage(Page[Event]):
 class ShowEvent(Model):
     """One event, by its number."""
 
-    seq: Position
+    seq: Annotated[Position, Field(ge=1)]
 
 
 class StreamEvents(Criteria):

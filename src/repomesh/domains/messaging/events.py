@@ -28,14 +28,14 @@ from repomesh.domains.messaging.event_models import (
 )
 from repomesh.domains.messaging.tables import channel_members
 from repomesh.kernel.budget import Positions, fit
-from repomesh.kernel.errors import Gone
+from repomesh.kernel.errors import Gone, InvalidRequest
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.fields import decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query, subscription
 from repomesh.store.filters import EventFilter, filter_for
 from repomesh.store.log import ADMINS, WORKSPACE, Audience, NewEvent, bounds, event_fields, require_kept
-from repomesh.store.paging import page
 from repomesh.store.prune import prune
+from repomesh.store.reading import read_page
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
 
@@ -82,14 +82,20 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     Going on behind a number that was archived is refused with the first one that is there.
     """
     oldest, last = bounds(tx.connection, tx.workspace_id)
-    begin = _begin(request)
-    if begin is not None:
-        require_kept(begin, oldest)
-    statement = select(events).where(_filter(tx, request, request.type).where())
-    if request.after is not None:
-        statement = statement.where(events.c.seq > request.after)
-    items, following = page(tx, statement, request, [events.c.seq], as_event, descending=request.newest)
-    found = EventPage(items=items, next_cursor=following, oldest_seq=oldest, last_seq=last)
+    after, before = _between(request)
+    if after is not None:
+        require_kept(after, oldest)
+    rows = read_page(
+        tx.connection,
+        _filter(tx, request, request.type),
+        after=after,
+        before=before,
+        count=request.limit + 1,
+        newest=request.newest,
+    )
+    shown = [as_event(row) for row in rows[: request.limit]]
+    following = encode_cursor(shown[-1].seq) if len(rows) > request.limit else None
+    found = EventPage(items=shown, next_cursor=following, oldest_seq=oldest, last_seq=last)
     return found if request.max_chars is None else _fit(found, request.max_chars, newest=request.newest)
 
 
@@ -176,12 +182,14 @@ def _filter(tx: Transaction, criteria: Criteria, types: tuple[str, ...]) -> Even
     return filter_for(tx.caller, types=types, channel_id=channel_id, **named)
 
 
-def _begin(request: ListEvents) -> int | None:
-    """The number behind which the page was asked to begin, when it must still be in the log."""
-    if request.cursor is None or request.newest:
-        return request.after
+def _between(request: ListEvents) -> tuple[int | None, int | None]:
+    """The numbers between which the page lies, both excluded."""
+    if request.cursor is None:
+        return request.after, None
     (position,) = decode_cursor(request.cursor, 1)
-    return position if isinstance(position, int) else request.after
+    if not isinstance(position, int):
+        raise InvalidRequest("cursor: this is not a cursor of this list")
+    return (request.after, position) if request.newest else (max(position, request.after or 0), None)
 
 
 def _fit(found: EventPage, max_chars: int, *, newest: bool) -> EventPage:
