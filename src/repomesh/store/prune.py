@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -50,7 +51,8 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
         draft.replace(path)
         _sync_folder(archive)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         raise Unavailable(f"the archive can't be written: {error}") from error
     begins = oldest + count
     here = events.c.workspace_id == tx.workspace_id
