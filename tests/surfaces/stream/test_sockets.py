@@ -188,18 +188,44 @@ async def test_a_workspace_that_is_removed_takes_its_sockets_with_it(live: LiveM
         assert frames[-1]["event"] == "closed"
 
 
+async def flood(live: LiveMesh) -> None:
+    """More events than the buffers of two sockets, the client's and ours hold together."""
+    caller = system_caller((await live.get("/v1/workspace"))["id"])
+    for _ in range(60):
+        work = [NewEvent("bulk", "test", Bulk(text="x" * 90_000)) for _ in range(5)]
+        await live.server.store.write(caller, RequestContext(), lambda tx, w=work: [*map(tx.emit, w)])
+
+
+async def nobody_is_counted(live: LiveMesh) -> bool:
+    """Whether the server soon holds no stream and no socket any more."""
+    for _attempt in range(1_000):
+        if "repomesh_stream_subscribers 0.0" in (await live.request("GET", "/metrics")).text:
+            return True
+    return False
+
+
+async def test_a_client_that_never_reads_again_is_given_up(
+    live: LiveMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STREAM_BUFFER_EVENTS", 20)
+    monkeypatch.setattr(limits, "STREAM_CLOSE_S", 0.1)
+    alice = await live.agent("alice")
+    async with socket(live, alice, max_queue=1) as dead, stream(alice, type="bulk"):
+        await dead.subscribe(types=["bulk"])
+        await flood(live)
+        assert await nobody_is_counted(live)
+        dead.raw.transport.abort()
+
+
 async def test_a_slow_consumer_is_closed_and_loses_nothing(
     live: LiveMesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "STREAM_BUFFER_EVENTS", 20)
     alice = await live.agent("alice")
-    caller = system_caller((await live.get("/v1/workspace"))["id"])
     async with socket(live, alice, max_queue=1) as slow, stream(alice, type="bulk") as events:
         start = await slow.subscribe(types=["bulk"])
         await anext(events)
-        for _ in range(60):  # more than the buffers of two sockets, the client's and ours hold together
-            work = [NewEvent("bulk", "test", Bulk(text="x" * 90_000)) for _ in range(5)]
-            await live.server.store.write(caller, RequestContext(), lambda tx, w=work: [*map(tx.emit, w)])
+        await flood(live)
         last = (await live.get("/v1/events", limit=1))["last_seq"]
         pushed, code, reason = await until_closed(slow)
         received = [frame["event"]["seq"] for frame in pushed]
@@ -233,10 +259,7 @@ async def test_streams_and_sockets_are_counted_and_leave_nothing_behind(
         assert refused.value.response.status_code == 503
         async with socket(live, None) as third:
             assert await closing(third) == (1013, "too_many_streams")
-    for _attempt in range(1_000):
-        if "repomesh_stream_subscribers 0.0" in (await live.request("GET", "/metrics")).text:
-            return
-    pytest.fail("a stream is still counted that nobody reads")
+    assert await nobody_is_counted(live)
 
 
 async def test_a_server_that_stops_ends_its_streams(live: LiveMesh) -> None:
