@@ -208,6 +208,16 @@ async def test_a_revoked_token_gives_back_what_was_held_under_it(mesh: Mesh) -> 
     assert (await mesh.events(type="lease.reclaimed"))[0]["data"]["reason"] == "revoked"
 
 
+async def test_another_token_of_the_agent_does_not_keep_what_a_revoked_one_took(mesh: Mesh) -> None:
+    made = await mesh.post("/v1/tokens", role="agent", agent="alice")
+    alice = Speaker(mesh.http, made["token"], "alice")
+    await alice.post("/v1/agents/register")
+    await lock(alice, "a.py")
+    await mesh.delete(f"/v1/tokens/{made['token_id']}")
+    await mesh.sweep()
+    assert await held(mesh) == []
+
+
 async def test_who_takes_over_goes_on_with_what_was_held(mesh: Mesh) -> None:
     alice = await mesh.agent("alice", instance_id="one")
     taken = await lock(alice, "a.py")

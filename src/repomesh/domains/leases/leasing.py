@@ -38,7 +38,7 @@ from repomesh.domains.leases.models import (
     Obstacle,
 )
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
-from repomesh.domains.leases.tables import leases
+from repomesh.domains.leases.tables import LIVE, leases, unindexed_expiry
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.ids import new_id
 from repomesh.store.log import NewEvent
@@ -46,22 +46,21 @@ from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Moment, microseconds
 
-_OPEN = leases.c.workspace_id == bindparam("ws"), leases.c.ended_at.is_(None)
-_MINE = (*_OPEN, leases.c.agent_id == bindparam("agent"), leases.c.expires_at > bindparam("now"))
+_LIVE = leases.c.workspace_id == bindparam("ws"), LIVE
+_MINE = (*_LIVE, leases.c.agent_id == bindparam("agent"))
 _OF_TOKEN = Prepared(
     select(leases).where(
         leases.c.workspace_id == bindparam("ws"), leases.c.fencing_token == bindparam("fencing_token")
     )
 )
 _HELD_BY = Prepared(select(leases).where(*_MINE).order_by(leases.c.id))
-_SOONEST = Prepared(select(func.min(leases.c.expires_at)).where(*_MINE))
+_SOONEST = Prepared(select(func.min(unindexed_expiry)).where(*_MINE))
 _ON = Prepared(
     select(leases).where(
-        *_OPEN,
+        *_LIVE,
         leases.c.resource_type == bindparam("type"),
         leases.c.prefix == bindparam("prefix"),
         leases.c.resource == bindparam("resource"),
-        leases.c.expires_at > bindparam("now"),
     )
 )
 _ADD = Prepared(insert(leases))

@@ -15,12 +15,12 @@ from repomesh.domains.leases.resources import PATH, Resource
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Moment
 
 OBSTACLES_MAX = 100  # told to one caller; the first of them stand for the rest
 
 _KEYS_FEW, _KEYS_MANY = 8, 64  # prefixes that one statement takes; its shape must not change
 _PAGE_ROWS = 500  # of a range; most searches that find anything in their way need no second page
+_FIRST, _BEHIND_ALL = " ", "\U0010ffff" * (paths.PATTERN_CHARS_MAX + 1)  # a range of all that can be written
 _NOTHING: ColumnElement[Any] = literal_column("NULL")
 
 
@@ -57,8 +57,8 @@ def survey(tx: Transaction, resources: Sequence[Resource], mode: Mode, agent_id:
     for resource in resources:
         by_type.setdefault(resource.type, []).append(resource)
     for type_, wanted in by_type.items():
-        for row in _candidates(tx, type_, wanted, agent_id):
-            for resource in wanted:
+        for row, beside in _candidates(tx, type_, wanted, agent_id):
+            for resource in beside:
                 if resource.overlaps(type_, row.resource):
                     _note(tx, found, Standing(resource, row), mode, agent_id)
             if found.full:
@@ -81,7 +81,7 @@ def holders_of(tx: Transaction, resource: Resource) -> list[Row[Any]]:
     """Every live lease that overlaps with a resource, whoever holds it and in whatever mode."""
     return [
         row
-        for row in _candidates(tx, resource.type, [resource], None)
+        for row, _beside in _candidates(tx, resource.type, [resource], None)
         if row.position is None and row.expires_at > tx.now and resource.overlaps(resource.type, row.resource)
     ]
 
@@ -93,7 +93,7 @@ def holders_of_paths(tx: Transaction, literal_paths: Iterable[str], agent_id: st
     """
     wanted = [_clean(path) for path in literal_paths]
     keys = {key for path in wanted for key in paths.ancestors(path)[: paths.PATTERN_SEGMENTS_MAX + 1]}
-    common = {"ws": tx.workspace_id, "type": PATH, "now": tx.now}
+    common = {"ws": tx.workspace_id, "type": PATH}
     return [
         row
         for row in _on_keys(tx, common, keys)
@@ -119,25 +119,20 @@ def _note(tx: Transaction, found: Survey, one: Standing, mode: Mode, agent_id: s
 
 def _candidates(
     tx: Transaction, type_: str, wanted: Sequence[Resource], agent_id: str | None
-) -> Iterator[Row[Any]]:
-    """Each row once that may overlap; of the agent's own leases those on the very same resource."""
+) -> Iterator[tuple[Row[Any], Sequence[Resource]]]:
+    """Rows that may overlap, and with which; of the agent's own leases those on the very same resource."""
     keys: set[str] = set()
-    ranges: set[str] = set()
     for resource in wanted:
         keys.update(paths.ancestors(resource.prefix) if type_ == PATH else (resource.prefix,))
-        if resource.is_pattern:
-            ranges.add(resource.prefix)
-    common = {"ws": tx.workspace_id, "type": type_, "now": tx.now}
-    yield from _on_keys(tx, common, keys)
-    for prefix in ranges:
-        if any(other != prefix and (not other or prefix.startswith(other + "/")) for other in ranges):
-            continue  # a wider range brings it
-        # '0' follows '/' in ASCII, so the range holds exactly what lies below the prefix. No prefix
-        # reaches the last code point, since it is no character.
-        low, high = (prefix + "/", prefix + "0") if prefix else ("\x01", "\U0010ffff")
-        for row in _below(tx, common | {"low": low, "high": high, "agent": agent_id or ""}):
+    common = {"ws": tx.workspace_id, "type": type_}
+    for row in _on_keys(tx, common, keys):
+        yield row, wanted
+    for resource in wanted:
+        if not resource.is_pattern:
+            continue
+        for row in _below(tx, common | {"agent": agent_id or ""}, resource):
             if row.prefix not in keys:
-                yield row
+                yield row, (resource,)
 
 
 def _on_keys(tx: Transaction, common: dict[str, Any], keys: Iterable[str]) -> Iterator[Row[Any]]:
@@ -149,15 +144,21 @@ def _on_keys(tx: Transaction, common: dict[str, Any], keys: Iterable[str]) -> It
         yield from tx.execute(statement, common | {f"key{index}": key for index, key in enumerate(some)})
 
 
-def _below(tx: Transaction, bounds: dict[str, Any]) -> Iterator[Row[Any]]:
+def _below(tx: Transaction, common: dict[str, Any], pattern: Resource) -> Iterator[Row[Any]]:
+    """What stands below the pattern's prefix; of literal paths those that end as the pattern does."""
+    # '0' follows '/' in ASCII, so the range holds exactly what lies below the prefix.
+    prefix = pattern.prefix
+    low, high = (prefix + "/", prefix + "0") if prefix else (_FIRST, _BEHIND_ALL)
+    bounds = common | {"low": low, "high": high}
     yield from tx.execute(_WAITING_BELOW, bounds)
-    after = {"after_prefix": "", "after_id": ""}
+    ending = rules.ending(pattern.text).replace("%", r"\%").replace("_", r"\_")
+    after = {"ending": "%" + ending, "after_prefix": "", "after_id": ""}
     while True:
         rows = tx.execute(_HELD_BELOW, bounds | after).all()
         yield from rows
         if len(rows) < _PAGE_ROWS:
             return
-        after = {"after_prefix": rows[-1].prefix, "after_id": rows[-1].id}
+        after |= {"after_prefix": rows[-1].prefix, "after_id": rows[-1].id}
 
 
 def _waits_for(tx: Transaction, wait_id: str, agent_id: str) -> bool:
@@ -206,9 +207,9 @@ def _columns(table: Table) -> list[ColumnElement[Any]]:
 
 
 def _of_type(table: Table) -> list[ColumnElement[bool]]:
-    waits = lock_waiters.c.expires_at > bindparam("now", type_=Moment())
-    still = leases.c.ended_at.is_(None) if table is leases else waits
-    return [table.c.workspace_id == bindparam("ws"), table.c.resource_type == bindparam("type"), still]
+    """Not ended; whether it is past its time is for the reader, since nearly none is."""
+    wanted = [table.c.workspace_id == bindparam("ws"), table.c.resource_type == bindparam("type")]
+    return [*wanted, leases.c.ended_at.is_(None)] if table is leases else wanted
 
 
 def _standing_on(count: int) -> Prepared:
@@ -238,6 +239,10 @@ _HELD_BELOW = Prepared(
         *_of_type(leases),
         *_range(leases),
         leases.c.agent_id != bindparam("agent"),
+        or_(
+            leases.c.resource != leases.c.prefix,
+            leases.c.resource.like(bindparam("ending"), escape="\\"),
+        ),
         or_(
             leases.c.prefix > bindparam("after_prefix"),
             (leases.c.prefix == bindparam("after_prefix")) & (leases.c.id > bindparam("after_id")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select
@@ -12,19 +13,17 @@ from repomesh.domains.leases import leasing, overlaps, resources
 from repomesh.domains.leases.errors import InvalidResource
 from repomesh.domains.leases.models import CheckLocks, Lease, ListLocks, LockCheck
 from repomesh.domains.leases.resources import LOCK_TYPES, PATH
-from repomesh.domains.leases.tables import leases
+from repomesh.domains.leases.tables import LIVE, leases
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
-_LIVE = select(leases).where(
-    leases.c.workspace_id == bindparam("ws"),
-    leases.c.ended_at.is_(None),
-    leases.c.expires_at > bindparam("now"),
-    leases.c.resource_type.in_(LOCK_TYPES),
-)
 _ORDER = (leases.c.resource_type, leases.c.prefix, leases.c.id)
+# The empty text keeps the types from being looked up one by one: then the rows would have to be sorted.
+_LOCKS = leases.c.resource_type.in_(LOCK_TYPES)
+_LIVE = select(leases).where(leases.c.workspace_id == bindparam("ws"), LIVE, _LOCKS)
+_OF_AGENT = _LIVE.where(leases.c.agent_id == bindparam("agent"))
 
 
 @query("lock.list", http=Get("/v1/locks"), scope="locks:read", errors=(AgentNotFound, InvalidResource))
@@ -33,10 +32,13 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
     folder = resources.path(request.prefix).prefix if request.prefix is not None else None
     if request.path is not None:
-        return _holding(tx, request, request.path, agent_id, folder)
-    statement = _LIVE.params(ws=tx.workspace_id, now=tx.now)
+        found: Sequence[Row[Any]] = overlaps.holders_of(tx, resources.parse(request.path))
+        return _sorted(request, found, agent_id, folder)
+    now = {"ws": tx.workspace_id, "now": tx.now}
     if agent_id is not None:
-        statement = statement.where(leases.c.agent_id == agent_id)
+        found = tx.execute(_OF_AGENT, now | {"agent": agent_id}).all()
+        return _sorted(request, found, agent_id, folder)
+    statement = _LIVE.params(**now)
     if folder is not None:
         statement = statement.where(_within(folder))
     items, next_cursor = page(tx, statement, request, _ORDER, leasing.as_lease)
@@ -52,30 +54,31 @@ def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
 
 
 def _within(folder: str) -> ColumnElement[bool]:
-    # '0' follows '/' in ASCII, so the range holds exactly what lies below the folder.
-    below = and_(leases.c.prefix >= folder + "/", leases.c.prefix < folder + "0")
-    held = or_(leases.c.prefix == folder, below) if folder else leases.c.prefix >= ""
-    return and_(leases.c.resource_type == PATH, held)
+    prefix = leases.c.prefix
+    if not folder:
+        return leases.c.resource_type == PATH
+    # '0' follows '/' in ASCII. The outer bounds are for the index: between them lies little else.
+    inside = or_(prefix == folder, prefix >= folder + "/")
+    return and_(leases.c.resource_type == PATH, prefix >= folder, prefix < folder + "0", inside)
 
 
-def _holding(
-    tx: Transaction, request: ListLocks, path: str, agent_id: str | None, folder: str | None
+def _sorted(
+    request: ListLocks, found: Sequence[Row[Any]], agent_id: str | None, folder: str | None
 ) -> Page[Lease]:
-    """A page of the locks that overlap with a path: these are few, so that they are sorted here."""
-    found = [
+    """A page of rows that were found without an order: those of one agent or on one path are few."""
+    chosen = [
         row
-        for row in overlaps.holders_of(tx, resources.parse(path))
+        for row in found
         if agent_id in (None, row.agent_id) and (folder is None or _lies_within(row, folder))
     ]
-    found.sort(key=_position)
+    chosen.sort(key=_position)
     if request.cursor is not None:
         after = tuple(map(str, decode_cursor(request.cursor, len(_ORDER))))
-        found = [row for row in found if _position(row) > after]
-    shown = found[: request.limit]
-    more = len(found) > len(shown)
+        chosen = [row for row in chosen if _position(row) > after]
+    shown = chosen[: request.limit]
     return Page[Lease](
         items=[leasing.as_lease(row) for row in shown],
-        next_cursor=encode_cursor(*_position(shown[-1])) if more else None,
+        next_cursor=encode_cursor(*_position(shown[-1])) if len(chosen) > len(shown) else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import CTE, Row, and_, bindparam, delete, or_, select, tuple_, update
+from sqlalchemy import CTE, Row, and_, bindparam, delete, func, or_, select, update
 
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.leases import leasing
@@ -21,16 +21,19 @@ _OPEN = leases.c.workspace_id == bindparam("ws"), leases.c.ended_at.is_(None)
 def _holders() -> CTE:
     """Each (agent, token) that has leases which are not ended, by jumping through the index.
 
-    Reads one entry for each holder, however many leases each has.
+    Reads one entry for each holder, however many leases each has. The next holder is looked for in two
+    steps, since not every planner walks an index by a comparison of pairs.
     """
     ahead = leases.alias("ahead")
-    order = (ahead.c.agent_id, ahead.c.token_id)
     open_ones = select(ahead.c.id).where(ahead.c.workspace_id == bindparam("ws"), ahead.c.ended_at.is_(None))
-    first = open_ones.order_by(*order).limit(1).scalar_subquery()
+    in_order = open_ones.order_by(ahead.c.agent_id, ahead.c.token_id).limit(1)
     pair = (leases.c.agent_id, leases.c.token_id)
-    known = select(*pair).where(leases.c.id == first).cte("holders", recursive=True)
-    following = open_ones.where(tuple_(*order) > tuple_(known.c.agent_id, known.c.token_id))
-    nearest = following.order_by(*order).limit(1).correlate(known).scalar_subquery()
+    first = select(*pair).where(leases.c.id == in_order.scalar_subquery())
+    known = first.cte("holders", recursive=True)
+    same_agent = in_order.where(ahead.c.agent_id == known.c.agent_id, ahead.c.token_id > known.c.token_id)
+    next_agent = in_order.where(ahead.c.agent_id > known.c.agent_id)
+    steps = [step.correlate(known).scalar_subquery() for step in (same_agent, next_agent)]
+    nearest = func.coalesce(*steps)
     return known.union_all(select(*pair).join_from(known, leases, leases.c.id == nearest))
 
 

@@ -12,6 +12,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    bindparam,
+    literal_column,
+    type_coerce,
 )
 
 from repomesh.store.tables import metadata
@@ -81,3 +85,8 @@ lock_waiters = Table(
     Index("ix_lock_waiters_request", "workspace_id", "agent_id", "request_hash"),
     Index("ix_lock_waiters_expiry", "workspace_id", "expires_at"),
 )
+
+# Nearly every lease that is not ended is live, so an index on time is the wrong one to ask whether it is:
+# the sum hides the column from a planner that has no statistics. `now` is a parameter.
+unindexed_expiry = type_coerce(leases.c.expires_at + literal_column("0"), Moment())
+LIVE = and_(leases.c.ended_at.is_(None), unindexed_expiry > bindparam("now", type_=Moment()))

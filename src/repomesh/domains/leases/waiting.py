@@ -40,7 +40,6 @@ _BY_REQUEST = select(lock_waiters).where(
     _OURS,
     lock_waiters.c.agent_id == bindparam("agent"),
     lock_waiters.c.request_hash == bindparam("request"),
-    lock_waiters.c.expires_at > bindparam("now"),
 )
 _PAST = (
     select(lock_waiters)
@@ -71,7 +70,8 @@ def find(tx: Transaction, request: AcquireLocks, wanted: Sequence[Resource]) -> 
         rows = tx.execute(_BY_ID, {"ws": tx.workspace_id, "wait_id": request.wait_id}).all()
     else:
         key = {"agent": tx.caller.acting_agent(), "request": _hash(wanted, request.mode)}
-        rows = tx.execute(_BY_REQUEST, {"ws": tx.workspace_id, "now": tx.now} | key).all()
+        found = tx.execute(_BY_REQUEST, {"ws": tx.workspace_id} | key)
+        rows = [row for row in found if row.expires_at > tx.now]
     return _places(rows)[0] if rows else None
 
 
