@@ -2,38 +2,67 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from sqlalchemy import select
 
 from notebook import Notebook
 from repomesh.kernel.ids import new_id
+from repomesh.store.prepared import DRIVER
+from repomesh.store.sqlite_text import index_waiting
 from repomesh.store.transaction import Transaction
 
 
 class Shelf:
     """Texts that can be found by their words."""
 
-    def __init__(self, notebook: Notebook) -> None:
+    def __init__(self, notebook: Notebook, indexed: bool) -> None:
         self._notebook = notebook
+        self._indexed = indexed
         self._names: dict[str, str] = {}
+
+    def _write(self, work: Callable[[Transaction], object]) -> None:
+        self._notebook.store.write_now(self._notebook.caller, work)
 
     def put(self, name: str, text: str) -> None:
         id_ = new_id()
         self._names[id_] = name
-        self._notebook.store.write_now(self._notebook.caller, lambda tx: tx.index_text("note", id_, text))
+        self._write(lambda tx: tx.index_text("note", id_, text))
+        self._index()
 
-    def find(self, words: str) -> list[str]:
-        def search(tx: Transaction) -> list[str]:
-            found = tx.text_index.matches(tx.workspace_id, "note", words).subquery()
-            return list(tx.execute(select(found.c.subject_id)).scalars())
+    def remove(self, name: str) -> None:
+        [id_] = [id_ for id_, known in self._names.items() if known == name]
+        self._write(lambda tx: tx.text_index.remove(tx.connection, tx.workspace_id, "note", id_))
 
-        ids = self._notebook.store.read_now(self._notebook.caller, search)
-        return [self._names[id_] for id_ in ids]
+    def find(self, words: str, before: int | None = None) -> list[str]:
+        def search(tx: Transaction) -> list[tuple[int, str]]:
+            return tx.text_index.find(tx.connection, tx.workspace_id, "note", words, before, 100)
+
+        return [self._names[id_] for _, id_ in self._notebook.store.read_now(self._notebook.caller, search)]
+
+    def _index(self) -> None:
+        """What the writer does when it has time, on the engine that indexes behind the commands."""
+
+        def index(tx: Transaction) -> None:
+            driver = tx.connection.info.get(DRIVER)
+            if driver is not None and self._indexed:
+                index_waiting(driver, 1_000)
+
+        self._write(index)
 
 
-@pytest.fixture
-def shelf(notebook: Notebook) -> Shelf:
-    return Shelf(notebook)
+@pytest.fixture(params=[True, False], ids=["indexed", "waiting"])
+def shelf(notebook: Notebook, request: pytest.FixtureRequest) -> Shelf:
+    return Shelf(notebook, request.param)
+
+
+def test_what_was_removed_is_not_found_and_what_follows_it_is(shelf: Shelf) -> None:
+    shelf.put("one", "release notes")
+    shelf.put("two", "release plan")
+    shelf.remove("two")
+    assert shelf.find("release") == ["one"]
+    shelf.put("three", "release date")
+    assert shelf.find("release") == ["three", "one"]
 
 
 def test_words_are_found_inside_paths_names_and_markdown(shelf: Shelf) -> None:

@@ -26,6 +26,8 @@ LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one reque
 
 # Store
 WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first wait longer (measured)
+TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself
+TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
 READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
 READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
@@ -68,6 +70,9 @@ UNDELIVERED_PER_PASS = 100  # messages reported in one pass of the recovery work
 UNDELIVERED_NAMED_MAX = 20  # recipients named in a notice; the receipts name all of them
 TEXT_MATCHES_PER_READ = 500  # ids of a full-text search that are looked up at once
 TEXT_MATCHES_PER_PAGE = 20_000  # matches looked at for one page of messages when few are the caller's
+# Messages looked at for one page of the log: nearly always the first few hold it; when few of very many
+# are the caller's, a page may be short rather than keep a reader busy for seconds.
+LOG_WINDOWS = (1_000, 100_000)
 
 # Reviews
 REVIEWERS_MAX = 20  # all of whom must approve

@@ -40,11 +40,7 @@ def page(
     The keys together must be unique, not null, in the statement's columns, and of type text or integer.
     """
     if request.cursor is not None:
-        position = decode_cursor(request.cursor, len(keys))
-        for part, key in zip(position, keys, strict=True):
-            if not isinstance(part, key.type.python_type):
-                raise InvalidRequest("cursor: this is not a cursor of this list")
-        bound = tuple_(*position)
+        bound = tuple_(*position(request.cursor, keys))
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     order = [key.desc() if descending else key.asc() for key in keys]
     rows = tx.execute(statement.order_by(*order).limit(request.limit + 1)).all()
@@ -54,3 +50,12 @@ def page(
         return items, None
     last = shown[-1]._mapping
     return items, encode_cursor(*(last[key] for key in keys))
+
+
+def position(cursor: str, keys: Sequence[ColumnElement[Any]]) -> list[str | int | float | None]:
+    """The values of `keys` that a cursor holds; raises InvalidRequest when they are none of these."""
+    parts = decode_cursor(cursor, len(keys))
+    for part, key in zip(parts, keys, strict=True):
+        if not isinstance(part, key.type.python_type):
+            raise InvalidRequest("cursor: this is not a cursor of this list")
+    return parts

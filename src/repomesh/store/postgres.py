@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, create_engine, event, literal_column, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -83,13 +83,17 @@ class PostgresText:
             )
         )
 
-    def matches(self, workspace_id: str, type_: str, words: str, before: int | None = None) -> Select[Any]:
-        """(position, subject_id), newest first, of what holds every word; nothing for no word.
-
-        With `before`, only of what stands at smaller positions.
-        """
-        found = search_words(words)
-        phrase = " & ".join(f"'{word}'" for word in found)
+    def find(
+        self,
+        connection: Connection,
+        workspace_id: str,
+        type_: str,
+        words: str,
+        before: int | None,
+        count: int,
+    ) -> list[tuple[int, str]]:
+        """(position, subject) of up to `count` documents that hold every word, newest first."""
+        phrase = " & ".join(f"'{word}'" for word in search_words(words))
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
         matching = (
             select(documents.c.id, documents.c.subject_id)
@@ -98,10 +102,10 @@ class PostgresText:
             .cte("matching")
             .prefix_with("MATERIALIZED")
         )
-        ordered = select(matching.c.id.label("position"), matching.c.subject_id).order_by(
-            literal_column("position").desc()
-        )
-        return ordered if before is None else ordered.where(matching.c.id < before)
+        ordered = select(matching.c.id, matching.c.subject_id).order_by(matching.c.id.desc()).limit(count)
+        if before is not None:
+            ordered = ordered.where(matching.c.id < before)
+        return [(row.id, row.subject_id) for row in connection.execute(ordered)]
 
 
 class PostgresStore(Store):

@@ -32,13 +32,13 @@ def search(
     looked_at = 0
     more = True
     while more and len(found) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
-        matches = tx.text_index.matches(tx.workspace_id, type_, words, before)
-        block = tx.execute(matches.limit(limits.TEXT_MATCHES_PER_READ)).all()
-        more = len(block) == limits.TEXT_MATCHES_PER_READ
-        kept = wanted([row.subject_id for row in block]) if block else set()
-        found += [(row.position, row.subject_id) for row in block if row.subject_id in kept]
+        count = limits.TEXT_MATCHES_PER_READ
+        block = tx.text_index.find(tx.connection, tx.workspace_id, type_, words, before, count)
+        more = len(block) == count
+        kept = wanted([subject_id for _, subject_id in block]) if block else set()
+        found += [(position, subject_id) for position, subject_id in block if subject_id in kept]
         looked_at += len(block)
-        before = block[-1].position if block else before
+        before = block[-1][0] if block else before
     shown = found[: request.limit]
     if len(found) > request.limit:
         return shown, encode_cursor(shown[-1][0])

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import structlog
-from sqlalchemy import Connection, Engine, Select, create_engine, event, insert, literal_column, select, text
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
@@ -25,9 +25,9 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
-from repomesh.store.base import Store, Work, perform, search_words, words_of
-from repomesh.store.prepared import DRIVER, Prepared
-from repomesh.store.tables import documents
+from repomesh.store.base import Store, Work, perform
+from repomesh.store.prepared import DRIVER
+from repomesh.store.sqlite_text import SqliteText, index_waiting
 from repomesh.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ _WRITER_PRAGMAS = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-65536",
-    "PRAGMA wal_autocheckpoint=1000",
+    "PRAGMA wal_autocheckpoint=4000",  # 16 MB: pages written by many commits are then copied once
     "PRAGMA journal_size_limit=67108864",  # after a burst the WAL gives its room back
 )
 # Only the writer checkpoints: two connections doing so at once can corrupt older SQLite (the WAL-reset
@@ -50,48 +50,6 @@ _READER_PRAGMAS = (
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-16384",
 )
-
-
-_ADD_DOCUMENT = Prepared(insert(documents).returning(documents.c.id))
-
-
-class SqliteText:
-    """Full text in an FTS5 table whose rowid is the document's id."""
-
-    def add(self, connection: Connection, rows: Sequence[tuple[str, str, str, str]]) -> None:
-        """Index rows of (workspace, type, subject, text)."""
-        for workspace_id, type_, subject_id, body in rows:
-            document = {"workspace_id": workspace_id, "type": type_, "subject_id": subject_id}
-            id_ = _ADD_DOCUMENT.run(connection, document).scalar_one()
-            connection.info[DRIVER].execute(
-                "INSERT INTO document_text (rowid, body) VALUES (?, ?)", (id_, " ".join(words_of(body)))
-            )
-
-    def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
-        """Forget what was indexed for a subject."""
-        table = documents.c
-        of_subject = table.workspace_id == workspace_id, table.type == type_, table.subject_id == subject_id
-        for id_ in connection.execute(select(table.id).where(*of_subject)).scalars().all():
-            connection.exec_driver_sql("DELETE FROM document_text WHERE rowid = ?", (id_,))
-        connection.execute(documents.delete().where(*of_subject))
-
-    def matches(self, workspace_id: str, type_: str, words: str, before: int | None = None) -> Select[Any]:
-        """(position, subject_id), newest first, of what holds every word; nothing for no word.
-
-        With `before`, only of what stands at smaller positions.
-        """
-        phrase = " ".join(f'"{word}"' for word in search_words(words)) or '""'
-        found = (
-            select(documents.c.id.label("position"), documents.c.subject_id)
-            .select_from(documents)
-            .join(text("document_text"), literal_column("document_text.rowid") == documents.c.id)
-            .where(text("document_text MATCH :phrase").bindparams(phrase=phrase))
-            .where(documents.c.workspace_id == workspace_id, documents.c.type == type_)
-            .order_by(literal_column("document_text.rowid").desc())
-        )
-        if before is None:
-            return found
-        return found.where(text("document_text.rowid < :before").bindparams(before=before))
 
 
 @dataclass(slots=True)
@@ -110,6 +68,7 @@ class _Outcome:
     result: Any
     error: BaseException | None
     last_seq: int | None
+    texts: int = 0
 
 
 class _BatchLost(Exception):
@@ -131,6 +90,7 @@ class SqliteStore(Store):
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
+        self._unindexed = 0
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
         self._writer.start()
 
@@ -182,17 +142,23 @@ class SqliteStore(Store):
             batch, more = self._take()
             if batch:
                 self._commit(batch)
+            if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):
+                self._index_texts()
 
     def _take(self) -> tuple[list[_Piece], bool]:
         """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace.
 
-        Answers the batch and whether more may come.
+        Answers the batch, empty when nothing came while texts wait to be indexed, and whether more may come.
         """
         batch: list[_Piece] = []
-        while (piece := self._queue.get()) is not None:
-            batch.append(piece)
-            if len(batch) >= limits.WRITE_BATCH_MAX or self._queue.empty():
-                return batch, True
+        patience_s = limits.TEXT_INDEX_IDLE_S if self._unindexed else None
+        try:
+            while (piece := self._queue.get(timeout=patience_s)) is not None:
+                batch.append(piece)
+                if len(batch) >= limits.WRITE_BATCH_MAX or self._queue.empty():
+                    return batch, True
+        except queue.Empty:
+            return batch, True
         return batch, False
 
     def _commit(self, batch: list[_Piece]) -> None:
@@ -206,6 +172,7 @@ class SqliteStore(Store):
             return
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
+        self._unindexed += sum(outcome.texts for outcome in outcomes)
         for outcome in outcomes:
             _answer(outcome.piece, outcome.result, outcome.error)
         self._announce({o.piece.caller.workspace_id: o.last_seq for o in outcomes if o.last_seq is not None})
@@ -222,7 +189,20 @@ class SqliteStore(Store):
             self._driver.execute("RELEASE piece")
             return _Outcome(piece, None, _explain(error), None)
         self._driver.execute("RELEASE piece")
-        return _Outcome(piece, result, None, tx.last_seq)
+        return _Outcome(piece, result, None, tx.last_seq, tx.texts)
+
+    def _index_texts(self) -> None:
+        """Index what waits. When that fails the words still stand in the documents, for the next time."""
+        try:
+            self._driver.execute("BEGIN IMMEDIATE")
+            self._unindexed = index_waiting(self._driver, limits.TEXT_INDEX_BATCH)
+            self._driver.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._unindexed = 0  # the next text that is written asks for it again
+            with suppress(sqlite3.Error):
+                self._driver.rollback()
+            with suppress(OSError, ValueError):
+                log.warning("texts not indexed", reason=str(error))
 
     def _lose(self, batch: list[_Piece], cause: BaseException) -> None:
         """Roll back what may still be open, and tell every caller of the batch."""

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Delete,
     Executable,
     Result,
-    Select,
     Update,
     bindparam,
     delete,
@@ -40,10 +39,18 @@ class TextIndex(Protocol):
         """Forget what was indexed for a subject."""
         ...
 
-    def matches(self, workspace_id: str, type_: str, words: str, before: int | None = None) -> Select[Any]:
-        """A selectable of (position, subject_id), newest first, of what holds every word.
+    def find(
+        self,
+        connection: Connection,
+        workspace_id: str,
+        type_: str,
+        words: str,
+        before: int | None,
+        count: int,
+    ) -> list[tuple[int, str]]:
+        """(position, subject) of up to `count` documents that hold every word, newest first.
 
-        With `before`, only of what stands at smaller positions.
+        With `before`, only of those at smaller positions; nothing for no word.
         """
         ...
 
@@ -77,6 +84,7 @@ class Transaction:
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
         self.last_seq: int | None = None
+        self.texts = 0
         self.version_checked = False
         self._drafts: list[NewEvent] = []
         self._texts: list[tuple[str, str, str, str]] = []
@@ -153,6 +161,7 @@ class Transaction:
     def finish(self) -> None:
         """Write what was collected: texts and events. The engine calls it before the commit."""
         if self._texts:
+            self.texts = len(self._texts)
             self.text_index.add(self.connection, self._texts)
         if self._drafts:
             self.last_seq = log.append(self.connection, self.caller, self.context, self.now, self._drafts)

@@ -89,7 +89,13 @@ def _full_text() -> None:
     )
     op.create_index("ix_documents_subject", "documents", ["workspace_id", "type", "subject_id"])
     if op.get_bind().dialect.name == "sqlite":
-        op.execute("CREATE VIRTUAL TABLE document_text USING fts5(body, tokenize='unicode61')")
+        op.execute("ALTER TABLE documents ADD COLUMN words TEXT NOT NULL DEFAULT ''")
+        op.execute(
+            "CREATE VIRTUAL TABLE document_text"
+            " USING fts5(words, content='documents', content_rowid='id', tokenize='unicode61')"
+        )
+        op.execute("CREATE TABLE document_index (through INTEGER NOT NULL)")
+        op.execute("INSERT INTO document_index (through) VALUES (0)")
     else:
         op.execute("ALTER TABLE documents ADD COLUMN words tsvector NOT NULL")
         op.execute("CREATE INDEX ix_documents_words ON documents USING gin (words)")
