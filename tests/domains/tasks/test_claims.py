@@ -277,3 +277,15 @@ async def test_a_task_that_needs_a_review_completes_when_it_is_approved(mesh: Me
             await bob.post(f"/v1/reviews/{review['id']}/verdict", verdict=verdict, summary="hm")
     await bob.post(f"/v1/reviews/{review['id']}/verdict", verdict="approved", summary="good")
     assert (await finish(alice, claimed, "complete"))["status"] == "done"
+
+
+async def test_a_claim_is_answered_within_a_budget(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    scope = [f"src/{number}.py" for number in range(30)]
+    await mesh.post("/v1/tasks", goal="long", description="word " * 5000, scope=scope)
+    claimed = await claim(alice, take_locks=True, max_chars=5000)
+    assert len(claimed["locks"]) == 10
+    assert claimed["omitted"] == "locks left out: 20; shortened: description, scope; raise max_chars"
+    renewed = await finish(alice, claimed, "renew", max_chars=100_000)
+    assert (len(renewed["locks"]), renewed["omitted"]) == (30, None)
+    assert renewed["task"]["scope"] == scope

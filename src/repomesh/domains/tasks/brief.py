@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
-from repomesh.domains.tasks.models import Attempt, ListedTask, TaskDetail
+from repomesh.domains.tasks.models import Attempt, ClaimedTask, ListedTask, Task, TaskDetail
 from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
 from repomesh.kernel.fields import Page
+
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 _TEXTS = ("description", "result", "note", "reason")
 _LISTS = ("dependencies", "scope", "tags", "capabilities")
@@ -32,22 +35,41 @@ def fit_detail(task: TaskDetail, max_chars: int | None) -> TaskDetail:
     """
     if max_chars is None or len(task.model_dump_json()) <= max_chars:
         return task
-    texts = {name: text for name in _TEXTS if (text := getattr(task, name))}
-    lists = {name: getattr(task, name)[:_LIST_ITEMS_KEPT] for name in (*_LISTS, "unmet_dependencies")}
-    bare = task.model_copy(update=lists | dict.fromkeys(texts, "") | {"history": []})
-    left = max_chars - len(bare.model_dump_json()) - _SAID_CHARS
-    lengths = {name: encoded_length(text) for name, text in texts.items()}
-    share = fair_share(list(lengths.values()), left)
-    left -= sum(min(length, share) for length in lengths.values())
-    history = _fitting(task.history, left)
-    shortened = [name for name, length in lengths.items() if length > share]
-    shortened += [name for name, kept in lists.items() if len(kept) < len(getattr(task, name))]
-    said = [f"shortened: {', '.join(shortened)}"] if shortened else []
+    lists = (*_LISTS, "unmet_dependencies")
+    short, said = _fit_texts(task.model_copy(update={"history": []}), max_chars - _SAID_CHARS, lists)
+    history = _fitting(task.history, max_chars - _SAID_CHARS - len(short.model_dump_json()))
     if len(history) < len(task.history):
         said.append(f"past holders left out: {len(task.history) - len(history)}")
-    shown: dict[str, object] = {name: cut(text, share) for name, text in texts.items()}
-    omitted = "; ".join([*said, "raise max_chars"])
-    return bare.model_copy(update=shown | {"history": history, "omitted": omitted})
+    return short.model_copy(update={"history": history, "omitted": _omitted(said)})
+
+
+def fit_claim(claimed: ClaimedTask, max_chars: int | None) -> ClaimedTask:
+    """What was claimed within `max_chars`: the locks are cut if they are many, then the task."""
+    if max_chars is None or len(claimed.model_dump_json()) <= max_chars:
+        return claimed
+    locks = claimed.locks[:_LIST_ITEMS_KEPT]
+    fewer = [f"locks left out: {len(claimed.locks) - len(locks)}"] if locks != claimed.locks else []
+    short = claimed.model_copy(update={"locks": locks})
+    around = len(short.model_dump_json()) - len(claimed.task.model_dump_json())
+    task, said = _fit_texts(claimed.task, max_chars - around - _SAID_CHARS, _LISTS)
+    return short.model_copy(update={"task": task, "omitted": _omitted(fewer + said)})
+
+
+def _fit_texts(task: AnyTask, max_chars: int, lists: Sequence[str]) -> tuple[AnyTask, list[str]]:
+    """A task whose texts share what its figures leave of `max_chars`, and what was cut, in words."""
+    texts = {name: text for name in _TEXTS if (text := getattr(task, name))}
+    kept = {name: getattr(task, name)[:_LIST_ITEMS_KEPT] for name in lists}
+    bare = task.model_copy(update=kept | dict.fromkeys(texts, ""))
+    lengths = {name: encoded_length(text) for name, text in texts.items()}
+    share = fair_share(list(lengths.values()), max_chars - len(bare.model_dump_json()))
+    shortened = [name for name, length in lengths.items() if length > share]
+    shortened += [name for name in lists if len(kept[name]) < len(getattr(task, name))]
+    shown = bare.model_copy(update={name: cut(text, share) for name, text in texts.items()})
+    return shown, [f"shortened: {', '.join(shortened)}"] if shortened else []
+
+
+def _omitted(said: list[str]) -> str:
+    return "; ".join([*said, "raise max_chars"])
 
 
 def _fitting(history: Sequence[Attempt], left: int) -> list[Attempt]:

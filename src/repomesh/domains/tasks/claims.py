@@ -16,9 +16,10 @@ from repomesh.domains.leases.errors import (
     NotHolder,
     StaleFencingToken,
 )
-from repomesh.domains.leases.models import Lease
+from repomesh.domains.leases.models import HeldLock, Lease
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.tasks import holding, recovery, rows, rules
+from repomesh.domains.tasks.brief import fit_claim
 from repomesh.domains.tasks.errors import (
     CapabilitiesMissing,
     DependenciesUnmet,
@@ -114,7 +115,7 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
         locks=[lock.resource for lock in claimed.locks],
     )
     tx.emit(NewEvent(TASK_CLAIMED, f"task/{task.id}", data, task_id=task.id))
-    return claimed
+    return fit_claim(claimed, request.max_chars)
 
 
 @command(
@@ -129,7 +130,8 @@ def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
     row = holding.require(tx, "renew", request.task_id, request.fencing_token)
     held = holding.leases_for(tx, row.id, row.agent_id)
     live = [lease for lease in held if lease.expires_at > tx.now]
-    return _claimed(rows.as_task(row), leasing.renew(tx, live, request.ttl_s))
+    renewed = _claimed(rows.as_task(row), leasing.renew(tx, live, request.ttl_s))
+    return fit_claim(renewed, request.max_chars)
 
 
 @command(
@@ -219,7 +221,11 @@ def _claimed(task: Task, leases: Sequence[Lease]) -> ClaimedTask:
         task=task,
         fencing_token=claim.fencing_token,
         expires_at=claim.expires_at,
-        locks=[lease for lease in leases if lease is not claim],
+        locks=[
+            HeldLock(**lease.model_dump(include=set(HeldLock.model_fields)))
+            for lease in leases
+            if lease is not claim
+        ],
     )
 
 

@@ -28,6 +28,7 @@ from repomesh.domains.tasks.models import (
     CancelTask,
     CompleteTask,
     FailTask,
+    FinishedTask,
     FinishTask,
     ReleaseTask,
     Task,
@@ -178,8 +179,13 @@ def cancel_task(tx: Transaction, request: CancelTask) -> Task:
     errors=(*_NOT_HELD, DependenciesUnmet, ReviewRequired),
     needs_agent=True,
 )
-def finish_task(tx: Transaction, request: FinishTask) -> Task:
-    """Part with a task in one of four ways; the same as complete, fail, release or block."""
+def finish_task(tx: Transaction, request: FinishTask) -> FinishedTask:
+    """Part with a task in one of four ways: the same as complete, fail, release or block, in few words."""
+    task = _finish(tx, request)
+    return FinishedTask(**task.model_dump(include=set(FinishedTask.model_fields)))
+
+
+def _finish(tx: Transaction, request: FinishTask) -> Task:
     held = {"task_id": request.task_id, "fencing_token": request.fencing_token}
     if request.outcome == "done":
         return complete_task(tx, CompleteTask(**held, result=request.result))

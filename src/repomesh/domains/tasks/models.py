@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from repomesh.domains.agents.models import AgentRef
 from repomesh.domains.leases import resources
 from repomesh.domains.leases.errors import InvalidResource
-from repomesh.domains.leases.models import Lease
+from repomesh.domains.leases.models import HeldLock
 from repomesh.domains.leases.paths import PATTERN_CHARS_MAX
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
@@ -191,6 +191,7 @@ class ClaimTask(Model):
     )
     ttl_s: TtlSeconds | None = Field(None, description="Renew it within this time.")
     take_locks: bool = Field(False, description="Also lock its scope; all or nothing.")
+    max_chars: MaxChars | None = None
 
 
 class Held(Model):
@@ -204,6 +205,7 @@ class RenewTask(Held):
     """Hold a task longer."""
 
     ttl_s: TtlSeconds | None = None
+    max_chars: MaxChars | None = None
 
 
 class ReportProgress(Held):
@@ -275,7 +277,19 @@ class ClaimedTask(Model):
     task: Task
     fencing_token: int
     expires_at: Timestamp = Field(description="The task is taken back then, unless it is renewed.")
-    locks: list[Lease] = Field(description="The locks held for it; they end with the claim.")
+    locks: list[HeldLock] = Field(description="The locks held for it; they end with the claim.")
+    omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
+
+
+class FinishedTask(Model):
+    """What became of a task that its holder parted with."""
+
+    id: Id
+    goal: str
+    status: TaskStatus
+    attempts: int = Field(description="How often it lost its holder.")
+    max_attempts: int
+    version: int
 
 
 class ReclaimTasks(Model):

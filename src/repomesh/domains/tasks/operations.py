@@ -30,6 +30,7 @@ from repomesh.domains.tasks.models import (
 )
 from repomesh.domains.tasks.tables import READY, task_tags, tasks
 from repomesh.kernel import limits
+from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
@@ -146,6 +147,7 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
     http=Patch("/v1/tasks/{task_id}"),
     scope="tasks:write",
     errors=(
+        Stale,
         TaskNotFound,
         TaskStatusConflict,
         DependencyCycle,
