@@ -10,11 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 
+from conftest import MovableClock
 from harness import Mesh, Speaker
 from repomesh.app import Server
+from repomesh.kernel.settings import Settings
+from repomesh.store import folder
 
 
 class _Web(uvicorn.Server):
@@ -81,6 +85,16 @@ class LiveMesh(Mesh):
 def url_of(web: uvicorn.Server) -> str:
     """Where it answers."""
     return f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+async def live(server: Server, settings: Settings, clock: MovableClock) -> AsyncIterator[LiveMesh]:
+    """A mesh that answers at a URL, with a web server's sockets."""
+    token = folder.read_secret(settings.data / folder.TOKEN)
+    assert token is not None
+    with serving(server) as web:
+        async with httpx.AsyncClient(base_url=url_of(web), timeout=30) as http:
+            yield LiveMesh(server, http, token, clock, web)
 
 
 class Wire:

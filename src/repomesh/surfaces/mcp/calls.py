@@ -126,7 +126,9 @@ class Calls:
             self._bind(exchange, meta, answer.result)
         # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
         hidden = {"token"} if operation.secret else None
-        return Told(answer.result.model_dump_json(exclude_none=True, exclude=hidden))
+        # What is as always, or not there, need not be read.
+        text = answer.result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
+        return Told(text)
 
     async def _wait(
         self,

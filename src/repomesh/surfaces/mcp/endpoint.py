@@ -50,10 +50,9 @@ _EXCHANGE: Final = "repomesh.exchange"
 class ToolServer:
     """The protocol's server: lists the tools and calls them for the agent of each request."""
 
-    def __init__(self, gateway: Gateway, *, progress_every_s: float = PROGRESS_EVERY_S) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self.calls = Calls(gateway)
         self._tools = offered(gateway.registry)
-        self._progress_every_s = progress_every_s
         tools = [listed(operation) for operation in self._tools.values()]
         self._listing = {"resultType": "complete", "tools": tools}
         self.protocol: Server[Any] = Server(
@@ -81,23 +80,24 @@ class ToolServer:
         exchange.program = client.client_info.name if client is not None else ""
         running = self.calls.run(operation, params.arguments or {}, exchange, meta)
         if operation.blocking is not None and "progress_token" in meta:
-            return _result(await self._reporting(context, running))
+            return _result(await _reporting(context, running))
         return _result(await running)
 
-    async def _reporting(self, context: Context, running: Awaitable[Told]) -> Told:
-        """Wait for the call, telling the client every few seconds that it goes on."""
-        began = time.monotonic()
 
-        async def tell() -> None:
-            while True:
-                await anyio.sleep(self._progress_every_s)
-                await context.session.report_progress(round(time.monotonic() - began, 1))
+async def _reporting(context: Context, running: Awaitable[Told]) -> Told:
+    """Wait for the call, telling the client every few seconds that it goes on."""
+    began = time.monotonic()
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(tell)
-            told = await running
-            tasks.cancel_scope.cancel()
-        return told
+    async def tell() -> None:
+        while True:
+            await anyio.sleep(PROGRESS_EVERY_S)
+            await context.session.report_progress(round(time.monotonic() - began, 1))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tell)
+        told = await running
+        tasks.cancel_scope.cancel()
+    return told
 
 
 def _result(told: Told) -> dict[str, Any]:
@@ -166,31 +166,39 @@ class Endpoint:
         # Header values come with the spaces around them, which the protocol's comparisons do not expect.
         headers = [(name, value.strip()) for name, value in scope["headers"]]
         inner = {**scope, "headers": headers, "user": user, _EXCHANGE: exchange}
-        watched = _Watched(send)
+        if scope["method"] == "DELETE":
+            send = self._leaving(exchange, send)
         if scope["method"] != "GET":
-            await self._sessions.asgi_app(inner, receive, watched)
-            if scope["method"] == "DELETE" and watched.status < 400 and exchange.session_id is not None:
-                await self._calls.leave(exchange.session_id)
+            await self._sessions.asgi_app(inner, receive, send)
             return
+        watched = _Watched(send)
         with exchange.cancellable() as stream:
             async with self._gateway.revocations.watching(exchange.principal, stream.cancel):
                 await self._sessions.asgi_app(inner, receive, watched)
         if not watched.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    def _leaving(self, exchange: Exchange, send: Send) -> Send:
+        """A `send` that lets the agent of a session leave before it says that the session is over."""
+
+        async def after(message: Message) -> None:
+            ended = message["type"] == "http.response.start" and message["status"] < 400
+            if ended and exchange.session_id is not None:
+                await self._calls.leave(exchange.session_id)
+            await send(message)
+
+        return after
+
 
 class _Watched:
-    """A `send` that remembers how far the response came."""
+    """A `send` that remembers whether the response was finished."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.status = 0
         self.finished = False
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        else:
+        if message["type"] == "http.response.body":
             self.finished = not message.get("more_body", False)
         await self._send(message)
 
