@@ -19,6 +19,12 @@ def new_id() -> str:
     return str(uuid7())
 
 
+def first_id_at(milliseconds: int) -> str:
+    """The smallest UUIDv7 made so many milliseconds after 1970; the bound of a range of ids."""
+    digits = f"{min(max(milliseconds, 0), 2**48 - 1):012x}"
+    return f"{digits[:8]}-{digits[8:]}-7000-8000-000000000000"
+
+
 def new_secret() -> str:
     """A bearer token: 256 random bits behind a prefix that secret scanners can recognise."""
     return "rpm_" + secrets.token_urlsafe(32)

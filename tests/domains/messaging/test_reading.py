@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused, Speaker
+from repomesh.kernel import limits
 from talking import bodies, say
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +92,23 @@ async def test_the_log_shows_each_what_it_may_see(mesh: Mesh) -> None:
     assert refused.value.problem["errors"][0]["field"] == "task_id"
 
 
+async def test_a_log_in_which_little_is_to_be_seen_comes_in_short_pages(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LOG_WINDOWS", (2, 4))
+    alice, bob, carol = [await mesh.agent(name) for name in ("alice", "bob", "carol")]
+    for number in range(12):
+        await say(alice, "carol" if number % 6 == 0 else "bob", body=str(number))
+    first = await carol.get("/v1/messages", limit=3)
+    assert first["items"] == []
+    assert first["next_cursor"] is not None
+    assert await every_page(carol, "/v1/messages", limit=3) == ["6", "0"]
+    others = ["11", "10", "9", "8", "7", "5", "4", "3", "2", "1"]
+    assert await every_page(bob, "/v1/messages", limit=3, sender="alice") == others
+    assert await every_page(mesh, "/v1/messages", limit=3, recipient="bob") == others
+    assert await every_page(mesh, "/v1/messages", limit=3, priority="high") == []
+
+
 async def test_the_log_is_searched_by_words_of_subject_and_body(mesh: Mesh) -> None:
     alice, bob, carol = [await mesh.agent(name) for name in ("alice", "bob", "carol")]
     for number in range(5):
@@ -124,9 +142,10 @@ async def test_pages_are_complete_and_in_order(mesh: Mesh) -> None:
     assert await every_page(bob, thread, limit=3) == newest_first[::-1]
     assert await every_page(bob, thread, limit=3, newest_first=True) == newest_first
     assert await every_page(bob, "/v1/messages/wait", limit=3, timeout_s=0) == newest_first[::-1]
-    with pytest.raises(Refused) as refused:
-        await bob.get("/v1/messages/inbox", cursor="WzFd")
-    assert refused.value.code == "invalid_request"
+    for path in ("", "/inbox"):
+        with pytest.raises(Refused) as refused:
+            await bob.get(f"/v1/messages{path}", cursor="WzFd")
+        assert refused.value.code == "invalid_request"
 
 
 async def test_within_a_budget_nothing_is_skipped(mesh: Mesh) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select
@@ -16,12 +16,17 @@ from repomesh.domains.messaging.sending import DOCUMENT
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.clock import system_clock
 from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import first_id_at
 from repomesh.store import searching
-from repomesh.store.paging import PageRequest
+from repomesh.store.paging import PageRequest, page, position
 from repomesh.store.transaction import Transaction
 
 Item = TypeVar("Item", bound=Message)
+
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_SLACK_MS = 3_600_000  # by how much the clock may have been set back while ids went on from where they were
 
 # Cursors before the first item, in either order: every id begins with a digit or a letter up to 'f'.
 _BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")
@@ -56,7 +61,7 @@ class Budgeted(PageRequest, Protocol):
 
 
 def narrowed(tx: Transaction, request: Narrowing) -> list[ColumnElement[bool]]:
-    """The conditions on messages that a request makes; raises for an agent or channel that is not there."""
+    """The conditions on messages that an index answers; raises for an agent or channel that is not there."""
     table = messages.c
     conditions: list[ColumnElement[bool]] = []
     if request.sender is not None:
@@ -66,24 +71,70 @@ def narrowed(tx: Transaction, request: Narrowing) -> list[ColumnElement[bool]]:
     if request.topic is not None:
         # The second condition is what the index of topics holds, which a planner does not infer.
         conditions += [table.topic == request.topic, table.topic != ""]
-    if request.priority is not None:
-        conditions.append(table.priority >= rules.RANKS[request.priority])
     return conditions
 
 
-def within(since: datetime | None, until: datetime | None) -> list[ColumnElement[bool]]:
-    """The conditions of a time range; `until` itself is outside."""
+def urgent(request: Narrowing) -> list[ColumnElement[bool]]:
+    """The condition on the least priority."""
+    if request.priority is None:
+        return []
+    return [messages.c.priority >= rules.RANKS[request.priority]]
+
+
+def within(
+    tx: Transaction, since: datetime | None, until: datetime | None, key: ColumnElement[str] = messages.c.id
+) -> list[ColumnElement[bool]]:
+    """The conditions of a time range; `until` itself is outside.
+
+    `key` is the column of message ids by which the list is read. Ids begin with the time at which they
+    were made, by the clock of the machine, so that a range of times is also one of ids, give or take.
+    """
     conditions: list[ColumnElement[bool]] = []
     if since is not None:
+        # A server's clock that runs ahead of the machine's stamps times that ids don't show.
+        ahead_ms = max((tx.now - system_clock()) // _MILLISECOND, 0)
         conditions.append(messages.c.created_at >= since)
+        conditions.append(key >= first_id_at(_milliseconds(since) - _SLACK_MS - ahead_ms))
     if until is not None:
         conditions.append(messages.c.created_at < until)
+        conditions.append(key < first_id_at(_milliseconds(until) + _SLACK_MS))
     return conditions
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def budget(max_chars: int | None) -> int:
     """The budget of an answer; without one, the greatest that can be asked for."""
     return limits.MAX_CHARS_MAX if max_chars is None else max_chars
+
+
+def windowed(
+    tx: Transaction,
+    statement: Select[Any],
+    indexed: Sequence[ColumnElement[bool]],
+    further: Sequence[ColumnElement[bool]],
+    request: PageRequest,
+    key: ColumnElement[Any],
+) -> tuple[list[Message], str | None]:
+    """A page, newest first, of the rows that meet the `indexed` conditions and the `further` ones.
+
+    No more rows than the last of LOG_WINDOWS are looked at: when few of very many meet the further
+    conditions the page may be short, and its cursor goes on behind what was looked at.
+    """
+    walked = statement.where(*indexed).with_only_columns(key).order_by(key.desc())
+    if request.cursor is not None:
+        walked = walked.where(key < position(request.cursor, [key])[0])
+    edge: str | None = None
+    for window in limits.LOG_WINDOWS:
+        edge = tx.execute(walked.offset(window - 1).limit(1)).scalar_one_or_none()
+        seen = [] if edge is None else [key >= edge]
+        wanted = statement.where(*indexed, *further, *seen)
+        items, next_cursor = page(tx, wanted, request, [key], as_item, descending=True)
+        if edge is None or next_cursor is not None:
+            return items, next_cursor
+    return items, encode_cursor(edge)
 
 
 def fitted(page: Page[Item], request: Budgeted, *, ascending: bool = False) -> Page[Item]:

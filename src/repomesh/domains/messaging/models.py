@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -35,9 +34,6 @@ ReactionText = Annotated[
     ),
 ]
 """An emoji or a short word."""
-
-# Only times that every calendar and both engines can hold.
-Expiry = Annotated[Timestamp, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 
 
 class Message(Model):
@@ -113,7 +109,7 @@ class SendMessage(Model):
         le=limits.MESSAGE_TTL_S_MAX,
         description="Time for acknowledging; a setting of the server's without it. Implies `ack_required`.",
     )
-    expires_at: Expiry | None = Field(None, description="When it is of no use any more.")
+    expires_at: Timestamp | None = Field(None, description="When it is of no use any more.")
     ttl_s: float | None = Field(
         None, ge=1, le=limits.MESSAGE_TTL_S_MAX, description="The same in seconds from now."
     )

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging import channel_rows, listing, rows
+from repomesh.domains.messaging import channel_rows, listing, rows, rules
 from repomesh.domains.messaging.errors import ChannelNotFound, MessageNotFound, NotAMember
 from repomesh.domains.messaging.models import (
     MESSAGE_SENT,
@@ -16,6 +16,7 @@ from repomesh.domains.messaging.models import (
     ListMessages,
     Message,
     MessagesSeen,
+    Priority,
     ReadInbox,
     ReadOutbox,
     ReadThread,
@@ -58,7 +59,8 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
 
     Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
     """
-    conditions = [*listing.narrowed(tx, request), *listing.within(request.since, request.until)]
+    times = listing.within(tx, request.since, request.until, receipts.c.message_id)
+    conditions = [*listing.narrowed(tx, request), *_urgent(request.priority), *times]
     if request.unread:
         conditions.append(receipts.c.read_at.is_(None))
     statement = _received(tx, request.max_chars).where(*conditions)
@@ -92,7 +94,7 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
 
     The list is empty when `timeout_s` passes without a message.
     """
-    conditions = listing.narrowed(tx, request)
+    conditions = [*listing.narrowed(tx, request), *_urgent(request.priority)]
     if request.thread_id is not None:
         conditions.append(messages.c.thread_id == request.thread_id)
     if request.after is not None:
@@ -114,7 +116,8 @@ def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
     """List what the acting agent sent, newest first; `never_offered` finds what some recipient never saw."""
     agent_id = tx.caller.acting_agent()
     mine = messages.c.workspace_id == tx.workspace_id, messages.c.sender_id == agent_id
-    conditions = [*mine, *listing.narrowed(tx, request), *listing.within(request.since, request.until)]
+    conditions = [*mine, *listing.narrowed(tx, request), *listing.urgent(request)]
+    conditions += listing.within(tx, request.since, request.until)
     if request.never_offered:
         waiting = select(receipts.c.message_id).where(
             receipts.c.workspace_id == tx.workspace_id,
@@ -129,21 +132,22 @@ def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
 def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
     """The communication log, newest first, of what the caller may see."""
     table = messages.c
-    conditions = [*listing.narrowed(tx, request), *listing.within(request.since, request.until)]
-    conditions += [table.workspace_id == tx.workspace_id, rows.visible(tx.caller)]
+    indexed = [table.workspace_id == tx.workspace_id, *listing.narrowed(tx, request)]
     if request.task_id is not None:
-        conditions.append(table.task_id == request.task_id)
+        indexed.append(table.task_id == request.task_id)
     statement = rows.selected(listing.budget(request.max_chars))
     key: ColumnElement[Any] = table.id
     if request.recipient is not None:
-        statement = statement.add_columns(receipts.c.message_id).select_from(receipts)
-        statement = statement.join(messages, _same_message())
-        conditions.append(receipts.c.agent_id == find_agent(tx, request.recipient).id)
-        conditions.append(receipts.c.workspace_id == tx.workspace_id)
         key = receipts.c.message_id
+        statement = statement.add_columns(key).select_from(receipts).join(messages, _same_message())
+        indexed.append(receipts.c.workspace_id == tx.workspace_id)
+        indexed.append(receipts.c.agent_id == find_agent(tx, request.recipient).id)
+    indexed += listing.within(tx, request.since, request.until, key)
+    further = [rows.visible(tx.caller), *listing.urgent(request)]
     if request.text is not None:
-        return listing.search(tx, request, statement, conditions)
-    return _listed(tx, statement.where(*conditions), request, key)
+        return listing.search(tx, request, statement, [*indexed, *further])
+    items, next_cursor = listing.windowed(tx, statement, indexed, further, request, key)
+    return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
 
 
 @query(
@@ -202,18 +206,17 @@ def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page
     table = messages.c
     here = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
     statement = rows.selected(listing.budget(request.max_chars))
-    times = listing.within(request.since, request.until)
+    times = listing.within(tx, request.since, request.until)
     return _listed(tx, statement.where(*here, *times), request)
 
 
-def _listed(
-    tx: Transaction,
-    statement: Select[Any],
-    request: listing.Budgeted,
-    key: ColumnElement[Any] = messages.c.id,
-) -> Page[Message]:
-    items, next_cursor = page(tx, statement, request, [key], listing.as_item, descending=True)
+def _listed(tx: Transaction, statement: Select[Any], request: listing.Budgeted) -> Page[Message]:
+    items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
     return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
+
+
+def _urgent(priority: Priority | None) -> list[ColumnElement[bool]]:
+    return [] if priority is None else [receipts.c.priority >= rules.RANKS[priority]]
 
 
 def _received(tx: Transaction, max_chars: int | None) -> Select[Any]:
