@@ -73,9 +73,6 @@ TEXT_MATCHES_PER_PAGE = 20_000  # matches looked at for one page of messages whe
 # Messages looked at for one page of the log: nearly always the first few hold it; when few of very many
 # are the caller's, a page may be short rather than keep a reader busy for seconds.
 LOG_WINDOWS = (1_000, 100_000)
-# Messages looked at for one page of the log: nearly always the first few hold it; when few of very many
-# are the caller's, a page may be short rather than keep a reader busy for seconds.
-LOG_WINDOWS = (1_000, 100_000)
 
 # Reviews
 REVIEWERS_MAX = 20  # all of whom must approve
