@@ -46,6 +46,7 @@ async def test_reconciling_takes_back_and_says_from_whom_and_why(mesh: Mesh) -> 
     made = await mesh.post("/v1/tasks", goal="left behind", scope=["src/"])
     await alice.post("/v1/tasks/next/claim", ttl_s=3600, take_locks=True)
     await bob.post("/v1/locks/acquire", resources=["docs/a.md"], ttl_s=60)
+    await mesh.server.presence.stop()  # the signs of life that come behind the answers
     mesh.clock.advance(91)
     await bob.post(f"/v1/agents/{bob.id}/heartbeat")
     found = await carol.post("/v1/recovery/reconcile")
