@@ -34,7 +34,8 @@ async def test_a_collision_names_holder_resource_and_expiry_and_takes_nothing(me
     assert (refusal.status, refusal.code) == (409, "lock_conflict")
     conflict = refusal.problem["conflicts"][0]
     assert (conflict["wanted"], conflict["resource"]) == ("src/app.py", "src/**")
-    assert (conflict["holder_name"], conflict["expires_at"]) == ("alice", taken["expires_at"])
+    assert conflict["holder_name"] == "alice"
+    assert conflict["expires_at"] >= taken["expires_at"]  # later when a heartbeat has renewed it
     assert (conflict["note"], conflict["waiting"]) == ("moving things", False)
     assert "alice" in conflict["hint"]
     assert await held(mesh) == [("alice", "src/**")]
@@ -93,7 +94,6 @@ async def test_an_expired_lock_is_free_and_its_token_worthless(mesh: Mesh) -> No
     assert (lapsed.value.status, lapsed.value.code) == (409, "lease_expired")
     new = await lock(bob, "src/*.py")
     assert new["fencing_token"] > old["fencing_token"]
-    await lock(bob, "src/app.py")
     with pytest.raises(Refused) as stale:
         await alice.post("/v1/locks/renew", fencing_token=old["fencing_token"])
     assert (stale.value.code, stale.value.problem["holder_name"]) == ("stale_fencing_token", "bob")

@@ -8,15 +8,15 @@ by any acquirer in the same transaction, and its holder's next write with the ol
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, bindparam, case, func, insert, select, type_coerce, update
+from sqlalchemy import Row, bindparam, select
 
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.tables import agents as agent_rows
-from repomesh.domains.leases import overlaps
+from repomesh.domains.leases import overlaps, rows
 from repomesh.domains.leases.errors import (
     LeaseConflict,
     LeaseExpired,
@@ -38,63 +38,36 @@ from repomesh.domains.leases.models import (
     Obstacle,
 )
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
-from repomesh.domains.leases.tables import LIVE, leases, unindexed_expiry
+from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_expiry
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.ids import new_id
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Moment, microseconds
 
-_LIVE = leases.c.workspace_id == bindparam("ws"), LIVE
-_MINE = (*_LIVE, leases.c.agent_id == bindparam("agent"))
-_OF_TOKEN = Prepared(
-    select(leases).where(
-        leases.c.workspace_id == bindparam("ws"), leases.c.fencing_token == bindparam("fencing_token")
-    )
-)
-_HELD_BY = Prepared(select(leases).where(*_MINE).order_by(leases.c.id))
-_SOONEST = Prepared(select(func.min(unindexed_expiry)).where(*_MINE))
-_ON = Prepared(
-    select(leases).where(
-        *_LIVE,
-        leases.c.resource_type == bindparam("type"),
-        leases.c.prefix == bindparam("prefix"),
-        leases.c.resource == bindparam("resource"),
-    )
-)
-_ADD = Prepared(insert(leases))
-_ONE = update(leases).where(leases.c.id == bindparam("lease_id"))
-_EXTEND = Prepared(
-    _ONE.values(
-        mode=bindparam("new_mode"),
-        fencing_token=bindparam("new_token"),
-        note=bindparam("new_note"),
-        task_id=bindparam("new_task_id"),
-        ttl_us=bindparam("new_ttl_us"),
-        expires_at=bindparam("new_expires_at"),
-        token_id=bindparam("new_token_id"),
-        instance_id=bindparam("new_instance_id"),
-    )
-)
-_END = Prepared(
-    _ONE.where(leases.c.ended_at.is_(None)).values(
-        ended_at=bindparam("now"), ended_reason=bindparam("reason")
-    )
-)
+__all__ = [
+    "as_lease",
+    "blocking_locks",
+    "check",
+    "conflict",
+    "end",
+    "grant",
+    "held_by",
+    "held_under",
+    "is_live",
+    "live_lease",
+    "live_leases",
+    "live_under",
+    "obstacles",
+    "release",
+    "renew",
+    "renew_all",
+    "soonest_expiry",
+]
+
 _PRESENCE = Prepared(
     select(agent_rows.c.status, agent_rows.c.last_seen_at).where(agent_rows.c.id == bindparam("agent"))
 )
-# A heartbeat renews each lease by its own length, but not beyond its longest hold.
-_FULL = bindparam("now_us", type_=BigInteger) + leases.c.ttl_us
-_BOUND = type_coerce(leases.c.max_hold_until, BigInteger)
-_RENEWED = case((_BOUND < _FULL, _BOUND), else_=_FULL)
-_RENEW_ALL = Prepared(
-    update(leases)
-    .where(*_MINE, type_coerce(leases.c.expires_at, BigInteger) < _RENEWED)
-    .values(expires_at=type_coerce(_RENEWED, Moment()))
-)
-
 _ENDINGS: dict[str, str] = {"released": LEASE_RELEASED, "expired": LEASE_EXPIRED}
 
 
@@ -162,7 +135,7 @@ def check(tx: Transaction, resource: Resource, fencing_token: int) -> Lease:
     """
     agent_id = tx.caller.acting_agent()
     past = None
-    for row in _of_token(tx, fencing_token):
+    for row in rows.with_token(tx, fencing_token):
         if (row.resource_type, row.resource) != (resource.type, resource.text):
             continue
         if row.agent_id != agent_id:
@@ -179,28 +152,27 @@ def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None 
     Raises, when there is none, the same as `check` does.
     """
     agent_id = tx.caller.acting_agent()
-    rows = [row for row in _of_token(tx, fencing_token) if types is None or row.resource_type in types]
-    live = [as_lease(row) for row in rows if row.agent_id == agent_id and is_live(row, tx.now)]
+    found = rows.with_token(tx, fencing_token)
+    fit = [row for row in found if types is None or row.resource_type in types]
+    live = [as_lease(row) for row in fit if row.agent_id == agent_id and is_live(row, tx.now)]
     if live:
         return live
-    if not rows:
+    if not fit:
         raise NotHolder(f"no lease of yours has the fencing token {fencing_token}")
-    if all(row.agent_id != agent_id for row in rows):
-        raise NotHolder(f"the fencing token {fencing_token} is {rows[0].agent_name}'s, not yours")
-    row = rows[0]
+    if all(row.agent_id != agent_id for row in fit):
+        raise NotHolder(f"the fencing token {fencing_token} is {fit[0].agent_name}'s, not yours")
+    row = fit[0]
     raise _refusal(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
 
 
 def live_under(tx: Transaction, fencing_token: int) -> list[Lease]:
     """Every live lease with this fencing token, whosever it is."""
-    return [as_lease(row) for row in _of_token(tx, fencing_token) if is_live(row, tx.now)]
+    return [as_lease(row) for row in rows.with_token(tx, fencing_token) if is_live(row, tx.now)]
 
 
 def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
     """Every live lease on exactly this resource; several only when they are shared."""
-    key = {"type": resource.type, "prefix": resource.prefix, "resource": resource.text}
-    rows = tx.execute(_ON, {"ws": tx.workspace_id, "now": tx.now} | key)
-    return [as_lease(row) for row in rows]
+    return [as_lease(row) for row in rows.live_on(tx, resource)]
 
 
 def blocking_locks(tx: Transaction, literal_paths: Sequence[str], agent_id: str | None) -> list[Lease]:
@@ -219,16 +191,7 @@ def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
 
 def held_by(tx: Transaction, agent_id: str) -> list[Lease]:
     """The live leases of an agent, oldest first."""
-    rows = tx.execute(_HELD_BY, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now})
-    return [as_lease(row) for row in rows]
-
-
-def soonest_expiry(tx: Transaction, agent_id: str) -> datetime | None:
-    """When the first of an agent's live leases expires; None when it holds nothing."""
-    expiry: datetime | None = tx.execute(
-        _SOONEST, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}
-    ).scalar_one()
-    return expiry
+    return [as_lease(row) for row in rows.live_of(tx, agent_id)]
 
 
 # -- renewing and ending ---------------------------------------------------------------------------
@@ -249,18 +212,9 @@ def renew(tx: Transaction, held: Sequence[Lease], ttl_s: float | None = None) ->
         )
         for lease in held
     ]
-    _extend(tx, renewed)
+    rows.extend(tx, renewed)
     _tell(tx, LEASE_RENEWED, renewed)
     return renewed
-
-
-def renew_all(tx: Transaction, agent_id: str) -> None:
-    """Renew every live lease of an agent that was heard of, each by its own length from now.
-
-    Never beyond `max_hold_until`, never to an earlier time than before, and without an event.
-    """
-    now = {"now": tx.now, "now_us": microseconds(tx.now)}
-    tx.execute(_RENEW_ALL, {"ws": tx.workspace_id, "agent": agent_id} | now)
 
 
 def release(tx: Transaction, held: Sequence[Lease]) -> None:
@@ -275,7 +229,7 @@ def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str 
     """
     if not ended:
         return
-    tx.execute(_END, [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended])
+    rows.end(tx, ended, reason)
     groups: dict[int, list[Lease]] = {}
     for lease in ended:
         groups.setdefault(lease.fencing_token, []).append(lease)
@@ -293,39 +247,11 @@ def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str 
         )
 
 
-# -- rows ------------------------------------------------------------------------------------------
-
-
-def is_live(row: Row[Any], now: datetime) -> bool:
-    """Whether the lease in a row of the table still holds."""
-    return row.ended_at is None and row.expires_at > now
-
-
-def as_lease(row: Row[Any]) -> Lease:
-    """The lease in a row of the table."""
-    return Lease(
-        id=row.id,
-        resource_type=row.resource_type,
-        resource=row.resource,
-        mode=row.mode,
-        agent_id=row.agent_id,
-        agent_name=row.agent_name,
-        fencing_token=row.fencing_token,
-        task_id=row.task_id,
-        note=row.note,
-        ttl_s=row.ttl_us / 1_000_000,
-        acquired_at=row.acquired_at,
-        expires_at=row.expires_at,
-        max_hold_until=row.max_hold_until,
-    )
-
-
-def _of_token(tx: Transaction, fencing_token: int) -> Sequence[Row[Any]]:
-    return tx.execute(_OF_TOKEN, {"ws": tx.workspace_id, "fencing_token": fencing_token}).all()
+# -- parts -----------------------------------------------------------------------------------------
 
 
 def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None) -> Exception:
-    others = [lease for lease in live_leases(tx, resource) if lease.agent_id != tx.caller.agent_id]
+    others = [row for row in overlaps.holders_of(tx, resource) if row.agent_id != tx.caller.agent_id]
     if others and (past is not None or fencing_token < others[0].fencing_token):
         holder = others[0]
         return StaleFencingToken(
@@ -381,8 +307,8 @@ def _take(
         }
         taken.append(as_lease(row).model_copy(update=changed | kept))
     known = {row.id for row in own.values()}
-    _extend(tx, [lease for lease in taken if lease.id in known])
-    _insert(tx, resources, [lease for lease in taken if lease.id not in known])
+    rows.extend(tx, [lease for lease in taken if lease.id in known])
+    rows.add(tx, resources, [lease for lease in taken if lease.id not in known])
     _tell(tx, LEASE_RENEWED if only_extends else LEASE_ACQUIRED, taken)
     return taken
 
@@ -411,40 +337,6 @@ def _new(
         expires_at=tx.now + timedelta(seconds=ttl_s),
         max_hold_until=tx.now + timedelta(seconds=tx.settings.max_hold_s),
     )
-
-
-def _insert(tx: Transaction, resources: Sequence[Resource], new: Sequence[Lease]) -> None:
-    prefixes = {(resource.type, resource.text): resource.prefix for resource in resources}
-    rows = []
-    for lease in new:
-        row = lease.model_dump(exclude={"ttl_s"})
-        row["workspace_id"] = tx.workspace_id
-        row["prefix"] = prefixes[lease.resource_type, lease.resource]
-        row["instance_id"] = tx.caller.instance_id
-        row["token_id"] = tx.caller.token_id
-        row["ttl_us"] = round(lease.ttl_s * 1_000_000)
-        rows.append(row)
-    if rows:
-        tx.execute(_ADD, rows)
-
-
-def _extend(tx: Transaction, extended: Sequence[Lease]) -> None:
-    rows = [
-        {
-            "lease_id": lease.id,
-            "new_mode": lease.mode,
-            "new_token": lease.fencing_token,
-            "new_note": lease.note,
-            "new_task_id": lease.task_id,
-            "new_ttl_us": round(lease.ttl_s * 1_000_000),
-            "new_expires_at": lease.expires_at,
-            "new_token_id": tx.caller.token_id,
-            "new_instance_id": tx.caller.instance_id,
-        }
-        for lease in extended
-    ]
-    if rows:
-        tx.execute(_EXTEND, rows)
 
 
 def _tell(tx: Transaction, type_: str, granted: Sequence[Lease]) -> None:
