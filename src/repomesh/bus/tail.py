@@ -100,6 +100,8 @@ class Tail:
                 await self._advance()
             except RepomeshError as error:
                 log.warning("tail waits", workspace_id=self.workspace_id, reason=error.message)
+            except Exception:  # whatever it was, every stream of the workspace would stand still for ever
+                log.exception("tail failed, and goes on", workspace_id=self.workspace_id)
             await self._bell.wait(limits.LOG_POLL_S)
             if self.users:
                 used_at = loop.time()
