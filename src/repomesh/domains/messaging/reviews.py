@@ -48,6 +48,7 @@ from repomesh.domains.messaging.sending import send
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Post, command, query
@@ -173,7 +174,7 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     "review.comment",
     http=Post("/v1/reviews/{review_id}/comments", status=201),
     scope="reviews:write",
-    errors=(ReviewNotFound, ReviewWithdrawn, NotInReview, LineWithoutFile),
+    errors=(ReviewNotFound, ReviewWithdrawn, NotInReview, LineWithoutFile, Stale),
     rate="messages",
     needs_agent=True,
 )
@@ -190,7 +191,7 @@ def comment_review(tx: Transaction, request: CommentReview) -> Remark:
     "review.decide",
     http=Post("/v1/reviews/{review_id}/verdict"),
     scope="reviews:write",
-    errors=(ReviewNotFound, ReviewWithdrawn, NotAReviewer, StaleRevision),
+    errors=(ReviewNotFound, ReviewWithdrawn, NotAReviewer, StaleRevision, Stale),
     rate="messages",
     needs_agent=True,
 )
@@ -220,7 +221,15 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
     "review.revise",
     http=Post("/v1/reviews/{review_id}/revise"),
     scope="reviews:write",
-    errors=(ReviewNotFound, ReviewWithdrawn, NotTheAuthor, OwnReviewer, AgentNotFound, RecipientRetired),
+    errors=(
+        ReviewNotFound,
+        ReviewWithdrawn,
+        NotTheAuthor,
+        OwnReviewer,
+        AgentNotFound,
+        RecipientRetired,
+        Stale,
+    ),
     rate="messages",
     needs_agent=True,
 )
@@ -265,7 +274,7 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
     "review.withdraw",
     http=Post("/v1/reviews/{review_id}/withdraw"),
     scope="reviews:write",
-    errors=(ReviewNotFound, NotTheAuthor),
+    errors=(ReviewNotFound, NotTheAuthor, Stale),
     rate="messages",
     needs_agent=True,
 )
