@@ -13,13 +13,14 @@ from repomesh.domains.overview import operations as _overview
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
-from repomesh.domains.tasks import recovery as _task_recovery
+from repomesh.domains.workspaces import housekeeping as _housekeeping
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
 
 # In the order of the floors: a domain calls only those before it.
 DOMAINS = (
     _workspaces,
+    _housekeeping,
     _agents,
     _credentials,
     _leases,
@@ -29,7 +30,6 @@ DOMAINS = (
     _tasks,
     _claims,
     _finishing,
-    _task_recovery,
     _overview,
     _task_context,
 )

@@ -34,6 +34,8 @@ class LocalBus:
 
     async def start(self) -> None:
         """Deliver on the running loop from now on."""
+        with self._lock:
+            self._pending.clear()  # of a loop before this one, which will never deliver it
         self._loop = asyncio.get_running_loop()
 
     async def stop(self) -> None:

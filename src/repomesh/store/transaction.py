@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     insert,
     select,
+    tuple_,
     update,
 )
 
@@ -26,6 +27,8 @@ from repomesh.store import log
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, idempotency_records
+
+FORGOTTEN_MAX = 1_000  # records deleted at once; other commands wait meanwhile
 
 
 class TextIndex(Protocol):
@@ -180,10 +183,12 @@ class Transaction:
 
 
 def forget_idempotency_records(tx: Transaction, before: datetime) -> int:
-    """Delete the workspace's records older than `before`; answers how many."""
+    """Delete some of the workspace's records older than `before`; answers how many."""
     table = idempotency_records.c
-    statement = delete(idempotency_records).where(table.workspace_id == tx.workspace_id, table.at < before)
-    return tx.change(statement)
+    key = tuple_(table.principal, table.operation, table.key)
+    old = table.workspace_id == tx.workspace_id, table.at < before
+    some = select(table.principal, table.operation, table.key).where(*old).limit(FORGOTTEN_MAX)
+    return tx.change(delete(idempotency_records).where(table.workspace_id == tx.workspace_id, key.in_(some)))
 
 
 def open_counters(tx: Transaction, workspace_id: str) -> None:

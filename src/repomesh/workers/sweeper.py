@@ -11,14 +11,14 @@ import structlog
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import RepomeshError
-from repomesh.kernel.identity import RequestContext, system_caller
+from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.operation import Registry
 from repomesh.store.base import Store
 
 log = structlog.get_logger("repomesh.sweeper")
 
-SWEEPS = ("workspace.close", "agent.sweep", "lease.reclaim", "task.reclaim", "message.expire")
-"""The internal commands of each pass, in this order: who is gone is known before what they held is freed."""
+SWEEPS = ("workspace.close", "recovery.reconcile", "message.expire", "idempotency.forget")
+"""The commands of each pass, in this order."""
 
 
 class Sweeper:
@@ -60,16 +60,22 @@ class Sweeper:
         for workspace_id in await self._store.read(system_caller(""), workspace_ids):
             caller = system_caller(workspace_id)
             for name in self._sweeps:
-                operation = self._registry[name]
-                await self._dispatch(operation, caller, operation.request(), RequestContext())
+                await self._run_one(name, caller)
+
+    async def _run_one(self, name: str, caller: Caller) -> None:
+        operation = self._registry[name]
+        try:
+            await self._dispatch(operation, caller, operation.request(), RequestContext())
+        except RepomeshError as error:  # what fails in one workspace must not keep the others waiting
+            log.warning("sweep failed, will be tried again", operation=name, code=error.code)
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
             try:
                 await self.sweep()
-            except RepomeshError as error:
-                log.warning("sweep failed, will be tried again", code=error.code, reason=error.message)
+            except Exception as error:  # the store may fail in ways of its own; recovery must go on
+                log.warning("no sweep, will be tried again", reason=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every_s):  # wait_for may swallow stop()'s cancellation
                     await self._wake.wait()

@@ -67,6 +67,16 @@ class ClosedWorkspace(Model):
     tokens: int
 
 
+class ForgetKeys(Model):
+    """Drop results kept for Idempotency-Keys longer than anybody repeats a request."""
+
+
+class ForgottenKeys(Model):
+    """How many were dropped."""
+
+    count: int
+
+
 class WorkspaceChanged(Model):
     """A workspace was added to or removed from the server."""
 

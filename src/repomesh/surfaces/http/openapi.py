@@ -42,7 +42,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 def document(registry: Registry, version: str) -> dict[str, Any]:
     """The whole document."""
-    offered = [op for op in registry if op.http is not None and op.kind is not Kind.SUBSCRIPTION]
+    offered = [operation for operation in registry if operation.http is not None]
     names, schemas = _schemas(offered)
     paths: dict[str, dict[str, Any]] = {}
     for operation in offered:
@@ -85,17 +85,18 @@ def _operation(
     schemas: dict[str, Any],
 ) -> dict[str, Any]:
     request = schemas[names[operation.request, "validation"]]
-    result = {"$ref": _REF.format(model=names[operation.result, "serialization"])}
+    if operation.kind is Kind.SUBSCRIPTION:
+        content = {"text/event-stream": {"schema": {"type": "string"}}}
+    else:
+        result = {"$ref": _REF.format(model=names[operation.result, "serialization"])}
+        content = {"application/json": {"schema": result}}
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.name.partition(".")[0]],
         "parameters": _parameters(operation, binding, request),
         "responses": {
-            str(binding.status): {
-                "description": operation.summary,
-                "content": {"application/json": {"schema": result}},
-            },
+            str(binding.status): {"description": operation.summary, "content": content},
             **_refusals(operation, binding),
         },
     }
@@ -110,12 +111,12 @@ def _parameters(operation: Operation, binding: HttpBinding, request: dict[str, A
     properties = request.get("properties", {})
     required = request.get("required", [])
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": properties[name]}
+        {"name": name, "in": "path", "required": True, "schema": _given(properties[name])}
         for name in binding.path_fields
     ]
     if not binding.has_body:
         parameters += [
-            {"name": name, "in": "query", "required": name in required, "schema": _not_null(schema)}
+            {"name": name, "in": "query", "required": name in required, "schema": _given(schema)}
             for name, schema in properties.items()
             if name not in binding.path_fields
         ]
@@ -170,12 +171,14 @@ _HEADERS = {
 }
 
 
-def _not_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query parameter is left out, never null."""
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that has no value is left out, never null; one in the path is always there."""
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
+    rest = {name: value for name, value in schema.items() if name != "anyOf"}
+    if rest.get("default", ...) is None:
+        del rest["default"]
     if not choices:
-        return {name: value for name, value in schema.items() if not (name == "default" and value is None)}
-    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+        return rest
     return rest | (choices[0] if len(choices) == 1 else {"anyOf": choices})
 
 
