@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
 
 import orjson
 import structlog
@@ -13,13 +14,15 @@ import structlog
 from repomesh.bus.tail import Tails
 from repomesh.domains.workspaces.models import TOKEN_REVOKED
 from repomesh.domains.workspaces.operations import home_workspace
-from repomesh.kernel.errors import Gone, RepomeshError
+from repomesh.kernel.errors import Gone, RepomeshError, TokenRevoked
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.store.base import Store
 from repomesh.store.filters import filter_for
 from repomesh.store.log import StoredEvent
 
 log = structlog.get_logger("repomesh.revocations")
+
+T = TypeVar("T")
 
 Cut = Callable[[], None]
 """Ends a socket, a stream or a wait; called on the event loop, at most once."""
@@ -58,6 +61,26 @@ class Revocations:
             remaining.discard(cut)
             if not remaining:
                 del self._cuts[caller.token_id]
+
+    async def while_valid(self, caller: Caller, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `work` answers; raises TokenRevoked as soon as the caller's token is revoked."""
+        revoked = False
+
+        def cut() -> None:
+            nonlocal revoked
+            revoked = True
+            working.cancel()
+
+        working = asyncio.ensure_future(work())
+        try:
+            async with self.watching(caller, cut):
+                return await working
+        except asyncio.CancelledError:
+            if revoked:
+                raise TokenRevoked("the token was revoked") from None
+            raise
+        finally:
+            working.cancel()
 
     async def stop(self) -> None:
         """Listen no more."""

@@ -21,7 +21,7 @@ from repomesh.kernel.errors import (
     RepomeshError,
     UnsupportedMedia,
 )
-from repomesh.kernel.identity import RequestContext
+from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.limits import IDEMPOTENCY_KEY_CHARS_MAX
 from repomesh.kernel.operation import HttpBinding, Kind, Operation, Payload
 from repomesh.kernel.telemetry import is_traceparent, trace_id_of
@@ -69,8 +69,11 @@ class PathEndpoint:
             )
             context = request_context(scope, operation.kind, trace_id)
             payload = await self._payload(operation.http, scope, receive)
-            work = self._gateway.dispatch(operation, caller, payload, context)
-            answer = await (work if operation.blocking is None else _while_connected(work, receive))
+            answer: Answer | None
+            if operation.blocking is None:
+                answer = await self._gateway.dispatch(operation, caller, payload, context)
+            else:
+                answer = await self._wait(operation, caller, payload, context, receive)
             if answer is not None:
                 await _send_answer(send, operation.http, answer)
         except RepomeshError as error:
@@ -78,6 +81,19 @@ class PathEndpoint:
         except Exception:  # the edge of the surface: whatever it is, the caller gets a problem document
             log.exception("request failed", path=scope["path"], trace_id=trace_id)
             await send_problem(send, InternalError("the request failed inside the server"), trace_id)
+
+    async def _wait(
+        self,
+        operation: Operation,
+        caller: Caller,
+        payload: Payload,
+        context: RequestContext,
+        receive: Receive,
+    ) -> Answer | None:
+        def work() -> Coroutine[Any, Any, Answer]:
+            return self._gateway.dispatch(operation, caller, payload, context)
+
+        return await _while_connected(self._gateway.revocations.while_valid(caller, work), receive)
 
     async def _payload(self, binding: HttpBinding, scope: Scope, receive: Receive) -> Payload:
         path_values = scope.get("path_params") or {}

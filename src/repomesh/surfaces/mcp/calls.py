@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -22,7 +22,6 @@ from repomesh.kernel.errors import (
     Failure,
     InvalidRequest,
     RepomeshError,
-    TokenRevoked,
     Unauthenticated,
     Unavailable,
 )
@@ -139,14 +138,17 @@ class Calls:
         exchange: Exchange,
     ) -> Answer:
         """Dispatch what may wait, no longer than its token lives, its client stays and the server runs."""
-        watching = self._gateway.revocations.watching
-        with exchange.cancellable() as scope:
-            # In a session that speaks as an instance these are two tokens.
-            async with watching(exchange.principal, scope.cancel), watching(caller, scope.cancel):
-                return await self._gateway.dispatch(operation, caller, payload, context)
-        if exchange.over:
-            raise Unavailable("the server is stopping")
-        raise TokenRevoked("the token was revoked")
+        valid = self._gateway.revocations.while_valid
+
+        def waiting() -> Coroutine[Any, Any, Answer]:
+            return self._gateway.dispatch(operation, caller, payload, context)
+
+        with exchange.cancellable():
+            if caller.token_id == exchange.principal.token_id:
+                return await valid(caller, waiting)
+            # A session that speaks as an instance: it depends on both tokens.
+            return await valid(exchange.principal, lambda: valid(caller, waiting))
+        raise Unavailable("the server is stopping")
 
     async def leave(self, session_id: str) -> None:
         """End the instance that was registered in a session, since the session ended."""
