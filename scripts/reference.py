@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from repomesh.cli.root import ENTRIES
 from repomesh.kernel.errors import FAILURES, RepomeshError
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.operation import Kind, Operation
@@ -144,7 +145,40 @@ def events() -> str:
     return "\n".join(lines) + "\n"
 
 
+def commands() -> str:
+    """Every command with its arguments and options."""
+    lines: list[str] = []
+    for name, entry in ENTRIES.items():
+        lines += [f"### `repomesh {name}`", "", entry.help, ""]
+        if name == "mcp":  # it is not made of the same stuff, since it must start fast
+            lines += ["- `--agent NAME`, `--url URL`: see `repomesh mcp --help`", ""]
+            continue
+        command = entry.load(name)
+        children = getattr(command, "commands", None)
+        if children is None:
+            lines += [*_parameters(command), ""]
+            continue
+        for child in sorted(children):
+            help_text = (children[child].help or "").split("\n\n")[0].replace("\n", " ")
+            lines += [f"#### `repomesh {name} {child}`", "", help_text, "", *_parameters(children[child]), ""]
+    return "\n".join(lines)
+
+
+def _parameters(command: Any) -> list[str]:
+    lines = []
+    for parameter in command.params:
+        if parameter.name == "help" or getattr(parameter, "hidden", False):
+            continue
+        shown = ", ".join(f"`{option}`" for option in parameter.opts)
+        if parameter.param_type_name == "argument":
+            shown = f"`{parameter.name.upper()}`"
+        described = " ".join((getattr(parameter, "help", None) or "").split())
+        lines.append(f"- {shown}: {described}" if described else f"- {shown}")
+    return lines
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "commands": commands,
     "operations": operations,
     "tools": tools,
     "settings": settings,
