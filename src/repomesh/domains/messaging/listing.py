@@ -26,7 +26,7 @@ from repomesh.store.transaction import Transaction
 Item = TypeVar("Item", bound=Message)
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-_SLACK_MS = 3_600_000  # by how much the clock may have been set back while ids went on from where they were
+_SLACK_MS = 60_000  # by how much the clock may have been set back while ids went on from where they were
 
 # Cursors before the first item, in either order: every id begins with a digit or a letter up to 'f'.
 _BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")

@@ -45,7 +45,7 @@ def _hand_out(request: Any, result: Page[ReceivedMessage]) -> tuple[str, Message
     http=Get("/v1/messages/inbox"),
     tool=Tool(
         "read_inbox",
-        "Your messages, newest first.",
+        "Your messages, newest first; with unread=true what you have not dealt with.",
         fields=("unread", "sender", "channel", "cursor", "max_chars"),
         read_only=True,
     ),
@@ -75,7 +75,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     http=Get("/v1/messages/wait"),
     tool=Tool(
         "wait_for_messages",
-        "Wait until you have an unread message; empty when the time is up.",
+        "Wait for a message. Unread ones come at once, until you acknowledge them.",
         fields=("timeout_s", "thread_id", "max_chars"),
         read_only=True,
     ),

@@ -85,7 +85,7 @@ def read_message(tx: Transaction, request: MessageChosen) -> Receipt:
     http=Post("/v1/messages/{message_id}/ack"),
     tool=Tool(
         "acknowledge_message",
-        "Confirm that you got a message and act on it; it then counts as read.",
+        "Say that you dealt with a message: it is no longer unread, and its sender knows.",
         fields=("message_id",),
         idempotent=True,
     ),
