@@ -197,7 +197,7 @@ class SqliteStore(Store):
             self._driver.execute("BEGIN IMMEDIATE")
             self._unindexed = index_waiting(self._driver, limits.TEXT_INDEX_BATCH)
             self._driver.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is, the thread must live: all later writes need it
             self._unindexed = 0  # the next text that is written asks for it again
             with suppress(sqlite3.Error):
                 self._driver.rollback()
