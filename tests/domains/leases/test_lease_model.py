@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from repomesh.app import Server, prepare
 from repomesh.domains.agents import operations as agents
-from repomesh.domains.agents.models import RegisterAgent, SweepAgents
+from repomesh.domains.agents.models import RegisterAgent
 from repomesh.domains.leases import leasing, reclaim, resources
 from repomesh.domains.leases.errors import LeaseExpired, LockConflict, NotHolder, StaleFencingToken
 from repomesh.domains.workspaces import operations as workspaces
@@ -270,7 +270,7 @@ class Leases(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         def work(tx: Any) -> Any:
-            agents.sweep_agents(tx, SweepAgents())
+            agents.sweep_agents(tx)
             return reclaim.reclaim(tx)
 
         ended = self.write(self.owner, work)

@@ -17,7 +17,7 @@ from repomesh.domains.tasks.claims import claim_task
 from repomesh.domains.tasks.finishing import complete_task
 from repomesh.domains.tasks.models import ClaimTask, CompleteTask, ListTasks, ShowTask
 from repomesh.domains.tasks.operations import list_tasks, show_task
-from repomesh.domains.tasks.recovery import ReclaimTasks, reclaim_tasks
+from repomesh.domains.tasks.recovery import reclaim_lost
 from repomesh.domains.tasks.tables import task_tags, tasks
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
@@ -148,6 +148,6 @@ def test_what_happens_to_one_task_reads_only_its_neighbours(server: Server, call
         held = claim_task(tx, ClaimTask())
         complete_task(tx, CompleteTask(task_id=held.task.id, fencing_token=held.fencing_token))
         show_task(tx, ShowTask(task_id=held.task.id))
-        reclaim_tasks(tx, ReclaimTasks())
+        reclaim_lost(tx)
 
     assert scans(plans(server, caller, story)) == []

@@ -106,16 +106,6 @@ class CloseInstance(Model):
     agent_id: AgentRef
 
 
-class SweepAgents(Model):
-    """Set agents inactive that were silent for too long."""
-
-
-class SweptAgents(Model):
-    """Which agents became inactive."""
-
-    agent_ids: list[Id]
-
-
 class Token(Model):
     """A token, without its secret."""
 

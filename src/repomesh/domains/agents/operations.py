@@ -29,8 +29,6 @@ from repomesh.domains.agents.models import (
     Registration,
     RetireAgent,
     ShowAgent,
-    SweepAgents,
-    SweptAgents,
 )
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
@@ -172,9 +170,8 @@ def leave(tx: Transaction, request: CloseInstance) -> Agent:
     return gone
 
 
-@command("agent.sweep", scope="agents:admin")
-def sweep_agents(tx: Transaction, request: SweepAgents) -> SweptAgents:
-    """Set agents inactive that were silent for longer than the setting allows."""
+def sweep_agents(tx: Transaction) -> list[str]:
+    """Set agents inactive that were silent for longer than the setting allows; answers their ids."""
     before = tx.now - timedelta(seconds=tx.settings.agent_inactive_after_s)
     silent = select(agents).where(
         agents.c.workspace_id == tx.workspace_id,
@@ -186,7 +183,7 @@ def sweep_agents(tx: Transaction, request: SweepAgents) -> SweptAgents:
         gone = _change(tx, as_agent(row), status="inactive")
         _tell(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
         swept.append(gone.id)
-    return SweptAgents(agent_ids=swept)
+    return swept
 
 
 def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any) -> Agent:

@@ -198,16 +198,6 @@ class ForcedLocks(Model):
     locks: list[Lease]
 
 
-class ReclaimLeases(Model):
-    """End the leases that ran out, and those of holders who are gone."""
-
-
-class ReclaimedLeases(Model):
-    """How many leases ended, and why."""
-
-    ended: dict[str, int]
-
-
 class LockWait(Model):
     """A request for locks that waits in the queue."""
 

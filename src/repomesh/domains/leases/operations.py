@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import leasing, overlaps, reclaim, resources, waiting
+from repomesh.domains.leases import leasing, overlaps, resources, waiting
 from repomesh.domains.leases.errors import (
     InvalidResource,
     LeaseExpired,
@@ -30,8 +29,6 @@ from repomesh.domains.leases.models import (
     Lease,
     QueuedAcquireLocks,
     QueuedLocks,
-    ReclaimedLeases,
-    ReclaimLeases,
     ReleasedLocks,
     ReleaseLocks,
     RenewLocks,
@@ -177,15 +174,6 @@ def force_release_locks(tx: Transaction, request: ForceReleaseLocks) -> ForcedLo
         raise LockNotFound("no live lock fits the request")
     leasing.end(tx, held, "forced", request.reason)
     return ForcedLocks(locks=held)
-
-
-@command("lease.reclaim", scope="locks:admin")
-def reclaim_leases(tx: Transaction, request: ReclaimLeases) -> ReclaimedLeases:
-    """End the leases and waits that ran out, and the leases of holders who are gone."""
-    ended = reclaim.reclaim(tx)
-    waiting.expire(tx)
-    reclaim.forget_ended(tx)
-    return ReclaimedLeases(ended=dict(Counter(reason for _lease, reason in ended)))
 
 
 def _acquired(held: Sequence[Lease]) -> AcquiredLocks:

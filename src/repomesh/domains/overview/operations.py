@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentNotFound, NotYourAgent
-from repomesh.domains.agents.models import SweepAgents
 from repomesh.domains.leases import leasing, reclaim, waiting
 from repomesh.domains.messaging.receipts import unread_count
 from repomesh.domains.overview.models import Heartbeat, Pulse, ReclaimedLease, Reconcile, Reconciled
-from repomesh.domains.tasks.models import ReclaimTasks
-from repomesh.domains.tasks.recovery import reclaim_tasks
+from repomesh.domains.tasks.recovery import reclaim_lost
 from repomesh.kernel.operation import Post, command
 from repomesh.store.transaction import Transaction
 
@@ -40,19 +38,20 @@ def heartbeat(tx: Transaction, request: Heartbeat) -> Pulse:
 
 @command("recovery.reconcile", http=Post("/v1/recovery/reconcile"), scope="recovery:write")
 def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
-    """Take back at once what the server would find in its next sweep, and answer it.
+    """Take back at once what nobody keeps any more; the server itself does so in each sweep.
 
     Agents that went silent become inactive; leases that ran out, and those of holders who are gone, end;
     tasks that lost their holder are open again, or failed at their last attempt. Each is an event, too.
     """
     if tx.caller.agent_id is not None:  # who asks is there, however long it was silent
         agents.touch(tx, agents.find_agent(tx, tx.caller.agent_id), tx.caller.instance_id)
-    swept = agents.sweep_agents(tx, SweepAgents())
+    inactive = agents.sweep_agents(tx)
     ended = reclaim.reclaim(tx)
     waiting.expire(tx)
-    reclaimed = reclaim_tasks(tx, ReclaimTasks())
+    reclaim.forget_ended(tx)
+    lost = reclaim_lost(tx)
     return Reconciled(
-        inactive_agent_ids=swept.agent_ids,
+        inactive_agent_ids=inactive,
         leases=[
             ReclaimedLease(
                 resource_type=lease.resource_type,
@@ -64,5 +63,5 @@ def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
             )
             for lease, reason in ended
         ],
-        tasks=reclaimed.items,
+        tasks=lost,
     )

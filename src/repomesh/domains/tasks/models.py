@@ -292,10 +292,6 @@ class FinishedTask(Model):
     version: int
 
 
-class ReclaimTasks(Model):
-    """Take back tasks whose claim ended without the task finishing."""
-
-
 class Reclaimed(Model):
     """One task that was taken back."""
 
@@ -305,12 +301,6 @@ class Reclaimed(Model):
     agent_name: str
     why: str
     status: TaskStatus = Field(description="Open again, or failed at its last attempt.")
-
-
-class ReclaimedTasks(Model):
-    """Which tasks were taken back."""
-
-    items: list[Reclaimed]
 
 
 class TaskChanged(Model):

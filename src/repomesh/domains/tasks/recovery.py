@@ -14,14 +14,11 @@ from repomesh.domains.tasks.models import (
     TASK_FAILED,
     TASK_RECLAIMED,
     Reclaimed,
-    ReclaimedTasks,
-    ReclaimTasks,
     TaskReclaimed,
 )
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
-from repomesh.kernel.operation import command
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -63,11 +60,13 @@ _LEASE = Prepared(
 )
 
 
-@command("task.reclaim", scope="tasks:admin")
-def reclaim_tasks(tx: Transaction, request: ReclaimTasks) -> ReclaimedTasks:
-    """Take back tasks whose lease is over: open again, or failed when lost too often."""
+def reclaim_lost(tx: Transaction) -> list[Reclaimed]:
+    """Take back tasks whose lease is over: open again, or failed when lost too often.
+
+    It runs in the transaction that ended the leases, so that nobody passes over a task that is free.
+    """
     here = {"ws": tx.workspace_id, "now": tx.now, "count": limits.RECLAIM_MAX}
-    return ReclaimedTasks(items=[reclaim(tx, row) for row in tx.execute(_LOST, here).all()])
+    return [reclaim(tx, row) for row in tx.execute(_LOST, here).all()]
 
 
 def reclaim_expired(tx: Transaction) -> None:
