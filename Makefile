@@ -49,6 +49,9 @@ coverage: setup  ## run the tests and say which lines none of them reached
 bench: setup     ## measure beside the floors; writes bench/results.json
 	@$(BIN)/python -m bench
 
+fuzz: setup      ## send a real server what its OpenAPI document allows and forbids, for SECONDS (600)
+	@$(BIN)/python tests/tools/fuzz.py $(or $(SECONDS),600) $(DATABASE_URL)
+
 demo: setup      ## play the main job with three agents
 	@$(BIN)/repomesh demo
 
