@@ -118,9 +118,9 @@ def test_the_server_of_a_killed_process_is_not_taken_for_running(running: Shell)
 
 def test_settings_that_make_no_sense_are_usage_errors(shell: Shell) -> None:
     assert shell("up", "--port", "99999").code == 2
-    assert shell("up", "--detach", REPOMESH_LOG_LEVEL="loud").code == 2
+    assert shell("up", "--port", "0", REPOMESH_LOG_LEVEL="loud").code == 2
     assert shell("up", "--host", "192.0.2.1").code == 2
-    assert shell("up", "--database-url", "mysql://nowhere/x").code == 2
+    assert shell("up", "--port", "0", "--database-url", "mysql://nowhere/x").code == 2
 
 
 def test_an_address_beyond_loopback_is_warned_about(shell: Shell) -> None:

@@ -9,6 +9,10 @@ import sys
 def main() -> None:
     """Run the command line; the exit code tells the class of a failure."""
     words = sys.argv[1:]
+    if words[:1] == ["mcp"]:  # an agent CLI waits for it: neither Typer nor Rich is loaded
+        from repomesh.cli.mcp import main as be_agent
+
+        sys.exit(be_agent(words[1:]))
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         os.environ.setdefault("TYPER_USE_RICH", "0")  # help and usage errors without boxes, and sooner
     from repomesh.cli.root import run

@@ -18,7 +18,7 @@ _UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 _NAMES = ("name", "resource", "goal", "agent_name", "id")  # what stands for a thing in one word
-_HINTS = {"agent_required": "Say who acts: '--agent NAME', or set REPOMESH_AGENT."}
+_HINTS = {"agent_required": "Say who acts: '--as NAME', or set REPOMESH_AGENT."}
 
 
 def wants_colour() -> bool:

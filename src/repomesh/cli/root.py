@@ -43,7 +43,9 @@ ENTRIES: dict[str, Entry] = {
     "up": Entry("Start the server of this repository.", "up", _SERVER),
     "down": Entry("Stop it.", "down", _SERVER),
     "status": Entry("Say where the server is and what happens there.", "status", _SERVER),
+    "doctor": Entry("Find what is wrong here, and the command that mends it.", "doctor", _SERVER),
     "demo": Entry("Watch three agents share work on a clone of this repository.", "demo", _SERVER),
+    "mcp": Entry("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
     "agent": Entry("Who takes part: list, register, retire.", "", _WORK),
     "message": Entry("Send, read, answer, acknowledge and search messages.", "", _WORK),
     "channel": Entry("Where several talk: create, join, read.", "", _WORK),

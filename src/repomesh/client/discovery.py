@@ -21,18 +21,25 @@ class Address:
     data: Path | None = None
 
 
-def find(*, url: str | None = None, agent: str | None = None, start: Path | None = None) -> Address:
+def find(
+    *,
+    url: str | None = None,
+    agent: str | None = None,
+    start: Path | None = None,
+    data: Path | None = None,
+) -> Address:
     """The server to use; raises ServerNotFound with the command that starts one.
 
-    `url` and `agent` win over REPOMESH_URL and REPOMESH_AGENT; the token is REPOMESH_TOKEN's, else the one
-    in the data folder, which is never sent to any server but the folder's own.
+    `data` is the folder to look into, else that of the repository around `start`. `url` and `agent` win over
+    REPOMESH_URL and REPOMESH_AGENT; the token is REPOMESH_TOKEN's, else the one in the data folder, which is
+    never sent to any server but the folder's own.
     """
     url = url or os.environ.get("REPOMESH_URL")
     token = os.environ.get("REPOMESH_TOKEN")
     agent = agent or os.environ.get("REPOMESH_AGENT")
     if url and token:
         return Address(url.rstrip("/"), token, agent)
-    data = places.data_folder(start or Path.cwd())
+    data = data or places.data_folder(start or Path.cwd())
     note = places.read_server(data)
     own = places.read_secret(data / places.TOKEN)
     if url:

@@ -1,0 +1,181 @@
+"""What `repomesh doctor` looks at: the machine, the data folder, the database and the server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import httpx
+
+from repomesh.cli.listen import CannotListen, PortBusy, listen
+from repomesh.client.discovery import Address
+from repomesh.kernel import places
+from repomesh.kernel.settings import Settings
+from repomesh.store import folder
+
+PYTHON = (3, 11)
+_SPACE_BYTES = 500 * 1024 * 1024  # less than this fills up in a busy day
+_SKEW_S = 30.0  # leases are the server's time; a person comparing clocks is misled beyond this
+_REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs")
+_DISCOVER = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "server/discover",
+    "params": {
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "repomesh doctor", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+    },
+}
+_DISCOVER_HEADERS = {
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2026-07-28",
+    "Mcp-Method": "server/discover",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. What is not fine has a `fix`; only what is `required` fails the whole."""
+
+    name: str
+    fine: bool
+    detail: str
+    fix: str = ""
+    required: bool = True
+
+
+def machine() -> Iterator[Check]:
+    """Python and git."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    yield Check("Python", sys.version_info >= PYTHON, found, "Install Python 3.11 or newer.")
+    git = shutil.which("git")
+    if git is None:
+        yield Check("git", False, "not found", "Install git: linked worktrees are found with it.")
+        return
+    done = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as found
+    said = (done.stdout or done.stderr).strip()
+    yield Check("git", done.returncode == 0, said, f"Install git anew: '{git} --version' fails.")
+
+
+def data(settings: Settings) -> Iterator[Check]:
+    """The data folder: who may read it, and whether there is room."""
+    where = settings.data
+    if not where.exists():
+        yield Check("data folder", False, f"{where} does not exist yet", "repomesh up", required=False)
+        return
+    yield _private("data folder", where, 0o700)
+    token = where / places.TOKEN
+    if token.exists():
+        yield _private("token", token, 0o600)
+    else:
+        yield Check("token", False, "no server has started here yet", "repomesh up", required=False)
+    free = shutil.disk_usage(where).free
+    space = f"{free // 1_000_000:,} MB are free"
+    yield Check("disk space", free >= _SPACE_BYTES, space, f"Make room on the disk of {where}.")
+    system = _file_system(where)
+    if system in _REMOTE and settings.database_url is None:
+        fix = "Put the data folder on a local disk: repomesh up --data DIR"
+        yield Check("file system", False, f"{system} is shared over a network; locks on it don't hold", fix)
+    elif system:
+        yield Check("file system", True, system)
+
+
+def database(settings: Settings) -> Iterator[Check]:
+    """What the store says of the database."""
+    from repomesh.store.examine import examine
+
+    for finding in examine(settings):
+        yield Check(finding.name, finding.fine, finding.detail, finding.fix)
+
+
+def process(settings: Settings) -> Iterator[Check]:
+    """Whether a server holds the folder, and if none does, whether one could start."""
+    pid = folder.holder(settings.data)
+    note = places.read_server(settings.data)
+    if pid is not None and note is not None and note["pid"] == pid:
+        yield Check("server", True, f"process {pid} answers at {note['url']}, version {note['version']}")
+    elif pid is not None:
+        fix = f"Wait a moment; if it stays, 'kill {pid}' ends it. Its log: {settings.data / places.LOG}"
+        yield Check("server", False, f"process {pid} holds the folder but serves nothing", fix)
+    else:
+        stale = " (its last server was killed)" if note else ""
+        yield Check("server", False, f"none runs{stale}", "repomesh up --detach", required=False)
+        yield _port(settings)
+
+
+def answers(address: Address) -> Iterator[Check]:
+    """What a running server answers: readiness, the token, MCP, its clock."""
+    headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
+    try:
+        with httpx.Client(base_url=address.url, headers=headers, timeout=10, trust_env=False) as client:
+            begun = time.time()
+            ready = client.get("/readyz")
+            took_ms = (time.time() - begun) * 1000
+            fix = "Look into its log; 'repomesh down' and 'repomesh up' start it anew."
+            yield Check(
+                "readiness", ready.status_code == 200, f"{ready.status_code} after {took_ms:.0f} ms", fix
+            )
+            yield _clock(ready, begun)
+            yield _token(client.get("/v1/workspace"))
+            found = client.post("/mcp", json=_DISCOVER, headers=_DISCOVER_HEADERS)
+            yield Check("MCP", found.status_code == 200, _mcp_says(found), "Look into the server's log.")
+    except httpx.TransportError as error:
+        reason = f"{address.url} does not answer: {error or type(error).__name__}"
+        yield Check("readiness", False, reason, "repomesh down; repomesh up --detach")
+
+
+def _private(name: str, path: Path, mode: int) -> Check:
+    found = path.stat()
+    detail = f"{path}, {found.st_mode & 0o777:04o}"
+    if found.st_uid != os.getuid():
+        return Check(name, False, f"{path} belongs to somebody else", f"sudo chown {os.getuid()} {path}")
+    return Check(name, found.st_mode & 0o777 & ~mode == 0, detail, f"chmod {mode:o} {path}")
+
+
+def _file_system(where: Path) -> str | None:
+    """The type of the file system, where the system tells it."""
+    try:
+        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return None
+    inside = [(point, type_) for point, type_ in mounts if where.is_relative_to(point)]
+    return max(inside, key=lambda mount: len(mount[0]))[1] if inside else None
+
+
+def _port(settings: Settings) -> Check:
+    try:
+        listen(settings.host, settings.port).close()
+    except (PortBusy, CannotListen) as error:
+        return Check("port", False, error.message, error.hint.rpartition(": ")[2], required=False)
+    return Check("port", True, f"{settings.port} of {settings.host} is free")
+
+
+def _token(answer: httpx.Response) -> Check:
+    if answer.status_code == 200:
+        return Check("access", True, f"the token opens the workspace '{answer.json()['name']}'")
+    fix = "repomesh down; repomesh up --detach (a new owner's token is written at start)"
+    return Check("access", False, f"the server refuses the token ({answer.status_code})", fix)
+
+
+def _clock(answer: httpx.Response, here: float) -> Check:
+    there = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    skew = abs(there - here)
+    detail = "agrees with the server's" if skew <= _SKEW_S else f"differs from the server's by {skew:.0f} s"
+    return Check("clock", skew <= _SKEW_S, detail, "Let both machines keep time with NTP.", required=False)
+
+
+def _mcp_says(answer: httpx.Response) -> str:
+    if answer.status_code != 200:
+        return f"the endpoint answered {answer.status_code}: {answer.text[:200]}"
+    revisions = answer.json().get("result", {}).get("supportedVersions", ())
+    return f"it answers, with revisions {', '.join(revisions)}" if revisions else "it answers"

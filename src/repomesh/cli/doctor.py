@@ -1,0 +1,66 @@
+"""`repomesh doctor`: what is wrong here, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repomesh.cli import checks, output
+from repomesh.cli.options import AsJson, Url
+from repomesh.cli.up import read_settings
+from repomesh.client import discovery
+from repomesh.client.errors import ServerNotFound
+from repomesh.kernel.settings import Settings
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def doctor(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder. Default: .repomesh of this repository.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check this machine, the data folder, the database and the server; each failure names what mends it.
+
+    Fails when something that is required does not hold; a server that does not run is no failure.
+    """
+    settings = read_settings({} if data is None else {"data": data})
+    found = list(_checks(settings, url or os.environ.get("REPOMESH_URL")))
+    if as_json:
+        output.print_json([asdict(check) | {"fix": "" if check.fine else check.fix} for check in found])
+    else:
+        for check in found:
+            _show(check)
+    if any(check.required and not check.fine for check in found):
+        raise typer.Exit(1)
+
+
+def _checks(settings: Settings, url: str | None) -> Iterator[checks.Check]:
+    """Of a server elsewhere only what it answers can be looked at."""
+    yield from checks.machine()
+    if url is None:
+        yield from checks.data(settings)
+        yield from checks.database(settings)
+        yield from checks.process(settings)
+    try:
+        address = discovery.find(url=url, data=settings.data)
+    except ServerNotFound:
+        return
+    yield from checks.answers(address)
+
+
+def _show(check: checks.Check) -> None:
+    mark, colour = ("ok", "32") if check.fine else ("FAIL", "1;31") if check.required else ("note", "33")
+    shown = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_colour() else f"{mark:<4}"
+    print(f"{shown}  {check.name:<12} {output.clean(check.detail)}")
+    if not check.fine and check.fix:
+        print(f"      {'':<12} fix: {check.fix}")

@@ -1,0 +1,110 @@
+"""What can be said of a database's health from outside, while a server uses it or none does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from repomesh.kernel.errors import RepomeshError
+from repomesh.kernel.settings import Settings
+from repomesh.kernel.telemetry import Metrics
+from repomesh.store import backups, folder, migrate
+from repomesh.store.open import open_store
+
+_WAL_RESET_FIXED = (3, 51, 3)
+_UPGRADE = "repomesh down; repomesh db upgrade"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `fix` is a command or a sentence that mends it; what is fine has none."""
+
+    name: str
+    fine: bool
+    detail: str
+    fix: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Engine, schema and integrity of the database that the settings name."""
+    if settings.database_url is None:
+        yield from _file(settings.data / folder.DATABASE, settings)
+    else:
+        yield from _shared(settings)
+
+
+def _file(database: Path, settings: Settings) -> Iterator[Finding]:
+    yield Finding("engine", True, _engine_note())
+    if not database.exists():
+        yield Finding("schema", True, "there is no database yet; the first start makes it")
+        return
+    wrong = backups.quick_check(database)
+    if wrong:
+        newest = _newest(settings.data / backups.BACKUPS) or "FILE"
+        yield Finding("integrity", False, "; ".join(wrong), f"repomesh down; repomesh restore {newest}")
+        return
+    yield Finding("integrity", True, "whole (quick_check)")
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        try:
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.OperationalError:  # no such table: nothing was ever migrated
+            row = None
+    yield _schema(None if row is None else str(row[0]))
+
+
+def _shared(settings: Settings) -> Iterator[Finding]:
+    try:
+        store = open_store(settings, Metrics())
+    except RepomeshError as error:
+        yield Finding("engine", False, error.message, error.hint)
+        return
+    try:
+        about = store.describe()
+        yield Finding("engine", True, f"{about['engine']} {about['version']} at {about['place']}")
+        weak = [
+            f"{name} is {about[name]}" for name in ("fsync", "synchronous_commit") if about[name] == "off"
+        ]
+        yield Finding(
+            "durability",
+            not weak,
+            "; ".join(weak) or "fsync and synchronous_commit are on",
+            "Set them to on in postgresql.conf: what is acknowledged may be lost otherwise." if weak else "",
+        )
+        yield _schema(migrate.current(store))
+    except DBAPIError as error:
+        reason = str(error.orig).strip().replace("\n", " ")
+        yield Finding("engine", False, f"it does not answer: {reason}", "Start it, or correct the URL.")
+    finally:
+        store.close()
+
+
+def _schema(revision: str | None) -> Finding:
+    if revision is None:
+        return Finding("schema", True, "the database is empty; the first start fills it")
+    if revision == migrate.HEAD:
+        return Finding("schema", True, f"{revision}, as this release needs it")
+    try:
+        migrate.require_known(revision)
+    except migrate.SchemaTooNew as error:
+        return Finding("schema", False, error.message, error.hint)
+    return Finding("schema", False, f"{revision}, this release needs {migrate.HEAD}", _UPGRADE)
+
+
+def _engine_note() -> str:
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info >= _WAL_RESET_FIXED:
+        return f"SQLite {version}"
+    return (
+        f"SQLite {version}; its WAL-reset fault (fixed in 3.51.3) needs two connections that write: "
+        "the server has one, so let no other program write to the file"
+    )
+
+
+def _newest(kept: Path) -> Path | None:
+    files = sorted(kept.glob("*.db"), key=lambda path: path.stat().st_mtime)
+    return files[-1] if files else None

@@ -1,0 +1,118 @@
+"""The main job at the prompt: agents talk, claim, lock, and follow what happens."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from cli.running import Shell, eventually
+
+
+def test_agents_talk(running: Shell) -> None:
+    for name in ("alice", "bob"):
+        running.ok("agent", "register", name)
+    sent = running.ok("message", "send", "bob", "Ready?", "--subject", "Release", "--as", "alice")
+    (found,) = running.ok("message", "inbox", "--unread", REPOMESH_AGENT="bob")["items"]
+    assert (found["id"], found["body"]) == (sent["id"], "Ready?")
+    running.ok("message", "reply", sent["id"], "-", "--as", "bob", stdin="Yes,\nready.\n")
+    thread = running("message", "thread", sent["id"], "--as", "alice").out
+    assert "alice to bob" in thread
+    assert "Yes,\nready." in thread
+    (receipt,) = running.ok("message", "receipts", sent["id"], "--as", "alice")["items"]
+    assert receipt["status"] == "acked"
+    refused = running("message", "inbox")
+    assert refused.code == 2
+    assert "--as NAME" in refused.err
+
+
+def test_work_is_claimed_locked_and_done(running: Shell) -> None:
+    for name in ("alice", "bob"):
+        running.ok("agent", "register", name)
+    task = running.ok("task", "create", "Write it", "--scope", "docs/", "--priority", "3")
+    claimed = running.ok("task", "claim", "--take-locks", "--as", "alice")
+    assert claimed["task"]["id"] == task["id"]
+    refused = running("lock", "acquire", "docs/a.md", "--as", "bob")
+    assert refused.code == 4
+    assert "alice" in refused.err
+    assert running.ok("lock", "check", "docs/a.md", "src/", "--as", "bob")["free"] is False
+    assert "docs/**" in running("lock", "list").out
+    token = str(claimed["fencing_token"])
+    done = running.ok(
+        "task", "complete", task["id"], "--fencing-token", token, "--result", "it is", "--as", "alice"
+    )
+    assert done["status"] == "done"
+    assert (
+        running.ok("lock", "acquire", "docs/a.md", "--as", "bob")["fencing_token"] > claimed["fencing_token"]
+    )
+    assert running("task", "claim", "--as", "bob").code in (3, 4)
+
+
+def test_the_log_is_followed(running: Shell) -> None:
+    running.ok("agent", "register", "alice")
+    following = running.start("events", "tail", "--follow", "--json", "--type", "task", "--type", "blocker")
+    try:
+        running.ok("events", "post", "blocker", "--data", '{"what": "no disk"}', "--as", "alice")
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["data"] == {"what": "no disk"}
+        running.ok("task", "create", "Buy a disk")
+        assert json.loads(following.stdout.readline())["type"] == "task.created"
+    finally:
+        following.terminate()
+        following.communicate()
+    shown = running("events", "tail", "--by", "alice").out
+    assert "blocker" in shown
+    assert "task.created" not in shown
+
+
+def test_the_log_is_archived(running: Shell) -> None:
+    for name in ("alice", "bob"):
+        running.ok("agent", "register", name)
+    moved = running.ok("log", "prune", "--before", "3")
+    assert (moved["events"], moved["oldest_seq"]) == (2, 3)
+    assert running("events", "tail", "--after", "1").code == 3
+
+
+def test_streams_and_waits_do_not_hold_up_a_stop(running: Shell) -> None:
+    running.ok("agent", "register", "alice")
+    open_ = [
+        running.start("events", "tail", "--follow", "-n", "1"),
+        running.start("message", "wait", "--timeout-s", "50", "--as", "alice"),
+    ]
+    assert open_[0].stdout is not None
+    open_[0].stdout.readline()
+    try:
+        assert running.ok("down")["stopped"] is True
+    finally:
+        for process in open_:
+            process.kill()
+            process.communicate()
+
+
+def test_an_agent_cli_gets_its_tools_over_stdio(running: Shell) -> None:
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "checker", "version": "1"},
+        },
+    }
+    proxy = subprocess.Popen(
+        [sys.executable, "-m", "repomesh.cli.main", "mcp", "--agent", "carol"],
+        cwd=running.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert proxy.stdin is not None
+    assert proxy.stdout is not None
+    proxy.stdin.write(json.dumps(hello) + "\n")
+    proxy.stdin.flush()
+    assert json.loads(proxy.stdout.readline())["result"]["serverInfo"]["name"] == "repomesh"
+    assert running.ok("agent", "show", "carol")["status"] == "active"
+    proxy.communicate(timeout=20)
+    assert proxy.returncode == 0
+    assert eventually(lambda: running.ok("agent", "show", "carol")["status"] == "inactive")
