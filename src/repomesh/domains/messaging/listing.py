@@ -74,11 +74,11 @@ def narrowed(tx: Transaction, request: Narrowing) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def urgent(request: Narrowing) -> list[ColumnElement[bool]]:
-    """The condition on the least priority."""
-    if request.priority is None:
-        return []
-    return [messages.c.priority >= rules.RANKS[request.priority]]
+def urgent(
+    request: Narrowing, priority: ColumnElement[int] = messages.c.priority
+) -> list[ColumnElement[bool]]:
+    """The condition on the least priority, on the column that the list is read by."""
+    return [] if request.priority is None else [priority >= rules.RANKS[request.priority]]
 
 
 def within(

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging import channel_rows, listing, rows, rules
+from repomesh.domains.messaging import channel_rows, listing, rows
 from repomesh.domains.messaging.errors import ChannelNotFound, MessageNotFound, NotAMember
 from repomesh.domains.messaging.models import (
     MESSAGE_SENT,
@@ -16,7 +16,6 @@ from repomesh.domains.messaging.models import (
     ListMessages,
     Message,
     MessagesSeen,
-    Priority,
     ReadInbox,
     ReadOutbox,
     ReadThread,
@@ -60,7 +59,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
     """
     times = listing.within(tx, request.since, request.until, receipts.c.message_id)
-    conditions = [*listing.narrowed(tx, request), *_urgent(request.priority), *times]
+    conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority), *times]
     if request.unread:
         conditions.append(receipts.c.read_at.is_(None))
     statement = _received(tx, request.max_chars).where(*conditions)
@@ -94,7 +93,7 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
 
     The list is empty when `timeout_s` passes without a message.
     """
-    conditions = [*listing.narrowed(tx, request), *_urgent(request.priority)]
+    conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority)]
     if request.thread_id is not None:
         conditions.append(messages.c.thread_id == request.thread_id)
     if request.after is not None:
@@ -213,10 +212,6 @@ def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page
 def _listed(tx: Transaction, statement: Select[Any], request: listing.Budgeted) -> Page[Message]:
     items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
     return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
-
-
-def _urgent(priority: Priority | None) -> list[ColumnElement[bool]]:
-    return [] if priority is None else [receipts.c.priority >= rules.RANKS[priority]]
 
 
 def _received(tx: Transaction, max_chars: int | None) -> Select[Any]:
