@@ -96,6 +96,7 @@ CLAIM_CANDIDATES_MIN = 5  # ready tasks read at first; nearly always the first o
 CLAIM_CANDIDATES_MAX = 3_200  # in a page, when none of many fitted
 CLAIM_LOCKED_MAX = 50  # ready tasks with a locked scope that a claim passes over before it gives up
 RECLAIM_MAX = 500  # taken back in one transaction; the next sweep does the rest
+TASK_CYCLE_NAMED_MAX = 12  # tasks of a cycle named in one sentence; the details name up to LIST_ITEMS_MAX
 TASK_WALK_MAX = 100_000  # edges followed to look for a cycle; the writer waits meanwhile
 LEASES_RECLAIMED_MAX = 500  # in one pass, so that the writer is soon free for others
 LEASES_KEPT_S = 7 * 24 * 3600  # an ended lease is remembered so long, to tell a late holder why

@@ -39,6 +39,14 @@ def test_a_cycle_is_named_in_order() -> None:
     assert refused.value.details["cycle"] == ["a", "b", "c", "a"]
 
 
+def test_of_a_long_cycle_both_ends_are_named() -> None:
+    ids = [str(number) for number in range(1_000)]
+    with pytest.raises(DependencyCycle, match=r"0 → 1 → .* → 989 more → .* → 999 → 0") as refused:
+        rules.refuse_cycle("0", ["1"], [*pairwise(ids), ("999", "0")])
+    assert len(refused.value.message) < 200
+    assert len(refused.value.details["cycle"]) == 100
+
+
 def test_a_task_does_not_wait_for_itself() -> None:
     assert rules.find_cycle("a", ["a"], []) == ["a", "a"]
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from repomesh.domains.tasks.errors import DependencyCycle, TaskStatusConflict
 from repomesh.domains.tasks.models import TaskStatus
+from repomesh.kernel import limits
 
 Action = Literal[
     "claim", "renew", "progress", "release", "complete", "fail", "block", "unblock", "cancel", "update"
@@ -97,8 +98,15 @@ def _way_back(task_id: str, last: str, came_from: Mapping[str, str]) -> list[str
 def refuse_cycle(task_id: str, dependencies: Sequence[str], edges: Iterable[tuple[str, str]]) -> None:
     """Raise DependencyCycle, naming the cycle, when `dependencies` of the task would close one."""
     cycle = find_cycle(task_id, dependencies, edges)
-    if cycle is not None:
-        raise DependencyCycle(f"these would wait for each other: {' → '.join(cycle)}", cycle=cycle)
+    if cycle is None:
+        return
+    named = cycle
+    if len(cycle) > limits.TASK_CYCLE_NAMED_MAX:
+        half = limits.TASK_CYCLE_NAMED_MAX // 2
+        named = [*cycle[:half], f"{len(cycle) - 2 * half} more", *cycle[-half:]]
+    raise DependencyCycle(
+        f"these would wait for each other: {' → '.join(named)}", cycle=cycle[: limits.LIST_ITEMS_MAX]
+    )
 
 
 def missing_capabilities(needed: Iterable[str], held: Iterable[str]) -> list[str]:
