@@ -90,6 +90,8 @@ async def test_a_task_waits_for_its_dependencies_and_is_told_when_ready(mesh: Me
     await finish(alice, done, "complete")
     ready = await mesh.get(f"/v1/tasks/{second['id']}")
     assert (ready["ready"], ready["unmet_dependencies"], ready["version"]) == (True, [], 2)
+    [told] = await mesh.events(type="task.ready")
+    assert (told["task_id"], told["data"]["completed_dependency"]) == (second["id"], first["id"])
     assert (await claim(alice))["task"]["id"] == second["id"]
 
 
