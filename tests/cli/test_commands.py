@@ -59,6 +59,37 @@ def test_a_new_token_is_shown_only_when_asked_for(running: Shell) -> None:
     assert running("agent", "list", **known).code == 5
 
 
+def test_where_the_token_lies_is_said_and_not_what_it_is(running: Shell) -> None:
+    secret = (running.data / "token").read_text().strip()
+    told = running.ok("token", "show")
+    assert told["from"] == str(running.data / "token")
+    assert secret not in json.dumps(told)
+    assert running.ok("token", "show", "--show-token")["token"] == secret
+    assert running.ok("token", "show", REPOMESH_TOKEN="mine")["from"] == "REPOMESH_TOKEN"
+
+
+def test_another_workspace_of_the_server_has_its_own_token(running: Shell) -> None:
+    made = running.ok("workspace", "add", "other", "--show-token")
+    running.ok("agent", "register", "alice")
+    url = running.ok("status")["url"]
+    there = {"REPOMESH_URL": url, "REPOMESH_TOKEN": made["token"]}
+    assert running.ok("agent", "list", **there)["items"] == []
+    assert running("workspace", "list", **there).code == 5
+    assert [each["name"] for each in running.ok("workspace", "list")["items"]] == ["project", "other"]
+    running.ok("workspace", "remove", made["workspace"]["id"])
+    assert running("agent", "list", **there).code == 5
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("ag", "agent"), ("agent li", "list"), ("agent list --st", "--status")]
+)
+def test_the_shell_completes_what_is_typed(shell: Shell, typed: str, offered: str) -> None:
+    words = f"repomesh {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    done = shell(_REPOMESH_COMPLETE="complete_bash", **asked)
+    assert offered in done.out.split()
+
+
 def test_the_folders_token_is_sent_to_no_other_server(running: Shell) -> None:
     done = running("agent", "list", REPOMESH_URL="http://localhost:1")
     assert done.code == 6

@@ -12,7 +12,7 @@ import httpx
 
 from cli.running import Shell, eventually, git
 from repomesh.kernel import places
-from repomesh.store import folder
+from repomesh.store import folder, migrate
 
 
 def test_up_serves_says_where_and_leaves_the_work_tree_clean(shell: Shell) -> None:
@@ -114,6 +114,19 @@ def test_the_server_of_a_killed_process_is_not_taken_for_running(running: Shell)
     assert running("agent", "list").code == 6
     assert running("up", "--detach", "--port", "0").code == 0
     assert running.ok("agent", "list")["items"] == []
+
+
+def test_it_runs_on_postgresql(shell: Shell, postgres_url: str) -> None:
+    done = shell("up", "--detach", "--port", "0", "--database-url", postgres_url)
+    assert done.code == 0, done.err
+    assert "postgresql 1" in done.out
+    shell.ok("agent", "register", "alice")
+    shell.ok("down")
+    assert not (shell.data / folder.DATABASE).exists()
+    with_url = {"REPOMESH_DATABASE_URL": postgres_url}
+    assert shell.ok("db", "check", **with_url)["schema"] == migrate.HEAD
+    assert shell("up", "--detach", "--port", "0", **with_url).code == 0
+    assert [agent["name"] for agent in shell.ok("agent", "list")["items"]] == ["alice"]
 
 
 def test_settings_that_make_no_sense_are_usage_errors(shell: Shell) -> None:

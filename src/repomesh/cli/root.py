@@ -55,7 +55,7 @@ ENTRIES: dict[str, Entry] = {
     "events": Entry("The event log: tail --follow, list, post.", "events", _WORK),
     "api": Entry("Call any operation by its name.", "api", _WORK),
     "workspace": Entry("The repositories that this server holds.", "", _CARE),
-    "token": Entry("Make, list and revoke tokens.", "", _CARE),
+    "token": Entry("Make, list and revoke tokens.", "tokens", _CARE),
     "db": Entry("The database's schema: current, check, upgrade.", "database", _CARE, "db"),
     "backup": Entry("Copy the database to a file.", "database", _CARE, "backup_app"),
     "restore": Entry("Put a backup in its place.", "database", _CARE, "restore_app"),

@@ -1,0 +1,43 @@
+"""`repomesh token`: tokens are made, listed and revoked; where one's own lies is said, not what it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from repomesh.cli import output
+from repomesh.cli.generic import group
+from repomesh.cli.options import AsJson, Url
+from repomesh.client import discovery
+from repomesh.client.errors import ServerNotFound
+from repomesh.kernel import places
+
+app = group("token", "Make, list and revoke tokens.")
+
+
+@app.command()
+def show(
+    *,
+    show_token: Annotated[
+        bool, typer.Option("--show-token", help="Print the token itself; mind who reads along.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Say which token commands use here, and where it lies."""
+    address = discovery.find(url=url)
+    if address.token is None:
+        raise ServerNotFound(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
+    own = address.data is not None and address.token == places.read_secret(address.data / places.TOKEN)
+    told = {
+        "url": address.url,
+        "from": str(address.data / places.TOKEN) if own and address.data else "REPOMESH_TOKEN",
+        "acting_as": address.agent,
+    }
+    if show_token:
+        told["token"] = address.token
+    if as_json:
+        output.print_json(told)
+    else:
+        output.print_object(told)
