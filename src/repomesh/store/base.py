@@ -137,6 +137,8 @@ def perform(work: Callable[[Transaction], T], tx: Transaction) -> T:
 
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
+# The same for ASCII, three times as fast: every character in lower case, or a space between words.
+_ASCII_WORDS = "".join(chr(code).lower() if chr(code).isalnum() else " " for code in range(128))
 _ACCENTS = dict.fromkeys(range(0x0300, 0x0370))
 _WORD_CHARS_MAX = 100  # longer ones are found by their beginning; engines take 2,000 bytes
 _QUERY_WORDS_MAX = 32
@@ -147,10 +149,11 @@ def words_of(text: str) -> list[str]:
 
     Split and folded here, since the engines' own tokenizers disagree: one takes `src/app.py` for one word.
     """
-    if not text.isascii():
-        bare = unicodedata.normalize("NFD", text).translate(_ACCENTS)
-        text = unicodedata.normalize("NFC", bare)
-    return [word[:_WORD_CHARS_MAX] for word in _BETWEEN_WORDS.split(text.casefold()) if word]
+    if text.isascii():
+        return [word[:_WORD_CHARS_MAX] for word in text.translate(_ASCII_WORDS).split()]
+    bare = unicodedata.normalize("NFD", text).translate(_ACCENTS)
+    folded = unicodedata.normalize("NFC", bare).casefold()
+    return [word[:_WORD_CHARS_MAX] for word in _BETWEEN_WORDS.split(folded) if word]
 
 
 def search_words(text: str) -> list[str]:
