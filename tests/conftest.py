@@ -12,6 +12,7 @@ import httpx
 import psycopg
 import pytest
 
+import contract
 import databases
 from harness import Mesh
 from notebook import Notebook, open_notebook
@@ -139,5 +140,8 @@ async def mesh(server: Server, settings: Settings, clock: MovableClock) -> Async
     assert token is not None
     async with server.running():
         transport = httpx.ASGITransport(server.asgi)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as http:
+        hooks = {"response": [contract.check]}
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=60, event_hooks=hooks
+        ) as http:
             yield Mesh(server, http, token, clock)
