@@ -171,3 +171,11 @@ async def test_who_was_replaced_is_told_so(mesh: Mesh) -> None:
     with pytest.raises(Refused) as revoked:
         await bob.get("/v1/agents")
     assert (revoked.value.status, revoked.value.code) == (401, "token_revoked")
+
+
+async def test_no_agent_bears_the_servers_name(mesh: Mesh) -> None:
+    for body in ({"name": "Repomesh"}, {"name": "repomesh"}):
+        with pytest.raises(Refused) as refused:
+            await mesh.post("/v1/agents/register", **body)
+        assert refused.value.code == "agent_name_reserved"
+    assert (await mesh.post("/v1/agents/register", program="repomesh"))["agent"]["name"] == "repomesh-2"

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from repomesh.domains.agents.errors import AgentNameMissing
+from repomesh.domains.agents.errors import AgentNameMissing, AgentNameReserved
 from repomesh.domains.agents.models import CreatedToken, CreateToken, ListTokens, RevokeToken, Token
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.workspaces import tokens
@@ -23,7 +23,7 @@ from repomesh.store.transaction import Transaction
     "token.create",
     http=Post("/v1/tokens", status=201),
     scope="tokens:admin",
-    errors=(AgentNameMissing,),
+    errors=(AgentNameMissing, AgentNameReserved),
     secret=True,
 )
 def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:

@@ -19,6 +19,13 @@ class AgentNameTaken(Conflict):
     hint = "Choose another name, or send reuse_existing=true to join as that agent."
 
 
+class AgentNameReserved(InvalidRequest):
+    """The server writes its own notices under this name."""
+
+    code = "agent_name_reserved"
+    hint = "Choose another name."
+
+
 class AgentActiveElsewhere(Conflict):
     """A live instance speaks for this agent already."""
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, Text, and_, insert, or_, select, type_coerce, update
 from repomesh.domains.agents import rules
 from repomesh.domains.agents.errors import (
     AgentActiveElsewhere,
+    AgentNameReserved,
     AgentNameTaken,
     AgentNotFound,
     AgentStale,
@@ -56,7 +57,7 @@ TAKEN_OVER = "taken over"
         idempotent=True,
     ),
     scope="agents:write",
-    errors=(AgentNameTaken, AgentActiveElsewhere, AgentStale, NotYourAgent),
+    errors=(AgentNameTaken, AgentNameReserved, AgentActiveElsewhere, AgentStale, NotYourAgent),
     secret=True,
     changes_access=True,
 )
@@ -309,6 +310,8 @@ def _by_name(tx: Transaction, name: str) -> Any:
 
 
 def _create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
+    if name.lower() == rules.SYSTEM_NAME:
+        raise AgentNameReserved(f"no agent may be called '{name}'")
     agent = Agent(
         id=new_id(),
         name=name,

@@ -10,6 +10,9 @@ from repomesh.domains.agents.errors import AgentActiveElsewhere, AgentNameTaken,
 from repomesh.domains.agents.models import RegisterAgent
 from repomesh.kernel.limits import NAME_CHARS_MAX
 
+SYSTEM_NAME = "repomesh"
+"""The name under which the server itself writes; no agent bears it, in whatever case."""
+
 
 class Joining(Enum):
     """How a registration joins an agent that exists."""
@@ -42,6 +45,6 @@ def free_name(program: str, taken: Container[str]) -> str:
     number = 1
     while True:
         name = stem if number == 1 else f"{stem}-{number}"
-        if name not in taken:
+        if name not in taken and name != SYSTEM_NAME:
             return name
         number += 1

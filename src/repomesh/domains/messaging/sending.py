@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from repomesh.domains.agents.rules import SYSTEM_NAME
 from repomesh.domains.messaging import addressing, rows, rules
 from repomesh.domains.messaging.addressing import Addressed
 from repomesh.domains.messaging.errors import (
@@ -35,9 +36,6 @@ from repomesh.store.transaction import Transaction
 
 DOCUMENT = "message"
 """The type under which subject and body are found by their words."""
-
-SYSTEM_NAME = "repomesh"
-"""The sender's name on notices of the server."""
 
 _INSERT_MESSAGE = Prepared(insert(messages))
 _INSERT_RECEIPT = Prepared(insert(receipts))
