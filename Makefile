@@ -42,7 +42,7 @@ docs: setup      ## write what is derived from the code anew: parts of docs/, th
 
 coverage: setup  ## run the tests and say which lines none of them reached
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.load import Figures, request, run
+from bench.load import Connection, Figures, request, run
 from bench.report import Report
 from bench.servers import Running
 
@@ -23,8 +23,8 @@ _MODERN = "2026-07-28"
 
 def measure(report: Report, server: Running, floor: Running, folder: Path) -> None:
     """One sender, sixteen senders, MCP, and the bare group commit."""
-    agents = [_register(server, f"sender-{number}") for number in range(SENDERS)]
-    _register(server, "receiver")
+    agents = [register(server, f"sender-{number}") for number in range(SENDERS)]
+    register(server, "receiver")
     sends = [_http(token) for token in agents]
     bare = [_bare(floor)] * SENDERS
     one, one_floor = _interleaved((server, sends[:1]), (floor, bare[:1]))
@@ -66,7 +66,8 @@ def _median(figures: list[Figures]) -> Figures:
     )
 
 
-def _register(server: Running, name: str) -> str:
+def register(server: Running, name: str) -> str:
+    """Register an agent; answers its token."""
     body = json.dumps({"name": name}).encode()
     raw = request("POST", "/v1/agents/register", server.token, body)
     status, answer = asyncio.run(_once(server.port, raw))
@@ -76,8 +77,6 @@ def _register(server: Running, name: str) -> str:
 
 
 async def _once(port: int, raw: bytes) -> tuple[int, bytes]:
-    from bench.load import Connection
-
     connection = await Connection.open("127.0.0.1", port)
     try:
         return await connection.request(raw)

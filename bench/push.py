@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from bench.load import Connection, request
+from bench.messages import register
 from bench.report import Report
 from bench.servers import Running
 
@@ -81,6 +82,7 @@ class Listener(asyncio.Protocol):
 
 def measure(report: Report, server: Running, floor: Running) -> None:
     """Latency at a steady pace, then a burst, beside a bare loop over as many sockets."""
+    register(server, "ticker")
     late = asyncio.run(_paced(server))
     cuts = statistics.quantiles(late, n=100)
     report.note(f"push to {SUBSCRIBERS} subscribers, p50", cuts[49] * 1e3, "ms")
@@ -186,7 +188,7 @@ _TICK = {"type": "bench.tick", "data": {"text": "x" * 200}}
 
 def _post(server: Running) -> Callable[[int], bytes]:
     body = json.dumps(_TICK).encode()
-    raw = request("POST", "/v1/events", server.token, body, "X-Repomesh-Agent: receiver\r\n")
+    raw = request("POST", "/v1/events", server.token, body, "X-Repomesh-Agent: ticker\r\n")
     return lambda _number: raw
 
 
