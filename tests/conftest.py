@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+import structlog
 
 import contract
 import databases
@@ -19,6 +20,15 @@ from notebook import Notebook, open_notebook
 from repomesh.app import Server, prepare
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+
+# Tracebacks as they are: drawing them takes seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(),
+    ]
+)
 
 ENGINES = ("sqlite", "postgresql")
 POSTGRES = os.environ.get("REPOMESH_TEST_POSTGRES", "postgresql://127.0.0.1:5432/test")

@@ -89,10 +89,10 @@ def test_only_a_valid_traceparent_counts() -> None:
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """What is logged."""
-    made = io.StringIO()
+    made, before = io.StringIO(), structlog.get_config()
     configure_logging("debug", made)
     yield made
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 async def test_logs_are_json_lines_without_tokens(mesh: Mesh, stream: io.StringIO) -> None:
