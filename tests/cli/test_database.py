@@ -56,6 +56,7 @@ def test_no_backup_replaces_a_file_and_no_damaged_one_is_restored(running: Shell
     running.ok("agent", "register", "alice")
     running.ok("down")
     assert running("restore", str(file)).code == 2
+    assert not (running.data / "backups").exists()
     assert running("restore", str(tmp_path / "none.db")).code == 3
     running("up", "--detach", "--port", "0")
     assert _names(running) == ["alice"]

@@ -133,6 +133,7 @@ def test_settings_that_make_no_sense_are_usage_errors(shell: Shell) -> None:
     assert shell("up", "--port", "99999").code == 2
     assert shell("up", "--port", "0", REPOMESH_LOG_LEVEL="loud").code == 2
     assert shell("up", "--host", "192.0.2.1").code == 2
+    assert shell("up", "--port", "0", "--database-url", "postgresql://127.0.0.1:1/x").code == 6
     assert shell("up", "--port", "0", "--database-url", "mysql://nowhere/x").code == 2
 
 

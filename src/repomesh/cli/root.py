@@ -111,6 +111,9 @@ def run(words: Sequence[str]) -> int:
         typer.main.get_command(root).main(list(words), prog_name="repomesh")
     except (RepomeshError, RemoteError) as error:
         return output.report(error, as_json="--json" in words)
+    except OSError as error:  # of a file or a folder: the system's words say it best
+        output.note(f"error: {error}")
+        return 1
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0

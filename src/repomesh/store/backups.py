@@ -50,7 +50,11 @@ def make(database: Path, target: Path) -> str | None:
         raise BackupExists(f"{target} exists")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _draft(target) as draft:
-        copy(database, draft)
+        try:
+            copy(database, draft)
+        except sqlite3.DatabaseError as error:
+            hint = "Put back an earlier backup with 'repomesh restore FILE'."
+            raise DamagedDatabase(f"{database} can't be copied: {error}", hint=hint) from None
         revision = check(draft)
         draft.replace(target)
     return revision

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import OperationalError
 
-from repomesh.kernel.errors import Conflict
+from repomesh.kernel.errors import Conflict, Unavailable
 from repomesh.store.base import Store
 
 if TYPE_CHECKING:
@@ -38,11 +39,14 @@ class SchemaOutdated(Conflict):
 
 
 def current(store: Store) -> str | None:
-    """The revision that the database has; None for an empty one."""
+    """The revision that the database has, None for an empty one; raises Unavailable if it is silent."""
     engine = store.migration_engine()
     try:
         with engine.connect() as connection:
             return _revision(connection)
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise Unavailable(f"the database does not answer: {reason}") from error
     finally:
         engine.dispose()
 
