@@ -9,7 +9,10 @@ from typing import Any
 
 import orjson
 
+from harness import Mesh
 from repomesh.surfaces.http.asgi import ASGIApp
+
+JSON = (b"content-type", b"application/json")
 
 
 @dataclass
@@ -64,6 +67,26 @@ async def request(
         {name.decode(): value.decode("latin-1") for name, value in start["headers"]},
         b"".join(body["body"] for body in bodies),
     )
+
+
+async def send(
+    mesh: Mesh,
+    method: str,
+    path: str,
+    body: bytes | list[bytes] = b"",
+    *headers: tuple[bytes, bytes],
+    query: bytes = b"",
+) -> Response:
+    """Send just these bytes as the owner of a mesh."""
+    assert mesh.token is not None
+    given = [(b"host", b"localhost"), (b"authorization", f"Bearer {mesh.token}".encode()), *headers]
+    pieces = [body] if isinstance(body, bytes) else body
+    return await request(mesh.server.asgi, method, path, query=query, headers=given, pieces=pieces)
+
+
+async def create(mesh: Mesh, body: bytes, *headers: tuple[bytes, bytes], **options: Any) -> Response:
+    """Ask as the owner for a new token, with just these bytes."""
+    return await send(mesh, "POST", "/v1/tokens", body, JSON, *headers, **options)
 
 
 async def websocket_close_code(app: ASGIApp, path: str, headers: Iterable[tuple[bytes, bytes]]) -> int | None:
