@@ -100,48 +100,47 @@ _BOUNDS = Prepared(
 )
 
 
-def append(
-    connection: Connection,
-    caller: Caller,
-    context: RequestContext,
-    at: datetime,
-    drafts: Sequence[NewEvent],
-) -> int:
-    """Number `drafts` and append them; answers the last number.
+def rows_of(
+    caller: Caller, context: RequestContext, at: datetime, drafts: Sequence[NewEvent]
+) -> list[dict[str, Any]]:
+    """What a command's events will be in the table, but for their numbers."""
+    return [
+        {
+            "workspace_id": caller.workspace_id,
+            "id": draft.id,
+            "type": draft.type,
+            "version": draft.version,
+            "subject": draft.subject,
+            "principal": caller.principal,
+            "actor": draft.actor or caller.agent_id,
+            "audience": draft.audience.type,
+            "audience_ids": draft.audience.ids_text,
+            "channel_id": draft.channel_id,
+            "task_id": draft.task_id,
+            "recipient_id": draft.recipient_id,
+            "severity": draft.severity,
+            "correlation_id": draft.correlation_id or context.correlation_id or draft.id,
+            "causation_id": draft.causation_id,
+            "hop": draft.hop,
+            "traceparent": context.traceparent,
+            "data": draft.data.model_dump_json(),
+            "at": at,
+        }
+        for draft in drafts
+    ]
 
-    The numbers are gapless and in commit order because the caller holds the workspace's write lock from
-    its first statement to its commit.
+
+def append(connection: Connection, workspace_id: str, rows: Sequence[dict[str, Any]]) -> int:
+    """Number `rows` in their order and append them to one workspace's log; answers the last number.
+
+    The numbers are gapless and in commit order because whoever calls holds the workspace's write lock from
+    the first statement to the commit.
     """
-    last: int = _NEXT_SEQ.run(connection, {"ws": caller.workspace_id, "count": len(drafts)}).scalar_one()
-    first = last - len(drafts) + 1
-    rows = [_row(caller, context, at, first + index, draft) for index, draft in enumerate(drafts)]
+    last: int = _NEXT_SEQ.run(connection, {"ws": workspace_id, "count": len(rows)}).scalar_one()
+    for seq, row in enumerate(rows, last - len(rows) + 1):
+        row["seq"] = seq
     _APPEND.run(connection, rows)
     return last
-
-
-def _row(caller: Caller, context: RequestContext, at: datetime, seq: int, draft: NewEvent) -> dict[str, Any]:
-    return {
-        "workspace_id": caller.workspace_id,
-        "seq": seq,
-        "id": draft.id,
-        "type": draft.type,
-        "version": draft.version,
-        "subject": draft.subject,
-        "principal": caller.principal,
-        "actor": draft.actor or caller.agent_id,
-        "audience": draft.audience.type,
-        "audience_ids": draft.audience.ids_text,
-        "channel_id": draft.channel_id,
-        "task_id": draft.task_id,
-        "recipient_id": draft.recipient_id,
-        "severity": draft.severity,
-        "correlation_id": draft.correlation_id or context.correlation_id or draft.id,
-        "causation_id": draft.causation_id,
-        "hop": draft.hop,
-        "traceparent": context.traceparent,
-        "data": draft.data.model_dump_json(),
-        "at": at,
-    }
 
 
 def read_after(connection: Connection, workspace_id: str, after: int, count: int) -> list[StoredEvent]:

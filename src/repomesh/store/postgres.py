@@ -21,6 +21,7 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
+from repomesh.store import log as event_log
 from repomesh.store.base import OutcomeUnknown, Store, perform, search_words, words_of
 from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
@@ -155,8 +156,9 @@ class PostgresStore(Store):
                 connection.execute(_LOCK, {"key": _lock_key(caller.workspace_id)})
                 tx = self._transaction(connection, caller, context)
                 result = perform(work, tx)
+                last = event_log.append(connection, caller.workspace_id, tx.events) if tx.events else None
                 _commit(connection)
-                return result, tx.last_seq
+                return result, last
 
         result, last_seq = _persistently(attempt)
         self.metrics.commits.inc()

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
+from repomesh.store import log as event_log
 from repomesh.store.base import Store, Work, perform
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import SqliteText, index_waiting
@@ -67,7 +69,6 @@ class _Outcome:
     piece: _Piece
     result: Any
     error: BaseException | None
-    last_seq: int | None
     texts: int = 0
 
 
@@ -165,7 +166,9 @@ class SqliteStore(Store):
         """Run each piece in its savepoint, commit once, then answer them all."""
         try:
             self._driver.execute("BEGIN IMMEDIATE")
-            outcomes = [self._run(piece) for piece in batch]
+            pending: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+            outcomes = [self._run(piece, pending[piece.caller.workspace_id]) for piece in batch]
+            last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in pending.items() if rows}
             self._driver.execute("COMMIT")
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
             self._lose(batch, lost.__cause__ or lost)
@@ -175,21 +178,24 @@ class SqliteStore(Store):
         self._unindexed += sum(outcome.texts for outcome in outcomes)
         for outcome in outcomes:
             _answer(outcome.piece, outcome.result, outcome.error)
-        self._announce({o.piece.caller.workspace_id: o.last_seq for o in outcomes if o.last_seq is not None})
+        self._announce(last)
 
-    def _run(self, piece: _Piece) -> _Outcome:
+    def _run(self, piece: _Piece, events: list[dict[str, Any]]) -> _Outcome:
+        """Run one piece; its events join those of the workspace that are numbered when all have run."""
         self._driver.execute("SAVEPOINT piece")
         try:
             tx = self._transaction(self._connection, piece.caller, piece.context)
+            tx.events_ahead = len(events)
             result = perform(piece.work, tx)
         except Exception as error:  # whatever it is belongs to the caller of this piece alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
             self._driver.execute("ROLLBACK TO piece")
             self._driver.execute("RELEASE piece")
-            return _Outcome(piece, None, _explain(error), None)
+            return _Outcome(piece, None, _explain(error))
         self._driver.execute("RELEASE piece")
-        return _Outcome(piece, result, None, tx.last_seq, tx.texts)
+        events += tx.events
+        return _Outcome(piece, result, None, tx.texts)
 
     def _index_texts(self) -> None:
         """Index what waits. When that fails the words still stand in the documents, for the next time."""

@@ -86,8 +86,10 @@ class Transaction:
         self.settings = settings
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
-        self.last_seq: int | None = None
         self.texts = 0
+        self.events: list[dict[str, Any]] = []
+        # Events of earlier commands in the same commit, which get their numbers before this one's.
+        self.events_ahead = 0
         self.version_checked = False
         self._drafts: list[NewEvent] = []
         self._texts: list[tuple[str, str, str, str]] = []
@@ -119,7 +121,7 @@ class Transaction:
     def next_seq(self) -> int:
         """The number that the next event emitted will have; nobody else numbers any in the meantime."""
         _oldest, last = log.bounds(self.connection, self.workspace_id)
-        return last + len(self._drafts) + 1
+        return last + self.events_ahead + len(self._drafts) + 1
 
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
         """Make a subject findable by the words of `text` once the operation is done."""
@@ -162,12 +164,11 @@ class Transaction:
         )
 
     def finish(self) -> None:
-        """Write what was collected: texts and events. The engine calls it before the commit."""
+        """Write the texts, and make ready the events, which the engine appends before it commits."""
         if self._texts:
             self.texts = len(self._texts)
             self.text_index.add(self.connection, self._texts)
-        if self._drafts:
-            self.last_seq = log.append(self.connection, self.caller, self.context, self.now, self._drafts)
+        self.events = log.rows_of(self.caller, self.context, self.now, self._drafts)
 
     def _idempotency_principal(self) -> str:
         return f"{self.caller.principal}/{self.caller.agent_id or ''}"
