@@ -6,7 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -14,9 +14,13 @@ from pydantic import ValidationError
 from repomesh.cli import banner, output
 from repomesh.cli.options import AsJson
 from repomesh.kernel import places
+from repomesh.kernel.identity import system_caller
 from repomesh.kernel.operation import invalid_request
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+
+if TYPE_CHECKING:
+    from repomesh.app import Server
 
 app = typer.Typer(add_completion=False)
 
@@ -69,32 +73,9 @@ def _serve(settings: Settings, *, as_json: bool, quiet: bool) -> None:
     from repomesh.cli.listen import listen, url_of
 
     bound = listen(settings.host, settings.port)
-    from repomesh.app import VERSION, Server, prepare
-    from repomesh.cli.logfile import log_to
     from repomesh.cli.serving import serve
-    from repomesh.kernel.telemetry import configure_tracing
 
-    log_to(settings.data / places.LOG, settings.log_level)
-    configure_tracing(settings, VERSION)
-    server = Server(settings)
-    try:
-        notes = migrate(server.store, settings)
-        root = settings.data.parent
-        prepare(settings, server.store, workspace_name(root), str(root))
-    except BaseException:
-        server.store.close()
-        raise
-    store = server.store.describe()
-    started = banner.Started(
-        version=VERSION,
-        pid=os.getpid(),
-        url=url_of(bound),
-        host=settings.host,
-        workspace=workspace_name(root),
-        data=str(settings.data),
-        store=f"{store['engine']} {store['version']}",
-        notes=tuple(notes),
-    )
+    server, started = _opened(settings, url_of(bound))
 
     def on_started() -> None:
         folder.write_server(settings.data, started.pid, started.url, started.version)
@@ -104,6 +85,44 @@ def _serve(settings: Settings, *, as_json: bool, quiet: bool) -> None:
         serve(server, bound, on_started)
     finally:
         folder.forget_server(settings.data)
+
+
+def _opened(settings: Settings, url: str) -> tuple[Server, banner.Started]:
+    """A server whose database is up to date, and what to say of it."""
+    from repomesh.app import VERSION, Server, prepare
+    from repomesh.cli.logfile import log_to
+    from repomesh.domains.workspaces.operations import home_workspace
+    from repomesh.kernel.telemetry import configure_tracing
+
+    log_to(settings.data / places.LOG, settings.log_level)
+    configure_tracing(settings, VERSION)
+    server = Server(settings)
+    try:
+        notes = migrate(server.store, settings)
+        root = _root(settings.data)
+        prepare(settings, server.store, workspace_name(root), str(root))
+        home = server.store.read_now(system_caller(""), home_workspace)
+        about = server.store.describe()
+    except BaseException:
+        server.store.close()
+        raise
+    return server, banner.Started(
+        version=VERSION,
+        pid=os.getpid(),
+        url=url,
+        host=settings.host,
+        workspace=home.name if home else "",
+        data=str(settings.data),
+        store=f"{about['engine']} {about['version']}",
+        notes=tuple(notes),
+    )
+
+
+def _root(data: Path) -> Path:
+    """The folder that the workspace is about: around the data folder, unless that lies elsewhere."""
+    if data.name == places.DATA:
+        return data.parent
+    return places.repository(Path.cwd()) or Path.cwd()
 
 
 def migrate(store: Any, settings: Settings) -> list[str]:
