@@ -15,6 +15,7 @@ import pytest
 
 from fault.running import Process
 from repomesh.domains.workspaces.operations import home_workspace
+from repomesh.kernel import places
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings
@@ -51,7 +52,7 @@ class Writer:
 
     async def join(self, token: str) -> None:
         made = await self._post("/v1/agents/register", token, name=self.name)
-        self._token = made["token"]
+        self.token = made["token"]
 
     async def write_for_ever(self) -> None:
         while True:
@@ -63,12 +64,12 @@ class Writer:
     async def _write(self) -> None:
         self._count += 1
         mark = f"{self.name}/{self._count}"
-        sent = await self._post("/v1/messages", self._token, to=["reader"], body=mark)
+        sent = await self._post("/v1/messages", self.token, to=["reader"], body=mark)
         self._done.messages[sent["id"]] = mark
-        held = await self._post("/v1/locks/acquire", self._token, resources=[mark], ttl_s=600)
+        held = await self._post("/v1/locks/acquire", self.token, resources=[mark], ttl_s=600)
         self._done.locks[mark] = held["fencing_token"]
-        task = await self._post("/v1/tasks", self._token, goal=mark)
-        claim = await self._post(f"/v1/tasks/{task['id']}/claim", self._token, ttl_s=600)
+        task = await self._post("/v1/tasks", self.token, goal=mark)
+        claim = await self._post(f"/v1/tasks/{task['id']}/claim", self.token, ttl_s=600)
         self._done.claims[task["id"]] = claim["fencing_token"]
 
     async def _post(self, path: str, token: str, **body: Any) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class Writer:
 
 @pytest.fixture
 async def process(settings: Settings) -> AsyncIterator[Process]:
-    made = Process(settings.data, settings.database_url, messages_per_minute=1_000_000)
+    made = Process(settings.data, settings.database_url, messages_per_minute=1_000_000, log_level="debug")
     made.start()
     yield made
     made.stop()
@@ -112,6 +113,8 @@ async def test_what_was_acknowledged_survives_kill_9(process: Process, settings:
     await assert_present(process, done)
     await asyncio.to_thread(process.stop)
     assert_log_is_whole(settings, done)
+    written = (settings.data / places.LOG).read_text()
+    assert not any(token in written for token in (process.token, *(writer.token for writer in writers)))
 
 
 async def assert_present(process: Process, done: Acknowledged) -> None:
