@@ -108,19 +108,27 @@ class Play:
             self.tokens[name] = made["token"]
         self.scene("Three agents start, each a process of its own, and meet.")
         watching = [asyncio.create_task(self.watch(name, owner.url)) for name in ROLES]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
-                for mark in self.marks.values():
-                    await mark.wait()
-                self.scene(
-                    f"ben is killed (SIGKILL), with his task claimed and {INVENTORY} locked and half-written."
-                )
-                os.killpg(self.agents["ben"].pid, signal.SIGKILL)
-                await asyncio.gather(*watching)
-        for process in self.agents.values():
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_S):
+                    for mark in self.marks.values():
+                        await mark.wait()
+                    self.scene(
+                        f"ben is killed, with his task claimed and {INVENTORY} locked and half-written."
+                    )
+                    self.kill("ben")
+                    await asyncio.wait(watching)
+        finally:
+            for name in self.agents:
+                self.kill(name)
         await asyncio.gather(*watching)
+
+    def kill(self, name: str) -> None:
+        """End an agent's process as hard as can be, if it still runs."""
+        process = self.agents.get(name)
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     async def watch(self, name: str, url: str) -> None:
         """Run one agent and pass on what it says."""
