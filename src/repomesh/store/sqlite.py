@@ -279,10 +279,6 @@ class SqliteStore(Store):
         about = {"engine": "sqlite", "version": sqlite3.sqlite_version, "place": str(self.path)}
         return about | self.write_now(system_caller(""), pragmas)
 
-    def backup(self, target: Path) -> None:
-        """Copy the database to `target` while it is in use, complete up to one moment."""
-        backup(self.path, target)
-
     def close(self) -> None:
         """Let the writer finish its queue, then close every connection."""
         with self._gate:
