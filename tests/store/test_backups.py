@@ -55,14 +55,12 @@ def test_a_backup_under_load_is_whole_and_up_to_one_moment(
     assert sorted(path.name for path in tmp_path.glob("*.db*")) == [f"{n}.db" for n in range(5)]
 
 
-def test_a_backup_replaces_nothing_unless_told_to(notebook: Notebook, database: Path, tmp_path: Path) -> None:
+def test_a_backup_replaces_nothing(notebook: Notebook, database: Path, tmp_path: Path) -> None:
     target = tmp_path / "kept.db"
     target.write_text("somebody's")
     with pytest.raises(Conflict):
         backups.make(database, target)
     assert target.read_text() == "somebody's"
-    backups.make(database, target, force=True)
-    assert backups.check(target) == migrate.HEAD
 
 
 def test_a_restore_keeps_what_it_replaces(notebook: Notebook, database: Path, tmp_path: Path) -> None:
