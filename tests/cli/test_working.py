@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from cli.running import Shell, eventually
+from repomesh.kernel import places
 
 
 def test_agents_talk(running: Shell) -> None:
@@ -63,6 +64,26 @@ def test_the_log_is_followed(running: Shell) -> None:
     shown = running("events", "tail", "--by", "alice").out
     assert "blocker" in shown
     assert "task.created" not in shown
+
+
+def test_following_goes_on_when_the_server_was_restarted(running: Shell) -> None:
+    note = places.read_server(running.data)
+    assert note is not None
+    following = running.start("events", "tail", "--follow", "--json", "--after", "0")
+    assert following.stdout is not None
+    try:
+        running.ok("agent", "register", "alice")
+        seen = [json.loads(following.stdout.readline())["seq"]]
+        running.ok("down")
+        assert running("up", "--detach", "--port", note["url"].rpartition(":")[2]).code == 0
+        running.ok("agent", "register", "bob")
+        last = running.ok("status")["last_seq"]
+        while seen[-1] < last:
+            seen.append(json.loads(following.stdout.readline())["seq"])
+    finally:
+        following.terminate()
+        following.communicate()
+    assert seen == list(range(1, last + 1))
 
 
 def test_the_log_is_archived(running: Shell) -> None:
