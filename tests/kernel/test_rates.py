@@ -26,8 +26,7 @@ def taken(limiter: rates.RateLimiter, who: Caller) -> int:
     for count in range(1_000):
         try:
             limiter.take("messages", who)
-        except RateLimited as refused:
-            assert refused.details["retry_after_s"] > 0
+        except RateLimited:
             return count
     raise AssertionError("no limit")
 
