@@ -62,18 +62,20 @@ class Writer:
             await asyncio.sleep(0.05)
 
     async def _write(self) -> None:
-        self._count += 1
+        # A message that was not acknowledged is sent again under its key, however often the server dies.
         mark = f"{self.name}/{self._count}"
-        sent = await self._post("/v1/messages", self.token, to=["reader"], body=mark)
+        sent = await self._post("/v1/messages", self.token, key=mark, to=["reader"], body=mark)
         self._done.messages[sent["id"]] = mark
+        self._count += 1
         held = await self._post("/v1/locks/acquire", self.token, resources=[mark], ttl_s=600)
         self._done.locks[mark] = held["fencing_token"]
         task = await self._post("/v1/tasks", self.token, goal=mark)
         claim = await self._post(f"/v1/tasks/{task['id']}/claim", self.token, ttl_s=600)
         self._done.claims[task["id"]] = claim["fencing_token"]
 
-    async def _post(self, path: str, token: str, **body: Any) -> dict[str, Any]:
-        answer = await self._http.post(path, json=body, headers={"Authorization": f"Bearer {token}"})
+    async def _post(self, path: str, token: str, key: str | None = None, **body: Any) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {})
+        answer = await self._http.post(path, json=body, headers=headers)
         assert answer.status_code in (200, 201), answer.text
         told: dict[str, Any] = answer.json()
         return told
@@ -134,6 +136,7 @@ async def assert_present(process: Process, done: Acknowledged) -> None:
 
         messages = {message["id"]: message["body"] for message in await everything("/v1/messages")}
         assert done.messages.items() <= messages.items()
+        assert set(Counter(messages.values()).values()) == {1}
         locks = {lock["resource"]: lock["fencing_token"] for lock in await everything("/v1/locks")}
         assert done.locks.items() <= locks.items()
         tasks = {task["id"]: task["status"] for task in await everything("/v1/tasks")}
