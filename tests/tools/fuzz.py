@@ -5,12 +5,14 @@ It fails when an answer is a 5xx, lies outside of the document, or accepts what 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -20,25 +22,46 @@ sys.path.insert(0, str(HERE.parent))
 from fault.running import Process  # noqa: E402 - found beside this folder
 from repomesh.operations import registry  # noqa: E402
 
+KNOWN = 40  # of each; a run finishes, reads and releases them one by one
+
 # Not asked for: that whatever fits the schema is accepted. Ids that fit name nothing, and states refuse.
 _CHECKS_LEFT_OUT = "positive_data_acceptance"
 
 
-def seed(url: str, token: str) -> None:
-    """Have somebody there to find: agents, a channel, messages, tasks, locks."""
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=30) as http:
+def seed(server: Process) -> dict[str, list[dict[str, object]]]:
+    """Have something there to find; answers the ids by which the fuzzer finds it."""
+    known: dict[str, list[dict[str, object]]] = {
+        "message": [],
+        "claim": [],
+        "task": [],
+        "review": [],
+        "lock": [],
+    }
+    headers = {"Authorization": f"Bearer {server.token}"}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=30) as http:
 
-        def post(path: str, **body: object) -> None:
-            http.post(path, json=body, headers={"X-Repomesh-Agent": "fuzzer"}).raise_for_status()
+        def post(path: str, speaker: str = "fuzzer", **body: object) -> dict[str, Any]:
+            answer = http.post(path, json=body, headers={"X-Repomesh-Agent": speaker})
+            answer.raise_for_status()
+            told: dict[str, Any] = answer.json()
+            return told
 
         for name in ("fuzzer", "alice", "bob"):
             http.post("/v1/agents/register", json={"name": name}).raise_for_status()
         post("/v1/channels", name="general")
-        post("/v1/messages", to=["alice", "#general"], body="hello")
-        post("/v1/messages", to=["*"], body="who is there?", ack_required=True)
-        post("/v1/tasks", goal="make it work", scope=["src/**"])
-        post("/v1/locks/acquire", resources=["src/app.py", "database"])
+        for number in range(KNOWN):
+            sent = post("/v1/messages", "alice", to=["fuzzer"], body=f"hello {number}", ack_required=True)
+            known["message"].append({"message_id": sent["id"]})
+            known["task"].append({"task_id": post("/v1/tasks", goal=f"open {number}")["id"]})
+            task = post("/v1/tasks", goal=f"held {number}", scope=[f"src/{number}/**"])["id"]
+            claim = post(f"/v1/tasks/{task}/claim", ttl_s=3600)
+            known["claim"].append({"task_id": task, "fencing_token": claim["fencing_token"]})
+            lock = post("/v1/locks/acquire", resources=[f"lib/{number}.py"], ttl_s=3600)
+            known["lock"].append({"fencing_token": lock["fencing_token"]})
+            author, reviewer = ("fuzzer", "alice") if number % 2 else ("alice", "fuzzer")
+            asked = post("/v1/reviews", author, title="look", reviewers=[reviewer], commit_range="a..b")
+            known["review"].append({"review_id": asked["id"]})
+    return known
 
 
 def fuzz(seconds: int, database_url: str | None) -> int:
@@ -47,8 +70,7 @@ def fuzz(seconds: int, database_url: str | None) -> int:
         server = Process(Path(place) / "data", database_url, messages_per_minute=1_000_000)
         server.start()
         try:
-            seed(server.url, server.token)
-            code = _run(server, seconds)
+            code = _run(server, seconds, seed(server))
             reached = _reached(server)
         finally:
             server.stop()
@@ -70,13 +92,15 @@ def _reached(server: Process) -> set[str]:
     return set(re.findall(r'repomesh_operations_total{code="ok",operation="([^"]+)"}', figures.text))
 
 
-def _token_id(server: Process) -> str:
+def _kept(server: Process) -> str:
+    """The ids of the token and the agent with which the fuzzer speaks."""
     with httpx.Client(headers={"Authorization": f"Bearer {server.token}"}, timeout=30) as http:
-        listed = http.get(f"{server.url}/v1/tokens").json()["items"]
-    return str(next(token["id"] for token in listed if token["role"] == "owner"))
+        tokens = http.get(f"{server.url}/v1/tokens").json()["items"]
+        agent = http.get(f"{server.url}/v1/agents/fuzzer").json()["id"]
+    return " ".join(["fuzzer", agent, *(token["id"] for token in tokens if token["role"] == "owner")])
 
 
-def _run(server: Process, seconds: int) -> int:
+def _run(server: Process, seconds: int, known: dict[str, list[dict[str, object]]]) -> int:
     command = [
         Path(sys.executable).with_name("schemathesis"),
         *("run", f"{server.url}/openapi.json", "--max-time", str(seconds)),
@@ -89,7 +113,8 @@ def _run(server: Process, seconds: int) -> int:
     environment = os.environ | {
         "SCHEMATHESIS_HOOKS": "fuzz_hooks",
         "PYTHONPATH": str(HERE),
-        "FUZZ_TOKEN_ID": _token_id(server),
+        "FUZZ_KEPT": _kept(server),
+        "FUZZ_KNOWN": json.dumps(known),
     }
     return subprocess.run(command, env=environment, cwd=server.data.parent, check=False).returncode
 
