@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+_SETTLING_S = 2.0  # after its first answer a server loads the MCP library in the background
 _RATE = "1000000000"  # a bench sends more than any agent should
 
 
@@ -58,6 +59,7 @@ def repomesh(data: Path, *options: str) -> Iterator[Running]:
     }
     with _process([*command, *options], environment, data.parent) as process:
         start_s = _wait(process, f"http://127.0.0.1:{port}/healthz")
+        time.sleep(_SETTLING_S)
         yield Running(port, process, (data / "token").read_text().strip(), start_s)
 
 

@@ -36,6 +36,7 @@ class _Serving(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 server_header=False,
+                proxy_headers=False,  # whoever asks is who the connection and the token say
                 timeout_graceful_shutdown=_STOP_S,
             )
         )
