@@ -246,9 +246,8 @@ async def _disconnected(receive: Receive) -> None:
 
 async def _send_answer(send: Send, binding: HttpBinding, answer: Answer) -> None:
     headers: list[tuple[bytes, bytes]] = []
-    version = getattr(answer.result, "version", None)
-    if isinstance(version, int):
-        headers.append((b"etag", f'"{version}"'.encode()))
+    if "version" in type(answer.result).model_fields:
+        headers.append((b"etag", f'"{answer.result.version}"'.encode()))  # type: ignore[attr-defined]
     if answer.replayed:
         headers.append((b"idempotent-replayed", b"true"))
     body = answer.result.__pydantic_serializer__.to_json(answer.result)
