@@ -15,12 +15,13 @@ import pytest
 
 from fault.programs import write_until_refused
 from fault.running import run_program
-from notebook import Notebook, open_notebook
+from notebook import Notebook, NoteWritten, open_notebook
 from repomesh.app import Server, prepare
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
 pytestmark = [pytest.mark.anyio, pytest.mark.fault]
@@ -131,15 +132,36 @@ async def test_a_batch_that_the_database_rolled_back_is_refused_whole(notebook: 
 
 
 @on_sqlite
-async def test_a_rollback_that_a_piece_overlooks_still_loses_the_batch(notebook: Notebook) -> None:
+async def test_a_piece_that_spoils_the_commit_fails_alone(notebook: Notebook) -> None:
     def overlook(tx: Transaction) -> None:
         driver = tx.connection.connection.driver_connection
         assert driver is not None
         driver.execute("ROLLBACK")
 
-    with pytest.raises(Unavailable):
-        await notebook.store.write(notebook.caller, RequestContext(), overlook)
-    assert await notebook.write("later") == "later"
+    def emit_what_no_log_can_hold(tx: Transaction) -> None:
+        tx.emit(NewEvent("test.note", "\ud800", NoteWritten(text="unspeakable")))
+
+    for spoil in (overlook, emit_what_no_log_can_hold):
+        name = spoil.__name__
+        reached, opened = threading.Event(), threading.Event()
+
+        def hold(reached: threading.Event = reached, opened: threading.Event = opened) -> None:
+            reached.set()
+            assert opened.wait(30)
+
+        held = asyncio.create_task(notebook.write(f"held for {name}", hold))
+        await asyncio.to_thread(reached.wait, 30)
+        tries = [
+            asyncio.create_task(notebook.write(f"before {name}")),
+            asyncio.create_task(notebook.store.write(notebook.caller, RequestContext(), spoil)),
+            asyncio.create_task(notebook.write(f"after {name}")),
+        ]
+        await asyncio.sleep(0)
+        opened.set()
+        answers = await asyncio.gather(held, *tries, return_exceptions=True)
+        assert isinstance(answers[2], RuntimeError)
+        assert {answer for answer in answers if isinstance(answer, str)} <= notebook.texts()
+        assert sum(isinstance(answer, str) for answer in answers) == 3
     assert notebook.is_consistent()
 
 

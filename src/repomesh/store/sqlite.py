@@ -171,7 +171,7 @@ class SqliteStore(Store):
             last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in pending.items() if rows}
             self._driver.execute("COMMIT")
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
-            self._lose(batch, lost.__cause__ or lost)
+            self._undo(batch, lost.__cause__ or lost)
             return
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
@@ -210,17 +210,24 @@ class SqliteStore(Store):
             with suppress(OSError, ValueError):
                 log.warning("texts not indexed", reason=str(error))
 
-    def _lose(self, batch: list[_Piece], cause: BaseException) -> None:
-        """Roll back what may still be open, and tell every caller of the batch."""
-        with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is refused in its turn
+    def _undo(self, batch: list[_Piece], cause: BaseException) -> None:
+        """Roll back what may still be open. A failure of the machine is told to every caller of the batch;
+        otherwise one piece spoils it for the others, and each is tried alone."""
+        with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is undone in its turn
             self._driver.rollback()
-        told = _explain(cause)
-        if not isinstance(told, Unavailable):
-            told = Unavailable("the database could not commit")
-        for piece in batch:  # each its own: an error collects the frames that it passes through
-            _answer(piece, None, Unavailable(told.message, hint=told.hint))
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
-            log.error("batch lost", pieces=len(batch), reason=repr(cause))
+            log.error("batch undone", pieces=len(batch), reason=repr(cause))
+        told = _explain(cause)
+        if isinstance(told, Unavailable):
+            for piece in batch:  # each its own: an error collects the frames that it passes through
+                _answer(piece, None, Unavailable(told.message, hint=told.hint))
+        elif len(batch) > 1:
+            for piece in batch:
+                self._commit([piece])
+        else:
+            spoilt = RuntimeError("what the command wrote could not be committed")
+            spoilt.__cause__ = cause
+            _answer(batch[0], None, spoilt)
 
     # -- reading -----------------------------------------------------------------------------------
 
