@@ -64,7 +64,7 @@ events = Table(
     Index("ix_events_actor", "workspace_id", "actor", "seq"),
     Index("ix_events_correlation", "workspace_id", "correlation_id", "seq"),
 )
-for _column in ("task_id", "channel_id", "recipient_id"):
+for _column in ("task_id", "channel_id"):
     Index(
         f"ix_events_{_column}",
         events.c.workspace_id,

@@ -53,7 +53,7 @@ def _store_tables() -> None:
     op.create_index("ix_events_type", "events", ["workspace_id", "type", "seq"])
     op.create_index("ix_events_actor", "events", ["workspace_id", "actor", "seq"])
     op.create_index("ix_events_correlation", "events", ["workspace_id", "correlation_id", "seq"])
-    for column in ("task_id", "channel_id", "recipient_id"):
+    for column in ("task_id", "channel_id"):
         present = sa.text(f"{column} IS NOT NULL")
         op.create_index(
             f"ix_events_{column}",
