@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness import Mesh, Refused
 from notebook import Notebook
 from repomesh.domains.workspaces.operations import create
 from repomesh.kernel.identity import system_caller
@@ -88,3 +90,23 @@ def test_what_a_failed_command_emitted_never_was(notebook: Notebook) -> None:
             notebook.write_now(f"lost {number}", fail)
         notebook.write_now(f"kept {number}")
     assert [text for _seq, text in notebook.log()] == ["kept 0", "kept 1", "kept 2"]
+
+
+@pytest.mark.anyio
+async def test_a_number_that_is_answered_is_the_number_in_the_log(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+
+    async def post(number: int) -> tuple[int, str]:
+        made = await alice.post("/v1/events", type="test.counted", data={"number": number})
+        return made["seq"], str(number)
+
+    async def refused(number: int) -> None:
+        with pytest.raises(Refused):
+            await alice.post("/v1/events", type="test.counted", channel=f"#none-{number}")
+
+    tries = [attempt for number in range(40) for attempt in (post(number), refused(number))]
+    answered = dict(answer for answer in await asyncio.gather(*tries) if answer is not None)
+    assert len(answered) == 40
+    for event in await mesh.events(type="test.counted"):
+        assert str(event["data"]["number"]) == answered.pop(event["seq"])
+    assert answered == {}
