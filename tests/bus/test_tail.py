@@ -158,8 +158,10 @@ async def test_a_place_that_was_pruned_or_is_not_reached_yet_is_refused(journal:
 
 async def test_a_log_pruned_past_a_lagging_subscriber_ends_it(journal: Log) -> None:
     begin = await journal.last()
-    async with journal.tails.subscribe(journal.filter(), begin) as subscription:
+    tails, wanted = journal.tails, journal.filter()
+    async with tails.subscribe(wanted, begin) as lagging, tails.subscribe(wanted, begin) as quick:
         last = await journal.append(10)
+        await taken(quick, last)
         await journal.prune(last)
         with pytest.raises(Gone):
-            await taken(subscription, last)
+            await taken(lagging, last)
