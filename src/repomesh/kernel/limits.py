@@ -81,6 +81,9 @@ REVIEW_PATH_CHARS_MAX = 1_024
 REVIEW_TEXT_CHARS_MAX = 16_000  # a description travels whole in events; a summary is a message's body
 REVIEW_DIFF_CHARS_MAX = 1_000_000  # larger ones are read as a commit range
 
+# People
+PERMISSION_SUMMARY_CHARS_MAX = 300  # of what a CLI asks its person; the person reads the rest at the CLI
+
 # Leases
 LEASE_TTL_S_MIN = 1.0
 LEASE_TTL_S_MAX = 24 * 3600.0

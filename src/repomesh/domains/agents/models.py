@@ -155,8 +155,24 @@ class AgentChanged(Model):
     reason: str = ""
 
 
+class PermissionRequested(Model):
+    """An agent's CLI asks its person whether a tool may run, and the agent stands still until it is told.
+
+    Only the person at that CLI can answer it: nothing here grants anything.
+    """
+
+    agent_id: Id
+    agent_name: str
+    cli: str = Field(description="The agent's CLI, such as 'claude'.")
+    session_id: str = Field(description="The CLI's own session.")
+    tool: str = Field(description="The tool that waits; empty when the CLI did not say.")
+    summary: str = Field(description="What it wants to do, shortened.")
+    at: Timestamp
+
+
 AGENT_REGISTERED = event_type("agent.registered", AgentChanged)
 AGENT_TAKEN_OVER = event_type("agent.taken_over", AgentChanged)
 AGENT_STATUS_CHANGED = event_type("agent.status_changed", AgentChanged)
 AGENT_LEFT = event_type("agent.left", AgentChanged)
 AGENT_RETIRED = event_type("agent.retired", AgentChanged)
+AGENT_PERMISSION_REQUESTED = event_type("agent.permission_requested", PermissionRequested)
