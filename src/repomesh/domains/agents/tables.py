@@ -1,8 +1,8 @@
-"""Tables of agents and their instances."""
+"""Tables of agents, their instances, and the CLI sessions that speak as them."""
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
 
 from repomesh.store.tables import metadata
 from repomesh.store.types import Ascii, Json, Moment, Uuid
@@ -38,4 +38,36 @@ instances = Table(
     Column("last_seen_at", Moment, nullable=False),
     Column("closed_at", Moment),
     Column("closed_reason", String(64)),
+    Column("process_id", String(64)),
+)
+
+# A run of an agent's CLI, as its hooks tell of it. `processes` are the ancestors of the hook that told of it
+# first, nearest first; `stop_told` the messages told at blocked ends of the present turn.
+cli_sessions = Table(
+    "cli_sessions",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("cli", String(32), primary_key=True),
+    Column("session_id", String(128), primary_key=True),
+    Column("agent_id", Uuid, ForeignKey("agents.id"), nullable=False),
+    Column("instance_id", String(64), nullable=False),
+    Column("processes", Json, nullable=False),
+    Column("transcript_path", Text),
+    Column("cwd", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("stop_blocks", Integer, nullable=False),
+    Column("stop_told", Json, nullable=False),
+    Column("briefing_due", Boolean, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("last_hook_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    Column("ended_reason", String(64)),
+)
+_live = cli_sessions.c.ended_at.is_(None)
+Index(
+    "ix_cli_sessions_live",
+    cli_sessions.c.workspace_id,
+    cli_sessions.c.agent_id,
+    sqlite_where=_live,
+    postgresql_where=_live,
 )

@@ -44,6 +44,7 @@ leases = Table(
     Column("max_hold_until", Moment, nullable=False),
     Column("ended_at", Moment),
     Column("ended_reason", String(32)),
+    Column("warned_s", Integer),  # its holder was warned when so many seconds were left
     Index("ix_leases_fencing_token", "workspace_id", "fencing_token"),
 )
 _open = leases.c.ended_at.is_(None)
