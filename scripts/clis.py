@@ -1,8 +1,8 @@
 """Installs the agent CLIs that the tests run, at pinned versions: `python scripts/clis.py [--list] [NAME …]`.
 
-Each comes from npm into a folder of its own under `~/.cache/repomesh/clis` (or `REPOMESH_CLIS`), beside a Node
-that all of them can run on; nothing of the machine's own installations is used but `npm`. A folder is made under
-another name, tried, and then moved into place, so that what stands there is whole; one that is not is made anew.
+Each comes from npm into a folder of its own under `~/.cache/repomesh/clis` (or `REPOMESH_CLIS`), beside a
+Node that all of them can run on; nothing of the machine's own installations is used but `npm`. A folder is
+made under another name and moved into place; one that is not whole, or does not answer, is made anew.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NODE: Final = "node"
 INSTALL_S: Final = 600
 """How long npm may take for one package: the largest unpacks to 250 MB."""
 ANSWER_S: Final = 60
-"""How long a program may take to say its version; the first start of a large one reads all of it from disk."""
+"""How long a program may take to say its version; the first start of a large one reads it all from disk."""
 ATTEMPTS: Final = 3
 """Registries and networks fail now and then; npm's own retries do not cover an unpacking that broke off."""
 _MACHINES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
@@ -35,7 +35,7 @@ _MACHINES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64"
 
 @dataclass(frozen=True)
 class Pinned:
-    """A package of npm: what starts it stands in `program`; `scripts`: whether its own installation step is run."""
+    """A package of npm, what in it is started, and whether its own installation step is run (`scripts`)."""
 
     name: str
     package: str
@@ -140,10 +140,10 @@ def _try(wanted: Pinned) -> str | None:
 
 
 def _answers(wanted: Pinned) -> str | None:
-    """What is wrong with an installation: a package whose part for this machine is missing installs silently."""
+    """What is wrong with an installation: one without its part for this machine installs silently."""
     if not wanted.path.is_file():
         return f"{wanted.path} is not there"
-    words = [*command(wanted.name), "--version"] if wanted.name != NODE else [str(wanted.path), "--version"]
+    words = [*command(wanted.name), "--version"]
     home = wanted.folder / "home"
     home.mkdir(exist_ok=True)
     environment = {"PATH": search_path(), "HOME": str(home)}
