@@ -1,0 +1,234 @@
+"""Runs the real agent CLIs against a scripted model, in a scratch repository, with a home of their own.
+
+A CLI is started in a process session of its own and killed as a group: its launcher leaves children alive.
+What it did is judged by the work tree and by what its model was asked, never by its exit code.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from cli.running import git
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REQUIRED: Final = ("claude", "codex", "gemini", "copilot", "qwen")
+ALL: Final = (*REQUIRED, "opencode")
+DEADLINE_S: Final = 60.0
+"""How long a run may take: a few seconds when the machine is quiet."""
+
+
+def _installer() -> ModuleType:
+    """`scripts/clis.py`, which is no package."""
+    spec = importlib.util.spec_from_file_location("clis_installer", ROOT / "scripts/clis.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+installer = _installer()
+
+
+@dataclass
+class Running:
+    """A CLI that was started; what it printed stands in `output`."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    def wait(self, seconds: float = DEADLINE_S) -> int:
+        """Until it ended; answers its exit code. Raises subprocess.TimeoutExpired after killing it."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            print(self.output.read_text(errors="replace")[-4000:])
+            raise
+        finally:
+            self.kill()
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """End all of it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+        if number == signal.SIGKILL:
+            self.process.wait(10)
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where a CLI works: a repository with one commit, and a home in which nothing else stands."""
+
+    cli: str
+    folder: Path
+    home: Path
+
+    @classmethod
+    def make(cls, cli: str, folder: Path, home: Path) -> Desk:
+        """A desk in `folder`, which becomes a repository unless it is one."""
+        home.mkdir(parents=True, exist_ok=True)
+        if not (folder / ".git").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            git(folder, "init", "-q", "-b", "main")
+            (folder / "README.md").write_text("A project.\n")
+            git(folder, "add", ".")
+            git(folder, "commit", "-qm", "Begin")
+        desk = cls(cli, folder, home)
+        _PREPARE.get(cli, lambda _: None)(desk)
+        return desk
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """What any program at this desk is started with: nothing of the caller's but the search path."""
+        return {
+            "PATH": installer.search_path(),
+            "HOME": str(self.home),
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "SHELL": "/bin/bash",
+        } | variables
+
+    def merge(self, path: Path, value: dict[str, Any]) -> None:
+        """Set keys of a JSON file, made when it is not there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        standing = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps(standing | value, indent=2))
+
+    def start(self, url: str, prompt: str, *words: str, **variables: str) -> Running:
+        """Start the CLI headless with its model at `url`."""
+        command, needed = _HEADLESS[self.cli](self, url, prompt)
+        output = self.home / f"output-{time.time_ns()}.txt"
+        with output.open("wb") as out:
+            process = subprocess.Popen(
+                [*installer.command(self.cli), *command, *words],
+                cwd=self.folder,
+                env=self.environment(**needed | variables),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return Running(process, output)
+
+    @contextmanager
+    def running(self, url: str, prompt: str, *words: str, **variables: str) -> Iterator[Running]:
+        """The CLI, killed when the block ends."""
+        started = self.start(url, prompt, *words, **variables)
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+Start = tuple[list[str], dict[str, str]]
+
+
+def _claude(desk: Desk, url: str, prompt: str) -> Start:
+    words = ["-p", prompt, "--model", "scripted", "--output-format", "stream-json", "--verbose"]
+    words += ["--permission-mode", "bypassPermissions"]
+    return words, claude_environment(url)
+
+
+def claude_environment(url: str) -> dict[str, str]:
+    """What Claude Code needs to speak with the model at `url`."""
+    return {
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": "x",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "IS_SANDBOX": "1",
+    }
+
+
+def _codex(desk: Desk, url: str, prompt: str) -> Start:
+    provider = f'{{name="local",base_url="{url}/v1",wire_api="responses",env_key="OPENAI_API_KEY"}}'
+    words = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+    words += ["--dangerously-bypass-hook-trust", "-m", "scripted", "-c", "model_provider=local"]
+    words += ["-c", f"model_providers.local={provider}", prompt]
+    return words, {"OPENAI_API_KEY": "x"}
+
+
+def _gemini(desk: Desk, url: str, prompt: str) -> Start:
+    words = ["-p", prompt, "-m", "gemini-2.5-flash", "--approval-mode", "yolo", "--skip-trust"]
+    words += ["-o", "stream-json"]
+    return words, {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "x"}
+
+
+def _copilot(desk: Desk, url: str, prompt: str) -> Start:
+    words = ["-p", prompt, "--allow-all-tools", "--no-ask-user", "--output-format", "json"]
+    needed = {
+        "COPILOT_OFFLINE": "true",
+        "COPILOT_AUTO_UPDATE": "false",
+        "COPILOT_PROVIDER_BASE_URL": f"{url}/v1",
+        "COPILOT_MODEL": "scripted",
+    }
+    return words, needed
+
+
+def _qwen(desk: Desk, url: str, prompt: str) -> Start:
+    words = ["--auth-type", "openai", "--approval-mode", "yolo", "-o", "stream-json", "-p", prompt]
+    needed = {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "x", "OPENAI_MODEL": "scripted"}
+    return words, needed
+
+
+def _opencode(desk: Desk, url: str, prompt: str) -> Start:
+    provider = {
+        "npm": "@ai-sdk/openai-compatible",
+        "name": "local",
+        "options": {"baseURL": f"{url}/v1", "apiKey": "x"},
+        "models": {"scripted": {"name": "scripted"}},
+    }
+    settings = {"provider": {"local": provider}, "small_model": "local/scripted"}
+    needed = {
+        "OPENCODE_DISABLE_MODELS_FETCH": "1",
+        "OPENCODE_DISABLE_AUTOUPDATE": "1",
+        "OPENCODE_CONFIG_CONTENT": json.dumps(settings),
+    }
+    words = ["run", "--auto", "--format", "json", "-m", "local/scripted", prompt]
+    return words, needed
+
+
+_HEADLESS: Final[dict[str, Callable[[Desk, str, str], Start]]] = {
+    "claude": _claude,
+    "codex": _codex,
+    "gemini": _gemini,
+    "copilot": _copilot,
+    "qwen": _qwen,
+    "opencode": _opencode,
+}
+
+
+def _prepare_gemini(desk: Desk) -> None:
+    chosen = {"security": {"auth": {"selectedType": "gemini-api-key"}}}
+    desk.merge(desk.home / ".gemini/settings.json", chosen)
+
+
+def _prepare_claude(desk: Desk) -> None:
+    """Answer what the first start asks: the terminal's theme, the key, the folder's trust."""
+    trusted = {str(desk.folder): {"hasTrustDialogAccepted": True, "hasCompletedProjectOnboarding": True}}
+    answered = {
+        "hasCompletedOnboarding": True,
+        "theme": "dark",
+        "customApiKeyResponses": {"approved": ["x"], "rejected": []},
+        "bypassPermissionsModeAccepted": True,
+        "projects": trusted,
+    }
+    desk.merge(desk.home / ".claude.json", answered)
+
+
+_PREPARE: Final[dict[str, Callable[[Desk], None]]] = {"gemini": _prepare_gemini, "claude": _prepare_claude}

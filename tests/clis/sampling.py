@@ -1,0 +1,120 @@
+"""Writes `samples/CLI/EVENT….json`: what each CLI gives its hooks, with ids, times and folders made the same.
+
+`python tests/clis/sampling.py [CLI …]` runs the real CLIs. The dialects are tested against these files: what
+a new version changes shows here as a difference.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from clis import plain, tools
+from clis.model import scripted
+from clis.running import REQUIRED, Desk
+from clis.wires import Answer, Text
+
+SAMPLES: Final = Path(__file__).with_name("samples")
+RECORDER: Final = """
+import sys, time
+from pathlib import Path
+Path(__file__).with_name(f"{time.time_ns()}-{sys.argv[1]}.json").write_text(sys.stdin.read())
+"""
+_SAME: Final = (
+    (r"session-\d{4}-\d\d-\d\dT\d\d-\d\d-[0-9a-f]{8}", "session-2026-01-02T03-04-00000000"),
+    (r"rollout-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "rollout-2026-01-02T03-04-05"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "2026-01-02T03:04:05.678Z"),
+    (r'"timestamp":\s*\d{13}', '"timestamp": 1767323045678'),
+    (r"sessions/\d{4}/\d\d/\d\d/", "sessions/2026/01/02/"),
+    (r"\b(call|toolu)_[0-9a-z_]+", r"\1_1"),
+    (r'"duration_ms":\s*\d+', '"duration_ms": 10'),
+    (r"PGID: \d+", "PGID: 1234"),
+    (r'"command":\s*"[^"]*/python[0-9.]*"', '"command": "/usr/bin/python3"'),
+    (r'"[^"]*/echo_mcp.py"', '"/home/ann/echo_mcp.py"'),
+)
+
+
+class Recorder:
+    """Hooks that keep what they are given."""
+
+    def __init__(self, desk: Desk, folder: Path) -> None:
+        self.desk = desk
+        self.folder = folder
+        folder.mkdir(parents=True)
+        (folder / "record.py").write_text(RECORDER)
+        plain.hooks(desk, f"{sys.executable} {folder / 'record.py'}")
+
+    def recorded(self) -> list[tuple[str, Any]]:
+        """Event and input of each call, in order, made the same for every run."""
+        calls = sorted(self.folder.glob("*.json"))
+        return [(path.stem.partition("-")[2], json.loads(self._same(path.read_text()))) for path in calls]
+
+    def _same(self, text: str) -> str:
+        folder = str(self.desk.folder)
+        mangled = re.sub(r"[/_]", "-", folder)
+        text = text.replace(folder, "/home/ann/project").replace(str(self.desk.home), "/home/ann")
+        text = text.replace(mangled, "-home-ann-project").replace(folder[1:], "home/ann/project")
+        ids: dict[str, str] = {}
+        text = re.sub(
+            r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+            lambda match: ids.setdefault(match[0], f"00000000-0000-4000-8000-{len(ids) + 1:012}"),
+            text,
+        )
+        for pattern, same in _SAME:
+            text = re.sub(pattern, same, text)
+        return text
+
+
+def script(desk: Desk) -> list[Answer]:
+    """Every manner of tool once, and the end of a turn."""
+    return [
+        tools.write(desk.cli, desk.folder, "made.txt", "one\ntwo\n"),
+        *tools.look(desk.cli, desk.folder, "made.txt"),
+        tools.edit(desk.cli, desk.folder, "made.txt", "one", "three"),
+        tools.shell(desk.cli, "ls"),
+        tools.mcp(desk.cli, "echo", "echo", words="ping"),
+        Text("done"),
+    ]
+
+
+def label(event: str, given: Any) -> str:
+    """The name of a sample: its event, and the tool where there is one."""
+    tool = given.get("tool_name", given.get("toolName"))
+    detail = tool or given.get("trigger") or given.get("notification_type")
+    return f"{event}.{detail.replace('/', '-')}" if detail else event
+
+
+def sample(cli: str, where: Path) -> dict[str, Any]:
+    """Run a CLI; answers the first input under each name."""
+    desk = Desk.make(cli, where / "project", where / "home")
+    recorder = Recorder(desk, where / "recorder")
+    plain.echo_server(desk)
+    with scripted(*script(desk)) as model, desk.running(model.url, "Work.") as run:
+        run.wait()
+    found: dict[str, Any] = {}
+    for event, given in recorder.recorded():
+        found.setdefault(label(event, given), given)
+    return found
+
+
+def main() -> None:
+    """Sample those named, or all that have hooks."""
+    for cli in sys.argv[1:] or REQUIRED:
+        with tempfile.TemporaryDirectory(prefix="sampling") as where:
+            found = sample(cli, Path(where))
+        folder = SAMPLES / cli
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, given in found.items():
+            (folder / f"{name}.json").write_text(json.dumps(given, indent=2) + "\n")
+        print(cli, *found)
+
+
+if __name__ == "__main__":
+    main()
