@@ -26,6 +26,7 @@ LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one reque
 
 # Store
 WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first wait longer (measured)
+CAREFUL_BATCHES = 32  # commits in which each piece has a savepoint, after one without had to be run again
 TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself
 TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
@@ -64,6 +65,11 @@ RECIPIENTS_MAX = 1_000
 HOPS_MAX = 12  # agent replies in a row without a human in between
 MESSAGE_TTL_S_MAX = 366 * 24 * 3600.0  # a message of use for longer belongs into the repository
 EVENT_BODY_CHARS_MAX = 16_000  # of a message in its event, which every subscriber receives; the rest by id
+WAIT_KEPT_S = 12 * 3600.0  # a wait that a client asks about again and again; a working day and some more
+WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; what it says stays in the inbox
+WAIT_POLL_MS = 10_000  # between a client's looks at a wait; more often would only cost requests
+WAITS_PER_AGENT_MAX = 20  # that still wait; a program that forgets its waits must not fill the table
+WAITS_FORGOTTEN_MAX = 1_000  # in one pass of the recovery worker
 REACTION_CHARS_MAX = 32  # an emoji with its modifiers, or a short word
 REACTIONS_PER_AGENT_MAX = 20  # of one agent on one message
 UNDELIVERED_PER_PASS = 100  # messages reported in one pass of the recovery worker; the rest in the next
@@ -82,7 +88,51 @@ REVIEW_TEXT_CHARS_MAX = 16_000  # a description travels whole in events; a summa
 REVIEW_DIFF_CHARS_MAX = 1_000_000  # larger ones are read as a commit range
 
 # People
+QUESTION_CHARS_MAX = 8_000  # a person reads it before anything else; what is longer is a message or a file
+QUESTION_OPTIONS_MAX = 10
+QUESTIONS_OPEN_MAX = 50  # of one agent; who asks more has not understood that a person answers
+QUESTIONS_DUE_MAX = 100  # settled in one pass of the recovery worker; the rest in the next
 PERMISSION_SUMMARY_CHARS_MAX = 300  # of what a CLI asks its person; the person reads the rest at the CLI
+
+# Hooks' processes; connect/hook_main.py repeats these, since it can't afford to import them
+HOOK_DEADLINE_S = 0.45  # of a process that must be gone within 0.5 s, its own start included
+HOOK_OUTPUT_BYTES_MAX = 4_096  # of an answer: it goes into a model's context
+HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024  # of a hook's input; more could not be read in time
+HOOK_BODY_BYTES_MAX = 1024 * 1024  # of a hook's request: longer inputs are sent without what tools answered
+HOOK_TEXT_CHARS_MAX = 16_000  # of each text of an input that is too long even so; patches name files earlier
+HOOK_LOG_BYTES_MAX = 256 * 1024  # of hooks.log, beside as much in hooks.log.1
+HOOK_ANCESTORS_MAX = 16  # processes named by a hook, nearest first; the CLI is among the first few
+
+# Hooks and what they put before a model
+CLI_SESSION_ID_CHARS_MAX = 128
+FILE_PATH_CHARS_MAX = 4_096  # as Linux allows
+PROCESS_ID_CHARS_MAX = 64
+HOOK_PROCESSES_MAX = 16  # ancestors of a hook; its CLI is among the first two
+HOOK_PROCESS_DEPTH = (
+    2  # a hook's parent is its CLI, or the shell between; what is further up is no CLI of its
+)
+HOOK_BODY_BYTES_MAX = 4 * 1024 * 1024  # tool inputs come with whole files
+HOOK_ANSWER_S = 0.4  # an answer that took longer came too late: the hook gives up at 0.5 s
+HOOK_NOTED_EVERY_S = 15.0  # how old `last_hook_at` may get while hooks come in
+DELIVERY_CHARS_MAX = 2_000  # of one delivery: what a model can take in between two tool calls
+DELIVERY_BYTES_MAX = 3_600  # the same as JSON in UTF-8, so that a hook prints less than 4 kB
+DELIVERY_MESSAGES_MAX = 8  # in one delivery; more would leave each too little of its text
+DELIVERY_CANDIDATES_MAX = 100  # newest messages looked at for one delivery
+DELIVERY_TRIES_MAX = 3  # of one message to one CLI session; it then stands in the briefing
+DELIVERY_RETRY_S = 60.0  # after so long without a sign in the transcript it is handed out again
+DELIVERY_UNDECIDED_S = 600.0  # after so long a delivery that was not confirmed has failed
+DELIVERIES_KEPT_S = 30 * 24 * 3600.0  # for tracing what became of a message
+DELIVERIES_FORGOTTEN_MAX = 500  # in one transaction, so that the writer is soon free for others
+TRANSCRIPT_TAIL_BYTES = 1024 * 1024  # of a transcript looked through for boundaries: some tool results
+TRANSCRIPTS_PER_PASS = 50  # looked through by one pass of the worker
+BRIEFING_CHARS_MAX = 2_000  # like a delivery
+BRIEFING_ITEMS_MAX = 8  # tasks, leases and messages named in a briefing
+STOP_BLOCKS_MAX = 3  # ends of turn held back in a row; a model that did not listen by then won't
+STOP_TOLD_MAX = 50  # messages remembered as told at the ends of one turn
+LEASE_WARNINGS_S = (300, 60)  # seconds left at which a holder is warned, once for each
+EDITED_PATHS_MAX = 100  # of one tool call; a patch over more is checked for the first of them
+SHELL_CHARS_MAX = 20_000  # of a shell command looked through for files that it writes
+CLI_SESSIONS_KEPT_S = 7 * 24 * 3600.0  # after its end, so that it may be resumed as the same agent
 
 # Leases
 LEASE_TTL_S_MIN = 1.0

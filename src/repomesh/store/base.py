@@ -18,6 +18,7 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
+from repomesh.store.pending import Pending
 from repomesh.store.transaction import TextIndex, Transaction
 
 T = TypeVar("T")
@@ -86,8 +87,14 @@ class Store(ABC):
     def close(self) -> None:
         """Finish what is queued and let go of everything. Closing twice is allowed."""
 
-    def _transaction(self, connection: Connection, caller: Caller, context: RequestContext) -> Transaction:
-        return Transaction(connection, caller, context, self.clock(), self.settings, self.text_index)
+    def _transaction(
+        self,
+        connection: Connection,
+        caller: Caller,
+        context: RequestContext,
+        pending: Pending | None = None,
+    ) -> Transaction:
+        return Transaction(connection, caller, context, self.clock(), self.settings, self.text_index, pending)
 
     def _check_open(self) -> None:
         if self._closed:

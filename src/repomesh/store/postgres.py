@@ -61,13 +61,13 @@ def _fitting(body: str) -> list[str]:
 class PostgresText:
     """Full text in a tsvector column of the documents table."""
 
-    def add(self, connection: Connection, rows: Sequence[tuple[str, str, str, str]]) -> None:
+    def add(self, tx: Transaction, rows: Sequence[tuple[str, str, str, str]]) -> None:
         """Index rows of (workspace, type, subject, text)."""
         statement = text(
             "INSERT INTO documents (workspace_id, type, subject_id, words)"
             " VALUES (:workspace_id, :type, :subject_id, array_to_tsvector(CAST(:words AS text[])))"
         )
-        connection.execute(
+        tx.execute(
             statement,
             [
                 {"workspace_id": ws, "type": type_, "subject_id": subject, "words": _fitting(body)}

@@ -12,10 +12,11 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Update
+from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Table, TableClause, Update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import iterate
 
 Convert = Callable[[Any], Any]
 Selection = Select[Any] | CompoundSelect[Any]
@@ -31,11 +32,19 @@ class Prepared:
     The parameters of an insert are always the same columns.
     """
 
-    __slots__ = ("_rendered", "_statement")
+    __slots__ = ("_rendered", "_statement", "_tables")
 
     def __init__(self, statement: Selection | Insert | Update | Delete) -> None:
         self._statement = statement
         self._rendered: _Rendered | None = None
+        self._tables: frozenset[str] | None = None
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The names of the tables that it reads or writes, or that foreign keys of what it writes name."""
+        if self._tables is None:
+            self._tables = _tables_of(self._statement)
+        return self._tables
 
     def run(self, connection: Connection, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
         """Run once, or for each of several parameters; answers the rows in the manner of a Result."""
@@ -144,6 +153,15 @@ class _Rendered:
         for index, convert in self._results:
             values[index] = convert(values[index])
         return values
+
+
+def _tables_of(statement: Selection | Insert | Update | Delete) -> frozenset[str]:
+    named = {element for element in iterate(statement) if isinstance(element, TableClause)}
+    tables = {table.name for table in named}
+    if isinstance(statement, Insert | Update):
+        keys = (key for table in named if isinstance(table, Table) for key in table.foreign_keys)
+        tables |= {key.target_fullname.split(".")[0] for key in keys}
+    return frozenset(tables)
 
 
 def _answered(statement: Any) -> tuple[Any, ...]:

@@ -1,4 +1,8 @@
-"""SQLite: one writer thread with group commit, and a pool of reading threads."""
+"""SQLite: one writer thread with group commit, and a pool of reading threads.
+
+A batch runs without savepoints, which cost each piece two statements and copies of the pages that it
+changes. When one fails after it wrote, the batch is rolled back and run again with them; work may run again.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +32,7 @@ from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
 from repomesh.store.base import Store, Work, perform
+from repomesh.store.pending import Pending
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import SqliteText, index_waiting
 from repomesh.store.transaction import Transaction
@@ -56,12 +61,13 @@ _READER_PRAGMAS = (
 
 @dataclass(slots=True)
 class _Piece:
-    """One command waiting for the writer."""
+    """One command waiting for the writer. `loop` is the one that its future belongs to, if any."""
 
     caller: Caller
     context: RequestContext
     work: Work
-    done: Callable[[Any, BaseException | None], None]
+    future: asyncio.Future[Any] | Future[Any]
+    loop: asyncio.AbstractEventLoop | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +80,10 @@ class _Outcome:
 
 class _BatchLost(Exception):
     """The database rolled the whole transaction back, and with it every piece of the batch."""
+
+
+class _Spoilt(Exception):
+    """A piece failed after it wrote, and no savepoint stands before what it wrote."""
 
 
 class SqliteStore(Store):
@@ -92,6 +102,7 @@ class SqliteStore(Store):
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
         self._unindexed = 0
+        self._careful_batches = 0
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
         self._writer.start()
 
@@ -101,33 +112,14 @@ class SqliteStore(Store):
         """Queue `work` for the writer; answer after the group commit that carried it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-
-        def resolve(result: T, error: BaseException | None) -> None:
-            if future.cancelled():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        def done(result: T, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(resolve, result, error)
-
         with tracer.span("store.write"):
-            self._submit(_Piece(caller, context, work, done))
+            self._submit(_Piece(caller, context, work, future, loop))
             return await future
 
     def write_now(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Queue `work` and wait for its commit."""
         future: Future[T] = Future()
-
-        def done(result: T, error: BaseException | None) -> None:
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        self._submit(_Piece(caller, RequestContext(), work, done))
+        self._submit(_Piece(caller, RequestContext(), work, future))
         return future.result()
 
     def _submit(self, piece: _Piece) -> None:
@@ -163,37 +155,75 @@ class SqliteStore(Store):
         return batch, False
 
     def _commit(self, batch: list[_Piece]) -> None:
-        """Run each piece in its savepoint, commit once, then answer them all."""
+        """Run every piece, commit once, then answer them all."""
         try:
-            self._driver.execute("BEGIN IMMEDIATE")
-            pending: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-            outcomes = [self._run(piece, pending[piece.caller.workspace_id]) for piece in batch]
-            last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in pending.items() if rows}
-            self._driver.execute("COMMIT")
+            outcomes, last = self._run_all(batch)
+        except _Spoilt as spoilt:
+            self._driver.rollback()
+            if len(batch) == 1:
+                _answer([_Outcome(batch[0], None, _explain(spoilt.__cause__ or spoilt))])
+                return
+            self._careful_batches = limits.CAREFUL_BATCHES
+            self._commit(batch)
+            return
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
             self._undo(batch, lost.__cause__ or lost)
             return
+        self._careful_batches = max(0, self._careful_batches - 1)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
         self._unindexed += sum(outcome.texts for outcome in outcomes)
-        for outcome in outcomes:
-            _answer(outcome.piece, outcome.result, outcome.error)
+        _answer(outcomes)
         self._announce(last)
 
-    def _run(self, piece: _Piece, events: list[dict[str, Any]]) -> _Outcome:
-        """Run one piece; its events join those of the workspace that are numbered when all have run."""
-        self._driver.execute("SAVEPOINT piece")
+    def _run_all(self, batch: list[_Piece]) -> tuple[list[_Outcome], dict[str, int]]:
+        """Run a batch up to its commit; answers the outcomes and each log's last number."""
+        self._driver.execute("BEGIN IMMEDIATE")
+        pending = Pending(self._connection)
+        events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+        run = self._run_saved if self._careful_batches else self._run
+        outcomes = [run(piece, pending, events[piece.caller.workspace_id]) for piece in batch]
+        pending.write()
+        last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in events.items() if rows}
+        self._driver.execute("COMMIT")
+        return outcomes, last
+
+    def _run(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
+        """Run one piece; what it inserts, and its events, join those that are written when all have run.
+
+        Most pieces that fail have not written yet: nothing to undo. Raises _Spoilt for one that has.
+        """
+        pending.mark()
+        before = self._driver.total_changes - pending.written
         try:
-            tx = self._transaction(self._connection, piece.caller, piece.context)
-            tx.events_ahead = len(events)
-            result = perform(piece.work, tx)
+            return self._perform(piece, pending, events)
         except Exception as error:  # whatever it is belongs to the caller of this piece alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
-            self._driver.execute("ROLLBACK TO piece")
-            self._driver.execute("RELEASE piece")
+            if pending.wrote_own or self._driver.total_changes - pending.written != before:
+                raise _Spoilt from error
+            pending.drop_own()
             return _Outcome(piece, None, _explain(error))
+
+    def _run_saved(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
+        """Run one piece behind a savepoint, so that it can be undone alone."""
+        self._driver.execute("SAVEPOINT piece")
+        try:
+            outcome = self._perform(piece, pending, events)
+            pending.write()
+        except Exception as error:  # whatever it is belongs to the caller of this piece alone
+            if not self._driver.in_transaction:
+                raise _BatchLost from error
+            pending.drop()
+            self._driver.execute("ROLLBACK TO piece")
+            outcome = _Outcome(piece, None, _explain(error))
         self._driver.execute("RELEASE piece")
+        return outcome
+
+    def _perform(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
+        tx = self._transaction(self._connection, piece.caller, piece.context, pending)
+        tx.events_ahead = len(events)
+        result = perform(piece.work, tx)
         events += tx.events
         return _Outcome(piece, result, None, tx.texts)
 
@@ -219,15 +249,15 @@ class SqliteStore(Store):
             log.error("batch undone", pieces=len(batch), reason=repr(cause))
         told = _explain(cause)
         if isinstance(told, Unavailable):
-            for piece in batch:  # each its own: an error collects the frames that it passes through
-                _answer(piece, None, Unavailable(told.message, hint=told.hint))
+            # Each its own: an error collects the frames that it passes through.
+            _answer([_Outcome(one, None, Unavailable(told.message, hint=told.hint)) for one in batch])
         elif len(batch) > 1:
             for piece in batch:
                 self._commit([piece])
         else:
             spoilt = RuntimeError("what the command wrote could not be committed")
             spoilt.__cause__ = cause
-            _answer(batch[0], None, spoilt)
+            _answer([_Outcome(batch[0], None, spoilt)])
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -300,12 +330,31 @@ class SqliteStore(Store):
             engine.dispose()
 
 
-def _answer(piece: _Piece, result: Any, error: BaseException | None) -> None:
-    try:
-        piece.done(result, error)
-    except (RuntimeError, InvalidStateError):
-        # The caller's event loop is gone; the effect is durable and nobody waits for the answer.
-        log.debug("answer without a listener")
+def _answer(outcomes: Sequence[_Outcome]) -> None:
+    """Answer whoever waits; an event loop is woken once for all of its own."""
+    of_loops: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.piece.loop is None:
+            _resolve([outcome])
+        else:
+            of_loops[outcome.piece.loop].append(outcome)
+    for loop, of_loop in of_loops.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, of_loop)
+        except RuntimeError:
+            # The caller's event loop is gone; the effect is durable and nobody waits for the answer.
+            log.debug("answers without a listener", count=len(of_loop))
+
+
+def _resolve(outcomes: Sequence[_Outcome]) -> None:
+    for outcome in outcomes:
+        future = outcome.piece.future
+        if future.done():  # its caller stopped waiting
+            continue
+        if outcome.error is None:
+            future.set_result(outcome.result)
+        else:
+            future.set_exception(outcome.error)
 
 
 def _explain(error: BaseException) -> BaseException:

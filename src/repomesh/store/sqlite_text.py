@@ -10,12 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, column, insert, table
 
 from repomesh.store.base import search_words, words_of
-from repomesh.store.prepared import DRIVER
+from repomesh.store.prepared import DRIVER, Prepared
+from repomesh.store.transaction import Transaction
 
-_ADD = "INSERT INTO documents (workspace_id, type, subject_id, words) VALUES (?, ?, ?, ?)"
+# The column of words stands in this engine's table alone.
+_ADD = Prepared(insert(table("documents", *map(column, ("workspace_id", "type", "subject_id", "words")))))
 # An index over an outside table must be told the words that it shall forget.
 _FORGET = """
     INSERT INTO document_text (document_text, rowid, words) SELECT 'delete', id, words FROM documents
@@ -41,10 +43,15 @@ _ENDLESS = 2**62
 class SqliteText:
     """The index, as the store's transactions and searches use it."""
 
-    def add(self, connection: Connection, rows: Sequence[tuple[str, str, str, str]]) -> None:
+    def add(self, tx: Transaction, rows: Sequence[tuple[str, str, str, str]]) -> None:
         """Store the words of rows of (workspace, type, subject, text); they can be found at once."""
-        driver: sqlite3.Connection = connection.info[DRIVER]
-        driver.executemany(_ADD, [(*subject, " ".join(words_of(body))) for *subject, body in rows])
+        tx.insert(
+            _ADD,
+            [
+                {"workspace_id": ws, "type": type_, "subject_id": subject, "words": " ".join(words_of(body))}
+                for ws, type_, subject, body in rows
+            ],
+        )
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
         """Forget what was indexed for a subject."""

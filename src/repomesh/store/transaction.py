@@ -25,6 +25,7 @@ from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.store import log
 from repomesh.store.log import NewEvent
+from repomesh.store.pending import Pending
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, idempotency_records
 
@@ -34,8 +35,8 @@ FORGOTTEN_MAX = 1_000  # records deleted at once; other commands wait meanwhile
 class TextIndex(Protocol):
     """Full text on one engine."""
 
-    def add(self, connection: Connection, rows: Sequence[tuple[str, str, str, str]]) -> None:
-        """Index rows of (workspace, type, subject, text) in the running transaction."""
+    def add(self, tx: Transaction, rows: Sequence[tuple[str, str, str, str]]) -> None:
+        """Index rows of (workspace, type, subject, text)."""
         ...
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
@@ -78,8 +79,11 @@ class Transaction:
         now: datetime,
         settings: Settings,
         text_index: TextIndex,
+        pending: Pending | None = None,
     ) -> None:
-        self.connection = connection
+        self._connection = connection
+        self._pending = pending or Pending(connection)
+        self._alone = pending is None
         self.caller = caller
         self.context = context
         self.now = now
@@ -101,16 +105,37 @@ class Transaction:
     ) -> Result[Any]:
         """Run one statement; a list of parameters runs it for each."""
         if isinstance(statement, Prepared):
-            answered: Result[Any] = statement.run(self.connection, parameters or {})
+            answered: Result[Any] = self._run(statement, parameters)
             return answered
         return self.connection.execute(statement, parameters)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, on which everything that was inserted can be seen."""
+        self._pending.write()
+        return self._connection
+
+    def insert(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows by the time somebody can see it: with those of other commands of the same commit.
+
+        No row may violate a constraint, which would fail the whole commit.
+        """
+        if rows:
+            self._pending.add(statement, rows)
+
+    def _run(
+        self, statement: Prepared, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+    ) -> Any:
+        if self._pending.concerns(statement):
+            self._pending.write()
+        return statement.run(self._connection, parameters or {})
 
     def change(
         self, statement: Update | Delete | Prepared, parameters: Mapping[str, Any] | None = None
     ) -> int:
         """Run an update or delete; answers how many rows it touched."""
         if isinstance(statement, Prepared):
-            return int(statement.run(self.connection, parameters or {}).rowcount)
+            return int(self._run(statement, parameters).rowcount)
         return self.connection.execute(statement, parameters).rowcount
 
     def emit(self, event: NewEvent) -> str:
@@ -120,7 +145,7 @@ class Transaction:
 
     def next_seq(self) -> int:
         """The number that the next event emitted will have; nobody else numbers any in the meantime."""
-        _oldest, last = log.bounds(self.connection, self.workspace_id)
+        _oldest, last = log.bounds(self._connection, self.workspace_id)
         return last + self.events_ahead + len(self._drafts) + 1
 
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
@@ -167,7 +192,9 @@ class Transaction:
         """Write the texts, and make ready the events, which the engine appends before it commits."""
         if self._texts:
             self.texts = len(self._texts)
-            self.text_index.add(self.connection, self._texts)
+            self.text_index.add(self, self._texts)
+        if self._alone:
+            self._pending.write()
         self.events = log.rows_of(self.caller, self.context, self.now, self._drafts)
 
     def _idempotency_principal(self) -> str:

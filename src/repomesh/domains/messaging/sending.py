@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from repomesh.domains.agents.rules import SYSTEM_NAME
-from repomesh.domains.messaging import addressing, rows, rules
+from repomesh.domains.messaging import addressing, question_rows, rows, rules
 from repomesh.domains.messaging.addressing import Addressed
 from repomesh.domains.messaging.errors import (
     BadExpiry,
@@ -127,6 +127,7 @@ def send(tx: Transaction, request: SendMessage) -> Message:
     message = _store(tx, row, addressing.resolve(tx, to, sender_id))
     if parent is not None:
         acknowledge(tx, parent)
+        question_rows.settle(tx, parent, request.body)
     return message
 
 
@@ -139,13 +140,14 @@ def system_notice(
     tags: Sequence[str] = (),
     related_message_id: str | None = None,
     task_id: str | None = None,
+    thread_id: str | None = None,
 ) -> Message:
-    """Store a message of the server itself to agents of this workspace."""
+    """Store a message of the server itself to agents of this workspace, in a thread or on its own."""
     notice_id = new_id()
     names = addressing.names_of(tx, recipient_ids)
     row = _PLAIN | {
         "id": notice_id,
-        "thread_id": notice_id,
+        "thread_id": thread_id or notice_id,
         "sender_id": None,
         "sender_name": SYSTEM_NAME,
         "subject": subject,
@@ -158,6 +160,32 @@ def system_notice(
     row["due_at"] = None
     ids = list(names)
     return _store(tx, row, Addressed(list(names.values()), ids, Audience("agents", tuple(ids))))
+
+
+def forward(
+    tx: Transaction, message_id: str, to: tuple[str, str], body: str, tags: Sequence[str]
+) -> Message:
+    """Store a message to another agent (id, name) in the thread of one, in the name of who sent that one.
+
+    For what its sender asked the server to hand on.
+    """
+    parent = rows.find(tx, message_id)
+    row = _PLAIN | {
+        "id": new_id(),
+        "thread_id": parent.thread_id,
+        "parent_message_id": parent.id,
+        "sender_id": parent.sender_id,
+        "sender_name": parent.sender_name,
+        "subject": parent.subject,
+        "body": body,
+        "topic": parent.topic,
+        "tags": list(tags),
+        "priority": parent.priority,
+        "task_id": parent.task_id,
+        "due_at": None,
+    }
+    agent_id, name = to
+    return _store(tx, row, Addressed([name], [agent_id], Audience("agents", (agent_id, parent.sender_id))))
 
 
 def _continued(tx: Transaction, request: SendMessage, parent: Any) -> dict[str, Any]:
@@ -194,9 +222,8 @@ def _store(tx: Transaction, row: dict[str, Any], addressed: Addressed) -> Messag
         "body_chars": len(row["body"]),
         "created_at": tx.now,
     }
-    tx.execute(_INSERT_MESSAGE, row)
-    if addressed.recipient_ids:
-        tx.execute(_INSERT_RECEIPT, [_receipt(row, agent_id) for agent_id in addressed.recipient_ids])
+    tx.insert(_INSERT_MESSAGE, [row])
+    tx.insert(_INSERT_RECEIPT, [_receipt(row, agent_id) for agent_id in addressed.recipient_ids])
     tx.index_text(DOCUMENT, row["id"], f"{row['subject']}\n{row['body']}")
     message = rows.as_message(row)
     tx.emit(_sent(message, addressed))

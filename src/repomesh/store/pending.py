@@ -1,0 +1,74 @@
+"""Rows of one commit that are not in their tables yet.
+
+Sixteen senders in one commit insert into the same few tables. One statement a table for all of them costs
+half of one for each: the driver lets go of the interpreter's lock around every statement, and while the event
+loop is busy each of these is a wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from repomesh.store.prepared import Prepared
+
+Rows = list[Mapping[str, Any]]
+
+
+class Pending:
+    """What the commands of one commit inserted and nobody has asked for. Written before anybody can see.
+
+    `written` counts the rows that were written; `wrote_own` tells whether any belonged to the command that
+    runs now.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._rows: dict[Prepared, Rows] = {}
+        self._tables: set[str] = set()
+        self._marks: dict[Prepared, int] = {}
+        self.wrote_own = False
+        self.written = 0
+
+    def add(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows for an insert."""
+        waiting = self._rows.get(statement)
+        if waiting is None:
+            self._rows[statement] = list(rows)
+            self._tables |= statement.tables
+        else:
+            waiting += rows
+
+    def concerns(self, statement: Prepared) -> bool:
+        """Whether a statement may see, or need, what waits."""
+        return bool(self._rows) and not self._tables.isdisjoint(statement.tables)
+
+    def write(self) -> None:
+        """Insert what waits, in the order in which the tables were first named."""
+        if not self._rows:
+            return
+        waiting = self._rows
+        self.wrote_own |= any(
+            len(rows) > self._marks.get(statement, 0) for statement, rows in waiting.items()
+        )
+        self.drop()
+        self._marks = {}
+        for statement, rows in waiting.items():
+            statement.run(self._connection, rows)
+            self.written += len(rows)
+
+    def mark(self) -> None:
+        """A command begins: what is added from now on is its own."""
+        self._marks = {statement: len(rows) for statement, rows in self._rows.items()}
+        self.wrote_own = False
+
+    def drop_own(self) -> None:
+        """The command failed: forget what it added since the mark, of which nothing was written."""
+        kept = {statement: rows[: self._marks.get(statement, 0)] for statement, rows in self._rows.items()}
+        self._rows = {statement: rows for statement, rows in kept.items() if rows}
+
+    def drop(self) -> None:
+        """Forget everything that waits."""
+        self._rows, self._tables = {}, set()
