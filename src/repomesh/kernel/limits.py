@@ -98,10 +98,9 @@ PERMISSION_SUMMARY_CHARS_MAX = 300  # of what a CLI asks its person; the person 
 HOOK_DEADLINE_S = 0.45  # of a process that must be gone within 0.5 s, its own start included
 HOOK_OUTPUT_BYTES_MAX = 4_096  # of an answer: it goes into a model's context
 HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024  # of a hook's input; more could not be read in time
-HOOK_BODY_BYTES_MAX = 1024 * 1024  # of a hook's request: longer inputs are sent without what tools answered
+HOOK_SENT_BYTES_MAX = 1024 * 1024  # by a hook: longer inputs go without what tools answered
 HOOK_TEXT_CHARS_MAX = 16_000  # of each text of an input that is too long even so; patches name files earlier
 HOOK_LOG_BYTES_MAX = 256 * 1024  # of hooks.log, beside as much in hooks.log.1
-HOOK_ANCESTORS_MAX = 16  # processes named by a hook, nearest first; the CLI is among the first few
 
 # Hooks and what they put before a model
 CLI_SESSION_ID_CHARS_MAX = 128
