@@ -25,6 +25,8 @@ from cli.running import git
 ROOT: Final = Path(__file__).resolve().parents[2]
 REQUIRED: Final = ("claude", "codex", "gemini", "copilot", "qwen")
 ALL: Final = (*REQUIRED, "opencode")
+CODEX_MODEL: Final = "gpt-5.5"
+"""Codex gives its tool for patches to models that it knows."""
 DEADLINE_S: Final = 60.0
 """How long a run may take: a few seconds when the machine is quiet."""
 
@@ -110,9 +112,11 @@ class Desk:
         standing = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps(standing | value, indent=2))
 
-    def start(self, url: str, prompt: str, *words: str, **variables: str) -> Running:
-        """Start the CLI headless with its model at `url`."""
+    def start(self, url: str, prompt: str, *words: str, allowed: bool = True, **variables: str) -> Running:
+        """Start the CLI headless with its model at `url`; `allowed`: it may use every tool unasked."""
         command, needed = _HEADLESS[self.cli](self, url, prompt)
+        if allowed:
+            command = [*command, *_ALLOWED.get(self.cli, [])]
         output = self.home / f"output-{time.time_ns()}.txt"
         with output.open("wb") as out:
             process = subprocess.Popen(
@@ -127,9 +131,9 @@ class Desk:
         return Running(process, output)
 
     @contextmanager
-    def running(self, url: str, prompt: str, *words: str, **variables: str) -> Iterator[Running]:
-        """The CLI, killed when the block ends."""
-        started = self.start(url, prompt, *words, **variables)
+    def running(self, url: str, prompt: str, *words: str, **options: Any) -> Iterator[Running]:
+        """The CLI, killed when the block ends; see `start`."""
+        started = self.start(url, prompt, *words, **options)
         try:
             yield started
         finally:
@@ -141,7 +145,6 @@ Start = tuple[list[str], dict[str, str]]
 
 def _claude(desk: Desk, url: str, prompt: str) -> Start:
     words = ["-p", prompt, "--model", "scripted", "--output-format", "stream-json", "--verbose"]
-    words += ["--permission-mode", "bypassPermissions"]
     return words, claude_environment(url)
 
 
@@ -157,20 +160,19 @@ def claude_environment(url: str) -> dict[str, str]:
 
 def _codex(desk: Desk, url: str, prompt: str) -> Start:
     provider = f'{{name="local",base_url="{url}/v1",wire_api="responses",env_key="OPENAI_API_KEY"}}'
-    words = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
-    words += ["--dangerously-bypass-hook-trust", "-m", "scripted", "-c", "model_provider=local"]
+    words = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-hook-trust"]
+    words += ["-m", CODEX_MODEL, "-c", "model_provider=local"]
     words += ["-c", f"model_providers.local={provider}", prompt]
     return words, {"OPENAI_API_KEY": "x"}
 
 
 def _gemini(desk: Desk, url: str, prompt: str) -> Start:
-    words = ["-p", prompt, "-m", "gemini-2.5-flash", "--approval-mode", "yolo", "--skip-trust"]
-    words += ["-o", "stream-json"]
+    words = ["-p", prompt, "-m", "gemini-2.5-flash", "--skip-trust", "-o", "stream-json"]
     return words, {"GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": "x"}
 
 
 def _copilot(desk: Desk, url: str, prompt: str) -> Start:
-    words = ["-p", prompt, "--allow-all-tools", "--no-ask-user", "--output-format", "json"]
+    words = ["-p", prompt, "--no-ask-user", "--output-format", "json"]
     needed = {
         "COPILOT_OFFLINE": "true",
         "COPILOT_AUTO_UPDATE": "false",
@@ -181,7 +183,7 @@ def _copilot(desk: Desk, url: str, prompt: str) -> Start:
 
 
 def _qwen(desk: Desk, url: str, prompt: str) -> Start:
-    words = ["--auth-type", "openai", "--approval-mode", "yolo", "-o", "stream-json", "-p", prompt]
+    words = ["--auth-type", "openai", "-o", "stream-json", "-p", prompt]
     needed = {"OPENAI_BASE_URL": f"{url}/v1", "OPENAI_API_KEY": "x", "OPENAI_MODEL": "scripted"}
     return words, needed
 
@@ -199,10 +201,18 @@ def _opencode(desk: Desk, url: str, prompt: str) -> Start:
         "OPENCODE_DISABLE_AUTOUPDATE": "1",
         "OPENCODE_CONFIG_CONTENT": json.dumps(settings),
     }
-    words = ["run", "--auto", "--format", "json", "-m", "local/scripted", prompt]
+    words = ["run", "--format", "json", "-m", "local/scripted", prompt]
     return words, needed
 
 
+_ALLOWED: Final = {
+    "claude": ["--permission-mode", "bypassPermissions"],
+    "codex": ["--dangerously-bypass-approvals-and-sandbox"],
+    "gemini": ["--approval-mode", "yolo"],
+    "copilot": ["--allow-all-tools"],
+    "qwen": ["--approval-mode", "yolo"],
+    "opencode": ["--auto"],
+}
 _HEADLESS: Final[dict[str, Callable[[Desk, str, str], Start]]] = {
     "claude": _claude,
     "codex": _codex,

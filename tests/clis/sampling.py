@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ import sys, time
 from pathlib import Path
 Path(__file__).with_name(f"{time.time_ns()}-{sys.argv[1]}.json").write_text(sys.stdin.read())
 """
+FULL: Final = {"claude": 990_000, "codex": 500_000, "gemini": 900_000, "copilot": 125_000, "qwen": 190_000}
+"""A length in tokens at which each CLI compacts what was said; Gemini does so only between prompts."""
 _SAME: Final = (
     (r"session-\d{4}-\d\d-\d\dT\d\d-\d\d-[0-9a-f]{8}", "session-2026-01-02T03-04-00000000"),
     (r"rollout-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", "rollout-2026-01-02T03-04-05"),
@@ -72,35 +75,61 @@ class Recorder:
         return text
 
 
-def script(desk: Desk) -> list[Answer]:
+def work(desk: Desk) -> list[Answer]:
     """Every manner of tool once, and the end of a turn."""
+    patch = "apply_patch <<'EOF'\n*** Begin Patch\n*** Delete File: made.txt\n*** End Patch\nEOF\n"
     return [
         tools.write(desk.cli, desk.folder, "made.txt", "one\ntwo\n"),
         *tools.look(desk.cli, desk.folder, "made.txt"),
         tools.edit(desk.cli, desk.folder, "made.txt", "one", "three"),
         tools.shell(desk.cli, "ls"),
         tools.mcp(desk.cli, "echo", "echo", words="ping"),
+        *([tools.shell("codex", patch)] if desk.cli == "codex" else []),
         Text("done"),
     ]
+
+
+def long(desk: Desk) -> list[Answer]:
+    """A conversation that grows too long between its tool calls."""
+    first = tools.shell(desk.cli, "seq 2000")
+    return [replace(first, tokens=FULL[desk.cli]), tools.shell(desk.cli, "true"), Text("done")]
+
+
+def forbidden(desk: Desk) -> list[Answer]:
+    """A tool that nobody has allowed."""
+    return [tools.shell(desk.cli, "touch made.txt"), Text("done")]
 
 
 def label(event: str, given: Any) -> str:
     """The name of a sample: its event, and the tool where there is one."""
     tool = given.get("tool_name", given.get("toolName"))
     detail = tool or given.get("trigger") or given.get("notification_type")
+    if given.get("source") == "compact":
+        detail = "compact"
+    if tool == "Bash" and "*** Begin Patch" in json.dumps(given):
+        detail = "Bash-patch"
     return f"{event}.{detail.replace('/', '-')}" if detail else event
 
 
 def sample(cli: str, where: Path) -> dict[str, Any]:
     """Run a CLI; answers the first input under each name."""
-    desk = Desk.make(cli, where / "project", where / "home")
-    recorder = Recorder(desk, where / "recorder")
-    plain.echo_server(desk)
-    with scripted(*script(desk)) as model, desk.running(model.url, "Work.") as run:
-        run.wait()
     found: dict[str, Any] = {}
-    for event, given in recorder.recorded():
-        found.setdefault(label(event, given), given)
+    for play, allowed, words in (
+        (work, True, []),
+        (long, True, ["-c", "model_auto_compact_token_limit=20000"] if cli == "codex" else []),
+        (forbidden, False, []),
+    ):
+        at = where / play.__name__
+        desk = Desk.make(cli, at / "project", at / "home")
+        recorder = Recorder(desk, at / "recorder")
+        plain.echo_server(desk)
+        with (
+            scripted(*play(desk)) as model,
+            desk.running(model.url, "Work.", *words, allowed=allowed) as run,
+        ):
+            run.wait()
+        for event, given in recorder.recorded():
+            found.setdefault(label(event, given), given)
     return found
 
 

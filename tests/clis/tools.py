@@ -48,8 +48,7 @@ def _patch(folder: Path, path: str, text: str) -> Call:
 
 
 def _applied(changes: str) -> Call:
-    patch = f"*** Begin Patch\n{changes}\n*** End Patch"
-    return Call("exec_command", {"cmd": f"apply_patch <<'EOF'\n{patch}\nEOF\n"})
+    return Call("apply_patch", free=f"*** Begin Patch\n{changes}\n*** End Patch")
 
 
 def _replaced(tool: str, file: str, old: str, new: str) -> Callable[[Path, str, str, str], Call]:

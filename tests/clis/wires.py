@@ -10,16 +10,18 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Json = dict[str, Any]
+TOKENS: Final = 100
 
 
 @dataclass(frozen=True)
 class Text:
-    """The model says this, and its turn is over."""
+    """The model says this, and its turn is over. `tokens`: how long it says that the conversation is."""
 
     text: str
+    tokens: int = TOKENS
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Call:
     arguments: Json = field(default_factory=dict)
     free: str | None = None
     namespace: str | None = None
+    tokens: int = TOKENS
 
     @property
     def written(self) -> str:
@@ -51,6 +54,9 @@ class Wire(Protocol):
     def tools(self, body: Json) -> list[str]:
         """The names of the tools that the model may call."""
 
+    def last(self, body: Json) -> Any:
+        """The newest message of the conversation."""
+
     def events(self, answer: Answer, model: str) -> Iterator[bytes]:
         """The answer as events."""
 
@@ -70,16 +76,25 @@ def _id(prefix: str) -> str:
 class ChatCompletions:
     """`POST /v1/chat/completions`."""
 
-    _usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
-
     def main(self, path: str, body: Json) -> bool:
         return bool(body.get("tools"))
 
     def streamed(self, path: str, body: Json) -> bool:
         return bool(body.get("stream"))
 
+    def last(self, body: Json) -> Any:
+        return body["messages"][-1]
+
     def tools(self, body: Json) -> list[str]:
         return [tool["function"]["name"] for tool in body.get("tools", [])]
+
+    def _usage(self, answer: Answer) -> Json:
+        said = 10
+        return {
+            "prompt_tokens": answer.tokens,
+            "completion_tokens": said,
+            "total_tokens": answer.tokens + said,
+        }
 
     def _message(self, answer: Answer) -> Json:
         if isinstance(answer, Text):
@@ -101,14 +116,14 @@ class ChatCompletions:
         end = "stop" if isinstance(answer, Text) else "tool_calls"
         yield _event(head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
         yield _event(head | {"choices": [{"index": 0, "delta": {}, "finish_reason": end}]})
-        yield _event(head | {"choices": [], "usage": self._usage})
+        yield _event(head | {"choices": [], "usage": self._usage(answer)})
         yield b"data: [DONE]\n\n"
 
     def whole(self, answer: Answer, model: str) -> Json:
         end = "stop" if isinstance(answer, Text) else "tool_calls"
         choice = {"index": 0, "message": self._message(answer), "finish_reason": end}
         head = {"id": _id("chat"), "object": "chat.completion", "created": 1_700_000_000, "model": model}
-        return head | {"choices": [choice], "usage": self._usage}
+        return head | {"choices": [choice], "usage": self._usage(answer)}
 
 
 class Responses:
@@ -119,6 +134,9 @@ class Responses:
 
     def streamed(self, path: str, body: Json) -> bool:
         return bool(body.get("stream"))
+
+    def last(self, body: Json) -> Any:
+        return body["input"][-1]
 
     def tools(self, body: Json) -> list[str]:
         names = []
@@ -140,7 +158,7 @@ class Responses:
         return head | spaced | {"type": "function_call", "arguments": answer.written}
 
     def whole(self, answer: Answer, model: str) -> Json:
-        usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+        usage = {"input_tokens": answer.tokens, "output_tokens": 10, "total_tokens": answer.tokens + 10}
         details = {"input_tokens_details": {"cached_tokens": 0}, "output_tokens_details": None}
         head = {"id": _id("resp"), "object": "response", "status": "completed", "model": model}
         return head | {"output": [self._item(answer)], "usage": usage | details}
@@ -168,6 +186,9 @@ class Messages:
     def streamed(self, path: str, body: Json) -> bool:
         return bool(body.get("stream"))
 
+    def last(self, body: Json) -> Any:
+        return body["messages"][-1]
+
     def tools(self, body: Json) -> list[str]:
         return [tool["name"] for tool in body.get("tools", [])]
 
@@ -185,7 +206,7 @@ class Messages:
             "content": [block],
             "stop_reason": end,
             "stop_sequence": None,
-            "usage": {"input_tokens": 100, "output_tokens": 10},
+            "usage": {"input_tokens": answer.tokens, "output_tokens": 10},
         }
 
     def events(self, answer: Answer, model: str) -> Iterator[bytes]:
@@ -218,6 +239,9 @@ class GenerateContent:
     def streamed(self, path: str, body: Json) -> bool:
         return ":streamGenerateContent" in path
 
+    def last(self, body: Json) -> Any:
+        return body["contents"][-1]
+
     def tools(self, body: Json) -> list[str]:
         return [one["name"] for tool in body.get("tools", []) for one in tool.get("functionDeclarations", [])]
 
@@ -229,7 +253,11 @@ class GenerateContent:
         content = {"role": "model", "parts": [part]}
         return {
             "candidates": [{"index": 0, "content": content, "finishReason": "STOP"}],
-            "usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110},
+            "usageMetadata": {
+                "promptTokenCount": answer.tokens,
+                "candidatesTokenCount": 10,
+                "totalTokenCount": answer.tokens + 10,
+            },
             "modelVersion": model,
             "responseId": _id("resp"),
         }
