@@ -107,6 +107,7 @@ _fixed("workspace.show")
 _fixed("token.create", role="observer", label="example")
 _fixed("token.list")
 _fixed("agent.list", status="active")
+_fixed("cli_session.list", cli="claude")
 _fixed("agent.show", agent_id="alice")
 
 

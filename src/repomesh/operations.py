@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from repomesh.domains.agents import cli_sessions as _cli_sessions
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
 from repomesh.domains.leases import operations as _leases
@@ -23,6 +24,7 @@ DOMAINS = (
     _housekeeping,
     _agents,
     _credentials,
+    _cli_sessions,
     _leases,
     _lock_queries,
     _messaging,

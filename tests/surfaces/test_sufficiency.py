@@ -182,6 +182,7 @@ APPLY: dict[str, Apply] = {
 APPLY |= {type_: _review_changed for type_ in EVENT_TYPES if type_.startswith("review.")}
 APPLY |= {type_: keep("agents", "agent") for type_ in EVENT_TYPES if type_.startswith("agent.")}
 APPLY["agent.permission_requested"] = _nothing
+APPLY |= {type_: _nothing for type_ in EVENT_TYPES if type_.startswith("cli_session.")}
 APPLY |= {type_: keep("tasks", "task") for type_ in EVENT_TYPES if type_.startswith("task.")}
 
 

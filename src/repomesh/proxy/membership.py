@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import uuid
 from typing import Any, Final
 from urllib.parse import quote
@@ -54,7 +56,11 @@ class Membership:
             raise self._ended
         if self._registration is not None:
             return
-        wanted = {"program": _label(client_name), "instance_id": self._instance_id}
+        wanted = {
+            "program": _label(client_name),
+            "instance_id": self._instance_id,
+            "process_id": _client_process(),
+        }
         body = wanted | ({"name": self._name} if self._name is not None else {})
         # The same key until it worked: when only the answer was lost, the same agent is answered again.
         made = await self._post("/v1/agents/register", body, self._token, self._key)
@@ -102,6 +108,12 @@ class Membership:
         if response.status_code != httpx.codes.OK:
             raise refusal(response, response.content)
         return response.json()
+
+
+def _client_process() -> str:
+    """The client, by its process and its machine: its hooks name it, too, so that both are one agent."""
+    machine = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
+    return f"{os.getppid()}@{machine}" if machine else str(os.getppid())
 
 
 def _label(client_name: str) -> str:

@@ -61,6 +61,20 @@ class AgentNameMissing(InvalidRequest):
     hint = "Send 'agent' with the name of the agent that the token is for."
 
 
+class PersonReserved(Forbidden):
+    """Only with the owner's token somebody becomes a person: what people say ends loops and questions."""
+
+    code = "person_reserved"
+    hint = "Leave 'type' out, or register with the owner's token."
+
+
+class CliSessionNotFound(NotFound):
+    """No hook told of such a CLI session."""
+
+    code = "cli_session_not_found"
+    hint = "List the CLI sessions; one is known from its first hook on."
+
+
 class InstanceReplaced(TokenRevoked):
     """Another instance speaks for this agent now, so this one must stop."""
 

@@ -11,7 +11,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, MaxChars, Name, PageLimit, Tag, Tags
 from repomesh.kernel.identity import Role
 from repomesh.kernel.ids import Id
-from repomesh.kernel.limits import NAME_CHARS_MAX, PAGE_ITEMS_DEFAULT
+from repomesh.kernel.limits import NAME_CHARS_MAX, PAGE_ITEMS_DEFAULT, PROCESS_ID_CHARS_MAX
 from repomesh.kernel.operation import Model
 
 AgentStatus = Literal["active", "inactive", "retired"]
@@ -19,6 +19,12 @@ AgentStatus = Literal["active", "inactive", "retired"]
 InstanceId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=NAME_CHARS_MAX)
 ]
+
+ProcessId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{1,10}(@[A-Za-z0-9._-]+)?$", max_length=PROCESS_ID_CHARS_MAX),
+]
+"""A process by its number, with '@' and the machine where programs of several speak to one server."""
 
 Resources = Annotated[dict[Tag, float], Field(max_length=32)]
 
@@ -57,6 +63,9 @@ class RegisterAgent(Model):
     model: Label = Field("", description="The language model, if any.")
     capabilities: Tags = Field((), description="What it can do, for finding it and for matching tasks.")
     instance_id: InstanceId | None = Field(None, description="This run of it; one is made when absent.")
+    process_id: ProcessId | None = Field(
+        None, description="The process it speaks for; its hooks are known by it to be the same agent's."
+    )
     reuse_existing: bool = Field(True, description="Join as the agent that has this name already.")
     takeover_if_stale: bool = Field(True, description="Take over from an instance that went silent.")
     force: bool = Field(False, description="Take over even from a live instance.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, and_, insert, or_, select, type_coerce, update
+from sqlalchemy import Row, Text, and_, or_, select, type_coerce, update
 
-from repomesh.domains.agents import rules
+from repomesh.domains.agents import rows, rules, session_rows
 from repomesh.domains.agents.errors import (
     AgentActiveElsewhere,
     AgentNameReserved,
@@ -15,6 +15,7 @@ from repomesh.domains.agents.errors import (
     AgentNotFound,
     AgentStale,
     NotYourAgent,
+    PersonReserved,
 )
 from repomesh.domains.agents.models import (
     AGENT_LEFT,
@@ -23,7 +24,6 @@ from repomesh.domains.agents.models import (
     AGENT_STATUS_CHANGED,
     AGENT_TAKEN_OVER,
     Agent,
-    AgentChanged,
     CloseInstance,
     ListAgents,
     RegisterAgent,
@@ -31,20 +31,23 @@ from repomesh.domains.agents.models import (
     RetireAgent,
     ShowAgent,
 )
+from repomesh.domains.agents.rows import as_agent as as_agent
+from repomesh.domains.agents.session_models import CLI_SESSION_CHANGED
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.clis import PROGRAMS, cli_of
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.identity import Role
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Post, Tool, command, query
-from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 HEARTBEATS_PER_LIMIT = 3  # two may be lost before an agent counts as inactive
 TAKEN_OVER = "taken over"
+LEFT = "left"
 
 
 @command(
@@ -57,7 +60,14 @@ TAKEN_OVER = "taken over"
         idempotent=True,
     ),
     scope="agents:write",
-    errors=(AgentNameTaken, AgentNameReserved, AgentActiveElsewhere, AgentStale, NotYourAgent),
+    errors=(
+        AgentNameTaken,
+        AgentNameReserved,
+        AgentActiveElsewhere,
+        AgentStale,
+        NotYourAgent,
+        PersonReserved,
+    ),
     secret=True,
     changes_access=True,
 )
@@ -68,21 +78,25 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     `force`; the replaced instance's token is revoked. An instance that registers again is told who it is,
     keeps its token and may correct what it said of itself.
     """
-    name = _name_for(tx, request)
+    hooked = _hooked(tx, request)
+    name = hooked.agent_name if hooked and request.name is None else _name_for(tx, request)
+    rules.require_person(request.type, tx.caller)
     if tx.caller.instance_id is not None and request.instance_id in (None, tx.caller.instance_id):
         return _again(tx, request, tx.caller.instance_id)
     instance_id = request.instance_id or new_id()
-    row = tx.execute(_by_name(tx, name)).one_or_none()
+    row = tx.execute(rows.by_name(tx, name)).one_or_none()
     if row is None:
-        agent, took_over = _create(tx, name, request), False
+        agent, took_over = rows.create(tx, name, request), False
     else:
-        agent, took_over = _rejoin(tx, row, request)
+        agent, took_over = _rejoin(tx, row, request, hooked.instance_id if hooked else None)
     token_id, secret = tokens.issue(
         tx, tx.workspace_id, Role.AGENT, f"instance of {name}", agent_id=agent.id, instance_id=instance_id
     )
-    _open_instance(tx, agent.id, instance_id, token_id)
+    rows.open_instance(tx, agent.id, instance_id, token_id, request.process_id)
+    if hooked is not None:
+        _take_session(tx, hooked, agent, instance_id)
     type_ = AGENT_TAKEN_OVER if took_over else AGENT_REGISTERED
-    _tell(tx, type_, agent, instance_id=instance_id)
+    rows.tell(tx, type_, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
 
 
@@ -139,7 +153,7 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     agent = find_agent(tx, request.agent_id)
     if agent.status == "retired":
         return agent
-    _close_instances(tx, agent.id, "retired")
+    rows.close_instances(tx, agent.id, "retired")
     live = select(token_rows.c.id).where(
         token_rows.c.workspace_id == tx.workspace_id,
         token_rows.c.agent_id == agent.id,
@@ -147,8 +161,8 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     )
     for token_id in tx.execute(live).scalars().all():
         tokens.revoke(tx, token_id, agent.id, "agent retired")
-    retired = _change(tx, agent, status="retired")
-    _tell(tx, AGENT_RETIRED, retired)
+    retired = rows.change(tx, agent, status="retired")
+    rows.tell(tx, AGENT_RETIRED, retired)
     return retired
 
 
@@ -163,11 +177,16 @@ def leave(tx: Transaction, request: CloseInstance) -> Agent:
     """End the agent's open instance: its token is revoked and its leases are given back."""
     agent = find_agent(tx, request.agent_id)
     require_self(tx, agent)
-    _close_instances(tx, agent.id, "left")
+    return depart(tx, agent, LEFT)
+
+
+def depart(tx: Transaction, agent: Agent, reason: str) -> Agent:
+    """Close the agent's open instance; what it held is free as soon as the recovery worker looks."""
+    rows.close_instances(tx, agent.id, reason)
     if agent.status != "active":
         return agent
-    gone = _change(tx, agent, status="inactive")
-    _tell(tx, AGENT_LEFT, gone, reason="left")
+    gone = rows.change(tx, agent, status="inactive")
+    rows.tell(tx, AGENT_LEFT, gone, reason=reason)
     return gone
 
 
@@ -181,8 +200,8 @@ def sweep_agents(tx: Transaction) -> list[str]:
     )
     swept: list[str] = []
     for row in tx.execute(silent.limit(1_000)).all():
-        gone = _change(tx, as_agent(row), status="inactive")
-        _tell(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
+        gone = rows.change(tx, as_agent(row), status="inactive")
+        rows.tell(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
         swept.append(gone.id)
     return swept
 
@@ -211,8 +230,8 @@ def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any
     seen = agent.model_copy(update=told)
     if (status, status_text) == (agent.status, agent.status_text):
         return seen
-    changed = _change(tx, seen)
-    _tell(tx, AGENT_STATUS_CHANGED, changed, instance_id=instance_id)
+    changed = rows.change(tx, seen)
+    rows.tell(tx, AGENT_STATUS_CHANGED, changed, instance_id=instance_id)
     return changed
 
 
@@ -221,10 +240,10 @@ def find_agent(tx: Transaction, name_or_id: str) -> Agent:
     named = or_(agents.c.name == name_or_id, agents.c.id == name_or_id)
     statement = select(agents).where(agents.c.workspace_id == tx.workspace_id, named)
     # An agent may bear another's id as its name only on purpose; the id then wins.
-    rows = sorted(tx.execute(statement).all(), key=lambda row: row.id != name_or_id)
-    if not rows:
+    found = sorted(tx.execute(statement).all(), key=lambda row: row.id != name_or_id)
+    if not found:
         raise AgentNotFound(f"there is no agent '{name_or_id}'")
-    return as_agent(rows[0])
+    return as_agent(found[0])
 
 
 def require_self(tx: Transaction, agent: Agent) -> None:
@@ -242,22 +261,15 @@ def live_agents(tx: Transaction) -> list[Row[Any]]:
     return list(tx.execute(statement.order_by(agents.c.name)).all())
 
 
-def ensure_agent(tx: Transaction, name: str) -> Agent:
-    """The agent `name`, made if unknown: for tokens given out before their agent first speaks."""
-    row = tx.execute(_by_name(tx, name)).one_or_none()
+def ensure_agent(tx: Transaction, name: str, type_: str = "ai") -> Agent:
+    """The agent `name`, made if unknown: for who is spoken to before it first speaks."""
+    row = tx.execute(rows.by_name(tx, name)).one_or_none()
     if row is not None:
         return as_agent(row)
-    agent = _create(tx, name, RegisterAgent(name=name))
-    agent = _change(tx, agent, status="inactive")
-    _tell(tx, AGENT_REGISTERED, agent)
+    agent = rows.create(tx, name, RegisterAgent(name=name, type=type_))
+    agent = rows.change(tx, agent, status="inactive")
+    rows.tell(tx, AGENT_REGISTERED, agent)
     return agent
-
-
-def as_agent(row: Row[Any]) -> Agent:
-    """The agent in a row of the table."""
-    fields = row._asdict()
-    del fields["workspace_id"]
-    return Agent(**fields)
 
 
 def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registration:
@@ -265,8 +277,8 @@ def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registr
     rules.joining(request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True)
     told = _told(request)
     if agent.status != "active" or any(getattr(agent, field) != value for field, value in told.items()):
-        agent = _change(tx, agent, status="active", last_seen_at=tx.now, **told)
-        _tell(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
+        agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **told)
+        rows.tell(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)
 
 
@@ -301,88 +313,37 @@ def _name_for(tx: Transaction, request: RegisterAgent) -> str:
     name = request.name or caller.agent_name
     if name is not None:
         return name
+    cli = cli_of(request.program) if request.process_id else None
+    if cli is not None:  # its hooks would look for the same name
+        return session_rows.free_name(tx, PROGRAMS[cli], cli)
     taken = select(agents.c.name).where(agents.c.workspace_id == tx.workspace_id)
     return rules.free_name(request.program, set(tx.execute(taken).scalars()))
 
 
-def _by_name(tx: Transaction, name: str) -> Any:
-    return select(agents).where(agents.c.workspace_id == tx.workspace_id, agents.c.name == name)
+def _hooked(tx: Transaction, request: RegisterAgent) -> Row[Any] | None:
+    """The live CLI session of the same process, whose hooks spoke first, if the caller may speak for it."""
+    if request.process_id is None or tx.caller.instance_id is not None:
+        return None
+    row = session_rows.of_process(tx, request.process_id)
+    foreign = row is not None and tx.caller.agent_id not in (None, row.agent_id)
+    return None if foreign else row
 
 
-def _create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
-    if name.lower() == rules.SYSTEM_NAME:
-        raise AgentNameReserved(f"no agent may be called '{name}'")
-    agent = Agent(
-        id=new_id(),
-        name=name,
-        type=request.type,
-        program=request.program,
-        model=request.model,
-        capabilities=list(request.capabilities),
-        status="active",
-        status_text="",
-        resources={},
-        created_at=tx.now,
-        last_seen_at=tx.now,
-        version=1,
-    )
-    tx.execute(insert(agents), agent.model_dump() | {"workspace_id": tx.workspace_id})
-    return agent
+def _take_session(tx: Transaction, hooked: Row[Any], agent: Agent, instance_id: str) -> None:
+    """Have the hooks of a CLI session speak as this instance from now on."""
+    if hooked.agent_id != agent.id:  # it wants to be another one than its hooks took it for
+        depart(tx, find_agent(tx, hooked.agent_id), TAKEN_OVER)
+    session_rows.change(tx, hooked, CLI_SESSION_CHANGED, agent_id=agent.id, instance_id=instance_id)
 
 
-def _rejoin(tx: Transaction, row: Row[Any], request: RegisterAgent) -> tuple[Agent, bool]:
+def _rejoin(tx: Transaction, row: Row[Any], request: RegisterAgent, own: str | None) -> tuple[Agent, bool]:
+    """Join as the agent in a row; the instance `own` gives way without being taken over."""
     agent = as_agent(row)
-    open_one = tx.execute(
-        select(instances).where(
-            instances.c.workspace_id == tx.workspace_id,
-            instances.c.agent_id == agent.id,
-            instances.c.closed_at.is_(None),
-        )
-    ).one_or_none()
-    live = open_one is not None and _is_live(tx, open_one.last_seen_at)
-    how = rules.joining(request, agent.name, open_one.id if open_one else None, live)
+    open_one = rows.open_instance_of(tx, agent.id)
+    live = open_one is not None and rows.is_live(tx, open_one.last_seen_at)
+    other_id = open_one.id if open_one is not None and open_one.id != own else None
+    how = rules.joining(request, agent.name, other_id, live)
     if open_one is not None:
-        _close_instances(tx, agent.id, TAKEN_OVER)
-    joined = _change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
+        rows.close_instances(tx, agent.id, TAKEN_OVER)
+    joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
     return joined, how is rules.Joining.TAKE_OVER
-
-
-def _is_live(tx: Transaction, last_seen_at: datetime) -> bool:
-    return tx.now - last_seen_at <= timedelta(seconds=tx.settings.agent_inactive_after_s)
-
-
-def _open_instance(tx: Transaction, agent_id: str, instance_id: str, token_id: str) -> None:
-    key = {"workspace_id": tx.workspace_id, "agent_id": agent_id, "id": instance_id}
-    run = {"token_id": token_id, "started_at": tx.now, "last_seen_at": tx.now}
-    mine = and_(*(instances.c[name] == value for name, value in key.items()))
-    again = update(instances).where(mine).values(closed_at=None, closed_reason=None, **run)
-    if tx.change(again) == 0:
-        tx.execute(insert(instances), key | run)
-
-
-def _close_instances(tx: Transaction, agent_id: str, reason: str) -> None:
-    still_open = and_(
-        instances.c.workspace_id == tx.workspace_id,
-        instances.c.agent_id == agent_id,
-        instances.c.closed_at.is_(None),
-    )
-    for token_id in tx.execute(select(instances.c.token_id).where(still_open)).scalars().all():
-        tokens.revoke(tx, token_id, agent_id, reason)
-    tx.execute(update(instances).where(still_open).values(closed_at=tx.now, closed_reason=reason))
-
-
-def _change(tx: Transaction, agent: Agent, **fields: Any) -> Agent:
-    changed = agent.model_copy(update=fields | {"version": agent.version + 1})
-    tx.execute(
-        update(agents)
-        .where(agents.c.id == agent.id)
-        .values(**changed.model_dump(exclude={"id", "name", "created_at"}))
-    )
-    return changed
-
-
-def _tell(
-    tx: Transaction, type_: str, agent: Agent, *, instance_id: str | None = None, reason: str = ""
-) -> None:
-    changed = AgentChanged(agent=agent, instance_id=instance_id, reason=reason)
-    tx.emit(NewEvent(type_, f"agent/{agent.id}", changed, actor=agent.id, recipient_id=None))

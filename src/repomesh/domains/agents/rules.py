@@ -6,12 +6,17 @@ import re
 from collections.abc import Container
 from enum import Enum
 
-from repomesh.domains.agents.errors import AgentActiveElsewhere, AgentNameTaken, AgentStale
+from repomesh.domains.agents.errors import AgentActiveElsewhere, AgentNameTaken, AgentStale, PersonReserved
 from repomesh.domains.agents.models import RegisterAgent
+from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.limits import NAME_CHARS_MAX
 
 SYSTEM_NAME = "repomesh"
 """The name under which the server itself writes; no agent bears it, in whatever case."""
+
+
+PERSON = "human"
+"""The type of agents that are people."""
 
 
 class Joining(Enum):
@@ -36,6 +41,12 @@ def joining(
     if not request.takeover_if_stale:
         raise AgentStale(f"an instance of '{name}' went silent but was not closed")
     return Joining.TAKE_OVER
+
+
+def require_person(type_: str, caller: Caller) -> None:
+    """Raise PersonReserved when an agent's own token would make a person of it."""
+    if type_ == PERSON and caller.role is Role.AGENT and caller.agent_type != PERSON:
+        raise PersonReserved("a token of an agent can't make it one of type 'human'")
 
 
 def free_name(program: str, taken: Container[str]) -> str:
