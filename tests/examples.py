@@ -72,6 +72,23 @@ class World:
         body = {"title": "Login", "commit_range": "main..login", "reviewers": ["bob"]}
         return {"review_id": (await self.alice.post("/v1/reviews", **body))["id"]}
 
+    async def question(self) -> str:
+        """A question of alice's to some person."""
+        return str((await self.alice.post("/v1/questions", question="Which port?"))["id"])
+
+    async def question_to_alice(self) -> str:
+        """A question of bob's that came to alice, since nobody else answered in time."""
+        asked = await self.bob.post(
+            "/v1/questions",
+            question="Which port?",
+            options=["80", "8080"],
+            deadline_s=1.0,
+            escalate_to="alice",
+        )
+        self.mesh.clock.advance(2.0)
+        await self.mesh.sweep()
+        return str(asked["id"])
+
     async def channel(self) -> Payload:
         """A channel that alice is in."""
         answer: Payload = await self.alice.post("/v1/channels", name=self.word("channel"))
@@ -227,6 +244,31 @@ async def _unreact(world: World) -> Payload:
 @example("message.reactions")
 async def _reactions(world: World) -> Payload:
     return {"message_id": (await world.message())["id"]}
+
+
+# -- questions -------------------------------------------------------------------------------------
+
+_fixed("question.list", status="open")
+
+
+@example("question.ask")
+async def _ask(world: World) -> Payload:
+    return {"question": "Which port?", "options": ["80", "8080"], "default": "8080", "deadline_s": 600.0}
+
+
+@example("question.show")
+async def _show_question(world: World) -> Payload:
+    return {"question_id": await world.question()}
+
+
+@example("question.answer")
+async def _answer(world: World) -> Payload:
+    return {"question_id": await world.question_to_alice(), "answer": "2"}
+
+
+@example("question.withdraw")
+async def _withdraw_question(world: World) -> Payload:
+    return {"question_id": await world.question()}
 
 
 # -- channels --------------------------------------------------------------------------------------

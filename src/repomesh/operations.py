@@ -9,6 +9,8 @@ from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import operations as _messaging
+from repomesh.domains.messaging import questions as _questions
+from repomesh.domains.messaging import waits as _waits
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import operations as _overview
 from repomesh.domains.tasks import claims as _claims
@@ -28,6 +30,8 @@ DOMAINS = (
     _leases,
     _lock_queries,
     _messaging,
+    _questions,
+    _waits,
     _events,
     _tasks,
     _claims,

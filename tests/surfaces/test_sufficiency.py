@@ -54,6 +54,7 @@ async def everything(owner: Speaker) -> State:
         "receipts": {},
         "reactions": {},
         "reviews": {item["id"]: item for item in await whole("/v1/reviews")},
+        "questions": {item["id"]: item for item in await whole("/v1/questions")},
         "texts": {},
         "remarks": {},
     }
@@ -183,6 +184,7 @@ APPLY |= {type_: _review_changed for type_ in EVENT_TYPES if type_.startswith("r
 APPLY |= {type_: keep("agents", "agent") for type_ in EVENT_TYPES if type_.startswith("agent.")}
 APPLY["agent.permission_requested"] = _nothing
 APPLY |= {type_: _nothing for type_ in EVENT_TYPES if type_.startswith("cli_session.")}
+APPLY |= {type_: keep("questions", "question") for type_ in EVENT_TYPES if type_.startswith("question.")}
 APPLY |= {type_: keep("tasks", "task") for type_ in EVENT_TYPES if type_.startswith("task.")}
 
 

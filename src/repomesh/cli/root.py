@@ -48,6 +48,7 @@ ENTRIES: dict[str, Entry] = {
     "mcp": Entry("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
     "agent": Entry("Who takes part: list, register, retire.", "", _WORK),
     "message": Entry("Send, read, answer, acknowledge and search messages.", "", _WORK),
+    "question": Entry("What agents ask people: ask, answer, withdraw.", "", _WORK),
     "channel": Entry("Where several talk: create, join, read.", "", _WORK),
     "task": Entry("Work to divide: create, claim, complete.", "", _WORK),
     "lock": Entry("Hold paths and named resources: acquire, check, release.", "", _WORK),

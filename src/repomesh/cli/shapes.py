@@ -31,6 +31,8 @@ SHAPES: dict[str, Shape] = {
     "message.list": Shape(name="search", help="Search the communication log."),
     "message.react": Shape(arguments=("message_id", "reaction")),
     "message.send": Shape(arguments=("to", "body"), left_out=("parent_message_id",)),
+    "question.answer": Shape(arguments=("question_id", "answer")),
+    "question.ask": Shape(arguments=("question",)),
     "task.claim": Shape(arguments=("task_id",), optional=("task_id",)),
     "task.create": Shape(arguments=("goal",)),
     "token.create": Shape(arguments=("role",)),

@@ -17,6 +17,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "HeldLock": ("resource", "mode", "fencing_token", "expires_at"),
     "ListedTask": ("id", "status", "ready", "priority", "type", "agent_name", "goal"),
     "Obstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
+    "Question": ("id", "status", "asker_name", "asked_name", "question", "answer", "deadline_at"),
     "Reaction": ("reaction", "agent_name", "created_at"),
     "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
     "Token": ("id", "role", "label", "created_at"),

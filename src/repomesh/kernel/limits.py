@@ -70,6 +70,11 @@ WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; what it s
 WAIT_POLL_MS = 10_000  # between a client's looks at a wait; more often would only cost requests
 WAITS_PER_AGENT_MAX = 20  # that still wait; a program that forgets its waits must not fill the table
 WAITS_FORGOTTEN_MAX = 1_000  # in one pass of the recovery worker
+WAIT_KEPT_S = 12 * 3600.0  # a wait that a client asks about again and again; a working day and some more
+WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; what it says stays in the inbox
+WAIT_POLL_MS = 10_000  # between a client's looks at a wait; more often would only cost requests
+WAITS_PER_AGENT_MAX = 20  # that still wait; a program that forgets its waits must not fill the table
+WAITS_FORGOTTEN_MAX = 1_000  # in one pass of the recovery worker
 REACTION_CHARS_MAX = 32  # an emoji with its modifiers, or a short word
 REACTIONS_PER_AGENT_MAX = 20  # of one agent on one message
 UNDELIVERED_PER_PASS = 100  # messages reported in one pass of the recovery worker; the rest in the next
@@ -88,6 +93,10 @@ REVIEW_TEXT_CHARS_MAX = 16_000  # a description travels whole in events; a summa
 REVIEW_DIFF_CHARS_MAX = 1_000_000  # larger ones are read as a commit range
 
 # People
+QUESTION_CHARS_MAX = 8_000  # a person reads it before anything else; what is longer is a message or a file
+QUESTION_OPTIONS_MAX = 10
+QUESTIONS_OPEN_MAX = 50  # of one agent; who asks more has not understood that a person answers
+QUESTIONS_DUE_MAX = 100  # settled in one pass of the recovery worker; the rest in the next
 QUESTION_CHARS_MAX = 8_000  # a person reads it before anything else; what is longer is a message or a file
 QUESTION_OPTIONS_MAX = 10
 QUESTIONS_OPEN_MAX = 50  # of one agent; who asks more has not understood that a person answers

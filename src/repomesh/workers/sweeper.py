@@ -17,7 +17,15 @@ from repomesh.store.base import Store
 
 log = structlog.get_logger("repomesh.sweeper")
 
-SWEEPS = ("workspace.close", "recovery.reconcile", "cli_session.sweep", "message.expire", "idempotency.forget")
+SWEEPS = (
+    "workspace.close",
+    "recovery.reconcile",
+    "cli_session.sweep",
+    "message.expire",
+    "question.settle",
+    "wait.forget",
+    "idempotency.forget",
+)
 """The commands of each pass, in this order."""
 
 

@@ -30,7 +30,11 @@ async def begin(mesh: Mesh, session_id: str = "s1", **fields: Any) -> Any:
 
 
 async def proxy(mesh: Mesh, process_id: str, **fields: Any) -> Any:
-    body = {"program": "claude-code", "process_id": process_id, "instance_id": f"proxy:{process_id.partition('@')[0]}"}
+    body = {
+        "program": "claude-code",
+        "process_id": process_id,
+        "instance_id": f"proxy:{process_id.partition('@')[0]}",
+    }
     return await mesh.post("/v1/agents/register", **(body | fields))
 
 

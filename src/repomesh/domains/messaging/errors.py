@@ -122,3 +122,10 @@ class NotYourChannel(Forbidden):
 
     code = "not_your_channel"
     hint = "Ask who made it, or leave the channel instead."
+
+
+class WaitNotFound(NotFound):
+    """The acting agent began no such wait, or it is so old that it was forgotten."""
+
+    code = "wait_not_found"
+    hint = "Begin another: wait_for_messages answers at once what arrived in the meantime."

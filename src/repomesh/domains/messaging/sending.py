@@ -162,9 +162,7 @@ def system_notice(
     return _store(tx, row, Addressed(list(names.values()), ids, Audience("agents", tuple(ids))))
 
 
-def forward(
-    tx: Transaction, message_id: str, to: tuple[str, str], body: str, tags: Sequence[str]
-) -> Message:
+def forward(tx: Transaction, message_id: str, to: tuple[str, str], body: str, tags: Sequence[str]) -> Message:
     """Store a message to another agent (id, name) in the thread of one, in the name of who sent that one.
 
     For what its sender asked the server to hand on.

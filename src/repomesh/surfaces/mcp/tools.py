@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from repomesh.kernel.operation import Operation, Tool
 
-LISTING_CHARS_MAX: Final = 8_000
+LISTING_CHARS_MAX: Final = 8_500
 """Of the whole `tools/list` result: every agent pays for it at the start of every session."""
-TOOLS_MAX: Final = 15
+TOOLS_MAX: Final = 16
 
 _NAMED_CHILDREN = ("properties", "$defs", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -25,7 +25,8 @@ _LEFT_OUT = frozenset(
 _STRING = {"type": "string"}
 _MAXIMUM_SAID = 500  # seconds to wait and items a page; of larger bounds nobody needs to be told
 _NAMES_SAY_IT = frozenset(
-    {"channel", "cursor", "fencing_token", "limit", "max_chars", "model", "sender", "subject", "timeout_s"}
+    {"channel", "cursor", "fencing_token", "limit", "max_chars", "model", "options", "question", "sender"}
+    | {"subject", "timeout_s"}
 )
 
 

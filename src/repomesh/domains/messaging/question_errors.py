@@ -1,0 +1,54 @@
+"""What can go wrong when agents ask people."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+
+
+class QuestionNotFound(NotFound):
+    """There is no such question, or the caller neither asked it nor was asked."""
+
+    code = "question_not_found"
+    hint = "Check the id; GET /v1/questions lists those that you asked or were asked."
+
+
+class QuestionClosed(Conflict):
+    """The question was answered, settled at its deadline, or withdrawn."""
+
+    code = "question_closed"
+    hint = "Send its asker a message if it still matters."
+
+
+class NotAPerson(InvalidRequest):
+    """Questions are put to people, and who is named is an agent of another type."""
+
+    code = "not_a_person"
+    hint = "Name an agent of type 'human', or leave 'to' out; agents are asked with send_message."
+
+
+class NotAsked(Forbidden):
+    """Only who was asked answers a question."""
+
+    code = "not_asked"
+    hint = "Act as the person who was asked: 'repomesh inbox' does so."
+
+
+class NotTheAsker(Forbidden):
+    """Only who asked a question, or the workspace's owner, withdraws it."""
+
+    code = "not_the_asker"
+    hint = "Answer it instead, or leave it to its asker."
+
+
+class DeadlineMissing(InvalidRequest):
+    """What is to happen at a deadline needs one."""
+
+    code = "deadline_missing"
+    hint = "Send 'deadline_s' with the seconds within which somebody should answer."
+
+
+class TooManyQuestions(Conflict):
+    """An agent has a bounded number of open questions."""
+
+    code = "too_many_questions"
+    hint = "Wait for answers, or withdraw questions that no longer matter."

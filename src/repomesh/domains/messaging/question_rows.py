@@ -1,0 +1,121 @@
+"""Questions as rows: found, changed and told of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, false, or_, select, true, update
+
+from repomesh.domains.messaging import question_rules
+from repomesh.domains.messaging.question_errors import QuestionNotFound
+from repomesh.domains.messaging.question_models import QUESTION_ANSWERED, Question, QuestionChanged
+from repomesh.domains.messaging.question_tables import questions
+from repomesh.kernel.identity import Caller
+from repomesh.store.log import Audience, NewEvent
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+TAG = "question"
+"""The tag of the messages that ask."""
+
+_RENAMED = {"default_answer": "default", "escalate_to_name": "escalate_to"}
+_HIDDEN = frozenset({"workspace_id", "deadline_s", "escalate_to_id", "escalation_message_id"})
+_SHOWN = [(c.name, _RENAMED.get(c.name, c.name)) for c in questions.c if c.name not in _HIDDEN]
+
+_BY_ID = select(questions).where(
+    questions.c.workspace_id == bindparam("ws"), questions.c.id == bindparam("question")
+)
+_OF_THREAD = Prepared(
+    select(questions).where(
+        questions.c.workspace_id == bindparam("ws"), questions.c.message_id == bindparam("thread")
+    )
+)
+
+
+def put_to(agent_id: str) -> ColumnElement[bool]:
+    """The condition under which a question was put to an agent: at first, or at its deadline."""
+    table = questions.c
+    return or_(
+        table.asked_id == agent_id, and_(table.escalate_to_id == agent_id, table.escalated_at.is_not(None))
+    )
+
+
+def visible(caller: Caller) -> ColumnElement[bool]:
+    """The condition under which a question is one that `caller` may see.
+
+    Those are its own and those put to it; for the owner acting as nobody, all.
+    """
+    agent_id = caller.agent_id
+    if agent_id is None:
+        return true() if caller.is_admin else false()
+    return or_(questions.c.asker_id == agent_id, put_to(agent_id))
+
+
+def find(tx: Transaction, question_id: str) -> Any:
+    """The row of a question; raises QuestionNotFound unless the caller may see it."""
+    key = {"ws": tx.workspace_id, "question": question_id}
+    row = tx.execute(_BY_ID.where(visible(tx.caller)), key).one_or_none()
+    if row is None:
+        raise QuestionNotFound(f"there is no question {question_id}")
+    return row
+
+
+def as_question(row: Mapping[str, Any]) -> Question:
+    """The question in a row."""
+    return Question(**{name: row[column] for column, name in _SHOWN})
+
+
+def change(tx: Transaction, row: Any, type_: str, **values: Any) -> Question:
+    """Write what became of a question, and tell those whom it concerns."""
+    here = questions.c.workspace_id == tx.workspace_id, questions.c.id == row.id
+    tx.execute(update(questions).where(*here).values(**values))
+    return tell(tx, type_, row._asdict() | values)
+
+
+def tell(tx: Transaction, type_: str, row: Mapping[str, Any]) -> Question:
+    """Tell the asker, and those to whom it was put, how a question stands; answers it."""
+    told = as_question(row)
+    involved = [row["asker_id"], row["asked_id"]]
+    if row["escalated_at"] is not None:
+        involved.append(row["escalate_to_id"])
+    tx.emit(
+        NewEvent(
+            type_,
+            f"question/{told.id}",
+            QuestionChanged(question=told),
+            Audience("agents", tuple(dict.fromkeys(involved))),
+            task_id=told.task_id,
+            recipient_id=involved[-1] if told.status == "open" else told.asker_id,
+            correlation_id=told.message_id,
+        )
+    )
+    return told
+
+
+def was_asked(row: Any, agent_id: str | None) -> bool:
+    """Whether a question was put to an agent."""
+    escalated = row.escalated_at is not None and row.escalate_to_id == agent_id
+    return agent_id is not None and (row.asked_id == agent_id or escalated)
+
+
+def settle(tx: Transaction, parent: Any, body: str) -> None:
+    """Take the acting agent's reply to the message `parent` as the answer, if that asks it a question."""
+    if TAG not in parent.tags:
+        return
+    row = tx.execute(_OF_THREAD, {"ws": tx.workspace_id, "thread": parent.thread_id}).first()
+    if row is None or row.status != "open" or not was_asked(row, tx.caller.agent_id):
+        return
+    if parent.id not in (row.message_id, row.escalation_message_id):
+        return  # a word in between
+    answer, option = question_rules.chosen(row.options, body)
+    change(
+        tx,
+        row,
+        QUESTION_ANSWERED,
+        status="answered",
+        answer=answer,
+        option=option,
+        answered_by=tx.caller.agent_name,
+        closed_at=tx.now,
+    )

@@ -1,0 +1,287 @@
+"""Operations on questions: an agent asks a person, and goes on with the answer, the default or without."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.models import Agent
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.people import first_person, newest_person
+from repomesh.domains.agents.rules import PERSON
+from repomesh.domains.messaging import question_rows, question_rules
+from repomesh.domains.messaging.errors import RecipientRetired
+from repomesh.domains.messaging.models import SendMessage
+from repomesh.domains.messaging.question_errors import (
+    DeadlineMissing,
+    NotAPerson,
+    NotAsked,
+    NotTheAsker,
+    QuestionClosed,
+    QuestionNotFound,
+    TooManyQuestions,
+)
+from repomesh.domains.messaging.question_models import (
+    QUESTION_ASKED,
+    QUESTION_DEFAULTED,
+    QUESTION_ESCALATED,
+    QUESTION_EXPIRED,
+    QUESTION_WITHDRAWN,
+    AnswerQuestion,
+    AskQuestion,
+    ListQuestions,
+    Question,
+    SettledQuestions,
+    SettleQuestions,
+    ShowQuestion,
+    WithdrawQuestion,
+)
+from repomesh.domains.messaging.question_tables import questions
+from repomesh.domains.messaging.sending import forward, send, system_notice
+from repomesh.kernel import limits
+from repomesh.kernel.fields import Page
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+
+@command(
+    "question.ask",
+    http=Post("/v1/questions", status=201),
+    tool=Tool(
+        "ask_human",
+        "Ask a person. Answers a ticket at once; the answer comes as a message in its thread.",
+        fields=("question", "options", "default", "deadline_s", "escalate_to"),
+    ),
+    scope="messages:write",
+    errors=(AgentNotFound, NotAPerson, RecipientRetired, DeadlineMissing, TooManyQuestions),
+    rate="messages",
+    needs_agent=True,
+)
+def ask(tx: Transaction, request: AskQuestion) -> Question:
+    """Ask a person as the acting agent; answers a ticket at once. The answer comes as a message.
+
+    At the deadline the question goes to `escalate_to` for as long again, if that is named; after that the
+    default applies, if there is one, and the asker is told so.
+    """
+    question_rules.require_deadline(request.deadline_s, request.default, request.escalate_to)
+    _require_room(tx)
+    person = _person(tx, request.to)
+    further = find_agent(tx, request.escalate_to) if request.escalate_to is not None else None
+    if further is not None and further.status == "retired":
+        raise RecipientRetired(f"out of service: {further.name}", retired=[further.name])
+    deadline_at = None
+    if request.deadline_s is not None:
+        deadline_at = tx.now + timedelta(seconds=request.deadline_s)
+    asked = send(tx, _message(request, person, deadline_at, further))
+    row = {
+        "workspace_id": tx.workspace_id,
+        "id": new_id(),
+        "asker_id": tx.caller.acting_agent(),
+        "asker_name": tx.caller.agent_name,
+        "asked_id": person.id,
+        "asked_name": person.name,
+        "message_id": asked.id,
+        "question": request.question,
+        "options": list(request.options),
+        "default_answer": request.default,
+        "deadline_s": request.deadline_s,
+        "deadline_at": deadline_at,
+        "escalate_to_id": further.id if further else None,
+        "escalate_to_name": further.name if further else None,
+        "escalated_at": None,
+        "escalation_message_id": None,
+        "task_id": request.task_id,
+        "status": "open",
+        "answer": None,
+        "option": None,
+        "answered_by": None,
+        "created_at": tx.now,
+        "closed_at": None,
+    }
+    tx.execute(insert(questions), row)
+    return question_rows.tell(tx, QUESTION_ASKED, row)
+
+
+@query("question.list", http=Get("/v1/questions"), scope="messages:read", errors=(AgentNotFound,))
+def list_questions(tx: Transaction, request: ListQuestions) -> Page[Question]:
+    """List the questions that the caller asked or was asked, newest first; for the owner, all."""
+    table = questions.c
+    conditions = [table.workspace_id == tx.workspace_id, question_rows.visible(tx.caller)]
+    if request.status is not None:
+        conditions.append(table.status == request.status)
+    if request.asked is not None:
+        conditions.append(question_rows.put_to(find_agent(tx, request.asked).id))
+    statement = select(questions).where(*conditions)
+    items, next_cursor = page(tx, statement, request, [table.id], _listed, descending=True)
+    return Page[Question](items=items, next_cursor=next_cursor)
+
+
+@query(
+    "question.show",
+    http=Get("/v1/questions/{question_id}"),
+    scope="messages:read",
+    errors=(QuestionNotFound,),
+)
+def show_question(tx: Transaction, request: ShowQuestion) -> Question:
+    """Show one question that the caller asked or was asked."""
+    return _listed(question_rows.find(tx, request.question_id))
+
+
+@command(
+    "question.answer",
+    http=Post("/v1/questions/{question_id}/answer"),
+    scope="messages:write",
+    errors=(QuestionNotFound, QuestionClosed, NotAsked),
+    rate="messages",
+    needs_agent=True,
+)
+def answer_question(tx: Transaction, request: AnswerQuestion) -> Question:
+    """Answer a question that was put to the acting agent; its asker gets the answer as a message.
+
+    A reply to the question's message does the same.
+    """
+    row = _open_row(tx, request.question_id)
+    agent_id = tx.caller.acting_agent()
+    if not question_rows.was_asked(row, agent_id):
+        raise NotAsked("the acting agent asked this question itself")
+    text, _option = question_rules.chosen(row.options, request.answer)
+    parent_id = row.message_id if agent_id == row.asked_id else row.escalation_message_id
+    send(tx, SendMessage(body=text, parent_message_id=parent_id))  # which settles it, as every reply does
+    return _listed(question_rows.find(tx, row.id))
+
+
+@command(
+    "question.withdraw",
+    http=Post("/v1/questions/{question_id}/withdraw"),
+    scope="messages:write",
+    errors=(QuestionNotFound, QuestionClosed, NotTheAsker),
+)
+def withdraw_question(tx: Transaction, request: WithdrawQuestion) -> Question:
+    """Give a question up: nobody needs to answer it any more."""
+    row = _open_row(tx, request.question_id)
+    caller = tx.caller
+    if caller.agent_id not in (None, row.asker_id):
+        raise NotTheAsker("the question was asked by another agent")
+    return question_rows.change(tx, row, QUESTION_WITHDRAWN, status="withdrawn", closed_at=tx.now)
+
+
+@command("question.settle", scope="messages:admin")
+def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuestions:
+    """Escalate, answer with the default, or end the open questions whose time is up."""
+    table = questions.c
+    due = table.workspace_id == tx.workspace_id, table.status == "open", table.deadline_at <= tx.now
+    statement = select(questions).where(*due).order_by(table.deadline_at, table.id)
+    rows = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX)).all()
+    for row in rows:
+        _settle(tx, row)
+    return SettledQuestions(question_ids=[row.id for row in rows])
+
+
+def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]:
+    """The open questions that were put to an agent, the most urgent first."""
+    table = questions.c
+    mine = table.workspace_id == tx.workspace_id, table.status == "open", question_rows.put_to(agent_id)
+    urgent = table.deadline_at.is_(None), table.deadline_at, table.id
+    return [_listed(row) for row in tx.execute(select(questions).where(*mine).order_by(*urgent).limit(count))]
+
+
+def _settle(tx: Transaction, row: Any) -> None:
+    escalated = row.escalated_at is not None or not _present(tx, row.escalate_to_id)
+    ending = question_rules.at_deadline(row.default_answer, row.escalate_to_name, escalated=escalated)
+    if ending == "escalate":
+        _escalate(tx, row)
+        return
+    subject, body = question_rules.unanswered(row.question, row.default_answer)
+    system_notice(
+        tx,
+        [row.asker_id],
+        subject,
+        body,
+        tags=["answer"],
+        related_message_id=row.message_id,
+        task_id=row.task_id,
+        thread_id=row.message_id,
+    )
+    if ending == "default":
+        values = {"status": "defaulted", "answer": row.default_answer, "closed_at": tx.now}
+        if row.default_answer in row.options:
+            values["option"] = row.default_answer
+        question_rows.change(tx, row, QUESTION_DEFAULTED, **values)
+    else:
+        question_rows.change(tx, row, QUESTION_EXPIRED, status="expired", closed_at=tx.now)
+
+
+def _escalate(tx: Transaction, row: Any) -> None:
+    """Hand a question on, in its asker's name, for as long again."""
+    deadline_at = tx.now + timedelta(seconds=row.deadline_s)
+    body = question_rules.body(row.question, row.options, deadline_at, row.default_answer, None)
+    body = f"{row.asked_name} did not answer in time, so this is for you now.\n\n{body}"
+    handed_on = forward(
+        tx,
+        row.message_id,
+        (row.escalate_to_id, row.escalate_to_name),
+        body,
+        (question_rows.TAG,),
+    )
+    question_rows.change(
+        tx,
+        row,
+        QUESTION_ESCALATED,
+        deadline_at=deadline_at,
+        escalated_at=tx.now,
+        escalation_message_id=handed_on.id,
+    )
+
+
+def _message(request: AskQuestion, person: Agent, deadline_at: Any, further: Agent | None) -> SendMessage:
+    name = further.name if further else None
+    return SendMessage(
+        to=(person.id,),
+        subject=question_rules.subject(request.question),
+        body=question_rules.body(request.question, request.options, deadline_at, request.default, name),
+        tags=(question_rows.TAG,),
+        priority="high",
+        task_id=request.task_id,
+    )
+
+
+def _person(tx: Transaction, name: str | None) -> Agent:
+    """Whom to ask: who is named, else the person who was here last, else the one there will be."""
+    if name is None:
+        return newest_person(tx) or first_person(tx)
+    person = find_agent(tx, name)
+    if person.type != PERSON:
+        raise NotAPerson(f"to: '{person.name}' is of type '{person.type}'")
+    return person
+
+
+def _require_room(tx: Transaction) -> None:
+    table = questions.c
+    mine = (
+        table.workspace_id == tx.workspace_id,
+        table.asker_id == tx.caller.acting_agent(),
+        table.status == "open",
+    )
+    count = tx.execute(select(func.count()).select_from(questions).where(*mine)).scalar_one()
+    if count >= limits.QUESTIONS_OPEN_MAX:
+        raise TooManyQuestions(f"{count} questions of the acting agent are open")
+
+
+def _open_row(tx: Transaction, question_id: str) -> Any:
+    row = question_rows.find(tx, question_id)
+    if row.status != "open":
+        raise QuestionClosed(f"the question is {row.status}", status=row.status)
+    return row
+
+
+def _present(tx: Transaction, agent_id: str | None) -> bool:
+    return agent_id is not None and find_agent(tx, agent_id).status != "retired"
+
+
+def _listed(row: Row[Any]) -> Question:
+    return question_rows.as_question(row._asdict())

@@ -1,0 +1,52 @@
+"""The words of waits that outlive the call which began them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from repomesh.domains.messaging.models import ReceivedMessage, WaitForMessages
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.fields import Page
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+WaitStatus = Literal["waiting", "over", "cancelled"]
+
+
+class BeginWait(Model):
+    """A wait for messages that is asked for its result later, by its id."""
+
+    wanted: WaitForMessages = Field(description="What is waited for; its own time limit does not count.")
+    wait_s: Annotated[float, Field(gt=0, le=limits.WAIT_KEPT_S)] = Field(
+        description="After this time it is over, with nothing."
+    )
+
+
+class WaitChosen(Model):
+    """One wait of the acting agent."""
+
+    wait_id: Id
+
+
+class Wait(Model):
+    """How a wait stands. Only the agent that began it can see it."""
+
+    id: Id
+    status: WaitStatus
+    result: Page[ReceivedMessage] | None = Field(description="What ended it; null until it is over.")
+    created_at: Timestamp
+    updated_at: Timestamp
+    expires_at: Timestamp = Field(description="When it is forgotten.")
+
+
+class ForgetWaits(Model):
+    """Forget the waits whose time is over."""
+
+
+class ForgottenWaits(Model):
+    """How many were forgotten."""
+
+    count: int

@@ -1,0 +1,142 @@
+"""Waits that outlive the call which began them: kept in the store, looked at again and again.
+
+Nothing runs for a wait. Whoever looks at it asks the inbox, so a wait costs nothing in between and knows
+after a restart what it knew before.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from repomesh.domains.messaging.errors import WaitNotFound
+from repomesh.domains.messaging.models import MessagesSeen, ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.reading import wait_for_messages
+from repomesh.domains.messaging.wait_models import (
+    BeginWait,
+    ForgetWaits,
+    ForgottenWaits,
+    Wait,
+    WaitChosen,
+)
+from repomesh.domains.messaging.wait_tables import waits
+from repomesh.kernel import limits
+from repomesh.kernel.fields import Page
+from repomesh.kernel.operation import command
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_OWN = (
+    waits.c.workspace_id == bindparam("ws"),
+    waits.c.id == bindparam("wait"),
+    waits.c.agent_id == bindparam("agent"),
+)
+_FIND = Prepared(select(waits).where(*_OWN))
+_INSERT = Prepared(insert(waits))
+
+
+def _hand_out(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
+    """Note behind the answer which messages were offered by it."""
+    found = wait.result.items if wait.result is not None else []
+    fresh = [message.id for message in found if message.status == "stored"]
+    return ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh))) if fresh else None
+
+
+@command("wait.begin", scope="messages:write", needs_agent=True)
+def begin_wait(tx: Transaction, request: BeginWait) -> Wait:
+    """Begin a wait of the acting agent. Of too many, the oldest that still wait are cancelled."""
+    agent_id = tx.caller.acting_agent()
+    _make_room(tx, agent_id)
+    until = tx.now + timedelta(seconds=request.wait_s)
+    row = {
+        "workspace_id": tx.workspace_id,
+        # All of it random, unlike our other ids: whoever could guess one would know of another's wait.
+        "id": str(uuid.uuid4()),
+        "agent_id": agent_id,
+        "request": request.wanted.model_dump(mode="json", exclude_defaults=True),
+        "status": "waiting",
+        "result": None,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "until": until,
+        "expires_at": until + timedelta(seconds=limits.WAIT_RESULT_KEPT_S),
+    }
+    tx.execute(_INSERT, row)
+    return _as_wait(row)
+
+
+@command("wait.look", scope="messages:write", errors=(WaitNotFound,), needs_agent=True, follow_up=_hand_out)
+def look_at_wait(tx: Transaction, request: WaitChosen) -> Wait:
+    """How a wait of the acting agent stands: it is over once there is a message, or its time has passed.
+
+    What ended it stays its result; a cancelled one stays cancelled.
+    """
+    row = _find(tx, request)
+    if row["status"] != "waiting":
+        return _as_wait(row)
+    found = wait_for_messages(tx, WaitForMessages.model_validate(row["request"]))
+    if not found.items and not found.omitted and tx.now < row["until"]:
+        return _as_wait(row)
+    return _end(tx, row, "over", found)
+
+
+@command("wait.cancel", scope="messages:write", errors=(WaitNotFound,), needs_agent=True)
+def cancel_wait(tx: Transaction, request: WaitChosen) -> Wait:
+    """Give a wait of the acting agent up. One that is over stays as it is."""
+    row = _find(tx, request)
+    return _as_wait(row) if row["status"] != "waiting" else _end(tx, row, "cancelled", None)
+
+
+@command("wait.forget", scope="messages:admin")
+def forget_waits(tx: Transaction, request: ForgetWaits) -> ForgottenWaits:
+    """Forget waits that nobody will ask for any more."""
+    table = waits.c
+    old = table.workspace_id == tx.workspace_id, table.expires_at <= tx.now
+    some = select(table.id).where(*old).limit(limits.WAITS_FORGOTTEN_MAX)
+    count = tx.change(delete(waits).where(table.workspace_id == tx.workspace_id, table.id.in_(some)))
+    return ForgottenWaits(count=count)
+
+
+def _make_room(tx: Transaction, agent_id: str) -> None:
+    table = waits.c
+    mine = table.workspace_id == tx.workspace_id, table.agent_id == agent_id, table.status == "waiting"
+    newest = select(table.id).where(*mine).order_by(table.created_at.desc(), table.id)
+    surplus = tx.execute(newest.offset(limits.WAITS_PER_AGENT_MAX - 1)).scalars().all()
+    if surplus:
+        here = table.workspace_id == tx.workspace_id, table.id.in_(surplus)
+        tx.execute(update(waits).where(*here).values(status="cancelled", updated_at=tx.now))
+
+
+def _find(tx: Transaction, request: WaitChosen) -> dict[str, Any]:
+    key = {"ws": tx.workspace_id, "wait": request.wait_id, "agent": tx.caller.acting_agent()}
+    row = tx.execute(_FIND, key).one_or_none()
+    if row is None or row.expires_at <= tx.now:
+        raise WaitNotFound("the acting agent has no such wait")
+    fields: dict[str, Any] = row._asdict()
+    return fields
+
+
+def _end(tx: Transaction, row: dict[str, Any], status: str, found: Page[ReceivedMessage] | None) -> Wait:
+    values = {
+        "status": status,
+        "result": None if found is None else found.model_dump_json(),
+        "updated_at": tx.now,
+    }
+    here = waits.c.workspace_id == tx.workspace_id, waits.c.id == row["id"]
+    tx.execute(update(waits).where(*here).values(**values))
+    return _as_wait(row | values)
+
+
+def _as_wait(row: dict[str, Any]) -> Wait:
+    found = row["result"]
+    return Wait(
+        id=row["id"],
+        status=row["status"],
+        result=None if found is None else Page[ReceivedMessage].model_validate_json(found),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        expires_at=row["expires_at"],
+    )
