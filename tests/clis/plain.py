@@ -6,9 +6,10 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from clis.running import Desk
+from clis.wires import Json
 
 CLAUDE: Final = (
     "SessionStart",
@@ -81,6 +82,63 @@ _HOOKS: Final[dict[str, Any]] = {
     "gemini": lambda desk: desk.home / ".gemini/settings.json",
 }
 _SWITCH: Final[dict[str, Any]] = {"gemini": {"hooksConfig": {"enabled": True}}}
+
+
+class Moments(NamedTuple):
+    """What a CLI calls the moments at which a hook can reach its model."""
+
+    start: str
+    prompt: str
+    before: str
+    after: str
+    end: str
+
+
+MOMENTS: Final = {
+    cli: Moments("SessionStart", "UserPromptSubmit", "PreToolUse", "PostToolUse", "Stop")
+    for cli in ("claude", "codex", "qwen")
+} | {
+    "gemini": Moments("SessionStart", "BeforeAgent", "BeforeTool", "AfterTool", "AfterAgent"),
+    "copilot": Moments("sessionStart", "userPromptSubmitted", "preToolUse", "postToolUse", "agentStop"),
+}
+TELLER: Final = """
+import sys
+from pathlib import Path
+sys.stdin.read()
+said = Path(__file__).with_name(sys.argv[1])
+if said.exists():
+    print(said.read_text())
+    said.unlink()
+"""
+
+
+def telling(desk: Desk, folder: Path, answers: dict[str, Json]) -> None:
+    """Have hooks answer each of these events once."""
+    folder.mkdir(parents=True)
+    (folder / "tell.py").write_text(TELLER)
+    for event, answer in answers.items():
+        (folder / event).write_text(json.dumps(answer))
+    hooks(desk, f"{sys.executable} {folder / 'tell.py'}", answers)
+
+
+def context(cli: str, event: str, text: str) -> Json:
+    """The answer that gives the model something to read."""
+    if cli == "copilot":
+        return {"additionalContext": text}
+    return {"hookSpecificOutput": {"hookEventName": event, "additionalContext": text}}
+
+
+def go_on(cli: str, reason: str) -> Json:
+    """The answer that holds the end of a turn."""
+    return {"decision": "deny" if cli == "gemini" else "block", "reason": reason}
+
+
+def deny(cli: str, event: str, reason: str) -> Json:
+    """The answer that refuses a tool."""
+    if cli == "gemini":
+        return {"decision": "deny", "reason": reason}
+    refusal = {"permissionDecision": "deny", "permissionDecisionReason": reason}
+    return refusal if cli == "copilot" else {"hookSpecificOutput": {"hookEventName": event} | refusal}
 
 
 def echo_server(desk: Desk) -> None:

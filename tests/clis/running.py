@@ -241,4 +241,13 @@ def _prepare_claude(desk: Desk) -> None:
     desk.merge(desk.home / ".claude.json", answered)
 
 
-_PREPARE: Final[dict[str, Callable[[Desk], None]]] = {"gemini": _prepare_gemini, "claude": _prepare_claude}
+def _prepare_qwen(desk: Desk) -> None:
+    """No second agent that writes down what it remembers, with requests of its own."""
+    desk.merge(desk.home / ".qwen/settings.json", {"memory": {"enableManagedAutoMemory": False}})
+
+
+_PREPARE: Final[dict[str, Callable[[Desk], None]]] = {
+    "gemini": _prepare_gemini,
+    "claude": _prepare_claude,
+    "qwen": _prepare_qwen,
+}
