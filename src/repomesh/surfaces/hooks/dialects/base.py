@@ -1,0 +1,218 @@
+"""What the dialects share: the moments of a CLI session, and how most CLIs speak of them.
+
+A CLI's hook is called with a JSON object on its standard input and may print another. Most took over the
+names and shapes of Claude Code's hooks; a dialect says where its CLI differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import orjson
+
+from repomesh.kernel.limits import (
+    EDITED_PATHS_MAX,
+    FILE_PATH_CHARS_MAX,
+    LABEL_CHARS_MAX,
+    PERMISSION_SUMMARY_CHARS_MAX,
+)
+from repomesh.surfaces.hooks.dialects.shell import written_paths
+
+Json = Mapping[str, Any]
+
+
+class Moment(StrEnum):
+    """When a hook is called, whatever its CLI calls it."""
+
+    SESSION_START = "session_start"
+    COMPACTED = "compacted"
+    PROMPT = "prompt"
+    BEFORE_TOOL = "before_tool"
+    AFTER_TOOL = "after_tool"
+    TURN_END = "turn_end"
+    PERMISSION = "permission"
+    SESSION_END = "session_end"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One of a CLI's hook events: when it comes, and what its answer can do.
+
+    `matcher` narrows it to the tools that matter where the CLI can do so; `tells` says that text in the
+    answer reaches the model, `blocks` that the turn goes on with a reason, `denies` that the tool is stopped.
+    """
+
+    moment: Moment
+    matcher: str = ""
+    tells: bool = False
+    blocks: bool = False
+    denies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a hook said, in words that no longer depend on the CLI.
+
+    `loop_guard` says whether the turn goes on only because its end was held back before, None where the CLI
+    does not tell; `paths` are the files that the tool writes, as its input names them; `nested` that a
+    subagent is at work, whose context is not the session's; `goes_on` that the process outlives the session.
+    """
+
+    moment: Moment
+    session_id: str
+    cwd: str = ""
+    transcript_path: str | None = None
+    tool: str = ""
+    paths: tuple[str, ...] = ()
+    loop_guard: bool | None = None
+    reason: str = ""
+    prompt: str = ""
+    summary: str = ""
+    nested: bool = False
+    goes_on: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The names under which a CLI's hooks say things."""
+
+    session: str = "session_id"
+    transcript: str = "transcript_path"
+    tool: str = "tool_name"
+    input: str = "tool_input"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one CLI's hooks speak.
+
+    `editors` are its tools that write the file which one of the named arguments holds; `shells` those that
+    run a command; `patchers` those whose argument is a patch. `transcribes` says whether the CLI's transcript
+    shows what hooks told the model.
+    """
+
+    cli: str
+    events: Mapping[str, Event]
+    editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shells: frozenset[str] = frozenset()
+    patchers: frozenset[str] = frozenset()
+    keys: Keys = Keys()
+    transcribes: bool = True
+    tell_with: Callable[[str, str], Json] = lambda event, text: {
+        "hookSpecificOutput": {"hookEventName": event, "additionalContext": text}
+    }
+    block_with: Callable[[str, str], Json] = lambda _event, reason: {"decision": "block", "reason": reason}
+    deny_with: Callable[[str, str], Json] = lambda event, reason: {
+        "hookSpecificOutput": {
+            "hookEventName": event,
+            "permissionDecision": "deny",
+            "permissionDecisionReason": reason,
+        }
+    }
+    adjust: Callable[[Json, Heard], Heard | None] = lambda _said, heard: heard
+
+    def read(self, event: str, said: Json) -> Heard | None:
+        """What a hook said; None for an event that means nothing here, or one without a session."""
+        known = self.events.get(event)
+        session_id = said.get(self.keys.session)
+        if known is None or not isinstance(session_id, str) or not session_id:
+            return None
+        arguments = _object(said.get(self.keys.input))
+        tool = _text(said.get(self.keys.tool))[:LABEL_CHARS_MAX]
+        source = _text(said.get("source"))
+        moment = known.moment
+        if moment is Moment.SESSION_START and source == "compact":
+            moment = Moment.COMPACTED
+        guard = said.get("stop_hook_active")
+        heard = Heard(
+            moment=moment,
+            session_id=session_id,
+            cwd=_path(said.get("cwd")) or "",
+            transcript_path=_path(said.get(self.keys.transcript)),
+            tool=tool,
+            paths=self.edited(tool, arguments)[:EDITED_PATHS_MAX],
+            loop_guard=guard if isinstance(guard, bool) else None,
+            reason=(_text(said.get("reason")) or source)[:64],
+            prompt=_text(said.get("prompt")),
+            summary=_summary(said, arguments)[:PERMISSION_SUMMARY_CHARS_MAX],
+            nested=bool(said.get("agent_id")),
+            goes_on=_text(said.get("reason")) in ("clear", "resume"),
+        )
+        return self.adjust(said, heard)
+
+    def edited(self, tool: str, arguments: Json) -> tuple[str, ...]:
+        """The files that a call of a tool would write, as far as its arguments tell."""
+        named = self.editors.get(tool)
+        if named is not None:
+            found = (_path(arguments.get(name)) for name in named)
+            return tuple(dict.fromkeys(path for path in found if path))
+        if tool in self.shells or tool in self.patchers:
+            return written_paths(_command(arguments), patch=tool in self.patchers)
+        return ()
+
+    def tell(self, event: str, text: str) -> bytes:
+        """What to print so that the model reads `text`."""
+        return orjson.dumps(self.tell_with(event, text))
+
+    def block(self, event: str, reason: str) -> bytes:
+        """What to print so that the turn goes on, with `reason` before the model."""
+        return orjson.dumps(self.block_with(event, reason))
+
+    def deny(self, event: str, reason: str) -> bytes:
+        """What to print so that the tool does not run, with `reason` before the model."""
+        return orjson.dumps(self.deny_with(event, reason))
+
+
+CLAUDE_EVENTS: Final[Mapping[str, Event]] = {
+    "SessionStart": Event(Moment.SESSION_START, tells=True),
+    "UserPromptSubmit": Event(Moment.PROMPT, tells=True),
+    "PreToolUse": Event(Moment.BEFORE_TOOL, denies=True),
+    "PostToolUse": Event(Moment.AFTER_TOOL, tells=True),
+    "Stop": Event(Moment.TURN_END, blocks=True),
+    "SessionEnd": Event(Moment.SESSION_END),
+}
+"""The events that Claude Code has, and those CLIs that took its hooks over."""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _path(value: object) -> str | None:
+    """A path that can be one: neither empty, nor endless, nor with control characters."""
+    text = _text(value)
+    if not text or len(text) > FILE_PATH_CHARS_MAX or any(ord(character) < 32 for character in text):
+        return None
+    return None if "\x7f" in text else text
+
+
+def _object(value: object) -> Json:
+    """Arguments as an object; some CLIs give them as JSON inside a string."""
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value)
+        except ValueError:
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _command(arguments: Json) -> str:
+    """The shell command or patch in a tool's arguments; a list of words is one that was split already."""
+    for name in ("command", "patch", "input", "cmd", "script"):
+        value = arguments.get(name)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
+            return str(value[-1]) if len(value) > 2 and value[1] in ("-c", "-lc") else " ".join(value)
+    return ""
+
+
+def _summary(said: Json, arguments: Json) -> str:
+    """What a CLI asks permission for, in one line."""
+    for value in (_command(arguments), *(arguments.get(name) for name in ("file_path", "path", "url"))):
+        if isinstance(value, str) and value:
+            return " ".join(value.split())
+    return " ".join(_text(said.get("message")).split())

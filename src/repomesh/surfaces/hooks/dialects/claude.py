@@ -1,0 +1,24 @@
+"""Claude Code: the hooks in `.claude/settings.json`."""
+
+from __future__ import annotations
+
+from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, Dialect, Event, Moment
+
+_EDITORS = {
+    "Edit": ("file_path",),
+    "MultiEdit": ("file_path",),
+    "Write": ("file_path",),
+    "NotebookEdit": ("notebook_path",),
+}
+
+CLAUDE = Dialect(
+    cli="claude",
+    events={
+        **CLAUDE_EVENTS,
+        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join(_EDITORS), denies=True),
+        "PermissionRequest": Event(Moment.PERMISSION),
+    },
+    editors=_EDITORS,
+    shells=frozenset({"Bash"}),
+)
+"""A call of a tool by a subagent carries `agent_id`: what it is told would not reach the session."""

@@ -1,0 +1,7 @@
+"""OpenCode: it has no hooks that run a command, so it takes part over MCP alone."""
+
+from __future__ import annotations
+
+from repomesh.surfaces.hooks.dialects.base import Dialect
+
+OPENCODE = Dialect(cli="opencode", events={})
