@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ from typing import Any, Final
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clis import plain, tools
+from clis import plain, terminal, tools
 from clis.model import scripted
 from clis.running import REQUIRED, Desk
 from clis.wires import Answer, Text
@@ -38,6 +39,8 @@ _SAME: Final = (
     (r"sessions/\d{4}/\d\d/\d\d/", "sessions/2026/01/02/"),
     (r"\b(call|toolu)_[0-9a-z_]+", r"\1_1"),
     (r'"duration_ms":\s*\d+', '"duration_ms": 10'),
+    (r'"agent_id":\s*"[0-9a-f]+"', '"agent_id": "a1"'),
+    (r"agent-[0-9a-f]{16,}", "agent-a1"),
     (r"PGID: \d+", "PGID: 1234"),
     (r'"command":\s*"[^"]*/python[0-9.]*"', '"command": "/usr/bin/python3"'),
     (r'"[^"]*/echo_mcp.py"', '"/home/ann/echo_mcp.py"'),
@@ -130,7 +133,25 @@ def sample(cli: str, where: Path) -> dict[str, Any]:
             run.wait()
         for event, given in recorder.recorded():
             found.setdefault(label(event, given), given)
+    if cli == "claude":
+        found["Notification.permission_prompt"] = waiting_for_a_person(where / "terminal")
     return found
+
+
+def waiting_for_a_person(where: Path) -> Any:
+    """What Claude Code's hook is given when it asks at its terminal, and nobody is there for a while."""
+    desk = Desk.make("claude", where / "project", where / "home")
+    recorder = Recorder(desk, where / "recorder")
+    with (
+        scripted(*forbidden(desk)) as model,
+        terminal.claude(desk, model.url, "Work.", "--permission-mode", "default"),
+    ):
+        for _ in range(200):
+            asked = [given for event, given in recorder.recorded() if event == "Notification"]
+            if asked:
+                return asked[0]
+            time.sleep(0.1)
+    raise SystemExit("Claude Code did not say that it waits for a person")
 
 
 def main() -> None:
