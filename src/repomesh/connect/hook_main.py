@@ -230,7 +230,7 @@ def ask(data: str, marker: dict[str, Any], path: str, body: bytes, deadline: flo
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "Connection": "close",
-        "X-Repomesh-Process": ",".join(map(str, ancestors())),
+        "X-Repomesh-Process": ",".join(f"{process}{_machine()}" for process in ancestors()),
         "X-Repomesh-Agent": os.environ.get("REPOMESH_AGENT") or marker.get("agent") or "",
     }
     for name, value in head.items():
@@ -379,6 +379,13 @@ def ancestors() -> list[int]:
             break
         found.append(parent)
     return found
+
+
+def _machine() -> str:
+    """What tells this machine's processes from another's, as the MCP proxy says it, too."""
+    name = os.uname().nodename if hasattr(os, "uname") else ""
+    kept = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in name)
+    return f"@{kept[:40]}" if kept else ""
 
 
 def keep_wake(data: str, cli: str, event: str, body: bytes) -> None:

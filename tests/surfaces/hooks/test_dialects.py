@@ -135,8 +135,10 @@ ANYTHING = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(
-    "session_id sessionId tool_name toolName tool_input toolArgs cwd source prompt transcript_path"
-    " stop_hook_active reason notification_type".split()
+    [
+        *("session_id", "sessionId", "tool_name", "toolName", "tool_input", "toolArgs", "cwd", "source"),
+        *("prompt", "transcript_path", "stop_hook_active", "reason", "notification_type"),
+    ]
 )
 
 
