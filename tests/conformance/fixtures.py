@@ -12,8 +12,10 @@ from typing import Any, Final
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
+from task_fixtures import SCHEMAS, TaskFixtures
+
+from repomesh.surfaces.mcp.endpoint import ToolServer
 
 Context = ServerRequestContext[Any, Any]
 Json = dict[str, Any]
@@ -365,14 +367,15 @@ async def _nothing(_context: Context, _params: Any) -> Json:
     return {}
 
 
-def add_fixtures(server: Server[Any]) -> None:
+def add_fixtures(tools: ToolServer) -> None:
     """Put the fixtures beside the tools that the server already has."""
+    server, tasks = tools.protocol, TaskFixtures(tools.tasks)
     real_list, real_call = server.get_request_handler("tools/list"), server.get_request_handler("tools/call")
     assert real_list is not None
     assert real_call is not None
     shown = [
         {"name": name, "description": "A fixture", "inputSchema": schema}
-        for name, (schema, _) in TOOLS.items()
+        for name, schema in {**{name: schema for name, (schema, _) in TOOLS.items()}, **SCHEMAS}.items()
     ]
 
     async def list_tools(context: Context, params: types.PaginatedRequestParams) -> Any:
@@ -380,6 +383,8 @@ def add_fixtures(server: Server[Any]) -> None:
         return {**real, "tools": [*real["tools"], *shown]}
 
     async def call_tool(context: Context, params: types.CallToolRequestParams) -> Any:
+        if params.name in SCHEMAS:
+            return await tasks.call(context, params)
         fixture = TOOLS.get(params.name)
         return await (fixture[1] if fixture else real_call.handler)(context, params)
 

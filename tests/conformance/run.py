@@ -49,6 +49,19 @@ WITHOUT_FIXTURES: Final = {
 }
 """What asks for nothing by a fixed name, so that the server can pass it as everybody runs it."""
 
+TASKS: Final = (
+    "tasks-lifecycle",
+    "tasks-capability-negotiation",
+    "tasks-wire-fields",
+    "tasks-request-state-removal",
+    "tasks-mrtr-input",
+    "tasks-request-headers",
+    "tasks-dispatch-and-envelope",
+    "tasks-required-task-error",
+    "tasks-mrtr-composition",
+)
+"""Those of the tasks extension, which the suite runs but does not score; one more checks nothing yet."""
+
 
 def install(cache: Path) -> tuple[Path, Path]:
     """Node and the suite, installed once for each version of what is pinned; answers where they are."""
@@ -174,6 +187,8 @@ def main() -> int:
             out = options.cache / "out" / revision
             run(node, suite, url, out, "--requirements", revision)
             results[revision] = report(f"{revision}, with fixtures", scored(suite, revision), out)
+        out = options.cache / "out" / REVISIONS[0]
+        results["tasks"] = report("the tasks extension, with fixtures", list(TASKS), out)
     with server("--plain") as url:
         for revision in REVISIONS:
             scenarios = list(WITHOUT_FIXTURES[revision])

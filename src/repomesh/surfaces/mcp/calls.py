@@ -8,14 +8,16 @@ from collections import OrderedDict
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 import pydantic_core
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
+from repomesh.domains.messaging.models import ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.wait_models import BeginWait, Wait
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
     AgentRequired,
@@ -25,14 +27,16 @@ from repomesh.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
+from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.limits import LABEL_CHARS_MAX
+from repomesh.kernel.limits import LABEL_CHARS_MAX, WAIT_KEPT_S
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.routes import request_context
 from repomesh.surfaces.mcp.tools import compact
 
 REGISTER: Final = "agent.register"
+WAIT: Final = "message.wait"
 AGENT_META: Final = "repomesh/agent"
 """The `_meta` entry of a request that names the acting agent, as the header X-Repomesh-Agent does."""
 SESSIONS_BOUND_MAX: Final = 2_000
@@ -123,11 +127,46 @@ class Calls:
             return _refusal(error, exchange, context)
         if isinstance(answer.result, Registration):
             self._bind(exchange, meta, answer.result)
-        # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
-        hidden = {"token"} if operation.secret else None
-        # What is as always, or not there, need not be read.
-        text = answer.result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
-        return Told(text)
+        return _told(operation, answer.result)
+
+    async def begin_wait(
+        self, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
+    ) -> Told | Wait:
+        """Tell what is unread at once, or why not; else begin a wait that the client asks about again.
+
+        A client that names no time waits as long as the server keeps a wait: nothing is lost by it.
+        """
+        registry, context = self._gateway.registry, _context(exchange, meta)
+        operation = registry[WAIT]
+        try:
+            caller, arguments = await self._speaking(operation, arguments, exchange, meta)
+            payload = pydantic_core.to_json({"max_chars": MAX_CHARS} | arguments)
+            wanted = cast(WaitForMessages, operation.parse(payload))
+            at_once = wanted.model_copy(update={"timeout_s": 0.0})
+            answer = await self._gateway.dispatch(operation, caller, at_once, context)
+            wait_s = wanted.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
+            assert operation.blocking is not None
+            if wait_s == 0 or operation.blocking.done(answer.result):
+                return _told(operation, answer.result)
+            begin = BeginWait(wanted=at_once, wait_s=wait_s)
+            begun = await self._gateway.dispatch(registry["wait.begin"], caller, begin, context)
+        except RepomeshError as error:
+            return _refusal(error, exchange, context)
+        return cast(Wait, begun.result)
+
+    async def on_wait(
+        self, operation: str, wait_id: str, exchange: Exchange, meta: Mapping[str, Any]
+    ) -> Wait:
+        """Look at a wait of the agent that the request speaks for, or cancel it; raises RepomeshError."""
+        operation_ = self._gateway.registry[operation]
+        caller, arguments = await self._speaking(operation_, {"wait_id": wait_id}, exchange, meta)
+        payload = pydantic_core.to_json(arguments)
+        answer = await self._gateway.dispatch(operation_, caller, payload, _context(exchange, meta))
+        return cast(Wait, answer.result)
+
+    def tell_wait(self, found: Page[ReceivedMessage]) -> Told:
+        """What ended a wait, as the call would have told it."""
+        return _told(self._gateway.registry[WAIT], found)
 
     async def _wait(
         self,
@@ -208,6 +247,13 @@ class Calls:
         self._bound[exchange.session_id] = f"Bearer {registered.token}"
         if len(self._bound) > SESSIONS_BOUND_MAX:
             self._bound.popitem(last=False)
+
+
+def _told(operation: Operation, result: BaseModel) -> Told:
+    # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
+    hidden = {"token"} if operation.secret else None
+    # What is as always, or not there, need not be read.
+    return Told(result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True))
 
 
 def _has_budget(operation: Operation) -> bool:

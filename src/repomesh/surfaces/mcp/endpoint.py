@@ -29,8 +29,9 @@ from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header, read_body
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
-from repomesh.surfaces.mcp.calls import Calls, Exchange, Told
+from repomesh.surfaces.mcp.calls import WAIT, Calls, Exchange, Told
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
+from repomesh.surfaces.mcp.tasks import Tasks, Waits, declared
 from repomesh.surfaces.mcp.tools import listed, offered
 
 SESSION_IDLE_S: Final = 30 * 60
@@ -65,6 +66,8 @@ class ToolServer:
         # Registered rather than given to the constructor, whose types want result models and not plain JSON.
         self.protocol.add_request_handler("tools/list", types.PaginatedRequestParams, self._list)
         self.protocol.add_request_handler("tools/call", types.CallToolRequestParams, self._call)
+        self.tasks = Tasks(Waits(self.calls, _exchange_of))
+        self.tasks.add_to(self.protocol)
 
     async def _list(self, _context: Context, _params: types.PaginatedRequestParams) -> dict[str, Any]:
         return self._listing
@@ -73,15 +76,24 @@ class ToolServer:
         operation = self._tools.get(params.name)
         if operation is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-        assert context.request is not None
-        exchange: Exchange = context.request.scope[_EXCHANGE]
+        exchange = _exchange_of(context)
         meta: Mapping[str, Any] = context.meta or {}
-        client = context.session.client_params
-        exchange.program = client.client_info.name if client is not None else ""
+        if operation.name == WAIT and declared(context):
+            begun = await self.tasks.waits.begin(context, params.arguments or {})
+            return _result(begun) if isinstance(begun, Told) else begun
         running = self.calls.run(operation, params.arguments or {}, exchange, meta)
         if operation.blocking is not None and "progress_token" in meta:
             return _result(await _reporting(context, running))
         return _result(await running)
+
+
+def _exchange_of(context: Context) -> Exchange:
+    """The HTTP request that a message came with."""
+    assert context.request is not None
+    exchange: Exchange = context.request.scope[_EXCHANGE]
+    client = context.session.client_params
+    exchange.program = client.client_info.name if client is not None else ""
+    return exchange
 
 
 async def _reporting(context: Context, running: Awaitable[Told]) -> Told:

@@ -21,7 +21,7 @@ WARM_UP_AFTER_S: Final = 0.25
 """When the endpoint is built though nobody asked: importing its library takes most of a second."""
 
 Extend = Callable[[Any], None]
-"""Given the protocol library's server before it serves, to put more into it."""
+"""Given the endpoint's `ToolServer` before it serves, to put more into it."""
 
 
 class Served(Protocol):
@@ -108,7 +108,7 @@ class Mount:
 
         server = ToolServer(self._gateway)
         for extend in self.extensions:
-            extend(server.protocol)
+            extend(server)
         return Endpoint(self._gateway, server)
 
 
