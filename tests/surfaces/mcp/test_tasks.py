@@ -1,4 +1,4 @@
-"""Waiting as a task of the protocol: nothing runs for it, and it outlives the call, the client and the server."""
+"""Waiting as a task of the protocol: it outlives the call, the client and the server."""
 
 from __future__ import annotations
 
