@@ -146,10 +146,9 @@ def echo_server(desk: Desk) -> None:
     program = str(Path(__file__).with_name("echo_mcp.py"))
     entry: dict[str, Any] = {"command": sys.executable, "args": [program]}
     if desk.cli == "codex":
-        path = desk.home / ".codex/config.toml"
-        path.parent.mkdir(parents=True, exist_ok=True)
         words = f"command = {json.dumps(sys.executable)}\nargs = {json.dumps([program])}\n"
-        path.write_text(f"[mcp_servers.echo]\n{words}")
+        with (desk.home / ".codex/config.toml").open("a") as settings:
+            settings.write(f"[mcp_servers.echo]\n{words}")
     elif desk.cli == "claude":
         desk.merge(desk.folder / ".mcp.json", {"mcpServers": {"echo": entry}})
         desk.merge(desk.folder / ".claude/settings.json", {"enableAllProjectMcpServers": True})

@@ -159,11 +159,15 @@ def claude_environment(url: str) -> dict[str, str]:
 
 
 def _codex(desk: Desk, url: str, prompt: str) -> Start:
-    provider = f'{{name="local",base_url="{url}/v1",wire_api="responses",env_key="OPENAI_API_KEY"}}'
-    words = ["exec", "--json", "--skip-git-repo-check", "--dangerously-bypass-hook-trust"]
-    words += ["-m", CODEX_MODEL, "-c", "model_provider=local"]
-    words += ["-c", f"model_providers.local={provider}", prompt]
+    words = ["exec", "--json", "--skip-git-repo-check", "-m", CODEX_MODEL, *codex_words(url), prompt]
     return words, {"OPENAI_API_KEY": "x"}
+
+
+def codex_words(url: str) -> list[str]:
+    """What Codex needs to speak with the model at `url`, and to run hooks that nobody has looked at."""
+    provider = f'{{name="local",base_url="{url}/v1",wire_api="responses",env_key="OPENAI_API_KEY"}}'
+    local = ["-c", "model_provider=local", "-c", f"model_providers.local={provider}"]
+    return ["--dangerously-bypass-hook-trust", *local]
 
 
 def _gemini(desk: Desk, url: str, prompt: str) -> Start:
@@ -241,6 +245,14 @@ def _prepare_claude(desk: Desk) -> None:
     desk.merge(desk.home / ".claude.json", answered)
 
 
+def _prepare_codex(desk: Desk) -> None:
+    """Answer what the first start asks: the folder's trust."""
+    settings = desk.home / ".codex/config.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    if not settings.exists():
+        settings.write_text(f'[projects."{desk.folder}"]\ntrust_level = "trusted"\n')
+
+
 def _prepare_qwen(desk: Desk) -> None:
     """No second agent that writes down what it remembers, with requests of its own."""
     desk.merge(desk.home / ".qwen/settings.json", {"memory": {"enableManagedAutoMemory": False}})
@@ -249,5 +261,6 @@ def _prepare_qwen(desk: Desk) -> None:
 _PREPARE: Final[dict[str, Callable[[Desk], None]]] = {
     "gemini": _prepare_gemini,
     "claude": _prepare_claude,
+    "codex": _prepare_codex,
     "qwen": _prepare_qwen,
 }

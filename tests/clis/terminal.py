@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from clis.running import Desk, claude_environment, installer
+from clis.running import Desk, claude_environment, codex_words, installer
 
 SIZE = (40, 120)
 """Lines and columns of the screen."""
@@ -52,13 +52,27 @@ class Terminal:
 @contextmanager
 def claude(desk: Desk, url: str, prompt: str, *words: str) -> Iterator[Terminal]:
     """Claude Code with its model at `url`; it works on `prompt` and is idle then, until the block ends."""
+    options = ["--model", "scripted", "--permission-mode", "acceptEdits"]
+    with _seated(desk, [*options, *words, prompt], claude_environment(url)) as terminal:
+        yield terminal
+
+
+@contextmanager
+def codex(desk: Desk, url: str, prompt: str, *words: str) -> Iterator[Terminal]:
+    """Codex, likewise."""
+    options = ["-m", "scripted", "--dangerously-bypass-approvals-and-sandbox", *codex_words(url)]
+    with _seated(desk, [*options, *words, prompt], {"OPENAI_API_KEY": "x"}) as terminal:
+        yield terminal
+
+
+@contextmanager
+def _seated(desk: Desk, words: list[str], needed: dict[str, str]) -> Iterator[Terminal]:
     screen, inner = pty.openpty()
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
-    command = [*installer.command("claude"), "--model", "scripted", "--permission-mode", "acceptEdits"]
     process = subprocess.Popen(
-        [*command, *words, prompt],
+        [*installer.command(desk.cli), *words],
         cwd=desk.folder,
-        env=desk.environment(**claude_environment(url), TERM="xterm-256color"),
+        env=desk.environment(**needed, TERM="xterm-256color"),
         stdin=inner,
         stdout=inner,
         stderr=inner,
