@@ -51,6 +51,19 @@ def repository(start: Path) -> Path | None:
     return folder
 
 
+def work_tree(start: Path) -> Path:
+    """The root of the work tree around `start`, which may be a linked one; `start` itself outside of any."""
+    found = _git(start, "rev-parse", "--is-inside-work-tree")
+    top = _git(start, "rev-parse", "--show-toplevel") if found == ["true"] else None
+    return Path(top[0]) if top else start
+
+
+def git_path(start: Path, name: str) -> Path | None:
+    """Where git keeps `name`, such as 'hooks' or 'info/exclude', for the repository around `start`."""
+    found = _git(start, "rev-parse", "--git-path", name)
+    return (start / found[0]).resolve() if found else None
+
+
 def _git(start: Path, *words: str) -> list[str] | None:
     """The lines that git answers; None when there is no repository, or no git."""
     try:

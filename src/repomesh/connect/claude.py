@@ -1,0 +1,37 @@
+"""Claude Code: the project's own settings, those that are its person's and not the team's."""
+
+from __future__ import annotations
+
+import shlex
+
+from repomesh.connect.cli import Cli, Place, hook_groups, server, stdio
+from repomesh.connect.entries import SERVER, SettingsFile, Want
+
+
+def settings(place: Place) -> list[SettingsFile]:
+    """`.mcp.json`, which is the narrowest scope for servers, and `settings.local.json` for the hooks.
+
+    The entries name programs of this machine, so they don't go into `.claude/settings.json`, which teams
+    commit. Listing the server as approved there answers the question that the CLI asks of any `.mcp.json`.
+    """
+    entry = stdio("claude")
+    if place.http is not None:
+        helper = shlex.join(["cat", str(place.http.headers)])
+        entry = {"type": "http", "url": place.http.endpoint, "headersHelper": helper}
+    approved = Want(("enabledMcpjsonServers",), SERVER, item=True)
+    hooks = hook_groups("claude")
+    local = place.root / ".claude" / "settings.local.json"
+    return [
+        SettingsFile(place.root / ".mcp.json", "json", "project", (server(["mcpServers"], entry),)),
+        SettingsFile(local, "json", "project", (approved, *hooks)),
+    ]
+
+
+CLAUDE = Cli(
+    name="claude",
+    title="Claude Code",
+    settings=settings,
+    servers_in="project: `.mcp.json`",
+    hooks_in="project: `.claude/settings.local.json`",
+    wake="inbox socket, MCP task",
+)

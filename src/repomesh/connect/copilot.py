@@ -1,0 +1,34 @@
+"""GitHub Copilot CLI: the user's settings, since it runs no hooks of a repository's headless."""
+
+from __future__ import annotations
+
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, server, stdio
+from repomesh.connect.entries import Scope, SettingsFile, Want, hook_command
+from repomesh.surfaces.hooks.dialects import DIALECTS
+
+
+def settings(place: Place) -> list[SettingsFile]:
+    """`~/.copilot/mcp-config.json`, and a file of our own in its folder of hooks."""
+    home = place.under("COPILOT_HOME", ".copilot")
+    wants = [Want(("version",), 1)]
+    for event in DIALECTS["copilot"].events:
+        hook = {"type": "command", "bash": hook_command("copilot", event), "timeoutSec": 5}
+        wants.append(Want(("hooks", event), hook, item=True))
+    hooks = SettingsFile(home / "hooks" / "repomesh.json", "json", "user", tuple(wants), whole=True)
+    entry, path = {"type": "local"} | stdio("copilot"), home / "mcp-config.json"
+    if place.http is not None:
+        headers = {"Authorization": f"Bearer ${{{TOKEN_VARIABLE}}}"}
+        entry = {"type": "http", "url": place.http.endpoint, "headers": headers}
+        path = place.root / ".github" / "mcp.json"
+    scope: Scope = "user" if place.http is None else "project"
+    entry["tools"] = ["*"]
+    return [SettingsFile(path, "json", scope, (server(["mcpServers"], entry),)), hooks]
+
+
+COPILOT = Cli(
+    name="copilot",
+    title="GitHub Copilot CLI",
+    settings=settings,
+    servers_in="user: `~/.copilot/mcp-config.json`",
+    hooks_in="user: `~/.copilot/hooks/repomesh.json`",
+)

@@ -1,0 +1,25 @@
+"""Qwen Code: the project's own settings."""
+
+from __future__ import annotations
+
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, hook_groups, server, stdio
+from repomesh.connect.entries import SettingsFile
+
+
+def settings(place: Place) -> list[SettingsFile]:
+    """`.qwen/settings.json` of the project, for both."""
+    entry = stdio("qwen")
+    if place.http is not None:
+        headers = {"Authorization": f"Bearer ${TOKEN_VARIABLE}"}
+        entry = {"httpUrl": place.http.endpoint, "headers": headers}
+    wants = (server(["mcpServers"], entry), *hook_groups("qwen"))
+    return [SettingsFile(place.root / ".qwen" / "settings.json", "json", "project", wants)]
+
+
+QWEN = Cli(
+    name="qwen",
+    title="Qwen Code",
+    settings=settings,
+    servers_in="project: `.qwen/settings.json`",
+    hooks_in="project: `.qwen/settings.json`",
+)

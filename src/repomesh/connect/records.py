@@ -1,0 +1,95 @@
+"""What connect remembers: per repository in its data folder, and per person for files that many share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from repomesh.connect.editing import Hunk
+from repomesh.connect.files import write_private
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class FileRecord(_Kept):
+    """How a settings file came to be what connect left, so that it can be what it was before."""
+
+    made: bool = Field(description="Whether there was none before.")
+    folders: list[str] = Field(default_factory=list, description="Folders made for it, the innermost first.")
+    digest: str = Field(description="SHA-256 of what connect left.")
+    hunks: list[Hunk] = Field(default_factory=list)
+    containers: list[list[str]] = Field(default_factory=list, description="Objects and lists made in it.")
+
+
+class Marker(_Kept):
+    """`DATA/connect/CLI.json`: that the repository connected the CLI. Hooks do nothing without it."""
+
+    cli: str
+    agent: str | None = Field(None, description="Who the CLI is to be; else a free name is made.")
+    http: bool = False
+    files: dict[str, FileRecord] = Field(default_factory=dict, description="Of the project, by path.")
+
+
+class Shared(_Kept):
+    """What a person's own settings files hold of us, and for which repositories."""
+
+    repositories: list[str] = Field(default_factory=list, description="Data folders.")
+    files: dict[str, FileRecord] = Field(default_factory=dict)
+
+
+M = TypeVar("M", bound=_Kept)
+
+
+def marker_path(data: Path, cli: str) -> Path:
+    """Where the marker of a repository is."""
+    return data / "connect" / f"{cli}.json"
+
+
+def shared_path(state: Path, cli: str) -> Path:
+    """Where what is shared by repositories is remembered."""
+    return state / "connect" / f"{cli}.json"
+
+
+def state_folder(home: Path) -> Path:
+    """The folder for what programs remember about a person."""
+    named = os.environ.get("XDG_STATE_HOME")
+    return (Path(named) if named and Path(named).is_absolute() else home / ".local" / "state") / "repomesh"
+
+
+def read_marker(data: Path, cli: str) -> Marker | None:
+    """The marker, or None where the CLI is not connected. A broken one says no more than that it is."""
+    path = marker_path(data, cli)
+    return (_read(path, Marker) or Marker(cli=cli)) if path.exists() else None
+
+
+def read_shared(state: Path, cli: str) -> Shared:
+    """What is remembered of shared files, without repositories that are gone or no longer connected."""
+    found = _read(shared_path(state, cli), Shared) or Shared()
+    found.repositories = [data for data in found.repositories if marker_path(Path(data), cli).exists()]
+    return found
+
+
+def write_marker(data: Path, marker: Marker) -> None:
+    """Keep the marker; only its owner may read it, since a hunk may hold a line with a secret."""
+    write_private(marker_path(data, marker.cli), marker.model_dump_json(indent=1) + "\n")
+
+
+def write_shared(state: Path, cli: str, shared: Shared) -> None:
+    """Keep what is shared, or forget it when no repository needs it."""
+    path = shared_path(state, cli)
+    if shared.repositories:
+        write_private(path, shared.model_dump_json(indent=1) + "\n")
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path, model: type[M]) -> M | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
