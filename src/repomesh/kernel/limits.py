@@ -125,6 +125,7 @@ HOOK_NOTED_EVERY_S = 15.0  # how old `last_hook_at` may get while hooks come in
 DELIVERY_CHARS_MAX = 2_000  # of one delivery: what a model can take in between two tool calls
 DELIVERY_BYTES_MAX = 3_600  # the same as JSON in UTF-8, so that a hook prints less than 4 kB
 DELIVERY_MESSAGES_MAX = 8  # in one delivery; more would leave each too little of its text
+ENVELOPE_LINES_MAX = 60  # of one message; a text of nothing but line ends would fill it with bars
 DELIVERY_CANDIDATES_MAX = 100  # newest messages looked at for one delivery
 DELIVERY_TRIES_MAX = 3  # of one message to one CLI session; it then stands in the briefing
 DELIVERY_RETRY_S = 60.0  # after so long without a sign in the transcript it is handed out again
