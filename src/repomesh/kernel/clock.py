@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, Strict
@@ -18,6 +19,7 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=256)  # one command's time stands in its rows, its event and its answer
 def rfc3339(moment: datetime) -> str:
     """`2026-01-31T12:00:00.000000Z`: always six digits and `Z`, so that the text sorts by time."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

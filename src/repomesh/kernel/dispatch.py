@@ -89,8 +89,7 @@ class Dispatcher:
             finally:
                 if code != "ok":
                     span.set_status(Status(StatusCode.ERROR, code))
-                self._metrics.operations.labels(operation.name, code).inc()
-                self._metrics.operation_seconds.labels(operation.name).observe(time.perf_counter() - started)
+                self._metrics.answered(operation.name, code, time.perf_counter() - started)
 
     def on_call(self, listener: Callable[[Caller], None]) -> None:
         """Have `listener` hear of every caller that was let in."""

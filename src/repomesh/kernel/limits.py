@@ -27,6 +27,7 @@ LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one reque
 # Store
 WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first wait longer (measured)
 CAREFUL_BATCHES = 32  # commits in which each piece has a savepoint, after one without had to be run again
+KNOWN_ANSWERS_MAX = 10_000  # that the writer remembers, such as agents by their names
 TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself
 TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
@@ -137,6 +138,7 @@ TRANSCRIPTS_PER_PASS = 50  # looked through by one pass of the worker
 BRIEFING_CHARS_MAX = 2_000  # like a delivery
 BRIEFING_ITEMS_MAX = 8  # tasks, leases and messages named in a briefing
 STOP_BLOCKS_MAX = 3  # ends of turn held back in a row; a model that did not listen by then won't
+STOP_LOOKED_AT_MAX = 500  # newest unread messages looked at for what should hold back the end of a turn
 STOP_TOLD_MAX = 50  # messages remembered as told at the ends of one turn
 LEASE_WARNINGS_S = (300, 60)  # seconds left at which a holder is warned, once for each
 EDITED_PATHS_MAX = 100  # of one tool call; a patch over more is checked for the first of them

@@ -89,6 +89,7 @@ class Metrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, 60),
             registry=self.registry,
         )
+        self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self.commits = Counter("repomesh_commits", "Transactions made durable.", registry=self.registry)
         self.commit_pieces = Counter(
             "repomesh_commit_pieces", "Commands that these commits carried.", registry=self.registry
@@ -102,6 +103,15 @@ class Metrics:
         self.overflows = Counter(
             "repomesh_stream_overflows", "Subscribers closed for being slow.", registry=self.registry
         )
+
+    def answered(self, operation: str, code: str, seconds: float) -> None:
+        """Count an operation's outcome and how long it took."""
+        series = self._answered.get((operation, code))
+        if series is None:  # finding a series by its labels costs more than counting in it
+            series = self.operations.labels(operation, code), self.operation_seconds.labels(operation)
+            self._answered[operation, code] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
 
 def new_trace_id() -> str:

@@ -18,6 +18,7 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
+from repomesh.store.known import Known
 from repomesh.store.pending import Pending
 from repomesh.store.transaction import TextIndex, Transaction
 
@@ -93,8 +94,10 @@ class Store(ABC):
         caller: Caller,
         context: RequestContext,
         pending: Pending | None = None,
+        known: Known | None = None,
     ) -> Transaction:
-        return Transaction(connection, caller, context, self.clock(), self.settings, self.text_index, pending)
+        now = self.clock()
+        return Transaction(connection, caller, context, now, self.settings, self.text_index, pending, known)
 
     def _check_open(self) -> None:
         if self._closed:

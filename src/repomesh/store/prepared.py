@@ -12,11 +12,23 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import CompoundSelect, Connection, Delete, Insert, Select, Table, TableClause, Update
+from sqlalchemy import (
+    CompoundSelect,
+    Connection,
+    Delete,
+    Insert,
+    Select,
+    Table,
+    TableClause,
+    Update,
+    UpdateBase,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import iterate
+
+from repomesh.store.types import Direct
 
 Convert = Callable[[Any], Any]
 Selection = Select[Any] | CompoundSelect[Any]
@@ -32,12 +44,14 @@ class Prepared:
     The parameters of an insert are always the same columns.
     """
 
-    __slots__ = ("_rendered", "_statement", "_tables")
+    __slots__ = ("_rendered", "_statement", "_tables", "changes")
 
     def __init__(self, statement: Selection | Insert | Update | Delete) -> None:
         self._statement = statement
         self._rendered: _Rendered | None = None
         self._tables: frozenset[str] | None = None
+        # The name of the table that it changes; None when it only reads.
+        self.changes = getattr(statement.table, "name", None) if isinstance(statement, UpdateBase) else None
 
     @property
     def tables(self) -> frozenset[str]:
@@ -118,7 +132,11 @@ class _Rendered:
         self._order = list(compiled.positiontup)
         binds = compiled.binds
         self._fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-        self._converts = [_bind_processor(binds[name].type, dialect) for name in self._order]
+        self._converts = [
+            (index, convert)
+            for index, name in enumerate(self._order)
+            if (convert := _bind_processor(binds[name].type, dialect)) is not None
+        ]
         columns = _answered(statement)
         names = [column.name for column in columns]
         # The type checker knows namedtuples whose fields stand in the source only.
@@ -141,10 +159,10 @@ class _Rendered:
 
     def _bound(self, parameters: Mapping[str, Any]) -> list[Any]:
         given = {**self._fixed, **parameters} if self._fixed else parameters
-        return [
-            given[name] if convert is None else convert(given[name])
-            for name, convert in zip(self._order, self._converts, strict=True)
-        ]
+        values = [given[name] for name in self._order]
+        for index, convert in self._converts:
+            values[index] = convert(values[index])
+        return values
 
     def _converted(self, row: tuple[Any, ...]) -> Sequence[Any]:
         if not self._results:
@@ -170,10 +188,14 @@ def _answered(statement: Any) -> tuple[Any, ...]:
 
 
 def _bind_processor(type_: Any, dialect: Dialect) -> Convert | None:
+    if isinstance(type_, Direct):
+        return type_.to_database
     found: Convert | None = type_.dialect_impl(dialect).bind_processor(dialect)
     return found
 
 
 def _result_processor(type_: Any, dialect: Dialect) -> Convert | None:
+    if isinstance(type_, Direct):
+        return type_.from_database
     found: Convert | None = type_.dialect_impl(dialect).result_processor(dialect, None)
     return found

@@ -32,6 +32,7 @@ from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
 from repomesh.store.base import Store, Work, perform
+from repomesh.store.known import Known
 from repomesh.store.pending import Pending
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import SqliteText, index_waiting
@@ -103,6 +104,7 @@ class SqliteStore(Store):
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
         self._unindexed = 0
         self._careful_batches = 0
+        self._known = Known()
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
         self._writer.start()
 
@@ -159,6 +161,7 @@ class SqliteStore(Store):
         try:
             outcomes, last = self._run_all(batch)
         except _Spoilt as spoilt:
+            self._known.forget()
             self._driver.rollback()
             if len(batch) == 1:
                 _answer([_Outcome(batch[0], None, _explain(spoilt.__cause__ or spoilt))])
@@ -215,13 +218,14 @@ class SqliteStore(Store):
             if not self._driver.in_transaction:
                 raise _BatchLost from error
             pending.drop()
+            self._known.forget()
             self._driver.execute("ROLLBACK TO piece")
             outcome = _Outcome(piece, None, _explain(error))
         self._driver.execute("RELEASE piece")
         return outcome
 
     def _perform(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
-        tx = self._transaction(self._connection, piece.caller, piece.context, pending)
+        tx = self._transaction(self._connection, piece.caller, piece.context, pending, self._known)
         tx.events_ahead = len(events)
         result = perform(piece.work, tx)
         events += tx.events
@@ -243,6 +247,7 @@ class SqliteStore(Store):
     def _undo(self, batch: list[_Piece], cause: BaseException) -> None:
         """Roll back what may still be open. A failure of the machine is told to every caller of the batch;
         otherwise one piece spoils it for the others, and each is tried alone."""
+        self._known.forget()
         with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is undone in its turn
             self._driver.rollback()
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Executable,
     Result,
     Update,
+    UpdateBase,
     bindparam,
     delete,
     insert,
@@ -24,6 +25,7 @@ from repomesh.kernel.errors import IdempotencyConflict, Stale
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.store import log
+from repomesh.store.known import Known
 from repomesh.store.log import NewEvent
 from repomesh.store.pending import Pending
 from repomesh.store.prepared import Prepared
@@ -80,8 +82,10 @@ class Transaction:
         settings: Settings,
         text_index: TextIndex,
         pending: Pending | None = None,
+        known: Known | None = None,
     ) -> None:
         self._connection = connection
+        self._known = Known() if known is None else known
         self._pending = pending or Pending(connection)
         self._alone = pending is None
         self.caller = caller
@@ -107,7 +111,21 @@ class Transaction:
         if isinstance(statement, Prepared):
             answered: Result[Any] = self._run(statement, parameters)
             return answered
+        self._note_change(statement)
         return self.connection.execute(statement, parameters)
+
+    def known(self, statement: Prepared, parameters: Mapping[str, Any]) -> list[Any]:
+        """The few rows that a statement answers, kept until one of its tables changes.
+
+        Only where nobody but this store's writer changes tables; elsewhere they are read each time.
+        """
+        asked = (statement, *parameters.values())
+        rows = self._known.get(asked)
+        if rows is None:
+            rows = self._run(statement, parameters).all()
+            if rows:
+                self._known.keep(asked, rows, statement.tables)
+        return rows
 
     @property
     def connection(self) -> Connection:
@@ -121,6 +139,7 @@ class Transaction:
         No row may violate a constraint, which would fail the whole commit.
         """
         if rows:
+            self._known.changed(statement.changes)
             self._pending.add(statement, rows)
 
     def _run(
@@ -128,6 +147,7 @@ class Transaction:
     ) -> Any:
         if self._pending.concerns(statement):
             self._pending.write()
+        self._known.changed(statement.changes)
         return statement.run(self._connection, parameters or {})
 
     def change(
@@ -136,7 +156,12 @@ class Transaction:
         """Run an update or delete; answers how many rows it touched."""
         if isinstance(statement, Prepared):
             return int(self._run(statement, parameters).rowcount)
+        self._note_change(statement)
         return self.connection.execute(statement, parameters).rowcount
+
+    def _note_change(self, statement: Executable) -> None:
+        if isinstance(statement, UpdateBase):
+            self._known.changed(statement.entity_description["table"].name)
 
     def emit(self, event: NewEvent) -> str:
         """Append an event to the log when the operation is done; answers its id."""

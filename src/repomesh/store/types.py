@@ -19,32 +19,58 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-class Moment(TypeDecorator[datetime]):
+class Direct(TypeDecorator[Any]):
+    """A type whose conversions are the same on both engines, and two plain functions."""
+
+    @staticmethod
+    def to_database(value: Any) -> Any:
+        """A value as the driver takes it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def from_database(value: Any) -> Any:
+        """A value as Python holds it."""
+        raise NotImplementedError
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """The same, as SQLAlchemy calls it."""
+        return self.to_database(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """The same, as SQLAlchemy calls it."""
+        return self.from_database(value)
+
+
+class Moment(Direct):
     """A time with zone, kept as microseconds since 1970 in UTC: exact, ordered, 8 bytes."""
 
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+    @staticmethod
+    def to_database(value: datetime | None) -> int | None:
         """Microseconds of an aware time."""
         return None if value is None else microseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+    @staticmethod
+    def from_database(value: int | None) -> datetime | None:
         """The time in UTC."""
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
-class Json(TypeDecorator[Any]):
+class Json(Direct):
     """A JSON value kept as compact text, so that it can be passed on without being read."""
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+    @staticmethod
+    def to_database(value: Any) -> str | None:
         """Compact JSON; tuples become lists."""
         return None if value is None else orjson.dumps(value).decode()
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+    @staticmethod
+    def from_database(value: str | None) -> Any:
         """The value as Python holds it."""
         return None if value is None else orjson.loads(value)
 

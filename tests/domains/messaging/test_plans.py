@@ -123,7 +123,7 @@ def test_what_agents_ask_for_reads_an_index(town: Town) -> None:
         ("ix_receipts_unread", bob, lambda tx: receipts.important_unread(tx, str(bob.agent_id))),
         ("receipts", bob, lambda tx: reading.read_inbox(tx, ReadInbox())),
         ("ix_messages_sender", bob, lambda tx: reading.read_outbox(tx, ReadOutbox())),
-        ("ix_receipts_not_offered", bob, lambda tx: reading.read_outbox(tx, ReadOutbox(never_offered=True))),
+        ("ix_receipts_message", bob, lambda tx: reading.read_outbox(tx, ReadOutbox(never_offered=True))),
         ("ix_messages_sender", bob, lambda tx: reading.list_messages(tx, ListMessages(sender=sender))),
         ("ix_messages_sender", owner, lambda tx: reading.list_messages(tx, ListMessages(sender=sender))),
         ("ix_messages_topic", bob, lambda tx: reading.list_messages(tx, ListMessages(topic="rare"))),

@@ -157,9 +157,9 @@ def _named(tx: Transaction, refs: Sequence[str]) -> list[Any]:
     if not refs:
         return []
     if len(refs) == 1:
-        rows = tx.execute(_ONE, {"ws": tx.workspace_id, "ref": refs[0]}).all()
+        rows = tx.known(_ONE, {"ws": tx.workspace_id, "ref": refs[0]})
     else:
-        rows = tx.execute(_SEVERAL, {"ws": tx.workspace_id, "refs": list(refs)}).all()
+        rows = list(tx.execute(_SEVERAL, {"ws": tx.workspace_id, "refs": list(refs)}))
     by_name, by_id = {row.name: row for row in rows}, {row.id: row for row in rows}
     unknown = [ref for ref in refs if ref not in by_id and ref not in by_name]
     if unknown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, or_
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
@@ -113,18 +113,16 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
 )
 def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
     """List what the acting agent sent, newest first; `never_offered` finds what some recipient never saw."""
-    agent_id = tx.caller.acting_agent()
-    mine = messages.c.workspace_id == tx.workspace_id, messages.c.sender_id == agent_id
-    conditions = [*mine, *listing.narrowed(tx, request), *listing.urgent(request)]
-    conditions += listing.within(tx, request.since, request.until)
+    table = messages.c
+    mine = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
+    indexed = [*mine, *listing.narrowed(tx, request), *listing.within(tx, request.since, request.until)]
+    further = listing.urgent(request)
     if request.never_offered:
-        waiting = select(receipts.c.message_id).where(
-            receipts.c.workspace_id == tx.workspace_id,
-            receipts.c.sender_id == agent_id,
-            receipts.c.offered_at.is_(None),
-        )
-        conditions.append(messages.c.id.in_(waiting))
-    return _listed(tx, rows.selected(listing.budget(request.max_chars)).where(*conditions), request)
+        waiting = receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id
+        further.append(exists().where(*waiting, receipts.c.offered_at.is_(None)))
+    statement = rows.selected(listing.budget(request.max_chars))
+    items, next_cursor = listing.windowed(tx, statement, indexed, further, request, table.id)
+    return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
 
 
 @query("message.list", http=Get("/v1/messages"), scope="messages:read", errors=_NOT_FOUND)

@@ -100,7 +100,7 @@ for _name, _second in (("channel", "channel_id"), ("task", "task_id"), ("due", "
     )
 
 # One row for each recipient. Sender, priority and expiry stand here once more so that counting what is
-# unread, or finding what was never offered, reads one index and nothing else.
+# unread reads one index and nothing else.
 receipts = Table(
     "receipts",
     metadata,
@@ -131,15 +131,6 @@ Index(
     receipts.c.read_at,  # always null here, but without it one engine would look into the rows
     sqlite_where=_unread,
     postgresql_where=_unread,
-)
-_not_offered = receipts.c.offered_at.is_(None)
-Index(
-    "ix_receipts_not_offered",
-    receipts.c.workspace_id,
-    receipts.c.sender_id,
-    receipts.c.message_id,
-    sqlite_where=_not_offered,
-    postgresql_where=_not_offered,
 )
 _not_injected = receipts.c.injected_at.is_(None)
 Index(

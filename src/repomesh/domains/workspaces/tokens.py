@@ -81,7 +81,7 @@ def find(tx: Transaction, secret: str) -> Row[Any]:
 def verify(tx: Transaction) -> None:
     """Raise errors.TokenRevoked when the caller's token was revoked since the request came in."""
     token_id = tx.caller.token_id
-    if token_id != SYSTEM_TOKEN_ID and tx.execute(_LIVE, {"id": token_id}).one_or_none() is None:
+    if token_id != SYSTEM_TOKEN_ID and not tx.known(_LIVE, {"id": token_id}):
         raise errors.TokenRevoked("the token was revoked")
 
 

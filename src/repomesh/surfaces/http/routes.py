@@ -185,6 +185,8 @@ def query_values(scope: Scope, lists: frozenset[str]) -> dict[str, Any]:
 
 
 def _refuse_query(scope: Scope) -> None:
+    if not scope["query_string"]:
+        return
     names = sorted(name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True))
     if names:
         raise InvalidRequest(
