@@ -193,6 +193,7 @@ async def _force_release(world: World) -> Payload:
 # -- messages --------------------------------------------------------------------------------------
 
 _fixed("message.inbox", unread=True)
+_fixed("inbox.show", limit=5)
 _fixed("message.outbox", limit=5)
 _fixed("message.list", text="parser")
 _fixed("message.wait", timeout_s=0)

@@ -8,6 +8,7 @@ from repomesh.domains.agents import operations as _agents
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.messaging import events as _events
+from repomesh.domains.messaging import inbox as _inbox
 from repomesh.domains.messaging import operations as _messaging
 from repomesh.domains.messaging import questions as _questions
 from repomesh.domains.messaging import waits as _waits
@@ -32,6 +33,7 @@ DOMAINS = (
     _messaging,
     _questions,
     _waits,
+    _inbox,
     _events,
     _tasks,
     _claims,

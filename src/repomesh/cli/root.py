@@ -46,6 +46,7 @@ ENTRIES: dict[str, Entry] = {
     "doctor": Entry("Find what is wrong here, and the command that mends it.", "doctor", _SERVER),
     "demo": Entry("Watch three agents share work on a clone of this repository.", "demo", _SERVER),
     "mcp": Entry("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
+    "inbox": Entry("What needs you: questions, permissions, notices, messages.", "inbox", _WORK),
     "agent": Entry("Who takes part: list, register, retire.", "", _WORK),
     "message": Entry("Send, read, answer, acknowledge and search messages.", "", _WORK),
     "question": Entry("What agents ask people: ask, answer, withdraw.", "", _WORK),

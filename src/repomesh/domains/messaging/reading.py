@@ -62,7 +62,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority), *times]
     if request.unread:
         conditions.append(receipts.c.read_at.is_(None))
-    statement = _received(tx, request.max_chars).where(*conditions)
+    statement = received(tx, request.max_chars).where(*conditions)
     items, next_cursor = page(
         tx, statement, request, [receipts.c.message_id], listing.as_received, descending=True
     )
@@ -98,7 +98,7 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
         conditions.append(messages.c.thread_id == request.thread_id)
     if request.after is not None:
         conditions.append(receipts.c.message_id > request.after)
-    statement = _received(tx, request.max_chars).where(receipts.c.read_at.is_(None), *conditions)
+    statement = received(tx, request.max_chars).where(receipts.c.read_at.is_(None), *conditions)
     items, next_cursor = page(tx, statement, request, [receipts.c.message_id], listing.as_received)
     waiting = Page[ReceivedMessage](items=items, next_cursor=next_cursor)
     return listing.fitted(waiting, request, ascending=True)
@@ -212,7 +212,7 @@ def _listed(tx: Transaction, statement: Select[Any], request: listing.Budgeted) 
     return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
 
 
-def _received(tx: Transaction, max_chars: int | None) -> Select[Any]:
+def received(tx: Transaction, max_chars: int | None) -> Select[Any]:
     """What the acting agent received and what has not expired, with its receipt."""
     table = receipts.c
     times = [table.offered_at, table.injected_at, table.read_at, table.acked_at]
