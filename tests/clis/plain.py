@@ -143,17 +143,21 @@ def deny(cli: str, event: str, reason: str) -> Json:
 
 def echo_server(desk: Desk) -> None:
     """Give the CLI the MCP server of `echo_mcp.py`, by the name `echo`."""
-    program = str(Path(__file__).with_name("echo_mcp.py"))
-    entry: dict[str, Any] = {"command": sys.executable, "args": [program]}
+    server(desk, "echo", sys.executable, str(Path(__file__).with_name("echo_mcp.py")))
+
+
+def server(desk: Desk, name: str, program: str, *words: str) -> None:
+    """Give the CLI an MCP server over standard input and output."""
+    entry: dict[str, Any] = {"command": program, "args": list(words)}
     if desk.cli == "codex":
-        words = f"command = {json.dumps(sys.executable)}\nargs = {json.dumps([program])}\n"
+        said = f"command = {json.dumps(program)}\nargs = {json.dumps(list(words))}\n"
         with (desk.home / ".codex/config.toml").open("a") as settings:
-            settings.write(f"[mcp_servers.echo]\n{words}")
+            settings.write(f"[mcp_servers.{name}]\n{said}")
     elif desk.cli == "claude":
-        desk.merge(desk.folder / ".mcp.json", {"mcpServers": {"echo": entry}})
+        desk.merge(desk.folder / ".mcp.json", {"mcpServers": {name: entry}})
         desk.merge(desk.folder / ".claude/settings.json", {"enableAllProjectMcpServers": True})
     elif desk.cli == "copilot":
         local = {"type": "local", "tools": ["*"]}
-        desk.merge(desk.home / ".copilot/mcp-config.json", {"mcpServers": {"echo": entry | local}})
+        desk.merge(desk.home / ".copilot/mcp-config.json", {"mcpServers": {name: entry | local}})
     else:
-        desk.merge(_HOOKS[desk.cli](desk), {"mcpServers": {"echo": entry}})
+        desk.merge(_HOOKS[desk.cli](desk), {"mcpServers": {name: entry}})
