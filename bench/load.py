@@ -81,8 +81,16 @@ def request(method: str, path: str, token: str, body: bytes = b"", headers: str 
     return head.encode() + b"\r\n" + body
 
 
+Check = Callable[[int, bytes], bool]
+"""Whether an answer, of this status and body, is what its sender needed."""
+
+
 async def run(
-    port: int, senders: Sequence[Callable[[int], bytes]], seconds: float, warm_up_s: float = 0.5
+    port: int,
+    senders: Sequence[Callable[[int], bytes]],
+    seconds: float,
+    check: Check = lambda status, _body: status < 400,
+    warm_up_s: float = 0.5,
 ) -> Figures:
     """One connection for each sender, each sending as soon as it is answered, for `seconds`."""
     latencies: list[float] = []
@@ -95,10 +103,11 @@ async def run(
         connection = await Connection.open("127.0.0.1", port)
         number = 0
         while (begun := time.perf_counter()) < end:
-            status, _body = await connection.request(make(number))
+            status, body = await connection.request(make(number))
+            good = check(status, body)
             if begun >= start:
                 latencies.append(time.perf_counter() - begun)
-                errors += status >= 400
+                errors += not good
             number += 1
         connection.close()
 

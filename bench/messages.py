@@ -1,4 +1,9 @@
-"""Durable messages: one at a time and from sixteen senders, over HTTP and over MCP, beside their floors."""
+"""Durable messages: one at a time and from sixteen senders, over HTTP and over MCP, beside their floors.
+
+A sender writes each message anew and reads its answer's JSON, as a client does, so that its own work is in
+both sides of a ratio. What remains without it, with sixteen senders that repeat the same bytes and look at
+nothing but the status, is printed as well: it shows the two servers alone.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.load import Connection, Figures, request, run
+from bench.load import Check, Connection, Figures, request, run
 from bench.report import Report
 from bench.servers import Running
 
@@ -36,9 +41,12 @@ def measure(report: Report, server: Running, floor: Running, folder: Path) -> No
     report.add(
         "durable messages, 16 senders", many.per_s, "/s", "bare route", many_floor.per_s, at_least=0.15
     )
+    again = [_repeated(send) for send in sends]
+    same, same_floor = _interleaved((server, again), (floor, [_repeated(bare[0])] * SENDERS), _accepted)
+    report.add("the same, senders that repeat themselves", same.per_s, "/s", "bare route", same_floor.per_s)
     report.note("durable messages, 16 senders, p99", many.p99_ms, "ms")
-    report.require("errors among the sent messages", one.errors + many.errors, 0)
-    tool, noop = _interleaved((server, [_tool(agents[0])]), (floor, [_noop(floor)]))
+    report.require("errors among the sent messages", one.errors + many.errors + same.errors, 0)
+    tool, noop = _interleaved((server, [_tool(agents[0])]), (floor, [_noop(floor)]), _accepted)
     report.add("durable message over MCP, p50", tool.p50_ms, "ms", "a tool that does nothing", noop.p50_ms)
     report.require("errors among the tool calls", tool.errors, 0)
     report.note("bare group commit, one insert, p50", _commit_p50_ms(folder), "ms")
@@ -47,12 +55,20 @@ def measure(report: Report, server: Running, floor: Running, folder: Path) -> No
 Side = tuple[Running, list[Callable[[int], bytes]]]
 
 
-def _interleaved(ours: Side, floor: Side) -> tuple[Figures, Figures]:
+def _accepted(status: int, _body: bytes) -> bool:
+    return status < 400
+
+
+def _identified(status: int, body: bytes) -> bool:
+    return status < 400 and "id" in json.loads(body)
+
+
+def _interleaved(ours: Side, floor: Side, check: Check = _identified) -> tuple[Figures, Figures]:
     """The medians of several short runs of each, taken in turn."""
     taken: tuple[list[Figures], list[Figures]] = ([], [])
     for _ in range(ROUNDS):
         for (server, senders), figures in zip((ours, floor), taken, strict=True):
-            figures.append(asyncio.run(run(server.port, senders, SECONDS)))
+            figures.append(asyncio.run(run(server.port, senders, SECONDS, check)))
     return _median(taken[0]), _median(taken[1])
 
 
@@ -84,17 +100,20 @@ async def _once(port: int, raw: bytes) -> tuple[int, bytes]:
         connection.close()
 
 
-def _message() -> dict[str, object]:
-    return {"to": ["receiver"], "subject": "Parser", "body": _BODY}
+def _message(number: int = 0) -> dict[str, object]:
+    return {"to": ["receiver"], "subject": f"Parser {number}", "body": _BODY}
 
 
 def _http(token: str) -> Callable[[int], bytes]:
-    raw = request("POST", "/v1/messages", token, json.dumps(_message()).encode())
-    return lambda _number: raw
+    return lambda number: request("POST", "/v1/messages", token, json.dumps(_message(number)).encode())
 
 
 def _bare(floor: Running) -> Callable[[int], bytes]:
-    raw = request("POST", "/bare", floor.token, json.dumps(_message()).encode())
+    return lambda number: request("POST", "/bare", floor.token, json.dumps(_message(number)).encode())
+
+
+def _repeated(send: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    raw = send(0)
     return lambda _number: raw
 
 
