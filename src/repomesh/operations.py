@@ -11,6 +11,7 @@ from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import inbox as _inbox
 from repomesh.domains.messaging import operations as _messaging
 from repomesh.domains.messaging import questions as _questions
+from repomesh.domains.messaging import reminding as _reminding
 from repomesh.domains.messaging import waits as _waits
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import operations as _overview
@@ -34,6 +35,7 @@ DOMAINS = (
     _questions,
     _waits,
     _inbox,
+    _reminding,
     _events,
     _tasks,
     _claims,

@@ -86,6 +86,9 @@ TEXT_MATCHES_PER_PAGE = 20_000  # matches looked at for one page of messages whe
 # are the caller's, a page may be short rather than keep a reader busy for seconds.
 LOG_WINDOWS = (1_000, 100_000)
 
+REMINDER_CANDIDATES_MAX = 100  # newest unread messages looked at for a reminder, of whatever importance
+REMINDER_NAMED_MAX = 3  # senders named in a reminder
+
 # Reviews
 REVIEWERS_MAX = 20  # all of whom must approve
 REVIEW_FILES_MAX = 1_000

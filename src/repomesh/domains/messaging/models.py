@@ -261,6 +261,19 @@ class ListReactions(Model):
     limit: PageLimit = PAGE_ITEMS_DEFAULT
 
 
+class Remind(Model):
+    """What to be reminded of."""
+
+    of_messages: bool = True
+    of_leases: bool = True
+
+
+class Reminder(Model):
+    """What must not be overlooked, in one line; empty when there is nothing."""
+
+    line: str
+
+
 class ExpireMessages(Model):
     """Report what was not delivered in time."""
 

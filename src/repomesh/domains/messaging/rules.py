@@ -104,6 +104,23 @@ def notice(
     return f"Not delivered: {subject}"[: limits.LABEL_CHARS_MAX], body
 
 
+def reminder(senders: Sequence[str], left_s: float | None, warn_s: float) -> str:
+    """One line about important messages and a lease that runs out; empty when neither is so.
+
+    `senders` are those of the messages, newest first; `left_s` is how long the first lease still runs.
+    """
+    said = []
+    if senders:
+        few = list(dict.fromkeys(senders))
+        named = ", ".join(few[: limits.REMINDER_NAMED_MAX])
+        more = " and others" if len(few) > limits.REMINDER_NAMED_MAX else ""
+        count = f"{len(senders)} unread messages need" if len(senders) > 1 else "An unread message needs"
+        said.append(f"{count} you, from {named}{more}: read_inbox with unread=true.")
+    if left_s is not None and 0 < left_s <= warn_s:
+        said.append(f"A lock or task of yours runs out in {left_s:.0f} s: claim or acquire it anew, or stop.")
+    return f"[repomesh] {' '.join(said)}" if said else ""
+
+
 _GOT: dict[ReceiptStatus, str] = {
     "stored": "never offered to it",
     "offered": "offered, but not shown to its model",

@@ -16,7 +16,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
-from repomesh.domains.messaging.models import ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.models import ReceivedMessage, Remind, Reminder, WaitForMessages
 from repomesh.domains.messaging.wait_models import BeginWait, Wait
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
@@ -44,6 +44,10 @@ SESSIONS_BOUND_MAX: Final = 2_000
 
 MAX_CHARS: Final = 20_000
 """Budget of an answer to a model that names none: some 5,000 tokens."""
+
+_SHOW_MESSAGES: Final = frozenset({"message.inbox", WAIT})
+_SHOW_LEASES: Final = frozenset({"lock", "task"})
+"""Whose answers say already what a reminder would."""
 
 _AGENT = TypeAdapter(AgentRef)
 
@@ -99,6 +103,7 @@ class Told:
 
     text: str
     is_error: bool = False
+    reminder: str = ""
 
 
 class Calls:
@@ -127,7 +132,22 @@ class Calls:
             return _refusal(error, exchange, context)
         if isinstance(answer.result, Registration):
             self._bind(exchange, meta, answer.result)
-        return _told(operation, answer.result)
+        told = _told(operation, answer.result)
+        return replace(told, reminder=await self._reminder(operation, caller, context))
+
+    async def _reminder(self, operation: Operation, caller: Caller, context: RequestContext) -> str:
+        """What the model must not overlook besides what this answer tells it; empty for most answers."""
+        area = operation.name.partition(".")[0]
+        wanted = Remind(of_messages=operation.name not in _SHOW_MESSAGES, of_leases=area not in _SHOW_LEASES)
+        if caller.agent_id is None:
+            return ""
+        try:
+            answer = await self._gateway.dispatch(
+                self._gateway.registry["message.remind"], caller, wanted, RequestContext(context.trace_id)
+            )
+        except RepomeshError:  # the call itself was answered; an agent that has just left needs no reminder
+            return ""
+        return cast(Reminder, answer.result).line
 
     async def begin_wait(
         self, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]

@@ -114,7 +114,8 @@ async def _reporting(context: Context, running: Awaitable[Told]) -> Told:
 
 def _result(told: Told) -> dict[str, Any]:
     # `resultType` is required by 2026-07-28; the library drops it for the older revisions.
-    result = {"resultType": "complete", "content": [{"type": "text", "text": told.text}]}
+    texts = [told.text, told.reminder] if told.reminder else [told.text]
+    result = {"resultType": "complete", "content": [{"type": "text", "text": text} for text in texts]}
     return result | {"isError": True} if told.is_error else result
 
 

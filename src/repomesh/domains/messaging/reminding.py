@@ -1,0 +1,63 @@
+"""Reminders for agents whose CLI has no hooks: one line at the end of what a tool answers."""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, bindparam, exists, func, or_, select
+
+from repomesh.domains.agents.tables import cli_sessions
+from repomesh.domains.leases.tables import leases, unindexed_expiry
+from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.models import Remind, Reminder
+from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.kernel.limits import LEASE_WARNINGS_S, REMINDER_CANDIDATES_MAX
+from repomesh.kernel.operation import query
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_HOOKED = exists().where(
+    cli_sessions.c.workspace_id == bindparam("ws"),
+    cli_sessions.c.agent_id == bindparam("agent"),
+    cli_sessions.c.ended_at.is_(None),
+)
+_SOONEST = select(func.min(unindexed_expiry)).where(
+    leases.c.workspace_id == bindparam("ws"),
+    leases.c.agent_id == bindparam("agent"),
+    leases.c.ended_at.is_(None),
+)
+_STATE = Prepared(select(_HOOKED.label("hooked"), _SOONEST.scalar_subquery().label("soonest")))
+
+# Only the newest: who has left so many unread is not helped by an exact number.
+_NEWEST = (
+    select(receipts.c.message_id)
+    .where(
+        receipts.c.workspace_id == bindparam("ws"),
+        receipts.c.agent_id == bindparam("agent"),
+        receipts.c.read_at.is_(None),
+        or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
+    )
+    .order_by(receipts.c.message_id.desc())
+    .limit(REMINDER_CANDIDATES_MAX)
+    .subquery()
+)
+_IMPORTANT = Prepared(
+    select(messages.c.sender_name)
+    .join(_NEWEST, and_(messages.c.workspace_id == bindparam("ws"), messages.c.id == _NEWEST.c.message_id))
+    .where(or_(messages.c.priority >= rules.IMPORTANT, messages.c.ack_required))
+    .order_by(messages.c.id.desc())
+)
+
+
+@query("message.remind", scope="messages:read", needs_agent=True)
+def remind(tx: Transaction, request: Remind) -> Reminder:
+    """What the acting agent must not overlook; nothing when its CLI's hooks tell it anyway."""
+    key = {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}
+    state = tx.execute(_STATE, key).one()
+    if state.hooked:
+        return Reminder(line="")
+    senders = []
+    if request.of_messages:
+        senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
+    left_s = None
+    if request.of_leases and state.soonest is not None:
+        left_s = (state.soonest - tx.now).total_seconds()
+    return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)))
