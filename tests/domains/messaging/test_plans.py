@@ -10,7 +10,7 @@ from sqlalchemy import Connection, event, insert, text
 
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.messaging import questions, reading, receipts, reminding
+from repomesh.domains.messaging import reading, receipts, reminding
 from repomesh.domains.messaging.channel_models import CreateChannel
 from repomesh.domains.messaging.channels import create_channel
 from repomesh.domains.messaging.delivery import expire_messages
@@ -25,7 +25,6 @@ from repomesh.domains.messaging.models import (
     SendMessage,
     WaitForMessages,
 )
-from repomesh.domains.messaging.question_models import SettleQuestions
 from repomesh.domains.messaging.sending import send
 from repomesh.domains.messaging.tables import messages
 from repomesh.domains.messaging.tables import receipts as receipt_rows
@@ -140,8 +139,6 @@ def test_what_agents_ask_for_reads_an_index(town: Town) -> None:
             lambda tx: reading.list_channel_messages(tx, ListChannelMessages(channel="dev")),
         ),
         ("ix_receipts_unread", bob, lambda tx: reminding.remind(tx, Remind())),
-        ("ix_leases_holder", bob, lambda tx: reminding.remind(tx, Remind())),
-        ("ix_questions_due", owner, lambda tx: questions.settle_questions(tx, SettleQuestions())),
         ("ix_messages_due", owner, lambda tx: expire_messages(tx, ExpireMessages())),
     ]
     for index, caller, work in asked:
