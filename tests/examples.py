@@ -125,6 +125,7 @@ _fixed("token.create", role="observer", label="example")
 _fixed("token.list")
 _fixed("agent.list", status="active")
 _fixed("cli_session.list", cli="claude")
+_fixed("agent.briefing", max_chars=1000)
 _fixed("agent.show", agent_id="alice")
 
 
@@ -206,6 +207,11 @@ async def _send(world: World) -> Payload:
 
 @example("message.show")
 async def _show_message(world: World) -> Payload:
+    return {"message_id": (await world.message())["id"]}
+
+
+@example("message.trace")
+async def _trace_message(world: World) -> Payload:
     return {"message_id": (await world.message())["id"]}
 
 

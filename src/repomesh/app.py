@@ -27,6 +27,7 @@ from repomesh.store import folder, migrate
 from repomesh.store.base import Store
 from repomesh.store.open import open_store
 from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.hooks.routes import Hooks
 from repomesh.surfaces.http.application import application
 from repomesh.surfaces.http.asgi import ASGIApp
 from repomesh.surfaces.mcp.mount import Mount
@@ -35,6 +36,7 @@ from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.routes import stream_routes
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import Sweeper
+from repomesh.workers.transcripts import Transcripts
 
 VERSION = package_version("repomesh")
 
@@ -77,7 +79,13 @@ class Server:
         )
         self.mcp = Mount(self.gateway)
         self.streams = Connections(self.gateway)
-        further = [Route("/mcp", self.mcp), *stream_routes(self.gateway, self.streams)]
+        self.transcripts = Transcripts(registry, self.dispatch, self.store, settings.sweep_every_s, clock)
+        self.hooks = Hooks(self.gateway, self.transcripts)
+        further = [
+            Route("/mcp", self.mcp),
+            self.hooks.route(),
+            *stream_routes(self.gateway, self.streams),
+        ]
         self.asgi: ASGIApp = application(self.gateway, further)
 
     @asynccontextmanager
@@ -85,11 +93,14 @@ class Server:
         """Start the workers; stop them and close the store in the reverse order."""
         await self.bus.start()
         self.sweeper.start()
+        self.transcripts.start()
         try:
             async with self.mcp.running():
                 yield self
         finally:
             await self.sweeper.stop()
+            await self.hooks.moments.settled()
+            await self.transcripts.stop()
             await self.presence.stop()
             await self.dispatch.close()
             await self.revocations.stop()

@@ -7,13 +7,17 @@ from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
+from repomesh.domains.messaging import deliveries as _deliveries
 from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import inbox as _inbox
 from repomesh.domains.messaging import operations as _messaging
 from repomesh.domains.messaging import questions as _questions
 from repomesh.domains.messaging import reminding as _reminding
+from repomesh.domains.messaging import tracing as _tracing
 from repomesh.domains.messaging import waits as _waits
+from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
+from repomesh.domains.overview import hooks as _hooks
 from repomesh.domains.overview import operations as _overview
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
@@ -37,11 +41,15 @@ DOMAINS = (
     _inbox,
     _reminding,
     _events,
+    _deliveries,
+    _tracing,
     _tasks,
     _claims,
     _finishing,
     _overview,
     _task_context,
+    _briefing,
+    _hooks,
 )
 
 __all__ = ["DOMAINS", "registry"]

@@ -127,7 +127,6 @@ HOOK_PROCESSES_MAX = 16  # ancestors of a hook; its CLI is among the first two
 HOOK_PROCESS_DEPTH = (
     2  # a hook's parent is its CLI, or the shell between; what is further up is no CLI of its
 )
-HOOK_BODY_BYTES_MAX = 4 * 1024 * 1024  # tool inputs come with whole files
 HOOK_ANSWER_S = 0.4  # an answer that took longer came too late: the hook gives up at 0.5 s
 HOOK_NOTED_EVERY_S = 15.0  # how old `last_hook_at` may get while hooks come in
 DELIVERY_CHARS_MAX = 2_000  # of one delivery: what a model can take in between two tool calls
@@ -143,6 +142,8 @@ DELIVERIES_FORGOTTEN_MAX = 500  # in one transaction, so that the writer is soon
 TRANSCRIPT_TAIL_BYTES = 1024 * 1024  # of a transcript looked through for boundaries: some tool results
 TRANSCRIPTS_PER_PASS = 50  # looked through by one pass of the worker
 BRIEFING_CHARS_MAX = 2_000  # like a delivery
+BRIEFING_SHARE_CHARS = 1_200  # of a delivery that begins with it; the rest is for messages
+RESOURCE_SHOWN_CHARS = 100  # of a path or goal in one line
 BRIEFING_ITEMS_MAX = 8  # tasks, leases and messages named in a briefing
 STOP_BLOCKS_MAX = 3  # ends of turn held back in a row; a model that did not listen by then won't
 STOP_LOOKED_AT_MAX = 500  # newest unread messages looked at for what should hold back the end of a turn
@@ -176,3 +177,24 @@ LEASES_KEPT_S = 7 * 24 * 3600  # an ended lease is remembered so long, to tell a
 CONTEXT_CHARS_MIN = 1_000  # a task's own figures and a word of each of its texts
 CONTEXT_CHARS_DEFAULT = 12_000  # some 3,000 tokens: enough to begin with, little enough to read
 CONTEXT_ITEMS_MAX = 20  # messages, events and locks looked at for one context
+
+# Collaborative sessions
+SESSION_JSON_CHARS_MAX = 20_000  # of a session's context or metadata: they travel in its events
+KEY_CHARS_MAX = 128  # of what callers name a chunk, a memory, an artifact or a task in a session
+CHUNK_BYTES_MAX = 10 * 1024 * 1024  # of one chunk in UTF-8; what is larger is cut by who sends it
+CHUNKS_PER_REQUEST_MAX = 200  # like a page; each is small then, since the body is bounded, too
+CONTENT_BODY_BYTES_MAX = 2 * CHUNK_BYTES_MAX + 1024 * 1024  # each byte may be escaped in JSON, or in base64
+CONTENT_PAGE_BYTES_MAX = 4 * 1024 * 1024  # of contents in one answer; its first item comes in any case
+CONTENT_CHARS_DEFAULT = 100_000  # of one content that is read without saying how much
+TEXT_PART_CHARS = 200_000  # of a long text in one document of the full-text index: it must fit a tsvector
+MEMORY_CHARS_MAX = 50_000  # of a memory's content as JSON: it travels whole in each of its events
+MEMORY_SOURCES_MAX = 20
+ARTIFACT_BYTES_MAX = 10 * 1024 * 1024
+ARTIFACT_STORED_BYTES_MAX = 1024 * 1024  # in the database; larger ones are files beside it
+CONTENT_FILE_KEPT_S = 3600.0  # a file that nothing names may belong to a command that is on its way
+CONTENT_FILES_SWEPT_MAX = 1_000  # looked at in one pass
+ERASED_ROWS_MAX = 500  # of a session that is deleted, in one transaction; the writer waits meanwhile
+ERASED_BYTES_MAX = 16 * 1024 * 1024  # the same in contents, whose words must be read to be forgotten
+ERASED_NAMED_MAX = 100  # keys of each sort named when a session is deleted; all of them are counted
+SUMMARY_ITEMS_MAX = 20  # of each sort in a summary
+SUMMARY_LINE_CHARS = 300  # of what is quoted in one

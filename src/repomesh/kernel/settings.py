@@ -42,6 +42,16 @@ class Settings(BaseSettings):
     ack_timeout_s: float = Field(
         3_600.0, gt=0, description="Seconds after which an unacknowledged ack_required message is reported."
     )
+    guard: Literal["deny", "warn", "off"] = Field(
+        "deny", description="What hooks do about an edit of a file that another agent has locked."
+    )
+    auto_lock: bool = Field(False, description="Whether hooks lock each file for the agent that edits it.")
+    auto_lock_ttl_s: float = Field(
+        120.0, ge=1, le=86_400, description="Length of such a lock; each edit and each heartbeat renews it."
+    )
+    leases_at_leave: Literal["release", "keep"] = Field(
+        "release", description="What becomes of an agent's leases when it leaves: free at once, or on expiry."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )

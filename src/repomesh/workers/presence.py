@@ -10,7 +10,7 @@ import structlog
 
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import RepomeshError
-from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, RequestContext
 from repomesh.kernel.operation import Registry
 
 log = structlog.get_logger("repomesh.presence")
@@ -31,8 +31,8 @@ class Presence:
 
     def heard(self, caller: Caller) -> None:
         """Note a call; called on the event loop for every caller."""
-        if caller.agent_id is None:
-            return
+        if caller.agent_id is None or caller.token_id == SYSTEM_TOKEN_ID:
+            return  # the server's own work for an agent says nothing of its life
         key = (caller.agent_id, caller.instance_id)
         now = time.monotonic()
         last = self._heard.get(key)

@@ -21,6 +21,7 @@ SWEEPS = (
     "workspace.close",
     "recovery.reconcile",
     "cli_session.sweep",
+    "delivery.forget",
     "message.expire",
     "question.settle",
     "wait.forget",

@@ -128,7 +128,8 @@ async def test_an_unacknowledged_message_is_reported_once_to_its_sender(mesh: Me
     assert "- carol: read, not acknowledged" in notice["body"]
     [event] = (await alice.get("/v1/events", type="message.undelivered"))["items"]
     assert event["data"]["reason"] == "unacknowledged"
-    assert event["data"]["missed"] == [{"agent_id": carol.id, "agent_name": "carol", "status": "read"}]
+    missed = {"agent_id": carol.id, "agent_name": "carol", "status": "read", "reason": ""}
+    assert event["data"]["missed"] == [missed]
     assert (event["data"]["notice_id"], event["severity"]) == (notice["id"], "warning")
     assert (await bob.get("/v1/events", type="message.undelivered"))["items"] == []
     shown = await alice.get(f"/v1/messages/{sent['id']}")

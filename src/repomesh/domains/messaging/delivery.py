@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import select, update
 
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.delivery_models import Delivery
 from repomesh.domains.messaging.models import (
     MESSAGE_UNDELIVERED,
     ExpiredMessages,
@@ -17,6 +19,7 @@ from repomesh.domains.messaging.models import (
 )
 from repomesh.domains.messaging.sending import system_notice
 from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.tracing import deliveries_of, why_missed
 from repomesh.kernel.limits import UNDELIVERED_PER_PASS
 from repomesh.kernel.operation import command
 from repomesh.store.log import Audience, NewEvent
@@ -58,7 +61,7 @@ def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages
 def _missed(tx: Transaction, message: Any) -> list[Missed]:
     needed = receipts.c.acked_at if message.ack_required else receipts.c.injected_at
     statement = (
-        select(receipts, agents.c.name)
+        select(receipts, agents.c.name, agents.c.status.label("agent_status"))
         .join(agents, agents.c.id == receipts.c.agent_id)
         .where(
             receipts.c.workspace_id == tx.workspace_id,
@@ -67,10 +70,21 @@ def _missed(tx: Transaction, message: Any) -> list[Missed]:
         )
         .order_by(agents.c.name)
     )
+    found = tx.execute(statement).all()
+    tried = deliveries_of(tx, message.id, [row.agent_id for row in found])
     return [
-        Missed(agent_id=row.agent_id, agent_name=row.name, status=rules.status(row._asdict()))
-        for row in tx.execute(statement)
+        Missed(
+            agent_id=row.agent_id,
+            agent_name=row.name,
+            status=rules.status(row._asdict()),
+            reason="" if row.injected_at else _why(tx, row, tried.get(row.agent_id, [])),
+        )
+        for row in found
     ]
+
+
+def _why(tx: Transaction, row: Any, tried: Sequence[Delivery]) -> str:
+    return why_missed(tx, row.agent_id, row.agent_status, tried)
 
 
 def _report(tx: Transaction, message: Any, missed: list[Missed]) -> None:

@@ -300,6 +300,7 @@ class Missed(Model):
     agent_id: Id
     agent_name: str
     status: ReceiptStatus
+    reason: str = Field("", description="Why its model was not shown it, as far as is known.")
 
 
 class MessageUndelivered(Model):

@@ -107,8 +107,7 @@ def ack_message(tx: Transaction, request: MessageChosen) -> Receipt:
 def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
     """List how far a message got with each recipient: for its sender, its recipients and the owner."""
     message = rows.find(tx, request.message_id)
-    if not _may_see_receipts(tx, message):
-        raise ReceiptsPrivate("you neither sent nor received this message")
+    require_receipts(tx, message)
     table = receipts.c
     statement = (
         select(receipts, agents.c.name.label("agent_name"))
@@ -124,13 +123,13 @@ def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
 @command("message.mark_offered", scope="messages:write", needs_agent=True)
 def mark_offered(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
     """Note that messages were handed to the acting agent's program."""
-    return MessagesAdvanced(message_ids=_advance_seen(tx, request.message_ids, "offered"))
+    return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "offered"))
 
 
 @command("message.mark_injected", scope="messages:write", needs_agent=True)
 def mark_injected(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
     """Note that messages were put before the acting agent's model."""
-    return MessagesAdvanced(message_ids=_advance_seen(tx, request.message_ids, "injected"))
+    return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "injected"))
 
 
 def acknowledge(tx: Transaction, message: Any) -> None:
@@ -180,7 +179,7 @@ def _advance(tx: Transaction, receipt: Any, thread_id: str, status: ReceiptStatu
     return after
 
 
-def _advance_seen(tx: Transaction, message_ids: Sequence[str], status: ReceiptStatus) -> list[str]:
+def advance_seen(tx: Transaction, message_ids: Sequence[str], status: ReceiptStatus) -> list[str]:
     """Advance many at once; answers which of them had not got so far. Tells each sender in one event."""
     table = receipts.c
     implied = rules.TIMES[: rules.STATUSES.index(status)]
@@ -235,11 +234,15 @@ def _tell(
     )
 
 
-def _may_see_receipts(tx: Transaction, message: Any) -> bool:
+def require_receipts(tx: Transaction, message: Any) -> None:
+    """Raise ReceiptsPrivate unless the caller sent or received a message, or is the owner."""
     caller = tx.caller
     if caller.agent_id is None:
-        return caller.is_admin
-    return message.sender_id == caller.agent_id or _mine(tx, message.id) is not None
+        allowed = caller.is_admin
+    else:
+        allowed = message.sender_id == caller.agent_id or _mine(tx, message.id) is not None
+    if not allowed:
+        raise ReceiptsPrivate("you neither sent nor received this message")
 
 
 def _listed(row: Row[Any]) -> Receipt:

@@ -94,7 +94,7 @@ def notice(
     """Subject and body of a non-delivery notice."""
     what = "expired" if reason == "expired" else "was not acknowledged in time"
     named = missed[: limits.UNDELIVERED_NAMED_MAX]
-    lines = [f"- {one.agent_name}: {_GOT[one.status]}" for one in named]
+    lines = [_line(one) for one in named]
     if len(missed) > len(named):
         lines.append(f"- and {len(missed) - len(named)} more: see the receipts of the message")
     body = (
@@ -119,6 +119,23 @@ def reminder(senders: Sequence[str], left_s: float | None, warn_s: float) -> str
     if left_s is not None and 0 < left_s <= warn_s:
         said.append(f"A lock or task of yours runs out in {left_s:.0f} s: claim or acquire it anew, or stop.")
     return f"[repomesh] {' '.join(said)}" if said else ""
+
+
+def _line(one: Missed) -> str:
+    return f"- {one.agent_name}: {_GOT[one.status]}" + (f" ({one.reason})" if one.reason else "")
+
+
+def why_missed(agent_status: str, failure: str | None, tried: bool, hooked: bool) -> str:
+    """Why a message has not reached a model; `hooked` says whether hooks tell of the agent's CLI."""
+    if agent_status != "active":
+        return "instance gone: nobody speaks for this agent now"
+    if failure:
+        return f"hook failing: {failure}"
+    if tried:
+        return "handed out, and not yet seen in the model's context"
+    if not hooked:
+        return "no route: no hooks of its CLI are connected, and it did not ask"
+    return "not handed out yet: its CLI has not called a hook since"
 
 
 _GOT: dict[ReceiptStatus, str] = {

@@ -1,0 +1,276 @@
+"""Deliveries: what was handed out, by which route, and whether it is known to be in a model's context.
+
+A message is `injected` when that is known, and not before: its delivery's boundary was found in the
+transcript that the CLI names; or, where it names none, a later hook of the session came in after an answer
+that had left in time; or a tool's result with it was returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
+
+from repomesh.domains.agents.tables import agents, cli_sessions
+from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.delivery_models import (
+    DeliveriesConfirmed,
+    DeliverySent,
+    ForgetDeliveries,
+    ForgottenDeliveries,
+    ListUndecided,
+    MessagesReturned,
+    Route,
+    UndecidedDeliveries,
+    UndecidedDelivery,
+)
+from repomesh.domains.messaging.envelope import Enclosed
+from repomesh.domains.messaging.models import MessagesAdvanced
+from repomesh.domains.messaging.receipts import advance_seen
+from repomesh.domains.messaging.tables import deliveries, delivery_messages, messages, receipts
+from repomesh.kernel import limits
+from repomesh.kernel.operation import Empty, command, query
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_tried = (
+    select(deliveries.c.at)
+    .join(
+        delivery_messages,
+        and_(
+            delivery_messages.c.workspace_id == deliveries.c.workspace_id,
+            delivery_messages.c.boundary == deliveries.c.boundary,
+        ),
+    )
+    .where(
+        delivery_messages.c.workspace_id == receipts.c.workspace_id,
+        delivery_messages.c.message_id == receipts.c.message_id,
+        delivery_messages.c.agent_id == receipts.c.agent_id,
+        deliveries.c.failed_at.is_(None),
+        or_(
+            deliveries.c.cli.is_(None),
+            and_(deliveries.c.cli == bindparam("cli"), deliveries.c.session_id == bindparam("session")),
+        ),
+    )
+    .correlate(receipts)
+)
+_waiting = (
+    receipts.c.workspace_id == bindparam("ws"),
+    receipts.c.agent_id == bindparam("agent"),
+    or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
+)
+# Of each candidate the last try and how many there were; nearly always there is no candidate at all.
+_CANDIDATES = Prepared(
+    select(
+        receipts.c.message_id,
+        receipts.c.priority,
+        _tried.with_only_columns(func.max(deliveries.c.at)).scalar_subquery().label("tried_at"),
+        _tried.with_only_columns(func.count()).scalar_subquery().label("tries"),
+    )
+    .where(*_waiting, receipts.c.injected_at.is_(None))
+    .order_by(receipts.c.message_id.desc())
+    .limit(limits.DELIVERY_CANDIDATES_MAX)
+)
+_newest_unread = (
+    select(receipts.c.message_id, receipts.c.priority)
+    .where(*_waiting, receipts.c.read_at.is_(None))
+    .order_by(receipts.c.message_id.desc())
+    .limit(limits.STOP_LOOKED_AT_MAX)
+    .subquery()
+)
+_PRESSING = Prepared(
+    select(messages.c.id, messages.c.priority)
+    .select_from(_newest_unread)
+    .join(
+        messages,
+        and_(messages.c.workspace_id == bindparam("ws"), messages.c.id == _newest_unread.c.message_id),
+    )
+    .where(or_(_newest_unread.c.priority >= rules.IMPORTANT, messages.c.ack_required))
+    .order_by(messages.c.id.desc())
+    .limit(limits.STOP_TOLD_MAX)
+)
+_UNDECIDED = deliveries.c.confirmed_at.is_(None), deliveries.c.failed_at.is_(None)
+_OPEN = Prepared(
+    select(func.count())
+    .select_from(deliveries)
+    .where(
+        deliveries.c.workspace_id == bindparam("ws"),
+        deliveries.c.cli == bindparam("cli"),
+        deliveries.c.session_id == bindparam("session"),
+        *_UNDECIDED,
+    )
+)
+_INSERT = Prepared(insert(deliveries))
+_INSERT_MESSAGE = Prepared(insert(delivery_messages))
+
+
+def candidates(tx: Transaction, agent_id: str, cli: str, session_id: str) -> list[str]:
+    """The messages to hand out now, urgent and then new ones first: none that this session has just had."""
+    key = {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now, "cli": cli, "session": session_id}
+    before = tx.now - timedelta(seconds=limits.DELIVERY_RETRY_S)
+    due = [
+        row
+        for row in tx.execute(_CANDIDATES, key).all()
+        if row.tries == 0 or (row.tries < limits.DELIVERY_TRIES_MAX and row.tried_at < before)
+    ]
+    due.sort(key=lambda row: row.priority, reverse=True)  # stable: of one priority the newest stay first
+    return [row.message_id for row in due]
+
+
+def pressing(tx: Transaction, agent_id: str) -> list[str]:
+    """Unread messages on which no turn should end: those of importance, and those to be acknowledged."""
+    rows = tx.execute(_PRESSING, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}).all()
+    return [row.id for row in sorted(rows, key=lambda row: row.priority, reverse=True)]
+
+
+def undecided_count(tx: Transaction, cli: str, session_id: str) -> int:
+    """How many deliveries to a CLI session are neither confirmed nor failed."""
+    key = {"ws": tx.workspace_id, "cli": cli, "session": session_id}
+    return int(tx.execute(_OPEN, key).scalar_one())
+
+
+def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[Enclosed]:
+    """Messages as an envelope needs them, in the order of the ids."""
+    beginning = func.substr(messages.c.body, 1, limits.DELIVERY_CHARS_MAX * 4)
+    wanted = (
+        select(*(column for column in messages.c if column.name != "body"), beginning.label("body"))
+        .add_columns(agents.c.type.label("sender_type"))
+        .outerjoin(agents, agents.c.id == messages.c.sender_id)
+        .where(messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(message_ids))
+    )
+    found = {row.id: row for row in tx.execute(wanted)}
+    return [_enclosed(found[id_]) for id_ in message_ids if id_ in found]
+
+
+def record(
+    tx: Transaction,
+    route: Route,
+    boundary: str,
+    message_ids: Sequence[str],
+    cli: str | None,
+    session_id: str | None,
+) -> None:
+    """Write down that messages were handed to the acting agent; they are offered from now on."""
+    agent_id = tx.caller.acting_agent()
+    row: dict[str, Any] = {
+        "workspace_id": tx.workspace_id,
+        "boundary": boundary,
+        "agent_id": agent_id,
+        "cli": cli,
+    }
+    row |= {"session_id": session_id, "route": route, "message_ids": list(message_ids), "at": tx.now}
+    row |= {"sent_at": None, "confirmed_at": None, "failed_at": None, "failure": None}
+    tx.execute(_INSERT, row)
+    key = {"workspace_id": tx.workspace_id, "agent_id": agent_id, "boundary": boundary}
+    if message_ids:
+        tx.execute(_INSERT_MESSAGE, [key | {"message_id": message_id} for message_id in message_ids])
+        advance_seen(tx, message_ids, "offered")
+
+
+@command("delivery.sent", scope="messages:write", needs_agent=True)
+def delivery_sent(tx: Transaction, request: DeliverySent) -> Empty:
+    """Note that the answer with a delivery left the server in time, or why it can't have arrived."""
+    how: dict[str, Any] = {"sent_at": tx.now}
+    if request.failure:
+        how = {"failed_at": tx.now, "failure": request.failure}
+    tx.execute(update(deliveries).where(*_mine(tx, [request.boundary]), *_UNDECIDED).values(**how))
+    return Empty()
+
+
+@command("delivery.confirm", scope="messages:write", needs_agent=True)
+def confirm_deliveries(tx: Transaction, request: DeliveriesConfirmed) -> MessagesAdvanced:
+    """Note that deliveries are in the acting agent's context, and with them their messages."""
+    confirmed = (
+        update(deliveries)
+        .where(*_mine(tx, request.boundaries), *_UNDECIDED)
+        .values(confirmed_at=tx.now)
+        .returning(deliveries.c.message_ids)
+    )
+    ids = {message_id for row in tx.execute(confirmed).all() for message_id in row.message_ids}
+    return MessagesAdvanced(message_ids=advance_seen(tx, sorted(ids), "injected") if ids else [])
+
+
+@command("delivery.returned", scope="messages:write", needs_agent=True)
+def messages_returned(tx: Transaction, request: MessagesReturned) -> MessagesAdvanced:
+    """Note that a tool's result with messages was returned to the acting agent's model."""
+    table = receipts.c
+    mine = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()
+    received = select(table.message_id).where(*mine, table.message_id.in_(request.message_ids))
+    ids = sorted(tx.execute(received).scalars())  # a thread holds messages of others, too
+    if not ids:
+        return MessagesAdvanced(message_ids=[])
+    record(tx, "mcp", request.boundary, ids, None, None)
+    sent = update(deliveries).where(*_mine(tx, [request.boundary]))
+    tx.execute(sent.values(sent_at=tx.now, confirmed_at=tx.now))
+    return MessagesAdvanced(message_ids=advance_seen(tx, ids, "injected"))
+
+
+@query("delivery.undecided", scope="messages:admin")
+def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveries:
+    """List deliveries that may be found in a transcript: of one CLI session, or of all, the newest first."""
+    table = deliveries.c
+    statement = (
+        select(deliveries, agents.c.name.label("agent_name"), cli_sessions.c.transcript_path)
+        .join(agents, agents.c.id == table.agent_id)
+        .join(
+            cli_sessions,
+            and_(
+                cli_sessions.c.workspace_id == table.workspace_id,
+                cli_sessions.c.cli == table.cli,
+                cli_sessions.c.session_id == table.session_id,
+            ),
+        )
+        .where(table.workspace_id == tx.workspace_id, *_UNDECIDED)
+    )
+    if request.session_id is not None:
+        statement = statement.where(table.cli == request.cli, table.session_id == request.session_id)
+    rows = tx.execute(statement.order_by(table.at.desc()).limit(limits.PAGE_ITEMS_MAX)).all()
+    shown = UndecidedDelivery.model_fields
+    return UndecidedDeliveries(
+        items=[UndecidedDelivery(**{name: getattr(row, name) for name in shown}) for row in rows]
+    )
+
+
+@command("delivery.forget", scope="messages:admin")
+def forget_deliveries(tx: Transaction, request: ForgetDeliveries) -> ForgottenDeliveries:
+    """Give up deliveries that nothing confirmed for long, and forget old ones."""
+    table = deliveries.c
+    here = table.workspace_id == tx.workspace_id
+    silent = tx.now - timedelta(seconds=limits.DELIVERY_UNDECIDED_S)
+    given_up = update(deliveries).where(here, *_UNDECIDED, table.at < silent)
+    failed = tx.change(given_up.values(failed_at=tx.now, failure=NOT_SEEN))
+    old = select(table.boundary).where(here, table.at < tx.now - timedelta(seconds=limits.DELIVERIES_KEPT_S))
+    boundaries = list(tx.execute(old.limit(limits.DELIVERIES_FORGOTTEN_MAX)).scalars())
+    if boundaries:
+        parts = delivery_messages.c
+        gone = parts.workspace_id == tx.workspace_id, parts.boundary.in_(boundaries)
+        tx.execute(delete(delivery_messages).where(*gone))
+        tx.execute(delete(deliveries).where(here, table.boundary.in_(boundaries)))
+    return ForgottenDeliveries(failed=failed, forgotten=len(boundaries))
+
+
+NOT_SEEN = "not seen in the transcript, and no later hook came"
+
+
+def _mine(tx: Transaction, boundaries: Sequence[str]) -> tuple[Any, ...]:
+    table = deliveries.c
+    agent_id = tx.caller.acting_agent()
+    here = table.workspace_id == tx.workspace_id, table.boundary.in_(boundaries)
+    return (*here, table.agent_id == agent_id)
+
+
+def _enclosed(row: Row[Any]) -> Enclosed:
+    return Enclosed(
+        id=row.id,
+        sender_name=row.sender_name,
+        sender_type=row.sender_type if row.sender_id is not None else None,
+        subject=row.subject,
+        body=row.body,
+        body_chars=row.body_chars,
+        priority=rules.PRIORITIES[row.priority],
+        ack_required=row.ack_required,
+        created_at=row.created_at,
+        channel=row.channel_name,
+    )

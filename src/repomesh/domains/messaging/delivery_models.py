@@ -1,0 +1,139 @@
+"""The words of deliveries: each try to put messages before a model, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from repomesh.domains.messaging.models import ReceiptStatus
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.fields import Cursor, Label, PageLimit
+from repomesh.kernel.ids import Id
+from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
+from repomesh.kernel.operation import Model
+
+Route = Literal["session_start", "compacted", "prompt", "after_tool", "turn_end", "wake", "mcp"]
+"""How messages were handed out: at a moment of a CLI session, by waking it, or as a tool's result."""
+
+Boundary = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{8,64}$")]
+
+Boundaries = Annotated[tuple[Boundary, ...], Field(max_length=limits.PAGE_ITEMS_MAX)]
+
+
+class Delivery(Model):
+    """One try to put a message before the model of a recipient."""
+
+    route: Route
+    cli: str | None
+    session_id: str | None
+    at: Timestamp = Field(description="Handed out.")
+    sent_at: Timestamp | None = Field(description="The answer had left the server in time.")
+    confirmed_at: Timestamp | None = Field(description="It was known to be in the model's context.")
+    failed_at: Timestamp | None
+    failure: str | None = Field(description="Why it came to nothing.")
+
+
+class TraceMessage(Model):
+    """The path of one message."""
+
+    message_id: Id
+    cursor: Cursor | None = None
+    limit: PageLimit = PAGE_ITEMS_DEFAULT
+
+
+class TracedRecipient(Model):
+    """How a message got on with one recipient: each time is set once, deliveries in their order."""
+
+    agent_id: Id
+    agent_name: str
+    agent_status: str
+    status: ReceiptStatus
+    stored_at: Timestamp
+    offered_at: Timestamp | None
+    injected_at: Timestamp | None
+    read_at: Timestamp | None
+    acked_at: Timestamp | None
+    deliveries: list[Delivery]
+    reason: str = Field(description="Why it has not reached the model, as far as is known; else empty.")
+
+
+class TracedNotice(Model):
+    """A notice that told the sender who missed the message."""
+
+    message_id: Id
+    subject: str
+    created_at: Timestamp
+
+
+class MessageTrace(Model):
+    """The path of a message with times, by recipient."""
+
+    message_id: Id
+    sender_name: str
+    created_at: Timestamp
+    expires_at: Timestamp | None
+    ack_deadline: Timestamp | None
+    undelivered_at: Timestamp | None
+    recipient_count: int
+    recipients: list[TracedRecipient]
+    notices: list[TracedNotice]
+    next_cursor: str | None = None
+
+
+class DeliverySent(Model):
+    """An answer with a delivery has left the server, or came too late."""
+
+    boundary: Boundary
+    failure: Label = Field("", description="Why it can't have reached the model; empty when it left in time.")
+
+
+class DeliveriesConfirmed(Model):
+    """Deliveries whose boundary was found in the model's context."""
+
+    boundaries: Boundaries
+
+
+class MessagesReturned(Model):
+    """Messages that a tool's result held, which was returned to the acting agent's model."""
+
+    message_ids: Annotated[tuple[Id, ...], Field(max_length=limits.PAGE_ITEMS_MAX)]
+    boundary: Boundary
+
+
+class ListUndecided(Model):
+    """Deliveries of which nothing is known yet."""
+
+    cli: Annotated[str, StringConstraints(max_length=32)] | None = None
+    session_id: Annotated[str, StringConstraints(max_length=limits.CLI_SESSION_ID_CHARS_MAX)] | None = None
+
+
+class UndecidedDelivery(Model):
+    """A delivery that may be found in a transcript."""
+
+    boundary: str
+    agent_id: Id
+    agent_name: str
+    cli: str
+    session_id: str
+    at: Timestamp
+    sent_at: Timestamp | None
+    transcript_path: str | None
+
+
+class UndecidedDeliveries(Model):
+    """The oldest of them."""
+
+    items: list[UndecidedDelivery]
+
+
+class ForgetDeliveries(Model):
+    """Give up deliveries that were never confirmed, and forget old ones."""
+
+
+class ForgottenDeliveries(Model):
+    """How many were given up and forgotten."""
+
+    failed: int
+    forgotten: int

@@ -1,0 +1,139 @@
+"""Tracing: the path of a message with times, by recipient, and why it did not get through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_, exists, select
+
+from repomesh.domains.agents.tables import agents, cli_sessions
+from repomesh.domains.messaging import rows, rules
+from repomesh.domains.messaging.delivery_models import (
+    Delivery,
+    MessageTrace,
+    TracedNotice,
+    TracedRecipient,
+    TraceMessage,
+)
+from repomesh.domains.messaging.errors import MessageNotFound, ReceiptsPrivate
+from repomesh.domains.messaging.receipts import require_receipts
+from repomesh.domains.messaging.tables import deliveries, delivery_messages, messages, receipts
+from repomesh.kernel.limits import PAGE_ITEMS_MAX
+from repomesh.kernel.operation import Get, query
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_SHOWN = tuple(Delivery.model_fields)
+
+
+@query(
+    "message.trace",
+    http=Get("/v1/messages/{message_id}/trace"),
+    scope="messages:read",
+    errors=(MessageNotFound, ReceiptsPrivate),
+)
+def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
+    """Trace a message: when it was stored, handed out by which routes, seen, read and acknowledged, by whom.
+
+    For its sender, its recipients and the owner. What did not reach a model says why, as far as is known.
+    """
+    message = rows.find(tx, request.message_id)
+    require_receipts(tx, message)
+    table = receipts.c
+    statement = (
+        select(receipts, agents.c.name.label("agent_name"), agents.c.status.label("agent_status"))
+        .join(agents, agents.c.id == table.agent_id)
+        .where(table.workspace_id == tx.workspace_id, table.message_id == message.id)
+    )
+    items, next_cursor = page(tx, statement, request, [table.agent_id], lambda row: row)
+    tried = deliveries_of(tx, message.id, [row.agent_id for row in items])
+    return MessageTrace(
+        message_id=message.id,
+        sender_name=message.sender_name,
+        created_at=message.created_at,
+        expires_at=message.expires_at,
+        ack_deadline=message.ack_deadline,
+        undelivered_at=message.undelivered_at,
+        recipient_count=message.recipient_count,
+        recipients=[_recipient(tx, row, tried.get(row.agent_id, [])) for row in items],
+        notices=_notices(tx, message),
+        next_cursor=next_cursor,
+    )
+
+
+def deliveries_of(tx: Transaction, message_id: str, agent_ids: Sequence[str]) -> Mapping[str, list[Delivery]]:
+    """The tries to put a message before each agent's model, oldest first; nothing for who was never tried."""
+    parts, whole = delivery_messages.c, deliveries.c
+    statement = (
+        select(deliveries)
+        .join(
+            delivery_messages,
+            and_(parts.workspace_id == whole.workspace_id, parts.boundary == whole.boundary),
+        )
+        .where(
+            parts.workspace_id == tx.workspace_id,
+            parts.message_id == message_id,
+            parts.agent_id.in_(agent_ids),
+        )
+        .order_by(whole.at)
+        .limit(PAGE_ITEMS_MAX)
+    )
+    found: dict[str, list[Delivery]] = {}
+    for row in tx.execute(statement):
+        tried = Delivery(**{name: getattr(row, name) for name in _SHOWN})
+        found.setdefault(row.agent_id, []).append(tried)
+    return found
+
+
+def why_missed(tx: Transaction, agent_id: str, agent_status: str, tried: Sequence[Delivery]) -> str:
+    """Why a message has not reached an agent's model, in words."""
+    live = exists().where(
+        cli_sessions.c.workspace_id == tx.workspace_id,
+        cli_sessions.c.agent_id == agent_id,
+        cli_sessions.c.ended_at.is_(None),
+    )
+    hooked = bool(tx.execute(select(live)).scalar_one())
+    return rules.why_missed(agent_status, tried[-1].failure if tried else None, bool(tried), hooked)
+
+
+def _recipient(tx: Transaction, row: Row[Any], tried: list[Delivery]) -> TracedRecipient:
+    reached = row.injected_at is not None
+    return TracedRecipient(
+        agent_id=row.agent_id,
+        agent_name=row.agent_name,
+        agent_status=row.agent_status,
+        status=rules.status(row._asdict()),
+        stored_at=row.stored_at,
+        **{name: getattr(row, name) for name in rules.TIMES},
+        deliveries=tried,
+        reason="" if reached else why_missed(tx, row.agent_id, row.agent_status, tried),
+    )
+
+
+def _notices(tx: Transaction, message: Row[Any]) -> list[TracedNotice]:
+    """The notices to the sender about this message."""
+    if message.undelivered_at is None or message.sender_id is None:
+        return []
+    table = messages.c
+    about = (
+        select(table.id, table.subject, table.created_at)
+        .join(
+            receipts,
+            and_(receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id),
+        )
+        .where(
+            receipts.c.workspace_id == tx.workspace_id,
+            receipts.c.agent_id == message.sender_id,
+            # It was written in the same command; ids made before it can't be its.
+            receipts.c.message_id > message.id,
+            table.related_message_id == message.id,
+            table.sender_id.is_(None),
+        )
+        .order_by(table.id)
+        .limit(PAGE_ITEMS_MAX)
+    )
+    return [
+        TracedNotice(message_id=row.id, subject=row.subject, created_at=row.created_at)
+        for row in tx.execute(about)
+    ]

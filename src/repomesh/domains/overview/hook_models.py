@@ -1,0 +1,99 @@
+"""The words of hooks: what a CLI session should be told at each of its moments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from repomesh.domains.agents.session_models import CliSession, CliSessionKey, FilePath
+from repomesh.domains.leases.models import Mode
+from repomesh.domains.messaging.delivery_models import Boundary, Route
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+
+class LookAtSession(CliSessionKey):
+    """A hook came in: is there anything to do?"""
+
+    deliver: bool = Field(False, description="Whether the hook's answer reaches the model.")
+
+
+class SessionView(Model):
+    """What a hook needs to know of its session before it does anything."""
+
+    session: CliSession | None = Field(description="Null when it is not known, or over.")
+    agent_type: str = ""
+    stop_blocks: int = 0
+    briefing_due: bool = False
+    noted_s: float = Field(0.0, description="How long ago a hook of it was written down.")
+    due: bool = Field(False, description="Whether there are messages to hand out, or a lease to warn of.")
+    undecided: bool = Field(False, description="Whether it was handed messages of which nothing is known.")
+
+
+class Deliver(CliSessionKey):
+    """Hand out what waits for the acting agent."""
+
+    route: Route
+    boundary: Boundary
+    briefing: bool = Field(False, description="Whether to say first who it is and what it holds.")
+
+
+class EndTurn(CliSessionKey):
+    """A turn is about to end."""
+
+    boundary: Boundary
+    loop_guard: bool | None = Field(None, description="Whether it goes on only since its end was held back.")
+
+
+class Told(Model):
+    """What to put before the model; nothing when `text` is empty."""
+
+    text: str
+    boundary: str | None = Field(None, description="Of the delivery in it, if there is one.")
+    message_ids: list[Id] = Field([], description="The messages in it.")
+
+
+class GuardEdit(Model):
+    """Files that the acting agent is about to write, from the root of the repository."""
+
+    paths: Annotated[tuple[FilePath, ...], Field(min_length=1, max_length=limits.EDITED_PATHS_MAX)]
+
+
+class Hindrance(Model):
+    """A lock of somebody else on one of the files."""
+
+    path: str
+    resource: str
+    mode: Mode
+    holder: Id
+    holder_name: str
+    expires_at: Timestamp
+
+
+class GuardVerdict(Model):
+    """Whether the files may be written."""
+
+    verdict: Literal["free", "warned", "denied"]
+    reason: str = Field(description="What the model is told: who holds what until when, and what to do.")
+    hindrances: list[Hindrance]
+
+
+class ShowBriefing(Model):
+    """What the acting agent should know when it begins."""
+
+    max_chars: Annotated[int, Field(ge=limits.MAX_CHARS_MIN, le=limits.BRIEFING_CHARS_MAX)] = Field(
+        limits.BRIEFING_CHARS_MAX, description="Budget for the text."
+    )
+
+
+class Briefing(Model):
+    """Who the agent is, what it holds until when, and what waits for it."""
+
+    text: str
+    agent_id: Id
+    agent_name: str
+    unread: int
+    important: int

@@ -1,0 +1,181 @@
+"""What hooks ask of the server: is there anything to tell, tell it, may the turn end, may the file be edited.
+
+The first question comes after every tool call of every agent, and nearly always the answer is no: it reads
+three indexes and writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import update
+
+from repomesh.domains.agents import session_rows
+from repomesh.domains.leases import leasing, paths, resources, rows
+from repomesh.domains.leases.errors import InvalidResource, LockConflict
+from repomesh.domains.leases.models import Lease
+from repomesh.domains.leases.tables import leases
+from repomesh.domains.messaging import deliveries, envelope
+from repomesh.domains.messaging.delivery_models import Route
+from repomesh.domains.messaging.receipts import unread_count
+from repomesh.domains.overview import hook_rules
+from repomesh.domains.overview.briefing import show_briefing
+from repomesh.domains.overview.hook_models import (
+    Deliver,
+    EndTurn,
+    GuardEdit,
+    GuardVerdict,
+    Hindrance,
+    LookAtSession,
+    SessionView,
+    ShowBriefing,
+    Told,
+)
+from repomesh.kernel import limits
+from repomesh.kernel.operation import command, query
+from repomesh.store.transaction import Transaction
+
+
+@query("hook.look", scope="agents:read")
+def look_at_session(tx: Transaction, request: LookAtSession) -> SessionView:
+    """Look whether a CLI session is known, and whether there is anything to tell it."""
+    row = session_rows.find(tx, request.cli, request.session_id)
+    if row is None or row.ended_at is not None or row.agent_status == "retired":
+        return SessionView(session=None)
+    due = request.deliver and _anything_due(tx, row.agent_id, request.cli, request.session_id)
+    return SessionView(
+        session=session_rows.as_session(row),
+        agent_type=row.agent_type,
+        stop_blocks=row.stop_blocks,
+        briefing_due=row.briefing_due,
+        noted_s=(tx.now - row.last_hook_at).total_seconds(),
+        due=due,
+        undecided=deliveries.undecided_count(tx, request.cli, request.session_id) > 0,
+    )
+
+
+@command("hook.deliver", scope="messages:write", needs_agent=True)
+def deliver(tx: Transaction, request: Deliver) -> Told:
+    """Hand the acting agent what waits for it: its briefing if wanted, warnings, new messages."""
+    agent_id = tx.caller.acting_agent()
+    ahead = []
+    if request.briefing:
+        ahead.append(show_briefing(tx, ShowBriefing(max_chars=limits.BRIEFING_SHARE_CHARS)).text)
+    ahead += _warnings(tx, agent_id)
+    ids = deliveries.candidates(tx, agent_id, request.cli, request.session_id)
+    return _told(tx, request, request.route, ids, "\n".join(ahead))
+
+
+@command("hook.end_turn", scope="messages:write", needs_agent=True)
+def end_turn(tx: Transaction, request: EndTurn) -> Told:
+    """Hold the end of a turn back when the acting agent has not dealt with what is important."""
+    row = session_rows.find(tx, request.cli, request.session_id)
+    if row is None:
+        return Told(text="")
+    pressing = deliveries.pressing(tx, tx.caller.acting_agent())
+    fresh = hook_rules.worth_holding(pressing, row.stop_blocks, row.stop_told, request.loop_guard)
+    if not fresh:
+        session_rows.change(tx, row, stop_blocks=0, stop_told=[])
+        return Told(text="")
+    told = _told(tx, request, "turn_end", fresh, _BEFORE_YOU_END)
+    so_far = [*row.stop_told, *told.message_ids][-limits.STOP_TOLD_MAX :]
+    session_rows.change(tx, row, stop_blocks=row.stop_blocks + 1, stop_told=so_far)
+    return told
+
+
+@query("hook.guard", scope="locks:read", needs_agent=True, errors=(InvalidResource,))
+def guard_edit(tx: Transaction, request: GuardEdit) -> GuardVerdict:
+    """Whether the acting agent may write files: what others hold, and what to do about it. Takes nothing."""
+    return _verdict(tx, request.paths)
+
+
+@command("hook.guard_and_lock", scope="locks:write", needs_agent=True, errors=(InvalidResource,))
+def guard_and_lock(tx: Transaction, request: GuardEdit) -> GuardVerdict:
+    """The same, and lock the files for the acting agent for a short while when they are free."""
+    verdict = _verdict(tx, request.paths)
+    if verdict.verdict != "free":
+        return verdict
+    wanted = [resources.path(path) for path in request.paths]
+    try:
+        leasing.grant(tx, wanted, ttl_s=tx.settings.auto_lock_ttl_s, note=_AUTO_LOCK)
+    except LockConflict:  # somebody waits in the queue for it, which forbids taking it but not writing
+        return verdict
+    return verdict
+
+
+_BEFORE_YOU_END = (
+    "[repomesh] Before you end your turn: these messages are unread and important. Answer them "
+    "(send_message with parent_message_id), or acknowledge_message when there is nothing to say."
+)
+_AUTO_LOCK = "editing"
+
+
+def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:
+    if deliveries.candidates(tx, agent_id, cli, session_id):
+        return True
+    soonest = leasing.soonest_expiry(tx, agent_id)
+    if soonest is None or soonest - tx.now > timedelta(seconds=max(limits.LEASE_WARNINGS_S)):
+        return False
+    return bool(_to_warn(tx, agent_id))
+
+
+def _to_warn(tx: Transaction, agent_id: str) -> list[tuple[Lease, int]]:
+    """The leases of which an agent is to be warned, each with the threshold that was reached."""
+    found = []
+    for row in rows.live_of(tx, agent_id):
+        lease = leasing.as_lease(row)
+        reached = hook_rules.threshold(lease, row.warned_s, tx.now)
+        if reached is not None:
+            found.append((lease, reached))
+    return found
+
+
+def _warnings(tx: Transaction, agent_id: str) -> list[str]:
+    lines: list[str] = []
+    for lease, seconds in _to_warn(tx, agent_id):
+        if len(lines) < limits.BRIEFING_ITEMS_MAX:
+            lines.append(hook_rules.warning(lease, tx.now))
+            tx.execute(update(leases).where(leases.c.id == lease.id).values(warned_s=seconds))
+    return lines
+
+
+def _told(tx: Transaction, request: Deliver | EndTurn, route: Route, ids: Sequence[str], ahead: str) -> Told:
+    """An envelope with the first of the messages behind `ahead`, written down as a delivery."""
+    if not ids:
+        return Told(text=ahead)
+    agent_id = tx.caller.acting_agent()
+    some = deliveries.enclosed(tx, ids[: limits.DELIVERY_MESSAGES_MAX])
+    wrapped = envelope.wrap(some, unread_count(tx, agent_id), request.boundary, ahead=ahead)
+    if not wrapped.message_ids:
+        return Told(text=wrapped.text)
+    deliveries.record(tx, route, wrapped.boundary, wrapped.message_ids, request.cli, request.session_id)
+    return Told(text=wrapped.text, boundary=wrapped.boundary, message_ids=list(wrapped.message_ids))
+
+
+def _verdict(tx: Transaction, some: Sequence[str]) -> GuardVerdict:
+    if tx.settings.guard == "off":
+        return GuardVerdict(verdict="free", reason="", hindrances=[])
+    held = leasing.blocking_locks(tx, some, tx.caller.agent_id)
+    hindrances = [_hindrance(lease, _held_path(lease, some)) for lease in held]
+    if not hindrances:
+        return GuardVerdict(verdict="free", reason="", hindrances=[])
+    verdict: Any = "denied" if tx.settings.guard == "deny" else "warned"
+    return GuardVerdict(verdict=verdict, reason=hook_rules.denial(hindrances, tx.now), hindrances=hindrances)
+
+
+def _held_path(lease: Lease, some: Sequence[str]) -> str:
+    """The first of the files that a lease holds."""
+    return next((path for path in some if paths.matches(lease.resource, path)), some[0])
+
+
+def _hindrance(lease: Lease, path: str) -> Hindrance:
+    return Hindrance(
+        path=path,
+        resource=lease.resource,
+        mode=lease.mode,
+        holder=lease.agent_id,
+        holder_name=lease.agent_name,
+        expires_at=lease.expires_at,
+    )
