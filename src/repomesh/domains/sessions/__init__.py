@@ -1,1 +1,0 @@
-"""Collaborative sessions: conversation, memories, artifacts and tasks that outlive whoever wrote them."""
