@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from repomesh.cli.root import ENTRIES
+from repomesh.connect.known import CLIS
 from repomesh.kernel.errors import FAILURES, RepomeshError
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.operation import Kind, Operation
@@ -151,7 +152,7 @@ def commands() -> str:
     for name, entry in ENTRIES.items():
         lines += [f"### `repomesh {name}`", "", entry.help, ""]
         if name == "mcp":  # it is not made of the same stuff, since it must start fast
-            lines += ["- `--agent NAME`, `--url URL`: see `repomesh mcp --help`", ""]
+            lines += ["- `--agent NAME`, `--cli CLI`, `--url URL`: see `repomesh mcp --help`", ""]
             continue
         command = entry.load(name)
         children = getattr(command, "commands", None)
@@ -177,7 +178,20 @@ def _parameters(command: Any) -> list[str]:
     return lines
 
 
+def clis() -> str:
+    """What connect knows of each agent CLI, and what its hooks can do."""
+    ways = ("start", "busy", "turn_end", "wake", "guard")
+    lines = ["| CLI | MCP entry | hooks | at start | while busy | end of turn | when idle | before an edit |"]
+    lines.append("|---" * 8 + "|")
+    for cli in CLIS.values():
+        routes = cli.routes()
+        found = [", ".join(routes[way]) or "–" for way in ways]
+        lines.append("| " + " | ".join([cli.title, cli.servers_in, cli.hooks_in or "–", *found]) + " |")
+    return "\n".join(lines) + "\n"
+
+
 PARTS: dict[str, Callable[[], str]] = {
+    "clis": clis,
     "commands": commands,
     "operations": operations,
     "tools": tools,

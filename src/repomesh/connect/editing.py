@@ -31,7 +31,7 @@ def satisfied(file: SettingsFile, text: str, cli: str) -> bool:
     if not _content(text):
         return not file.wants
     if file.format == "toml":
-        return all(tomltext.find(text, want.path) == want.value for want in file.wants)
+        return all(_fits(tomltext.find(text, want.path), want.value) for want in file.wants)
     root = jsontext.read(text)
     ours = _ours(file, root, cli)
     return len(ours) == sum(_is_entry(want) for want in file.wants) and all(
@@ -48,11 +48,16 @@ def _holds(root: jsontext.Node, want: Want) -> bool:
     found = jsontext.find(root, want.path)
     if found is None:
         return False
-    return (
-        want.value in found.value
-        if isinstance(found.value, list) and want.item
-        else found.value == want.value
-    )
+    if want.item:
+        return isinstance(found.value, list) and want.value in found.value
+    return _fits(found.value, want.value)
+
+
+def _fits(found: Any, wanted: Any) -> bool:
+    """Whether an entry is as wanted; what its person or the CLI added, a time-out say, is no harm."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return all(found.get(name) == value for name, value in wanted.items())
+    return bool(found == wanted)
 
 
 def applied(file: SettingsFile, text: str) -> str:
@@ -66,8 +71,10 @@ def applied(file: SettingsFile, text: str) -> str:
             if tomltext.find(text, want.path) is not None:  # one that a person wrote is in the way
                 text = tomltext.remove(text, want.path)
             text = tomltext.put(text, want.path, want.value)
-        elif want.item:
+        elif want.item and not _holds(jsontext.read(text), want):
             text = jsontext.append(text, want.path, want.value)
+        elif want.item:
+            continue
         else:
             text = jsontext.put(text, want.path, want.value)
     return text
@@ -85,12 +92,24 @@ def stripped(file: SettingsFile, text: str, cli: str, made: Containers | None) -
         return text
     if file.format == "toml":
         for want in file.wants:
-            if entries.is_server(tomltext.find(text, want.path)):
+            if entries.is_server(tomltext.find(text, want.path), cli):
                 text = tomltext.remove(text, want.path)
         return text
     while ours := _ours(file, jsontext.read(text), cli):
         text = _cut(text, ours[-1], made)
     return text
+
+
+def is_there(file: SettingsFile, text: str, cli: str) -> bool:
+    """Whether `text` holds what only connect writes; that a person approved our server is no sign of it."""
+    if file.format == "lines":
+        return True
+    if not _content(text):
+        return False
+    if file.format == "toml":
+        return any(entries.is_server(tomltext.find(text, want.path), cli) for want in file.wants)
+    found = _ours(file, jsontext.read(text), cli)
+    return any(path[0] == "hooks" or path[-1] == entries.SERVER for path in found)
 
 
 def _cut(text: str, path: jsontext.Path, made: Containers | None) -> str:
@@ -114,7 +133,7 @@ def _ours(file: SettingsFile, root: jsontext.Node, cli: str) -> list[jsontext.Pa
     found: list[jsontext.Path] = []
     for want in file.wants:
         node = jsontext.find(root, want.path)
-        if want.path[-1] == entries.SERVER and node is not None and entries.is_server(node.value):
+        if want.path[-1] == entries.SERVER and node is not None and entries.is_server(node.value, cli):
             found.append(want.path)
         if want.item and want.value == entries.SERVER and node is not None and isinstance(node.value, list):
             found += [(*want.path, at) for at, item in enumerate(node.value) if item == want.value]
@@ -200,3 +219,13 @@ def is_empty(file: SettingsFile, text: str) -> bool:
     if file.whole and isinstance(value, dict):
         return not value.get("hooks")
     return bool(value == {})
+
+
+def entries_in(file: SettingsFile, text: str, cli: str) -> tuple[bool, bool]:
+    """Whether a file holds our MCP entry, and whether it holds hooks of ours; raises BrokenSettings."""
+    if not _content(text) or file.format == "lines":
+        return False, False
+    if file.format == "toml":
+        return any(entries.is_server(tomltext.find(text, want.path), cli) for want in file.wants), False
+    ours = _ours(file, jsontext.read(text), cli)
+    return any(path[-1] == entries.SERVER for path in ours), any(path[0] == "hooks" for path in ours)

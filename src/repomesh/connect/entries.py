@@ -65,21 +65,20 @@ def is_hook(command: object, cli: str) -> bool:
     return found is not None and found[1] == cli
 
 
-def is_server(value: object) -> bool:
-    """Whether an MCP entry named `repomesh` is one of ours: it starts the proxy, or names our endpoint."""
+def is_server(value: object, cli: str) -> bool:
+    """Whether an MCP entry is one that connect wrote for this CLI, not one that a person did."""
     if not isinstance(value, dict):
         return False
-    if any(isinstance(value.get(name), str) and value[name].endswith("/mcp") for name in ("url", "httpUrl")):
+    words = value.get("command"), value.get("args", [])
+    flat = [word for part in words for word in (part if isinstance(part, list) else [part])]
+    if ["mcp", "--cli", cli] == flat[-3:]:
         return True
-    return re.search(r'repomesh\S*", ("-\w", )*("repomesh.cli.main", )?"mcp"', _words(value)) is not None
-
-
-def _words(value: dict[str, Any]) -> str:
-    command, further = value.get("command"), value.get("args", [])
-    words = (
-        command if isinstance(command, list) else [command, *(further if isinstance(further, list) else [])]
-    )
-    return json.dumps(words)
+    address = value.get("url") or value.get("httpUrl")
+    if value.get("command") is None and address is None:
+        return True  # it starts nothing: what a CLI added to ours is left
+    secret = json.dumps([value.get(name) for name in ("headers", "headersHelper", "bearer_token_env_var")])
+    ours = "REPOMESH_TOKEN" in secret or f"/connect/{cli}." in secret
+    return isinstance(address, str) and address.endswith("/mcp") and ours
 
 
 def is_ours(value: object, cli: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from repomesh.connect import editing, files, records
 from repomesh.connect.cli import Cli, Http, Place
 from repomesh.connect.entries import SettingsFile, Want
-from repomesh.connect.errors import BrokenSettings, UnsuitableSettings
+from repomesh.connect.errors import BrokenSettings, SettingsChanged, UnsuitableSettings
 from repomesh.connect.records import FileRecord, Marker, Shared
 from repomesh.kernel import places
 
@@ -24,6 +24,8 @@ class Change:
     after: str | None
     folders: list[str] = field(default_factory=list)
     """Those to remove with it, if they are empty."""
+    of_git: bool = False
+    """Whether it is what git is to ignore, which several CLIs change."""
 
     def diff(self) -> str:
         """The change for a person to read."""
@@ -50,6 +52,11 @@ class Plan:
     """Whether the marker is there and says the same already."""
 
     @property
+    def settings(self) -> dict[str, str]:
+        """The changes of the CLI's settings by path, for a person to agree to."""
+        return {str(change.content.path): change.diff() for change in self.changes if not change.of_git}
+
+    @property
     def nothing(self) -> bool:
         """Whether all is as it should be."""
         return self.known and not self.changes
@@ -61,6 +68,8 @@ def connect(cli: Cli, place: Place, data: Path, agent: str | None) -> Plan:
     state = records.state_folder(place.home)
     shared = records.read_shared(state, cli.name)
     marker = Marker(cli=cli.name, agent=agent, http=place.http is not None)
+    if before is not None and (before.agent, before.http) == (agent, marker.http):
+        marker.token_id = before.token_id
     plan = Plan(cli, data, state, marker, Shared(repositories=list(shared.repositories)))
     wanted = cli.settings(place)
     old = before.files if before is not None else {}
@@ -106,6 +115,13 @@ def disconnect(cli: Cli, place: Place, data: Path) -> Plan:
     else:
         _leave_rest(plan, shared.files, {str(file.path): None for file in candidates})
     return plan
+
+
+def unchanged(shown: Plan, now: Plan) -> Plan:
+    """`now`, if it changes what a person agreed to in `shown`; raises SettingsChanged."""
+    if shown.settings != now.settings:
+        raise SettingsChanged(f"the settings of {now.cli.title} were changed meanwhile")
+    return now
 
 
 def carry_out(plan: Plan) -> None:
@@ -165,7 +181,7 @@ def _join(
         hunks=editing.hunks(before or "", after),
         containers=made,
     )
-    plan.changes.append(Change(content, after))
+    plan.changes.append(Change(content, after, of_git=file.format == "lines"))
 
 
 def _part(plan: Plan, file: SettingsFile, record: FileRecord | None) -> None:
@@ -179,13 +195,14 @@ def _part(plan: Plan, file: SettingsFile, record: FileRecord | None) -> None:
         raise type(error)(f"{file.path}: {error.message}", hint=error.hint, path=str(file.path)) from None
     if before != content.text:
         files.require_writable(content)
-        plan.changes.append(Change(content, before, record.folders if record is not None else []))
+        folders = record.folders if record is not None else []
+        plan.changes.append(Change(content, before, folders, of_git=file.format == "lines"))
 
 
 def _before(file: SettingsFile, text: str | None, record: FileRecord | None, cli: str) -> str | None:
     """The file without us: as it was when nobody touched it since, else with what others did to it."""
-    if text is None:
-        return None
+    if text is None or (record is None and not editing.is_there(file, text, cli)):
+        return text
     if record is not None and record.digest == editing.digest(text):
         before = editing.exactly_before(text, record.hunks)
         return None if record.made else before

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from repomesh.connect.editing import Hunk
-from repomesh.connect.files import write_private
+from repomesh.connect.files import remove_folders, write_private
 
 
 class _Kept(BaseModel):
@@ -32,6 +32,7 @@ class Marker(_Kept):
     cli: str
     agent: str | None = Field(None, description="Who the CLI is to be; else a free name is made.")
     http: bool = False
+    token_id: str | None = Field(None, description="The token that the CLI has for HTTP.")
     files: dict[str, FileRecord] = Field(default_factory=dict, description="Of the project, by path.")
 
 
@@ -86,6 +87,7 @@ def write_shared(state: Path, cli: str, shared: Shared) -> None:
         write_private(path, shared.model_dump_json(indent=1) + "\n")
     else:
         path.unlink(missing_ok=True)
+        remove_folders([str(path.parent), str(state)])
 
 
 def _read(path: Path, model: type[M]) -> M | None:

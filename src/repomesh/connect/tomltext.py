@@ -14,7 +14,7 @@ from typing import Any
 
 from repomesh.connect.errors import BrokenSettings, UnsuitableSettings
 
-_HEADER = re.compile(r"^[ \t]*\[(?!\[)([^\]\r\n]+)\][ \t]*(?:#[^\r\n]*)?$", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[(?!\[)([^\]\r\n]+)\][ \t]*(?:#[^\r\n]*)?\r?$", re.MULTILINE)
 _ANY_HEADER = re.compile(r"^[ \t]*\[[^\r\n]*$", re.MULTILINE)
 _KEY = re.compile(r"[ \t]*(?:([A-Za-z0-9_-]+)|(\"(?:[^\"\\\r\n]|\\.)*\")|'([^'\r\n]*)')[ \t]*(\.|$)")
 _BRACES_MAX = 500  # places tried in a file that writes the table's parent inline

@@ -1,0 +1,183 @@
+"""`repomesh connect` and `disconnect`: agent CLIs join the workspace of this repository, and leave it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from repomesh.cli import connect_http, connect_status, output
+from repomesh.cli.options import AsJson, Url
+from repomesh.connect import known, planning, records
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place
+from repomesh.connect.planning import Plan
+from repomesh.kernel import places
+from repomesh.kernel.errors import InvalidRequest
+from repomesh.store import folder
+
+app = typer.Typer(add_completion=False)
+disconnect_app = typer.Typer(add_completion=False)
+
+_Name = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CLI]", help="claude, codex, gemini, copilot, qwen or opencode.", show_default=False
+    ),
+]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")]
+
+
+@app.command()
+def connect(
+    cli: _Name = None,
+    *,
+    agent: Annotated[
+        str | None, typer.Option(help="Agent that the CLI is to be; else a free name.", show_default=False)
+    ] = None,
+    http: Annotated[
+        bool, typer.Option("--http", help="Use the HTTP endpoint with an agent's token, not the proxy.")
+    ] = False,
+    yes: _Yes = False,
+    dry_run: _DryRun = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Say what is installed, connected and alive.")
+    ] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Make an agent CLI an agent of this repository, from its next start on; without a name all installed.
+
+    Writes the CLI's MCP entry and hooks, in the narrowest scope that it honours. Shows the change first and
+    asks; what else stands in those files stays as it is.
+    """
+    if status:
+        connect_status.show(cli, as_json=as_json, url=url)
+        return
+    chosen = [known.named(cli)] if cli else known.installed()
+    if agent is not None and len(chosen) != 1:
+        raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
+    data, place = _here()
+
+    def planned(one: Cli) -> Plan:
+        kept = records.read_marker(data, one.name)
+        wanted = agent or (kept.agent if kept is not None else None)
+        there = replace(place, http=connect_http.endpoint(data, one, url)) if http else place
+        return planning.connect(one, there, data, wanted)
+
+    plans = [planned(one) for one in chosen]
+    if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
+        folder.prepare(data)
+        for shown in plans:
+            plan = planning.unchanged(
+                shown, planned(shown.cli)
+            )  # git's list may hold other CLIs' files by now
+            if http:
+                connect_http.prepare(plan, url)
+            else:
+                connect_http.forget(data, plan.cli, url)
+            planning.carry_out(plan)
+    _report(plans, "connected", dry_run=dry_run, as_json=as_json)
+    if not (as_json or dry_run):
+        _afterwards([plan.cli for plan in plans if not plan.nothing], data, http=http)
+
+
+@disconnect_app.command()
+def disconnect(
+    cli: _Name = None,
+    *,
+    yes: _Yes = False,
+    dry_run: _DryRun = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Take an agent CLI out again, its settings as they were; without a name all that are connected.
+
+    What was edited by hand since stays. Settings that other repositories use, too, stay until the last of
+    them disconnects.
+    """
+    data, place = _here()
+    every = [one for one in known.CLIS.values() if records.read_marker(data, one.name) is not None]
+    plans = [planning.disconnect(one, place, data) for one in ([known.named(cli)] if cli else every)]
+    if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
+        for shown in plans:
+            connect_http.forget(data, shown.cli, url)
+            plan = planning.disconnect(shown.cli, place, data)
+            planning.carry_out(planning.unchanged(shown, plan))
+    _report(plans, "disconnected", dry_run=dry_run, as_json=as_json)
+
+
+def _here() -> tuple[Path, Place]:
+    """The data folder, and where one stands."""
+    start = Path.cwd()
+    data = places.data_folder(start)
+    root = places.work_tree(start)
+    if places.repository(start) is None and data.name == places.DATA:
+        root = data.parent
+    return data, Place(root, Path.home(), os.environ)
+
+
+def _agreed(plans: Sequence[Plan], *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Show what would change; answers whether to do it. Raises InvalidRequest when nobody can be asked."""
+    changes = [change for plan in plans for change in plan.changes]
+    if not as_json:
+        for change in changes:
+            _show(change.diff())
+    if dry_run:
+        return False
+    if not changes or yes:
+        return True
+    if as_json or not sys.stdin.isatty():
+        raise InvalidRequest("nobody is there to be asked", hint="'--yes' writes without asking.")
+    if not typer.confirm("Write this?", default=True):
+        raise typer.Exit(1)
+    return True
+
+
+def _show(diff: str) -> None:
+    colours = {"+": "32", "-": "31", "@": "36"}
+    for line in diff.splitlines():
+        shown = output.clean(line.rstrip("\r"))
+        colour = colours.get(line[:1]) if output.wants_colour() else None
+        print(f"\x1b[{colour}m{shown}\x1b[0m" if colour else shown)
+
+
+def _report(plans: Sequence[Plan], done: str, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        output.print_json([_told(plan, dry_run=dry_run) for plan in plans])
+        return
+    for plan in plans:
+        if plan.nothing:
+            output.say(f"{plan.cli.title}: {done} already")
+        elif not dry_run:
+            output.say(f"{plan.cli.title}: {done}")
+
+
+def _told(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "cli": plan.cli.name,
+        "changed": not plan.nothing and not dry_run,
+        "files": [
+            {"path": str(change.content.path), "diff": change.diff() if dry_run else None}
+            for change in plan.changes
+        ],
+    }
+
+
+def _afterwards(clis: Sequence[Cli], data: Path, *, http: bool) -> None:
+    """What the person has to know or do."""
+    for cli in clis:
+        if cli.afterwards:
+            output.note(cli.afterwards)
+        if http and cli.name not in ("claude", "opencode"):
+            token = connect_http.token_path(data, cli)
+            output.note(
+                f'{cli.title} takes the token from its environment: export {TOKEN_VARIABLE}="$(cat {token})"'
+            )
+    if clis and places.read_server(data) is None:
+        output.note("Start the server with 'repomesh up --detach', then the CLI.")

@@ -1,0 +1,73 @@
+"""The agent tokens of CLIs that use the HTTP endpoint: made at connect, revoked at disconnect, kept 0600."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from httpx import codes
+
+from repomesh.cli import output
+from repomesh.cli.calling import ask
+from repomesh.client import discovery
+from repomesh.client.errors import RemoteError
+from repomesh.connect import records
+from repomesh.connect.cli import Cli, Http
+from repomesh.connect.files import write_private
+from repomesh.kernel import places
+from repomesh.kernel.clis import PROGRAMS
+from repomesh.kernel.errors import RepomeshError
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+    from repomesh.connect.planning import Plan
+
+
+def token_path(data: Path, cli: Cli) -> Path:
+    """Where a CLI's token is kept."""
+    return data / "connect" / f"{cli.name}.token"
+
+
+def _headers_path(data: Path, cli: Cli) -> Path:
+    return data / "connect" / f"{cli.name}.headers"
+
+
+def endpoint(data: Path, cli: Cli, url: str | None) -> Http:
+    """The endpoint of the server that is found from here; raises ServerNotFound."""
+    return Http(discovery.find(url=url).url, token_path(data, cli), _headers_path(data, cli))
+
+
+def prepare(plan: Plan, url: str | None) -> None:
+    """Make the token that the CLI is to use, unless there is one that the server still takes."""
+    marker, path = plan.marker, token_path(plan.data, plan.cli)
+    assert marker is not None
+    kept = places.read_secret(path)
+    if marker.token_id and kept and ask(lambda client: _is_taken(client, kept), url=url):
+        return
+    forget(plan.data, plan.cli, url)
+    name, label = marker.agent or PROGRAMS[plan.cli.name], f"connect {plan.cli.name}"
+    wanted = {"role": "agent", "agent": name, "label": label}
+    made = ask(lambda client: client.call_json("token.create", wanted), url=url)
+    marker.token_id = made["token_id"]
+    write_private(path, made["token"] + "\n")
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    write_private(_headers_path(plan.data, plan.cli), json.dumps(headers) + "\n")
+
+
+def forget(data: Path, cli: Cli, url: str | None) -> None:
+    """Revoke a CLI's token and remove it; of one that can't be revoked now its person is told."""
+    marker = records.read_marker(data, cli.name)
+    token_id = marker.token_id if marker is not None else None
+    if token_id is not None:
+        try:
+            ask(lambda client: client.call_json("token.revoke", {"token_id": token_id}), url=url)
+        except (RemoteError, RepomeshError) as error:
+            output.note(f"The token of {cli.title} was not revoked ({error}): see 'repomesh token list'.")
+    token_path(data, cli).unlink(missing_ok=True)
+    _headers_path(data, cli).unlink(missing_ok=True)
+
+
+async def _is_taken(client: Client, token: str) -> bool:
+    answer = await client.http.get("/v1/workspace", headers={"Authorization": f"Bearer {token}"})
+    return answer.status_code == codes.OK
