@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness import Mesh, Speaker
+from harness import Mesh, Refused, Speaker
 from repomesh.domains.agents.session_rules import depth, first_free
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import RequestContext
@@ -106,10 +106,28 @@ async def test_a_session_that_is_resumed_after_its_end_is_the_same_agent(mesh: M
     assert (await mesh.get("/v1/agents/claude-code"))["status"] == "active"
 
 
-async def test_a_proxys_instance_outlives_a_session(mesh: Mesh) -> None:
+async def test_a_proxy_that_was_killed_is_gone_with_its_session(mesh: Mesh) -> None:
     registered = await proxy(mesh, "30")
     await begin(mesh, processes=("30",))
-    await do(mesh, "cli_session.end", cli="claude", session_id="s1", reason="clear")
+    await do(mesh, "cli_session.end", cli="claude", session_id="s1", reason="complete")
+    assert (await mesh.get(f"/v1/agents/{registered['agent']['id']}"))["status"] == "inactive"
+
+
+async def test_a_proxy_that_lives_on_is_told_to_register_again(mesh: Mesh) -> None:
+    registered = await proxy(mesh, "30")
+    await begin(mesh, processes=("30",))
+    await do(mesh, "cli_session.end", cli="claude", session_id="s1", reason="complete")
+    old = Speaker(mesh.http, registered["token"])
+    with pytest.raises(Refused) as refused:
+        await old.get("/v1/agents")
+    assert refused.value.code == "instance_ended"
+    assert (await proxy(mesh, "30", name="claude-code"))["agent"]["id"] == registered["agent"]["id"]
+
+
+async def test_a_proxys_instance_outlives_a_session_that_is_cleared(mesh: Mesh) -> None:
+    registered = await proxy(mesh, "30")
+    await begin(mesh, processes=("30",))
+    await do(mesh, "cli_session.end", cli="claude", session_id="s1", reason="clear", goes_on=True)
     assert (await mesh.get(f"/v1/agents/{registered['agent']['id']}"))["status"] == "active"
     assert (await begin(mesh, "s2", processes=("30",))).agent_id == registered["agent"]["id"]
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from sqlalchemy import and_, select
 
-from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceReplaced
-from repomesh.domains.agents.operations import TAKEN_OVER, find_agent
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceEnded, InstanceReplaced
+from repomesh.domains.agents.operations import SESSION_OVER, TAKEN_OVER, find_agent
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
@@ -112,4 +112,6 @@ def _tell_why(tx: Transaction, secret: str) -> None:
         return
     if row.closed_reason == TAKEN_OVER:
         raise InstanceReplaced("another instance took over this agent")
+    if row.closed_reason == SESSION_OVER:
+        raise InstanceEnded("the CLI said that its session is over")
     raise TokenRevoked(f"the token was revoked: {row.closed_reason or 'by an administrator'}")

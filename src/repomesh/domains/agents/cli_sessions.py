@@ -26,7 +26,7 @@ from repomesh.domains.agents.models import (
     PermissionRequested,
     RegisterAgent,
 )
-from repomesh.domains.agents.operations import depart, find_agent, register_agent, touch
+from repomesh.domains.agents.operations import SESSION_OVER, depart, find_agent, register_agent, touch
 from repomesh.domains.agents.session_models import (
     CLI_SESSION_CHANGED,
     CLI_SESSION_ENDED,
@@ -52,7 +52,6 @@ from repomesh.store.log import Audience, NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
-ENDED = "session ended"
 _OF_HOOKS = "hook:"  # how the id of an instance begins that hooks opened, and no proxy
 
 
@@ -138,20 +137,25 @@ def note_cli_session(tx: Transaction, request: NoteCliSession) -> CliSession:
     changes_access=True,
 )
 def end_cli_session(tx: Transaction, request: EndCliSession) -> CliSession:
-    """Note that a CLI session is over. An instance that only hooks spoke for ends with it.
+    """Note that a CLI session is over. Its instance ends with it, unless another session speaks through it.
 
-    A proxy's instance goes on until the proxy leaves, since its CLI may begin another session.
+    A proxy that its CLI kills can't say that it leaves; one that lives on registers again.
     """
     row = _find(tx, request)
     _require_speaker(tx, row)
     if row.ended_at is not None:
         return session_rows.as_session(row)
     ended = session_rows.change(
-        tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason=request.reason[:64] or ENDED, state="idle"
+        tx,
+        row,
+        CLI_SESSION_ENDED,
+        ended_at=tx.now,
+        ended_reason=request.reason[:64] or SESSION_OVER,
+        state="idle",
     )
     others = [one for one in session_rows.live_of(tx, row.agent_id) if one.instance_id == row.instance_id]
-    if row.instance_id.startswith(_OF_HOOKS) and not others and not request.goes_on:
-        depart(tx, find_agent(tx, row.agent_id), ENDED)
+    if not others and not request.goes_on:
+        depart(tx, find_agent(tx, row.agent_id), SESSION_OVER)
     return session_rows.as_session(ended)
 
 

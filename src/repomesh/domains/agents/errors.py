@@ -75,6 +75,13 @@ class CliSessionNotFound(NotFound):
     hint = "List the CLI sessions; one is known from its first hook on."
 
 
+class InstanceEnded(TokenRevoked):
+    """The session of the CLI that this instance belonged to is over."""
+
+    code = "instance_ended"
+    hint = "Register again, if the CLI goes on."
+
+
 class InstanceReplaced(TokenRevoked):
     """Another instance speaks for this agent now, so this one must stop."""
 

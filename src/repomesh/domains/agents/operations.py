@@ -47,6 +47,7 @@ from repomesh.store.transaction import Transaction
 
 HEARTBEATS_PER_LIMIT = 3  # two may be lost before an agent counts as inactive
 TAKEN_OVER = "taken over"
+SESSION_OVER = "session ended"
 LEFT = "left"
 
 
