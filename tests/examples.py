@@ -127,6 +127,7 @@ _fixed("agent.list", status="active")
 _fixed("cli_session.list", cli="claude")
 _fixed("agent.briefing", max_chars=1000)
 _fixed("agent.show", agent_id="alice")
+_fixed("agent.of_process", processes=["4711", "1234@desk"])
 
 
 @example("workspace.add")

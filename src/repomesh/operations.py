@@ -5,6 +5,7 @@ from __future__ import annotations
 from repomesh.domains.agents import cli_sessions as _cli_sessions
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
+from repomesh.domains.agents import processes as _processes
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.messaging import deliveries as _deliveries
@@ -33,6 +34,7 @@ DOMAINS = (
     _agents,
     _credentials,
     _cli_sessions,
+    _processes,
     _leases,
     _lock_queries,
     _messaging,

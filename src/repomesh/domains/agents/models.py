@@ -11,7 +11,12 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, MaxChars, Name, PageLimit, Tag, Tags
 from repomesh.kernel.identity import Role
 from repomesh.kernel.ids import Id
-from repomesh.kernel.limits import NAME_CHARS_MAX, PAGE_ITEMS_DEFAULT, PROCESS_ID_CHARS_MAX
+from repomesh.kernel.limits import (
+    HOOK_PROCESSES_MAX,
+    NAME_CHARS_MAX,
+    PAGE_ITEMS_DEFAULT,
+    PROCESS_ID_CHARS_MAX,
+)
 from repomesh.kernel.operation import Model
 
 AgentStatus = Literal["active", "inactive", "retired"]
@@ -69,6 +74,20 @@ class RegisterAgent(Model):
     reuse_existing: bool = Field(True, description="Join as the agent that has this name already.")
     takeover_if_stale: bool = Field(True, description="Take over from an instance that went silent.")
     force: bool = Field(False, description="Take over even from a live instance.")
+
+
+class FindAgentOfProcess(Model):
+    """Which agent a process was started by."""
+
+    processes: Annotated[tuple[ProcessId, ...], Field(max_length=HOOK_PROCESSES_MAX)] = Field(
+        description="Its ancestors, nearest first."
+    )
+
+
+class FoundAgent(Model):
+    """The agent, or nothing when no agent's CLI is among the processes."""
+
+    agent: Agent | None
 
 
 class Registration(Model):

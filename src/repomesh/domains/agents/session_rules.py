@@ -21,6 +21,20 @@ def depth(processes: Sequence[str], process_id: str) -> int | None:
     return None
 
 
+def cli_process(processes: Sequence[str]) -> str | None:
+    """The CLI among a hook's ancestors: the second, since a shell stands between; None when it is unknown."""
+    return processes[1] if len(processes) > 1 else None
+
+
+def nearest(processes: Sequence[str], known: Sequence[tuple[str, str]]) -> str | None:
+    """Of `known` (process, agent) the agent whose process comes first in `processes`; None if none does."""
+    for process in processes:
+        for other, agent_id in known:
+            if _same(process, other):
+                return agent_id
+    return None
+
+
 def may_be(cli: str, program: str) -> bool:
     """Whether an instance of this program may be a run of `cli`; one of an unknown program may be any."""
     return cli_of(program) in (None, cli)

@@ -1,0 +1,40 @@
+"""Who a process speaks for: the agent whose CLI started it, however many programs lie between."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, select
+
+from repomesh.domains.agents import session_rules
+from repomesh.domains.agents.models import FindAgentOfProcess, FoundAgent
+from repomesh.domains.agents.rows import as_agent
+from repomesh.domains.agents.tables import agents, cli_sessions, instances
+from repomesh.kernel.operation import Post, query
+from repomesh.store.transaction import Transaction
+
+_OF_INSTANCES = select(instances.c.process_id, instances.c.agent_id).where(
+    instances.c.workspace_id == bindparam("ws"),
+    instances.c.closed_at.is_(None),
+    instances.c.process_id.is_not(None),
+)
+_OF_SESSIONS = select(cli_sessions.c.processes, cli_sessions.c.agent_id).where(
+    cli_sessions.c.workspace_id == bindparam("ws"), cli_sessions.c.ended_at.is_(None)
+)
+_AGENT = select(agents).where(agents.c.workspace_id == bindparam("ws"), agents.c.id == bindparam("agent"))
+
+
+@query("agent.of_process", http=Post("/v1/agents/of-process"), scope="agents:read")
+def find_agent_of_process(tx: Transaction, request: FindAgentOfProcess) -> FoundAgent:
+    """Find the agent whose CLI a process was started by, from the process's ancestors; there may be none.
+
+    For programs that an agent runs, such as git, which know nothing of it.
+    """
+    here = {"ws": tx.workspace_id}
+    known = [(row.process_id, row.agent_id) for row in tx.execute(_OF_INSTANCES, here)]
+    for row in tx.execute(_OF_SESSIONS, here):
+        cli = session_rules.cli_process(row.processes)
+        known += [(cli, row.agent_id)] if cli is not None else []
+    agent_id = session_rules.nearest(request.processes, known)
+    if agent_id is None:
+        return FoundAgent(agent=None)
+    found = tx.execute(_AGENT, here | {"agent": agent_id}).one()
+    return FoundAgent(agent=as_agent(found))
