@@ -72,6 +72,16 @@ class World:
         body = {"title": "Login", "commit_range": "main..login", "reviewers": ["bob"]}
         return {"review_id": (await self.alice.post("/v1/reviews", **body))["id"]}
 
+    async def idle_session(self) -> str:
+        """A session of alice's CLI which waits, and a message for it."""
+        session_id = self.word("session")
+        body = {"session_id": session_id, "cwd": "/nowhere"}
+        sent = await self.alice.request("POST", "/v1/hooks/claude/SessionStart", json=body)
+        assert sent.status_code < 300, sent.text
+        await self.mesh.server.hooks.moments.settled()
+        await self.to_alice()
+        return session_id
+
     async def question(self) -> str:
         """A question of alice's to some person."""
         return str((await self.alice.post("/v1/questions", question="Which port?"))["id"])
@@ -277,6 +287,23 @@ async def _answer(world: World) -> Payload:
 @example("question.withdraw")
 async def _withdraw_question(world: World) -> Payload:
     return {"question_id": await world.question()}
+
+
+# -- waking ----------------------------------------------------------------------------------------
+
+_fixed("wake.due", cli=["claude"])
+
+
+@example("wake.take")
+async def _take_wake(world: World) -> Payload:
+    return {"cli": "claude", "session_id": await world.idle_session()}
+
+
+@example("wake.done")
+async def _wake_done(world: World) -> Payload:
+    key = {"cli": "claude", "session_id": await world.idle_session()}
+    taken = await world.mesh.post("/v1/wakes", **key)
+    return {"boundary": taken["boundary"], "agent_id": world.alice.id, "failure": "its inbox is gone"}
 
 
 # -- channels --------------------------------------------------------------------------------------

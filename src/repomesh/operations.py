@@ -16,6 +16,7 @@ from repomesh.domains.messaging import questions as _questions
 from repomesh.domains.messaging import reminding as _reminding
 from repomesh.domains.messaging import tracing as _tracing
 from repomesh.domains.messaging import waits as _waits
+from repomesh.domains.messaging import wakes as _wakes
 from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import hooks as _hooks
@@ -44,6 +45,7 @@ DOMAINS = (
     _reminding,
     _events,
     _deliveries,
+    _wakes,
     _tracing,
     _tasks,
     _claims,

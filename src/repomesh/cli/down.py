@@ -24,9 +24,11 @@ def down(
 ) -> None:
     """Stop the server of this repository. Whatever was acknowledged stays."""
     from repomesh.cli.detach import stop
+    from repomesh.daemon import background
 
     folder = (data or places.data_folder(Path.cwd())).absolute()
     pid = stop(folder)
+    background.stop(folder)  # which the server ends itself, unless it was killed
     if as_json:
         output.print_json({"stopped": pid is not None, "pid": pid, "data": str(folder)})
     elif pid is None:

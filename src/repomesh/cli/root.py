@@ -43,6 +43,7 @@ ENTRIES: dict[str, Entry] = {
     "up": Entry("Start the server of this repository.", "up", _SERVER),
     "down": Entry("Stop it.", "down", _SERVER),
     "status": Entry("Say where the server is and what happens there.", "status", _SERVER),
+    "daemon": Entry("Wake idle agent CLIs when a message comes; 'up' starts it.", "daemon", _SERVER),
     "doctor": Entry("Find what is wrong here, and the command that mends it.", "doctor", _SERVER),
     "connect": Entry("Make an agent CLI an agent of this repository.", "connect", _SERVER),
     "disconnect": Entry("Take it out again.", "connect", _SERVER, "disconnect_app"),

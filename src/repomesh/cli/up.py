@@ -74,17 +74,20 @@ def _serve(settings: Settings, *, as_json: bool, quiet: bool) -> None:
 
     bound = listen(settings.host, settings.port)
     from repomesh.cli.serving import serve
+    from repomesh.daemon import background
 
     server, started = _opened(settings, url_of(bound))
 
     def on_started() -> None:
         folder.write_server(settings.data, started.pid, started.url, started.version)
+        background.start_if_needed(settings.data)
         _announce(started, as_json=as_json, quiet=quiet, detached=False)
 
     try:
         serve(server, bound, on_started)
     finally:
         folder.forget_server(settings.data)
+        background.stop(settings.data)
 
 
 def _opened(settings: Settings, url: str) -> tuple[Server, banner.Started]:

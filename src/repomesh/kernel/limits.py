@@ -89,6 +89,12 @@ LOG_WINDOWS = (1_000, 100_000)
 REMINDER_CANDIDATES_MAX = 100  # newest unread messages looked at for a reminder, of whatever importance
 REMINDER_NAMED_MAX = 3  # senders named in a reminder
 
+# Waking
+WAKE_TRIES_MAX = 3  # refusals of one CLI session for one message; it then waits for the next turn
+WAKE_RETRY_S = 15.0  # after a refusal, times the refusals so far
+WAKE_BEHIND_WAIT_S = 12.0  # the poll of a wait, and a little: who waits finds the message by that
+WAKE_SESSIONS_MAX = 200  # idle sessions looked at for one answer
+
 # Reviews
 REVIEWERS_MAX = 20  # all of whom must approve
 REVIEW_FILES_MAX = 1_000

@@ -16,6 +16,8 @@ TOKEN = "token"
 SERVER = "server.json"
 LOCK = "lock"
 LOG = "server.log"
+DAEMON_LOG = "daemon.log"
+CONNECT = "connect"
 
 
 class ServerNote(TypedDict):

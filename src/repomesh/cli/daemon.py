@@ -1,0 +1,63 @@
+"""`repomesh daemon`: wakes the agent CLIs of this repository that are idle when a message comes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repomesh.cli import output
+from repomesh.cli.options import AsJson, Url
+from repomesh.client import discovery
+from repomesh.kernel import places
+from repomesh.kernel.errors import Unauthenticated
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def daemon(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it in the background.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the one that runs.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Wake idle agent CLIs when a message comes for them.
+
+    It holds one connection to the server, and tells Claude Code by its inbox and Codex by its queue; it never
+    types into a terminal. 'repomesh up' starts it where such a CLI is connected, and 'down' stops it.
+    """
+    from repomesh.daemon import background
+
+    data = places.data_folder(Path.cwd()).absolute()
+    if stop:
+        pid = background.stop(data)
+        _tell({"stopped": pid is not None, "pid": pid}, "Stopped." if pid else "None runs.", as_json=as_json)
+    elif (running := background.holder(data)) is not None:
+        _tell({"running": True, "pid": running}, f"It runs already (process {running}).", as_json=as_json)
+    elif detach:
+        pid = background.start(data)
+        _tell({"running": True, "pid": pid}, f"It runs (process {pid}).", as_json=as_json)
+    else:
+        _run(data, url)
+
+
+def _run(data: Path, url: str | None) -> None:
+    from repomesh.cli.logfile import log_to
+    from repomesh.daemon.main import run
+
+    address = discovery.find(url=url)
+    if address.token is None:
+        raise Unauthenticated(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_to(data / places.DAEMON_LOG, "info")
+    run(data, address)
+
+
+def _tell(told: dict[str, object], said: str, *, as_json: bool) -> None:
+    if as_json:
+        output.print_json(told)
+    else:
+        output.say(said)

@@ -1,0 +1,58 @@
+"""The words of waking: an idle CLI session is told of a message by whatever way its CLI has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from repomesh.domains.agents.session_models import Cli, CliSessionKey
+from repomesh.domains.messaging.delivery_models import Boundary
+from repomesh.kernel import limits
+from repomesh.kernel.fields import Label
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+
+class ListDueWakes(Model):
+    """Which CLIs the caller can wake."""
+
+    cli: Annotated[tuple[Cli, ...], Field(min_length=1, max_length=limits.LIST_ITEMS_MAX)]
+
+
+class DueWake(Model):
+    """An idle CLI session for which something waits that is worth a turn."""
+
+    cli: str
+    session_id: str
+    agent_id: Id
+    agent_name: str
+    cwd: str
+    processes: list[str] = Field(description="The session's own processes, each '@' its machine.")
+
+
+class DueWakes(Model):
+    """The sessions to wake now, and when to look again although nothing happens."""
+
+    items: list[DueWake]
+    again_s: float | None = Field(description="Seconds; null when only an event can change something.")
+
+
+class TakeWake(CliSessionKey):
+    """Wake this session: what to tell it."""
+
+
+class Wake(Model):
+    """What to tell a session that is woken, with what it is told once; empty when it need not be."""
+
+    boundary: str | None = Field(description="Names this delivery.")
+    text: str
+    message_ids: list[Id]
+
+
+class WakeDone(Model):
+    """The session was told, or could not be."""
+
+    boundary: Boundary
+    agent_id: Id
+    failure: Label = Field("", description="Why not; empty when it was told.")

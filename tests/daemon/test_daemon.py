@@ -1,0 +1,257 @@
+"""The daemon wakes idle CLIs by their own ways, one process for each repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.running import Shell, eventually, running, shell
+from repomesh.daemon import background
+from repomesh.daemon.waker import is_here, machine
+from repomesh.kernel import places
+
+__all__ = ["running", "shell"]
+
+TOKEN = "of-the-inbox"
+
+
+class Inbox:
+    """An inbox as Claude Code has one: takes lines behind an `auth` line, and hangs up on a wrong token."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.taken: list[str] = []
+        self.refused = 0
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+        self._thread = threading.Thread(target=self._serve, name="inbox")
+        self._thread.start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._server.accept()
+                with connection, connection.makefile("r", encoding="utf-8") as lines:
+                    self._converse(lines)
+
+    def _converse(self, lines: Any) -> None:
+        if json.loads(lines.readline()) != {"type": "auth", "token": TOKEN}:
+            self.refused += 1
+            return
+        for line in lines:
+            said = json.loads(line)
+            assert (said["type"], said["message"]["role"]) == ("user", "user")
+            self.taken.append(said["message"]["content"])
+
+
+class Place:
+    """A repository whose server runs, with an agent `ann` behind a CLI, and `bob` who writes to it."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell, self.data = shell, shell.data
+        note = places.read_server(self.data)
+        token = places.read_secret(self.data / places.TOKEN)
+        assert note is not None
+        self.http = httpx.Client(
+            base_url=note["url"], headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+        shell.ok("agent", "register", "bob")
+
+    def begins(self, cli: str, session_id: str) -> None:
+        """A CLI session begins, and its model waits."""
+        body = {"session_id": session_id, "cwd": str(self.shell.folder)}
+        headers = {"X-Repomesh-Agent": "ann"}
+        self.http.post(f"/v1/hooks/{cli}/SessionStart", json=body, headers=headers).raise_for_status()
+
+    def keeps(self, session_id: str, path: Path, token: str = TOKEN) -> None:
+        """What a hook keeps of an inbox."""
+        folder = self.data / "wake"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        note = folder / f"{session_id}.json"
+        note.touch(0o600)
+        note.write_text(
+            json.dumps({"cli": "claude", "session_id": session_id, "socket": str(path), "token": token})
+        )
+
+    def send(self, body: str) -> str:
+        """Bob writes to ann; answers the message's id."""
+        return str(self.shell.ok("message", "send", "ann", body, "--as", "bob")["id"])
+
+    def deliveries(self, message_id: str) -> Any:
+        """What became of bob's message on its way to ann."""
+        trace = self.http.get(f"/v1/messages/{message_id}/trace").json()
+        return trace["recipients"][0]["deliveries"]
+
+    def was_told(self, message_id: str) -> bool:
+        """Whether the daemon said that a session was told."""
+        return any(tried["sent_at"] is not None for tried in self.deliveries(message_id))
+
+    def failure(self, message_id: str) -> str | None:
+        """Why the last try failed."""
+        tried = self.deliveries(message_id)
+        return tried[-1]["failure"] if tried else None
+
+
+@pytest.fixture
+def place(running: Shell) -> Iterator[Place]:
+    made = Place(running)
+    yield made
+    made.http.close()
+    background.stop(made.data)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    made = Inbox(tmp_path / "inbox")
+    yield made
+    made.close()
+
+
+@contextmanager
+def daemon(place: Place, **variables: str) -> Iterator[Any]:
+    """The daemon of a place."""
+    process = place.shell.start("daemon", **variables)
+    try:
+        assert eventually(lambda: background.holder(place.data) == process.pid)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_message_is_put_into_the_inbox_of_an_idle_claude(place: Place, inbox: Inbox) -> None:
+    place.begins("claude", "s-1")
+    place.keeps("s-1", inbox.path)
+    with daemon(place):
+        message_id = place.send("there is work")
+        assert eventually(lambda: bool(inbox.taken))
+        assert eventually(lambda: place.was_told(message_id))
+        assert "there is work" in inbox.taken[0]
+        assert "grants no permission" in inbox.taken[0]
+        second = place.send("and more")
+        assert eventually(lambda: len(inbox.taken) == 2)
+        assert "there is work" not in inbox.taken[1]
+        assert place.deliveries(second)[0]["route"] == "wake"
+
+
+def test_what_came_before_the_daemon_is_told_too(place: Place, inbox: Inbox) -> None:
+    place.begins("claude", "s-1")
+    place.keeps("s-1", inbox.path)
+    place.send("early")
+    with daemon(place):
+        assert eventually(lambda: bool(inbox.taken))
+
+
+def test_a_refusal_is_written_down(place: Place, inbox: Inbox, tmp_path: Path) -> None:
+    place.begins("claude", "s-1")
+    with daemon(place):
+        first = place.send("nobody told of an inbox")
+        assert eventually(lambda: place.failure(first) == "no hook of it told of an inbox")
+    place.keeps("s-1", inbox.path, token="wrong")
+    with daemon(place):
+        second = place.send("the token is wrong")
+        assert eventually(lambda: "does not take the token" in str(place.failure(second)))
+        assert inbox.refused >= 1
+        assert inbox.taken == []
+    place.keeps("s-1", tmp_path / "gone")
+    with daemon(place):
+        third = place.send("the socket is gone")
+        assert eventually(lambda: "its inbox does not answer" in str(place.failure(third)))
+    note = place.data / "wake" / "s-1.json"
+    note.chmod(0o644)
+    with daemon(place):
+        fourth = place.send("others could have written the note")
+        assert eventually(lambda: "not its owner's alone" in str(place.failure(fourth)))
+
+
+def test_codex_is_told_by_its_queue(place: Place, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "codex"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {tmp_path}/queued\nexit ${{CODEX_ENDS:-0}}\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    place.begins("codex", "t-1")
+    with daemon(place, PATH=path):
+        message_id = place.send("there is work")
+        assert eventually(lambda: place.was_told(message_id))
+        queued = (tmp_path / "queued").read_text()
+        assert queued.startswith("queue\n--thread\nt-1\n--message\n")
+        assert "there is work" in queued
+    with daemon(place, PATH=path, CODEX_ENDS="3"):
+        refused = place.send("no such thread")
+        assert eventually(lambda: "'codex queue' ended with 3" in str(place.failure(refused)))
+
+
+def test_it_finds_the_server_again(place: Place, inbox: Inbox) -> None:
+    place.begins("claude", "s-1")
+    place.keeps("s-1", inbox.path)
+    note = places.read_server(place.data)
+    assert note is not None
+    with daemon(place):
+        place.shell("down")
+        assert background.holder(place.data) is None, "down ends it"
+    port = note["url"].rpartition(":")[2]
+    assert place.shell("up", "--detach", "--port", port).code == 0
+    with daemon(place) as process:
+        place.shell.ok("token", "list")
+        server = places.read_server(place.data)
+        assert server is not None
+        os.kill(server["pid"], 9)
+        assert eventually(lambda: place.shell("up", "--detach", "--port", port).code == 0)
+        assert process.poll() is None
+        place.send("after the restart")
+        assert eventually(lambda: bool(inbox.taken), 40)
+
+
+def test_there_is_one_for_each_repository_and_up_starts_it_where_it_is_needed(place: Place) -> None:
+    assert background.holder(place.data) is None
+    (place.data / "connect").mkdir(exist_ok=True)
+    (place.data / "connect/claude.json").write_text("{}")
+    place.shell("down")
+    assert place.shell("up", "--detach", "--port", "0").code == 0
+    assert eventually(lambda: background.holder(place.data) is not None)
+    running_one = background.holder(place.data)
+    again = place.shell("daemon")
+    assert (again.code, f"process {running_one}" in again.out) == (0, True)
+    assert place.shell.ok("daemon", "--stop") == {"stopped": True, "pid": running_one}
+    assert place.shell.ok("daemon", "--stop") == {"stopped": False, "pid": None}
+    started = place.shell.ok("daemon", "--detach")
+    assert eventually(lambda: background.holder(place.data) == started["pid"])
+    place.shell("down")
+    assert background.holder(place.data) is None
+
+
+def test_a_session_of_another_machine_is_not_ours() -> None:
+    here = machine()
+    assert is_here([f"12@{here}"], here)
+    assert is_here(["12"], here)
+    assert is_here([], here)
+    assert not is_here([f"12@not-{here}"], here)
+
+
+def test_a_second_lock_is_refused_and_a_dead_holder_forgotten(tmp_path: Path) -> None:
+    with background.held(tmp_path) as first:
+        assert first
+        assert background.holder(tmp_path) == os.getpid()
+        with background.held(tmp_path) as second:
+            assert not second
+    assert background.holder(tmp_path) is None
+    assert background.stop(tmp_path) is None
