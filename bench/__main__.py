@@ -1,6 +1,6 @@
 """`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
 
-Name sections to run only those: start, messages, push, scale.
+Name sections to run only those: start, messages, push, hooks, context, scale.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import messages, push, scale, start
+from bench import context, hooks, messages, push, scale, start
 from bench.report import Report
 from bench.servers import floors, repomesh
 
-SECTIONS = ("start", "messages", "push", "scale")
+SECTIONS = ("start", "messages", "push", "hooks", "context", "scale")
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -34,6 +34,10 @@ def main(wanted: list[str]) -> int:
                 if "push" in wanted:
                     push.measure(report, server, floor)
                 report.note("resident memory after the load", server.resident_mb(), "MB")
+        if "hooks" in wanted:
+            hooks.measure(report, folder / "hooks")
+        if "context" in wanted:
+            context.measure(report, folder / "context")
         if "scale" in wanted:
             scale.measure(report, folder / "scale")
     elapsed_s = time.perf_counter() - begun

@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.load import Check, Connection, Figures, request, run
 from bench.report import Report
@@ -23,7 +24,7 @@ SECONDS = 3.0
 ROUNDS = 3  # interleaved, so that a neighbour on the machine falls on both sides alike
 SENDERS = 16
 _BODY = "The parser now accepts trailing commas; please look at the error path before I merge it. " * 4
-_MODERN = "2026-07-28"
+MODERN = "2026-07-28"
 
 
 def measure(report: Report, server: Running, floor: Running, folder: Path) -> None:
@@ -84,12 +85,17 @@ def _median(figures: list[Figures]) -> Figures:
 
 def register(server: Running, name: str) -> str:
     """Register an agent; answers its token."""
-    body = json.dumps({"name": name}).encode()
-    raw = request("POST", "/v1/agents/register", server.token, body)
-    status, answer = asyncio.run(_once(server.port, raw))
-    assert status == 200, answer
-    token: str = json.loads(answer)["token"]
+    token: str = ask(server, "/v1/agents/register", server.token, {"name": name})["token"]
     return token
+
+
+def ask(server: Running, path: str, token: str, body: dict[str, object] | None = None) -> Any:
+    """What the server answers: to a POST of `body`, or to a GET without one."""
+    sent = b"" if body is None else json.dumps(body).encode()
+    raw = request("GET" if body is None else "POST", path, token, sent)
+    status, answer = asyncio.run(_once(server.port, raw))
+    assert status < 300, answer
+    return json.loads(answer)
 
 
 async def _once(port: int, raw: bytes) -> tuple[int, bytes]:
@@ -127,14 +133,14 @@ def _noop(floor: Running) -> Callable[[int], bytes]:
 
 def _call(tool: str, arguments: dict[str, object], token: str) -> Callable[[int], bytes]:
     meta = {
-        "io.modelcontextprotocol/protocolVersion": _MODERN,
+        "io.modelcontextprotocol/protocolVersion": MODERN,
         "io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
     }
     params = {"name": tool, "arguments": arguments, "_meta": meta}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
     headers = (
-        f"MCP-Protocol-Version: {_MODERN}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
+        f"MCP-Protocol-Version: {MODERN}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
         "Accept: application/json, text/event-stream\r\n"
     )
     raw = request("POST", "/mcp", token, body, headers)
