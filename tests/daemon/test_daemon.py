@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +18,7 @@ import httpx
 import pytest
 
 from cli.running import Shell, eventually, running, shell
+from repomesh.connect import hook_main
 from repomesh.daemon import background
 from repomesh.daemon.waker import is_here, machine
 from repomesh.kernel import places
@@ -200,31 +203,58 @@ def test_codex_is_told_by_its_queue(place: Place, tmp_path: Path) -> None:
         assert eventually(lambda: "'codex queue' ended with 3" in str(place.failure(refused)))
 
 
-def test_it_finds_the_server_again(place: Place, inbox: Inbox) -> None:
+def connects(place: Place) -> None:
+    """What 'repomesh connect claude' leaves for the daemon."""
+    (place.data / "connect").mkdir(exist_ok=True)
+    (place.data / "connect/claude.json").write_text("{}")
+
+
+def test_it_ends_with_its_server_and_comes_with_the_next(place: Place, inbox: Inbox) -> None:
+    connects(place)
     place.begins("claude", "s-1")
     place.keeps("s-1", inbox.path)
-    note = places.read_server(place.data)
-    assert note is not None
-    with daemon(place):
-        place.shell("down")
-        assert background.holder(place.data) is None, "down ends it"
-    port = note["url"].rpartition(":")[2]
-    assert place.shell("up", "--detach", "--port", port).code == 0
     with daemon(place) as process:
-        place.shell.ok("token", "list")
         server = places.read_server(place.data)
         assert server is not None
         os.kill(server["pid"], 9)
-        assert eventually(lambda: place.shell("up", "--detach", "--port", port).code == 0)
-        assert process.poll() is None
-        place.send("after the restart")
-        assert eventually(lambda: bool(inbox.taken), 40)
+        assert eventually(lambda: process.poll() is not None)
+    assert eventually(
+        lambda: place.shell("up", "--detach", "--port", server["url"].rpartition(":")[2]).code == 0
+    )
+    place.send("after the restart")
+    assert eventually(lambda: bool(inbox.taken), 40)
+
+
+def test_a_hook_starts_it_again_where_it_died(place: Place) -> None:
+    connects(place)
+    hook = [sys.executable, "-I", "-S", str(Path(hook_main.__file__)), "claude", "SessionStart"]
+
+    def starts() -> None:
+        said = json.dumps({"session_id": "s-9", "cwd": str(place.shell.folder)})
+        subprocess.run(hook, input=said, text=True, cwd=place.shell.folder, check=True, timeout=20)
+
+    starts()
+    assert not (place.data / background.LOCK).exists(), "where none ran, nobody asked for one"
+    with daemon(place) as process:
+        starts()
+        assert background.holder(place.data) == process.pid
+        process.kill()
+        process.wait(10)
+    assert background.holder(place.data) is None
+    starts()
+    assert eventually(lambda: background.holder(place.data) is not None)
+
+
+def test_who_is_not_the_owner_wakes_nobody(place: Place) -> None:
+    made = place.shell.ok("token", "create", "agent", "--agent", "carl", "--show-token")
+    process = place.shell.start("daemon", REPOMESH_URL=str(place.http.base_url), REPOMESH_TOKEN=made["token"])
+    assert process.wait(20) == 0
+    assert "does not hold the scope" in (place.data / places.DAEMON_LOG).read_text()
 
 
 def test_there_is_one_for_each_repository_and_up_starts_it_where_it_is_needed(place: Place) -> None:
     assert background.holder(place.data) is None
-    (place.data / "connect").mkdir(exist_ok=True)
-    (place.data / "connect/claude.json").write_text("{}")
+    connects(place)
     place.shell("down")
     assert place.shell("up", "--detach", "--port", "0").code == 0
     assert eventually(lambda: background.holder(place.data) is not None)

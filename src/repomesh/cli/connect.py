@@ -16,6 +16,7 @@ from repomesh.cli.options import AsJson, Url
 from repomesh.connect import known, planning, records
 from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place
 from repomesh.connect.planning import Plan
+from repomesh.daemon import background
 from repomesh.kernel import places
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.store import folder
@@ -82,6 +83,7 @@ def connect(
             else:
                 connect_http.forget(data, plan.cli, url)
             planning.carry_out(plan)
+        background.ensure(data)
     _report(plans, "connected", dry_run=dry_run, as_json=as_json)
     if not (as_json or dry_run):
         _afterwards([plan.cli for plan in plans if not plan.nothing], data, http=http)

@@ -74,7 +74,10 @@ def run(words: list[str], log: Log, deadline: float) -> bytes:
     if len(body) > HOOK_INPUT_BYTES_MAX:
         raise GaveUp(f"the input is longer than {HOOK_INPUT_BYTES_MAX} bytes")
     keep_wake(data, cli, event, body)
-    return ask(data, marker, f"/v1/hooks/{cli}/{event}", shortened(body), deadline)
+    answer = ask(data, marker, f"/v1/hooks/{cli}/{event}", shortened(body), deadline)
+    if event.lower() == "sessionstart":
+        revive_daemon(data)
+    return answer
 
 
 # -- where things lie ------------------------------------------------------------------------------
@@ -431,6 +434,27 @@ def _session_process() -> int:
         except OSError:
             break
     return above[0]
+
+
+def revive_daemon(data: str) -> None:
+    """Start the daemon again, which wakes idle sessions, where one ran before and holds its lock no more."""
+    import fcntl
+
+    try:
+        lock = os.open(f"{data}/daemon.lock", os.O_RDWR)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(lock)
+    quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
+    words = [sys.executable, "-m", "repomesh.cli.main", "daemon"]
+    os.posix_spawn(
+        sys.executable, words, os.environ | {"REPOMESH_DATA": data}, file_actions=quiet, setsid=True
+    )
 
 
 # -- the end ---------------------------------------------------------------------------------------

@@ -24,9 +24,18 @@ _TICK_S: Final = 0.02
 
 def start_if_needed(data: Path) -> bool:
     """Start a daemon for the data folder in place of an older one, if a CLI is connected that it can wake."""
-    if not any((data / places.CONNECT / f"{cli}.json").exists() for cli in WOKEN):
+    if not _needed(data):
         return False
     stop(data)  # it may watch a server that was here before
+    start(data)
+    return True
+
+
+def ensure(data: Path) -> bool:
+    """Start a daemon unless one runs, if there is a server for it and a CLI that it can wake."""
+    reachable = places.read_server(data) is not None or "REPOMESH_URL" in os.environ
+    if not reachable or not _needed(data) or holder(data) is not None:
+        return False
     start(data)
     return True
 
@@ -88,6 +97,10 @@ def held(data: Path) -> Iterator[bool]:
         yield taken
     finally:
         os.close(descriptor)
+
+
+def _needed(data: Path) -> bool:
+    return any((data / places.CONNECT / f"{cli}.json").exists() for cli in WOKEN)
 
 
 def _taken(descriptor: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import structlog
 
 from repomesh.client.client import Client
 from repomesh.client.discovery import Address
+from repomesh.client.errors import RemoteError
 from repomesh.daemon.background import held
 from repomesh.daemon.waker import Waker
 from repomesh.daemon.watch import ServerGoneError, watch
@@ -37,13 +39,28 @@ async def _run(data: Path, address: Address) -> None:
         log.info("watching", url=address.url)
         try:
             await watch(address.url, address.token, Waker(client, data).look, lambda: _moved(address))
-        except ServerGoneError as error:
+        except (ServerGoneError, RemoteError) as error:
             log.info("ended", reason=str(error))
         except asyncio.CancelledError:
             log.info("ended", reason="asked to")
 
 
 def _moved(address: Address) -> bool:
-    """Whether the folder's server has another address by now; one that only stopped may come back."""
-    note = places.read_server(address.data) if address.data is not None else None
-    return note is not None and note["url"] != address.url
+    """Whether the folder's server has ended; whoever starts it again starts the daemon, too.
+
+    Of a server that lies elsewhere nothing is known but that it may come back.
+    """
+    if address.data is None:
+        return False
+    note = places.read_server(address.data)
+    return note is None or note["url"] != address.url or not _lives(note["pid"])
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

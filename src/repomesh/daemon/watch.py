@@ -13,6 +13,9 @@ import structlog
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from repomesh.client.errors import RemoteError
+from repomesh.kernel.errors import Failure
+
 log = structlog.get_logger("repomesh.daemon")
 
 TYPES: Final = ("message.sent", "cli_session")
@@ -36,7 +39,7 @@ async def watch(
     """Look at once, after each event that may matter, and when the last look said so; without end.
 
     Raises ServerGoneError when the server does not answer for AWAY_MOST_S, or does not answer and `moved`
-    says that it is somewhere else now.
+    says that it has ended; RemoteError when it refuses the token.
     """
     stirred = asyncio.Event()
     listening = asyncio.create_task(_listen(url, token, stirred, moved), name="events")
@@ -48,7 +51,7 @@ async def watch(
     finally:
         for task in (listening, looking):
             task.cancel()
-            with suppress(asyncio.CancelledError, ServerGoneError):
+            with suppress(asyncio.CancelledError, ServerGoneError, RemoteError):
                 await task
 
 
@@ -57,6 +60,11 @@ async def _look(stirred: asyncio.Event, look: Callable[[], Awaitable[float | Non
         stirred.clear()
         try:
             again_s = await look()
+        except RemoteError as error:
+            if error.failure in (Failure.FORBIDDEN, Failure.UNAUTHENTICATED):
+                raise
+            log.warning("a look failed, will be tried again", reason=str(error))
+            again_s = RETRY_MOST_S
         except Exception as error:  # the server or a CLI may fail in any way; the next look may succeed
             log.warning("a look failed, will be tried again", reason=_reason(error))
             again_s = RETRY_MOST_S
