@@ -32,11 +32,12 @@ SUMMARY = Text(
     "<analysis>It is all here.</analysis><summary>The work so far.</summary>"
     "<state_snapshot><overall_goal>The work so far.</overall_goal></state_snapshot>"
 )
+_CONVERSATION = ("system", "systemInstruction", "instructions", "messages", "contents", "input")
 END = Text("I am done.")
 """What is said when the script is over."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Asked:
     """One request of a CLI: where to, with what, when, and the number of the step that it took, if any."""
 
@@ -48,11 +49,19 @@ class Asked:
 
     @property
     def text(self) -> str:
-        """All that it says, as a model would read it."""
+        """The conversation and its instructions, as a model would read them."""
+        return "\n".join(_strings({name: self.body.get(name) for name in _CONVERSATION}))
+
+    @property
+    def everything(self) -> str:
+        """All texts, those of the tools included."""
         return "\n".join(_strings(self.body))
 
     def __contains__(self, words: str) -> bool:
         return words in self.text
+
+    def __repr__(self) -> str:
+        return f"Asked(step {self.step}, …{self.text[-1500:]!r})"
 
 
 @dataclass

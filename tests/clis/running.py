@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from cli.running import git
+from cli.running import eventually, git
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REQUIRED: Final = ("claude", "codex", "gemini", "copilot", "qwen")
@@ -29,6 +29,8 @@ CODEX_MODEL: Final = "gpt-5.5"
 """Codex gives its tool for patches to models that it knows."""
 DEADLINE_S: Final = 60.0
 """How long a run may take: a few seconds when the machine is quiet."""
+LEAVING_S: Final = 3.0
+"""How long what a CLI started may take to end after it."""
 
 
 def _installer() -> ModuleType:
@@ -55,12 +57,22 @@ class Running:
     def wait(self, seconds: float = DEADLINE_S) -> int:
         """Until it ended; answers its exit code. Raises subprocess.TimeoutExpired after killing it."""
         try:
-            return self.process.wait(seconds)
+            code = self.process.wait(seconds)
+            eventually(self._alone, LEAVING_S)
         except subprocess.TimeoutExpired:
-            print(self.output.read_text(errors="replace")[-4000:])
+            print(self.said[-4000:])
             raise
         finally:
             self.kill()
+        return code
+
+    def _alone(self) -> bool:
+        """Whether all that it started has ended, too."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """End all of it."""
