@@ -47,6 +47,7 @@ ENTRIES: dict[str, Entry] = {
     "doctor": Entry("Find what is wrong here, and the command that mends it.", "doctor", _SERVER),
     "connect": Entry("Make an agent CLI an agent of this repository.", "connect", _SERVER),
     "disconnect": Entry("Take it out again.", "connect", _SERVER, "disconnect_app"),
+    "guard": Entry("Have git refuse what touches paths that others have locked.", "guard", _SERVER),
     "demo": Entry("Watch three agents share work on a clone of this repository.", "demo", _SERVER),
     "mcp": Entry("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
     "inbox": Entry("What needs you: questions, permissions, notices, messages.", "inbox", _WORK),

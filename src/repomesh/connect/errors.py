@@ -45,3 +45,24 @@ class SettingsChanged(Conflict):
 
     code = "settings_changed"
     hint = "Run the command again; a running agent CLI may have written it."
+
+
+class NoRepository(InvalidRequest):
+    """The guard belongs into a git repository, and here is none."""
+
+    code = "no_repository"
+    hint = "Go into the repository, then run the command again."
+
+
+class HookInTheWay(Conflict):
+    """A git hook stands where one that was set aside belongs."""
+
+    code = "hook_in_the_way"
+    hint = "Keep one of the two: join them by hand, or remove the one that is no longer needed."
+
+
+class GitRefused(InvalidRequest):
+    """Git refuses to tell what is changed."""
+
+    code = "git_refused"
+    hint = "Do what git says."
