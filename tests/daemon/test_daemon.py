@@ -19,7 +19,7 @@ import pytest
 
 from cli.running import Shell, eventually, running, shell
 from repomesh.connect import hook_main
-from repomesh.daemon import background
+from repomesh.daemon import background, ways
 from repomesh.daemon.waker import is_here, machine
 from repomesh.kernel import places
 
@@ -275,6 +275,13 @@ def test_a_session_of_another_machine_is_not_ours() -> None:
     assert is_here(["12"], here)
     assert is_here([], here)
     assert not is_here([f"12@not-{here}"], here)
+
+
+def test_a_session_is_told_by_the_program_that_it_runs() -> None:
+    found, variables = ways.own_program(Path(sys.executable).resolve().name, [f"{os.getpid()}@here"])
+    assert found == str(Path(sys.executable).resolve())
+    assert variables["HOME"] == os.environ["HOME"]
+    assert ways.own_program("no-such-program", [str(os.getpid()), "1"]) == (None, {})
 
 
 def test_a_second_lock_is_refused_and_a_dead_holder_forgotten(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Waker:
                 return  # somebody read it meanwhile, or the session went on
             failure = ""
             try:
-                await self._ways[item["cli"]](self._data, Session(**key, cwd=item["cwd"]), wake["text"])
+                session = Session(**key, cwd=item["cwd"], processes=tuple(item["processes"]))
+                await self._ways[item["cli"]](self._data, session, wake["text"])
             except Refused as refused:
                 failure = str(refused)
             done = {"boundary": wake["boundary"], "agent_id": item["agent_id"], "failure": failure}

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ TAKEN_S: Final = 5.0  # for an inbox to hang up once it has the message
 COMMAND_S: Final = 20.0  # for a CLI's own command, which starts slowly on a busy machine
 SAID_CHARS_MAX: Final = 160  # of what a CLI says about a refusal
 NOTE_BYTES_MAX: Final = 10_000
+_HOMES: Final = ("HOME", "CODEX_HOME")
 
 
 class Refused(Exception):
@@ -34,6 +35,7 @@ class Session:
     cli: str
     session_id: str
     cwd: str
+    processes: tuple[str, ...] = ()
 
 
 Way = Callable[[Path, Session, str], Awaitable[None]]
@@ -64,11 +66,11 @@ async def claude(data: Path, session: Session, text: str) -> None:
 
 async def codex(_data: Path, session: Session, text: str) -> None:
     """Queue a message for a thread of Codex, which looks for it every few seconds."""
-    program = shutil.which("codex")
+    program, variables = own_program("codex", session.processes)
     if program is None:
         raise Refused("no 'codex' is on the path of the daemon")
     try:
-        process = await _started(program, session, text)
+        process = await _started(program, variables, session, text)
     except OSError as error:  # its folder is gone, say
         raise Refused(f"'codex queue' can't be started: {_said(error)}") from None
     try:
@@ -88,10 +90,13 @@ WAYS: Final[dict[str, Way]] = {"claude": claude, "codex": codex}
 """By CLI. The others wait by themselves: by an MCP task, or in a call of wait_for_messages."""
 
 
-async def _started(program: str, session: Session, text: str) -> asyncio.subprocess.Process:
+async def _started(
+    program: str, variables: dict[str, str], session: Session, text: str
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(program, "queue", "--thread", session.session_id, "--message", text),
         cwd=session.cwd or None,
+        env=os.environ | variables,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -110,6 +115,24 @@ async def _authenticated(reader: asyncio.StreamReader, writer: asyncio.StreamWri
         return
     if ended:
         raise Refused("its inbox does not take the token that its hook kept")
+
+
+def own_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """The program that a session runs, and where it keeps its things; else the one on the path.
+
+    A session may have been started by another version, or with another home, than the daemon.
+    """
+    for process in processes:
+        place = Path("/proc") / process.partition("@")[0]
+        try:
+            program = str((place / "exe").readlink())
+            said = (place / "environ").read_bytes().decode(errors="surrogateescape").split("\0")
+        except OSError:  # it is over, or another user's, or there is no /proc
+            continue
+        if Path(program).name == name:
+            variables = dict(one.split("=", 1) for one in said if "=" in one)
+            return program, {key: variables[key] for key in _HOMES if key in variables}
+    return shutil.which(name), {}
 
 
 def _kept(path: Path) -> dict[str, str]:
