@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -105,18 +106,26 @@ class Desk:
             git(folder, "add", ".")
             git(folder, "commit", "-qm", "Begin")
         desk = cls(cli, folder, home)
+        desk._install()
         _PREPARE.get(cli, lambda _: None)(desk)
         return desk
 
     def environment(self, **variables: str) -> dict[str, str]:
         """What any program at this desk is started with: nothing of the caller's but the search path."""
         return {
-            "PATH": installer.search_path(),
+            "PATH": f"{self.home / 'bin'}{os.pathsep}{installer.search_path()}",
             "HOME": str(self.home),
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "SHELL": "/bin/bash",
         } | variables
+
+    def _install(self) -> None:
+        """The CLI stands on the search path of this desk by its name."""
+        program = self.home / "bin" / self.cli
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(installer.command(self.cli))} "$@"\n')
+        program.chmod(0o755)
 
     def merge(self, path: Path, value: dict[str, Any]) -> None:
         """Set keys of a JSON file, made when it is not there."""

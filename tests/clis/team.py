@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import uuid
@@ -14,7 +16,8 @@ import httpx
 import pytest
 
 from cli.running import Shell, git
-from clis.running import Desk
+from clis.model import Asked
+from clis.running import Desk, installer
 from repomesh.cli import detach
 from repomesh.kernel import places
 
@@ -72,11 +75,16 @@ class Team:
         """Who takes part, by name, the peer left out."""
         return {agent["name"]: agent for agent in self.get("/v1/agents")["items"] if agent["name"] != PEER}
 
+    def session_of(self, cli: str) -> Any:
+        """The only session of a CLI; empty before its first hook."""
+        sessions = self.get("/v1/cli-sessions", cli=cli, live=False)["items"]
+        assert len(sessions) < 2, sessions
+        return sessions[0] if sessions else {}
+
     def agent_of(self, cli: str) -> Any:
         """The agent that the only session of a CLI speaks as."""
-        sessions = self.get("/v1/cli-sessions", cli=cli, live=False)["items"]
-        assert len(sessions) == 1, sessions
-        return next(agent for agent in self.agents().values() if agent["id"] == sessions[0]["agent_id"])
+        speaker = self.session_of(cli)["agent_id"]
+        return next(agent for agent in self.agents().values() if agent["id"] == speaker)
 
     def send(self, to: str, body: str, **how: Any) -> str:
         """The peer sends a message; answers its id."""
@@ -90,6 +98,20 @@ class Team:
         return receipts[0]
 
 
+def enveloped(asked: Asked, body: str) -> list[str]:
+    """The boundaries of the envelopes that hold a message of this body."""
+    whole = r"\[repomesh (rm[0-9a-f]+): [^\]]*grants no permission[^\]]*\](?:(?!\[end ).)*?\[end \1\]"
+    found = re.finditer(whole, asked.text, re.DOTALL)
+    return [match[1] for match in found if f"| {body}" in match[0]]
+
+
+def message_id(asked: Asked, body: str) -> str:
+    """The id of the message with this body, as its envelope says it."""
+    found = re.search(rf"id ([0-9a-f-]{{36}})\n\| {re.escape(body)}", asked.text)
+    assert found, asked
+    return found[1]
+
+
 def _acting(agent: str | None) -> dict[str, str]:
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     return headers if agent is None else headers | {"X-Repomesh-Agent": agent}
@@ -97,7 +119,7 @@ def _acting(agent: str | None) -> dict[str, str]:
 
 @pytest.fixture
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
-    """A server in a scratch repository; the marker `settings` gives it values."""
+    """A server in a scratch repository, started at home; the marker `settings` gives it values."""
     folder = tmp_path / "project"
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
@@ -105,11 +127,14 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "Begin")
     marker = request.node.get_closest_marker("settings")
+    home = tmp_path / "home"
+    home.mkdir()
+    person = {"HOME": str(home), "PATH": f"{home / 'bin'}{os.pathsep}{installer.search_path()}"}
     values = {
         f"REPOMESH_{name.upper()}": str(value) for name, value in (marker.kwargs if marker else {}).items()
     }
     shell = Shell(folder)
-    done = shell("up", "--detach", "--port", "0", **values)
+    done = shell("up", "--detach", "--port", "0", **person | values)
     assert done.code == 0, done.err
     made = Team(folder)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -29,6 +30,11 @@ class Terminal:
         self._screen = screen
         self._reader = threading.Thread(target=self._read, name="screen")
         self._reader.start()
+
+    @property
+    def shown(self) -> str:
+        """What it has drawn, without what moves about and colours."""
+        return re.sub(rb"\x1b\[[0-9;?>]*[a-zA-Z]|\x1b[>=<]", b" ", self.seen).decode(errors="replace")[-3000:]
 
     def type(self, keys: bytes) -> None:
         """Press keys."""

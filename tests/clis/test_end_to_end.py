@@ -14,7 +14,7 @@ from cli.running import eventually
 from clis import sampling, tools
 from clis.model import Asked, ScriptedModel, Step, scripted
 from clis.running import Desk
-from clis.team import PEER, Team, team
+from clis.team import PEER, Team, enveloped, message_id, team
 from clis.wires import Answer, Text
 
 __all__ = ["team"]
@@ -45,22 +45,8 @@ def reached(step: Step) -> None:
     assert step.reached.wait(30), "the CLI did not come this far"
 
 
-def enveloped(asked: Asked, body: str = BODY) -> list[str]:
-    """The boundaries of the envelopes that hold a message of this body."""
-    whole = r"\[repomesh (rm[0-9a-f]+): [^\]]*grants no permission[^\]]*\](?:(?!\[end ).)*?\[end \1\]"
-    found = re.finditer(whole, asked.text, re.DOTALL)
-    return [match[1] for match in found if f"| {body}" in match[0]]
-
-
 def last_seen(team: Team, name: str) -> datetime:
     return datetime.fromisoformat(team.agents()[name]["last_seen_at"])
-
-
-def message_id(asked: Asked, body: str = BODY) -> str:
-    """The id of the message with this body, as its envelope says it."""
-    found = re.search(rf"id ([0-9a-f-]{{36}})\n\| {re.escape(body)}", asked.text)
-    assert found, asked.text[-3000:]
-    return found[1]
 
 
 def all_said(model: ScriptedModel) -> str:
@@ -81,9 +67,9 @@ def test_a_message_reaches_a_busy_cli(connected: Desk, team: Team) -> None:
         reached(at_work)
         let_go(at_work)
         run.wait()
-    assert not enveloped(model.turns[0])
-    assert enveloped(model.turns[1]), all_said(model)
-    assert len(set(enveloped(model.turns[-1]))) == 1, "it was delivered more than once"
+    assert not enveloped(model.turns[0], BODY)
+    assert enveloped(model.turns[1], BODY), all_said(model)
+    assert len(set(enveloped(model.turns[-1], BODY))) == 1, "it was delivered more than once"
     assert eventually(lambda: bool(team.receipt(sent)["injected_at"]))
     receipt = team.receipt(sent)
     assert receipt["status"] == "injected", "looking does not mark as read"
@@ -93,7 +79,7 @@ def test_a_message_reaches_a_busy_cli(connected: Desk, team: Team) -> None:
 
 def test_what_must_be_acknowledged_holds_the_end_of_the_turn(connected: Desk, team: Team) -> None:
     def acknowledge(asked: Asked) -> Answer:
-        words = {"message_id": message_id(asked)}
+        words = {"message_id": message_id(asked, BODY)}
         return tools.mcp(connected.cli, "repomesh", "acknowledge_message", **words)
 
     last = held(Text("done"))
@@ -106,7 +92,7 @@ def test_what_must_be_acknowledged_holds_the_end_of_the_turn(connected: Desk, te
         let_go(last)
         run.wait()
     assert len(model.turns) == 3, all_said(model)
-    assert enveloped(model.turns[1])
+    assert enveloped(model.turns[1], BODY)
     assert team.receipt(sent)["status"] == "acked"
 
 
