@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Speaker
+from hooking import Cli
 from repomesh.domains.agents.session_models import (
     BeginCliSession,
     EndCliSession,
@@ -69,6 +70,23 @@ async def test_a_permission_is_shown_until_its_cli_goes_on(mesh: Mesh) -> None:
     await stands_still(mesh, alice)
     assert len((await jane.get("/v1/inbox"))["permissions"]) == 1
     await hook(mesh, alice, "cli_session.end", EndCliSession(**CLI))
+    assert (await jane.get("/v1/inbox"))["permissions"] == []
+
+
+async def test_a_hook_tells_of_a_permission(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    cli = Cli(mesh, token=alice.token)
+    await cli.hook("start")
+    await cli.hook("prompt", prompt="Work.")
+    wanted = {"tool_name": "Bash", "tool_input": {"command": "rm -r build", "description": "Clean"}}
+    await cli.hook("before", **wanted)
+    assert (await cli.call("PermissionRequest", **wanted)).status_code in (200, 204)
+    await cli.settled()
+    jane = await mesh.agent("jane", type="human")
+    (asked,) = (await jane.get("/v1/inbox"))["permissions"]
+    assert (asked["agent_name"], asked["tool"], "rm -r build" in asked["summary"]) == ("alice", "Bash", True)
+    mesh.clock.advance(limits.HOOK_NOTED_EVERY_S + 1)
+    await cli.hook("after", **wanted)
     assert (await jane.get("/v1/inbox"))["permissions"] == []
 
 

@@ -10,6 +10,7 @@ import pytest
 from conftest import MovableClock
 from harness import Mesh, Refused, Speaker
 from hooking import Cli, boundary_of
+from injection import CORPUS, assert_enveloped
 from repomesh.domains.messaging import wake_rules
 from repomesh.domains.messaging.rules import RANKS
 from repomesh.domains.messaging.wake_rules import Candidate
@@ -170,3 +171,17 @@ def test_when_it_is_time() -> None:
     assert wake_rules.due_at(Candidate(**PLAIN | twice | {"failures": 3}), waits=False) is None
     assert wake_rules.first([None, NOW, NOW + timedelta(1)]) == NOW
     assert wake_rules.first([None]) is None
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_the_injection_corpus_in_what_wakes(mesh: Mesh) -> None:
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    for number, (what, body) in enumerate(CORPUS.items()):
+        cli = await idle(mesh, bob, f"s{number}")
+        sent = await alice.post("/v1/messages", to=["bob"], body=body)
+        taken = await take(mesh, cli)
+        assert taken["message_ids"] == [sent["id"]], what
+        assert_enveloped(taken["text"], what=what)
+        await bob.post(f"/v1/messages/{sent['id']}/ack")
+        await mesh.server.dispatch.close()
+        await cli.hook("prompt", prompt="next")

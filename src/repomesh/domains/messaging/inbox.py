@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Row, select, tuple_
 
 from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, PermissionRequested
+from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging import listing, question_rules
 from repomesh.domains.messaging.inbox_models import Inbox, ShowInbox
@@ -22,7 +23,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Model, query
-from repomesh.store.filters import filter_for
+from repomesh.store.filters import EventFilter
 from repomesh.store.reading import read_page
 from repomesh.store.transaction import Transaction
 
@@ -77,9 +78,17 @@ def _unread(tx: Transaction, request: ShowInbox, asked: Sequence[str]) -> list[R
 
 
 def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
-    """The permissions that CLIs wait for: of each live session the last one, if it did not go on since."""
+    """The permissions that CLIs wait for: of each live session the last one, if it did not go on since.
+
+    They are for people alone.
+    """
+    if tx.caller.agent_type != PERSON:
+        return []
     since = tx.now - timedelta(seconds=limits.PERMISSION_SHOWN_S)
-    wanted = filter_for(tx.caller, types=(AGENT_PERMISSION_REQUESTED,), since=since)
+    # Also of before this person came, who was not named then.
+    wanted = EventFilter(
+        tx.workspace_id, None, sees_all=True, types=(AGENT_PERMISSION_REQUESTED,), since=since
+    )
     rows = read_page(
         tx.connection, wanted, after=None, before=None, count=limits.PERMISSIONS_READ_MAX, newest=True
     )
