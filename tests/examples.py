@@ -104,6 +104,23 @@ class World:
         answer: Payload = await self.alice.post("/v1/channels", name=self.word("channel"))
         return answer
 
+    async def session(self) -> Payload:
+        """The path of an active session of alice's."""
+        made = await self.alice.post("/v1/sessions", session_id=self.word("session"))
+        return {"session_id": made["id"]}
+
+    async def memory(self) -> Payload:
+        """The path of a memory of the whole workspace."""
+        made = await self.alice.post("/v1/memories", key=self.word("memory"), content="Good to know.")
+        return {"memory_id": made["id"]}
+
+    async def artifact(self) -> Payload:
+        """The path of an artifact in a session of alice's."""
+        made = await self.session()
+        body = {"title": "app.py", "artifact_id": "app", "type": "code", "content": "print(1)"}
+        await self.alice.post(f"/v1/sessions/{made['session_id']}/artifacts", **body)
+        return made | {"artifact_id": "app"}
+
 
 Make = Callable[[World], Awaitable[Payload]]
 
@@ -479,3 +496,137 @@ _fixed("recovery.reconcile")
 
 def _body(held: Payload, **further: Any) -> Payload:
     return {"fencing_token": held["fencing_token"], **further}
+
+
+# -- sessions --------------------------------------------------------------------------------------
+
+
+_fixed("session.list", status="active")
+_fixed("memory.list", type="decision")
+_fixed("memory.store", key="port", content={"port": 8787}, type="decision", tags=["net"])
+
+
+@example("session.create")
+async def _create_session(world: World) -> Payload:
+    return {"session_id": world.word("plan"), "title": "Plan", "participants": ["alice", "a phone"]}
+
+
+@example("session.show")
+async def _show_session(world: World) -> Payload:
+    return await world.session()
+
+
+@example("session.update")
+async def _update_session(world: World) -> Payload:
+    return await world.session() | {"title": "A better plan", "participants": ["bob"]}
+
+
+@example("session.pause")
+async def _pause_session(world: World) -> Payload:
+    return await world.session() | {"reason": "lunch"}
+
+
+@example("session.resume")
+async def _resume_session(world: World) -> Payload:
+    made = await world.session()
+    await world.alice.post(f"/v1/sessions/{made['session_id']}/pause")
+    return made
+
+
+@example("session.complete")
+async def _complete_session(world: World) -> Payload:
+    return await world.session()
+
+
+@example("session.delete")
+async def _delete_session(world: World) -> Payload:
+    artifact = await world.artifact()
+    path = f"/v1/sessions/{artifact['session_id']}"
+    await world.alice.post(f"{path}/chunks", content="What was said.")
+    await world.alice.post(f"{path}/tasks", goal="Write it")
+    await world.alice.post("/v1/memories", key="port", content=1, session_id=artifact["session_id"])
+    return {"session_id": artifact["session_id"]}
+
+
+@example("session.delegate")
+async def _delegate(world: World) -> Payload:
+    return await world.session() | {"goal": "Write the parser", "task_id": "parser", "agent": "bob"}
+
+
+@example("session.tasks")
+async def _session_tasks(world: World) -> Payload:
+    return await world.session() | {"status": "open"}
+
+
+@example("chunk.add")
+async def _add_chunk(world: World) -> Payload:
+    return await world.session() | {"content": "We take port 8787.", "speaker": "Ann", "format": "dialogue"}
+
+
+@example("chunk.add_many")
+async def _add_chunks(world: World) -> Payload:
+    chunks = [{"content": "One."}, {"content": {"two": 2}, "format": "json", "tags": ["numbers"]}]
+    return await world.session() | {"chunks": chunks}
+
+
+@example("chunk.list")
+async def _list_chunks(world: World) -> Payload:
+    return await world.session() | {"limit": 5}
+
+
+@example("chunk.read")
+async def _read_chunk(world: World) -> Payload:
+    made = await world.session()
+    await world.alice.post(f"/v1/sessions/{made['session_id']}/chunks", content="Hello.", chunk_id="first")
+    return made | {"chunk_id": "first"}
+
+
+@example("memory.show")
+async def _show_memory(world: World) -> Payload:
+    return await world.memory()
+
+
+@example("memory.versions")
+async def _memory_versions(world: World) -> Payload:
+    return await world.memory()
+
+
+@example("memory.restore")
+async def _restore_memory(world: World) -> Payload:
+    return await world.memory() | {"version": 1, "reason": "it was right"}
+
+
+@example("memory.supersede")
+async def _supersede_memory(world: World) -> Payload:
+    other = await world.alice.post("/v1/memories", key=world.word("other"), content="Better.")
+    return await world.memory() | {"by": other["key"], "reason": "it says more"}
+
+
+@example("memory.retract")
+async def _retract_memory(world: World) -> Payload:
+    return await world.memory() | {"reason": "it was a guess"}
+
+
+@example("artifact.add")
+async def _add_artifact(world: World) -> Payload:
+    return await world.session() | {"title": "app.py", "type": "code", "content": "print(1)\n"}
+
+
+@example("artifact.list")
+async def _list_artifacts(world: World) -> Payload:
+    return await world.session() | {"type": "code"}
+
+
+@example("artifact.show")
+async def _show_artifact(world: World) -> Payload:
+    return await world.artifact()
+
+
+@example("artifact.versions")
+async def _artifact_versions(world: World) -> Payload:
+    return await world.artifact()
+
+
+@example("artifact.read")
+async def _read_artifact(world: World) -> Payload:
+    return await world.artifact()

@@ -34,6 +34,7 @@ from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
 from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.routes import stream_routes
+from repomesh.workers.contents import ContentSweeper
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import Sweeper
 from repomesh.workers.transcripts import Transcripts
@@ -62,6 +63,7 @@ class Server:
             renew_secret=tokens.renew_secret,
             access_changed=self._access_changed,
         )
+        self.contents = ContentSweeper(self.store, settings.data)
         self.sweeper = Sweeper(registry, self.dispatch, self.store, settings.sweep_every_s)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
         self.dispatch.on_call(self.presence.heard)
@@ -93,12 +95,14 @@ class Server:
         """Start the workers; stop them and close the store in the reverse order."""
         await self.bus.start()
         self.sweeper.start()
+        self.contents.start()
         self.transcripts.start()
         try:
             async with self.mcp.running():
                 yield self
         finally:
             await self.sweeper.stop()
+            await self.contents.stop()
             await self.hooks.moments.settled()
             await self.transcripts.stop()
             await self.presence.stop()

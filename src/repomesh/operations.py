@@ -21,6 +21,11 @@ from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import hooks as _hooks
 from repomesh.domains.overview import operations as _overview
+from repomesh.domains.sessions import artifacts as _artifacts
+from repomesh.domains.sessions import chunks as _chunks
+from repomesh.domains.sessions import delegating as _delegating
+from repomesh.domains.sessions import memories as _memories
+from repomesh.domains.sessions import operations as _sessions
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
@@ -50,6 +55,11 @@ DOMAINS = (
     _tasks,
     _claims,
     _finishing,
+    _sessions,
+    _chunks,
+    _memories,
+    _artifacts,
+    _delegating,
     _overview,
     _task_context,
     _briefing,

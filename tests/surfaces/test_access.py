@@ -40,6 +40,7 @@ FOREIGN: dict[str, set[int]] = {
     "task.fail": {409},
     "task.release": {409},
     "task.finish": {409},
+    "session.delete": {403},
 }
 
 

@@ -57,7 +57,22 @@ async def everything(owner: Speaker) -> State:
         "questions": {item["id"]: item for item in await whole("/v1/questions")},
         "texts": {},
         "remarks": {},
+        "memories": {item["id"]: item for item in await _memories(whole)},
+        "sessions": {},
+        "chunks": {},
+        "artifacts": {},
+        "session_tasks": {},
     }
+    for session in await whole("/v1/sessions"):
+        path = f"/v1/sessions/{session['id']}"
+        state["sessions"][session["id"]] = await owner.get(path)
+        del state["sessions"][session["id"]]["counts"]  # they follow from what is counted
+        for chunk in await whole(f"{path}/chunks"):
+            state["chunks"][session["id"], chunk["id"]] = chunk
+        for artifact in await whole(f"{path}/artifacts"):
+            state["artifacts"][session["id"], artifact["id"]] = artifact
+        for task in await whole(f"{path}/tasks"):
+            state["session_tasks"][session["id"], task["task"]["id"]] = task["key"]
     for review_id in state["reviews"]:
         path = f"/v1/reviews/{review_id}"
         state["texts"][review_id] = (await owner.get(path))["texts"]
@@ -75,6 +90,12 @@ async def everything(owner: Speaker) -> State:
         for reaction in await whole(f"{path}/reactions"):
             state["reactions"][message["id"], reaction["agent_id"], reaction["reaction"]] = True
     return state
+
+
+async def _memories(whole: Any) -> list[dict[str, Any]]:
+    """Whatever became of them."""
+    statuses = ("current", "superseded", "retracted")
+    return [item for status in statuses for item in await whole("/v1/memories", status=status)]
 
 
 def keep(collection: str, member: str) -> Apply:
@@ -148,6 +169,28 @@ def _leases_ended(state: State, data: dict[str, Any]) -> None:
         state["locks"].pop(lease["id"], None)
 
 
+def _chunks_added(state: State, data: dict[str, Any]) -> None:
+    for chunk in data["chunks"]:
+        state["chunks"][data["session_id"], chunk["id"]] = chunk
+
+
+def _artifact_added(state: State, data: dict[str, Any]) -> None:
+    state["artifacts"][data["artifact"]["session_id"], data["artifact"]["id"]] = data["artifact"]
+
+
+def _task_delegated(state: State, data: dict[str, Any]) -> None:
+    state["session_tasks"][data["session_id"], data["task_id"]] = data["key"]
+
+
+def _session_deleted(state: State, data: dict[str, Any]) -> None:
+    gone = data["session_id"]
+    del state["sessions"][gone]
+    for collection in ("chunks", "artifacts", "session_tasks"):
+        state[collection] = {key: item for key, item in state[collection].items() if key[0] != gone}
+    memories = state["memories"].items()
+    state["memories"] = {key: item for key, item in memories if item["session_id"] != gone}
+
+
 def _nothing(_state: State, _data: dict[str, Any]) -> None:
     """Tells of something that no list shows, or that another event of the same command carries."""
 
@@ -186,6 +229,14 @@ APPLY["agent.permission_requested"] = _nothing
 APPLY |= {type_: _nothing for type_ in EVENT_TYPES if type_.startswith("cli_session.")}
 APPLY |= {type_: keep("questions", "question") for type_ in EVENT_TYPES if type_.startswith("question.")}
 APPLY |= {type_: keep("tasks", "task") for type_ in EVENT_TYPES if type_.startswith("task.")}
+APPLY |= {type_: keep("sessions", "session") for type_ in EVENT_TYPES if type_.startswith("session.")}
+APPLY |= {type_: keep("memories", "memory") for type_ in EVENT_TYPES if type_.startswith("memory.")}
+APPLY |= {
+    "session.chunks_added": _chunks_added,
+    "session.task_delegated": _task_delegated,
+    "session.deleted": _session_deleted,
+    "artifact.added": _artifact_added,
+}
 
 
 def told(state: State) -> State:

@@ -121,6 +121,8 @@ class Dispatcher:
         self.heard(caller)
         if operation.rate is not None:
             self._limiter.take(operation.rate, caller)
+        if operation.stage is not None:
+            await asyncio.to_thread(operation.stage, request, self._store.settings)
         key = _key(operation, request, context)
         blocking = operation.blocking
         if blocking is not None and blocking.seconds(request) > 0:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, RepomeshError
+from repomesh.kernel.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -51,6 +52,7 @@ class HttpBinding:
     method: str
     path: str
     status: int = 200
+    body_bytes_max: int = limits.BODY_BYTES_MAX
 
     @property
     def path_fields(self) -> tuple[str, ...]:
@@ -68,9 +70,9 @@ def Get(path: str) -> HttpBinding:
     return HttpBinding("GET", path)
 
 
-def Post(path: str, *, status: int = 200) -> HttpBinding:
+def Post(path: str, *, status: int = 200, body_bytes_max: int = limits.BODY_BYTES_MAX) -> HttpBinding:
     """Bind to POST: fields outside the path come as a JSON body; `status` 201 for what creates."""
-    return HttpBinding("POST", path, status)
+    return HttpBinding("POST", path, status, body_bytes_max)
 
 
 def Patch(path: str) -> HttpBinding:
@@ -115,6 +117,9 @@ class Blocking:
 FollowUp = Callable[[Any, Any], "tuple[str, BaseModel] | None"]
 """Of (request, result): the internal command to queue behind the answer, with its request."""
 
+Stage = Callable[[Any, Settings], None]
+"""Of (request, settings): what is made ready outside the transaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -122,8 +127,9 @@ class Operation:
 
     `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for the
     documents; `rate` names a rate limit; `secret` says that it answers a token; `needs_agent` that the
-    caller must act as an agent; `follow_up` queues an internal command behind the answer;
-    `changes_access` says that callers known so far must be looked up again.
+    caller must act as an agent; `stage` does with (request, settings), on a thread before the transaction,
+    what may be done twice and would keep others waiting inside it; `follow_up` queues an internal command
+    behind the answer; `changes_access` says that callers known so far must be looked up again.
     """
 
     name: str
@@ -137,6 +143,7 @@ class Operation:
     errors: tuple[type[RepomeshError], ...] = ()
     blocking: Blocking | None = None
     follow_up: FollowUp | None = None
+    stage: Stage | None = None
     rate: str | None = None
     secret: bool = False
     needs_agent: bool = False
@@ -209,6 +216,7 @@ class Options(TypedDict, total=False):
     errors: tuple[type[RepomeshError], ...]
     blocking: Blocking
     follow_up: FollowUp
+    stage: Stage
     rate: str
     secret: bool
     needs_agent: bool

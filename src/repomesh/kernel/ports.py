@@ -7,12 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.settings import Settings
 
 T = TypeVar("T")
 
 
 class Store(Protocol):
     """Runs work in transactions and answers when its effects are durable."""
+
+    settings: Settings
 
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Any], T]) -> T:
         """Run `work` in a writing transaction of the caller's workspace; answer after the commit."""

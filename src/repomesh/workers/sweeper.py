@@ -26,6 +26,7 @@ SWEEPS = (
     "question.settle",
     "wait.forget",
     "idempotency.forget",
+    "session.erase",
 )
 """The commands of each pass, in this order."""
 

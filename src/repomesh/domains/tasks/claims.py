@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, tuple_
+from sqlalchemy import Row, bindparam, or_, select, tuple_
 
 from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.tables import agents
@@ -24,6 +24,7 @@ from repomesh.domains.tasks.errors import (
     CapabilitiesMissing,
     DependenciesUnmet,
     NoTaskReady,
+    TaskAssigned,
     TaskClaimed,
     TaskNotFound,
     TaskStatusConflict,
@@ -50,6 +51,7 @@ _table = tasks.c
 _CANDIDATES = Prepared(
     select(_table.id, _table.rank, _table.capabilities, _table.scope)
     .where(_table.workspace_id == bindparam("ws"), READY)
+    .where(or_(_table.assignee_id.is_(None), _table.assignee_id == bindparam("agent")))
     .where(tuple_(_table.rank, _table.id) > tuple_(bindparam("rank"), bindparam("id")))
     .order_by(_table.rank, _table.id)
     .limit(bindparam("count"))
@@ -74,6 +76,7 @@ _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
         TaskStatusConflict,
         DependenciesUnmet,
         CapabilitiesMissing,
+        TaskAssigned,
         LockConflict,
         AgentRetired,
     ),
@@ -167,6 +170,8 @@ def _claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row[Any]
         raise DependenciesUnmet(
             f"task {row.id} waits for {len(unmet)} that are not done: {', '.join(unmet[:5])}", unmet=unmet
         )
+    if row.assignee_id not in (None, tx.caller.agent_id):
+        raise TaskAssigned(f"task {row.id} is meant for {row.assignee_name}", assignee_name=row.assignee_name)
     missing = rules.missing_capabilities(row.capabilities, skills)
     if missing:
         raise CapabilitiesMissing(f"task {row.id} needs {', '.join(missing)}", missing=missing)
@@ -200,9 +205,10 @@ def _next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool) -> 
 def _candidates(tx: Transaction) -> Iterator[Row[Any]]:
     """The ready tasks, best first, read in pages that grow: most claims need only the first row."""
     rank, last = _BEFORE_ALL
+    agent_id = tx.caller.acting_agent()
     count = limits.CLAIM_CANDIDATES_MIN
     while True:
-        here = {"ws": tx.workspace_id, "rank": rank, "id": last, "count": count}
+        here = {"ws": tx.workspace_id, "rank": rank, "id": last, "count": count, "agent": agent_id}
         found = tx.execute(_CANDIDATES, here).all()
         yield from found
         if len(found) < count:

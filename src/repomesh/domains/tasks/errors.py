@@ -75,6 +75,13 @@ class CapabilitiesMissing(Conflict):
     hint = "Leave it to an agent that has them, or register again with the capabilities you have."
 
 
+class TaskAssigned(Conflict):
+    """The task is meant for one agent alone; `assignee_name` says for whom."""
+
+    code = "task_assigned"
+    hint = "Leave it to that agent, or claim another."
+
+
 class ReviewRequired(Conflict):
     """The task completes only with an approved review that is linked to it."""
 

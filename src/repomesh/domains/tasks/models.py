@@ -90,6 +90,8 @@ class Task(Model):
     review_required: bool = Field(description="Whether an approved review must exist before it completes.")
     max_attempts: int = Field(description="It fails when it has lost its holder this often.")
     attempts: int = Field(description="How often it lost its holder.")
+    assignee_id: Id | None = Field(None, description="Who alone may claim it; null for anybody.")
+    assignee_name: str | None = None
     agent_id: Id | None = Field(description="Who holds it, or held it when it ended.")
     agent_name: str | None
     fencing_token: int | None = Field(description="Of the present claim.")
@@ -142,6 +144,7 @@ class CreateTask(Model):
     capabilities: Tags = Field((), description="What an agent must be able to do to claim it.")
     max_attempts: MaxAttempts = limits.TASK_ATTEMPTS_DEFAULT
     review_required: bool = Field(False, description="Refuse to complete it without an approved review.")
+    agent: AgentRef | None = Field(None, description="Only this agent may claim it.")
 
 
 class ListTasks(Model):

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, delete, insert, select
 
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.tasks import dependencies, rows, rules
 from repomesh.domains.tasks.brief import fit_detail, fit_list
@@ -59,11 +60,14 @@ _ADD_TAG = Prepared(insert(task_tags))
         fields=("goal", "description", "type", "priority", "dependencies", "scope", "capabilities"),
     ),
     scope="tasks:write",
-    errors=(DependencyNotFound,),
+    errors=(AgentNotFound, AgentRetired, DependencyNotFound),
 )
 def create_task(tx: Transaction, request: CreateTask) -> Task:
     """Create a task. It can be claimed as soon as every task that it depends on is done."""
     needed = list(dict.fromkeys(request.dependencies))
+    assignee = None if request.agent is None else find_agent(tx, request.agent)
+    if assignee is not None and assignee.status == "retired":
+        raise AgentRetired(f"'{assignee.name}' is retired and can't claim it")
     row = {
         "id": new_id(),
         "workspace_id": tx.workspace_id,
@@ -87,6 +91,8 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
         "note": "",
         "result": None,
         "reason": "",
+        "assignee_id": None if assignee is None else assignee.id,
+        "assignee_name": None if assignee is None else assignee.name,
         "created_by": tx.caller.agent_id,
         "created_at": tx.now,
         "updated_at": tx.now,

@@ -49,6 +49,8 @@ tasks = Table(
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("assignee_id", Uuid),  # who alone may claim it
+    Column("assignee_name", String(64)),
     Index("ix_tasks_workspace", "workspace_id", "id"),
     Index("ix_tasks_status", "workspace_id", "status", "id"),
 )

@@ -29,11 +29,11 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; raises TooLarge with both sizes as soon as it is known to be over the limit."""
+async def read_body(scope: Scope, receive: Receive, most: int = BODY_BYTES_MAX) -> bytes:
+    """The whole body; raises TooLarge with both sizes as soon as it is known to be over `most`."""
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > BODY_BYTES_MAX:
-        raise _too_large(int(declared))
+    if declared is not None and declared.isdigit() and int(declared) > most:
+        raise _too_large(int(declared), most)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -42,8 +42,8 @@ async def read_body(scope: Scope, receive: Receive) -> bytes:
             raise Unavailable("the client went away before its request was complete")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise _too_large(size)
+        if size > most:
+            raise _too_large(size, most)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
@@ -65,9 +65,9 @@ async def respond_empty(send: Send, headers: Headers) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _too_large(size: int) -> TooLarge:
+def _too_large(size: int, most: int) -> TooLarge:
     return TooLarge(
-        f"the body has {size} bytes or more, the limit is {BODY_BYTES_MAX}",
+        f"the body has {size} bytes or more, the limit is {most}",
         size_bytes=size,
-        limit_bytes=BODY_BYTES_MAX,
+        limit_bytes=most,
     )

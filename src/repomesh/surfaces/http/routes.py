@@ -100,7 +100,7 @@ class PathEndpoint:
         if not binding.has_body:
             return _joined(query_values(scope, self._lists[binding.method]), path_values)
         _refuse_query(scope)
-        body = await read_body(scope, receive)
+        body = await read_body(scope, receive, binding.body_bytes_max)
         if body:
             _require_json(scope)
         return _with_path_values(body, path_values) if path_values else body

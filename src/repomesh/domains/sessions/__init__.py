@@ -1,0 +1,1 @@
+"""Collaborative sessions: conversation, memories, artifacts and tasks that outlive whoever wrote them."""

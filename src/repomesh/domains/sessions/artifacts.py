@@ -1,0 +1,313 @@
+"""Operations on artifacts: add, list, show, read."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Text, func, insert, select, type_coerce, update
+
+from repomesh.domains.sessions import rows
+from repomesh.domains.sessions.artifact_models import (
+    ARTIFACT_ADDED,
+    AddArtifact,
+    Artifact,
+    ArtifactChanged,
+    ArtifactPart,
+    ArtifactVersion,
+    ListArtifacts,
+    ListArtifactVersions,
+    OneArtifact,
+    ReadArtifact,
+)
+from repomesh.domains.sessions.errors import (
+    ArtifactHasNoContent,
+    ArtifactNotFound,
+    ContentMissing,
+    SessionNotActive,
+    SessionNotFound,
+)
+from repomesh.domains.sessions.fields import content_text
+from repomesh.domains.sessions.rules import mark, parts
+from repomesh.domains.sessions.tables import artifact_versions, artifacts
+from repomesh.kernel import limits
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.errors import Stale
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.kernel.settings import Settings
+from repomesh.store import contents
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+DOCUMENT = "artifact"
+"""The type under which title, description and text are found by their words."""
+
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+_table = artifacts.c
+_TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "image/svg+xml")
+_MEDIA_TYPES = {"code": "text/plain", "document": "text/markdown", "diagram": "text/plain"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an artifact holds, whichever way it came."""
+
+    raw: bytes
+    media_type: str
+    sha256: str
+
+    @property
+    def text(self) -> str:
+        """Its words, where it is text."""
+        return self.raw.decode(errors="replace") if self.media_type.startswith(_TEXTUAL) else ""
+
+    @property
+    def in_file(self) -> bool:
+        """Whether it is too large for the database."""
+        return len(self.raw) > limits.ARTIFACT_STORED_BYTES_MAX
+
+
+def _stage(request: AddArtifact, settings: Settings) -> None:
+    content = _content(request)
+    if content.in_file:
+        contents.keep(settings.data, content.sha256, content.raw)
+
+
+@command(
+    "artifact.add",
+    http=Post(
+        "/v1/sessions/{session_id}/artifacts", status=201, body_bytes_max=limits.CONTENT_BODY_BYTES_MAX
+    ),
+    scope="sessions:write",
+    errors=(SessionNotFound, SessionNotActive, Stale),
+    stage=_stage,
+)
+def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
+    """Add an artifact of up to 10 MiB, or a new version of one that has this name.
+
+    What is over 1 MiB becomes a file of the data folder, durable before this is committed. The same content
+    under the same name is answered like the first time.
+    """
+    session = rows.find_active(tx, request.session_id)
+    content = _content(request)
+    if content.in_file:
+        _stage(request, tx.settings)
+    said: dict[str, Any] = {
+        "title": request.title,
+        "type": request.type,
+        "description": request.description,
+        "media_type": content.media_type,
+        "url": request.url,
+        "tags": list(dict.fromkeys(request.tags)),
+        "bytes": len(content.raw),
+        "sha256": content.sha256,
+    }
+    row = None if request.artifact_id is None else _by_name(tx, session.uid, request.artifact_id)
+    if row is not None:
+        tx.check_version(row.version)
+        if all(getattr(row, name) == value for name, value in said.items()):
+            return _as_artifact(row._asdict())
+        written = {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
+        here = _table.workspace_id == tx.workspace_id, _table.id == row.id
+        tx.execute(update(artifacts).where(*here).values(said | written))
+        tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, row.id)
+        return _kept(tx, row._asdict() | said | written, content)
+    fields = said | _new(tx, session, request)
+    tx.execute(insert(artifacts), fields)
+    return _kept(tx, fields, content)
+
+
+@query(
+    "artifact.list",
+    http=Get("/v1/sessions/{session_id}/artifacts"),
+    scope="sessions:read",
+    errors=(SessionNotFound,),
+)
+def list_artifacts(tx: Transaction, request: ListArtifacts) -> Page[Artifact]:
+    """List the artifacts of a session, newest first, without their contents."""
+    uid = rows.find(tx, request.session_id).uid
+    statement = select(artifacts).where(_table.session_uid == uid)
+    if request.type is not None:
+        statement = statement.where(_table.type == request.type)
+    if request.tag is not None:
+        # Not LIKE, which one engine matches whatever the case.
+        tags, tag = type_coerce(_table.tags, Text), content_text([request.tag])[1:-1]
+        statement = statement.where(func.replace(tags, tag, "") != tags)
+    items, following = page(
+        tx, statement, request, [_table.id], lambda row: _as_artifact(row._asdict()), descending=True
+    )
+    found = Page[Artifact](items=items, next_cursor=following)
+    if request.max_chars is None:
+        return found
+    positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
+    return fit(found, request.max_chars, positions)
+
+
+@query(
+    "artifact.show",
+    http=Get("/v1/sessions/{session_id}/artifacts/{artifact_id}"),
+    scope="sessions:read",
+    errors=(SessionNotFound, ArtifactNotFound),
+)
+def show_artifact(tx: Transaction, request: OneArtifact) -> Artifact:
+    """Show what an artifact is, without its content."""
+    return _as_artifact(_find(tx, request)._asdict())
+
+
+@query(
+    "artifact.versions",
+    http=Get("/v1/sessions/{session_id}/artifacts/{artifact_id}/versions"),
+    scope="sessions:read",
+    errors=(SessionNotFound, ArtifactNotFound),
+)
+def list_artifact_versions(tx: Transaction, request: ListArtifactVersions) -> Page[ArtifactVersion]:
+    """List the versions of an artifact, newest first."""
+    row = _find(tx, request)
+    table = artifact_versions.c
+    columns = [table[name] for name in ArtifactVersion.model_fields]
+    statement = select(*columns).where(table.workspace_id == tx.workspace_id, table.artifact_id == row.id)
+    items, following = page(
+        tx,
+        statement,
+        request,
+        [table.version],
+        lambda row: ArtifactVersion(**row._asdict()),
+        descending=True,
+    )
+    return Page[ArtifactVersion](items=items, next_cursor=following)
+
+
+@query(
+    "artifact.read",
+    http=Get("/v1/sessions/{session_id}/artifacts/{artifact_id}/content"),
+    scope="sessions:read",
+    errors=(SessionNotFound, ArtifactNotFound, ArtifactHasNoContent, ContentMissing),
+)
+def read_artifact(tx: Transaction, request: ReadArtifact) -> ArtifactPart:
+    """Read an artifact's content from `offset` on: as text, or in base64 what is no text."""
+    row = _find(tx, request)
+    table = artifact_versions.c
+    wanted = request.at_version or row.version
+    here = table.workspace_id == tx.workspace_id, table.artifact_id == row.id, table.version == wanted
+    version = tx.execute(select(artifact_versions).where(*here)).one_or_none()
+    if version is None:
+        raise ArtifactNotFound(f"artifact '{row.artifact_id}' has no version {wanted}")
+    if version.url is not None:
+        raise ArtifactHasNoContent(f"artifact '{row.artifact_id}' leads to {version.url}", url=version.url)
+    encoding, shown, following = _part(_raw(tx, version), request)
+    return ArtifactPart(
+        session_id=row.session_id,
+        artifact_id=row.artifact_id,
+        at_version=version.version,
+        media_type=version.media_type,
+        bytes=version.bytes,
+        sha256=version.sha256,
+        encoding=encoding,
+        content=shown,
+        offset=request.offset,
+        next_offset=following,
+    )
+
+
+def named_contents(tx: Transaction, digests: Sequence[str]) -> set[str]:
+    """Which of some contents an artifact of any workspace has."""
+    digest = artifact_versions.c.sha256
+    return set(tx.execute(select(digest).where(digest.in_(digests)).distinct()).scalars())
+
+
+def _content(request: AddArtifact) -> _Content:
+    if request.url is not None:
+        raw, guess = request.url.encode(), "text/uri-list"
+    elif request.content_base64 is not None:
+        raw, guess = base64.b64decode(request.content_base64), "application/octet-stream"
+    else:
+        assert request.content is not None
+        raw = content_text(request.content).encode()
+        plain = _MEDIA_TYPES.get(request.type, "text/plain")
+        guess = plain if isinstance(request.content, str) else "application/json"
+    return _Content(raw, request.media_type or guess, contents.digest(raw))
+
+
+def _new(tx: Transaction, session: Row[Any], request: AddArtifact) -> dict[str, Any]:
+    id_ = new_id()
+    return {
+        "workspace_id": tx.workspace_id,
+        "id": id_,
+        "session_uid": session.uid,
+        "session_id": session.id,
+        "artifact_id": request.artifact_id or id_,
+        "author": tx.caller.agent_name,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "version": 1,
+    }
+
+
+def _kept(tx: Transaction, fields: dict[str, Any], content: _Content) -> Artifact:
+    """Keep a version, make it findable, tell of it."""
+    artifact = _as_artifact(fields)
+    stored = None if content.in_file or artifact.url is not None else content.raw
+    shared = ("media_type", "url", "bytes", "sha256", "author", "version")
+    version = {name: fields[name] for name in shared} | {
+        "workspace_id": tx.workspace_id,
+        "artifact_id": artifact.id,
+        "at": fields["updated_at"],
+        "content": stored,
+    }
+    tx.execute(insert(artifact_versions), version)
+    marks = [mark("s", fields["session_uid"]), mark("y", artifact.type)]
+    marks += [mark("t", tag) for tag in artifact.tags]
+    if artifact.author is not None:
+        marks.append(mark("a", artifact.author))
+    about = " ".join((*marks, artifact.artifact_id, artifact.title, artifact.description, *artifact.tags))
+    for part in parts(content.text, limits.TEXT_PART_CHARS):
+        tx.index_text(DOCUMENT, artifact.id, f"{about} {part}")
+    changed = ArtifactChanged(artifact=artifact)
+    tx.emit(NewEvent(ARTIFACT_ADDED, f"artifact/{artifact.id}", changed))
+    return artifact
+
+
+def _by_name(tx: Transaction, uid: str, name: str) -> Row[Any] | None:
+    here = _table.session_uid == uid, _table.artifact_id == name
+    return tx.execute(select(artifacts).where(*here)).one_or_none()
+
+
+def _find(tx: Transaction, request: OneArtifact) -> Row[Any]:
+    row = _by_name(tx, rows.find(tx, request.session_id).uid, request.artifact_id)
+    if row is None:
+        raise ArtifactNotFound(
+            f"there is no artifact '{request.artifact_id}' in session '{request.session_id}'"
+        )
+    return row
+
+
+def _as_artifact(fields: dict[str, Any]) -> Artifact:
+    return Artifact(**{name: fields[name] for name in Artifact.model_fields})
+
+
+def _raw(tx: Transaction, version: Row[Any]) -> bytes:
+    if version.content is not None:
+        return bytes(version.content)
+    found = contents.read(tx.settings.data, version.sha256)
+    if found is None:
+        raise ContentMissing(f"the content {version.sha256} is not in the data folder")
+    return found
+
+
+def _part(raw: bytes, request: ReadArtifact) -> tuple[Any, str, int | None]:
+    """How a part of a content is written, the part, and where it goes on."""
+    most = request.max_chars or limits.CONTENT_CHARS_DEFAULT
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        step = max(most // 4 * 3, 3)
+        shown = base64.b64encode(raw[request.offset : request.offset + step]).decode()
+        more = request.offset + step < len(raw)
+        return "base64", shown, request.offset + step if more else None
+    end = request.offset + most
+    return "text", text[request.offset : end], end if end < len(text) else None

@@ -1,0 +1,135 @@
+"""Operations on the tasks of a session: handed out to the task board, and followed from here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, insert, or_, select
+
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.messaging.sending import system_notice
+from repomesh.domains.sessions import rows
+from repomesh.domains.sessions.errors import (
+    SessionNotActive,
+    SessionNotFound,
+    SessionTaskNotFound,
+    TaskKeyTaken,
+)
+from repomesh.domains.sessions.models import (
+    SESSION_TASK_DELEGATED,
+    DelegateTask,
+    ListSessionTasks,
+    SessionTask,
+    TaskDelegated,
+)
+from repomesh.domains.sessions.tables import session_tasks
+from repomesh.domains.tasks import rows as task_rows
+from repomesh.domains.tasks.errors import DependencyNotFound
+from repomesh.domains.tasks.models import CreateTask
+from repomesh.domains.tasks.operations import create_task
+from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+_link = session_tasks.c
+_OF_SESSION = {"session_id", "task_id", "depends_on"}
+
+
+@command(
+    "session.delegate",
+    http=Post("/v1/sessions/{session_id}/tasks", status=201),
+    scope="sessions:write",
+    errors=(
+        SessionNotFound,
+        SessionNotActive,
+        TaskKeyTaken,
+        SessionTaskNotFound,
+        DependencyNotFound,
+        AgentNotFound,
+        AgentRetired,
+    ),
+)
+def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
+    """Hand out work: a task of the board, for one agent alone or for any that can do it.
+
+    An agent that is named is told by a message, which waits in its inbox if it is not there.
+    """
+    session = rows.find_active(tx, request.session_id)
+    asked = request.model_dump_json(exclude={"session_id"})
+    known = None if request.task_id is None else _by_key(tx, session.uid, request.task_id)
+    if known is not None:
+        if known.request != asked:
+            raise TaskKeyTaken(
+                f"session '{session.id}' has a task '{request.task_id}' that asks for something else"
+            )
+        return SessionTask(session_id=session.id, key=known.key, task=_task(tx, known.task_id))
+    first = [_named(tx, session, name) for name in request.depends_on]
+    fields = request.model_dump(exclude=_OF_SESSION) | {"dependencies": (*first, *request.dependencies)}
+    task = create_task(tx, CreateTask(**fields))
+    link = {"session_uid": session.uid, "task_id": task.id, "workspace_id": tx.workspace_id}
+    key = request.task_id or task.id
+    tx.execute(insert(session_tasks), link | {"key": key, "request": asked})
+    told = TaskDelegated(session_id=session.id, key=key, task_id=task.id, agent=task.assignee_name)
+    tx.emit(NewEvent(SESSION_TASK_DELEGATED, f"session/{session.id}", told, task_id=task.id))
+    if task.assignee_id is not None and task.assignee_id != tx.caller.agent_id:
+        who = tx.caller.agent_name or "The owner"
+        text = f"{who} delegates a task to you in session '{session.id}'. Claim it by its id: {task.id}"
+        system_notice(tx, [task.assignee_id], task.goal, text, tags=("delegated",), task_id=task.id)
+    return SessionTask(session_id=session.id, key=key, task=task)
+
+
+@query(
+    "session.tasks",
+    http=Get("/v1/sessions/{session_id}/tasks"),
+    scope="sessions:read",
+    errors=(SessionNotFound, AgentNotFound),
+)
+def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[SessionTask]:
+    """List the tasks of a session, newest first, each with how far its holder says that it is."""
+    session = rows.find(tx, request.session_id)
+    statement = (
+        select(tasks, _link.key)
+        .join(session_tasks, _link.task_id == tasks.c.id)
+        .where(_link.session_uid == session.uid)
+    )
+    if request.status is not None:
+        statement = statement.where(tasks.c.status == request.status)
+    if request.agent is not None:
+        agent_id = find_agent(tx, request.agent).id
+        statement = statement.where(or_(tasks.c.agent_id == agent_id, tasks.c.assignee_id == agent_id))
+
+    def item(row: Row[Any]) -> SessionTask:
+        fields = row._asdict()
+        key = fields.pop("key")
+        return SessionTask(session_id=session.id, key=key, task=task_rows.as_task(fields))
+
+    items, following = page(tx, statement, request, [tasks.c.id], item, descending=True)
+    found = Page[SessionTask](items=items, next_cursor=following)
+    if request.max_chars is None:
+        return found
+    positions = Positions(lambda index: encode_cursor(items[index].task.id), request.cursor or _NEWEST)
+    return fit(found, request.max_chars, positions)
+
+
+def _by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:
+    return tx.execute(select(session_tasks).where(_link.session_uid == uid, _link.key == key)).one_or_none()
+
+
+def _task(tx: Transaction, task_id: str) -> Any:
+    return task_rows.as_task(task_rows.find(tx, task_id))
+
+
+def _named(tx: Transaction, session: Row[Any], name: str) -> str:
+    """The id of a task of the session, by its key or its id."""
+    either = or_(_link.key == name, _link.task_id == name)
+    found = select(_link.task_id).where(_link.session_uid == session.uid, either)
+    task_id: str | None = tx.execute(found.limit(1)).scalar_one_or_none()
+    if task_id is None:
+        raise SessionTaskNotFound(f"session '{session.id}' has no task '{name}'")
+    return task_id

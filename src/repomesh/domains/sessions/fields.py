@@ -1,0 +1,76 @@
+"""The field types of sessions and of what hangs on them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+
+from repomesh.kernel import limits
+
+SessionId = Annotated[
+    str,
+    StringConstraints(pattern=rf"^[a-z0-9_-]{{1,{limits.NAME_CHARS_MAX}}}$"),
+    Field(description="Chosen by who creates it: lower-case letters, digits, '_' and '-'."),
+]
+
+Key = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=limits.KEY_CHARS_MAX)
+]
+"""What its caller names a thing, unique in its session: letters, digits, '.', '_', ':' and '-'."""
+
+Word = Annotated[str, StringConstraints(pattern=rf"^[a-z][a-z0-9_]{{0,{limits.NAME_CHARS_MAX - 1}}}$")]
+"""A lower-case word that says of what type a thing is."""
+
+Participant = Annotated[
+    str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=limits.NAME_CHARS_MAX)
+]
+"""The name of somebody who takes part: an agent's, a person's, or that of a model elsewhere."""
+
+Participants = Annotated[tuple[Participant, ...], Field(max_length=limits.LIST_ITEMS_MAX)]
+
+
+def as_text(value: JsonValue) -> str:
+    """A JSON value as compact text; raises ValueError for one that can't be kept as it is."""
+    try:
+        text = orjson.dumps(value).decode()
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"is no JSON that can be kept: {error}") from None
+    return text
+
+
+def _within(chars: int) -> AfterValidator:
+    def check(value: Any) -> Any:
+        length = len(as_text(value))
+        if length > chars:
+            raise ValueError(f"has {length} characters as JSON, the limit is {chars}")
+        return value
+
+    return AfterValidator(check)
+
+
+JsonObject = Annotated[dict[str, JsonValue], _within(limits.SESSION_JSON_CHARS_MAX)]
+
+MemoryContent = Annotated[JsonValue, _within(limits.MEMORY_CHARS_MAX)]
+
+Content = str | list[JsonValue] | dict[str, JsonValue]
+"""Text as it is, or JSON, which is kept as compact text."""
+
+
+def content_text(content: Content) -> str:
+    """What is kept of a content."""
+    return content if isinstance(content, str) else as_text(content)
+
+
+def content_bytes(content: Content, most: int) -> int:
+    """The bytes of a content in UTF-8; raises ValueError for more than `most` and for what is no text."""
+    text = content_text(content)
+    if "\0" in text:
+        raise ValueError("holds a NUL character")
+    size = len(text.encode())
+    if size > most:
+        raise ValueError(f"has {size} bytes, the limit is {most}")
+    return size

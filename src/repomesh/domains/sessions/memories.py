@@ -1,0 +1,220 @@
+"""Operations on memories: store, list, show, and correct."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from repomesh.domains.sessions import memory_rows, rows
+from repomesh.domains.sessions.errors import (
+    MemoryNotFound,
+    MemoryStatusConflict,
+    SessionNotActive,
+    SessionNotFound,
+    SupersedesItself,
+)
+from repomesh.domains.sessions.fields import as_text
+from repomesh.domains.sessions.memory_models import (
+    ListedMemory,
+    ListMemories,
+    ListMemoryVersions,
+    Memory,
+    MemoryVersion,
+    OneMemory,
+    RestoreMemory,
+    RetractMemory,
+    StoreMemory,
+    SupersedeMemory,
+)
+from repomesh.domains.sessions.rules import mark
+from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.errors import Stale
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store import searching
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+_CHANGED = (MemoryNotFound, SessionNotFound, SessionNotActive, Stale)
+_table = memories.c
+
+
+@command(
+    "memory.store",
+    http=Post("/v1/memories"),
+    scope="sessions:write",
+    errors=(SessionNotFound, SessionNotActive, Stale),
+)
+def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
+    """Remember something under a key. An existing key gets a new version, unless it says just this."""
+    uid = NO_SESSION
+    if request.session_id is not None:
+        uid = rows.find_active(tx, request.session_id).uid
+    said: dict[str, Any] = {
+        "type": request.type,
+        "content": request.content,
+        "tags": list(dict.fromkeys(request.tags)),
+        "confidence": request.confidence,
+        "sources": [source.model_dump() for source in request.sources],
+        "status": "current",
+        "superseded_by": None,
+        "reason": "",
+    }
+    row = memory_rows.by_key(tx, uid, request.key)
+    if row is not None:
+        tx.check_version(row.version)
+        if all(getattr(row, name) == value for name, value in said.items()):
+            return memory_rows.as_memory(row)
+        return memory_rows.change(tx, row, "stored", **said)
+    new = {
+        "workspace_id": tx.workspace_id,
+        "id": new_id(),
+        "session_uid": uid,
+        "session_id": request.session_id,
+        "key": request.key,
+        "author": tx.caller.agent_name,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "version": 1,
+    }
+    return memory_rows.add(tx, said | new)
+
+
+@query("memory.list", http=Get("/v1/memories"), scope="sessions:read", errors=(SessionNotFound,))
+def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
+    """List memories, newest first: those that are current, unless a status or a key is named."""
+    statement = select(memories).where(_table.workspace_id == tx.workspace_id)
+    if request.session_id is not None:
+        statement = statement.where(_table.session_uid == rows.find(tx, request.session_id).uid)
+    if request.workspace_wide is not None:
+        wide = _table.session_uid == NO_SESSION
+        statement = statement.where(wide if request.workspace_wide else ~wide)
+    for name in ("key", "type"):
+        if (value := getattr(request, name)) is not None:
+            statement = statement.where(_table[name] == value)
+    status = request.status or (None if request.key else "current")
+    if status is not None:
+        statement = statement.where(_table.status == status)
+    if request.tag is not None:
+        return _tagged(tx, request, statement, request.tag)
+    items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
+    positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
+    return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)
+
+
+@query("memory.show", http=Get("/v1/memories/{memory_id}"), scope="sessions:read", errors=(MemoryNotFound,))
+def show_memory(tx: Transaction, request: OneMemory) -> Memory:
+    """Show a memory as it is now."""
+    return memory_rows.as_memory(memory_rows.find(tx, request.memory_id))
+
+
+@query(
+    "memory.versions",
+    http=Get("/v1/memories/{memory_id}/versions"),
+    scope="sessions:read",
+    errors=(MemoryNotFound,),
+)
+def list_versions(tx: Transaction, request: ListMemoryVersions) -> Page[MemoryVersion]:
+    """List what a memory was, newest first."""
+    memory_rows.find(tx, request.memory_id)
+    table = memory_versions.c
+    statement = select(memory_versions).where(
+        table.workspace_id == tx.workspace_id, table.memory_id == request.memory_id
+    )
+    items, following = page(tx, statement, request, [table.version], memory_rows.as_version, descending=True)
+    found = Page[MemoryVersion](items=items, next_cursor=following)
+    if request.max_chars is None:
+        return found
+    start = request.cursor or encode_cursor(2**31)
+    return fit(found, request.max_chars, Positions(lambda index: encode_cursor(items[index].version), start))
+
+
+@command(
+    "memory.restore",
+    http=Post("/v1/memories/{memory_id}/restore"),
+    scope="sessions:write",
+    errors=_CHANGED,
+)
+def restore_memory(tx: Transaction, request: RestoreMemory) -> Memory:
+    """Make what a memory said in an earlier version the present one again, as a new version."""
+    row = memory_rows.find_changeable(tx, request.memory_id)
+    old = memory_rows.version(tx, row.id, request.version)
+    said = {name: getattr(old, name) for name in ("type", "content", "tags", "confidence", "sources")}
+    current = {"status": "current", "superseded_by": None, "reason": request.reason}
+    return memory_rows.change(tx, row, "restored", **said, **current)
+
+
+@command(
+    "memory.supersede",
+    http=Post("/v1/memories/{memory_id}/supersede"),
+    scope="sessions:write",
+    errors=(*_CHANGED, MemoryStatusConflict, SupersedesItself),
+)
+def supersede_memory(tx: Transaction, request: SupersedeMemory) -> Memory:
+    """Say that another memory holds instead. It is found no more, unless asked for."""
+    row = memory_rows.find_changeable(tx, request.memory_id)
+    _require_current(row)
+    if request.by == row.key:
+        raise SupersedesItself(f"memory '{row.key}' can't hold instead of itself")
+    if memory_rows.by_key(tx, row.session_uid, request.by) is None:
+        raise MemoryNotFound(f"there is no memory '{request.by}' beside '{row.key}'")
+    columns = {"status": "superseded", "superseded_by": request.by, "reason": request.reason}
+    return memory_rows.change(tx, row, "superseded", **columns)
+
+
+@command(
+    "memory.retract",
+    http=Post("/v1/memories/{memory_id}/retract"),
+    scope="sessions:write",
+    errors=(*_CHANGED, MemoryStatusConflict),
+)
+def retract_memory(tx: Transaction, request: RetractMemory) -> Memory:
+    """Say that a memory is wrong. It is found no more, unless asked for."""
+    row = memory_rows.find_changeable(tx, request.memory_id)
+    _require_current(row)
+    return memory_rows.change(tx, row, "retracted", status="retracted", reason=request.reason)
+
+
+def _require_current(row: Any) -> None:
+    if row.status != "current":
+        raise MemoryStatusConflict(
+            f"memory '{row.key}' is {row.status} ({row.reason})", memory_status=row.status
+        )
+
+
+def fitted(found: Page[ListedMemory], max_chars: int | None, positions: Positions) -> Page[ListedMemory]:
+    """A page of memories within a budget; contents that are no text are then shown as JSON text."""
+    if max_chars is None or len(found.model_dump_json()) <= max_chars:
+        return found
+    items = [
+        item
+        if isinstance(item.content, str)
+        else item.model_copy(update={"content": as_text(item.content), "truncated": True})
+        for item in found.items
+    ]
+    return fit(found.model_copy(update={"items": items}), max_chars, positions, "content")
+
+
+def _listed(row: Any) -> ListedMemory:
+    return ListedMemory(**memory_rows.as_memory(row).model_dump())
+
+
+def _tagged(tx: Transaction, request: ListMemories, statement: Any, tag: str) -> Page[ListedMemory]:
+    """A page of the memories with a tag: the full-text index knows them by a mark."""
+    found: dict[str, ListedMemory] = {}
+
+    def wanted(ids: Any) -> set[str]:
+        rows_ = tx.execute(statement.where(_table.id.in_(ids))).all()
+        some = {row.id: _listed(row) for row in rows_ if tag in row.tags}
+        found.update(some)
+        return set(some)
+
+    shown, following = searching.search(tx, memory_rows.DOCUMENT, mark("t", tag), request, wanted)
+    items = [found[memory_id] for _, memory_id in shown]
+    start = request.cursor or searching.BEFORE_ALL
+    positions = Positions(lambda index: encode_cursor(shown[index][0]), start)
+    return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)

@@ -1,0 +1,116 @@
+"""Memories as rows: found, changed, kept in versions, and made findable by their words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from repomesh.domains.sessions import rows
+from repomesh.domains.sessions.errors import MemoryNotFound
+from repomesh.domains.sessions.fields import as_text
+from repomesh.domains.sessions.memory_models import Change, Memory, MemoryChanged, MemoryVersion
+from repomesh.domains.sessions.rules import mark
+from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions
+from repomesh.store.log import NewEvent
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+DOCUMENT = "memory"
+"""The type under which key and content are found by their words."""
+
+_table = memories.c
+_BY_ID = Prepared(
+    select(memories).where(_table.workspace_id == bindparam("ws"), _table.id == bindparam("id"))
+)
+_BY_KEY = Prepared(
+    select(memories).where(
+        _table.workspace_id == bindparam("ws"),
+        _table.session_uid == bindparam("uid"),
+        _table.key == bindparam("key"),
+    )
+)
+_ADD_VERSION = Prepared(insert(memory_versions))
+_KEPT = ("type", "content", "tags", "confidence", "sources", "superseded_by", "reason", "author")
+
+
+def scope(tx: Transaction, session_id: str | None) -> str:
+    """The uid of the session, or what stands for none; raises SessionNotFound."""
+    return NO_SESSION if session_id is None else rows.find(tx, session_id).uid
+
+
+def find(tx: Transaction, memory_id: str) -> Row[Any]:
+    """The row of a memory of this workspace; raises MemoryNotFound."""
+    row = tx.execute(_BY_ID, {"ws": tx.workspace_id, "id": memory_id}).one_or_none()
+    if row is None:
+        raise MemoryNotFound(f"there is no memory {memory_id}")
+    return row
+
+
+def find_changeable(tx: Transaction, memory_id: str) -> Row[Any]:
+    """The row of a memory whose session, if it has one, is active; checks If-Match."""
+    row = find(tx, memory_id)
+    if row.session_id is not None:
+        rows.find_active(tx, row.session_id)
+    tx.check_version(row.version)
+    return row
+
+
+def by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:
+    """The row of the memory with this key in a session."""
+    return tx.execute(_BY_KEY, {"ws": tx.workspace_id, "uid": uid, "key": key}).one_or_none()
+
+
+def as_memory(row: Row[Any] | dict[str, Any]) -> Memory:
+    """The memory in a row."""
+    fields = row if isinstance(row, dict) else row._asdict()
+    return Memory(**{name: fields[name] for name in Memory.model_fields})
+
+
+def add(tx: Transaction, fields: dict[str, Any]) -> Memory:
+    """Keep a new memory."""
+    tx.execute(insert(memories), fields)
+    return _kept(tx, fields, "stored")
+
+
+def change(tx: Transaction, row: Row[Any], what: Change, **columns: Any) -> Memory:
+    """Write a new version of a memory; answers what it is now."""
+    columns |= {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
+    here = _table.workspace_id == tx.workspace_id, _table.id == row.id
+    tx.execute(update(memories).where(*here).values(columns))
+    tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, row.id)
+    return _kept(tx, row._asdict() | columns, what)
+
+
+def _kept(tx: Transaction, fields: dict[str, Any], what: Change) -> Memory:
+    memory = as_memory(fields)
+    mark_ = {"workspace_id": tx.workspace_id, "memory_id": memory.id, "version": memory.version}
+    kept = {name: fields[name] for name in _KEPT}
+    tx.execute(_ADD_VERSION, kept | mark_ | {"change": what, "at": fields["updated_at"]})
+    marks = [mark("s", fields["session_uid"]), mark("y", memory.type), mark("c", memory.status)]
+    marks += [mark("t", tag) for tag in memory.tags]
+    if memory.author is not None:
+        marks.append(mark("a", memory.author))
+    tx.index_text(DOCUMENT, memory.id, " ".join((*marks, memory.key, text_of(memory), *memory.tags)))
+    tx.emit(NewEvent(f"memory.{what}", f"memory/{memory.id}", MemoryChanged(memory=memory)))
+    return memory
+
+
+def text_of(memory: Memory) -> str:
+    """A memory's content as text."""
+    return memory.content if isinstance(memory.content, str) else as_text(memory.content)
+
+
+def version(tx: Transaction, memory_id: str, number: int) -> Row[Any]:
+    """The row of one version; raises MemoryNotFound."""
+    table = memory_versions.c
+    here = table.workspace_id == tx.workspace_id, table.memory_id == memory_id, table.version == number
+    row = tx.execute(select(memory_versions).where(*here)).one_or_none()
+    if row is None:
+        raise MemoryNotFound(f"memory {memory_id} has no version {number}")
+    return row
+
+
+def as_version(row: Row[Any]) -> MemoryVersion:
+    """The version in a row."""
+    return MemoryVersion(**{name: row._mapping[name] for name in MemoryVersion.model_fields})

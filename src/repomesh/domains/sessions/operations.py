@@ -1,0 +1,226 @@
+"""Operations on sessions as such: create, list, show, change, and bring to an end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from repomesh.domains.sessions import erasing, rows, rules
+from repomesh.domains.sessions.errors import (
+    NotYourSession,
+    SessionExists,
+    SessionNotActive,
+    SessionNotFound,
+)
+from repomesh.domains.sessions.models import (
+    SESSION_COMPLETED,
+    SESSION_CREATED,
+    SESSION_DELETING,
+    SESSION_PAUSED,
+    SESSION_RESUMED,
+    SESSION_UPDATED,
+    ChangeStatus,
+    CreateSession,
+    DeletedSession,
+    DeleteSession,
+    Erased,
+    ErasedSessions,
+    EraseSessions,
+    ListedSession,
+    ListSessions,
+    OneSession,
+    Session,
+    SessionDeleting,
+    SessionDetail,
+    UpdateSession,
+)
+from repomesh.domains.sessions.tables import session_participants, sessions
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.errors import Stale
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+_NOT_CHANGED = (SessionNotFound, SessionNotActive)
+
+
+@command(
+    "session.create", http=Post("/v1/sessions", status=201), scope="sessions:write", errors=(SessionExists,)
+)
+def create_session(tx: Transaction, request: CreateSession) -> Session:
+    """Open a session under an id of your choice."""
+    if rows.is_there(tx, request.session_id):
+        raise SessionExists(f"there is a session '{request.session_id}' already")
+    participants = list(dict.fromkeys(request.participants))
+    fields: dict[str, Any] = {
+        "uid": new_id(),
+        "workspace_id": tx.workspace_id,
+        "id": request.session_id,
+        "title": request.title or request.session_id,
+        "participants": participants,
+        "context": request.context,
+        "metadata": request.metadata,
+        "status": "active",
+        "reason": "",
+        "created_by": tx.caller.agent_name,
+        "created_by_id": tx.caller.agent_id,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "version": 1,
+        "erased": None,
+    }
+    tx.execute(insert(sessions), fields)
+    rows.take_part(tx, fields["uid"], participants)
+    session = rows.as_session(fields)
+    rows.tell(tx, SESSION_CREATED, session)
+    return session
+
+
+@query("session.list", http=Get("/v1/sessions"), scope="sessions:read")
+def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]:
+    """List sessions, newest first."""
+    table = sessions.c
+    statement = select(sessions).where(table.workspace_id == tx.workspace_id)
+    if request.status is not None:
+        statement = statement.where(table.status == request.status)
+    if request.since is not None:
+        statement = statement.where(table.created_at >= request.since)
+    if request.participant is not None:
+        part = session_participants.c
+        taking = select(part.session_uid).where(
+            part.workspace_id == tx.workspace_id, part.participant == request.participant
+        )
+        statement = statement.where(table.uid.in_(taking))
+    uids: list[str] = []
+
+    def item(row: Any) -> ListedSession:
+        uids.append(row.uid)
+        return rows.as_listed(row)
+
+    items, following = page(tx, statement, request, [table.uid], item, descending=True)
+    found = Page[ListedSession](items=items, next_cursor=following)
+    if request.max_chars is None:
+        return found
+    positions = Positions(lambda index: encode_cursor(uids[index]), request.cursor or _NEWEST)
+    return fit(found, request.max_chars, positions)
+
+
+@query(
+    "session.show", http=Get("/v1/sessions/{session_id}"), scope="sessions:read", errors=(SessionNotFound,)
+)
+def show_session(tx: Transaction, request: OneSession) -> SessionDetail:
+    """Show a session and how much hangs on it."""
+    row = rows.find(tx, request.session_id)
+    session = rows.as_session(row._asdict())
+    return SessionDetail(**session.model_dump(), counts=rows.counts(tx, row.uid))
+
+
+@command(
+    "session.update",
+    http=Patch("/v1/sessions/{session_id}"),
+    scope="sessions:write",
+    errors=(*_NOT_CHANGED, Stale),
+)
+def update_session(tx: Transaction, request: UpdateSession) -> Session:
+    """Change what is said about a session. With If-Match only that version is changed."""
+    row = rows.find_active(tx, request.session_id)
+    tx.check_version(row.version)
+    columns = request.model_dump(exclude={"session_id"}, exclude_none=True)
+    if request.participants is not None:
+        columns["participants"] = list(dict.fromkeys(request.participants))
+    columns = {name: value for name, value in columns.items() if value != getattr(row, name)}
+    if not columns:
+        return rows.as_session(row._asdict())
+    if "participants" in columns:
+        rows.take_part(tx, row.uid, columns["participants"])
+    session = rows.change(tx, row, **columns)
+    rows.tell(tx, SESSION_UPDATED, session)
+    return session
+
+
+@command(
+    "session.pause",
+    http=Post("/v1/sessions/{session_id}/pause"),
+    scope="sessions:write",
+    errors=_NOT_CHANGED,
+)
+def pause_session(tx: Transaction, request: ChangeStatus) -> Session:
+    """Have a session take nothing further until it is resumed."""
+    return _lead(tx, request, "pause", SESSION_PAUSED)
+
+
+@command(
+    "session.resume",
+    http=Post("/v1/sessions/{session_id}/resume"),
+    scope="sessions:write",
+    errors=_NOT_CHANGED,
+)
+def resume_session(tx: Transaction, request: ChangeStatus) -> Session:
+    """Go on with a session that was paused."""
+    return _lead(tx, request, "resume", SESSION_RESUMED)
+
+
+@command(
+    "session.complete",
+    http=Post("/v1/sessions/{session_id}/complete"),
+    scope="sessions:write",
+    errors=_NOT_CHANGED,
+)
+def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
+    """End a session. It stays as it is, to be read and searched."""
+    return _lead(tx, request, "complete", SESSION_COMPLETED)
+
+
+@command(
+    "session.delete",
+    http=Delete("/v1/sessions/{session_id}"),
+    scope="sessions:write",
+    errors=(*_NOT_CHANGED, NotYourSession),
+)
+def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
+    """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.
+
+    By its creator or the owner. What is large goes in pieces, while nothing of it can be changed any more.
+    """
+    row = rows.find(tx, request.session_id)
+    caller = tx.caller
+    if not (caller.is_admin and caller.agent_id is None) and caller.agent_id != row.created_by_id:
+        raise NotYourSession(f"session '{row.id}' was created by {row.created_by or 'the owner'}")
+    if row.status == "deleting":
+        return DeletedSession(session_id=row.id, done=False, erased=Erased(**row.erased))
+    piece = erasing.erase(tx, row, Erased(), request.reason)
+    if not piece.done:
+        session = rows.change(
+            tx, row, status="deleting", reason=request.reason, erased=piece.erased.model_dump()
+        )
+        tx.emit(NewEvent(SESSION_DELETING, f"session/{row.id}", SessionDeleting(session=session)))
+    return DeletedSession(session_id=row.id, done=piece.done, erased=piece.erased)
+
+
+@command("session.erase", scope="workspace:admin")
+def erase_sessions(tx: Transaction, request: EraseSessions) -> ErasedSessions:
+    """Go on with the oldest of the sessions that are being deleted, by one bounded piece."""
+    waiting = select(sessions).where(
+        sessions.c.workspace_id == tx.workspace_id, sessions.c.status == "deleting"
+    )
+    row = tx.execute(waiting.order_by(sessions.c.uid).limit(1)).one_or_none()
+    if row is None:
+        return ErasedSessions(sessions=0, rows=0)
+    before = Erased(**row.erased)
+    piece = erasing.erase(tx, row, before, row.reason)
+    if not piece.done:
+        erasing.remember(tx, row.uid, piece.erased)
+    return ErasedSessions(sessions=int(piece.done), rows=piece.rows)
+
+
+def _lead(tx: Transaction, request: ChangeStatus, action: rules.Action, event: str) -> Session:
+    row = rows.find(tx, request.session_id)
+    rules.require_allowed(action, row.id, row.status, row.reason)
+    session = rows.change(tx, row, status=rules.LEADS_TO[action], reason=request.reason)
+    rows.tell(tx, event, session)
+    return session

@@ -1,0 +1,67 @@
+"""Pure decisions about sessions: what a status allows, and what a title is called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal
+
+from repomesh.domains.sessions.errors import SessionNotActive
+from repomesh.domains.sessions.models import SessionStatus
+
+Action = Literal["change", "pause", "resume", "complete"]
+
+# What each action may begin from, and the status it leads to. Deleting may begin from any.
+ALLOWED: Mapping[Action, frozenset[SessionStatus]] = {
+    "change": frozenset({"active"}),
+    "pause": frozenset({"active"}),
+    "resume": frozenset({"paused"}),
+    "complete": frozenset({"active", "paused"}),
+}
+LEADS_TO: Mapping[Action, SessionStatus] = {"pause": "paused", "resume": "active", "complete": "completed"}
+
+_ATTEMPTED = {"change": "changed", "pause": "paused", "resume": "resumed", "complete": "completed"}
+_HINTS: Mapping[SessionStatus, str] = {
+    "active": "It is active: go on.",
+    "paused": "Resume it first.",
+    "completed": "It stays as it is: read it, or create another session.",
+    "deleting": "Wait until it is gone; then its id is free again.",
+}
+
+
+def possible(status: SessionStatus) -> list[str]:
+    """What can be done with a session of this status, besides reading and deleting it."""
+    return [action for action, statuses in ALLOWED.items() if status in statuses]
+
+
+def require_allowed(action: Action, session_id: str, status: SessionStatus, reason: str = "") -> None:
+    """Raise SessionNotActive unless a session of `status` allows `action`."""
+    if status in ALLOWED[action]:
+        return
+    because = f" ({reason})" if reason else ""
+    raise SessionNotActive(
+        f"session '{session_id}' is {status}{because} and can't be {_ATTEMPTED[action]}",
+        hint=_HINTS[status],
+        session_status=status,
+        possible=possible(status),
+    )
+
+
+def mark(kind: str, value: str) -> str:
+    """A word that stands in the full-text index for a property of what is indexed.
+
+    No honest text holds it. Rows are looked at in any case, so that a text that does gains nothing.
+    """
+    return f"zq{kind}{hashlib.sha256(value.encode()).hexdigest()[:20]}"
+
+
+def parts(text: str, length: int) -> list[str]:
+    """A text in parts of at most `length` characters, cut between words where there is a place."""
+    found: list[str] = []
+    start = 0
+    while len(text) - start > length:
+        end = max(text.rfind(" ", start, start + length), text.rfind("\n", start, start + length))
+        end = end if end > start else start + length
+        found.append(text[start:end])
+        start = end
+    return [*found, text[start:]]
