@@ -56,18 +56,18 @@ class Terminal:
 
 
 @contextmanager
-def claude(desk: Desk, url: str, prompt: str, *words: str) -> Iterator[Terminal]:
+def claude(desk: Desk, url: str, prompt: str, *words: str, **variables: str) -> Iterator[Terminal]:
     """Claude Code with its model at `url`; it works on `prompt` and is idle then, until the block ends."""
     options = ["--model", "scripted", "--permission-mode", "acceptEdits"]
-    with _seated(desk, [*options, *words, prompt], claude_environment(url)) as terminal:
+    with _seated(desk, [*options, *words, prompt], claude_environment(url) | variables) as terminal:
         yield terminal
 
 
 @contextmanager
-def codex(desk: Desk, url: str, prompt: str, *words: str) -> Iterator[Terminal]:
+def codex(desk: Desk, url: str, prompt: str, *words: str, **variables: str) -> Iterator[Terminal]:
     """Codex, likewise."""
     options = ["-m", "scripted", "--dangerously-bypass-approvals-and-sandbox", *codex_words(url)]
-    with _seated(desk, [*options, *words, prompt], {"OPENAI_API_KEY": "x"}) as terminal:
+    with _seated(desk, [*options, *words, prompt], {"OPENAI_API_KEY": "x"} | variables) as terminal:
         yield terminal
 
 
