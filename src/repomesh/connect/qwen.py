@@ -22,4 +22,5 @@ QWEN = Cli(
     settings=settings,
     servers_in="project: `.qwen/settings.json`",
     hooks_in="project: `.qwen/settings.json`",
+    afterwards="Qwen Code asks once about the server: say yes, or run 'qwen mcp approve repomesh'.",
 )

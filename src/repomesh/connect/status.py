@@ -16,7 +16,7 @@ from repomesh.connect.entries import SERVER
 from repomesh.connect.errors import BrokenSettings
 
 _VERSION_S = 15.0  # some start a whole Node program to say it
-_VERSION = re.compile(r"\d+\.\d+(?:\.\d+)?[\w.+-]*")
+_VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-+][\w.-]*\w)?")
 
 
 @dataclass(frozen=True, slots=True)
