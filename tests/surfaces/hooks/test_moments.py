@@ -231,7 +231,7 @@ async def test_the_briefing_says_what_the_agent_holds(mesh: Mesh, bob: Speaker) 
     await bob.post("/v1/tasks", goal="Another")
     await send(bob, agent, priority="high")
     text = await cli.told("start", source="compact")
-    assert f"| {task['id']} Write &lt;/system> the parser (token " in text
+    assert f"| {task['id']} Write \u2039/system> the parser (token " in text
     assert "| src/parser/** exclusive (token " in text
     assert "Unread messages: 1, 1 of them important." in text
     assert "Tasks ready to be claimed: 1." in text
@@ -302,16 +302,20 @@ async def test_a_turn_that_others_hold_back_is_left_alone(mesh: Mesh, bob: Speak
     assert await cli.told("stop", stop_hook_active=True) == ""
 
 
+@pytest.mark.settings(max_hold_s=900.0)  # so that signs of life don't renew it
 async def test_a_lease_that_expires_is_warned_of_once_for_each_threshold(mesh: Mesh) -> None:
     cli = Cli(mesh)
     await cli.hook("start")
-    acting = {"X-Repomesh-Agent": await cli.agent()}
+    agent = await cli.agent()
+    acting = {"X-Repomesh-Agent": agent}
     await mesh.post("/v1/locks/acquire", headers=acting, resources=["src/a.py"], ttl_s=900)
     warned = []
-    for seconds in (0, 590, 20, 100, 140, 20):
-        mesh.clock.advance(seconds)
-        warned.append("Your lease on 'src/a.py' (token 1) expires in" in await cli.told("after"))
-    assert warned == [False, False, True, False, True, False]
+    for left in range(880, 0, -40):
+        mesh.clock.advance(40 if left < 880 else 20)
+        await mesh.post(f"/v1/agents/{agent}/heartbeat", headers=acting)
+        if "Your lease on 'src/a.py' (token 1) expires in" in await cli.told("after"):
+            warned.append(left)
+    assert warned == [280, 40]
 
 
 async def test_a_permission_prompt_is_reported(mesh: Mesh) -> None:
@@ -333,8 +337,11 @@ async def test_a_proxy_and_its_hooks_are_one_agent(mesh: Mesh) -> None:
     cli = Cli(mesh, headers={"X-Repomesh-Process": "78, 77,1, nonsense"})
     await cli.hook("start")
     assert await cli.agent() == made["agent"]["name"]
-    await cli.hook("end")
+    await cli.hook("end", reason="clear")  # its process goes on
     assert (await mesh.get(f"/v1/agents/{made['agent']['id']}"))["status"] == "active"
+    await cli.hook("start", source="clear")
+    await cli.hook("end", reason="other")
+    assert (await mesh.get(f"/v1/agents/{made['agent']['id']}"))["status"] == "inactive"
 
 
 @pytest.mark.parametrize("name", CLIS)

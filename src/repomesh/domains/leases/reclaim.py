@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import CTE, Row, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import CTE, Row, and_, bindparam, delete, func, not_, or_, select, update
 
+from repomesh.domains.agents.operations import LEFT, SESSION_OVER
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.leases import leasing
 from repomesh.domains.leases.models import EndedReason, Lease
@@ -45,6 +46,17 @@ _GONE = (
     .where(or_(agents.c.status != "active", tokens.c.revoked_at.is_not(None)))
     .limit(limits.LEASES_RECLAIMED_MAX)
 )
+# Who left in good order, and whom nobody spoke for since, may keep what it holds until that expires.
+_started = instances.alias("started")
+_newest = (
+    select(_started.c.closed_reason)
+    .where(_started.c.workspace_id == bindparam("ws"), _started.c.agent_id == agents.c.id)
+    .order_by(_started.c.started_at.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_LEFT = and_(agents.c.status == "inactive", func.coalesce(_newest, "").in_((LEFT, SESSION_OVER)))
+_GONE_FOR_GOOD = _GONE.where(not_(_LEFT))
 _SUCCESSOR = (
     select(instances.c.id, instances.c.token_id)
     .join(tokens, tokens.c.id == instances.c.token_id)
@@ -87,7 +99,8 @@ def reclaim(tx: Transaction) -> list[tuple[Lease, EndedReason]]:
     left = limits.LEASES_RECLAIMED_MAX
     expired = tx.execute(_EXPIRED, {"ws": tx.workspace_id, "now": tx.now, "count": left}).all()
     _end(tx, expired, "expired", ended)
-    for holder in tx.execute(_GONE, {"ws": tx.workspace_id}).all():
+    gone = _GONE_FOR_GOOD if tx.settings.leases_at_leave == "keep" else _GONE
+    for holder in tx.execute(gone, {"ws": tx.workspace_id}).all():
         if holder.status == "active" and _hand_over(tx, holder):
             continue
         key = {"ws": tx.workspace_id, "agent": holder.agent_id, "token": holder.token_id}

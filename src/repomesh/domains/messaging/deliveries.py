@@ -197,8 +197,9 @@ def messages_returned(tx: Transaction, request: MessagesReturned) -> MessagesAdv
     """Note that a tool's result with messages was returned to the acting agent's model."""
     table = receipts.c
     mine = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()
-    received = select(table.message_id).where(*mine, table.message_id.in_(request.message_ids))
-    ids = sorted(tx.execute(received).scalars())  # a thread holds messages of others, too
+    # A thread holds messages of others, too, and such as were seen before.
+    fresh = table.message_id.in_(request.message_ids), table.injected_at.is_(None)
+    ids = sorted(tx.execute(select(table.message_id).where(*mine, *fresh)).scalars())
     if not ids:
         return MessagesAdvanced(message_ids=[])
     record(tx, "mcp", request.boundary, ids, None, None)

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import pydantic_core
 
@@ -46,7 +46,7 @@ _ESCAPES: Final = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC and its like
     r"|\x1b[ -/]*[0-~]?"
 )
-_OPENING: Final = re.compile("[<\uff1c\ufe64\u2039\u3008\u27e8](?=\\s{0,3}[/!?|A-Za-z_:])")
+_OPENING: Final = re.compile("[<\uff1c\ufe64\u3008\u27e8](?=[^\\S\n]{0,3}[/!?|A-Za-z_:])")
 _UNSEEN: Final = frozenset(
     [
         *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x2800, 0x3164, 0xFFA0),
@@ -93,13 +93,13 @@ def neutral(text: str, boundary: str = "") -> str:
     """`text` with nothing in it that a reader would not see, or that could pass for more than text.
 
     Escape sequences, control and format characters (bidirectional, zero-width, tags and variation selectors
-    among them) go; every line end is a line feed; what opens a tag is written '&lt;'; `boundary` does not
-    occur.
+    among them) go; every line end is a line feed; what could open a tag is written '\u2039'; `boundary` does
+    not occur. Never longer than `text`, unless that holds the boundary.
     """
     if not text.isascii() or not text.isprintable():
         text = _LINE_ENDS.sub("\n", _ESCAPES.sub("", text)).translate(_SHOWN)
         text = _HEAP.sub(r"\1", text)
-    text = _OPENING.sub("&lt;", text)
+    text = _OPENING.sub("\u2039", text)
     if boundary:
         text = re.sub(re.escape(boundary), "[boundary]", text, flags=re.IGNORECASE)
     return text
@@ -108,6 +108,22 @@ def neutral(text: str, boundary: str = "") -> str:
 def one_line(text: str, boundary: str = "") -> str:
     """The same as one line."""
     return " ".join(neutral(text, boundary).split())
+
+
+def label(boundary: str) -> str:
+    """What is said ahead of messages that come as JSON, whose strings no text can leave."""
+    return f"{boundary}: {LABEL}"
+
+
+def neutral_values(value: Any, boundary: str) -> Any:
+    """A JSON value with every string in it made neutral."""
+    if isinstance(value, str):
+        return neutral(value, boundary)
+    if isinstance(value, dict):
+        return {name: neutral_values(inner, boundary) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [neutral_values(inner, boundary) for inner in value]
+    return value
 
 
 def wrap(

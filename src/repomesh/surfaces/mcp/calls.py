@@ -12,11 +12,13 @@ from typing import Any, Final, cast
 
 import anyio
 import pydantic_core
-from pydantic import BaseModel, TypeAdapter, ValidationError
+import structlog
+from pydantic import TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
-from repomesh.domains.messaging.models import ReceivedMessage, Remind, Reminder, WaitForMessages
+from repomesh.domains.messaging.delivery_models import MessagesReturned
+from repomesh.domains.messaging.models import Remind, Reminder, WaitForMessages
 from repomesh.domains.messaging.wait_models import BeginWait, Wait
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
@@ -27,13 +29,15 @@ from repomesh.kernel.errors import (
     Unauthenticated,
     Unavailable,
 )
-from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.limits import LABEL_CHARS_MAX, WAIT_KEPT_S
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.routes import request_context
+from repomesh.surfaces.mcp.telling import Told, tell
 from repomesh.surfaces.mcp.tools import compact
+
+log = structlog.get_logger("repomesh.mcp")
 
 REGISTER: Final = "agent.register"
 WAIT: Final = "message.wait"
@@ -72,6 +76,7 @@ class Exchange:
     def __post_init__(self) -> None:
         self._open: set[anyio.CancelScope] = set()
         self.over = False
+        self.returning: list[tuple[Caller, Told]] = []
 
     @property
     def owner(self) -> str:
@@ -95,15 +100,6 @@ class Exchange:
         self.over = True
         for scope in self._open:
             scope.cancel()
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a model reads of a call."""
-
-    text: str
-    is_error: bool = False
-    reminder: str = ""
 
 
 class Calls:
@@ -132,7 +128,7 @@ class Calls:
             return _refusal(error, exchange, context)
         if isinstance(answer.result, Registration):
             self._bind(exchange, meta, answer.result)
-        told = _told(operation, answer.result)
+        told = self._returning(exchange, caller, tell(operation, answer.result))
         return replace(told, reminder=await self._reminder(operation, caller, context))
 
     async def _reminder(self, operation: Operation, caller: Caller, context: RequestContext) -> str:
@@ -167,7 +163,7 @@ class Calls:
             wait_s = wanted.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
             assert operation.blocking is not None
             if wait_s == 0 or operation.blocking.done(answer.result):
-                return _told(operation, answer.result)
+                return self._returning(exchange, caller, tell(operation, answer.result))
             begin = BeginWait(wanted=at_once, wait_s=wait_s)
             begun = await self._gateway.dispatch(registry["wait.begin"], caller, begin, context)
         except RepomeshError as error:
@@ -176,17 +172,35 @@ class Calls:
 
     async def on_wait(
         self, operation: str, wait_id: str, exchange: Exchange, meta: Mapping[str, Any]
-    ) -> Wait:
-        """Look at a wait of the agent that the request speaks for, or cancel it; raises RepomeshError."""
+    ) -> tuple[Wait, Told | None]:
+        """Look at a wait of the agent that the request speaks for, or cancel it; raises RepomeshError.
+
+        Answers what the call would have told, too, when the wait has ended with something.
+        """
         operation_ = self._gateway.registry[operation]
         caller, arguments = await self._speaking(operation_, {"wait_id": wait_id}, exchange, meta)
         payload = pydantic_core.to_json(arguments)
         answer = await self._gateway.dispatch(operation_, caller, payload, _context(exchange, meta))
-        return cast(Wait, answer.result)
+        wait = cast(Wait, answer.result)
+        told = None if wait.result is None else tell(self._gateway.registry[WAIT], wait.result)
+        if told is not None:
+            self._returning(exchange, caller, told)
+        return wait, told
 
-    def tell_wait(self, found: Page[ReceivedMessage]) -> Told:
-        """What ended a wait, as the call would have told it."""
-        return _told(self._gateway.registry[WAIT], found)
+    async def returned(self, exchange: Exchange) -> None:
+        """The answer has left: the messages in it are before the models that asked for them."""
+        operation = self._gateway.registry["delivery.returned"]
+        for caller, told in exchange.returning:
+            request = MessagesReturned(message_ids=told.message_ids, boundary=told.boundary)
+            try:
+                await self._gateway.dispatch(operation, caller, request, RequestContext())
+            except RepomeshError as error:  # who has just left is told nothing more
+                log.info("not noted as injected", code=error.code)
+
+    def _returning(self, exchange: Exchange, caller: Caller, told: Told) -> Told:
+        if told.message_ids and caller.agent_id is not None:
+            exchange.returning.append((caller, told))
+        return told
 
     async def _wait(
         self,
@@ -267,13 +281,6 @@ class Calls:
         self._bound[exchange.session_id] = f"Bearer {registered.token}"
         if len(self._bound) > SESSIONS_BOUND_MAX:
             self._bound.popitem(last=False)
-
-
-def _told(operation: Operation, result: BaseModel) -> Told:
-    # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
-    hidden = {"token"} if operation.secret else None
-    # What is as always, or not there, need not be read.
-    return Told(result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True))
 
 
 def _has_budget(operation: Operation) -> bool:

@@ -5,6 +5,7 @@ Importing this module costs most of a second, because it imports the protocol li
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -29,9 +30,10 @@ from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header, read_body
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
-from repomesh.surfaces.mcp.calls import WAIT, Calls, Exchange, Told
+from repomesh.surfaces.mcp.calls import WAIT, Calls, Exchange
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
 from repomesh.surfaces.mcp.tasks import Tasks, Waits, declared
+from repomesh.surfaces.mcp.telling import Told
 from repomesh.surfaces.mcp.tools import listed, offered
 
 SESSION_IDLE_S: Final = 30 * 60
@@ -134,6 +136,7 @@ class Endpoint:
             max_request_body_size=BODY_BYTES_MAX,
         )
         self._open: set[Exchange] = set()
+        self._noting: set[asyncio.Task[None]] = set()
         logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
 
     @asynccontextmanager
@@ -141,6 +144,7 @@ class Endpoint:
         """Serve while inside; once in a lifetime, entered and left by the same task."""
         async with self._sessions.run():
             yield
+        await self.settled()
 
     def cut(self) -> None:
         """End every open wait and stream; other calls are short and finish by themselves."""
@@ -181,15 +185,28 @@ class Endpoint:
         inner = {**scope, "headers": headers, "user": user, _EXCHANGE: exchange}
         if scope["method"] == "DELETE":
             send = self._leaving(exchange, send)
-        if scope["method"] != "GET":
-            await self._sessions.asgi_app(inner, receive, send)
-            return
         watched = _Watched(send)
+        if scope["method"] != "GET":
+            await self._sessions.asgi_app(inner, receive, watched)
+            if exchange.returning and watched.finished:
+                self._after(exchange)
+            return
         with exchange.cancellable() as stream:
             async with self._gateway.revocations.watching(exchange.principal, stream.cancel):
                 await self._sessions.asgi_app(inner, receive, watched)
         if not watched.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _after(self, exchange: Exchange) -> None:
+        """Note behind the answer which messages it put before a model."""
+        task = asyncio.create_task(self._calls.returned(exchange))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
+
+    async def settled(self) -> None:
+        """Wait for what is noted behind answers."""
+        while self._noting:
+            await asyncio.gather(*self._noting, return_exceptions=True)
 
     def _leaving(self, exchange: Exchange, send: Send) -> Send:
         """A `send` that lets the agent of a session leave before it says that the session is over."""

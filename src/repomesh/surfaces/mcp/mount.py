@@ -35,6 +35,10 @@ class Served(Protocol):
         """End every open call and stream."""
         ...
 
+    async def settled(self) -> None:
+        """Wait for what is noted behind answers."""
+        ...
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         ...
@@ -67,6 +71,13 @@ class Mount:
             await task
             self._endpoint = None
 
+    async def endpoint(self) -> Served:
+        """The endpoint, built now if nobody asked for it before; raises Unavailable or InternalError."""
+        self._wanted.set()
+        if self._endpoint is None:
+            raise Unavailable("the server is not running")
+        return await asyncio.shield(self._endpoint)
+
     def cut(self) -> None:
         """End every open call and stream: the server is about to stop and must not wait for them."""
         endpoint = self._endpoint
@@ -75,11 +86,8 @@ class Mount:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        self._wanted.set()
         try:
-            if self._endpoint is None:
-                raise Unavailable("the server is not running")
-            endpoint = await asyncio.shield(self._endpoint)
+            endpoint = await self.endpoint()
         except (InternalError, Unavailable) as error:
             await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
             return

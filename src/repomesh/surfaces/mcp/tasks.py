@@ -24,7 +24,8 @@ from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.limits import WAIT_POLL_MS
 from repomesh.surfaces.http.asgi import header
-from repomesh.surfaces.mcp.calls import Arguments, Calls, Exchange, Told
+from repomesh.surfaces.mcp.calls import Arguments, Calls, Exchange
+from repomesh.surfaces.mcp.telling import Told
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 
@@ -95,12 +96,12 @@ class Waits:
     async def begin(self, context: Context, arguments: Arguments) -> Told | Json:
         """Answer what is unread at once; else a task, which outlives this call."""
         told = await self._calls.begin_wait(arguments, self._exchange_of(context), context.meta or {})
-        return told if isinstance(told, Told) else created(self._task(told))
+        return told if isinstance(told, Told) else created(_task(told, None))
 
     async def get(self, context: Context, task_id: str) -> Task | None:
         """How a wait stands; what it found is its result."""
-        wait = await self._run(context, "wait.look", task_id)
-        return None if wait is None else self._task(wait)
+        found = await self._run(context, "wait.look", task_id)
+        return None if found is None else _task(*found)
 
     async def update(self, context: Context, task_id: str, answers: Json) -> bool | None:
         """A wait asks nothing, so there is nothing to answer."""
@@ -110,7 +111,7 @@ class Waits:
         """Give a wait up."""
         return None if await self._run(context, "wait.cancel", task_id) is None else True
 
-    async def _run(self, context: Context, operation: str, task_id: str) -> Wait | None:
+    async def _run(self, context: Context, operation: str, task_id: str) -> tuple[Wait, Told | None] | None:
         exchange, meta = self._exchange_of(context), context.meta or {}
         try:
             return await self._calls.on_wait(operation, task_id, exchange, meta)
@@ -121,14 +122,14 @@ class Waits:
             code = types.INTERNAL_ERROR if internal else types.INVALID_PARAMS
             raise MCPError(code, f"{error.message}. {error.hint}", {"code": error.code}) from None
 
-    def _task(self, wait: Wait) -> Task:
-        status = {"waiting": "working", "over": "completed"}.get(wait.status, wait.status)
-        ttl_ms = int((wait.expires_at - wait.created_at).total_seconds() * 1_000)
-        further = None
-        if wait.result is not None:
-            told = self._calls.tell_wait(wait.result)
-            further = {"result": {"content": [{"type": "text", "text": told.text}], "isError": told.is_error}}
-        return Task(wait.id, status, wait.created_at, wait.updated_at, ttl_ms, further=further)
+
+def _task(wait: Wait, told: Told | None) -> Task:
+    status = {"waiting": "working", "over": "completed"}.get(wait.status, wait.status)
+    ttl_ms = int((wait.expires_at - wait.created_at).total_seconds() * 1_000)
+    further = None
+    if told is not None:
+        further = {"result": {"content": [{"type": "text", "text": told.text}], "isError": told.is_error}}
+    return Task(wait.id, status, wait.created_at, wait.updated_at, ttl_ms, further=further)
 
 
 class Tasks:

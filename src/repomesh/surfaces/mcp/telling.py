@@ -1,0 +1,64 @@
+"""What a model reads of a tool's result: its JSON with every text made neutral, and messages labelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pydantic_core
+from pydantic import BaseModel
+
+from repomesh.domains.messaging.envelope import label, neutral_values, new_boundary
+from repomesh.domains.messaging.models import Message
+from repomesh.domains.overview.models import TaskContext
+from repomesh.kernel.fields import Page
+from repomesh.kernel.operation import Operation
+
+ENVELOPE: Final = "envelope"
+"""The first entry of a result that holds messages: a boundary and what they are."""
+
+# Of most results nothing needs to be changed, and one look at their JSON says so.
+_CONSPICUOUS: Final = re.compile(r"<|\\[ubfr]")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a model reads of a call, and which messages stand in it, under which boundary."""
+
+    text: str
+    is_error: bool = False
+    reminder: str = ""
+    message_ids: tuple[str, ...] = ()
+    boundary: str = ""
+
+
+def tell(operation: Operation, result: BaseModel) -> Told:
+    """A result as a model reads it. What stands in it was written by others, so no text gets past this."""
+    # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
+    hidden = {"token"} if operation.secret else None
+    # What is as always, or not there, need not be read.
+    text = result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
+    message_ids = tuple(_messages(result))
+    plain = text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None
+    if plain and not message_ids:
+        return Told(text)
+    boundary = new_boundary()
+    value: Any = neutral_values(pydantic_core.from_json(text), boundary)
+    if not message_ids:
+        return Told(_json(value))
+    return Told(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
+
+
+def _messages(result: BaseModel) -> Iterable[str]:
+    """The ids of the messages whose bodies stand in a result."""
+    if isinstance(result, TaskContext):
+        return (message.id for message in result.messages)
+    if isinstance(result, Page):
+        return (item.id for item in result.items if isinstance(item, Message))
+    return ()
+
+
+def _json(value: Any) -> str:
+    return pydantic_core.to_json(value).decode()

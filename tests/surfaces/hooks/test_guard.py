@@ -1,0 +1,184 @@
+"""An edit of a file that another agent has locked does not happen, wherever the file is seen from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import Mesh, Speaker
+from hooking import EVENTS, Cli, git, repository, text_of
+from repomesh.surfaces.hooks.places import in_repository
+
+pytestmark = pytest.mark.anyio
+
+# For each CLI how it tells of an edit of a file.
+EDITS: dict[str, Any] = {
+    "claude": lambda path: {"tool_name": "Edit", "tool_input": {"file_path": path}},
+    "codex": lambda path: {
+        "tool_name": "apply_patch",
+        "tool_input": {"command": f"*** Begin Patch\n*** Update File: {path}\n@@\n-a\n+b\n*** End Patch"},
+    },
+    "gemini": lambda path: {"tool_name": "replace", "tool_input": {"file_path": path}},
+    "qwen": lambda path: {"tool_name": "edit", "tool_input": {"file_path": path}},
+    "copilot": lambda path: {"toolName": "edit", "toolArgs": {"path": path}},
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return repository(tmp_path / "project")
+
+
+@pytest.fixture
+async def bob(mesh: Mesh, home: Path) -> Speaker:
+    """Who holds `src/parser/**`."""
+    bob = await mesh.agent("bob")
+    await bob.post("/v1/locks/acquire", resources=["src/parser/**"], note="rewriting it")
+    return bob
+
+
+async def edit(cli: Cli, path: str | Path, moment: str = "before") -> Any:
+    return await cli.hook(moment, **EDITS[cli.name](str(path)))
+
+
+@pytest.mark.parametrize("name", sorted(EDITS))
+async def test_an_edit_of_a_locked_file_is_denied(mesh: Mesh, bob: Speaker, home: Path, name: str) -> None:
+    cli = Cli(mesh, name, cwd=str(home))
+    await cli.hook("start")
+    printed = await edit(cli, home / "src" / "parser" / "new.py")
+    reason = text_of(printed)
+    assert "'src/parser/new.py' is locked by agent 'bob' until " in reason
+    assert "with 'src/parser/**'" in reason
+    assert "acquire_locks" in reason
+    assert "rewriting it" not in reason  # what others wrote has no place in the server's own words
+    said = printed.get("hookSpecificOutput", printed)
+    assert said.get("permissionDecision", said.get("decision")) == "deny"
+    assert await edit(cli, home / "src" / "other.py") is None
+
+
+@pytest.mark.parametrize("path", ["src/parser/a.py", "./src/parser/a.py", "src/../src/parser/a.py"])
+async def test_a_relative_path_is_from_where_the_cli_works(
+    mesh: Mesh, bob: Speaker, home: Path, path: str
+) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    assert await edit(cli, path) is not None
+    (home / "src" / "parser").mkdir(parents=True)
+    assert await edit(Cli(mesh, cwd=str(home / "src" / "parser")), "a.py") is not None
+
+
+async def test_a_linked_work_tree_is_the_same_repository(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    other = home.parent / "elsewhere"
+    git(home, "worktree", "add", "-q", str(other))
+    cli = Cli(mesh, cwd=str(other))
+    assert await edit(cli, other / "src" / "parser" / "a.py") is not None
+    assert await edit(cli, home / "src" / "parser" / "a.py") is not None
+
+
+async def test_a_symbolic_link_does_not_hide_a_file(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    (home / "src" / "parser").mkdir(parents=True)
+    (home / "shortcut").symlink_to(home / "src" / "parser")
+    assert await edit(Cli(mesh, cwd=str(home)), home / "shortcut" / "a.py") is not None
+
+
+async def test_a_file_outside_of_any_repository_is_nobodys(mesh: Mesh, bob: Speaker, tmp_path: Path) -> None:
+    assert await edit(Cli(mesh, cwd=str(tmp_path)), tmp_path / "src" / "parser" / "a.py") is None
+
+
+async def test_the_holder_itself_may_edit(mesh: Mesh, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    await cli.hook("start")
+    acting = {"X-Repomesh-Agent": await cli.agent()}
+    await mesh.post("/v1/locks/acquire", headers=acting, resources=["src/**"])
+    assert await edit(cli, "src/a.py") is None
+
+
+async def test_a_subagent_is_stopped_like_its_agent(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    printed = await cli.hook("before", agent_id="sub", **EDITS["claude"]("src/parser/a.py"))
+    assert printed is not None
+
+
+async def test_a_shell_command_that_writes_is_stopped_too(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    cli = Cli(mesh, "codex", cwd=str(home))
+    command = {"tool_name": "Bash", "tool_input": {"command": "cd src && echo x >> parser/a.py"}}
+    assert await cli.hook("before", **command) is not None
+    reading = {"tool_name": "Bash", "tool_input": {"command": "cat src/parser/a.py"}}
+    assert await cli.hook("before", **reading) is None
+
+
+async def test_a_lock_that_is_over_hinders_nobody(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    assert await edit(cli, "src/parser/a.py") is not None
+    mesh.clock.advance(901)
+    assert await edit(cli, "src/parser/a.py") is None
+
+
+@pytest.mark.settings(guard="warn")
+async def test_a_guard_that_warns_says_so_behind_the_edit(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    await cli.hook("start")
+    assert await edit(cli, "src/parser/a.py") is None
+    text = text_of(await edit(cli, "src/parser/a.py", "after"))
+    assert text.startswith("You have just written what others hold.")
+    assert "locked by agent 'bob'" in text
+
+
+@pytest.mark.settings(guard="off")
+async def test_a_guard_that_is_off_says_nothing(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    await cli.hook("start")
+    assert await edit(cli, "src/parser/a.py") is None
+    assert await edit(cli, "src/parser/a.py", "after") is None
+
+
+@pytest.mark.settings(auto_lock=True, auto_lock_ttl_s=60.0)
+async def test_the_editor_gets_a_short_lock_of_its_own(mesh: Mesh, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    await cli.hook("start")
+    assert await edit(cli, "src/a.py") is None
+    [lock] = (await mesh.get("/v1/locks"))["items"]
+    assert (lock["resource"], lock["agent_name"], lock["ttl_s"]) == ("src/a.py", await cli.agent(), 60.0)
+    other = Cli(mesh, session_id="s2", cwd=str(home))
+    await other.hook("start")
+    assert "locked by agent 'claude-code'" in text_of(await edit(other, "src/a.py"))
+
+
+@pytest.mark.settings(leases_at_leave="keep")
+async def test_leases_may_outlive_their_session(mesh: Mesh, home: Path) -> None:
+    await _leave_with_a_lock(mesh, home)
+    assert len((await mesh.get("/v1/locks"))["items"]) == 1
+    mesh.clock.advance(901)
+    await mesh.sweep()
+    assert (await mesh.get("/v1/locks"))["items"] == []
+
+
+async def test_leases_end_with_their_session(mesh: Mesh, home: Path) -> None:
+    await _leave_with_a_lock(mesh, home)
+    assert (await mesh.get("/v1/locks"))["items"] == []
+
+
+async def _leave_with_a_lock(mesh: Mesh, home: Path) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    await cli.hook("start")
+    acting = {"X-Repomesh-Agent": await cli.agent()}
+    await mesh.post("/v1/locks/acquire", headers=acting, resources=["src/a.py"])
+    await cli.hook("end", reason="other")
+    await mesh.sweep()
+
+
+def test_paths_of_another_repository_are_not_ours(home: Path) -> None:
+    other = repository(home.parent / "other")
+    found = in_repository([str(other / "a.py"), "b.py", "b.py", ".git/config", "."], str(home), str(home))
+    assert found == ["b.py"]
+    assert in_repository([str(other / "a.py")], str(home), None) == ["a.py"]
+
+
+def test_a_path_that_runs_in_circles_is_looked_at_no_further(home: Path) -> None:
+    (home / "loop").symlink_to(home / "loop")
+    assert in_repository(["loop/a.py"], str(home), str(home)) in ([], ["loop/a.py"])
+
+
+def test_every_cli_with_hooks_is_tried() -> None:
+    assert set(EDITS) == set(EVENTS)
