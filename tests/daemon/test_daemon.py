@@ -284,6 +284,14 @@ def test_a_session_is_told_by_the_program_that_it_runs() -> None:
     assert ways.own_program("no-such-program", [str(os.getpid()), "1"]) == (None, {})
 
 
+def test_a_session_whose_processes_are_gone_is_over() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", "pass"])
+    ended.wait(10)
+    assert ways.is_over([f"{ended.pid}@here", f"{ended.pid}@here", str(os.getpid())])
+    assert not ways.is_over([str(ended.pid), f"{os.getpid()}@here"])
+    assert not ways.is_over([])
+
+
 def test_a_second_lock_is_refused_and_a_dead_holder_forgotten(tmp_path: Path) -> None:
     with background.held(tmp_path) as first:
         assert first

@@ -10,6 +10,7 @@ from repomesh.cli import output
 from repomesh.cli.calling import ask
 from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
+from repomesh.daemon import background
 from repomesh.kernel import places
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         "version": found.pop("version"),
         "pid": note["pid"] if note else None,
         "data": str(address.data) if address.data else None,
+        "daemon": background.holder(address.data) if address.data else None,
     }
     told = where | found
     if as_json:

@@ -82,6 +82,17 @@ def holder(data: Path) -> int | None:
     return None
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number runs, one's own or another's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextmanager
 def held(data: Path) -> Iterator[bool]:
     """Hold the daemon's lock of a data folder while inside; gives False when another process has it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import structlog
 from repomesh.client.client import Client
 from repomesh.client.discovery import Address
 from repomesh.client.errors import RemoteError
-from repomesh.daemon.background import held
+from repomesh.daemon.background import held, is_alive
 from repomesh.daemon.waker import Waker
 from repomesh.daemon.watch import ServerGoneError, watch
 from repomesh.kernel import places
@@ -53,14 +52,4 @@ def _moved(address: Address) -> bool:
     if address.data is None:
         return False
     note = places.read_server(address.data)
-    return note is None or note["url"] != address.url or not _lives(note["pid"])
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return note is None or note["url"] != address.url or not is_alive(note["pid"])

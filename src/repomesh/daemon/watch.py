@@ -20,7 +20,7 @@ log = structlog.get_logger("repomesh.daemon")
 
 TYPES: Final = ("message.sent", "cli_session")
 """After these events somebody may have to be woken."""
-COALESCE_S: Final = 0.2  # events that come together are one reason to look
+COALESCE_S: Final = 0.5  # events that come together are one reason to look; two looks a second at most
 LOOK_AT_LEAST_EVERY_S: Final = 60.0  # a lost event costs latency, never a message
 RETRY_FIRST_S: Final = 0.5
 RETRY_MOST_S: Final = 15.0

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from repomesh.daemon.background import is_alive
+from repomesh.kernel.limits import HOOK_PROCESS_DEPTH
+
 WAKE_FOLDER: Final = "wake"
 """In the data folder: what hooks kept of the sessions that have an inbox."""
 CONNECT_S: Final = 2.0
@@ -66,6 +69,8 @@ async def claude(data: Path, session: Session, text: str) -> None:
 
 async def codex(_data: Path, session: Session, text: str) -> None:
     """Queue a message for a thread of Codex, which looks for it every few seconds."""
+    if is_over(session.processes):
+        raise Refused("its process is over")  # the queue would take it, and nobody would look there
     program, variables = own_program("codex", session.processes)
     if program is None:
         raise Refused("no 'codex' is on the path of the daemon")
@@ -115,6 +120,12 @@ async def _authenticated(reader: asyncio.StreamReader, writer: asyncio.StreamWri
         return
     if ended:
         raise Refused("its inbox does not take the token that its hook kept")
+
+
+def is_over(processes: Sequence[str]) -> bool:
+    """Whether none of the processes nearest to a session's hooks lives, one of which is its CLI."""
+    nearest = [process.partition("@")[0] for process in processes[:HOOK_PROCESS_DEPTH]]
+    return bool(nearest) and not any(number.isdigit() and is_alive(int(number)) for number in nearest)
 
 
 def own_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[str, str]]:
