@@ -630,3 +630,11 @@ async def _artifact_versions(world: World) -> Payload:
 @example("artifact.read")
 async def _read_artifact(world: World) -> Payload:
     return await world.artifact()
+
+
+@example("search.find")
+async def _search(world: World) -> Payload:
+    return await world.session() | {"text": "parser", "what": ["chunk", "task"]}
+
+
+_fixed("search.recall", text="Which port did we take?")

@@ -21,6 +21,8 @@ from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import hooks as _hooks
 from repomesh.domains.overview import operations as _overview
+from repomesh.domains.overview import recall as _recall
+from repomesh.domains.overview import search as _search
 from repomesh.domains.sessions import artifacts as _artifacts
 from repomesh.domains.sessions import chunks as _chunks
 from repomesh.domains.sessions import delegating as _delegating
@@ -61,6 +63,8 @@ DOMAINS = (
     _artifacts,
     _delegating,
     _overview,
+    _search,
+    _recall,
     _task_context,
     _briefing,
     _hooks,

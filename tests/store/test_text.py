@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from notebook import Notebook
 from repomesh.kernel.ids import new_id
+from repomesh.store.base import search_words
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import index_waiting
 from repomesh.store.transaction import Transaction
@@ -34,9 +35,17 @@ class Shelf:
         [id_] = [id_ for id_, known in self._names.items() if known == name]
         self._write(lambda tx: tx.text_index.remove(tx.connection, tx.workspace_id, "note", id_))
 
-    def find(self, words: str, before: int | None = None) -> list[str]:
+    def find(
+        self,
+        words: str,
+        before: int | None = None,
+        beginnings: Sequence[str] = (),
+        types: Sequence[str] = ("other", "note"),
+    ) -> list[str]:
         def search(tx: Transaction) -> list[tuple[int, str]]:
-            return tx.text_index.find(tx.connection, tx.workspace_id, "note", words, before, 100)
+            asked = [*search_words(words), *(f"{word}*" for word in beginnings)]
+            found = tx.text_index.find(tx.connection, tx.workspace_id, types, asked, before, 100)
+            return [(position, id_) for position, _, id_ in found]
 
         return [self._names[id_] for _, id_ in self._notebook.store.read_now(self._notebook.caller, search)]
 
@@ -111,3 +120,13 @@ def test_what_is_forgotten_is_not_found(shelf: Shelf, notebook: Notebook) -> Non
         notebook.caller, lambda tx: tx.text_index.remove(tx.connection, tx.workspace_id, "note", id_)
     )
     assert shelf.find("tomorrow") == []
+
+
+def test_the_beginnings_of_words_are_found_among_the_types_asked_for(shelf: Shelf) -> None:
+    shelf.put("one", "the indexes of a release")
+    shelf.put("two", "reindexing")
+    assert shelf.find("", beginnings=["index"]) == ["one"]
+    assert shelf.find("release", beginnings=["ind"]) == ["one"]
+    assert shelf.find("", beginnings=["re"]) == ["two", "one"]
+    assert shelf.find("release", types=["other"]) == []
+    assert shelf.find("") == []

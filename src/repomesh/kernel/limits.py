@@ -205,3 +205,16 @@ ERASED_BYTES_MAX = 16 * 1024 * 1024  # the same in contents, whose words must be
 ERASED_NAMED_MAX = 100  # keys of each sort named when a session is deleted; all of them are counted
 SUMMARY_ITEMS_MAX = 20  # of each sort in a summary
 SUMMARY_LINE_CHARS = 300  # of what is quoted in one
+
+# Search
+SEARCH_ITEMS_DEFAULT = 20
+SEARCH_BLOCK_FIRST = 50  # matches looked up at first; most pages need no more
+SEARCH_RANKED_MAX = 500  # newest matches that are ranked; what is older is found by its time
+SEARCH_TEXT_CHARS = 20_000  # of each text looked at for ranks and snippets
+SNIPPET_CHARS = 240
+RECALL_WORDS_MAX = 24  # of a question; the first ones say what it is about
+RECALL_PER_WORD = 300  # newest matches of each word that are candidates
+RECALL_CANDIDATES_MAX = 150  # of which the texts are read
+RECALL_ITEMS_DEFAULT = 8
+RECALL_CHARS_DEFAULT = 4_000  # of an answer: some 1,000 tokens
+RECALL_HALF_LIFE_S = 30 * 24 * 3600.0  # after so long a memory's recency counts half

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, func, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,7 +22,7 @@ from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
-from repomesh.store.base import OutcomeUnknown, Store, perform, search_words, words_of
+from repomesh.store.base import OutcomeUnknown, Store, perform, words_of
 from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
 
@@ -88,25 +88,31 @@ class PostgresText:
         self,
         connection: Connection,
         workspace_id: str,
-        type_: str,
-        words: str,
+        types: Sequence[str],
+        words: Sequence[str],
         before: int | None,
         count: int,
-    ) -> list[tuple[int, str]]:
-        """(position, subject) of up to `count` documents that hold every word, newest first."""
-        phrase = " & ".join(f"'{word}'" for word in search_words(words))
+    ) -> list[tuple[int, str, str]]:
+        """(position, type, subject) of up to `count` documents that hold every word, newest first."""
+        if not words:
+            return []
+        phrase = " & ".join(f"'{word[:-1]}':*" if word.endswith("*") else f"'{word}'" for word in words)
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
         matching = (
-            select(documents.c.id, documents.c.subject_id)
-            .where(documents.c.workspace_id == workspace_id, documents.c.type == type_)
+            select(documents.c.id, documents.c.type, documents.c.subject_id)
+            .where(documents.c.workspace_id == workspace_id, documents.c.type.in_(types))
             .where(text("words @@ CAST(:phrase AS tsquery)").bindparams(phrase=phrase))
             .cte("matching")
             .prefix_with("MATERIALIZED")
         )
-        ordered = select(matching.c.id, matching.c.subject_id).order_by(matching.c.id.desc()).limit(count)
+        ordered = select(matching).order_by(matching.c.id.desc()).limit(count)
         if before is not None:
             ordered = ordered.where(matching.c.id < before)
-        return [(row.id, row.subject_id) for row in connection.execute(ordered)]
+        return [(row.id, row.type, row.subject_id) for row in connection.execute(ordered)]
+
+    def newest(self, connection: Connection) -> int:
+        """The position of the newest document of all."""
+        return int(connection.execute(select(func.coalesce(func.max(documents.c.id), 0))).scalar_one())
 
 
 class PostgresStore(Store):

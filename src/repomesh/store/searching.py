@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import decode_cursor, encode_cursor
+from repomesh.store.base import search_words
 from repomesh.store.paging import PageRequest
 from repomesh.store.transaction import Transaction
 
@@ -27,16 +28,17 @@ def search(
     the page is full. When few of very many are wanted, the page may be short; the cursor then goes on
     behind what was looked at.
     """
-    before = _position(request.cursor)
+    asked = search_words(words)
+    before = position(request.cursor)
     found: list[tuple[int, str]] = []
     looked_at = 0
     more = True
     while more and len(found) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
         count = limits.TEXT_MATCHES_PER_READ
-        block = tx.text_index.find(tx.connection, tx.workspace_id, type_, words, before, count)
+        block = tx.text_index.find(tx.connection, tx.workspace_id, [type_], asked, before, count)
         more = len(block) == count
-        kept = wanted([subject_id for _, subject_id in block]) if block else set()
-        found += [(position, subject_id) for position, subject_id in block if subject_id in kept]
+        kept = wanted([subject_id for _, _, subject_id in block]) if block else set()
+        found += [(position, subject_id) for position, _, subject_id in block if subject_id in kept]
         looked_at += len(block)
         before = block[-1][0] if block else before
     shown = found[: request.limit]
@@ -45,10 +47,11 @@ def search(
     return shown, encode_cursor(before) if more else None
 
 
-def _position(cursor: str | None) -> int | None:
+def position(cursor: str | None) -> int | None:
+    """The position that a cursor of a search holds; raises InvalidRequest for another cursor."""
     if cursor is None:
         return None
-    [position] = decode_cursor(cursor, 1)
-    if not isinstance(position, int):
+    [place] = decode_cursor(cursor, 1)
+    if not isinstance(place, int):
         raise InvalidRequest("cursor: this is not a cursor of this list")
-    return position
+    return place

@@ -10,10 +10,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, column, insert, table
+from sqlalchemy import Connection, column, func, insert, select, table
 
-from repomesh.store.base import search_words, words_of
+from repomesh.store.base import words_of
 from repomesh.store.prepared import DRIVER, Prepared
+from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
 
 # The column of words stands in this engine's table alone.
@@ -27,15 +28,15 @@ _DELETE = "DELETE FROM documents WHERE workspace_id = ? AND type = ? AND subject
 # Ids of deleted rows at the end are given out again, and must then be indexed again.
 _STEP_BACK = "UPDATE document_index SET through = min(through, (SELECT coalesce(max(id), 0) FROM documents))"
 _INDEXED = """
-    SELECT documents.id, documents.subject_id
+    SELECT documents.id, documents.type, documents.subject_id
     FROM document_text JOIN documents ON documents.id = document_text.rowid
-    WHERE document_text MATCH ? AND document_text.rowid < ? AND workspace_id = ? AND type = ?
+    WHERE document_text MATCH ? AND document_text.rowid < ? AND workspace_id = ? AND type IN ({types})
     ORDER BY document_text.rowid DESC LIMIT ?
 """
 _WAITING = """
-    SELECT id, subject_id FROM documents
-    WHERE id > (SELECT through FROM document_index) AND id < ? AND workspace_id = ? AND type = ? AND {holding}
-    ORDER BY id DESC LIMIT ?
+    SELECT id, type, subject_id FROM documents
+    WHERE id > (SELECT through FROM document_index) AND id < ? AND workspace_id = ? AND type IN ({types})
+    AND {holding} ORDER BY id DESC LIMIT ?
 """
 _ENDLESS = 2**62
 
@@ -65,27 +66,32 @@ class SqliteText:
         self,
         connection: Connection,
         workspace_id: str,
-        type_: str,
-        words: str,
+        types: Sequence[str],
+        words: Sequence[str],
         before: int | None,
         count: int,
-    ) -> list[tuple[int, str]]:
-        """(position, subject) of up to `count` documents that hold every word, newest first."""
-        wanted = search_words(words)
-        if not wanted:
+    ) -> list[tuple[int, str, str]]:
+        """(position, type, subject) of up to `count` documents that hold every word, newest first."""
+        if not words:
             return []
         driver: sqlite3.Connection = connection.info[DRIVER]
         bound = _ENDLESS if before is None else before
-        holding = " AND ".join("instr(' ' || words || ' ', ?) > 0" for _ in wanted)
-        spaced = [f" {word} " for word in wanted]
-        waiting = driver.execute(
-            _WAITING.format(holding=holding), (bound, workspace_id, type_, *spaced, count)
+        asked = ", ".join("?" * len(types))
+        holding = " AND ".join("instr(' ' || words || ' ', ?) > 0" for _ in words)
+        spaced = [f" {word[:-1]}" if word.endswith("*") else f" {word} " for word in words]
+        waiting: list[tuple[int, str, str]] = driver.execute(
+            _WAITING.format(types=asked, holding=holding), (bound, workspace_id, *types, *spaced, count)
         ).fetchall()
         if len(waiting) == count:
             return waiting
-        phrase = " ".join(f'"{word}"' for word in wanted)
-        indexed = driver.execute(_INDEXED, (phrase, bound, workspace_id, type_, count - len(waiting)))
+        phrase = " ".join(f'"{word[:-1]}" *' if word.endswith("*") else f'"{word}"' for word in words)
+        limit = count - len(waiting)
+        indexed = driver.execute(_INDEXED.format(types=asked), (phrase, bound, workspace_id, *types, limit))
         return waiting + indexed.fetchall()
+
+    def newest(self, connection: Connection) -> int:
+        """The position of the newest document of all."""
+        return int(connection.execute(select(func.coalesce(func.max(documents.c.id), 0))).scalar_one())
 
 
 def waiting(driver: sqlite3.Connection) -> int:

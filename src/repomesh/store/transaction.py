@@ -49,15 +49,20 @@ class TextIndex(Protocol):
         self,
         connection: Connection,
         workspace_id: str,
-        type_: str,
-        words: str,
+        types: Sequence[str],
+        words: Sequence[str],
         before: int | None,
         count: int,
-    ) -> list[tuple[int, str]]:
-        """(position, subject) of up to `count` documents that hold every word, newest first.
+    ) -> list[tuple[int, str, str]]:
+        """(position, type, subject) of up to `count` documents that hold every word, newest first.
 
-        With `before`, only of those at smaller positions; nothing for no word.
+        A word is one of those that `words_of` answers; with '*' behind it, the beginning of one. With
+        `before`, only documents at smaller positions; nothing for no word.
         """
+        ...
+
+    def newest(self, connection: Connection) -> int:
+        """The position of the newest document of all workspaces; 0 when there is none."""
         ...
 
 

@@ -1,0 +1,164 @@
+"""Recall: what may answer a question, by its words, its age, its type and its tags, and why."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from repomesh.domains.overview import candidates, ranking
+from repomesh.domains.overview.candidates import Candidate
+from repomesh.domains.overview.search_models import EVERYTHING, Recall, Recalled, Recollection, What
+from repomesh.domains.sessions import rows as session_rows
+from repomesh.domains.sessions.errors import SessionNotFound
+from repomesh.domains.sessions.rules import mark
+from repomesh.kernel import limits
+from repomesh.kernel.budget import cut, fair_share
+from repomesh.kernel.operation import Get, query
+from repomesh.store.base import words_of
+from repomesh.store.transaction import Transaction
+
+# What speaks for a candidate, beside its words, which count 1 at most.
+_TITLE, _RECENCY, _TYPE, _TAG = 0.35, 0.08, 0.3, 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """What holds each stem, and how much that says."""
+
+    by_stem: Mapping[str, set[str]]
+    weights: Mapping[str, float]
+    positions: Mapping[str, int]
+    types: Mapping[str, What]
+
+
+@query("search.recall", http=Get("/v1/recall"), scope="sessions:read", errors=(SessionNotFound,))
+def recall(tx: Transaction, request: Recall) -> Recollection:
+    """Remember what may answer a question, the best first, and say why each is here.
+
+    Not every word needs to occur. Rare words, words of the title, newer things and those of the type and
+    tags that you name count more. Only the newest matches of each word are looked at.
+    """
+    stems = list(dict.fromkeys(ranking.stem(word) for word in _asked(request.text)))
+    matches = _matches(tx, request, stems)
+    chosen = _chosen(matches)
+    ids: dict[What, list[str]] = {}
+    for id_ in chosen:
+        ids.setdefault(matches.types[id_], []).append(id_)
+    there = candidates.read(tx, ids)
+    kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
+    scored = _scored(tx, request, kept, matches.weights)
+    return _fitted(scored[: request.limit], request.max_chars)
+
+
+def _asked(text: str) -> list[str]:
+    return ranking.question_words(text, limits.RECALL_WORDS_MAX)
+
+
+def _belongs(candidate: Candidate, request: Recall) -> bool:
+    return request.session_id in (None, candidate.fields["session_id"])
+
+
+def _matches(tx: Transaction, request: Recall, stems: Sequence[str]) -> _Matches:
+    """The newest matches of each stem, and an estimate of how rare it is."""
+    marks: list[str] = []
+    if request.session_id is not None and not {"message", "task"} & set(request.what):
+        marks = [mark("s", session_rows.find(tx, request.session_id).uid)]
+    types = [what for what in EVERYTHING if what in request.what]
+    by_stem: dict[str, set[str]] = {}
+    positions: dict[str, int] = {}
+    kinds: dict[str, What] = {}
+    holding: dict[str, float] = {}
+    newest = _newest(tx)
+    for one in stems:
+        word = f"{one}*" if len(one) >= ranking.STEM_CHARS_MIN else one
+        found = tx.text_index.find(
+            tx.connection, tx.workspace_id, types, [word, *marks], None, limits.RECALL_PER_WORD
+        )
+        by_stem[one] = {id_ for _, _, id_ in found}
+        for position, what, id_ in found:
+            positions.setdefault(id_, position)
+            kinds[id_] = what  # type: ignore[assignment]
+        # Of a common word only the newest are known; how densely they stand tells how many there are.
+        span = newest - found[-1][0] + 1 if found else 1
+        full = len(found) == limits.RECALL_PER_WORD
+        holding[one] = len(found) * newest / span if full else float(len(found))
+    total = max(float(newest), *holding.values(), 1.0) if holding else 1.0
+    weights = {one: ranking.rarity(total, count) for one, count in holding.items()}
+    return _Matches(by_stem, weights, positions, kinds)
+
+
+def _newest(tx: Transaction) -> int:
+    """The position of the newest document of all, as a measure of how many there are."""
+    return tx.text_index.newest(tx.connection)
+
+
+def _chosen(matches: _Matches) -> list[str]:
+    """The candidates whose texts are worth reading: those that hold the most of what says much."""
+    worth: defaultdict[str, float] = defaultdict(float)
+    for one, ids in matches.by_stem.items():
+        for id_ in ids:
+            worth[id_] += matches.weights[one]
+    order = sorted(worth, key=lambda id_: (-worth[id_], -matches.positions[id_]))
+    return order[: limits.RECALL_CANDIDATES_MAX]
+
+
+def _scored(
+    tx: Transaction, request: Recall, kept: Sequence[Candidate], weights: Mapping[str, float]
+) -> list[Recalled]:
+    texts = [words_of(candidate.text) for candidate in kept]
+    usual = sum(map(len, texts)) / max(len(texts), 1)
+    plain = [ranking.bm25(text, weights, weights, usual) for text in texts]
+    best = max(plain, default=0.0) or 1.0
+    scored = [
+        _recalled(tx, request, candidate, worth / best, weights)
+        for candidate, worth in zip(kept, plain, strict=True)
+    ]
+    return sorted(scored, key=lambda one: -one.score)
+
+
+def _recalled(
+    tx: Transaction, request: Recall, candidate: Candidate, words: float, weights: Mapping[str, float]
+) -> Recalled:
+    fields = candidate.fields
+    held = ranking.held(candidate.text, weights)
+    titled = ranking.held(f"{fields['title']} {' '.join(fields['tags'])}", weights)
+    total = sum(weights.values()) or 1.0
+    parts = {
+        f"holds {', '.join(sorted(held))}": words if held else 0.0,
+        f"is titled {', '.join(sorted(titled))}": _TITLE * sum(weights[one] for one in titled) / total,
+        "is recent": _RECENCY * ranking.recency((tx.now - fields["at"]).total_seconds()),
+        f"is of type {fields['type']}": _TYPE * (request.type == fields["type"]),
+    }
+    parts |= {f"has the tag {tag}": _TAG for tag in request.tags if tag in fields["tags"]}
+    why = [said for said, worth in sorted(parts.items(), key=lambda part: -part[1]) if worth > 0.01]
+    shown = ranking.snippet(candidate.text, frozenset(weights))
+    return Recalled(**fields, snippet=shown, score=round(sum(parts.values()), 4), why=why)
+
+
+def _fitted(items: Sequence[Recalled], max_chars: int) -> Recollection:
+    """As much as fits: snippets are cut first, then the last items left out."""
+    whole = Recollection(items=list(items))
+    if len(whole.model_dump_json()) <= max_chars:
+        return whole
+    bare = [len(item.model_copy(update={"snippet": ""}).model_dump_json()) + 2 for item in items]
+    count, used = 0, _FRAME_CHARS
+    for size, item in zip(bare, items, strict=True):
+        used += size + min(len(item.snippet), _SNIPPET_KEPT)
+        if used > max_chars:
+            break
+        count += 1
+    left = max_chars - _FRAME_CHARS - sum(bare[:count])
+    share = fair_share([len(item.snippet) * 2 for item in items[:count]], left) if count else 0
+    kept = [
+        item.model_copy(update={"snippet": text, "truncated": len(text) < len(item.snippet)})
+        for item in items[:count]
+        for text in [cut(item.snippet, share)]
+    ]
+    missing = len(items) - count
+    said = f"items left out: {missing}; raise max_chars" if missing else "texts cut; raise max_chars"
+    return Recollection(items=kept, omitted=said)
+
+
+_FRAME_CHARS = 120  # of an answer around its items
+_SNIPPET_KEPT = 80

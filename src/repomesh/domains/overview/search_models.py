@@ -1,0 +1,86 @@
+"""The words of search and recall."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from repomesh.domains.agents.models import AgentRef
+from repomesh.domains.sessions.fields import SessionId, Word
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tags
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+What = Literal["chunk", "memory", "artifact", "message", "task"]
+
+EVERYTHING: tuple[What, ...] = ("chunk", "memory", "artifact", "message", "task")
+
+Whats = Annotated[tuple[What, ...], Field(min_length=1, max_length=len(EVERYTHING))]
+
+Question = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1, max_length=2_000)]
+
+
+class Found(Model):
+    """Something that was found, with the words around what it was found by."""
+
+    what: What
+    id: Id
+    key: str | None = Field(description="Its name in the session, or that of a memory.")
+    session_id: str | None
+    type: str = Field(description="A chunk's format, a message's priority, else the type.")
+    title: str
+    tags: list[str]
+    author: str | None
+    at: Timestamp = Field(description="When it was written, or last changed.")
+    snippet: str = Field(description="With **marks** around the words.")
+    truncated: bool = Field(False, description="Whether `max_chars` cut the snippet.")
+
+
+class Search(Model):
+    """What to look for, and among what."""
+
+    text: Label = Field(description="Every one of these words must occur.")
+    what: Whats = Field(EVERYTHING, description="chunk, memory, artifact, message, task; all unless you say.")
+    session_id: SessionId | None = Field(None, description="Only what belongs to this session.")
+    type: Word | None = None
+    tags: Tags = Field((), description="All of these.")
+    author: AgentRef | None = Field(None, description="An agent's name.")
+    since: Timestamp | None = None
+    until: Timestamp | None = Field(None, description="Before this time.")
+    order: Literal["newest", "rank"] = Field(
+        "newest", description="'rank': the best of the newest 500 matches, in one page."
+    )
+    cursor: Cursor | None = None
+    limit: PageLimit = limits.SEARCH_ITEMS_DEFAULT
+    max_chars: MaxChars | None = None
+
+
+class Recalled(Found):
+    """Something that may answer a question, and why it is here."""
+
+    score: float = Field(description="From 0; of use only to compare with the others of this answer.")
+    why: list[str] = Field(description="What speaks for it, the weightiest first.")
+
+
+class Recall(Model):
+    """What to remember."""
+
+    text: Question = Field(description="A question or some words; not all need to occur.")
+    what: Whats = Field(
+        ("memory",), description="memory unless you say; also chunk, artifact, message, task."
+    )
+    session_id: SessionId | None = Field(None, description="Only what belongs to this session.")
+    type: Word | None = Field(None, description="What is of this type counts more.")
+    tags: Tags = Field((), description="What has them counts more.")
+    limit: Annotated[int, Field(ge=1, le=50)] = limits.RECALL_ITEMS_DEFAULT
+    max_chars: MaxChars = limits.RECALL_CHARS_DEFAULT
+
+
+class Recollection(Model):
+    """What was remembered, the best first."""
+
+    items: list[Recalled]
+    omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
