@@ -6,13 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import func, select
 
 from conftest import MovableClock
 from harness import Mesh, Speaker
 from live import LiveMesh
 from proxy.pipes import proxy
 from repomesh.app import Server
+from repomesh.domains.messaging.wait_tables import waits
 from repomesh.kernel import limits
+from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings
 from tooling import Session, ask, line
 
@@ -38,6 +41,12 @@ async def about(
     answer = await ask(speaker, f"tasks/{method}", headers=headers, meta=meta, taskId=task_id, **params)
     body = answer.json()
     return body["result"] if "result" in body else body["error"]
+
+
+def kept(mesh: Mesh) -> int:
+    """How many waits are in the store."""
+    counted = select(func.count()).select_from(waits)
+    return int(mesh.server.store.read_now(system_caller(""), lambda tx: tx.execute(counted).scalar_one()))
 
 
 def bodies(task: Any) -> list[str]:
@@ -94,7 +103,9 @@ async def test_the_wait_is_over_when_its_time_has_passed(mesh: Mesh, clock: Mova
     assert (done["status"], bodies(done)) == ("completed", [])
     clock.advance(limits.WAIT_RESULT_KEPT_S)
     assert (await about(bob, "get", begun["taskId"]))["code"] == -32602
+    assert kept(mesh) == 1
     await mesh.sweep()
+    assert kept(mesh) == 0
 
 
 async def test_a_cancelled_wait_stays_cancelled(mesh: Mesh) -> None:
