@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from repomesh.cli import output
+from repomesh.cli import output, path
 from repomesh.client.catalogue import Described
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -37,6 +37,8 @@ def result(described: Described, value: Any, *, as_json: bool) -> None:
         _list(described.item, value)
     elif described.item in _LETTERS:
         _letter(value)
+    elif described.item == "MessageTrace":
+        path.say(value)
     elif isinstance(value, dict):
         _one(value)
     else:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from repomesh.domains.messaging.models import ReceiptStatus
+from repomesh.domains.messaging.models import Message, ReceiptStatus
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import Cursor, Label, PageLimit
+from repomesh.kernel.fields import Cursor, Label, Page, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Model
@@ -80,6 +80,12 @@ class MessageTrace(Model):
     recipients: list[TracedRecipient]
     notices: list[TracedNotice]
     next_cursor: str | None = None
+
+
+class Thread(Page[Message]):
+    """A page of a thread, and the path of the message that was asked about, if that was wanted."""
+
+    trace: MessageTrace | None = None
 
 
 class DeliverySent(Model):

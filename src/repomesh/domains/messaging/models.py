@@ -190,6 +190,7 @@ class ReadThread(Model):
 
     message_id: Id
     newest_first: bool = False
+    trace: bool = Field(False, description="Also how far message_id got.")
     cursor: Cursor | None = None
     limit: PageLimit = PAGE_ITEMS_DEFAULT
     max_chars: MaxChars | None = None

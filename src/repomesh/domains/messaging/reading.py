@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.messaging import channel_rows, listing, rows
-from repomesh.domains.messaging.errors import ChannelNotFound, MessageNotFound, NotAMember
+from repomesh.domains.messaging.delivery_models import Thread, TraceMessage
+from repomesh.domains.messaging.errors import ChannelNotFound, MessageNotFound, NotAMember, ReceiptsPrivate
 from repomesh.domains.messaging.models import (
     MESSAGE_SENT,
     ListChannelMessages,
@@ -24,8 +25,10 @@ from repomesh.domains.messaging.models import (
     WaitForMessages,
 )
 from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.tracing import trace_message
 from repomesh.kernel.budget import cut
 from repomesh.kernel.fields import Page
+from repomesh.kernel.limits import MAX_CHARS_MIN
 from repomesh.kernel.operation import Blocking, Get, Tool, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -169,14 +172,21 @@ def show_message(tx: Transaction, request: ShowMessage) -> Message:
     tool=Tool(
         "read_thread",
         "The conversation that a message belongs to.",
-        fields=("message_id", "newest_first", "cursor", "max_chars"),
+        fields=("message_id", "newest_first", "trace", "cursor", "max_chars"),
         read_only=True,
     ),
     scope="messages:read",
-    errors=(MessageNotFound,),
+    errors=(MessageNotFound, ReceiptsPrivate),
 )
-def read_thread(tx: Transaction, request: ReadThread) -> Page[Message]:
-    """List the messages of a thread, oldest first unless `newest_first`, that the caller may see."""
+def read_thread(tx: Transaction, request: ReadThread) -> Thread:
+    """List the messages of a thread, oldest first unless `newest_first`, that the caller may see.
+
+    With `trace` the path of the message itself comes along, for who may see its receipts.
+    """
+    trace = trace_message(tx, TraceMessage(message_id=request.message_id)) if request.trace else None
+    if trace is not None and request.max_chars is not None:
+        left = request.max_chars - len(trace.model_dump_json())
+        request = request.model_copy(update={"max_chars": max(left, MAX_CHARS_MIN)})
     table = messages.c
     thread_id = rows.find(tx, request.message_id).thread_id
     statement = rows.selected(listing.budget(request.max_chars)).where(
@@ -184,8 +194,9 @@ def read_thread(tx: Transaction, request: ReadThread) -> Page[Message]:
     )
     newest_first = request.newest_first
     items, next_cursor = page(tx, statement, request, [table.id], listing.as_item, descending=newest_first)
-    thread = Page[Message](items=items, next_cursor=next_cursor)
-    return listing.fitted(thread, request, ascending=not newest_first)
+    found = Page[Message](items=items, next_cursor=next_cursor)
+    fitted = listing.fitted(found, request, ascending=not newest_first)
+    return Thread(items=fitted.items, next_cursor=fitted.next_cursor, omitted=fitted.omitted, trace=trace)
 
 
 @query(

@@ -25,8 +25,20 @@ _LEFT_OUT = frozenset(
 _STRING = {"type": "string"}
 _MAXIMUM_SAID = 500  # seconds to wait and items a page; of larger bounds nobody needs to be told
 _NAMES_SAY_IT = frozenset(
-    {"channel", "cursor", "fencing_token", "limit", "max_chars", "model", "options", "question", "sender"}
-    | {"subject", "timeout_s"}
+    {
+        "channel",
+        "cursor",
+        "fencing_token",
+        "limit",
+        "max_chars",
+        "model",
+        "options",
+        "question",
+        "sender",
+        "subject",
+        "timeout_s",
+        "trace",
+    }
 )
 
 
