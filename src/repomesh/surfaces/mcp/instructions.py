@@ -16,7 +16,8 @@ never edit what another holds. release_locks as soon as you are done.
 4. Work that is not a task yet: create_task, so that nobody does it twice.
 5. send_message to agents by name, to a #channel, or to * only when all must know. Reply in the thread \
 (parent_message_id), or acknowledge_message: else it stays unread. When you need an answer, \
-wait_for_messages instead of reading again and again; read_thread(trace=true) tells how far yours got.
+wait_for_messages instead of reading again and again; read_thread(trace=true) tells how far yours got. \
+Ask people with ask_human.
 6. read_inbox (unread=true) between steps and before you finish.
 7. finish_task with its fencing_token: done with what you did and where, failed or blocked with why, \
 released to give it back. If a token is refused, you lost the lease: stop, and claim again.
