@@ -12,6 +12,7 @@ import pytest
 
 from cli.running import eventually
 from clis import sampling, tools
+from clis.conftest import there
 from clis.model import Asked, ScriptedModel, Step, scripted
 from clis.running import Desk
 from clis.team import PEER, Team, enveloped, message_id, team
@@ -170,3 +171,20 @@ def test_disconnected_it_is_nobody_here(connected: Desk, team: Team) -> None:
         run.wait()
     assert "read_inbox" not in model.turns[0].everything, "neither tools nor instructions of ours are left"
     assert team.agents() == {}
+
+
+def test_one_without_hooks_is_reminded_by_the_answers_of_its_tools(team: Team, tmp_path: Path) -> None:
+    desk = Desk.make(there("opencode"), team.folder, tmp_path / "home")
+    team.connect(desk, "--agent", "ann")
+    look = held(tools.mcp("opencode", "repomesh", "list_agents"))
+    read = tools.mcp("opencode", "repomesh", "read_inbox", unread=True)
+    with scripted(look, read, Text("done")) as model, desk.running(model.url, "Look.") as run:
+        reached(look)
+        assert eventually(lambda: "ann" in team.agents())
+        sent = team.send("ann", BODY, priority="high")
+        let_go(look)
+        run.wait()
+    assert BODY not in model.turns[1], "a reminder tells that there is something, not what"
+    assert "read_inbox" in str(model.turns[1].body["messages"][-1]), model.turns[1]
+    assert BODY in model.turns[2]
+    assert team.receipt(sent)["injected_at"]
