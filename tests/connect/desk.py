@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.running import Done, Shell, git
+from repomesh.connect import known, planning
+from repomesh.connect.cli import Place
+from repomesh.kernel import places
 
 CLIS = ("claude", "codex", "gemini", "copilot", "qwen", "opencode")
 
@@ -56,6 +59,20 @@ class Desk:
         assert done.code == 0, done.err
         return done
 
+    def join(self, cli: str) -> bool:
+        """What `connect CLI --yes` does, in this process; answers whether anything changed."""
+        plan = planning.connect(known.named(cli), self.place, self.folder / places.DATA, None)
+        planning.carry_out(plan)
+        return not plan.nothing
+
+    def part(self, cli: str) -> None:
+        """What `disconnect CLI --yes` does, in this process."""
+        planning.carry_out(planning.disconnect(known.named(cli), self.place, self.folder / places.DATA))
+
+    @property
+    def place(self) -> Place:
+        return Place(self.folder, self.root / "home", {})
+
     def write(self, path: str, content: bytes) -> Path:
         """A settings file, made before anything is connected."""
         made = self.root / path
@@ -70,7 +87,7 @@ class Desk:
             name = str(path.relative_to(self.root))
             if "/.git/" in f"/{name}/" and not name.endswith("info/exclude"):
                 continue
-            if "/.repomesh/" in f"/{name}/":
+            if f"/{places.DATA}/" in f"/{name}/":
                 continue
             if path.is_symlink():
                 found[name] = f"-> {path.readlink()}"

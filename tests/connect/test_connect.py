@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,10 +17,12 @@ from cli.running import git
 from connect.desk import CLIS, FILES, Desk
 from connect.prepared import BROKEN, GOOD, LOCAL, MCP, OPEN_COMMENTED, QWEN, TOML, UNSUITABLE, Prepared
 from repomesh.connect import jsontext
+from repomesh.connect.errors import BrokenSettings, UnsuitableSettings
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
     return Desk.make(tmp_path)
 
 
@@ -33,12 +38,12 @@ def test_there_are_files_enough() -> None:
 def test_nothing_is_lost_and_all_comes_back(desk: Desk, prepared: Prepared) -> None:
     path = desk.write(prepared.path, prepared.content)
     before = desk.files()
-    desk.ok("connect", prepared.cli, "--yes")
+    assert desk.join(prepared.cli)
     connected = desk.files()
     holds_all_of(path, prepared)
-    assert "connected already" in desk.ok("connect", prepared.cli, "--yes").out
+    assert not desk.join(prepared.cli)
     assert desk.files() == connected
-    desk.ok("disconnect", prepared.cli, "--yes")
+    desk.part(prepared.cli)
     assert desk.files() == before
 
 
@@ -77,11 +82,11 @@ def within(old: object, new: object) -> bool:
 def test_the_way_back_needs_no_memory(desk: Desk, prepared: Prepared) -> None:
     """Without what connect remembers, entries are known by their commands."""
     path = desk.write(prepared.path, prepared.content)
-    desk.ok("connect", prepared.cli, "--yes")
+    desk.join(prepared.cli)
     for kept in (desk.folder / ".repomesh/connect", desk.root / "home/.local/state/repomesh/connect"):
         for file in kept.glob("*.json") if kept.exists() else ():
             file.unlink()
-    desk.ok("disconnect", prepared.cli, "--yes")
+    desk.part(prepared.cli)
     text = path.read_bytes().decode() if path.exists() else ""
     assert "hook_main" not in text
     assert "--cli" not in text
@@ -95,26 +100,28 @@ def test_the_way_back_needs_no_memory(desk: Desk, prepared: Prepared) -> None:
 def test_a_broken_file_is_left_alone(desk: Desk, prepared: Prepared) -> None:
     path = desk.write(prepared.path, prepared.content)
     before = desk.files()
-    done = desk("connect", prepared.cli, "--yes")
-    assert done.code == 2
-    assert str(path) in done.err
-    assert "hint: " in done.err
-    assert "Traceback" not in done.err
+    with pytest.raises(BrokenSettings) as refused:
+        desk.join(prepared.cli)
+    assert str(path) in refused.value.message
     assert desk.files() == before
+    assert not (desk.folder / ".repomesh").exists()
 
 
 def test_a_broken_file_is_told_with_its_place(desk: Desk) -> None:
-    desk.write(LOCAL, b'{\n  "a": 1\n  "b": 2\n}\n')
-    assert "line 3, column 3" in desk("connect", "claude", "--yes").err
+    path = desk.write(LOCAL, b'{\n  "a": 1\n  "b": 2\n}\n')
+    done = desk("connect", "claude", "--yes")
+    assert done.code == 2
+    assert f"error: {path}: line 3, column 3" in done.err
+    assert "hint: " in done.err
 
 
 @pytest.mark.parametrize("prepared", UNSUITABLE, ids=by_name)
 def test_what_leaves_no_room_is_left_alone(desk: Desk, prepared: Prepared) -> None:
     path = desk.write(prepared.path, prepared.content)
     before = desk.files()
-    done = desk("connect", prepared.cli, "--yes")
-    assert done.code == 4
-    assert str(path) in done.err
+    with pytest.raises(UnsuitableSettings) as refused:
+        desk.join(prepared.cli)
+    assert str(path) in refused.value.message
     assert desk.files() == before
 
 
@@ -145,6 +152,60 @@ def test_what_is_asked_and_what_is_only_shown(desk: Desk) -> None:
     assert [one["cli"] for one in told] == ["claude"]
     assert told[0]["changed"] is True
     assert json.loads(desk.ok("connect", "claude", "--yes", "--json").out)[0]["changed"] is False
+
+
+@pytest.mark.parametrize(("said", "written"), [("y\n", True), ("\n", True), ("n\n", False)])
+def test_a_person_is_asked(desk: Desk, said: str, written: bool) -> None:
+    keyboard, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "repomesh.cli.main", "connect", "qwen"],
+        cwd=desk.folder,
+        env=os.environ | {"HOME": str(desk.root / "home"), "TERM": "dumb"},
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    os.close(terminal)
+    os.write(keyboard, said.encode())
+    out, _ = process.communicate(timeout=60)
+    os.close(keyboard)
+    assert b"Write this?" in out
+    assert b"+++ " in out
+    assert (process.returncode == 0) is written
+    assert (desk.root / QWEN).exists() is written
+
+
+def test_many_at_once(desk: Desk) -> None:
+    """Connecting from several repositories at the same time forgets none of them."""
+    desks = [desk, *(desk.repository(f"other{number}") for number in range(3))]
+    before = desk.files()
+    for word in ("connect", "disconnect"):
+        command = [sys.executable, "-m", "repomesh.cli.main", word, "gemini", "--yes"]
+        env = os.environ | {"HOME": str(desk.root / "home")}
+        running = [
+            subprocess.Popen(command, cwd=one.folder, env=env, stderr=subprocess.PIPE) for one in desks
+        ]
+        ends = [(process.communicate(timeout=120), process.returncode) for process in running]
+        for one, ((_, said), code) in zip(desks, ends, strict=True):
+            if code:  # somebody else was between the showing and the writing, and is told so
+                assert b"changed meanwhile" in said
+                one.ok(word, "gemini", "--yes")
+        kept = desk.root / "home/.local/state/repomesh/connect/gemini.json"
+        if word == "connect":
+            assert len(json.loads(kept.read_text())["repositories"]) == 4
+    assert desk.files() == before
+
+
+def test_a_name_that_no_agent_can_have(desk: Desk) -> None:
+    done = desk("connect", "claude", "--agent", "a b", "--yes")
+    assert done.code == 2
+    assert not (desk.root / MCP).exists()
+
+
+def test_where_a_link_leads_is_shown(desk: Desk) -> None:
+    (desk.root / MCP).symlink_to(desk.root / "home/elsewhere.json")
+    shown = desk.ok("connect", "claude", "--dry-run").out
+    assert f"{desk.root / MCP} -> {desk.root / 'home/elsewhere.json'}" in shown
 
 
 def test_an_unknown_cli(desk: Desk) -> None:

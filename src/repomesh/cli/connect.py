@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,10 +16,12 @@ from repomesh.cli import connect_http, connect_status, output
 from repomesh.cli.options import AsJson, Url
 from repomesh.connect import known, planning, records
 from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place
+from repomesh.connect.files import alone
 from repomesh.connect.planning import Plan
 from repomesh.daemon import background
 from repomesh.kernel import places
 from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store import folder
 
 app = typer.Typer(add_completion=False)
@@ -63,6 +66,12 @@ def connect(
     chosen = [known.named(cli)] if cli else known.installed()
     if agent is not None and len(chosen) != 1:
         raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
+    if (
+        agent is not None
+        and re.fullmatch(rf"[A-Za-z0-9][\w.-]{{0,{NAME_CHARS_MAX - 1}}}", agent, re.ASCII) is None
+    ):
+        hint = f"Letters, digits, '.', '_' and '-', at most {NAME_CHARS_MAX}."
+        raise InvalidRequest(f"no agent can be called {agent!r}", hint=hint)
     data, place = _here()
 
     def planned(one: Cli) -> Plan:
@@ -108,9 +117,10 @@ def disconnect(
     plans = [planning.disconnect(one, place, data) for one in ([known.named(cli)] if cli else every)]
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         for shown in plans:
-            connect_http.forget(data, shown.cli, url)
-            plan = planning.disconnect(shown.cli, place, data)
-            planning.carry_out(planning.unchanged(shown, plan))
+            with alone(place.home):
+                connect_http.forget(data, shown.cli, url)
+                plan = planning.disconnect(shown.cli, place, data)
+                planning.carry_out(planning.unchanged(shown, plan))
     _report(plans, "disconnected", dry_run=dry_run, as_json=as_json)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +81,17 @@ def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read, in a folder that is so, too."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(path, text, 0o600)
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Be the only one of a person's processes that connects or disconnects; others wait."""
+    descriptor = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_folders(folders: list[str]) -> None:

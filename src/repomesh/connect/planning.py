@@ -29,8 +29,10 @@ class Change:
 
     def diff(self) -> str:
         """The change for a person to read."""
-        path = str(self.content.path)
+        path, target = str(self.content.path), str(self.content.target)
         before, after = self.content.text, self.after
+        if os.path.realpath(self.content.path.parent) != str(self.content.target.parent):
+            path = f"{path} -> {target}"  # a link of somebody else's may lead anywhere
         names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
         lines = unified_diff((before or "").splitlines(True), (after or "").splitlines(True), *names)
         return "".join(
