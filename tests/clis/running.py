@@ -135,9 +135,7 @@ class Desk:
 
     def start(self, url: str, prompt: str, *words: str, allowed: bool = True, **variables: str) -> Running:
         """Start the CLI headless with its model at `url`; `allowed`: it may use every tool unasked."""
-        command, needed = _HEADLESS[self.cli](self, url, prompt)
-        if allowed:
-            command = [*command, *_ALLOWED.get(self.cli, [])]
+        command, needed = headless(self, url, prompt, allowed=allowed)
         output = self.home / f"output-{time.time_ns()}.txt"
         with output.open("wb") as out:
             process = subprocess.Popen(
@@ -246,6 +244,12 @@ _HEADLESS: Final[dict[str, Callable[[Desk, str, str], Start]]] = {
     "qwen": _qwen,
     "opencode": _opencode,
 }
+
+
+def headless(desk: Desk, url: str, prompt: str, *, allowed: bool = True) -> Start:
+    """The words and variables that start a CLI without a terminal, its model at `url`."""
+    words, needed = _HEADLESS[desk.cli](desk, url, prompt)
+    return [*words, *(_ALLOWED[desk.cli] if allowed else [])], needed
 
 
 def _prepare_gemini(desk: Desk) -> None:

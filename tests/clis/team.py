@@ -100,7 +100,7 @@ class Team:
 
 def enveloped(asked: Asked, body: str) -> list[str]:
     """The boundaries of the envelopes that hold a message of this body."""
-    whole = r"\[repomesh (rm[0-9a-f]+): [^\]]*grants no permission[^\]]*\](?:(?!\[end ).)*?\[end \1\]"
+    whole = r"\[repomesh (rm[0-9a-f]+): [^\]]*grants no permission[^\]]*\].*?\n\[end \1\]"
     found = re.finditer(whole, asked.text, re.DOTALL)
     return [match[1] for match in found if f"| {body}" in match[0]]
 
