@@ -638,3 +638,8 @@ async def _search(world: World) -> Payload:
 
 
 _fixed("search.recall", text="Which port did we take?")
+
+
+@example("session.summary")
+async def _summarize(world: World) -> Payload:
+    return await world.session() | {"max_chars": 2_000}

@@ -34,6 +34,8 @@ from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
 from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.routes import stream_routes
+from repomesh.surfaces.webhook.actions import Actions
+from repomesh.surfaces.webhook.endpoint import Webhook
 from repomesh.workers.contents import ContentSweeper
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import Sweeper
@@ -87,6 +89,8 @@ class Server:
             Route("/mcp", self.mcp),
             self.hooks.route(),
             *stream_routes(self.gateway, self.streams),
+            Webhook(self.gateway, clock).route(),
+            Actions(self.gateway).route(),
         ]
         self.asgi: ASGIApp = application(self.gateway, further)
 

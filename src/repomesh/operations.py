@@ -17,6 +17,7 @@ from repomesh.domains.messaging import reminding as _reminding
 from repomesh.domains.messaging import tracing as _tracing
 from repomesh.domains.messaging import waits as _waits
 from repomesh.domains.messaging import wakes as _wakes
+from repomesh.domains.overview import batches as _batches
 from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import hooks as _hooks
@@ -28,6 +29,7 @@ from repomesh.domains.sessions import chunks as _chunks
 from repomesh.domains.sessions import delegating as _delegating
 from repomesh.domains.sessions import memories as _memories
 from repomesh.domains.sessions import operations as _sessions
+from repomesh.domains.sessions import summary as _summary
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
@@ -62,9 +64,11 @@ DOMAINS = (
     _memories,
     _artifacts,
     _delegating,
+    _summary,
     _overview,
     _search,
     _recall,
+    _batches,
     _task_context,
     _briefing,
     _hooks,

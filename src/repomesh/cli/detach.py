@@ -150,4 +150,6 @@ def _environment(settings: Settings) -> dict[str, str]:
     }
     if settings.database_url is not None:
         values["REPOMESH_DATABASE_URL"] = settings.database_url
+    if settings.public_url is not None:
+        values["REPOMESH_PUBLIC_URL"] = settings.public_url
     return values

@@ -36,6 +36,9 @@ def up(
     database_url: Annotated[
         str | None, typer.Option(help="postgresql://…, to use PostgreSQL in place of the data folder.")
     ] = None,
+    public_url: Annotated[
+        str | None, typer.Option(help="Address of a tunnel in front, for webhooks alone.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Start it in the background.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing when it is up.")] = False,
     as_json: AsJson = False,
@@ -44,7 +47,13 @@ def up(
 
     Further settings are read from REPOMESH_… variables.
     """
-    given = {"host": host, "port": port, "data": data, "database_url": database_url}
+    given = {
+        "host": host,
+        "port": port,
+        "data": data,
+        "database_url": database_url,
+        "public_url": public_url,
+    }
     settings = read_settings({name: value for name, value in given.items() if value is not None})
     folder.prepare(settings.data)
     if detach:

@@ -204,6 +204,7 @@ ERASED_ROWS_MAX = 500  # of a session that is deleted, in one transaction; the w
 ERASED_BYTES_MAX = 16 * 1024 * 1024  # the same in contents, whose words must be read to be forgotten
 ERASED_NAMED_MAX = 100  # keys of each sort named when a session is deleted; all of them are counted
 SUMMARY_ITEMS_MAX = 20  # of each sort in a summary
+SUMMARY_CHUNKS_MAX = 1_000  # newest ones looked at for who speaks
 SUMMARY_LINE_CHARS = 300  # of what is quoted in one
 
 # Search
@@ -218,3 +219,9 @@ RECALL_CANDIDATES_MAX = 150  # of which the texts are read
 RECALL_ITEMS_DEFAULT = 8
 RECALL_CHARS_DEFAULT = 4_000  # of an answer: some 1,000 tokens
 RECALL_HALF_LIFE_S = 30 * 24 * 3600.0  # after so long a memory's recency counts half
+
+# Webhooks
+BATCH_STEPS_MAX = 100  # in one transaction; the writer waits meanwhile
+WEBHOOK_ID_CHARS_MAX = 200  # of a delivery; with a step's number it is an Idempotency-Key
+WEBHOOK_AGE_S_MAX = 300  # of a signed delivery, as Standard Webhooks advises
+WEBHOOK_WRAPPINGS_MAX = 3  # of relays around a command

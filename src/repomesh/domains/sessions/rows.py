@@ -74,7 +74,7 @@ def as_session(fields: dict[str, Any]) -> Session:
 
 def as_listed(row: Row[Any]) -> ListedSession:
     """The session in a row of a list."""
-    fields = row._mapping
+    fields = row._asdict()
     return ListedSession(**{name: fields[name] for name in ListedSession.model_fields})
 
 

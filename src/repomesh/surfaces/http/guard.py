@@ -17,6 +17,9 @@ from repomesh.surfaces.http import cors
 from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header
 from repomesh.surfaces.http.problems import send_problem
 
+PUBLIC_PATHS = frozenset({"/v1/webhook", "/openapi-actions.json"})
+"""What a tunnel may reach."""
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORBIDDEN_CLOSE = 4403
 _HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::\d{1,5})?")
@@ -32,6 +35,8 @@ class Guard:
             self._hosts |= {settings.host.lower()}
         # Listening on every interface, the machine's own addresses are hosts, too; names must be listed.
         self._any_address = _is_wildcard(settings.host)
+        # A tunnel's name; what comes through it reaches the public paths, unless the name is listed, too.
+        self._public_host = (urlsplit(settings.public_url or "").hostname or "").lower() or None
         self._origins = frozenset(origin.lower().rstrip("/") for origin in settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,13 +55,15 @@ class Guard:
 
     def _refusal(self, scope: Scope, origin: str | None) -> RepomeshError | None:
         host = _the_host(scope)
+        if host == self._public_host and scope["type"] == "http" and scope["path"] in PUBLIC_PATHS:
+            return None if origin is None or self._is_listed(origin) else _foreign(origin)
         if not self._is_ours(host):
             return Misdirected(f"this server does not answer to the host '{host}'")
         if origin is None or self._is_listed(origin):
             return None
         # Of the machine's addresses only the one that was asked counts: any other is another machine's page.
         if _origin_host(origin) not in self._hosts | {host}:
-            return ForeignOrigin(f"pages of '{origin}' may not reach this server")
+            return _foreign(origin)
         return None
 
     def _is_listed(self, origin: str) -> bool:
@@ -64,6 +71,10 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         return host in self._hosts or (self._any_address and _is_address(host))
+
+
+def _foreign(origin: str) -> ForeignOrigin:
+    return ForeignOrigin(f"pages of '{origin}' may not reach this server")
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: RepomeshError) -> None:

@@ -29,11 +29,16 @@ def problem(error: RepomeshError, trace_id: str) -> dict[str, Any]:
 
 async def send_problem(send: Send, error: RepomeshError, trace_id: str, headers: Headers = ()) -> None:
     """Answer with the problem document and the headers that its failure class calls for."""
-    extra = list(headers)
-    if error.failure is Failure.UNAUTHENTICATED:
-        extra.append((b"www-authenticate", b"Bearer"))
-    if error.failure in (Failure.RATE_LIMITED, Failure.UNAVAILABLE):
-        wait_s = math.ceil(float(error.details.get("retry_after_s", 1)))
-        extra.append((b"retry-after", str(wait_s).encode()))
+    extra = [*headers, *headers_of(error)]
     body = orjson.dumps(problem(error, trace_id), default=str)
     await respond(send, FAILURES[error.failure].http, body, PROBLEM_JSON, extra)
+
+
+def headers_of(error: RepomeshError) -> list[tuple[bytes, bytes]]:
+    """The headers that an error's failure class calls for."""
+    if error.failure is Failure.UNAUTHENTICATED:
+        return [(b"www-authenticate", b"Bearer")]
+    if error.failure in (Failure.RATE_LIMITED, Failure.UNAVAILABLE):
+        wait_s = math.ceil(float(error.details.get("retry_after_s", 1)))
+        return [(b"retry-after", str(wait_s).encode())]
+    return []

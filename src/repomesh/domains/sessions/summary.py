@@ -1,0 +1,165 @@
+"""What became of a session, in a few words: counted and quoted, never made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from repomesh.domains.sessions import memory_rows, rows
+from repomesh.domains.sessions.errors import SessionNotFound
+from repomesh.domains.sessions.summary_models import (
+    SessionSummary,
+    SummarizeSession,
+    SummaryArtifact,
+    SummaryMemory,
+    SummaryMoment,
+    SummaryTask,
+)
+from repomesh.domains.sessions.tables import artifacts, chunks, memories, session_tasks
+from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel import limits
+from repomesh.kernel.operation import Get, query
+from repomesh.store.transaction import Transaction
+
+
+@query(
+    "session.summary",
+    http=Get("/v1/sessions/{session_id}/summary"),
+    scope="sessions:read",
+    errors=(SessionNotFound,),
+)
+def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSummary:
+    """Sum up a session: figures, who took part, decisions, open questions, action items, artifacts, tasks.
+
+    Of each sort the newest come. With `max_chars` the timeline goes first, then the last items of each sort.
+    """
+    row = rows.find(tx, request.session_id)
+    work = _tasks(tx, row.uid)
+    made = _artifacts(tx, row.uid)
+    by_type = {kind: _memories(tx, row.uid, kind) for kind in ("decision", "question", "action_item")}
+    moments = _spoken(tx, row.uid) + [
+        SummaryMoment(at=one.at, what=what, text=text)
+        for what, some in (
+            ("memory", [one for some in by_type.values() for one in some]),
+            ("artifact", made),
+            ("task", work),
+        )
+        for one in some
+        for text in [f"{one.key}: {one.text}" if isinstance(one, SummaryMemory) else one.title]
+    ]
+    moments.append(SummaryMoment(at=row.created_at, what="session", text="created"))
+    if row.status != "active":
+        moments.append(
+            SummaryMoment(at=row.updated_at, what="session", text=f"{row.status} {row.reason}".strip())
+        )
+    moments.sort(key=lambda moment: moment.at)
+    summary = SessionSummary(
+        session=rows.as_listed(row),
+        counts=rows.counts(tx, row.uid),
+        speakers=_speakers(tx, row.uid),
+        decisions=by_type["decision"],
+        open_questions=by_type["question"],
+        action_items=by_type["action_item"],
+        artifacts=made,
+        tasks=work,
+        timeline=moments[-limits.SUMMARY_ITEMS_MAX :],
+    )
+    return _fitted(summary, request.max_chars)
+
+
+def _line(text: str) -> str:
+    line = " ".join(text[: limits.SUMMARY_LINE_CHARS * 2].split())
+    return line if len(line) <= limits.SUMMARY_LINE_CHARS else f"{line[: limits.SUMMARY_LINE_CHARS - 1]}…"
+
+
+def _memories(tx: Transaction, uid: str, kind: str) -> list[SummaryMemory]:
+    table = memories.c
+    here = table.workspace_id == tx.workspace_id, table.session_uid == uid, table.status == "current"
+    newest = select(memories).where(*here, table.type == kind).order_by(table.id.desc())
+    found = [memory_rows.as_memory(row) for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX))]
+    return [
+        SummaryMemory(key=one.key, text=_line(memory_rows.text_of(one)), author=one.author, at=one.updated_at)
+        for one in found
+    ]
+
+
+def _artifacts(tx: Transaction, uid: str) -> list[SummaryArtifact]:
+    table = artifacts.c
+    newest = select(artifacts).where(table.session_uid == uid).order_by(table.id.desc())
+    return [
+        SummaryArtifact(
+            artifact_id=row.artifact_id,
+            title=row.title,
+            type=row.type,
+            version=row.version,
+            at=row.updated_at,
+        )
+        for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX))
+    ]
+
+
+def _tasks(tx: Transaction, uid: str) -> list[SummaryTask]:
+    link, table = session_tasks.c, tasks.c
+    joined = select(tasks, link.key).join(session_tasks, link.task_id == table.id)
+    newest = joined.where(link.session_uid == uid).order_by(table.id.desc())
+    return [
+        SummaryTask(
+            key=row.key,
+            title=row.goal,
+            status=row.status,
+            percent=row.percent,
+            agent=row.agent_name or row.assignee_name,
+            at=row.updated_at,
+        )
+        for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX))
+    ]
+
+
+def _spoken(tx: Transaction, uid: str) -> list[SummaryMoment]:
+    """The first and the last piece of conversation."""
+    table = chunks.c
+    columns = (
+        table.sequence,
+        table.speaker,
+        table.created_at,
+        func.substr(table.content, 1, 1_000).label("text"),
+    )
+    statement = select(*columns).where(table.session_uid == uid)
+    ends: dict[int, Any] = {}
+    for order in (table.sequence.asc(), table.sequence.desc()):
+        ends |= {row.sequence: row for row in tx.execute(statement.order_by(order).limit(1))}
+    return [
+        SummaryMoment(
+            at=row.created_at, what="chunk", text=_line(f"{row.speaker}: {row.text}".removeprefix(": "))
+        )
+        for row in ends.values()
+    ]
+
+
+def _speakers(tx: Transaction, uid: str) -> list[str]:
+    """Who is said to speak in the newest chunks."""
+    table = chunks.c
+    newest = select(table.speaker).where(table.session_uid == uid).order_by(table.sequence.desc())
+    names = tx.execute(newest.limit(limits.SUMMARY_CHUNKS_MAX)).scalars()
+    return list(dict.fromkeys(name for name in names if name))[: limits.SUMMARY_ITEMS_MAX]
+
+
+_SORTS = ("timeline", "artifacts", "tasks", "action_items", "open_questions", "decisions")
+
+
+def _fitted(summary: SessionSummary, max_chars: int | None) -> SessionSummary:
+    """What fits a budget: of the least important sort the last items are left out first."""
+    if max_chars is None or len(summary.model_dump_json()) <= max_chars:
+        return summary
+    left_out = 0
+    for sort in _SORTS:
+        items = list(getattr(summary, sort))
+        while items:
+            items.pop(0 if sort == "timeline" else -1)
+            left_out += 1
+            said = f"items left out: {left_out}; raise max_chars"
+            summary = summary.model_copy(update={sort: items, "omitted": said})
+            if len(summary.model_dump_json()) <= max_chars:
+                return summary
+    return summary

@@ -1,0 +1,1 @@
+"""Webhooks: commands on sessions from anywhere that can send JSON."""

@@ -1,0 +1,196 @@
+"""`POST /v1/webhook`: one command on sessions, or several, as JSON from anywhere.
+
+Answers `{"status", "data" or "error", "request_id"}` with the codes and hints of every surface.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import structlog
+from starlette.routing import Route
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.workspaces.operations import home_workspace
+from repomesh.kernel.clock import Clock
+from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.errors import (
+    FAILURES,
+    InternalError,
+    InvalidRequest,
+    RepomeshError,
+    Unauthenticated,
+)
+from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, RequestContext, Role, system_caller
+from repomesh.kernel.limits import CONTENT_BODY_BYTES_MAX, WEBHOOK_ID_CHARS_MAX
+from repomesh.kernel.rates import RateLimiter
+from repomesh.kernel.telemetry import is_traceparent, trace_id_of
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.asgi import JSON, Headers, Receive, Scope, Send, header, read_body, respond
+from repomesh.surfaces.http.problems import headers_of, problem
+from repomesh.surfaces.http.routes import refuse_method
+from repomesh.surfaces.webhook import commands, signing
+from repomesh.surfaces.webhook.commands import Command, Step
+
+log = structlog.get_logger("repomesh.webhook")
+
+PATH = "/v1/webhook"
+_RATE = "webhooks"
+_OF_HTTP = ("type", "title", "status", "trace_id")
+
+
+class Webhook:
+    """The endpoint, as an ASGI application."""
+
+    def __init__(self, gateway: Gateway, clock: Clock) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._limiter = RateLimiter({_RATE: gateway.settings.webhooks_per_minute})
+
+    def route(self) -> Route:
+        """Where webhooks come in."""
+        return Route(PATH, self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one delivery."""
+        trace_id = trace_id_of(header(scope, b"traceparent"))
+        if scope["method"] != "POST":
+            await refuse_method(scope, send, ["POST"], trace_id)
+            return
+        request_id = trace_id
+        try:
+            body = await read_body(scope, receive, CONTENT_BODY_BYTES_MAX)
+            caller = await self._caller(scope, body)
+            self._limiter.take(_RATE, caller)
+            command = commands.read(body)
+            webhook_id = _webhook_id(scope, command)
+            request_id = webhook_id or trace_id
+            data, replayed = await self._run(caller, command, _context(scope, trace_id, webhook_id))
+            answer = {"status": "success", "data": data, "request_id": request_id}
+            more = [(b"idempotent-replayed", b"true")] if replayed else []
+            await respond(send, 200, orjson.dumps(answer), JSON, more)
+        except RepomeshError as error:
+            await _refuse(send, error, request_id)
+        except Exception:  # the edge of the surface: whatever it is, the sender gets an answer
+            log.exception("webhook failed", trace_id=trace_id)
+            await _refuse(send, InternalError("the webhook failed inside the server"), request_id)
+
+    async def _caller(self, scope: Scope, body: bytes) -> Caller:
+        """Who sent it: by an API key, or by a signature; raises Unauthenticated."""
+        agent = header(scope, b"x-repomesh-agent")
+        key = header(scope, b"x-api-key")
+        signatures = header(scope, b"webhook-signature")
+        if key is not None:
+            return await self._gateway.authenticate(f"Bearer {key}", agent)
+        if signatures is None:
+            return await self._gateway.authenticate(header(scope, b"authorization"), agent)
+        secret = self._gateway.settings.webhook_secret
+        webhook_id = header(scope, b"webhook-id")
+        if secret is None or webhook_id is None:
+            raise Unauthenticated("signed webhooks need REPOMESH_WEBHOOK_SECRET here and a webhook-id there")
+        at = header(scope, b"webhook-timestamp")
+        signing.verify(secret.get_secret_value(), webhook_id, at, signatures, body, self._clock().timestamp())
+        return await self._signed_caller()
+
+    async def _signed_caller(self) -> Caller:
+        """The agent that signed webhooks act as."""
+        name = self._gateway.settings.webhook_agent
+        home = await self._gateway.store.read(system_caller(""), home_workspace)
+        assert home is not None, "a server that runs has its home workspace"
+        try:
+            agent = await self._gateway.store.read(system_caller(home.id), lambda tx: find_agent(tx, name))
+        except AgentNotFound:
+            agent = None
+        if agent is None or agent.status == "retired":
+            hint = f"Register the agent '{name}', or name another in REPOMESH_WEBHOOK_AGENT."
+            raise Unauthenticated(f"there is no agent '{name}' for signed webhooks to act as", hint=hint)
+        return Caller(home.id, Role.AGENT, SYSTEM_TOKEN_ID, agent.id, agent.name, agent.type)
+
+    async def _run(self, caller: Caller, command: Command, context: RequestContext) -> tuple[Any, bool]:
+        if command.command != "batch":
+            answer = await self._one(caller, commands.step(command), context, "")
+            return answer.result.model_dump(mode="json"), answer.replayed
+        steps, goes_on = commands.batch(command)
+        if goes_on:
+            return await self._each(caller, steps, context), False
+        return await self._all(caller, steps, context)
+
+    async def _one(self, caller: Caller, step: Step, context: RequestContext, place: str) -> Answer:
+        operation = self._gateway.registry[step.operation]
+        try:
+            return await self._gateway.dispatch(operation, caller, orjson.dumps(step.request), context)
+        except InvalidRequest as error:
+            raise commands.placed(error, place) from None
+
+    async def _all(
+        self, caller: Caller, steps: list[Step], context: RequestContext
+    ) -> tuple[dict[str, Any], bool]:
+        """Every step in one transaction."""
+        operation = self._gateway.registry["batch.run"]
+        asked = [{"operation": step.operation, "request": step.request} for step in steps]
+        body = orjson.dumps({"steps": asked})
+        try:
+            answer = await self._gateway.dispatch(operation, caller, body, context)
+        except InvalidRequest as error:
+            number = error.details.get("step")
+            if number is None:
+                raise
+            raise commands.placed(error, f"data.commands.{number}.") from None
+        results = answer.result.model_dump(mode="json")["results"]
+        done = [
+            {"command": step.command, "status": "success", "data": data}
+            for step, data in zip(steps, results, strict=True)
+        ]
+        return {"results": done}, answer.replayed
+
+    async def _each(self, caller: Caller, steps: list[Step], context: RequestContext) -> dict[str, Any]:
+        """Every step in a transaction of its own; what is refused does not stop the others."""
+        done: list[dict[str, Any]] = []
+        for number, step in enumerate(steps):
+            key = context.idempotency_key and f"{context.idempotency_key}#{number}"
+            one = RequestContext(context.trace_id, context.traceparent, idempotency_key=key)
+            try:
+                answer = await self._one(caller, step, one, f"data.commands.{number}.")
+                said = {"status": "success", "data": answer.result.model_dump(mode="json")}
+            except RepomeshError as error:
+                said = {"status": "error", "error": _told(error)}
+            done.append({"command": step.command} | said)
+        return {"results": done}
+
+
+def _webhook_id(scope: Scope, command: Command) -> str | None:
+    """The id of this delivery, wherever it stands; raises InvalidRequest for a malformed one."""
+    for name in (b"webhook-id", b"idempotency-key"):
+        given = header(scope, name)
+        if given is not None:
+            if not 0 < len(given) <= WEBHOOK_ID_CHARS_MAX or not given.isascii() or not given.isprintable():
+                raise InvalidRequest(
+                    f"{name.decode()}: must have 1 to {WEBHOOK_ID_CHARS_MAX} visible characters"
+                )
+            return given
+    return command.webhook_id
+
+
+def _context(scope: Scope, trace_id: str, webhook_id: str | None) -> RequestContext:
+    traceparent = header(scope, b"traceparent")
+    return RequestContext(
+        trace_id=trace_id,
+        traceparent=traceparent if is_traceparent(traceparent) else None,
+        idempotency_key=webhook_id,
+    )
+
+
+def _told(error: RepomeshError) -> dict[str, Any]:
+    """An error as webhooks tell it: what a problem document holds, but for what is HTTP's."""
+    told = problem(error, "")
+    return {"code": told.pop("code"), "message": told.pop("detail")} | {
+        name: value for name, value in told.items() if name not in _OF_HTTP
+    }
+
+
+async def _refuse(send: Send, error: RepomeshError, request_id: str) -> None:
+    answer = {"status": "error", "error": _told(error), "request_id": request_id}
+    more: Headers = headers_of(error)
+    await respond(send, FAILURES[error.failure].http, orjson.dumps(answer, default=str), JSON, more)

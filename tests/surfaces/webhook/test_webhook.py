@@ -1,0 +1,262 @@
+"""Webhooks do what the API does, once, for whoever may, and say what is wrong with them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from harness import Mesh, Speaker
+from repomesh.kernel.limits import WEBHOOK_AGE_S_MAX
+from repomesh.surfaces.webhook import signing
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
+
+
+def payload(command: str, session_id: str | None = "plan", **data: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"type": "collaborative_session_command", "command": command, "data": data}
+    return made | ({"session_id": session_id} if session_id is not None else {})
+
+
+async def post(mesh: Mesh, body: Any, key: str | None = None, **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if key is not None:
+        named["X-API-Key"] = key
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return await mesh.http.post("/v1/webhook", content=content, headers=named)
+
+
+async def done(mesh: Mesh, speaker: Speaker, body: Any, **headers: str) -> Any:
+    answer = await post(mesh, body, speaker.token, **headers)
+    assert answer.status_code == 200, answer.text
+    said = answer.json()
+    assert said["status"] == "success"
+    assert said["request_id"]
+    return said["data"]
+
+
+async def refused(mesh: Mesh, speaker: Speaker, body: Any, **headers: str) -> tuple[int, dict[str, Any]]:
+    answer = await post(mesh, body, speaker.token, **headers)
+    said = answer.json()
+    assert said["status"] == "error", said
+    assert {"code", "message", "hint"} <= said["error"].keys()
+    return answer.status_code, said["error"]
+
+
+async def test_every_command_does_what_its_operation_does(mesh: Mesh) -> None:
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    await done(mesh, alice, payload("create_session", title="Plan", participants=["Ann"]))
+    chunk = await done(mesh, alice, payload("conversation_chunk", chunk_id="c1", content="Take the parser."))
+    assert (chunk["sequence"], chunk["author"]) == (1, "alice")
+    await done(mesh, alice, payload("store_memory", key="port", type="decision", content={"port": 8787}))
+    assert (await done(mesh, alice, payload("query_memories", type="decision")))["items"][0]["key"] == "port"
+    assert (await done(mesh, alice, payload("query_memories", text="8787")))["items"][0]["key"] == "port"
+    task = await done(mesh, alice, payload("delegate_task", task_id="t1", goal="Write it", agent="bob"))
+    assert len((await bob.get("/v1/messages/inbox"))["items"]) == 1
+    artifact = await done(mesh, alice, payload("add_artifact", artifact_id="a1", title="A", content="x = 1"))
+    assert (task["key"], artifact["artifact_id"]) == ("t1", "a1")
+    assert len((await done(mesh, alice, payload("search", text="parser")))["items"]) == 1
+    summary = await done(mesh, alice, payload("get_session_summary"))
+    assert summary["decisions"][0]["text"] == '{"port":8787}'
+    assert summary["counts"] == {"chunks": 1, "chunk_bytes": 16, "memories": 1, "artifacts": 1, "tasks": 1}
+    assert (await done(mesh, alice, payload("pause_session", reason="lunch")))["status"] == "paused"
+    status, error = await refused(mesh, alice, payload("conversation_chunk", content="x"))
+    assert (status, error["code"], error["hint"]) == (409, "session_not_active", "Resume it first.")
+    await done(mesh, alice, payload("resume_session"))
+    assert (await done(mesh, alice, payload("complete_session")))["status"] == "completed"
+    assert len((await done(mesh, alice, payload("list_sessions", None, status="completed")))["items"]) == 1
+    assert (await done(mesh, alice, payload("delete_session")))["done"]
+
+
+async def test_a_key_may_what_its_token_may(mesh: Mesh) -> None:
+    observer = await mesh.observer()
+    await done(mesh, mesh, payload("create_session"))
+    assert (await post(mesh, payload("list_sessions", None))).status_code == 401
+    assert (await post(mesh, payload("list_sessions", None), "rpm_wrong")).status_code == 401
+    assert (await done(mesh, observer, payload("list_sessions", None)))["items"]
+    status, error = await refused(mesh, observer, payload("pause_session"))
+    assert (status, error["code"]) == (403, "forbidden")
+
+
+async def test_what_is_wrong_is_named_with_its_field(mesh: Mesh) -> None:
+    wrong: list[tuple[Any, str]] = [
+        (b"{", "body"),
+        (b"[]", "body"),
+        ({"type": "webhook", "payload": "{"}, "body"),
+        ({"type": "other"}, "type"),
+        ({"type": "collaborative_session_command"}, "command"),
+        (payload("dance"), "command"),
+        (payload("create_session") | {"extra": 1}, "extra"),
+        (payload("create_session", "Not a slug"), "session_id"),
+        (payload("create_session", None), "session_id"),
+        (payload("create_session", titel="x"), "data.titel"),
+        (payload("conversation_chunk"), "data.content"),
+        (payload("query_memories", text="x", what=["chunk"]), "data.what"),
+        (payload("batch", commands=[]), "data.commands"),
+        (payload("batch", commands=[payload("batch")]), "data.commands.0.command"),
+        (payload("batch", commands=[payload("create_session", title=7)]), "data.commands.0.data.title"),
+    ]
+    for body, field in wrong:
+        status, error = await refused(mesh, mesh, body)
+        assert (status, error["code"]) == (422, "invalid_request"), body
+        assert error["errors"][0]["field"] == field, error
+        assert error["errors"][0]["message"]
+    twice = payload("create_session")
+    twice["data"]["session_id"] = "other"
+    assert (await refused(mesh, mesh, twice))[1]["errors"][0]["field"] == "data.session_id"
+    assert (await mesh.get("/v1/sessions"))["items"] == []
+
+
+async def test_what_a_relay_wrapped_is_unwrapped(mesh: Mesh) -> None:
+    inner = payload("create_session")
+    await done(mesh, mesh, {"type": "webhook", "payload": inner, "source": "relay"})
+    again = {
+        "type": "webhook",
+        "payload": json.dumps({"type": "webhook", "payload": payload("pause_session")}),
+    }
+    assert (await done(mesh, mesh, again))["status"] == "paused"
+
+
+async def test_a_batch_is_done_whole_or_not_at_all(mesh: Mesh) -> None:
+    good = [payload("create_session"), payload("conversation_chunk", None, content="x")]
+    bad = [*good, payload("complete_session", None), payload("conversation_chunk", None, content="late")]
+    status, error = await refused(mesh, mesh, payload("batch", commands=bad))
+    assert (status, error["code"], error["step"]) == (409, "session_not_active", 3)
+    assert (await mesh.get("/v1/sessions"))["items"] == []
+    results = (await done(mesh, mesh, payload("batch", commands=good)))["results"]
+    assert [(one["command"], one["status"]) for one in results] == [
+        ("create_session", "success"),
+        ("conversation_chunk", "success"),
+    ]
+
+
+async def test_a_batch_may_go_on_behind_what_is_refused(mesh: Mesh) -> None:
+    some = [payload("create_session"), payload("create_session"), payload("conversation_chunk", content="x")]
+    body = payload("batch", None, commands=some, on_error="continue")
+    results = (await done(mesh, mesh, body, webhook_id="w1"))["results"]
+    assert [one["status"] for one in results] == ["success", "error", "success"]
+    assert results[1]["error"]["code"] == "session_exists"
+    assert (await done(mesh, mesh, body, webhook_id="w1"))["results"][2] == results[2]
+    assert len((await mesh.get("/v1/sessions/plan/chunks"))["items"]) == 1
+
+
+@pytest.mark.parametrize("header", ["webhook_id", "idempotency_key", None])
+async def test_a_duplicate_is_answered_like_the_first(mesh: Mesh, header: str | None) -> None:
+    await done(mesh, mesh, payload("create_session"))
+    headers = {header: "w1"} if header else {}
+    more = {} if header else {"webhook_id": "w1"}
+    for body in (
+        payload("conversation_chunk", content="x"),
+        payload("batch", commands=[payload("conversation_chunk", content="y")]),
+    ):
+        first = await post(mesh, body | more, mesh.token, **headers)
+        again = await post(mesh, body | more, mesh.token, **headers)
+        assert first.status_code == 200
+        assert again.json() == first.json()
+        assert again.headers["idempotent-replayed"] == "true"
+        assert first.json()["request_id"] == "w1"
+    other = payload("conversation_chunk", content="z") | more
+    assert (await refused(mesh, mesh, other, **headers))[1]["code"] == "idempotency_conflict"
+    assert len((await mesh.get("/v1/sessions/plan/chunks"))["items"]) == 2
+
+
+@pytest.mark.settings(webhook_secret=SECRET, webhook_agent="phone")
+async def test_a_signed_webhook_acts_as_its_agent(mesh: Mesh) -> None:
+    body = json.dumps(payload("create_session")).encode()
+    now = int(mesh.clock().timestamp())
+
+    def headers(at: int, secret: str = SECRET, signed: bytes = body) -> dict[str, str]:
+        signature = signing.sign(secret, "w1", at, signed)
+        return {"webhook_id": "w1", "webhook_timestamp": str(at), "webhook_signature": f"v1,AAAA {signature}"}
+
+    assert (
+        (await post(mesh, body, **headers(now)))
+        .json()["error"]["hint"]
+        .startswith("Register the agent 'phone'")
+    )
+    await mesh.agent("phone")
+    foreign = "whsec_" + base64.b64encode(b"t" * 32).decode()
+    for wrong in (
+        headers(now - WEBHOOK_AGE_S_MAX - 5),
+        headers(now, foreign),
+        headers(now, signed=body + b" "),
+        headers(now) | {"webhook_timestamp": "soon"},
+        headers(now) | {"webhook_id": "w2"},
+    ):
+        assert (await post(mesh, body, **wrong)).status_code == 401
+    answer = await post(mesh, body, **headers(now))
+    assert answer.json()["data"]["created_by"] == "phone"
+
+
+async def test_a_signature_is_worth_nothing_where_no_secret_is_set(mesh: Mesh) -> None:
+    body = json.dumps(payload("list_sessions", None)).encode()
+    signature = signing.sign(SECRET, "w1", 1, body)
+    answer = await post(mesh, body, webhook_id="w1", webhook_timestamp="1", webhook_signature=signature)
+    assert answer.status_code == 401
+
+
+def test_the_signature_is_that_of_the_specification() -> None:
+    """The example of the Standard Webhooks specification's reference libraries."""
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    body = b'{"test": 2432232314}'
+    wanted = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert signing.sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body) == wanted
+
+
+@pytest.mark.settings(webhooks_per_minute=3)
+async def test_each_key_has_a_rate_of_its_own(mesh: Mesh) -> None:
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    for _ in range(3):
+        await done(mesh, alice, payload("list_sessions", None))
+    answer = await post(mesh, payload("list_sessions", None), alice.token)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limited")
+    assert int(answer.headers["retry-after"]) > 0
+    await done(mesh, bob, payload("list_sessions", None))
+
+
+@pytest.mark.settings(public_url="https://mesh.example.org/")
+async def test_a_tunnel_reaches_the_webhook_and_its_schema_alone(mesh: Mesh) -> None:
+    outside = {"Host": "mesh.example.org"}
+    schema = await mesh.http.get("/openapi-actions.json", headers=outside)
+    assert schema.json()["servers"] == [{"url": "https://mesh.example.org"}]
+    key = {"X-API-Key": mesh.token or ""}
+    body = payload("create_session")
+    assert (await mesh.http.post("/v1/webhook", json=body, headers=outside | key)).status_code == 200
+    for path in ("/v1/sessions", "/mcp", "/healthz", "/openapi.json", "/v1/webhook/", "//v1/webhook"):
+        answer = await mesh.http.get(path, headers=outside | {"Authorization": f"Bearer {mesh.token}"})
+        assert answer.status_code == 421, path
+    page = {"Origin": "https://mesh.example.org"}
+    assert (await mesh.http.post("/v1/webhook", json=body, headers=outside | key | page)).status_code == 403
+    assert (
+        await mesh.http.post("/v1/webhook", json=body, headers={"Host": "other.example.org"} | key)
+    ).status_code == 421
+
+
+async def test_fifty_at_once_on_one_session_and_sixteen_who_claim(mesh: Mesh) -> None:
+    await done(mesh, mesh, payload("create_session"))
+    agents = [await mesh.agent(f"agent-{number}") for number in range(16)]
+    sent = [
+        payload("conversation_chunk", content=f"n{number}", chunk_id=f"c{number}") for number in range(25)
+    ]
+    sent += [payload("delegate_task", goal=f"Task {number}", task_id=f"t{number}") for number in range(25)]
+    await asyncio.gather(*(done(mesh, mesh, one) for one in sent))
+    chunks = (await mesh.get("/v1/sessions/plan/chunks", limit=200))["items"]
+    assert sorted(chunk["content"] for chunk in chunks) == sorted(f"n{number}" for number in range(25))
+    assert [chunk["sequence"] for chunk in chunks] == list(range(1, 26))
+
+    async def claim(agent: Speaker) -> list[str]:
+        mine = []
+        while True:
+            answer = await agent.request("POST", "/v1/tasks/next/claim")
+            if answer.status_code == 404:
+                return mine
+            mine.append(answer.json()["task"]["goal"])
+
+    claimed = [goal for mine in await asyncio.gather(*map(claim, agents)) for goal in mine]
+    assert sorted(claimed) == sorted(f"Task {number}" for number in range(25))
