@@ -145,6 +145,33 @@ async def test_the_editor_gets_a_short_lock_of_its_own(mesh: Mesh, home: Path) -
     assert "locked by agent 'claude-code'" in text_of(await edit(other, "src/a.py"))
 
 
+@pytest.mark.settings(auto_lock=True, auto_lock_ttl_s=60.0)
+async def test_a_lock_for_an_edit_is_renewed_by_edits_alone_and_shortens_no_other(
+    mesh: Mesh, home: Path
+) -> None:
+    cli = Cli(mesh, cwd=str(home))
+    await cli.hook("start")
+    agent = await cli.agent()
+    acting = {"X-Repomesh-Agent": agent}
+    await mesh.post("/v1/locks/acquire", headers=acting, resources=["docs/**"], ttl_s=900)
+    for path in ("src/a.py", "docs/b.md"):
+        await edit(cli, path)
+
+    async def locks() -> dict[str, float]:
+        return {lock["resource"]: lock["ttl_s"] for lock in (await mesh.get("/v1/locks"))["items"]}
+
+    assert await locks() == {"docs/**": 900.0, "src/a.py": 60.0}
+    for _ in range(3):
+        mesh.clock.advance(40)
+        await mesh.post(f"/v1/agents/{agent}/heartbeat", headers=acting)
+        await edit(cli, "src/a.py")
+    assert await locks() == {"docs/**": 900.0, "src/a.py": 60.0}
+    for _ in range(2):
+        mesh.clock.advance(40)
+        await mesh.post(f"/v1/agents/{agent}/heartbeat", headers=acting)
+    assert await locks() == {"docs/**": 900.0}
+
+
 @pytest.mark.settings(leases_at_leave="keep")
 async def test_leases_may_outlive_their_session(mesh: Mesh, home: Path) -> None:
     await _leave_with_a_lock(mesh, home)

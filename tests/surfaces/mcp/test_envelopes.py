@@ -10,6 +10,7 @@ import pytest
 from harness import Mesh, Speaker
 from injection import CORPUS, assert_harmless, texts_of
 from repomesh.domains.messaging.envelope import LABEL
+from repomesh.surfaces.mcp.tasks import EXTENSION
 from tooling import Session, ask, call
 
 pytestmark = pytest.mark.anyio
@@ -108,6 +109,18 @@ async def test_in_a_session_of_the_older_handshake_too(mesh: Mesh, alice: Speake
     message_id = await send(bob)
     session = await Session.open(alice)
     await session.call("read_thread", message_id=message_id)
+    await settle(mesh)
+    assert await status(bob, message_id) == "injected"
+
+
+async def test_what_ends_a_wait_that_is_a_task_too(mesh: Mesh, alice: Speaker, bob: Speaker) -> None:
+    meta = {"io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}}}
+    begun = await ask(alice, "tools/call", meta=meta, name="wait_for_messages", arguments={})
+    task_id = begun.json()["result"]["taskId"]
+    message_id = await send(bob)
+    named = {"Mcp-Name": task_id}
+    answer = (await ask(alice, "tasks/get", headers=named, meta=meta, taskId=task_id)).json()["result"]
+    assert json.loads(answer["result"]["content"][0]["text"])["envelope"].endswith(f": {LABEL}")
     await settle(mesh)
     assert await status(bob, message_id) == "injected"
 

@@ -83,13 +83,15 @@ def grant(
     note: str = "",
     task_id: str | None = None,
     position: int | None = None,
+    max_hold_s: float | None = None,
 ) -> list[Lease]:
     """Lease all of `resources` to the calling agent, or none; answers the leases in the same order.
 
     All of them carry one fencing token, higher than any before in the workspace. What the agent holds
     already is extended and keeps its token, unless something else of the request is new or becomes
     exclusive: then all move to the new token. A lease held exclusively stays so when 'shared' is asked for.
-    Without `ttl_s` the setting `lease_ttl_s` counts. `position` is the caller's own place in the queue.
+    Without `ttl_s` the setting `lease_ttl_s` counts. `position` is the caller's own place in the queue;
+    `max_hold_s` how long heartbeats renew what is new, else the setting of that name.
 
     Raises LockConflict when a path or named resource stands against it and LeaseConflict otherwise, before
     anything is written; AgentRequired without an acting agent; AgentRetired for a retired one.
@@ -101,7 +103,7 @@ def grant(
         raise conflict(in_the_way)
     _require_present(tx, agent_id)
     end(tx, [as_lease(row) for row in found.past.values()], "expired")
-    return _take(tx, resources, found.own, mode, ttl_s, note, task_id)
+    return _take(tx, resources, found.own, mode, ttl_s, note, task_id, max_hold_s)
 
 
 def obstacles(
@@ -286,6 +288,7 @@ def _take(
     ttl_s: float | None,
     note: str,
     task_id: str | None,
+    max_hold_s: float | None,
 ) -> list[Lease]:
     ttl_s = ttl_s or tx.settings.lease_ttl_s
     tokens = {row.fencing_token for row in own.values()}
@@ -297,7 +300,7 @@ def _take(
     taken: list[Lease] = []
     for resource in resources:
         if (row := own.get(resource)) is None:
-            taken.append(_new(tx, resource, mode, fencing_token, ttl_s, note, task_id))
+            taken.append(_new(tx, resource, mode, fencing_token, ttl_s, note, task_id, max_hold_s))
             continue
         kept = {
             "mode": "exclusive" if "exclusive" in (mode, row.mode) else "shared",
@@ -321,6 +324,7 @@ def _new(
     ttl_s: float,
     note: str,
     task_id: str | None,
+    max_hold_s: float | None,
 ) -> Lease:
     return Lease(
         id=new_id(),
@@ -335,7 +339,7 @@ def _new(
         ttl_s=ttl_s,
         acquired_at=tx.now,
         expires_at=tx.now + timedelta(seconds=ttl_s),
-        max_hold_until=tx.now + timedelta(seconds=tx.settings.max_hold_s),
+        max_hold_until=tx.now + timedelta(seconds=max_hold_s or tx.settings.max_hold_s),
     )
 
 

@@ -97,9 +97,15 @@ def guard_and_lock(tx: Transaction, request: GuardEdit) -> GuardVerdict:
     verdict = _verdict(tx, request.paths)
     if verdict.verdict != "free":
         return verdict
-    wanted = [resources.path(path) for path in request.paths]
+    held = [lease.resource for lease in leasing.held_by(tx, tx.caller.acting_agent()) if _is_lock(lease)]
+    free = (path for path in request.paths if not any(paths.matches(pattern, path) for pattern in held))
+    wanted = [resources.path(path) for path in free]
+    if not wanted:
+        return verdict
+    ttl_s = tx.settings.auto_lock_ttl_s
     try:
-        leasing.grant(tx, wanted, ttl_s=tx.settings.auto_lock_ttl_s, note=_AUTO_LOCK)
+        # Heartbeats don't renew it: it is for the edit, not for the day.
+        leasing.grant(tx, wanted, ttl_s=ttl_s, max_hold_s=ttl_s, note=_AUTO_LOCK)
     except LockConflict:  # somebody waits in the queue for it, which forbids taking it but not writing
         return verdict
     return verdict
@@ -110,6 +116,11 @@ _BEFORE_YOU_END = (
     "(send_message with parent_message_id), or acknowledge_message when there is nothing to say."
 )
 _AUTO_LOCK = "editing"
+
+
+def _is_lock(lease: Lease) -> bool:
+    """Whether a lease is on files, and not only on those of a moment ago."""
+    return lease.resource_type == resources.PATH and lease.note != _AUTO_LOCK
 
 
 def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:

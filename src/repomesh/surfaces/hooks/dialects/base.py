@@ -90,8 +90,7 @@ class Dialect:
     """How one CLI's hooks speak.
 
     `editors` are its tools that write the file which one of the named arguments holds; `shells` those that
-    run a command; `patchers` those whose argument is a patch. `transcribes` says whether the CLI's transcript
-    shows what hooks told the model.
+    run a command; `patchers` those whose argument is a patch.
     """
 
     cli: str
@@ -100,7 +99,6 @@ class Dialect:
     shells: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
     keys: Keys = Keys()
-    transcribes: bool = True
     tell_with: Callable[[str, str], Json] = lambda event, text: {
         "hookSpecificOutput": {"hookEventName": event, "additionalContext": text}
     }
