@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_WEBHOOK_KEY_BYTES_MIN = 24  # as Standard Webhooks asks for
 
 
 class Settings(BaseSettings):
@@ -52,9 +56,35 @@ class Settings(BaseSettings):
     leases_at_leave: Literal["release", "keep"] = Field(
         "release", description="What becomes of an agent's leases when it leaves: free at once, or on expiry."
     )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.-]+(:\d{1,5})?/?$",
+        description="Address of a tunnel in front; its Host is admitted for webhooks and their schema alone.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="`whsec_…`: signed webhooks (Standard Webhooks) are taken with it."
+    )
+    webhook_agent: str = Field(
+        "webhook", description="The registered agent of the home workspace that signed webhooks act as."
+    )
+    webhooks_per_minute: int = Field(
+        600, ge=1, description="Webhooks that one key may send a minute, in bursts of as many."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )
     otlp_endpoint: str | None = Field(
         None, description="OpenTelemetry collector (OTLP over HTTP); nothing is exported without it."
     )
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_webhook_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        text = "" if secret is None else secret.get_secret_value()
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            key = b""
+        if secret is not None and (not text.startswith("whsec_") or len(key) < _WEBHOOK_KEY_BYTES_MIN):
+            raise ValueError(f"must be 'whsec_' and base64 of {_WEBHOOK_KEY_BYTES_MIN} bytes or more")
+        return secret
