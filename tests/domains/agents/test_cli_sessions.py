@@ -148,6 +148,16 @@ async def test_a_killed_cli_is_inactive_after_the_heartbeat_time_and_its_session
     assert over["ended_reason"] == "gone"
 
 
+async def test_sessions_that_were_over_for_long_are_forgotten(mesh: Mesh) -> None:
+    for session_id in ("s1", "s2"):
+        await begin(mesh, session_id)
+        await do(mesh, "cli_session.end", cli="claude", session_id=session_id)
+        mesh.clock.advance(7 * 24 * 3600 + 1)
+    await begin(mesh, "s3")
+    known = [one["session_id"] for one in (await mesh.get("/v1/cli-sessions", live=False))["items"]]
+    assert known == ["s3"]
+
+
 async def test_state_changes_are_told_and_nothing_else(mesh: Mesh) -> None:
     await begin(mesh)
     for state in ("busy", "busy", "idle"):

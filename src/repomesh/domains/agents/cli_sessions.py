@@ -107,6 +107,7 @@ def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSess
         begun = session_rows.change(tx, known, CLI_SESSION_STARTED, **row)
     else:
         key = {"workspace_id": tx.workspace_id, "cli": request.cli, "session_id": request.session_id}
+        _forget_old(tx)
         tx.execute(insert(cli_sessions), key | row | {"started_at": tx.now})
         begun = _find(tx, request)
         session_rows.tell(tx, CLI_SESSION_STARTED, begun)
@@ -184,7 +185,7 @@ def report_permission(tx: Transaction, request: ReportPermission) -> Empty:
 
 @command("cli_session.sweep", scope="agents:admin")
 def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSessions:
-    """End the CLI sessions whose agent went silent or whose instance is closed, and forget old ones."""
+    """End the CLI sessions whose agent went silent or whose instance is closed."""
     table = cli_sessions.c
     lost = (
         select(table.cli, table.session_id)
@@ -204,9 +205,14 @@ def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSe
         row = _find(tx, CliSessionKey(cli=found.cli, session_id=found.session_id))
         session_rows.change(tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason="gone", state="idle")
         ended.append(row.session_id)
-    old = tx.now - timedelta(seconds=limits.CLI_SESSIONS_KEPT_S)
-    tx.execute(delete(cli_sessions).where(table.workspace_id == tx.workspace_id, table.ended_at < old))
     return EndedCliSessions(session_ids=ended)
+
+
+def _forget_old(tx: Transaction) -> None:
+    """Forget the sessions that nobody will resume any more; done when another begins, which is seldom."""
+    old = tx.now - timedelta(seconds=limits.CLI_SESSIONS_KEPT_S)
+    table = cli_sessions.c
+    tx.execute(delete(cli_sessions).where(table.workspace_id == tx.workspace_id, table.ended_at < old))
 
 
 def _find(tx: Transaction, key: CliSessionKey | BeginCliSession) -> Row[Any]:
