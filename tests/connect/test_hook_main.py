@@ -15,7 +15,7 @@ import pytest
 
 from cli.running import git
 from connect.hooking import DEADLINE_S, HOOK, Place, Server, answering, environment, ok, read_request, serving
-from repomesh.connect import hook_main
+from repomesh.connect import entries, hook_main
 from repomesh.kernel import limits, places
 
 
@@ -336,6 +336,14 @@ def test_the_installed_entry_point_is_the_same(place: Place) -> None:
             capture_output=True,
         )
     assert (done.returncode, done.stdout) == (0, b"x")
+
+
+@pytest.mark.parametrize("gone", [sys.executable, str(HOOK)])
+def test_a_hook_that_is_gone_does_no_harm(place: Place, gone: str) -> None:
+    """Python ends with 2 when its script is missing, and CLIs take 2 for a refusal."""
+    command = entries.hook_command("claude", "PreToolUse").replace(gone, "/nowhere/to/be/found", 1)
+    done = subprocess.run(["sh", "-c", command], input=b"{}", cwd=place.folder, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 # -- what wakes a session --------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from repomesh.store import folder
 app = typer.Typer(add_completion=False)
 disconnect_app = typer.Typer(add_completion=False)
 
+_AGENT = rf"[A-Za-z0-9][\w.-]{{0,{NAME_CHARS_MAX - 1}}}"  # as the server takes it
+
 _Name = Annotated[
     str | None,
     typer.Argument(
@@ -63,15 +65,7 @@ def connect(
     if status:
         connect_status.show(cli, as_json=as_json, url=url)
         return
-    chosen = [known.named(cli)] if cli else known.installed()
-    if agent is not None and len(chosen) != 1:
-        raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
-    if (
-        agent is not None
-        and re.fullmatch(rf"[A-Za-z0-9][\w.-]{{0,{NAME_CHARS_MAX - 1}}}", agent, re.ASCII) is None
-    ):
-        hint = f"Letters, digits, '.', '_' and '-', at most {NAME_CHARS_MAX}."
-        raise InvalidRequest(f"no agent can be called {agent!r}", hint=hint)
+    chosen = _chosen(cli, agent)
     data, place = _here()
 
     def planned(one: Cli) -> Plan:
@@ -84,14 +78,11 @@ def connect(
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         folder.prepare(data)
         for shown in plans:
-            plan = planning.unchanged(
-                shown, planned(shown.cli)
-            )  # git's list may hold other CLIs' files by now
-            if http:
-                connect_http.prepare(plan, url)
-            else:
-                connect_http.forget(data, plan.cli, url)
-            planning.carry_out(plan)
+            with alone(place.home):
+                # Planned again: what git is to ignore may hold another CLI's files by now.
+                plan = planning.unchanged(shown, planned(shown.cli))
+                (connect_http.prepare if http else connect_http.forget)(plan, url)
+                planning.carry_out(plan)
         background.ensure(data)
     _report(plans, "connected", dry_run=dry_run, as_json=as_json)
     if not (as_json or dry_run):
@@ -118,10 +109,21 @@ def disconnect(
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         for shown in plans:
             with alone(place.home):
-                connect_http.forget(data, shown.cli, url)
                 plan = planning.disconnect(shown.cli, place, data)
+                connect_http.forget(plan, url)
                 planning.carry_out(planning.unchanged(shown, plan))
     _report(plans, "disconnected", dry_run=dry_run, as_json=as_json)
+
+
+def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
+    """The CLIs that are meant, and that `agent` can be one of them; raises InvalidRequest."""
+    chosen = [known.named(cli)] if cli else known.installed()
+    if agent is not None and len(chosen) != 1:
+        raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
+    if agent is not None and re.fullmatch(_AGENT, agent, re.ASCII) is None:
+        hint = f"Letters, digits, '.', '_' and '-', at most {NAME_CHARS_MAX}."
+        raise InvalidRequest(f"no agent can be called {agent!r}", hint=hint)
+    return chosen
 
 
 def _here() -> tuple[Path, Place]:

@@ -45,7 +45,7 @@ def prepare(plan: Plan, url: str | None) -> None:
     kept = places.read_secret(path)
     if marker.token_id and kept and ask(lambda client: _is_taken(client, kept), url=url):
         return
-    forget(plan.data, plan.cli, url)
+    forget(plan, url)
     name, label = marker.agent or PROGRAMS[plan.cli.name], f"connect {plan.cli.name}"
     wanted = {"role": "agent", "agent": name, "label": label}
     made = ask(lambda client: client.call_json("token.create", wanted), url=url)
@@ -55,8 +55,9 @@ def prepare(plan: Plan, url: str | None) -> None:
     write_private(_headers_path(plan.data, plan.cli), json.dumps(headers) + "\n")
 
 
-def forget(data: Path, cli: Cli, url: str | None) -> None:
+def forget(plan: Plan, url: str | None) -> None:
     """Revoke a CLI's token and remove it; of one that can't be revoked now its person is told."""
+    data, cli = plan.data, plan.cli
     marker = records.read_marker(data, cli.name)
     token_id = marker.token_id if marker is not None else None
     if token_id is not None:
