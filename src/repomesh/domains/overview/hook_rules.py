@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -14,6 +15,9 @@ from repomesh.kernel.limits import (
     RESOURCE_SHOWN_CHARS,
     STOP_BLOCKS_MAX,
 )
+
+# Another agent wrote the pattern, and a character class can hold any words: such a one is not repeated.
+_PLAIN = re.compile(rf"[A-Za-z0-9_./*?+@-]{{1,{RESOURCE_SHOWN_CHARS}}}")
 
 
 def worth_holding(
@@ -63,7 +67,7 @@ def denial(hindrances: Sequence[Hindrance], now: datetime) -> str:
     lines = [
         f"'{shown(one.path)}' is locked by agent '{one.holder_name}' until {one.expires_at:%H:%M:%S} UTC"
         f" ({max(round((one.expires_at - now).total_seconds()), 0)} s from now)"
-        + (f" with '{shown(one.resource)}'" if one.resource != one.path else "")
+        + (f" with '{one.resource}'" if one.resource != one.path and _PLAIN.fullmatch(one.resource) else "")
         for one in hindrances[:BRIEFING_ITEMS_MAX]
     ]
     if len(hindrances) > len(lines):
