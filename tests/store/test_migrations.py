@@ -20,6 +20,7 @@ from repomesh.app import Server, prepare
 from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.identity import system_caller
+from repomesh.kernel.ids import new_id
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store import folder, migrate
@@ -124,6 +125,30 @@ def test_an_older_database_keeps_its_data(store: Store, settings: Settings) -> N
     notebook = open_notebook(store)
     notebook.write_now("written by the new release")
     assert notebook.texts() == {"written by the new release"}
+
+
+def test_what_was_indexed_before_types_were_words_is_found_by_its_type(store: Store, engine: str) -> None:
+    migrate.upgrade(store, "0008")
+    words = "'old parser'" if engine == "sqlite" else "array_to_tsvector(ARRAY['old', 'parser'])"
+    ids = [new_id() for _ in range(3)]
+    for type_, id_ in zip(("message", "note", "message"), ids, strict=True):
+        rows(
+            store,
+            "INSERT INTO documents (workspace_id, type, subject_id, words)"
+            f" VALUES ('w', '{type_}', '{id_}', {words})",
+        )
+        if engine == "sqlite" and id_ == ids[0]:  # the others wait to be indexed
+            rows(store, "INSERT INTO document_text (rowid, words) SELECT id, words FROM documents")
+            rows(store, "UPDATE document_index SET through = 1")
+    migrate.upgrade(store)
+
+    def find(tx: Any) -> list[str]:
+        found = tx.text_index.find(tx.connection, "w", ["message"], ["parser"], None, 10)
+        return [id_ for _, _, id_ in found]
+
+    assert store.read_now(system_caller("w"), find) == [ids[2], ids[0]]
+    if engine == "sqlite":
+        rows(store, "INSERT INTO document_text (document_text) VALUES ('integrity-check')")
 
 
 def test_a_newer_database_is_left_alone(store: Store, settings: Settings) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
@@ -169,6 +169,19 @@ def words_of(text: str) -> list[str]:
 def search_words(text: str) -> list[str]:
     """The words that a search for `text` asks for."""
     return words_of(text)[:_QUERY_WORDS_MAX]
+
+
+_TYPES_NARROWED_MAX = 2  # a search among more of them meets the others seldom
+
+
+def type_word(type_: str) -> str:
+    """The word that stands for a document's type among its words; no honest text holds it."""
+    return f"zqd{type_}"
+
+
+def narrowing_types(types: Sequence[str]) -> Sequence[str]:
+    """The types that a search asks the index for; none where it is as cheap to pass over the others."""
+    return types if len(types) <= _TYPES_NARROWED_MAX else ()
 
 
 Work = Callable[[Transaction], Any]

@@ -22,7 +22,7 @@ from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
-from repomesh.store.base import OutcomeUnknown, Store, perform, words_of
+from repomesh.store.base import OutcomeUnknown, Store, narrowing_types, perform, type_word, words_of
 from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
 
@@ -47,10 +47,10 @@ _RETRIED = frozenset({"40P01", "55P03", "40001"})
 _TSVECTOR_BYTES_MAX = 1_000_000  # a tsvector holds 1 MiB of words
 
 
-def _fitting(body: str) -> list[str]:
-    """The different words of a text, as many as one tsvector holds."""
+def _fitting(type_: str, body: str) -> list[str]:
+    """The word of its type and the different words of a text, as many as one tsvector holds."""
     words, size = [], 0
-    for word in dict.fromkeys(words_of(body)):
+    for word in dict.fromkeys((type_word(type_), *words_of(body))):
         size += len(word.encode())
         if size > _TSVECTOR_BYTES_MAX:
             break
@@ -70,7 +70,7 @@ class PostgresText:
         tx.execute(
             statement,
             [
-                {"workspace_id": ws, "type": type_, "subject_id": subject, "words": _fitting(body)}
+                {"workspace_id": ws, "type": type_, "subject_id": subject, "words": _fitting(type_, body)}
                 for ws, type_, subject, body in rows
             ],
         )
@@ -96,7 +96,9 @@ class PostgresText:
         """(position, type, subject) of up to `count` documents that hold every word, newest first."""
         if not words:
             return []
-        phrase = " & ".join(f"'{word[:-1]}':*" if word.endswith("*") else f"'{word}'" for word in words)
+        terms = [f"'{word[:-1]}':*" if word.endswith("*") else f"'{word}'" for word in words]
+        named = " | ".join(f"'{type_word(type_)}'" for type_ in narrowing_types(types))
+        phrase = " & ".join([*terms, f"({named})"] if named else terms)
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
         matching = (
             select(documents.c.id, documents.c.type, documents.c.subject_id)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, column, func, insert, select, table
 
-from repomesh.store.base import words_of
+from repomesh.store.base import narrowing_types, type_word, words_of
 from repomesh.store.prepared import DRIVER, Prepared
 from repomesh.store.tables import documents
 from repomesh.store.transaction import Transaction
@@ -33,9 +33,10 @@ _INDEXED = """
     WHERE document_text MATCH ? AND document_text.rowid < ? AND workspace_id = ? AND type IN ({types})
     ORDER BY document_text.rowid DESC LIMIT ?
 """
+# The plus signs keep the planner from the index of subjects, by which it would read every document.
 _WAITING = """
     SELECT id, type, subject_id FROM documents
-    WHERE id > (SELECT through FROM document_index) AND id < ? AND workspace_id = ? AND type IN ({types})
+    WHERE id > (SELECT through FROM document_index) AND id < ? AND +workspace_id = ? AND +type IN ({types})
     AND {holding} ORDER BY id DESC LIMIT ?
 """
 _ENDLESS = 2**62
@@ -49,7 +50,12 @@ class SqliteText:
         tx.insert(
             _ADD,
             [
-                {"workspace_id": ws, "type": type_, "subject_id": subject, "words": " ".join(words_of(body))}
+                {
+                    "workspace_id": ws,
+                    "type": type_,
+                    "subject_id": subject,
+                    "words": " ".join((type_word(type_), *words_of(body))),
+                }
                 for ws, type_, subject, body in rows
             ],
         )
@@ -84,7 +90,9 @@ class SqliteText:
         ).fetchall()
         if len(waiting) == count:
             return waiting
-        phrase = " ".join(f'"{word[:-1]}" *' if word.endswith("*") else f'"{word}"' for word in words)
+        terms = [f'"{word[:-1]}" *' if word.endswith("*") else f'"{word}"' for word in words]
+        named = " OR ".join(f'"{type_word(type_)}"' for type_ in narrowing_types(types))
+        phrase = " AND ".join([*terms, f"({named})"] if named else terms)
         limit = count - len(waiting)
         indexed = driver.execute(_INDEXED.format(types=asked), (phrase, bound, workspace_id, *types, limit))
         return waiting + indexed.fetchall()

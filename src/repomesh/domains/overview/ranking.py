@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from repomesh.kernel.limits import RECALL_HALF_LIFE_S, SNIPPET_CHARS
 from repomesh.store.base import words_of
@@ -28,6 +29,7 @@ _ENDINGS = tuple(words_of("ations ation ingly edly ings ing ies ied ed es ly s e
 STEM_CHARS_MIN = 4
 
 
+@lru_cache(maxsize=50_000)  # a few thousand words make up nearly every text
 def stem(word: str) -> str:
     """The beginning that a word has in common with its other forms, roughly; short words are as they are."""
     for ending in _ENDINGS:
@@ -50,9 +52,9 @@ def bm25(words: Sequence[str], weights: Mapping[str, float], stems: Collection[s
     return sum(weights[one] * count * (_K1 + 1) / (count + norm) for one, count in counts.items())
 
 
-def held(text: str, stems: Collection[str]) -> set[str]:
-    """Which of some stems a text holds."""
-    return {found for word in words_of(text) if (found := _stem_in(word, stems)) is not None}
+def held(words: Sequence[str], stems: Collection[str]) -> set[str]:
+    """Which of some stems stand among some words."""
+    return {found for word in words if (found := _stem_in(word, stems)) is not None}
 
 
 def _stem_in(word: str, stems: Collection[str]) -> str | None:
@@ -90,7 +92,7 @@ def snippet(text: str, stems: Collection[str], length: int = SNIPPET_CHARS) -> s
 
 
 def _hit(token: str, stems: Collection[str]) -> str | None:
-    folded = words_of(token)
+    folded = [token.lower()] if token.isascii() else words_of(token)
     return _stem_in(folded[0], stems) if folded else None
 
 

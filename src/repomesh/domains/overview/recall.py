@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from repomesh.domains.overview import candidates, ranking
@@ -20,6 +20,7 @@ from repomesh.store.transaction import Transaction
 
 # What speaks for a candidate, beside its words, which count 1 at most.
 _TITLE, _RECENCY, _TYPE, _TAG = 0.35, 0.08, 0.3, 0.2
+_WHY_MIN = 0.01  # what counts less than this is not worth its words
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
         ids.setdefault(matches.types[id_], []).append(id_)
     there = candidates.read(tx, ids)
     kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
-    scored = _scored(tx, request, kept, matches.weights)
-    return _fitted(scored[: request.limit], request.max_chars)
+    best = _scored(tx, request, kept, matches.weights)[: request.limit]
+    return _fitted([_recalled(one, matches.weights) for one in best], request.max_chars)
 
 
 def _asked(text: str) -> list[str]:
@@ -103,37 +104,46 @@ def _chosen(matches: _Matches) -> list[str]:
     return order[: limits.RECALL_CANDIDATES_MAX]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A candidate, what it is worth, and the parts of that in words."""
+
+    candidate: Candidate
+    parts: Mapping[str, float]
+    score: float
+
+
 def _scored(
     tx: Transaction, request: Recall, kept: Sequence[Candidate], weights: Mapping[str, float]
-) -> list[Recalled]:
+) -> list[_Scored]:
+    """The candidates, the best first."""
     texts = [words_of(candidate.text) for candidate in kept]
     usual = sum(map(len, texts)) / max(len(texts), 1)
     plain = [ranking.bm25(text, weights, weights, usual) for text in texts]
     best = max(plain, default=0.0) or 1.0
-    scored = [
-        _recalled(tx, request, candidate, worth / best, weights)
-        for candidate, worth in zip(kept, plain, strict=True)
-    ]
+    total = sum(weights.values()) or 1.0
+    scored = []
+    for candidate, text, worth in zip(kept, texts, plain, strict=True):
+        fields = candidate.fields
+        held = ranking.held(text, weights)
+        titled = ranking.held(words_of(f"{fields['title']} {' '.join(fields['tags'])}"), weights)
+        parts = {
+            f"holds {', '.join(sorted(held))}": worth / best,
+            f"is titled {', '.join(sorted(titled))}": _TITLE * sum(map(weights.__getitem__, titled)) / total,
+            "is recent": _RECENCY * ranking.recency((tx.now - fields["at"]).total_seconds()),
+            f"is of type {fields['type']}": _TYPE * (request.type == fields["type"]),
+        }
+        parts |= {f"has the tag {tag}": _TAG for tag in request.tags if tag in fields["tags"]}
+        scored.append(_Scored(candidate, parts, sum(parts.values())))
     return sorted(scored, key=lambda one: -one.score)
 
 
-def _recalled(
-    tx: Transaction, request: Recall, candidate: Candidate, words: float, weights: Mapping[str, float]
-) -> Recalled:
-    fields = candidate.fields
-    held = ranking.held(candidate.text, weights)
-    titled = ranking.held(f"{fields['title']} {' '.join(fields['tags'])}", weights)
-    total = sum(weights.values()) or 1.0
-    parts = {
-        f"holds {', '.join(sorted(held))}": words if held else 0.0,
-        f"is titled {', '.join(sorted(titled))}": _TITLE * sum(weights[one] for one in titled) / total,
-        "is recent": _RECENCY * ranking.recency((tx.now - fields["at"]).total_seconds()),
-        f"is of type {fields['type']}": _TYPE * (request.type == fields["type"]),
-    }
-    parts |= {f"has the tag {tag}": _TAG for tag in request.tags if tag in fields["tags"]}
-    why = [said for said, worth in sorted(parts.items(), key=lambda part: -part[1]) if worth > 0.01]
-    shown = ranking.snippet(candidate.text, frozenset(weights))
-    return Recalled(**fields, snippet=shown, score=round(sum(parts.values()), 4), why=why)
+def _recalled(one: _Scored, stems: Collection[str]) -> Recalled:
+    """As it is shown."""
+    weighty = sorted(one.parts.items(), key=lambda part: -part[1])
+    why = [said for said, worth in weighty if worth >= _WHY_MIN]
+    shown = ranking.snippet(one.candidate.text, stems)
+    return Recalled(**one.candidate.fields, snippet=shown, score=round(one.score, 4), why=why)
 
 
 def _fitted(items: Sequence[Recalled], max_chars: int) -> Recollection:

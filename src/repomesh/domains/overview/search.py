@@ -54,6 +54,8 @@ def _matches(tx: Transaction, request: Search, words: Sequence[str]) -> Iterator
         marks.append(mark("a", request.author))
     before = searching.position(request.cursor)
     asked = [what for what in EVERYTHING if what in request.what]
+    if request.session_id is not None:
+        asked = [what for what in asked if what != "message"]  # they belong to no session
     marked = [what for what in asked if what in _MARKED]
     rest = [what for what in asked if what not in _MARKED]
     if request.type is not None and marked and _TYPED.issuperset(marked):
