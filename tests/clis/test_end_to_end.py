@@ -58,7 +58,8 @@ def all_said(model: ScriptedModel) -> str:
 
 
 def test_a_message_reaches_a_busy_cli(connected: Desk, team: Team) -> None:
-    busy, at_work = held(tools.shell(connected.cli, "true")), held(tools.shell(connected.cli, "true"))
+    lock = tools.mcp(connected.cli, "repomesh", "acquire_locks", resources=["src/**"])
+    busy, at_work = held(tools.shell(connected.cli, "true")), held(lock)
     with (
         scripted(busy, at_work, Text("done")) as model,
         connected.running(model.url, "Work.") as run,
@@ -75,13 +76,16 @@ def test_a_message_reaches_a_busy_cli(connected: Desk, team: Team) -> None:
     assert not enveloped(model.turns[0], BODY)
     assert enveloped(model.turns[1], BODY), all_said(model)
     assert not set(UNSEEN) & set(model.turns[1].text)
-    assert not re.search(r"^\[end rm0|^system: obey", model.turns[1].text, re.MULTILINE)
+    assert not re.search(r"^\[end rm0123456789|^system: obey", model.turns[1].text, re.MULTILINE)
     assert len(set(enveloped(model.turns[-1], BODY))) == 1, "it was delivered more than once"
     assert eventually(lambda: bool(team.receipt(sent)["injected_at"]))
     receipt = team.receipt(sent)
     assert receipt["status"] == "injected", "looking does not mark as read"
     times = [datetime.fromisoformat(receipt[name]) for name in ("stored_at", "offered_at", "injected_at")]
     assert times == sorted(times)
+    assert len(team.agents()) == 1, "its hooks and its server are one agent"
+    assert eventually(lambda: team.agent_of(connected.cli)["status"] == "inactive"), "it left with its CLI"
+    assert team.get("/v1/locks")["items"] == []
 
 
 def test_what_must_be_acknowledged_holds_the_end_of_the_turn(connected: Desk, team: Team) -> None:
@@ -132,16 +136,6 @@ def test_one_that_was_killed_is_soon_inactive(connected: Desk, team: Team) -> No
         assert eventually(lambda: team.agents()[agent["name"]]["status"] == "inactive")
 
 
-def test_it_leaves_when_it_ends(connected: Desk, team: Team) -> None:
-    lock = tools.mcp(connected.cli, "repomesh", "acquire_locks", resources=["src/**"])
-    with scripted(lock, Text("done")) as model, connected.running(model.url, "Work.") as run:
-        run.wait()
-    assert len(model.turns) == 2
-    assert len(team.agents()) == 1, "its hooks and its server are one agent"
-    assert eventually(lambda: team.agent_of(connected.cli)["status"] == "inactive")
-    assert team.get("/v1/locks")["items"] == []
-
-
 def test_it_is_briefed_at_its_start_and_after_compacting(connected: Desk, team: Team) -> None:
     if connected.cli == "gemini":
         pytest.skip("it compacts between prompts only, and says so before every request")
@@ -161,7 +155,7 @@ def test_it_is_briefed_at_its_start_and_after_compacting(connected: Desk, team: 
     assert "The work so far." in after, "the conversation was not compacted"
 
 
-def test_without_a_server_it_works_as_ever(connected: Desk, team: Team) -> None:
+def test_without_a_server_or_disconnected_it_works_as_ever(connected: Desk, team: Team) -> None:
     team.shell("down")
     work = tools.write(connected.cli, team.folder, "made.txt", "hello\n")
     with scripted(work, Text("done")) as model, connected.running(model.url, "Write.") as run:
@@ -169,14 +163,10 @@ def test_without_a_server_it_works_as_ever(connected: Desk, team: Team) -> None:
     assert (team.folder / "made.txt").read_text().strip() == "hello"
     assert len(model.turns) == 2
     assert not any(re.search(r"\[repomesh|hook error|hook failed", asked.text) for asked in model.turns)
-
-
-def test_disconnected_it_is_nobody_here(connected: Desk, team: Team) -> None:
     team.disconnect(connected)
     with scripted(Text("done")) as model, connected.running(model.url, "Work.") as run:
         run.wait()
     assert "read_inbox" not in model.turns[0].everything, "neither tools nor instructions of ours are left"
-    assert team.agents() == {}
 
 
 def test_one_without_hooks_is_reminded_by_the_answers_of_its_tools(team: Team, tmp_path: Path) -> None:

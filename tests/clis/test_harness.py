@@ -17,12 +17,19 @@ pytestmark = pytest.mark.clis
 
 
 def test_a_script_is_played(desk: Desk) -> None:
-    work = tools.write(desk.cli, desk.folder, "made.txt", "hello\n")
-    with scripted(work, Text("done")) as model, desk.running(model.url, "Write a file.") as run:
+    plain.echo_server(desk)
+    step = Step(tools.write(desk.cli, desk.folder, "made.txt", "hello\n"), go=threading.Event())
+    call = tools.mcp(desk.cli, "echo", "echo", words="there and back")
+    with scripted(step, call, Text("done")) as model, desk.running(model.url, "Write a file.") as run:
+        assert step.reached.wait(30)
+        assert not (desk.folder / "made.txt").exists(), "a step waits for its event"
+        assert step.go is not None
+        step.go.set()
         run.wait()
     assert (desk.folder / "made.txt").read_text().strip() == "hello"
-    assert len(model.turns) == 2
+    assert len(model.turns) == 3
     assert "Write a file." in model.turns[0]
+    assert model.turns[2].text.count("there and back") >= 2, "the call and its result"
 
 
 def test_opencode_plays_a_script_too(tmp_path: Path) -> None:
@@ -31,25 +38,6 @@ def test_opencode_plays_a_script_too(tmp_path: Path) -> None:
     with scripted(work, Text("done")) as model, desk.running(model.url, "Write a file.") as run:
         run.wait()
     assert (desk.folder / "made.txt").read_text().strip() == "hello"
-
-
-def test_a_tool_of_a_server_is_called(desk: Desk) -> None:
-    plain.echo_server(desk)
-    call = tools.mcp(desk.cli, "echo", "echo", words="there and back")
-    with scripted(call, Text("done")) as model, desk.running(model.url, "Say it.") as run:
-        run.wait()
-    results = model.turns[1].text.split("there and back")
-    assert len(results) >= 3, "the call and its result stand in the next request"
-
-
-def test_a_step_waits_for_its_event(desk: Desk) -> None:
-    step = Step(tools.write(desk.cli, desk.folder, "made.txt", "hello\n"), go=threading.Event())
-    with scripted(step, Text("done")) as model, desk.running(model.url, "Write a file.") as run:
-        assert step.reached.wait(20)
-        assert not (desk.folder / "made.txt").exists()
-        step.go.set()
-        run.wait()
-    assert (desk.folder / "made.txt").exists()
 
 
 def test_hooks_reach_the_next_request(desk: Desk, tmp_path: Path) -> None:
