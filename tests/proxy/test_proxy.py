@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
@@ -113,6 +114,24 @@ async def test_one_that_was_replaced_says_so_and_stays_away(live: LiveMesh) -> N
         await other.post(f"/v1/agents/{other.id}/leave")
         with pytest.raises(ToolRefused):
             await pipes.call("list_agents")
+
+
+async def test_it_joins_again_when_its_cli_goes_on_after_a_session(live: LiveMesh) -> None:
+    async def hook(event: str) -> None:
+        said = {"session_id": "s1", "hook_event_name": event, "reason": "other"}
+        above = {"X-Repomesh-Process": f"1,{os.getpid()}"}
+        answer = await live.request("POST", f"/v1/hooks/claude/{event}", json=said, headers=above)
+        assert answer.status_code in (200, 204), answer.text
+
+    async with proxy(live.url, str(live.token), "alice") as pipes:
+        pipes.send(hello(1), calling("list_agents", 2, stateless=False))
+        assert told((await pipes.answer(2))["result"])["items"]
+        await hook("SessionStart")
+        await hook("SessionEnd")
+        assert (await live.get("/v1/agents/alice"))["status"] == "inactive"
+        pipes.send(calling("list_agents", 3, stateless=False))
+        assert told((await pipes.answer(3))["result"])["items"]
+        assert (await live.get("/v1/agents/alice"))["status"] == "active"
 
 
 async def test_a_refused_token_is_told_to_the_model(live: LiveMesh) -> None:
