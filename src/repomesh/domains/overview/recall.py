@@ -14,7 +14,7 @@ from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
 from repomesh.kernel import limits
 from repomesh.kernel.budget import cut, fair_share
-from repomesh.kernel.operation import Get, query
+from repomesh.kernel.operation import Get, Tool, query
 from repomesh.store.base import words_of
 from repomesh.store.transaction import Transaction
 
@@ -33,7 +33,18 @@ class _Matches:
     types: Mapping[str, What]
 
 
-@query("search.recall", http=Get("/v1/recall"), scope="sessions:read", errors=(SessionNotFound,))
+@query(
+    "search.recall",
+    http=Get("/v1/recall"),
+    tool=Tool(
+        "recall",
+        "What is known about something, best first.",
+        fields=("text", "what", "session_id", "max_chars"),
+        read_only=True,
+    ),
+    scope="sessions:read",
+    errors=(SessionNotFound,),
+)
 def recall(tx: Transaction, request: Recall) -> Recollection:
     """Remember what may answer a question, the best first, and say why each is here.
 

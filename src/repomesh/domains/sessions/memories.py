@@ -33,7 +33,7 @@ from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import new_id
-from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.store import searching
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -46,6 +46,12 @@ _table = memories.c
 @command(
     "memory.store",
     http=Post("/v1/memories"),
+    tool=Tool(
+        "remember",
+        "Keep what others should know later: a decision, question, idea, fact…",
+        fields=("key", "content", "type", "tags", "session_id"),
+        idempotent=True,
+    ),
     scope="sessions:write",
     errors=(SessionNotFound, SessionNotActive, Stale),
 )

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from repomesh.domains.messaging.envelope import label, neutral_values, new_boundary
 from repomesh.domains.messaging.models import Message
 from repomesh.domains.overview.models import TaskContext
+from repomesh.domains.overview.search_models import Recollection
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Operation
 
@@ -41,12 +42,13 @@ def tell(operation: Operation, result: BaseModel) -> Told:
     # What is as always, or not there, need not be read.
     text = result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
     message_ids = tuple(_messages(result))
+    labelled = bool(message_ids) or isinstance(result, Recollection)
     plain = text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None
-    if plain and not message_ids:
+    if plain and not labelled:
         return Told(text)
     boundary = new_boundary()
     value: Any = neutral_values(pydantic_core.from_json(text), boundary)
-    if not message_ids:
+    if not labelled:
         return Told(_json(value))
     return Told(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from repomesh.kernel.operation import Operation, Tool
 
-LISTING_CHARS_MAX: Final = 8_500
+LISTING_CHARS_MAX: Final = 9_900
 """Of the whole `tools/list` result: every agent pays for it at the start of every session."""
-TOOLS_MAX: Final = 16
+TOOLS_MAX: Final = 18
 
 _NAMED_CHILDREN = ("properties", "$defs", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
