@@ -643,3 +643,8 @@ _fixed("search.recall", text="Which port did we take?")
 @example("session.summary")
 async def _summarize(world: World) -> Payload:
     return await world.session() | {"max_chars": 2_000}
+
+
+@example("session.export")
+async def _export_session(world: World) -> Payload:
+    return await world.session()

@@ -27,6 +27,7 @@ from repomesh.domains.overview import search as _search
 from repomesh.domains.sessions import artifacts as _artifacts
 from repomesh.domains.sessions import chunks as _chunks
 from repomesh.domains.sessions import delegating as _delegating
+from repomesh.domains.sessions import exporting as _exporting
 from repomesh.domains.sessions import memories as _memories
 from repomesh.domains.sessions import operations as _sessions
 from repomesh.domains.sessions import summary as _summary
@@ -65,6 +66,7 @@ DOMAINS = (
     _artifacts,
     _delegating,
     _summary,
+    _exporting,
     _overview,
     _search,
     _recall,

@@ -1,0 +1,164 @@
+"""A whole session in pages, so that neither side ever holds more than one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from repomesh.domains.sessions.artifact_models import Artifact, ListArtifacts
+from repomesh.domains.sessions.artifacts import list_artifacts
+from repomesh.domains.sessions.chunk_models import Chunk, ListChunks
+from repomesh.domains.sessions.chunks import list_chunks
+from repomesh.domains.sessions.delegating import list_session_tasks
+from repomesh.domains.sessions.errors import SessionNotFound
+from repomesh.domains.sessions.memories import list_memories
+from repomesh.domains.sessions.memory_models import ListedMemory, ListMemories, MemoryStatus
+from repomesh.domains.sessions.models import (
+    ListSessionTasks,
+    OneSession,
+    SessionDetail,
+    SessionTask,
+)
+from repomesh.domains.sessions.operations import show_session
+from repomesh.kernel import limits
+from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.fields import Cursor, Page, PageLimit, decode_cursor, encode_cursor
+from repomesh.kernel.operation import Get, Model, query
+from repomesh.store.transaction import Transaction
+
+
+class ExportedSession(SessionDetail):
+    """The session itself."""
+
+    what: Literal["session"] = "session"
+
+
+class ExportedChunk(Chunk):
+    """A piece of its conversation."""
+
+    what: Literal["chunk"] = "chunk"
+
+
+class ExportedMemory(ListedMemory):
+    """A memory of it, whatever became of it."""
+
+    what: Literal["memory"] = "memory"
+
+
+class ExportedArtifact(Artifact):
+    """An artifact of it; its content is read on its own."""
+
+    what: Literal["artifact"] = "artifact"
+
+
+class ExportedTask(SessionTask):
+    """A task that was handed out in it."""
+
+    what: Literal["task"] = "task"
+
+
+Exported = Annotated[
+    ExportedSession | ExportedChunk | ExportedMemory | ExportedArtifact | ExportedTask,
+    Field(discriminator="what"),
+]
+
+
+class ExportSession(OneSession):
+    """Which session to export."""
+
+    cursor: Cursor | None = None
+    limit: PageLimit = limits.PAGE_ITEMS_MAX
+
+
+class ExportPage(Model):
+    """One page of a session; `next_cursor` is null on the last."""
+
+    items: list[Exported]
+    next_cursor: str | None = None
+
+
+@query(
+    "session.export",
+    http=Get("/v1/sessions/{session_id}/export"),
+    scope="sessions:read",
+    errors=(SessionNotFound,),
+)
+def export_session(tx: Transaction, request: ExportSession) -> ExportPage:
+    """Read a whole session in pages of at most 4 MiB of content: itself, its conversation in order, memories,
+    artifacts and tasks.
+
+    A chunk larger than a page comes cut (`truncated`), and is read on its own.
+    """
+    stage, inner = _place(request.cursor)
+    items, following = _STAGES[stage](tx, request, inner)
+    while not items and following is None and stage + 1 < len(_STAGES):
+        stage += 1
+        items, following = _STAGES[stage](tx, request, None)
+    if following is not None:
+        return ExportPage(items=items, next_cursor=encode_cursor(stage, following))
+    last = stage + 1 == len(_STAGES)
+    return ExportPage(items=items, next_cursor=None if last else encode_cursor(stage + 1, None))
+
+
+_Stage = Callable[[Transaction, ExportSession, str | None], tuple[list[Any], str | None]]
+
+
+def _session(tx: Transaction, request: ExportSession, _inner: str | None) -> tuple[list[Any], str | None]:
+    found = show_session(tx, OneSession(session_id=request.session_id))
+    return [ExportedSession(**_fields(found))], None
+
+
+def _chunks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+    asked = ListChunks(session_id=request.session_id, cursor=inner, limit=request.limit)
+    return _exported(list_chunks(tx, asked), ExportedChunk)
+
+
+def _memories(status: MemoryStatus) -> _Stage:
+    def stage(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+        asked = ListMemories(session_id=request.session_id, status=status, cursor=inner, limit=request.limit)
+        return _exported(list_memories(tx, asked), ExportedMemory)
+
+    return stage
+
+
+def _artifacts(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+    asked = ListArtifacts(session_id=request.session_id, cursor=inner, limit=request.limit)
+    return _exported(list_artifacts(tx, asked), ExportedArtifact)
+
+
+def _tasks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+    asked = ListSessionTasks(session_id=request.session_id, cursor=inner, limit=request.limit)
+    return _exported(list_session_tasks(tx, asked), ExportedTask)
+
+
+_STAGES: tuple[_Stage, ...] = (
+    _session,
+    _chunks,
+    _memories("current"),
+    _memories("superseded"),
+    _memories("retracted"),
+    _artifacts,
+    _tasks,
+)
+
+
+def _exported(found: Page[Any], model: type[Model]) -> tuple[list[Any], str | None]:
+    return [model(**_fields(item)) for item in found.items], found.next_cursor
+
+
+def _fields(item: Model) -> Mapping[str, Any]:
+    return {name: getattr(item, name) for name in type(item).model_fields}
+
+
+def _place(cursor: str | None) -> tuple[int, str | None]:
+    if cursor is None:
+        return 0, None
+    stage, inner = decode_cursor(cursor, 2)
+    right = type(stage) is int and 0 <= stage < len(_STAGES) and (inner is None or isinstance(inner, str))
+    if not right:
+        raise InvalidRequest("cursor: this is not a cursor of this list")
+    assert isinstance(stage, int)
+    assert inner is None or isinstance(inner, str)
+    return stage, inner
