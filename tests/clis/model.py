@@ -24,7 +24,9 @@ from starlette.routing import Route
 
 from clis.wires import Answer, ChatCompletions, GenerateContent, Json, Messages, Responses, Text, Wire
 
-HOLD_S = 60.0
+PATIENCE_S = 60.0
+"""How long tests wait for a CLI to come somewhere; seconds when the machine is quiet."""
+HOLD_S = 120.0
 """How long a step waits for its event; what is waited for longer than a test may take has failed."""
 _SUMMING_UP = "create a detailed summary of the conversation"
 """How those CLIs that offer their tools even then ask for what takes the place of a conversation."""
@@ -95,7 +97,7 @@ class ScriptedModel:
         """The requests of the conversation itself, those after the end of the script included."""
         return [asked for asked in self.asked if asked.step is not None]
 
-    def wait_for(self, true: Callable[[ScriptedModel], bool], seconds: float = 20) -> bool:
+    def wait_for(self, true: Callable[[ScriptedModel], bool], seconds: float = PATIENCE_S) -> bool:
         """Waits until something is true of what was asked; answers whether it came."""
         with self._changed:
             return self._changed.wait_for(lambda: true(self), seconds)

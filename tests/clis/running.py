@@ -28,7 +28,7 @@ REQUIRED: Final = ("claude", "codex", "gemini", "copilot", "qwen")
 ALL: Final = (*REQUIRED, "opencode")
 CODEX_MODEL: Final = "gpt-5.5"
 """Codex gives its tool for patches to models that it knows."""
-DEADLINE_S: Final = 60.0
+DEADLINE_S: Final = 120.0
 """How long a run may take: a few seconds when the machine is quiet."""
 LEAVING_S: Final = 3.0
 """How long what a CLI started may take to end after it."""

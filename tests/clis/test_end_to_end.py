@@ -13,7 +13,7 @@ import pytest
 from cli.running import eventually
 from clis import sampling, tools
 from clis.conftest import there
-from clis.model import Asked, ScriptedModel, Step, scripted
+from clis.model import PATIENCE_S, Asked, ScriptedModel, Step, scripted
 from clis.running import Desk
 from clis.team import PEER, Team, enveloped, message_id, team
 from clis.wires import Answer, Text
@@ -46,7 +46,7 @@ def let_go(step: Step) -> None:
 
 
 def reached(step: Step) -> None:
-    assert step.reached.wait(30), "the CLI did not come this far"
+    assert step.reached.wait(PATIENCE_S), "the CLI did not come this far"
 
 
 def last_seen(team: Team, name: str) -> datetime:

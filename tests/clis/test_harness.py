@@ -9,7 +9,7 @@ import pytest
 
 from clis import plain, tools
 from clis.conftest import there
-from clis.model import Step, scripted
+from clis.model import PATIENCE_S, Step, scripted
 from clis.running import Desk
 from clis.wires import Text
 
@@ -21,7 +21,7 @@ def test_a_script_is_played(desk: Desk) -> None:
     step = Step(tools.write(desk.cli, desk.folder, "made.txt", "hello\n"), go=threading.Event())
     call = tools.mcp(desk.cli, "echo", "echo", words="there and back")
     with scripted(step, call, Text("done")) as model, desk.running(model.url, "Write a file.") as run:
-        assert step.reached.wait(30)
+        assert step.reached.wait(PATIENCE_S)
         assert not (desk.folder / "made.txt").exists(), "a step waits for its event"
         assert step.go is not None
         step.go.set()

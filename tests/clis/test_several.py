@@ -10,7 +10,7 @@ import pytest
 
 from clis import tools
 from clis.conftest import there
-from clis.model import Step, scripted
+from clis.model import PATIENCE_S, Step, scripted
 from clis.running import Desk, headless
 from clis.team import Team, enveloped, team
 from clis.wires import Text
@@ -32,10 +32,10 @@ def test_two_sessions_of_a_cli_are_two_agents(team: Team, tmp_path: Path) -> Non
         scripted(second, Text("done")) as two,
         desk.running(one.url, "Work.") as run,
     ):
-        assert first.reached.wait(30)
+        assert first.reached.wait(PATIENCE_S)
         [name] = team.agents()
         with desk.running(two.url, "Work, too.") as run_too:
-            assert second.reached.wait(30)
+            assert second.reached.wait(PATIENCE_S)
             [other] = team.agents().keys() - {name}
             team.send(name, "For the first.")
             team.send(other, "For the second.")
@@ -63,7 +63,7 @@ def test_one_that_another_starts_is_an_agent_of_its_own(team: Team, tmp_path: Pa
             scripted(tools.shell("claude", f"{started} </dev/null"), Text("done")) as above,
             outer.running(above.url, "Work above.") as run,
         ):
-            assert step.reached.wait(30)
+            assert step.reached.wait(PATIENCE_S)
             names = {cli: team.agent_of(cli)["name"] for cli in ("claude", "codex")}
             assert len(team.agents()) == 2, names
             assert names["claude"] != names["codex"]

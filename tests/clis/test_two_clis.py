@@ -11,7 +11,7 @@ import pytest
 from cli.running import eventually
 from clis import terminal, tools
 from clis.conftest import there
-from clis.model import Asked, ScriptedModel, Step, scripted
+from clis.model import PATIENCE_S, Asked, ScriptedModel, Step, scripted
 from clis.relay import relayed
 from clis.running import Desk
 from clis.team import Team, enveloped, message_id, team
@@ -58,7 +58,7 @@ def test_an_idle_one_reads_the_answer_of_a_busy_one(answerer: str, team: Team, t
         scripted(ask("claude", "ben"), Text("I asked."), Text("Thanks.")) as hers,
         ben.running(his.url, "Work."),
     ):
-        assert busy.reached.wait(30)
+        assert busy.reached.wait(PATIENCE_S)
         with terminal.claude(ann, hers.url, "Ask ben.", "--allowedTools=mcp__repomesh") as seat:
             assert hers.wait_for(lambda model: len(model.turns) == 2), seat.shown
             assert eventually(lambda: team.session_of("claude")["state"] == "idle")
