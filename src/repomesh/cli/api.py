@@ -60,7 +60,7 @@ def _assigned(described: Described, word: str) -> tuple[str, Any]:
     if field.many:
         items = value.split(",") if value else []
         return name, items if field.type == "string" else [_json(name, item) for item in items]
-    return name, value if field.type == "string" else _json(name, value)
+    return name, value if field.type in ("string", "any") else _json(name, value)
 
 
 def _json(name: str, text: str) -> Any:

@@ -98,7 +98,10 @@ def _option(field: Field) -> inspect.Parameter:
     if field.type == "boolean" and field.default is not False:
         flag += f"/--no-{field.name.replace('_', '-')}"
     about = typer.Option(flag, help=_help(field), show_default=False)
-    type_ = list[_type(field)] if field.many else _type(field)  # type: ignore[misc]
+    if field.many:  # the terminal's library knows no lists of choices
+        type_: Any = list[str] if field.choices else list[_type(field)]  # type: ignore[misc]
+    else:
+        type_ = _type(field)
     return _parameter(field.name, type_, about, required=field.required)
 
 
@@ -116,6 +119,8 @@ def _help(field: Field) -> str:
     parts = [field.help or f"{field.name.replace('_', ' ').capitalize()}."]
     if field.type == "json":
         parts.append("As JSON.")
+    elif field.type == "any":
+        parts.append("What begins with '{' or '[' is JSON; '-' reads standard input.")
     elif field.name in _PAST:
         parts.append("'2h' is two hours ago.")
     elif field.many:
@@ -143,7 +148,9 @@ def _value(field: Field, given: Any) -> Any:
         return [word.strip() for word in given.split(",")]
     if field.name in _PAST:
         return moment(given)
-    if field.type == "json":
+    if field.type == "any":
+        given = sys.stdin.read() if given == "-" else given
+    if field.type == "json" or (field.type == "any" and given[:1] in ("{", "[")):
         try:
             return json.loads(given)
         except ValueError as error:

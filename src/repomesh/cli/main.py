@@ -20,5 +20,11 @@ def main() -> None:
     sys.exit(run(words))
 
 
+def session() -> None:
+    """`session-cli`: the same as `repomesh session`."""
+    sys.argv.insert(1, "session")
+    main()
+
+
 if __name__ == "__main__":
     main()

@@ -20,6 +20,7 @@ class Shape:
 
 SHAPES: dict[str, Shape] = {
     "agent.register": Shape(arguments=("name",), optional=("name",)),
+    "artifact.add": Shape(left_out=("url",)),  # '--url' names the server; links come by 'repomesh api'
     "channel.create": Shape(arguments=("name",)),
     "event.post": Shape(arguments=("type",)),
     "lock.acquire": Shape(arguments=("resources",)),
@@ -28,11 +29,19 @@ SHAPES: dict[str, Shape] = {
     "lock.release": Shape(arguments=("resources",), optional=("resources",)),
     "lock.renew": Shape(arguments=("fencing_token",)),
     "log.prune": Shape(hidden=True),  # a command of its own goes on until all is archived
+    "memory.store": Shape(arguments=("key", "content")),
     "message.list": Shape(name="search", help="Search the communication log."),
     "message.react": Shape(arguments=("message_id", "reaction")),
     "message.send": Shape(arguments=("to", "body"), left_out=("parent_message_id",)),
     "question.answer": Shape(arguments=("question_id", "answer")),
     "question.ask": Shape(arguments=("question",)),
+    "search.find": Shape(arguments=("text",)),
+    "search.recall": Shape(arguments=("text",)),
+    "session.create": Shape(arguments=("session_id",)),
+    "session.delegate": Shape(arguments=("session_id", "goal")),
+    "session.delete": Shape(hidden=True),  # a command of its own asks first
+    "session.export": Shape(hidden=True),  # a command of its own goes on to the end
+    "session.tasks": Shape(hidden=True),  # 'list-tasks'
     "task.claim": Shape(arguments=("task_id",), optional=("task_id",)),
     "task.create": Shape(arguments=("goal",)),
     "token.create": Shape(arguments=("role",)),

@@ -83,7 +83,12 @@ def _fields(request: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """`type` is a scalar's, 'time', or 'json' for what has to be written as such; `many` marks a list."""
+    """`type` is a scalar's, 'time', 'json' for what has to be written as such, or 'any' for that or a text.
+
+    `many` marks a list.
+    """
+    if _is_text_or_json(schema, definitions):
+        return {"type": "any"}
     schema = _resolved(schema, definitions)
     if schema.get("format") == "date-time":
         return {"type": "time"}
@@ -96,6 +101,16 @@ def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
         return {"type": "json"}
     choices = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
     return {"type": type_, "choices": choices} if choices else {"type": type_}
+
+
+def _is_text_or_json(schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
+    """Whether a text is taken as it stands, and anything else, too."""
+    if "$ref" in schema:
+        schema = _resolved(schema, definitions)
+    if not schema.keys() & {"type", "anyOf", "enum", "const", "oneOf", "allOf"}:
+        return True
+    kinds = {_resolved(choice, definitions).get("type") for choice in schema.get("anyOf", [])}
+    return {"string", "object"} <= kinds
 
 
 def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""`repomesh session`, also `session-cli`: sessions at the prompt, whole ones out to files and in again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from repomesh.cli import output, session_files, show
+from repomesh.cli.calling import ask
+from repomesh.cli.generic import group
+from repomesh.cli.options import ActingAgent, AsJson, Url
+from repomesh.client.catalogue import operation
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+
+app = group("session", "Shared memory that outlives conversations: create, search, export.")
+
+_Session = Annotated[str, typer.Argument(metavar="SESSION_ID", help="Id of the session.", show_default=False)]
+_Query = Annotated[str, typer.Argument(metavar="QUERY", help="Words that must all occur.")]
+_Limit = Annotated[int, typer.Option(help="Items a page.")]
+_Within = Annotated[str | None, typer.Option("--session", help="Only of this session.", show_default=False)]
+_Tags = Annotated[list[str] | None, typer.Option("--tags", help="With this tag. May be given several times.")]
+
+
+@app.command()
+def delete(
+    session_id: _Session,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the log.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Delete a session with all that hangs on it, after you said yes."""
+    if not yes:
+        found = ask(
+            lambda client: client.call_json("session.show", {"session_id": session_id}),
+            url=url,
+            agent=acting_agent,
+        )
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found["counts"].items())
+        typer.confirm(f"Delete '{session_id}' with {counts}?", abort=True, err=True)
+    fields = {"session_id": session_id, "reason": reason}
+    gone = ask(lambda client: client.call_json("session.delete", fields), url=url, agent=acting_agent)
+    show.result(operation("session.delete"), gone, as_json=as_json)
+
+
+@app.command("search-conversations")
+def search_conversations(
+    query: _Query,
+    *,
+    session: _Within = None,
+    limit: _Limit = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Find what was said."""
+    fields = {"text": query, "what": ["chunk"], "session_id": session, "limit": limit}
+    _list("search.find", fields, as_json, url, acting_agent)
+
+
+@app.command("search-memories")
+def search_memories(
+    query: _Query,
+    *,
+    session: _Within = None,
+    type_: Annotated[str | None, typer.Option("--type", help="Such as decision.", show_default=False)] = None,
+    tags: _Tags = None,
+    limit: _Limit = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Find what is remembered."""
+    fields = {"text": query, "what": ["memory"], "session_id": session, "type": type_, "tags": tags or []}
+    _list("search.find", fields | {"limit": limit}, as_json, url, acting_agent)
+
+
+@app.command("list-tasks")
+def list_tasks(
+    session_id: _Session,
+    *,
+    status: Annotated[str | None, typer.Option(help="Such as open.", show_default=False)] = None,
+    agent: Annotated[str | None, typer.Option(help="Held by or meant for it.", show_default=False)] = None,
+    limit: _Limit = 50,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """List the tasks that were handed out in a session."""
+    fields = {"session_id": session_id, "status": status, "agent": agent, "limit": limit}
+    _list("session.tasks", fields, as_json, url, acting_agent)
+
+
+@app.command("list-artifacts")
+def list_artifacts(
+    session_id: _Session,
+    *,
+    type_: Annotated[str | None, typer.Option("--type", help="Such as code.", show_default=False)] = None,
+    limit: _Limit = 50,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """List the artifacts of a session."""
+    fields = {"session_id": session_id, "type": type_, "limit": limit}
+    _list("artifact.list", fields, as_json, url, acting_agent)
+
+
+@app.command()
+def export(
+    session_id: _Session,
+    *,
+    format_: Annotated[
+        Literal["json", "markdown"], typer.Option("--format", help="JSON: one thing a line.")
+    ] = "json",
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Write a whole session to standard output, with the contents of its artifacts."""
+    write = session_files.as_line if format_ == "json" else session_files.as_markdown
+
+    async def work(client: Client) -> None:
+        with session_files.progress(sys.stderr) as step:
+            async for item in session_files.whole(client, session_id):
+                sys.stdout.write(write(item))
+                step(item)
+
+    ask(work, url=url, agent=acting_agent)
+    sys.stdout.flush()
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="As 'export' wrote it; '-' reads standard input.")
+    ],
+    *,
+    session_id: Annotated[
+        str | None, typer.Option("--id", help="Another id for the session.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Make a session of an export. The tasks stay where they are, on the board that they came from."""
+
+    with sys.stdin if file == "-" else Path(file).open() as lines:
+        done = ask(
+            lambda client: session_files.take_in(client, lines, session_id), url=url, agent=acting_agent
+        )
+    if as_json:
+        output.print_json(done)
+    else:
+        output.print_object(done)
+
+
+def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, agent: str | None) -> None:
+    given = {key: value for key, value in fields.items() if value not in (None, [])}
+    found = ask(lambda client: client.call_json(name, given), url=url, agent=agent)
+    show.result(operation(name), found, as_json=as_json)
