@@ -186,7 +186,7 @@ def list_artifact_versions(tx: Transaction, request: ListArtifactVersions) -> Pa
     "artifact.read",
     http=Get("/v1/sessions/{session_id}/artifacts/{artifact_id}/content"),
     scope="sessions:read",
-    errors=(SessionNotFound, ArtifactNotFound, ArtifactHasNoContent, ContentMissing),
+    errors=(SessionNotFound, ArtifactNotFound, ArtifactHasNoContent),
 )
 def read_artifact(tx: Transaction, request: ReadArtifact) -> ArtifactPart:
     """Read an artifact's content from `offset` on: as text, or in base64 what is no text."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.kernel.errors import Conflict, Failure, Forbidden, InternalError, InvalidRequest, NotFound
+from repomesh.kernel.errors import Conflict, Forbidden, InternalError, InvalidRequest, NotFound
 
 
 class SessionNotFound(NotFound):
@@ -93,7 +93,6 @@ class ContentMissing(InternalError):
     """The file with a content is gone from the data folder, or is not what it was."""
 
     code = "content_missing"
-    failure = Failure.INTERNAL
     hint = "Put the folder 'contents' of the data folder back from a backup."
 
 

@@ -18,6 +18,18 @@ PATH = "/openapi-actions.json"
 
 def document(version: str, url: str) -> dict[str, Any]:
     """The OpenAPI document; it tells nothing that only a key's holder should know."""
+    key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "repomesh sessions", "version": version},
+        "servers": [{"url": url.rstrip("/")}],
+        "security": [{"key": []}],
+        "paths": {"/v1/webhook": {"post": _operation()}},
+        "components": {"schemas": {}, "securitySchemes": {"key": key}},
+    }
+
+
+def _operation() -> dict[str, Any]:
     command = {
         "type": "object",
         "required": ["type", "command"],
@@ -40,7 +52,7 @@ def document(version: str, url: str) -> dict[str, Any]:
         },
     }
     content = {"application/json": {"schema": answer}}
-    operation = {
+    return {
         "operationId": "sessionCommand",
         "summary": "Run a command on a collaborative session",
         "x-openai-isConsequential": False,
@@ -49,15 +61,6 @@ def document(version: str, url: str) -> dict[str, Any]:
             "200": {"description": "Done.", "content": content},
             "default": {"description": "Refused; 'hint' says what to do.", "content": content},
         },
-    }
-    key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "repomesh sessions", "version": version},
-        "servers": [{"url": url.rstrip("/")}],
-        "security": [{"key": []}],
-        "paths": {"/v1/webhook": {"post": operation}},
-        "components": {"schemas": {}, "securitySchemes": {"key": key}},
     }
 
 
