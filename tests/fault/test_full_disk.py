@@ -50,7 +50,7 @@ def set_pages_max(notebook: Notebook, further: int) -> None:
 
 @on_sqlite
 def test_a_database_that_may_not_grow_loses_nothing_that_was_answered(notebook: Notebook) -> None:
-    told = write_until_refused(notebook, lambda: set_pages_max(notebook, 100))
+    told = write_until_refused(notebook, lambda: set_pages_max(notebook, 400))
     assert len(told["answered"]) > 20
     set_pages_max(notebook, 100_000)
     told["answered"].append(notebook.write_now("after"))

@@ -228,6 +228,8 @@ class SqliteStore(Store):
         tx = self._transaction(self._connection, piece.caller, piece.context, pending, self._known)
         tx.events_ahead = len(events)
         result = perform(piece.work, tx)
+        if not self._driver.in_transaction:  # what follows would be committed statement by statement
+            raise _BatchLost
         events += tx.events
         return _Outcome(piece, result, None, tx.texts)
 
