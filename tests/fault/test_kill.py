@@ -86,7 +86,13 @@ class Writer:
 
 @pytest.fixture
 async def process(settings: Settings) -> AsyncIterator[Process]:
-    made = Process(settings.data, settings.database_url, messages_per_minute=1_000_000, log_level="debug")
+    made = Process(
+        settings.data,
+        settings.database_url,
+        messages_per_minute=1_000_000,
+        agent_inactive_after_s=3_600,  # on a busy machine a writer may have been silent for long at the end
+        log_level="debug",
+    )
     made.start()
     yield made
     made.stop()
@@ -135,12 +141,17 @@ async def assert_present(process: Process, done: Acknowledged) -> None:
                 cursor = {"cursor": page["next_cursor"]}
 
         messages = {message["id"]: message["body"] for message in await everything("/v1/messages")}
-        assert done.messages.items() <= messages.items()
+        assert not missing(done.messages, messages)
         assert set(Counter(messages.values()).values()) == {1}
         locks = {lock["resource"]: lock["fencing_token"] for lock in await everything("/v1/locks")}
-        assert done.locks.items() <= locks.items()
+        assert not missing(done.locks, locks)
         tasks = {task["id"]: task["status"] for task in await everything("/v1/tasks")}
         assert {tasks[id_] for id_ in done.claims} == {"claimed"}
+
+
+def missing(acknowledged: dict[str, Any], found: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The first of what was acknowledged and is not there: all of it would be too much to show."""
+    return [item for item in acknowledged.items() if found.get(item[0]) != item[1]][:10]
 
 
 def assert_log_is_whole(settings: Settings, done: Acknowledged) -> None:
@@ -153,7 +164,8 @@ def assert_log_is_whole(settings: Settings, done: Acknowledged) -> None:
     )
     last = store.read_now(system_caller(home.id), lambda tx: bounds(tx.connection, home.id))[1]
     store.close()
-    assert [event.seq for event in events] == list(range(1, last + 1))
+    assert len(events) == last
+    assert not [event.seq for place, event in enumerate(events, 1) if event.seq != place][:10]
     sent = Counter(orjson.loads(event.json)["subject"] for event in events if event.type == "message.sent")
-    assert {f"message/{id_}" for id_ in done.messages} <= sent.keys()
+    assert not [id_ for id_ in done.messages if f"message/{id_}" not in sent][:10]
     assert set(sent.values()) == {1}
