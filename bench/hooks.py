@@ -76,6 +76,9 @@ class _Hook:
             check=True,
         )
         self.answers.append(len(done.stdout))
+        if done.stdout:  # as the CLI does, so that the server sees what arrived
+            with (self._project / "transcript.jsonl").open("ab") as transcript:
+                transcript.write(done.stdout.rstrip() + b"\n")
 
 
 def _bare() -> None:

@@ -167,7 +167,9 @@ def test_hooks_read_indexes(town: Town) -> None:
 
 
 def test_what_is_fresh_is_found_among_much_that_was_seen(town: Town) -> None:
-    found = town.store.read_now(town.bob, lambda tx: deliveries.candidates(tx, town.ids[1], "claude", "s0"))
+    found = town.store.read_now(
+        town.bob, lambda tx: deliveries.candidates(tx, town.ids[1], "claude", "s0", most=1_000)
+    )
     assert len(found) == FRESH + 1
 
 

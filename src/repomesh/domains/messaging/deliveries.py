@@ -35,43 +35,37 @@ from repomesh.kernel.operation import Empty, command, query
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_tried = (
+_waiting = (
+    receipts.c.workspace_id == bindparam("ws"),
+    receipts.c.agent_id == bindparam("agent"),
+    or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
+)
+_CANDIDATES = Prepared(
+    select(receipts.c.message_id, receipts.c.priority)
+    .where(*_waiting, receipts.c.injected_at.is_(None))
+    .order_by(receipts.c.message_id.desc())
+    .limit(limits.DELIVERY_CANDIDATES_MAX)
+)
+_TRIES = Prepared(
     select(deliveries.c.at)
+    .select_from(delivery_messages)
     .join(
-        delivery_messages,
+        deliveries,
         and_(
-            delivery_messages.c.workspace_id == deliveries.c.workspace_id,
-            delivery_messages.c.boundary == deliveries.c.boundary,
+            deliveries.c.workspace_id == delivery_messages.c.workspace_id,
+            deliveries.c.boundary == delivery_messages.c.boundary,
         ),
     )
     .where(
-        delivery_messages.c.workspace_id == receipts.c.workspace_id,
-        delivery_messages.c.message_id == receipts.c.message_id,
-        delivery_messages.c.agent_id == receipts.c.agent_id,
+        delivery_messages.c.workspace_id == bindparam("ws"),
+        delivery_messages.c.message_id == bindparam("message"),
+        delivery_messages.c.agent_id == bindparam("agent"),
         deliveries.c.failed_at.is_(None),
         or_(
             deliveries.c.cli.is_(None),
             and_(deliveries.c.cli == bindparam("cli"), deliveries.c.session_id == bindparam("session")),
         ),
     )
-    .correlate(receipts)
-)
-_waiting = (
-    receipts.c.workspace_id == bindparam("ws"),
-    receipts.c.agent_id == bindparam("agent"),
-    or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
-)
-# Of each candidate the last try and how many there were; nearly always there is no candidate at all.
-_CANDIDATES = Prepared(
-    select(
-        receipts.c.message_id,
-        receipts.c.priority,
-        _tried.with_only_columns(func.max(deliveries.c.at)).scalar_subquery().label("tried_at"),
-        _tried.with_only_columns(func.count()).scalar_subquery().label("tries"),
-    )
-    .where(*_waiting, receipts.c.injected_at.is_(None))
-    .order_by(receipts.c.message_id.desc())
-    .limit(limits.DELIVERY_CANDIDATES_MAX)
 )
 _newest_unread = (
     select(receipts.c.message_id, receipts.c.priority)
@@ -102,21 +96,37 @@ _OPEN = Prepared(
         *_UNDECIDED,
     )
 )
+_ENCLOSED = Prepared(
+    select(
+        *(column for column in messages.c if column.name != "body"),
+        func.substr(messages.c.body, 1, limits.DELIVERY_CHARS_MAX * 4).label("body"),
+        agents.c.type.label("sender_type"),
+    )
+    .outerjoin(agents, agents.c.id == messages.c.sender_id)
+    .where(messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message"))
+)
 _INSERT = Prepared(insert(deliveries))
 _INSERT_MESSAGE = Prepared(insert(delivery_messages))
 
 
-def candidates(tx: Transaction, agent_id: str, cli: str, session_id: str) -> list[str]:
+def candidates(
+    tx: Transaction, agent_id: str, cli: str, session_id: str, most: int = limits.DELIVERY_MESSAGES_MAX
+) -> list[str]:
     """The messages to hand out now, urgent and then new ones first: none that this session has just had."""
-    key = {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now, "cli": cli, "session": session_id}
+    key = {"ws": tx.workspace_id, "agent": agent_id}
+    waiting = tx.execute(_CANDIDATES, key | {"now": tx.now}).all()
     before = tx.now - timedelta(seconds=limits.DELIVERY_RETRY_S)
-    due = [
-        row
-        for row in tx.execute(_CANDIDATES, key).all()
-        if row.tries == 0 or (row.tries < limits.DELIVERY_TRIES_MAX and row.tried_at < before)
-    ]
-    due.sort(key=lambda row: row.priority, reverse=True)  # stable: of one priority the newest stay first
-    return [row.message_id for row in due]
+    found: list[str] = []
+    for row in sorted(
+        waiting, key=lambda row: row.priority, reverse=True
+    ):  # of one priority the newest first
+        asked = key | {"message": row.message_id, "cli": cli, "session": session_id}
+        tries = tx.execute(_TRIES, asked).all()
+        if len(tries) < limits.DELIVERY_TRIES_MAX and all(one.at < before for one in tries):
+            found.append(row.message_id)
+            if len(found) == most:
+                break
+    return found
 
 
 def pressing(tx: Transaction, agent_id: str) -> list[str]:
@@ -133,15 +143,10 @@ def undecided_count(tx: Transaction, cli: str, session_id: str) -> int:
 
 def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[Enclosed]:
     """Messages as an envelope needs them, in the order of the ids."""
-    beginning = func.substr(messages.c.body, 1, limits.DELIVERY_CHARS_MAX * 4)
-    wanted = (
-        select(*(column for column in messages.c if column.name != "body"), beginning.label("body"))
-        .add_columns(agents.c.type.label("sender_type"))
-        .outerjoin(agents, agents.c.id == messages.c.sender_id)
-        .where(messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(message_ids))
+    found = (
+        tx.execute(_ENCLOSED, {"ws": tx.workspace_id, "message": id_}).one_or_none() for id_ in message_ids
     )
-    found = {row.id: row for row in tx.execute(wanted)}
-    return [_enclosed(found[id_]) for id_ in message_ids if id_ in found]
+    return [_enclosed(row) for row in found if row is not None]
 
 
 def record(

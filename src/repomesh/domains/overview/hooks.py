@@ -124,7 +124,7 @@ def _is_lock(lease: Lease) -> bool:
 
 
 def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:
-    if deliveries.candidates(tx, agent_id, cli, session_id):
+    if deliveries.candidates(tx, agent_id, cli, session_id, most=1):
         return True
     soonest = leasing.soonest_expiry(tx, agent_id)
     if soonest is None or soonest - tx.now > timedelta(seconds=max(limits.LEASE_WARNINGS_S)):
