@@ -27,10 +27,10 @@ def main(wanted: list[str]) -> int:
         if "start" in wanted:
             start.measure(report, folder / "start")
         if {"messages", "push"} & {*wanted}:
-            with repomesh(folder / "data") as server, floors() as floor:
+            with repomesh(folder / "data") as server, floors() as floor, floors("api") as api:
                 report.note("resident memory after start", server.resident_mb(), "MB")
                 if "messages" in wanted:
-                    messages.measure(report, server, floor, folder)
+                    messages.measure(report, server, floor, api, folder)
                 if "push" in wanted:
                     push.measure(report, server, floor)
                 report.note("resident memory after the load", server.resident_mb(), "MB")

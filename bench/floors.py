@@ -1,4 +1,9 @@
-"""The floors: what the same framework does when it does nothing. Run as a server of its own."""
+"""The floors: what the same framework does when it does nothing. Run as a server of its own.
+
+`python -m bench.floors PORT` is Starlette alone, which neither validates a body nor knows a document of its
+routes. `python -m bench.floors PORT api` is a route of FastAPI, which is Starlette with both, as our own HTTP
+surface is: an empty function behind a model.
+"""
 
 from __future__ import annotations
 
@@ -85,9 +90,36 @@ app = Starlette(
     lifespan=_lifespan,
 )
 
+
+def _api() -> Any:
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    class Sent(BaseModel):
+        to: list[str]
+        subject: str = ""
+        body: str
+
+    class Answer(BaseModel):
+        id: str
+
+    made = FastAPI()
+
+    @made.get("/ready")
+    async def _ready() -> dict[str, str]:
+        return {}
+
+    @made.post("/bare")
+    async def _bare(message: Sent) -> Answer:
+        assert message.to
+        return Answer(id="01a1f841-1834-7001-9b53-6aa68da1c447")
+
+    return made
+
+
 if __name__ == "__main__":
     uvicorn.run(
-        app,
+        _api() if "api" in sys.argv[2:] else app,
         host="127.0.0.1",
         port=int(sys.argv[1]),
         log_level="error",

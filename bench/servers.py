@@ -64,10 +64,11 @@ def repomesh(data: Path, *options: str) -> Iterator[Running]:
 
 
 @contextmanager
-def floors() -> Iterator[Running]:
-    """The floors' server."""
+def floors(*words: str) -> Iterator[Running]:
+    """A server of the floors; see `bench.floors` for the words."""
     port = free_port()
-    with _process([sys.executable, "-m", "bench.floors", str(port)], dict(os.environ), Path.cwd()) as process:
+    command = [sys.executable, "-m", "bench.floors", str(port), *words]
+    with _process(command, dict(os.environ), Path.cwd()) as process:
         start_s = _wait(process, f"http://127.0.0.1:{port}/ready")
         yield Running(port, process, "floor", start_s)
 
