@@ -14,8 +14,10 @@ from typing import Any
 
 import mcp_types as types
 import uvicorn
+from fastapi import FastAPI
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -91,18 +93,21 @@ app = Starlette(
 )
 
 
-def _api() -> Any:
-    from fastapi import FastAPI
-    from pydantic import BaseModel
+class Sent(BaseModel):
+    """What the route of FastAPI takes."""
 
-    class Sent(BaseModel):
-        to: list[str]
-        subject: str = ""
-        body: str
+    to: list[str]
+    subject: str = ""
+    body: str
 
-    class Answer(BaseModel):
-        id: str
 
+class Answer(BaseModel):
+    """What it answers."""
+
+    id: str
+
+
+def _api() -> FastAPI:
     made = FastAPI()
 
     @made.get("/ready")
