@@ -159,33 +159,44 @@ def _wrapped(
 ) -> str | None:
     """The envelope around all of `few`; None when they do not fit."""
     bodies = [neutral(message.body[: max_chars * _READ_FACTOR], boundary) for message in few]
-    frames = [_frame(few, bodies, unread, boundary, ahead, shown=0)]
-    left_chars, left_bytes = max_chars - len(frames[0]), max_bytes - cost(frames[0])
+    heads = [_head(message, boundary) for message in few]
+
+    def framed(shown: int) -> str:
+        return _frame(few, heads, bodies, unread, boundary, ahead, shown)
+
+    empty = framed(0)
+    left_chars, left_bytes = max_chars - len(empty), max_bytes - cost(empty)
     least = sum(min(len(body), _LEAST_TEXT) for body in bodies)
     if left_chars < least or left_bytes < least:
         return None
     low, high = 0, left_chars
     while low < high:  # the most that each text may have of it, since bars and bytes can't be foretold
         middle = (low + high + 1) // 2
-        whole = _frame(few, bodies, unread, boundary, ahead, shown=middle)
+        whole = framed(middle)
         if len(whole) <= max_chars and cost(whole) <= max_bytes:
             low = middle
         else:
             high = middle - 1
     if low < least:
         return None
-    return _frame(few, bodies, unread, boundary, ahead, shown=low)
+    return framed(low)
 
 
 def _frame(
-    few: Sequence[Enclosed], bodies: Sequence[str], unread: int, boundary: str, ahead: str, shown: int
+    few: Sequence[Enclosed],
+    heads: Sequence[str],
+    bodies: Sequence[str],
+    unread: int,
+    boundary: str,
+    ahead: str,
+    shown: int,
 ) -> str:
     """The envelope with `shown` characters of text, shared out fairly."""
     share = fair_share([len(body) for body in bodies], shown)
     lines = [ahead] if ahead else []
     lines.append(f"[repomesh {boundary}: {_count(len(few))}; {_label(few)}]")
-    for message, body in zip(few, bodies, strict=True):
-        lines.append(_head(message, boundary))
+    for message, head, body in zip(few, heads, bodies, strict=True):
+        lines.append(head)
         lines += _barred(message, body, share)
     lines.append(f"[end {boundary}]")
     more = unread - len(few)
