@@ -77,8 +77,8 @@ def show(started: Started, *, detached: bool) -> None:
     _section(
         "Connect an agent",
         {
-            "Claude Code": f"claude mcp add repomesh -- {here} mcp",
-            "other CLIs": f"an MCP server over stdio: command '{here}', argument 'mcp'",
+            "agent CLIs": f"{here} connect (Claude Code, Codex, Gemini, Copilot, Qwen, OpenCode)",
+            "others": f"an MCP server over stdio: command '{here}', argument 'mcp'",
             "over HTTP": f"{started.url}/mcp with 'Authorization: Bearer TOKEN'",
         },
     )
