@@ -21,7 +21,7 @@ def test_up_serves_says_where_and_leaves_the_work_tree_clean(shell: Shell) -> No
     note = places.read_server(shell.data)
     assert note is not None
     assert httpx.get(f"{note['url']}/healthz").json()["status"] == "ok"
-    for told in (note["url"], "/mcp", "/v1/ws", "/v1/stream", str(shell.data / "token"), "mcp add", "down"):
+    for told in (note["url"], "/mcp", "/v1/ws", "/v1/stream", str(shell.data / "token"), " connect ", "down"):
         assert told in done.out
     secret = (shell.data / "token").read_text().strip()
     assert secret not in done.out + done.err
