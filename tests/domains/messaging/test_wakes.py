@@ -89,6 +89,15 @@ async def test_only_what_is_worth_a_turn_wakes(mesh: Mesh) -> None:
     assert await due(mesh) == ["s1"]
 
 
+async def test_talk_does_not_hide_what_is_worth_a_turn(mesh: Mesh) -> None:
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    await idle(mesh, bob)
+    await alice.post("/v1/messages", to=["bob"], body="there is work")
+    for number in range(limits.DELIVERY_MESSAGES_MAX + 1):
+        await alice.post("/v1/messages", to=["*"], body=f"for everybody {number}")
+    assert await due(mesh) == ["s1"]
+
+
 async def test_who_refuses_is_asked_again_a_few_times_and_it_is_written_down(
     mesh: Mesh, clock: MovableClock
 ) -> None:

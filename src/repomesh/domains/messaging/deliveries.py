@@ -112,7 +112,7 @@ _INSERT_MESSAGE = Prepared(insert(delivery_messages))
 def candidates(
     tx: Transaction, agent_id: str, cli: str, session_id: str, most: int = limits.DELIVERY_MESSAGES_MAX
 ) -> list[str]:
-    """The messages to hand out now, urgent and then new ones first: none that this session has just had."""
+    """Up to `most` messages to hand out now, urgent and then new ones first: none that was given just now."""
     key = {"ws": tx.workspace_id, "agent": agent_id}
     waiting = tx.execute(_CANDIDATES, key | {"now": tx.now}).all()
     before = tx.now - timedelta(seconds=limits.DELIVERY_RETRY_S)

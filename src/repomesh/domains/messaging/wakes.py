@@ -31,11 +31,14 @@ from repomesh.domains.messaging.wake_models import (
     WakeDone,
 )
 from repomesh.domains.messaging.wake_rules import Candidate
-from repomesh.kernel.limits import DELIVERY_MESSAGES_MAX, WAKE_SESSIONS_MAX
+from repomesh.kernel.limits import DELIVERY_CANDIDATES_MAX, WAKE_SESSIONS_MAX
 from repomesh.kernel.operation import Empty, Get, Post, command, query
 from repomesh.store.transaction import Transaction
 
 _AHEAD = "[repomesh woke you] Your user did not type this; it arrived while you were idle."
+_SESSIONS = select(cli_sessions, agents.c.name.label("agent_name")).join(
+    agents, agents.c.id == cli_sessions.c.agent_id
+)
 _NOTHING = Wake(boundary=None, text="", message_ids=[])
 
 
@@ -65,7 +68,7 @@ def take_wake(tx: Transaction, request: TakeWake) -> Wake:
     boundary = envelope.new_boundary()
     with _acting(tx, session.agent_id):
         ids = delivered.candidates(tx, session.agent_id, session.cli, session.session_id)
-        few = delivered.enclosed(tx, ids[:DELIVERY_MESSAGES_MAX])
+        few = delivered.enclosed(tx, ids)
         unread = unread_count(tx, session.agent_id)
         wrapped = envelope.wrap(few, unread, boundary, ahead=_AHEAD)
         if not wrapped.message_ids:
@@ -97,9 +100,7 @@ def _idle(tx: Transaction, clis: Sequence[str]) -> list[Row[Any]]:
     """The live sessions that are idle, the newest of each agent."""
     table = cli_sessions.c
     statement = (
-        select(cli_sessions, agents.c.name.label("agent_name"))
-        .join(agents, agents.c.id == table.agent_id)
-        .where(
+        _SESSIONS.where(
             table.workspace_id == tx.workspace_id,
             table.ended_at.is_(None),
             table.state == "idle",
@@ -117,16 +118,8 @@ def _idle(tx: Transaction, clis: Sequence[str]) -> list[Row[Any]]:
 
 def _session(tx: Transaction, key: TakeWake) -> Row[Any]:
     table = cli_sessions.c
-    statement = (
-        select(cli_sessions, agents.c.name.label("agent_name"))
-        .join(agents, agents.c.id == table.agent_id)
-        .where(
-            table.workspace_id == tx.workspace_id,
-            table.cli == key.cli,
-            table.session_id == key.session_id,
-        )
-    )
-    row = tx.execute(statement).one_or_none()
+    here = table.workspace_id == tx.workspace_id, table.cli == key.cli, table.session_id == key.session_id
+    row = tx.execute(_SESSIONS.where(*here)).one_or_none()
     if row is None:
         raise CliSessionNotFound(f"no hook told of a session '{key.session_id}' of {key.cli}")
     return row
@@ -134,7 +127,8 @@ def _session(tx: Transaction, key: TakeWake) -> Row[Any]:
 
 def _moments(tx: Transaction, session: Row[Any]) -> list[datetime | None]:
     """When to wake a session for each of the messages that it could be given now."""
-    ids = delivered.candidates(tx, session.agent_id, session.cli, session.session_id)
+    key = session.agent_id, session.cli, session.session_id
+    ids = delivered.candidates(tx, *key, most=DELIVERY_CANDIDATES_MAX)
     if not ids:
         return []
     waiting = _has_wait(tx, session.agent_id)
