@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from repomesh.kernel import places
+from repomesh.kernel import pidfile, places
 
 LOCK: Final = "daemon.lock"
 WOKEN: Final = ("claude", "codex")
@@ -68,18 +67,7 @@ def stop(data: Path) -> int | None:
 
 def holder(data: Path) -> int | None:
     """The process that wakes the CLIs of a data folder; None when none does."""
-    try:
-        descriptor = os.open(data / LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        written = os.pread(descriptor, 32, 0).decode().strip()
-        return int(written) if written.isdigit() else None
-    finally:
-        os.close(descriptor)
-    return None
+    return pidfile.holder(data / LOCK)
 
 
 def is_alive(pid: int) -> bool:
@@ -95,32 +83,10 @@ def is_alive(pid: int) -> bool:
 
 @contextmanager
 def held(data: Path) -> Iterator[bool]:
-    """Hold the daemon's lock of a data folder while inside; gives False when another process has it.
-
-    The lock belongs to the process: the operating system lets go of it however the process ends.
-    """
-    descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        taken = _taken(descriptor)
-        if taken:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield taken
-    finally:
-        os.close(descriptor)
+    """Hold the daemon's lock of a data folder while inside; gives False when another process has it."""
+    with pidfile.held(data / LOCK) as taken:
+        yield taken.by_us
 
 
 def _needed(data: Path) -> bool:
     return any((data / places.CONNECT / f"{cli}.json").exists() for cli in WOKEN)
-
-
-def _taken(descriptor: int) -> bool:
-    """Take the lock; a moment's patience, because `holder` tries it, too."""
-    for _ in range(4):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_TICK_S)
-        else:
-            return True
-    return False

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
 
+from repomesh.kernel import pidfile
 from repomesh.kernel.errors import Conflict
 from repomesh.kernel.places import DATABASE, LOCK, SERVER, TOKEN, read_secret, read_server
 
@@ -60,55 +59,19 @@ def write_secret(path: Path, secret: str) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; raises FolderInUse with the holder's pid and URL.
-
-    The lock belongs to the process: the operating system lets go of it however the process ends.
-    """
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if not _locked(descriptor):
-            pid = _pid(descriptor)
+    """Hold the folder's lock; raises FolderInUse with the holder's pid and URL."""
+    with pidfile.held(folder / LOCK) as taken:
+        if not taken.by_us:
             note = read_server(folder)
-            url = note["url"] if note and note["pid"] == pid else None
+            url = note["url"] if note and note["pid"] == taken.pid else None
             where = f" and answers at {url}" if url else ""
-            raise FolderInUse(f"process {pid or '?'} holds {folder}{where}", pid=pid, url=url)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            raise FolderInUse(f"process {taken.pid or '?'} holds {folder}{where}", pid=taken.pid, url=url)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    """Take the lock; a moment's patience, because `holder` tries it, too."""
-    for _ in range(4):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
-            return True
-    return False
 
 
 def holder(folder: Path) -> int | None:
     """The process that holds the folder's lock at this moment; None when nobody does."""
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _pid(descriptor)
-    finally:
-        os.close(descriptor)
-    return None
-
-
-def _pid(descriptor: int) -> int | None:
-    written = os.pread(descriptor, 32, 0).decode().strip()
-    return int(written) if written.isdigit() else None
+    return pidfile.holder(folder / LOCK)
 
 
 def write_server(folder: Path, pid: int, url: str, version: str) -> None:
