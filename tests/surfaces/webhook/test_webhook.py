@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from harness import Mesh, Speaker
+from repomesh.kernel import signing
 from repomesh.kernel.limits import WEBHOOK_AGE_S_MAX
-from repomesh.surfaces.webhook import signing
 
 pytestmark = pytest.mark.anyio
 

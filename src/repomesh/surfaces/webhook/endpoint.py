@@ -14,6 +14,7 @@ from starlette.routing import Route
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.workspaces.operations import home_workspace
+from repomesh.kernel import signing
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
@@ -31,7 +32,7 @@ from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import JSON, Headers, Receive, Scope, Send, header, read_body, respond
 from repomesh.surfaces.http.problems import headers_of, problem
 from repomesh.surfaces.http.routes import refuse_method
-from repomesh.surfaces.webhook import commands, signing
+from repomesh.surfaces.webhook import commands
 from repomesh.surfaces.webhook.commands import Command, Step
 
 log = structlog.get_logger("repomesh.webhook")

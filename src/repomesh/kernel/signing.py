@@ -9,11 +9,18 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 
 from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.limits import WEBHOOK_AGE_S_MAX
 
 PREFIX = "whsec_"
+_KEY_BYTES = 32  # of a key made here; the standard asks for 24 to 64
+
+
+def new_key() -> str:
+    """A new secret to sign with."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
