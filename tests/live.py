@@ -19,6 +19,7 @@ from harness import Mesh, Speaker
 from repomesh.app import Server
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+from repomesh.surfaces.stream.protocol import Protocol
 
 
 class _Web(uvicorn.Server):
@@ -38,13 +39,13 @@ class _Web(uvicorn.Server):
 
 
 @contextmanager
-def serving(server: Server) -> Iterator[uvicorn.Server]:
+def serving(server: Server, ws: type[asyncio.Protocol] = Protocol) -> Iterator[uvicorn.Server]:
     """Serve from a thread of its own, with an event loop of its own, until the block ends."""
     config = uvicorn.Config(
         server.asgi,
         port=0,
         lifespan="off",
-        ws="websockets-sansio",
+        ws=ws,
         ws_per_message_deflate=False,
         log_config=None,
         timeout_graceful_shutdown=5,

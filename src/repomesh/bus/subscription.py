@@ -35,10 +35,12 @@ class Source(Protocol):
 
 
 class Listener(Protocol):
-    """Whom a tail feeds."""
+    """Whom a tail feeds with the events that match a filter."""
+
+    filter: EventFilter
 
     def take(self, events: Sequence[StoredEvent]) -> int:
-        """Look at new events, in order, without waiting; answers how many are wanted."""
+        """Take new ones, in order, without waiting; answers how many somebody is sent."""
         ...
 
     def fail(self, error: RepomeshError) -> None:
@@ -66,17 +68,15 @@ class Subscription:
         self._bell = Bell()
 
     def take(self, events: Sequence[StoredEvent]) -> int:
-        """Keep those of `events` that match, for `next`; answers how many. Called by the tail, in order."""
+        """Keep new events that match, for `next`; answers how many. Called by the tail, in order."""
         if self._failure is not None:
             return 0
         if events[0].seq <= self.position:  # joined while ahead of the tail: these were read from the log
             events = [event for event in events if event.seq > self.position]
-        matches = self.filter.matches
-        mine = [event for event in events if matches(event)]
-        if not mine:
-            return 0
-        self._buffer += mine
-        self._buffered_chars += sum(len(event.json) for event in mine)
+            if not events:
+                return 0
+        self._buffer += events
+        self._buffered_chars += sum([len(event.json) for event in events])
         if (
             len(self._buffer) > limits.STREAM_BUFFER_EVENTS
             or self._buffered_chars > limits.STREAM_BUFFER_CHARS
@@ -86,7 +86,7 @@ class Subscription:
             )
         else:
             self._bell.ring()
-        return len(mine)
+        return len(events)
 
     def fail(self, error: RepomeshError) -> None:
         """Let `next` raise `error` from now on, and keep no more events."""

@@ -45,7 +45,7 @@ class Tail:
         self._caller = system_caller(workspace_id)
         self._store = store
         self._metrics = metrics
-        self._live: set[Listener] = set()
+        self._live: dict[EventFilter, set[Listener]] = {}  # by what they want, so that it is looked for once
         self._bell = Bell()
         self._opening = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -86,11 +86,14 @@ class Tail:
 
     def join(self, listener: Listener) -> None:
         """Feed a listener that has seen what there is up to this tail's position."""
-        self._live.add(listener)
+        self._live.setdefault(listener.filter, set()).add(listener)
 
     def leave(self, listener: Listener) -> None:
         """Feed it no more."""
-        self._live.discard(listener)
+        alike = self._live.get(listener.filter, set())
+        alike.discard(listener)
+        if not alike:
+            self._live.pop(listener.filter, None)
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,10 +128,16 @@ class Tail:
     def _hand_out(self, events: list[StoredEvent]) -> None:
         first = events[0].seq
         if first != self.position + 1:
-            for listener in self._live:
-                listener.fail(Gone(f"the log begins at {first}", oldest_seq=first))
+            for alike in self._live.values():
+                for listener in alike:
+                    listener.fail(Gone(f"the log begins at {first}", oldest_seq=first))
         self.position = events[-1].seq
-        self._metrics.delivered.inc(sum([listener.take(events) for listener in self._live]))
+        delivered = 0
+        for wanted, alike in self._live.items():
+            matching = [event for event in events if wanted.matches(event)]
+            if matching:
+                delivered += sum([listener.take(matching) for listener in alike])
+        self._metrics.delivered.inc(delivered)
 
 
 class Tails:
@@ -197,13 +206,12 @@ class Alarm:
     """Rings when an event matches; which one, does not matter."""
 
     def __init__(self, wanted: EventFilter) -> None:
-        self._wanted = wanted
+        self.filter = wanted
         self._bell = Bell()
 
     def take(self, events: Sequence[StoredEvent]) -> int:
-        """Ring when one of `events` matches."""
-        if any(self._wanted.matches(event) for event in events):
-            self._bell.ring()
+        """Ring."""
+        self._bell.ring()
         return 0
 
     def fail(self, error: RepomeshError) -> None:

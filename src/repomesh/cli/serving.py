@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from repomesh.app import Server
+from repomesh.surfaces.stream.protocol import Protocol
 
 _STOP_S = 1  # what still runs after this is cancelled; a stop takes at most three times as long
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,7 +32,7 @@ class _Serving(uvicorn.Server):
                 lifespan="off",
                 loop="uvloop",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=Protocol,
                 ws_per_message_deflate=False,  # 1.4 times the CPU for each message, 117 kB a connection
                 access_log=False,
                 log_config=None,

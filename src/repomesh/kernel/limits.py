@@ -42,6 +42,7 @@ POSTGRES_IDLE_TRANSACTION_TIMEOUT_MS = 60_000
 # Push
 STREAM_BUFFER_EVENTS = 1_000  # a subscriber this far behind is closed and resumes from the log
 STREAM_BUFFER_CHARS = 16_000_000  # the same in text, for events that carry long bodies
+STREAM_WRITE_BYTES = 65_536  # ready frames go out together up to this size, then the client must keep up
 STREAM_READ_EVENTS = 500  # one read of the log by a tail or a lagging subscriber
 STREAM_SCAN_EVENTS = 20_000  # events looked at in one such read when few of them match
 STREAM_SUBSCRIBERS_MAX = 2_000  # sockets and event streams of one process
@@ -220,8 +221,50 @@ RECALL_ITEMS_DEFAULT = 8
 RECALL_CHARS_DEFAULT = 4_000  # of an answer: some 1,000 tokens
 RECALL_HALF_LIFE_S = 30 * 24 * 3600.0  # after so long a memory's recency counts half
 
+# Meetings
+MEETING_PARTICIPANTS_MIN = 2  # one alone needs no meeting
+MEETING_PARTICIPANTS_MAX = 50  # ever, those who left included; each hears all the others
+MEETING_ROUNDS_MAX = 10  # who does not agree by then won't
+MEETING_ROUNDS_DEFAULT = 3
+MEETING_ASKED_MAX = 2  # times that one is asked in a round: again after it was passed over and came back
+MEETING_TIMEOUT_S_MIN = 1.0
+MEETING_TIMEOUT_S_MAX = 7 * 24 * 3600.0  # people may want days
+MEETING_TIMEOUT_S_DEFAULT = 300.0
+MEETING_DRAFTING_S = 60.0  # for a proposal that a model writes; then a draft made without it does
+
 # Webhooks
 BATCH_STEPS_MAX = 100  # in one transaction; the writer waits meanwhile
 WEBHOOK_ID_CHARS_MAX = 200  # of a delivery; with a step's number it is an Idempotency-Key
 WEBHOOK_AGE_S_MAX = 300  # of a signed delivery, as Standard Webhooks advises
 WEBHOOK_WRAPPINGS_MAX = 3  # of relays around a command
+
+# Outgoing webhooks
+WEBHOOKS_MAX = 50  # of one workspace; each of them reads the whole log
+WEBHOOK_URL_CHARS_MAX = 2_048  # as proxies and receivers take
+WEBHOOK_RETRIES_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)  # after each failure, as Standard Webhooks
+WEBHOOK_JITTER = 0.2  # at most so much of a wait is added to it, so that retries don't come all at once
+WEBHOOK_RETRY_AFTER_S_MAX = 24 * 3600.0  # that a receiver may ask for
+WEBHOOK_TIMEOUT_S = 15.0  # of one attempt, from the name's look-up to the answer
+WEBHOOK_REST_S_MIN = 5.0  # a receiver that did not answer gets nothing for so long
+WEBHOOK_REST_S_MAX = 300.0  # the same after a long outage
+WEBHOOK_REST_SHARE = 0.1  # of the time for which it has been failing, between these two
+WEBHOOK_FAILING_S_MAX = 5 * 24 * 3600.0  # without one success; then it is disabled
+WEBHOOK_RESPONSE_BYTES_MAX = 4_096  # of an answer that are read; only its status counts
+WEBHOOK_EXCERPT_CHARS_MAX = 500  # of an answer that are kept
+WEBHOOK_BATCH = 20  # deliveries that are taken at once; a killed server sends no more of them twice
+WEBHOOK_PLANNED_MAX = 100  # events of the log that become deliveries in one transaction
+WEBHOOK_PLANNED_CHARS_MAX = 4_000_000  # the same for events that carry long bodies
+WEBHOOK_WAITING_MAX = 10_000  # deliveries of one webhook; beyond it the events wait in the log
+WEBHOOK_CLAIM_S = 60.0  # a webhook whose server was killed goes on after this; longer than an attempt
+WEBHOOK_SETTLE_EVERY_S = 1.0  # outcomes are written down, and the claim renewed, at least so often
+WEBHOOK_SENDERS_MAX = 64  # webhooks that one process sends for at once
+WEBHOOK_RESOLVERS = 8  # threads that look names up; a slow one holds no more than its own
+WEBHOOK_ROUNDS = 10  # of taking and sending, before others have their turn
+WEBHOOK_GATHER_S = 0.02  # commands that come within this time are looked at together
+WEBHOOK_POSITION_EVERY_S = 15.0  # a position behind which nothing matched is written down so often
+WEBHOOK_OLD_SECRET_S = 24 * 3600.0  # so long the secret before signs, too, after a rotation
+WEBHOOK_KEPT_S = 3 * 24 * 3600.0  # what was delivered, for looking it up
+WEBHOOK_DEAD_KEPT_S = 30 * 24 * 3600.0  # what could not be delivered, for sending it again
+WEBHOOK_FORGOTTEN_MAX = 500  # in one transaction, so that the writer is soon free for others
+WEBHOOK_REPLAYED_MAX = 500  # in one request; it says when there are more
+WEBHOOK_NAMED_MAX = 100  # deliveries named in an event; all of them are counted

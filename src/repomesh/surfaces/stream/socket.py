@@ -13,6 +13,7 @@ from repomesh.kernel.errors import Conflict, Failure, NotFound, RepomeshError, T
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store.filters import EventFilter
+from repomesh.store.log import StoredEvent
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header
 from repomesh.surfaces.stream.connections import Connection, Connections, Stopping
@@ -30,6 +31,7 @@ from repomesh.surfaces.stream.frames import (
     server_frame,
     subscription_of,
 )
+from repomesh.surfaces.stream.wire import FRAMES, takes_frames, text_frame
 
 _SLOW = 4008
 _RESTARTING, _LATER, _FAILED = 1012, 1013, 1011  # as RFC 6455's registry names them
@@ -221,15 +223,30 @@ class Socket(Connection):
     async def _pump(self, id_: str, subscription: Subscription) -> None:
         running = self._running[id_]
         start = event_frame_start(id_)
-        send = self._send
+        push = self._push_frames if takes_frames(self._scope) else self._push_texts
         while True:
             events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
-            for event in events:
-                await send({"type": "websocket.send", "text": f"{start}{event.json}}}"})
-                running.position = event.seq
-            if not events:
+            if events:
+                await push(start, events, running)
+            else:
                 running.position = subscription.position
                 await self._tell(server_frame("position", subscription=id_, seq=running.position))
+
+    async def _push_texts(self, start: str, events: list[StoredEvent], running: _Running) -> None:
+        for event in events:
+            await self._tell(f"{start}{event.json}}}")
+            running.position = event.seq
+
+    async def _push_frames(self, start: str, events: list[StoredEvent], running: _Running) -> None:
+        frames, size = [], 0
+        for event in events:
+            frame = text_frame(f"{start}{event.json}}}".encode())
+            frames.append(frame)
+            size += len(frame)
+            if size >= limits.STREAM_WRITE_BYTES or event is events[-1]:
+                await self._send({"type": FRAMES, "frames": b"".join(frames)})
+                running.position = event.seq
+                frames, size = [], 0
 
     async def _tell(self, frame: str) -> None:
         await self._send({"type": "websocket.send", "text": frame})
