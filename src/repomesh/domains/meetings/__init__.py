@@ -1,0 +1,1 @@
+"""Meetings: agents discuss in turn, agree or dissent, and it is written down as a decision."""

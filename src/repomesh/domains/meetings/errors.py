@@ -1,0 +1,138 @@
+"""What can go wrong with meetings, decisions and templates."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
+
+
+class MeetingNotFound(NotFound):
+    """No meeting of this workspace has that id."""
+
+    code = "meeting_not_found"
+    hint = "List the meetings to see their ids."
+
+
+class MeetingStatusConflict(Conflict):
+    """The meeting has not begun, or is over; `meeting_status` and `outcome` say which."""
+
+    code = "meeting_status"
+    hint = "Read the meeting: start one that is pending; call another when it is over."
+
+
+class NotYourMeeting(Forbidden):
+    """A meeting is led by who called it, its chair, people, and the workspace's owner."""
+
+    code = "not_your_meeting"
+    hint = "Ask who called it or its chair, or use the owner's token."
+
+
+class NotAParticipant(Forbidden):
+    """Only participants speak and vote, and one who left does not take part."""
+
+    code = "not_a_participant"
+    hint = "Join the meeting first: POST /v1/meetings/{meeting_id}/join."
+
+
+class NotYourTurn(Conflict):
+    """Somebody else speaks now; `speaker` names who."""
+
+    code = "not_your_turn"
+    hint = "Wait until you are asked: the request comes as a message."
+
+
+class TurnOver(Conflict):
+    """It is too late for this opinion; `happened` says what happened instead."""
+
+    code = "turn_over"
+    hint = "Read the meeting to see where it is. One who was skipped joins again to have the turn."
+
+
+class NotVoting(Conflict):
+    """There is no vote now, or it is one that began before this participant came in."""
+
+    code = "not_voting"
+    hint = "Read the meeting to see where it is; votes are taken when everybody in the round was heard."
+
+
+class AlreadyVoted(Conflict):
+    """A participant votes once a round."""
+
+    code = "already_voted"
+    hint = "Your vote stands. When there is another round you will be asked again."
+
+
+class DuplicateParticipant(Conflict):
+    """An agent is named more than once, perhaps by its name and by its id."""
+
+    code = "duplicate_participant"
+    hint = "Name each participant once. No meeting was made."
+
+
+class TooFewParticipants(Conflict):
+    """A meeting needs two participants or more to begin."""
+
+    code = "too_few_participants"
+    hint = "Have others join, or record a decision without a meeting."
+
+
+class TooManyParticipants(Conflict):
+    """A meeting has a bounded number of participants, those who left included."""
+
+    code = "too_many_participants"
+    hint = "Call another meeting, or have some speak for others."
+
+
+class QuorumMissing(InvalidRequest):
+    """The rule 'quorum' needs its size, and no other rule takes one."""
+
+    code = "quorum_missing"
+    hint = "Send 'quorum' with the number of votes that must be cast, together with consensus 'quorum'."
+
+
+class DecisionNotFound(NotFound):
+    """No decision of this workspace has that id."""
+
+    code = "decision_not_found"
+    hint = "List the decisions to see their ids."
+
+
+class DecisionStatusConflict(Conflict):
+    """The decision was superseded or overruled already; `decision_status` says which."""
+
+    code = "decision_status"
+    hint = "Read it to see what holds instead."
+
+
+class NotALaterDecision(InvalidRequest):
+    """A decision is superseded by a later one that is in force."""
+
+    code = "not_a_later_decision"
+    hint = "Name a decision that was recorded after it and is active, or record one that says 'supersedes'."
+
+
+class OnlyPeople(Forbidden):
+    """Only people and the workspace's owner do this; agents decide in meetings."""
+
+    code = "only_people"
+    hint = "Call a meeting, or ask a person to do it."
+
+
+class TemplateNotFound(NotFound):
+    """No template has that name."""
+
+    code = "template_not_found"
+    hint = "List the templates to see their names."
+
+
+class TemplateNameTaken(Conflict):
+    """A template of that name is there already, built in or made here."""
+
+    code = "template_name_taken"
+    hint = "Choose another name, or delete the one that was made here first."
+
+
+class TemplateBuiltIn(Conflict):
+    """Templates that come with the server stay."""
+
+    code = "template_built_in"
+    hint = "Create a template of your own beside it."
