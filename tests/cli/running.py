@@ -1,9 +1,9 @@
-"""Runs the command line as people do: in a process of its own, in a folder of its own."""
+"""Runs the command line as people do: in a process of its own (see `prompt`), in a folder of its own."""
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,25 +15,11 @@ from typing import Any
 
 import pytest
 
+import prompt
+from prompt import Done
 from repomesh.cli import detach
 from repomesh.kernel import places
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def problem(self) -> Any:
-        return json.loads(self.err.strip().splitlines()[-1])
+from repomesh.store import folder
 
 
 @dataclass(frozen=True)
@@ -42,17 +28,8 @@ class Shell:
 
     folder: Path
 
-    def __call__(self, *words: str, stdin: str | None = None, **variables: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "repomesh.cli.main", *words],
-            cwd=self.folder,
-            env=_environment() | variables,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+    def __call__(self, *words: str, stdin: str = "", **variables: str) -> Done:
+        return prompt.run(words, self.folder, _environment() | variables, stdin)
 
     def ok(self, *words: str, **options: Any) -> Any:
         """The JSON that a command prints, which must succeed."""
@@ -90,6 +67,16 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+def repository(folder: Path) -> Path:
+    """A fresh repository with one commit; answers its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "README.md").write_text("A project.\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "-qm", "Begin")
+    return folder
+
+
 def eventually(true: Callable[[], bool], seconds: float = 20.0) -> bool:
     deadline = time.monotonic() + seconds
     while not true():
@@ -102,21 +89,22 @@ def eventually(true: Callable[[], bool], seconds: float = 20.0) -> bool:
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     """A prompt in a fresh repository with one commit; whatever server it leaves is stopped."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "README.md").write_text("A project.\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "Begin")
-    made = Shell(folder)
+    made = Shell(repository(tmp_path / "project"))
     yield made
     with suppress(Exception):
         detach.stop(made.data)
 
 
 @pytest.fixture
-def running(shell: Shell) -> Shell:
+def running(shell: Shell, migrated_file: Path) -> Shell:
     """The same with a server in the background."""
-    done = shell("up", "--detach", "--port", "0")
-    assert done.code == 0, done.err
+    folder.prepare(shell.data)
+    shutil.copy(migrated_file, shell.data / folder.DATABASE)
+    started = prompt.start(["up", "--port", "0"], shell.folder, _environment())
+
+    def answers() -> bool:
+        note = places.read_server(shell.data)
+        return note is not None and detach.is_ready(note["url"])
+
+    assert eventually(answers), started.wait().err
     return shell

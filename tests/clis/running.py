@@ -21,11 +21,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from cli.running import eventually, git
+from cli.running import eventually, repository
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REQUIRED: Final = ("claude", "codex", "gemini", "copilot", "qwen")
-ALL: Final = (*REQUIRED, "opencode")
 CODEX_MODEL: Final = "gpt-5.5"
 """Codex gives its tool for patches to models that it knows."""
 DEADLINE_S: Final = 120.0
@@ -100,11 +99,7 @@ class Desk:
         """A desk in `folder`, which becomes a repository unless it is one."""
         home.mkdir(parents=True, exist_ok=True)
         if not (folder / ".git").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            git(folder, "init", "-q", "-b", "main")
-            (folder / "README.md").write_text("A project.\n")
-            git(folder, "add", ".")
-            git(folder, "commit", "-qm", "Begin")
+            repository(folder)
         desk = cls(cli, folder, home)
         desk._install()
         _PREPARE.get(cli, lambda _: None)(desk)

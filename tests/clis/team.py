@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.running import Shell, git
+from cli.running import Shell, repository
 from clis.model import Asked
 from clis.running import Desk, installer
 from repomesh.cli import detach
@@ -120,12 +120,7 @@ def _acting(agent: str | None) -> dict[str, str]:
 @pytest.fixture
 def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
     """A server in a scratch repository, started at home; the marker `settings` gives it values."""
-    folder = tmp_path / "project"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    (folder / "README.md").write_text("A project.\n")
-    git(folder, "add", ".")
-    git(folder, "commit", "-qm", "Begin")
+    folder = repository(tmp_path / "project")
     marker = request.node.get_closest_marker("settings")
     home = tmp_path / "home"
     home.mkdir()
