@@ -14,7 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from bench.messages import MODERN, ask
+from bench.mcp import rpc
+from bench.messages import ask
 from bench.report import Report
 from bench.servers import Running, repomesh
 from bench.tokens import count
@@ -61,7 +62,7 @@ class Context:
 
     def call(self, tool: str, **arguments: Any) -> Any:
         """Call a tool: the model writes the arguments and reads the result."""
-        result = self._rpc("tools/call", {"name": tool, "arguments": arguments}, tool)
+        result = self._rpc("tools/call", {"name": tool, "arguments": arguments})
         text = "\n".join(part["text"] for part in result["content"])
         self._read(_compact({"name": tool, "arguments": arguments}))
         self._read(text)
@@ -71,23 +72,10 @@ class Context:
     def _read(self, text: str) -> None:
         self.texts.append(text)
 
-    def _rpc(self, method: str, params: dict[str, Any], name: str | None = None) -> Any:
-        meta = {
-            "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
-        }
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params | {"_meta": meta}}
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
-            "MCP-Protocol-Version": MODERN,
-            "Mcp-Method": method,
-        }
-        headers |= self._identity | ({} if name is None else {"Mcp-Name": name})
-        request = urllib.request.Request(
-            f"{self._server.url}/mcp", data=json.dumps(body).encode(), headers=headers
-        )
+    def _rpc(self, method: str, params: dict[str, Any]) -> Any:
+        headers, body = rpc(method, params)
+        headers |= self._identity | {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self._server.url}/mcp", data=body, headers=headers)
         with urllib.request.urlopen(request) as answer:
             said = json.loads(answer.read())
         assert "result" in said, said

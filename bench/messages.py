@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import Check, Connection, Figures, request, run
+from bench.mcp import rpc
 from bench.report import Report
 from bench.servers import Running
 
@@ -24,7 +25,6 @@ SECONDS = 3.0
 ROUNDS = 3  # interleaved, so that a neighbour on the machine falls on both sides alike
 SENDERS = 16
 _BODY = "The parser now accepts trailing commas; please look at the error path before I merge it. " * 4
-MODERN = "2026-07-28"
 
 
 def measure(report: Report, server: Running, floor: Running, api: Running, folder: Path) -> None:
@@ -124,18 +124,9 @@ def _noop(floor: Running) -> Callable[[int], bytes]:
 
 
 def _call(tool: str, arguments: dict[str, object], token: str) -> Callable[[int], bytes]:
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
-    }
-    params = {"name": tool, "arguments": arguments, "_meta": meta}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
-    headers = (
-        f"MCP-Protocol-Version: {MODERN}\r\nMcp-Method: tools/call\r\nMcp-Name: {tool}\r\n"
-        "Accept: application/json, text/event-stream\r\n"
-    )
-    raw = request("POST", "/mcp", token, body, headers)
+    headers, body = rpc("tools/call", {"name": tool, "arguments": arguments})
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    raw = request("POST", "/mcp", token, body, lines)
     return lambda _number: raw
 
 

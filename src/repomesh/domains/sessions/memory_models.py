@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, JsonValue
 
@@ -147,7 +148,7 @@ class MemoryChanged(Model):
     memory: Memory
 
 
-MEMORY_STORED = event_type("memory.stored", MemoryChanged)
-MEMORY_RESTORED = event_type("memory.restored", MemoryChanged)
-MEMORY_SUPERSEDED = event_type("memory.superseded", MemoryChanged)
-MEMORY_RETRACTED = event_type("memory.retracted", MemoryChanged)
+EVENTS: Mapping[Change, str] = {
+    change: event_type(f"memory.{change}", MemoryChanged) for change in get_args(Change)
+}
+"""The event that tells of each change."""

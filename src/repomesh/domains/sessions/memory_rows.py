@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 from repomesh.domains.sessions import rows
 from repomesh.domains.sessions.errors import MemoryNotFound
 from repomesh.domains.sessions.fields import as_text
-from repomesh.domains.sessions.memory_models import Change, Memory, MemoryChanged, MemoryVersion
+from repomesh.domains.sessions.memory_models import EVENTS, Change, Memory, MemoryChanged, MemoryVersion
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions
 from repomesh.store.log import NewEvent
@@ -92,7 +92,7 @@ def _kept(tx: Transaction, fields: dict[str, Any], what: Change) -> Memory:
     if memory.author is not None:
         marks.append(mark("a", memory.author))
     tx.index_text(DOCUMENT, memory.id, " ".join((*marks, memory.key, text_of(memory), *memory.tags)))
-    tx.emit(NewEvent(f"memory.{what}", f"memory/{memory.id}", MemoryChanged(memory=memory)))
+    tx.emit(NewEvent(EVENTS[what], f"memory/{memory.id}", MemoryChanged(memory=memory)))
     return memory
 
 
