@@ -116,6 +116,21 @@ class Server:
             await self.bus.stop()
             self.store.close()
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[Server]:
+        """Answer requests of this process only: no worker runs. The store is closed at the end."""
+        await self.bus.start()
+        try:
+            yield self
+        finally:
+            await self.hooks.moments.settled()
+            await self.presence.stop()
+            await self.dispatch.close()
+            await self.revocations.stop()
+            await self.tails.stop()
+            await self.bus.stop()
+            self.store.close()
+
     def _access_changed(self) -> None:
         """Look callers up again, and free at once what somebody who is gone held."""
         self.authenticate.forget()

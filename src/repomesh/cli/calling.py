@@ -3,22 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+
+from repomesh.cli import alone
+from repomesh.kernel import places
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 T = TypeVar("T")
 
+WITHOUT_SERVER = frozenset({"session", "chunk", "memory", "artifact", "search"})
+"""Nouns whose commands work on the store alone when no server runs."""
 
-def ask(work: Callable[[Client], Awaitable[T]], *, url: str | None = None, agent: str | None = None) -> T:
-    """Run `work` with a client of the server that is found from here."""
 
-    async def run() -> T:
-        from repomesh.client.client import Client
+def ask(
+    work: Callable[[Client], Awaitable[T]],
+    *,
+    url: str | None = None,
+    agent: str | None = None,
+    or_alone: bool = False,
+) -> T:
+    """Run `work` with a client of the server that is found from here.
 
-        async with Client.discovered(url=url, agent=agent) as client:
-            return await work(client)
+    With `or_alone` and no server it works on the store of the data folder, which it holds meanwhile.
+    """
+    from repomesh.client.client import Client
 
-    return asyncio.run(run())
+    if not or_alone or url or os.environ.get("REPOMESH_URL"):
+        return asyncio.run(_done(work, lambda: Client.discovered(url=url, agent=agent)))
+    data = places.data_folder(Path.cwd())
+    with alone.held(data) as free:
+        if free:
+            return asyncio.run(_done(work, lambda: alone.client(data, agent)))
+    return asyncio.run(_done(work, lambda: Client.discovered(agent=agent, data=data)))
+
+
+async def _done(
+    work: Callable[[Client], Awaitable[T]], client: Callable[[], AbstractAsyncContextManager[Client]]
+) -> T:
+    async with client() as speaking:
+        return await work(speaking)

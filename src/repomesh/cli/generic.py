@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from repomesh.cli import show
-from repomesh.cli.calling import ask
+from repomesh.cli.calling import WITHOUT_SERVER, ask
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.cli.shapes import FURTHER, SHAPES, Shape
 from repomesh.client.catalogue import Described, Field, operation, operations
@@ -22,6 +22,7 @@ from repomesh.kernel.errors import InvalidRequest
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool}
 _FROM_STDIN = frozenset({"body", "description", "diff", "reason", "result", "text"})
 _PAST = frozenset({"since", "until"})
+_COMMAS = frozenset({"participants", "tags"})  # lists of which an option may name several at once
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -47,6 +48,11 @@ def moment(text: str) -> str:
     return then.isoformat().replace("+00:00", "Z")
 
 
+def words(text: str) -> list[str]:
+    """What stands between the commas of a text."""
+    return [word.strip() for word in text.split(",")]
+
+
 def _add(app: typer.Typer, described: Described, shape: Shape) -> None:
     name = shape.name or described.name.partition(".")[2].replace("_", "-").replace(".", "-")
     # One paragraph each: the terminal breaks the lines, not the source.
@@ -60,6 +66,7 @@ def _runner(described: Described, shape: Shape) -> Callable[..., None]:
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
     in_path = tuple(field.name for field in described.fields if f"{{{field.name}}}" in described.path)
     positional = [fields[name] for name in shape.arguments or in_path]
+    or_alone = described.name.partition(".")[0] in WITHOUT_SERVER
 
     def run(**given: Any) -> None:
         as_json, url, agent = given.pop("as_json"), given.pop("url"), given.pop("acting_agent")
@@ -67,7 +74,9 @@ def _runner(described: Described, shape: Shape) -> Callable[..., None]:
         values = {
             name: _value(fields[name], value) for name, value in given.items() if value not in (None, [])
         }
-        result = ask(lambda client: client.call_json(described.name, values), url=url, agent=agent)
+        result = ask(
+            lambda client: client.call_json(described.name, values), url=url, agent=agent, or_alone=or_alone
+        )
         if described.secret and not show_secret:
             result = show.without_secret(result)
         show.result(described, result, as_json=as_json)
@@ -124,7 +133,8 @@ def _help(field: Field) -> str:
     elif field.name in _PAST:
         parts.append("'2h' is two hours ago.")
     elif field.many:
-        parts.append("May be given several times.")
+        commas = field.name in _COMMAS
+        parts.append("Several with commas between." if commas else "May be given several times.")
     elif field.name in _FROM_STDIN:
         parts.append("'-' reads standard input.")
     if field.default not in (None, "", [], False) and field.type != "boolean":
@@ -145,7 +155,9 @@ def _common(described: Described) -> list[inspect.Parameter]:
 
 def _value(field: Field, given: Any) -> Any:
     if field.many and isinstance(given, str):
-        return [word.strip() for word in given.split(",")]
+        return words(given)
+    if field.name in _COMMAS:
+        return [word for one in given for word in words(one)]
     if field.name in _PAST:
         return moment(given)
     if field.type == "any":

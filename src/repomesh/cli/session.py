@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
 from repomesh.cli import output, session_files, show
 from repomesh.cli.calling import ask
-from repomesh.cli.generic import group
+from repomesh.cli.generic import group, words
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.client.catalogue import operation
+from repomesh.client.errors import RemoteError
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
+
+T = TypeVar("T")
 
 app = group("session", "Shared memory that outlives conversations: create, search, export.")
 
@@ -23,7 +27,7 @@ _Session = Annotated[str, typer.Argument(metavar="SESSION_ID", help="Id of the s
 _Query = Annotated[str, typer.Argument(metavar="QUERY", help="Words that must all occur.")]
 _Limit = Annotated[int, typer.Option(help="Items a page.")]
 _Within = Annotated[str | None, typer.Option("--session", help="Only of this session.", show_default=False)]
-_Tags = Annotated[list[str] | None, typer.Option("--tags", help="With this tag. May be given several times.")]
+_Tags = Annotated[list[str] | None, typer.Option("--tags", help="With these tags, commas between.")]
 
 
 @app.command()
@@ -38,15 +42,13 @@ def delete(
 ) -> None:
     """Delete a session with all that hangs on it, after you said yes."""
     if not yes:
-        found = ask(
-            lambda client: client.call_json("session.show", {"session_id": session_id}),
-            url=url,
-            agent=acting_agent,
+        found = _ask(
+            lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
         )
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found["counts"].items())
         typer.confirm(f"Delete '{session_id}' with {counts}?", abort=True, err=True)
     fields = {"session_id": session_id, "reason": reason}
-    gone = ask(lambda client: client.call_json("session.delete", fields), url=url, agent=acting_agent)
+    gone = _ask(lambda client: _deleted(client, fields), url, acting_agent)
     show.result(operation("session.delete"), gone, as_json=as_json)
 
 
@@ -78,7 +80,8 @@ def search_memories(
     acting_agent: ActingAgent = None,
 ) -> None:
     """Find what is remembered."""
-    fields = {"text": query, "what": ["memory"], "session_id": session, "type": type_, "tags": tags or []}
+    fields = {"text": query, "what": ["memory"], "session_id": session, "type": type_}
+    fields["tags"] = [tag for one in tags or [] for tag in words(one)]
     _list("search.find", fields | {"limit": limit}, as_json, url, acting_agent)
 
 
@@ -132,7 +135,7 @@ def export(
                 sys.stdout.write(write(item))
                 step(item)
 
-    ask(work, url=url, agent=acting_agent)
+    _ask(work, url, acting_agent)
     sys.stdout.flush()
 
 
@@ -152,9 +155,7 @@ def import_(
     """Make a session of an export. The tasks stay where they are, on the board that they came from."""
 
     with sys.stdin if file == "-" else Path(file).open() as lines:
-        done = ask(
-            lambda client: session_files.take_in(client, lines, session_id), url=url, agent=acting_agent
-        )
+        done = _ask(lambda client: session_files.take_in(client, lines, session_id), url, acting_agent)
     if as_json:
         output.print_json(done)
     else:
@@ -163,5 +164,22 @@ def import_(
 
 def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, agent: str | None) -> None:
     given = {key: value for key, value in fields.items() if value not in (None, [])}
-    found = ask(lambda client: client.call_json(name, given), url=url, agent=agent)
+    found = _ask(lambda client: client.call_json(name, given), url, agent)
     show.result(operation(name), found, as_json=as_json)
+
+
+def _ask(work: Callable[[Client], Awaitable[T]], url: str | None, agent: str | None) -> T:
+    return ask(work, url=url, agent=agent, or_alone=True)
+
+
+async def _deleted(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+    """Delete a session to its end, piece by piece; what a server did meanwhile is done as well."""
+    gone: dict[str, Any] = await client.call_json("session.delete", fields)
+    while not gone["done"]:
+        try:
+            gone = await client.call_json("session.delete", fields)
+        except RemoteError as error:
+            if error.code != "session_not_found":
+                raise
+            return gone | {"done": True}
+    return gone

@@ -85,7 +85,7 @@ def _serve(settings: Settings, *, as_json: bool, quiet: bool) -> None:
     from repomesh.cli.serving import serve
     from repomesh.daemon import background
 
-    server, started = _opened(settings, url_of(bound))
+    server, started = _to_announce(settings, url_of(bound))
 
     def on_started() -> None:
         folder.write_server(settings.data, started.pid, started.url, started.version)
@@ -99,11 +99,10 @@ def _serve(settings: Settings, *, as_json: bool, quiet: bool) -> None:
         background.stop(settings.data)
 
 
-def _opened(settings: Settings, url: str) -> tuple[Server, banner.Started]:
-    """A server whose database is up to date, and what to say of it."""
+def opened(settings: Settings) -> tuple[Server, list[str]]:
+    """A server whose database is up to date, not running yet, and what to tell of that."""
     from repomesh.app import VERSION, Server, prepare
     from repomesh.cli.logfile import log_to
-    from repomesh.domains.workspaces.operations import home_workspace
     from repomesh.kernel.telemetry import configure_tracing
 
     log_to(settings.data / places.LOG, settings.log_level)
@@ -113,6 +112,19 @@ def _opened(settings: Settings, url: str) -> tuple[Server, banner.Started]:
         notes = migrate(server.store, settings)
         root = _root(settings.data)
         prepare(settings, server.store, workspace_name(root), str(root))
+    except BaseException:
+        server.store.close()
+        raise
+    return server, notes
+
+
+def _to_announce(settings: Settings, url: str) -> tuple[Server, banner.Started]:
+    """The server, and what to say of it when it is up."""
+    from repomesh.app import VERSION
+    from repomesh.domains.workspaces.operations import home_workspace
+
+    server, notes = opened(settings)
+    try:
         home = server.store.read_now(system_caller(""), home_workspace)
         about = server.store.describe()
     except BaseException:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
@@ -33,7 +34,13 @@ class Client:
     acts once. Refusals are raised as RemoteError, silence as ServerUnreachable.
     """
 
-    def __init__(self, url: str, token: str | None, agent: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        agent: str | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if agent:
@@ -44,12 +51,15 @@ class Client:
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             trust_env=urlsplit(url).hostname not in _LOOPBACK,  # a proxy has no business on loopback
             verify=url.startswith("https:"),  # making a TLS context takes 20 ms
+            transport=transport,  # a server in this process has one of its own
         )
 
     @classmethod
-    def discovered(cls, *, url: str | None = None, agent: str | None = None) -> Self:
+    def discovered(
+        cls, *, url: str | None = None, agent: str | None = None, data: Path | None = None
+    ) -> Self:
         """A client of the server that the environment or the repository names; raises ServerNotFound."""
-        address = discovery.find(url=url, agent=agent)
+        address = discovery.find(url=url, agent=agent, data=data)
         return cls(address.url, address.token, address.agent)
 
     async def __aenter__(self) -> Self:

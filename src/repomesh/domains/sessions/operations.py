@@ -185,16 +185,19 @@ def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
 def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.
 
-    By its creator or the owner. What is large goes in pieces, while nothing of it can be changed any more.
+    By its creator or the owner. What is large goes in pieces, while nothing of it can be changed any more;
+    asking again goes on by one piece.
     """
     row = rows.find(tx, request.session_id)
     caller = tx.caller
     if not (caller.is_admin and caller.agent_id is None) and caller.agent_id != row.created_by_id:
         raise NotYourSession(f"session '{row.id}' was created by {row.created_by or 'the owner'}")
-    if row.status == "deleting":
-        return DeletedSession(session_id=row.id, done=False, erased=Erased(**row.erased))
-    piece = erasing.erase(tx, row, Erased(), request.reason)
-    if not piece.done:
+    going_on = row.status == "deleting"
+    before, reason = (Erased(**row.erased), row.reason) if going_on else (Erased(), request.reason)
+    piece = erasing.erase(tx, row, before, reason)
+    if going_on and not piece.done:
+        erasing.remember(tx, row.uid, piece.erased)
+    elif not piece.done:
         session = rows.change(
             tx, row, status="deleting", reason=request.reason, erased=piece.erased.model_dump()
         )
