@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from notebook import Notebook
+from repomesh.kernel import limits
 from repomesh.kernel.ids import new_id
 from repomesh.store.base import search_words
 from repomesh.store.prepared import DRIVER
-from repomesh.store.sqlite_text import index_waiting
+from repomesh.store.sqlite_text import index_waiting, waiting
 from repomesh.store.transaction import Transaction
 
 
@@ -130,3 +132,42 @@ def test_the_beginnings_of_words_are_found_among_the_types_asked_for(shelf: Shel
     assert shelf.find("", beginnings=["re"]) == ["two", "one"]
     assert shelf.find("release", types=["other"]) == []
     assert shelf.find("") == []
+
+
+def write_texts(notebook: Notebook, count: int) -> None:
+    def work(tx: Transaction) -> None:
+        for number in range(count):
+            tx.index_text("note", new_id(), f"number{number}")
+
+    notebook.store.write_now(notebook.caller, work)
+
+
+def count_waiting(notebook: Notebook) -> int:
+    return notebook.store.write_now(notebook.caller, lambda tx: waiting(tx.connection.info[DRIVER]))
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_however_much_one_command_wrote_it_is_indexed_before_the_next(notebook: Notebook) -> None:
+    write_texts(notebook, limits.TEXT_INDEX_PASS + limits.TEXT_INDEX_BATCH + 1)
+    assert count_waiting(notebook) == 0
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_what_a_server_left_waiting_the_next_one_indexes(notebook: Notebook) -> None:
+    write_texts(notebook, 2 * limits.TEXT_INDEX_BATCH)
+
+    def forget(tx: Transaction) -> None:
+        driver = tx.connection.info[DRIVER]
+        driver.execute("INSERT INTO document_text (document_text) VALUES ('delete-all')")
+        driver.execute("UPDATE document_index SET through = 0")
+
+    notebook.store.write_now(notebook.caller, forget)
+    notebook.store.close()
+    again = notebook.reopened()
+    try:
+        deadline = time.monotonic() + 30
+        while count_waiting(again) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert count_waiting(again) == 0
+    finally:
+        again.store.close()

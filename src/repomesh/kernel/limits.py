@@ -29,6 +29,7 @@ WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first w
 CAREFUL_BATCHES = 32  # commits in which each piece has a savepoint, after one without had to be run again
 KNOWN_ANSWERS_MAX = 10_000  # that the writer remembers, such as agents by their names
 TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself
+TEXT_INDEX_PASS = 5_000  # documents indexed at once at the most, if no more were written: some 75 ms
 TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
 READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
@@ -231,6 +232,21 @@ MEETING_TIMEOUT_S_MIN = 1.0
 MEETING_TIMEOUT_S_MAX = 7 * 24 * 3600.0  # people may want days
 MEETING_TIMEOUT_S_DEFAULT = 300.0
 MEETING_DRAFTING_S = 60.0  # for a proposal that a model writes; then a draft made without it does
+MEETING_TOPIC_CHARS_MAX = 2_000  # kept to the letter
+MEETING_AGENDA_ITEMS_MAX = 20
+MEETING_PROMPT_CHARS_MAX = 2_000  # of what a template has participants asked; it comes with every request
+MEETING_RELATED_MAX = (
+    50  # messages, or tasks, that a meeting or decision concerns; it is shown with them in full
+)
+MEETING_REQUEST_CHARS_DEFAULT = 6_000  # of a request with the opinions so far: some 1,500 tokens
+MEETING_REQUEST_CHARS_MIN = 1_000  # topic, proposal and a word of each opinion
+MEETING_REQUEST_CHARS_MAX = 100_000
+MEETING_SUMMARY_CHARS = 400  # of each participant's last word in a summary of positions
+MEETINGS_SETTLED_MAX = 100  # in one pass of the sweep; the rest in the next
+OPINION_CHARS_MAX = 16_000  # it travels whole in its event, and cut in others' requests
+PROPOSAL_CHARS_MAX = 8_000  # it is voted on whole, and stands as the decision
+DECISION_TASKS_MAX = 20  # made with a decision, in its transaction
+DECISIONS_BRIEFED_MAX = 5  # newest ones in force that an agent is told in its briefing
 
 # Webhooks
 BATCH_STEPS_MAX = 100  # in one transaction; the writer waits meanwhile
@@ -245,6 +261,8 @@ WEBHOOK_RETRIES_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)  # after each
 WEBHOOK_JITTER = 0.2  # at most so much of a wait is added to it, so that retries don't come all at once
 WEBHOOK_RETRY_AFTER_S_MAX = 24 * 3600.0  # that a receiver may ask for
 WEBHOOK_TIMEOUT_S = 15.0  # of one attempt, from the name's look-up to the answer
+WEBHOOK_CONNECT_S = 5.0  # to each address of a host
+WEBHOOK_KEEPALIVE_S = 30.0  # of a connection that nothing is sent on
 WEBHOOK_REST_S_MIN = 5.0  # a receiver that did not answer gets nothing for so long
 WEBHOOK_REST_S_MAX = 300.0  # the same after a long outage
 WEBHOOK_REST_SHARE = 0.1  # of the time for which it has been failing, between these two

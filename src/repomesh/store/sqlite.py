@@ -35,7 +35,7 @@ from repomesh.store.base import Store, Work, perform
 from repomesh.store.known import Known
 from repomesh.store.pending import Pending
 from repomesh.store.prepared import DRIVER
-from repomesh.store.sqlite_text import SqliteText, index_waiting
+from repomesh.store.sqlite_text import SqliteText, index_waiting, waiting
 from repomesh.store.transaction import Transaction
 
 T = TypeVar("T")
@@ -102,7 +102,8 @@ class SqliteStore(Store):
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
-        self._unindexed = 0
+        self._unindexed = waiting(self._driver)
+        self._fresh_texts = 0
         self._careful_batches = 0
         self._known = Known()
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
@@ -147,6 +148,8 @@ class SqliteStore(Store):
         """
         batch: list[_Piece] = []
         patience_s = limits.TEXT_INDEX_IDLE_S if self._unindexed else None
+        if self._unindexed >= limits.TEXT_INDEX_BATCH:
+            patience_s = 0
         try:
             while (piece := self._queue.get(timeout=patience_s)) is not None:
                 batch.append(piece)
@@ -175,7 +178,8 @@ class SqliteStore(Store):
         self._careful_batches = max(0, self._careful_batches - 1)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
-        self._unindexed += sum(outcome.texts for outcome in outcomes)
+        self._fresh_texts = sum(outcome.texts for outcome in outcomes)
+        self._unindexed += self._fresh_texts
         _answer(outcomes)
         self._announce(last)
 
@@ -234,10 +238,13 @@ class SqliteStore(Store):
         return _Outcome(piece, result, None, tx.texts)
 
     def _index_texts(self) -> None:
-        """Index what waits. When that fails the words still stand in the documents, for the next time."""
+        """Index what waits, at least as much as was just written, so that it does not grow.
+
+        When that fails the words still stand in the documents, for the next time.
+        """
         try:
             self._driver.execute("BEGIN IMMEDIATE")
-            self._unindexed = index_waiting(self._driver, limits.TEXT_INDEX_BATCH)
+            self._unindexed = index_waiting(self._driver, max(limits.TEXT_INDEX_PASS, self._fresh_texts))
             self._driver.execute("COMMIT")
         except Exception as error:  # whatever it is, the thread must live: all later writes need it
             self._unindexed = 0  # the next text that is written asks for it again

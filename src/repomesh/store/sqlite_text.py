@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, column, func, insert, select, table
 
+from repomesh.kernel import limits
 from repomesh.store.base import narrowing_types, type_word, words_of
 from repomesh.store.prepared import DRIVER, Prepared
 from repomesh.store.tables import documents
@@ -27,6 +28,18 @@ _FORGET = """
 _DELETE = "DELETE FROM documents WHERE workspace_id = ? AND type = ? AND subject_id = ?"
 # Ids of deleted rows at the end are given out again, and must then be indexed again.
 _STEP_BACK = "UPDATE document_index SET through = min(through, (SELECT coalesce(max(id), 0) FROM documents))"
+_INDEX = """
+    INSERT INTO document_text (rowid, words) SELECT id, words FROM documents
+    WHERE id > (SELECT through FROM document_index) ORDER BY id LIMIT ?
+"""
+_STEP = """
+    UPDATE document_index SET through = coalesce(
+        (SELECT max(id) FROM (SELECT id FROM documents WHERE id > through ORDER BY id LIMIT ?)), through)
+"""
+_COUNT = """
+    SELECT count(*) FROM
+    (SELECT 1 FROM documents WHERE id > (SELECT through FROM document_index) LIMIT ?)
+"""
 _INDEXED = """
     SELECT documents.id, documents.type, documents.subject_id
     FROM document_text JOIN documents ON documents.id = document_text.rowid
@@ -103,21 +116,14 @@ class SqliteText:
 
 
 def waiting(driver: sqlite3.Connection) -> int:
-    """How many documents are not indexed yet."""
-    count = "SELECT count(*) FROM documents WHERE id > (SELECT through FROM document_index)"
-    return int(driver.execute(count).fetchone()[0])
+    """How many documents are not indexed yet, as far as that matters; none before the first migration."""
+    if driver.execute("SELECT 1 FROM sqlite_master WHERE name = 'document_index'").fetchone() is None:
+        return 0
+    return int(driver.execute(_COUNT, (limits.TEXT_INDEX_BATCH,)).fetchone()[0])
 
 
 def index_waiting(driver: sqlite3.Connection, most: int) -> int:
     """Index up to `most` waiting documents in the running transaction; answers how many still wait."""
-    driver.execute(
-        "INSERT INTO document_text (rowid, words) SELECT id, words FROM documents"
-        " WHERE id > (SELECT through FROM document_index) ORDER BY id LIMIT ?",
-        (most,),
-    )
-    driver.execute(
-        "UPDATE document_index SET through = coalesce((SELECT max(id) FROM (SELECT id FROM documents"
-        " WHERE id > through ORDER BY id LIMIT ?)), through)",
-        (most,),
-    )
+    driver.execute(_INDEX, (most,))
+    driver.execute(_STEP, (most,))
     return waiting(driver)
