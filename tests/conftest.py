@@ -120,7 +120,8 @@ def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path, schema
     folder.prepare(data)
     if engine == "sqlite" and schema:
         shutil.copy(request.getfixturevalue("migrated_file"), data / folder.DATABASE)
-    return Settings(**({"data": data, "database_url": url, "sweep_every_s": 3600.0} | values))
+    usual = {"data": data, "database_url": url, "sweep_every_s": 3600.0}
+    return Settings(**(usual | {"webhook_hosts": ["receiver.invalid"]} | values))
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class World:
         body = {"session_id": session_id, "cwd": "/nowhere"}
         sent = await self.alice.request("POST", "/v1/hooks/claude/SessionStart", json=body)
         assert sent.status_code < 300, sent.text
-        await self.mesh.server.hooks.moments.settled()
+        await self.mesh.settled()
         await self.to_alice()
         return session_id
 
@@ -120,6 +120,11 @@ class World:
         body = {"title": "app.py", "artifact_id": "app", "type": "code", "content": "print(1)"}
         await self.alice.post(f"/v1/sessions/{made['session_id']}/artifacts", **body)
         return made | {"artifact_id": "app"}
+
+    async def webhook(self) -> Payload:
+        """The path of a webhook whose receiver never answers."""
+        made = await self.mesh.post("/v1/webhooks", url="https://receiver.invalid/hook", types=["task"])
+        return {"webhook_id": made["webhook"]["id"]}
 
 
 Make = Callable[[World], Awaitable[Payload]]
@@ -648,3 +653,48 @@ async def _summarize(world: World) -> Payload:
 @example("session.export")
 async def _export_session(world: World) -> Payload:
     return await world.session()
+
+
+# -- webhooks --------------------------------------------------------------------------------------
+
+_fixed("webhook.list")
+
+
+@example("webhook.subscribe")
+async def _subscribe(_world: World) -> Payload:
+    return {"url": "https://receiver.invalid/hook", "types": ["task", "chat.*"], "description": "Chat room"}
+
+
+@example("webhook.show")
+async def _show_webhook(world: World) -> Payload:
+    return await world.webhook()
+
+
+@example("webhook.update")
+async def _update_webhook(world: World) -> Payload:
+    return await world.webhook() | {"types": ["message"], "status": "paused", "reason": "Moves house"}
+
+
+@example("webhook.rotate_secret")
+async def _rotate_secret(world: World) -> Payload:
+    return await world.webhook()
+
+
+@example("webhook.delete")
+async def _delete_webhook(world: World) -> Payload:
+    return await world.webhook()
+
+
+@example("webhook.test")
+async def _test_webhook(world: World) -> Payload:
+    return await world.webhook()
+
+
+@example("webhook.deliveries")
+async def _list_webhook_deliveries(world: World) -> Payload:
+    return await world.webhook() | {"status": "dead"}
+
+
+@example("webhook.replay")
+async def _replay_webhook(world: World) -> Payload:
+    return await world.webhook()

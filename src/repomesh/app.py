@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
 
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from repomesh.bus.local import LocalBus
 from repomesh.bus.tail import Tails
 from repomesh.domains.agents.authentication import Authenticator
+from repomesh.domains.webhooks.models import WebhookSecret
+from repomesh.domains.webhooks.operations import show_again
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.kernel.clock import Clock, system_clock
@@ -26,6 +29,7 @@ from repomesh.operations import registry
 from repomesh.store import folder, migrate
 from repomesh.store.base import Store
 from repomesh.store.open import open_store
+from repomesh.store.transaction import Transaction
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.routes import Hooks
 from repomesh.surfaces.http.application import application
@@ -40,6 +44,8 @@ from repomesh.workers.contents import ContentSweeper
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import Sweeper
 from repomesh.workers.transcripts import Transcripts
+from repomesh.workers.webhook_sender import Sender
+from repomesh.workers.webhooks import Webhooks
 
 VERSION = package_version("repomesh")
 
@@ -62,11 +68,13 @@ class Server:
             RateLimiter({"messages": settings.messages_per_minute}),
             self.metrics,
             verify=tokens.verify,
-            renew_secret=tokens.renew_secret,
+            renew_secret=_renew_secret,
             access_changed=self._access_changed,
         )
         self.contents = ContentSweeper(self.store, settings.data)
         self.sweeper = Sweeper(registry, self.dispatch, self.store, settings.sweep_every_s)
+        sender = Sender(settings.webhook_hosts, clock, self.metrics, VERSION)
+        self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
         self.dispatch.on_call(self.presence.heard)
         self.store.on_commit(self.bus.publish)
@@ -101,11 +109,13 @@ class Server:
         self.sweeper.start()
         self.contents.start()
         self.transcripts.start()
+        self.webhooks.start()
         try:
             async with self.mcp.running():
                 yield self
         finally:
             await self.sweeper.stop()
+            await self.webhooks.stop()
             await self.contents.stop()
             await self.hooks.moments.settled()
             await self.transcripts.stop()
@@ -141,6 +151,13 @@ class Server:
         self.mcp.cut()
         self.streams.interrupt()
         self.dispatch.interrupt()
+
+
+def _renew_secret(tx: Transaction, result: BaseModel) -> BaseModel:
+    """A recorded result with a secret in it again: a new token, or a webhook's own, which is kept."""
+    if isinstance(result, WebhookSecret):
+        return show_again(tx, result)
+    return tokens.renew_secret(tx, result)
 
 
 def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str:

@@ -34,6 +34,9 @@ from repomesh.domains.sessions import summary as _summary
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
+from repomesh.domains.webhooks import deliveries as _webhook_deliveries
+from repomesh.domains.webhooks import operations as _webhooks
+from repomesh.domains.webhooks import sending as _webhook_sending
 from repomesh.domains.workspaces import housekeeping as _housekeeping
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
@@ -67,6 +70,9 @@ DOMAINS = (
     _delegating,
     _summary,
     _exporting,
+    _webhooks,
+    _webhook_deliveries,
+    _webhook_sending,
     _overview,
     _search,
     _recall,

@@ -351,7 +351,7 @@ async def test_secrets_stand_in_no_file(desk: Desk, engine: str) -> None:
         token_id, secret = tokens.issue(tx, tx.workspace_id, Role.OBSERVER, request.text)
         return Noted(text=request.text, token_id=token_id, token=secret)
 
-    operation = desk.add("note.issue", issue, secret=True)
+    operation = desk.add("note.issue", issue, secret="token")
     secrets = []
     for _ in range(2):
         secrets.append((await desk(operation, "new", idempotency_key="k")).result.token)

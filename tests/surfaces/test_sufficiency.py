@@ -62,6 +62,7 @@ async def everything(owner: Speaker) -> State:
         "chunks": {},
         "artifacts": {},
         "session_tasks": {},
+        "webhooks": {item["id"]: item for item in await whole("/v1/webhooks")},
     }
     for session in await whole("/v1/sessions"):
         path = f"/v1/sessions/{session['id']}"
@@ -191,6 +192,10 @@ def _session_deleted(state: State, data: dict[str, Any]) -> None:
     state["memories"] = {key: item for key, item in memories if item["session_id"] != gone}
 
 
+def _webhook_deleted(state: State, data: dict[str, Any]) -> None:
+    del state["webhooks"][data["webhook"]["id"]]
+
+
 def _nothing(_state: State, _data: dict[str, Any]) -> None:
     """Tells of something that no list shows, or that another event of the same command carries."""
 
@@ -237,6 +242,11 @@ APPLY |= {
     "session.deleted": _session_deleted,
     "artifact.added": _artifact_added,
 }
+APPLY |= {type_: keep("webhooks", "webhook") for type_ in EVENT_TYPES if type_.startswith("webhook.")}
+APPLY |= dict.fromkeys(
+    ("webhook.tested", "webhook.dead_lettered", "webhook.replayed", "webhook.missed"), _nothing
+)
+APPLY["webhook.deleted"] = _webhook_deleted
 
 
 def told(state: State) -> State:

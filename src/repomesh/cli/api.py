@@ -27,7 +27,9 @@ def api(
     list_: Annotated[bool, typer.Option("--list", help="List the operations.")] = False,
     describe: Annotated[bool, typer.Option("--describe", help="Show the operation's fields.")] = False,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read fields as a JSON object, too.")] = False,
-    show_token: Annotated[bool, typer.Option("--show-token", help="Do not hide a new token.")] = False,
+    show_secret: Annotated[
+        bool, typer.Option("--show-token", "--show-secret", help="Do not hide a new token or secret.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print errors as JSON, too.")] = False,
     url: Url = None,
     acting_agent: ActingAgent = None,
@@ -43,7 +45,7 @@ def api(
     given = _from_stdin() if stdin else {}
     given |= dict(_assigned(described, word) for word in fields or [])
     result = ask(lambda client: client.call_json(described.name, given), url=url, agent=acting_agent)
-    output.print_json(result if show_token or not described.secret else show.without_secret(result))
+    output.print_json(result if show_secret else show.without_secret(described, result))
 
 
 def _assigned(described: Described, word: str) -> tuple[str, Any]:

@@ -69,16 +69,16 @@ def _runner(described: Described, shape: Shape) -> Callable[..., None]:
     or_alone = described.name.partition(".")[0] in WITHOUT_SERVER
 
     def run(**given: Any) -> None:
-        as_json, url, agent = given.pop("as_json"), given.pop("url"), given.pop("acting_agent")
-        show_secret = given.pop("show_token", False)
+        as_json, url, agent = given.pop("as_json"), given.pop("server_url"), given.pop("acting_agent")
+        show_secret = given.pop("show_secret", False)
         values = {
             name: _value(fields[name], value) for name, value in given.items() if value not in (None, [])
         }
         result = ask(
             lambda client: client.call_json(described.name, values), url=url, agent=agent, or_alone=or_alone
         )
-        if described.secret and not show_secret:
-            result = show.without_secret(result)
+        if not show_secret:
+            result = show.without_secret(described, result)
         show.result(described, result, as_json=as_json)
 
     needed = {field.name for field in positional if field.name not in shape.optional}
@@ -146,10 +146,15 @@ def _common(described: Described) -> list[inspect.Parameter]:
     def one(name: str, annotation: Any, default: object) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
-    common = [one("as_json", AsJson, False), one("url", Url, None), one("acting_agent", ActingAgent, None)]
+    common = [
+        one("as_json", AsJson, False),
+        one("server_url", Url, None),
+        one("acting_agent", ActingAgent, None),
+    ]
     if described.secret:
-        about = typer.Option("--show-token", help="Print the new token. It can't be shown again.")
-        common.insert(0, one("show_token", Annotated[bool, about], False))
+        help_ = f"Print the new {described.secret}. It can't be shown again."
+        about = typer.Option(f"--show-{described.secret}", help=help_)
+        common.insert(0, one("show_secret", Annotated[bool, about], False))
     return common
 
 

@@ -63,6 +63,7 @@ ENTRIES: dict[str, Entry] = {
     "memory": Entry("What to remember: store, list, correct.", "", _WORK),
     "artifact": Entry("What came of a session: add, list, read.", "", _WORK),
     "search": Entry("Find anything by its words, or recall what answers a question.", "", _WORK),
+    "webhook": Entry("Send events to other servers: subscribe, test, replay.", "", _WORK),
     "events": Entry("The event log: tail --follow, list, post.", "events", _WORK),
     "api": Entry("Call any operation by its name.", "api", _WORK),
     "workspace": Entry("The repositories that this server holds.", "", _CARE),

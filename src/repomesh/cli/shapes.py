@@ -45,6 +45,8 @@ SHAPES: dict[str, Shape] = {
     "task.claim": Shape(arguments=("task_id",), optional=("task_id",)),
     "task.create": Shape(arguments=("goal",)),
     "token.create": Shape(arguments=("role",)),
+    "webhook.subscribe": Shape(arguments=("url",)),
+    "webhook.update": Shape(left_out=("url",)),  # like that of artifacts
     "workspace.add": Shape(arguments=("name",)),
 }
 """By operation."""

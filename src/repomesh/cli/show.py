@@ -35,6 +35,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "task.goal",
     ),
     "Token": ("id", "role", "label", "created_at"),
+    "Webhook": ("id", "status", "url", "types", "description", "reason"),
+    "WebhookDelivery": (
+        "id",
+        "status",
+        "type",
+        "attempts",
+        "last_status",
+        "last_error",
+        "next_at",
+        "created_at",
+    ),
     "Workspace": ("name", "id", "home", "path"),
 }
 """The columns of a list, by what is on it."""
@@ -59,10 +70,11 @@ def result(described: Described, value: Any, *, as_json: bool) -> None:
         output.say(output.cell(value))
 
 
-def without_secret(value: Any) -> Any:
-    """An answer whose token is not shown, so that it ends in no transcript."""
-    if isinstance(value, dict) and value.get("token"):
-        return value | {"token": "(not shown; ask for it with --show-token)"}
+def without_secret(described: Described, value: Any) -> Any:
+    """An answer whose secret is not shown, so that it ends in no transcript."""
+    field = described.secret
+    if field and isinstance(value, dict) and value.get(field):
+        return value | {field: f"(not shown; ask for it with --show-{field})"}
     return value
 
 

@@ -33,7 +33,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One operation as clients know it. `item` names what it answers; for a list, what is on it."""
+    """One operation as clients know it.
+
+    `item` names what it answers; for a list, what is on it. `secret` is the answer's field that holds one.
+    """
 
     name: str
     kind: str
@@ -47,7 +50,7 @@ class Described:
     fields: tuple[Field, ...]
     waits: bool = False
     needs_agent: bool = False
-    secret: bool = False
+    secret: str | None = None
 
     @property
     def has_body(self) -> bool:

@@ -33,6 +33,7 @@ TEXT_INDEX_PASS = 5_000  # documents indexed at once at the most, if no more wer
 TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
 READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
+COMPUTE_QUEUE_MAX = 20  # answers that take seconds, one after another; who is further behind has given up
 READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
 POSTGRES_THREADS = 16  # commands that may wait for locks at once
 POSTGRES_ATTEMPTS_MAX = 5  # a deadlock or lock time-out is tried again so often
@@ -208,6 +209,15 @@ ERASED_NAMED_MAX = 100  # keys of each sort named when a session is deleted; all
 SUMMARY_ITEMS_MAX = 20  # of each sort in a summary
 SUMMARY_CHUNKS_MAX = 1_000  # newest ones looked at for who speaks
 SUMMARY_LINE_CHARS = 300  # of what is quoted in one
+SUMMARY_MATERIAL_CHARS = 40_000  # of a session given to a model that is to sum it up: some 10,000 tokens
+SUMMARY_PIECE_CHARS = 2_000  # of each chunk and memory of it; summaries say what, not every word
+SUMMARY_WRITTEN_CHARS = 6_000  # of what a model wrote; more is no summary
+
+# Language models
+COMPLETION_S = 45.0  # for an answer; clients wait a little longer
+COMPLETION_BYTES_MAX = 1024 * 1024  # of an answer with all that endpoints put around it
+COMPLETION_CHARS_MAX = 50_000  # of the text in it
+COMPLETIONS_AT_ONCE_MAX = 8  # questions under way; endpoints refuse more themselves
 
 # Search
 SEARCH_ITEMS_DEFAULT = 20
@@ -247,6 +257,18 @@ OPINION_CHARS_MAX = 16_000  # it travels whole in its event, and cut in others' 
 PROPOSAL_CHARS_MAX = 8_000  # it is voted on whole, and stands as the decision
 DECISION_TASKS_MAX = 20  # made with a decision, in its transaction
 DECISIONS_BRIEFED_MAX = 5  # newest ones in force that an agent is told in its briefing
+
+# Topics of meetings
+TOPIC_HOURS_MAX = 14 * 24.0  # what is older was met about, or forgotten
+TOPIC_MESSAGES_MAX = 10_000  # newest messages that are grouped: some seconds of computing
+TOPIC_MESSAGES_LOOKED_AT = 50_000  # newest messages of the workspace among which are the caller's
+TOPIC_EVENTS_MAX = 500  # newest events of each type that are grouped
+TOPIC_EVENT_TYPES_MAX = 100  # types of events posted by agents; more are no words but counters
+TOPIC_TEXT_CHARS = 1_000  # of each message that are read; what it is about is said by then
+TOPICS_DEFAULT = 10
+TOPICS_MAX = 50
+TOPIC_MESSAGES_NAMED_MAX = 100  # of one topic; as many as a meeting is linked to
+TOPIC_PEOPLE_MAX = 20  # suggested for one topic; who spoke most comes first
 
 # Webhooks
 BATCH_STEPS_MAX = 100  # in one transaction; the writer waits meanwhile

@@ -5,12 +5,30 @@ from __future__ import annotations
 import base64
 import binascii
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _WEBHOOK_KEY_BYTES_MIN = 24  # as Standard Webhooks asks for
+
+
+class TopicWeights(BaseModel):
+    """How much each figure counts where topics for meetings are put in order; only their shares matter."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    frequency: float = Field(1.0, ge=0, description="How much was said.")
+    conflict: float = Field(4.0, ge=0, description="Contradiction, repeated conflicts and failures.")
+    recency: float = Field(1.0, ge=0, description="How lately.")
+    people: float = Field(1.0, ge=0, description="How many are involved.")
+    delay: float = Field(2.0, ge=0, description="What waits for it, and for how long.")
+
+    @model_validator(mode="after")
+    def _counts_something(self) -> Self:
+        if not any(self.model_dump().values()):
+            raise ValueError("at least one weight must be above 0")
+        return self
 
 
 class Settings(BaseSettings):
@@ -70,6 +88,24 @@ class Settings(BaseSettings):
     webhooks_per_minute: int = Field(
         600, ge=1, description="Webhooks that one key may send a minute, in bursts of as many."
     )
+    webhook_hosts: list[str] = Field(
+        default_factory=list,
+        description="Hosts (`NAME` or `NAME:PORT`) that outgoing webhooks may reach at private addresses, "
+        "as a JSON list.",
+    )
+    topic_weights: TopicWeights = Field(
+        default_factory=TopicWeights,
+        description="What makes a topic urgent, as JSON: `frequency`, `conflict`, `recency`, `people`, `delay`.",
+    )
+    completions_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="OpenAI-compatible endpoint, such as `https://host/v1`, that writes summaries when asked.",
+    )
+    completions_model: str | None = Field(
+        None, min_length=1, max_length=200, description="The model to ask there; needed with it."
+    )
+    completions_key: SecretStr | None = Field(None, description="The key to send there as a bearer token.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )
@@ -88,3 +124,9 @@ class Settings(BaseSettings):
         if secret is not None and (not text.startswith("whsec_") or len(key) < _WEBHOOK_KEY_BYTES_MIN):
             raise ValueError(f"must be 'whsec_' and base64 of {_WEBHOOK_KEY_BYTES_MIN} bytes or more")
         return secret
+
+    @model_validator(mode="after")
+    def _has_model(self) -> Settings:
+        if self.completions_url is not None and self.completions_model is None:
+            raise ValueError("REPOMESH_COMPLETIONS_URL needs REPOMESH_COMPLETIONS_MODEL, too")
+        return self

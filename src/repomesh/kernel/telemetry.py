@@ -103,6 +103,18 @@ class Metrics:
         self.overflows = Counter(
             "repomesh_stream_overflows", "Subscribers closed for being slow.", registry=self.registry
         )
+        self.webhook_attempts = Counter(
+            "repomesh_webhook_attempts",
+            "Events sent to webhooks, by what came of it.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.webhook_seconds = Histogram(
+            "repomesh_webhook_seconds",
+            "Time of an attempt, from the look-up of the name to the answer.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
+            registry=self.registry,
+        )
 
     def answered(self, operation: str, code: str, seconds: float) -> None:
         """Count an operation's outcome and how long it took."""

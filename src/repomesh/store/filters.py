@@ -117,8 +117,10 @@ class Stretch:
     upto: int
 
 
-def read_matching(connection: Connection, wanted: EventFilter, after: int) -> Stretch:
-    """The next events behind `after` that match, bounded in what is answered and in what is looked at.
+def read_matching(
+    connection: Connection, wanted: EventFilter, after: int, count: int = STREAM_READ_EVENTS
+) -> Stretch:
+    """The next events behind `after` that match, up to `count`, bounded in what is looked at, too.
 
     Raises Gone when the log was pruned beyond `after`.
     """
@@ -127,8 +129,8 @@ def read_matching(connection: Connection, wanted: EventFilter, after: int) -> St
     upto = min(last, after + STREAM_SCAN_EVENTS)
     within = events.c.seq > after, events.c.seq <= upto
     statement = select(events).where(wanted.where(), *within).order_by(events.c.seq)
-    rows = connection.execute(statement.limit(STREAM_READ_EVENTS)).all()
-    if len(rows) == STREAM_READ_EVENTS:
+    rows = connection.execute(statement.limit(count)).all()
+    if len(rows) == count:
         upto = rows[-1].seq
     return Stretch([stored_event(row) for row in rows], upto)
 

@@ -42,7 +42,7 @@ def _entry(operation: Operation) -> dict[str, Any]:
         "needs_agent": operation.needs_agent,
         "secret": operation.secret,
     }
-    return entry | {name: True for name, set_ in marks.items() if set_}
+    return entry | {name: mark for name, mark in marks.items() if mark}
 
 
 def _place(model: type[BaseModel]) -> str:

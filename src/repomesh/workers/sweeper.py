@@ -27,6 +27,7 @@ SWEEPS = (
     "wait.forget",
     "idempotency.forget",
     "session.erase",
+    "webhook.forget",
 )
 """The commands of each pass, in this order."""
 

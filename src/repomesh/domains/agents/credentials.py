@@ -24,7 +24,7 @@ from repomesh.store.transaction import Transaction
     http=Post("/v1/tokens", status=201),
     scope="tokens:admin",
     errors=(AgentNameMissing, AgentNameReserved),
-    secret=True,
+    secret="token",
 )
 def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
     """Make a token of a role. The secret is shown once; only its hash is kept."""

@@ -69,7 +69,7 @@ LEFT = "left"
         NotYourAgent,
         PersonReserved,
     ),
-    secret=True,
+    secret="token",
     changes_access=True,
 )
 def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:

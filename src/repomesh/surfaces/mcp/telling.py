@@ -38,7 +38,7 @@ class Told:
 def tell(operation: Operation, result: BaseModel) -> Told:
     """A result as a model reads it. What stands in it was written by others, so no text gets past this."""
     # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
-    hidden = {"token"} if operation.secret else None
+    hidden = {operation.secret} if operation.secret else None
     # What is as always, or not there, need not be read.
     text = result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
     message_ids = tuple(_messages(result))

@@ -1,0 +1,1 @@
+"""Outgoing webhooks: events of the log, sent to whoever subscribed to them."""

@@ -1,0 +1,125 @@
+"""Operations on what webhooks deliver: list it, send dead letters again, forget it in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, delete, exists, select, update
+
+from repomesh.domains.webhooks import rows
+from repomesh.domains.webhooks.errors import NotADeadLetter, WebhookDeliveryNotFound, WebhookNotFound
+from repomesh.domains.webhooks.models import (
+    WEBHOOK_REPLAYED,
+    ListWebhookDeliveries,
+    ReplayedWebhook,
+    ReplayWebhook,
+    WebhookDelivery,
+    WebhookReplayed,
+)
+from repomesh.domains.webhooks.sending_models import ForgetWebhooks, ForgottenWebhooks
+from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.limits import (
+    WEBHOOK_FORGOTTEN_MAX,
+    WEBHOOK_NAMED_MAX,
+    WEBHOOK_REPLAYED_MAX,
+)
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+
+
+@query(
+    "webhook.deliveries",
+    http=Get("/v1/webhooks/{webhook_id}/deliveries"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound,),
+)
+def list_deliveries(tx: Transaction, request: ListWebhookDeliveries) -> Page[WebhookDelivery]:
+    """List a webhook's deliveries, newest first: attempts, the last answer, when the next one is due."""
+    rows.find(tx, request.webhook_id)
+    table = webhook_deliveries.c
+    statement = select(webhook_deliveries).where(table.webhook_id == request.webhook_id)
+    if request.status is not None:
+        statement = statement.where(table.status == request.status)
+    if request.event_id is not None:
+        statement = statement.where(table.event_id == request.event_id)
+    if request.since is not None:
+        statement = statement.where(table.created_at >= request.since)
+    items, following = page(tx, statement, request, [table.id], _as_delivery, descending=True)
+    found = Page[WebhookDelivery](items=items, next_cursor=following)
+    if request.max_chars is None:
+        return found
+    start = request.cursor or _NEWEST
+    return fit(found, request.max_chars, Positions(lambda index: encode_cursor(items[index].id), start))
+
+
+@command(
+    "webhook.replay",
+    http=Post("/v1/webhooks/{webhook_id}/replay"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound, WebhookDeliveryNotFound, NotADeadLetter),
+)
+def replay(tx: Transaction, request: ReplayWebhook) -> ReplayedWebhook:
+    """Send dead letters again: one, those since a time, or all, each under its old `webhook-id`.
+
+    They go out at once if the webhook is active, else when it is resumed.
+    """
+    row = rows.find(tx, request.webhook_id)
+    table = webhook_deliveries.c
+    dead = select(table.id).where(table.webhook_id == row.id, table.status == "dead")
+    if request.delivery_id is not None:
+        _require_dead(tx, row.id, request.delivery_id)
+        dead = dead.where(table.id == request.delivery_id)
+    if request.since is not None:
+        dead = dead.where(table.created_at >= request.since)
+    found = list(tx.execute(dead.order_by(table.id).limit(WEBHOOK_REPLAYED_MAX + 1)).scalars())
+    ids, complete = found[:WEBHOOK_REPLAYED_MAX], len(found) <= WEBHOOK_REPLAYED_MAX
+    if ids:
+        again: dict[str, Any] = {"status": "waiting", "attempts": 0, "next_at": tx.now}
+        again |= {"ended_at": None, "forget_at": None}
+        tx.execute(update(webhook_deliveries).where(table.id.in_(ids)).values(**again))
+        told = WebhookReplayed(webhook_id=row.id, count=len(ids), delivery_ids=ids[:WEBHOOK_NAMED_MAX])
+        tx.emit(NewEvent(WEBHOOK_REPLAYED, rows.subject(row.id), told, rows.audience(row.agent_id)))
+    return ReplayedWebhook(webhook_id=row.id, count=len(ids), complete=complete)
+
+
+@command("webhook.forget", scope="workspace:admin")
+def forget(tx: Transaction, request: ForgetWebhooks) -> ForgottenWebhooks:
+    """Forget deliveries after their time, and deleted webhooks with theirs, in bounded pieces."""
+    table = webhook_deliveries.c
+    here = table.workspace_id == tx.workspace_id
+    old = select(table.id).where(here, table.forget_at <= tx.now).limit(WEBHOOK_FORGOTTEN_MAX)
+    count = _delete(tx, old)
+    gone = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status == "deleted"
+    webhook_ids = list(tx.execute(select(webhooks.c.id).where(*gone)).scalars())
+    if not webhook_ids:
+        return ForgottenWebhooks(deliveries=count, webhooks=0)
+    theirs = select(table.id).where(table.webhook_id.in_(webhook_ids)).limit(WEBHOOK_FORGOTTEN_MAX)
+    count += _delete(tx, theirs)
+    empty = ~exists().where(table.webhook_id == webhooks.c.id)
+    ended = tx.change(delete(webhooks).where(*gone, empty))
+    return ForgottenWebhooks(deliveries=count, webhooks=ended)
+
+
+def _delete(tx: Transaction, ids: Any) -> int:
+    found = list(tx.execute(ids).scalars())
+    return tx.change(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(found))) if found else 0
+
+
+def _require_dead(tx: Transaction, webhook_id: str, delivery_id: str) -> None:
+    table = webhook_deliveries.c
+    mine = table.webhook_id == webhook_id, table.id == delivery_id
+    status = tx.execute(select(table.status).where(*mine)).scalar_one_or_none()
+    if status is None:
+        raise WebhookDeliveryNotFound(f"the webhook has no delivery {delivery_id}")
+    if status != "dead":
+        raise NotADeadLetter(f"the delivery is {status}")
+
+
+def _as_delivery(row: Row[Any]) -> WebhookDelivery:
+    return WebhookDelivery(**{name: getattr(row, name) for name in WebhookDelivery.model_fields})

@@ -1,0 +1,216 @@
+"""Operations on webhooks as such: subscribe, change, test, end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, insert, select, update
+
+from repomesh.domains.webhooks import rows, screening
+from repomesh.domains.webhooks.errors import (
+    TooManyWebhooks,
+    WebhookNotActive,
+    WebhookNotFound,
+    WebhookUrlRefused,
+)
+from repomesh.domains.webhooks.models import (
+    WEBHOOK_CREATED,
+    WEBHOOK_DELETED,
+    WEBHOOK_SECRET_ROTATED,
+    WEBHOOK_TESTED,
+    WEBHOOK_UPDATED,
+    DeletedWebhook,
+    ListWebhooks,
+    OneWebhook,
+    SubscribeWebhook,
+    TestedWebhook,
+    UpdateWebhook,
+    Webhook,
+    WebhookDetail,
+    WebhookSecret,
+    WebhookTested,
+)
+from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
+from repomesh.kernel.errors import Stale
+from repomesh.kernel.fields import Page
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.limits import WEBHOOK_DEAD_KEPT_S, WEBHOOK_OLD_SECRET_S, WEBHOOKS_MAX
+from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
+from repomesh.kernel.signing import new_key
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+SKIPPED = "skipped when the webhook was resumed"
+
+
+@command(
+    "webhook.subscribe",
+    http=Post("/v1/webhooks", status=201),
+    scope="webhooks:admin",
+    errors=(WebhookUrlRefused, TooManyWebhooks),
+    stage=screening.stage,
+    secret="secret",
+)
+def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
+    """Have events sent to a URL from now on, signed after Standard Webhooks.
+
+    The secret is shown once. Made by the owner it receives every event; made in the name of an agent, those
+    that this agent may see.
+    """
+    present = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status != "deleted"
+    if tx.execute(select(func.count()).select_from(webhooks).where(*present)).scalar_one() >= WEBHOOKS_MAX:
+        raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks, which is the most")
+    secret = new_key()
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "workspace_id": tx.workspace_id,
+        "agent_id": tx.caller.agent_id,
+        "url": request.url,
+        "types": list(dict.fromkeys(request.types)),
+        "description": request.description,
+        "status": "active",
+        "reason": "",
+        "secret": secret,
+        "created_at": tx.now,
+        "updated_at": tx.now,
+        "version": 1,
+        "position": tx.next_seq(),  # behind the event of its own making
+    }
+    tx.execute(insert(webhooks), fields)
+    webhook = rows.as_webhook(fields)
+    rows.tell(tx, WEBHOOK_CREATED, webhook)
+    return WebhookSecret(webhook=webhook, secret=secret)
+
+
+@query("webhook.list", http=Get("/v1/webhooks"), scope="webhooks:admin")
+def list_webhooks(tx: Transaction, request: ListWebhooks) -> Page[Webhook]:
+    """List the webhooks, oldest first, without their secrets."""
+    table = webhooks.c
+    present = select(webhooks).where(table.workspace_id == tx.workspace_id, table.status != "deleted")
+    items, following = page(tx, present, request, [table.id], lambda row: rows.as_webhook(row._asdict()))
+    return Page[Webhook](items=items, next_cursor=following)
+
+
+@query(
+    "webhook.show",
+    http=Get("/v1/webhooks/{webhook_id}"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound,),
+)
+def show_webhook(tx: Transaction, request: OneWebhook) -> WebhookDetail:
+    """Show a webhook, how far it has come, and what waits."""
+    row = rows.find(tx, request.webhook_id)
+    return WebhookDetail(
+        **rows.as_webhook(row._asdict()).model_dump(),
+        position=row.position,
+        delivered_at=row.delivered_at,
+        failing_since=row.failing_since,
+        waiting=rows.count(tx, row.id, "waiting"),
+        dead=rows.count(tx, row.id, "dead"),
+    )
+
+
+@command(
+    "webhook.update",
+    http=Patch("/v1/webhooks/{webhook_id}"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound, WebhookUrlRefused, Stale),
+    stage=screening.stage,
+)
+def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
+    """Change, pause or resume a webhook. With If-Match only that version is changed."""
+    row = rows.find(tx, request.webhook_id)
+    tx.check_version(row.version)
+    wanted = request.model_dump(include={"url", "types", "description", "status"}, exclude_none=True)
+    if request.types is not None:
+        wanted["types"] = list(dict.fromkeys(request.types))
+    if request.status is not None:
+        wanted["reason"] = request.reason if request.status == "paused" else ""
+    columns = {name: value for name, value in wanted.items() if value != getattr(row, name)}
+    if not columns:
+        return rows.as_webhook(row._asdict())
+    if columns.get("status") == "active":
+        _resume(tx, row, skip_missed=request.skip_missed)
+    webhook = rows.change(tx, row, **columns)
+    rows.tell(tx, WEBHOOK_UPDATED, webhook)
+    return webhook
+
+
+@command(
+    "webhook.rotate_secret",
+    http=Post("/v1/webhooks/{webhook_id}/rotate-secret"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound,),
+    secret="secret",
+)
+def rotate_secret(tx: Transaction, request: OneWebhook) -> WebhookSecret:
+    """Make a new secret. For a day the old one signs, too, so that the receiver can change over.
+
+    The secret is shown once. Who rotates twice within the day ends the first one at once.
+    """
+    row = rows.find(tx, request.webhook_id)
+    secret = new_key()
+    until = tx.now + timedelta(seconds=WEBHOOK_OLD_SECRET_S)
+    rows.note(tx, row.id, secret=secret, old_secret=row.secret, old_secret_until=until)
+    webhook = rows.as_webhook(row._asdict())
+    rows.tell(tx, WEBHOOK_SECRET_ROTATED, webhook)
+    return WebhookSecret(webhook=webhook, secret=secret)
+
+
+@command(
+    "webhook.delete",
+    http=Delete("/v1/webhooks/{webhook_id}"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound,),
+)
+def delete_webhook(tx: Transaction, request: OneWebhook) -> DeletedWebhook:
+    """End a webhook. What it had still to deliver is dropped; its secret is forgotten."""
+    row = rows.find(tx, request.webhook_id)
+    webhook = rows.as_webhook(row._asdict())
+    rows.note(tx, row.id, status="deleted", url="", secret="", old_secret=None, updated_at=tx.now)
+    rows.tell(tx, WEBHOOK_DELETED, webhook)
+    return DeletedWebhook(webhook_id=row.id)
+
+
+@command(
+    "webhook.test",
+    http=Post("/v1/webhooks/{webhook_id}/test"),
+    scope="webhooks:admin",
+    errors=(WebhookNotFound, WebhookNotActive),
+)
+def test_webhook(tx: Transaction, request: OneWebhook) -> TestedWebhook:
+    """Send an event to this webhook alone, whatever types it receives.
+
+    Its delivery, found by the event's id, tells how it went.
+    """
+    row = rows.find(tx, request.webhook_id)
+    if row.status != "active":
+        raise WebhookNotActive(f"the webhook is {row.status}")
+    tested = WebhookTested(webhook_id=row.id)
+    event = NewEvent(WEBHOOK_TESTED, rows.subject(row.id), tested, rows.audience(row.agent_id))
+    return TestedWebhook(webhook_id=row.id, event_id=tx.emit(event))
+
+
+def show_again(tx: Transaction, result: WebhookSecret) -> WebhookSecret:
+    """A recorded result with the secret that the webhook has now; the record does not hold it."""
+    secret = select(webhooks.c.secret).where(
+        webhooks.c.id == result.webhook.id, webhooks.c.workspace_id == tx.workspace_id
+    )
+    return result.model_copy(update={"secret": tx.execute(secret).scalar() or ""})
+
+
+def _resume(tx: Transaction, row: Row[Any], *, skip_missed: bool) -> None:
+    rows.note(tx, row.id, failing_since=None, rests_until=None)
+    if not skip_missed:
+        return
+    rows.note(tx, row.id, position=tx.next_seq())
+    table = webhook_deliveries.c
+    skipped: dict[str, Any] = {"status": "dead", "last_error": SKIPPED, "next_at": None, "ended_at": tx.now}
+    skipped |= {"forget_at": tx.now + timedelta(seconds=WEBHOOK_DEAD_KEPT_S)}
+    tx.execute(
+        update(webhook_deliveries)
+        .where(table.webhook_id == row.id, table.status == "waiting")
+        .values(**skipped)
+    )

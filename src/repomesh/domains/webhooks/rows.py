@@ -1,0 +1,69 @@
+"""Webhooks as rows: find, change, and tell what they have become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, func, select, update
+
+from repomesh.domains.webhooks.errors import WebhookNotFound
+from repomesh.domains.webhooks.models import WEBHOOK_DISABLED, Webhook, WebhookChanged
+from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
+from repomesh.store.log import ADMINS, Audience, NewEvent, Severity
+from repomesh.store.transaction import Transaction
+
+
+def find(tx: Transaction, webhook_id: str) -> Row[Any]:
+    """The row of a webhook of this workspace; raises WebhookNotFound."""
+    table = webhooks.c
+    here = table.id == webhook_id, table.workspace_id == tx.workspace_id, table.status != "deleted"
+    row = tx.execute(select(webhooks).where(*here)).one_or_none()
+    if row is None:
+        raise WebhookNotFound(f"there is no webhook {webhook_id}")
+    return row
+
+
+def as_webhook(fields: Mapping[str, Any]) -> Webhook:
+    """The webhook in the columns of a row."""
+    return Webhook(**{name: fields[name] for name in Webhook.model_fields})
+
+
+def change(tx: Transaction, row: Row[Any], **columns: Any) -> Webhook:
+    """Write what others can see of a webhook, and its new version; answers what it is now."""
+    columns |= {"updated_at": tx.now, "version": row.version + 1}
+    note(tx, row.id, **columns)
+    return as_webhook(row._asdict() | columns)
+
+
+def note(tx: Transaction, webhook_id: str, **columns: Any) -> None:
+    """Write what only the server needs to know of a webhook."""
+    tx.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(**columns))
+
+
+def tell(tx: Transaction, type_: str, webhook: Webhook, severity: Severity = "info") -> None:
+    """Append what a webhook has become, for the workspace's owners and the agent whose it is."""
+    changed = WebhookChanged(webhook=webhook)
+    tx.emit(NewEvent(type_, subject(webhook.id), changed, audience(webhook.agent_id), severity))
+
+
+def disable(tx: Transaction, row: Row[Any], reason: str) -> None:
+    """Give a webhook up, and say why."""
+    tell(tx, WEBHOOK_DISABLED, change(tx, row, status="disabled", reason=reason), "error")
+
+
+def subject(webhook_id: str) -> str:
+    """What the events of a webhook are about."""
+    return f"webhook/{webhook_id}"
+
+
+def audience(agent_id: str | None) -> Audience:
+    """Who sees the events of a webhook: it may tell a URL that not everybody should know."""
+    return ADMINS if agent_id is None else Audience("agents", (agent_id,))
+
+
+def count(tx: Transaction, webhook_id: str, status: str) -> int:
+    """How many deliveries of a webhook have a status."""
+    table = webhook_deliveries.c
+    counted = select(func.count()).select_from(webhook_deliveries)
+    return int(tx.execute(counted.where(table.webhook_id == webhook_id, table.status == status)).scalar_one())

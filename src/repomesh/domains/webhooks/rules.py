@@ -1,0 +1,110 @@
+"""Decisions about webhooks on plain values: where they may go, and when they are tried again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+from repomesh.kernel import limits
+
+_PORTS = {"http": 80, "https": 443}
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
+# Cloud machines reach their keeper there, though the address is a public one (Azure).
+_KEEPERS = frozenset({IPv4Address("168.63.129.16")})
+_NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits: RFC 6052
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL in the parts that a request needs. Screening and sending read it in this one way."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """The header Host."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def target(url: str) -> Target:
+    """The parts of a URL; raises ValueError with what is wrong with it."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS:
+        raise ValueError("only http and https are sent to")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a URL with user or password is refused: they would end in logs")
+    if parts.fragment:
+        raise ValueError("a fragment never reaches the receiver: leave out '#' and what follows")
+    host = parts.hostname or ""
+    if _NAME.fullmatch(host) is None and not _is_ipv6(host):
+        raise ValueError("the host is neither a name in ASCII nor an address")
+    port = parts.port if parts.port is not None else _PORTS[parts.scheme]  # raises ValueError, too
+    if port == 0:
+        raise ValueError("port 0 is no port")
+    path = parts.path or "/"
+    return Target(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
+
+
+def is_admitted(host: str, port: int, hosts: Collection[str]) -> bool:
+    """Whether the operator named this host, or this port of it."""
+    return not {host.lower(), f"{host.lower()}:{port}"}.isdisjoint(named.lower() for named in hosts)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the Internet: no machine, network or keeper of one's own."""
+    try:
+        found = _innermost(ip_address(address))
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.is_site_local:
+        return False
+    # Some multicast addresses count as global; those reserved are nobody's yet.
+    return found.is_global and not found.is_multicast and not found.is_reserved and found not in _KEEPERS
+
+
+def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 one only carries, else the address itself."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return isinstance(ip_address(host), IPv6Address)
+    except ValueError:
+        return False
+
+
+def next_wait_s(attempts: int, spread: float, retry_after_s: float | None) -> float | None:
+    """Seconds until the next attempt after `attempts` failed ones; None when there is none.
+
+    `spread`, from 0 to 1, is how much of the jitter is added. A receiver may ask for more, not for less.
+    """
+    if attempts > len(limits.WEBHOOK_RETRIES_S):
+        return None
+    wait_s = limits.WEBHOOK_RETRIES_S[attempts - 1] * (1 + limits.WEBHOOK_JITTER * spread)
+    asked_s = min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX)
+    return max(wait_s, asked_s)
+
+
+def rest_s(failing_since: datetime, now: datetime, retry_after_s: float | None) -> float:
+    """Seconds for which a receiver that does not answer gets nothing: the longer it fails, the more."""
+    share_s = (now - failing_since).total_seconds() * limits.WEBHOOK_REST_SHARE
+    rest = min(max(share_s, limits.WEBHOOK_REST_S_MIN), limits.WEBHOOK_REST_S_MAX)
+    return max(rest, min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX))
+
+
+def given_up(failing_since: datetime, now: datetime) -> bool:
+    """Whether a webhook has failed for so long that it is disabled."""
+    return (now - failing_since).total_seconds() >= limits.WEBHOOK_FAILING_S_MAX

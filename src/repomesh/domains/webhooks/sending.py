@@ -1,0 +1,315 @@
+"""What the worker needs of the store: what is to be sent now, and what came of it.
+
+A webhook is served by one process at a time: who takes it has a claim, which ends by itself. What was taken
+and not settled is sent again, under the same id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import ColumnElement, Row, and_, exists, insert, or_, select, update
+
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.webhooks import rows, rules
+from repomesh.domains.webhooks.models import (
+    WEBHOOK_DEAD_LETTERED,
+    WEBHOOK_MISSED,
+    WEBHOOK_TESTED,
+    WebhookDeadLettered,
+    WebhookMissed,
+)
+from repomesh.domains.webhooks.sending_models import (
+    DueDelivery,
+    Outcome,
+    PlannedDelivery,
+    SettledWebhook,
+    SettleWebhook,
+    TakenWebhook,
+    TakeWebhook,
+)
+from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
+from repomesh.domains.workspaces.tables import workspaces
+from repomesh.kernel import limits
+from repomesh.kernel.errors import Gone
+from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import command
+from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
+from repomesh.store.log import NewEvent, StoredEvent, bounds, cloud_event
+from repomesh.store.tables import counters
+from repomesh.store.transaction import Transaction
+
+_NOTHING = TakenWebhook(url="", secrets=[], deliveries=[])
+_GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An active webhook that nobody serves now."""
+
+    id: str
+    workspace_id: str
+    agent_id: str | None
+    types: tuple[str, ...]
+    position: int
+    last_seq: int
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a piece of the log holds for a webhook. `missed_before` says that the piece before is gone."""
+
+    deliveries: tuple[PlannedDelivery, ...]
+    upto: int
+    missed_before: int | None
+
+
+def ready(tx: Transaction, webhook_id: str | None = None) -> list[Ready]:
+    """The webhooks of every workspace, or the one, that could be served now; least lately served first."""
+    table = webhooks.c
+    parts = webhook_deliveries.c
+    due = exists().where(parts.webhook_id == table.id, parts.status == "waiting", parts.next_at <= tx.now)
+    statement = (
+        select(webhooks, counters.c.last_seq, due.label("due"))
+        .join(counters, counters.c.workspace_id == table.workspace_id)
+        .join(workspaces, and_(workspaces.c.id == table.workspace_id, workspaces.c.removed_at.is_(None)))
+        .where(table.status == "active", _over(table.claimed_until, tx), _over(table.rests_until, tx))
+        .order_by(table.claimed_until.asc().nulls_first(), table.id)
+    )
+    if webhook_id is not None:
+        statement = statement.where(table.id == webhook_id)
+    return [
+        Ready(
+            row.id,
+            row.workspace_id,
+            row.agent_id,
+            tuple(row.types),
+            row.position,
+            row.last_seq,
+            bool(row.due),
+        )
+        for row in tx.execute(statement)
+    ]
+
+
+def look(tx: Transaction, webhook: Ready, after: int) -> Found:
+    """What the log holds for a webhook behind `after`: a bounded piece, each event as it will be sent."""
+    wanted = _filter(webhook)
+    missed_before = None
+    try:
+        stretch = _read(tx, wanted, after)
+    except Gone:
+        missed_before, _last = bounds(tx.connection, webhook.workspace_id)
+        stretch = _read(tx, wanted, missed_before - 1)
+    planned: list[PlannedDelivery] = []
+    chars, upto = 0, stretch.upto
+    for event in stretch.events:
+        if chars >= limits.WEBHOOK_PLANNED_CHARS_MAX:
+            upto = event.seq - 1
+            break
+        told = orjson.loads(event.json)
+        if _concerns(webhook.id, event, told["subject"]):
+            body = orjson.dumps(cloud_event(told, webhook.workspace_id)).decode()
+            planned.append(PlannedDelivery(event_id=event.id, seq=event.seq, type=event.type, body=body))
+            chars += len(body)
+    return Found(tuple(planned), upto, missed_before)
+
+
+@command("webhook.take", scope="webhooks:admin")
+def take(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
+    """Make deliveries of the events that were found, and claim those that are due, the oldest first.
+
+    Nothing is taken when another process was faster, or the webhook is no longer to be served.
+    """
+    row = tx.execute(select(webhooks).where(webhooks.c.id == request.webhook_id)).one_or_none()
+    if row is None or row.status != "active" or row.position != request.position:
+        return _NOTHING
+    if any(until is not None and until > tx.now for until in (row.claimed_until, row.rests_until)):
+        return _NOTHING
+    if _is_retired(tx, row.agent_id):
+        rows.disable(tx, row, "the agent as which it was made is retired")
+        return _NOTHING
+    full = bool(request.deliveries) and rows.count(tx, row.id, "waiting") >= limits.WEBHOOK_WAITING_MAX
+    columns: dict[str, Any] = {}
+    if request.upto > row.position and not full:
+        _plan(tx, row, request)
+        columns["position"] = request.upto
+    deliveries = _due(tx, row.id)
+    if deliveries:
+        until = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
+        columns |= {"claimed_by": request.holder, "claimed_until": until}
+    if columns:
+        rows.note(tx, row.id, **columns)
+    return TakenWebhook(url=row.url, secrets=_secrets(tx, row), deliveries=deliveries, full=full)
+
+
+@command("webhook.settle", scope="webhooks:admin")
+def settle(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
+    """Write down what came of attempts: delivered, to be tried again, or dead; renew or end the claim.
+
+    An outcome that was written down before counts once. Answers of 410, and failing for days, disable.
+    """
+    row = tx.execute(select(webhooks).where(webhooks.c.id == request.webhook_id)).one_or_none()
+    if row is None:
+        return SettledWebhook()
+    columns: dict[str, Any] = {}
+    if row.claimed_by == request.holder:
+        renewed = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
+        columns["claimed_by"] = None if request.release else request.holder
+        columns["claimed_until"] = tx.now if request.release else renewed
+    settling = _Settling(tx, row)
+    for outcome in request.outcomes:
+        settling.add(outcome)
+    columns |= settling.columns
+    if columns:
+        rows.note(tx, row.id, **columns)
+    settling.tell()
+    return SettledWebhook(delivered=settling.delivered, failed=settling.failed, dead=len(settling.dead_ids))
+
+
+class _Settling:
+    """What the outcomes of one webhook come to. `columns` is what changes of the webhook itself."""
+
+    def __init__(self, tx: Transaction, row: Row[Any]) -> None:
+        self._tx = tx
+        self._row = row
+        self._failing_since = row.failing_since
+        self._reason = ""
+        self.columns: dict[str, Any] = {}
+        self.delivered = 0
+        self.failed = 0
+        self.dead_ids: list[str] = []
+
+    def add(self, outcome: Outcome) -> None:
+        """Write one outcome down."""
+        if outcome.error is None:
+            self._deliver(outcome)
+        else:
+            self._fail(outcome)
+
+    def tell(self) -> None:
+        """Append the events of it."""
+        tx, row = self._tx, self._row
+        if self.dead_ids:
+            ids = self.dead_ids
+            told = WebhookDeadLettered(
+                webhook_id=row.id, count=len(ids), delivery_ids=ids[: limits.WEBHOOK_NAMED_MAX]
+            )
+            audience = rows.audience(row.agent_id)
+            tx.emit(NewEvent(WEBHOOK_DEAD_LETTERED, rows.subject(row.id), told, audience, "warning"))
+        if self._reason and row.status == "active":
+            rows.disable(tx, row, self._reason)
+
+    def _deliver(self, outcome: Outcome) -> None:
+        now = self._tx.now
+        ended = {"status": "delivered", "body": None, "next_at": None, "ended_at": now}
+        ended |= {"forget_at": now + timedelta(seconds=limits.WEBHOOK_KEPT_S)}
+        if self._write(outcome, ended):
+            self.delivered += 1
+            self._failing_since = None
+            self.columns |= {"delivered_at": now, "failing_since": None}
+
+    def _fail(self, outcome: Outcome) -> None:
+        now = self._tx.now
+        gone = outcome.status == _GONE
+        wait_s = rules.next_wait_s(outcome.attempts + 1, outcome.spread, outcome.retry_after_s)
+        if gone or wait_s is None:
+            forget_at = now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
+            ended = {"status": "dead", "next_at": None, "ended_at": now, "forget_at": forget_at}
+            if not self._write(outcome, ended):
+                return
+            self.dead_ids.append(outcome.delivery_id)
+        else:
+            if not self._write(outcome, {"next_at": now + timedelta(seconds=wait_s)}):
+                return
+            self.failed += 1
+        self._failing_since = self._failing_since or now
+        self.columns["failing_since"] = self._failing_since
+        if not outcome.answered:
+            rest_s = rules.rest_s(self._failing_since, now, outcome.retry_after_s)
+            self.columns["rests_until"] = now + timedelta(seconds=rest_s)
+        if gone:
+            self._reason = "the receiver answered 410 Gone"
+        elif rules.given_up(self._failing_since, now):
+            self._reason = f"nothing was delivered for {limits.WEBHOOK_FAILING_S_MAX / 86_400:.0f} days"
+
+    def _write(self, outcome: Outcome, columns: dict[str, Any]) -> bool:
+        """Whether it was not written down before."""
+        table = webhook_deliveries.c
+        expected = (
+            table.id == outcome.delivery_id,
+            table.status == "waiting",
+            table.attempts == outcome.attempts,
+        )
+        columns |= {
+            "attempts": outcome.attempts + 1,
+            "last_at": self._tx.now,
+            "last_status": outcome.status,
+            "last_error": outcome.error,
+            "response": outcome.response,
+        }
+        return bool(self._tx.change(update(webhook_deliveries).where(*expected).values(**columns)))
+
+
+def _over(until: ColumnElement[Any], tx: Transaction) -> ColumnElement[bool]:
+    return or_(until.is_(None), until <= tx.now)
+
+
+def _filter(webhook: Ready) -> EventFilter:
+    """What the webhook may see and wants: as its agent, or as the owner."""
+    role = Role.OWNER if webhook.agent_id is None else Role.AGENT
+    caller = Caller(webhook.workspace_id, role, SYSTEM_TOKEN_ID, agent_id=webhook.agent_id)
+    wanted = filter_for(caller, types=webhook.types)
+    return replace(wanted, types=(*webhook.types, WEBHOOK_TESTED)) if webhook.types else wanted
+
+
+def _concerns(webhook_id: str, event: StoredEvent, subject: str) -> bool:
+    """Whether an event that matches is sent: tests to their webhook alone, and no dead letter on and on."""
+    if event.type == WEBHOOK_TESTED:
+        return subject == rows.subject(webhook_id)
+    return event.type != WEBHOOK_DEAD_LETTERED
+
+
+def _read(tx: Transaction, wanted: EventFilter, after: int) -> Stretch:
+    return read_matching(tx.connection, wanted, after, limits.WEBHOOK_PLANNED_MAX)
+
+
+def _is_retired(tx: Transaction, agent_id: str | None) -> bool:
+    if agent_id is None:
+        return False
+    return tx.execute(select(agents.c.status).where(agents.c.id == agent_id)).scalar() == "retired"
+
+
+def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
+    """Make deliveries of the events that were found."""
+    if request.missed_before is not None:
+        missed = WebhookMissed(webhook_id=row.id, after=row.position, oldest_seq=request.missed_before)
+        audience = rows.audience(row.agent_id)
+        tx.emit(NewEvent(WEBHOOK_MISSED, rows.subject(row.id), missed, audience, "error"))
+    if request.deliveries:
+        shared = {"workspace_id": tx.workspace_id, "webhook_id": row.id, "status": "waiting", "attempts": 0}
+        shared |= {"created_at": tx.now, "next_at": tx.now}
+        planned = [shared | {"id": new_id()} | one.model_dump() for one in request.deliveries]
+        tx.execute(insert(webhook_deliveries), planned)
+
+
+def _due(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
+    table = webhook_deliveries.c
+    due = (
+        select(table.id, table.event_id, table.attempts, table.body)
+        .where(table.webhook_id == webhook_id, table.status == "waiting", table.next_at <= tx.now)
+        .order_by(table.next_at, table.seq)
+        .limit(limits.WEBHOOK_BATCH)
+    )
+    return [DueDelivery(**row._asdict()) for row in tx.execute(due)]
+
+
+def _secrets(tx: Transaction, row: Row[Any]) -> list[str]:
+    """What signs: the present secret, and the one before while it counts."""
+    old_counts = row.old_secret is not None and row.old_secret_until > tx.now
+    return [row.secret, row.old_secret] if old_counts else [row.secret]

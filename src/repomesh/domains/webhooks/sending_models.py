@@ -1,0 +1,87 @@
+"""What the worker that sends webhooks and the store tell each other."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+
+class PlannedDelivery(Model):
+    """An event that a webhook is to receive."""
+
+    event_id: Id
+    seq: int
+    type: str
+    body: str = Field(description="The event as it is sent.", repr=False)
+
+
+class TakeWebhook(Model):
+    """Take what a webhook is to send now, and with it the events that were found behind its position."""
+
+    webhook_id: Id
+    holder: Id = Field(description="The process that sends.")
+    position: int = Field(description="Behind which the events were looked for; another one takes nothing.")
+    upto: int = Field(description="The `seq` up to which the log was looked at.")
+    missed_before: int | None = Field(description="The log's oldest `seq`, when it begins behind `position`.")
+    deliveries: tuple[PlannedDelivery, ...]
+
+
+class DueDelivery(Model):
+    """A delivery to attempt now."""
+
+    id: Id
+    event_id: Id
+    attempts: int
+    body: str = Field(repr=False)
+
+
+class TakenWebhook(Model):
+    """What to send, to whom, signed with what. Without deliveries nothing was taken."""
+
+    url: str
+    secrets: list[str] = Field(repr=False)
+    deliveries: list[DueDelivery]
+    full: bool = Field(False, description="Whether so many wait that the events must wait in the log.")
+
+
+class Outcome(Model):
+    """What came of one attempt."""
+
+    delivery_id: Id
+    attempts: int = Field(description="Before this one; an outcome that is told twice counts once.")
+    status: int | None = None
+    error: str | None = Field(None, description="Why it failed; absent for what was delivered.")
+    response: str | None = None
+    answered: bool = Field(True, description="Whether the receiver itself did; else it gets a rest.")
+    retry_after_s: float | None = None
+    spread: float = Field(0.0, ge=0, lt=1, description="A random part of the wait before the next attempt.")
+
+
+class SettleWebhook(Model):
+    """What came of what was taken."""
+
+    webhook_id: Id
+    holder: Id
+    outcomes: tuple[Outcome, ...]
+    release: bool = Field(description="Whether the process has done with it for now.")
+
+
+class SettledWebhook(Model):
+    """How many of the outcomes were what."""
+
+    delivered: int = 0
+    failed: int = 0
+    dead: int = 0
+
+
+class ForgetWebhooks(Model):
+    """Forget old deliveries, and what is left of webhooks that were deleted."""
+
+
+class ForgottenWebhooks(Model):
+    """How many rows were deleted."""
+
+    deliveries: int
+    webhooks: int

@@ -1,0 +1,83 @@
+"""Tables of outgoing webhooks."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
+
+from repomesh.store.tables import metadata
+from repomesh.store.types import Json, Moment, Uuid
+
+# The secrets are kept as they are, since they sign. `position` is the last event that was looked at.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, ForeignKey("workspaces.id"), nullable=False),
+    Column("agent_id", Uuid),
+    Column("url", Text, nullable=False),
+    Column("types", Json, nullable=False),
+    Column("description", String(200), nullable=False),
+    Column("status", String(16), nullable=False),  # active, paused, disabled or deleted
+    Column("reason", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until", Moment),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("delivered_at", Moment),
+    Column("failing_since", Moment),
+    Column("rests_until", Moment),
+    Column("claimed_by", Uuid),  # the process that sends for it now
+    Column("claimed_until", Moment),  # else when it was last served
+    Index("ix_webhooks_workspace", "workspace_id", "id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("webhook_id", Uuid, ForeignKey("webhooks.id"), nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("status", String(16), nullable=False),  # waiting, delivered or dead
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("next_at", Moment),
+    Column("last_at", Moment),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("response", Text),
+    Column("ended_at", Moment),
+    Column("forget_at", Moment),
+    Column("body", Text),  # as it is sent; nothing once it was delivered
+    Index("ix_webhook_deliveries_webhook", "webhook_id", "id"),
+)
+_WAITING = webhook_deliveries.c.status == "waiting"
+_DEAD = webhook_deliveries.c.status == "dead"
+_ENDED = webhook_deliveries.c.forget_at.is_not(None)
+Index(
+    "ix_webhook_deliveries_due",
+    webhook_deliveries.c.webhook_id,
+    webhook_deliveries.c.next_at,
+    webhook_deliveries.c.seq,
+    sqlite_where=_WAITING,
+    postgresql_where=_WAITING,
+)
+Index(
+    "ix_webhook_deliveries_dead",
+    webhook_deliveries.c.webhook_id,
+    webhook_deliveries.c.id,
+    sqlite_where=_DEAD,
+    postgresql_where=_DEAD,
+)
+Index(
+    "ix_webhook_deliveries_forget",
+    webhook_deliveries.c.workspace_id,
+    webhook_deliveries.c.forget_at,
+    sqlite_where=_ENDED,
+    postgresql_where=_ENDED,
+)
