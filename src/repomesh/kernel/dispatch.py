@@ -13,9 +13,10 @@ import structlog
 from opentelemetry.trace import Status, StatusCode
 from pydantic import BaseModel
 
+from repomesh.kernel.completions import Completions
 from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError, Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.operation import Blocking, Kind, Operation, Payload, Registry
+from repomesh.kernel.operation import Blocking, Consulting, Kind, Operation, Payload, Registry
 from repomesh.kernel.ports import Signals, Store
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics, tracer
@@ -37,8 +38,8 @@ class Dispatcher:
     """Runs operations for callers.
 
     `verify` checks the caller's token again inside each writing transaction, so that a token revoked a
-    moment ago can't write; `renew_secret` puts a new secret into a replayed result, since only hashes
-    of secrets are kept; `access_changed` is called after an operation that changes who may do what.
+    moment ago can't write; `renew_secret` puts a secret into a replayed result, since no record holds
+    one; `access_changed` is called after an operation that changes who may do what.
     Whoever `on_call` was given to hears of every caller that was let in.
     """
 
@@ -52,6 +53,7 @@ class Dispatcher:
         verify: Callable[[Any], None],
         renew_secret: Callable[[Any, BaseModel], BaseModel],
         access_changed: Callable[[], None],
+        completions: Completions | None = None,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -61,6 +63,7 @@ class Dispatcher:
         self._verify = verify
         self._renew_secret = renew_secret
         self._access_changed = access_changed
+        self._completions = completions or Completions(store.settings)
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._interrupted = False
@@ -107,7 +110,8 @@ class Dispatcher:
             task.cancel()
 
     async def close(self) -> None:
-        """Finish the commands queued behind answers."""
+        """Finish the commands queued behind answers, and ask no model any more."""
+        await self._completions.close()
         while self._follow_ups:
             await asyncio.gather(*self._follow_ups, return_exceptions=True)
 
@@ -124,6 +128,8 @@ class Dispatcher:
         if operation.stage is not None:
             await asyncio.to_thread(operation.stage, request, self._store.settings)
         key = _key(operation, request, context)
+        if operation.consults is not None:
+            request = await self._consulted(operation.consults, caller, request)
         blocking = operation.blocking
         if blocking is not None and blocking.seconds(request) > 0:
             answer = await self._wait(operation, blocking, caller, request, context, key)
@@ -131,6 +137,13 @@ class Dispatcher:
             answer = await self._run(operation, caller, request, context, key)
         self._queue_follow_up(operation, caller, request, answer.result)
         return answer
+
+    async def _consulted(self, consults: Consulting, caller: Caller, request: BaseModel) -> BaseModel:
+        """The request with what a model answered, if there is something to ask."""
+        question = await self._store.read(caller, lambda tx: consults.question(tx, request))
+        if question is None:
+            return request
+        return consults.answered(request, question, await self._completions.complete(question))
 
     async def _wait(
         self,
@@ -199,7 +212,7 @@ class Dispatcher:
             return Answer(self._renew_secret(tx, result) if operation.secret else result, replayed=True)
         result = self._apply(tx, operation, request)
         if operation.blocking is None or operation.blocking.done(result):
-            kept = result.model_copy(update={"token": ""}) if operation.secret else result
+            kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
             tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
         return Answer(result)
 

@@ -17,6 +17,7 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repomesh.kernel import limits
+from repomesh.kernel.completions import Completion, Question
 from repomesh.kernel.errors import InvalidRequest, RepomeshError
 from repomesh.kernel.settings import Settings
 
@@ -122,14 +123,27 @@ Stage = Callable[[Any, Settings], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Consulting:
+    """What a language model is asked before an operation runs, outside any transaction.
+
+    `question` reads, in a transaction of its own, what to ask, or None for nothing; `answered` is the request
+    with what came of it, which may be a text or a reason why there is none.
+    """
+
+    question: Callable[[Any, Any], Question | None]
+    answered: Callable[[Any, Question, Completion], BaseModel]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One thing that repomesh can do, with all that the surfaces need to offer it.
 
     `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for the
-    documents; `rate` names a rate limit; `secret` says that it answers a token; `needs_agent` that the
-    caller must act as an agent; `stage` does with (request, settings), on a thread before the transaction,
-    what may be done twice and would keep others waiting inside it; `follow_up` queues an internal command
-    behind the answer; `changes_access` says that callers known so far must be looked up again.
+    documents; `rate` names a rate limit; `secret` the field of the result that holds one; `needs_agent` says
+    that the caller must act as an agent; `stage` does with (request, settings), on a thread before the
+    transaction, what may be done twice and would keep others waiting inside it; `consults` asks a
+    language model before it, but not in a batch; `follow_up` queues an internal command behind the answer;
+    `changes_access` says that callers must be looked up again.
     """
 
     name: str
@@ -144,8 +158,9 @@ class Operation:
     blocking: Blocking | None = None
     follow_up: FollowUp | None = None
     stage: Stage | None = None
+    consults: Consulting | None = None
     rate: str | None = None
-    secret: bool = False
+    secret: str | None = None
     needs_agent: bool = False
     changes_access: bool = False
     summary: str = field(default="")
@@ -217,8 +232,9 @@ class Options(TypedDict, total=False):
     blocking: Blocking
     follow_up: FollowUp
     stage: Stage
+    consults: Consulting
     rate: str
-    secret: bool
+    secret: str
     needs_agent: bool
     changes_access: bool
 

@@ -21,6 +21,7 @@ TABLES = (
     tables.memory_versions,
     tables.artifacts,
     tables.artifact_versions,
+    tables.session_summaries,
     tables.session_tasks,
 )
 

@@ -19,6 +19,7 @@ from repomesh.domains.sessions.tables import (
     memories,
     memory_versions,
     session_participants,
+    session_summaries,
     session_tasks,
     sessions,
 )
@@ -47,7 +48,8 @@ def erase(tx: Transaction, session: Row[Any], erased: Erased, reason: str) -> Pi
         left -= gone
         if left <= 0:
             return Piece(False, erased, limits.ERASED_ROWS_MAX)
-    tx.execute(delete(session_participants).where(session_participants.c.session_uid == session.uid))
+    for table in (session_participants, session_summaries):
+        tx.execute(delete(table).where(table.c.session_uid == session.uid))
     tx.execute(delete(sessions).where(sessions.c.uid == session.uid))
     gone_for_good = SessionDeleted(session_id=session.id, reason=reason, erased=erased)
     tx.emit(NewEvent(SESSION_DELETED, f"session/{session.id}", gone_for_good))

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from repomesh.domains.sessions import memory_rows, rows
+from repomesh.domains.sessions import memory_rows, rows, written
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.summary_models import (
     SessionSummary,
@@ -19,7 +19,7 @@ from repomesh.domains.sessions.summary_models import (
 from repomesh.domains.sessions.tables import artifacts, chunks, memories, session_tasks
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
-from repomesh.kernel.operation import Get, query
+from repomesh.kernel.operation import Consulting, Get, query
 from repomesh.store.transaction import Transaction
 
 
@@ -28,11 +28,15 @@ from repomesh.store.transaction import Transaction
     http=Get("/v1/sessions/{session_id}/summary"),
     scope="sessions:read",
     errors=(SessionNotFound,),
+    consults=Consulting(written.question, written.answered),
+    follow_up=written.to_keep,
 )
 def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSummary:
     """Sum up a session: figures, who took part, decisions, open questions, action items, artifacts, tasks.
 
     Of each sort the newest come. With `max_chars` the timeline goes first, then the last items of each sort.
+    With `written` a language model writes a text of it, which is marked as generated and kept until the
+    session changes. Without a model, or when it fails, the rest is answered all the same.
     """
     row = rows.find(tx, request.session_id)
     work = _tasks(tx, row.uid)
@@ -65,6 +69,9 @@ def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSumm
         tasks=work,
         timeline=moments[-limits.SUMMARY_ITEMS_MAX :],
     )
+    if request.written:
+        text, reason = written.found(tx, row, request)
+        summary = summary.model_copy(update={"written": text, "not_written": reason})
     return _fitted(summary, request.max_chars)
 
 
@@ -162,4 +169,15 @@ def _fitted(summary: SessionSummary, max_chars: int | None) -> SessionSummary:
             summary = summary.model_copy(update={sort: items, "omitted": said})
             if len(summary.model_dump_json()) <= max_chars:
                 return summary
-    return summary
+    return _shortened(summary, max_chars)
+
+
+def _shortened(summary: SessionSummary, max_chars: int) -> SessionSummary:
+    """The same with less of what a model wrote; at last without it."""
+    text = summary.written
+    too_long = len(summary.model_dump_json()) - max_chars
+    if text is None or too_long <= 0:
+        return summary
+    kept = text.text[: max(len(text.text) - too_long - 1, 0)].rstrip()
+    shorter = text.model_copy(update={"text": f"{kept}…"}) if kept else None
+    return summary.model_copy(update={"written": shorter, "not_written": None if kept else "raise max_chars"})

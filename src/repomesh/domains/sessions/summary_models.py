@@ -16,7 +16,36 @@ from repomesh.kernel.operation import Model
 class SummarizeSession(OneSession):
     """Which session to sum up."""
 
+    written: bool = Field(
+        False, description="Whether to have a language model write it, too, if one is configured."
+    )
     max_chars: MaxChars | None = None
+
+
+class WrittenSummary(Model):
+    """What a language model made of a session: its words, not those of anybody who took part."""
+
+    text: str
+    generated: Literal[True] = Field(description="A model wrote it: look it up before you rely on it.")
+    model: str
+    made_at: Timestamp
+
+
+class Writing(SummarizeSession):
+    """The request with what a model answered to it."""
+
+    sha256: str = Field(description="Of what the model was given.")
+    text: str
+    model: str
+    refusal: str
+
+
+class KeepWritten(OneSession):
+    """What a model wrote, to be answered again while the session is as it was."""
+
+    sha256: str
+    text: str
+    model: str
 
 
 class SummaryMemory(Model):
@@ -69,4 +98,6 @@ class SessionSummary(Model):
     artifacts: list[SummaryArtifact]
     tasks: list[SummaryTask]
     timeline: list[SummaryMoment] = Field(description="The newest moments, in their order.")
+    written: WrittenSummary | None = Field(None, description="When it was asked for, and there is one.")
+    not_written: str | None = Field(None, description="Why there is none though it was asked for.")
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")

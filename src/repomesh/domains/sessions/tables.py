@@ -173,3 +173,14 @@ session_tasks = Table(
     Index("ix_session_tasks_key", "session_uid", "key", unique=True),
     Index("ix_session_tasks_task", "task_id"),
 )
+
+session_summaries = Table(
+    "session_summaries",
+    metadata,
+    Column("session_uid", Uuid, ForeignKey("sessions.uid"), primary_key=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("sha256", String(64), nullable=False),  # of what the model was given
+    Column("model", String(200), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("text", Text, nullable=False),
+)
