@@ -8,6 +8,11 @@ from repomesh.domains.agents import operations as _agents
 from repomesh.domains.agents import processes as _processes
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
+from repomesh.domains.meetings import decisions as _decisions
+from repomesh.domains.meetings import minutes as _minutes
+from repomesh.domains.meetings import operations as _meetings
+from repomesh.domains.meetings import speaking as _speaking
+from repomesh.domains.meetings import templates as _meeting_templates
 from repomesh.domains.messaging import deliveries as _deliveries
 from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import inbox as _inbox
@@ -70,6 +75,11 @@ DOMAINS = (
     _delegating,
     _summary,
     _exporting,
+    _meetings,
+    _speaking,
+    _decisions,
+    _meeting_templates,
+    _minutes,
     _webhooks,
     _webhook_deliveries,
     _webhook_sending,

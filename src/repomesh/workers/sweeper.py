@@ -24,6 +24,7 @@ SWEEPS = (
     "delivery.forget",
     "message.expire",
     "question.settle",
+    "meeting.settle",
     "wait.forget",
     "idempotency.forget",
     "session.erase",

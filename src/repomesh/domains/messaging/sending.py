@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert
@@ -141,8 +141,13 @@ def system_notice(
     related_message_id: str | None = None,
     task_id: str | None = None,
     thread_id: str | None = None,
+    ack_required: bool = False,
+    expires_at: datetime | None = None,
 ) -> Message:
-    """Store a message of the server itself to agents of this workspace, in a thread or on its own."""
+    """Store a message of the server itself to agents of this workspace, in a thread or on its own.
+
+    What it asks for is of no use after `expires_at`; nobody is told of one that was not acknowledged.
+    """
     notice_id = new_id()
     names = addressing.names_of(tx, recipient_ids)
     row = _PLAIN | {
@@ -156,6 +161,8 @@ def system_notice(
         "priority": rules.IMPORTANT,
         "related_message_id": related_message_id,
         "task_id": task_id,
+        "ack_required": ack_required,
+        "expires_at": expires_at,
     }
     row["due_at"] = None
     ids = list(names)

@@ -1,0 +1,299 @@
+"""Conducts a meeting: asks the rules, writes what they say happened, and tells it.
+
+A request to speak or vote goes out in the transaction of what led to it, so nothing is asked twice or
+not at all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select
+
+from repomesh.domains.agents.rules import PERSON
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.meetings import decision_rows, flow, rows, rules, wording
+from repomesh.domains.meetings import event_models as events
+from repomesh.domains.meetings.decision_models import Position
+from repomesh.domains.meetings.flow import Flow, Given
+from repomesh.domains.meetings.models import NO_RESPONSE, CastVote, Meeting, Opinion, Proposal
+from repomesh.domains.meetings.proceedings import Proceedings, Words
+from repomesh.domains.meetings.tables import meeting_opinions, meeting_proposals, meeting_votes
+from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT
+from repomesh.store.transaction import Transaction
+
+_AWAY = select(agents.c.id).where(
+    agents.c.workspace_id == bindparam("ws"),
+    agents.c.id.in_(bindparam("ids", expanding=True)),
+    agents.c.status != "active",
+    agents.c.type != PERSON,  # people come and go, and answer when they look
+)
+_NO_WORDS = Words()
+
+
+def conduct(tx: Transaction, row: Any, given: Given, words: Words = _NO_WORDS) -> Meeting:
+    """Do something to a meeting; answers how it stands then. Raises what the rules have against it."""
+    before = flow.load(row.flow)
+    after, happened = rules.step(before, given, _away(tx, before), tx.now, drafting=can_be_written(tx))
+    under_way = Proceedings(tx, row._asdict(), after, words)
+    if after == before:
+        return rows.as_meeting(under_way.columns)
+    for event in happened:
+        _RECORDERS[type(event)](under_way, event)
+    return under_way.write(before)
+
+
+def can_be_written(tx: Transaction) -> bool:
+    """Whether a proposal can be written from the opinions when none stands unopposed.
+
+    Whatever writes it answers with the command `meeting.propose`; else a draft is made at once.
+    """
+    return False
+
+
+def _away(tx: Transaction, state: Flow) -> frozenset[str]:
+    """Who takes part and is known to be inactive. Who calls is there, whatever was written down of it."""
+    if state.phase is None or not state.present:
+        return frozenset()
+    found = tx.execute(_AWAY, {"ws": tx.workspace_id, "ids": list(state.present)}).scalars()
+    return frozenset(found) - {tx.caller.agent_id or ""}
+
+
+# -- one recorder for each thing that can happen ---------------------------------------------------
+
+
+def _joined(under_way: Proceedings, event: flow.Joined) -> None:
+    under_way.take_in(event.agent_id)
+    name = under_way.state.names[event.agent_id]
+    under_way.tell(events.MeetingMember, events.MEETING_JOINED, agent_id=event.agent_id, agent_name=name)
+
+
+def _left(under_way: Proceedings, event: flow.Left) -> None:
+    name = under_way.state.names[event.agent_id]
+    under_way.tell(events.MeetingMember, events.MEETING_LEFT, agent_id=event.agent_id, agent_name=name)
+
+
+def _started(under_way: Proceedings, event: flow.Started) -> None:
+    under_way.tell(events.MeetingChanged, events.MEETING_STARTED)
+
+
+def _opinion_requested(under_way: Proceedings, event: flow.OpinionRequested) -> None:
+    tx, columns, who = under_way.tx, under_way.columns, event.agent_id
+    said = [one for one in rows.opinions_of(tx, under_way.id) if one.round == event.round]
+    asked = _asked(under_way, event.round, event.due_at, columns["opinion_prompt"])
+    budget = under_way.participants()[who].max_chars
+    body = wording.opinion_request(asked, said, round_before(tx, under_way.id, event.round), budget)
+    subject = wording.subject("Your turn to speak", columns["topic"])
+    under_way.ask([who], "opinion_request", subject, body, event.due_at)
+    _tell_turn(under_way, events.MEETING_OPINION_REQUESTED, event, event.due_at)
+
+
+def _turn_skipped(under_way: Proceedings, event: flow.TurnSkipped) -> None:
+    _tell_turn(under_way, events.MEETING_TURN_SKIPPED, event, None)
+
+
+def _opinion_presented(under_way: Proceedings, event: flow.OpinionPresented) -> None:
+    silent = event.kind == "no_response"
+    words = Words(content=NO_RESPONSE) if silent else under_way.words
+    opinion = Opinion(
+        sequence=event.sequence,
+        round=event.round,
+        agent_id=event.agent_id,
+        agent_name=under_way.state.names[event.agent_id],
+        kind=event.kind,
+        content=words.content,
+        proposal=words.proposal,
+        tasks=list(words.tasks),
+        at=under_way.tx.now,
+    )
+    kept = opinion.model_dump(exclude={"truncated", "tasks"}) | {"tasks": _as_json(opinion.tasks)}
+    under_way.tx.execute(insert(meeting_opinions), under_way.key(**kept))
+    if not silent:
+        under_way.answered(event.agent_id)
+    under_way.tell(events.MeetingOpinion, events.MEETING_OPINION_PRESENTED, opinion=opinion)
+
+
+def _draft_requested(under_way: Proceedings, event: flow.DraftRequested) -> None:
+    when: dict[str, Any] = {"round": event.round, "due_at": event.due_at}
+    under_way.tell(events.MeetingDraft, events.MEETING_DRAFT_REQUESTED, **when)
+
+
+def _vote_requested(under_way: Proceedings, event: flow.VoteRequested) -> None:
+    said = [one for one in rows.opinions_of(under_way.tx, under_way.id) if one.round == event.round]
+    proposal = _proposal(under_way, event, said)
+    kept = proposal.model_dump(exclude={"tasks"}) | {"tasks": _as_json(proposal.tasks)}
+    under_way.tx.execute(insert(meeting_proposals), under_way.key(**kept))
+    under_way.columns["proposal"] = proposal.text
+    asked = _asked(under_way, event.round, event.due_at, under_way.columns["vote_prompt"])
+    subject = wording.subject("Vote", under_way.columns["topic"])
+    by_budget: dict[int, list[str]] = defaultdict(list)
+    for who in event.electors:
+        by_budget[under_way.participants()[who].max_chars].append(who)
+    for budget, agent_ids in by_budget.items():
+        body = wording.vote_request(asked, said, proposal, budget)
+        under_way.ask(agent_ids, "consensus_request", subject, body, event.due_at)
+    under_way.tell(
+        events.MeetingVoteRequest,
+        events.MEETING_VOTE_REQUESTED,
+        round=event.round,
+        proposal=proposal,
+        elector_ids=list(event.electors),
+        due_at=event.due_at,
+    )
+
+
+def _vote_cast(under_way: Proceedings, event: flow.VoteCast) -> None:
+    vote = CastVote(
+        round=event.round,
+        agent_id=event.agent_id,
+        agent_name=under_way.state.names[event.agent_id],
+        choice=event.choice,
+        reason=under_way.words.reason,
+        amendment=under_way.words.amendment,
+        at=under_way.tx.now,
+    )
+    under_way.tx.execute(insert(meeting_votes), under_way.key(**vote.model_dump()))
+    under_way.answered(event.agent_id)
+    under_way.tell(events.MeetingVote, events.MEETING_VOTE_CAST, vote=vote)
+
+
+def _round_completed(under_way: Proceedings, event: flow.RoundCompleted) -> None:
+    absent = [under_way.state.names[one] for one in event.absent]
+    said: dict[str, Any] = {"round": event.round, "agreed": event.agreed, "absent": absent}
+    under_way.tell(events.MeetingRound, events.MEETING_ROUND_COMPLETED, **said)
+
+
+def _consensus_reached(under_way: Proceedings, event: flow.ConsensusReached) -> None:
+    tx, columns = under_way.tx, under_way.columns
+    proposal = rows.proposals_of(tx, under_way.id)[event.round]
+    positions = _positions(under_way, event.round)
+    said = {one.sequence: one for one in rows.opinions_of(tx, under_way.id)}
+    decision, told = decision_rows.add(
+        tx,
+        proposal.tasks,
+        topic=columns["topic"],
+        decision=proposal.text,
+        rationale=wording.rationale(said.get(proposal.sequence or 0), positions),
+        meeting_id=under_way.id,
+        round=event.round,
+        consensus=under_way.state.terms.consensus,
+        positions=[one.model_dump() for one in positions],
+        related_message_ids=columns["related_message_ids"],
+        related_task_ids=columns["related_task_ids"],
+        supersedes_id=decision_rows.still_active(tx, columns["supersedes_id"]),
+    )
+    columns["decision_id"] = decision.id
+    body = wording.decided(decision.decision, positions, MEETING_REQUEST_CHARS_DEFAULT)
+    under_way.notify(wording.subject("Decided", columns["topic"]), body)
+    reached: dict[str, Any] = {"round": event.round, "decision": decision}
+    under_way.tell(events.MeetingConsensus, events.MEETING_CONSENSUS_REACHED, **reached)
+    for one in told:
+        under_way.also(one)
+
+
+def _no_consensus(under_way: Proceedings, event: flow.NoConsensus) -> None:
+    tx, columns = under_way.tx, under_way.columns
+    names = list(under_way.state.names.values())
+    votes = [vote for vote in rows.votes_of(tx, under_way.id) if vote.round == event.round]
+    summary = wording.summary(columns["topic"], names, rows.opinions_of(tx, under_way.id), votes)
+    columns["summary"] = summary
+    under_way.notify(wording.subject("No consensus", columns["topic"]), summary)
+    said: dict[str, Any] = {"round": event.round, "summary": summary}
+    under_way.tell(events.MeetingNoConsensus, events.MEETING_NO_CONSENSUS, **said)
+
+
+def _completed(under_way: Proceedings, event: flow.Completed) -> None:
+    under_way.tell(events.MeetingChanged, events.MEETING_COMPLETED)
+
+
+def _cancelled(under_way: Proceedings, event: flow.Cancelled) -> None:
+    under_way.columns["reason"] = under_way.words.reason
+    if under_way.columns["started_at"] is not None:
+        subject = wording.subject("Cancelled", under_way.columns["topic"])
+        under_way.notify(subject, under_way.words.reason or "The meeting was cancelled.")
+    under_way.tell(events.MeetingChanged, events.MEETING_CANCELLED)
+
+
+_RECORDERS: dict[type[Any], Callable[[Proceedings, Any], None]] = {
+    flow.Joined: _joined,
+    flow.Left: _left,
+    flow.Started: _started,
+    flow.OpinionRequested: _opinion_requested,
+    flow.OpinionPresented: _opinion_presented,
+    flow.TurnSkipped: _turn_skipped,
+    flow.DraftRequested: _draft_requested,
+    flow.VoteRequested: _vote_requested,
+    flow.VoteCast: _vote_cast,
+    flow.RoundCompleted: _round_completed,
+    flow.ConsensusReached: _consensus_reached,
+    flow.NoConsensus: _no_consensus,
+    flow.Completed: _completed,
+    flow.Cancelled: _cancelled,
+}
+
+
+# -- what they share -------------------------------------------------------------------------------
+
+
+def round_before(tx: Transaction, meeting_id: str, round_: int) -> list[str]:
+    """What the participants of a round are told of the vote before it."""
+    if round_ == 1:
+        return []
+    votes = [vote for vote in rows.votes_of(tx, meeting_id) if vote.round == round_ - 1]
+    return wording.dissent(rows.proposals_of(tx, meeting_id).get(round_ - 1), votes)
+
+
+def _tell_turn(under_way: Proceedings, type_: str, event: Any, due_at: Any) -> None:
+    who = event.agent_id
+    said = {"agent_id": who, "agent_name": under_way.state.names[who], "round": event.round, "due_at": due_at}
+    under_way.tell(events.MeetingTurn, type_, recipient_id=who, **said)
+
+
+def _asked(under_way: Proceedings, round_: int, due_at: Any, prompt: str) -> wording.Asked:
+    columns, rounds_max = under_way.columns, under_way.state.terms.rounds_max
+    topic, agenda = columns["topic"], columns["agenda"]
+    return wording.Asked(under_way.id, topic, round_, rounds_max, agenda, prompt, due_at)
+
+
+def _proposal(under_way: Proceedings, event: flow.VoteRequested, said: list[Opinion]) -> Proposal:
+    """What a round votes on, in words."""
+    if event.source == "written":
+        text, opinion = under_way.words.content, None
+    elif event.source == "draft":
+        text, opinion = wording.draft(said)
+    else:
+        opinion = next(one for one in said if one.sequence == event.sequence)
+        text = opinion.proposal or opinion.content
+    return Proposal(
+        round=event.round,
+        source=event.source,
+        sequence=opinion.sequence if opinion else None,
+        agent_name=opinion.agent_name if opinion else None,
+        text=text,
+        tasks=opinion.tasks if opinion else [],
+        at=under_way.tx.now,
+    )
+
+
+def _positions(under_way: Proceedings, round_: int) -> list[Position]:
+    """Where everybody stood in the vote of a round, in the order of the participants."""
+    votes = {
+        vote.agent_id: vote for vote in rows.votes_of(under_way.tx, under_way.id) if vote.round == round_
+    }
+    return [
+        Position(
+            agent_id=one,
+            agent_name=name,
+            choice=votes[one].choice if one in votes else None,
+            reason=votes[one].reason if one in votes else "",
+            amendment=votes[one].amendment if one in votes else None,
+        )
+        for one, name in under_way.state.names.items()
+        if one in votes or one in under_way.state.present
+    ]
+
+
+def _as_json(tasks: list[Any]) -> list[Any]:
+    return [task.model_dump(mode="json") for task in tasks]

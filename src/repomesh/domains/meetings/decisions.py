@@ -1,0 +1,236 @@
+"""Operations on decisions: list, show, record, supersede, overrule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.meetings import decision_rows, people
+from repomesh.domains.meetings.decision_models import (
+    DECISION_OVERRULED,
+    DECISION_SUPERSEDED,
+    Decision,
+    DecisionDetail,
+    ListDecisions,
+    ListedDecision,
+    OverruleDecision,
+    RecordDecision,
+    ShowDecision,
+    SupersedeDecision,
+)
+from repomesh.domains.meetings.errors import (
+    DecisionNotFound,
+    DecisionStatusConflict,
+    NotALaterDecision,
+    OnlyPeople,
+)
+from repomesh.domains.meetings.operations import attended
+from repomesh.domains.meetings.tables import decisions
+from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.errors import MessageNotFound
+from repomesh.domains.messaging.models import Message
+from repomesh.domains.messaging.tables import messages
+from repomesh.domains.tasks import rows as task_rows
+from repomesh.domains.tasks.errors import DependencyNotFound, TaskNotFound
+from repomesh.domains.tasks.models import Task
+from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
+from repomesh.kernel.errors import Stale
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store import searching
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_table = decisions.c
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+
+
+@query("decision.list", http=Get("/v1/decisions"), scope="meetings:read", errors=(AgentNotFound,))
+def list_decisions(tx: Transaction, request: ListDecisions) -> Page[ListedDecision]:
+    """List decisions, newest first."""
+    statement = select(decisions).where(*_conditions(tx, request))
+    if request.text is not None:
+        return _search(tx, request.text, request, statement)
+    items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
+    cursors = [encode_cursor(item.id) for item in items]
+    return _fitted(Page(items=items, next_cursor=following), cursors, _NEWEST, request)
+
+
+@query(
+    "decision.show",
+    http=Get("/v1/decisions/{decision_id}"),
+    scope="meetings:read",
+    errors=(DecisionNotFound,),
+)
+def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
+    """Show a decision with who agreed and who dissented, and the messages and tasks that it concerns."""
+    row = decision_rows.find(tx, request.decision_id)
+    found = DecisionDetail(
+        **decision_rows.decision_fields(row._asdict()),
+        related_messages=_messages(tx, row.related_message_ids),
+        related_tasks=_tasks(tx, row.related_task_ids),
+        tasks=_tasks(tx, row.task_ids),
+    )
+    return _fit_detail(found, request.max_chars)
+
+
+@command(
+    "decision.record",
+    http=Post("/v1/decisions", status=201),
+    scope="meetings:write",
+    errors=(
+        OnlyPeople,
+        DecisionNotFound,
+        DecisionStatusConflict,
+        MessageNotFound,
+        TaskNotFound,
+        AgentNotFound,
+        DependencyNotFound,
+    ),
+)
+def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
+    """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
+    people.require_person(tx.caller, "record decisions; agents take them in meetings")
+    for message_id in request.related_message_ids:
+        message_rows.find(tx, message_id)
+    for task_id in request.related_task_ids:
+        task_rows.find(tx, task_id)
+    if request.supersedes is not None:
+        decision_rows.find_active(tx, request.supersedes)
+    decision, told = decision_rows.add(
+        tx,
+        request.tasks,
+        topic=request.topic,
+        decision=request.decision,
+        rationale=request.rationale,
+        related_message_ids=list(dict.fromkeys(request.related_message_ids)),
+        related_task_ids=list(dict.fromkeys(request.related_task_ids)),
+        supersedes_id=request.supersedes,
+        recorded_by=tx.caller.agent_name,
+        recorded_by_id=tx.caller.agent_id,
+    )
+    for event in told:
+        tx.emit(event)
+    return decision
+
+
+@command(
+    "decision.supersede",
+    http=Post("/v1/decisions/{decision_id}/supersede"),
+    scope="meetings:write",
+    errors=(OnlyPeople, DecisionNotFound, DecisionStatusConflict, NotALaterDecision, Stale),
+)
+def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
+    """Say that a later decision holds instead. By people; a meeting says so when it is called."""
+    people.require_person(tx.caller, "supersede decisions by hand")
+    row = decision_rows.find_active(tx, request.decision_id)
+    tx.check_version(row.version)
+    later = decision_rows.find(tx, request.by)
+    if later.status != "active" or later.id <= row.id:
+        raise NotALaterDecision(f"decision {later.id} is {later.status} and of {later.created_at:%Y-%m-%d}")
+    changed = decision_rows.superseded(tx, row, later.id, request.reason)
+    decision_rows.tell(tx, DECISION_SUPERSEDED, changed)
+    return changed
+
+
+@command(
+    "decision.overrule",
+    http=Post("/v1/decisions/{decision_id}/overrule"),
+    scope="meetings:write",
+    errors=(OnlyPeople, DecisionNotFound, DecisionStatusConflict, Stale),
+)
+def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
+    """Say as a person that a decision does not hold, and why."""
+    people.require_person(tx.caller, "overrule decisions")
+    row = decision_rows.find_active(tx, request.decision_id)
+    tx.check_version(row.version)
+    changed = decision_rows.overruled(tx, row, tx.caller.agent_name or "owner", request.reason)
+    decision_rows.tell(tx, DECISION_OVERRULED, changed)
+    return changed
+
+
+def _conditions(tx: Transaction, request: ListDecisions) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [_table.workspace_id == tx.workspace_id]
+    if request.status is not None:
+        found.append(_table.status == request.status)
+    if request.meeting_id is not None:
+        found.append(_table.meeting_id == request.meeting_id)
+    if request.topic is not None:
+        found.append(func.lower(_table.topic).contains(request.topic.lower(), autoescape=True))
+    if request.participant is not None:
+        agent_id = find_agent(tx, request.participant).id
+        found.append(or_(_table.meeting_id.in_(attended(tx, agent_id)), _table.recorded_by_id == agent_id))
+    if request.since is not None:
+        found.append(_table.created_at >= request.since)
+    if request.until is not None:
+        found.append(_table.created_at < request.until)
+    return found
+
+
+def _search(
+    tx: Transaction, words: str, request: ListDecisions, statement: Select[Any]
+) -> Page[ListedDecision]:
+    def wanted(ids: Sequence[str]) -> set[str]:
+        return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
+
+    found, following = searching.search(tx, decision_rows.DOCUMENT, words, request, wanted)
+    read = statement.where(_table.id.in_([decision_id for _, decision_id in found]))
+    by_id = {row.id: _listed(row) for row in tx.execute(read)}
+    items = [by_id[decision_id] for _, decision_id in found]
+    cursors = [encode_cursor(position) for position, _ in found]
+    return _fitted(Page(items=items, next_cursor=following), cursors, searching.BEFORE_ALL, request)
+
+
+def _listed(row: Any) -> ListedDecision:
+    return ListedDecision(**decision_rows.decision_fields(row._asdict()))
+
+
+def _fitted(
+    found: Page[ListedDecision], cursors: Sequence[str], start: str, request: ListDecisions
+) -> Page[ListedDecision]:
+    if request.max_chars is None or len(found.model_dump_json()) <= request.max_chars:
+        return found
+    short = [item.model_copy(update={"rationale": "", "truncated": True}) for item in found.items]
+    positions = Positions(cursors.__getitem__, request.cursor or start)
+    return fit(found.model_copy(update={"items": short}), request.max_chars, positions, "decision")
+
+
+def _messages(tx: Transaction, ids: Sequence[str]) -> list[Message]:
+    """Those of some messages that the caller may see, in this order."""
+    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    found = tx.execute(select(messages).where(*here, message_rows.visible(tx.caller))) if ids else ()
+    by_id = {row.id: message_rows.as_message(row._asdict()) for row in found}
+    return [by_id[one] for one in ids if one in by_id]
+
+
+def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Task]:
+    found = (
+        tx.execute(select(tasks).where(tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)))
+        if ids
+        else ()
+    )
+    by_id = {row.id: task_rows.as_task(row) for row in found}
+    return [by_id[one] for one in ids if one in by_id]
+
+
+def _fit_detail(found: DecisionDetail, max_chars: int | None) -> DecisionDetail:
+    """A decision within a budget: first what it concerns is left to its ids, then its texts are cut."""
+    if max_chars is None or len(found.model_dump_json()) <= max_chars:
+        return found
+    omitted = "related messages and tasks: read them by their ids, or raise max_chars"
+    short = found.model_copy(
+        update={"related_messages": [], "related_tasks": [], "tasks": [], "omitted": omitted}
+    )
+    size = len(short.model_dump_json())
+    if size <= max_chars:
+        return short
+    texts = {"rationale": short.rationale, "decision": short.decision}
+    lengths = [encoded_length(text) for text in texts.values()]
+    share = fair_share(lengths, max_chars - size + sum(lengths) - 60)
+    shown = {name: cut(text, share) for name, text in texts.items()}
+    return short.model_copy(update=shown | {"omitted": f"texts cut, and {omitted}"})

@@ -1,0 +1,99 @@
+"""The events of meetings. Each carries the meeting as it is when its command is done."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from repomesh.domains.meetings.decision_models import Decision
+from repomesh.domains.meetings.models import CastVote, Meeting, Opinion, Proposal
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.event_types import event_type
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+
+class MeetingChanged(Model):
+    """What a meeting is now."""
+
+    meeting: Meeting
+
+
+class MeetingMember(MeetingChanged):
+    """An agent came into a meeting, or left it."""
+
+    agent_id: Id
+    agent_name: str
+
+
+class MeetingTurn(MeetingMember):
+    """It is one participant's turn, or its turn was passed over since it is known to be inactive."""
+
+    round: int
+    due_at: Timestamp | None = Field(description="Until when it may speak.")
+
+
+class MeetingOpinion(MeetingChanged):
+    """An opinion, or that there was none in time, is on record."""
+
+    opinion: Opinion
+
+
+class MeetingDraft(MeetingChanged):
+    """A proposal is being written from what was said, since none stands."""
+
+    round: int
+    due_at: Timestamp
+
+
+class MeetingVoteRequest(MeetingChanged):
+    """All were heard and are asked to vote."""
+
+    round: int
+    proposal: Proposal
+    elector_ids: list[Id]
+    due_at: Timestamp
+
+
+class MeetingVote(MeetingChanged):
+    """A vote is on record."""
+
+    vote: CastVote
+
+
+class MeetingRound(MeetingChanged):
+    """A round is over."""
+
+    round: int
+    agreed: bool
+    absent: list[str] = Field(description="Who cast no vote in time.")
+
+
+class MeetingConsensus(MeetingChanged):
+    """The proposal was carried and stands as a decision."""
+
+    round: int
+    decision: Decision
+
+
+class MeetingNoConsensus(MeetingChanged):
+    """The last round ended without a decision."""
+
+    round: int
+    summary: str = Field(description="Where each stood.")
+
+
+MEETING_CREATED = event_type("meeting.created", MeetingChanged)
+MEETING_JOINED = event_type("meeting.joined", MeetingMember)
+MEETING_LEFT = event_type("meeting.left", MeetingMember)
+MEETING_STARTED = event_type("meeting.started", MeetingChanged)
+MEETING_OPINION_REQUESTED = event_type("meeting.opinion_requested", MeetingTurn)
+MEETING_OPINION_PRESENTED = event_type("meeting.opinion_presented", MeetingOpinion)
+MEETING_TURN_SKIPPED = event_type("meeting.turn_skipped", MeetingTurn)
+MEETING_DRAFT_REQUESTED = event_type("meeting.draft_requested", MeetingDraft)
+MEETING_VOTE_REQUESTED = event_type("meeting.vote_requested", MeetingVoteRequest)
+MEETING_VOTE_CAST = event_type("meeting.vote_cast", MeetingVote)
+MEETING_ROUND_COMPLETED = event_type("meeting.round_completed", MeetingRound)
+MEETING_CONSENSUS_REACHED = event_type("meeting.consensus_reached", MeetingConsensus)
+MEETING_NO_CONSENSUS = event_type("meeting.no_consensus", MeetingNoConsensus)
+MEETING_COMPLETED = event_type("meeting.completed", MeetingChanged)
+MEETING_CANCELLED = event_type("meeting.cancelled", MeetingChanged)

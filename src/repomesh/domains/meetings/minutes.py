@@ -1,0 +1,74 @@
+"""Operations that look back on a meeting: its minutes and its replay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import or_, select
+
+from repomesh.domains.meetings import brief, minutes_text, rows
+from repomesh.domains.meetings.errors import MeetingNotFound
+from repomesh.domains.meetings.minutes_models import (
+    Minutes,
+    ReplayedEvent,
+    ReplayMeeting,
+    WriteMinutes,
+)
+from repomesh.domains.meetings.operations import detail
+from repomesh.kernel.fields import Page
+from repomesh.kernel.operation import Get, query
+from repomesh.store.paging import page
+from repomesh.store.tables import events
+from repomesh.store.transaction import Transaction
+
+
+@query(
+    "meeting.minutes",
+    http=Get("/v1/meetings/{meeting_id}/minutes"),
+    scope="meetings:read",
+    errors=(MeetingNotFound,),
+)
+def write_minutes(tx: Transaction, request: WriteMinutes) -> Minutes:
+    """Write the minutes of a meeting as Markdown, or as JSON with every figure."""
+    meeting = brief.fit_meeting(detail(tx, request.meeting_id), request.max_chars)
+    as_text = request.format == "markdown"
+    return Minutes(
+        meeting_id=meeting.id,
+        format=request.format,
+        markdown=minutes_text.markdown(meeting, request.max_chars) if as_text else None,
+        meeting=None if as_text else meeting,
+    )
+
+
+@query(
+    "meeting.replay",
+    http=Get("/v1/meetings/{meeting_id}/replay"),
+    scope="meetings:read",
+    errors=(MeetingNotFound,),
+)
+def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEvent]:
+    """Replay a meeting: its events in their order, each with its offset from the beginning.
+
+    Events that the log was pruned of are not there any more; the meeting itself shows all that was said.
+    """
+    row = rows.find(tx, request.meeting_id)
+    table = events.c
+    statement = select(events).where(
+        table.workspace_id == tx.workspace_id,
+        table.correlation_id == row.id,
+        or_(table.type.startswith("meeting."), table.type.startswith("decision.")),
+    )
+
+    def item(event: Any) -> ReplayedEvent:
+        return ReplayedEvent(
+            seq=event.seq,
+            offset_s=(event.at - row.created_at).total_seconds() / request.speed,
+            type=event.type,
+            actor=event.actor,
+            at=event.at,
+            data=orjson.loads(event.data),
+        )
+
+    items, following = page(tx, statement, request, [table.seq], item)
+    return Page[ReplayedEvent](items=items, next_cursor=following)

@@ -1,0 +1,51 @@
+"""The words of minutes and replays."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from repomesh.domains.meetings.models import MeetingDetail, OneMeeting
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.fields import Cursor, MaxChars, PageLimit
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Model
+
+
+class WriteMinutes(OneMeeting):
+    """The minutes of a meeting."""
+
+    format: Literal["markdown", "json"] = "markdown"
+    max_chars: MaxChars | None = None
+
+
+class Minutes(Model):
+    """A meeting as it is handed on: as a text, or with every figure."""
+
+    meeting_id: Id
+    format: Literal["markdown", "json"]
+    markdown: str | None
+    meeting: MeetingDetail | None
+
+
+class ReplayMeeting(OneMeeting):
+    """What happened in a meeting, in its order."""
+
+    speed: Annotated[float, Field(gt=0, le=limits.MEETING_REPLAY_SPEED_MAX)] = Field(
+        1.0, description="Offsets are divided by it: 60 plays an hour in a minute."
+    )
+    cursor: Cursor | None = None
+    limit: PageLimit = limits.PAGE_ITEMS_DEFAULT
+
+
+class ReplayedEvent(Model):
+    """One event of a meeting, and when it comes in the replay."""
+
+    seq: int = Field(description="Its number in the event log.")
+    offset_s: float = Field(description="Seconds after the meeting was called, divided by the speed.")
+    type: str
+    actor: Id | None
+    at: Timestamp
+    data: dict[str, Any] = Field(description="As in the event log.")

@@ -1,0 +1,107 @@
+"""The minutes of a meeting as Markdown: what others wrote stands in quotations, which it can't leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from repomesh.domains.meetings.decision_models import Decision, Position
+from repomesh.domains.meetings.models import Meeting, MeetingDetail, Round
+from repomesh.domains.meetings.wording import shortened
+from repomesh.domains.messaging.envelope import one_line
+
+_RULES = {
+    "unanimous": "nobody disagrees",
+    "majority": "more agree than disagree",
+    "two_thirds": "two thirds of those who agree or disagree",
+    "quorum": "more agree than disagree, with enough votes cast",
+}
+
+
+def markdown(meeting: MeetingDetail, max_chars: int | None = None) -> str:
+    """The minutes, cut at the end when they are longer than `max_chars`."""
+    parts = [*_head(meeting), *(line for one in meeting.rounds for line in _round(one)), *_end(meeting)]
+    text = "\n".join(parts) + "\n"
+    return text if max_chars is None else shortened(text, max_chars)
+
+
+def _head(meeting: Meeting) -> list[str]:
+    lines = [
+        f"# {one_line(meeting.topic)}",
+        "",
+        f"- Meeting: {meeting.id}, called by {meeting.created_by or 'the owner'}"
+        f" at {meeting.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        f"- Status: {meeting.status}" + (f", {meeting.outcome}" if meeting.outcome else ""),
+        f"- Rule: {meeting.consensus} ({_RULES[meeting.consensus]})"
+        + (f", quorum {meeting.quorum}" if meeting.quorum else "")
+        + f", up to {meeting.max_discussion_rounds} rounds",
+        "- Participants: " + ", ".join(one.agent_name for one in meeting.participants),
+    ]
+    if meeting.chair_name:
+        lines.append(f"- Chair: {meeting.chair_name}")
+    if "\n" in meeting.topic:
+        lines += ["", *_quoted(meeting.topic)]
+    if meeting.agenda:
+        lines += [
+            "",
+            "## Agenda",
+            "",
+            *(f"{number}. {item}" for number, item in enumerate(meeting.agenda, 1)),
+        ]
+    return [*lines, ""]
+
+
+def _round(one: Round) -> list[str]:
+    lines = [f"## Round {one.number}", ""]
+    for said in one.opinions:
+        lines += [f"**{said.agent_name}** ({said.kind}, #{said.sequence}):", "", *_quoted(said.content)]
+        if said.proposal and said.proposal != said.content:
+            lines += ["", "It proposes:", "", *_quoted(said.proposal)]
+        lines.append("")
+    if one.proposal is not None:
+        by = f", {one.proposal.agent_name}" if one.proposal.agent_name else ""
+        lines += [f"### Voted on ({one.proposal.source}{by})", "", *_quoted(one.proposal.text), ""]
+        for vote in one.votes:
+            lines.append(_stood(vote.agent_name, vote.choice, vote.reason, vote.amendment))
+        lines.append("")
+    return lines
+
+
+def _end(meeting: MeetingDetail) -> list[str]:
+    if meeting.decision is not None:
+        return _decision(meeting.decision)
+    if meeting.summary:
+        return ["## No consensus", "", *_quoted(meeting.summary)]
+    if meeting.status == "cancelled":
+        return ["## Cancelled", "", *_quoted(meeting.reason or "No reason was given.")]
+    return [f"The meeting is {meeting.status}."]
+
+
+def _decision(decision: Decision) -> list[str]:
+    lines = ["## Decision", "", *_quoted(decision.decision), ""]
+    if decision.status != "active":
+        lines += [f"It is {decision.status}: {one_line(decision.reason)}", ""]
+    groups: Sequence[tuple[str, list[Position]]] = (
+        ("Agreed", decision.agreement),
+        ("Dissented", decision.dissent),
+        ("Abstained", decision.abstentions),
+        ("Did not vote", decision.absent),
+    )
+    for word, positions in groups:
+        if positions:
+            lines.append(f"- {word}: {', '.join(one.agent_name for one in positions)}")
+    for word, ids in (("Tasks made", decision.task_ids), ("Related tasks", decision.related_task_ids)):
+        if ids:
+            lines.append(f"- {word}: {', '.join(ids)}")
+    if decision.related_message_ids:
+        lines.append(f"- Related messages: {', '.join(decision.related_message_ids)}")
+    return lines
+
+
+def _stood(name: str, choice: str, reason: str, amendment: str | None) -> str:
+    said = f": {one_line(reason)}" if reason else ""
+    would = f" Would change: {one_line(amendment)}" if amendment else ""
+    return f"- {name} votes {choice}{said}{would}"
+
+
+def _quoted(text: str) -> list[str]:
+    return [f"> {line}".rstrip() for line in text.splitlines()] or [">"]

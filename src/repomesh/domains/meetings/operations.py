@@ -1,0 +1,298 @@
+"""Operations on meetings as such: call, list, show, join, leave, start, cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import insert, select, update
+
+from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
+from repomesh.domains.agents.models import Agent
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.meetings import brief, decision_rows, flow, people, rows, templates
+from repomesh.domains.meetings import event_models as events
+from repomesh.domains.meetings.conducting import conduct
+from repomesh.domains.meetings.errors import (
+    DecisionNotFound,
+    DecisionStatusConflict,
+    DuplicateParticipant,
+    MeetingNotFound,
+    MeetingStatusConflict,
+    NotAParticipant,
+    NotYourMeeting,
+    QuorumMissing,
+    TemplateNotFound,
+    TooFewParticipants,
+    TooManyParticipants,
+)
+from repomesh.domains.meetings.flow import Flow, Terms
+from repomesh.domains.meetings.models import (
+    CancelMeeting,
+    CreateMeeting,
+    JoinMeeting,
+    ListMeetings,
+    Meeting,
+    MeetingDetail,
+    OneMeeting,
+    Round,
+    ShowMeeting,
+)
+from repomesh.domains.meetings.proceedings import Proceedings, Words
+from repomesh.domains.meetings.tables import meeting_participants, meetings
+from repomesh.domains.meetings.template_models import Template
+from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.errors import MessageNotFound
+from repomesh.domains.tasks import rows as task_rows
+from repomesh.domains.tasks.errors import TaskNotFound
+from repomesh.kernel import limits
+from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_table = meetings.c
+_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+_PLAIN = Template(name="plain", built_in=True)
+
+
+@command(
+    "meeting.create",
+    http=Post("/v1/meetings", status=201),
+    scope="meetings:write",
+    errors=(
+        AgentNotFound,
+        AgentRetired,
+        DuplicateParticipant,
+        TooFewParticipants,
+        TooManyParticipants,
+        QuorumMissing,
+        TemplateNotFound,
+        MessageNotFound,
+        TaskNotFound,
+        DecisionNotFound,
+        DecisionStatusConflict,
+    ),
+    rate="messages",
+)
+def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
+    """Call a meeting on a topic, which is kept to the letter. It waits for its start.
+
+    Its decision will concern the messages and tasks that are named. Nothing is made if anything is refused.
+    """
+    template = _PLAIN if request.template is None else templates.find(tx, request.template)
+    _require_related(tx, request)
+    members = _members(tx, request)
+    meeting_id = new_id()
+    chair = find_agent(tx, request.chair).id if request.chair else None
+    state = Flow(_terms(request, template, chair, meeting_id), members, tuple(members))
+    agenda = template.agenda if request.agenda is None else request.agenda
+    row: dict[str, Any] = dict.fromkeys(_table.keys()) | {
+        "workspace_id": tx.workspace_id,
+        "id": meeting_id,
+        "topic": request.topic,
+        "meeting_type": request.meeting_type,
+        "status": state.status,
+        "flow": flow.dump(state),
+        "agenda": list(agenda),
+        "template": request.template,
+        "opinion_prompt": template.opinion_prompt,
+        "vote_prompt": template.vote_prompt,
+        "related_message_ids": list(dict.fromkeys(request.related_message_ids)),
+        "related_task_ids": list(dict.fromkeys(request.related_task_ids)),
+        "supersedes_id": request.supersedes,
+        "reason": "",
+        "created_by": tx.caller.agent_name,
+        "created_by_id": tx.caller.agent_id,
+        "created_at": tx.now,
+        "version": 1,
+    }
+    tx.execute(insert(meetings), row)
+    under_way = Proceedings(tx, row, state, Words())
+    for agent_id in members:
+        under_way.take_in(agent_id)
+    under_way.tell(events.MeetingChanged, events.MEETING_CREATED)
+    meeting = under_way.publish()
+    return conduct(tx, rows.find(tx, meeting_id), flow.Start()) if request.start else meeting
+
+
+@query("meeting.list", http=Get("/v1/meetings"), scope="meetings:read", errors=(AgentNotFound,))
+def list_meetings(tx: Transaction, request: ListMeetings) -> Page[Meeting]:
+    """List meetings, newest first."""
+    statement = select(meetings).where(_table.workspace_id == tx.workspace_id)
+    for name in ("status", "outcome", "meeting_type"):
+        if getattr(request, name) is not None:
+            statement = statement.where(_table[name] == getattr(request, name))
+    if request.since is not None:
+        statement = statement.where(_table.created_at >= request.since)
+    if request.participant is not None:
+        statement = statement.where(_table.id.in_(attended(tx, find_agent(tx, request.participant).id)))
+    items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
+    found = Page[Meeting](items=items, next_cursor=following)
+    if request.max_chars is None:
+        return found
+    positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
+    return fit(found, request.max_chars, positions)
+
+
+@query(
+    "meeting.show", http=Get("/v1/meetings/{meeting_id}"), scope="meetings:read", errors=(MeetingNotFound,)
+)
+def show_meeting(tx: Transaction, request: ShowMeeting) -> MeetingDetail:
+    """Show a meeting with its participants, what was said and voted in each round, and its decision."""
+    return brief.fit_meeting(detail(tx, request.meeting_id), request.max_chars)
+
+
+@command(
+    "meeting.join",
+    http=Post("/v1/meetings/{meeting_id}/join"),
+    scope="meetings:write",
+    errors=(MeetingNotFound, MeetingStatusConflict, TooManyParticipants),
+    needs_agent=True,
+)
+def join_meeting(tx: Transaction, request: JoinMeeting) -> Meeting:
+    """Take part as the acting agent: invited or not, or again after it left or was passed over.
+
+    Who comes in while the participants speak is heard last in this round; during a vote, in the next.
+    """
+    row = rows.find(tx, request.meeting_id)
+    agent_id = tx.caller.acting_agent()
+    words = Words()
+    if request.max_chars is not None:
+        part = meeting_participants.c
+        mine = part.workspace_id == tx.workspace_id, part.meeting_id == row.id, part.agent_id == agent_id
+        tx.execute(update(meeting_participants).where(*mine).values(max_chars=request.max_chars))
+        words = Words(max_chars=request.max_chars)
+    return conduct(tx, row, flow.Join(agent_id, str(tx.caller.agent_name)), words)
+
+
+@command(
+    "meeting.leave",
+    http=Post("/v1/meetings/{meeting_id}/leave"),
+    scope="meetings:write",
+    errors=(MeetingNotFound, MeetingStatusConflict, NotAParticipant),
+    needs_agent=True,
+)
+def leave_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
+    """Take part no more. If it was the acting agent's turn the next is asked at once."""
+    return conduct(tx, rows.find(tx, request.meeting_id), flow.Leave(tx.caller.acting_agent()))
+
+
+@command(
+    "meeting.start",
+    http=Post("/v1/meetings/{meeting_id}/start"),
+    scope="meetings:write",
+    errors=(MeetingNotFound, MeetingStatusConflict, NotYourMeeting, TooFewParticipants),
+)
+def start_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
+    """Begin: the first participant is asked to speak. By any participant, or who leads the meeting."""
+    row = rows.find(tx, request.meeting_id)
+    _require_lead(tx, row, *flow.load(row.flow).present)
+    return conduct(tx, row, flow.Start())
+
+
+@command(
+    "meeting.cancel",
+    http=Post("/v1/meetings/{meeting_id}/cancel"),
+    scope="meetings:write",
+    errors=(MeetingNotFound, MeetingStatusConflict, NotYourMeeting),
+)
+def cancel_meeting(tx: Transaction, request: CancelMeeting) -> Meeting:
+    """Call a meeting off, by who called it, its chair or people. What was said so far stays."""
+    row = rows.find(tx, request.meeting_id)
+    _require_lead(tx, row)
+    return conduct(tx, row, flow.Cancel(), Words(reason=request.reason))
+
+
+def detail(tx: Transaction, meeting_id: str) -> MeetingDetail:
+    """A meeting with all that was said; raises MeetingNotFound."""
+    row = rows.find(tx, meeting_id)
+    meeting = rows.as_meeting(row._asdict())
+    opinions, votes = rows.opinions_of(tx, row.id), rows.votes_of(tx, row.id)
+    proposals = rows.proposals_of(tx, row.id)
+    decision = decision_rows.find(tx, row.decision_id) if row.decision_id else None
+    return MeetingDetail(
+        **meeting.model_dump(),
+        rounds=[
+            Round(
+                number=number,
+                opinions=[one for one in opinions if one.round == number],
+                proposal=proposals.get(number),
+                votes=[vote for vote in votes if vote.round == number],
+            )
+            for number in range(1, meeting.round + 1)
+        ],
+        decision=decision_rows.as_decision(decision._asdict()) if decision else None,
+    )
+
+
+def attended(tx: Transaction, agent_id: str) -> Any:
+    """A select of the ids of the meetings in which an agent takes or took part."""
+    part = meeting_participants.c
+    return select(part.meeting_id).where(part.workspace_id == tx.workspace_id, part.agent_id == agent_id)
+
+
+def _listed(row: Any) -> Meeting:
+    return rows.as_meeting(row._asdict())
+
+
+def _members(tx: Transaction, request: CreateMeeting) -> dict[str, str]:
+    """The names of the participants by their ids, in their order; the chair is one of them."""
+    found: dict[str, str] = {}
+    for ref in request.participant_ids:
+        agent = _in_service(tx, ref)
+        if agent.id in found:
+            raise DuplicateParticipant(f"'{agent.name}' is named more than once", agent_name=agent.name)
+        found[agent.id] = agent.name
+    if request.chair is not None:
+        chair = _in_service(tx, request.chair)
+        found.setdefault(chair.id, chair.name)
+    if len(found) > limits.MEETING_PARTICIPANTS_MAX:
+        raise TooManyParticipants(
+            f"{len(found)} participants, the limit is {limits.MEETING_PARTICIPANTS_MAX}"
+        )
+    return found
+
+
+def _in_service(tx: Transaction, ref: str) -> Agent:
+    agent = find_agent(tx, ref)
+    if agent.status == "retired":
+        raise AgentRetired(f"'{agent.name}' is retired and can't take part")
+    return agent
+
+
+def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: str) -> Terms:
+    consensus = request.consensus or template.consensus
+    quorum = request.quorum
+    if quorum is None and consensus == template.consensus:
+        quorum = template.quorum
+    templates.require_quorum(consensus, quorum)
+    return Terms(
+        rounds_max=request.max_discussion_rounds or template.max_discussion_rounds,
+        order=request.speaking_order or template.speaking_order,
+        consensus=consensus,
+        quorum=quorum,
+        opinion_timeout_s=request.opinion_timeout_s or template.opinion_timeout_s,
+        vote_timeout_s=request.vote_timeout_s or template.vote_timeout_s,
+        drafting_timeout_s=limits.MEETING_DRAFTING_S,
+        chair=chair,
+        seed=seed,
+    )
+
+
+def _require_related(tx: Transaction, request: CreateMeeting) -> None:
+    """Raise what stands against a message, task or decision that the meeting names."""
+    for message_id in request.related_message_ids:
+        message_rows.find(tx, message_id)
+    for task_id in request.related_task_ids:
+        task_rows.find(tx, task_id)
+    if request.supersedes is not None:
+        decision_rows.find_active(tx, request.supersedes)
+
+
+def _require_lead(tx: Transaction, row: Any, *also: str) -> None:
+    """Raise NotYourMeeting unless the caller leads the meeting, or is one of those that may do it, too."""
+    leaders = (row.created_by_id, flow.load(row.flow).terms.chair, *also)
+    if not people.is_person(tx.caller) and tx.caller.agent_id not in leaders:
+        raise NotYourMeeting(f"the meeting was called by '{row.created_by or 'the owner'}'")

@@ -1,0 +1,160 @@
+"""Operations of participants: speak, vote, see what is asked of one; and the sweep over deadlines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.rules import PERSON
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.meetings import flow, rows, wording
+from repomesh.domains.meetings.conducting import conduct
+from repomesh.domains.meetings.errors import (
+    AlreadyVoted,
+    MeetingNotFound,
+    MeetingStatusConflict,
+    NotAParticipant,
+    NotVoting,
+    NotYourTurn,
+    TurnOver,
+)
+from repomesh.domains.meetings.models import (
+    CastVoteRequest,
+    Meeting,
+    MeetingRequest,
+    ProposeWritten,
+    SettledMeetings,
+    SettleMeetings,
+    ShowRequest,
+    Speak,
+)
+from repomesh.domains.meetings.proceedings import Words
+from repomesh.domains.meetings.tables import meeting_participants, meetings
+from repomesh.domains.tasks.dependencies import count_unmet
+from repomesh.domains.tasks.errors import DependencyNotFound
+from repomesh.domains.tasks.models import CreateTask
+from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT, MEETINGS_SETTLED_MAX
+from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store.transaction import Transaction
+
+
+@command(
+    "meeting.speak",
+    http=Post("/v1/meetings/{meeting_id}/speak"),
+    scope="meetings:write",
+    errors=(
+        MeetingNotFound,
+        MeetingStatusConflict,
+        NotAParticipant,
+        NotYourTurn,
+        TurnOver,
+        AgentNotFound,
+        DependencyNotFound,
+    ),
+    rate="messages",
+    needs_agent=True,
+)
+def speak(tx: Transaction, request: Speak) -> Meeting:
+    """Give the acting agent's opinion when it is its turn; the next is asked at once.
+
+    With `proposal`, or as kind 'proposal', it is put to the vote; an objection opposes the newest proposal
+    of others. Late ones are refused with what happened instead.
+    """
+    row = rows.find(tx, request.meeting_id)
+    proposal = request.proposal or (request.content if request.kind == "proposal" else None)
+    kind = request.kind or ("proposal" if proposal else "opinion")
+    who = tx.caller.acting_agent()
+    given = flow.Speak(who, kind, proposes=proposal is not None, round=request.round)
+    _require_possible(tx, request.tasks)
+    return conduct(tx, row, given, Words(content=request.content, proposal=proposal, tasks=request.tasks))
+
+
+@command(
+    "meeting.vote",
+    http=Post("/v1/meetings/{meeting_id}/vote"),
+    scope="meetings:write",
+    errors=(MeetingNotFound, MeetingStatusConflict, NotAParticipant, NotVoting, AlreadyVoted),
+    rate="messages",
+    needs_agent=True,
+)
+def vote(tx: Transaction, request: CastVoteRequest) -> Meeting:
+    """Vote on the proposal of the round as the acting agent. The last vote ends the round at once."""
+    row = rows.find(tx, request.meeting_id)
+    given = flow.Vote(tx.caller.acting_agent(), request.choice, request.round)
+    return conduct(tx, row, given, Words(reason=request.reason, amendment=request.amendment))
+
+
+@query(
+    "meeting.request",
+    http=Get("/v1/meetings/{meeting_id}/request"),
+    scope="meetings:read",
+    errors=(MeetingNotFound, NotAParticipant),
+    needs_agent=True,
+)
+def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
+    """Show what the meeting asks of the acting agent now: to speak, to vote, or nothing."""
+    row = rows.find(tx, request.meeting_id)
+    state = flow.load(row.flow)
+    who = tx.caller.acting_agent()
+    mine = rows.participant_rows(tx, row.id).get(who)
+    if mine is None:
+        raise NotAParticipant("the acting agent does not take part in this meeting")
+    asked = who in state.awaited
+    type_: Any = None
+    if asked:
+        type_ = "opinion_request" if state.phase == "discussion" else "consensus_request"
+    said = [one for one in rows.opinions_of(tx, row.id) if one.round == state.round]
+    budget = request.max_chars or mine.max_chars or MEETING_REQUEST_CHARS_DEFAULT
+    return MeetingRequest(
+        type=type_,
+        meeting_id=row.id,
+        topic=row.topic,
+        round=state.round,
+        agenda=row.agenda,
+        prompt=row.opinion_prompt if state.phase == "discussion" else row.vote_prompt,
+        opinions=wording.heard(said, budget),
+        proposal=row.proposal,
+        due_at=state.due_at if asked else None,
+        message_id=mine.message_id if asked else None,
+    )
+
+
+@command("meeting.settle", scope="meetings:admin")
+def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings:
+    """Go on with meetings whose deadline is over, or who wait for somebody who is known to be inactive."""
+    table, part = meetings.c, meeting_participants.c
+    gone = (
+        select(part.meeting_id)
+        .join(agents, agents.c.id == part.agent_id)
+        .where(part.workspace_id == tx.workspace_id, part.awaited)
+        .where(agents.c.status != "active", agents.c.type != PERSON)
+    )
+    running = table.workspace_id == tx.workspace_id, table.status == "in_progress"
+    due = select(meetings).where(*running, table.due_at <= tx.now).order_by(table.due_at, table.id)
+    waiting = select(meetings).where(*running, table.id.in_(gone)).order_by(table.due_at, table.id)
+    found = {
+        row.id: row
+        for statement in (due, waiting)
+        for row in tx.execute(statement.limit(MEETINGS_SETTLED_MAX))
+    }
+    for row in found.values():
+        conduct(tx, row, flow.Look())
+    return SettledMeetings(meeting_ids=list(found))
+
+
+@command("meeting.propose", scope="meetings:admin")
+def propose_written(tx: Transaction, request: ProposeWritten) -> Meeting:
+    """Put a proposal to the vote that was written from the opinions; one that is late changes nothing."""
+    row = rows.find(tx, request.meeting_id)
+    return conduct(tx, row, flow.Written(request.round), Words(content=request.text))
+
+
+def _require_possible(tx: Transaction, tasks: tuple[CreateTask, ...]) -> None:
+    """Raise what stands against making these tasks, while their author can still mend it."""
+    for task in tasks:
+        if task.agent is not None:
+            find_agent(tx, task.agent)
+        count_unmet(tx, list(task.dependencies))

@@ -1,0 +1,128 @@
+"""Operations on templates: those that come with the server, and each workspace's own."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, insert, select
+
+from repomesh.domains.meetings.errors import (
+    QuorumMissing,
+    TemplateBuiltIn,
+    TemplateNameTaken,
+    TemplateNotFound,
+)
+from repomesh.domains.meetings.flow import Consensus
+from repomesh.domains.meetings.tables import meeting_templates
+from repomesh.domains.meetings.template_models import (
+    MEETING_TEMPLATE_CREATED,
+    MEETING_TEMPLATE_DELETED,
+    CreateTemplate,
+    ListTemplates,
+    OneTemplate,
+    Template,
+    TemplateChanged,
+)
+from repomesh.kernel.fields import Page
+from repomesh.kernel.operation import Delete, Get, Post, command, query
+from repomesh.store.log import NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_table = meeting_templates.c
+
+
+def _read() -> dict[str, Template]:
+    text = files("repomesh.domains.meetings").joinpath("templates.json").read_bytes()
+    return {one["name"]: Template(**one, built_in=True) for one in orjson.loads(text)}
+
+
+BUILT_IN = _read()
+
+
+@command(
+    "meeting_template.create",
+    http=Post("/v1/meeting-templates", status=201),
+    scope="meetings:write",
+    errors=(TemplateNameTaken, QuorumMissing),
+)
+def create_template(tx: Transaction, request: CreateTemplate) -> Template:
+    """Keep what meetings of a sort have in common under a name of your choice."""
+    require_quorum(request.consensus, request.quorum)
+    if request.name in BUILT_IN or _row(tx, request.name) is not None:
+        raise TemplateNameTaken(f"there is a template '{request.name}' already")
+    made = {"built_in": False, "created_by": tx.caller.agent_name, "created_at": tx.now}
+    template = Template(**request.model_dump(), **made)
+    row = template.model_dump(exclude={"built_in"}) | {"workspace_id": tx.workspace_id}
+    tx.execute(insert(meeting_templates), row)
+    _tell(tx, MEETING_TEMPLATE_CREATED, template)
+    return template
+
+
+@query("meeting_template.list", http=Get("/v1/meeting-templates"), scope="meetings:read")
+def list_templates(tx: Transaction, request: ListTemplates) -> Page[Template]:
+    """List templates: on the first page those that come with the server, then those made here, by name."""
+    statement = select(meeting_templates).where(_table.workspace_id == tx.workspace_id)
+    own, following = page(tx, statement, request, [_table.name], _as_template)
+    built_in = list(BUILT_IN.values()) if request.cursor is None else []
+    return Page[Template](items=[*built_in, *own], next_cursor=following)
+
+
+@query(
+    "meeting_template.show",
+    http=Get("/v1/meeting-templates/{name}"),
+    scope="meetings:read",
+    errors=(TemplateNotFound,),
+)
+def show_template(tx: Transaction, request: OneTemplate) -> Template:
+    """Show one template."""
+    return find(tx, request.name)
+
+
+@command(
+    "meeting_template.delete",
+    http=Delete("/v1/meeting-templates/{name}"),
+    scope="meetings:write",
+    errors=(TemplateNotFound, TemplateBuiltIn),
+)
+def delete_template(tx: Transaction, request: OneTemplate) -> Template:
+    """Delete a template that was made here. Meetings that took it over keep what they have."""
+    template = find(tx, request.name)
+    if template.built_in:
+        raise TemplateBuiltIn(f"'{template.name}' comes with the server")
+    here = _table.workspace_id == tx.workspace_id, _table.name == template.name
+    tx.execute(delete(meeting_templates).where(*here))
+    _tell(tx, MEETING_TEMPLATE_DELETED, template)
+    return template
+
+
+def find(tx: Transaction, name: str) -> Template:
+    """The template of this name; raises TemplateNotFound."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    row = _row(tx, name)
+    if row is None:
+        raise TemplateNotFound(f"there is no template '{name}'")
+    return _as_template(row)
+
+
+def require_quorum(consensus: Consensus, quorum: int | None) -> None:
+    """Raise QuorumMissing unless the rule 'quorum', and it alone, has a size."""
+    if (consensus == "quorum") != (quorum is not None):
+        raise QuorumMissing(f"consensus '{consensus}' with quorum {quorum}")
+
+
+def _row(tx: Transaction, name: str) -> Any:
+    here = _table.workspace_id == tx.workspace_id, _table.name == name
+    return tx.execute(select(meeting_templates).where(*here)).one_or_none()
+
+
+def _as_template(row: Any) -> Template:
+    fields = {name: value for name, value in row._asdict().items() if name != "workspace_id"}
+    return Template(**fields, built_in=False)
+
+
+def _tell(tx: Transaction, type_: str, template: Template) -> None:
+    tx.emit(NewEvent(type_, f"meeting_template/{template.name}", TemplateChanged(template=template)))
