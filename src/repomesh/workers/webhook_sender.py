@@ -110,6 +110,7 @@ class Sender:
         if self._pool is not None and self._network is not None:
             await self._pool.aclose()
             self._network.close()
+            self._pool = self._network = None
 
     async def _post(self, to: Target, secrets: Collection[str], delivery: DueDelivery) -> dict[str, Any]:
         body = delivery.body.encode()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from repomesh.kernel import limits
@@ -15,6 +15,8 @@ _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
 # Cloud machines reach their keeper there, though the address is a public one (Azure).
 _KEEPERS = frozenset({IPv4Address("168.63.129.16")})
+# Of the registries of special addresses, what some Python releases take for public.
+_SPECIAL = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "5f00::/16")))
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits: RFC 6052
 
 
@@ -44,7 +46,7 @@ def target(url: str) -> Target:
     if parts.fragment:
         raise ValueError("a fragment never reaches the receiver: leave out '#' and what follows")
     host = parts.hostname or ""
-    if _NAME.fullmatch(host) is None and not _is_ipv6(host):
+    if not (_is_ipv6(host) if "[" in parts.netloc else _NAME.fullmatch(host)):
         raise ValueError("the host is neither a name in ASCII nor an address")
     port = parts.port if parts.port is not None else _PORTS[parts.scheme]  # raises ValueError, too
     if port == 0:
@@ -66,8 +68,10 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(found, IPv6Address) and found.is_site_local:
         return False
+    if found in _KEEPERS or any(found in network for network in _SPECIAL):
+        return False
     # Some multicast addresses count as global; those reserved are nobody's yet.
-    return found.is_global and not found.is_multicast and not found.is_reserved and found not in _KEEPERS
+    return found.is_global and not found.is_multicast and not found.is_reserved
 
 
 def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
