@@ -1,6 +1,6 @@
 """`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
 
-Name sections to run only those: start, messages, push, hooks, context, scale.
+Name sections to run only those: start, messages, push, hooks, context, scale, sessions.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import context, hooks, messages, push, scale, start
+from bench import context, hooks, messages, push, scale, sessions, start
 from bench.report import Report
 from bench.servers import floors, repomesh
 
-SECTIONS = ("start", "messages", "push", "hooks", "context", "scale")
+SECTIONS = ("start", "messages", "push", "hooks", "context", "scale", "sessions")
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -40,6 +40,8 @@ def main(wanted: list[str]) -> int:
             context.measure(report, folder / "context")
         if "scale" in wanted:
             scale.measure(report, folder / "scale")
+        if "sessions" in wanted:
+            sessions.measure(report, folder / "sessions")
     elapsed_s = time.perf_counter() - begun
     report.show()
     report.write(RESULTS, elapsed_s)

@@ -57,6 +57,10 @@ class Report:
         """A figure with a limit of its own."""
         self.rows.append(Row(name, value, unit, limit=f"≤ {at_most:g} {unit}", holds=value <= at_most))
 
+    def at_least(self, name: str, value: float, unit: str, wanted: float) -> None:
+        """A figure that must reach a number of its own."""
+        self.rows.append(Row(name, value, unit, limit=f"≥ {wanted:g} {unit}", holds=value >= wanted))
+
     def require(self, name: str, value: float, wanted: float) -> None:
         """A count that must be exact."""
         self.rows.append(Row(name, value, "", limit=f"= {wanted:g}", holds=value == wanted))

@@ -41,11 +41,11 @@ class Shelf:
         self,
         words: str,
         before: int | None = None,
-        beginnings: Sequence[str] = (),
+        forms: tuple[str, ...] = (),
         types: Sequence[str] = ("other", "note"),
     ) -> list[str]:
         def search(tx: Transaction) -> list[tuple[int, str]]:
-            asked = [*search_words(words), *(f"{word}*" for word in beginnings)]
+            asked = [*search_words(words), *([forms] if forms else [])]
             found = tx.text_index.find(tx.connection, tx.workspace_id, types, asked, before, 100)
             return [(position, id_) for position, _, id_ in found]
 
@@ -124,13 +124,15 @@ def test_what_is_forgotten_is_not_found(shelf: Shelf, notebook: Notebook) -> Non
     assert shelf.find("tomorrow") == []
 
 
-def test_the_beginnings_of_words_are_found_among_the_types_asked_for(shelf: Shelf) -> None:
+def test_one_of_several_forms_is_enough_among_the_types_asked_for(shelf: Shelf) -> None:
     shelf.put("one", "the indexes of a release")
     shelf.put("two", "reindexing")
-    assert shelf.find("", beginnings=["index"]) == ["one"]
-    assert shelf.find("release", beginnings=["ind"]) == ["one"]
-    assert shelf.find("", beginnings=["re"]) == ["two", "one"]
+    assert shelf.find("", forms=("index", "indexes")) == ["one"]
+    assert shelf.find("release", forms=("index", "indexes")) == ["one"]
+    assert shelf.find("", forms=("release", "reindexing")) == ["two", "one"]
+    assert shelf.find("release", forms=("reindexing",)) == []
     assert shelf.find("release", types=["other"]) == []
+    assert shelf.find("release", types=["other", "note"]) == ["one"]
     assert shelf.find("") == []
 
 

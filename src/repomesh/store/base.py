@@ -20,7 +20,7 @@ from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store.known import Known
 from repomesh.store.pending import Pending
-from repomesh.store.transaction import TextIndex, Transaction
+from repomesh.store.transaction import TextIndex, Transaction, Word
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -160,7 +160,10 @@ def words_of(text: str) -> list[str]:
     Split and folded here, since the engines' own tokenizers disagree: one takes `src/app.py` for one word.
     """
     if text.isascii():
-        return [word[:_WORD_CHARS_MAX] for word in text.translate(_ASCII_WORDS).split()]
+        words = text.translate(_ASCII_WORDS).split()
+        if max(map(len, words), default=0) <= _WORD_CHARS_MAX:
+            return words
+        return [word[:_WORD_CHARS_MAX] for word in words]
     bare = unicodedata.normalize("NFD", text).translate(_ACCENTS)
     folded = unicodedata.normalize("NFC", bare).casefold()
     return [word[:_WORD_CHARS_MAX] for word in _BETWEEN_WORDS.split(folded) if word]
@@ -169,6 +172,11 @@ def words_of(text: str) -> list[str]:
 def search_words(text: str) -> list[str]:
     """The words that a search for `text` asks for."""
     return words_of(text)[:_QUERY_WORDS_MAX]
+
+
+def alternatives(word: Word) -> tuple[str, ...]:
+    """The words of which one is enough."""
+    return (word,) if isinstance(word, str) else word
 
 
 _TYPES_NARROWED_MAX = 2  # a search among more of them meets the others seldom

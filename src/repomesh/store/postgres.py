@@ -22,9 +22,17 @@ from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
-from repomesh.store.base import OutcomeUnknown, Store, narrowing_types, perform, type_word, words_of
+from repomesh.store.base import (
+    OutcomeUnknown,
+    Store,
+    alternatives,
+    narrowing_types,
+    perform,
+    type_word,
+    words_of,
+)
 from repomesh.store.tables import documents
-from repomesh.store.transaction import Transaction
+from repomesh.store.transaction import Transaction, Word
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -89,16 +97,16 @@ class PostgresText:
         connection: Connection,
         workspace_id: str,
         types: Sequence[str],
-        words: Sequence[str],
+        words: Sequence[Word],
         before: int | None,
         count: int,
     ) -> list[tuple[int, str, str]]:
         """(position, type, subject) of up to `count` documents that hold every word, newest first."""
         if not words:
             return []
-        terms = [f"'{word[:-1]}':*" if word.endswith("*") else f"'{word}'" for word in words]
+        terms = [" | ".join(f"'{word}'" for word in alternatives(word)) for word in words]
         named = " | ".join(f"'{type_word(type_)}'" for type_ in narrowing_types(types))
-        phrase = " & ".join([*terms, f"({named})"] if named else terms)
+        phrase = " & ".join(f"({term})" for term in (*terms, named) if term)
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
         matching = (
             select(documents.c.id, documents.c.type, documents.c.subject_id)

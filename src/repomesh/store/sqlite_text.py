@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, column, func, insert, select, table
 
 from repomesh.kernel import limits
-from repomesh.store.base import narrowing_types, type_word, words_of
+from repomesh.store.base import alternatives, narrowing_types, type_word, words_of
 from repomesh.store.prepared import DRIVER, Prepared
 from repomesh.store.tables import documents
-from repomesh.store.transaction import Transaction
+from repomesh.store.transaction import Transaction, Word
 
 # The column of words stands in this engine's table alone.
 _ADD = Prepared(insert(table("documents", *map(column, ("workspace_id", "type", "subject_id", "words")))))
@@ -52,6 +52,7 @@ _WAITING = """
     WHERE id > (SELECT through FROM document_index) AND id < ? AND +workspace_id = ? AND +type IN ({types})
     AND {holding} ORDER BY id DESC LIMIT ?
 """
+_HOLDS = "instr(' ' || words || ' ', ?) > 0"
 _ENDLESS = 2**62
 
 
@@ -86,7 +87,7 @@ class SqliteText:
         connection: Connection,
         workspace_id: str,
         types: Sequence[str],
-        words: Sequence[str],
+        words: Sequence[Word],
         before: int | None,
         count: int,
     ) -> list[tuple[int, str, str]]:
@@ -96,16 +97,17 @@ class SqliteText:
         driver: sqlite3.Connection = connection.info[DRIVER]
         bound = _ENDLESS if before is None else before
         asked = ", ".join("?" * len(types))
-        holding = " AND ".join("instr(' ' || words || ' ', ?) > 0" for _ in words)
-        spaced = [f" {word[:-1]}" if word.endswith("*") else f" {word} " for word in words]
+        groups = [alternatives(word) for word in words]
+        holding = " AND ".join(f"({' OR '.join([_HOLDS] * len(group))})" for group in groups)
+        spaced = [f" {word} " for group in groups for word in group]
         waiting: list[tuple[int, str, str]] = driver.execute(
             _WAITING.format(types=asked, holding=holding), (bound, workspace_id, *types, *spaced, count)
         ).fetchall()
         if len(waiting) == count:
             return waiting
-        terms = [f'"{word[:-1]}" *' if word.endswith("*") else f'"{word}"' for word in words]
+        terms = [" OR ".join(f'"{word}"' for word in group) for group in groups]
         named = " OR ".join(f'"{type_word(type_)}"' for type_ in narrowing_types(types))
-        phrase = " AND ".join([*terms, f"({named})"] if named else terms)
+        phrase = " AND ".join(f"({term})" for term in (*terms, named) if term)
         limit = count - len(waiting)
         indexed = driver.execute(_INDEXED.format(types=asked), (phrase, bound, workspace_id, *types, limit))
         return waiting + indexed.fetchall()

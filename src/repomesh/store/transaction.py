@@ -34,6 +34,10 @@ from repomesh.store.tables import counters, idempotency_records
 FORGOTTEN_MAX = 1_000  # records deleted at once; other commands wait meanwhile
 
 
+Word = str | tuple[str, ...]
+"""A word to look for, or several of which one is enough."""
+
+
 class TextIndex(Protocol):
     """Full text on one engine."""
 
@@ -50,14 +54,14 @@ class TextIndex(Protocol):
         connection: Connection,
         workspace_id: str,
         types: Sequence[str],
-        words: Sequence[str],
+        words: Sequence[Word],
         before: int | None,
         count: int,
     ) -> list[tuple[int, str, str]]:
         """(position, type, subject) of up to `count` documents that hold every word, newest first.
 
-        A word is one of those that `words_of` answers; with '*' behind it, the beginning of one. With
-        `before`, only documents at smaller positions; nothing for no word.
+        Words are such as `words_of` answers. With `before`, only documents at smaller positions; nothing
+        for no word.
         """
         ...
 

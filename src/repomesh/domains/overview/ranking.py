@@ -6,8 +6,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 
+from repomesh.domains.overview.stems import stem
 from repomesh.kernel.limits import RECALL_HALF_LIFE_S, SNIPPET_CHARS
 from repomesh.store.base import words_of
 
@@ -24,18 +24,6 @@ STOP_WORDS = frozenset(
         "used using was we were what when where which while who whose why will with would you your "
     )
 )
-# Longer ones first.
-_ENDINGS = tuple(words_of("ations ation ingly edly ings ing ies ied ed es ly s e y"))
-STEM_CHARS_MIN = 4
-
-
-@lru_cache(maxsize=50_000)  # a few thousand words make up nearly every text
-def stem(word: str) -> str:
-    """The beginning that a word has in common with its other forms, roughly; short words are as they are."""
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= STEM_CHARS_MIN:
-            return word[: -len(ending)]
-    return word
 
 
 def question_words(text: str, most: int) -> list[str]:

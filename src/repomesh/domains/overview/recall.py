@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import Candidate
 from repomesh.domains.overview.search_models import EVERYTHING, Recall, Recalled, Recollection, What
+from repomesh.domains.overview.stems import forms, stem
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
@@ -51,8 +52,7 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
     Not every word needs to occur. Rare words, words of the title, newer things and those of the type and
     tags that you name count more. Only the newest matches of each word are looked at.
     """
-    stems = list(dict.fromkeys(ranking.stem(word) for word in _asked(request.text)))
-    matches = _matches(tx, request, stems)
+    matches = _matches(tx, request, _asked(request.text))
     chosen = _chosen(matches)
     ids: dict[What, list[str]] = {}
     for id_ in chosen:
@@ -63,15 +63,17 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
     return _fitted([_recalled(one, matches.weights) for one in best], request.max_chars)
 
 
-def _asked(text: str) -> list[str]:
-    return ranking.question_words(text, limits.RECALL_WORDS_MAX)
+def _asked(text: str) -> dict[str, tuple[str, ...]]:
+    """The stems of what is asked about, and the forms of each."""
+    words = ranking.question_words(text, limits.RECALL_WORDS_MAX)
+    return {stem(word): forms(word) for word in words}
 
 
 def _belongs(candidate: Candidate, request: Recall) -> bool:
     return request.session_id in (None, candidate.fields["session_id"])
 
 
-def _matches(tx: Transaction, request: Recall, stems: Sequence[str]) -> _Matches:
+def _matches(tx: Transaction, request: Recall, asked: Mapping[str, tuple[str, ...]]) -> _Matches:
     """The newest matches of each stem, and an estimate of how rare it is."""
     marks: list[str] = []
     if request.session_id is not None and not {"message", "task"} & set(request.what):
@@ -82,10 +84,9 @@ def _matches(tx: Transaction, request: Recall, stems: Sequence[str]) -> _Matches
     kinds: dict[str, What] = {}
     holding: dict[str, float] = {}
     newest = _newest(tx)
-    for one in stems:
-        word = f"{one}*" if len(one) >= ranking.STEM_CHARS_MIN else one
+    for one, words in asked.items():
         found = tx.text_index.find(
-            tx.connection, tx.workspace_id, types, [word, *marks], None, limits.RECALL_PER_WORD
+            tx.connection, tx.workspace_id, types, [words, *marks], None, limits.RECALL_PER_WORD
         )
         by_stem[one] = {id_ for _, _, id_ in found}
         for position, what, id_ in found:
