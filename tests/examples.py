@@ -126,6 +126,23 @@ class World:
         made = await self.mesh.post("/v1/webhooks", url="https://receiver.invalid/hook", types=["task"])
         return {"webhook_id": made["webhook"]["id"]}
 
+    async def meeting(self, *, voting: bool = False, **fields: Any) -> Payload:
+        """The path of a meeting that alice called and leads, in which it is her turn to speak, or to vote."""
+        other = await self.newcomer()
+        body = {"topic": self.word("Topic"), "participant_ids": ["alice", other.name], "start": True}
+        made = await self.alice.post("/v1/meetings", **body | fields)
+        path = {"meeting_id": made["id"]}
+        if voting:
+            for speaker in (self.alice, other):
+                await speaker.post(f"/v1/meetings/{made['id']}/speak", content="Fine.", kind="proposal")
+            await other.post(f"/v1/meetings/{made['id']}/vote", choice="agree", reason="It is simple.")
+        return path
+
+    async def decision(self) -> str:
+        """A decision that the owner recorded."""
+        body = {"topic": self.word("Port"), "decision": "We take 8787."}
+        return str((await self.mesh.post("/v1/decisions", **body))["id"])
+
 
 Make = Callable[[World], Awaitable[Payload]]
 
@@ -503,6 +520,12 @@ def _body(held: Payload, **further: Any) -> Payload:
     return {"fencing_token": held["fencing_token"], **further}
 
 
+# -- topics of meetings ------------------------------------------------------------------------------
+
+
+_fixed("meeting.suggest_topics", hours_back=12, limit=5)
+
+
 # -- sessions --------------------------------------------------------------------------------------
 
 
@@ -698,3 +721,123 @@ async def _list_webhook_deliveries(world: World) -> Payload:
 @example("webhook.replay")
 async def _replay_webhook(world: World) -> Payload:
     return await world.webhook()
+
+
+# -- meetings and decisions ------------------------------------------------------------------------
+
+_fixed("meeting.list", status="in_progress")
+_fixed("decision.list", status="active")
+_fixed("meeting_template.list")
+
+
+@example("meeting.create")
+async def _create_meeting(world: World) -> Payload:
+    task, message = await world.task(), await world.message()
+    return {
+        "topic": "Which parser do we take?",
+        "participant_ids": ["alice", (await world.newcomer()).name],
+        "template": "design-decision",
+        "related_task_ids": [task["id"]],
+        "related_message_ids": [message["id"]],
+        "start": True,
+    }
+
+
+@example("meeting.show")
+async def _show_meeting(world: World) -> Payload:
+    return await world.meeting(voting=True)
+
+
+@example("meeting.join")
+async def _join_meeting(world: World) -> Payload:
+    body = {"topic": "Names", "participant_ids": [(await world.newcomer()).name]}
+    return {"meeting_id": (await world.alice.post("/v1/meetings", **body))["id"]}
+
+
+@example("meeting.leave")
+async def _leave_meeting(world: World) -> Payload:
+    return await world.meeting()
+
+
+@example("meeting.start")
+async def _start_meeting(world: World) -> Payload:
+    return await world.meeting(start=False)
+
+
+@example("meeting.cancel")
+async def _cancel_meeting(world: World) -> Payload:
+    return await world.meeting() | {"reason": "It settled itself."}
+
+
+@example("meeting.speak")
+async def _speak(world: World) -> Payload:
+    tasks = [{"goal": "Write the parser", "agent": "alice"}]
+    proposal = {"content": "It is small.", "proposal": "We write our own.", "tasks": tasks}
+    return await world.meeting() | proposal
+
+
+@example("meeting.vote")
+async def _vote(world: World) -> Payload:
+    return await world.meeting(voting=True) | {"choice": "agree", "reason": "It is simple."}
+
+
+@example("meeting.request")
+async def _meeting_request(world: World) -> Payload:
+    return await world.meeting()
+
+
+@example("meeting.minutes")
+async def _minutes(world: World) -> Payload:
+    return await world.meeting(voting=True) | {"format": "json"}
+
+
+@example("meeting.replay")
+async def _replay_meeting(world: World) -> Payload:
+    return await world.meeting() | {"speed": 10.0}
+
+
+@example("meeting_template.show")
+async def _show_template(_world: World) -> Payload:
+    return {"name": "retrospective"}
+
+
+@example("meeting_template.create")
+async def _create_template(world: World) -> Payload:
+    return {"name": world.word("naming"), "agenda": ["Names"], "consensus": "quorum", "quorum": 2}
+
+
+@example("meeting_template.delete")
+async def _delete_template(world: World) -> Payload:
+    made = await world.alice.post("/v1/meeting-templates", name=world.word("naming"))
+    return {"name": made["name"]}
+
+
+@example("decision.show")
+async def _show_decision(world: World) -> Payload:
+    return {"decision_id": await world.decision()}
+
+
+@example("decision.record")
+async def _record_decision(world: World) -> Payload:
+    return {
+        "topic": "Port",
+        "decision": "We take 8787.",
+        "rationale": "It is free everywhere.",
+        "supersedes": await world.decision(),
+        "tasks": [{"goal": "Write it down"}],
+    }
+
+
+@example("decision.supersede")
+async def _supersede_decision(world: World) -> Payload:
+    earlier, later = await world.decision(), await world.decision()
+    return {"decision_id": earlier, "by": later, "reason": "it says more"}
+
+
+@example("decision.overrule")
+async def _overrule_decision(world: World) -> Payload:
+    return {"decision_id": await world.decision(), "reason": "The port is taken here."}
+
+
+PEOPLE_ONLY = frozenset({"decision.record", "decision.supersede", "decision.overrule"})
+"""What no agent does, whatever its token: people and the owner do."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, Payload, World
+from examples import EXAMPLES, PEOPLE_ONLY, Payload, World
 from harness import Mesh, Speaker
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
@@ -41,6 +41,13 @@ FOREIGN: dict[str, set[int]] = {
     "task.release": {409},
     "task.finish": {409},
     "session.delete": {403},
+    "meeting.leave": {403},
+    "meeting.start": {403},
+    "meeting.cancel": {403},
+    "meeting.speak": {403},
+    "meeting.vote": {403},
+    "meeting.request": {403},
+    **{name: {403} for name in PEOPLE_ONLY},
 }
 
 
@@ -108,6 +115,8 @@ async def test_an_agent_reads_and_writes_but_does_not_administer(callers: Caller
         status, answer = await call(speaker, operation, payload)
         if operation.scope.endswith(":admin"):
             assert (status, answer["code"]) == (403, "forbidden"), operation.name
+        elif operation.name in PEOPLE_ONLY:
+            assert (status, answer["code"]) == (403, "only_people"), operation.name
         else:
             assert status < 300, (operation.name, answer)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, World
+from examples import EXAMPLES, PEOPLE_ONLY, World
 from harness import Mesh, Speaker
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.operation import Kind
@@ -55,6 +55,12 @@ async def everything(owner: Speaker) -> State:
         "reactions": {},
         "reviews": {item["id"]: item for item in await whole("/v1/reviews")},
         "questions": {item["id"]: item for item in await whole("/v1/questions")},
+        "meetings": {item["id"]: item for item in await whole("/v1/meetings")},
+        "decisions": {item["id"]: item for item in await whole("/v1/decisions")},
+        "meeting_templates": {item["name"]: item for item in await whole("/v1/meeting-templates")},
+        "opinions": {},
+        "proposals": {},
+        "votes": {},
         "texts": {},
         "remarks": {},
         "memories": {item["id"]: item for item in await _memories(whole)},
@@ -64,6 +70,14 @@ async def everything(owner: Speaker) -> State:
         "session_tasks": {},
         "webhooks": {item["id"]: item for item in await whole("/v1/webhooks")},
     }
+    for meeting_id in state["meetings"]:
+        for one in (await owner.get(f"/v1/meetings/{meeting_id}"))["rounds"]:
+            for opinion in one["opinions"]:
+                state["opinions"][meeting_id, opinion["sequence"]] = opinion
+            for vote in one["votes"]:
+                state["votes"][meeting_id, one["number"], vote["agent_id"]] = vote
+            if one["proposal"] is not None:
+                state["proposals"][meeting_id, one["number"]] = one["proposal"]
     for session in await whole("/v1/sessions"):
         path = f"/v1/sessions/{session['id']}"
         state["sessions"][session["id"]] = await owner.get(path)
@@ -196,6 +210,25 @@ def _webhook_deleted(state: State, data: dict[str, Any]) -> None:
     del state["webhooks"][data["webhook"]["id"]]
 
 
+def _meeting_changed(state: State, data: dict[str, Any]) -> None:
+    meeting_id = data["meeting"]["id"]
+    state["meetings"][meeting_id] = data["meeting"]
+    if "opinion" in data:
+        state["opinions"][meeting_id, data["opinion"]["sequence"]] = data["opinion"]
+    if "vote" in data:
+        state["votes"][meeting_id, data["vote"]["round"], data["vote"]["agent_id"]] = data["vote"]
+    if "proposal" in data:
+        state["proposals"][meeting_id, data["proposal"]["round"]] = data["proposal"]
+
+
+def _template_created(state: State, data: dict[str, Any]) -> None:
+    state["meeting_templates"][data["template"]["name"]] = data["template"]
+
+
+def _template_deleted(state: State, data: dict[str, Any]) -> None:
+    del state["meeting_templates"][data["template"]["name"]]
+
+
 def _nothing(_state: State, _data: dict[str, Any]) -> None:
     """Tells of something that no list shows, or that another event of the same command carries."""
 
@@ -242,6 +275,10 @@ APPLY |= {
     "session.deleted": _session_deleted,
     "artifact.added": _artifact_added,
 }
+APPLY |= {type_: _meeting_changed for type_ in EVENT_TYPES if type_.startswith("meeting.")}
+APPLY |= {type_: keep("decisions", "decision") for type_ in EVENT_TYPES if type_.startswith("decision.")}
+APPLY["meeting_template.created"] = _template_created
+APPLY["meeting_template.deleted"] = _template_deleted
 APPLY |= {type_: keep("webhooks", "webhook") for type_ in EVENT_TYPES if type_.startswith("webhook.")}
 APPLY |= dict.fromkeys(
     ("webhook.tested", "webhook.dead_lettered", "webhook.replayed", "webhook.missed"), _nothing
@@ -283,7 +320,8 @@ def test_every_event_type_is_understood() -> None:
 async def test_the_events_suffice(mesh: Mesh, operation: Any) -> None:
     world = await World.of(mesh)
     payload = await EXAMPLES[operation.name](world)
-    speaker = mesh if operation.scope.endswith(":admin") else world.alice
+    administers = operation.scope.endswith(":admin") or operation.name in PEOPLE_ONLY
+    speaker = mesh if administers else world.alice
     if operation.name == "agent.leave":
         payload = {"agent_id": "alice"}
     # The first call of an agent is a heartbeat, which renews silently what it holds.
