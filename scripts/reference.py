@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from repomesh.cli.root import ENTRIES
 from repomesh.connect.known import CLIS
 from repomesh.kernel.errors import FAILURES, RepomeshError
@@ -108,7 +110,8 @@ def settings() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
-        shown = "" if default is None or default == [] else f"`{default}`"
+        plain = default.model_dump_json() if isinstance(default, BaseModel) else default
+        shown = "" if plain is None or plain == [] else f"`{plain}`"
         lines.append(f"| `REPOMESH_{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
 

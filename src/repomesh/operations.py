@@ -13,6 +13,7 @@ from repomesh.domains.meetings import minutes as _minutes
 from repomesh.domains.meetings import operations as _meetings
 from repomesh.domains.meetings import speaking as _speaking
 from repomesh.domains.meetings import templates as _meeting_templates
+from repomesh.domains.meetings import topics as _topics
 from repomesh.domains.messaging import deliveries as _deliveries
 from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import inbox as _inbox
@@ -75,6 +76,7 @@ DOMAINS = (
     _delegating,
     _summary,
     _exporting,
+    _topics,
     _meetings,
     _speaking,
     _decisions,

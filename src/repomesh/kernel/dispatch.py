@@ -14,6 +14,7 @@ from opentelemetry.trace import Status, StatusCode
 from pydantic import BaseModel
 
 from repomesh.kernel.completions import Completions
+from repomesh.kernel.computing import Computing
 from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError, Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.operation import Blocking, Consulting, Kind, Operation, Payload, Registry
@@ -67,6 +68,7 @@ class Dispatcher:
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._interrupted = False
+        self._computing = Computing(store.settings)
         self._on_call: list[Callable[[Caller], None]] = []
 
     async def __call__(
@@ -112,6 +114,7 @@ class Dispatcher:
     async def close(self) -> None:
         """Finish the commands queued behind answers, and ask no model any more."""
         await self._completions.close()
+        self._computing.close()
         while self._follow_ups:
             await asyncio.gather(*self._follow_ups, return_exceptions=True)
 
@@ -193,7 +196,10 @@ class Dispatcher:
         key: _Key | None = None,
     ) -> Answer:
         if operation.kind is not Kind.COMMAND:
-            return Answer(await self._store.read(caller, lambda tx: operation.function(tx, request)))
+            found = await self._store.read(caller, lambda tx: operation.function(tx, request))
+            if operation.compute is not None:
+                found = await self._computing.result(operation.compute, found, request)
+            return Answer(found)
         try:
             return await self._store.write(
                 caller, context, lambda tx: self._command(tx, operation, request, key)

@@ -263,12 +263,13 @@ DECISIONS_BRIEFED_MAX = 5  # newest ones in force that an agent is told in its b
 TOPIC_HOURS_MAX = 14 * 24.0  # what is older was met about, or forgotten
 TOPIC_MESSAGES_MAX = 10_000  # newest messages that are grouped: some seconds of computing
 TOPIC_MESSAGES_LOOKED_AT = 50_000  # newest messages of the workspace among which are the caller's
-TOPIC_EVENTS_MAX = 500  # newest events of each type that are grouped
-TOPIC_EVENT_TYPES_MAX = 100  # types of events posted by agents; more are no words but counters
+TOPIC_EVENTS_MAX = 300  # newest failures, blocked tasks, waits, questions and meetings, of each so many
+TOPIC_POSTED_MAX = 500  # newest events posted by agents that are grouped
+TOPIC_POSTED_PER_TYPE = 100  # of them, so that a talkative type leaves room for the others
+TOPIC_EVENT_TYPES_MAX = 100  # types of posted events that are looked for; more are no words but counters
 TOPIC_TEXT_CHARS = 1_000  # of each message that are read; what it is about is said by then
 TOPICS_DEFAULT = 10
 TOPICS_MAX = 50
-TOPIC_MESSAGES_NAMED_MAX = 100  # of one topic; as many as a meeting is linked to
 TOPIC_PEOPLE_MAX = 20  # suggested for one topic; who spoke most comes first
 
 # Webhooks

@@ -134,6 +134,10 @@ class Consulting:
     answered: Callable[[Any, Question, Completion], BaseModel]
 
 
+Compute = Callable[[Any, Any, Settings], Any]
+"""Of (what the function gathered, request, settings): the result, made outside the transaction."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One thing that repomesh can do, with all that the surfaces need to offer it.
@@ -142,7 +146,8 @@ class Operation:
     documents; `rate` names a rate limit; `secret` the field of the result that holds one; `needs_agent` says
     that the caller must act as an agent; `stage` does with (request, settings), on a thread before the
     transaction, what may be done twice and would keep others waiting inside it; `consults` asks a
-    language model before it, but not in a batch; `follow_up` queues an internal command behind the answer;
+    language model before it, but not in a batch; `compute` makes a query's result of what its function
+    gathered, on a thread after the transaction, and not in a batch; `follow_up` queues an internal command behind the answer;
     `changes_access` says that callers must be looked up again.
     """
 
@@ -158,6 +163,7 @@ class Operation:
     blocking: Blocking | None = None
     follow_up: FollowUp | None = None
     stage: Stage | None = None
+    compute: Compute | None = None
     consults: Consulting | None = None
     rate: str | None = None
     secret: str | None = None
@@ -232,6 +238,7 @@ class Options(TypedDict, total=False):
     blocking: Blocking
     follow_up: FollowUp
     stage: Stage
+    compute: Compute
     consults: Consulting
     rate: str
     secret: str
@@ -242,6 +249,8 @@ class Options(TypedDict, total=False):
 def _register(kind: Kind, name: str, function: Callable[..., Any], options: Options) -> None:
     hints = get_type_hints(function)
     request = hints[list(inspect.signature(function).parameters)[1]]
+    if "compute" in options:
+        hints = get_type_hints(options["compute"])
     result = hints["return"] if kind is not Kind.SUBSCRIPTION else Empty
     summary, _, description = inspect.cleandoc(function.__doc__ or "").partition("\n")
     registry.add(

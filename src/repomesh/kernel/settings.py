@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     )
     topic_weights: TopicWeights = Field(
         default_factory=TopicWeights,
-        description="What makes a topic urgent, as JSON: `frequency`, `conflict`, `recency`, `people`, `delay`.",
+        description="How much each figure counts where topics for meetings are put in order, as JSON.",
     )
     completions_url: str | None = Field(
         None,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, union_all
 
 from repomesh.store.filters import EventFilter, type_prefix
+from repomesh.store.log import bounds
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import events
 
@@ -20,6 +22,41 @@ _NEXT_TYPE = Prepared(
         events.c.type < bindparam("end"),
     )
 )
+_FOLLOWING_TYPE = Prepared(
+    select(func.min(events.c.type)).where(
+        events.c.workspace_id == bindparam("ws"), events.c.type > bindparam("last")
+    )
+)
+_AT = Prepared(
+    select(events.c.at).where(events.c.workspace_id == bindparam("ws"), events.c.seq == bindparam("seq"))
+)
+_CLOCK_SLACK = timedelta(seconds=60)  # by which the clock may have been set back between two events
+
+
+def types_of(connection: Connection, workspace_id: str, count: int) -> list[str]:
+    """Up to `count` of the types in the log, in their order, found by jumping from one to the next."""
+    found: list[str] = []
+    while len(found) < count:
+        last = found[-1] if found else ""
+        following = _FOLLOWING_TYPE.run(connection, {"ws": workspace_id, "last": last}).scalar_one()
+        if following is None:
+            break
+        found.append(following)
+    return found
+
+
+def first_seq_since(connection: Connection, workspace_id: str, moment: datetime) -> int:
+    """A number before which no event of the log is of that time or later; found by halving."""
+    low, last = bounds(connection, workspace_id)
+    high = last + 1
+    while low < high:
+        middle = (low + high) // 2
+        at = _AT.run(connection, {"ws": workspace_id, "seq": middle}).scalar_one_or_none()
+        if at is None or at < moment - _CLOCK_SLACK:  # None: archived a moment ago
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def read_page(

@@ -1,0 +1,76 @@
+"""How a topic is put to people: a title as a person would give it, and one sentence on why it is here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from repomesh.domains.meetings import topic_stance
+from repomesh.domains.meetings.topic_groups import Group
+from repomesh.domains.meetings.topic_signals import Signal
+from repomesh.domains.meetings.topic_stance import Talk
+from repomesh.kernel.limits import LABEL_CHARS_MAX
+
+_TITLE_WORDS = 12  # of a first sentence that has to stand for a title
+_TITLE_TERMS = 3
+_NAMED = 3  # people named in a reason
+
+
+def title(group: Group, people: Sequence[Signal]) -> str:
+    """A title of one line: the resource that it is about, what people called it, or its first words."""
+    resources = Counter(one.resource for one in people if one.resource)
+    subjects = Counter(one.subject for one in people if one.subject)
+    if resources:
+        named = f"Who works on {resources.most_common(1)[0][0]}, and when"
+    elif subjects:
+        named = max(subjects, key=lambda subject: (subjects[subject], len(subject)))
+    else:
+        named = _first_words(people)
+    further = [term for term in group.terms if term not in named.lower()][:_TITLE_TERMS]
+    if further and not resources and len(named.split()) < _TITLE_WORDS // 2:
+        named = f"{named} ({', '.join(further)})"
+    return " ".join(named.split())[:LABEL_CHARS_MAX]
+
+
+def _first_words(people: Sequence[Signal]) -> str:
+    """The first question of what was said, else its first sentence."""
+    asked = next((one for one in people if "?" in one.text), people[0])
+    sentences = asked.text.replace("?", "?\n").replace(". ", ".\n").splitlines()
+    chosen = next((sentence for sentence in sentences if "?" in sentence), sentences[0] if sentences else "")
+    words = chosen.strip().rstrip(".").split()
+    cut = " ".join(words[:_TITLE_WORDS])
+    return f"{cut} …" if len(words) > _TITLE_WORDS else cut
+
+
+def reason(people: Sequence[Signal], talk: Talk, now: datetime) -> str:
+    """Why it should be met about, in one sentence with its figures."""
+    speakers = {one.by for one in people}
+    sources = Counter(one.source for one in people)
+    said = sources["message"] + sources["question"] + sources["event"]
+    parts = [f"{_count(said, 'message')} by {_count(len(speakers), 'agent')}"] if said else []
+    parts += [f"{len(talk.sides)} of them against something ({_names(talk.sides)})"] if talk.sides else []
+    parts += [_count(sources["conflict"], "wait") + " for a lock"] if sources["conflict"] else []
+    parts += [_count(sources["failure"], "failure") + " of a task"] if sources["failure"] else []
+    parts += [_count(sources["blocker"], "blocker")] if sources["blocker"] else []
+    open_ = [one for one in people if one.source == "question" and not one.settled]
+    waiting = open_[0] if open_ else talk.unanswered
+    if waiting is not None:
+        parts.append(f"a question of {waiting.by} open for {_long(topic_stance.age_s(waiting.at, now))}")
+    parts.append(f"the last {_long(topic_stance.age_s(people[-1].at, now))} ago")
+    return f"{', '.join(parts)}."
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _long(seconds: float) -> str:
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
