@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, func, select
 
 from repomesh.domains.leases import leasing
 from repomesh.domains.leases.models import Lease
+from repomesh.domains.meetings.decision_rows import newest_active
 from repomesh.domains.messaging.envelope import BAR, one_line
 from repomesh.domains.messaging.receipts import important_unread, unread_count
 from repomesh.domains.overview.hook_models import Briefing, ShowBriefing
@@ -34,13 +35,14 @@ _WORKSPACE = select(workspaces.c.name).where(workspaces.c.id == bindparam("ws"))
 
 @query("agent.briefing", http=Get("/v1/briefing"), scope="agents:read", needs_agent=True)
 def show_briefing(tx: Transaction, request: ShowBriefing) -> Briefing:
-    """Brief the acting agent: who it is, the tasks and locks that it holds until when, and what is unread."""
+    """Brief the acting agent: who it is, what it holds until when, what is unread, and what was decided."""
     agent_id = tx.caller.acting_agent()
     held = leasing.held_by(tx, agent_id)
     unread, important = unread_count(tx, agent_id), important_unread(tx, agent_id)
     lines = [_who(tx), *_tasks(tx, held), *_locks(held), *_waiting(tx, unread, important)]
+    decided = _decisions(tx, request.max_chars // 4)
     return Briefing(
-        text=_cut(lines, request.max_chars),
+        text="\n".join([_cut(lines, request.max_chars - len("\n".join(["", *decided]))), *decided]),
         agent_id=agent_id,
         agent_name=tx.caller.agent_name or "",
         unread=unread,
@@ -77,6 +79,14 @@ def _locks(held: Sequence[Lease]) -> list[str]:
     some = locks[: limits.BRIEFING_ITEMS_MAX]
     lines = ["Your locks:", *(f"{BAR}{shown(one.resource)} {one.mode} ({_until(one)})" for one in some)]
     return _and_more(lines, len(locks) - len(some))
+
+
+def _decisions(tx: Transaction, max_chars: int) -> list[str]:
+    """The newest decisions that hold; they have a share of their own, so that none work without them."""
+    found = newest_active(tx, limits.DECISIONS_BRIEFED_MAX)
+    lines = [f"{BAR}{shown(one.topic)}: {shown(one.decision)} ({one.id})" for one in found]
+    text = _cut(["Decisions that hold:", *lines], max_chars) if lines else ""
+    return text.split("\n") if BAR in text else []
 
 
 def _until(lease: Lease) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row, and_, func, select
 
+from repomesh.domains.meetings.tables import decisions
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.tables import messages
@@ -190,11 +191,32 @@ def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
+def _decisions(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+    table = decisions.c
+    names = ["id", "topic", "decision", "rationale", "status", "recorded_by", "created_at"]
+    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "active"
+    return [
+        _candidate(
+            "decision",
+            row,
+            text=f"{row.decision}\n{row.rationale}".strip(),
+            key=None,
+            session_id=None,
+            type=row.status,
+            title=row.topic,
+            author=row.recorded_by,
+            at=row.created_at,
+        )
+        for row in tx.execute(select(*[table[name] for name in names]).where(*here))
+    ]
+
+
 def _candidate(what: What, row: Row[Any], text: Any = None, **fields: Any) -> Candidate:
     shown = row.text if text is None else text
     if not isinstance(shown, str):
         shown = as_text(shown)
-    return Candidate({"what": what, "id": row.id, "tags": row.tags, **fields}, shown[:SEARCH_TEXT_CHARS])
+    tags = getattr(row, "tags", [])  # decisions have none
+    return Candidate({"what": what, "id": row.id, "tags": tags, **fields}, shown[:SEARCH_TEXT_CHARS])
 
 
 _READERS: Mapping[What, Callable[[Transaction, Sequence[str]], list[Candidate]]] = {
@@ -203,4 +225,5 @@ _READERS: Mapping[What, Callable[[Transaction, Sequence[str]], list[Candidate]]]
     "artifact": _artifacts,
     "message": _messages,
     "task": _tasks,
+    "decision": _decisions,
 }

@@ -76,7 +76,7 @@ def _belongs(candidate: Candidate, request: Recall) -> bool:
 def _matches(tx: Transaction, request: Recall, asked: Mapping[str, tuple[str, ...]]) -> _Matches:
     """The newest matches of each stem, and an estimate of how rare it is."""
     marks: list[str] = []
-    if request.session_id is not None and not {"message", "task"} & set(request.what):
+    if request.session_id is not None and not {"message", "task", "decision"} & set(request.what):
         marks = [mark("s", session_rows.find(tx, request.session_id).uid)]
     types = [what for what in EVERYTHING if what in request.what]
     by_stem: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""One search over conversation, memories, artifacts, messages and tasks, newest first or by rank."""
+"""One search over conversation, memories, artifacts, messages, tasks and decisions, newest or best first."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from repomesh.store.transaction import Transaction
 
 _MARKED: frozenset[What] = frozenset({"chunk", "memory", "artifact"})
 _TYPED: frozenset[What] = frozenset({"memory", "artifact"})
+_OF_NO_SESSION: frozenset[What] = frozenset({"message", "decision"})
 
 Match = tuple[int, What, str]
 """(position in the index, what it is, its id)."""
@@ -55,7 +56,7 @@ def _matches(tx: Transaction, request: Search, words: Sequence[str]) -> Iterator
     before = searching.position(request.cursor)
     asked = [what for what in EVERYTHING if what in request.what]
     if request.session_id is not None:
-        asked = [what for what in asked if what != "message"]  # they belong to no session
+        asked = [what for what in asked if what not in _OF_NO_SESSION]
     marked = [what for what in asked if what in _MARKED]
     rest = [what for what in asked if what not in _MARKED]
     if request.type is not None and marked and _TYPED.issuperset(marked):

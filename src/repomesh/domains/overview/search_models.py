@@ -14,9 +14,9 @@ from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tags
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
 
-What = Literal["chunk", "memory", "artifact", "message", "task"]
+What = Literal["chunk", "memory", "artifact", "message", "task", "decision"]
 
-EVERYTHING: tuple[What, ...] = ("chunk", "memory", "artifact", "message", "task")
+EVERYTHING: tuple[What, ...] = ("chunk", "memory", "artifact", "message", "task", "decision")
 
 Whats = Annotated[tuple[What, ...], Field(min_length=1, max_length=len(EVERYTHING))]
 
@@ -30,7 +30,9 @@ class Found(Model):
     id: Id
     key: str | None = Field(description="Its name in the session, or that of a memory.")
     session_id: str | None
-    type: str = Field(description="A chunk's format, a message's priority, else the type.")
+    type: str = Field(
+        description="A chunk's format, a message's priority, a decision's status, else the type."
+    )
     title: str
     tags: list[str]
     author: str | None
@@ -43,7 +45,9 @@ class Search(Model):
     """What to look for, and among what."""
 
     text: Label = Field(description="Every one of these words must occur.")
-    what: Whats = Field(EVERYTHING, description="chunk, memory, artifact, message, task; all unless you say.")
+    what: Whats = Field(
+        EVERYTHING, description="chunk, memory, artifact, message, task, decision; all unless you say."
+    )
     session_id: SessionId | None = Field(None, description="Only what belongs to this session.")
     type: Word | None = None
     tags: Tags = Field((), description="All of these.")
@@ -70,7 +74,7 @@ class Recall(Model):
 
     text: Question = Field(description="A question or some words; not all need to occur.")
     what: Whats = Field(
-        ("memory",), description="memory unless you say; also chunk, artifact, message, task."
+        ("memory",), description="memory unless you say; also chunk, artifact, message, task, decision."
     )
     session_id: SessionId | None = Field(None, description="Only what belongs to this session.")
     type: Word | None = Field(None, description="What is of this type counts more.")
