@@ -42,7 +42,7 @@ from repomesh.surfaces.webhook.actions import Actions
 from repomesh.surfaces.webhook.endpoint import Webhook
 from repomesh.workers.contents import ContentSweeper
 from repomesh.workers.presence import Presence
-from repomesh.workers.sweeper import Sweeper
+from repomesh.workers.sweeper import CONSULTING_SWEEPS, Sweeper
 from repomesh.workers.transcripts import Transcripts
 from repomesh.workers.webhook_sender import Sender
 from repomesh.workers.webhooks import Webhooks
@@ -73,6 +73,9 @@ class Server:
         )
         self.contents = ContentSweeper(self.store, settings.data)
         self.sweeper = Sweeper(registry, self.dispatch, self.store, settings.sweep_every_s)
+        self.consulting = Sweeper(
+            registry, self.dispatch, self.store, settings.sweep_every_s, CONSULTING_SWEEPS
+        )
         sender = Sender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
@@ -107,6 +110,8 @@ class Server:
         """Start the workers; stop them and close the store in the reverse order."""
         await self.bus.start()
         self.sweeper.start()
+        if self.settings.completions_url is not None:
+            self.consulting.start()
         self.contents.start()
         self.transcripts.start()
         self.webhooks.start()
@@ -115,6 +120,7 @@ class Server:
                 yield self
         finally:
             await self.sweeper.stop()
+            await self.consulting.stop()
             await self.webhooks.stop()
             await self.contents.stop()
             await self.hooks.moments.settled()

@@ -14,6 +14,7 @@ from repomesh.domains.meetings import operations as _meetings
 from repomesh.domains.meetings import speaking as _speaking
 from repomesh.domains.meetings import templates as _meeting_templates
 from repomesh.domains.meetings import topics as _topics
+from repomesh.domains.meetings import written as _proposals
 from repomesh.domains.messaging import deliveries as _deliveries
 from repomesh.domains.messaging import events as _events
 from repomesh.domains.messaging import inbox as _inbox
@@ -79,6 +80,7 @@ DOMAINS = (
     _topics,
     _meetings,
     _speaking,
+    _proposals,
     _decisions,
     _meeting_templates,
     _minutes,

@@ -100,7 +100,8 @@ class Settings(BaseSettings):
     completions_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+$",
-        description="OpenAI-compatible endpoint, as `https://HOST/v1`, that writes summaries when asked.",
+        description="OpenAI-compatible endpoint, as `https://HOST/v1`, that writes summaries and "
+        "meetings' proposals.",
     )
     completions_model: str | None = Field(
         None, min_length=1, max_length=200, description="The model to ask there; needed with it."

@@ -32,6 +32,9 @@ SWEEPS = (
 )
 """The commands of each pass, in this order."""
 
+CONSULTING_SWEEPS = ("meeting.propose",)
+"""Those that ask a language model, which may take a while: in passes of their own."""
+
 
 class Sweeper:
     """One pass over all workspaces every `every_s` seconds, and at once when told to."""

@@ -48,9 +48,9 @@ def conduct(tx: Transaction, row: Any, given: Given, words: Words = _NO_WORDS) -
 def can_be_written(tx: Transaction) -> bool:
     """Whether a proposal can be written from the opinions when none stands unopposed.
 
-    Whatever writes it answers with the command `meeting.propose`; else a draft is made at once.
+    The command `meeting.propose` asks a model for it; else a draft is made at once.
     """
-    return False
+    return tx.settings.completions_url is not None
 
 
 def _away(tx: Transaction, state: Flow) -> frozenset[str]:

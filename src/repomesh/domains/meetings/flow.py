@@ -167,9 +167,10 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The proposal of a round was written elsewhere."""
+    """The proposal of a round was written elsewhere, or `failed` to be."""
 
     round: int
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

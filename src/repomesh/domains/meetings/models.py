@@ -288,8 +288,20 @@ class SettledMeetings(Model):
     meeting_ids: list[Id]
 
 
-class ProposeWritten(OneMeeting):
-    """A proposal that was written from what was said in a round."""
+class WriteProposal(Empty):
+    """Have a proposal written for the meeting that waits for one the longest."""
 
-    round: Rounds
-    text: ProposalText
+
+class WrittenProposal(WriteProposal):
+    """What came of it: a text, or in `refusal` why there is none."""
+
+    meeting_id: Id
+    round: int
+    text: str
+    refusal: str
+
+
+class ProposalWritten(Model):
+    """The meeting that was given a proposal; null when none waits for one."""
+
+    meeting_id: Id | None

@@ -47,7 +47,7 @@ _AWAITED = (
     .values(awaited=bindparam("is_awaited"))
 )
 _CHANGING = (
-    *("status", "outcome", "due_at", "flow", "version", "started_at", "ended_at"),
+    *("status", "outcome", "phase", "due_at", "flow", "version", "started_at", "ended_at"),
     *("proposal", "thread_id", "decision_id", "summary", "reason"),
 )
 _CHANGE = Prepared(
@@ -149,7 +149,8 @@ class Proceedings:
     def write(self, before: Flow) -> Meeting:
         """Write the meeting as it is now, and append the events; answers it."""
         columns, state = self.columns, self.state
-        columns |= {"status": state.status, "outcome": state.outcome, "due_at": state.due_at}
+        columns |= {"status": state.status, "outcome": state.outcome}
+        columns |= {"phase": state.phase, "due_at": state.due_at}
         columns |= {"flow": flow.dump(state), "version": columns["version"] + 1}
         if state.phase != "voting":
             columns["proposal"] = None

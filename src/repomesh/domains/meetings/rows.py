@@ -39,7 +39,7 @@ _PARTICIPANTS = _of_meeting(meeting_participants, meeting_participants.c.agent_i
 _FROM_COLUMNS = tuple(
     name
     for name in Meeting.model_fields
-    if name in meetings.c and name not in ("status", "outcome", "due_at")
+    if name in meetings.c and name not in ("status", "outcome", "phase", "due_at")
 )
 
 

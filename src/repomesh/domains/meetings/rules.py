@@ -198,7 +198,7 @@ class _Run:
     @take.register
     def _(self, given: flow.Written) -> None:
         if self.flow.phase == "drafting" and self.flow.round == given.round:
-            self._request_votes("written", None)
+            self._request_votes("draft" if given.failed else "written", None)
 
     # -- steps of both -----------------------------------------------------------------------------
 

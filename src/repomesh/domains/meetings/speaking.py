@@ -25,7 +25,6 @@ from repomesh.domains.meetings.models import (
     CastVoteRequest,
     Meeting,
     MeetingRequest,
-    ProposeWritten,
     SettledMeetings,
     SettleMeetings,
     ShowRequest,
@@ -143,13 +142,6 @@ def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings
     for row in found.values():
         conduct(tx, row, flow.Look())
     return SettledMeetings(meeting_ids=list(found))
-
-
-@command("meeting.propose", scope="meetings:admin")
-def propose_written(tx: Transaction, request: ProposeWritten) -> Meeting:
-    """Put a proposal to the vote that was written from the opinions; one that is late changes nothing."""
-    row = rows.find(tx, request.meeting_id)
-    return conduct(tx, row, flow.Written(request.round), Words(content=request.text))
 
 
 def _require_possible(tx: Transaction, tasks: tuple[CreateTask, ...]) -> None:

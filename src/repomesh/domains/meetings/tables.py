@@ -19,6 +19,7 @@ meetings = Table(
     Column("meeting_type", String(16), nullable=False),
     Column("status", String(16), nullable=False),
     Column("outcome", String(16)),
+    Column("phase", String(16)),
     Column("due_at", Moment),
     Column("flow", Json, nullable=False),
     Column("agenda", Json, nullable=False),

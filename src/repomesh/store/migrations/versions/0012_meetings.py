@@ -35,6 +35,7 @@ def _meetings() -> None:
         sa.Column("meeting_type", sa.String(16), nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("outcome", sa.String(16)),
+        sa.Column("phase", sa.String(16)),
         sa.Column("due_at", Moment),
         sa.Column("flow", sa.Text, nullable=False),
         sa.Column("agenda", sa.Text, nullable=False),
