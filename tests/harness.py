@@ -83,6 +83,10 @@ class Mesh(Speaker):
         """A speaker without a token."""
         return Speaker(self.http, None)
 
+    async def settled(self) -> None:
+        """Wait until what hooks told is written down."""
+        await self.server.hooks.moments.settled()
+
     async def sweep(self) -> None:
         """One pass of the recovery worker."""
         await self.server.sweeper.sweep()

@@ -28,6 +28,7 @@ class _Web(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, server: Server) -> None:
         super().__init__(config)
         self._server = server
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -39,7 +40,7 @@ class _Web(uvicorn.Server):
 
 
 @contextmanager
-def serving(server: Server, ws: type[asyncio.Protocol] = Protocol) -> Iterator[uvicorn.Server]:
+def serving(server: Server, ws: type[asyncio.Protocol] = Protocol) -> Iterator[_Web]:
     """Serve from a thread of its own, with an event loop of its own, until the block ends."""
     config = uvicorn.Config(
         server.asgi,
@@ -53,6 +54,7 @@ def serving(server: Server, ws: type[asyncio.Protocol] = Protocol) -> Iterator[u
     web = _Web(config, server)
 
     async def run() -> None:
+        web.loop = asyncio.get_running_loop()
         async with server.running():
             await web.serve()
 
@@ -75,12 +77,15 @@ def serving(server: Server, ws: type[asyncio.Protocol] = Protocol) -> Iterator[u
 class LiveMesh(Mesh):
     """A mesh that answers at a URL."""
 
-    def __init__(
-        self, server: Server, http: httpx.AsyncClient, token: str, clock: Any, web: uvicorn.Server
-    ) -> None:
+    def __init__(self, server: Server, http: httpx.AsyncClient, token: str, clock: Any, web: _Web) -> None:
         super().__init__(server, http, token, clock)
         self.url = str(http.base_url).rstrip("/")
         self.web = web
+
+    async def settled(self) -> None:
+        """Wait in the server's own loop."""
+        assert self.web.loop is not None
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(super().settled(), self.web.loop))
 
 
 def url_of(web: uvicorn.Server) -> str:

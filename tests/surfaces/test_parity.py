@@ -1,77 +1,38 @@
-"""The same input gives the same result, or the same refusal, over HTTP and over MCP."""
+"""The same input gives the same result, or the same refusal, whichever way it comes in."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping
 
 import pytest
 
+import contract
 from examples import EXAMPLES, Payload, World
-from harness import Mesh, Speaker
-from repomesh.kernel.operation import Operation
+from harness import Speaker
+from live import LiveMesh, live
+from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
 from repomesh.surfaces.mcp.tools import offered
-from tooling import ToolRefused, ask, call
+from repomesh.surfaces.webhook.commands import OPERATIONS as COMMANDS
+from surfaces.ways import Outcome, Way, by_name, comparable, done, over_http, over_webhook, ways
+from tooling import ask
 
 pytestmark = pytest.mark.anyio
 
+__all__ = ["live"]
+
 TOOLS = offered(registry)
-ANY_JSON = {("memory.store", "content")}  # nothing is malformed there
-DETAILS_OF_HTTP = {"type", "title", "status", "detail", "trace_id"}
-
-# What differs between two runs of one example: ids, times, fencing tokens and positions, names made up.
-_CHANGING = [
-    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
-    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "TIME"),
-    (re.compile(r"(token) \d+"), r"\1 N"),
-    (re.compile(r"\b((?:[a-z]+/)*[A-Za-z]+)-\d+\b"), r"\1-N"),
-]
-_OF_ONE_SURFACE = {"token", "hint", "envelope"}  # a secret, its own hint, and the label on messages
-_COUNTED = {"fencing_token", "seq", "version"}
+OFFERED = [op.name for op in registry if op.http is not None and op.kind is not Kind.SUBSCRIPTION]
+TYPING = {"its agent", "an observer"}  # at the prompt a token is a token, and each command costs a process
 
 
-async def over_http(speaker: Speaker, operation: Operation, payload: Payload) -> tuple[str, Any]:
-    """The outcome over HTTP, as a code and what came with it."""
-    assert operation.http is not None
-    binding = operation.http
-    rest = {name: value for name, value in payload.items() if name not in binding.path_fields}
-    how = {"json": rest} if binding.has_body else {"params": rest}
-    response = await speaker.request(binding.method, binding.path.format(**payload), **how)
-    body = response.json()
-    if response.status_code < 400:
-        result = operation.result.model_validate_json(response.content)
-        return "ok", result.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    told = {name: value for name, value in body.items() if name not in DETAILS_OF_HTTP}
-    return body["code"], told | {"message": body["detail"]}
-
-
-async def over_mcp(speaker: Speaker, operation: Operation, payload: Payload) -> tuple[str, Any]:
-    """The outcome over MCP."""
-    assert operation.tool is not None
-    try:
-        return "ok", await call(speaker, operation.tool.name, **payload)
-    except ToolRefused as refused:
-        return refused.code, refused.body
-
-
-def comparable(outcome: tuple[str, Any]) -> tuple[str, Any]:
-    """An outcome without what is new each time, and without what MCP keeps to itself on purpose."""
-    code, body = outcome
-    return code, _steady(body)
-
-
-def _steady(value: Any, name: str = "") -> Any:
-    if isinstance(value, dict):
-        return {key: _steady(inner, key) for key, inner in value.items() if key not in _OF_ONE_SURFACE}
-    if isinstance(value, list):
-        return [_steady(inner) for inner in value]
-    if name in _COUNTED and isinstance(value, int):
-        return 0
-    if isinstance(value, str):
-        for pattern, steady in _CHANGING:
-            value = pattern.sub(steady, value)
-    return value
+@pytest.fixture
+async def mesh(live: LiveMesh) -> LiveMesh:
+    """A mesh behind a socket, each answer of which is held against the OpenAPI document."""
+    live.http.event_hooks["response"].append(contract.check)
+    return live
 
 
 async def example(world: World, operation: Operation, who: str) -> Payload:
@@ -82,11 +43,16 @@ async def example(world: World, operation: Operation, who: str) -> Payload:
     return payload
 
 
-@pytest.mark.parametrize("name", TOOLS)
-async def test_the_same_input_has_the_same_outcome(mesh: Mesh, name: str) -> None:
-    operation = TOOLS[name]
+def others(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    """The outcomes that are not that of HTTP."""
+    first = comparable(outcomes["HTTP"])
+    return {way: outcome for way, outcome in outcomes.items() if comparable(outcome) != first}
+
+
+@pytest.mark.parametrize("name", OFFERED)
+async def test_the_same_input_has_the_same_outcome(mesh: LiveMesh, name: str) -> None:
+    operation = registry[name]
     world = await World.of(mesh)
-    assert operation.name in EXAMPLES, f"{operation.name} is a tool and has no example in tests/examples.py"
     speakers = {
         "its agent": world.alice,
         "another agent": world.bob,
@@ -94,38 +60,74 @@ async def test_the_same_input_has_the_same_outcome(mesh: Mesh, name: str) -> Non
         "an observer": await mesh.observer(),
     }
     for who, speaker in speakers.items():
-        outcomes = [
-            comparable(await way(speaker, operation, await example(world, operation, who)))
-            for way in (over_http, over_mcp)
-        ]
-        assert outcomes[0] == outcomes[1], who
+        outcomes = {
+            name: await way(speaker, operation, await example(world, operation, who))
+            for name, way in ways(operation).items()
+            if name != "the prompt" or who in TYPING
+        }
+        assert others(outcomes) == {}, (who, outcomes["HTTP"])
 
 
-async def test_no_tool_is_there_for_who_has_no_live_token(mesh: Mesh) -> None:
+async def test_memories_are_searched_by_their_command_as_by_the_search(mesh: LiveMesh) -> None:
+    """`query_memories` with a text is a search, the one command that stands for two operations."""
+    world = await World.of(mesh)
+    made = await world.session()
+    await world.alice.post("/v1/memories", key="port", content="It is 8787.", session_id=made["session_id"])
+    search = registry["search.find"]
+    wanted = await over_http(world.alice, search, made | {"text": "8787", "what": ["memory"]})
+    body = {"type": "collaborative_session_command", "command": "query_memories", "data": {"text": "8787"}}
+    key = {"X-API-Key": world.alice.token or ""}
+    answer = await mesh.http.post("/v1/webhook", json=body | made, headers=key)
+    assert comparable(done(search, json.dumps(answer.json()["data"]))) == comparable(wanted)
+    assert wanted[1]["items"]
+
+
+async def test_no_way_is_open_to_who_has_no_live_token(mesh: LiveMesh) -> None:
     world = await World.of(mesh)
     gone = await world.newcomer()
     await mesh.delete(f"/v1/tokens/{(gone.registration or {})['token_id']}")
-    for name, operation in TOOLS.items():
-        payload = await EXAMPLES[operation.name](world)
-        for speaker, code in ((mesh.anonymous(), "unauthenticated"), (gone, "token_revoked")):
+    for speaker, code in ((mesh.anonymous(), "unauthenticated"), (gone, "token_revoked")):
+        for name, operation in TOOLS.items():
+            payload = await EXAMPLES[operation.name](world)
             answer = await ask(speaker, "tools/call", name=name, arguments=payload)
             assert (answer.status_code, answer.json()["code"]) == (401, code), name
+        for name in COMMANDS.values():
+            payload = await EXAMPLES[name](world)
+            assert (await over_webhook(speaker, registry[name], payload))[0] == code, name
+    assert (await by_name(gone, registry["agent.list"], {}))[0] == "token_revoked"
 
 
-@pytest.mark.parametrize("name", TOOLS)
-async def test_what_is_malformed_is_refused_in_the_same_words(mesh: Mesh, name: str) -> None:
-    operation = TOOLS[name]
+@pytest.mark.parametrize("area", sorted({name.partition(".")[0] for name in OFFERED}))
+async def test_what_is_malformed_is_refused_in_the_same_words(mesh: LiveMesh, area: str) -> None:
     world = await World.of(mesh)
-    payload = await EXAMPLES[operation.name](world)
+    for operation in (registry[name] for name in OFFERED if name.partition(".")[0] == area):
+        payload = await EXAMPLES[operation.name](world)
+        speaker = mesh if operation.scope.endswith(":admin") else world.alice
+        unknown = payload | {"no_such_field": "x"}
+        await _refused_alike(speaker, operation, unknown, ways(operation) | {"the prompt": by_name})
+        quick = {way: to for way, to in ways(operation).items() if way != "the prompt"}
+        for bad in _malformed(operation, payload):
+            await _refused_alike(speaker, operation, bad, quick)
+
+
+def _malformed(operation: Operation, payload: Payload) -> Iterator[Payload]:
+    """The payload with each field of the body wrong in turn, but for those in which nothing is."""
     assert operation.http is not None
-    wrong: list[Payload] = [payload | {"no_such_field": "x"}]
-    if operation.http.has_body:
-        wrong += [
-            payload | {field: {"a": 1}}
-            for field in operation.request.model_fields
-            if field not in operation.http.path_fields and (operation.name, field) not in ANY_JSON
-        ]
-    for bad in wrong:
-        outcomes = [await way(world.alice, operation, bad) for way in (over_http, over_mcp)]
-        assert outcomes[0] == outcomes[1]
-        assert outcomes[0][0] == "invalid_request", bad
+    for field in operation.request.model_fields if operation.http.has_body else ():
+        if field in operation.http.path_fields:
+            continue
+        for value in ({"a": 1}, 7):
+            bad = payload | {field: value}
+            try:
+                operation.parse(json.dumps(bad).encode())
+            except InvalidRequest:
+                yield bad
+                break
+
+
+async def _refused_alike(
+    speaker: Speaker, operation: Operation, bad: Payload, asked: Mapping[str, Way]
+) -> None:
+    outcomes = {name: await way(speaker, operation, bad) for name, way in asked.items()}
+    assert outcomes["HTTP"][0] == "invalid_request", (operation.name, bad)
+    assert others(outcomes) == {}, (operation.name, bad)

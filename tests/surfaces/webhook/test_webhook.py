@@ -84,6 +84,21 @@ async def test_a_key_may_what_its_token_may(mesh: Mesh) -> None:
     assert (status, error["code"]) == (403, "forbidden")
 
 
+FIRST = "data.commands.0"
+
+
+def deep(body: Any, levels: int) -> bytes:
+    """The body with a content that many lists stand around; more than a JSON library may write."""
+    return json.dumps(body).replace('"content": 0', f'"content": {"[" * levels}{"]" * levels}').encode()
+
+
+def wrapped(body: Any, times: int) -> Any:
+    """The body as it comes through so many relays."""
+    for _ in range(times):
+        body = {"type": "webhook", "payload": body}
+    return body
+
+
 async def test_what_is_wrong_is_named_with_its_field(mesh: Mesh) -> None:
     wrong: list[tuple[Any, str]] = [
         (b"{", "body"),
@@ -97,9 +112,22 @@ async def test_what_is_wrong_is_named_with_its_field(mesh: Mesh) -> None:
         (payload("create_session", None), "session_id"),
         (payload("create_session", titel="x"), "data.titel"),
         (payload("conversation_chunk"), "data.content"),
+        (payload("add_artifact", title="Nothing in it"), "data"),
+        (payload("create_session") | {"data": None}, "data"),
+        (payload("create_session") | {"data": []}, "data"),
+        (payload("create_session") | {"webhook_id": "with spaces"}, "webhook_id"),
+        (deep(payload("store_memory", key="deep", content=0), 300), "body"),
+        (b'{"type": "collaborative_session_command", "command": "\xff"}', "body"),
+        (b'{"type": "collaborative_session_command", "command": "\\ud800"}', "body"),
+        (wrapped(payload("create_session"), 9), "type"),
         (payload("query_memories", text="x", what=["chunk"]), "data.what"),
         (payload("batch", commands=[]), "data.commands"),
         (payload("batch", commands=[payload("batch")]), "data.commands.0.command"),
+        (payload("batch", commands=["create_session"]), "data.commands.0"),
+        (payload("batch", commands=[payload("create_session"), {}]), "data.commands.1.command"),
+        (payload("batch", commands=[payload("list_sessions") | {"webhook_id": "w"}]), f"{FIRST}.webhook_id"),
+        (payload("batch", commands=[payload("list_sessions")], on_error="skip"), "data.on_error"),
+        (payload("batch", commands=[payload("list_sessions")] * 101), "data.commands"),
         (payload("batch", commands=[payload("create_session", title=7)]), "data.commands.0.data.title"),
     ]
     for body, field in wrong:
@@ -110,6 +138,9 @@ async def test_what_is_wrong_is_named_with_its_field(mesh: Mesh) -> None:
     twice = payload("create_session")
     twice["data"]["session_id"] = "other"
     assert (await refused(mesh, mesh, twice))[1]["errors"][0]["field"] == "data.session_id"
+    for name in ("webhook_id", "idempotency_key"):
+        status, error = await refused(mesh, mesh, payload("create_session"), **{name: "x" * 256})
+        assert (status, error["errors"][0]["field"]) == (422, name.replace("_", "-"))
     assert (await mesh.get("/v1/sessions"))["items"] == []
 
 
@@ -144,6 +175,51 @@ async def test_a_batch_may_go_on_behind_what_is_refused(mesh: Mesh) -> None:
     assert results[1]["error"]["code"] == "session_exists"
     assert (await done(mesh, mesh, body, webhook_id="w1"))["results"][2] == results[2]
     assert len((await mesh.get("/v1/sessions/plan/chunks"))["items"]) == 1
+
+
+async def test_a_batch_that_goes_on_says_of_each_command_what_is_wrong_with_it(mesh: Mesh) -> None:
+    some = [
+        payload("dance"),
+        "no object",
+        {"command": "search", "session_id": 7},
+        payload("create_session", titel="x"),
+        payload("create_session"),
+    ]
+    results = (await done(mesh, mesh, payload("batch", None, commands=some, on_error="continue")))["results"]
+    fields = [one["error"]["errors"][0]["field"] for one in results[:4]]
+    assert [field.removeprefix("data.commands.") for field in fields] == [
+        "0.command",
+        "1",
+        "2.session_id",
+        "3.data.titel",
+    ]
+    assert [one["command"] for one in results] == ["dance", "", "search", "create_session", "create_session"]
+    assert results[4]["status"] == "success"
+
+
+async def test_an_observer_may_read_in_a_batch_and_write_in_none(mesh: Mesh) -> None:
+    await done(mesh, mesh, payload("create_session"))
+    observer = await mesh.observer()
+    reading = [payload("list_sessions", None), payload("get_session_summary")]
+    results = (await done(mesh, observer, payload("batch", commands=reading)))["results"]
+    assert [one["status"] for one in results] == ["success", "success"]
+    both = [*reading, payload("pause_session")]
+    assert (await refused(mesh, observer, payload("batch", commands=both)))[1]["code"] == "forbidden"
+    results = (await done(mesh, observer, payload("batch", commands=both, on_error="continue")))["results"]
+    assert [one["status"] for one in results] == ["success", "success", "error"]
+
+
+async def test_what_is_for_an_agent_that_is_away_waits_in_its_inbox(mesh: Mesh) -> None:
+    bob = await mesh.agent("bob")
+    await bob.post("/v1/agents/bob/leave")
+    await done(mesh, mesh, payload("create_session"))
+    delegated = payload("delegate_task", task_id="t1", goal="Write the parser", agent="bob")
+    await done(mesh, mesh, delegated, webhook_id="w1")
+    await done(mesh, mesh, delegated, webhook_id="w1")
+    back = await mesh.agent("bob")
+    (message,) = (await back.get("/v1/messages/inbox"))["items"]
+    assert "Write the parser" in message["body"] + message["subject"]
+    assert (await back.post("/v1/tasks/next/claim"))["task"]["goal"] == "Write the parser"
 
 
 @pytest.mark.parametrize("header", ["webhook_id", "idempotency_key", None])

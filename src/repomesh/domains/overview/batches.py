@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
-from repomesh.kernel.operation import Kind, Model, Operation, command, registry
+from repomesh.kernel.operation import Kind, Model, Operation, command, query, registry
 from repomesh.kernel.settings import Settings
 from repomesh.store.transaction import Transaction
 
@@ -46,6 +46,13 @@ def run_batch(tx: Transaction, request: RunBatch) -> BatchDone:
 
     For surfaces, which choose the operations: a caller names none of them by itself.
     """
+    return BatchDone(results=[_run(tx, number, step) for number, step in enumerate(request.steps)])
+
+
+@query("batch.read", scope="sessions:read")
+def read_batch(tx: Transaction, request: RunBatch) -> BatchDone:
+    """Run queries in their order, on one state of the store, for who may only read."""
+    assert all(registry[step.operation].kind is Kind.QUERY for step in request.steps)
     return BatchDone(results=[_run(tx, number, step) for number, step in enumerate(request.steps)])
 
 

@@ -47,17 +47,21 @@ class Command(Model):
     """One command, as it came."""
 
     type: Literal["collaborative_session_command"] = "collaborative_session_command"
-    command: str
-    session_id: str | None = None
-    data: dict[str, JsonValue] = {}
+    command: str = Field(description="What to do.")
+    session_id: str | None = Field(None, description="The session that it is about.")
+    data: dict[str, JsonValue] = Field({}, description="The fields of the command.")
     webhook_id: WebhookId | None = Field(None, description="Of this delivery; a resend is answered alike.")
 
 
 class Batch(Model):
     """The data of a batch."""
 
-    commands: Annotated[tuple[Command, ...], Field(min_length=1, max_length=limits.BATCH_STEPS_MAX)]
-    on_error: Literal["stop", "continue"] = "stop"
+    commands: Annotated[list[JsonValue], Field(min_length=1, max_length=limits.BATCH_STEPS_MAX)] = Field(
+        description="In their order; one without a `session_id` has that of the batch."
+    )
+    on_error: Literal["stop", "continue"] = Field(
+        "stop", description="'stop': all of them or none; 'continue': each on its own."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,14 @@ class Step:
     command: str
     operation: str
     request: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A command of a batch that could not be read."""
+
+    command: str
+    error: InvalidRequest
 
 
 def read(body: bytes) -> Command:
@@ -79,24 +91,41 @@ def read(body: bytes) -> Command:
         if isinstance(said, str):
             said = _json(said.encode())
     if not isinstance(said, dict):
-        raise _wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
+        raise wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
     if said.get("type") != _COMMAND:
-        raise _wrong("type", f"must be '{_COMMAND}', or 'webhook' around such a payload", "literal_error")
+        raise wrong("type", f"must be '{_COMMAND}', or 'webhook' around such a payload", "literal_error")
     return _validated(Command, said)
 
 
-def batch(command: Command) -> tuple[list[Step], bool]:
-    """The steps of a batch, and whether it goes on after one that is refused; raises InvalidRequest."""
+def batch(command: Command) -> tuple[list[Step | Malformed], bool]:
+    """The steps of a batch, and whether it goes on behind one that is refused.
+
+    Raises InvalidRequest for a malformed batch, and for a malformed command unless the batch goes on.
+    """
     said = _validated(Batch, command.data, "data")
-    steps = []
+    goes_on = said.on_error == "continue"
+    steps: list[Step | Malformed] = []
     for number, one in enumerate(said.commands):
-        inherited = (
-            one if one.session_id is not None else one.model_copy(update={"session_id": command.session_id})
-        )
-        if one.command == "batch":
-            raise _wrong(f"data.commands.{number}.command", "a batch can't hold another", "literal_error")
-        steps.append(step(inherited, f"data.commands.{number}."))
-    return steps, said.on_error == "continue"
+        try:
+            steps.append(_step(one, command.session_id, f"data.commands.{number}"))
+        except InvalidRequest as error:
+            if not goes_on:
+                raise
+            name = one.get("command") if isinstance(one, dict) else None
+            steps.append(Malformed(name[:64] if isinstance(name, str) else "", error))
+    return steps, goes_on
+
+
+def _step(said: JsonValue, session_id: str | None, place: str) -> Step:
+    """A command inside a batch."""
+    one = _validated(Command, said, place)
+    if one.command == "batch":
+        raise wrong(f"{place}.command", "a batch can't hold another", "literal_error")
+    if one.webhook_id is not None:
+        raise wrong(f"{place}.webhook_id", "belongs to the batch, beside its 'data'", "extra_forbidden")
+    if one.session_id is None:
+        one = one.model_copy(update={"session_id": session_id})
+    return step(one, f"{place}.")
 
 
 def step(command: Command, place: str = "") -> Step:
@@ -104,15 +133,15 @@ def step(command: Command, place: str = "") -> Step:
     operation = OPERATIONS.get(command.command)
     if operation is None:
         known = ", ".join(COMMANDS)
-        raise _wrong(f"{place}command", f"'{command.command[:64]}' is none of: {known}", "literal_error")
+        raise wrong(f"{place}command", f"'{command.command[:64]}' is none of: {known}", "literal_error")
     request: dict[str, JsonValue] = dict(command.data)
     if command.command == "query_memories" and "text" in request:
         operation = "search.find"
         if "what" in request:
-            raise _wrong(f"{place}data.what", "is 'memory' for this command", "extra_forbidden")
+            raise wrong(f"{place}data.what", "is 'memory' for this command", "extra_forbidden")
         request["what"] = ["memory"]
     if "session_id" in request:
-        raise _wrong(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
+        raise wrong(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
     if command.session_id is not None and command.command not in _WITHOUT_SESSION:
         request["session_id"] = command.session_id
     return Step(command.command, operation, request)
@@ -128,26 +157,36 @@ def placed(error: InvalidRequest, place: str = "") -> InvalidRequest:
 
 
 def _placed(field: str, place: str) -> str:
-    return f"{place}{field}" if field == "session_id" else f"{place}data.{field}"
+    if field == "session_id":
+        return f"{place}{field}"
+    return f"{place}data" if field == "body" else f"{place}data.{field}"
 
 
 def _json(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except ValueError as error:
-        raise _wrong("body", f"is no JSON: {error}", "json_invalid") from None
+        raise wrong("body", f"is no JSON: {error}", "json_invalid") from None
 
 
 def _validated(model: type[_Model], said: Any, place: str = "") -> _Model:
     try:
-        return model.model_validate_json(orjson.dumps(said), strict=True)
+        text = orjson.dumps(said)
+    except TypeError as error:  # orjson reads deeper nesting than it writes
+        raise wrong(place or "body", f"can't be taken: {error}", "recursion_loop") from None
+    try:
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        wrong = invalid_request(error)
+        problem = invalid_request(error)
         if not place:
-            raise wrong from None
-        errors = [one | {"field": f"{place}.{one['field']}"} for one in wrong.details["errors"]]
+            raise problem from None
+        errors = [
+            one | {"field": place if one["field"] == "body" else f"{place}.{one['field']}"}
+            for one in problem.details["errors"]
+        ]
         raise InvalidRequest(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors) from None
 
 
-def _wrong(field: str, message: str, type_: str) -> InvalidRequest:
+def wrong(field: str, message: str, type_: str) -> InvalidRequest:
+    """The refusal of one field."""
     return InvalidRequest(f"{field}: {message}", errors=[{"field": field, "message": message, "type": type_}])

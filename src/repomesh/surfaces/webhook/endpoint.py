@@ -26,6 +26,7 @@ from repomesh.kernel.errors import (
 )
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, RequestContext, Role, system_caller
 from repomesh.kernel.limits import CONTENT_BODY_BYTES_MAX, WEBHOOK_ID_CHARS_MAX
+from repomesh.kernel.operation import Kind
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import is_traceparent, trace_id_of
 from repomesh.surfaces.gateway import Gateway
@@ -33,7 +34,7 @@ from repomesh.surfaces.http.asgi import JSON, Headers, Receive, Scope, Send, hea
 from repomesh.surfaces.http.problems import headers_of, problem
 from repomesh.surfaces.http.routes import refuse_method
 from repomesh.surfaces.webhook import commands
-from repomesh.surfaces.webhook.commands import Command, Step
+from repomesh.surfaces.webhook.commands import Command, Malformed, Step
 
 log = structlog.get_logger("repomesh.webhook")
 
@@ -116,7 +117,7 @@ class Webhook:
         steps, goes_on = commands.batch(command)
         if goes_on:
             return await self._each(caller, steps, context), False
-        return await self._all(caller, steps, context)
+        return await self._all(caller, [step for step in steps if isinstance(step, Step)], context)
 
     async def _one(self, caller: Caller, step: Step, context: RequestContext, place: str) -> Answer:
         operation = self._gateway.registry[step.operation]
@@ -129,7 +130,8 @@ class Webhook:
         self, caller: Caller, steps: list[Step], context: RequestContext
     ) -> tuple[dict[str, Any], bool]:
         """Every step in one transaction."""
-        operation = self._gateway.registry["batch.run"]
+        kinds = {self._gateway.registry[step.operation].kind for step in steps}
+        operation = self._gateway.registry["batch.read" if kinds == {Kind.QUERY} else "batch.run"]
         asked = [{"operation": step.operation, "request": step.request} for step in steps]
         body = orjson.dumps({"steps": asked})
         try:
@@ -146,13 +148,17 @@ class Webhook:
         ]
         return {"results": done}, answer.replayed
 
-    async def _each(self, caller: Caller, steps: list[Step], context: RequestContext) -> dict[str, Any]:
+    async def _each(
+        self, caller: Caller, steps: list[Step | Malformed], context: RequestContext
+    ) -> dict[str, Any]:
         """Every step in a transaction of its own; what is refused does not stop the others."""
         done: list[dict[str, Any]] = []
         for number, step in enumerate(steps):
             key = context.idempotency_key and f"{context.idempotency_key}#{number}"
             one = RequestContext(context.trace_id, context.traceparent, idempotency_key=key)
             try:
+                if isinstance(step, Malformed):
+                    raise step.error
                 answer = await self._one(caller, step, one, f"data.commands.{number}.")
                 said = {"status": "success", "data": answer.result.model_dump(mode="json")}
             except RepomeshError as error:
@@ -167,9 +173,8 @@ def _webhook_id(scope: Scope, command: Command) -> str | None:
         given = header(scope, name)
         if given is not None:
             if not 0 < len(given) <= WEBHOOK_ID_CHARS_MAX or not given.isascii() or not given.isprintable():
-                raise InvalidRequest(
-                    f"{name.decode()}: must have 1 to {WEBHOOK_ID_CHARS_MAX} visible characters"
-                )
+                said = f"must have 1 to {WEBHOOK_ID_CHARS_MAX} visible characters"
+                raise commands.wrong(name.decode(), said, "string_pattern_mismatch")
             return given
     return command.webhook_id
 
