@@ -32,7 +32,8 @@ def screened(host: str, port: int, *, admitted: bool) -> list[str]:
     found = addresses(host, port)
     private = [address for address in found if not is_public(address)]
     if private and not admitted:
-        raise NotPublic(f"{host} leads to {private[0]}, which is not a public address")
+        who = host if host == private[0] else f"{host} leads to {private[0]}, which"
+        raise NotPublic(f"{who} is not a public address")
     return found
 
 
