@@ -17,7 +17,7 @@ NEAR = 0.3  # likeness of what two people said in one place right after each oth
 NEAR_S = 480.0  # after so long a pause that counts a third
 NAMED = 0.5  # likeness of a text and the resource or task that it names
 GROUP_UNITS_MAX = 1_000  # compared each with each; a larger heap is first cut where it is loosest
-_LOOSEST = 0.03  # likeness below which two units are not even compared
+_LOOSEST = 0.06  # likeness below which two units are not even compared
 _BESIDE = 4  # units before and after in the same place that are near
 
 
@@ -39,7 +39,8 @@ def grouped(signals: Sequence[Signal]) -> list[Group]:
     groups = []
     for members in words.clusters(likeness, LIKE, GROUP_UNITS_MAX):
         held = sorted((one for index in members for one in units[index]), key=_order)
-        groups.append(Group(tuple(held), words.terms(members)))
+        lone = len(held) == 1 and held[0].source == "message"  # of which most groups are, and no topic
+        groups.append(Group(tuple(held), () if lone else words.terms(members)))
     return sorted(groups, key=lambda group: _order(group.signals[0]))
 
 

@@ -67,7 +67,7 @@ def meetings_held(tx: Transaction, since: datetime) -> list[Met]:
         table.created_at, table.related_message_ids, table.related_task_ids, table.thread_id
     ).where(table.workspace_id == tx.workspace_id, by_id, table.status != "cancelled")
     found = tx.execute(statement.order_by(table.id.desc()).limit(limits.TOPIC_EVENTS_MAX))
-    return [Met(*row) for row in found]
+    return [Met(*row._tuple()) for row in found]
 
 
 def retired(tx: Transaction, names: Iterable[str]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from repomesh.domains.meetings.topic_errors import TopicsUnavailable
 
-_LETTERS = (3, 5)  # n-grams inside words
+_LETTERS = (3, 4)  # n-grams inside words
 _KEPT = 100  # strongest words, and as many n-grams, of one text: what is weaker changes nothing but the time
 _COMMON = 0.3  # a word in more of the texts than this sets none of them apart
 _COMMON_TEXTS_MAX = 500  # the same for many texts: each word makes pairs of all that hold it
@@ -57,7 +57,7 @@ class Words:
     def __init__(self, library: _Library, texts: Sequence[str], words_share: float) -> None:
         self._library = library
         text = library.text
-        counter = text.CountVectorizer(stop_words=_stop_words(library))
+        counter = text.CountVectorizer(stop_words=_stop_words(library), dtype=library.numpy.float32)
         try:
             counts = counter.fit_transform(texts)
         except ValueError:  # no word in any of them
@@ -65,7 +65,7 @@ class Words:
         else:
             self._vocabulary = list(counter.get_feature_names_out())
         # The n-grams of a text are those of its words, so each word is taken apart only once.
-        letters = text.CountVectorizer(analyzer="char_wb", ngram_range=_LETTERS)
+        letters = text.CountVectorizer(analyzer="char_wb", ngram_range=_LETTERS, dtype=library.numpy.float32)
         grams = counts @ letters.fit_transform(self._vocabulary)
         self._words = self._weighted(counts)
         parts = [self._words * words_share**0.5, self._weighted(grams) * (1 - words_share) ** 0.5]
