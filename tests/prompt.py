@@ -55,6 +55,10 @@ class Started:
     _out: IO[str]
     _err: IO[str]
 
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return bool(select.select([self._line], [], [], 0)[0])
+
     def wait(self) -> Done:
         """Wait for its end, and kill it after TIMEOUT_S; raises TimeoutError then."""
         self._line.settimeout(TIMEOUT_S)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from urllib.request import urlopen
+
+import prompt
 
 HERE = Path(__file__).parent
 
@@ -33,28 +36,35 @@ class Process:
     def __init__(self, data: Path, database_url: str | None = None, **settings: object) -> None:
         self.data = data
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._command = [Path(sys.executable).with_name("repomesh"), "up", "--data", str(data)]
-        self._command += ["--port", self.url.rpartition(":")[2]]
+        self._words = ["up", "--data", str(data), "--port", self.url.rpartition(":")[2]]
         if database_url is not None:
-            self._command += ["--database-url", database_url]
+            self._words += ["--database-url", database_url]
         self._environment = {f"REPOMESH_{name.upper()}": str(value) for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it is ready."""
+        self._begin()
+        deadline = time.monotonic() + 30
+        while not self._is_ready():
+            said = self._last_words()
+            assert said is None, f"the server ended: {said}"
+            assert time.monotonic() < deadline, "the server did not become ready"
+            time.sleep(0.02)
+
+    def _begin(self) -> None:
         self._process = subprocess.Popen(
-            self._command,
+            [Path(sys.executable).with_name("repomesh"), *self._words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=os.environ | self._environment,
         )
-        deadline = time.monotonic() + 30
-        while not self._is_ready():
-            if self._process.poll() is not None:
-                assert self._process.stderr is not None
-                raise AssertionError(f"the server ended: {self._process.stderr.read().decode()}")
-            assert time.monotonic() < deadline, "the server did not become ready"
-            time.sleep(0.02)
+
+    def _last_words(self) -> str | None:
+        """What it said, when it has ended."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        return None if self._process.poll() is None else self._process.stderr.read().decode()
 
     def kill(self) -> None:
         """End it without a chance to say a word."""
@@ -79,6 +89,30 @@ class Process:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+
+class Forked(Process):
+    """A real server that is forked from a process with everything loaded: for those who start many."""
+
+    _started: prompt.Started | None = None
+
+    def _begin(self) -> None:
+        self._started = prompt.start(self._words, self.data, os.environ | self._environment)
+
+    def _last_words(self) -> str | None:
+        assert self._started is not None
+        return self._started.wait().err if self._started.ended() else None
+
+    def kill(self) -> None:
+        assert self._started is not None
+        os.kill(self._started.pid, signal.SIGKILL)
+        self._started.wait()
+        self._started = None
+
+    def stop(self) -> None:
+        if self._started is not None and not self._started.ended():
+            os.kill(self._started.pid, signal.SIGTERM)
+            self._started.wait()
 
 
 def free_port() -> int:
