@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.stream.connections import Connections
+from repomesh.surfaces.stream.log_socket import LogSocket
 from repomesh.surfaces.stream.socket import Sockets
 from repomesh.surfaces.stream.sse import EventStreams
 
@@ -14,5 +15,5 @@ def stream_routes(gateway: Gateway, connections: Connections) -> list[BaseRoute]
     """The event stream and the WebSocket."""
     return [
         Route("/v1/stream", EventStreams(gateway, connections)),
-        WebSocketRoute("/v1/ws", Sockets(gateway, connections)),
+        WebSocketRoute("/v1/ws", Sockets(gateway, connections, LogSocket)),
     ]

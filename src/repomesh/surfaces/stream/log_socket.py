@@ -1,0 +1,151 @@
+"""`WS /v1/ws`: the log over a WebSocket, several subscriptions on one socket."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, cast
+
+from repomesh.bus.subscription import SlowConsumer, Subscription
+from repomesh.kernel import limits
+from repomesh.kernel.errors import Conflict, NotFound, RepomeshError, TooLarge
+from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.store.filters import EventFilter
+from repomesh.store.log import StoredEvent
+from repomesh.surfaces.gateway import Gateway
+from repomesh.surfaces.http.asgi import Receive, Scope, Send
+from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
+from repomesh.surfaces.stream.log_frames import LOG_FRAMES, Resume, Subscribe, event_frame_start
+from repomesh.surfaces.stream.socket import Socket
+from repomesh.surfaces.stream.wire import FRAMES, takes_frames, text_frame
+
+
+class SubscriptionTaken(Conflict):
+    """A subscription of this socket has the name already."""
+
+    code = "subscription_taken"
+    hint = "Choose another id, or send unsubscribe or resume for the one that there is."
+
+
+class TooManySubscriptions(Conflict):
+    """A socket carries a bounded number of subscriptions."""
+
+    code = "too_many_subscriptions"
+    hint = "Unsubscribe one, ask for several types in one subscription, or open another socket."
+
+
+class SubscriptionNotFound(NotFound):
+    """This socket has no subscription of that name."""
+
+    code = "subscription_not_found"
+    hint = "Send subscribe first."
+
+
+@dataclass(slots=True)
+class _Running:
+    """A subscription of the socket: what it asks for, and how far the client was sent everything."""
+
+    wanted: EventFilter
+    task: asyncio.Task[None]
+    position: int | None
+
+
+class LogSocket(Socket):
+    """A client's subscriptions to the log."""
+
+    frames = LOG_FRAMES
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(gateway, scope, receive, send)
+        self._running: dict[str, _Running] = {}
+
+    async def run(self, caller: Caller) -> None:
+        """Serve the client until the end, then close with the reason."""
+        who = {"workspace_id": caller.workspace_id, "role": caller.role, "agent_id": caller.agent_id}
+        await self._tell(server_frame("ready", **who))
+        await self._serve(caller)
+
+    # -- what the client sends ---------------------------------------------------------------------
+
+    async def _take(self, frame: Any, caller: Caller) -> None:
+        if isinstance(frame, Subscribe):
+            await self._subscribe(frame, caller)
+        elif isinstance(frame, Resume):
+            wanted = (await self._stop(frame.id)).wanted
+            self._begin(frame.id, wanted, frame.after)
+        else:
+            await self._stop(frame.id)
+            await self._tell(server_frame("unsubscribed", subscription=frame.id))
+
+    def _refusal(self, error: RepomeshError, text: str) -> str:
+        about = None if isinstance(error, TooLarge) else id_of(text)
+        return error_frame(error, self._trace_id, subscription=about)
+
+    async def _subscribe(self, frame: Subscribe, caller: Caller) -> None:
+        if frame.id in self._running:
+            raise SubscriptionTaken(f"this socket has a subscription '{frame.id}' already")
+        if len(self._running) >= limits.SOCKET_SUBSCRIPTIONS_MAX:
+            raise TooManySubscriptions(f"this socket has {limits.SOCKET_SUBSCRIPTIONS_MAX} subscriptions")
+        operation = self._gateway.registry["event.stream"]
+        context = RequestContext(trace_id=self._trace_id)
+        answer = await self._gateway.dispatch(operation, caller, frame.request(), context)
+        self._begin(frame.id, cast(EventFilter, answer.result), frame.after)
+
+    def _begin(self, id_: str, wanted: EventFilter, after: int | None) -> None:
+        task = self.start(self._push(id_, wanted, after))
+        self._running[id_] = _Running(wanted, task, after)
+
+    async def _stop(self, id_: str) -> _Running:
+        running = self._running.pop(id_, None)
+        if running is None:
+            raise SubscriptionNotFound(f"this socket has no subscription '{id_}'")
+        running.task.cancel()
+        await asyncio.wait([running.task])
+        return running
+
+    # -- what the client gets ----------------------------------------------------------------------
+
+    async def _push(self, id_: str, wanted: EventFilter, after: int | None) -> None:
+        """One subscription, until it is stopped; what goes wrong with it alone does not end the socket."""
+        try:
+            async with self._gateway.tails.subscribe(wanted, after) as subscription:
+                self._running[id_].position = subscription.position
+                subscription.on_failure = self._failed
+                await self._tell(server_frame("subscribed", subscription=id_, position=subscription.position))
+                await self._pump(id_, subscription)
+        except SlowConsumer:
+            raise
+        except RepomeshError as error:
+            self._running.pop(id_, None)
+            await self._tell(error_frame(error, self._trace_id, subscription=id_))
+
+    async def _pump(self, id_: str, subscription: Subscription) -> None:
+        running = self._running[id_]
+        start = event_frame_start(id_)
+        push = self._push_frames if takes_frames(self._scope) else self._push_texts
+        while True:
+            events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
+            if events:
+                await push(start, events, running)
+            else:
+                running.position = subscription.position
+                await self._tell(server_frame("position", subscription=id_, seq=running.position))
+
+    async def _push_texts(self, start: str, events: list[StoredEvent], running: _Running) -> None:
+        for event in events:
+            await self._tell(f"{start}{event.json}}}")
+            running.position = event.seq
+
+    async def _push_frames(self, start: str, events: list[StoredEvent], running: _Running) -> None:
+        frames, size = [], 0
+        for event in events:
+            frame = text_frame(f"{start}{event.json}}}".encode())
+            frames.append(frame)
+            size += len(frame)
+            if size >= limits.STREAM_WRITE_BYTES or event is events[-1]:
+                await self._send({"type": FRAMES, "frames": b"".join(frames)})
+                running.position = event.seq
+                frames, size = [], 0
+
+    def _reached(self) -> int:
+        return min(running.position for running in self._running.values() if running.position is not None)
