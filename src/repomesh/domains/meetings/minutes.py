@@ -13,11 +13,12 @@ from repomesh.domains.meetings.minutes_models import (
     Minutes,
     ReplayedEvent,
     ReplayMeeting,
+    StreamReplay,
     WriteMinutes,
 )
 from repomesh.domains.meetings.operations import detail
-from repomesh.kernel.fields import Page
-from repomesh.kernel.operation import Get, query
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.operation import Get, query, subscription
 from repomesh.store.paging import page
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
@@ -72,3 +73,16 @@ def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEven
 
     items, following = page(tx, statement, request, [table.seq], item)
     return Page[ReplayedEvent](items=items, next_cursor=following)
+
+
+@subscription(
+    "meeting.replay_stream",
+    http=Get("/v1/meetings/{meeting_id}/replay/stream"),
+    scope="meetings:read",
+    errors=(MeetingNotFound,),
+)
+def stream_replay(tx: Transaction, request: StreamReplay) -> Page[ReplayedEvent]:
+    """Replay a meeting as server-sent events, each after as long as it once took, divided by the speed."""
+    cursor = None if request.after is None else encode_cursor(request.after)
+    asked = {"meeting_id": request.meeting_id, "speed": request.speed, "cursor": cursor}
+    return replay_meeting(tx, ReplayMeeting(**asked))

@@ -9,9 +9,18 @@ from pydantic import Field
 from repomesh.domains.meetings.models import MeetingDetail, OneMeeting
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import Cursor, MaxChars, PageLimit
+from repomesh.kernel.fields import Cursor, MaxChars, PageLimit, Position
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
+
+Speed = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=limits.MEETING_REPLAY_SPEED_MAX,
+        description="Offsets are divided by it: 60 plays an hour in a minute.",
+    ),
+]
 
 
 class WriteMinutes(OneMeeting):
@@ -33,11 +42,16 @@ class Minutes(Model):
 class ReplayMeeting(OneMeeting):
     """What happened in a meeting, in its order."""
 
-    speed: Annotated[float, Field(gt=0, le=limits.MEETING_REPLAY_SPEED_MAX)] = Field(
-        1.0, description="Offsets are divided by it: 60 plays an hour in a minute."
-    )
+    speed: Speed = 1.0
     cursor: Cursor | None = None
     limit: PageLimit = limits.PAGE_ITEMS_DEFAULT
+
+
+class StreamReplay(OneMeeting):
+    """What happened in a meeting, each event in its time."""
+
+    speed: Speed = 1.0
+    after: Position | None = Field(None, description="Begin behind this event.")
 
 
 class ReplayedEvent(Model):

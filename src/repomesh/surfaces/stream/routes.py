@@ -7,13 +7,15 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.log_socket import LogSocket
+from repomesh.surfaces.stream.replay import Replays
 from repomesh.surfaces.stream.socket import Sockets
 from repomesh.surfaces.stream.sse import EventStreams
 
 
 def stream_routes(gateway: Gateway, connections: Connections) -> list[BaseRoute]:
-    """The event stream and the WebSocket."""
+    """The event stream, the WebSocket, and replays of meetings."""
     return [
         Route("/v1/stream", EventStreams(gateway, connections)),
+        Route("/v1/meetings/{meeting_id}/replay/stream", Replays(gateway, connections)),
         WebSocketRoute("/v1/ws", Sockets(gateway, connections, LogSocket)),
     ]

@@ -8,8 +8,8 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
-from typing import cast
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from typing import Any, cast
 
 import orjson
 
@@ -73,43 +73,32 @@ class EventStreams:
             await stream.run(subscription)
 
 
-class EventStream(Connection):
-    """One client's stream."""
+class SentEvents(Connection):
+    """One client's line of server-sent events. `position` is the number of the last event on it."""
 
     def __init__(self, receive: Receive, send: Send, trace_id: str) -> None:
         super().__init__()
         self._receive = receive
         self._send = send
         self._trace_id = trace_id
-        self._position = 0
+        self.position = 0
 
-    async def run(self, subscription: Subscription) -> None:
-        """Send what comes until the end, then the reason."""
-        self._position = subscription.position
-        subscription.on_failure = self._failed
+    async def serve(self, pump: Coroutine[Any, Any, None]) -> None:
+        """Send what `pump` writes until the end, then the reason."""
         self.start(self._wait_for_leaving())
         await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        self.start(self._pump(subscription))
+        self.start(pump)
         why = await self.over()
         if why is not None:
             await self._close(why)
 
-    def _failed(self, error: RepomeshError) -> None:
-        if isinstance(error, SlowConsumer):
-            error = SlowConsumer(error.message, resume_after=self._position)
-        self.end(error)
+    async def write(self, frames: bytes) -> None:
+        """Send frames."""
+        await self._send({"type": "http.response.body", "body": frames, "more_body": True})
 
-    async def _pump(self, subscription: Subscription) -> None:
-        await self._write(_RETRY + _frame("position", self._position, b'{"seq":%d}' % self._position))
-        while True:
-            events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
-            for position, chunk in _chunks(events):
-                await self._write(chunk)
-                self._position = position
-            if not events:
-                position = subscription.position
-                await self._write(_frame("position", position, b'{"seq":%d}' % position))
-                self._position = position
+    async def finish(self, frames: bytes) -> None:
+        """Send the last frames; the client may go."""
+        await self._send({"type": "http.response.body", "body": frames})
 
     async def _wait_for_leaving(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -118,16 +107,39 @@ class EventStream(Connection):
 
     async def _close(self, why: RepomeshError) -> None:
         """Say why, in case that the client still reads."""
-        told = {"resume_after": self._position} | problem(why, self._trace_id)
+        told = {"resume_after": self.position} | problem(why, self._trace_id)
         try:
             async with asyncio.timeout(limits.STREAM_CLOSE_S):
-                await self._write(_frame("closed", None, orjson.dumps(told)))
-                await self._send({"type": "http.response.body", "body": b""})
+                await self.finish(frame("closed", None, orjson.dumps(told)))
         except TimeoutError:
             return  # it does not read; the web server cuts the line
 
-    async def _write(self, frames: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": frames, "more_body": True})
+
+class EventStream(SentEvents):
+    """One client's stream of the log."""
+
+    async def run(self, subscription: Subscription) -> None:
+        """Send what comes until the end, then the reason."""
+        self.position = subscription.position
+        subscription.on_failure = self._failed
+        await self.serve(self._pump(subscription))
+
+    def _failed(self, error: RepomeshError) -> None:
+        if isinstance(error, SlowConsumer):
+            error = SlowConsumer(error.message, resume_after=self.position)
+        self.end(error)
+
+    async def _pump(self, subscription: Subscription) -> None:
+        await self.write(_RETRY + frame("position", self.position, b'{"seq":%d}' % self.position))
+        while True:
+            events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
+            for position, chunk in _chunks(events):
+                await self.write(chunk)
+                self.position = position
+            if not events:
+                position = subscription.position
+                await self.write(frame("position", position, b'{"seq":%d}' % position))
+                self.position = position
 
 
 def _payload(scope: Scope, lists: frozenset[str]) -> Mapping[str, object]:
@@ -142,17 +154,18 @@ def _chunks(events: Iterable[StoredEvent]) -> Iterator[tuple[int, bytes]]:
     frames: list[bytes] = []
     size = seq = 0
     for event in events:
-        frame = _frame(event.type, event.seq, event.json.encode())
-        if frames and size + len(frame) > limits.STREAM_CHUNK_CHARS:
+        one = frame(event.type, event.seq, event.json.encode())
+        if frames and size + len(one) > limits.STREAM_CHUNK_CHARS:
             yield seq, b"".join(frames)
             frames, size = [], 0
-        frames.append(frame)
-        size += len(frame)
+        frames.append(one)
+        size += len(one)
         seq = event.seq
     if frames:
         yield seq, b"".join(frames)
 
 
-def _frame(type_: str, seq: int | None, data: bytes) -> bytes:
+def frame(type_: str, seq: int | None, data: bytes) -> bytes:
+    """One event on the line."""
     id_ = b"" if seq is None else b"id: %d\n" % seq
     return b"%sevent: %s\ndata: %s\n\n" % (id_, type_.encode(), data)
