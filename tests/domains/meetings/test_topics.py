@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from harness import Mesh, Refused, Speaker
+from repomesh.domains.meetings import topic_sources
+from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel import limits
+from repomesh.kernel.identity import Caller, Role, system_caller
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +196,54 @@ async def test_who_is_retired_is_not_invited(team: tuple[Mesh, Speaker, Speaker,
     await mesh.post(f"/v1/agents/{raj.id}/retire")
     (topic,) = await suggested(mesh)
     assert topic["suggested_participants"] == ["ines"]
+
+
+async def test_of_each_source_the_newest_are_read_and_no_more(
+    team: tuple[Mesh, Speaker, Speaker, Speaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mesh, ines, raj, tomas = team
+    await mesh.agent("olga", type="human")
+    for number in range(4):
+        await ines.post("/v1/messages", to=["*"], subject="Count", body=f"message {number}")
+        await ines.post("/v1/messages", to=["raj"], body=f"message {number}, for raj")
+        await raj.post("/v1/events", type="a.note", data={"text": f"note {number}"})
+        await raj.post("/v1/events", type="blocker", data={"text": f"blocker {number}"})
+        await raj.post("/v1/questions", question=f"question {number}", to="olga")
+        task = await ines.post("/v1/tasks", goal=f"Task {number}")
+        await ines.post(f"/v1/tasks/{task['id']}/block", reason=f"blocked {number}")
+
+    def read(speaker: Speaker, **bounds: int) -> list[str]:
+        caller = system_caller(workspace_id) if speaker is mesh else agent_of(speaker)
+        with monkeypatch.context() as patch:
+            for name, value in bounds.items():
+                patch.setattr(limits, f"TOPIC_{name}", value)
+            since = mesh.clock() - timedelta(hours=1)
+            signals = mesh.server.store.read_now(caller, lambda tx: topic_sources.gather(tx, since))
+        return [one.text for one in signals]
+
+    def agent_of(speaker: Speaker) -> Caller:
+        return Caller(workspace_id, Role.AGENT, "t", speaker.id, speaker.name, "ai")
+
+    [workspace_id] = mesh.server.store.read_now(system_caller(""), workspace_ids)
+    whole = read(mesh)
+    assert len(whole) == 4 * 6
+    newest = read(mesh, MESSAGES_MAX=2)
+    assert [text for text in newest if text.startswith(("message", "question"))] == [
+        "question 3",
+        "message 3, for raj",
+    ]
+    looked_at = read(tomas, MESSAGES_LOOKED_AT=4)
+    assert [text for text in looked_at if text.startswith(("message", "question"))] == ["message 3"]
+    assert len(read(tomas)) == 4 * 4
+    blocked = [text for text in read(mesh, EVENTS_MAX=1) if text.startswith("blocked")]
+    assert blocked == ["blocked 3"]
+    posted = [text for text in read(mesh, POSTED_PER_TYPE=3) if text.startswith(("note", "blocker"))]
+    assert sorted(posted) == ["blocker 1", "blocker 2", "blocker 3", "note 1", "note 2", "note 3"]
+    posted = [text for text in read(mesh, POSTED_MAX=5) if text.startswith(("note", "blocker"))]
+    assert sorted(posted) == ["blocker 0", "blocker 1", "blocker 2", "blocker 3", "note 3"]
+    some = [text for text in read(mesh, EVENTS_LOOKED_AT=4) if text.startswith("blocked")]
+    assert some == ["blocked 3"]
+    assert read(mesh, TEXT_CHARS=3)[0] == "que"
 
 
 async def test_the_answer_keeps_to_its_budget(team: tuple[Mesh, Speaker, Speaker, Speaker]) -> None:

@@ -23,6 +23,7 @@ from repomesh.domains.tasks.tables import task_attempts, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.store.filters import filter_for
+from repomesh.store.log import bounds
 from repomesh.store.reading import first_seq_since, read_page, types_of
 from repomesh.store.transaction import Transaction
 
@@ -67,7 +68,9 @@ def meetings_held(tx: Transaction, since: datetime) -> list[Met]:
         table.created_at, table.related_message_ids, table.related_task_ids, table.thread_id
     ).where(table.workspace_id == tx.workspace_id, by_id, table.status != "cancelled")
     found = tx.execute(statement.order_by(table.id.desc()).limit(limits.TOPIC_EVENTS_MAX))
-    return [Met(*row._tuple()) for row in found]
+    return [
+        Met(row.created_at, row.related_message_ids, row.related_task_ids, row.thread_id) for row in found
+    ]
 
 
 def retired(tx: Transaction, names: Iterable[str]) -> frozenset[str]:
@@ -137,7 +140,9 @@ def _questions(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
 
 
 def _events(tx: Transaction, since: datetime) -> list[Signal]:
+    _oldest, last = bounds(tx.connection, tx.workspace_id)
     after = first_seq_since(tx.connection, tx.workspace_id, since) - 1
+    after = max(after, last - limits.TOPIC_EVENTS_LOOKED_AT)
     rows = [
         row
         for type_ in (TASK_BLOCKED, LOCK_WAIT_STARTED)
