@@ -59,7 +59,8 @@ class Webhooks:
         self._bell = Bell()
         self._any = True
         self._seen: dict[str, _Seen] = {}
-        self._serving: dict[str, asyncio.Task[None]] = {}
+        self._serving: dict[str, asyncio.Task[bool]] = {}
+        self._once_more: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         bus.subscribe(self._hint)
 
@@ -99,33 +100,43 @@ class Webhooks:
         for webhook in found:
             if len(self._serving) >= limits.WEBHOOK_SENDERS_MAX:
                 return
-            if webhook.id not in self._serving and (webhook.due or self._after(webhook) < webhook.last_seq):
+            if not (webhook.due or self._after(webhook) < webhook.last_seq):
+                continue
+            if webhook.id in self._serving:
+                self._once_more.add(webhook.id)
+            else:
                 task = asyncio.create_task(self._serve(webhook), name=f"webhook {webhook.id}")
                 self._serving[webhook.id] = task
                 task.add_done_callback(partial(self._served, webhook.id))
 
-    def _served(self, webhook_id: str, _task: asyncio.Task[None]) -> None:
+    def _served(self, webhook_id: str, task: asyncio.Task[bool]) -> None:
         del self._serving[webhook_id]
-        self._bell.ring()
+        more = not task.cancelled() and task.result()
+        if more or webhook_id in self._once_more:
+            self._once_more.discard(webhook_id)
+            self._bell.ring()
 
-    async def _serve(self, webhook: Ready) -> None:
+    async def _serve(self, webhook: Ready) -> bool:
+        """Send what a webhook is to receive; whether there may be more. It is somebody else's turn first."""
         try:
-            await self._rounds(webhook)
+            return await self._rounds(webhook)
         except RepomeshError as error:
             log.warning("webhook waits", webhook_id=webhook.id, code=error.code, reason=error.message)
             await asyncio.sleep(limits.LOG_POLL_S)
         except Exception:  # whatever it was with this one, the others go on
             log.exception("webhook failed, and will be tried again", webhook_id=webhook.id)
             await asyncio.sleep(limits.LOG_POLL_S)
+        return True
 
-    async def _rounds(self, webhook: Ready) -> None:
+    async def _rounds(self, webhook: Ready) -> bool:
         for _ in range(limits.WEBHOOK_ROUNDS):
             if not await self._round(webhook):
-                return
+                return False
             again = await self._store.read(system_caller(""), partial(ready, webhook_id=webhook.id))
             if not again:
-                return
+                return False
             webhook = again[0]
+        return True
 
     async def _round(self, webhook: Ready) -> bool:
         """Take what is to be sent and send it; whether there may be more."""
@@ -151,6 +162,8 @@ class Webhooks:
             await asyncio.sleep(limits.LOG_POLL_S)
         if taken.deliveries:
             await self._send(webhook, taken)
+        if len(taken.deliveries) < limits.WEBHOOK_BATCH:
+            await asyncio.sleep(limits.WEBHOOK_GATHER_S)
         return bool(taken.deliveries) or (found.upto < webhook.last_seq and not taken.full)
 
     async def _send(self, webhook: Ready, taken: TakenWebhook) -> None:

@@ -7,11 +7,11 @@ and not settled is sent again, under the same id.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, and_, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.webhooks import rows, rules
@@ -40,9 +40,42 @@ from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import command
 from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
 from repomesh.store.log import NewEvent, StoredEvent, bounds, cloud_event
+from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
+_parts = webhook_deliveries.c
+_PLAN = Prepared(insert(webhook_deliveries))
+_DUE = Prepared(
+    select(_parts.id, _parts.event_id, _parts.attempts, _parts.body)
+    .where(
+        _parts.webhook_id == bindparam("webhook"),
+        _parts.status == "waiting",
+        _parts.next_at <= bindparam("now"),
+    )
+    .order_by(_parts.next_at, _parts.seq)
+    .limit(bindparam("count"))
+)
+_attempted = (
+    update(webhook_deliveries)
+    .where(
+        _parts.id == bindparam("delivery"),
+        _parts.status == "waiting",
+        _parts.attempts == bindparam("before"),
+    )
+    .values(
+        attempts=_parts.attempts + 1,
+        last_at=bindparam("now"),
+        last_status=bindparam("answer"),
+        last_error=bindparam("error"),
+        response=bindparam("excerpt"),
+        next_at=bindparam("again_at"),
+        forget_at=bindparam("until"),
+    )
+)
+_DELIVERED = Prepared(_attempted.values(status="delivered", ended_at=bindparam("now"), body=None))
+_DEAD = Prepared(_attempted.values(status="dead", ended_at=bindparam("now")))
+_FAILED = Prepared(_attempted)
 _NOTHING = TakenWebhook(url="", secrets=[], deliveries=[])
 _GONE = 410
 
@@ -207,9 +240,7 @@ class _Settling:
 
     def _deliver(self, outcome: Outcome) -> None:
         now = self._tx.now
-        ended = {"status": "delivered", "body": None, "next_at": None, "ended_at": now}
-        ended |= {"forget_at": now + timedelta(seconds=limits.WEBHOOK_KEPT_S)}
-        if self._write(outcome, ended):
+        if self._write(_DELIVERED, outcome, until=now + timedelta(seconds=limits.WEBHOOK_KEPT_S)):
             self.delivered += 1
             self._failing_since = None
             self.columns |= {"delivered_at": now, "failing_since": None}
@@ -219,13 +250,11 @@ class _Settling:
         gone = outcome.status == _GONE
         wait_s = rules.next_wait_s(outcome.attempts + 1, outcome.spread, outcome.retry_after_s)
         if gone or wait_s is None:
-            forget_at = now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
-            ended = {"status": "dead", "next_at": None, "ended_at": now, "forget_at": forget_at}
-            if not self._write(outcome, ended):
+            if not self._write(_DEAD, outcome, until=now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)):
                 return
             self.dead_ids.append(outcome.delivery_id)
         else:
-            if not self._write(outcome, {"next_at": now + timedelta(seconds=wait_s)}):
+            if not self._write(_FAILED, outcome, again_at=now + timedelta(seconds=wait_s)):
                 return
             self.failed += 1
         self._failing_since = self._failing_since or now
@@ -238,22 +267,25 @@ class _Settling:
         elif rules.given_up(self._failing_since, now):
             self._reason = f"nothing was delivered for {limits.WEBHOOK_FAILING_S_MAX / 86_400:.0f} days"
 
-    def _write(self, outcome: Outcome, columns: dict[str, Any]) -> bool:
+    def _write(
+        self,
+        statement: Prepared,
+        outcome: Outcome,
+        again_at: datetime | None = None,
+        until: datetime | None = None,
+    ) -> bool:
         """Whether it was not written down before."""
-        table = webhook_deliveries.c
-        expected = (
-            table.id == outcome.delivery_id,
-            table.status == "waiting",
-            table.attempts == outcome.attempts,
-        )
-        columns |= {
-            "attempts": outcome.attempts + 1,
-            "last_at": self._tx.now,
-            "last_status": outcome.status,
-            "last_error": outcome.error,
-            "response": outcome.response,
+        said = {
+            "delivery": outcome.delivery_id,
+            "before": outcome.attempts,
+            "now": self._tx.now,
+            "answer": outcome.status,
+            "error": outcome.error,
+            "excerpt": outcome.response,
+            "again_at": again_at,
+            "until": until,
         }
-        return bool(self._tx.change(update(webhook_deliveries).where(*expected).values(**columns)))
+        return bool(self._tx.change(statement, said))
 
 
 def _over(until: ColumnElement[Any], tx: Transaction) -> ColumnElement[bool]:
@@ -293,20 +325,14 @@ def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
         tx.emit(NewEvent(WEBHOOK_MISSED, rows.subject(row.id), missed, audience, "error"))
     if request.deliveries:
         shared = {"workspace_id": tx.workspace_id, "webhook_id": row.id, "status": "waiting", "attempts": 0}
-        shared |= {"created_at": tx.now, "next_at": tx.now}
-        planned = [shared | {"id": new_id()} | one.model_dump() for one in request.deliveries]
-        tx.execute(insert(webhook_deliveries), planned)
+        shared |= {"created_at": tx.now, "next_at": tx.now, "ended_at": None, "forget_at": None}
+        shared |= {"last_at": None, "last_status": None, "last_error": None, "response": None}
+        tx.execute(_PLAN, [shared | {"id": new_id()} | one.model_dump() for one in request.deliveries])
 
 
 def _due(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
-    table = webhook_deliveries.c
-    due = (
-        select(table.id, table.event_id, table.attempts, table.body)
-        .where(table.webhook_id == webhook_id, table.status == "waiting", table.next_at <= tx.now)
-        .order_by(table.next_at, table.seq)
-        .limit(limits.WEBHOOK_BATCH)
-    )
-    return [DueDelivery(**row._asdict()) for row in tx.execute(due)]
+    key = {"webhook": webhook_id, "now": tx.now, "count": limits.WEBHOOK_BATCH}
+    return [DueDelivery(**row._asdict()) for row in tx.execute(_DUE, key)]
 
 
 def _secrets(tx: Transaction, row: Row[Any]) -> list[str]:
