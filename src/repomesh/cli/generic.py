@@ -6,9 +6,9 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,8 +19,27 @@ from repomesh.cli.shapes import FURTHER, SHAPES, Shape
 from repomesh.client.catalogue import Described, Field, operation, operations
 from repomesh.kernel.errors import InvalidRequest
 
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+
+Prepare = Callable[["Client", dict[str, Any], Mapping[str, Any]], Awaitable[dict[str, Any]]]
+"""From the fields of a command, and its options that are none, the fields to send."""
+
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool}
-_FROM_STDIN = frozenset({"body", "description", "diff", "reason", "result", "text"})
+_FROM_STDIN = frozenset(
+    {
+        "body",
+        "content",
+        "decision",
+        "description",
+        "diff",
+        "proposal",
+        "rationale",
+        "reason",
+        "result",
+        "text",
+    }
+)
 _PAST = frozenset({"since", "until"})
 _COMMAS = frozenset({"participants", "tags"})  # lists of which an option may name several at once
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -32,11 +51,31 @@ def group(noun: str, help_: str) -> typer.Typer:
     for name, described in operations().items():
         shape = SHAPES.get(name, Shape())
         if name.partition(".")[0] == noun and described.kind != "subscription" and not shape.hidden:
-            _add(app, described, shape)
+            add(app, described, shape)
     for name, shape in FURTHER:
         if name.partition(".")[0] == noun:
-            _add(app, operation(name), shape)
+            add(app, operation(name), shape)
     return app
+
+
+def add(
+    app: typer.Typer,
+    described: Described,
+    shape: Shape,
+    options: Sequence[inspect.Parameter] = (),
+    prepare: Prepare | None = None,
+) -> None:
+    """Make a command of an operation. Of `options`, which are none of its fields, `prepare` makes fields."""
+    name = shape.name or described.name.partition(".")[2].replace("_", "-").replace(".", "-")
+    # One paragraph each: the terminal breaks the lines, not the source.
+    paragraphs = f"{shape.help or described.summary}\n\n{described.description}".strip().split("\n\n")
+    help_ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(name, help=help_)(_runner(described, shape, options, prepare))
+
+
+def option(name: str, annotation: Any, default: object = None) -> inspect.Parameter:
+    """An option of a command that is made here."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def moment(text: str) -> str:
@@ -53,15 +92,9 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",")]
 
 
-def _add(app: typer.Typer, described: Described, shape: Shape) -> None:
-    name = shape.name or described.name.partition(".")[2].replace("_", "-").replace(".", "-")
-    # One paragraph each: the terminal breaks the lines, not the source.
-    paragraphs = f"{shape.help or described.summary}\n\n{described.description}".strip().split("\n\n")
-    help_ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name, help=help_)(_runner(described, shape))
-
-
-def _runner(described: Described, shape: Shape) -> Callable[..., None]:
+def _runner(
+    described: Described, shape: Shape, options: Sequence[inspect.Parameter], prepare: Prepare | None
+) -> Callable[..., None]:
     """A function with a parameter for each field, from which Typer makes the command."""
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
     in_path = tuple(field.name for field in described.fields if f"{{{field.name}}}" in described.path)
@@ -71,12 +104,16 @@ def _runner(described: Described, shape: Shape) -> Callable[..., None]:
     def run(**given: Any) -> None:
         as_json, url, agent = given.pop("as_json"), given.pop("server_url"), given.pop("acting_agent")
         show_secret = given.pop("show_secret", False)
+        beside = {each.name: given.pop(each.name) for each in options}
         values = {
             name: _value(fields[name], value) for name, value in given.items() if value not in (None, [])
         }
-        result = ask(
-            lambda client: client.call_json(described.name, values), url=url, agent=agent, or_alone=or_alone
-        )
+
+        async def work(client: Client) -> Any:
+            fields = values if prepare is None else await prepare(client, values, beside)
+            return await client.call_json(described.name, fields)
+
+        result = ask(work, url=url, agent=agent, or_alone=or_alone)
         if not show_secret:
             result = show.without_secret(described, result)
         show.result(described, result, as_json=as_json)
@@ -84,7 +121,7 @@ def _runner(described: Described, shape: Shape) -> Callable[..., None]:
     needed = {field.name for field in positional if field.name not in shape.optional}
     parameters = _arguments(positional, needed)
     parameters += [_option(field) for field in fields.values() if field not in positional]
-    parameters += _common(described)
+    parameters += [*options, *_common(described)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
@@ -98,7 +135,7 @@ def _arguments(fields: Sequence[Field], needed: set[str]) -> list[inspect.Parame
         words = [_help(field)] if listed or not field.many else [field.help, "Several with commas between."]
         about = typer.Argument(help=" ".join(words), show_default=False)
         type_ = list[str] if listed else str if field.many else _type(field)
-        made.append(_parameter(field.name, type_, about, required=field.required or field.name in needed))
+        made.append(_parameter(field.name, type_, about, required=field.name in needed))
     return made
 
 
@@ -143,18 +180,15 @@ def _help(field: Field) -> str:
 
 
 def _common(described: Described) -> list[inspect.Parameter]:
-    def one(name: str, annotation: Any, default: object) -> inspect.Parameter:
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
     common = [
-        one("as_json", AsJson, False),
-        one("server_url", Url, None),
-        one("acting_agent", ActingAgent, None),
+        option("as_json", AsJson, False),
+        option("server_url", Url),
+        option("acting_agent", ActingAgent),
     ]
     if described.secret:
         help_ = f"Print the new {described.secret}. It can't be shown again."
         about = typer.Option(f"--show-{described.secret}", help=help_)
-        common.insert(0, one("show_secret", Annotated[bool, about], False))
+        common.insert(0, option("show_secret", Annotated[bool, about], False))
     return common
 
 

@@ -13,7 +13,7 @@ _ID_CHARS = 8  # enough of an id's end to name it
 
 def whole(name: str, found: Mapping[str, Any]) -> list[str]:
     """The inbox of a person, a block for each sort of thing that is there."""
-    lines = [f"{_bold(output.clean(name))}: {_counted(found)}"]
+    lines = [f"{output.bold(output.clean(name))}: {_counted(found)}"]
     for title, items, shown in (
         ("Questions", found["questions"], question),
         ("Waiting for a permission", found["permissions"], permission),
@@ -21,7 +21,7 @@ def whole(name: str, found: Mapping[str, Any]) -> list[str]:
         ("Messages", found["messages"], brief),
     ):
         if items:
-            lines += ["", _bold(title)]
+            lines += ["", output.bold(title)]
             for item in items:
                 lines += [f"  {line}" if line else "" for line in shown(item)]
     if found.get("omitted"):
@@ -33,8 +33,8 @@ def whole(name: str, found: Mapping[str, Any]) -> list[str]:
 
 def question(asked: Mapping[str, Any]) -> list[str]:
     """A question with its options, until when, and what happens then."""
-    who, when = _bold(output.clean(asked["asker_name"])), _when(asked["created_at"])
-    lines = [f"{who} asks, {when}  {_dim(_short(asked['id']))}"]
+    who, when = output.bold(output.clean(asked["asker_name"])), output.when(asked["created_at"])
+    lines = [f"{who} asks, {when}  {output.dim(_short(asked['id']))}"]
     lines += output.clean(asked["question"]).splitlines()
     lines += [f"{number}. {output.clean(option)}" for number, option in enumerate(asked["options"], 1)]
     if asked["status"] != "open":
@@ -47,8 +47,8 @@ def permission(asked: Mapping[str, Any]) -> list[str]:
     """A CLI that stands still; only its own terminal can answer it."""
     about = f" {asked['tool']}" if asked["tool"] else ""
     summary = f": {asked['summary']}" if asked["summary"] else ""
-    said = f"{asked['agent_name']} ({asked['cli']}) wants to use{about}{summary}, {_when(asked['at'])}"
-    return [output.clean(" ".join(said.split())), _dim("answer it where that CLI runs")]
+    said = f"{asked['agent_name']} ({asked['cli']}) wants to use{about}{summary}, {output.when(asked['at'])}"
+    return [output.clean(" ".join(said.split())), output.dim("answer it where that CLI runs")]
 
 
 def message(shown: Mapping[str, Any]) -> list[str]:
@@ -80,15 +80,16 @@ def _head(shown: Mapping[str, Any]) -> list[str]:
     marks = [shown["priority"]] if shown["priority"] != "normal" else []
     marks += ["acknowledge"] if shown["ack_required"] else []
     where = f" in #{shown['channel']}" if shown["channel"] else ""
-    said = f"{_bold(output.clean(shown['sender_name']))}{output.clean(where)}, {_when(shown['created_at'])}"
-    head = f"{said}{''.join(f' [{mark}]' for mark in marks)}  {_dim(_short(shown['id']))}"
-    return [head, _bold(output.clean(shown["subject"]))] if shown["subject"] else [head]
+    who, when = output.bold(output.clean(shown["sender_name"])), output.when(shown["created_at"])
+    said = f"{who}{output.clean(where)}, {when}{''.join(f' [{mark}]' for mark in marks)}"
+    head = f"{said}  {output.dim(_short(shown['id']))}"
+    return [head, output.bold(output.clean(shown["subject"]))] if shown["subject"] else [head]
 
 
 def _deadline(asked: Mapping[str, Any]) -> list[str]:
     if asked["deadline_at"] is None:
         return []
-    when = _when(asked["deadline_at"])
+    when = output.when(asked["deadline_at"])
     if asked["escalate_to"] is not None and asked["escalated_at"] is None:
         return [output.clean(f"deadline {when}, then it goes to {asked['escalate_to']}")]
     if asked["default"] is not None:
@@ -111,15 +112,3 @@ def _number(count: int, word: str) -> str:
 
 def _short(id_: str) -> str:
     return id_[-_ID_CHARS:]
-
-
-def _when(moment: str) -> str:
-    return output.ago(moment) if output.wants_colour() else moment
-
-
-def _bold(text: str) -> str:
-    return f"\x1b[1m{text}\x1b[0m" if output.wants_colour() else text
-
-
-def _dim(text: str) -> str:
-    return f"\x1b[2m{text}\x1b[0m" if output.wants_colour() else text

@@ -31,6 +31,21 @@ def clean(text: str) -> str:
     return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def bold(text: str) -> str:
+    """Text that stands out on a terminal; clean it first."""
+    return f"\x1b[1m{text}\x1b[0m" if wants_colour() else text
+
+
+def dim(text: str) -> str:
+    """Text that stands back on a terminal; clean it first."""
+    return f"\x1b[2m{text}\x1b[0m" if wants_colour() else text
+
+
+def when(moment: str) -> str:
+    """A time as a person says it on a terminal, and as it stands elsewhere."""
+    return ago(moment) if wants_colour() else moment
+
+
 def say(text: str) -> None:
     """One line for a person, to standard output."""
     print(clean(text))

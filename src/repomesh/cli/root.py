@@ -58,6 +58,8 @@ ENTRIES: dict[str, Entry] = {
     "task": Entry("Work to divide: create, claim, complete.", "", _WORK),
     "lock": Entry("Hold paths and named resources: acquire, check, release.", "", _WORK),
     "review": Entry("Ask for reviews, comment, decide.", "", _WORK),
+    "meeting": Entry("Discuss in turn, vote and decide: create, watch, minutes.", "meeting", _WORK),
+    "decision": Entry("What was decided: list, record, supersede, overrule.", "", _WORK),
     "session": Entry("Shared memory that outlives conversations: create, search, export.", "session", _WORK),
     "chunk": Entry("Conversation of a session: add, list, read.", "", _WORK),
     "memory": Entry("What to remember: store, list, correct.", "", _WORK),

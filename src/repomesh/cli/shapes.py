@@ -22,6 +22,7 @@ SHAPES: dict[str, Shape] = {
     "agent.register": Shape(arguments=("name",), optional=("name",)),
     "artifact.add": Shape(left_out=("url",)),  # '--url' names the server; links come by 'repomesh api'
     "channel.create": Shape(arguments=("name",)),
+    "decision.record": Shape(arguments=("topic", "decision")),
     "event.post": Shape(arguments=("type",)),
     "lock.acquire": Shape(arguments=("resources",)),
     "lock.check": Shape(arguments=("resources",)),
@@ -29,6 +30,12 @@ SHAPES: dict[str, Shape] = {
     "lock.release": Shape(arguments=("resources",), optional=("resources",)),
     "lock.renew": Shape(arguments=("fencing_token",)),
     "log.prune": Shape(hidden=True),  # a command of its own goes on until all is archived
+    "meeting.create": Shape(hidden=True),  # a command of its own takes suggested topics, too
+    "meeting.minutes": Shape(hidden=True),  # a command of its own writes files
+    "meeting.replay": Shape(hidden=True),  # a command of its own plays it
+    "meeting.speak": Shape(arguments=("meeting_id", "content")),
+    "meeting.suggest_topics": Shape(name="suggest"),
+    "meeting.vote": Shape(arguments=("meeting_id", "choice")),
     "memory.store": Shape(arguments=("key", "content")),
     "message.list": Shape(name="search", help="Search the communication log."),
     "message.react": Shape(arguments=("message_id", "reaction")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from repomesh.cli import output, path
+from repomesh.cli import meeting_text, output, path
 from repomesh.client.catalogue import Described
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -17,12 +17,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "HeldLock": ("resource", "mode", "fencing_token", "expires_at"),
     "ListedTask": ("id", "status", "ready", "priority", "type", "agent_name", "goal"),
     "Obstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
+    "Meeting": ("id", "status", "outcome", "round", "speaker_name", "due_at", "topic"),
+    "Template": ("name", "built_in", "consensus", "max_discussion_rounds", "speaking_order", "agenda"),
     "Question": ("id", "status", "asker_name", "asked_name", "question", "answer", "deadline_at"),
     "Reaction": ("reaction", "agent_name", "created_at"),
     "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
     "Artifact": ("artifact_id", "type", "title", "version", "bytes", "author", "updated_at"),
     "Chunk": ("sequence", "speaker", "chunk_id", "format", "bytes", "created_at"),
     "Found": ("what", "session_id", "key", "type", "title", "snippet", "at"),
+    "ListedDecision": ("id", "status", "created_at", "topic"),
     "ListedMemory": ("key", "type", "status", "session_id", "tags", "author", "updated_at", "id"),
     "ListedSession": ("id", "status", "title", "participants", "created_by", "created_at"),
     "Recalled": ("score", "what", "session_id", "key", "snippet", "why"),
@@ -51,6 +54,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """The columns of a list, by what is on it."""
 
 _LETTERS = frozenset({"Message", "ReceivedMessage"})
+_PAGES = {
+    "Decision": meeting_text.decision,
+    "DecisionDetail": meeting_text.decision,
+    "Meeting": meeting_text.meeting,
+    "MeetingDetail": meeting_text.meeting,
+    "MeetingRequest": meeting_text.request,
+    "SuggestedTopics": meeting_text.topics,
+}
+"""What has a page of its own, as lines."""
 _INNER = {"locks": "HeldLock", "conflicts": "Obstacle", "obstacles": "Obstacle", "history": "Attempt"}
 
 
@@ -64,6 +76,9 @@ def result(described: Described, value: Any, *, as_json: bool) -> None:
         _letter(value)
     elif described.item == "MessageTrace":
         path.say(value)
+    elif described.item in _PAGES:
+        lines = _PAGES[described.item](value)
+        print("\n".join(lines)) if lines else output.note("nothing")
     elif isinstance(value, dict):
         _one(value)
     else:

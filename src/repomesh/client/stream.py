@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -23,8 +24,10 @@ Frame = tuple[str, str, str]
 
 async def follow(
     client: Client, *, after: int | None = None, patience_s: float = 60.0, **criteria: Any
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any]]:
     """The events that match, from behind `after` or from now on, without end.
+
+    Who stops before the program does closes it (`contextlib.aclosing`), and so the connection.
 
     Raises RemoteError when the server refuses, and ServerUnreachable when it is away for `patience_s`.
     """
@@ -32,14 +35,15 @@ async def follow(
     away_s = 0.0
     while True:
         try:
-            async for id_, type_, data in _frames(client, position, criteria):
-                away_s = 0.0
-                if type_ == "closed":
-                    _come_back_or_raise(json.loads(data))
-                    break
-                position = int(id_)
-                if type_ != "position":
-                    yield json.loads(data)
+            async with aclosing(_frames(client, position, criteria)) as frames:
+                async for id_, type_, data in frames:
+                    away_s = 0.0
+                    if type_ == "closed":
+                        _come_back_or_raise(json.loads(data))
+                        break
+                    position = int(id_)
+                    if type_ != "position":
+                        yield json.loads(data)
         except httpx.TransportError as error:
             if away_s >= patience_s:
                 raise ServerUnreachable(f"no answer from {client.url} for {away_s:.0f} s") from error
@@ -56,7 +60,7 @@ def _come_back_or_raise(problem: dict[str, Any]) -> None:
         raise RemoteError.from_problem(int(problem.get("status", 500)), problem)
 
 
-async def _frames(client: Client, position: int | None, criteria: dict[str, Any]) -> AsyncIterator[Frame]:
+async def _frames(client: Client, position: int | None, criteria: dict[str, Any]) -> AsyncGenerator[Frame]:
     headers = {} if position is None else {"Last-Event-ID": str(position)}
     path = operation("event.stream").path
     timeout = httpx.Timeout(SILENCE_S, connect=5.0)

@@ -1,0 +1,222 @@
+"""`repomesh meeting`: call meetings, take part in them, watch and replay them, and hand on their minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from repomesh.cli import meeting_text, output
+from repomesh.cli.calling import ask
+from repomesh.cli.generic import add, group, option
+from repomesh.cli.options import ActingAgent, AsJson, Url
+from repomesh.cli.shapes import Shape
+from repomesh.client.catalogue import operation
+from repomesh.kernel import limits
+from repomesh.kernel.errors import InvalidRequest, NotFound
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+
+_OVER: Final = frozenset({"meeting.completed", "meeting.cancelled"})
+_PAGE: Final = 200
+
+app = group("meeting", "Discuss in turn, vote and decide: create, watch, minutes.")
+
+_Meeting = Annotated[str, typer.Argument(metavar="MEETING_ID", help="Id of the meeting.", show_default=False)]
+
+
+async def _from_suggestion(
+    client: Client, fields: dict[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The fields of a meeting on a suggested topic; what was given in words goes before."""
+    if options["suggested"] is None:
+        if "topic" not in fields:
+            raise InvalidRequest(
+                "a meeting needs a topic", hint="Say what it is about, or take one with --suggested."
+            )
+        return fields
+    asked = {"hours_back": options["hours_back"], "limit": limits.TOPICS_MAX}
+    found = await client.call_json("meeting.suggest_topics", asked)
+    one = _picked(found["suggested_topics"], options["suggested"])
+    suggested = {
+        "topic": one["topic"],
+        "meeting_type": "auto_generated",
+        "participant_ids": one["suggested_participants"],
+        "related_message_ids": one["related_messages"],
+        "related_task_ids": one["related_tasks"],
+    }
+    return suggested | fields
+
+
+def _picked(topics: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
+    """The topic with this number, or whose title holds these words."""
+    if wanted.isdecimal():
+        matching = topics[int(wanted) - 1 : int(wanted)] if int(wanted) else []
+    else:
+        matching = [one for one in topics if wanted.casefold() in one["topic"].casefold()]
+    if not matching:
+        raise NotFound(
+            f"no suggested topic is '{wanted}'; there are {len(topics)}",
+            hint="See them with 'repomesh meeting suggest', with the same --hours-back.",
+        )
+    if len(matching) > 1:
+        raise InvalidRequest(f"'{wanted}' is in {len(matching)} suggested topics", hint="Give its number.")
+    return matching[0]
+
+
+add(
+    app,
+    operation("meeting.create"),
+    Shape(arguments=("topic", "participant_ids"), optional=("topic", "participant_ids")),
+    (
+        option(
+            "suggested",
+            Annotated[
+                str | None,
+                typer.Option(
+                    metavar="NUMBER",
+                    help="Take the topic with this number of 'suggest', or part of its title; "
+                    "the messages and tasks behind it are linked.",
+                    show_default=False,
+                ),
+            ],
+        ),
+        option(
+            "hours_back",
+            Annotated[float, typer.Option("--hours-back", help="For --suggested, as for 'suggest'.")],
+            24.0,
+        ),
+    ),
+    _from_suggestion,
+)
+add(
+    app,
+    operation("meeting_template.list"),
+    Shape(name="templates", help="List the templates, which give a meeting its agenda, rule and prompts."),
+)
+
+
+@app.command()
+def watch(
+    meeting_id: _Meeting, *, as_json: AsJson = False, url: Url = None, acting_agent: ActingAgent = None
+) -> None:
+    """Follow a meeting: what happened so far, and what happens, until it is over or you stop it.
+
+    With --json a line is the event as the API answers it.
+    """
+
+    async def run(client: Client) -> None:
+        async for event in _watched(client, meeting_id):
+            _print(event, event["at"][11:19], as_json=as_json)
+
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
+        ask(run, url=url, agent=acting_agent)
+
+
+async def _watched(client: Client, meeting_id: str) -> AsyncIterator[dict[str, Any]]:
+    """The events of a meeting from its first one to its last one."""
+    from repomesh.client.stream import follow
+
+    criteria: dict[str, Any] = {"correlation_id": meeting_id, "type": ["meeting", "decision"]}
+    position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
+    found = await client.call_json("meeting.show", {"meeting_id": meeting_id})
+    over = found["status"] in meeting_text.ENDED  # its events may be pruned from the log
+    async for event in client.items("event.list", **criteria, limit=_PAGE):
+        position = max(position, event["seq"])
+        over = over or event["type"] in _OVER
+        yield event
+    if over:
+        return
+    async with aclosing(follow(client, after=position, **criteria)) as following:
+        async for event in following:
+            yield event
+            if event["type"] in _OVER:
+                return
+
+
+@app.command()
+def replay(
+    meeting_id: _Meeting,
+    *,
+    speed: Annotated[
+        float,
+        typer.Option(
+            min=0, max=limits.MEETING_REPLAY_SPEED_MAX, help="60 plays an hour in a minute; 0 does not wait."
+        ),
+    ] = 1.0,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Play a meeting again, each event as long after the first as it came then, divided by the speed.
+
+    With --json a line is an event with its offset in seconds at that speed.
+    """
+
+    async def run(client: Client) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        async for event in client.items(
+            "meeting.replay", meeting_id=meeting_id, speed=speed or 1.0, limit=_PAGE
+        ):
+            if speed:
+                await asyncio.sleep(max(begun + event["offset_s"] - loop.time(), 0))
+            _print(event, _offset(event["offset_s"] * (speed or 1.0)), as_json=as_json)
+
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
+        ask(run, url=url, agent=acting_agent)
+
+
+@app.command()
+def minutes(
+    meeting_id: _Meeting,
+    *,
+    format_: Annotated[
+        Literal["markdown", "json"], typer.Option("--format", help="A text for people, or every figure.")
+    ] = "markdown",
+    output_: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write them to a file.", show_default=False),
+    ] = None,
+    max_chars: Annotated[
+        int | None, typer.Option(help="Budget for the text; what was left out is said.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+    acting_agent: ActingAgent = None,
+) -> None:
+    """Write the minutes of a meeting: what was said, proposed and voted, and the decision."""
+    asked = {"meeting_id": meeting_id, "format": format_, "max_chars": max_chars}
+    fields = {name: value for name, value in asked.items() if value is not None}
+    found = ask(lambda client: client.call_json("meeting.minutes", fields), url=url, agent=acting_agent)
+    if format_ == "markdown" and not as_json:
+        text = output.clean(found["markdown"])
+    else:
+        text = json.dumps(found if as_json else found["meeting"], indent=2, ensure_ascii=False) + "\n"
+    if output_ is None:
+        print(text, end="", flush=True)
+    else:
+        output_.write_text(text, encoding="utf-8")
+        output.note(f"wrote {output_}")
+
+
+def _print(event: Mapping[str, Any], mark: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(event, ensure_ascii=False), flush=True)
+        return
+    lines = meeting_text.event(event)
+    if lines:
+        rest = [f"{' ' * len(mark)}  {line}" for line in lines[1:]]
+        print("\n".join([f"{output.dim(mark)}  {lines[0]}", *rest]), flush=True)
+
+
+def _offset(seconds: float) -> str:
+    """How long after the meeting was called, as a clock shows it."""
+    minutes_, rest = divmod(max(seconds, 0.0), 60)
+    return f"+{minutes_:.0f}:{rest:04.1f}"
