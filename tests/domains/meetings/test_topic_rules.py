@@ -181,10 +181,12 @@ def test_what_was_met_about_counts_only_as_far_as_it_goes_on() -> None:
 
 
 def test_titles_are_one_line_that_a_meeting_takes() -> None:
-    long = [replace(one, subject="", text="why\n" * 300 + "? " + one.text) for one in DISPUTE]
-    (topic,) = suggested(long)
-    assert 0 < len(topic.topic) <= LABEL_CHARS_MAX
-    assert "\n" not in topic.topic
+    for odd in ("why\n" * 300, "w" * 1_000, "\x1b[31mred \u202etfel "):
+        for subject in ("", odd):
+            long = [replace(one, subject=subject, text=f"{odd}? {one.text}") for one in DISPUTE]
+            (topic,) = suggested(long)
+            assert 0 < len(topic.topic) <= LABEL_CHARS_MAX
+            assert topic.topic.isprintable()
 
 
 @pytest.mark.parametrize("text", ["", "!?", "the of and", "x" * 1_000, "日本語の文章です。"])

@@ -30,7 +30,12 @@ def title(group: Group, people: Sequence[Signal]) -> str:
     further = [term for term in group.terms if term not in named.lower()][:_TITLE_TERMS]
     if further and not resources and len(named.split()) < _TITLE_WORDS // 2:
         named = f"{named} ({', '.join(further)})"
-    return " ".join(named.split())[:LABEL_CHARS_MAX]
+    return _one_line(named)[:LABEL_CHARS_MAX]
+
+
+def _one_line(text: str) -> str:
+    """Others' words without what a screen would take for a command or not show."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def _first_words(people: Sequence[Signal]) -> str:

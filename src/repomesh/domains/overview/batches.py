@@ -60,6 +60,7 @@ def _run(tx: Transaction, number: int, step: BatchStep) -> JsonValue:
     operation: Operation = registry[step.operation]
     assert operation.kind is not Kind.SUBSCRIPTION
     assert operation.blocking is None
+    assert operation.compute is None
     try:
         tx.caller.require(operation.scope)
         if operation.needs_agent:
