@@ -10,10 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import insert
 
-from repomesh.domains.agents.rules import PERSON
-from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import decision_rows, flow, rows, rules, wording
 from repomesh.domains.meetings import event_models as events
 from repomesh.domains.meetings.decision_models import Position
@@ -22,21 +20,21 @@ from repomesh.domains.meetings.models import NO_RESPONSE, CastVote, Meeting, Opi
 from repomesh.domains.meetings.proceedings import Proceedings, Words
 from repomesh.domains.meetings.tables import meeting_opinions, meeting_proposals, meeting_votes
 from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_AWAY = select(agents.c.id).where(
-    agents.c.workspace_id == bindparam("ws"),
-    agents.c.id.in_(bindparam("ids", expanding=True)),
-    agents.c.status != "active",
-    agents.c.type != PERSON,  # people come and go, and answer when they look
-)
+_ADD_OPINION = Prepared(insert(meeting_opinions))
+_ADD_PROPOSAL = Prepared(insert(meeting_proposals))
+_ADD_VOTE = Prepared(insert(meeting_votes))
 _NO_WORDS = Words()
 
 
 def conduct(tx: Transaction, row: Any, given: Given, words: Words = _NO_WORDS) -> Meeting:
     """Do something to a meeting; answers how it stands then. Raises what the rules have against it."""
     before = flow.load(row.flow)
-    after, happened = rules.step(before, given, _away(tx, before), tx.now, drafting=can_be_written(tx))
+    after, happened = rules.step(
+        before, given, _away(tx, row.id, before), tx.now, drafting=can_be_written(tx)
+    )
     under_way = Proceedings(tx, row._asdict(), after, words)
     if after == before:
         return rows.as_meeting(under_way.columns)
@@ -53,12 +51,11 @@ def can_be_written(tx: Transaction) -> bool:
     return tx.settings.completions_url is not None
 
 
-def _away(tx: Transaction, state: Flow) -> frozenset[str]:
+def _away(tx: Transaction, meeting_id: str, state: Flow) -> frozenset[str]:
     """Who takes part and is known to be inactive. Who calls is there, whatever was written down of it."""
-    if state.phase is None or not state.present:
+    if state.phase is None:
         return frozenset()
-    found = tx.execute(_AWAY, {"ws": tx.workspace_id, "ids": list(state.present)}).scalars()
-    return frozenset(found) - {tx.caller.agent_id or ""}
+    return rows.away(tx, meeting_id) - {tx.caller.agent_id or ""}
 
 
 # -- one recorder for each thing that can happen ---------------------------------------------------
@@ -81,7 +78,7 @@ def _started(under_way: Proceedings, event: flow.Started) -> None:
 
 def _opinion_requested(under_way: Proceedings, event: flow.OpinionRequested) -> None:
     tx, columns, who = under_way.tx, under_way.columns, event.agent_id
-    said = [one for one in rows.opinions_of(tx, under_way.id) if one.round == event.round]
+    said = rows.opinions_of(tx, under_way.id, event.round)
     asked = _asked(under_way, event.round, event.due_at, columns["opinion_prompt"])
     budget = under_way.participants()[who].max_chars
     body = wording.opinion_request(asked, said, round_before(tx, under_way.id, event.round), budget)
@@ -109,7 +106,7 @@ def _opinion_presented(under_way: Proceedings, event: flow.OpinionPresented) -> 
         at=under_way.tx.now,
     )
     kept = opinion.model_dump(exclude={"truncated", "tasks"}) | {"tasks": _as_json(opinion.tasks)}
-    under_way.tx.execute(insert(meeting_opinions), under_way.key(**kept))
+    under_way.tx.execute(_ADD_OPINION, under_way.key(**kept))
     if not silent:
         under_way.answered(event.agent_id)
     under_way.tell(events.MeetingOpinion, events.MEETING_OPINION_PRESENTED, opinion=opinion)
@@ -121,10 +118,10 @@ def _draft_requested(under_way: Proceedings, event: flow.DraftRequested) -> None
 
 
 def _vote_requested(under_way: Proceedings, event: flow.VoteRequested) -> None:
-    said = [one for one in rows.opinions_of(under_way.tx, under_way.id) if one.round == event.round]
+    said = rows.opinions_of(under_way.tx, under_way.id, event.round)
     proposal = _proposal(under_way, event, said)
     kept = proposal.model_dump(exclude={"tasks"}) | {"tasks": _as_json(proposal.tasks)}
-    under_way.tx.execute(insert(meeting_proposals), under_way.key(**kept))
+    under_way.tx.execute(_ADD_PROPOSAL, under_way.key(**kept))
     under_way.columns["proposal"] = proposal.text
     asked = _asked(under_way, event.round, event.due_at, under_way.columns["vote_prompt"])
     subject = wording.subject("Vote", under_way.columns["topic"])
@@ -154,7 +151,7 @@ def _vote_cast(under_way: Proceedings, event: flow.VoteCast) -> None:
         amendment=under_way.words.amendment,
         at=under_way.tx.now,
     )
-    under_way.tx.execute(insert(meeting_votes), under_way.key(**vote.model_dump()))
+    under_way.tx.execute(_ADD_VOTE, under_way.key(**vote.model_dump()))
     under_way.answered(event.agent_id)
     under_way.tell(events.MeetingVote, events.MEETING_VOTE_CAST, vote=vote)
 
@@ -167,9 +164,9 @@ def _round_completed(under_way: Proceedings, event: flow.RoundCompleted) -> None
 
 def _consensus_reached(under_way: Proceedings, event: flow.ConsensusReached) -> None:
     tx, columns = under_way.tx, under_way.columns
-    proposal = rows.proposals_of(tx, under_way.id)[event.round]
+    proposal = rows.proposals_of(tx, under_way.id, event.round)[event.round]
     positions = _positions(under_way, event.round)
-    said = {one.sequence: one for one in rows.opinions_of(tx, under_way.id)}
+    said = {one.sequence: one for one in rows.opinions_of(tx, under_way.id, event.round)}
     decision, told = decision_rows.add(
         tx,
         proposal.tasks,
@@ -196,7 +193,7 @@ def _consensus_reached(under_way: Proceedings, event: flow.ConsensusReached) -> 
 def _no_consensus(under_way: Proceedings, event: flow.NoConsensus) -> None:
     tx, columns = under_way.tx, under_way.columns
     names = list(under_way.state.names.values())
-    votes = [vote for vote in rows.votes_of(tx, under_way.id) if vote.round == event.round]
+    votes = rows.votes_of(tx, under_way.id, event.round)
     summary = wording.summary(columns["topic"], names, rows.opinions_of(tx, under_way.id), votes)
     columns["summary"] = summary
     under_way.notify(wording.subject("No consensus", columns["topic"]), summary)
@@ -241,8 +238,9 @@ def round_before(tx: Transaction, meeting_id: str, round_: int) -> list[str]:
     """What the participants of a round are told of the vote before it."""
     if round_ == 1:
         return []
-    votes = [vote for vote in rows.votes_of(tx, meeting_id) if vote.round == round_ - 1]
-    return wording.dissent(rows.proposals_of(tx, meeting_id).get(round_ - 1), votes)
+    before = round_ - 1
+    proposal = rows.proposals_of(tx, meeting_id, before).get(before)
+    return wording.dissent(proposal, rows.votes_of(tx, meeting_id, before))
 
 
 def _tell_turn(under_way: Proceedings, type_: str, event: Any, due_at: Any) -> None:

@@ -27,25 +27,14 @@ TAG = "meeting"
 """The tag of the messages that meetings send."""
 
 _table = meeting_participants.c
-_ADD_PARTICIPANT = insert(meeting_participants)
-_ASKED = (
-    update(meeting_participants)
-    .where(
-        _table.workspace_id == bindparam("ws"),
-        _table.meeting_id == bindparam("meeting"),
-        _table.agent_id.in_(bindparam("agents", expanding=True)),
-    )
-    .values(message_id=bindparam("message"))
+_ADD_PARTICIPANT = Prepared(insert(meeting_participants))
+_ONE = (
+    _table.workspace_id == bindparam("ws"),
+    _table.meeting_id == bindparam("meeting"),
+    _table.agent_id == bindparam("agent"),
 )
-_AWAITED = (
-    update(meeting_participants)
-    .where(
-        _table.workspace_id == bindparam("ws"),
-        _table.meeting_id == bindparam("meeting"),
-        _table.agent_id.in_(bindparam("agents", expanding=True)),
-    )
-    .values(awaited=bindparam("is_awaited"))
-)
+_ASKED = Prepared(update(meeting_participants).where(*_ONE).values(message_id=bindparam("message")))
+_AWAITED = Prepared(update(meeting_participants).where(*_ONE).values(awaited=bindparam("is_awaited")))
 _CHANGING = (
     *("status", "outcome", "phase", "due_at", "flow", "version", "started_at", "ended_at"),
     *("proposal", "thread_id", "decision_id", "summary", "reason"),
@@ -130,8 +119,7 @@ class Proceedings:
             expires_at=until,
         )
         self.columns["thread_id"] = sent.thread_id
-        here = {"ws": self.tx.workspace_id, "meeting": self.id, "agents": list(agent_ids)}
-        self.tx.execute(_ASKED, here | {"message": sent.id})
+        self.tx.execute(_ASKED, [self._one(one) | {"message": sent.id} for one in agent_ids])
         self._participants = None
 
     def answered(self, agent_id: str) -> None:
@@ -172,7 +160,9 @@ class Proceedings:
 
     def _note_awaited(self, before: Flow) -> None:
         was, now = set(before.awaited), set(self.state.awaited)
-        here = {"ws": self.tx.workspace_id, "meeting": self.id}
-        for agent_ids, awaited in ((now - was, True), (was - now, False)):
-            if agent_ids:
-                self.tx.execute(_AWAITED, here | {"agents": sorted(agent_ids), "is_awaited": awaited})
+        changed = [self._one(one) | {"is_awaited": one in now} for one in sorted(was ^ now)]
+        if changed:
+            self.tx.execute(_AWAITED, changed)
+
+    def _one(self, agent_id: str) -> dict[str, Any]:
+        return {"ws": self.tx.workspace_id, "meeting": self.id, "agent": agent_id}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, select
 
+from repomesh.domains.agents.rules import PERSON
+from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import flow
 from repomesh.domains.meetings.errors import MeetingNotFound
 from repomesh.domains.meetings.flow import Flow
@@ -26,15 +28,25 @@ _BY_ID = Prepared(
 )
 
 
-def _of_meeting(table: Any, *order: Any) -> Prepared:
+def _said(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
+    """The selects of what `model` shows of a meeting's rows: of all rounds, and of one."""
     here = table.c.workspace_id == bindparam("ws"), table.c.meeting_id == bindparam("id")
-    return Prepared(select(table).where(*here).order_by(*order))
+    shown = [column for column in table.c if column.name in model.model_fields]
+    statement = select(*shown).where(*here).order_by(*(table.c[name] for name in order))
+    return Prepared(statement), Prepared(statement.where(table.c.round == bindparam("round")))
 
 
-_OPINIONS = _of_meeting(meeting_opinions, meeting_opinions.c.sequence)
-_PROPOSALS = _of_meeting(meeting_proposals, meeting_proposals.c.round)
-_VOTES = _of_meeting(meeting_votes, meeting_votes.c.round, meeting_votes.c.at, meeting_votes.c.agent_id)
-_PARTICIPANTS = _of_meeting(meeting_participants, meeting_participants.c.agent_id)
+_OPINIONS = _said(meeting_opinions, Opinion, "sequence")
+_PROPOSALS = _said(meeting_proposals, Proposal, "round")
+_VOTES = _said(meeting_votes, CastVote, "round", "at", "agent_id")
+_part = meeting_participants.c
+_MINE = _part.workspace_id == bindparam("ws"), _part.meeting_id == bindparam("id")
+_PARTICIPANTS = Prepared(select(meeting_participants).where(*_MINE).order_by(_part.agent_id))
+_AWAY = Prepared(
+    select(_part.agent_id)
+    .join(agents, agents.c.id == _part.agent_id)
+    .where(*_MINE, agents.c.status != "active", agents.c.type != PERSON)
+)
 
 _FROM_COLUMNS = tuple(
     name
@@ -90,29 +102,36 @@ def participants(state: Flow) -> list[Participant]:
     ]
 
 
-def opinions_of(tx: Transaction, meeting_id: str) -> list[Opinion]:
-    """What was said, in its order."""
-    return [Opinion(**_fields(row, Opinion)) for row in _read(tx, _OPINIONS, meeting_id)]
+def opinions_of(tx: Transaction, meeting_id: str, round_: int | None = None) -> list[Opinion]:
+    """What was said, in one round or in all, in its order."""
+    return [Opinion(**row) for row in _read(tx, _OPINIONS, meeting_id, round_)]
 
 
-def proposals_of(tx: Transaction, meeting_id: str) -> dict[int, Proposal]:
-    """What each round voted on."""
-    return {row.round: Proposal(**_fields(row, Proposal)) for row in _read(tx, _PROPOSALS, meeting_id)}
+def proposals_of(tx: Transaction, meeting_id: str, round_: int | None = None) -> dict[int, Proposal]:
+    """What a round, or each, voted on."""
+    return {row["round"]: Proposal(**row) for row in _read(tx, _PROPOSALS, meeting_id, round_)}
 
 
-def votes_of(tx: Transaction, meeting_id: str) -> list[CastVote]:
-    """The votes, by round and in the order in which they were cast."""
-    return [CastVote(**_fields(row, CastVote)) for row in _read(tx, _VOTES, meeting_id)]
+def votes_of(tx: Transaction, meeting_id: str, round_: int | None = None) -> list[CastVote]:
+    """The votes of a round or of all, in the order in which they were cast."""
+    return [CastVote(**row) for row in _read(tx, _VOTES, meeting_id, round_)]
 
 
 def participant_rows(tx: Transaction, meeting_id: str) -> dict[str, Any]:
     """The rows of who takes part, by agent."""
-    return {row.agent_id: row for row in _read(tx, _PARTICIPANTS, meeting_id)}
+    rows = tx.execute(_PARTICIPANTS, {"ws": tx.workspace_id, "id": meeting_id})
+    return {row.agent_id: row for row in rows}
 
 
-def _read(tx: Transaction, statement: Prepared, meeting_id: str) -> Sequence[Any]:
-    return tx.execute(statement, {"ws": tx.workspace_id, "id": meeting_id}).all()
+def away(tx: Transaction, meeting_id: str) -> frozenset[str]:
+    """Who takes part, or did, and is known to be inactive. People come and go, and answer when they look."""
+    return frozenset(tx.execute(_AWAY, {"ws": tx.workspace_id, "id": meeting_id}).scalars())
 
 
-def _fields(row: Any, model: Any) -> dict[str, Any]:
-    return {name: value for name, value in row._asdict().items() if name in model.model_fields}
+def _read(
+    tx: Transaction, statements: tuple[Prepared, Prepared], meeting_id: str, round_: int | None
+) -> list[dict[str, Any]]:
+    of_all, of_round = statements
+    key = {"ws": tx.workspace_id, "id": meeting_id}
+    found = tx.execute(of_all, key) if round_ is None else tx.execute(of_round, key | {"round": round_})
+    return [row._asdict() for row in found]

@@ -11,7 +11,7 @@ from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import flow, rows, wording
-from repomesh.domains.meetings.conducting import conduct
+from repomesh.domains.meetings.conducting import conduct, round_before
 from repomesh.domains.meetings.errors import (
     AlreadyVoted,
     MeetingNotFound,
@@ -105,7 +105,7 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
     type_: Any = None
     if asked:
         type_ = "opinion_request" if state.phase == "discussion" else "consensus_request"
-    said = [one for one in rows.opinions_of(tx, row.id) if one.round == state.round]
+    said = rows.opinions_of(tx, row.id, state.round)
     budget = request.max_chars or mine.max_chars or MEETING_REQUEST_CHARS_DEFAULT
     return MeetingRequest(
         type=type_,
@@ -114,6 +114,7 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
         round=state.round,
         agenda=row.agenda,
         prompt=row.opinion_prompt if state.phase == "discussion" else row.vote_prompt,
+        before=round_before(tx, row.id, state.round) if state.phase == "discussion" else [],
         opinions=wording.heard(said, budget),
         proposal=row.proposal,
         due_at=state.due_at if asked else None,

@@ -45,7 +45,7 @@ def _question(tx: Transaction, request: WriteProposal) -> Question | None:
 def _material(tx: Transaction, row: Any) -> str:
     round_ = flow.load(row.flow).round
     lines = [f"{_MARK}{row.id} round {round_}", f"Topic: {one_line(row.topic)}", "Opinions:"]
-    said = [one for one in rows.opinions_of(tx, row.id) if one.round == round_ and one.kind != "no_response"]
+    said = [one for one in rows.opinions_of(tx, row.id, round_) if one.kind != "no_response"]
     share = MEETING_MATERIAL_CHARS // max(len(said), 1)
     for one in said:
         text = neutral(shortened(f"{one.agent_name} ({one.kind}): {one.content}", share))
