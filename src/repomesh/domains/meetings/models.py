@@ -272,6 +272,7 @@ class MeetingRequest(Model):
     round: int
     agenda: list[str]
     prompt: str
+    before: list[str] = Field(description="What the round before voted on and came to, the dissent first.")
     opinions: list[Heard] = Field(description="Of this round, within the budget; longer ones are cut.")
     proposal: str | None
     due_at: Timestamp | None
