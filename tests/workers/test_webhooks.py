@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from harness import Mesh, Refused
+from harness import Mesh, Refused, Speaker
 from receiver import Answer, Receiver, eventually, receiving
 from repomesh.app import Server
+from repomesh.bus.local import LocalBus
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings
+from repomesh.kernel.telemetry import Metrics
+from repomesh.operations import registry
+from repomesh.workers.webhook_sender import Sender
+from repomesh.workers.webhooks import Webhooks
 
 pytestmark = [pytest.mark.anyio, pytest.mark.settings(webhook_hosts=["127.0.0.1", "hook.example"])]
 
@@ -555,3 +560,57 @@ async def test_what_a_server_had_not_sent_the_next_one_sends(
     if next_server is not mesh.server:
         await next_server.webhooks.stop()
         next_server.store.close()
+
+
+async def test_pausing_ends_what_is_under_way(
+    mesh: Mesh, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WEBHOOK_SETTLE_EVERY_S", 0.0)
+    alice = await mesh.agent("alice")
+    webhook = await subscribe(mesh, receiver.url, "chat")
+    path = f"/v1/webhooks/{webhook['id']}"
+    await mesh.patch(path, status="paused")
+    for _ in range(5):
+        await alice.post("/v1/events", type="chat.message")
+    receiver.gate.clear()
+    await mesh.patch(path, status="active")
+    await receiver.arrived(1)
+    await mesh.patch(path, status="paused")
+    receiver.gate.set()
+    await settled(mesh, webhook, ("delivered", 1), *[("waiting", 0)] * 4)
+    assert len(receiver.got) == 1
+
+
+async def test_what_a_claim_was_lost_for_is_written_down_once(mesh: Mesh, receiver: Receiver) -> None:
+    """A server that stood still for long finds that another went on for it."""
+    alice = await mesh.agent("alice")
+    webhook = await subscribe(mesh, receiver.url, "chat")
+    receiver.gate.clear()
+    await alice.post("/v1/events", type="chat.message")
+    await receiver.arrived(1)
+    settings, clock = mesh.server.settings, mesh.clock
+    other = Webhooks(registry, mesh.server.dispatch, mesh.server.store, LocalBus(), sender(settings, clock))
+    clock.advance(limits.WEBHOOK_CLAIM_S + 1)
+    other.start()
+    await receiver.arrived(2)
+    receiver.gate.set()
+    (found,) = await settled(mesh, webhook, ("delivered", 1))
+    await mesh.server.webhooks.stop()
+    await other.stop()
+    assert await deliveries(mesh, webhook) == [found]
+
+
+def sender(settings: Settings, clock: Any) -> Sender:
+    return Sender(settings.webhook_hosts, clock, Metrics(), "test")
+
+
+async def test_a_workspace_that_was_removed_sends_nothing(mesh: Mesh, receiver: Receiver) -> None:
+    made = await mesh.post("/v1/workspaces", name="other")
+    owner = Speaker(mesh.http, made["token"])
+    await owner.post("/v1/webhooks", url=receiver.url, types=["token"])
+    await owner.post("/v1/tokens", role="observer")
+    await receiver.arrived(1)
+    await mesh.delete(f"/v1/workspaces/{made['workspace']['id']}")
+    await mesh.sweep()  # which revokes its tokens, in its own log
+    await mesh.server.webhooks._pass()
+    assert receiver.types == ["repomesh.token.created"]

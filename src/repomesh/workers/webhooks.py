@@ -180,12 +180,15 @@ class Webhooks:
                 if not outcomes[-1].answered:
                     break
                 if loop.time() - settled_at >= limits.WEBHOOK_SETTLE_EVERY_S:
-                    await self._settled(webhook, outcomes, release=False)
+                    goes_on = await self._settled(webhook, outcomes, release=False)
                     outcomes, settled_at = [], loop.time()
+                    if not goes_on:
+                        break
         finally:  # when it is cut, too: what is not written down is sent twice
             await self._settled(webhook, outcomes, release=True)
 
-    async def _settled(self, webhook: Ready, outcomes: list[Outcome], *, release: bool) -> None:
+    async def _settled(self, webhook: Ready, outcomes: list[Outcome], *, release: bool) -> bool:
+        """Write outcomes down; whether to go on with what was taken."""
         request = SettleWebhook(
             webhook_id=webhook.id, holder=self.holder, outcomes=tuple(outcomes), release=release
         )
@@ -197,6 +200,7 @@ class Webhooks:
                 log.info("webhook not delivered", webhook_id=webhook.id, reason=outcome.error)
         if settled.dead:
             log.warning("dead letters", webhook_id=webhook.id, count=settled.dead)
+        return settled.goes_on
 
     def _after(self, webhook: Ready) -> int:
         """Behind which event to look for more."""

@@ -191,7 +191,8 @@ def settle(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
     if row is None:
         return SettledWebhook()
     columns: dict[str, Any] = {}
-    if row.claimed_by == request.holder:
+    claimed = row.claimed_by == request.holder
+    if claimed:
         renewed = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
         columns["claimed_by"] = None if request.release else request.holder
         columns["claimed_until"] = tx.now if request.release else renewed
@@ -202,7 +203,12 @@ def settle(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
     if columns:
         rows.note(tx, row.id, **columns)
     settling.tell()
-    return SettledWebhook(delivered=settling.delivered, failed=settling.failed, dead=len(settling.dead_ids))
+    return SettledWebhook(
+        delivered=settling.delivered,
+        failed=settling.failed,
+        dead=len(settling.dead_ids),
+        goes_on=claimed and row.status == "active",
+    )
 
 
 class _Settling:

@@ -74,6 +74,7 @@ class SettledWebhook(Model):
     delivered: int = 0
     failed: int = 0
     dead: int = 0
+    goes_on: bool = Field(False, description="Whether the webhook is active and the claim still holds.")
 
 
 class ForgetWebhooks(Model):
