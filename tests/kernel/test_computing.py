@@ -45,6 +45,7 @@ async def test_one_after_another_and_no_more_than_can_be_waited_for() -> None:
     with pytest.raises(Unavailable):
         await computing.result(compute, "four", Asked(number=0))
     waiting[-1].cancel()
+    await asyncio.wait(waiting[-1:])
     go.set()
     made = await asyncio.gather(*waiting, return_exceptions=True)
     assert made[:-1] == [Asked(number=number + 4) for number in range(COMPUTE_QUEUE_MAX - 1)]
