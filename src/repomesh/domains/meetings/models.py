@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from repomesh.domains.agents.models import AgentRef
 from repomesh.domains.meetings.decision_models import Decision
@@ -233,6 +233,21 @@ class Speak(OneMeeting):
     )
     tasks: PlannedTasks = Field((), description="To be made with the decision, if the proposal is carried.")
     round: Rounds | None = Field(None, description="The round that is meant; refused if it is over.")
+
+    @property
+    def proposed(self) -> str | None:
+        """What it puts to the vote."""
+        return self.proposal or (self.content if self.kind == "proposal" else None)
+
+    @model_validator(mode="after")
+    def _can_be_voted_on(self) -> Speak:
+        if len(self.proposed or "") > limits.PROPOSAL_CHARS_MAX:
+            raise ValueError(
+                f"'content' has more than {limits.PROPOSAL_CHARS_MAX} characters: send 'proposal', too"
+            )
+        if self.tasks and self.proposed is None:
+            raise ValueError("'tasks' come with a proposal: send 'proposal', or kind 'proposal'")
+        return self
 
 
 class CastVoteRequest(OneMeeting):

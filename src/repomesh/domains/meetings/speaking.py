@@ -36,13 +36,18 @@ from repomesh.domains.tasks.dependencies import count_unmet
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT, MEETINGS_SETTLED_MAX
-from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.store.transaction import Transaction
 
 
 @command(
     "meeting.speak",
     http=Post("/v1/meetings/{meeting_id}/speak"),
+    tool=Tool(
+        "speak_in_meeting",
+        "Say your opinion in a meeting that asks you for it.",
+        fields=("meeting_id", "content", "kind", "proposal"),
+    ),
     scope="meetings:write",
     errors=(
         MeetingNotFound,
@@ -63,7 +68,7 @@ def speak(tx: Transaction, request: Speak) -> Meeting:
     of others. Late ones are refused with what happened instead.
     """
     row = rows.find(tx, request.meeting_id)
-    proposal = request.proposal or (request.content if request.kind == "proposal" else None)
+    proposal = request.proposed
     kind = request.kind or ("proposal" if proposal else "opinion")
     who = tx.caller.acting_agent()
     given = flow.Speak(who, kind, proposes=proposal is not None, round=request.round)
@@ -74,6 +79,11 @@ def speak(tx: Transaction, request: Speak) -> Meeting:
 @command(
     "meeting.vote",
     http=Post("/v1/meetings/{meeting_id}/vote"),
+    tool=Tool(
+        "vote_in_meeting",
+        "Vote on its proposal when a meeting asks you to.",
+        fields=("meeting_id", "choice", "reason", "amendment"),
+    ),
     scope="meetings:write",
     errors=(MeetingNotFound, MeetingStatusConflict, NotAParticipant, NotVoting, AlreadyVoted),
     rate="messages",

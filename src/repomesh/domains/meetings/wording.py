@@ -37,7 +37,9 @@ class Asked:
 
 def shortened(text: str, length: int) -> str:
     """`text`, or its beginning with an ellipsis."""
-    return text if len(text) <= length else f"{text[: max(length - 1, 0)]}…"
+    if len(text) <= length:
+        return text
+    return f"{text[: length - 1]}…" if length > 0 else ""
 
 
 def subject(what: str, topic: str) -> str:
@@ -164,12 +166,29 @@ def _agenda(asked: Asked) -> list[str]:
 
 
 def _around(head: Sequence[str], opinions: Sequence[Opinion], tail: str, max_chars: int) -> str:
-    """Head, opinions and tail, in which the opinions share what the others leave."""
-    opening = shortened("\n".join(head), max_chars - len(tail) - 2)
+    """Head, opinions and tail within `max_chars`; the opinions share what the others leave.
+
+    Where there are so many that even a word of each would not fit the newest are told.
+    """
     marks = [f"#{one.sequence} {one.agent_name} ({one.kind}): " for one in opinions]
-    left = max_chars - len(opening) - len(tail) - 2 - sum(len(mark) + 1 for mark in marks)
-    lines = [f"{mark}{one.content}" for mark, one in zip(marks, heard(opinions, max(left, 0)), strict=True)]
-    return "\n".join([opening, *lines, "", tail])
+    told = _newest_fitting(marks, max_chars // 3)
+    left_out = len(opinions) - told
+    notes = [f"({left_out} earlier ones are left out here.)"] if left_out else []
+    marks, some = marks[left_out:], opinions[left_out:]
+    taken = sum(len(line) + 1 for line in (*marks, *notes, "", tail))
+    opening = shortened("\n".join(head), max_chars - taken)
+    said = heard(some, max_chars - taken - len(opening))
+    lines = [f"{mark}{one.content}" for mark, one in zip(marks, said, strict=True)]
+    return "\n".join([opening, *notes, *lines, "", tail])
+
+
+def _newest_fitting(lines: Sequence[str], room: int) -> int:
+    """How many of the last lines take at most `room` characters together."""
+    for count, line in enumerate(reversed(lines)):
+        room -= len(line) + 1
+        if room < 0:
+            return count
+    return len(lines)
 
 
 def _shared(words: dict[int, frozenset[str]], sequence: int) -> float:
