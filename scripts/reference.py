@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import webhook_reference
 from pydantic import BaseModel
 
 from repomesh.cli.root import ENTRIES
@@ -194,6 +195,11 @@ def clis() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "webhook-commands": webhook_reference.commands,
+    "webhook-envelope": webhook_reference.envelope,
+    "webhook-errors": lambda: webhook_reference.errors({error.code: error for error in _all_errors()}),
+    "webhook-types": webhook_reference.types,
+    "webhook-models": webhook_reference.models,
     "clis": clis,
     "commands": commands,
     "operations": operations,

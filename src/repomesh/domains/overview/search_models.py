@@ -49,10 +49,10 @@ class Search(Model):
         EVERYTHING, description="chunk, memory, artifact, message, task, decision; all unless you say."
     )
     session_id: SessionId | None = Field(None, description="Only what belongs to this session.")
-    type: Word | None = None
+    type: Word | None = Field(None, description="Only those of this `type`, as results tell it.")
     tags: Tags = Field((), description="All of these.")
     author: AgentRef | None = Field(None, description="An agent's name.")
-    since: Timestamp | None = None
+    since: Timestamp | None = Field(None, description="At this time or later.")
     until: Timestamp | None = Field(None, description="Before this time.")
     order: Literal["newest", "rank"] = Field(
         "newest", description="'rank': the best of the newest 500 matches, in one page."

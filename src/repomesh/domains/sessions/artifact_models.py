@@ -81,15 +81,15 @@ class AddArtifact(Model):
     """A new artifact, or a new version of one whose name it bears."""
 
     session_id: SessionId
-    title: Annotated[Label, StringConstraints(min_length=1)]
+    title: Annotated[Label, StringConstraints(min_length=1)] = Field(description="What it is called.")
     artifact_id: Key | None = Field(None, description="Your name for it in the session.")
     type: Word = Field("document", description="code, document, diagram, data, link, or your own word.")
-    description: Label = ""
+    description: Label = Field("", description="What it is for, in a line.")
     media_type: MediaType | None = Field(None, description="Such as 'text/x-python'; guessed when left out.")
     content: ArtifactContent | None = Field(None, description="Text; or JSON, which is kept as compact text.")
     content_base64: Base64 | None = Field(None, description="What is no text.")
     url: Url | None = Field(None, description="Of a link, which has no content here.")
-    tags: Tags = ()
+    tags: Tags = Field((), description="To find it by.")
 
     @model_validator(mode="after")
     def _one_content(self) -> AddArtifact:

@@ -57,10 +57,10 @@ class NewChunk(Model):
     content: ChunkContent = Field(description="Text; or JSON, which is kept as compact text.")
     chunk_id: Key | None = Field(None, description="Your name for it; a resend answers the same.")
     sequence: Place | None = Field(None, description="Its place; without one it comes last.")
-    format: Format = "text"
-    speaker: Label = ""
-    tags: Tags = ()
-    metadata: JsonObject = {}
+    format: Format = Field("text", description="What its content is.")
+    speaker: Label = Field("", description="Who said it.")
+    tags: Tags = Field((), description="To find it by.")
+    metadata: JsonObject = Field({}, description="Whatever you keep with it.")
 
 
 class AddChunk(NewChunk):

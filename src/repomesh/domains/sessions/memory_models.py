@@ -86,20 +86,20 @@ class StoreMemory(Model):
     )
     session_id: SessionId | None = Field(None, description="Without one it concerns the whole workspace.")
     tags: Tags = ()
-    confidence: Confidence | None = None
-    sources: Sources = ()
+    confidence: Confidence | None = Field(None, description="How sure you are, from 0 to 1.")
+    sources: Sources = Field((), description="Where it comes from.")
 
 
 class ListMemories(Model):
     """Which memories to list."""
 
-    session_id: SessionId | None = None
+    session_id: SessionId | None = Field(None, description="Only those of this session.")
     workspace_wide: bool | None = Field(
         None, description="true: only those of no session; false: the others."
     )
-    key: Key | None = None
-    type: Word | None = None
-    tag: Tag | None = None
+    key: Key | None = Field(None, description="Only those of this key.")
+    type: Word | None = Field(None, description="Only those of this type.")
+    tag: Tag | None = Field(None, description="Only those with this tag.")
     status: MemoryStatus | None = Field(
         None, description="Only the current ones unless you say, or name a key."
     )

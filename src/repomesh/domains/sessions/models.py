@@ -73,16 +73,16 @@ class CreateSession(Model):
 
     session_id: SessionId
     title: Title | None = Field(None, description="The id, unless you name another.")
-    participants: Participants = ()
-    context: JsonObject = {}
-    metadata: JsonObject = {}
+    participants: Participants = Field((), description="Names of who takes part, agents or not.")
+    context: JsonObject = Field({}, description="What newcomers should know.")
+    metadata: JsonObject = Field({}, description="Whatever you keep with it.")
 
 
 class ListSessions(Model):
     """Which sessions to list."""
 
-    status: SessionStatus | None = None
-    participant: Participant | None = None
+    status: SessionStatus | None = Field(None, description="Only those of this status.")
+    participant: Participant | None = Field(None, description="Only those in which this name takes part.")
     since: Timestamp | None = Field(None, description="Made at this time or later.")
     cursor: Cursor | None = None
     limit: PageLimit = limits.PAGE_ITEMS_DEFAULT
@@ -107,13 +107,13 @@ class UpdateSession(OneSession):
 class ChangeStatus(OneSession):
     """A session goes on, stops for a while, or is over."""
 
-    reason: Reason = ""
+    reason: Reason = Field("", description="Why; the session shows it.")
 
 
 class DeleteSession(OneSession):
     """Delete a session with all that hangs on it."""
 
-    reason: Reason = ""
+    reason: Reason = Field("", description="Why; it stands in the log.")
 
 
 class EraseSessions(Empty):
@@ -158,8 +158,8 @@ class DelegateTask(OneSession):
     task_id: Key | None = Field(
         None, description="Your name for it in the session; a resend answers the same."
     )
-    description: TaskText = ""
-    type: TaskType = "feature"
+    description: TaskText = Field("", description="What whoever does it must know.")
+    type: TaskType = Field("feature", description="What sort of work it is.")
     priority: Priority = 0
     agent: AgentRef | None = Field(None, description="Only this agent may claim it; it is told so.")
     capabilities: Tags = Field((), description="What an agent must be able to do to claim it.")
@@ -167,10 +167,13 @@ class DelegateTask(OneSession):
         (), description="Names or ids of tasks of this session that must be done first."
     )
     dependencies: Dependencies = Field((), description="Ids of other tasks of the board.")
-    scope: Scope = ()
-    tags: Tags = ()
-    max_attempts: MaxAttempts = limits.TASK_ATTEMPTS_DEFAULT
-    review_required: bool = False
+    scope: Scope = Field((), description="Path patterns that it will touch.")
+    tags: Tags = Field((), description="To find it by.")
+    max_attempts: MaxAttempts = Field(
+        limits.TASK_ATTEMPTS_DEFAULT,
+        description="It fails when it has lost its holder this often.",
+    )
+    review_required: bool = Field(False, description="Refuse to complete it without an approved review.")
 
 
 class SessionTask(Model):

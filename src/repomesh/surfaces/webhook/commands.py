@@ -36,7 +36,8 @@ COMMANDS = (*OPERATIONS, "batch")
 
 _WITHOUT_SESSION = frozenset({"list_sessions"})
 
-_COMMAND = "collaborative_session_command"
+COMMAND = "collaborative_session_command"
+"""The type of every command."""
 
 WebhookId = Annotated[
     str, StringConstraints(pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=limits.WEBHOOK_ID_CHARS_MAX)
@@ -46,7 +47,9 @@ WebhookId = Annotated[
 class Command(Model):
     """One command, as it came."""
 
-    type: Literal["collaborative_session_command"] = "collaborative_session_command"
+    type: Literal["collaborative_session_command"] = Field(
+        "collaborative_session_command", description="Always this. Only inside a batch it may be left out."
+    )
     command: str = Field(description="What to do.")
     session_id: str | None = Field(None, description="The session that it is about.")
     data: dict[str, JsonValue] = Field({}, description="The fields of the command.")
@@ -92,8 +95,8 @@ def read(body: bytes) -> Command:
             said = _json(said.encode())
     if not isinstance(said, dict):
         raise wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
-    if said.get("type") != _COMMAND:
-        raise wrong("type", f"must be '{_COMMAND}', or 'webhook' around such a payload", "literal_error")
+    if said.get("type") != COMMAND:
+        raise wrong("type", f"must be '{COMMAND}', or 'webhook' around such a payload", "literal_error")
     return _validated(Command, said)
 
 
