@@ -28,6 +28,7 @@ from repomesh.domains.overview import batches as _batches
 from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import hooks as _hooks
+from repomesh.domains.overview import joining as _joining
 from repomesh.domains.overview import operations as _overview
 from repomesh.domains.overview import recall as _recall
 from repomesh.domains.overview import search as _search
@@ -93,6 +94,7 @@ DOMAINS = (
     _batches,
     _task_context,
     _briefing,
+    _joining,
     _hooks,
 )
 

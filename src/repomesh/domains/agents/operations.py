@@ -9,13 +9,8 @@ from sqlalchemy import Row, Text, and_, or_, select, type_coerce, update
 
 from repomesh.domains.agents import rows, rules, session_rows
 from repomesh.domains.agents.errors import (
-    AgentActiveElsewhere,
-    AgentNameReserved,
-    AgentNameTaken,
     AgentNotFound,
-    AgentStale,
     NotYourAgent,
-    PersonReserved,
 )
 from repomesh.domains.agents.models import (
     AGENT_LEFT,
@@ -51,34 +46,8 @@ SESSION_OVER = "session ended"
 LEFT = "left"
 
 
-@command(
-    "agent.register",
-    http=Post("/v1/agents/register"),
-    tool=Tool(
-        "register_agent",
-        "Join the workspace under a stable name. Do this once, first.",
-        fields=("name", "model", "capabilities", "force"),
-        idempotent=True,
-    ),
-    scope="agents:write",
-    errors=(
-        AgentNameTaken,
-        AgentNameReserved,
-        AgentActiveElsewhere,
-        AgentStale,
-        NotYourAgent,
-        PersonReserved,
-    ),
-    secret="token",
-    changes_access=True,
-)
 def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
-    """Join the workspace as an agent; answers the instance token that speaks for it from now on.
-
-    The same name is the same agent for ever. A silent instance of it is replaced, a live one only with
-    `force`; the replaced instance's token is revoked. An instance that registers again is told who it is,
-    keeps its token and may correct what it said of itself.
-    """
+    """Join the workspace as an agent, as the operation `agent.register` does; see there."""
     hooked = _hooked(tx, request)
     name = hooked.agent_name if hooked and request.name is None else _name_for(tx, request)
     rules.require_person(request.type, tx.caller)

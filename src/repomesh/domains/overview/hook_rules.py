@@ -80,5 +80,5 @@ def denial(hindrances: Sequence[Hindrance], now: datetime) -> str:
 
 def shown(resource: str) -> str:
     """A path or resource as a model is told it."""
-    text = one_line(resource)
+    text = one_line(resource[: RESOURCE_SHOWN_CHARS * 4])  # some of it may go
     return text if len(text) <= RESOURCE_SHOWN_CHARS else text[: RESOURCE_SHOWN_CHARS - 1] + "…"

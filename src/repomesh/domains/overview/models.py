@@ -6,14 +6,26 @@ from typing import Annotated
 
 from pydantic import Field
 
-from repomesh.domains.agents.models import Agent, AgentRef, Resources
+from repomesh.domains.agents.models import Agent, AgentRef, RegisterAgent, Registration, Resources
 from repomesh.domains.leases.models import EndedReason, Mode
 from repomesh.domains.tasks.models import Reclaimed, TaskStatus, TaskType
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import Label
+from repomesh.kernel.fields import Label, MaxChars
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
+
+
+class Join(RegisterAgent):
+    """Join the workspace, or join again as an agent that is known."""
+
+    max_chars: MaxChars = Field(limits.BRIEFING_CHARS_MAX, description="Budget for the briefing.")
+
+
+class Joined(Registration):
+    """Who the caller is from now on, and what it should know. The instance token is shown once."""
+
+    briefing: str = Field(description="What it holds, did last and has not read, and what was decided.")
 
 
 class Heartbeat(Model):

@@ -30,6 +30,16 @@ _BY_KEY = Prepared(
         _table.key == bindparam("key"),
     )
 )
+_NEWEST = Prepared(
+    select(memories)
+    .where(
+        _table.workspace_id == bindparam("ws"),
+        _table.type == bindparam("type"),
+        _table.status == "current",
+    )
+    .order_by(_table.id.desc())
+    .limit(bindparam("count"))
+)
 _ADD_VERSION = Prepared(insert(memory_versions))
 _KEPT = ("type", "content", "tags", "confidence", "sources", "superseded_by", "reason", "author")
 
@@ -94,6 +104,12 @@ def _kept(tx: Transaction, fields: dict[str, Any], what: Change) -> Memory:
     tx.index_text(DOCUMENT, memory.id, " ".join((*marks, memory.key, text_of(memory), *memory.tags)))
     tx.emit(NewEvent(EVENTS[what], f"memory/{memory.id}", MemoryChanged(memory=memory)))
     return memory
+
+
+def newest(tx: Transaction, type_: str, count: int) -> list[Memory]:
+    """The newest memories of a type that hold."""
+    wanted = {"ws": tx.workspace_id, "type": type_, "count": count}
+    return [as_memory(row._asdict()) for row in tx.execute(_NEWEST, wanted)]
 
 
 def text_of(memory: Memory) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from repomesh.kernel.operation import Operation, Tool
 
-LISTING_CHARS_MAX: Final = 9_900
+LISTING_CHARS_MAX: Final = 10_000
 """Of the whole `tools/list` result: every agent pays for it at the start of every session."""
 TOOLS_MAX: Final = 18
 

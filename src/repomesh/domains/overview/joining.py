@@ -1,0 +1,52 @@
+"""Joining the workspace: the agent's registration, and what it should know to begin or to go on."""
+
+from __future__ import annotations
+
+from repomesh.domains.agents import operations as agents
+from repomesh.domains.agents.errors import (
+    AgentActiveElsewhere,
+    AgentNameReserved,
+    AgentNameTaken,
+    AgentStale,
+    NotYourAgent,
+    PersonReserved,
+)
+from repomesh.domains.agents.models import RegisterAgent
+from repomesh.domains.overview.briefing import brief
+from repomesh.domains.overview.models import Join, Joined
+from repomesh.kernel.operation import Post, Tool, command
+from repomesh.store.transaction import Transaction
+
+
+@command(
+    "agent.register",
+    http=Post("/v1/agents/register"),
+    tool=Tool(
+        "register_agent",
+        "Join under a stable name and be briefed. Do this first, and again when you forgot your work.",
+        fields=("name", "model", "capabilities", "force", "max_chars"),
+        idempotent=True,
+    ),
+    scope="agents:write",
+    errors=(
+        AgentNameTaken,
+        AgentNameReserved,
+        AgentActiveElsewhere,
+        AgentStale,
+        NotYourAgent,
+        PersonReserved,
+    ),
+    secret="token",
+    changes_access=True,
+)
+def join(tx: Transaction, request: Join) -> Joined:
+    """Join the workspace as an agent; answers the instance token that speaks for it, and a briefing.
+
+    The same name is the same agent for ever. A silent instance of it is replaced, a live one only with
+    `force`; the replaced instance's token is revoked. An instance that registers again is told who it is,
+    keeps its token and may correct what it said of itself. The briefing says what the agent holds, what it
+    did last, what is unread and what was decided, within `max_chars`.
+    """
+    fields = request.model_dump(exclude={"max_chars"}, exclude_unset=True)
+    made = agents.register_agent(tx, RegisterAgent(**fields))
+    return Joined(**dict(made), briefing=brief(tx, made.agent, request.max_chars))
