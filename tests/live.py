@@ -139,16 +139,22 @@ class Wire:
 
 
 @asynccontextmanager
-async def socket(mesh: LiveMesh, speaker: Speaker | None, **options: Any) -> AsyncIterator[Wire]:
-    """A socket, with the speaker's token in the header of its upgrade."""
+async def opened(mesh: LiveMesh, path: str, speaker: Speaker | None, **options: Any) -> AsyncIterator[Wire]:
+    """A socket at a path, with the speaker's token in the header of its upgrade."""
     headers = dict(options.pop("headers", {}))
     if speaker is not None and speaker.token is not None:
         headers["Authorization"] = f"Bearer {speaker.token}"
-    url = mesh.url.replace("http", "ws") + "/v1/ws"
+    url = mesh.url.replace("http", "ws") + path
     async with connect(
         url, additional_headers=headers, compression=None, max_size=None, proxy=None, **options
     ) as raw:
-        wire = Wire(raw)
+        yield Wire(raw)
+
+
+@asynccontextmanager
+async def socket(mesh: LiveMesh, speaker: Speaker | None, **options: Any) -> AsyncIterator[Wire]:
+    """A socket to the log; one that authenticates with its first frame is not ready yet."""
+    async with opened(mesh, "/v1/ws", speaker, **options) as wire:
         if speaker is not None:
             await wire.next("ready")
         yield wire

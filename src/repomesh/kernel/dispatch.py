@@ -176,7 +176,7 @@ class Dispatcher:
             if self._interrupted:
                 raise Unavailable("the server is stopping") from None
             if blocking.give_up is not None:  # nobody waits any more, so others come sooner
-                self._queue(blocking.give_up, caller, request)
+                self.queue(blocking.give_up, caller, request)
             raise
         finally:
             self._waiting.discard(task)
@@ -233,9 +233,10 @@ class Dispatcher:
     ) -> None:
         following = operation.follow_up and operation.follow_up(request, result)
         if following:
-            self._queue(following[0], caller, following[1])
+            self.queue(following[0], caller, following[1])
 
-    def _queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
+    def queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
+        """Run an internal command behind what was answered or pushed; what goes wrong with it is logged."""
         if len(self._follow_ups) >= _FOLLOW_UPS_MAX:
             return
         task = asyncio.create_task(self._follow(self._registry[name], caller, payload), name=name)

@@ -64,8 +64,8 @@ class Frames:
         """The problem with a frame; the fields' names come without that of the frame before them."""
         refused = invalid_request(error)
         for field in refused.details["errors"]:
-            if field["field"].startswith(self._prefixes):
-                field["field"] = field["field"].partition(".")[2]
+            if f"{field['field']}.".startswith(self._prefixes):
+                field["field"] = field["field"].partition(".")[2] or "body"
         first = refused.details["errors"][0]
         return InvalidRequest(f"{first['field']}: {first['message']}", errors=refused.details["errors"])
 

@@ -7,6 +7,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.log_socket import LogSocket
+from repomesh.surfaces.stream.meeting_socket import MeetingSocket
 from repomesh.surfaces.stream.replay import Replays
 from repomesh.surfaces.stream.socket import Sockets
 from repomesh.surfaces.stream.sse import EventStreams
@@ -18,4 +19,5 @@ def stream_routes(gateway: Gateway, connections: Connections) -> list[BaseRoute]
         Route("/v1/stream", EventStreams(gateway, connections)),
         Route("/v1/meetings/{meeting_id}/replay/stream", Replays(gateway, connections)),
         WebSocketRoute("/v1/ws", Sockets(gateway, connections, LogSocket)),
+        WebSocketRoute("/v1/ws/meetings/{meeting_id}", Sockets(gateway, connections, MeetingSocket)),
     ]

@@ -1,0 +1,215 @@
+"""The frames of a meeting's socket: what a participant says there, and what it is told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+import orjson
+from pydantic import Field, StringConstraints
+
+from repomesh.domains.agents.models import AgentRef
+from repomesh.domains.meetings import event_models as events
+from repomesh.domains.meetings.flow import Choice
+from repomesh.domains.meetings.models import (
+    CastVoteRequest,
+    JoinMeeting,
+    Meeting,
+    MeetingRequest,
+    OneMeeting,
+    Speak,
+)
+from repomesh.domains.messaging.models import SendMessage, SentMessage
+from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.fields import Position, Reason, Text
+from repomesh.kernel.identity import Caller
+from repomesh.kernel.limits import IDEMPOTENCY_KEY_CHARS_MAX, MEETING_FRAME_CHARS_MAX
+from repomesh.kernel.operation import Model
+from repomesh.surfaces.stream.frames import FrameId, Frames, server_frame
+
+EVENTS = {
+    events.MEETING_JOINED: "agent_joined",
+    events.MEETING_LEFT: "agent_left",
+    events.MEETING_STARTED: "discussion_started",
+    events.MEETING_OPINION_PRESENTED: "opinion_presented",
+    events.MEETING_TURN_SKIPPED: "turn_skipped",
+    events.MEETING_ROUND_COMPLETED: "round_completed",
+    events.MEETING_CONSENSUS_REACHED: "consensus_reached",
+    events.MEETING_NO_CONSENSUS: "no_consensus",
+    events.MEETING_COMPLETED: "meeting_completed",
+    events.MEETING_CANCELLED: "meeting_cancelled",
+}
+"""What an event of the log is called on the socket; others are not told there."""
+
+Request = TypeVar("Request", bound=Model)
+
+_CHOICES: dict[bool | None, Choice] = {True: "agree", False: "disagree", None: "abstain"}
+
+
+class MeetingQuery(Model):
+    """What stands in the URL of a meeting's socket."""
+
+    agent_id: AgentRef | None = Field(None, description="Who speaks: a name or id that the token allows.")
+    after: Position | None = Field(None, description="The last `seq` that was seen; from now on if absent.")
+
+
+class _Said(OneMeeting):
+    """Something that a participant does."""
+
+    operation: ClassVar[str]
+    """The operation that does it."""
+
+    id: FrameId | None = Field(None, description="Your name for this frame; the answer to it carries it.")
+    idempotency_key: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=IDEMPOTENCY_KEY_CHARS_MAX),
+        ]
+        | None
+    ) = Field(None, description="Sent again with the same key it is done once.")
+
+    def request(self) -> Model:
+        """The same as the operation takes it."""
+        raise NotImplementedError
+
+
+class OpinionFrame(Speak, _Said):
+    """An opinion, when it is asked for."""
+
+    operation = "meeting.speak"
+
+    type: Literal["opinion"]
+
+    def request(self) -> Speak:
+        """The same as the operation takes it."""
+        return _only(Speak, self)
+
+
+class ConsensusVote(_Said):
+    """A vote: for, against, or neither."""
+
+    operation = "meeting.vote"
+
+    type: Literal["consensus_vote"]
+    agrees: bool | None = Field(description="Null abstains.")
+    reason: Reason = ""
+    amendment: Reason | None = None
+    round: int | None = Field(None, description="The round that is meant; refused if it is over.")
+
+    def request(self) -> CastVoteRequest:
+        """The same as the operation takes it."""
+        return CastVoteRequest(
+            meeting_id=self.meeting_id,
+            choice=_CHOICES[self.agrees],
+            reason=self.reason,
+            amendment=self.amendment,
+            round=self.round,
+        )
+
+
+class DirectMessage(_Said):
+    """A message to one agent; kept, received and acknowledged like any other."""
+
+    operation = "message.send"
+
+    type: Literal["direct_message"]
+    receiver_id: AgentRef
+    content: Annotated[Text, Field(min_length=1)]
+
+    def request(self) -> SendMessage:
+        """The same as the operation takes it."""
+        return SendMessage(to=(self.receiver_id,), body=self.content, topic=topic_of(self.meeting_id))
+
+
+class Join(JoinMeeting, _Said):
+    """Take part, or come back after one was passed over."""
+
+    operation = "meeting.join"
+
+    type: Literal["join"]
+
+    def request(self) -> JoinMeeting:
+        """The same as the operation takes it."""
+        return _only(JoinMeeting, self)
+
+
+class Leave(_Said):
+    """Take part no more."""
+
+    operation = "meeting.leave"
+
+    type: Literal["leave"]
+
+    def request(self) -> OneMeeting:
+        """The same as the operation takes it."""
+        return OneMeeting(meeting_id=self.meeting_id)
+
+
+SaidFrame = OpinionFrame | ConsensusVote | DirectMessage | Join | Leave
+
+MEETING_FRAMES = Frames(
+    OpinionFrame, ConsensusVote, DirectMessage, Join, Leave, chars_max=MEETING_FRAME_CHARS_MAX
+)
+
+
+def topic_of(meeting_id: str) -> str:
+    """The topic by which a message is known to belong to a meeting."""
+    return f"meeting/{meeting_id}"
+
+
+def connected_frame(caller: Caller, meeting: Meeting, seq: int) -> str:
+    """The first frame: who one is here, how the meeting stands, and where in the log it begins."""
+    shown = orjson.Fragment(meeting.model_dump_json(include=set(Meeting.model_fields)))
+    return server_frame(
+        "connected",
+        meeting_id=meeting.id,
+        agent_id=caller.agent_id,
+        agent_name=caller.agent_name,
+        role=caller.role,
+        seq=seq,
+        meeting=shown,
+    )
+
+
+def request_frame(asked: MeetingRequest) -> str:
+    """What a participant is asked: `opinion_request` or `consensus_request`."""
+    return asked.model_dump_json(exclude_none=True)
+
+
+def meeting_event_frame(name: str, meeting_id: str, event: Any) -> str:
+    """An event of the log, as the meeting's socket tells it."""
+    told = {"seq": event["seq"], "at": event["at"], "data": event["data"]}
+    return server_frame("meeting_event", event=name, meeting_id=meeting_id, **told)
+
+
+def direct_message_frame(meeting_id: str, event: Any) -> str:
+    """A message that somebody sent to this participant in this meeting."""
+    message = event["data"]
+    return server_frame(
+        "direct_message",
+        meeting_id=meeting_id,
+        message_id=message["id"],
+        sender_id=message["sender_id"],
+        sender_name=message["sender_name"],
+        receiver_id=event["recipient_id"],
+        content=message["body"],
+        truncated=message["truncated"],
+        seq=event["seq"],
+        at=event["at"],
+    )
+
+
+def accepted_frame(frame: SaidFrame, answer: Answer) -> str:
+    """What a participant did is done."""
+    told: dict[str, object] = {"frame": frame.type, "meeting_id": frame.meeting_id}
+    if frame.id is not None:
+        told["id"] = frame.id
+    if isinstance(answer.result, SentMessage):
+        told["message_id"] = answer.result.id
+    if answer.replayed:
+        told["replayed"] = True
+    return server_frame("accepted", **told)
+
+
+def _only(model: type[Request], frame: Model) -> Request:
+    """What of a frame is the request of its operation."""
+    return model(**{name: getattr(frame, name) for name in model.model_fields})
