@@ -17,7 +17,7 @@ _LETTERS = (3, 4)  # n-grams inside words
 _KEPT = 100  # strongest words, and as many n-grams, of one text: what is weaker changes nothing but the time
 _COMMON = 0.3  # a word in more of the texts than this sets none of them apart
 _COMMON_TEXTS_MAX = 500  # the same for many texts: each word makes pairs of all that hold it
-_BLOCK_ROWS = 1_000  # compared with all others at once, so that only what is alike is kept in memory
+_BLOCK_ROWS = 250  # compared with all others at once: only what is alike is kept, and others get their turn
 _TERMS = 6
 _STEP = 1.3  # by how much the cut of too large a heap is raised at a time
 
