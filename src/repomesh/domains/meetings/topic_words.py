@@ -89,16 +89,14 @@ class Words:
 
     def likeness(self, least: float) -> Any:
         """How alike each two texts are, from 0 to 1, where that is at least `least`."""
+        size, sparse = self._rows.shape[0], self._library.sparse
         blocks = []
-        for start in range(0, self._rows.shape[0], _BLOCK_ROWS):
-            block = (self._rows[start : start + _BLOCK_ROWS] @ self._rows.T).tocsr()
-            block.data[block.data < least] = 0.0
-            block.eliminate_zeros()
-            blocks.append(block)
-        alike = self._library.sparse.vstack(blocks, format="csr")
-        alike.setdiag(0.0)
-        alike.eliminate_zeros()
-        return alike
+        for start in range(0, size, _BLOCK_ROWS):
+            block = (self._rows[start : start + _BLOCK_ROWS] @ self._rows.T).tocoo()
+            kept = (block.data >= least) & (block.row + start != block.col)
+            places = block.row[kept], block.col[kept]
+            blocks.append(sparse.csr_matrix((block.data[kept], places), shape=block.shape))
+        return sparse.vstack(blocks, format="csr")
 
     def symmetric(self, size: int, pairs: Iterable[tuple[int, int, float]]) -> Any:
         """Further likeness of some pairs, as a matrix."""
