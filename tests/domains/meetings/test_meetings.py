@@ -314,3 +314,28 @@ async def test_own_templates(mesh: Mesh) -> None:
     await refused(ann.delete("/v1/meeting-templates/retrospective"), "template_built_in")
     await ann.delete("/v1/meeting-templates/naming")
     await refused(ann.get("/v1/meeting-templates/naming"), "template_not_found")
+
+
+async def test_the_last_event_says_how_the_meeting_is_whatever_went_on(mesh: Mesh) -> None:
+    ann, ben, cat = await team(mesh, "ann", "ben", "cat")
+    meeting = await called(mesh, ann, ben, cat, max_discussion_rounds=2, opinion_timeout_s=10.0)
+
+    async def told() -> Any:
+        page = await mesh.get(f"/v1/meetings/{meeting['id']}/replay", limit=200)
+        return page["items"][-1]["data"]["meeting"]
+
+    async def listed() -> Any:
+        return (await mesh.get("/v1/meetings"))["items"][0]
+
+    assert await told() == await listed()
+    await cat.post("/v1/agents/cat/leave")
+    mesh.clock.advance(11)
+    await mesh.sweep()
+    assert await told() == await listed()
+    await say(ben, meeting, kind="proposal")
+    assert (await listed())["phase"] == "voting", "cat was passed over when its turn came"
+    assert await told() == await listed()
+    await vote(ann, meeting, "disagree")
+    await vote(ben, meeting)
+    assert (await listed())["round"] == 2
+    assert await told() == await listed()

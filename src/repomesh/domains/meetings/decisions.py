@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import decision_rows, people
+from repomesh.domains.meetings import decision_rows, people, relations
 from repomesh.domains.meetings.decision_models import (
     DECISION_OVERRULED,
     DECISION_SUPERSEDED,
@@ -30,14 +30,7 @@ from repomesh.domains.meetings.errors import (
 )
 from repomesh.domains.meetings.operations import attended
 from repomesh.domains.meetings.tables import decisions
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging.errors import MessageNotFound
-from repomesh.domains.messaging.models import Message
-from repomesh.domains.messaging.tables import messages
-from repomesh.domains.tasks import rows as task_rows
-from repomesh.domains.tasks.errors import DependencyNotFound, TaskNotFound
-from repomesh.domains.tasks.models import Task
-from repomesh.domains.tasks.tables import tasks
+from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
@@ -72,9 +65,9 @@ def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
     row = decision_rows.find(tx, request.decision_id)
     found = DecisionDetail(
         **decision_rows.decision_fields(row._asdict()),
-        related_messages=_messages(tx, row.related_message_ids),
-        related_tasks=_tasks(tx, row.related_task_ids),
-        tasks=_tasks(tx, row.task_ids),
+        related_messages=relations.messages_of(tx, row.related_message_ids),
+        related_tasks=relations.tasks_of(tx, row.related_task_ids),
+        tasks=relations.tasks_of(tx, row.task_ids),
     )
     return _fit_detail(found, request.max_chars)
 
@@ -83,25 +76,12 @@ def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
     "decision.record",
     http=Post("/v1/decisions", status=201),
     scope="meetings:write",
-    errors=(
-        OnlyPeople,
-        DecisionNotFound,
-        DecisionStatusConflict,
-        MessageNotFound,
-        TaskNotFound,
-        AgentNotFound,
-        DependencyNotFound,
-    ),
+    errors=(OnlyPeople, *relations.REFUSALS, AgentNotFound, DependencyNotFound),
 )
 def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
     people.require_person(tx.caller, "record decisions; agents take them in meetings")
-    for message_id in request.related_message_ids:
-        message_rows.find(tx, message_id)
-    for task_id in request.related_task_ids:
-        task_rows.find(tx, task_id)
-    if request.supersedes is not None:
-        decision_rows.find_active(tx, request.supersedes)
+    relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
     decision, told = decision_rows.add(
         tx,
         request.tasks,
@@ -198,24 +178,6 @@ def _fitted(
     short = [item.model_copy(update={"rationale": "", "truncated": True}) for item in found.items]
     positions = Positions(cursors.__getitem__, request.cursor or start)
     return fit(found.model_copy(update={"items": short}), request.max_chars, positions, "decision")
-
-
-def _messages(tx: Transaction, ids: Sequence[str]) -> list[Message]:
-    """Those of some messages that the caller may see, in this order."""
-    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    found = tx.execute(select(messages).where(*here, message_rows.visible(tx.caller))) if ids else ()
-    by_id = {row.id: message_rows.as_message(row._asdict()) for row in found}
-    return [by_id[one] for one in ids if one in by_id]
-
-
-def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Task]:
-    found = (
-        tx.execute(select(tasks).where(tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)))
-        if ids
-        else ()
-    )
-    by_id = {row.id: task_rows.as_task(row) for row in found}
-    return [by_id[one] for one in ids if one in by_id]
 
 
 def _fit_detail(found: DecisionDetail, max_chars: int | None) -> DecisionDetail:

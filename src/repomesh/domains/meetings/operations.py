@@ -9,12 +9,10 @@ from sqlalchemy import insert, select, update
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import brief, decision_rows, flow, people, rows, templates
+from repomesh.domains.meetings import brief, decision_rows, flow, people, relations, rows, templates
 from repomesh.domains.meetings import event_models as events
 from repomesh.domains.meetings.conducting import conduct
 from repomesh.domains.meetings.errors import (
-    DecisionNotFound,
-    DecisionStatusConflict,
     DuplicateParticipant,
     MeetingNotFound,
     MeetingStatusConflict,
@@ -40,10 +38,6 @@ from repomesh.domains.meetings.models import (
 from repomesh.domains.meetings.proceedings import Proceedings, Words
 from repomesh.domains.meetings.tables import meeting_participants, meetings
 from repomesh.domains.meetings.template_models import Template
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging.errors import MessageNotFound
-from repomesh.domains.tasks import rows as task_rows
-from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
@@ -69,10 +63,7 @@ _PLAIN = Template(name="plain", built_in=True)
         TooManyParticipants,
         QuorumMissing,
         TemplateNotFound,
-        MessageNotFound,
-        TaskNotFound,
-        DecisionNotFound,
-        DecisionStatusConflict,
+        *relations.REFUSALS,
     ),
     rate="messages",
 )
@@ -82,7 +73,7 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
     Its decision will concern the messages and tasks that are named. Nothing is made if anything is refused.
     """
     template = _PLAIN if request.template is None else templates.find(tx, request.template)
-    _require_related(tx, request)
+    relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
     members = _members(tx, request)
     meeting_id = new_id()
     chair = find_agent(tx, request.chair).id if request.chair else None
@@ -279,16 +270,6 @@ def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: 
         chair=chair,
         seed=seed,
     )
-
-
-def _require_related(tx: Transaction, request: CreateMeeting) -> None:
-    """Raise what stands against a message, task or decision that the meeting names."""
-    for message_id in request.related_message_ids:
-        message_rows.find(tx, message_id)
-    for task_id in request.related_task_ids:
-        task_rows.find(tx, task_id)
-    if request.supersedes is not None:
-        decision_rows.find_active(tx, request.supersedes)
 
 
 def _require_lead(tx: Transaction, row: Any, *also: str) -> None:

@@ -13,50 +13,19 @@ import orjson
 
 from repomesh.domains.meetings.minutes_models import ReplayedEvent, StreamReplay
 from repomesh.kernel import limits
-from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Kind
-from repomesh.kernel.telemetry import trace_id_of
-from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
-from repomesh.surfaces.http.problems import send_problem
-from repomesh.surfaces.http.routes import query_values, refuse_method, request_context
-from repomesh.surfaces.stream.connections import Connections
-from repomesh.surfaces.stream.sse import SentEvents, frame
+from repomesh.surfaces.http.asgi import Scope
+from repomesh.surfaces.http.routes import request_context
+from repomesh.surfaces.stream.sse import Endpoint, SentEvents, frame
 
 
-class Replays:
+class Replays(Endpoint):
     """The endpoint."""
 
-    def __init__(self, gateway: Gateway, connections: Connections) -> None:
-        self._gateway = gateway
-        self._connections = connections
-        self._operation = gateway.registry["meeting.replay_stream"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replay until the end, or until the client leaves; a refusal is a problem document."""
-        trace_id = trace_id_of(header(scope, b"traceparent"))
-        if scope["method"] != "GET":
-            await refuse_method(scope, send, ["GET"], trace_id)
-            return
-        line = SentEvents(receive, send, trace_id)
-        try:
-            with self._connections.counted(line):
-                caller = await self._gateway.authenticate(
-                    header(scope, b"authorization"), header(scope, b"x-repomesh-agent")
-                )
-                async with self._connections.authorised(line, caller):
-                    await self._run(line, scope, caller)
-        except RepomeshError as error:
-            await send_problem(send, error, trace_id)
-
     async def _run(self, line: SentEvents, scope: Scope, caller: Caller) -> None:
-        values = query_values(scope, frozenset()) | scope["path_params"]
-        last_event_id = header(scope, b"last-event-id")
-        if last_event_id:
-            values["after"] = last_event_id
-        request = self._operation.parse(values)
+        request = self._operation.parse(self._payload(scope))
         assert isinstance(request, StreamReplay)
         context = request_context(scope, Kind.SUBSCRIPTION)
 

@@ -16,8 +16,10 @@ from repomesh.surfaces.stream.sse import EventStreams
 def stream_routes(gateway: Gateway, connections: Connections) -> list[BaseRoute]:
     """The event stream, the WebSocket, and replays of meetings."""
     return [
-        Route("/v1/stream", EventStreams(gateway, connections)),
-        Route("/v1/meetings/{meeting_id}/replay/stream", Replays(gateway, connections)),
+        Route("/v1/stream", EventStreams(gateway, connections, "event.stream")),
+        Route(
+            "/v1/meetings/{meeting_id}/replay/stream", Replays(gateway, connections, "meeting.replay_stream")
+        ),
         WebSocketRoute("/v1/ws", Sockets(gateway, connections, LogSocket)),
         WebSocketRoute("/v1/ws/meetings/{meeting_id}", Sockets(gateway, connections, MeetingSocket)),
     ]

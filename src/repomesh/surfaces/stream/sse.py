@@ -8,7 +8,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, cast
 
 import orjson
@@ -37,40 +37,54 @@ _HEADERS = [
 _RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
 
 
-class EventStreams:
-    """The endpoint."""
+class Endpoint:
+    """What answers one operation with server-sent events."""
 
-    def __init__(self, gateway: Gateway, connections: Connections) -> None:
+    def __init__(self, gateway: Gateway, connections: Connections, operation: str) -> None:
         self._gateway = gateway
         self._connections = connections
-        self._operation = gateway.registry["event.stream"]
+        self._operation = gateway.registry[operation]
         self._lists = list_fields(self._operation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Stream until the client leaves or may not go on; a refusal is a problem document."""
+        """Send events until the end, or until the client leaves; a refusal is a problem document."""
         trace_id = trace_id_of(header(scope, b"traceparent"))
         if scope["method"] != "GET":
             await refuse_method(scope, send, ["GET"], trace_id)
             return
-        stream = EventStream(receive, send, trace_id)
+        line = SentEvents(receive, send, trace_id)
         try:
-            with self._connections.counted(stream):
+            with self._connections.counted(line):
                 caller = await self._gateway.authenticate(
                     header(scope, b"authorization"), header(scope, b"x-repomesh-agent")
                 )
-                async with self._connections.authorised(stream, caller):
-                    await self._run(stream, scope, caller)
+                async with self._connections.authorised(line, caller):
+                    await self._run(line, scope, caller)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
 
-    async def _run(self, stream: EventStream, scope: Scope, caller: Caller) -> None:
-        request = self._operation.parse(_payload(scope, self._lists))
+    async def _run(self, line: SentEvents, scope: Scope, caller: Caller) -> None:
+        """Answer on `line`; what is raised before it is open is a problem document."""
+        raise NotImplementedError
+
+    def _payload(self, scope: Scope) -> dict[str, Any]:
+        """The query; what the client says that it saw last counts more than where it once began."""
+        values: dict[str, Any] = query_values(scope, self._lists) | scope.get("path_params", {})
+        last_event_id = header(scope, b"last-event-id")
+        return values | {"after": last_event_id} if last_event_id else values
+
+
+class EventStreams(Endpoint):
+    """The log's endpoint."""
+
+    async def _run(self, line: SentEvents, scope: Scope, caller: Caller) -> None:
+        request = self._operation.parse(self._payload(scope))
         assert isinstance(request, StreamEvents)
         context = request_context(scope, Kind.SUBSCRIPTION)
         answer = await self._gateway.dispatch(self._operation, caller, request, context)
         wanted = cast(EventFilter, answer.result)
         async with self._gateway.tails.subscribe(wanted, request.after) as subscription:
-            await stream.run(subscription)
+            await LogStream(line).run(subscription)
 
 
 class SentEvents(Connection):
@@ -115,38 +129,37 @@ class SentEvents(Connection):
             return  # it does not read; the web server cuts the line
 
 
-class EventStream(SentEvents):
-    """One client's stream of the log."""
+class LogStream:
+    """The log on one client's line."""
+
+    def __init__(self, line: SentEvents) -> None:
+        self._line = line
 
     async def run(self, subscription: Subscription) -> None:
         """Send what comes until the end, then the reason."""
-        self.position = subscription.position
+        self._line.position = subscription.position
         subscription.on_failure = self._failed
-        await self.serve(self._pump(subscription))
+        await self._line.serve(self._pump(subscription))
 
     def _failed(self, error: RepomeshError) -> None:
         if isinstance(error, SlowConsumer):
-            error = SlowConsumer(error.message, resume_after=self.position)
-        self.end(error)
+            error = SlowConsumer(error.message, resume_after=self._line.position)
+        self._line.end(error)
 
     async def _pump(self, subscription: Subscription) -> None:
-        await self.write(_RETRY + frame("position", self.position, b'{"seq":%d}' % self.position))
+        await self._tell_position(_RETRY)
         while True:
             events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
             for position, chunk in _chunks(events):
-                await self.write(chunk)
-                self.position = position
+                await self._line.write(chunk)
+                self._line.position = position
             if not events:
-                position = subscription.position
-                await self.write(frame("position", position, b'{"seq":%d}' % position))
-                self.position = position
+                self._line.position = subscription.position
+                await self._tell_position()
 
-
-def _payload(scope: Scope, lists: frozenset[str]) -> Mapping[str, object]:
-    """The query; what the client says that it saw last counts more than where it once began."""
-    values = query_values(scope, lists)
-    last_event_id = header(scope, b"last-event-id")
-    return values | {"after": last_event_id} if last_event_id else values
+    async def _tell_position(self, before: bytes = b"") -> None:
+        position = self._line.position
+        await self._line.write(before + frame("position", position, b'{"seq":%d}' % position))
 
 
 def _chunks(events: Iterable[StoredEvent]) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,49 @@
+"""The messages, tasks and decisions that meetings and decisions concern."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from repomesh.domains.meetings import decision_rows
+from repomesh.domains.meetings.errors import DecisionNotFound, DecisionStatusConflict
+from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.errors import MessageNotFound
+from repomesh.domains.messaging.models import Message
+from repomesh.domains.messaging.tables import messages
+from repomesh.domains.tasks import rows as task_rows
+from repomesh.domains.tasks.errors import TaskNotFound
+from repomesh.domains.tasks.models import Task
+from repomesh.domains.tasks.tables import tasks
+from repomesh.store.transaction import Transaction
+
+REFUSALS = (MessageNotFound, TaskNotFound, DecisionNotFound, DecisionStatusConflict)
+"""What `require` raises."""
+
+
+def require(
+    tx: Transaction, message_ids: Sequence[str], task_ids: Sequence[str], supersedes: str | None
+) -> None:
+    """Raise what stands against concerning these, or against standing in place of that decision."""
+    for message_id in message_ids:
+        message_rows.find(tx, message_id)
+    for task_id in task_ids:
+        task_rows.find(tx, task_id)
+    if supersedes is not None:
+        decision_rows.find_active(tx, supersedes)
+
+
+def messages_of(tx: Transaction, ids: Sequence[str]) -> list[Message]:
+    """Those of some messages that the caller may see, in this order."""
+    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    found = tx.execute(select(messages).where(*here, message_rows.visible(tx.caller)))
+    by_id = {row.id: message_rows.as_message(row._asdict()) for row in found}
+    return [by_id[one] for one in ids if one in by_id]
+
+
+def tasks_of(tx: Transaction, ids: Sequence[str]) -> list[Task]:
+    """Some tasks, in this order."""
+    found = tx.execute(select(tasks).where(tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)))
+    by_id = {row.id: task_rows.as_task(row) for row in found}
+    return [by_id[one] for one in ids if one in by_id]
