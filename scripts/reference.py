@@ -16,6 +16,7 @@ from typing import Any
 import webhook_reference
 from pydantic import BaseModel
 
+import repomesh.app  # noqa: F401 (with it come the errors of the surfaces)
 from repomesh.cli.root import ENTRIES
 from repomesh.connect.known import CLIS
 from repomesh.kernel.errors import FAILURES, RepomeshError
