@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -271,10 +273,12 @@ async def test_a_redirect_is_a_failure(mesh: Mesh, receiver: Receiver) -> None:
         assert elsewhere.got == []
 
 
-async def test_a_receiver_that_asks_for_a_pause_gets_it(mesh: Mesh, receiver: Receiver) -> None:
+@pytest.mark.parametrize("how", ["seconds", "date"])
+async def test_a_receiver_that_asks_for_a_pause_gets_it(mesh: Mesh, receiver: Receiver, how: str) -> None:
+    pause = format_datetime(mesh.clock() + timedelta(seconds=7200), usegmt=True) if how == "date" else "7200"
     alice = await mesh.agent("alice")
     webhook = await subscribe(mesh, receiver.url, "chat")
-    receiver.answers = [Answer(429, {"Retry-After": "7200"})]
+    receiver.answers = [Answer(429, {"Retry-After": pause})]
     await alice.post("/v1/events", type="chat.message")
     await settled(mesh, webhook, ("waiting", 1))
     await alice.post("/v1/events", type="chat.message")
@@ -297,7 +301,8 @@ async def test_a_receiver_that_is_not_there_gets_a_rest(mesh: Mesh, receiver: Re
         await mesh.server.webhooks._pass()
         found = await settled(mesh, webhook, ("waiting", 1), *[("waiting", 0)] * 2)
         assert found[0]["last_error"].startswith("no answer")
-        await mesh.patch(f"/v1/webhooks/{webhook['id']}", url=receiver.url)
+        await mesh.patch(f"/v1/webhooks/{webhook['id']}", url=receiver.url)  # which needs no rest
+    await settled(mesh, webhook, ("waiting", 1), ("delivered", 1), ("delivered", 1))
     later(mesh, limits.WEBHOOK_RETRIES_S[0] * 2)
     await settled(mesh, webhook, ("delivered", 2), ("delivered", 1), ("delivered", 1))
 

@@ -131,8 +131,10 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     columns = {name: value for name, value in wanted.items() if value != getattr(row, name)}
     if not columns:
         return rows.as_webhook(row._asdict())
-    if columns.get("status") == "active":
-        _resume(tx, row, skip_missed=request.skip_missed)
+    if "url" in columns or columns.get("status") == "active":
+        rows.note(tx, row.id, failing_since=None, rests_until=None)
+    if columns.get("status") == "active" and request.skip_missed:
+        _skip_missed(tx, row)
     webhook = rows.change(tx, row, **columns)
     rows.tell(tx, WEBHOOK_UPDATED, webhook)
     return webhook
@@ -201,10 +203,8 @@ def show_again(tx: Transaction, result: WebhookSecret) -> WebhookSecret:
     return result.model_copy(update={"secret": tx.execute(secret).scalar() or ""})
 
 
-def _resume(tx: Transaction, row: Row[Any], *, skip_missed: bool) -> None:
-    rows.note(tx, row.id, failing_since=None, rests_until=None)
-    if not skip_missed:
-        return
+def _skip_missed(tx: Transaction, row: Row[Any]) -> None:
+    """Go on behind the event of the change; what waits becomes dead letters."""
     rows.note(tx, row.id, position=tx.next_seq())
     table = webhook_deliveries.c
     skipped: dict[str, Any] = {"status": "dead", "last_error": SKIPPED, "next_at": None, "ended_at": tx.now}
