@@ -164,6 +164,8 @@ def commands() -> str:
         if children is None:
             lines += [*_parameters(command), ""]
             continue
+        if command.invoke_without_command and (own := _parameters(command)):
+            lines += [*own, ""]
         for child in sorted(children):
             help_text = (children[child].help or "").split("\n\n")[0].replace("\n", " ")
             lines += [f"#### `repomesh {name} {child}`", "", help_text, "", *_parameters(children[child]), ""]

@@ -52,10 +52,14 @@ class Agent:
             raise Refused(answer)
         return answer
 
-    async def join(self, *capabilities: str) -> None:
+    async def arrive(self, *capabilities: str) -> None:
         """Become present, and stay so while at work: any call is a sign of life."""
         await self.call("register_agent", name=self.name, program="repomesh demo", capabilities=capabilities)
         self._working = asyncio.create_task(self._stay())
+
+    async def join(self, *capabilities: str) -> None:
+        """Become present, and hear what is said in the channel."""
+        await self.arrive(*capabilities)
         await self.call("join_channel", channel=CHANNEL, create=True)
 
     async def _stay(self) -> None:

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from repomesh.cli.demo_agent import AUTHORS, CHANNEL, INVENTORY, README, ROLES
 from repomesh.cli.demo_repository import git
-
-Event = dict[str, Any]
-
-
-class Missing(Exception):
-    """What a claim says can't be found."""
+from repomesh.cli.demo_verdicts import Event, Record, killed, log_is_gapless, require
 
 
-@dataclass
-class Evidence:
+@dataclass(kw_only=True)
+class Evidence(Record):
     """What is left when the play is over."""
 
-    log: list[Event]
-    metrics: str
     work: Path
     base: str
-    exit_codes: dict[str, int | None] = field(default_factory=dict)
     zombie: str = "nobody tried"
-
-    def of(self, *types: str) -> Iterator[Event]:
-        """The events of these types."""
-        return (event for event in self.log if event["type"] in types)
-
-    def first(self, type_: str, what: str, fits: Callable[[Event], bool]) -> Event:
-        """The first event that fits; raises Missing."""
-        found = next((event for event in self.of(type_) if fits(event)), None)
-        if found is None:
-            raise Missing(f"the log has no {type_} {what}")
-        return found
 
     def task(self, type_: str, path: str, by: str | None = None) -> Event:
         """The first event of this type about the task for `path`."""
@@ -55,7 +33,7 @@ def registered(seen: Evidence) -> str:
     """Three agents registered."""
     joined = [(event["data"]["agent"], event["seq"]) for event in seen.of("agent.registered")]
     names = {agent["name"]: seq for agent, seq in joined if agent["status"] == "active"}
-    _require(names.keys() >= ROLES.keys(), f"only {', '.join(names) or 'nobody'} registered")
+    require(names.keys() >= ROLES.keys(), f"only {', '.join(names) or 'nobody'} registered")
     return f"events {', '.join(f'{names[name]} ({name})' for name in ROLES)}"
 
 
@@ -74,9 +52,9 @@ def talked_in_a_thread(seen: Evidence) -> str:
     voices: dict[str, set[str]] = {}
     for event in seen.of("message.sent"):
         voices.setdefault(event["data"]["thread_id"], set()).add(event["data"]["sender_name"])
-    _require(any(names >= ROLES.keys() for names in voices.values()), "no thread has all three in it")
+    require(any(names >= ROLES.keys() for names in voices.values()), "no thread has all three in it")
     acked = [event["seq"] for event in seen.of("message.acked")]
-    _require(len(acked) >= 2, "the question was not acknowledged by both")
+    require(len(acked) >= 2, "the question was not acknowledged by both")
     return f"one thread with all three; acknowledged in events {', '.join(map(str, acked[:3]))}"
 
 
@@ -84,7 +62,7 @@ def talked_in_a_channel(seen: Evidence) -> str:
     """They talked in a channel."""
     said = [event["data"] for event in seen.of("message.sent") if event["data"]["channel"] == CHANNEL]
     voices = sorted({message["sender_name"] for message in said})
-    _require(len(voices) >= 2, f"#{CHANNEL} heard {len(voices)} voices")
+    require(len(voices) >= 2, f"#{CHANNEL} heard {len(voices)} voices")
     return f"#{CHANNEL}: {len(said)} messages of {' and '.join(voices)}"
 
 
@@ -92,7 +70,7 @@ def kept_the_order(seen: Evidence) -> str:
     """The task that depended on the others was claimed after both were done."""
     last = seen.task("task.claimed", README)["seq"]
     before = [seen.task("task.completed", path)["seq"] for path in (AUTHORS, INVENTORY)]
-    _require(max(before) < last, f"claimed in event {last}, its dependencies done in {before}")
+    require(max(before) < last, f"claimed in event {last}, its dependencies done in {before}")
     return f"done in events {before[0]} and {before[1]}, claimed in {last}"
 
 
@@ -101,27 +79,26 @@ def locked_what_they_edit(seen: Evidence) -> str:
     told = []
     for path, author in _commits(seen):
         claimed = seen.task("task.claimed", path, author)
-        _require(path in claimed["data"]["locks"], f"{author} committed {path} without its lock")
+        require(path in claimed["data"]["locks"], f"{author} committed {path} without its lock")
         told.append(f"{path} by {author} (event {claimed['seq']})")
-    _require(bool(told), "nothing was committed")
+    require(bool(told), "nothing was committed")
     return ", ".join(told)
 
 
 def were_told_no(seen: Evidence) -> str:
     """They were told no where they collided: at a lock, and at a task that was not ready."""
-    locks = _refusals(seen, "lock.acquire", "lock_conflict")
-    claims = _refusals(seen, "task.claim", "dependencies_unmet")
-    _require(locks > 0, "the server refused no lock")
-    _require(claims > 0, "the server refused no claim")
+    locks = seen.refusals("lock.acquire", "lock_conflict")
+    claims = seen.refusals("task.claim", "dependencies_unmet")
+    require(locks > 0, "the server refused no lock")
+    require(claims > 0, "the server refused no claim")
     return f"the server counted {locks} refused locks and {claims} refused claims"
 
 
 def was_killed(seen: Evidence) -> str:
     """One was killed with its task claimed and its lock held."""
-    code = seen.exit_codes.get("ben")
-    _require(code == -signal.SIGKILL, f"ben ended with {code}")
+    killed(seen, "ben")
     claimed = seen.task("task.claimed", INVENTORY, "ben")
-    _require(INVENTORY in claimed["data"]["locks"], "ben did not hold the lock")
+    require(INVENTORY in claimed["data"]["locks"], "ben did not hold the lock")
     return f"ben, by SIGKILL, with fencing token {claimed['data']['fencing_token']} (event {claimed['seq']})"
 
 
@@ -142,39 +119,31 @@ def another_took_over(seen: Evidence) -> str:
     old = seen.task("task.claimed", INVENTORY, "ben")["data"]["fencing_token"]
     claimed = seen.task("task.claimed", INVENTORY, "cleo")
     new = claimed["data"]["fencing_token"]
-    _require(new > old, f"cleo's token {new} is not above ben's {old}")
-    _require(INVENTORY in claimed["data"]["locks"], "cleo got the task without the lock")
+    require(new > old, f"cleo's token {new} is not above ben's {old}")
+    require(INVENTORY in claimed["data"]["locks"], "cleo got the task without the lock")
     done = seen.task("task.completed", INVENTORY, "cleo")
     return f"cleo with token {new} after {old} (event {claimed['seq']}), done in event {done['seq']}"
 
 
 def old_token_is_refused(seen: Evidence) -> str:
     """The dead one's fencing token is refused."""
-    _require(seen.zombie.startswith("refused"), seen.zombie)
+    require(seen.zombie.startswith("refused"), seen.zombie)
     return seen.zombie
 
 
 def work_is_in_git(seen: Evidence) -> str:
     """The work is in git: one commit for each task, each of its file alone, nothing half-done."""
     paths = sorted(path for path, _ in _commits(seen))
-    _require(paths == sorted((AUTHORS, INVENTORY, README)), f"committed: {', '.join(paths) or 'nothing'}")
+    require(paths == sorted((AUTHORS, INVENTORY, README)), f"committed: {', '.join(paths) or 'nothing'}")
     left = git(seen.work, "status", "--porcelain").strip()
-    _require(not left, f"left behind: {left}")
+    require(not left, f"left behind: {left}")
     names = git(seen.work, "ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")
     count = sum(bool(name) and not name.startswith("survey/") for name in names)
     whole = f"Together {count} files" in (seen.work / INVENTORY).read_text()
-    _require(whole, f"{INVENTORY} does not count {count} files")
+    require(whole, f"{INVENTORY} does not count {count} files")
     readme = (seen.work / README).read_text()
-    _require(AUTHORS in readme and INVENTORY in readme, f"{README} does not lead to both")
+    require(AUTHORS in readme and INVENTORY in readme, f"{README} does not lead to both")
     return git(seen.work, "log", "--oneline", "--reverse", f"{seen.base}..HEAD").strip().replace("\n", "; ")
-
-
-def log_is_gapless(seen: Evidence) -> str:
-    """The event log has no gap."""
-    numbers = [event["seq"] for event in seen.log]
-    whole = bool(numbers) and numbers == list(range(1, len(numbers) + 1))
-    _require(whole, "it is empty, or numbers are missing or double")
-    return f"events 1 to {len(numbers)}"
 
 
 CLAIMS: tuple[Callable[[Evidence], str], ...] = (
@@ -195,44 +164,12 @@ CLAIMS: tuple[Callable[[Evidence], str], ...] = (
 """The story, claim by claim; each answers where it is written, or raises Missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a claim holds, and why."""
-
-    claim: str
-    holds: bool
-    why: str
-
-
-def verdicts(seen: Evidence) -> list[Verdict]:
-    """Every claim, looked up."""
-    made = []
-    for claim in CLAIMS:
-        text = (claim.__doc__ or "").strip()
-        try:
-            made.append(Verdict(text, True, claim(seen)))
-        except (Missing, OSError) as missing:
-            made.append(Verdict(text, False, str(missing)))
-    return made
-
-
 def _commits(seen: Evidence) -> list[tuple[str, str]]:
     """(path, author) of each commit, oldest first; raises Missing unless each touches one file."""
     text = git(seen.work, "log", "--reverse", "--format=%x00%an", "--name-only", f"{seen.base}..HEAD")
     made = []
     for entry in text.split("\0")[1:]:
         author, *paths = [line for line in entry.splitlines() if line]
-        _require(len(paths) == 1, f"a commit of {author} touches {len(paths)} files")
+        require(len(paths) == 1, f"a commit of {author} touches {len(paths)} files")
         made.append((paths[0], author))
     return made
-
-
-def _refusals(seen: Evidence, operation: str, code: str) -> int:
-    wanted = rf'repomesh_operations_total{{code="{code}",operation="{operation}"}} ([0-9.]+)'
-    found = re.search(wanted, seen.metrics)
-    return int(float(found[1])) if found else 0
-
-
-def _require(true: bool, otherwise: str) -> None:
-    if not true:
-        raise Missing(otherwise)

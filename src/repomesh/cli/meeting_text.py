@@ -74,6 +74,8 @@ def request(shown: Mapping[str, Any]) -> list[str]:
     until = f", until {output.when(shown['due_at'])}" if shown["due_at"] else ""
     lines = [*_titled(shown["topic"]), f"{asked}{until}."]
     lines += [_line(shown["prompt"])] if shown["type"] and shown["prompt"] else []
+    if shown["before"]:
+        lines += ["", output.bold("Before"), *_indented("\n".join(shown["before"]))]
     for said in shown["opinions"]:
         lines += ["", _speaker(said), *_indented(said["content"])]
     if shown["proposal"]:

@@ -1,0 +1,115 @@
+"""`repomesh demo meeting`: four agents meet; one is killed in its turn, one is slow, one dissents."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from repomesh.cli import demo_meeting_checks, demo_participant, demo_stage, meeting_text, output
+from repomesh.cli.demo_participant import HERE, OVER_MCP, OVER_SOCKET, ROLES, TOPIC
+from repomesh.cli.demo_verdicts import Verdict, verdicts
+from repomesh.client.client import Client
+from repomesh.client.stream import follow
+
+_INACTIVE_S = 3.0  # so that the dead one is passed over before its deadline
+_VOTE_S = 8.0
+_PATIENCE_S = 60.0
+_TOLD_S = 5.0  # for the last lines of the story
+_TURN = "ben has the turn"
+_OVER = ("meeting.completed", "meeting.cancelled")
+
+
+class MeetingPlay(demo_stage.Stage):
+    """One meeting, on a server in a scratch folder."""
+
+    module = demo_participant.__name__
+    players = tuple(ROLES)
+    settings = {"REPOMESH_AGENT_INACTIVE_AFTER_S": str(_INACTIVE_S)}
+
+    def __init__(self, scratch: Path, *, quiet: bool) -> None:
+        super().__init__(scratch, quiet=quiet)
+        self.marks = {mark: asyncio.Event() for mark in (*map(HERE.format, ROLES), _TURN)}
+        self.sockets = 0
+
+    async def play(self) -> list[Verdict]:
+        """The play itself; answers what is to be said of it."""
+        self.work.mkdir()
+        self.scene("A server starts.")
+        async with self.server() as owner:
+            await self.cast(owner)
+            meeting = await owner.call_json("meeting.create", _terms())
+            await self.perform(owner, meeting["id"])
+            about = {"meeting_id": meeting["id"]}
+            minutes = (await owner.call_json("meeting.minutes", about))["markdown"]
+            self.scene("The minutes:")
+            self.print(f"\n{output.clean(minutes)}")
+            seen = demo_meeting_checks.Evidence(
+                log=[event async for event in owner.items("event.list", limit=200)],
+                meeting=await owner.call_json("meeting.show", about),
+                minutes=minutes,
+                metrics=(await owner.http.get("/metrics")).text,
+                exit_codes=self.exit_codes,
+                sockets=self.sockets,
+            )
+        return verdicts(demo_meeting_checks.CLAIMS, seen)
+
+    async def perform(self, owner: Client, meeting_id: str) -> None:
+        """Start the participants and the meeting, kill one in its turn, and wait for the others."""
+        self.scene(
+            f"Four agents take their seats, {_listed(OVER_MCP)} over MCP, {_listed(OVER_SOCKET)} by socket."
+        )
+        given = {"REPOMESH_MEETING": meeting_id}
+        watching = [asyncio.create_task(self.watch(name, owner.url, **given)) for name in ROLES]
+        telling = None
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_S):
+                    for name in ROLES:
+                        await self.marks[HERE.format(name)].wait()
+                    self.sockets = _open_streams((await owner.http.get("/metrics")).text)
+                    telling = asyncio.create_task(self.tell(owner, meeting_id))
+                    await owner.call_json("meeting.start", {"meeting_id": meeting_id})
+                    await self.marks[_TURN].wait()
+                    self.kill("ben")
+                    self.scene("ben is killed in its turn.")
+                    await asyncio.wait(watching)
+                    await asyncio.wait([telling], timeout=_TOLD_S)
+        finally:
+            for name in self.processes:
+                self.kill(name)
+            if telling is not None:
+                telling.cancel()
+        await asyncio.gather(*watching)
+
+    async def tell(self, owner: Client, meeting_id: str) -> None:
+        """Print what happens in the meeting as it happens."""
+        async for event in follow(owner, after=0, correlation_id=meeting_id, type=["meeting", "decision"]):
+            for index, line in enumerate(meeting_text.event(event)):
+                self.print(f"{event['at'][11:19]}  {line}" if index == 0 else f"          {line}")
+            if event["type"] in _OVER:
+                return
+
+
+def _terms() -> dict[str, Any]:
+    return {
+        "topic": TOPIC,
+        "participant_ids": list(ROLES),
+        "chair": "ada",
+        "consensus": "two_thirds",
+        "max_discussion_rounds": 2,
+        "opinion_timeout_s": demo_participant.OPINION_S,
+        "vote_timeout_s": _VOTE_S,
+    }
+
+
+def _open_streams(metrics: str) -> int:
+    found = re.search(r"^repomesh_stream_subscribers ([0-9.]+)", metrics, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(names)

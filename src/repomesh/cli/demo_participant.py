@@ -1,0 +1,104 @@
+"""One participant of the demo's meeting, as a process of its own.
+
+It stands in for a model: what it thinks is written down here, what it is asked and when is not. The
+server and the others are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+from mcp.client.client import ConnectMode
+
+from repomesh.cli.demo_agent import Refused, say
+from repomesh.cli.demo_seat import Asked, Seat, socket_seat, tool_seat
+
+TOPIC = "May agents push to main?"
+PROPOSAL = "Agents push to main once the tests pass."
+AMENDED = (
+    "Agents push to main once the tests pass and another agent has reviewed; who breaks it mends it first."
+)
+TASK = "Have the guard ask for a review before a push to main"
+DISSENT = "Two agents of one model make the same mistake; I want a person to look."
+OPINION_S = 4.5
+"""The time for an opinion; the slow one takes longer."""
+_LATE_S = OPINION_S + 0.5
+_SLOW_S = 1.0
+_PATIENCE_S = 70.0
+
+Part = Callable[[Seat, Asked], Awaitable[None]]
+
+
+async def ada(seat: Seat, asked: Asked) -> None:
+    """Has the chair and makes the proposals, the second one of what the others had against the first."""
+    if asked.what == "vote":
+        await seat.vote(asked, "agree", "It is my proposal.")
+    elif asked.round == 1:
+        await seat.speak(asked, "Waiting for a person costs a night each time.", proposal=PROPOSAL)
+    else:
+        said = "Cleo asked who mends it, Dora who looks at it: both are in it now."
+        await seat.speak(asked, said, proposal=AMENDED, tasks=[{"goal": TASK, "type": "feature"}])
+
+
+async def ben(seat: Seat, asked: Asked) -> None:
+    """Is asked, and killed while it thinks."""
+    del seat
+    say(f"is asked for its {asked.what} and thinks", mark="ben has the turn")
+    await asyncio.Event().wait()
+
+
+async def cleo(seat: Seat, asked: Asked) -> None:
+    """Is slow: misses its first turn, and takes its time for the second."""
+    if asked.what == "vote":
+        choice, reason = ("disagree", "Who mends main at night?"), ("agree", "That answers my question.")
+        await seat.vote(asked, *(choice if asked.round == 1 else reason))
+    elif asked.round == 1:
+        await asyncio.sleep(_LATE_S)
+        try:
+            await seat.speak(asked, "I have thought long about it.")
+        except Refused as refused:
+            say(f"was too late: {refused.answer['message']}")
+    else:
+        await asyncio.sleep(_SLOW_S)
+        await seat.speak(asked, "I could not say it in time: who mends main at night?")
+
+
+async def dora(seat: Seat, asked: Asked) -> None:
+    """Is against it, both times."""
+    if asked.what == "vote":
+        amendment = "Another has to look first." if asked.round == 1 else None
+        await seat.vote(asked, "disagree", DISSENT, amendment)
+    else:
+        said = "A red main stops everybody." if asked.round == 1 else "A review by an agent is not enough."
+        await seat.speak(asked, said, kind="objection" if asked.round == 1 else "opinion")
+
+
+ROLES: dict[str, Part] = {"ada": ada, "ben": ben, "cleo": cleo, "dora": dora}
+"""Each participant's part."""
+OVER_MCP: dict[str, ConnectMode] = {"ada": "auto", "cleo": "legacy"}  # the older handshake, too
+OVER_SOCKET = ("ben", "dora")
+HERE = "{} is here"
+"""The mark of one who takes its seat."""
+
+
+async def play(name: str) -> None:
+    """Take part until the meeting is over."""
+    async with asyncio.timeout(_PATIENCE_S), _seat(name) as seat:
+        say("is here", mark=HERE.format(name))
+        while (asked := await seat.asked()) is not None:
+            await ROLES[name](seat, asked)
+
+
+def _seat(name: str) -> AbstractAsyncContextManager[Seat]:
+    url, token = os.environ["REPOMESH_URL"], os.environ["REPOMESH_TOKEN"]
+    if name in OVER_SOCKET:
+        return socket_seat(url, token, name, os.environ["REPOMESH_MEETING"])
+    return tool_seat(url, token, name, OVER_MCP[name])
+
+
+if __name__ == "__main__":
+    asyncio.run(play(sys.argv[1]))

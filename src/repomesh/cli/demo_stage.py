@@ -1,0 +1,199 @@
+"""What every demo needs: a server of its own in a scratch folder, players, and a story told of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from repomesh.cli import detach, output
+from repomesh.cli.demo_verdicts import Verdict
+from repomesh.client.client import Client
+from repomesh.kernel import places
+
+COLOURS = ("36", "33", "35", "32")
+"""Of the players, in their order."""
+
+
+class Stage:
+    """One performance in a scratch folder. A demo says with what settings, who plays, and how it goes."""
+
+    module = ""
+    """The program of a player; its argument is who it is."""
+    players: tuple[str, ...] = ()
+    settings: Mapping[str, str] = {}
+    """Of the server, by environment variable."""
+
+    def __init__(self, scratch: Path, *, quiet: bool) -> None:
+        self.work = scratch / "work"
+        self.data = scratch / "data"
+        self.quiet = quiet
+        self.screen: Status | None = None
+        self.marks: dict[str, asyncio.Event] = {}
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.tokens: dict[str, str] = {}
+
+    async def run(self) -> list[Verdict]:
+        """Play it, tell it, and look every claim up."""
+        with self.on_screen():
+            begun = time.monotonic()
+            verdicts = await self.play()
+            seconds = time.monotonic() - begun
+        self.conclude(verdicts, seconds)
+        return verdicts
+
+    async def play(self) -> list[Verdict]:
+        """The play itself; answers what is to be said of it."""
+        raise NotImplementedError
+
+    @property
+    def exit_codes(self) -> dict[str, int | None]:
+        """How each player's process ended."""
+        return {name: process.returncode for name, process in self.processes.items()}
+
+    async def cast(self, owner: Client) -> None:
+        """Make a token for each player."""
+        for name in self.players:
+            made = await owner.call_json("token.create", {"role": "agent", "agent": name, "label": "demo"})
+            self.tokens[name] = made["token"]
+
+    def kill(self, name: str) -> None:
+        """End a player's process as hard as can be, if it still runs."""
+        process = self.processes.get(name)
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    async def watch(self, name: str, url: str, **variables: str) -> None:
+        """Run one player and pass on what it says."""
+        given = {"REPOMESH_URL": url, "REPOMESH_TOKEN": self.tokens[name]} | variables
+        self.processes[name] = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            self.module,
+            name,
+            cwd=self.work,
+            env=_environment() | given,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        complaints = asyncio.create_task(process.stderr.read())
+        async for line in process.stdout:
+            said = json.loads(line)
+            self.print(f"        {self.named(name)} {said['text']}")
+            if "mark" in said:
+                self.marks[said["mark"]].set()
+        if await process.wait() > 0:
+            self.print(f"        {self.named(name)} failed: {(await complaints).decode().strip()[-1_500:]}")
+            for mark in self.marks.values():  # nobody need wait for what will not come
+                mark.set()
+
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[Client]:
+        """A real server in a process of its own; answers a client of its owner."""
+        variables = {"REPOMESH_DATA": str(self.data), "REPOMESH_SWEEP_EVERY_S": "0.5", **self.settings}
+        words = [sys.executable, "-m", "repomesh.cli.main", "up", "--quiet", "--port", "0"]
+        process = await asyncio.create_subprocess_exec(
+            *words, cwd=self.work, env=_environment() | variables, start_new_session=True
+        )
+        try:
+            url = await self.ready(process)
+            async with Client(url, places.read_secret(self.data / places.TOKEN)) as owner:
+                yield owner
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+    async def ready(self, process: asyncio.subprocess.Process) -> str:
+        """The URL of the server as soon as it answers."""
+        deadline = time.monotonic() + 30
+        while process.returncode is None and time.monotonic() < deadline:
+            note = places.read_server(self.data)
+            if note is not None and detach.is_ready(note["url"]):
+                self.scene(f"It answers at {note['url']}.")
+                return note["url"]
+            await asyncio.sleep(0.05)
+        raise detach.StartFailed("the demo's server did not start")
+
+    def conclude(self, verdicts: list[Verdict], seconds: float) -> None:
+        """Say what happened and where it is written."""
+        self.scene(f"What happened, looked up after {seconds:.0f} s in what is left of it:")
+        for verdict in verdicts:
+            mark, colour = ("✓", "32") if verdict.holds else ("✗", "1;31")
+            self.print(f"  {coloured(mark, colour)} {verdict.claim}")
+            self.print(f"      {verdict.why}")
+        failed = sum(not verdict.holds for verdict in verdicts)
+        self.print("" if not failed else f"\n{failed} of {len(verdicts)} did not happen.")
+
+    def scene(self, text: str) -> None:
+        """Announce a part of the story."""
+        self.print(f"\n{coloured(text, '1')}")
+        if self.screen is not None:
+            self.screen.update(text)
+
+    def print(self, text: str) -> None:
+        """A line of the story; on a terminal above the line that says what is going on."""
+        if self.quiet:
+            return
+        if self.screen is None:
+            print(text, flush=True)
+        else:
+            self.screen.console.print(Text.from_ansi(text))
+
+    @contextmanager
+    def on_screen(self) -> Iterator[None]:
+        """Show at the bottom of a terminal what is going on."""
+        if self.quiet or not output.wants_colour():
+            yield
+            return
+        with Console(highlight=False).status("") as self.screen:
+            yield
+        self.screen = None
+
+    def named(self, name: str) -> str:
+        """A player's name in its colour."""
+        return coloured(f"{name:<5}", COLOURS[self.players.index(name)])
+
+
+def show(made: Callable[..., Stage], *, keep: bool, as_json: bool) -> None:
+    """Play a demo and print it; exits with 1 when anything of its story did not happen."""
+    scratch = Path(tempfile.mkdtemp(prefix="repomesh-demo-"))
+    try:
+        found = asyncio.run(made(scratch, quiet=as_json).run())
+    finally:
+        if not keep:
+            shutil.rmtree(scratch, ignore_errors=True)
+    if as_json:
+        told = [{"claim": each.claim, "holds": each.holds, "why": each.why} for each in found]
+        output.print_json({"claims": told, "scratch": str(scratch) if keep else None})
+    elif keep:
+        output.say(f"What it worked on and the server's data are in {scratch}.")
+    if not all(each.holds for each in found):
+        raise typer.Exit(1)
+
+
+def coloured(text: str, colour: str) -> str:
+    """Text in a colour, where a person looks at a terminal."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if output.wants_colour() else text
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what would lead to another server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("REPOMESH_")}
