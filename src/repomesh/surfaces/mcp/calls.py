@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import anyio
 import pydantic_core
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
@@ -130,6 +130,15 @@ class Calls:
             self._bind(exchange, meta, answer.result)
         told = self._returning(exchange, caller, tell(operation, answer.result))
         return replace(told, reminder=await self._reminder(operation, caller, context))
+
+    async def answer(
+        self, name: str, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
+    ) -> BaseModel:
+        """What an operation answers to whom a request speaks for; raises RepomeshError."""
+        operation = self._gateway.registry[name]
+        caller, arguments = await self._speaking(operation, arguments, exchange, meta)
+        payload = pydantic_core.to_json(arguments)
+        return (await self._gateway.dispatch(operation, caller, payload, _context(exchange, meta))).result
 
     async def _reminder(self, operation: Operation, caller: Caller, context: RequestContext) -> str:
         """What the model must not overlook besides what this answer tells it; empty for most answers."""

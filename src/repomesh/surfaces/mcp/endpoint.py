@@ -32,6 +32,7 @@ from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
 from repomesh.surfaces.mcp.calls import WAIT, Calls, Exchange
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
+from repomesh.surfaces.mcp.resources import Resources
 from repomesh.surfaces.mcp.tasks import Tasks, Waits, declared
 from repomesh.surfaces.mcp.telling import Told
 from repomesh.surfaces.mcp.tools import listed, offered
@@ -70,6 +71,7 @@ class ToolServer:
         self.protocol.add_request_handler("tools/call", types.CallToolRequestParams, self._call)
         self.tasks = Tasks(Waits(self.calls, _exchange_of))
         self.tasks.add_to(self.protocol)
+        Resources(self.calls, _exchange_of).add_to(self.protocol)
 
     async def _list(self, _context: Context, _params: types.PaginatedRequestParams) -> dict[str, Any]:
         return self._listing

@@ -53,6 +53,12 @@ def tell(operation: Operation, result: BaseModel) -> Told:
     return Told(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
 
 
+def labelled(value: dict[str, Any]) -> str:
+    """Plain values as JSON, with every text made neutral and a label ahead that says what they are."""
+    boundary = new_boundary()
+    return _json({ENVELOPE: label(boundary)} | neutral_values(value, boundary))
+
+
 def _messages(result: BaseModel) -> Iterable[str]:
     """The ids of the messages whose bodies stand in a result."""
     if isinstance(result, TaskContext):
