@@ -31,7 +31,7 @@ from repomesh.domains.meetings.models import (
     Speak,
 )
 from repomesh.domains.meetings.proceedings import Words
-from repomesh.domains.meetings.tables import meeting_participants, meetings
+from repomesh.domains.meetings.tables import RUNNING, meeting_participants, meetings
 from repomesh.domains.tasks.dependencies import count_unmet
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.domains.tasks.models import CreateTask
@@ -142,7 +142,7 @@ def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings
         .where(part.workspace_id == tx.workspace_id, part.awaited)
         .where(agents.c.status != "active", agents.c.type != PERSON)
     )
-    running = table.workspace_id == tx.workspace_id, table.status == "in_progress"
+    running = table.workspace_id == tx.workspace_id, RUNNING
     due = select(meetings).where(*running, table.due_at <= tx.now).order_by(table.due_at, table.id)
     waiting = select(meetings).where(*running, table.id.in_(gone)).order_by(table.due_at, table.id)
     found = {

@@ -5,7 +5,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Float, ForeignKeyConstraint, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    literal_column,
+)
 
 from repomesh.store.tables import metadata
 from repomesh.store.types import Ascii, Json, Moment, Uuid
@@ -42,13 +53,14 @@ meetings = Table(
     Column("version", Integer, nullable=False),
     Index("ix_meetings_status", "workspace_id", "status", "id"),
 )
-_running = meetings.c.status == "in_progress"
+# Written out rather than bound: a partial index serves only queries that are seen to imply it.
+RUNNING = meetings.c.status == literal_column("'in_progress'")
 Index(
     "ix_meetings_due",
     meetings.c.workspace_id,
     meetings.c.due_at,
-    sqlite_where=_running,
-    postgresql_where=_running,
+    sqlite_where=RUNNING,
+    postgresql_where=RUNNING,
 )
 
 _OF_MEETING = ("workspace_id", "meeting_id"), ("meetings.workspace_id", "meetings.id")
@@ -64,14 +76,7 @@ meeting_participants = Table(
     Column("message_id", Uuid),  # its last request
     ForeignKeyConstraint(*_OF_MEETING, name="fk_meeting_participants_meeting"),
     Index("ix_meeting_participants_agent", "workspace_id", "agent_id", "meeting_id"),
-)
-_awaited = meeting_participants.c.awaited
-Index(
-    "ix_meeting_participants_awaited",
-    meeting_participants.c.workspace_id,
-    meeting_participants.c.agent_id,
-    sqlite_where=_awaited,
-    postgresql_where=_awaited,
+    Index("ix_meeting_participants_awaited", "workspace_id", "awaited", "agent_id"),
 )
 
 meeting_opinions = Table(

@@ -13,7 +13,7 @@ from repomesh.domains.meetings import flow, rows
 from repomesh.domains.meetings.conducting import conduct
 from repomesh.domains.meetings.models import ProposalWritten, WriteProposal, WrittenProposal
 from repomesh.domains.meetings.proceedings import Words
-from repomesh.domains.meetings.tables import meetings
+from repomesh.domains.meetings.tables import RUNNING, meetings
 from repomesh.domains.meetings.wording import shortened
 from repomesh.domains.messaging.envelope import BAR, neutral, one_line
 from repomesh.kernel.completions import Completion, Question
@@ -35,7 +35,7 @@ _MARK = "meeting "
 def _question(tx: Transaction, request: WriteProposal) -> Question | None:
     """What to ask a model for the meeting that waits the longest; None when none does."""
     table = meetings.c
-    drafting = table.workspace_id == tx.workspace_id, table.status == "in_progress", table.phase == "drafting"
+    drafting = table.workspace_id == tx.workspace_id, RUNNING, table.phase == "drafting"
     row = tx.execute(
         select(meetings).where(*drafting).order_by(table.due_at, table.id).limit(1)
     ).one_or_none()

@@ -178,7 +178,7 @@ def _meeting_templates() -> None:
 
 
 def _indexes() -> None:
-    running, awaited = sa.text("status = 'in_progress'"), sa.text("awaited")
+    running = sa.text("status = 'in_progress'")
     op.create_index("ix_meetings_status", "meetings", ["workspace_id", "status", "id"])
     op.create_index(
         "ix_meetings_due",
@@ -189,12 +189,6 @@ def _indexes() -> None:
     )
     part = "meeting_participants"
     op.create_index(f"ix_{part}_agent", part, ["workspace_id", "agent_id", "meeting_id"])
-    op.create_index(
-        f"ix_{part}_awaited",
-        part,
-        ["workspace_id", "agent_id"],
-        sqlite_where=awaited,
-        postgresql_where=awaited,
-    )
+    op.create_index(f"ix_{part}_awaited", part, ["workspace_id", "awaited", "agent_id"])
     op.create_index("ix_decisions_status", "decisions", ["workspace_id", "status", "id"])
     op.create_index("ix_decisions_meeting", "decisions", ["workspace_id", "meeting_id"])
