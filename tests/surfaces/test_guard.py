@@ -124,8 +124,9 @@ async def test_every_door_stands_behind_the_wall(server: Server) -> None:
     for path in ("/healthz", "/v1/agents", "/mcp", "/v1/stream", "/nowhere"):
         answer = await request(server.asgi, "GET", path, headers=[(b"host", b"evil.example")])
         assert (answer.status, answer.headers["content-type"]) == (421, "application/problem+json"), path
-    code = await websocket_close_code(server.asgi, "/v1/ws", [(b"host", b"evil.example")])
-    assert code == 4403
+    for path in ("/v1/ws", "/v1/ws/meetings/01900000-0000-7000-8000-000000000000"):
+        code = await websocket_close_code(server.asgi, path, [(b"host", b"evil.example")])
+        assert code == 4403, path
 
 
 @pytest.mark.settings(allowed_origins=["https://board.example"])

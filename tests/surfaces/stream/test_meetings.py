@@ -7,16 +7,21 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from conftest import MovableClock
 from domains.meetings.meeting import called, inbox, say, show, types, vote
 from harness import Speaker
-from live import LiveMesh, Wire
+from live import LiveMesh, Wire, serving, url_of
+from repomesh.app import Server
 from repomesh.domains.messaging.models import MESSAGE_SENT
 from repomesh.kernel import limits
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.operation import Model
+from repomesh.kernel.settings import Settings
+from repomesh.store import folder
 from repomesh.store.log import Audience, NewEvent
 from surfaces.stream.seat import Seat, seat
 
@@ -163,6 +168,35 @@ async def test_a_line_that_breaks_in_a_turn_is_taken_up_again(live: LiveMesh) ->
     assert (await types(live, meeting)).count("meeting.opinion_requested") == 2
 
 
+async def test_a_new_server_asks_again(server: Server, settings: Settings, clock: MovableClock) -> None:
+    token = folder.read_secret(settings.data / folder.TOKEN)
+    assert token is not None
+    with serving(server) as web:
+        async with httpx.AsyncClient(base_url=url_of(web), timeout=30) as http:
+            live = LiveMesh(server, http, token, clock, web)
+            ann, ben = await team(live, "ann", "ben")
+            meeting = await called(live, ann, ben)
+            async with seat(live, ann, meeting) as anns, seat(live, ben, meeting) as bens:
+                await anns.say("Before the restart.")
+                seen = (await bens.hear("opinion_presented"))[-1]["seq"]
+                asked = await bens.next("opinion_request")
+                web.should_exit = True
+                assert (await closing(bens))[1] == 1012
+    again = Server(settings, clock)
+    with serving(again) as web:
+        async with httpx.AsyncClient(base_url=url_of(web), timeout=30) as http:
+            live = LiveMesh(again, http, token, clock, web)
+            ann.http = ben.http = http
+            async with seat(live, ben, meeting, after=seen) as bens, seat(live, ann, meeting) as anns:
+                assert await bens.next("opinion_request") == asked
+                await bens.do("opinion", content="After it.")
+                await bens.vote(agrees=True)
+                await anns.vote(agrees=True)
+                await anns.hear("meeting_completed")
+            opinions = (await show(live, meeting))["rounds"][0]["opinions"]
+            assert [one["content"] for one in opinions] == ["Before the restart.", "After it."]
+
+
 async def test_each_request_is_told_once_on_a_line(live: LiveMesh) -> None:
     ann, ben = await team(live, "ann", "ben")
     made = await live.post("/v1/meetings", topic="T", participant_ids=["ann", "ben"])
@@ -231,6 +265,7 @@ async def test_malformed_frames_are_answered_and_change_nothing(live: LiveMesh) 
         (right | {"content": "x" * (limits.OPINION_CHARS_MAX + 1)}, "content", "x-1"),
         (right | {"content": "\0"}, "content", "x-1"),
         (right | {"kind": "shout"}, "kind", "x-1"),
+        (right | {"kind": "proposal", "content": "x" * (limits.PROPOSAL_CHARS_MAX + 1)}, "body", "x-1"),
         (right | {"colour": "red"}, "colour", "x-1"),
         (right | {"round": "1"}, "round", "x-1"),
         (right | {"meeting_id": "nonsense"}, "meeting_id", "x-1"),
