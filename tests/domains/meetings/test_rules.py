@@ -185,7 +185,7 @@ def act(story: Story, number: int, detail: int) -> None:
             story.now += timedelta(seconds=detail % 25)
             story.do(flow.Look(), drafting=detail > 127)
         case 14:
-            story.do(flow.Written(story.flow.round))
+            story.do(flow.Written(story.flow.round, failed=detail % 2 == 0))
         case 15 if detail % 16 == 0:
             story.do(flow.Cancel())
         case _:  # a restart
