@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.running import Shell, git
 from repomesh.cli import demo_meeting_checks, demo_repository
 from repomesh.cli.demo_checks import CLAIMS, Evidence
+from repomesh.cli.demo_meeting import EVIDENCE
 from repomesh.cli.demo_verdicts import verdicts
+
+Tampering = Callable[[demo_meeting_checks.Evidence], object]
 
 
 @pytest.mark.slow
@@ -37,17 +45,62 @@ def test_the_repository_that_one_stands_in_is_cloned(shell: Shell, tmp_path: Pat
     assert git(tmp_path / "work", "log", "--format=%s").strip() == "Begin"
 
 
+def test_nothing_is_claimed_of_a_meeting_that_was_not_held() -> None:
+    found = verdicts(demo_meeting_checks.CLAIMS, demo_meeting_checks.Evidence(log=[]))
+    assert [each.claim for each in found if each.holds] == []
+
+
 @pytest.mark.slow
-def test_every_claim_of_the_meeting_holds(shell: Shell) -> None:
-    done = shell("demo", "meeting", "--json")
+def test_every_claim_of_the_meeting_holds_and_falls_with_what_proves_it(shell: Shell) -> None:
+    done = shell("demo", "meeting", "--json", "--keep")
+    scratch = Path(done.json["scratch"])
+    kept = json.loads((scratch / EVIDENCE).read_text())
+    shutil.rmtree(scratch)
     told = done.json["claims"]
     assert [claim for claim in told if not claim["holds"]] == []
     assert len(told) == len(demo_meeting_checks.CLAIMS)
     assert done.code == 0
     assert not shell.data.exists()
+    for claim in demo_meeting_checks.CLAIMS:
+        seen = demo_meeting_checks.Evidence(**copy.deepcopy(kept))
+        TAMPERINGS[claim.__name__](seen)
+        assert not verdicts([claim], seen)[0].holds, claim.__name__
 
 
-def test_nothing_is_claimed_of_a_meeting_that_was_not_held() -> None:
-    seen = demo_meeting_checks.Evidence(log=[])
-    found = verdicts(demo_meeting_checks.CLAIMS, seen)
-    assert [each.claim for each in found if each.holds] == []
+def _lacking(type_: str) -> Tampering:
+    """The log without the events of a type."""
+
+    def tamper(seen: demo_meeting_checks.Evidence) -> None:
+        seen.log = [event for event in seen.log if event["type"] != type_]
+
+    return tamper
+
+
+def _first(type_: str, change: Callable[[Any], object]) -> Tampering:
+    """The first event of a type changed."""
+    return lambda seen: change(seen.first(type_))
+
+
+def _went_on_without_end(seen: demo_meeting_checks.Evidence) -> None:
+    """The dead one's turn goes on."""
+    _lacking("meeting.turn_skipped")(seen)
+    _lacking("meeting.opinion_presented")(seen)
+
+
+TAMPERINGS: dict[str, Tampering] = {
+    "took_their_seats": lambda seen: setattr(seen, "sockets", 1),
+    "was_killed_in_its_turn": lambda seen: seen.exit_codes.update(ben=0),
+    "went_on_without_it": _went_on_without_end,
+    "waited_no_longer_for_the_slow_one": lambda seen: setattr(seen, "metrics", ""),
+    "spoke_one_at_a_time": _lacking("meeting.turn_skipped"),
+    "voted_when_all_were_heard": _first("meeting.vote_cast", lambda event: event.update(seq=1)),
+    "disagreed_first": _first("meeting.round_completed", lambda event: event["data"].update(agreed=True)),
+    "heard_dissent_first": lambda seen: seen.asked("cleo", 2)["data"].update(agent_name="ada"),
+    "decided_against_one": _first(
+        "meeting.consensus_reached", lambda event: event["data"]["decision"].update(dissent=[])
+    ),
+    "made_its_task": _first("meeting.completed", lambda event: event.update(at="later")),
+    "wrote_the_minutes": lambda seen: setattr(seen, "minutes", seen.minutes.replace("Dissented", "Agreed")),
+    "log_is_gapless": _lacking("decision.recorded"),
+}
+"""For each claim something without which it must not hold."""

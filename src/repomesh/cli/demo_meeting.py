@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from repomesh.cli.demo_verdicts import Verdict, verdicts
 from repomesh.client.client import Client
 from repomesh.client.stream import follow
 
+EVIDENCE = "evidence.json"
+"""What the claims are looked up in, in a scratch folder that is kept."""
 _INACTIVE_S = 3.0  # so that the dead one is passed over before its deadline
 _VOTE_S = 8.0
 _PATIENCE_S = 60.0
@@ -55,6 +59,7 @@ class MeetingPlay(demo_stage.Stage):
                 exit_codes=self.exit_codes,
                 sockets=self.sockets,
             )
+        (self.scratch / EVIDENCE).write_text(json.dumps(asdict(seen)))
         return verdicts(demo_meeting_checks.CLAIMS, seen)
 
     async def perform(self, owner: Client, meeting_id: str) -> None:

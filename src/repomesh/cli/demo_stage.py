@@ -38,6 +38,7 @@ class Stage:
     """Of the server, by environment variable."""
 
     def __init__(self, scratch: Path, *, quiet: bool) -> None:
+        self.scratch = scratch
         self.work = scratch / "work"
         self.data = scratch / "data"
         self.quiet = quiet

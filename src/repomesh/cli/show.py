@@ -18,7 +18,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "ListedTask": ("id", "status", "ready", "priority", "type", "agent_name", "goal"),
     "Obstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
     "Meeting": ("id", "status", "outcome", "round", "speaker_name", "due_at", "topic"),
-    "Template": ("name", "built_in", "consensus", "max_discussion_rounds", "speaking_order", "agenda"),
+    "Template": ("name", "consensus", "max_discussion_rounds", "description"),
     "Question": ("id", "status", "asker_name", "asked_name", "question", "answer", "deadline_at"),
     "Reaction": ("reaction", "agent_name", "created_at"),
     "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
