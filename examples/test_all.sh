@@ -1,9 +1,14 @@
 #!/bin/sh
-# Sends every example to the server in REPOMESH_URL with the key in REPOMESH_TOKEN.
+# Sends every example to the server in REPOMESH_URL with the key in REPOMESH_TOKEN; without them, to the server of
+# the repository that you stand in, as its owner. It must not hold the examples' sessions yet.
 set -eu
+member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+if [ -z "${REPOMESH_URL:-}" ]; then
+    REPOMESH_URL=$(repomesh status --json | member url)
+    REPOMESH_TOKEN=$(repomesh token show --show-token --json | member token)
+fi
+export REPOMESH_URL REPOMESH_TOKEN="${REPOMESH_TOKEN:?an agent's or the owner's token}"
 cd "$(dirname "$0")"
-: "${REPOMESH_URL:?the address of the server, such as http://127.0.0.1:8787}"
-: "${REPOMESH_TOKEN:?an agent's or the owner's token}"
 exec python3 - <<'PYTHON'
 import json, os, sys, urllib.error, urllib.request
 

@@ -6,15 +6,19 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from cli.running import Shell, running, shell
 from fault.running import Forked
 from harness import Mesh
 from repomesh.kernel.settings import Settings
+
+__all__ = ["running", "shell"]
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LISTS = {"complete_workflow", "error_examples"}
@@ -87,17 +91,13 @@ def test_a_server_killed_between_any_two_commands_goes_on(settings: Settings) ->
         server.stop()
 
 
-def test_the_script_sends_them_all(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    server = Forked(data)
-    server.start()
-    try:
-        environment = os.environ | {"REPOMESH_URL": server.url, "REPOMESH_TOKEN": server.token}
-        command = [str(EXAMPLES / "test_all.sh")]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "FAIL" not in done.stdout
-        assert done.stdout.count("ok") >= len(ORDER)
-    finally:
-        server.stop()
+def test_the_script_sends_them_all_to_the_server_of_the_repository(running: Shell) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("REPOMESH_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = [str(EXAMPLES / "test_all.sh")]
+    done = subprocess.run(
+        command, cwd=running.folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout
+    assert done.stdout.count("ok") >= len(ORDER)
