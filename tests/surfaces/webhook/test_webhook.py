@@ -99,6 +99,13 @@ def wrapped(body: Any, times: int) -> Any:
     return body
 
 
+async def test_only_a_post_is_a_webhook(mesh: Mesh) -> None:
+    answer = await mesh.http.get("/v1/webhook", headers={"X-API-Key": mesh.token or ""})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
+    assert (answer.json()["status"], answer.json()["error"]["code"]) == ("error", "method_not_allowed")
+    assert (await mesh.http.options("/v1/webhook")).headers["allow"] == "OPTIONS, POST"
+
+
 async def test_what_is_wrong_is_named_with_its_field(mesh: Mesh) -> None:
     wrong: list[tuple[Any, str]] = [
         (b"{", "body"),
@@ -321,7 +328,8 @@ async def test_fifty_at_once_on_one_session_and_sixteen_who_claim(mesh: Mesh) ->
         payload("conversation_chunk", content=f"n{number}", chunk_id=f"c{number}") for number in range(25)
     ]
     sent += [payload("delegate_task", goal=f"Task {number}", task_id=f"t{number}") for number in range(25)]
-    await asyncio.gather(*(done(mesh, mesh, one) for one in sent))
+    twice = [(one, {"webhook_id": f"w{number}"}) for number, one in enumerate(sent)] * 2  # as relays do
+    await asyncio.gather(*(done(mesh, mesh, one, **delivery) for one, delivery in twice))
     chunks = (await mesh.get("/v1/sessions/plan/chunks", limit=200))["items"]
     assert sorted(chunk["content"] for chunk in chunks) == sorted(f"n{number}" for number in range(25))
     assert [chunk["sequence"] for chunk in chunks] == list(range(1, 26))

@@ -21,6 +21,7 @@ from repomesh.kernel.errors import (
     FAILURES,
     InternalError,
     InvalidRequest,
+    MethodNotAllowed,
     RepomeshError,
     Unauthenticated,
 )
@@ -58,8 +59,12 @@ class Webhook:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one delivery."""
         trace_id = trace_id_of(header(scope, b"traceparent"))
-        if scope["method"] != "POST":
+        if scope["method"] == "OPTIONS":
             await refuse_method(scope, send, ["POST"], trace_id)
+            return
+        if scope["method"] != "POST":
+            error = MethodNotAllowed(f"{scope['method']} is not a method of this path")
+            await _refuse(send, error, trace_id, [(b"allow", b"OPTIONS, POST")])
             return
         request_id = trace_id
         try:
@@ -196,7 +201,7 @@ def _told(error: RepomeshError) -> dict[str, Any]:
     }
 
 
-async def _refuse(send: Send, error: RepomeshError, request_id: str) -> None:
+async def _refuse(send: Send, error: RepomeshError, request_id: str, headers: Headers = ()) -> None:
     answer = {"status": "error", "error": _told(error), "request_id": request_id}
-    more: Headers = headers_of(error)
+    more = [*headers_of(error), *headers]
     await respond(send, FAILURES[error.failure].http, orjson.dumps(answer, default=str), JSON, more)
