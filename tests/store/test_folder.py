@@ -83,6 +83,19 @@ def test_a_held_folder_is_refused_with_who_holds_it(data: Path) -> None:
         assert folder.holder(data) == os.getpid()
 
 
+def test_a_holder_that_is_no_server_is_waited_for(data: Path) -> None:
+    first = folder.held(data)
+    first.__enter__()
+    later = threading.Timer(0.1, first.__exit__, (None, None, None))
+    later.start()
+    with folder.held(data, patience_s=30):
+        assert folder.holder(data) == os.getpid()
+    later.join()
+    folder.write_server(data, os.getpid(), "http://127.0.0.1:1", "1")
+    with folder.held(data), pytest.raises(folder.FolderInUse, match="answers at"), folder.held(data, 30):
+        pass
+
+
 def test_of_many_that_want_a_folder_one_has_it(data: Path) -> None:
     held, refused = [], []
     together, done = threading.Barrier(4), threading.Event()

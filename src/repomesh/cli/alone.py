@@ -6,7 +6,6 @@ nothing is done in another way than through a server.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 15.0
 """How long a command waits for another that holds the data folder, or for a server that starts."""
-_LOOK_EVERY_S: Final = 0.05
 
 
 class FolderBusy(folder.FolderInUse):
@@ -44,20 +42,17 @@ def held(data: Path) -> Iterator[bool]:
 
 
 def _taken(stack: ExitStack, data: Path) -> bool:
-    if not _is_served(data):
-        import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
-    deadline = time.monotonic() + PATIENCE_S
-    while not _is_served(data):
-        try:
-            folder.prepare(data)
-            stack.enter_context(folder.held(data))
-        except folder.FolderInUse as busy:
-            if time.monotonic() > deadline:
-                raise FolderBusy(busy.message, **busy.details) from None
-            time.sleep(_LOOK_EVERY_S)
-        else:
-            return True
-    return False
+    if _is_served(data):
+        return False
+    import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
+    folder.prepare(data)
+    try:
+        stack.enter_context(folder.held(data, PATIENCE_S))
+    except folder.FolderInUse as busy:
+        if busy.details["url"] is None:
+            raise FolderBusy(busy.message, **busy.details) from None
+        return False
+    return True
 
 
 def _is_served(data: Path) -> bool:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+_PATIENCE_S = 5.0  # for a command that works without a server
+
 
 @app.command()
 def up(
@@ -62,7 +64,7 @@ def up(
         started = start(settings)
         _announce(started, as_json=as_json, quiet=quiet, detached=True)
         return
-    with folder.held(settings.data):
+    with folder.held(settings.data, _PATIENCE_S):
         _serve(settings, as_json=as_json, quiet=quiet)
 
 

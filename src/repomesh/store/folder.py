@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,9 @@ __all__ = [
     "write_secret",
     "write_server",
 ]
+
+
+_LOOK_EVERY_S = 0.05  # whether who holds the folder is done
 
 
 class FolderInUse(Conflict):
@@ -58,15 +62,23 @@ def write_secret(path: Path, secret: str) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; raises FolderInUse with the holder's pid and URL."""
-    with pidfile.held(folder / LOCK) as taken:
-        if not taken.by_us:
-            note = read_server(folder)
-            url = note["url"] if note and note["pid"] == taken.pid else None
+def held(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
+    """Hold the folder's lock; raises FolderInUse with the holder's pid, and its URL if it is a server.
+
+    Who is no server, or not yet, has `patience_s` to be done with it.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        with pidfile.held(folder / LOCK) as taken:
+            if taken.by_us:
+                yield
+                return
+        note = read_server(folder)
+        url = note["url"] if note and note["pid"] == taken.pid else None
+        if url is not None or time.monotonic() >= deadline:
             where = f" and answers at {url}" if url else ""
             raise FolderInUse(f"process {taken.pid or '?'} holds {folder}{where}", pid=taken.pid, url=url)
-        yield
+        time.sleep(_LOOK_EVERY_S)
 
 
 def holder(folder: Path) -> int | None:
