@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 SUBSCRIBERS = 20
 RECONNECTS = 10
-EVENTS_PER_WRITER = 300
+EVENTS_PER_WRITER = 150
 TYPES = ["load.even", "load.odd", "load.odd.deep", "other"]
 
 
@@ -35,14 +35,14 @@ class Subscriber:
     async def run(self, done: asyncio.Event, last: list[int]) -> None:
         """Read piece by piece until the writers are done, then up to the log's end."""
         while self.reconnects < RECONNECTS or not done.is_set():
-            await self._piece(self.chance.randrange(1, 60), None)
+            await self._piece(self.chance.randrange(1, 30), None)
             self.reconnects += 1
         await self._piece(None, last[0])
 
     async def _piece(self, count: int | None, upto: int | None) -> None:
         read = self._over_socket if self.chance.random() < 0.5 else self._over_stream
         try:
-            async with asyncio.timeout(None if count is None else 1):
+            async with asyncio.timeout(None if count is None else 0.5):
                 await read(count, upto)
         except TimeoutError:
             return  # nothing came for it in the meantime
