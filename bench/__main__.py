@@ -1,6 +1,6 @@
 """`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
 
-Name sections to run only those: start, messages, push, hooks, context, scale, sessions, topics.
+Name sections to run only those: start, messages, push, hooks, context, scale, sessions, recall, topics.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import context, hooks, messages, push, scale, sessions, start, topics
+from bench import context, hooks, messages, push, recall, scale, sessions, start, topics
 from bench.report import Report
 from bench.servers import floors, repomesh
 
-SECTIONS = ("start", "messages", "push", "hooks", "context", "scale", "sessions", "topics")
+SECTIONS = ("start", "messages", "push", "hooks", "context", "scale", "sessions", "recall", "topics")
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -42,6 +42,8 @@ def main(wanted: list[str]) -> int:
             scale.measure(report, folder / "scale")
         if "sessions" in wanted:
             sessions.measure(report, folder / "sessions")
+        if "recall" in wanted:
+            recall.measure(report, folder / "recall")
         if "topics" in wanted:
             topics.measure(report)
     elapsed_s = time.perf_counter() - begun

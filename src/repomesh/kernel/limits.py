@@ -252,6 +252,7 @@ OPINION_CHARS_MAX = 16_000  # it travels whole in its event, and cut in others' 
 PROPOSAL_CHARS_MAX = 8_000  # it is voted on whole, and stands as the decision
 DECISION_TASKS_MAX = 20  # made with a decision, in its transaction
 MEETING_MATERIAL_CHARS = 40_000  # of the opinions that a model is given for a proposal
+MEETING_REPLAY_SPEED_MIN = 0.01  # slower is standing still
 MEETING_REPLAY_SPEED_MAX = 1_000_000.0  # a week in less than a second
 DECISIONS_BRIEFED_MAX = 5  # newest ones in force that an agent is told in its briefing
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import Candidate
+from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, Weights
 from repomesh.domains.overview.search_models import EVERYTHING, Recall, Recalled, Recollection, What
 from repomesh.domains.overview.stems import forms, stem
 from repomesh.domains.sessions import rows as session_rows
@@ -19,8 +20,6 @@ from repomesh.kernel.operation import Get, Tool, query
 from repomesh.store.base import words_of
 from repomesh.store.transaction import Transaction
 
-# What speaks for a candidate, beside its words, which count 1 at most.
-_TITLE, _RECENCY, _TYPE, _TAG = 0.35, 0.08, 0.3, 0.2
 _WHY_MIN = 0.01  # what counts less than this is not worth its words
 
 
@@ -29,7 +28,7 @@ class _Matches:
     """What holds each stem, and how much that says."""
 
     by_stem: Mapping[str, set[str]]
-    weights: Mapping[str, float]
+    rarities: Mapping[str, float]
     positions: Mapping[str, int]
     types: Mapping[str, What]
 
@@ -52,6 +51,32 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
     Not every word needs to occur. Rare words, words of the title, newer things and those of the type and
     tags that you name count more. Only the newest matches of each word are looked at.
     """
+    found = gathered(tx, request)
+    best = scored(tx, found)[: request.limit]
+    return _fitted([_recalled(one, found.rarities) for one in best], request.max_chars)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A candidate, how many words it has, and where what is asked for stands among them and in its title."""
+
+    candidate: Candidate
+    length: int
+    hits: Hits
+    titled: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What may answer a question, and how much each stem of it says."""
+
+    request: Recall
+    texts: Sequence[Text]
+    rarities: Mapping[str, float]
+
+
+def gathered(tx: Transaction, request: Recall) -> Gathered:
+    """What holds the most of what says much."""
     matches = _matches(tx, request, _asked(request.text))
     chosen = _chosen(matches)
     ids: dict[What, list[str]] = {}
@@ -59,8 +84,15 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
         ids.setdefault(matches.types[id_], []).append(id_)
     there = candidates.read(tx, ids)
     kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
-    best = _scored(tx, request, kept, matches.weights)[: request.limit]
-    return _fitted([_recalled(one, matches.weights) for one in best], request.max_chars)
+    asked = ranking.Asked(matches.rarities)
+    return Gathered(request, [_text(one, asked) for one in kept], matches.rarities)
+
+
+def _text(candidate: Candidate, asked: ranking.Asked) -> Text:
+    words, fields = words_of(candidate.text), candidate.fields
+    title = words_of(f"{fields['title']} {' '.join(fields['tags'])}")
+    titled = frozenset(one for _, one in ranking.hits(title, asked))
+    return Text(candidate, len(words), ranking.hits(words, asked), titled)
 
 
 def _asked(text: str) -> dict[str, tuple[str, ...]]:
@@ -97,8 +129,8 @@ def _matches(tx: Transaction, request: Recall, asked: Mapping[str, tuple[str, ..
         full = len(found) == limits.RECALL_PER_WORD
         holding[one] = len(found) * newest / span if full else float(len(found))
     total = max(float(newest), *holding.values(), 1.0) if holding else 1.0
-    weights = {one: ranking.rarity(total, count) for one, count in holding.items()}
-    return _Matches(by_stem, weights, positions, kinds)
+    rarities = {one: ranking.rarity(total, count) for one, count in holding.items()}
+    return _Matches(by_stem, rarities, positions, kinds)
 
 
 def _newest(tx: Transaction) -> int:
@@ -111,13 +143,13 @@ def _chosen(matches: _Matches) -> list[str]:
     worth: defaultdict[str, float] = defaultdict(float)
     for one, ids in matches.by_stem.items():
         for id_ in ids:
-            worth[id_] += matches.weights[one]
+            worth[id_] += matches.rarities[one]
     order = sorted(worth, key=lambda id_: (-worth[id_], -matches.positions[id_]))
     return order[: limits.RECALL_CANDIDATES_MAX]
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
+class Scored:
     """A candidate, what it is worth, and the parts of that in words."""
 
     candidate: Candidate
@@ -125,32 +157,30 @@ class _Scored:
     score: float
 
 
-def _scored(
-    tx: Transaction, request: Recall, kept: Sequence[Candidate], weights: Mapping[str, float]
-) -> list[_Scored]:
+def scored(tx: Transaction, gathered: Gathered, weights: Weights = RECALL_WEIGHTS) -> list[Scored]:
     """The candidates, the best first."""
-    texts = [words_of(candidate.text) for candidate in kept]
-    usual = sum(map(len, texts)) / max(len(texts), 1)
-    plain = [ranking.bm25(text, weights, weights, usual) for text in texts]
+    request, texts, rarities = gathered.request, gathered.texts, gathered.rarities
+    usual = sum(text.length for text in texts) / max(len(texts), 1)
+    plain = [ranking.worth(text.hits, text.length, rarities, usual, weights) for text in texts]
     best = max(plain, default=0.0) or 1.0
-    total = sum(weights.values()) or 1.0
-    scored = []
-    for candidate, text, worth in zip(kept, texts, plain, strict=True):
-        fields = candidate.fields
-        held = ranking.held(text, weights)
-        titled = ranking.held(words_of(f"{fields['title']} {' '.join(fields['tags'])}"), weights)
+    total = sum(rarities.values()) or 1.0
+    judged = []
+    for text, worth in zip(texts, plain, strict=True):
+        fields = text.candidate.fields
+        held = {one for _, one in text.hits}
+        titled_worth = sum(map(rarities.__getitem__, text.titled)) / total
         parts = {
             f"holds {', '.join(sorted(held))}": worth / best,
-            f"is titled {', '.join(sorted(titled))}": _TITLE * sum(map(weights.__getitem__, titled)) / total,
-            "is recent": _RECENCY * ranking.recency((tx.now - fields["at"]).total_seconds()),
-            f"is of type {fields['type']}": _TYPE * (request.type == fields["type"]),
+            f"is titled {', '.join(sorted(text.titled))}": weights.title * titled_worth,
+            "is recent": weights.recency * ranking.recency((tx.now - fields["at"]).total_seconds()),
+            f"is of type {fields['type']}": weights.type * (request.type == fields["type"]),
         }
-        parts |= {f"has the tag {tag}": _TAG for tag in request.tags if tag in fields["tags"]}
-        scored.append(_Scored(candidate, parts, sum(parts.values())))
-    return sorted(scored, key=lambda one: -one.score)
+        parts |= {f"has the tag {tag}": weights.tag for tag in request.tags if tag in fields["tags"]}
+        judged.append(Scored(text.candidate, parts, sum(parts.values())))
+    return sorted(judged, key=lambda one: -one.score)
 
 
-def _recalled(one: _Scored, stems: Collection[str]) -> Recalled:
+def _recalled(one: Scored, stems: Collection[str]) -> Recalled:
     """As it is shown."""
     weighty = sorted(one.parts.items(), key=lambda part: -part[1])
     why = [said for said, worth in weighty if worth >= _WHY_MIN]

@@ -127,8 +127,12 @@ def _ranked(tx: Transaction, request: Search, words: Sequence[str], matches: Ite
     found, _ = _take(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
     texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found]
     usual = sum(map(len, texts)) / max(len(texts), 1)
-    asked = dict.fromkeys(words, 1.0)
-    scores = [ranking.bm25(text, asked, asked, usual) for text in texts]
+    rarities = dict.fromkeys(words, 1.0)
+    asked = ranking.Asked(rarities)
+    scores = [
+        ranking.worth(ranking.hits(text, asked), len(text), rarities, usual, ranking.SEARCH_WEIGHTS)
+        for text in texts
+    ]
     order = sorted(range(len(found)), key=lambda index: (-scores[index], -found[index][0]))[: request.limit]
     best = [found[index] for index in order]
     items = [candidate.found(_snippet(candidate, words)) for _, candidate in best]

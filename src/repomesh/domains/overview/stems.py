@@ -23,7 +23,7 @@ def stem(word: str) -> str:
         return word
     stemmer = getattr(_of_thread, "stemmer", None)
     if stemmer is None:
-        from snowballstemmer.english_stemmer import EnglishStemmer
+        from snowballstemmer.english_stemmer import EnglishStemmer  # type: ignore[import-untyped]
 
         stemmer = _of_thread.stemmer = EnglishStemmer()
     return str(stemmer.stemWord(word))
