@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import orjson
@@ -175,8 +176,10 @@ def request_frame(asked: MeetingRequest) -> str:
     return asked.model_dump_json(exclude_none=True)
 
 
-def meeting_event_frame(name: str, meeting_id: str, event: Any) -> str:
+@lru_cache(maxsize=64)  # made once for all sockets of the meeting; texts are found by their identity
+def meeting_event_frame(name: str, meeting_id: str, event_json: str) -> str:
     """An event of the log, as the meeting's socket tells it."""
+    event = orjson.loads(event_json)
     told = {"seq": event["seq"], "at": event["at"], "data": event["data"]}
     return server_frame("meeting_event", event=name, meeting_id=meeting_id, **told)
 

@@ -139,8 +139,7 @@ class MeetingSocket(Socket):
         elif event.correlation_id != self._meeting_id:
             return
         elif event.type in EVENTS:
-            told = orjson.loads(event.json)
-            await self._tell(meeting_event_frame(EVENTS[event.type], self._meeting_id, told))
+            await self._tell(meeting_event_frame(EVENTS[event.type], self._meeting_id, event.json))
         elif event.type == MEETING_VOTE_REQUESTED or (
             event.type == MEETING_OPINION_REQUESTED and event.recipient_id == caller.agent_id
         ):
