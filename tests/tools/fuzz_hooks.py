@@ -50,6 +50,10 @@ def _name_known(case: Any) -> None:
         found = _pick("message")
     elif "review_id" in names:
         found = _pick("review")
+    elif "meeting_id" in names:
+        found = _pick("meeting")
+    elif "decision_id" in names:
+        found = _pick("decision")
     elif path in ("/v1/locks/renew", "/v1/locks/release"):
         found = _pick("lock")
         fields.pop("resources", None)

@@ -212,6 +212,18 @@ SUMMARY_WRITTEN_CHARS = 6_000  # of what a model wrote; more is no summary
 COMPLETION_S = 45.0  # for an answer; clients wait a little longer
 COMPLETION_BYTES_MAX = 1024 * 1024  # of an answer with all that endpoints put around it
 COMPLETION_CHARS_MAX = 50_000  # of the text in it
+EMBEDDING_S = 2.0  # for vectors, besides what each text may take: a recall waits for them
+EMBEDDING_TEXT_S = 0.25  # for each text: a small model without a GPU
+EMBEDDING_TEXTS_MAX = 32  # at once: small endpoints take no more
+EMBEDDING_TEXT_CHARS = 4_000  # of each text: some 1,000 tokens, of which many models take half
+EMBEDDING_DIMENSIONS_MAX = 8_192
+EMBEDDING_BYTES_MAX = 16 * 1024 * 1024  # of an answer: so many vectors of so many figures
+EMBEDDING_OVERLAP_S = 300.0  # looked at again, should the clock have been put back
+EMBEDDINGS_AT_ONCE_MAX = 16  # requests under way; recall then does without
+EMBEDDINGS_PAUSE_S = 30.0  # for which an endpoint that failed is left alone
+VECTORS_MAX = 20_000  # newest memories of a workspace compared by meaning; 6 ms of 256 figures each (measured)
+VECTORS_WORKSPACES_MAX = 8  # whose vectors stay in memory
+RECALL_NEAR = 50  # memories nearest in meaning that are candidates
 COMPLETIONS_AT_ONCE_MAX = 8  # questions under way; endpoints refuse more themselves
 
 # Search

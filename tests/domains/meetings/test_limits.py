@@ -48,6 +48,7 @@ ID = new_id()
             ({"goal": "G"},),
         ),
         (ReplayMeeting, {"meeting_id": ID}, "speed", limits.MEETING_REPLAY_SPEED_MAX, 1.0),
+        (ReplayMeeting, {"meeting_id": ID}, "speed", limits.MEETING_REPLAY_SPEED_MIN, -0.001),
     ],
 )
 def test_requests_are_bounded(model: Any, fields: dict[str, Any], name: str, edge: Any, beyond: Any) -> None:

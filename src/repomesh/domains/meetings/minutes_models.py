@@ -16,7 +16,7 @@ from repomesh.kernel.operation import Model
 Speed = Annotated[
     float,
     Field(
-        gt=0,
+        ge=limits.MEETING_REPLAY_SPEED_MIN,
         le=limits.MEETING_REPLAY_SPEED_MAX,
         description="Offsets are divided by it: 60 plays an hour in a minute.",
     ),
