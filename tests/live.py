@@ -13,6 +13,7 @@ import httpx
 import pytest
 import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from conftest import MovableClock
 from harness import Mesh, Speaker
@@ -119,6 +120,19 @@ class Wire:
                 frame = json.loads(await self.raw.recv())
                 if not types or frame["type"] in types:
                     return frame
+
+    async def until_closed(self) -> tuple[list[Any], int, str]:
+        """Every frame up to the server's close, with its code and reason."""
+        frames: list[Any] = []
+
+        async def read() -> None:
+            while True:
+                frames.append(json.loads(await self.raw.recv()))
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await asyncio.wait_for(read(), 20)
+        assert closed.value.rcvd is not None
+        return frames, closed.value.rcvd.code, closed.value.rcvd.reason
 
     async def subscribe(self, id_: str = "all", **fields: Any) -> int:
         """Subscribe; answers the position from which on events come."""

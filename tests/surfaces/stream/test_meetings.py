@@ -9,12 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from conftest import MovableClock
 from domains.meetings.meeting import called, inbox, say, show, types, vote
 from harness import Speaker
-from live import LiveMesh, Wire, serving, url_of
+from live import LiveMesh, serving, url_of
 from repomesh.app import Server
 from repomesh.domains.messaging.models import MESSAGE_SENT
 from repomesh.kernel import limits
@@ -32,20 +31,6 @@ NOTHING = "01900000-0000-7000-8000-000000000000"
 
 async def team(live: LiveMesh, *names: str) -> list[Speaker]:
     return [await live.agent(name) for name in names]
-
-
-async def closing(wire: Wire) -> tuple[list[Any], int, str]:
-    """The frames up to the server's close, with its code and reason."""
-    frames: list[Any] = []
-
-    async def read() -> None:
-        while True:
-            frames.append(json.loads(await wire.raw.recv()))
-
-    with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.wait_for(read(), 20)
-    assert closed.value.rcvd is not None
-    return frames, closed.value.rcvd.code, closed.value.rcvd.reason
 
 
 async def test_two_rounds_over_sockets(live: LiveMesh) -> None:
@@ -181,7 +166,7 @@ async def test_a_new_server_asks_again(server: Server, settings: Settings, clock
                 seen = (await bens.hear("opinion_presented"))[-1]["seq"]
                 asked = await bens.next("opinion_request")
                 web.should_exit = True
-                assert (await closing(bens))[1] == 1012
+                assert (await bens.until_closed())[1] == 1012
     again = Server(settings, clock)
     with serving(again) as web:
         async with httpx.AsyncClient(base_url=url_of(web), timeout=30) as http:
@@ -402,20 +387,20 @@ async def test_who_is_not_let_in_is_told_why(live: LiveMesh, monkeypatch: pytest
     ]
     for speaker, where, options, code, reason in cases:
         async with seat(live, speaker, where, ready=False, **options) as wire:
-            frames, closed, why = await closing(wire)
+            frames, closed, why = await wire.until_closed()
             assert (closed, why) == (code, reason), (speaker, options, frames)
             assert [frame.get("code") for frame in frames] == [reason]
             assert ann.token not in json.dumps(frames)
     async with seat(live, None, meeting, ready=False) as wire:
         await wire.send("opinion", meeting_id=meeting["id"], content="x")
-        _frames, closed, why = await closing(wire)
+        _frames, closed, why = await wire.until_closed()
         assert (closed, why) == (4401, "unauthenticated")
     monkeypatch.setattr(limits, "SOCKET_AUTH_S", 0.05)
     async with seat(live, None, meeting, ready=False) as wire:
-        assert (await closing(wire))[1:] == (4401, "unauthenticated")
+        assert (await wire.until_closed())[1:] == (4401, "unauthenticated")
     monkeypatch.setattr(limits, "STREAM_SUBSCRIBERS_MAX", 0)
     async with seat(live, ann, meeting, ready=False) as wire:
-        assert (await closing(wire))[1:] == (1013, "too_many_streams")
+        assert (await wire.until_closed())[1:] == (1013, "too_many_streams")
     assert await state(live, meeting) == before
 
 
@@ -450,7 +435,7 @@ async def test_a_place_that_is_pruned_is_refused(live: LiveMesh) -> None:
     last = (await live.get("/v1/events", limit=1))["last_seq"]
     await live.post("/v1/log/prune", before=last)
     async with seat(live, ann, meeting, ready=False, after=1) as wire:
-        frames, code, reason = await closing(wire)
+        frames, code, reason = await wire.until_closed()
         assert (code, reason) == (4410, "gone")
         assert frames[0]["oldest_seq"] >= last
     async with seat(live, ann, meeting) as anns:
@@ -476,7 +461,7 @@ async def test_a_token_that_is_revoked_takes_its_seat_with_it(live: LiveMesh, re
     async with seat(live, ann, meeting) as anns, seat(live, ben, meeting) as bens:
         await anns.next("opinion_request")
         await revoke(live, ann)
-        assert (await closing(anns))[1:] == (4401, "token_revoked")
+        assert (await anns.until_closed())[1:] == (4401, "token_revoked")
         await bens.send("ping")
         await bens.next("pong")
 
@@ -511,7 +496,7 @@ async def test_a_slow_consumer_is_closed_with_where_to_go_on(
     async with seat(live, ben, meeting, max_queue=1) as slow:
         start = slow.connected["seq"]
         await flood(live, meeting, ben)
-        frames, code, reason = await closing(slow)
+        frames, code, reason = await slow.until_closed()
     assert code == 4008
     received = [frame["seq"] for frame in frames if frame["type"] == "direct_message"]
     assert reason == f"resume_after={received[-1]}"
@@ -528,7 +513,7 @@ async def test_a_server_that_stops_ends_its_seats(live: LiveMesh) -> None:
     meeting = await called(live, ann, ben)
     async with seat(live, ann, meeting) as anns:
         live.web.should_exit = True
-        assert (await closing(anns))[1] == 1012
+        assert (await anns.until_closed())[1] == 1012
 
 
 # -- direct messages, and who is there -------------------------------------------------------------

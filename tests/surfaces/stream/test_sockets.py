@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import InvalidStatus
 
 from harness import Speaker
 from live import LiveMesh, Wire, socket, stream
@@ -29,22 +29,8 @@ class Bulk(Model):
 
 async def closing(wire: Wire) -> tuple[int, str]:
     """The code and reason with which the server closes; frames before are left out."""
-    _frames, code, reason = await until_closed(wire)
+    _frames, code, reason = await wire.until_closed()
     return code, reason
-
-
-async def until_closed(wire: Wire) -> tuple[list[Any], int, str]:
-    """Every frame up to the server's close, with its code and reason."""
-    frames: list[Any] = []
-
-    async def read() -> None:
-        while True:
-            frames.append(json.loads(await wire.raw.recv()))
-
-    with pytest.raises(ConnectionClosed) as closed:
-        await asyncio.wait_for(read(), 20)
-    assert closed.value.rcvd is not None
-    return frames, closed.value.rcvd.code, closed.value.rcvd.reason
 
 
 async def test_the_first_frame_may_say_who_speaks(live: LiveMesh) -> None:
@@ -227,7 +213,7 @@ async def test_a_slow_consumer_is_closed_and_loses_nothing(
         await anext(events)
         await flood(live)
         last = (await live.get("/v1/events", limit=1))["last_seq"]
-        pushed, code, reason = await until_closed(slow)
+        pushed, code, reason = await slow.until_closed()
         received = [frame["event"]["seq"] for frame in pushed]
         assert code == 4008
         resume_after = int(reason.removeprefix("resume_after="))
