@@ -269,17 +269,16 @@ class _Run:
 
     def _require_turn(self, who: str, round_: int | None) -> None:
         state = self.flow
-        turn = state.turns.get(who)
-        happened: str | None = None if turn is None else turn.status
+        happened: str = state.turns[who].status if who in state.turns else "came_later"
         if round_ is not None and round_ != state.round:
-            happened = f"round {state.round} is on"
-        elif state.phase == "discussion" and state.speaker == who:
+            happened = "round_over" if round_ < state.round else "round_not_begun"
+        elif state.speaker == who:
             return
-        elif state.phase == "discussion" and happened == "waiting":
+        elif happened == "waiting":
             speaker = state.names[state.speaker or ""]
             raise NotYourTurn(f"it is the turn of '{speaker}'", speaker=speaker, round=state.round)
         raise TurnOver(
-            f"round {state.round}, {state.phase}: {_IN_WORDS.get(happened or '', happened)}",
+            f"round {state.round} is on, in its {state.phase}: {_IN_WORDS[happened]}",
             happened=happened,
             round=state.round,
             phase=state.phase,
@@ -325,11 +324,11 @@ class _Run:
 
 
 _IN_WORDS = {
-    "": "the acting agent came in after the round was discussed",
+    "round_over": "the round that was meant is over",
+    "round_not_begun": "the round that was meant has not begun",
+    "came_later": "the acting agent came in after this round was discussed",
     "spoke": "the acting agent spoke already",
     "no_response": "the time for the acting agent's opinion ran out",
     "skipped": "the acting agent was inactive and was passed over",
     "left": "the acting agent had left when it was its turn",
-    "waiting": "the acting agent's turn did not come",
-    "asked": "the acting agent is asked",
 }
