@@ -123,7 +123,8 @@ def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> No
     for name in columns:
         table.add_column(name.replace("_", " ").replace(".", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_for_eyes(name, _pick(row, name))) for name in columns))
+        values = [(name, _pick(row, name)) for name in columns]
+        table.add_row(*(Text(_for_eyes(name, value), style=_style(name, value)) for name, value in values))
     Console(highlight=False).print(table)
 
 
@@ -146,6 +147,23 @@ def _pick(row: Mapping[str, Any], name: str) -> object:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+_IDS = frozenset({"id", "key", "name", "session_id", "artifact_id"})
+_STATES = {
+    "green": ("active", "done", "current", "approved", "carried"),
+    "yellow": ("paused", "claimed", "waiting", "superseded"),
+    "red": ("failed", "blocked", "deleting", "dead", "disabled"),
+    "dim": ("inactive", "retired", "completed", "cancelled", "retracted"),
+}
+_COLOURS = {word: colour for colour, words in _STATES.items() for word in words}
+
+
+def _style(name: str, value: object) -> str:
+    """The colour of a cell: ids, states and times are told apart at a glance."""
+    if name.rpartition(".")[2] == "status":
+        return _COLOURS.get(str(value), "")
+    return "cyan" if name in _IDS else "dim" if name.endswith("_at") else ""
 
 
 def _for_eyes(name: str, value: object) -> str:

@@ -15,6 +15,7 @@ from repomesh.cli.generic import group, words
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.client.catalogue import operation
 from repomesh.client.errors import RemoteError
+from repomesh.kernel.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -27,6 +28,11 @@ _Session = Annotated[str, typer.Argument(metavar="SESSION_ID", help="Id of the s
 _Query = Annotated[str, typer.Argument(metavar="QUERY", help="Words that must all occur.")]
 _Limit = Annotated[int, typer.Option(help="Items a page.")]
 _Within = Annotated[str | None, typer.Option("--session", help="Only of this session.", show_default=False)]
+_Cursor = Annotated[str | None, typer.Option(help="'next_cursor' of the page before.", show_default=False)]
+_OfSession = Annotated[
+    str | None,
+    typer.Argument(metavar="SESSION_ID", help="Id of the session; all when left out.", show_default=False),
+]
 _Tags = Annotated[list[str] | None, typer.Option("--tags", help="With these tags, commas between.")]
 
 
@@ -58,12 +64,14 @@ def search_conversations(
     *,
     session: _Within = None,
     limit: _Limit = 20,
+    cursor: _Cursor = None,
     as_json: AsJson = False,
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
     """Find what was said."""
     fields = {"text": query, "what": ["chunk"], "session_id": session, "limit": limit}
+    fields["cursor"] = cursor
     _list("search.find", fields, as_json, url, acting_agent)
 
 
@@ -75,6 +83,7 @@ def search_memories(
     type_: Annotated[str | None, typer.Option("--type", help="Such as decision.", show_default=False)] = None,
     tags: _Tags = None,
     limit: _Limit = 20,
+    cursor: _Cursor = None,
     as_json: AsJson = False,
     url: Url = None,
     acting_agent: ActingAgent = None,
@@ -82,37 +91,39 @@ def search_memories(
     """Find what is remembered."""
     fields = {"text": query, "what": ["memory"], "session_id": session, "type": type_}
     fields["tags"] = [tag for one in tags or [] for tag in words(one)]
-    _list("search.find", fields | {"limit": limit}, as_json, url, acting_agent)
+    _list("search.find", fields | {"limit": limit, "cursor": cursor}, as_json, url, acting_agent)
 
 
 @app.command("list-tasks")
 def list_tasks(
-    session_id: _Session,
+    session_id: _OfSession = None,
     *,
     status: Annotated[str | None, typer.Option(help="Such as open.", show_default=False)] = None,
     agent: Annotated[str | None, typer.Option(help="Held by or meant for it.", show_default=False)] = None,
     limit: _Limit = 50,
+    cursor: _Cursor = None,
     as_json: AsJson = False,
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """List the tasks that were handed out in a session."""
-    fields = {"session_id": session_id, "status": status, "agent": agent, "limit": limit}
+    """List the tasks that were handed out in a session, or in any."""
+    fields = {"session_id": session_id, "status": status, "agent": agent, "limit": limit, "cursor": cursor}
     _list("session.tasks", fields, as_json, url, acting_agent)
 
 
 @app.command("list-artifacts")
 def list_artifacts(
-    session_id: _Session,
+    session_id: _OfSession = None,
     *,
     type_: Annotated[str | None, typer.Option("--type", help="Such as code.", show_default=False)] = None,
     limit: _Limit = 50,
+    cursor: _Cursor = None,
     as_json: AsJson = False,
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """List the artifacts of a session."""
-    fields = {"session_id": session_id, "type": type_, "limit": limit}
+    """List the artifacts of a session, or of all."""
+    fields = {"session_id": session_id, "type": type_, "limit": limit, "cursor": cursor}
     _list("artifact.list", fields, as_json, url, acting_agent)
 
 
@@ -164,12 +175,31 @@ def import_(
 
 def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, agent: str | None) -> None:
     given = {key: value for key, value in fields.items() if value not in (None, [])}
-    found = _ask(lambda client: client.call_json(name, given), url, agent)
+    in_path = "{session_id}" in operation(name).path
+    if in_path and "session_id" not in given:
+        found = _ask(lambda client: _of_all(client, name, given), url, agent)
+    else:
+        found = _ask(lambda client: client.call_json(name, given), url, agent)
     show.result(operation(name), found, as_json=as_json)
 
 
 def _ask(work: Callable[[Client], Awaitable[T]], url: str | None, agent: str | None) -> T:
     return ask(work, url=url, agent=agent, or_alone=True)
+
+
+async def _of_all(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The same list of every session, newest session first, up to the limit."""
+    if "cursor" in fields:
+        raise InvalidRequest("a cursor goes on in one session", hint="Name the session, too.")
+    items: list[Any] = []
+    async for session in client.items("session.list", limit=200):
+        page = await client.call_json(name, fields | {"session_id": session["id"]})
+        items += page["items"]
+        if len(items) >= fields["limit"]:
+            break
+    said = f"there may be more than these {fields['limit']}; raise --limit, or name a session"
+    omitted = said if len(items) >= fields["limit"] else None
+    return {"items": items[: fields["limit"]], "next_cursor": None, "omitted": omitted}
 
 
 async def _deleted(client: Client, fields: dict[str, Any]) -> dict[str, Any]:

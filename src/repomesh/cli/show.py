@@ -22,7 +22,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "Question": ("id", "status", "asker_name", "asked_name", "question", "answer", "deadline_at"),
     "Reaction": ("reaction", "agent_name", "created_at"),
     "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
-    "Artifact": ("artifact_id", "type", "title", "version", "bytes", "author", "updated_at"),
+    "Artifact": ("session_id", "artifact_id", "type", "title", "version", "bytes", "author", "updated_at"),
     "Chunk": ("sequence", "speaker", "chunk_id", "format", "bytes", "created_at"),
     "Found": ("what", "session_id", "key", "type", "title", "snippet", "at"),
     "ListedDecision": ("id", "status", "created_at", "topic"),
@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "ListedSession": ("id", "status", "title", "participants", "created_by", "created_at"),
     "Recalled": ("score", "what", "session_id", "key", "snippet", "why"),
     "SessionTask": (
+        "session_id",
         "key",
         "task.status",
         "task.percent",
