@@ -40,6 +40,13 @@ async def test_an_existing_key_gets_a_version_and_the_old_ones_stay(mesh: Mesh) 
     assert missing.code == "memory_not_found"
 
 
+async def test_a_memory_holds_any_json_but_null(mesh: Mesh) -> None:
+    for number, content in enumerate([False, 0, "", [], {}, [None]]):
+        made = await mesh.post("/v1/memories", key=f"k{number}", content=content)
+        assert (await mesh.get(f"/v1/memories/{made['id']}"))["content"] == content
+    assert (await refused(mesh, key="none", content=None)).code == "invalid_request"
+
+
 async def test_keys_are_unique_in_a_session_and_in_the_workspace(mesh: Mesh) -> None:
     for session in ("one", "two"):
         await mesh.post("/v1/sessions", session_id=session)

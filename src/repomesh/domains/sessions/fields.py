@@ -54,7 +54,19 @@ def _within(chars: int) -> AfterValidator:
 
 JsonObject = Annotated[dict[str, JsonValue], _within(limits.SESSION_JSON_CHARS_MAX)]
 
-MemoryContent = Annotated[JsonValue, _within(limits.MEMORY_CHARS_MAX)]
+
+def _something(value: JsonValue) -> JsonValue:
+    if value is None:
+        raise ValueError("is null, which says nothing; retract a memory to take it back")
+    return value
+
+
+MemoryContent = Annotated[
+    JsonValue,
+    _within(limits.MEMORY_CHARS_MAX),
+    AfterValidator(_something),
+    Field(json_schema_extra={"not": {"type": "null"}}),
+]
 
 Content = str | list[JsonValue] | dict[str, JsonValue]
 """Text as it is, or JSON, which is kept as compact text."""
