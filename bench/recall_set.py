@@ -19,7 +19,7 @@ PACKAGES = ("alembic", "hypothesis", "numpy", "pydantic", "rich", "sqlalchemy")
 _QUESTION_WORDS = range(5, 26)
 _ANSWER_WORDS_MIN = 30
 _ANSWER_CHARS_MAX = 2_000  # as long as somebody would have an agent remember
-_QUESTIONS_PER_HALF = 500
+_QUESTIONS_PER_HALF = 300
 _DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 
 class Model:
@@ -22,13 +22,17 @@ class Model:
         self.heard = threading.Event()
         self.url = ""
 
+    def made(self, _asked: dict[str, Any]) -> bytes:
+        """The body of its answer."""
+        return _completion(str(self.answer))
+
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers["Content-Length"]))
         self.asked.append(json.loads(body) | {"path": handler.path})
         self.keys.append(handler.headers["Authorization"])
         self.heard.set()
         self.hold.wait(20)
-        status, raw = self.answer if isinstance(self.answer, tuple) else (200, _completion(self.answer))
+        status, raw = self.answer if isinstance(self.answer, tuple) else (200, self.made(self.asked[-1]))
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(raw)))
         handler.end_headers()
@@ -43,7 +47,16 @@ def _completion(text: str) -> bytes:
 @contextmanager
 def serving_model() -> Iterator[Model]:
     """The endpoint while the block runs."""
-    model = Model()
+    with serving(Model()) as model:
+        yield model
+
+
+Served = TypeVar("Served", bound=Model)
+
+
+@contextmanager
+def serving(model: Served) -> Iterator[Served]:
+    """Any such endpoint while the block runs."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

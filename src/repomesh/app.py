@@ -41,6 +41,7 @@ from repomesh.surfaces.stream.routes import stream_routes
 from repomesh.surfaces.webhook.actions import Actions
 from repomesh.surfaces.webhook.endpoint import Webhook
 from repomesh.workers.contents import ContentSweeper
+from repomesh.workers.embedding import Embedding
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import CONSULTING_SWEEPS, Sweeper
 from repomesh.workers.transcripts import Transcripts
@@ -76,6 +77,7 @@ class Server:
         self.consulting = Sweeper(
             registry, self.dispatch, self.store, settings.sweep_every_s, CONSULTING_SWEEPS
         )
+        self.embedding = Embedding(registry, self.dispatch, self.store, settings.sweep_every_s)
         sender = Sender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
@@ -112,6 +114,8 @@ class Server:
         self.sweeper.start()
         if self.settings.completions_url is not None:
             self.consulting.start()
+        if self.settings.embeddings_url is not None:
+            self.embedding.start()
         self.contents.start()
         self.transcripts.start()
         self.webhooks.start()
@@ -121,6 +125,7 @@ class Server:
         finally:
             await self.sweeper.stop()
             await self.consulting.stop()
+            await self.embedding.stop()
             await self.webhooks.stop()
             await self.contents.stop()
             await self.hooks.moments.settled()

@@ -39,6 +39,7 @@ from repomesh.domains.sessions import exporting as _exporting
 from repomesh.domains.sessions import memories as _memories
 from repomesh.domains.sessions import operations as _sessions
 from repomesh.domains.sessions import summary as _summary
+from repomesh.domains.sessions import vectors as _vectors
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
@@ -77,6 +78,7 @@ DOMAINS = (
     _artifacts,
     _delegating,
     _summary,
+    _vectors,
     _exporting,
     _topics,
     _meetings,

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from repomesh.kernel.completions import Completions
 from repomesh.kernel.computing import Computing
+from repomesh.kernel.embeddings import Embedder, EndpointEmbedder, Texts
 from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError, Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.operation import Blocking, Consulting, Kind, Operation, Payload, Registry
@@ -55,6 +56,7 @@ class Dispatcher:
         renew_secret: Callable[[Any, BaseModel], BaseModel],
         access_changed: Callable[[], None],
         completions: Completions | None = None,
+        embedder: Embedder | None = None,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -65,6 +67,7 @@ class Dispatcher:
         self._renew_secret = renew_secret
         self._access_changed = access_changed
         self._completions = completions or Completions(store.settings)
+        self._embedder = embedder or EndpointEmbedder(store.settings)
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._interrupted = False
@@ -146,6 +149,8 @@ class Dispatcher:
         question = await self._store.read(caller, lambda tx: consults.question(tx, request))
         if question is None:
             return request
+        if isinstance(question, Texts):
+            return consults.answered(request, question, await self._embedder.embed(question))
         return consults.answered(request, question, await self._completions.complete(question))
 
     async def _wait(

@@ -17,7 +17,8 @@ from typing import Any, Required, TypedDict, TypeVar, Unpack, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from repomesh.kernel import limits
-from repomesh.kernel.completions import Completion, Question
+from repomesh.kernel.completions import Question
+from repomesh.kernel.embeddings import Texts
 from repomesh.kernel.errors import InvalidRequest, RepomeshError
 from repomesh.kernel.settings import Settings
 
@@ -124,14 +125,14 @@ Stage = Callable[[Any, Settings], None]
 
 @dataclass(frozen=True, slots=True)
 class Consulting:
-    """What a language model is asked before an operation runs, outside any transaction.
+    """What a model is asked before an operation runs, outside any transaction: for a text, or for vectors.
 
     `question` reads, in a transaction of its own, what to ask, or None for nothing; `answered` is the request
-    with what came of it, which may be a text or a reason why there is none.
+    with what came of it, which may be a reason why there is nothing.
     """
 
-    question: Callable[[Any, Any], Question | None]
-    answered: Callable[[Any, Question, Completion], BaseModel]
+    question: Callable[[Any, Any], Question | Texts | None]
+    answered: Callable[[Any, Any, Any], BaseModel]
 
 
 Compute = Callable[[Any, Any, Settings], Any]
@@ -146,9 +147,9 @@ class Operation:
     documents; `rate` names a rate limit; `secret` the field of the result that holds one; `needs_agent` says
     that the caller must act as an agent; `stage` does with (request, settings), on a thread before the
     transaction, what may be done twice and would keep others waiting inside it; `consults` asks a
-    language model before it, but not in a batch; `compute` makes a query's result of what its function
-    gathered, on a thread after the transaction, and not in a batch; `follow_up` queues an internal command behind the answer;
-    `changes_access` says that callers must be looked up again.
+    model before it, but not in a batch; `compute` makes a query's result of what its function gathered, on a
+    thread after the transaction, and not in a batch; `follow_up` queues an internal command behind the
+    answer; `changes_access` says that callers must be looked up again.
     """
 
     name: str

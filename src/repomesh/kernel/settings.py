@@ -107,6 +107,16 @@ class Settings(BaseSettings):
         None, min_length=1, max_length=200, description="The model to ask there; needed with it."
     )
     completions_key: SecretStr | None = Field(None, description="The key to send there as a bearer token.")
+    embeddings_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="OpenAI-compatible endpoint, as `https://HOST/v1`, by which recall finds what means the "
+        "same in other words; needs the extra `embeddings`.",
+    )
+    embeddings_model: str | None = Field(
+        None, min_length=1, max_length=200, description="The model to ask there; needed with it."
+    )
+    embeddings_key: SecretStr | None = Field(None, description="The key to send there as a bearer token.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )
@@ -130,4 +140,6 @@ class Settings(BaseSettings):
     def _has_model(self) -> Settings:
         if self.completions_url is not None and self.completions_model is None:
             raise ValueError("REPOMESH_COMPLETIONS_URL needs REPOMESH_COMPLETIONS_MODEL, too")
+        if self.embeddings_url is not None and self.embeddings_model is None:
+            raise ValueError("REPOMESH_EMBEDDINGS_URL needs REPOMESH_EMBEDDINGS_MODEL, too")
         return self

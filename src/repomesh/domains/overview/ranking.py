@@ -32,10 +32,11 @@ class Weights:
     recency: float = 0.08
     type: float = 0.3
     tag: float = 0.2
+    meaning: float = 0.6
 
 
 SEARCH_WEIGHTS = Weights()
-RECALL_WEIGHTS = Weights(k1=2.0, b=0.9, pair=0.5)
+RECALL_WEIGHTS = Weights(k1=2.5, b=0.9, pair=0.5)
 _NEAR_WORDS = 8  # as far as a pair may stand apart
 
 # Words that say nothing of what a question is about.

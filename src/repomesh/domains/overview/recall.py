@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from repomesh.domains.overview import candidates, ranking
+from repomesh.domains.overview import candidates, meaning, ranking
 from repomesh.domains.overview.candidates import Candidate
 from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, Weights
 from repomesh.domains.overview.search_models import EVERYTHING, Recall, Recalled, Recollection, What
@@ -16,7 +16,7 @@ from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
 from repomesh.kernel import limits
 from repomesh.kernel.budget import cut, fair_share
-from repomesh.kernel.operation import Get, Tool, query
+from repomesh.kernel.operation import Consulting, Get, Tool, query
 from repomesh.store.base import words_of
 from repomesh.store.transaction import Transaction
 
@@ -44,16 +44,20 @@ class _Matches:
     ),
     scope="sessions:read",
     errors=(SessionNotFound,),
+    consults=Consulting(meaning.question, meaning.answered),
 )
 def recall(tx: Transaction, request: Recall) -> Recollection:
     """Remember what may answer a question, the best first, and say why each is here.
 
     Not every word needs to occur. Rare words, words of the title, newer things and those of the type and
-    tags that you name count more. Only the newest matches of each word are looked at.
+    tags that you name count more. Only the newest matches of each word are looked at. Where embeddings are
+    configured, memories that mean something like it come, too, whatever their words.
     """
     found = gathered(tx, request)
     best = scored(tx, found)[: request.limit]
-    return _fitted([_recalled(one, found.rarities) for one in best], request.max_chars)
+    said = None if tx.settings.embeddings_url is None else found.without_meaning
+    items = [_recalled(one, found.rarities) for one in best]
+    return _fitted(Recollection(items=items, without_meaning=said), request.max_chars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +77,26 @@ class Gathered:
     request: Recall
     texts: Sequence[Text]
     rarities: Mapping[str, float]
+    near: Mapping[str, float]
+    without_meaning: str | None
 
 
 def gathered(tx: Transaction, request: Recall) -> Gathered:
-    """What holds the most of what says much."""
+    """What holds the most of what says much, and what is near in meaning."""
     matches = _matches(tx, request, _asked(request.text))
     chosen = _chosen(matches)
+    near, without_meaning = meaning.near(tx, request)
     ids: dict[What, list[str]] = {}
     for id_ in chosen:
         ids.setdefault(matches.types[id_], []).append(id_)
+    further = [id_ for id_ in near if id_ not in matches.positions]
+    ids.setdefault("memory", []).extend(further)
+    chosen += further
     there = candidates.read(tx, ids)
     kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
     asked = ranking.Asked(matches.rarities)
-    return Gathered(request, [_text(one, asked) for one in kept], matches.rarities)
+    texts = [_text(one, asked) for one in kept]
+    return Gathered(request, texts, matches.rarities, near, without_meaning)
 
 
 def _text(candidate: Candidate, asked: ranking.Asked) -> Text:
@@ -172,6 +183,7 @@ def scored(tx: Transaction, gathered: Gathered, weights: Weights = RECALL_WEIGHT
         parts = {
             f"holds {', '.join(sorted(held))}": worth / best,
             f"is titled {', '.join(sorted(text.titled))}": weights.title * titled_worth,
+            "means something like it": weights.meaning * gathered.near.get(fields["id"], 0.0),
             "is recent": weights.recency * ranking.recency((tx.now - fields["at"]).total_seconds()),
             f"is of type {fields['type']}": weights.type * (request.type == fields["type"]),
         }
@@ -188,19 +200,19 @@ def _recalled(one: Scored, stems: Collection[str]) -> Recalled:
     return Recalled(**one.candidate.fields, snippet=shown, score=round(one.score, 4), why=why)
 
 
-def _fitted(items: Sequence[Recalled], max_chars: int) -> Recollection:
+def _fitted(whole: Recollection, max_chars: int) -> Recollection:
     """As much as fits: snippets are cut first, then the last items left out."""
-    whole = Recollection(items=list(items))
+    items, frame = whole.items, _FRAME_CHARS + len(whole.without_meaning or "")
     if len(whole.model_dump_json()) <= max_chars:
         return whole
     bare = [len(item.model_copy(update={"snippet": ""}).model_dump_json()) + 2 for item in items]
-    count, used = 0, _FRAME_CHARS
+    count, used = 0, frame
     for size, item in zip(bare, items, strict=True):
         used += size + min(len(item.snippet), _SNIPPET_KEPT)
         if used > max_chars:
             break
         count += 1
-    left = max_chars - _FRAME_CHARS - sum(bare[:count])
+    left = max_chars - frame - sum(bare[:count])
     share = fair_share([len(item.snippet) * 2 for item in items[:count]], left) if count else 0
     kept = [
         item.model_copy(update={"snippet": text, "truncated": len(text) < len(item.snippet)})
@@ -209,8 +221,8 @@ def _fitted(items: Sequence[Recalled], max_chars: int) -> Recollection:
     ]
     missing = len(items) - count
     said = f"items left out: {missing}; raise max_chars" if missing else "texts cut; raise max_chars"
-    return Recollection(items=kept, omitted=said)
+    return whole.model_copy(update={"items": kept, "omitted": said})
 
 
-_FRAME_CHARS = 120  # of an answer around its items
+_FRAME_CHARS = 150  # of an answer around its items
 _SNIPPET_KEPT = 80

@@ -88,3 +88,6 @@ class Recollection(Model):
 
     items: list[Recalled]
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
+    without_meaning: str | None = Field(
+        None, description="Why only words were compared, where embeddings are configured."
+    )

@@ -17,6 +17,7 @@ from repomesh.domains.sessions.tables import (
     artifacts,
     chunks,
     memories,
+    memory_vectors,
     memory_versions,
     session_participants,
     session_summaries,
@@ -110,6 +111,8 @@ def _memories(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int
     ids = [row.id for row in some]
     old = memory_versions.c.workspace_id == tx.workspace_id, memory_versions.c.memory_id.in_(ids)
     tx.execute(delete(memory_versions).where(*old))
+    meaning = memory_vectors.c.workspace_id == tx.workspace_id, memory_vectors.c.memory_id.in_(ids)
+    tx.execute(delete(memory_vectors).where(*meaning))
     tx.execute(delete(memories).where(*here, memories.c.id.in_(ids)))
     used = most if len(some) < len(found) else len(some)
     return used, _grown(erased, memories=len(ids), memory_keys=[row.key for row in some])

@@ -102,6 +102,7 @@ memories = Table(
     Column("version", Integer, nullable=False),
     Index("ix_memories_key", "workspace_id", "session_uid", "key", unique=True),
     Index("ix_memories_type", "workspace_id", "type", "id"),
+    Index("ix_memories_updated", "workspace_id", "updated_at", "id"),
 )
 
 memory_versions = Table(
@@ -120,6 +121,21 @@ memory_versions = Table(
     Column("reason", Text, nullable=False),
     Column("author", String(64)),
     Column("at", Moment, nullable=False),
+)
+
+memory_vectors = Table(
+    "memory_vectors",
+    metadata,
+    # Never given out again, so that what was read before stays known by the largest.
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("workspace_id", Uuid, nullable=False),
+    Column("memory_id", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("vector", LargeBinary, nullable=False),  # 32-bit floats, of length 1 together
+    Index("ix_memory_vectors_memory", "workspace_id", "memory_id", unique=True),
+    Index("ix_memory_vectors_model", "workspace_id", "model", "id"),
+    sqlite_autoincrement=True,
 )
 
 artifacts = Table(
