@@ -13,6 +13,8 @@ import pytest
 from harness import Mesh, Speaker
 from repomesh.kernel import signing
 from repomesh.kernel.limits import WEBHOOK_AGE_S_MAX
+from repomesh.operations import registry
+from repomesh.surfaces.webhook.commands import OPERATIONS
 
 pytestmark = pytest.mark.anyio
 
@@ -344,3 +346,39 @@ async def test_fifty_at_once_on_one_session_and_sixteen_who_claim(mesh: Mesh) ->
 
     claimed = [goal for mine in await asyncio.gather(*map(claim, agents)) for goal in mine]
     assert sorted(claimed) == sorted(f"Task {number}" for number in range(25))
+
+
+NASTY: list[Any] = [None, "", " ", "\0", "\ufffe", "x" * 70_000, -1, 0, 2**63, 2**70, 1e308, True, [], {}]
+NASTY += [[None], ["\0"], [[]] * 101, {"\0": "\0"}, {"": 2**70}, "2026-13-45T99:99:99Z", "../..", "%00"]
+HARMLESS = {"create_session": {}, "conversation_chunk": {"content": "x"}, "search": {"text": "x"}}
+HARMLESS |= {"store_memory": {"key": "k", "content": "x"}, "delegate_task": {"goal": "x"}}
+HARMLESS |= {"add_artifact": {"title": "x", "content": "x"}}
+
+
+async def test_whatever_stands_in_a_field_is_taken_or_refused_by_its_name(mesh: Mesh) -> None:
+    await done(mesh, mesh, payload("create_session"))
+    asked: list[tuple[str, dict[str, Any]]] = []
+    for command, name in OPERATIONS.items():
+        if command == "delete_session":
+            continue
+        for field in registry[name].request.model_fields:
+            for value in NASTY:
+                one = payload(command, **HARMLESS.get(command, {}))
+                (one if field == "session_id" else one["data"])[field] = value
+                asked.append((field, one))
+    for start in range(0, len(asked), 100):
+        part = asked[start : start + 100]
+        body = payload("batch", commands=[one for _, one in part], on_error="continue")
+        results = (await done(mesh, mesh, body))["results"]
+        for number, (told, (field, one)) in enumerate(zip(results, part, strict=True)):
+            if told["status"] == "success":
+                continue
+            error = told["error"]
+            assert error["code"] not in ("internal", "unavailable"), one
+            if error["code"] == "invalid_request":
+                place = f"data.commands.{number}." + ("" if field == "session_id" else "data.")
+                assert error["errors"][0]["field"].startswith((place + field, place.rstrip("."))), (
+                    error,
+                    one,
+                )
+                assert error["errors"][0]["message"]
