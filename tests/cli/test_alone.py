@@ -95,7 +95,7 @@ def test_commands_at_the_same_time_wait_for_each_other(shell: Shell) -> None:
 
 def test_a_server_is_asked_while_it_runs_and_not_waited_for_when_it_is_gone(shell: Shell) -> None:
     server = shell.start("up", "--port", "0")
-    assert eventually(lambda: places.read_server(shell.data) is not None)
+    assert eventually(lambda: places.read_server(shell.data) is not None, 60)
     shell.ok("session", "create", "plan")
     server.kill()
     server.communicate()

@@ -98,3 +98,13 @@ async def test_a_hooks_briefing_says_the_same(mesh: Mesh) -> None:
     assert "| port: 8787 (memory)" in text
     assert "memory.stored decision port in no session" in text
     assert "between tool calls" in text
+
+
+async def test_only_the_newest_events_are_looked_through(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await mesh.agent("alice")
+    for name in ("first", "second", "third"):
+        await alice.post("/v1/sessions", session_id=name)
+    monkeypatch.setattr(limits, "DEEDS_LOOKED_AT", 2)
+    briefing = await again(alice)
+    assert ("session/third" in briefing, "session/second" in briefing) == (True, True)
+    assert "session/first" not in briefing
