@@ -95,16 +95,21 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         detach.stop(made.data)
 
 
-@pytest.fixture
-def running(shell: Shell, migrated_file: Path) -> Shell:
-    """The same with a server in the background."""
+def serve(shell: Shell, migrated_file: Path, **variables: str) -> None:
+    """Start a server for the shell's folder, on a copy of a migrated database."""
     folder.prepare(shell.data)
     shutil.copy(migrated_file, shell.data / folder.DATABASE)
-    started = prompt.start(["up", "--port", "0"], shell.folder, _environment())
+    started = prompt.start(["up", "--port", "0"], shell.folder, _environment() | variables)
 
     def answers() -> bool:
         note = places.read_server(shell.data)
         return note is not None and detach.is_ready(note["url"])
 
     assert eventually(answers), started.wait().err
+
+
+@pytest.fixture
+def running(shell: Shell, migrated_file: Path) -> Shell:
+    """The same with a server in the background."""
+    serve(shell, migrated_file)
     return shell

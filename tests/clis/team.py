@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.running import Shell, repository
+import prompt
+from cli.running import Shell, repository, serve
 from clis.model import Asked
 from clis.running import Desk, installer
 from repomesh.cli import detach
@@ -60,16 +59,8 @@ class Team:
         self._at(desk, "disconnect")
 
     def _at(self, desk: Desk, command: str, *words: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "repomesh.cli.main", command, desk.cli, "--yes", *words],
-            cwd=desk.folder,
-            env=desk.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
+        done = prompt.run([command, desk.cli, "--yes", *words], desk.folder, desk.environment())
+        assert done.code == 0, done.err
 
     def agents(self) -> dict[str, Any]:
         """Who takes part, by name, the peer left out."""
@@ -118,7 +109,7 @@ def _acting(agent: str | None) -> dict[str, str]:
 
 
 @pytest.fixture
-def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
+def team(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[Team]:
     """A server in a scratch repository, started at home; the marker `settings` gives it values."""
     folder = repository(tmp_path / "project")
     marker = request.node.get_closest_marker("settings")
@@ -129,8 +120,7 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Team]:
         f"REPOMESH_{name.upper()}": str(value) for name, value in (marker.kwargs if marker else {}).items()
     }
     shell = Shell(folder)
-    done = shell("up", "--detach", "--port", "0", **person | values)
-    assert done.code == 0, done.err
+    serve(shell, migrated_file, **person | values)
     made = Team(folder)
     try:
         yield made
