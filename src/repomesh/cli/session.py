@@ -141,7 +141,7 @@ def export(
     write = session_files.as_line if format_ == "json" else session_files.as_markdown
 
     async def work(client: Client) -> None:
-        with session_files.progress(sys.stderr) as step:
+        with session_files.progress(sys.stderr, sys.stdout) as step:
             async for item in session_files.whole(client, session_id):
                 sys.stdout.write(write(item))
                 step(item)

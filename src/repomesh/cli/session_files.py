@@ -109,9 +109,9 @@ _MARKDOWN: dict[str, Callable[[Item], str]] = {
 
 
 @contextmanager
-def progress(stream: TextIO) -> Iterator[Callable[[Item], None]]:
-    """Shows how far an export is, where a person looks on."""
-    if not stream.isatty():
+def progress(stream: TextIO, written: TextIO) -> Iterator[Callable[[Item], None]]:
+    """Shows how far an export is, where a person looks on and does not see it `written`."""
+    if not stream.isatty() or written.isatty():
         yield lambda _item: None
         return
     from rich.console import Console
