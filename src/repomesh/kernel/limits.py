@@ -262,6 +262,7 @@ MEETING_SUMMARY_CHARS = 400  # of each participant's last word in a summary of p
 MEETINGS_SETTLED_MAX = 100  # in one pass of the sweep; the rest in the next
 OPINION_CHARS_MAX = 16_000  # it travels whole in its event, and cut in others' requests
 PROPOSAL_CHARS_MAX = 8_000  # it is voted on whole, and stands as the decision
+RATIONALE_CHARS_MAX = 50_000  # of a decision: it travels whole in each of its events
 DECISION_TASKS_MAX = 20  # made with a decision, in its transaction
 MEETING_MATERIAL_CHARS = 40_000  # of the opinions that a model is given for a proposal
 MEETING_REPLAY_SPEED_MIN = 0.01  # slower is standing still

@@ -140,7 +140,8 @@ class Story:
             case flow.Vote(agent_id=who):
                 return who in self.missing() and round_ in (None, self.round.number)
             case flow.Start():
-                return not self.rounds and len(self.present) >= MEETING_PARTICIPANTS_MIN
+                needed = max(MEETING_PARTICIPANTS_MIN, self.terms.quorum or 0)
+                return not self.rounds and len(self.present) >= needed
             case (
                 flow.Join() | flow.Cancel()
             ):  # unless it ends before that, as those who went away are not awaited
@@ -198,6 +199,7 @@ class Story:
         match event:
             case flow.Started():
                 assert not self.rounds
+                assert len(self.present) >= (self.terms.quorum or 0), "it can decide"
                 self.open_round(set())
             case flow.Joined(agent_id=who):
                 self.joined(who)

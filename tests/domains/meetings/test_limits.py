@@ -47,6 +47,7 @@ ID = new_id()
             ({"goal": "G"},) * limits.DECISION_TASKS_MAX,
             ({"goal": "G"},),
         ),
+        (RecordDecision, {"topic": "T", "decision": "D"}, "rationale", "x" * limits.RATIONALE_CHARS_MAX, "x"),
         (ReplayMeeting, {"meeting_id": ID}, "speed", limits.MEETING_REPLAY_SPEED_MAX, 1.0),
         (ReplayMeeting, {"meeting_id": ID}, "speed", limits.MEETING_REPLAY_SPEED_MIN, -0.001),
     ],

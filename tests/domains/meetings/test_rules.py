@@ -136,7 +136,8 @@ def test_when_a_proposal_is_carried(
     rule: flow.Consensus, quorum: int | None, choices: str, expected: bool
 ) -> None:
     words: dict[str, flow.Choice] = {"a": "agree", "d": "disagree", "-": "abstain"}
-    story = begun(*AGENTS[: max(len(choices), 2)], consensus=rule, quorum=quorum, rounds_max=1)
+    members = AGENTS[: max(len(choices), quorum or 2)]
+    story = begun(*members, consensus=rule, quorum=quorum, rounds_max=1)
     while story.flow.phase == "discussion":
         assert story.do(flow.Speak(asked(story)[0], "proposal", proposes=True))
     for who, choice in zip(AGENTS, choices, strict=False):

@@ -196,7 +196,8 @@ def _no_consensus(under_way: Proceedings, event: flow.NoConsensus) -> None:
     votes = rows.votes_of(tx, under_way.id, event.round)
     summary = wording.summary(columns["topic"], names, rows.opinions_of(tx, under_way.id), votes)
     columns["summary"] = summary
-    under_way.notify(wording.subject("No consensus", columns["topic"]), summary)
+    body = wording.shortened(summary, MEETING_REQUEST_CHARS_DEFAULT)
+    under_way.notify(wording.subject("No consensus", columns["topic"]), body)
     said: dict[str, Any] = {"round": event.round, "summary": summary}
     under_way.tell(events.MeetingNoConsensus, events.MEETING_NO_CONSENSUS, **said)
 

@@ -7,14 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.meetings.fields import PlannedTasks, ProposalText, Related, Said, Topic
+from repomesh.domains.meetings.fields import PlannedTasks, ProposalText, Rationale, Related, Said, Topic
 from repomesh.domains.meetings.flow import Choice, Consensus
 from repomesh.domains.messaging.models import Message
 from repomesh.domains.tasks.models import Task
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Text
+from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
 
@@ -82,7 +82,7 @@ class RecordDecision(Model):
 
     topic: Topic
     decision: ProposalText = Field(description="Markdown: what holds from now on.")
-    rationale: Text = ""
+    rationale: Rationale = ""
     related_message_ids: Related = ()
     related_task_ids: Related = ()
     supersedes: Id | None = Field(None, description="An active decision in whose place it stands.")

@@ -69,7 +69,7 @@ class DuplicateParticipant(Conflict):
 
 
 class TooFewParticipants(Conflict):
-    """A meeting needs two participants or more to begin."""
+    """A meeting needs two participants to begin, and as many as its quorum."""
 
     code = "too_few_participants"
     hint = "Have others join, or record a decision without a meeting."

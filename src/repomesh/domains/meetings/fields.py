@@ -13,6 +13,7 @@ from repomesh.kernel.fields import Label, Reason
 from repomesh.kernel.ids import Id
 
 _NO_NUL = r"^[^\x00]*$"
+_WORDS = r"^[^\x00]*[^\x00\s][^\x00]*$"  # not blanks alone: they would take up a turn, or a meeting
 
 MeetingType = Literal["user_specified", "auto_generated"]
 """Called by somebody, or made from a suggestion of the server's."""
@@ -22,22 +23,24 @@ SpokenKind = Literal["opinion", "proposal", "support", "objection"]
 
 Topic = Annotated[
     str,
-    StringConstraints(pattern=_NO_NUL, min_length=1, max_length=limits.MEETING_TOPIC_CHARS_MAX),
+    StringConstraints(pattern=_WORDS, min_length=1, max_length=limits.MEETING_TOPIC_CHARS_MAX),
 ]
 """What it is about, kept to the letter."""
 
 OpinionText = Annotated[
-    str, StringConstraints(pattern=_NO_NUL, min_length=1, max_length=limits.OPINION_CHARS_MAX)
+    str, StringConstraints(pattern=_WORDS, min_length=1, max_length=limits.OPINION_CHARS_MAX)
 ]
 
 ProposalText = Annotated[
-    str, StringConstraints(pattern=_NO_NUL, min_length=1, max_length=limits.PROPOSAL_CHARS_MAX)
+    str, StringConstraints(pattern=_WORDS, min_length=1, max_length=limits.PROPOSAL_CHARS_MAX)
 ]
 """What is voted on, and stands as the decision when it is carried."""
 
+Rationale = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=limits.RATIONALE_CHARS_MAX)]
+
 Prompt = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=limits.MEETING_PROMPT_CHARS_MAX)]
 
-Said = Annotated[Reason, StringConstraints(min_length=1)]
+Said = Annotated[Reason, StringConstraints(pattern=_WORDS, min_length=1)]
 
 Agenda = Annotated[
     tuple[Annotated[Label, StringConstraints(min_length=1)], ...],

@@ -140,8 +140,9 @@ class _Run:
     @take.register
     def _(self, given: flow.Start) -> None:
         self._require_status("pending")
-        if len(self.flow.present) < MEETING_PARTICIPANTS_MIN:
-            raise TooFewParticipants(f"the meeting has {len(self.flow.present)} participants")
+        needed = max(MEETING_PARTICIPANTS_MIN, self.flow.terms.quorum or 0)
+        if len(self.flow.present) < needed:
+            raise TooFewParticipants(f"the meeting has {len(self.flow.present)} participants of {needed}")
         self._set(status="in_progress")
         self._tell(flow.Started())
         self._open_round(1)

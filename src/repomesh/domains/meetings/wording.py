@@ -16,6 +16,7 @@ from repomesh.kernel.limits import (
     LABEL_CHARS_MAX,
     MEETING_SUMMARY_CHARS,
     PROPOSAL_CHARS_MAX,
+    RATIONALE_CHARS_MAX,
     REASON_CHARS_MAX,
 )
 
@@ -126,7 +127,7 @@ def rationale(opinion: Opinion | None, positions: Sequence[Position]) -> str:
     """Why a proposal was carried: what its author said, and the reasons of those who agreed."""
     lines = [] if opinion is None else [f"{opinion.agent_name}: {opinion.content}"]
     lines += [f"{one.agent_name}: {one.reason}" for one in positions if one.choice == "agree" and one.reason]
-    return "\n\n".join(lines)
+    return shortened("\n\n".join(lines), RATIONALE_CHARS_MAX)
 
 
 def summary(topic: str, names: Sequence[str], opinions: Sequence[Opinion], votes: Sequence[CastVote]) -> str:
@@ -143,9 +144,13 @@ def summary(topic: str, names: Sequence[str], opinions: Sequence[Opinion], votes
 
 
 def decided(decision: str, positions: Sequence[Position], max_chars: int) -> str:
-    """The body of the notice that tells participants what was decided."""
-    tail = "\n".join(f"- {_stand(one.agent_name, one)}" for one in positions)
-    return f"{shortened(decision, max(max_chars - len(tail), 0))}\n\n{tail}"
+    """The body of the notice that tells participants what was decided, and then where each stood.
+
+    Where both are long half of it is the decision's.
+    """
+    stood = "\n".join(f"- {_stand(one.agent_name, one)}" for one in positions)
+    tail = shortened(stood, max(max_chars - len(decision) - 2, max_chars // 2))
+    return f"{shortened(decision, max_chars - len(tail) - 2)}\n\n{tail}"
 
 
 def _stand(name: str, vote: CastVote | Position | None) -> str:
