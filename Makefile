@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: help setup up down test lint format docs bench coverage conformance fuzz clis demo clean
+.PHONY: help setup up down test lint format docs bench coverage conformance fuzz faults clis demo clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort | column -t -s "$$(printf '\t')"
@@ -51,6 +51,10 @@ bench: setup     ## measure beside the floors; writes bench/results.json
 
 fuzz: setup      ## send a real server what its OpenAPI document allows and forbids, for SECONDS (600)
 	@$(BIN)/python tests/tools/fuzz.py $(or $(SECONDS),600) $(DATABASE_URL)
+
+faults: setup    ## kill real servers, at every step of a meeting among others; hold 50,000 random meetings
+	@REPOMESH_TEST_FAULTS=all $(BIN)/python -m pytest -v -s -m fault
+	@REPOMESH_TEST_HISTORIES=50000 $(BIN)/python -m pytest -v tests/domains/meetings/test_rules.py
 
 clis:            ## install the agent CLIs that the tests run into ~/.cache/repomesh/clis, or REPOMESH_CLIS
 	@$(PYTHON) scripts/clis.py

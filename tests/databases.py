@@ -59,7 +59,19 @@ def _revision(connection: psycopg.Connection) -> str | None:
 
 def migrated_file(place: Path) -> Path:
     """A database file with the newest schema and nothing in it, to be copied."""
-    store = open_store(Settings(data=place), Metrics(), system_clock)
+    _migrate(Settings(data=place))
+    return place / folder.DATABASE
+
+
+@contextmanager
+def migrated_template(admin: str, place: Path) -> Iterator[str]:
+    """The name of a database with the newest schema and nothing in it, to be copied by `new_database`."""
+    with new_database(admin) as url:
+        _migrate(Settings(data=place, database_url=url))
+        yield url.rpartition("/")[2]
+
+
+def _migrate(settings: Settings) -> None:
+    store = open_store(settings, Metrics(), system_clock)
     migrate.upgrade(store)
     store.close()
-    return place / folder.DATABASE

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import prompt
 
 HERE = Path(__file__).parent
+AT_FULL_SIZE = os.environ.get("REPOMESH_TEST_FAULTS") == "all"  # by `make faults`; the suite does less
 
 
 def run_program(name: str, *arguments: object, **environment: str) -> str:

@@ -13,7 +13,7 @@ import httpx
 import orjson
 import pytest
 
-from fault.running import Process
+from fault.running import AT_FULL_SIZE, Process
 from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel import places
 from repomesh.kernel.clock import system_clock
@@ -25,7 +25,7 @@ from repomesh.store.open import open_store
 
 pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 
-KILLS = 3
+KILLS = 10 if AT_FULL_SIZE else 3
 ACKNOWLEDGED_MIN = 150  # in each life, before it ends
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from fault.running import Process
+from fault.running import AT_FULL_SIZE, Process
 from receiver import Answer, eventually, receiving
 from repomesh.kernel.limits import WEBHOOK_BATCH, WEBHOOK_CLAIM_S
 from repomesh.kernel.settings import Settings
@@ -16,7 +16,7 @@ from repomesh.kernel.settings import Settings
 pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 
 EVENTS = 100
-KILLS = 1
+KILLS = 4 if AT_FULL_SIZE else 1
 WITHIN_S = 90.0 + KILLS * WEBHOOK_CLAIM_S  # retries and the claims of the killed included
 
 
