@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert, text
+from sqlalchemy import insert
 
+from plans import Plan, analyze, plans, scans
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.leases import leasing, reclaim, resources, waiting
@@ -19,7 +20,6 @@ from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.ids import new_id
-from repomesh.store.prepared import DRIVER
 from repomesh.store.transaction import Transaction
 
 LOCKS, WAITERS, HOLDERS = 10_000, 2_000, 20
@@ -38,10 +38,7 @@ class Town:
         self.caller = Caller(self.workspace_id, Role.AGENT, new_id(), self.ids[0], "agent-0", "ai")
         self.store.write_now(self.system, self._fill)
         if self.store.describe()["engine"] == "postgresql":
-            engine = self.store.migration_engine()
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text("ANALYZE"))
-            engine.dispose()
+            analyze(self.store)
 
     def _fill(self, tx: Transaction) -> None:
         def row(number: int) -> dict[str, Any]:
@@ -72,34 +69,10 @@ class Town:
         tx.execute(insert(leases), [lease(number) for number in range(LOCKS)])
         tx.execute(insert(lock_waiters), [waiter(number) for number in range(WAITERS)])
 
-    def plans(self, work: Callable[[Transaction], Any]) -> list[str]:
-        """How the engine looks for rows in every statement of `work`."""
-        asked: list[tuple[str, Any]] = []
-
-        def note(_connection: Connection, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
-            many = isinstance(parameters, list)
-            if not statement.startswith("INSERT"):
-                asked.append((statement, parameters[0] if many else parameters))
-
-        def explain(tx: Transaction) -> list[str]:
-            driver = tx.connection.info.pop(DRIVER, None)  # so that every statement comes by
-            event.listen(tx.connection, "before_cursor_execute", note)
-            try:
-                work(tx)
-            finally:
-                event.remove(tx.connection, "before_cursor_execute", note)
-                if driver is not None:
-                    tx.connection.info[DRIVER] = driver
-            word = "EXPLAIN" if driver is None else "EXPLAIN QUERY PLAN"
-            return [
-                "\n".join(
-                    str(line[-1]) for line in tx.connection.exec_driver_sql(f"{word} {statement}", parameters)
-                )
-                for statement, parameters in asked
-                if "leases" in statement or "lock_waiters" in statement
-            ]
-
-        return self.store.write_now(self.caller, explain)
+    def plans(self, work: Callable[[Transaction], Any]) -> list[Plan]:
+        """How the engine looks for rows in every statement of `work` on these tables."""
+        found = plans(self.store, self.caller, work)
+        return [plan for plan in found if "leases" in plan.statement or "lock_waiters" in plan.statement]
 
 
 @pytest.fixture
@@ -107,28 +80,25 @@ def town(server: Server) -> Town:
     return Town(server)
 
 
-def scans(plans: list[str]) -> list[str]:
-    """The plans that read a whole table."""
-    whole = ("SCAN leases", "SCAN lock_waiters", "Seq Scan on leases", "Seq Scan on lock_waiters")
-    return [plan for plan in plans if any(name in plan for name in whole)]
+TABLES = ("leases", "lock_waiters")
 
 
 def test_a_literal_path_is_looked_up_by_its_ancestors(town: Town) -> None:
     literal = [resources.path("src/part5/new.py")]
     (plan,) = town.plans(lambda tx: leasing.obstacles(tx, literal, "exclusive", town.ids[0]))
-    assert scans([plan]) == []
-    assert "ix_leases_prefix" in plan
-    assert "ix_lock_waiters_prefix" in plan
+    assert scans([plan], *TABLES) == []
+    assert "ix_leases_prefix" in plan.steps
+    assert "ix_lock_waiters_prefix" in plan.steps
     (plan,) = town.plans(lambda tx: leasing.blocking_locks(tx, ["src/part5/new.py"], town.ids[0]))
-    assert scans([plan]) == []
+    assert scans([plan], *TABLES) == []
 
 
 def test_a_glob_also_reads_the_range_below_its_prefix(town: Town) -> None:
     glob = [resources.path("src/part5/*.md")]
-    plans = town.plans(lambda tx: leasing.obstacles(tx, glob, "exclusive", town.ids[0]))
-    assert scans(plans) == []
-    assert len(plans) == 3
-    assert all("_prefix" in plan for plan in plans)
+    found = town.plans(lambda tx: leasing.obstacles(tx, glob, "exclusive", town.ids[0]))
+    assert scans(found, *TABLES) == []
+    assert len(found) == 3
+    assert all("_prefix" in plan.steps for plan in found)
 
 
 def test_what_agents_do_all_day_reads_no_whole_table(town: Town) -> None:
@@ -145,14 +115,14 @@ def test_what_agents_do_all_day_reads_no_whole_table(town: Town) -> None:
         reclaim.reclaim(tx)
         reclaim.forget_ended(tx)
 
-    assert scans(town.plans(day)) == []
+    assert scans(town.plans(day), *TABLES) == []
 
 
 def test_lists_of_locks_come_in_the_order_of_an_index(town: Town) -> None:
     for wanted in (ListLocks(), ListLocks(prefix="src/part5")):
         (plan,) = town.plans(lambda tx, wanted=wanted: list_locks(tx, wanted))
-        assert scans([plan]) == []
-        assert "ix_leases_prefix" in plan
-        assert "TEMP B-TREE" not in plan
+        assert scans([plan], *TABLES) == []
+        assert "ix_leases_prefix" in plan.steps
+        assert "TEMP B-TREE" not in plan.steps
     (plan, *_more) = town.plans(lambda tx: list_locks(tx, ListLocks(agent=town.ids[3])))
-    assert "ix_leases_holder" in plan
+    assert "ix_leases_holder" in plan.steps

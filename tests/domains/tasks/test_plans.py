@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import ClauseElement, Executable, insert, text
-from sqlalchemy.ext.compiler import compiles
+from sqlalchemy import insert, text
 
+from plans import Plan, plans, scans, steps
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.tasks.claims import claim_task
@@ -22,7 +22,6 @@ from repomesh.domains.tasks.tables import task_tags, tasks
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.ids import new_id
-from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,60 +70,20 @@ def caller(server: Server) -> Caller:
     return Caller(workspace_id, Role.AGENT, "token", agent.id, agent.name)
 
 
-class Explain(Executable, ClauseElement):
-    """A statement, asked for its plan."""
-
-    inherit_cache = False
-
-    def __init__(self, statement: Any) -> None:
-        self.statement = statement
-
-
-@compiles(Explain, "sqlite")
-@compiles(Explain, "postgresql")
-def _explain(element: Explain, compiler: Any, **options: Any) -> str:
-    word = "EXPLAIN QUERY PLAN" if compiler.dialect.name == "sqlite" else "EXPLAIN"
-    return f"{word} {compiler.process(element.statement, **options)}"
-
-
-def plans(server: Server, caller: Caller, work: Callable[[Transaction], Any]) -> str:
+def plans_on_tasks(server: Server, caller: Caller, work: Callable[[Transaction], Any]) -> list[Plan]:
     """How the engine runs each select on tasks that `work` makes."""
-    found: list[str] = []
-
-    def explained(tx: Transaction) -> None:
-        run = tx.execute
-
-        def recording(statement: Any, parameters: Any = None) -> Any:
-            inner = statement._statement if isinstance(statement, Prepared) else statement
-            if getattr(inner, "is_select", False) and " tasks" in str(inner):
-                answered = tx.connection.execute(Explain(inner), parameters).cursor
-                assert answered is not None
-                found.extend(str(row) for row in answered.fetchall())
-            return run(statement, parameters)
-
-        tx.execute = recording  # type: ignore[method-assign]
-        work(tx)
-
-    server.store.write_now(caller, explained)
-    assert found
-    return "\n".join(found)
-
-
-def scans(plan: str) -> list[str]:
-    """The steps of a plan that read tasks without an index."""
-    return [
-        line
-        for line in plan.splitlines()
-        if "Seq Scan on tasks" in line or ("SCAN tasks" in line and "INDEX" not in line)
-    ]
+    found = plans(server.store, caller, work)
+    kept = [plan for plan in found if "SELECT" in plan.statement and " tasks" in plan.statement]
+    assert kept
+    return kept
 
 
 def test_the_next_task_is_the_first_entry_of_an_index(server: Server, caller: Caller) -> None:
-    plan = plans(server, caller, lambda tx: claim_task(tx, ClaimTask()))
-    assert scans(plan) == []
-    assert "ix_tasks_ready" in plan
-    assert "TEMP B-TREE" not in plan
-    assert "Sort Key: tasks" not in plan
+    found = plans_on_tasks(server, caller, lambda tx: claim_task(tx, ClaimTask()))
+    assert scans(found, "tasks", along_index=False) == []
+    assert "ix_tasks_ready" in steps(found)
+    assert "TEMP B-TREE" not in steps(found)
+    assert "Sort Key: tasks" not in steps(found)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +97,9 @@ def test_the_next_task_is_the_first_entry_of_an_index(server: Server, caller: Ca
     ],
 )
 def test_lists_are_read_by_an_index(server: Server, caller: Caller, request_: ListTasks, index: str) -> None:
-    plan = plans(server, caller, lambda tx: list_tasks(tx, request_))
-    assert scans(plan) == []
-    assert re.search(index, plan)
+    found = plans_on_tasks(server, caller, lambda tx: list_tasks(tx, request_))
+    assert scans(found, "tasks", along_index=False) == []
+    assert re.search(index, steps(found))
 
 
 def test_what_happens_to_one_task_reads_only_its_neighbours(server: Server, caller: Caller) -> None:
@@ -150,4 +109,4 @@ def test_what_happens_to_one_task_reads_only_its_neighbours(server: Server, call
         show_task(tx, ShowTask(task_id=held.task.id))
         reclaim_lost(tx)
 
-    assert scans(plans(server, caller, story)) == []
+    assert scans(plans_on_tasks(server, caller, story), "tasks", along_index=False) == []
