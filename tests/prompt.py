@@ -6,6 +6,7 @@ process that has it loaded; it ends with whoever started it.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 TIMEOUT_S = 90
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def main(place: str) -> None:
 
 def _command(line: socket.socket) -> NoReturn:
     """Fork the command, and tell its pid and its exit code."""
+    _end_with_parent()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     _, files, _, _ = socket.recv_fds(line, 1, 3)
     text = b"".join(iter(lambda: line.recv(1 << 16), b""))
@@ -161,7 +164,14 @@ def _command(line: socket.socket) -> NoReturn:
     os._exit(0)
 
 
+def _end_with_parent() -> None:
+    """Have this process end with the one that forked it: no server outlives tests that were killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _become(order: dict[str, Any], files: list[int]) -> NoReturn:
+    _end_with_parent()
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
