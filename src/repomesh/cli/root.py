@@ -48,7 +48,9 @@ ENTRIES: dict[str, Entry] = {
     "connect": Entry("Make an agent CLI an agent of this repository.", "connect", _SERVER),
     "disconnect": Entry("Take it out again.", "connect", _SERVER, "disconnect_app"),
     "guard": Entry("Have git refuse what touches paths that others have locked.", "guard", _SERVER),
-    "demo": Entry("Watch agents share work on a clone of this repository, or hold a meeting.", "demo", _SERVER),
+    "demo": Entry(
+        "Watch agents share work on a clone of this repository, or hold a meeting.", "demo", _SERVER
+    ),
     "mcp": Entry("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
     "inbox": Entry("What needs you: questions, permissions, notices, messages.", "inbox", _WORK),
     "agent": Entry("Who takes part: list, register, retire.", "", _WORK),

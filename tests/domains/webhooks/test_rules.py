@@ -28,7 +28,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         "239.1.1.1", "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
         "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::1",
         "2002:a9fe:a9fe::", "2001:0:7f00:1::", "2001:db8::1", "fc00::1", "fd00:ec2::254", "fe80::1",
-        "fe80::1%eth0", "3fff::1", "5f00::1", "192.88.99.1", "fec0::1", "ff02::1", "ff0e::1", "not an address", "",
+        "fe80::1%eth0", "3fff::1", "5f00::1", "192.88.99.1", "fec0::1", "ff02::1", "ff0e::1",
+        "not an address", "",
     ],
 )  # fmt: skip
 def test_what_is_not_of_the_internet_is_refused(address: str) -> None:
