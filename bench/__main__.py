@@ -1,6 +1,7 @@
 """`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
 
-Name sections to run only those: start, messages, push, hooks, context, scale, sessions, recall, topics.
+Name sections to run only those: start, messages, push, meetings, hooks, context, scale, sessions, recall,
+topics.
 """
 
 from __future__ import annotations
@@ -10,11 +11,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import context, hooks, messages, push, recall, scale, sessions, start, topics
+from bench import context, hooks, meetings, messages, push, recall, scale, sessions, start, topics
 from bench.report import Report
 from bench.servers import floors, repomesh
 
-SECTIONS = ("start", "messages", "push", "hooks", "context", "scale", "sessions", "recall", "topics")
+SECTIONS = (
+    "start",
+    "messages",
+    "push",
+    "meetings",
+    "hooks",
+    "context",
+    "scale",
+    "sessions",
+    "recall",
+    "topics",
+)
 RESULTS = Path(__file__).parent / "results.json"
 
 
@@ -34,6 +46,8 @@ def main(wanted: list[str]) -> int:
                 if "push" in wanted:
                     push.measure(report, server, floor)
                 report.note("resident memory after the load", server.resident_mb(), "MB")
+        if "meetings" in wanted:
+            meetings.measure(report, folder / "meetings")
         if "hooks" in wanted:
             hooks.measure(report, folder / "hooks")
         if "context" in wanted:

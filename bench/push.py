@@ -48,8 +48,17 @@ class Listener(asyncio.Protocol):
         if not self._open:
             self._open_up()
         while (frame := self._frame()) is not None:
-            if frame.startswith(self._prefix):
-                self.arrivals.append(now)
+            self.arrived(frame, now)
+
+    def arrived(self, frame: bytes, now: float) -> None:
+        """Note that a frame came."""
+        if frame.startswith(self._prefix):
+            self.arrivals.append(now)
+
+    def say(self, frame: bytes) -> None:
+        """Send a text frame."""
+        assert self.transport is not None
+        self.transport.write(_masked(frame))
 
     def _open_up(self) -> None:
         end = self._buffer.find(b"\r\n\r\n")
@@ -60,9 +69,8 @@ class Listener(asyncio.Protocol):
             return
         del self._buffer[: end + 4]
         self._open = True
-        assert self.transport is not None
         for frame in self._first_frames:
-            self.transport.write(_masked(frame))
+            self.say(frame)
         self.opened.set_result(None)
 
     def _frame(self) -> bytes | None:
@@ -163,12 +171,7 @@ async def _bare(floor: Running) -> Listener:
 
 
 async def _listen(server: Running, path: str, first_frames: list[bytes], prefix: bytes) -> Listener:
-    key = base64.b64encode(secrets.token_bytes(16)).decode()
-    opening = (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\n"
-        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
-        "Sec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
+    opening = upgrade(path, server.token)
     loop = asyncio.get_running_loop()
     _, listener = await loop.create_connection(
         lambda: Listener(opening, first_frames, prefix), "127.0.0.1", server.port
@@ -177,10 +180,22 @@ async def _listen(server: Running, path: str, first_frames: list[bytes], prefix:
     return listener
 
 
+def upgrade(path: str, token: str) -> bytes:
+    """The bytes that ask for a WebSocket."""
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
+        f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
 def _masked(text: bytes) -> bytes:
     """A text frame as a client sends it; a mask of zeros is a mask."""
-    assert len(text) < 126
-    return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
+    if len(text) < 126:
+        return bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
+    assert len(text) < 1 << 16
+    return b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
 
 
 _TICK = {"type": "bench.tick", "data": {"text": "x" * 200}}
