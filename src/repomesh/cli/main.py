@@ -15,6 +15,8 @@ def main() -> None:
         sys.exit(be_agent(words[1:]))
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         os.environ.setdefault("TYPER_USE_RICH", "0")  # help and usage errors without boxes, and sooner
+    # httpx would load a command line of its own with Rich and Pygments: a tenth of what most commands take.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from repomesh.cli.root import run
 
     sys.exit(run(words))
