@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import Connection, request
-from bench.messages import ask, register
+from bench.messages import ask, once, register
 from bench.push import Listener, upgrade
 from bench.report import Report
 from bench.servers import Running, repomesh
@@ -88,10 +88,10 @@ def _names(count: int) -> list[str]:
 class Seat(Listener):
     """A participant's socket to its meeting; it answers what it is asked at once."""
 
-    def __init__(self, table: Held, name: str, token: str) -> None:
+    def __init__(self, table: Held, name: str, token: str, http_port: int | None) -> None:
         super().__init__(upgrade(f"/v1/ws/meetings/{table.meeting_id}", token), [], b"")
         self.name, self.token = name, token
-        self.http: Connection | None = None  # speaks over HTTP with it, else here
+        self.http_port = http_port  # speaks over HTTP there, else here
         self.told = 0
         self.messages: list[tuple[str, str]] = []
         self._table = table
@@ -121,17 +121,16 @@ class Seat(Listener):
 
     def _vote(self, round_: int) -> None:
         agrees = round_ == ROUNDS or int(self.name[-1]) % 2 == 0
-        body = {"choice": "agree" if agrees else "disagree"} if self.http else {"agrees": agrees}
+        body = {"choice": "agree" if agrees else "disagree"} if self.http_port else {"agrees": agrees}
         self._do("consensus_vote", "vote", {**body, "reason": "So I think."})
 
     def _do(self, frame: str, verb: str, body: dict[str, Any]) -> None:
-        if self.http is None:
+        if self.http_port is None:
             self.say(json.dumps({"type": frame, "meeting_id": self._table.meeting_id, **body}).encode())
             return
         path = f"/v1/meetings/{self._table.meeting_id}/{verb}"
         raw = request("POST", path, self.token, json.dumps(body).encode())
-        task = asyncio.ensure_future(self.http.request(raw))
-        self._table.answers.append(task)
+        self._table.answers.append(asyncio.ensure_future(once(self.http_port, raw)))
 
 
 @dataclass
@@ -227,11 +226,9 @@ async def _table(server: Running, tokens: dict[str, str], thinking_s: tuple[floa
     table = Held(made["id"], thinking_s)
     loop = asyncio.get_running_loop()
     for number, (name, token) in enumerate(tokens.items()):
-        seat = Seat(table, name, token)
+        seat = Seat(table, name, token, server.port if number % 2 else None)
         await loop.create_connection(lambda seat=seat: seat, "127.0.0.1", server.port)
         await seat.opened
-        if number % 2:
-            seat.http = await Connection.open("127.0.0.1", server.port)
         table.seats.append(seat)
     await asyncio.sleep(0.5)
     return table
@@ -241,15 +238,11 @@ def _leave(table: Held) -> None:
     for seat in table.seats:
         if seat.transport is not None:
             seat.transport.abort()
-        if seat.http is not None:
-            seat.http.close()
 
 
 async def _post(server: Running, path: str, **body: Any) -> Any:
-    connection = await Connection.open("127.0.0.1", server.port)
     raw = request("POST", path, server.token, json.dumps(body).encode())
-    status, answer = await connection.request(raw)
-    connection.close()
+    status, answer = await once(server.port, raw)
     assert status < 300, answer
     return json.loads(answer)
 

@@ -90,12 +90,13 @@ def ask(server: Running, path: str, token: str, body: dict[str, object] | None =
     """What the server answers: to a POST of `body`, or to a GET without one."""
     sent = b"" if body is None else json.dumps(body).encode()
     raw = request("GET" if body is None else "POST", path, token, sent)
-    status, answer = asyncio.run(_once(server.port, raw))
+    status, answer = asyncio.run(once(server.port, raw))
     assert status < 300, answer
     return json.loads(answer)
 
 
-async def _once(port: int, raw: bytes) -> tuple[int, bytes]:
+async def once(port: int, raw: bytes) -> tuple[int, bytes]:
+    """The answer to one request over a connection of its own."""
     connection = await Connection.open("127.0.0.1", port)
     try:
         return await connection.request(raw)
