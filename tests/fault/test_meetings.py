@@ -74,7 +74,8 @@ def held(places: Places, kill: Kill | None) -> dict[str, Any]:
             server.start()
             try:
                 outcome = Meeting(server, Outside(settings), TIMEOUT_S * 2**tried).hold(kill)
-            except TooSlow:
+            except TooSlow as late:
+                print(f"held again with more time, as this machine is slow: {late}")
                 continue
             finally:
                 server.stop()
