@@ -130,8 +130,10 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-def server(settings: Settings, clock: MovableClock) -> Iterator[Server]:
+def server(settings: Settings, clock: MovableClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server whose store is open; not running yet."""
+    # On a busy machine an answer to a hook may come later than a real hook would wait for it.
+    monkeypatch.setattr("repomesh.surfaces.hooks.routes.HOOK_ANSWER_S", 60.0)
     made = Server(settings, clock)
     prepare(settings, made.store, "test", None)
     yield made
