@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from live import LiveMesh
@@ -165,13 +164,15 @@ async def test_a_client_that_goes_away_leaves_no_wait_behind(live: LiveMesh) -> 
 async def test_stopping_the_server_does_not_wait_for_open_calls(live: LiveMesh) -> None:
     bob = await live.agent("bob")
     session = await Session.open(bob)
+    headers = _listening(session) | {"Authorization": f"Bearer {bob.token}"}
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         wait = tasks.create_task(refusal_of(session.call("wait_for_messages", timeout_s=40.0)))
-        stream = tasks.create_task(bob.request("GET", "/mcp", headers=_listening(session)))
         await waiting(live)
-        live.web.should_exit = True
+        async with bob.http.stream("GET", "/mcp", headers=headers) as stream:
+            live.web.should_exit = True
+            await stream.aread()
     assert wait.result() == "unavailable"
-    assert isinstance(stream.result(), httpx.Response)
+    assert stream.status_code == 200
 
 
 def _listening(session: Session) -> dict[str, str]:
