@@ -77,17 +77,18 @@ def test_one_that_waits_in_a_call_reads_the_answer(team: Team, tmp_path: Path) -
     team.connect(ann, "--agent", "ann")
     team.connect(ben, "--agent", "ben")
     busy = Step(tools.shell("copilot", "true"), go=threading.Event())
-    wait = tools.mcp("gemini", "repomesh", "wait_for_messages")
+    wait = tools.mcp("gemini", "repomesh", "wait_for_messages", timeout_s=50)
     with (
         scripted(busy, reply("copilot"), Text("done")) as his,
         scripted(ask("gemini", "ben"), wait, Text("Thanks.")) as hers,
         ben.running(his.url, "Work."),
-        ann.running(hers.url, "Ask ben.") as run,
     ):
-        assert hers.wait_for(lambda model: len(model.turns) == 2)
-        assert busy.go is not None
-        busy.go.set()
-        run.wait()
+        assert his.wait_for(lambda model: len(model.turns) == 1), "he is busy before she asks"
+        with ann.running(hers.url, "Ask ben.") as run:
+            assert hers.wait_for(lambda model: len(model.turns) == 2)
+            assert busy.go is not None
+            busy.go.set()
+            run.wait()
     assert ANSWER in hers.turns[2]
     assert enveloped(his.turns[1], QUESTION)
 
