@@ -110,32 +110,26 @@ class Server:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
         """Start the workers; stop them and close the store in the reverse order."""
-        await self.bus.start()
-        self.sweeper.start()
-        if self.settings.completions_url is not None:
-            self.consulting.start()
-        if self.settings.embeddings_url is not None:
-            self.embedding.start()
-        self.contents.start()
-        self.transcripts.start()
-        self.webhooks.start()
-        try:
-            async with self.mcp.running():
-                yield self
-        finally:
-            await self.sweeper.stop()
-            await self.consulting.stop()
-            await self.embedding.stop()
-            await self.webhooks.stop()
-            await self.contents.stop()
-            await self.hooks.moments.settled()
-            await self.transcripts.stop()
-            await self.presence.stop()
-            await self.dispatch.close()
-            await self.revocations.stop()
-            await self.tails.stop()
-            await self.bus.stop()
-            self.store.close()
+        async with self.alone():
+            self.sweeper.start()
+            if self.settings.completions_url is not None:
+                self.consulting.start()
+            if self.settings.embeddings_url is not None:
+                self.embedding.start()
+            self.contents.start()
+            self.transcripts.start()
+            self.webhooks.start()
+            try:
+                async with self.mcp.running():
+                    yield self
+            finally:
+                await self.sweeper.stop()
+                await self.consulting.stop()
+                await self.embedding.stop()
+                await self.webhooks.stop()
+                await self.contents.stop()
+                await self.hooks.moments.settled()  # they still ask the transcripts
+                await self.transcripts.stop()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[Server]:
