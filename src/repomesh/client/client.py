@@ -16,6 +16,7 @@ import httpx
 from repomesh.client import discovery
 from repomesh.client.catalogue import Described, operation
 from repomesh.client.errors import MissingField, RemoteError, ServerUnreachable
+from repomesh.kernel.places import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -24,7 +25,6 @@ ATTEMPTS = 3  # a server that restarts is back within a second or two
 PAUSE_S = 0.3
 CONNECT_S = 5.0
 ANSWER_S = 65.0  # the longest wait that a server grants is 50 s
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Client:
@@ -49,7 +49,7 @@ class Client:
             base_url=self.url,
             headers=headers,
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            trust_env=urlsplit(url).hostname not in _LOOPBACK,  # a proxy has no business on loopback
+            trust_env=urlsplit(url).hostname not in LOOPBACK_HOSTS,  # a proxy has no business on loopback
             verify=url.startswith("https:"),  # making a TLS context takes 20 ms
             transport=transport,  # a server in this process has one of its own
         )

@@ -10,16 +10,14 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from repomesh.kernel import limits
+from repomesh.kernel.endpoint import Endpoint, Unusable
 from repomesh.kernel.settings import Settings
 
 log = structlog.get_logger("repomesh.completions")
-
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 NOT_CONFIGURED: Final = "no model is configured: set REPOMESH_COMPLETIONS_URL and REPOMESH_COMPLETIONS_MODEL"
 
@@ -45,21 +43,25 @@ class Completions:
     """Asks the endpoint that the settings name. The same question asked twice at once goes out once."""
 
     def __init__(self, settings: Settings) -> None:
-        url = settings.completions_url
-        self._url = None if url is None else f"{url.rstrip('/')}/chat/completions"
+        self._endpoint = Endpoint.below(
+            settings.completions_url,
+            "chat/completions",
+            settings.completions_key,
+            name="the model",
+            whose="the model's",
+        )
         self._model = settings.completions_model
-        self._key = settings.completions_key
         self._running: dict[Question, asyncio.Task[Completion]] = {}
 
     async def complete(self, question: Question) -> Completion:
         """The model's answer; never raises for what the endpoint does."""
-        if self._url is None:
+        if self._endpoint is None:
             return Completion(refusal=NOT_CONFIGURED)
         running = self._running.get(question)
         if running is None:
             if len(self._running) >= limits.COMPLETIONS_AT_ONCE_MAX:
                 return Completion(refusal="the model is busy; ask again in a moment")
-            running = asyncio.create_task(self._ask(question), name="completion")
+            running = asyncio.create_task(self._ask(self._endpoint, question), name="completion")
             self._running[question] = running
             running.add_done_callback(lambda _done: self._running.pop(question, None))
         try:
@@ -75,52 +77,18 @@ class Completions:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def _ask(self, question: Question) -> Completion:
-        import httpx  # only who has an endpoint needs it
-
-        try:
-            async with asyncio.timeout(limits.COMPLETION_S):
-                text = await self._answer(question)
-        except TimeoutError:
-            refusal = f"the model did not answer within {limits.COMPLETION_S:g} s"
-        except httpx.HTTPError as error:  # its words may hold the URL, and that a secret
-            refusal = f"the model can't be reached ({type(error).__name__})"
-        except _Unusable as error:
-            refusal = str(error)
-        else:
-            return Completion(text=text, model=self._model or "")
-        log.warning("no completion", reason=refusal)
-        return Completion(refusal=refusal)
-
-    async def _answer(self, question: Question) -> str:
-        import httpx
-
-        assert self._url is not None
-        headers = {}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+    async def _ask(self, endpoint: Endpoint, question: Question) -> Completion:
         messages = [
             {"role": "system", "content": question.task},
             {"role": "user", "content": question.material},
         ]
         body = {"model": self._model, "messages": messages, "stream": False}
-        local = urlsplit(self._url).hostname in _LOOPBACK
-        async with (
-            httpx.AsyncClient(timeout=limits.COMPLETION_S, trust_env=not local) as http,
-            http.stream("POST", self._url, headers=headers, json=body) as response,
-        ):
-            if response.status_code != 200:
-                raise _Unusable(f"the model's endpoint answered {response.status_code}")
-            raw = b""
-            async for piece in response.aiter_bytes():
-                raw += piece
-                if len(raw) > limits.COMPLETION_BYTES_MAX:
-                    raise _Unusable("the model's answer is too long")
-        return _text(raw)
-
-
-class _Unusable(Exception):
-    """What the endpoint answered is no completion."""
+        try:
+            raw = await endpoint.ask(body, limits.COMPLETION_S, limits.COMPLETION_BYTES_MAX)
+            return Completion(text=_text(raw), model=self._model or "")
+        except Unusable as error:
+            log.warning("no completion", reason=str(error))
+            return Completion(refusal=str(error))
 
 
 def _text(raw: bytes) -> str:
@@ -131,5 +99,5 @@ def _text(raw: bytes) -> str:
     except (ValueError, LookupError, TypeError):
         text = None
     if not isinstance(text, str) or not text.strip():
-        raise _Unusable("the model's endpoint answered no text")
+        raise Unusable("the model's endpoint answered no text")
     return text.strip()[: limits.COMPLETION_CHARS_MAX]

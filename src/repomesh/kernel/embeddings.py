@@ -6,7 +6,6 @@ alone for a while, so that nobody waits for it again and again.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import time
@@ -14,16 +13,14 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 import structlog
 
 from repomesh.kernel import limits
+from repomesh.kernel.endpoint import Endpoint, Unusable
 from repomesh.kernel.settings import Settings
 
 log = structlog.get_logger("repomesh.embeddings")
-
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 NOT_CONFIGURED: Final = (
     "no embeddings are configured: set REPOMESH_EMBEDDINGS_URL and REPOMESH_EMBEDDINGS_MODEL"
@@ -59,17 +56,21 @@ class EndpointEmbedder:
     """Asks the endpoint that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        url = settings.embeddings_url
-        self._url = None if url is None else f"{url.rstrip('/')}/embeddings"
+        self._endpoint = Endpoint.below(
+            settings.embeddings_url,
+            "embeddings",
+            settings.embeddings_key,
+            name="the embeddings' endpoint",
+            whose="the embeddings'",
+        )
         self._model = settings.embeddings_model or ""
-        self._key = settings.embeddings_key
         self._broken = ""
         self._broken_until = 0.0
         self._running = 0
 
     async def embed(self, wanted: Texts) -> Embedding:
         """A vector for each text; never raises for what the endpoint does."""
-        if self._url is None:
+        if self._endpoint is None:
             return Embedding(refusal=NOT_CONFIGURED)
         if time.monotonic() < self._broken_until:
             return Embedding(refusal=self._broken)
@@ -77,54 +78,20 @@ class EndpointEmbedder:
             return Embedding(refusal="the embeddings' endpoint is busy")
         self._running += 1
         try:
-            return await self._ask(wanted.texts)
+            return await self._ask(self._endpoint, wanted.texts)
         finally:
             self._running -= 1
 
-    async def _ask(self, texts: Sequence[str]) -> Embedding:
-        import httpx  # only who has an endpoint needs it
-
+    async def _ask(self, endpoint: Endpoint, texts: Sequence[str]) -> Embedding:
         patience_s = limits.EMBEDDING_S + limits.EMBEDDING_TEXT_S * len(texts)
-        try:
-            async with asyncio.timeout(patience_s):
-                vectors = await self._vectors(texts, patience_s)
-        except TimeoutError:
-            refusal = f"the embeddings' endpoint did not answer within {patience_s:g} s"
-        except httpx.HTTPError as error:  # its words may hold the URL, and that a secret
-            refusal = f"the embeddings' endpoint can't be reached ({type(error).__name__})"
-        except _Unusable as error:
-            refusal = str(error)
-        else:
-            return Embedding(vectors, self._model)
-        self._broken, self._broken_until = refusal, time.monotonic() + limits.EMBEDDINGS_PAUSE_S
-        log.warning("no embeddings", reason=refusal, pause_s=limits.EMBEDDINGS_PAUSE_S)
-        return Embedding(refusal=refusal)
-
-    async def _vectors(self, texts: Sequence[str], patience_s: float) -> tuple[bytes, ...]:
-        import httpx
-
-        assert self._url is not None
-        headers = {}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
         body = {"model": self._model, "input": list(texts), "encoding_format": "float"}
-        local = urlsplit(self._url).hostname in _LOOPBACK
-        async with (
-            httpx.AsyncClient(timeout=patience_s, trust_env=not local) as http,
-            http.stream("POST", self._url, headers=headers, json=body) as response,
-        ):
-            if response.status_code != 200:
-                raise _Unusable(f"the embeddings' endpoint answered {response.status_code}")
-            raw = bytearray()
-            async for piece in response.aiter_bytes():
-                raw += piece
-                if len(raw) > limits.EMBEDDING_BYTES_MAX:
-                    raise _Unusable("the embeddings' answer is too long")
-        return _unit_vectors(bytes(raw), len(texts))
-
-
-class _Unusable(Exception):
-    """What the endpoint answered are no vectors."""
+        try:
+            raw = await endpoint.ask(body, patience_s, limits.EMBEDDING_BYTES_MAX)
+            return Embedding(_unit_vectors(raw, len(texts)), self._model)
+        except Unusable as error:
+            self._broken, self._broken_until = str(error), time.monotonic() + limits.EMBEDDINGS_PAUSE_S
+            log.warning("no embeddings", reason=self._broken, pause_s=limits.EMBEDDINGS_PAUSE_S)
+            return Embedding(refusal=self._broken)
 
 
 def _unit_vectors(raw: bytes, count: int) -> tuple[bytes, ...]:
@@ -135,7 +102,7 @@ def _unit_vectors(raw: bytes, count: int) -> tuple[bytes, ...]:
     except (ValueError, LookupError, TypeError, OverflowError):
         vectors = []
     if len(vectors) != count or len({len(vector) for vector in vectors}) != 1:
-        raise _Unusable("the embeddings' endpoint answered no vectors")
+        raise Unusable("the embeddings' endpoint answered no vectors")
     return tuple(vectors)
 
 

@@ -18,6 +18,7 @@ LOCK = "lock"
 LOG = "server.log"
 DAEMON_LOG = "daemon.log"
 CONNECT = "connect"
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class ServerNote(TypedDict):

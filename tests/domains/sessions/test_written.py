@@ -108,7 +108,8 @@ async def test_an_endpoint_that_is_silent_or_gone_is_given_up(
     with monkeypatch.context() as hasty:
         hasty.setattr(limits, "COMPLETION_S", 0.2)
         assert "did not answer within 0.2 s" in (await written(mesh))["not_written"]
-    monkeypatch.setattr(mesh.server.dispatch._completions, "_url", "http://127.0.0.1:9/v1/chat/completions")
+    endpoint = mesh.server.dispatch._completions._endpoint
+    monkeypatch.setattr(endpoint, "url", "http://127.0.0.1:9/v1/chat/completions")
     assert "can't be reached" in (await written(mesh))["not_written"]
 
 

@@ -11,6 +11,7 @@ import re
 from urllib.parse import urlsplit
 
 from repomesh.kernel.errors import ForeignOrigin, Misdirected, RepomeshError
+from repomesh.kernel.places import LOOPBACK_HOSTS
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.surfaces.http import cors
@@ -20,7 +21,6 @@ from repomesh.surfaces.http.problems import send_problem
 PUBLIC_PATHS = frozenset({"/v1/webhook", "/openapi-actions.json"})
 """What a tunnel may reach."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORBIDDEN_CLOSE = 4403
 _HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::\d{1,5})?")
 
@@ -30,7 +30,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._hosts = _LOOPBACK | {host.lower() for host in settings.allowed_hosts}
+        self._hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts}
         if not _is_wildcard(settings.host):
             self._hosts |= {settings.host.lower()}
         # Listening on every interface, the machine's own addresses are hosts, too; names must be listed.

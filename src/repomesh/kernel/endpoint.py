@@ -1,0 +1,64 @@
+"""A model's OpenAI-compatible endpoint: one question over HTTP, bounded in time and in what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from repomesh.kernel.places import LOOPBACK_HOSTS
+
+
+class Unusable(Exception):
+    """There is no answer that can be used; the text says why, without the URL, which may hold a secret."""
+
+
+class Endpoint:
+    """Where questions go. `name` stands in refusals for who is asked, `whose` before what belongs to it."""
+
+    def __init__(self, url: str, key: SecretStr | None, *, name: str, whose: str) -> None:
+        self.url = url
+        self._key = key
+        self._name = name
+        self._whose = whose
+
+    @classmethod
+    def below(
+        cls, base: str | None, path: str, key: SecretStr | None, *, name: str, whose: str
+    ) -> Endpoint | None:
+        """The one at `path` of a configured base URL; None without one."""
+        return None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, whose=whose)
+
+    async def ask(self, body: dict[str, Any], patience_s: float, bytes_max: int) -> bytes:
+        """The body of its answer; raises Unusable for whatever it did instead."""
+        import httpx  # only who has an endpoint needs it
+
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self._answer(body, patience_s, bytes_max)
+        except TimeoutError:
+            raise Unusable(f"{self._name} did not answer within {patience_s:g} s") from None
+        except httpx.HTTPError as error:
+            raise Unusable(f"{self._name} can't be reached ({type(error).__name__})") from None
+
+    async def _answer(self, body: dict[str, Any], patience_s: float, bytes_max: int) -> bytes:
+        import httpx
+
+        headers = {}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
+        local = urlsplit(self.url).hostname in LOOPBACK_HOSTS
+        raw = bytearray()
+        async with (
+            httpx.AsyncClient(timeout=patience_s, trust_env=not local) as http,
+            http.stream("POST", self.url, headers=headers, json=body) as response,
+        ):
+            if response.status_code != 200:
+                raise Unusable(f"{self._whose} endpoint answered {response.status_code}")
+            async for piece in response.aiter_bytes():
+                raw += piece
+                if len(raw) > bytes_max:
+                    raise Unusable(f"{self._whose} answer is too long")
+        return bytes(raw)
