@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, select
 
@@ -57,17 +58,29 @@ _WORKSPACE = select(workspaces.c.name).where(workspaces.c.id == bindparam("ws"))
 def show_briefing(tx: Transaction, request: ShowBriefing) -> Briefing:
     """Brief the acting agent: who it is, what it holds and did last, what is unread, and what was decided."""
     agent = find_agent(tx, tx.caller.acting_agent())
-    unread, important = unread_count(tx, agent.id), important_unread(tx, agent.id)
+    unread = unread_of(tx, agent.id)
     return Briefing(
-        text=brief(tx, agent, request.max_chars, _TOLD_BY_HOOKS),
+        text=brief(tx, agent, unread, request.max_chars, _TOLD_BY_HOOKS),
         agent_id=agent.id,
         agent_name=agent.name,
-        unread=unread,
-        important=important,
+        unread=unread.messages,
+        important=unread.important,
     )
 
 
-def brief(tx: Transaction, agent: Agent, max_chars: int, *ahead: str) -> str:
+class Unread(NamedTuple):
+    """How many messages an agent has not read, and how many of those are important."""
+
+    messages: int
+    important: int
+
+
+def unread_of(tx: Transaction, agent_id: str) -> Unread:
+    """What an agent has not read."""
+    return Unread(unread_count(tx, agent_id), important_unread(tx, agent_id))
+
+
+def brief(tx: Transaction, agent: Agent, unread: Unread, max_chars: int, *ahead: str) -> str:
     """What an agent should know to begin, or to go on, in at most `max_chars`; what matters most comes first.
 
     `ahead` are lines that stand before what it did last. Decisions have a share of their own, so that none
@@ -75,7 +88,7 @@ def brief(tx: Transaction, agent: Agent, max_chars: int, *ahead: str) -> str:
     """
     held = leasing.held_by(tx, agent.id)
     lines = [_who(tx, agent), *_tasks(tx, held), *_meant_for(tx, agent.id), *_locks(held)]
-    lines += [*_waiting(tx, agent.id), *ahead]
+    lines += [*_waiting(tx, agent.id, unread), *ahead]
     lines += last_deeds(tx, agent.id, {lease.resource for lease in held if lease.resource_type == "task"})
     decided = _decisions(tx, max_chars // 4)
     return "\n".join([_cut(lines, max_chars - len("\n".join(["", *decided]))), *decided])
@@ -145,13 +158,12 @@ def _and_more(lines: list[str], more: int) -> list[str]:
     return [*lines, f"and {more} more"] if more > 0 else lines
 
 
-def _waiting(tx: Transaction, agent_id: str) -> list[str]:
-    unread, important = unread_count(tx, agent_id), important_unread(tx, agent_id)
+def _waiting(tx: Transaction, agent_id: str, unread: Unread) -> list[str]:
     ready = int(tx.execute(_READY, {"ws": tx.workspace_id}).scalar_one())
     lines = []
-    if unread:
-        pressing = f", {important} of them important" if important else ""
-        lines.append(f"Unread messages: {unread}{pressing}. read_inbox(unread=true) lists them.")
+    if unread.messages:
+        pressing = f", {unread.important} of them important" if unread.important else ""
+        lines.append(f"Unread messages: {unread.messages}{pressing}. read_inbox(unread=true) lists them.")
     if ready:
         count = f"{ready} or more" if ready == limits.PAGE_ITEMS_MAX else str(ready)
         lines.append(f"Tasks ready to be claimed: {count}.")

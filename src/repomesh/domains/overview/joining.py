@@ -12,7 +12,7 @@ from repomesh.domains.agents.errors import (
     PersonReserved,
 )
 from repomesh.domains.agents.models import RegisterAgent
-from repomesh.domains.overview.briefing import brief
+from repomesh.domains.overview.briefing import brief, unread_of
 from repomesh.domains.overview.models import Join, Joined
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.transaction import Transaction
@@ -49,4 +49,5 @@ def join(tx: Transaction, request: Join) -> Joined:
     """
     fields = request.model_dump(exclude={"max_chars"}, exclude_unset=True)
     made = agents.register_agent(tx, RegisterAgent(**fields))
-    return Joined(**dict(made), briefing=brief(tx, made.agent, request.max_chars))
+    unread = unread_of(tx, made.agent.id)
+    return Joined(**dict(made), briefing=brief(tx, made.agent, unread, request.max_chars))
