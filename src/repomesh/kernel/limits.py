@@ -26,6 +26,7 @@ LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one reque
 
 # Store
 WRITE_BATCH_MAX = 200  # pieces in one group commit; more only makes the first wait longer (measured)
+ANSWER_WITHIN_S = 0.003  # after its commit a batch is answered before another command of the next is begun
 CAREFUL_BATCHES = 32  # commits in which each piece has a savepoint, after one without had to be run again
 KNOWN_ANSWERS_MAX = 10_000  # that the writer remembers, such as agents by their names
 TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself

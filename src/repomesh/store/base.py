@@ -47,6 +47,8 @@ class Store(ABC):
     """
 
     text_index: TextIndex
+    shared = False
+    """Whether other processes may change the same database meanwhile."""
 
     def __init__(self, settings: Settings, metrics: Metrics, clock: Clock) -> None:
         self.settings = settings

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -129,12 +130,13 @@ class _Rendered:
         assert isinstance(compiled, SQLCompiler)
         assert compiled.positiontup is not None, "the driver takes parameters by position"
         self._sql = str(compiled)
-        self._order = list(compiled.positiontup)
+        order = compiled.positiontup
+        self._pick = itemgetter(*order) if len(order) > 1 else lambda given: [given[name] for name in order]
         binds = compiled.binds
         self._fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
         self._converts = [
             (index, convert)
-            for index, name in enumerate(self._order)
+            for index, name in enumerate(order)
             if (convert := _bind_processor(binds[name].type, dialect)) is not None
         ]
         columns = _answered(statement)
@@ -159,7 +161,7 @@ class _Rendered:
 
     def _bound(self, parameters: Mapping[str, Any]) -> list[Any]:
         given = {**self._fixed, **parameters} if self._fixed else parameters
-        values = [given[name] for name in self._order]
+        values = list(self._pick(given))
         for index, convert in self._converts:
             values[index] = convert(values[index])
         return values

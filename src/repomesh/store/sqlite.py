@@ -2,6 +2,9 @@
 
 A batch runs without savepoints, which cost each piece two statements and copies of the pages that it
 changes. When one fails after it wrote, the batch is rolled back and run again with them; work may run again.
+
+While more waits, a batch is answered when the next one begins to commit: its callers' event loop then works
+beside the disk instead of taking turns with this thread at the interpreter.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,6 +83,15 @@ class _Outcome:
     texts: int = 0
 
 
+@dataclass(slots=True)
+class _Committed:
+    """A batch that is durable and not answered yet; `last` is each log's last number."""
+
+    outcomes: list[_Outcome]
+    last: dict[str, int]
+    at: float
+
+
 class _BatchLost(Exception):
     """The database rolled the whole transaction back, and with it every piece of the batch."""
 
@@ -106,6 +119,7 @@ class SqliteStore(Store):
         self._fresh_texts = 0
         self._careful_batches = 0
         self._known = Known()
+        self._committed: _Committed | None = None
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
         self._writer.start()
 
@@ -135,11 +149,15 @@ class SqliteStore(Store):
     def _write_batches(self) -> None:
         more = True
         while more:
+            if self._queue.empty():
+                self._tell()
             batch, more = self._take()
             if batch:
                 self._commit(batch)
             if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):
+                self._tell()
                 self._index_texts()
+        self._tell()
 
     def _take(self) -> tuple[list[_Piece], bool]:
         """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace.
@@ -160,7 +178,7 @@ class SqliteStore(Store):
         return batch, False
 
     def _commit(self, batch: list[_Piece]) -> None:
-        """Run every piece, commit once, then answer them all."""
+        """Run every piece and commit once; they are answered soon."""
         try:
             outcomes, last = self._run_all(batch)
         except _Spoilt as spoilt:
@@ -173,6 +191,7 @@ class SqliteStore(Store):
             self._commit(batch)
             return
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
+            self._tell()
             self._undo(batch, lost.__cause__ or lost)
             return
         self._careful_batches = max(0, self._careful_batches - 1)
@@ -180,8 +199,14 @@ class SqliteStore(Store):
         self.metrics.commit_pieces.inc(len(batch))
         self._fresh_texts = sum(outcome.texts for outcome in outcomes)
         self._unindexed += self._fresh_texts
-        _answer(outcomes)
-        self._announce(last)
+        self._committed = _Committed(outcomes, last, time.monotonic())
+
+    def _tell(self) -> None:
+        """Answer the callers of the batch that was committed last, and tell where the logs end now."""
+        committed, self._committed = self._committed, None
+        if committed is not None:
+            _answer(committed.outcomes)
+            self._announce(committed.last)
 
     def _run_all(self, batch: list[_Piece]) -> tuple[list[_Outcome], dict[str, int]]:
         """Run a batch up to its commit; answers the outcomes and each log's last number."""
@@ -189,9 +214,14 @@ class SqliteStore(Store):
         pending = Pending(self._connection)
         events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         run = self._run_saved if self._careful_batches else self._run
-        outcomes = [run(piece, pending, events[piece.caller.workspace_id]) for piece in batch]
+        outcomes: list[_Outcome] = []
+        for piece in batch:
+            outcomes.append(run(piece, pending, events[piece.caller.workspace_id]))
+            if self._committed and time.monotonic() - self._committed.at > limits.ANSWER_WITHIN_S:
+                self._tell()
         pending.write()
         last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in events.items() if rows}
+        self._tell()
         self._driver.execute("COMMIT")
         return outcomes, last
 

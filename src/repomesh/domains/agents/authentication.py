@@ -21,8 +21,9 @@ from repomesh.store.base import Store
 from repomesh.store.transaction import Transaction
 
 # Another server on the same database may revoke a token; it is refused here after this time at the
-# latest, and in a write at once, because each write checks its token again.
-_REMEMBERED_S = 0.5
+# latest, and in a write at once, because each write checks its token again. Where there is no other,
+# whatever changes who may do what says so.
+_REMEMBERED_S = {True: 0.5, False: 60.0}
 _REMEMBERED_MAX = 10_000
 
 
@@ -55,7 +56,7 @@ class Authenticator:
         )
         if generation != self._generation:  # what was read may have changed while it was read
             return caller
-        self._known[key] = (time.monotonic() + _REMEMBERED_S, caller)
+        self._known[key] = (time.monotonic() + _REMEMBERED_S[self._store.shared], caller)
         if len(self._known) > _REMEMBERED_MAX:
             self._known.popitem(last=False)
         return caller

@@ -152,7 +152,7 @@ def as_item(row: Row[Any]) -> Message:
 def as_received(row: Row[Any]) -> ReceivedMessage:
     """The message in a row that holds its recipient's receipt, too."""
     fields = row._asdict()
-    return ReceivedMessage(**rows.message_fields(fields), status=rules.status(fields))
+    return ReceivedMessage.of(rows.message_fields(fields) | {"status": rules.status(fields)})
 
 
 def search(

@@ -15,13 +15,9 @@ from repomesh.kernel.identity import Caller
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_RENAMED = {"addressed_to": "to", "channel_name": "channel"}
-_HIDDEN = frozenset({"workspace_id", "due_at"})
-_SHOWN = [
-    (column.name, _RENAMED.get(column.name, column.name))
-    for column in messages.c
-    if column.name not in _HIDDEN
-]
+# The column that each field is made of, where it bears another name.
+_COLUMNS = {"to": "addressed_to", "channel": "channel_name", "truncated": "body_chars"}
+_FIELDS = [(name, _COLUMNS.get(name, name)) for name in Message.model_fields]
 
 
 def visible(caller: Caller) -> ColumnElement[bool]:
@@ -96,12 +92,12 @@ def selected(max_chars: int, *further: ColumnElement[Any]) -> Select[Any]:
 
 def as_message(row: Mapping[str, Any]) -> Message:
     """The message in a row."""
-    return Message(**message_fields(row))
+    return Message.of(message_fields(row))
 
 
 def message_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of the message in a row, whose body may be only the beginning."""
-    fields = {name: row[column] for column, name in _SHOWN}
+    fields = {name: row[column] for name, column in _FIELDS}
     fields["priority"] = rules.PRIORITIES[row["priority"]]
     fields["truncated"] = len(row["body"]) < row["body_chars"]
     return fields

@@ -39,6 +39,7 @@ DOCUMENT = "message"
 
 _INSERT_MESSAGE = Prepared(insert(messages))
 _INSERT_RECEIPT = Prepared(insert(receipts))
+_SENT_FIELDS = tuple(SentMessage.model_fields)
 
 _PLAIN: dict[str, Any] = {
     "topic": "",
@@ -87,17 +88,7 @@ def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
     parent's sender and to the channel that the parent stands in.
     """
     sent = send(tx, request)
-    return SentMessage(
-        id=sent.id,
-        thread_id=sent.thread_id,
-        parent_message_id=sent.parent_message_id,
-        to=sent.to,
-        recipient_count=sent.recipient_count,
-        hop=sent.hop,
-        ack_deadline=sent.ack_deadline,
-        expires_at=sent.expires_at,
-        created_at=sent.created_at,
-    )
+    return SentMessage.of({name: getattr(sent, name) for name in _SENT_FIELDS})
 
 
 def send(tx: Transaction, request: SendMessage) -> Message:
