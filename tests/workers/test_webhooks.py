@@ -295,13 +295,16 @@ async def test_a_receiver_that_is_not_there_gets_a_rest(mesh: Mesh, receiver: Re
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
         webhook = await subscribe(mesh, url, "chat")
+        path = f"/v1/webhooks/{webhook['id']}"
+        await mesh.patch(path, status="paused")  # so that all are due at once
         for _ in range(3):
             await alice.post("/v1/events", type="chat.message")
+        await mesh.patch(path, status="active")
         await eventually(lambda: mesh.server.metrics.webhook_attempts.labels("failed")._value.get() == 1)
         await mesh.server.webhooks._pass()
         found = await settled(mesh, webhook, ("waiting", 1), *[("waiting", 0)] * 2)
         assert found[0]["last_error"].startswith("no answer")
-        await mesh.patch(f"/v1/webhooks/{webhook['id']}", url=receiver.url)  # which needs no rest
+        await mesh.patch(path, url=receiver.url)  # which needs no rest
     await settled(mesh, webhook, ("waiting", 1), ("delivered", 1), ("delivered", 1))
     later(mesh, limits.WEBHOOK_RETRIES_S[0] * 2)
     await settled(mesh, webhook, ("delivered", 2), ("delivered", 1), ("delivered", 1))
