@@ -17,7 +17,7 @@ import contract
 import databases
 from harness import Mesh
 from notebook import Notebook, open_notebook
-from repomesh.app import Server, prepare
+from repomesh.app import Server, open_workspace, prepare
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
 
@@ -66,10 +66,14 @@ def postgres_admin() -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_database(postgres_admin: str) -> Iterator[str]:
+def shared_database(
+    postgres_admin: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[databases.SharedDatabase]:
     """One database for all tests of a process: making one takes longer than most tests."""
     with databases.new_database(postgres_admin) as url:
-        yield url
+        shared = databases.SharedDatabase(url, tmp_path_factory.mktemp("shared"))
+        yield shared
+        shared.close()
 
 
 @pytest.fixture(scope="session")
@@ -86,11 +90,11 @@ def schema() -> bool:
 
 @pytest.fixture
 def postgres_url(request: pytest.FixtureRequest, schema: bool) -> Iterator[str]:
-    """An empty database; a new one for tests that change what outlasts the emptying."""
+    """A database with the newest schema and nothing in it; a new one without it for those who make it."""
     if schema:
-        url = str(request.getfixturevalue("shared_database"))
-        databases.empty(url)
-        yield url
+        shared = request.getfixturevalue("shared_database")
+        shared.empty()
+        yield shared.url
         return
     with databases.new_database(request.getfixturevalue("postgres_admin")) as url:
         yield url
@@ -130,12 +134,17 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture
-def server(settings: Settings, clock: MovableClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(
+    settings: Settings, clock: MovableClock, schema: bool, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
     """A server whose store is open; not running yet."""
     # On a busy machine an answer to a hook may come later than a real hook would wait for it.
     monkeypatch.setattr("repomesh.surfaces.hooks.routes.HOOK_ANSWER_S", 60.0)
     made = Server(settings, clock)
-    prepare(settings, made.store, "test", None)
+    if schema:  # no need to look for it once more, with connections of its own
+        open_workspace(made.store, settings.data, "test", None)
+    else:
+        prepare(settings, made.store, "test", None)
     yield made
     made.store.close()
 

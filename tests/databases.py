@@ -31,10 +31,21 @@ def new_database(admin: str, template: str = "template1") -> Iterator[str]:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def empty(url: str) -> None:
-    """Take out what the test before left; a schema that is the newest one stays."""
-    ours = [table.name for table in metadata.sorted_tables]
-    with psycopg.connect(url, autocommit=True) as connection:
+class SharedDatabase:
+    """A database for all tests of a process, with one connection that makes it ready for each."""
+
+    def __init__(self, url: str, place: Path) -> None:
+        self.url = url
+        self._place = place
+        self._connection = psycopg.connect(url, autocommit=True)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def empty(self) -> None:
+        """Take out what the test before left, and have the newest schema there."""
+        ours = [table.name for table in metadata.sorted_tables]
+        connection = self._connection
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -45,6 +56,7 @@ def empty(url: str) -> None:
         }
         if not {*ours, "alembic_version"} <= found or _revision(connection) != migrate.HEAD:
             connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            _migrate(Settings(data=self._place, database_url=self.url))
             return
         foreign = found - {*ours, "alembic_version"}
         drops = [sql.SQL("DROP TABLE {} CASCADE").format(sql.Identifier(name)) for name in foreign]
