@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plans import analyze, plans
 from repomesh.app import Server
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.ids import new_id
@@ -24,6 +25,7 @@ TASKS = [new_id() for _ in range(2)]
 TYPES = ["chat", "chat.message", "chat.message.edited", "chatter", "chat_message", "plan.updated", "z"]
 SEVERITIES = ["debug", "info", "warning", "error", "critical"]
 START = datetime(2026, 1, 1, tzinfo=UTC)
+STEP_S = 40  # so that some are further apart than a clock may be set back, and others not
 
 
 class Nothing(Model):
@@ -32,10 +34,10 @@ class Nothing(Model):
 
 @dataclass(frozen=True)
 class Posted:
-    """An event of the test, with the agent and the second at which it happens."""
+    """An event of the test, and the step of time at which it happens."""
 
     event: NewEvent
-    second: int
+    step: int
 
 
 def some(values: list[str]) -> st.SearchStrategy[str | None]:
@@ -64,7 +66,7 @@ posted = st.builds(
     ),
     st.integers(0, 5),
 )
-moments = st.one_of(st.none(), st.integers(0, 6).map(lambda second: START + timedelta(seconds=second)))
+moments = st.one_of(st.none(), st.integers(0, 6).map(lambda step: START + timedelta(seconds=STEP_S * step)))
 callers = st.one_of(
     st.sampled_from([Caller("", Role.OWNER, "t"), Caller("", Role.OBSERVER, "t")]),
     st.builds(lambda agent: Caller("", Role.AGENT, "t", agent_id=agent), st.sampled_from(AGENTS)),
@@ -95,9 +97,8 @@ def test_a_filter_matches_what_it_selects(
     workspace_id = new_id()
     caller = system_caller(workspace_id)
     server.store.write_now(caller, lambda tx: open_counters(tx, workspace_id))
-    for second in range(6):
-        at = START + timedelta(seconds=second)
-        server.store.write_now(caller, lambda tx, at=at, s=second: emit_at(tx, at, happened, s))
+    for step in range(6):
+        server.store.write_now(caller, lambda tx, step=step: emit(tx, happened, step))
 
     def compare(tx: Transaction) -> None:
         everything = read_after(tx.connection, workspace_id, 0, 1_000)
@@ -116,8 +117,31 @@ def test_a_filter_matches_what_it_selects(
     server.store.read_now(caller, compare)
 
 
-def emit_at(tx: Transaction, at: datetime, happened: list[Posted], second: int) -> Any:
-    tx.now = at
+def emit(tx: Transaction, happened: list[Posted], step: int) -> Any:
+    tx.now = START + timedelta(seconds=STEP_S * step)
     for one in happened:
-        if one.second == second:
+        if one.step == step:
             tx.emit(replace(one.event, id=new_id()))
+
+
+def test_few_among_many_are_found_by_severity_and_time(server: Server) -> None:
+    workspace_id = new_id()
+    caller = system_caller(workspace_id)
+    server.store.write_now(caller, lambda tx: open_counters(tx, workspace_id))
+    for step in range(40):
+        severity: Any = "error" if step == 20 else "info"
+        common = Posted(NewEvent("chat", "subject", Nothing(), severity=severity), step)
+        server.store.write_now(caller, lambda tx, step=step, one=common: emit(tx, [one] * 100, step))
+    if server.store.describe()["engine"] == "postgresql":
+        analyze(server.store)
+    middle = START + timedelta(seconds=STEP_S * 20)
+    by_time = EventFilter(workspace_id, None, True, since=middle, until=middle + timedelta(seconds=STEP_S))
+    for wanted in (by_time, EventFilter(workspace_id, None, True, severity="error")):
+
+        def work(tx: Transaction, wanted: EventFilter = wanted) -> list[int]:
+            rows = read_page(tx.connection, wanted, after=None, before=None, count=200, newest=False)
+            return [row.seq for row in rows]
+
+        assert server.store.read_now(caller, work) == list(range(2_001, 2_101))
+        page = plans(server.store, caller, work, writing=False)[-1]
+        assert ("seq <" in page.statement) if wanted.since else ("ix_events_severity" in page.steps)

@@ -66,6 +66,10 @@ class EventFilter:
         for name in ("task_id", "severity", "correlation_id"):
             if (value := getattr(self, name)) is not None:
                 conditions.append(table[name] == value)
+        if self.severity not in (None, "info"):
+            conditions.append(
+                table.severity != "info"
+            )  # what the index holds, which a planner does not infer
         if self.since is not None:
             conditions.append(table.at >= self.since)
         if self.until is not None:

@@ -1,4 +1,4 @@
-"""Reading the log by filter: a page of it, each type by its own index where that is shorter."""
+"""Reading the log by filter: a page, along the shortest index and within the numbers of its time."""
 
 from __future__ import annotations
 
@@ -68,12 +68,22 @@ def read_page(
     count: int,
     newest: bool,
 ) -> list[Row[Any]]:
-    """Up to `count` rows of the log that match, in the order of their numbers, or newest first."""
+    """Up to `count` rows of the log that match, in the order of their numbers, or newest first.
+
+    A range of times is one of numbers, too, as long as no clock is set back by more than a minute.
+    """
     matching = select(events).where(wanted.where())
     if after is not None:
         matching = matching.where(events.c.seq > after)
     if before is not None:
         matching = matching.where(events.c.seq < before)
+    if wanted.since is not None:
+        matching = matching.where(
+            events.c.seq >= first_seq_since(connection, wanted.workspace_id, wanted.since)
+        )
+    if wanted.until is not None:
+        end = first_seq_since(connection, wanted.workspace_id, wanted.until + 2 * _CLOCK_SLACK)
+        matching = matching.where(events.c.seq < end)
     types = _types(connection, wanted)
     if types is None:
         return list(connection.execute(_ordered(matching, events.c.seq, count, newest=newest)))

@@ -64,6 +64,15 @@ events = Table(
     Index("ix_events_actor", "workspace_id", "actor", "seq"),
     Index("ix_events_correlation", "workspace_id", "correlation_id", "seq"),
 )
+_notable = events.c.severity != "info"  # nearly all are, and are found along their numbers
+Index(
+    "ix_events_severity",
+    events.c.workspace_id,
+    events.c.severity,
+    events.c.seq,
+    sqlite_where=_notable,
+    postgresql_where=_notable,
+)
 for _column in ("task_id", "channel_id"):
     Index(
         f"ix_events_{_column}",
