@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -32,15 +34,25 @@ def run_program(name: str, *arguments: object, **environment: str) -> str:
 
 
 class Process:
-    """A real server, started as a user starts it, on a port of its own."""
+    """A real server, started as a user starts it, on a port of its own; `limits`: those that are changed."""
 
-    def __init__(self, data: Path, database_url: str | None = None, **settings: object) -> None:
+    def __init__(
+        self,
+        data: Path,
+        database_url: str | None = None,
+        *,
+        limits: Mapping[str, object] | None = None,
+        **settings: object,
+    ) -> None:
         self.data = data
         self.url = f"http://127.0.0.1:{free_port()}"
         self._words = ["up", "--data", str(data), "--port", self.url.rpartition(":")[2]]
         if database_url is not None:
             self._words += ["--database-url", database_url]
         self._environment = {f"REPOMESH_{name.upper()}": str(value) for name, value in settings.items()}
+        self._program: list[str | Path] = [Path(sys.executable).with_name("repomesh")]
+        if limits:
+            self._program = [sys.executable, HERE / "limited.py", json.dumps(limits)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -55,7 +67,7 @@ class Process:
 
     def _begin(self) -> None:
         self._process = subprocess.Popen(
-            [Path(sys.executable).with_name("repomesh"), *self._words],
+            [*self._program, *self._words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=os.environ | self._environment,

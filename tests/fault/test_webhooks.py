@@ -10,20 +10,26 @@ import pytest
 
 from fault.running import AT_FULL_SIZE, Process
 from receiver import Answer, eventually, receiving
-from repomesh.kernel.limits import WEBHOOK_BATCH, WEBHOOK_CLAIM_S
+from repomesh.kernel.limits import WEBHOOK_BATCH, WEBHOOK_CLAIM_S, WEBHOOK_RETRIES_S
 from repomesh.kernel.settings import Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.fault]
 
 EVENTS = 100
 KILLS = 4 if AT_FULL_SIZE else 1
+SOON = {"WEBHOOK_CLAIM_S": 2.0, "WEBHOOK_RETRIES_S": [1.0] * len(WEBHOOK_RETRIES_S)}
+"""Limits with which nobody waits long for what the killed one held, and for what failed."""
 WITHIN_S = 90.0 + KILLS * WEBHOOK_CLAIM_S  # retries and the claims of the killed included
 
 
 @pytest.fixture
 async def process(settings: Settings) -> AsyncIterator[Process]:
     made = Process(
-        settings.data, settings.database_url, webhook_hosts='["127.0.0.1"]', messages_per_minute=1_000_000
+        settings.data,
+        settings.database_url,
+        limits=None if AT_FULL_SIZE else SOON,
+        webhook_hosts='["127.0.0.1"]',
+        messages_per_minute=1_000_000,
     )
     made.start()
     yield made
