@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from clis import terminal
 from clis.conftest import there
 from clis.model import scripted
 from clis.running import Desk
-from clis.team import Team, team
+from clis.team import Team, enveloped, team
 from clis.wires import Text
 from repomesh.daemon import background
 
@@ -39,7 +38,7 @@ def test_a_message_wakes_an_idle_cli(
         agent = team.agent_of(name)
         sent = team.send(agent["name"], "There is work.")
         assert model.wait_for(lambda model: len(model.turns) == 2), team.get(f"/v1/messages/{sent}/trace")
-        assert re.search(r"\[repomesh rm[0-9a-f]+: .*\| There is work\.", model.turns[1].text, re.DOTALL)
+        assert len(enveloped(model.turns[1], "There is work.")) == 1
         assert "did not type this" in model.turns[1].text
         assert seat.typed == 0
         assert eventually(lambda: team.receipt(sent)["status"] == "injected"), team.get(
