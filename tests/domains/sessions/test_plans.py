@@ -49,7 +49,14 @@ def _fill(tx: Transaction) -> None:
         store_memory(tx, StoreMemory(key=f"k{number}", content=f"known {number}", session_id=of))
 
 
-def test_what_is_asked_of_sessions_reads_an_index(server: Server, owner: Caller) -> None:
+def test_whatever_is_asked_reads_an_index(server: Server, owner: Caller) -> None:
+    """All of it in one test, which fills the tables once."""
+    sessions_and_what_they_hold(server, owner)
+    searching_and_recalling(server, owner)
+    memories_without_a_vector(server, owner)
+
+
+def sessions_and_what_they_hold(server: Server, owner: Caller) -> None:
     asked: list[tuple[str, Callable[[Transaction], Any]]] = [
         ("sessions", lambda tx: list_sessions(tx, ListSessions())),
         ("ix_sessions_status", lambda tx: list_sessions(tx, ListSessions(status="paused"))),
@@ -67,7 +74,7 @@ def test_what_is_asked_of_sessions_reads_an_index(server: Server, owner: Caller)
         assert scans(found, *TABLES) == [], steps(found)
 
 
-def test_searching_and_recalling_read_an_index(server: Server, owner: Caller) -> None:
+def searching_and_recalling(server: Server, owner: Caller) -> None:
     # Words that few texts hold: of one that most do, a planner rightly reads all.
     asked: list[Callable[[Transaction], Any]] = [
         lambda tx: search(tx, Search(text="177")),
@@ -81,7 +88,9 @@ def test_searching_and_recalling_read_an_index(server: Server, owner: Caller) ->
         assert scans(found, *TABLES) == [], steps(found)
 
 
-def test_memories_without_a_vector_are_found_by_when_they_changed(server: Server, owner: Caller) -> None:
+def memories_without_a_vector(server: Server, owner: Caller) -> None:
+    """They are found by when they changed."""
+
     def late(tx: Transaction) -> object:
         configured = {"embeddings_url": "http://x/v1", "embeddings_model": "m"}
         tx.settings = tx.settings.model_copy(update=configured)
