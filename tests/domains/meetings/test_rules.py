@@ -1,11 +1,13 @@
 """Whatever is done to a meeting, and whenever: it is heard in turn, it votes by its rule, and it ends.
 
-Each history is a string of bytes, which says what is done, so that 10,000 of them take some seconds.
+Each history is a string of bytes, which says what is done, so that 2,000 of them take some seconds. Of two
+dozen rules that were broken on purpose, the hardest to find took 257; `make faults` holds many more.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -18,8 +20,9 @@ from domains.meetings.story import START, Story
 from repomesh.domains.meetings import consensus, flow, rules
 from repomesh.domains.meetings.flow import Happened, Terms
 from repomesh.kernel.errors import RepomeshError
+from repomesh.kernel.limits import MEETING_ASKED_MAX
 
-HISTORIES = int(os.environ.get("REPOMESH_TEST_HISTORIES", "10000"))
+HISTORIES = int(os.environ.get("REPOMESH_TEST_HISTORIES", "2000"))
 AGENTS = tuple("abcdef")
 RULES: tuple[flow.Consensus, ...] = ("unanimous", "majority", "two_thirds", "quorum")
 ORDERS: tuple[flow.Order, ...] = ("given", "fixed", "random")
@@ -181,6 +184,20 @@ def test_who_is_inactive_is_passed_over_at_once_and_may_come_back() -> None:
     assert story.do(flow.Speak("b", "opinion"))
     assert story.flow.phase == "voting"
     assert asked(story) == ("a", "b", "c"), "who was passed over may vote"
+
+
+def test_who_goes_at_its_turn_and_comes_back_is_asked_so_often_and_no_more() -> None:
+    story = begun("a", "b", rounds_max=1)
+    times: Counter[str] = Counter()
+    while not story.is_over:
+        (who,) = asked(story)
+        times[who] += 1
+        assert times[who] <= MEETING_ASKED_MAX
+        story.away = {who}
+        story.do(flow.Look())
+        story.away = set()
+        story.do(flow.Join(who, who.upper()))
+    assert times == {"a": MEETING_ASKED_MAX, "b": MEETING_ASKED_MAX}
 
 
 def test_when_nobody_is_there_the_deadlines_hold() -> None:
