@@ -84,12 +84,13 @@ class Mesh(Speaker):
         return Speaker(self.http, None)
 
     async def settled(self) -> None:
-        """Wait until what hooks told is written down."""
+        """Wait until what hooks told and the signs of life are written down."""
         await self.server.hooks.moments.settled()
+        await self.server.presence.stop()
 
     async def sweep(self) -> None:
         """One pass of the recovery worker."""
-        await self.server.sweeper.sweep()
+        await self.server.sweeper.run_once()
 
     async def events(self, **criteria: Any) -> list[dict[str, Any]]:
         """The log as the owner sees it."""

@@ -42,6 +42,7 @@ from repomesh.surfaces.webhook.actions import Actions
 from repomesh.surfaces.webhook.endpoint import Webhook
 from repomesh.workers.contents import ContentSweeper
 from repomesh.workers.embedding import Embedding
+from repomesh.workers.periodic import Periodic
 from repomesh.workers.presence import Presence
 from repomesh.workers.sweeper import CONSULTING_SWEEPS, Sweeper
 from repomesh.workers.transcripts import Transcripts
@@ -111,25 +112,25 @@ class Server:
     async def running(self) -> AsyncIterator[Server]:
         """Start the workers; stop them and close the store in the reverse order."""
         async with self.alone():
-            self.sweeper.start()
+            workers: list[Periodic | Webhooks] = [
+                self.sweeper,
+                self.contents,
+                self.transcripts,
+                self.webhooks,
+            ]
             if self.settings.completions_url is not None:
-                self.consulting.start()
+                workers.append(self.consulting)
             if self.settings.embeddings_url is not None:
-                self.embedding.start()
-            self.contents.start()
-            self.transcripts.start()
-            self.webhooks.start()
+                workers.append(self.embedding)
+            for worker in workers:
+                worker.start()
             try:
                 async with self.mcp.running():
                     yield self
             finally:
-                await self.sweeper.stop()
-                await self.consulting.stop()
-                await self.embedding.stop()
-                await self.webhooks.stop()
-                await self.contents.stop()
                 await self.hooks.moments.settled()  # they still ask the transcripts
-                await self.transcripts.stop()
+                for worker in reversed(workers):
+                    await worker.stop()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[Server]:

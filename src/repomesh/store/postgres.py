@@ -128,6 +128,8 @@ class PostgresText:
 class PostgresStore(Store):
     """A store on a PostgreSQL server, shared by any number of repomesh servers."""
 
+    shared = True
+
     def __init__(self, url: str, settings: Settings, metrics: Metrics, clock: Clock) -> None:
         super().__init__(settings, metrics, clock)
         self.text_index = PostgresText()

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from pathlib import Path
 
-import structlog
-
 from repomesh.domains.sessions.artifacts import named_contents
-from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.limits import (
     CONTENT_FILE_KEPT_S,
@@ -18,16 +14,17 @@ from repomesh.kernel.limits import (
 )
 from repomesh.store import contents
 from repomesh.store.base import Store
+from repomesh.workers.periodic import Periodic
 
-log = structlog.get_logger("repomesh.contents")
 
-
-class ContentSweeper:
+class ContentSweeper(Periodic):
     """One pass over the files of the data folder now and then.
 
     A command touches its file before it commits the row that names it, and a file that was touched lately
     is left alone; so it does not matter that rows are read and files removed at different moments.
     """
+
+    name = "contents"
 
     def __init__(
         self,
@@ -36,24 +33,12 @@ class ContentSweeper:
         kept_s: float = CONTENT_FILE_KEPT_S,
         every_s: float = CONTENT_FILES_SWEPT_EVERY_S,
     ) -> None:
+        super().__init__(every_s)
         self._store = store
         self._data = data
         self._kept_s = kept_s
-        self._every_s = every_s
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin sweeping on the running loop."""
-        self._task = asyncio.create_task(self._run(), name="contents")
-
-    async def stop(self) -> None:
-        """Stop where it is: what was removed was garbage, what was not waits for the next pass."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def sweep(self) -> int:
+    async def run_once(self) -> int:
         """One pass; answers how many files it removed."""
         await asyncio.to_thread(contents.drop_drafts, self._data, self._kept_s)
         gone, after = 0, ""
@@ -72,11 +57,3 @@ class ContentSweeper:
             return sum(contents.remove(self._data, digest, self._kept_s) for digest in garbage)
 
         return await asyncio.to_thread(remove)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.sweep()
-            except (RepomeshError, OSError) as error:  # garbage waits; the server must not stop for it
-                log.warning("contents not swept, will be tried again", reason=str(error))
-            await asyncio.sleep(self._every_s)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import structlog
 
@@ -14,6 +12,7 @@ from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.operation import Registry
 from repomesh.store.base import Store
+from repomesh.workers.periodic import Periodic
 
 log = structlog.get_logger("repomesh.sweeper")
 
@@ -36,8 +35,10 @@ CONSULTING_SWEEPS = ("meeting.propose",)
 """Those that ask a language model, which may take a while: in passes of their own."""
 
 
-class Sweeper:
-    """One pass over all workspaces every `every_s` seconds, and at once when told to."""
+class Sweeper(Periodic):
+    """Runs its commands in all workspaces, and at once when something freed what others wait for."""
+
+    name = "sweeper"
 
     def __init__(
         self,
@@ -47,30 +48,13 @@ class Sweeper:
         every_s: float,
         sweeps: Sequence[str] = SWEEPS,
     ) -> None:
+        super().__init__(every_s)
         self._registry = registry
         self._dispatch = dispatch
         self._store = store
-        self._every_s = every_s
         self._sweeps = sweeps
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin sweeping on the running loop."""
-        self._task = asyncio.create_task(self._run(), name="sweeper")
-
-    def wake(self) -> None:
-        """Sweep now: something happened that frees what somebody held."""
-        self._wake.set()
-
-    async def stop(self) -> None:
-        """Stop after the command that runs."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def sweep(self) -> None:
+    async def run_once(self) -> None:
         """One pass over all workspaces."""
         for workspace_id in await self._store.read(system_caller(""), workspace_ids):
             caller = system_caller(workspace_id)
@@ -83,14 +67,3 @@ class Sweeper:
             await self._dispatch(operation, caller, operation.request(), RequestContext())
         except RepomeshError as error:  # what fails in one workspace must not keep the others waiting
             log.warning("sweep failed, will be tried again", operation=name, code=error.code)
-
-    async def _run(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self.sweep()
-            except Exception as error:  # the store may fail in ways of its own; recovery must go on
-                log.warning("no sweep, will be tried again", reason=str(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every_s):  # wait_for may swallow stop()'s cancellation
-                    await self._wake.wait()

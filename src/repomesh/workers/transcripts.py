@@ -28,35 +28,31 @@ from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.limits import TRANSCRIPT_TAIL_BYTES, TRANSCRIPTS_PER_PASS
 from repomesh.kernel.operation import Registry
 from repomesh.store.base import Store
+from repomesh.workers.periodic import Periodic
 
 log = structlog.get_logger("repomesh.transcripts")
 
 
-class Transcripts:
+class Transcripts(Periodic):
     """Confirms deliveries: behind each later hook of their session, and in passes for those that had none."""
+
+    name = "transcripts"
 
     def __init__(
         self, registry: Registry, dispatch: Dispatcher, store: Store, every_s: float, clock: Clock
     ) -> None:
+        super().__init__(every_s)
         self.clock = clock
         self._undecided = registry["delivery.undecided"]
         self._confirm = registry["delivery.confirm"]
         self._dispatch = dispatch
         self._store = store
-        self._every_s = every_s
         self._looks: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin looking on the running loop."""
-        self._task = asyncio.create_task(self._run(), name="transcripts")
 
     async def stop(self) -> None:
-        """Finish the looks under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await asyncio.gather(*self._looks, return_exceptions=True)
+        """Stop, and finish the looks under way."""
+        await super().stop()
+        await self.settled()
 
     def after_hook(self, workspace_id: str, cli: str, session_id: str, arrived: datetime) -> None:
         """A hook of a session came in: find out, behind its answer, which earlier deliveries arrived."""
@@ -65,7 +61,7 @@ class Transcripts:
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
 
-    async def look(self) -> None:
+    async def run_once(self) -> None:
         """One pass over all workspaces, for those deliveries whose transcript may show them by now."""
         for workspace_id in await self._store.read(system_caller(""), workspace_ids):
             await self._safely(workspace_id, ListUndecided(), None)
@@ -74,14 +70,6 @@ class Transcripts:
         """Wait for the looks that hooks asked for."""
         while self._looks:
             await asyncio.gather(*self._looks, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._every_s)
-            try:
-                await self.look()
-            except Exception as error:  # the store may fail in ways of its own; the next pass may not
-                log.warning("transcripts were not looked at", reason=str(error))
 
     async def _safely(self, workspace_id: str, request: ListUndecided, arrived: datetime | None) -> None:
         try:

@@ -43,8 +43,8 @@ async def proposal(mesh: Mesh, meeting: Any) -> Any:
 async def test_a_model_writes_what_is_voted_on(mesh: Mesh, model: Model) -> None:
     model.answer = "Spaces in Python, tabs in make files."
     meeting = await discussed(mesh)
-    await mesh.server.consulting.sweep()
-    await mesh.server.consulting.sweep()
+    await mesh.server.consulting.run_once()
+    await mesh.server.consulting.run_once()
     made = await proposal(mesh, meeting)
     assert (made["source"], made["text"], made["agent_name"]) == ("written", model.answer, None)
     assert len(model.asked) == 1
@@ -55,7 +55,7 @@ async def test_a_model_writes_what_is_voted_on(mesh: Mesh, model: Model) -> None
 async def test_a_model_that_fails_leaves_a_draft(mesh: Mesh, model: Model) -> None:
     model.answer = (500, b"")
     meeting = await discussed(mesh)
-    await mesh.server.consulting.sweep()
+    await mesh.server.consulting.run_once()
     made = await proposal(mesh, meeting)
     assert (made["source"], made["agent_name"]) == ("draft", "ann")
 
@@ -64,6 +64,6 @@ async def test_at_the_deadline_a_draft_does_and_no_model_is_asked(mesh: Mesh, mo
     meeting = await discussed(mesh)
     mesh.clock.advance(61)
     await mesh.sweep()
-    await mesh.server.consulting.sweep()
+    await mesh.server.consulting.run_once()
     assert (await proposal(mesh, meeting))["source"] == "draft"
     assert model.asked == []

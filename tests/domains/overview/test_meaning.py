@@ -58,7 +58,7 @@ async def fill(mesh: Mesh) -> None:
     await mesh.post("/v1/memories", key="garage", content="Each automobile has its place.")
     await mesh.post("/v1/memories", key="food", content="We eat soup.", session_id="plan")
     await mesh.post("/v1/memories", key="server", content="It listens at 8787.")
-    await mesh.server.embedding.embed()
+    await mesh.server.embedding.run_once()
 
 
 async def recalled(mesh: Mesh, text: str, **criteria: Any) -> list[str]:
@@ -91,12 +91,12 @@ async def test_each_memory_is_embedded_once_and_again_when_it_changed(mesh: Mesh
     await fill(mesh)
     assert vectors(mesh) == [(1, "thesaurus")] * 3
     before = len(model.asked)
-    await mesh.server.embedding.embed()
+    await mesh.server.embedding.run_once()
     assert len(model.asked) == before
     assert (await recalled(mesh, "the vehicle"))[0] == "garage"
     await mesh.post("/v1/memories", key="garage", content="Ships lie in the harbour.")
     await mesh.post("/v1/memories", key="drive", content="Take the automobile.")
-    await mesh.server.embedding.embed()
+    await mesh.server.embedding.run_once()
     assert sorted(vectors(mesh)) == [(1, "thesaurus")] * 3 + [(2, "thesaurus")]
     assert (await recalled(mesh, "the vehicle"))[0] == "drive"
     await mesh.delete("/v1/sessions/plan")
@@ -107,7 +107,7 @@ async def test_each_memory_is_embedded_once_and_again_when_it_changed(mesh: Mesh
 async def test_many_are_embedded_in_bounded_requests(mesh: Mesh, model: Thesaurus) -> None:
     for number in range(limits.EMBEDDING_TEXTS_MAX + 1):
         await mesh.post("/v1/memories", key=f"k{number}", content="soup " * limits.EMBEDDING_TEXT_CHARS)
-    await mesh.server.embedding.embed()
+    await mesh.server.embedding.run_once()
     assert [len(asked["input"]) for asked in model.asked] == [limits.EMBEDDING_TEXTS_MAX, 1]
     assert {len(text) for text in model.asked[0]["input"]} == {limits.EMBEDDING_TEXT_CHARS}
     assert len(vectors(mesh)) == limits.EMBEDDING_TEXTS_MAX + 1
@@ -154,7 +154,7 @@ async def test_the_newest_vectors_are_compared_and_no_more(
     assert (await recalled(mesh, "Which meal?"))[0] == "food"
     assert newest_kept() == 2
     await mesh.post("/v1/memories", key="more", content="Much soup.")
-    await mesh.server.embedding.embed()
+    await mesh.server.embedding.run_once()
     assert (await recalled(mesh, "Which meal?"))[0] == "more"
     assert newest_kept() == 2
 

@@ -144,11 +144,11 @@ async def test_only_files_that_nothing_names_are_swept(work: Mesh, settings: Set
     await work.post("/v1/sessions/work/pause")
     await refused(work, title="late", content=LARGE + "z")  # it is staged, and its session takes nothing
     assert len(files(settings)) == 2
-    assert await work.server.contents.sweep() == 0  # both are new
+    assert await work.server.contents.run_once() == 0  # both are new
     long_ago = time.time() - limits.CONTENT_FILE_KEPT_S - 60
     for file in files(settings):
         os.utime(file, (long_ago, long_ago))
-    assert await work.server.contents.sweep() == 1
+    assert await work.server.contents.run_once() == 1
     assert [file.read_text() for file in files(settings)] == [LARGE]
 
 

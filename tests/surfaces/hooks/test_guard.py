@@ -199,6 +199,7 @@ async def _leave_with_a_lock(mesh: Mesh, home: Path) -> None:
     await cli.hook("start")
     acting = {"X-Repomesh-Agent": await cli.agent()}
     await mesh.post("/v1/locks/acquire", headers=acting, resources=["src/a.py"])
+    await mesh.settled()  # a sign of life that is written down behind the end would undo it
     await cli.hook("end", reason="other")
     await mesh.sweep()
 

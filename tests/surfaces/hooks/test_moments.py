@@ -122,7 +122,7 @@ async def test_a_transcript_is_looked_at_without_a_later_hook(
     await cli.hook("start")
     message_id = await send(bob, await cli.agent())
     cli.write(await cli.told("prompt", prompt="Work."))
-    await mesh.server.transcripts.look()
+    await mesh.server.transcripts.run_once()
     assert (await receipt(mesh, message_id))["status"] == "injected"
 
 
