@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import context, hooks, meetings, messages, push, recall, scale, sessions, start, topics
+from bench import context, hooks, meetings, messages, push, recall, revoking, scale, sessions, start, topics
 from bench.report import Report
 from bench.servers import floors, repomesh
 
@@ -45,6 +45,7 @@ def main(wanted: list[str]) -> int:
                     messages.measure(report, server, floor, api, folder)
                 if "push" in wanted:
                     push.measure(report, server, floor)
+                    revoking.measure(report, server)
                 report.note("resident memory after the load", server.resident_mb(), "MB")
         if "meetings" in wanted:
             meetings.measure(report, folder / "meetings")
