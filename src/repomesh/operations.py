@@ -15,15 +15,18 @@ from repomesh.domains.meetings import speaking as _speaking
 from repomesh.domains.meetings import templates as _meeting_templates
 from repomesh.domains.meetings import topics as _topics
 from repomesh.domains.meetings import written as _proposals
-from repomesh.domains.messaging import deliveries as _deliveries
-from repomesh.domains.messaging import events as _events
-from repomesh.domains.messaging import inbox as _inbox
 from repomesh.domains.messaging import operations as _messaging
-from repomesh.domains.messaging import questions as _questions
-from repomesh.domains.messaging import reminding as _reminding
-from repomesh.domains.messaging import tracing as _tracing
-from repomesh.domains.messaging import waits as _waits
-from repomesh.domains.messaging import wakes as _wakes
+from repomesh.domains.messaging.channels import operations as _channels
+from repomesh.domains.messaging.delivery import operations as _deliveries
+from repomesh.domains.messaging.delivery import reminding as _reminding
+from repomesh.domains.messaging.delivery import tracing as _tracing
+from repomesh.domains.messaging.delivery import undelivered as _undelivered
+from repomesh.domains.messaging.events import operations as _events
+from repomesh.domains.messaging.inbox import operations as _inbox
+from repomesh.domains.messaging.questions import operations as _questions
+from repomesh.domains.messaging.reviews import operations as _reviews
+from repomesh.domains.messaging.waits import operations as _waits
+from repomesh.domains.messaging.wakes import operations as _wakes
 from repomesh.domains.overview import batches as _batches
 from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
@@ -61,6 +64,8 @@ DOMAINS = (
     _leases,
     _lock_queries,
     _messaging,
+    _channels,
+    _reviews,
     _questions,
     _waits,
     _inbox,
@@ -69,6 +74,7 @@ DOMAINS = (
     _deliveries,
     _wakes,
     _tracing,
+    _undelivered,
     _tasks,
     _claims,
     _finishing,

@@ -15,11 +15,7 @@ from datetime import datetime
 
 import structlog
 
-from repomesh.domains.messaging.delivery_models import (
-    DeliveriesConfirmed,
-    ListUndecided,
-    UndecidedDelivery,
-)
+from repomesh.domains.messaging.delivery.models import DeliveriesConfirmed, ListUndecided, UndecidedDelivery
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.dispatch import Dispatcher

@@ -11,18 +11,18 @@ from sqlalchemy import insert
 from plans import analyze, plans, scans, steps
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.messaging import reading, receipts, reminding
-from repomesh.domains.messaging.channel_models import CreateChannel
-from repomesh.domains.messaging.channels import create_channel
-from repomesh.domains.messaging.delivery import expire_messages
+from repomesh.domains.messaging import reading, receipts
+from repomesh.domains.messaging.channels.models import CreateChannel
+from repomesh.domains.messaging.channels.operations import create_channel
+from repomesh.domains.messaging.delivery import reminding
+from repomesh.domains.messaging.delivery.models import ExpireMessages, Remind
+from repomesh.domains.messaging.delivery.undelivered import expire_messages
 from repomesh.domains.messaging.models import (
-    ExpireMessages,
     ListChannelMessages,
     ListMessages,
     ReadInbox,
     ReadOutbox,
     ReadThread,
-    Remind,
     SendMessage,
     WaitForMessages,
 )

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.messaging import question_rules
-from repomesh.domains.messaging.question_errors import DeadlineMissing
+from repomesh.domains.messaging.questions import rules as question_rules
+from repomesh.domains.messaging.questions.errors import DeadlineMissing
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import pytest
 
 from harness import Mesh, Refused, Speaker
 from repomesh.domains.messaging.operations import approved_review
-from repomesh.domains.messaging.review_models import Verdict
-from repomesh.domains.messaging.review_rules import state_of
+from repomesh.domains.messaging.reviews.models import Verdict
+from repomesh.domains.messaging.reviews.rules import state_of
 from repomesh.kernel.identity import system_caller
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ from conftest import MovableClock
 from harness import Mesh, Refused, Speaker
 from hooking import Cli, boundary_of
 from injection import CORPUS, assert_enveloped
-from repomesh.domains.messaging import wake_rules
 from repomesh.domains.messaging.rules import RANKS
-from repomesh.domains.messaging.wake_rules import Candidate
+from repomesh.domains.messaging.wakes import rules as wake_rules
+from repomesh.domains.messaging.wakes.rules import Candidate
 from repomesh.kernel import limits
 from tooling import ask
 

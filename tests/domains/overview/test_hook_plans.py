@@ -15,14 +15,15 @@ from repomesh.domains.agents import cli_sessions as sessions
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.agents.session_models import SweepCliSessions
 from repomesh.domains.agents.tables import cli_sessions
-from repomesh.domains.messaging import deliveries
-from repomesh.domains.messaging.delivery_models import ForgetDeliveries, ListUndecided, TraceMessage
+from repomesh.domains.messaging.delivery import operations as deliveries
+from repomesh.domains.messaging.delivery.models import ForgetDeliveries, ListUndecided, TraceMessage
+from repomesh.domains.messaging.delivery.tables import deliveries as delivery_rows
+from repomesh.domains.messaging.delivery.tables import delivery_messages
+from repomesh.domains.messaging.delivery.tracing import trace_message
 from repomesh.domains.messaging.models import SendMessage
 from repomesh.domains.messaging.sending import send
-from repomesh.domains.messaging.tables import deliveries as delivery_rows
-from repomesh.domains.messaging.tables import delivery_messages, messages
+from repomesh.domains.messaging.tables import messages
 from repomesh.domains.messaging.tables import receipts as receipt_rows
-from repomesh.domains.messaging.tracing import trace_message
 from repomesh.domains.overview.hook_models import LookAtSession
 from repomesh.domains.overview.hooks import look_at_session
 from repomesh.domains.workspaces.operations import workspace_ids

@@ -8,7 +8,7 @@ import pytest
 
 from harness import Mesh, Speaker
 from repomesh.domains.agents.session_models import BeginCliSession
-from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.delivery import rules
 from repomesh.kernel.identity import RequestContext
 from tooling import ask
 

@@ -13,7 +13,7 @@ from harness import Mesh, Speaker
 from live import LiveMesh
 from proxy.pipes import proxy
 from repomesh.app import Server
-from repomesh.domains.messaging.wait_tables import waits
+from repomesh.domains.messaging.waits.tables import waits
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings

@@ -16,7 +16,7 @@ from repomesh.domains.meetings.tables import meetings
 from repomesh.domains.meetings.topic_signals import Met, Signal
 from repomesh.domains.messaging import listing, rules
 from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging.question_tables import questions
+from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.tables import messages
 from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_FAILED, TASK_RECLAIMED, TASK_RELEASED
 from repomesh.domains.tasks.tables import task_attempts, tasks

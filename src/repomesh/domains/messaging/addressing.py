@@ -11,15 +11,16 @@ from sqlalchemy import bindparam, or_, select
 from repomesh.domains.agents.operations import live_agents
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging import rules
-from repomesh.domains.messaging.channel_rows import find_channel, require_open
+from repomesh.domains.messaging.channels.errors import NotAMember
+from repomesh.domains.messaging.channels.rows import find_channel, require_open
+from repomesh.domains.messaging.channels.tables import channel_members
 from repomesh.domains.messaging.errors import (
     NobodyAddressed,
-    NotAMember,
     RecipientNotFound,
     RecipientRetired,
     TooManyRecipients,
 )
-from repomesh.domains.messaging.tables import channel_members, receipts
+from repomesh.domains.messaging.tables import receipts
 from repomesh.kernel.limits import RECIPIENTS_MAX
 from repomesh.store.log import WORKSPACE, Audience
 from repomesh.store.prepared import Prepared

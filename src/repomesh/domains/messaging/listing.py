@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, Select
 
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.messaging import rows, rules
-from repomesh.domains.messaging.channel_rows import find_channel
+from repomesh.domains.messaging.channels.rows import find_channel
 from repomesh.domains.messaging.models import ListMessages, Message, Priority, ReceivedMessage
 from repomesh.domains.messaging.sending import DOCUMENT
 from repomesh.domains.messaging.tables import messages

@@ -262,29 +262,6 @@ class ListReactions(Model):
     limit: PageLimit = PAGE_ITEMS_DEFAULT
 
 
-class Remind(Model):
-    """What to be reminded of."""
-
-    of_messages: bool = True
-    of_leases: bool = True
-
-
-class Reminder(Model):
-    """What must not be overlooked, in one line; empty when there is nothing."""
-
-    line: str
-
-
-class ExpireMessages(Model):
-    """Report what was not delivered in time."""
-
-
-class ExpiredMessages(Model):
-    """The messages that were looked at because their time had come."""
-
-    message_ids: list[Id]
-
-
 class ReceiptsAdvanced(Model):
     """A recipient got further with messages: the time of `status`, and each earlier one not set, is `at`."""
 
@@ -295,31 +272,10 @@ class ReceiptsAdvanced(Model):
     at: Timestamp
 
 
-class Missed(Model):
-    """A recipient whom a message did not reach in time, and how far it got."""
-
-    agent_id: Id
-    agent_name: str
-    status: ReceiptStatus
-    reason: str = Field("", description="Why its model was not shown it, as far as is known.")
-
-
-class MessageUndelivered(Model):
-    """A message expired, or its time for acknowledging ran out; its sender got the notice `notice_id`."""
-
-    message_id: Id
-    subject: str
-    reason: Literal["expired", "unacknowledged"]
-    missed: list[Missed]
-    notice_id: Id
-    at: Timestamp
-
-
 MESSAGE_SENT = event_type("message.sent", Message)
 MESSAGE_OFFERED = event_type("message.offered", ReceiptsAdvanced)
 MESSAGE_INJECTED = event_type("message.injected", ReceiptsAdvanced)
 MESSAGE_READ = event_type("message.read", ReceiptsAdvanced)
 MESSAGE_ACKED = event_type("message.acked", ReceiptsAdvanced)
-MESSAGE_UNDELIVERED = event_type("message.undelivered", MessageUndelivered)
 MESSAGE_REACTION_ADDED = event_type("message.reaction_added", Reaction)
 MESSAGE_REACTION_REMOVED = event_type("message.reaction_removed", Reaction)

@@ -8,9 +8,12 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging import channel_rows, listing, rows
-from repomesh.domains.messaging.delivery_models import Thread, TraceMessage
-from repomesh.domains.messaging.errors import ChannelNotFound, MessageNotFound, NotAMember, ReceiptsPrivate
+from repomesh.domains.messaging import listing, rows
+from repomesh.domains.messaging.channels import rows as channel_rows
+from repomesh.domains.messaging.channels.errors import ChannelNotFound, NotAMember
+from repomesh.domains.messaging.delivery.models import Thread, TraceMessage
+from repomesh.domains.messaging.delivery.tracing import trace_message
+from repomesh.domains.messaging.errors import MessageNotFound, ReceiptsPrivate
 from repomesh.domains.messaging.models import (
     MESSAGE_SENT,
     ListChannelMessages,
@@ -25,7 +28,6 @@ from repomesh.domains.messaging.models import (
     WaitForMessages,
 )
 from repomesh.domains.messaging.tables import messages, receipts
-from repomesh.domains.messaging.tracing import trace_message
 from repomesh.kernel.budget import cut
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import MAX_CHARS_MIN

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, true
 
 from repomesh.domains.messaging import rules
+from repomesh.domains.messaging.channels.tables import channel_members
 from repomesh.domains.messaging.errors import MessageNotFound
 from repomesh.domains.messaging.models import Message
-from repomesh.domains.messaging.tables import channel_members, messages, receipts
+from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.identity import Caller
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction

@@ -9,15 +9,13 @@ from typing import Any
 from sqlalchemy import insert
 
 from repomesh.domains.agents.rules import SYSTEM_NAME
-from repomesh.domains.messaging import addressing, question_rows, rows, rules
+from repomesh.domains.messaging import addressing, rows, rules
 from repomesh.domains.messaging.addressing import Addressed
+from repomesh.domains.messaging.channels.errors import ChannelArchived, ChannelNotFound, NotAMember
 from repomesh.domains.messaging.errors import (
     BadExpiry,
-    ChannelArchived,
-    ChannelNotFound,
     MessageNotFound,
     NobodyAddressed,
-    NotAMember,
     RecipientNotFound,
     RecipientRetired,
     SeveralChannels,
@@ -25,6 +23,7 @@ from repomesh.domains.messaging.errors import (
     TooManyRecipients,
 )
 from repomesh.domains.messaging.models import MESSAGE_SENT, Message, SendMessage, SentMessage
+from repomesh.domains.messaging.questions import rows as question_rows
 from repomesh.domains.messaging.receipts import acknowledge
 from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.ids import new_id

@@ -1,4 +1,4 @@
-"""Tables of messages, their receipts and reactions, and of channels.
+"""Tables of messages, their receipts and reactions.
 
 Neither agents nor workspaces are ever deleted, so the rows written with every message refer to them
 without a foreign key, whose check would cost on each.
@@ -9,42 +9,16 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
-    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     String,
     Table,
     Text,
-    UniqueConstraint,
-    and_,
 )
 
 from repomesh.store.tables import metadata
 from repomesh.store.types import Ascii, Json, Moment, Uuid
-
-channels = Table(
-    "channels",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("workspace_id", Uuid, ForeignKey("workspaces.id"), nullable=False),
-    Column("name", Ascii, nullable=False),
-    Column("description", String(200), nullable=False),
-    Column("created_by", Uuid),
-    Column("created_at", Moment, nullable=False),
-    Column("archived_at", Moment),
-    UniqueConstraint("workspace_id", "name", name="uq_channels_workspace_id_name"),
-)
-
-channel_members = Table(
-    "channel_members",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("channel_id", Uuid, ForeignKey("channels.id"), primary_key=True),
-    Column("agent_id", Uuid, ForeignKey("agents.id"), primary_key=True),
-    Column("joined_at", Moment, nullable=False),
-    Index("ix_channel_members_agent", "workspace_id", "agent_id"),
-)
 
 # `due_at` is when the sender must be told unless the message has arrived by then; null when nobody waits.
 messages = Table(
@@ -143,53 +117,6 @@ Index(
     receipts.c.injected_at,  # always null here, but without it one engine would look into the rows
     sqlite_where=_not_injected,
     postgresql_where=_not_injected,
-)
-
-# One try to put messages before a model: what was handed out under a boundary, by which route, to which
-# CLI session. It left the server in time at `sent_at`; the boundary was known to be in the model's context
-# at `confirmed_at`; or it came to nothing, at `failed_at` and for the reason `failure`.
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("boundary", String(64), primary_key=True),
-    Column("agent_id", Uuid, nullable=False),
-    Column("cli", String(32)),
-    Column("session_id", String(128)),
-    Column("route", String(32), nullable=False),
-    Column("message_ids", Json, nullable=False),
-    Column("at", Moment, nullable=False),
-    Column("sent_at", Moment),
-    Column("confirmed_at", Moment),
-    Column("failed_at", Moment),
-    Column("failure", String(200)),
-    Index("ix_deliveries_at", "workspace_id", "at"),
-)
-_undecided = and_(deliveries.c.confirmed_at.is_(None), deliveries.c.failed_at.is_(None))
-Index(
-    "ix_deliveries_open",
-    deliveries.c.workspace_id,
-    deliveries.c.cli,
-    deliveries.c.session_id,
-    deliveries.c.at,
-    sqlite_where=_undecided,
-    postgresql_where=_undecided,
-)
-
-# Which messages each delivery carried, found by the message.
-delivery_messages = Table(
-    "delivery_messages",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("message_id", Uuid, primary_key=True),
-    Column("agent_id", Uuid, primary_key=True),
-    Column("boundary", String(64), primary_key=True),
-    ForeignKeyConstraint(
-        ["workspace_id", "boundary"],
-        ["deliveries.workspace_id", "deliveries.boundary"],
-        name="fk_delivery_messages_delivery",
-    ),
-    Index("ix_delivery_messages_boundary", "workspace_id", "boundary"),
 )
 
 reactions = Table(

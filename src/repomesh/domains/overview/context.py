@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, select
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.models import Obstacle
-from repomesh.domains.messaging.event_models import Event, ListEvents
-from repomesh.domains.messaging.events import list_events
+from repomesh.domains.messaging.events.models import Event, ListEvents
+from repomesh.domains.messaging.events.operations import list_events
 from repomesh.domains.messaging.models import ListMessages
 from repomesh.domains.messaging.reading import list_messages
 from repomesh.domains.overview import rules

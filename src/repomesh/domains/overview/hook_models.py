@@ -8,7 +8,7 @@ from pydantic import Field
 
 from repomesh.domains.agents.session_models import CliSession, CliSessionKey, FilePath
 from repomesh.domains.leases.models import Mode
-from repomesh.domains.messaging.delivery_models import Boundary, Route
+from repomesh.domains.messaging.delivery.models import Boundary, Route
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.ids import Id

@@ -17,8 +17,9 @@ from repomesh.domains.leases import leasing, paths, resources, rows
 from repomesh.domains.leases.errors import InvalidResource, LockConflict
 from repomesh.domains.leases.models import Lease
 from repomesh.domains.leases.tables import leases
-from repomesh.domains.messaging import deliveries, envelope
-from repomesh.domains.messaging.delivery_models import Route
+from repomesh.domains.messaging import envelope
+from repomesh.domains.messaging.delivery import operations as deliveries
+from repomesh.domains.messaging.delivery.models import Route
 from repomesh.domains.messaging.receipts import unread_count
 from repomesh.domains.overview import hook_rules
 from repomesh.domains.overview.briefing import show_briefing

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from repomesh.domains.leases.errors import LeaseExpired, NotHolder, StaleFencingToken
-from repomesh.domains.messaging.review_rows import approved_review
+from repomesh.domains.messaging.reviews.rows import approved_review
 from repomesh.domains.tasks import holding, rows, rules
 from repomesh.domains.tasks.errors import (
     DependenciesUnmet,

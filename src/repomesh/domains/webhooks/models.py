@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from repomesh.domains.messaging.event_models import EventTypes
+from repomesh.domains.messaging.events.models import EventTypes
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Reason

@@ -23,7 +23,7 @@ from repomesh.domains.agents.session_models import (
     NoteCliSession,
     ReportPermission,
 )
-from repomesh.domains.messaging.delivery_models import DeliverySent
+from repomesh.domains.messaging.delivery.models import DeliverySent
 from repomesh.domains.messaging.envelope import new_boundary
 from repomesh.domains.overview.hook_models import (
     Deliver,

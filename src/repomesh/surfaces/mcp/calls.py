@@ -17,9 +17,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
-from repomesh.domains.messaging.delivery_models import MessagesReturned
-from repomesh.domains.messaging.models import Remind, Reminder, WaitForMessages
-from repomesh.domains.messaging.wait_models import BeginWait, Wait
+from repomesh.domains.messaging.delivery.models import MessagesReturned, Remind, Reminder
+from repomesh.domains.messaging.models import WaitForMessages
+from repomesh.domains.messaging.waits.models import BeginWait, Wait
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
     AgentRequired,

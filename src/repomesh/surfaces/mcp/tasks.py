@@ -1,6 +1,6 @@
 """The tasks extension: a wait that a client asks about again, instead of holding a call open.
 
-What a task of the protocol is here is a wait for messages (`domains/messaging/waits.py`). A further source of
+What a task of the protocol is here is a wait for messages (`domains/messaging/waits/`). A further source of
 tasks can stand beside it; the conformance suite's fixtures do.
 """
 
@@ -19,7 +19,7 @@ from mcp.shared.inbound import decode_header_value
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import Field
 
-from repomesh.domains.messaging.wait_models import Wait
+from repomesh.domains.messaging.waits.models import Wait
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.limits import WAIT_POLL_MS

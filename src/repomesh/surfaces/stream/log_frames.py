@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from repomesh.domains.messaging.event_models import Criteria, EventTypes, StreamEvents
+from repomesh.domains.messaging.events.models import Criteria, EventTypes, StreamEvents
 from repomesh.kernel.fields import Position
 from repomesh.kernel.limits import LIST_ITEMS_MAX, SOCKET_FRAME_CHARS_MAX
 from repomesh.kernel.operation import Model

@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 
 from repomesh.bus.subscription import SlowConsumer, Subscription
-from repomesh.domains.messaging.event_models import StreamEvents
+from repomesh.domains.messaging.events.models import StreamEvents
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller

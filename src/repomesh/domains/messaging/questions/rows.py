@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, or_, select, true, update
 
-from repomesh.domains.messaging import question_rules
-from repomesh.domains.messaging.question_errors import QuestionNotFound
-from repomesh.domains.messaging.question_models import QUESTION_ANSWERED, Question, QuestionChanged
-from repomesh.domains.messaging.question_tables import questions
+from repomesh.domains.messaging.questions import rules
+from repomesh.domains.messaging.questions.errors import QuestionNotFound
+from repomesh.domains.messaging.questions.models import QUESTION_ANSWERED, Question, QuestionChanged
+from repomesh.domains.messaging.questions.tables import questions
 from repomesh.kernel.identity import Caller
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.prepared import Prepared
@@ -108,7 +108,7 @@ def settle(tx: Transaction, parent: Any, body: str) -> None:
         return
     if parent.id not in (row.message_id, row.escalation_message_id):
         return  # a word in between
-    answer, option = question_rules.chosen(row.options, body)
+    answer, option = rules.chosen(row.options, body)
     change(
         tx,
         row,

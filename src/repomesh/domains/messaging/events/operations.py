@@ -9,10 +9,11 @@ from sqlalchemy import Row, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging.channel_rows import find_channel, require_open
-from repomesh.domains.messaging.errors import ChannelArchived, ChannelNotFound, NotAMember
-from repomesh.domains.messaging.event_errors import EventNotFound, ReservedEventType, TwoAudiences
-from repomesh.domains.messaging.event_models import (
+from repomesh.domains.messaging.channels.errors import ChannelArchived, ChannelNotFound, NotAMember
+from repomesh.domains.messaging.channels.rows import find_channel, require_open
+from repomesh.domains.messaging.channels.tables import channel_members
+from repomesh.domains.messaging.events.errors import EventNotFound, ReservedEventType, TwoAudiences
+from repomesh.domains.messaging.events.models import (
     LOG_PRUNED,
     Criteria,
     Event,
@@ -26,7 +27,6 @@ from repomesh.domains.messaging.event_models import (
     ShowEvent,
     StreamEvents,
 )
-from repomesh.domains.messaging.tables import channel_members
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Gone, InvalidRequest
 from repomesh.kernel.event_types import EVENT_TYPES

@@ -12,10 +12,11 @@ from sqlalchemy import Row, select, tuple_
 from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, PermissionRequested
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
-from repomesh.domains.messaging import listing, question_rules
-from repomesh.domains.messaging.inbox_models import Inbox, ShowInbox
+from repomesh.domains.messaging import listing
+from repomesh.domains.messaging.inbox import rules
+from repomesh.domains.messaging.inbox.models import Inbox, ShowInbox
 from repomesh.domains.messaging.models import MessagesSeen, ReceivedMessage
-from repomesh.domains.messaging.questions import open_questions
+from repomesh.domains.messaging.questions.operations import open_questions
 from repomesh.domains.messaging.reading import received
 from repomesh.domains.messaging.receipts import unread_count
 from repomesh.domains.messaging.tables import receipts
@@ -110,7 +111,7 @@ def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
 
 def _waits(session: Row[Any], newest: dict[tuple[str, str], PermissionRequested]) -> bool:
     asked = newest[session.cli, session.session_id]
-    return question_rules.still_waits(asked.at, session.last_hook_at)
+    return rules.still_waits(asked.at, session.last_hook_at)
 
 
 def _fitted(whole: Inbox, max_chars: int) -> Inbox:

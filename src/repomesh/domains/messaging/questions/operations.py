@@ -12,10 +12,10 @@ from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.people import first_person, newest_person
 from repomesh.domains.agents.rules import PERSON
-from repomesh.domains.messaging import question_rows, question_rules
 from repomesh.domains.messaging.errors import RecipientRetired
 from repomesh.domains.messaging.models import SendMessage
-from repomesh.domains.messaging.question_errors import (
+from repomesh.domains.messaging.questions import rows, rules
+from repomesh.domains.messaging.questions.errors import (
     DeadlineMissing,
     NotAPerson,
     NotAsked,
@@ -24,7 +24,7 @@ from repomesh.domains.messaging.question_errors import (
     QuestionNotFound,
     TooManyQuestions,
 )
-from repomesh.domains.messaging.question_models import (
+from repomesh.domains.messaging.questions.models import (
     QUESTION_ASKED,
     QUESTION_DEFAULTED,
     QUESTION_ESCALATED,
@@ -39,7 +39,7 @@ from repomesh.domains.messaging.question_models import (
     ShowQuestion,
     WithdrawQuestion,
 )
-from repomesh.domains.messaging.question_tables import questions
+from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.sending import forward, send, system_notice
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
@@ -68,7 +68,7 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
     At the deadline the question goes to `escalate_to` for as long again, if that is named; after that the
     default applies, if there is one, and the asker is told so.
     """
-    question_rules.require_deadline(request.deadline_s, request.default, request.escalate_to)
+    rules.require_deadline(request.deadline_s, request.default, request.escalate_to)
     _require_room(tx)
     person = _person(tx, request.to)
     further = find_agent(tx, request.escalate_to) if request.escalate_to is not None else None
@@ -104,18 +104,18 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
         "closed_at": None,
     }
     tx.execute(insert(questions), row)
-    return question_rows.tell(tx, QUESTION_ASKED, row)
+    return rows.tell(tx, QUESTION_ASKED, row)
 
 
 @query("question.list", http=Get("/v1/questions"), scope="messages:read", errors=(AgentNotFound,))
 def list_questions(tx: Transaction, request: ListQuestions) -> Page[Question]:
     """List the questions that the caller asked or was asked, newest first; for the owner, all."""
     table = questions.c
-    conditions = [table.workspace_id == tx.workspace_id, question_rows.visible(tx.caller)]
+    conditions = [table.workspace_id == tx.workspace_id, rows.visible(tx.caller)]
     if request.status is not None:
         conditions.append(table.status == request.status)
     if request.asked is not None:
-        conditions.append(question_rows.put_to(find_agent(tx, request.asked).id))
+        conditions.append(rows.put_to(find_agent(tx, request.asked).id))
     statement = select(questions).where(*conditions)
     items, next_cursor = page(tx, statement, request, [table.id], _listed, descending=True)
     return Page[Question](items=items, next_cursor=next_cursor)
@@ -129,7 +129,7 @@ def list_questions(tx: Transaction, request: ListQuestions) -> Page[Question]:
 )
 def show_question(tx: Transaction, request: ShowQuestion) -> Question:
     """Show one question that the caller asked or was asked."""
-    return _listed(question_rows.find(tx, request.question_id))
+    return _listed(rows.find(tx, request.question_id))
 
 
 @command(
@@ -147,12 +147,12 @@ def answer_question(tx: Transaction, request: AnswerQuestion) -> Question:
     """
     row = _open_row(tx, request.question_id)
     agent_id = tx.caller.acting_agent()
-    if not question_rows.was_asked(row, agent_id):
+    if not rows.was_asked(row, agent_id):
         raise NotAsked("the acting agent asked this question itself")
-    text, _option = question_rules.chosen(row.options, request.answer)
+    text, _option = rules.chosen(row.options, request.answer)
     parent_id = row.message_id if agent_id == row.asked_id else row.escalation_message_id
     send(tx, SendMessage(body=text, parent_message_id=parent_id))  # which settles it, as every reply does
-    return _listed(question_rows.find(tx, row.id))
+    return _listed(rows.find(tx, row.id))
 
 
 @command(
@@ -167,7 +167,7 @@ def withdraw_question(tx: Transaction, request: WithdrawQuestion) -> Question:
     caller = tx.caller
     if caller.agent_id not in (None, row.asker_id):
         raise NotTheAsker("the question was asked by another agent")
-    return question_rows.change(tx, row, QUESTION_WITHDRAWN, status="withdrawn", closed_at=tx.now)
+    return rows.change(tx, row, QUESTION_WITHDRAWN, status="withdrawn", closed_at=tx.now)
 
 
 @command("question.settle", scope="messages:admin")
@@ -176,27 +176,27 @@ def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuesti
     table = questions.c
     due = table.workspace_id == tx.workspace_id, table.status == "open", table.deadline_at <= tx.now
     statement = select(questions).where(*due).order_by(table.deadline_at, table.id)
-    rows = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX)).all()
-    for row in rows:
+    found = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX)).all()
+    for row in found:
         _settle(tx, row)
-    return SettledQuestions(question_ids=[row.id for row in rows])
+    return SettledQuestions(question_ids=[row.id for row in found])
 
 
 def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]:
     """The open questions that were put to an agent, the most urgent first."""
     table = questions.c
-    mine = table.workspace_id == tx.workspace_id, table.status == "open", question_rows.put_to(agent_id)
+    mine = table.workspace_id == tx.workspace_id, table.status == "open", rows.put_to(agent_id)
     urgent = table.deadline_at.is_(None), table.deadline_at, table.id
     return [_listed(row) for row in tx.execute(select(questions).where(*mine).order_by(*urgent).limit(count))]
 
 
 def _settle(tx: Transaction, row: Any) -> None:
     escalated = row.escalated_at is not None or not _present(tx, row.escalate_to_id)
-    ending = question_rules.at_deadline(row.default_answer, row.escalate_to_name, escalated=escalated)
+    ending = rules.at_deadline(row.default_answer, row.escalate_to_name, escalated=escalated)
     if ending == "escalate":
         _escalate(tx, row)
         return
-    subject, body = question_rules.unanswered(row.question, row.default_answer)
+    subject, body = rules.unanswered(row.question, row.default_answer)
     system_notice(
         tx,
         [row.asker_id],
@@ -211,24 +211,24 @@ def _settle(tx: Transaction, row: Any) -> None:
         values = {"status": "defaulted", "answer": row.default_answer, "closed_at": tx.now}
         if row.default_answer in row.options:
             values["option"] = row.default_answer
-        question_rows.change(tx, row, QUESTION_DEFAULTED, **values)
+        rows.change(tx, row, QUESTION_DEFAULTED, **values)
     else:
-        question_rows.change(tx, row, QUESTION_EXPIRED, status="expired", closed_at=tx.now)
+        rows.change(tx, row, QUESTION_EXPIRED, status="expired", closed_at=tx.now)
 
 
 def _escalate(tx: Transaction, row: Any) -> None:
     """Hand a question on, in its asker's name, for as long again."""
     deadline_at = tx.now + timedelta(seconds=row.deadline_s)
-    body = question_rules.body(row.question, row.options, deadline_at, row.default_answer, None)
+    body = rules.body(row.question, row.options, deadline_at, row.default_answer, None)
     body = f"{row.asked_name} did not answer in time, so this is for you now.\n\n{body}"
     handed_on = forward(
         tx,
         row.message_id,
         (row.escalate_to_id, row.escalate_to_name),
         body,
-        (question_rows.TAG,),
+        (rows.TAG,),
     )
-    question_rows.change(
+    rows.change(
         tx,
         row,
         QUESTION_ESCALATED,
@@ -242,9 +242,9 @@ def _message(request: AskQuestion, person: Agent, deadline_at: Any, further: Age
     name = further.name if further else None
     return SendMessage(
         to=(person.id,),
-        subject=question_rules.subject(request.question),
-        body=question_rules.body(request.question, request.options, deadline_at, request.default, name),
-        tags=(question_rows.TAG,),
+        subject=rules.subject(request.question),
+        body=rules.body(request.question, request.options, deadline_at, request.default, name),
+        tags=(rows.TAG,),
         priority="high",
         task_id=request.task_id,
     )
@@ -273,7 +273,7 @@ def _require_room(tx: Transaction) -> None:
 
 
 def _open_row(tx: Transaction, question_id: str) -> Any:
-    row = question_rows.find(tx, question_id)
+    row = rows.find(tx, question_id)
     if row.status != "open":
         raise QuestionClosed(f"the question is {row.status}", status=row.status)
     return row
@@ -284,4 +284,4 @@ def _present(tx: Transaction, agent_id: str | None) -> bool:
 
 
 def _listed(row: Row[Any]) -> Question:
-    return question_rows.as_question(row._asdict())
+    return rows.as_question(row._asdict())

@@ -10,8 +10,14 @@ from sqlalchemy import Row, delete, exists, insert, select, update
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.tables import agents
-from repomesh.domains.messaging import channel_rows
-from repomesh.domains.messaging.channel_models import (
+from repomesh.domains.messaging.channels import rows
+from repomesh.domains.messaging.channels.errors import (
+    ChannelArchived,
+    ChannelNameTaken,
+    ChannelNotFound,
+    NotYourChannel,
+)
+from repomesh.domains.messaging.channels.models import (
     CHANNEL_ARCHIVED,
     CHANNEL_CREATED,
     CHANNEL_JOINED,
@@ -26,13 +32,7 @@ from repomesh.domains.messaging.channel_models import (
     ListChannelMembers,
     ListChannels,
 )
-from repomesh.domains.messaging.errors import (
-    ChannelArchived,
-    ChannelNameTaken,
-    ChannelNotFound,
-    NotYourChannel,
-)
-from repomesh.domains.messaging.tables import channel_members, channels
+from repomesh.domains.messaging.channels.tables import channel_members, channels
 from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import UUID_PATTERN, new_id
 from repomesh.kernel.operation import Get, Post, Tool, command, query
@@ -60,7 +60,7 @@ def list_channels(tx: Transaction, request: ListChannels) -> Page[Channel]:
     """List channels by name."""
     table = channels.c
     archived = table.archived_at.is_not(None) if request.archived else table.archived_at.is_(None)
-    statement = channel_rows.COUNTED.where(table.workspace_id == tx.workspace_id, archived)
+    statement = rows.COUNTED.where(table.workspace_id == tx.workspace_id, archived)
     if request.name_prefix is not None:
         statement = statement.where(table.name.startswith(request.name_prefix, autoescape=True))
     if request.member is not None:
@@ -72,14 +72,14 @@ def list_channels(tx: Transaction, request: ListChannels) -> Page[Channel]:
                 member.agent_id == find_agent(tx, request.member).id,
             )
         )
-    items, next_cursor = page(tx, statement, request, [table.name], channel_rows.as_channel)
+    items, next_cursor = page(tx, statement, request, [table.name], rows.as_channel)
     return Page[Channel](items=items, next_cursor=next_cursor)
 
 
 @query("channel.show", http=Get("/v1/channels/{channel}"), scope="channels:read", errors=(ChannelNotFound,))
 def show_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     """Show a channel, by name or id."""
-    return channel_rows.show(tx, channel_rows.find_channel(tx, request.channel).id)
+    return rows.show(tx, rows.find_channel(tx, request.channel).id)
 
 
 @command(
@@ -90,14 +90,14 @@ def show_channel(tx: Transaction, request: ChannelChosen) -> Channel:
 )
 def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     """Close a channel for good: it can be read, but nobody joins it or sends to it."""
-    row = channel_rows.find_channel(tx, request.channel)
+    row = rows.find_channel(tx, request.channel)
     caller = tx.caller
     owner = caller.is_admin and caller.agent_id is None
     if not owner and caller.agent_id != row.created_by:
         raise NotYourChannel(f"you did not make '#{row.name}'")
     still_open = channels.c.id == row.id, channels.c.archived_at.is_(None)
     closed = tx.change(update(channels).where(*still_open).values(archived_at=tx.now))
-    channel = channel_rows.show(tx, row.id)
+    channel = rows.show(tx, row.id)
     if closed:
         _tell(tx, CHANNEL_ARCHIVED, channel, ChannelChanged(channel=channel))
     return channel
@@ -119,15 +119,15 @@ def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
 def join_channel(tx: Transaction, request: JoinChannel) -> Channel:
     """Become a member of a channel, which is made if it does not exist, unless `create` is false."""
     try:
-        row = channel_rows.find_channel(tx, request.channel)
+        row = rows.find_channel(tx, request.channel)
     except ChannelNotFound:
         # Who gives an id means a channel that exists; none should be made of that name.
         if not request.create or re.fullmatch(UUID_PATTERN, request.channel):
             raise
         return _create(tx, request.channel.removeprefix("#"), "")
-    channel_rows.require_open(row)
-    if channel_rows.is_member(tx, row.id, tx.caller.acting_agent()):
-        return channel_rows.show(tx, row.id)
+    rows.require_open(row)
+    if rows.is_member(tx, row.id, tx.caller.acting_agent()):
+        return rows.show(tx, row.id)
     return _join(tx, row.id)
 
 
@@ -140,12 +140,12 @@ def join_channel(tx: Transaction, request: JoinChannel) -> Channel:
 )
 def leave_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     """Receive nothing more from a channel. What was received stays."""
-    row = channel_rows.find_channel(tx, request.channel)
+    row = rows.find_channel(tx, request.channel)
     agent_id = tx.caller.acting_agent()
     table = channel_members.c
     mine = table.workspace_id == tx.workspace_id, table.channel_id == row.id, table.agent_id == agent_id
     gone = tx.change(delete(channel_members).where(*mine))
-    channel = channel_rows.show(tx, row.id)
+    channel = rows.show(tx, row.id)
     if gone:
         _tell(tx, CHANNEL_LEFT, channel, _membership(tx, channel))
     return channel
@@ -159,7 +159,7 @@ def leave_channel(tx: Transaction, request: ChannelChosen) -> Channel:
 )
 def list_members(tx: Transaction, request: ListChannelMembers) -> Page[ChannelMember]:
     """List the members of a channel by name."""
-    row = channel_rows.find_channel(tx, request.channel)
+    row = rows.find_channel(tx, request.channel)
     table = channel_members.c
     statement = (
         select(table.agent_id, agents.c.name, table.joined_at)
@@ -194,7 +194,7 @@ def _join(tx: Transaction, channel_id: str) -> Channel:
         "joined_at": tx.now,
     }
     tx.execute(insert(channel_members), row)
-    channel = channel_rows.show(tx, channel_id)
+    channel = rows.show(tx, channel_id)
     _tell(tx, CHANNEL_JOINED, channel, _membership(tx, channel))
     return channel
 

@@ -6,8 +6,9 @@ from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.leases.tables import leases, unindexed_expiry
-from repomesh.domains.messaging import rules
-from repomesh.domains.messaging.models import Remind, Reminder
+from repomesh.domains.messaging import rules as message_rules
+from repomesh.domains.messaging.delivery import rules
+from repomesh.domains.messaging.delivery.models import Remind, Reminder
 from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.limits import LEASE_WARNINGS_S, REMINDER_CANDIDATES_MAX
 from repomesh.kernel.operation import query
@@ -42,7 +43,7 @@ _NEWEST = (
 _IMPORTANT = Prepared(
     select(messages.c.sender_name)
     .join(_NEWEST, and_(messages.c.workspace_id == bindparam("ws"), messages.c.id == _NEWEST.c.message_id))
-    .where(or_(messages.c.priority >= rules.IMPORTANT, messages.c.ack_required))
+    .where(or_(messages.c.priority >= message_rules.IMPORTANT, messages.c.ack_required))
     .order_by(messages.c.id.desc())
 )
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from repomesh.domains.agents.models import PermissionRequested
 from repomesh.domains.messaging.models import ReceivedMessage
-from repomesh.domains.messaging.question_models import Question
+from repomesh.domains.messaging.questions.models import Question
 from repomesh.kernel.fields import MaxChars, PageLimit
 from repomesh.kernel.limits import INBOX_ITEMS_DEFAULT
 from repomesh.kernel.operation import Model

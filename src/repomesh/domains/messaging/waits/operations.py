@@ -12,17 +12,11 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from repomesh.domains.messaging.errors import WaitNotFound
 from repomesh.domains.messaging.models import MessagesSeen, ReceivedMessage, WaitForMessages
 from repomesh.domains.messaging.reading import wait_for_messages
-from repomesh.domains.messaging.wait_models import (
-    BeginWait,
-    ForgetWaits,
-    ForgottenWaits,
-    Wait,
-    WaitChosen,
-)
-from repomesh.domains.messaging.wait_tables import waits
+from repomesh.domains.messaging.waits.errors import WaitNotFound
+from repomesh.domains.messaging.waits.models import BeginWait, ForgetWaits, ForgottenWaits, Wait, WaitChosen
+from repomesh.domains.messaging.waits.tables import waits
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import command

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents
-from repomesh.domains.messaging import rows
-from repomesh.domains.messaging.review_errors import ReviewNotFound
-from repomesh.domains.messaging.review_models import Remark, Review, Reviewer, ReviewTexts
-from repomesh.domains.messaging.review_tables import review_remarks, review_reviewers, reviews
+from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.reviews.errors import ReviewNotFound
+from repomesh.domains.messaging.reviews.models import Remark, Review, Reviewer, ReviewTexts
+from repomesh.domains.messaging.reviews.tables import review_remarks, review_reviewers, reviews
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel.limits import REVIEW_DIFF_CHARS_MAX
 from repomesh.store.prepared import Prepared
@@ -124,13 +124,13 @@ def remarks(tx: Transaction, review: Review, chars: int) -> Select[Any]:
     Comments and verdicts are for everybody who may see the review; a plain answer for whom it was sent to.
     """
     table = review_remarks.c
-    statement = rows.selected(chars, table.revision, table.file, table.line, table.verdict)
+    statement = message_rows.selected(chars, table.revision, table.file, table.line, table.verdict)
     about = (table.workspace_id == messages.c.workspace_id) & (table.message_id == messages.c.id)
     return statement.select_from(messages.outerjoin(review_remarks, about)).where(
         messages.c.workspace_id == tx.workspace_id,
         messages.c.thread_id == review.thread_id,
         messages.c.id != review.thread_id,
-        or_(table.review_id.is_not(None), rows.visible(tx.caller)),
+        or_(table.review_id.is_not(None), message_rows.visible(tx.caller)),
     )
 
 

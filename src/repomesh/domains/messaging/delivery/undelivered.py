@@ -8,18 +8,19 @@ from typing import Any, Literal
 from sqlalchemy import select, update
 
 from repomesh.domains.agents.tables import agents
-from repomesh.domains.messaging import rules
-from repomesh.domains.messaging.delivery_models import Delivery
-from repomesh.domains.messaging.models import (
+from repomesh.domains.messaging import rules as message_rules
+from repomesh.domains.messaging.delivery import rules
+from repomesh.domains.messaging.delivery.models import (
     MESSAGE_UNDELIVERED,
+    Delivery,
     ExpiredMessages,
     ExpireMessages,
     MessageUndelivered,
     Missed,
 )
+from repomesh.domains.messaging.delivery.tracing import deliveries_of, why_missed
 from repomesh.domains.messaging.sending import system_notice
 from repomesh.domains.messaging.tables import messages, receipts
-from repomesh.domains.messaging.tracing import deliveries_of, why_missed
 from repomesh.kernel.limits import UNDELIVERED_PER_PASS
 from repomesh.kernel.operation import command
 from repomesh.store.log import Audience, NewEvent
@@ -76,7 +77,7 @@ def _missed(tx: Transaction, message: Any) -> list[Missed]:
         Missed(
             agent_id=row.agent_id,
             agent_name=row.name,
-            status=rules.status(row._asdict()),
+            status=message_rules.status(row._asdict()),
             reason="" if row.injected_at else _why(tx, row, tried.get(row.agent_id, [])),
         )
         for row in found

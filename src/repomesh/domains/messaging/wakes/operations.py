@@ -16,21 +16,16 @@ from sqlalchemy import Row, and_, exists, func, select
 from repomesh.domains.agents.errors import AgentNotFound, CliSessionNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.tables import agents, cli_sessions
-from repomesh.domains.messaging import deliveries as delivered
-from repomesh.domains.messaging import envelope, wake_rules
-from repomesh.domains.messaging.delivery_models import DeliverySent
+from repomesh.domains.messaging import envelope
+from repomesh.domains.messaging.delivery import operations as delivered
+from repomesh.domains.messaging.delivery.models import DeliverySent
+from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
 from repomesh.domains.messaging.receipts import unread_count
-from repomesh.domains.messaging.tables import deliveries, delivery_messages, messages, receipts
-from repomesh.domains.messaging.wait_tables import waits
-from repomesh.domains.messaging.wake_models import (
-    DueWake,
-    DueWakes,
-    ListDueWakes,
-    TakeWake,
-    Wake,
-    WakeDone,
-)
-from repomesh.domains.messaging.wake_rules import Candidate
+from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.waits.tables import waits
+from repomesh.domains.messaging.wakes import rules
+from repomesh.domains.messaging.wakes.models import DueWake, DueWakes, ListDueWakes, TakeWake, Wake, WakeDone
+from repomesh.domains.messaging.wakes.rules import Candidate
 from repomesh.kernel.limits import DELIVERY_CANDIDATES_MAX, WAKE_SESSIONS_MAX
 from repomesh.kernel.operation import Empty, Get, Post, command, query
 from repomesh.store.transaction import Transaction
@@ -47,12 +42,12 @@ def list_due(tx: Transaction, request: ListDueWakes) -> DueWakes:
     """List the idle CLI sessions that something waits for which is worth a turn of their model."""
     items, later = [], []
     for session in _idle(tx, request.cli):
-        due_at = wake_rules.first(_moments(tx, session))
+        due_at = rules.first(_moments(tx, session))
         if due_at is not None and due_at <= tx.now:
             items.append(DueWake(**{name: getattr(session, name) for name in DueWake.model_fields}))
         else:
             later.append(due_at)
-    again_at = wake_rules.first(later)
+    again_at = rules.first(later)
     return DueWakes(items=items, again_s=None if again_at is None else (again_at - tx.now).total_seconds())
 
 
@@ -62,7 +57,7 @@ def take_wake(tx: Transaction, request: TakeWake) -> Wake:
     session = _session(tx, request)
     if session.ended_at is not None or session.state != "idle":
         return _NOTHING
-    due_at = wake_rules.first(_moments(tx, session))
+    due_at = rules.first(_moments(tx, session))
     if due_at is None or due_at > tx.now:
         return _NOTHING
     boundary = envelope.new_boundary()
@@ -132,7 +127,7 @@ def _moments(tx: Transaction, session: Row[Any]) -> list[datetime | None]:
     if not ids:
         return []
     waiting = _has_wait(tx, session.agent_id)
-    return [wake_rules.due_at(candidate, waits=waiting) for candidate in _candidates(tx, session, ids)]
+    return [rules.due_at(candidate, waits=waiting) for candidate in _candidates(tx, session, ids)]
 
 
 def _candidates(tx: Transaction, session: Row[Any], ids: Sequence[str]) -> list[Candidate]:

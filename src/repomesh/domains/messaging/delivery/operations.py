@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents, cli_sessions
-from repomesh.domains.messaging import rules
-from repomesh.domains.messaging.delivery_models import (
+from repomesh.domains.messaging import rules as message_rules
+from repomesh.domains.messaging.delivery.models import (
     DeliveriesConfirmed,
     DeliverySent,
     ForgetDeliveries,
@@ -26,10 +26,11 @@ from repomesh.domains.messaging.delivery_models import (
     UndecidedDeliveries,
     UndecidedDelivery,
 )
+from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
 from repomesh.domains.messaging.envelope import Enclosed
 from repomesh.domains.messaging.models import MessagesAdvanced
 from repomesh.domains.messaging.receipts import advance_seen
-from repomesh.domains.messaging.tables import deliveries, delivery_messages, messages, receipts
+from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Empty, command, query
 from repomesh.store.prepared import Prepared
@@ -81,7 +82,7 @@ _PRESSING = Prepared(
         messages,
         and_(messages.c.workspace_id == bindparam("ws"), messages.c.id == _newest_unread.c.message_id),
     )
-    .where(or_(_newest_unread.c.priority >= rules.IMPORTANT, messages.c.ack_required))
+    .where(or_(_newest_unread.c.priority >= message_rules.IMPORTANT, messages.c.ack_required))
     .order_by(messages.c.id.desc())
     .limit(limits.STOP_TOLD_MAX)
 )
@@ -275,7 +276,7 @@ def _enclosed(row: Row[Any]) -> Enclosed:
         subject=row.subject,
         body=row.body,
         body_chars=row.body_chars,
-        priority=rules.PRIORITIES[row.priority],
+        priority=message_rules.PRIORITIES[row.priority],
         ack_required=row.ack_required,
         created_at=row.created_at,
         channel=row.channel_name,

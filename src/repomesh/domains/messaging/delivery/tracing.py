@@ -8,17 +8,20 @@ from typing import Any
 from sqlalchemy import Row, and_, exists, select
 
 from repomesh.domains.agents.tables import agents, cli_sessions
-from repomesh.domains.messaging import rows, rules
-from repomesh.domains.messaging.delivery_models import (
+from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging import rules as message_rules
+from repomesh.domains.messaging.delivery import rules
+from repomesh.domains.messaging.delivery.models import (
     Delivery,
     MessageTrace,
     TracedNotice,
     TracedRecipient,
     TraceMessage,
 )
+from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
 from repomesh.domains.messaging.errors import MessageNotFound, ReceiptsPrivate
 from repomesh.domains.messaging.receipts import require_receipts
-from repomesh.domains.messaging.tables import deliveries, delivery_messages, messages, receipts
+from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.limits import PAGE_ITEMS_MAX
 from repomesh.kernel.operation import Get, query
 from repomesh.store.paging import page
@@ -38,7 +41,7 @@ def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
 
     For its sender, its recipients and the owner. What did not reach a model says why, as far as is known.
     """
-    message = rows.find(tx, request.message_id)
+    message = message_rows.find(tx, request.message_id)
     require_receipts(tx, message)
     table = receipts.c
     statement = (
@@ -103,9 +106,9 @@ def _recipient(tx: Transaction, row: Row[Any], tried: list[Delivery]) -> TracedR
         agent_id=row.agent_id,
         agent_name=row.agent_name,
         agent_status=row.agent_status,
-        status=rules.status(row._asdict()),
+        status=message_rules.status(row._asdict()),
         stored_at=row.stored_at,
-        **{name: getattr(row, name) for name in rules.TIMES},
+        **{name: getattr(row, name) for name in message_rules.TIMES},
         deliveries=tried,
         reason="" if reached else why_missed(tx, row.agent_id, row.agent_status, tried),
     )

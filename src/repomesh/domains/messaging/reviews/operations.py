@@ -8,10 +8,10 @@ from sqlalchemy import and_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging import review_rows, review_rules
 from repomesh.domains.messaging.errors import RecipientRetired
 from repomesh.domains.messaging.models import Message, SendMessage
-from repomesh.domains.messaging.review_errors import (
+from repomesh.domains.messaging.reviews import rows, rules
+from repomesh.domains.messaging.reviews.errors import (
     LineWithoutFile,
     NotAReviewer,
     NothingToReview,
@@ -22,7 +22,7 @@ from repomesh.domains.messaging.review_errors import (
     ReviewWithdrawn,
     StaleRevision,
 )
-from repomesh.domains.messaging.review_models import (
+from repomesh.domains.messaging.reviews.models import (
     REVIEW_APPROVED,
     REVIEW_CHANGES_REQUESTED,
     REVIEW_COMMENTED,
@@ -43,7 +43,7 @@ from repomesh.domains.messaging.review_models import (
     ShowReview,
     WithdrawReview,
 )
-from repomesh.domains.messaging.review_tables import review_reviewers, reviews
+from repomesh.domains.messaging.reviews.tables import review_reviewers, reviews
 from repomesh.domains.messaging.sending import send
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
@@ -80,7 +80,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
     when all of them approve the same revision.
     """
     author_id = tx.caller.acting_agent()
-    review_rules.require_subject(request.commit_range, request.diff)
+    rules.require_subject(request.commit_range, request.diff)
     review = Review(
         id=new_id(),
         title=request.title,
@@ -105,15 +105,15 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
         tx,
         SendMessage(
             to=tuple(reviewer.agent_id for reviewer in review.reviewers),
-            subject=review_rules.subject("Review", review.title),
-            body=review_rules.invitation(review, texts, request.description),
+            subject=rules.subject("Review", review.title),
+            body=rules.invitation(review, texts, request.description),
             task_id=request.task_id,
             tags=_TAGS,
             ack_required=True,
         ),
     )
     review = review.model_copy(update={"thread_id": asking.id, "message_id": asking.id})
-    review_rows.insert_review(tx, review, texts)
+    rows.insert_review(tx, review, texts)
     _tell(tx, REVIEW_REQUESTED, review, texts=texts)
     return review
 
@@ -122,7 +122,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
 def list_reviews(tx: Transaction, request: ListReviews) -> Page[Review]:
     """List reviews, newest first."""
     table = reviews.c
-    statement = review_rows.SUMMARY.where(table.workspace_id == tx.workspace_id)
+    statement = rows.SUMMARY.where(table.workspace_id == tx.workspace_id)
     if request.state is not None:
         statement = statement.where(table.state == request.state)
     if request.task_id is not None:
@@ -136,7 +136,7 @@ def list_reviews(tx: Transaction, request: ListReviews) -> Page[Review]:
         )
         statement = statement.where(table.id.in_(select(asked.review_id).where(mine)))
     found, following = page(tx, statement, request, [table.id], lambda row: row, descending=True)
-    listed = Page[Review](items=review_rows.as_reviews(tx, found), next_cursor=following)
+    listed = Page[Review](items=rows.as_reviews(tx, found), next_cursor=following)
     if request.max_chars is None:
         return listed
     start = request.cursor or encode_cursor("g")  # before the newest id
@@ -150,13 +150,13 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
 
     `max_chars` cuts the texts to a half and what was said to the rest; how the review stands is always shown.
     """
-    review = review_rows.find_review(tx, request.review_id)
+    review = rows.find_review(tx, request.review_id)
     max_chars = request.max_chars or limits.MAX_CHARS_MAX
-    texts = review_rows.read_texts(tx, review.id, max_chars)
+    texts = rows.read_texts(tx, review.id, max_chars)
     if request.max_chars is not None:
-        texts = review_rules.shortened(texts, max_chars // 2)
-    statement = review_rows.remarks(tx, review, max_chars)
-    items, following = page(tx, statement, request, [messages.c.id], review_rows.as_remark)
+        texts = rules.shortened(texts, max_chars // 2)
+    statement = rows.remarks(tx, review, max_chars)
+    items, following = page(tx, statement, request, [messages.c.id], rows.as_remark)
     shown = ShownReview(
         items=items, next_cursor=following, review=review, texts=texts, version=review.version
     )
@@ -181,9 +181,9 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
 def comment_review(tx: Transaction, request: CommentReview) -> Remark:
     """Comment on a review, on a file or on a line; the others in the review get it as a message."""
     review = _open_review(tx, request.review_id)
-    review_rules.require_part(review, tx.caller.acting_agent())
-    review_rules.require_anchor(request.file, request.line)
-    said = _say(tx, review, review_rules.place(request.file, request.line), request.body)
+    rules.require_part(review, tx.caller.acting_agent())
+    rules.require_anchor(request.file, request.line)
+    said = _say(tx, review, rules.place(request.file, request.line), request.body)
     return _remarked(tx, REVIEW_COMMENTED, review, said, file=request.file, line=request.line)[1]
 
 
@@ -205,14 +205,14 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
     mine = next((one for one in review.reviewers if one.agent_id == agent_id), None)
     if mine is None:
         raise NotAReviewer(f"'{tx.caller.agent_name}' was not asked to review this")
-    review_rules.require_revision(review, request.revision)
+    rules.require_revision(review, request.revision)
     if mine.verdict == request.verdict and not request.summary:
         return review
     type_, word = _VERDICTS[request.verdict]
     said = _say(tx, review, word, request.summary or f"{word} (revision {review.revision}).")
     decided = mine.model_copy(update={"verdict": request.verdict, "decided_at": tx.now})
     reviewers = [decided if one.agent_id == agent_id else one for one in review.reviewers]
-    state = review_rules.state_of(one.verdict for one in reviewers)
+    state = rules.state_of(one.verdict for one in reviewers)
     review = review.model_copy(update={"reviewers": reviewers, "state": state})
     return _remarked(tx, type_, review, said, verdict=request.verdict)[0]
 
@@ -236,8 +236,8 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
 def revise_review(tx: Transaction, request: ReviseReview) -> Review:
     """Ask again, about a new revision: every verdict so far was on an earlier one."""
     review = _open_review(tx, request.review_id)
-    review_rules.require_author(review, tx.caller.acting_agent())
-    before = review_rows.read_texts(tx, review.id)
+    rules.require_author(review, tx.caller.acting_agent())
+    before = rows.read_texts(tx, review.id)
     texts = ReviewTexts(
         description=before.description,
         files=before.files if request.files is None else list(request.files),
@@ -258,8 +258,8 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
         tx,
         SendMessage(
             to=tuple(one.agent_id for one in review.reviewers),
-            subject=review_rules.subject(f"Review, revision {review.revision}", review.title),
-            body=review_rules.invitation(review, texts, request.summary),
+            subject=rules.subject(f"Review, revision {review.revision}", review.title),
+            body=rules.invitation(review, texts, request.summary),
             parent_message_id=review.thread_id,
             tags=_TAGS,
             ack_required=True,
@@ -280,9 +280,9 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
 )
 def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
     """End a review that its author needs no more; the reviewers are told."""
-    review = review_rows.find_review(tx, request.review_id)
+    review = rows.find_review(tx, request.review_id)
     tx.check_version(review.version)
-    review_rules.require_author(review, tx.caller.acting_agent())
+    rules.require_author(review, tx.caller.acting_agent())
     if review.state == "withdrawn":
         return review
     said = _say(tx, review, "Withdrawn", request.reason or "This review is withdrawn.")
@@ -296,16 +296,16 @@ def _fitted(shown: ShownReview, max_chars: int, positions: Positions) -> ShownRe
 
 
 def _open_review(tx: Transaction, review_id: str) -> Review:
-    review = review_rows.find_review(tx, review_id)
+    review = rows.find_review(tx, review_id)
     tx.check_version(review.version)
-    review_rules.require_open(review)
+    rules.require_open(review)
     return review
 
 
 def _asked(tx: Transaction, names: tuple[str, ...], author_id: str) -> list[Reviewer]:
     """The reviewers of these names or ids, each once, who have not decided yet."""
     found = {agent.id: agent.name for agent in (find_agent(tx, name) for name in names)}
-    review_rules.require_others(author_id, found)
+    rules.require_others(author_id, found)
     return [
         Reviewer(agent_id=agent_id, agent_name=name, verdict=None, decided_at=None)
         for agent_id, name in found.items()
@@ -319,12 +319,12 @@ def _say(tx: Transaction, review: Review, what: str, body: str) -> Message:
     """
     speaker = tx.caller.acting_agent()
     part = dict.fromkeys([review.author_id, *(one.agent_id for one in review.reviewers)])
-    others = [agent_id for agent_id in review_rows.present(tx, part) if agent_id != speaker]
+    others = [agent_id for agent_id in rows.present(tx, part) if agent_id != speaker]
     return send(
         tx,
         SendMessage(
             to=tuple(others) or (speaker,),
-            subject=review_rules.subject(what, review.title),
+            subject=rules.subject(what, review.title),
             body=body,
             parent_message_id=review.message_id,
             tags=_TAGS,
@@ -347,7 +347,7 @@ def _remarked(
         body=said.body,
         created_at=said.created_at,
     )
-    review_rows.insert_remark(tx, review, remark)
+    rows.insert_remark(tx, review, remark)
     review = _changed(tx, review.model_copy(update={"comment_count": review.comment_count + 1}))
     _tell(tx, type_, review, remark=remark)
     return review, remark
@@ -355,7 +355,7 @@ def _remarked(
 
 def _changed(tx: Transaction, review: Review, texts: ReviewTexts | None = None) -> Review:
     changed = review.model_copy(update={"version": review.version + 1, "updated_at": tx.now})
-    review_rows.update_review(tx, changed, texts)
+    rows.update_review(tx, changed, texts)
     return changed
 
 
@@ -368,7 +368,7 @@ def _tell(
     remark: Remark | None = None,
 ) -> None:
     if texts is not None:
-        texts = review_rules.shortened(texts, limits.EVENT_BODY_CHARS_MAX)
+        texts = rules.shortened(texts, limits.EVENT_BODY_CHARS_MAX)
     changed = ReviewChanged(review=review, texts=texts, remark=remark)
     event = NewEvent(
         type_,

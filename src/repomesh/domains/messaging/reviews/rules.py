@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from repomesh.domains.messaging.review_errors import (
+from repomesh.domains.messaging.reviews.errors import (
     LineWithoutFile,
     NothingToReview,
     NotInReview,
@@ -13,7 +13,7 @@ from repomesh.domains.messaging.review_errors import (
     ReviewWithdrawn,
     StaleRevision,
 )
-from repomesh.domains.messaging.review_models import Review, ReviewState, ReviewTexts, Verdict
+from repomesh.domains.messaging.reviews.models import Review, ReviewState, ReviewTexts, Verdict
 from repomesh.kernel.budget import cut, encoded_length
 from repomesh.kernel.limits import LABEL_CHARS_MAX
 

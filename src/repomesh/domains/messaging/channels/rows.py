@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, or_, select
 
-from repomesh.domains.messaging.channel_models import Channel
-from repomesh.domains.messaging.errors import ChannelArchived, ChannelNotFound
-from repomesh.domains.messaging.tables import channel_members, channels
+from repomesh.domains.messaging.channels.errors import ChannelArchived, ChannelNotFound
+from repomesh.domains.messaging.channels.models import Channel
+from repomesh.domains.messaging.channels.tables import channel_members, channels
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
-from repomesh.domains.messaging.question_errors import DeadlineMissing
-from repomesh.kernel.limits import LABEL_CHARS_MAX, PERMISSION_NOTED_S
+from repomesh.domains.messaging.questions.errors import DeadlineMissing
+from repomesh.kernel.limits import LABEL_CHARS_MAX
 
 Ending = Literal["escalate", "default", "expire"]
 
@@ -34,11 +34,6 @@ def chosen(options: Sequence[str], answer: str) -> tuple[str, str | None]:
         return option, option
     matching = (option for option in options if option.casefold() == said.casefold())
     return answer, next(matching, None)
-
-
-def still_waits(asked_at: datetime, last_hook_at: datetime) -> bool:
-    """Whether a CLI that asked for a permission still does: it does nothing else until it is told."""
-    return last_hook_at <= asked_at + timedelta(seconds=PERMISSION_NOTED_S)
 
 
 def subject(question: str) -> str:

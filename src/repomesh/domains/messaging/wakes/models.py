@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from repomesh.domains.agents.session_models import Cli, CliSessionKey
-from repomesh.domains.messaging.delivery_models import Boundary
+from repomesh.domains.messaging.delivery.models import Boundary
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Label
 from repomesh.kernel.ids import Id

@@ -1,4 +1,4 @@
-"""The words of deliveries: each try to put messages before a model, and what became of it."""
+"""The words of delivery: each try to put messages before a model, and who is told of what came of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from repomesh.domains.messaging.models import Message, ReceiptStatus
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, Page, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
@@ -143,3 +144,49 @@ class ForgottenDeliveries(Model):
 
     failed: int
     forgotten: int
+
+
+class Remind(Model):
+    """What to be reminded of."""
+
+    of_messages: bool = True
+    of_leases: bool = True
+
+
+class Reminder(Model):
+    """What must not be overlooked, in one line; empty when there is nothing."""
+
+    line: str
+
+
+class ExpireMessages(Model):
+    """Report what was not delivered in time."""
+
+
+class ExpiredMessages(Model):
+    """The messages that were looked at because their time had come."""
+
+    message_ids: list[Id]
+
+
+class Missed(Model):
+    """A recipient whom a message did not reach in time, and how far it got."""
+
+    agent_id: Id
+    agent_name: str
+    status: ReceiptStatus
+    reason: str = Field("", description="Why its model was not shown it, as far as is known.")
+
+
+class MessageUndelivered(Model):
+    """A message expired, or its time for acknowledging ran out; its sender got the notice `notice_id`."""
+
+    message_id: Id
+    subject: str
+    reason: Literal["expired", "unacknowledged"]
+    missed: list[Missed]
+    notice_id: Id
+    at: Timestamp
+
+
+MESSAGE_UNDELIVERED = event_type("message.undelivered", MessageUndelivered)

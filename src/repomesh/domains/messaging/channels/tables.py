@@ -1,0 +1,31 @@
+"""Tables of channels and of who is in them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, ForeignKey, Index, String, Table, UniqueConstraint
+
+from repomesh.store.tables import metadata
+from repomesh.store.types import Ascii, Moment, Uuid
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("workspace_id", Uuid, ForeignKey("workspaces.id"), nullable=False),
+    Column("name", Ascii, nullable=False),
+    Column("description", String(200), nullable=False),
+    Column("created_by", Uuid),
+    Column("created_at", Moment, nullable=False),
+    Column("archived_at", Moment),
+    UniqueConstraint("workspace_id", "name", name="uq_channels_workspace_id_name"),
+)
+
+channel_members = Table(
+    "channel_members",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("channel_id", Uuid, ForeignKey("channels.id"), primary_key=True),
+    Column("agent_id", Uuid, ForeignKey("agents.id"), primary_key=True),
+    Column("joined_at", Moment, nullable=False),
+    Index("ix_channel_members_agent", "workspace_id", "agent_id"),
+)

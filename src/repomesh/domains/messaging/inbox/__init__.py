@@ -1,0 +1,1 @@
+"""A person's inbox: what needs somebody, the most urgent first."""

@@ -1,0 +1,1 @@
+"""Waits for messages that outlive the call which began them."""

@@ -1,0 +1,12 @@
+"""What can go wrong with waits."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import NotFound
+
+
+class WaitNotFound(NotFound):
+    """The acting agent began no such wait, or it is so old that it was forgotten."""
+
+    code = "wait_not_found"
+    hint = "Begin another: wait_for_messages answers at once what arrived in the meantime."

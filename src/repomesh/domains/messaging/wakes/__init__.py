@@ -1,0 +1,1 @@
+"""Waking: idle CLI sessions are told of what arrived."""
