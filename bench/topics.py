@@ -16,8 +16,8 @@ from tests import topic_traffic
 from tests.topic_traffic import NOW, WINDOW
 
 from bench.report import Report
-from repomesh.domains.meetings.topic_rules import suggest
-from repomesh.domains.meetings.topic_signals import Signal
+from repomesh.domains.meetings.topics.rules import suggest
+from repomesh.domains.meetings.topics.signals import Signal
 from repomesh.kernel.limits import TOPIC_MESSAGES_MAX
 from repomesh.kernel.settings import TopicWeights
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from repomesh.domains.meetings.topic_rules import suggest
-from repomesh.domains.meetings.topic_signals import Signal
+from repomesh.domains.meetings.topics.rules import suggest
+from repomesh.domains.meetings.topics.signals import Signal
 from repomesh.kernel.settings import TopicWeights
 
 TRAFFIC = Path(__file__).parent / "domains/meetings/topics"

@@ -8,13 +8,13 @@ from repomesh.domains.agents import operations as _agents
 from repomesh.domains.agents import processes as _processes
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
-from repomesh.domains.meetings import decisions as _decisions
-from repomesh.domains.meetings import minutes as _minutes
 from repomesh.domains.meetings import operations as _meetings
 from repomesh.domains.meetings import speaking as _speaking
-from repomesh.domains.meetings import templates as _meeting_templates
-from repomesh.domains.meetings import topics as _topics
 from repomesh.domains.meetings import written as _proposals
+from repomesh.domains.meetings.decisions import operations as _decisions
+from repomesh.domains.meetings.minutes import operations as _minutes
+from repomesh.domains.meetings.templates import operations as _meeting_templates
+from repomesh.domains.meetings.topics import operations as _topics
 from repomesh.domains.messaging import operations as _messaging
 from repomesh.domains.messaging.channels import operations as _channels
 from repomesh.domains.messaging.delivery import operations as _deliveries

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from domains.meetings.meeting import called, say, show, vote
 from harness import Mesh, Refused
 from repomesh.domains.meetings import flow, rules, wording
-from repomesh.domains.meetings.decision_models import RecordDecision
+from repomesh.domains.meetings.decisions.models import RecordDecision
 from repomesh.domains.meetings.errors import TooManyParticipants
 from repomesh.domains.meetings.flow import Flow, Terms
-from repomesh.domains.meetings.minutes_models import ReplayMeeting
+from repomesh.domains.meetings.minutes.models import ReplayMeeting
 from repomesh.domains.meetings.models import CreateMeeting, JoinMeeting, Opinion, Proposal, Speak
-from repomesh.domains.meetings.template_models import CreateTemplate
+from repomesh.domains.meetings.templates.models import CreateTemplate
 from repomesh.kernel import limits
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.ids import new_id

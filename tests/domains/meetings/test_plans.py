@@ -14,9 +14,9 @@ from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import tables
-from repomesh.domains.meetings.decision_models import ListDecisions
-from repomesh.domains.meetings.decision_rows import newest_active
-from repomesh.domains.meetings.decisions import list_decisions
+from repomesh.domains.meetings.decisions.models import ListDecisions
+from repomesh.domains.meetings.decisions.operations import list_decisions
+from repomesh.domains.meetings.decisions.rows import newest_active
 from repomesh.domains.meetings.models import (
     CastVoteRequest,
     CreateMeeting,

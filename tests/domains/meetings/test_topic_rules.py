@@ -11,11 +11,11 @@ import pytest
 from pydantic import ValidationError
 
 import topic_traffic
-from repomesh.domains.meetings.topic_groups import grouped
-from repomesh.domains.meetings.topic_rules import Suggestion, suggest
-from repomesh.domains.meetings.topic_signals import MACHINE_MESSAGES_MIN, Met, Signal, not_met, with_machines
-from repomesh.domains.meetings.topic_stance import opposes, read_talk, settles
-from repomesh.domains.meetings.topic_words import read_words
+from repomesh.domains.meetings.topics.groups import grouped
+from repomesh.domains.meetings.topics.rules import Suggestion, suggest
+from repomesh.domains.meetings.topics.signals import MACHINE_MESSAGES_MIN, Met, Signal, not_met, with_machines
+from repomesh.domains.meetings.topics.stance import opposes, read_talk, settles
+from repomesh.domains.meetings.topics.words import read_words
 from repomesh.kernel.limits import LABEL_CHARS_MAX
 from repomesh.kernel.settings import Settings, TopicWeights
 from topic_traffic import NOW, WINDOW

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.meetings import topic_sources
+from repomesh.domains.meetings.topics import sources as topic_sources
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel import limits
 from repomesh.kernel.identity import Caller, Role, system_caller

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from repomesh.domains.meetings import decision_rows, flow, rows, rules, wording
-from repomesh.domains.meetings import event_models as events
-from repomesh.domains.meetings.decision_models import Position
+from repomesh.domains.meetings import events, flow, rows, rules, wording
+from repomesh.domains.meetings.decisions import rows as decision_rows
+from repomesh.domains.meetings.decisions.models import Position
 from repomesh.domains.meetings.flow import Flow, Given
 from repomesh.domains.meetings.models import NO_RESPONSE, CastVote, Meeting, Opinion, Proposal
 from repomesh.domains.meetings.proceedings import Proceedings, Words

@@ -1,4 +1,4 @@
-"""What can go wrong with meetings, decisions and templates."""
+"""What can go wrong with meetings."""
 
 from __future__ import annotations
 
@@ -89,50 +89,8 @@ class QuorumMissing(InvalidRequest):
     hint = "Send 'quorum' with the number of votes that must be cast, together with consensus 'quorum'."
 
 
-class DecisionNotFound(NotFound):
-    """No decision of this workspace has that id."""
-
-    code = "decision_not_found"
-    hint = "List the decisions to see their ids."
-
-
-class DecisionStatusConflict(Conflict):
-    """The decision was superseded or overruled already; `decision_status` says which."""
-
-    code = "decision_status"
-    hint = "Read it to see what holds instead."
-
-
-class NotALaterDecision(InvalidRequest):
-    """A decision is superseded by a later one that is in force."""
-
-    code = "not_a_later_decision"
-    hint = "Name a decision that was recorded after it and is active, or record one that says 'supersedes'."
-
-
 class OnlyPeople(Forbidden):
     """Only people and the workspace's owner do this; agents decide in meetings."""
 
     code = "only_people"
     hint = "Call a meeting, or ask a person to do it."
-
-
-class TemplateNotFound(NotFound):
-    """No template has that name."""
-
-    code = "template_not_found"
-    hint = "List the templates to see their names."
-
-
-class TemplateNameTaken(Conflict):
-    """A template of that name is there already, built in or made here."""
-
-    code = "template_name_taken"
-    hint = "Choose another name, or delete the one that was made here first."
-
-
-class TemplateBuiltIn(Conflict):
-    """Templates that come with the server stay."""
-
-    code = "template_built_in"
-    hint = "Create a template of your own beside it."

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.meetings.decision_models import Decision
+from repomesh.domains.meetings.decisions.models import Decision
 from repomesh.domains.meetings.fields import (
     Agenda,
     MeetingType,

@@ -9,9 +9,9 @@ from sqlalchemy import insert, select, update
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import brief, decision_rows, flow, people, relations, rows, templates
-from repomesh.domains.meetings import event_models as events
+from repomesh.domains.meetings import brief, events, flow, people, relations, rows
 from repomesh.domains.meetings.conducting import conduct
+from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.errors import (
     DuplicateParticipant,
     MeetingNotFound,
@@ -19,7 +19,6 @@ from repomesh.domains.meetings.errors import (
     NotAParticipant,
     NotYourMeeting,
     QuorumMissing,
-    TemplateNotFound,
     TooFewParticipants,
     TooManyParticipants,
 )
@@ -37,7 +36,9 @@ from repomesh.domains.meetings.models import (
 )
 from repomesh.domains.meetings.proceedings import Proceedings, Words
 from repomesh.domains.meetings.tables import meeting_participants, meetings
-from repomesh.domains.meetings.template_models import Template
+from repomesh.domains.meetings.templates import operations as templates
+from repomesh.domains.meetings.templates.errors import TemplateNotFound
+from repomesh.domains.meetings.templates.models import Template
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, update
 
 from repomesh.domains.meetings import flow, rows
-from repomesh.domains.meetings.event_models import MeetingChanged
+from repomesh.domains.meetings.events import MeetingChanged
 from repomesh.domains.meetings.flow import Flow
 from repomesh.domains.meetings.models import Meeting
 from repomesh.domains.meetings.tables import meeting_participants, meetings

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import select
 
-from repomesh.domains.meetings import decision_rows
-from repomesh.domains.meetings.errors import DecisionNotFound, DecisionStatusConflict
+from repomesh.domains.meetings.decisions import rows as decision_rows
+from repomesh.domains.meetings.decisions.errors import DecisionNotFound, DecisionStatusConflict
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging.errors import MessageNotFound
 from repomesh.domains.messaging.models import Message

@@ -1,4 +1,4 @@
-"""Tables of meetings, of what was said and voted in them, of decisions and templates.
+"""Tables of meetings, and of what was said and voted in them.
 
 `flow` is how a meeting stands, as its rules keep it; the columns beside it are what it is looked up by.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from sqlalchemy import (
     Boolean,
     Column,
-    Float,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -19,7 +18,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Json, Moment, Uuid
+from repomesh.store.types import Json, Moment, Uuid
 
 meetings = Table(
     "meetings",
@@ -124,52 +123,4 @@ meeting_votes = Table(
     Column("amendment", Text),
     Column("at", Moment, nullable=False),
     ForeignKeyConstraint(*_OF_MEETING, name="fk_meeting_votes_meeting"),
-)
-
-decisions = Table(
-    "decisions",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("id", Uuid, primary_key=True),
-    Column("topic", Text, nullable=False),
-    Column("decision", Text, nullable=False),
-    Column("rationale", Text, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("meeting_id", Uuid),
-    Column("round", Integer),
-    Column("consensus", String(16)),
-    Column("positions", Json, nullable=False),
-    Column("related_message_ids", Json, nullable=False),
-    Column("related_task_ids", Json, nullable=False),
-    Column("task_ids", Json, nullable=False),
-    Column("supersedes_id", Uuid),
-    Column("superseded_by_id", Uuid),
-    Column("overruled_by", String(64)),
-    Column("recorded_by", String(64)),
-    Column("recorded_by_id", Uuid),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("version", Integer, nullable=False),
-    Index("ix_decisions_status", "workspace_id", "status", "id"),
-    Index("ix_decisions_meeting", "workspace_id", "meeting_id"),
-)
-
-meeting_templates = Table(
-    "meeting_templates",
-    metadata,
-    Column("workspace_id", Uuid, primary_key=True),
-    Column("name", Ascii, primary_key=True),
-    Column("description", String(200), nullable=False),
-    Column("agenda", Json, nullable=False),
-    Column("consensus", String(16), nullable=False),
-    Column("quorum", Integer),
-    Column("max_discussion_rounds", Integer, nullable=False),
-    Column("speaking_order", String(16), nullable=False),
-    Column("opinion_timeout_s", Float, nullable=False),
-    Column("vote_timeout_s", Float, nullable=False),
-    Column("opinion_prompt", Text, nullable=False),
-    Column("vote_prompt", Text, nullable=False),
-    Column("created_by", String(64)),
-    Column("created_at", Moment, nullable=False),
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from repomesh.domains.meetings import consensus
-from repomesh.domains.meetings.decision_models import Position
+from repomesh.domains.meetings.decisions.models import Position
 from repomesh.domains.meetings.flow import Tabled
 from repomesh.domains.meetings.models import CastVote, Heard, Opinion, Proposal
 from repomesh.domains.messaging.envelope import one_line

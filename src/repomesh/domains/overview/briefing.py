@@ -11,7 +11,7 @@ from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.leases import leasing
 from repomesh.domains.leases.models import Lease
-from repomesh.domains.meetings.decision_rows import newest_active
+from repomesh.domains.meetings.decisions.rows import newest_active
 from repomesh.domains.messaging.envelope import BAR, one_line
 from repomesh.domains.messaging.receipts import important_unread, unread_count
 from repomesh.domains.overview.deeds import last_deeds

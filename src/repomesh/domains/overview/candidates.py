@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Row, and_, func, select
 
-from repomesh.domains.meetings.tables import decisions
+from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.tables import messages

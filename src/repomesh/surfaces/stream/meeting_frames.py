@@ -9,7 +9,7 @@ import orjson
 from pydantic import Field, StringConstraints
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.meetings import event_models as events
+from repomesh.domains.meetings import events
 from repomesh.domains.meetings.flow import Choice
 from repomesh.domains.meetings.models import (
     CastVoteRequest,

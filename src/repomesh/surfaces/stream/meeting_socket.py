@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from repomesh.bus.subscription import Subscription
 from repomesh.domains.meetings.errors import NotAParticipant
-from repomesh.domains.meetings.event_models import MEETING_OPINION_REQUESTED, MEETING_VOTE_REQUESTED
+from repomesh.domains.meetings.events import MEETING_OPINION_REQUESTED, MEETING_VOTE_REQUESTED
 from repomesh.domains.meetings.models import Meeting, MeetingRequest, ShowRequest
 from repomesh.domains.messaging.models import MESSAGE_SENT, MessagesSeen
 from repomesh.kernel import limits

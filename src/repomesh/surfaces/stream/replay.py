@@ -11,7 +11,7 @@ import time
 
 import orjson
 
-from repomesh.domains.meetings.minutes_models import ReplayedEvent, StreamReplay
+from repomesh.domains.meetings.minutes.models import ReplayedEvent, StreamReplay
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller

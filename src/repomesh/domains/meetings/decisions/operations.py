@@ -9,8 +9,14 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import decision_rows, people, relations
-from repomesh.domains.meetings.decision_models import (
+from repomesh.domains.meetings import people, relations
+from repomesh.domains.meetings.decisions import rows
+from repomesh.domains.meetings.decisions.errors import (
+    DecisionNotFound,
+    DecisionStatusConflict,
+    NotALaterDecision,
+)
+from repomesh.domains.meetings.decisions.models import (
     DECISION_OVERRULED,
     DECISION_SUPERSEDED,
     Decision,
@@ -22,14 +28,9 @@ from repomesh.domains.meetings.decision_models import (
     ShowDecision,
     SupersedeDecision,
 )
-from repomesh.domains.meetings.errors import (
-    DecisionNotFound,
-    DecisionStatusConflict,
-    NotALaterDecision,
-    OnlyPeople,
-)
+from repomesh.domains.meetings.decisions.tables import decisions
+from repomesh.domains.meetings.errors import OnlyPeople
 from repomesh.domains.meetings.operations import attended
-from repomesh.domains.meetings.tables import decisions
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
 from repomesh.kernel.errors import Stale
@@ -62,9 +63,9 @@ def list_decisions(tx: Transaction, request: ListDecisions) -> Page[ListedDecisi
 )
 def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
     """Show a decision with who agreed and who dissented, and the messages and tasks that it concerns."""
-    row = decision_rows.find(tx, request.decision_id)
+    row = rows.find(tx, request.decision_id)
     found = DecisionDetail(
-        **decision_rows.decision_fields(row._asdict()),
+        **rows.decision_fields(row._asdict()),
         related_messages=relations.messages_of(tx, row.related_message_ids),
         related_tasks=relations.tasks_of(tx, row.related_task_ids),
         tasks=relations.tasks_of(tx, row.task_ids),
@@ -82,7 +83,7 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
     people.require_person(tx.caller, "record decisions; agents take them in meetings")
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
-    decision, told = decision_rows.add(
+    decision, told = rows.add(
         tx,
         request.tasks,
         topic=request.topic,
@@ -108,13 +109,13 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
 def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
     """Say that a later decision holds instead. By people; a meeting says so when it is called."""
     people.require_person(tx.caller, "supersede decisions by hand")
-    row = decision_rows.find_active(tx, request.decision_id)
+    row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)
-    later = decision_rows.find(tx, request.by)
+    later = rows.find(tx, request.by)
     if later.status != "active" or later.id <= row.id:
         raise NotALaterDecision(f"decision {later.id} is {later.status} and of {later.created_at:%Y-%m-%d}")
-    changed = decision_rows.superseded(tx, row, later.id, request.reason)
-    decision_rows.tell(tx, DECISION_SUPERSEDED, changed)
+    changed = rows.superseded(tx, row, later.id, request.reason)
+    rows.tell(tx, DECISION_SUPERSEDED, changed)
     return changed
 
 
@@ -127,10 +128,10 @@ def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
 def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
     """Say as a person that a decision does not hold, and why."""
     people.require_person(tx.caller, "overrule decisions")
-    row = decision_rows.find_active(tx, request.decision_id)
+    row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)
-    changed = decision_rows.overruled(tx, row, tx.caller.agent_name or "owner", request.reason)
-    decision_rows.tell(tx, DECISION_OVERRULED, changed)
+    changed = rows.overruled(tx, row, tx.caller.agent_name or "owner", request.reason)
+    rows.tell(tx, DECISION_OVERRULED, changed)
     return changed
 
 
@@ -158,7 +159,7 @@ def _search(
     def wanted(ids: Sequence[str]) -> set[str]:
         return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
 
-    found, following = searching.search(tx, decision_rows.DOCUMENT, words, request, wanted)
+    found, following = searching.search(tx, rows.DOCUMENT, words, request, wanted)
     read = statement.where(_table.id.in_([decision_id for _, decision_id in found]))
     by_id = {row.id: _listed(row) for row in tx.execute(read)}
     items = [by_id[decision_id] for _, decision_id in found]
@@ -167,7 +168,7 @@ def _search(
 
 
 def _listed(row: Any) -> ListedDecision:
-    return ListedDecision(**decision_rows.decision_fields(row._asdict()))
+    return ListedDecision(**rows.decision_fields(row._asdict()))
 
 
 def _fitted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repomesh.domains.meetings.decision_models import Decision, Position
+from repomesh.domains.meetings.decisions.models import Decision, Position
 from repomesh.domains.meetings.models import Meeting, MeetingDetail, Round
 from repomesh.domains.meetings.wording import shortened
 from repomesh.domains.messaging.envelope import one_line

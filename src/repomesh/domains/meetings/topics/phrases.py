@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from repomesh.domains.meetings import topic_stance
-from repomesh.domains.meetings.topic_groups import Group
-from repomesh.domains.meetings.topic_signals import Signal
-from repomesh.domains.meetings.topic_stance import Talk
+from repomesh.domains.meetings.topics import stance
+from repomesh.domains.meetings.topics.groups import Group
+from repomesh.domains.meetings.topics.signals import Signal
+from repomesh.domains.meetings.topics.stance import Talk
 from repomesh.kernel.limits import LABEL_CHARS_MAX
 
 _TITLE_WORDS = 12  # of a first sentence that has to stand for a title
@@ -61,8 +61,8 @@ def reason(people: Sequence[Signal], talk: Talk, now: datetime) -> str:
     open_ = [one for one in people if one.source == "question" and not one.settled]
     waiting = open_[0] if open_ else talk.unanswered
     if waiting is not None:
-        parts.append(f"a question of {waiting.by} open for {_long(topic_stance.age_s(waiting.at, now))}")
-    parts.append(f"the last {_long(topic_stance.age_s(people[-1].at, now))} ago")
+        parts.append(f"a question of {waiting.by} open for {_long(stance.age_s(waiting.at, now))}")
+    parts.append(f"the last {_long(stance.age_s(people[-1].at, now))} ago")
     return f"{', '.join(parts)}."
 
 

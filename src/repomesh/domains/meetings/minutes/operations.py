@@ -7,9 +7,10 @@ from typing import Any
 import orjson
 from sqlalchemy import or_, select
 
-from repomesh.domains.meetings import brief, minutes_text, rows
+from repomesh.domains.meetings import brief, rows
 from repomesh.domains.meetings.errors import MeetingNotFound
-from repomesh.domains.meetings.minutes_models import (
+from repomesh.domains.meetings.minutes import text
+from repomesh.domains.meetings.minutes.models import (
     Minutes,
     ReplayedEvent,
     ReplayMeeting,
@@ -37,7 +38,7 @@ def write_minutes(tx: Transaction, request: WriteMinutes) -> Minutes:
     return Minutes(
         meeting_id=meeting.id,
         format=request.format,
-        markdown=minutes_text.markdown(meeting, request.max_chars) if as_text else None,
+        markdown=text.markdown(meeting, request.max_chars) if as_text else None,
         meeting=None if as_text else meeting,
     )
 

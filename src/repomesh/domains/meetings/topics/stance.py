@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from repomesh.domains.meetings.topic_signals import Signal
+from repomesh.domains.meetings.topics.signals import Signal
 
 
 def _words(*patterns: str) -> re.Pattern[str]:

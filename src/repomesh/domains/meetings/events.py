@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from repomesh.domains.meetings.decision_models import Decision
+from repomesh.domains.meetings.decisions.models import Decision
 from repomesh.domains.meetings.models import CastVote, Meeting, Opinion, Proposal
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type

@@ -8,15 +8,10 @@ from typing import Any
 import orjson
 from sqlalchemy import delete, insert, select
 
-from repomesh.domains.meetings.errors import (
-    QuorumMissing,
-    TemplateBuiltIn,
-    TemplateNameTaken,
-    TemplateNotFound,
-)
+from repomesh.domains.meetings.errors import QuorumMissing
 from repomesh.domains.meetings.flow import Consensus
-from repomesh.domains.meetings.tables import meeting_templates
-from repomesh.domains.meetings.template_models import (
+from repomesh.domains.meetings.templates.errors import TemplateBuiltIn, TemplateNameTaken, TemplateNotFound
+from repomesh.domains.meetings.templates.models import (
     MEETING_TEMPLATE_CREATED,
     MEETING_TEMPLATE_DELETED,
     CreateTemplate,
@@ -25,6 +20,7 @@ from repomesh.domains.meetings.template_models import (
     Template,
     TemplateChanged,
 )
+from repomesh.domains.meetings.templates.tables import meeting_templates
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Delete, Get, Post, command, query
 from repomesh.store.log import NewEvent
@@ -35,7 +31,7 @@ _table = meeting_templates.c
 
 
 def _read() -> dict[str, Template]:
-    text = files("repomesh.domains.meetings").joinpath("templates.json").read_bytes()
+    text = files("repomesh.domains.meetings.templates").joinpath("built_in.json").read_bytes()
     return {one["name"]: Template(**one, built_in=True) for one in orjson.loads(text)}
 
 

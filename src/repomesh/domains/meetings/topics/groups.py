@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from repomesh.domains.meetings.topic_signals import Signal
-from repomesh.domains.meetings.topic_words import read_words
+from repomesh.domains.meetings.topics.signals import Signal
+from repomesh.domains.meetings.topics.words import read_words
 
 # Chosen on the tuning half of the labelled traffic.
 WORDS_SHARE = 0.5  # of the likeness that whole words give; the rest is letters, for other forms of a word

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from repomesh.domains.meetings import topic_phrases, topic_stance
-from repomesh.domains.meetings.topic_groups import Group, grouped
-from repomesh.domains.meetings.topic_signals import Signal, with_machines
-from repomesh.domains.meetings.topic_stance import Talk
+from repomesh.domains.meetings.topics import phrases, stance
+from repomesh.domains.meetings.topics.groups import Group, grouped
+from repomesh.domains.meetings.topics.signals import Signal, with_machines
+from repomesh.domains.meetings.topics.stance import Talk
 from repomesh.kernel.settings import TopicWeights
 
 # Chosen on the tuning half of the labelled traffic: how much of a thing counts as much (two thirds of all).
@@ -70,15 +70,15 @@ def _weighed(group: Group, weights: TopicWeights, now: datetime, window: timedel
     people = [one for one in group.signals if not one.machine]
     if len(people) < 2 and not any(one.source != "message" for one in people):
         return None
-    talk = topic_stance.read_talk([one for one in people if one.source in ("message", "question")])
+    talk = stance.read_talk([one for one in people if one.source in ("message", "question")])
     figures = _figures(people, talk, now, window)
     if figures.need < _NEED_MIN:
         return None
     priority = _mean(figures, weights) * (_SETTLED_LEFT if _is_settled(people) else 1.0)
     return Suggestion(
-        topic=topic_phrases.title(group, people),
+        topic=phrases.title(group, people),
         priority=round(priority, 4),
-        reason=topic_phrases.reason(people, talk, now),
+        reason=phrases.reason(people, talk, now),
         group=group,
         people=_concerned(people),
         figures=figures,
@@ -93,7 +93,7 @@ def _is_settled(people: Sequence[Signal]) -> bool:
         parts.setdefault(one.key if record or not one.alone else "", []).append(one)
     closed = False
     for part in parts.values():
-        talk = topic_stance.read_talk(part)
+        talk = stance.read_talk(part)
         records = [one for one in part if one.source not in ("message", "event")]
         if any(not one.settled for one in records):
             return False
@@ -111,17 +111,17 @@ def _figures(people: Sequence[Signal], talk: Talk, now: datetime, window: timede
     asked = [one for one in open_ if one.source == "question"] or (
         [talk.unanswered] if talk.unanswered else []
     )
-    open_s = max((topic_stance.age_s(one.at, now) for one in asked), default=0.0)
+    open_s = max((stance.age_s(one.at, now) for one in asked), default=0.0)
     contested = _any(
         _much(talk.opposed, _MANY_OPPOSED),
         _much(talk.turns, _MANY_TURNS),
         _much(max(conflicts - 1, 0), _MANY_CONFLICTS),  # one alone is what locks are for
         _much(max(failures - 1, 0), _MANY_FAILURES),
     )
-    waiting = sum(topic_stance.waits(one.text) for one in people) + sum(one.priority for one in open_)
+    waiting = sum(stance.waits(one.text) for one in people) + sum(one.priority for one in open_)
     held = sum(one.source in ("blocker", "failure", "question") for one in open_)
     speakers = {name for one in people for name in (one.by, *one.others)}
-    idle = topic_stance.age_s(people[-1].at, now) / window.total_seconds()
+    idle = stance.age_s(people[-1].at, now) / window.total_seconds()
     return Figures(
         frequency=_much(len(people), _MANY_SIGNALS),
         conflict=contested,

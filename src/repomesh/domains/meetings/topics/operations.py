@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from repomesh.domains.meetings import topic_rules, topic_sources
-from repomesh.domains.meetings.topic_errors import TopicsUnavailable
-from repomesh.domains.meetings.topic_models import (
+from repomesh.domains.meetings.topics import rules, sources
+from repomesh.domains.meetings.topics.errors import TopicsUnavailable
+from repomesh.domains.meetings.topics.models import (
     SuggestedTopic,
     SuggestedTopics,
     SuggestTopics,
     TopicFigures,
 )
-from repomesh.domains.meetings.topic_rules import Suggestion
-from repomesh.domains.meetings.topic_signals import Signal, not_met
+from repomesh.domains.meetings.topics.rules import Suggestion
+from repomesh.domains.meetings.topics.signals import Signal, not_met
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Get, query
 from repomesh.kernel.settings import Settings
@@ -33,7 +33,7 @@ class Gathered:
 
 def _compute(gathered: Gathered, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
     """Group and weigh what was gathered: seconds for thousands of messages, so outside of any transaction."""
-    found = topic_rules.suggest(
+    found = rules.suggest(
         gathered.signals,
         settings.topic_weights,
         gathered.now,
@@ -59,9 +59,9 @@ def suggest_topics(tx: Transaction, request: SuggestTopics) -> Gathered:
     thousands of messages it takes seconds.
     """
     since = tx.now - timedelta(hours=request.hours_back)
-    signals = not_met(topic_sources.gather(tx, since), topic_sources.meetings_held(tx, since))
+    signals = not_met(sources.gather(tx, since), sources.meetings_held(tx, since))
     people = {name for one in signals for name in (one.by, *one.others)}
-    return Gathered(signals, topic_sources.retired(tx, people), tx.now)
+    return Gathered(signals, sources.retired(tx, people), tx.now)
 
 
 def _shown(one: Suggestion, retired: frozenset[str]) -> SuggestedTopic:

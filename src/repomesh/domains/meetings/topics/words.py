@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from repomesh.domains.meetings.topic_errors import TopicsUnavailable
+from repomesh.domains.meetings.topics.errors import TopicsUnavailable
 
 _LETTERS = (3, 4)  # n-grams inside words
 _KEPT = 100  # strongest words, and as many n-grams, of one text: what is weaker changes nothing but the time

@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, Row, func, select
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases.models import LOCK_WAIT_STARTED
 from repomesh.domains.meetings.tables import meetings
-from repomesh.domains.meetings.topic_signals import Met, Signal
-from repomesh.domains.messaging import listing, rules
+from repomesh.domains.meetings.topics.signals import Met, Signal
+from repomesh.domains.messaging import listing
 from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.tables import messages
 from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_FAILED, TASK_RECLAIMED, TASK_RELEASED
@@ -116,7 +117,7 @@ def _message(row: Row[Any], question: Row[Any] | None, *, alone: bool) -> Signal
         others=others[: limits.TOPIC_PEOPLE_MAX] if question is None else (question.asked_name,),
         task_id=row.task_id,
         message_id=row.id,
-        priority=max(row.priority - rules.IMPORTANT + 1, 0),
+        priority=max(row.priority - message_rules.IMPORTANT + 1, 0),
         settled=question is not None and question.status in _OVER,
     )
 

@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings.decision_models import (
+from repomesh.domains.meetings.decisions.errors import DecisionNotFound, DecisionStatusConflict
+from repomesh.domains.meetings.decisions.models import (
     DECISION_RECORDED,
     DECISION_SUPERSEDED,
     Decision,
     DecisionChanged,
     Position,
 )
-from repomesh.domains.meetings.errors import DecisionNotFound, DecisionStatusConflict
-from repomesh.domains.meetings.tables import decisions
+from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
 from repomesh.kernel.ids import new_id

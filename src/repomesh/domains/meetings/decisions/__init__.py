@@ -1,0 +1,1 @@
+"""Decisions: what holds, why, who agreed, and what became of it."""

@@ -1,0 +1,26 @@
+"""What can go wrong with decisions."""
+
+from __future__ import annotations
+
+from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
+
+
+class DecisionNotFound(NotFound):
+    """No decision of this workspace has that id."""
+
+    code = "decision_not_found"
+    hint = "List the decisions to see their ids."
+
+
+class DecisionStatusConflict(Conflict):
+    """The decision was superseded or overruled already; `decision_status` says which."""
+
+    code = "decision_status"
+    hint = "Read it to see what holds instead."
+
+
+class NotALaterDecision(InvalidRequest):
+    """A decision is superseded by a later one that is in force."""
+
+    code = "not_a_later_decision"
+    hint = "Name a decision that was recorded after it and is active, or record one that says 'supersedes'."

@@ -1,0 +1,1 @@
+"""Minutes and replays: looking back on a meeting."""

@@ -1,0 +1,1 @@
+"""Templates: what meetings of a sort have in common."""

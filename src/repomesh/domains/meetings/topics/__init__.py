@@ -1,0 +1,1 @@
+"""Suggested topics: what a team should meet about, and why."""
