@@ -17,6 +17,7 @@ from repomesh.domains.meetings import tables
 from repomesh.domains.meetings.decisions.models import ListDecisions
 from repomesh.domains.meetings.decisions.operations import list_decisions
 from repomesh.domains.meetings.decisions.rows import newest_active
+from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.meetings.models import (
     CastVoteRequest,
     CreateMeeting,
@@ -40,7 +41,7 @@ OF_MEETINGS = (
     tables.meeting_opinions,
     tables.meeting_proposals,
     tables.meeting_votes,
-    tables.decisions,
+    decisions,
 )
 NAMES = [table.name for table in OF_MEETINGS]
 
@@ -87,7 +88,7 @@ class Room:
                 own = "id" if table is tables.meetings else "meeting_id"
                 rows = [row._asdict() for row in tx.execute(select(table).where(table.c[own] == meeting_id))]
                 copies = [row | {own: one} for row in rows for one in ids]
-                if table is tables.decisions:  # of which few hold
+                if table is decisions:  # of which few hold
                     copies = [
                         row | {"id": new_id(), "status": "superseded" if number % 100 else "active"}
                         for number, row in enumerate(copies)
