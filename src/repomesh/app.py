@@ -16,6 +16,7 @@ from repomesh.domains.agents.authentication import Authenticator
 from repomesh.domains.webhooks.models import WebhookSecret
 from repomesh.domains.webhooks.operations import show_again
 from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.kernel.clock import Clock, system_clock
 from repomesh.kernel.dispatch import Dispatcher
@@ -167,7 +168,11 @@ def _renew_secret(tx: Transaction, result: BaseModel) -> BaseModel:
 
 
 def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str:
-    """The home workspace's id; made on first start, with the owner's token in the data folder."""
+    """The home workspace's id; made on first start, with the owner's token in the data folder.
+
+    Raises AnotherRepository when the database is shared, this folder has not been in its workspace before,
+    and that bears another name.
+    """
     token_file = data / folder.TOKEN
     existing = store.read_now(system_caller(""), home_workspace)
     if existing is None:
@@ -178,6 +183,8 @@ def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str
         folder.write_secret(token_file, made.token)
         return workspace_id
     if not _opens(store, folder.read_secret(token_file), existing.id):
+        if store.shared and existing.name != name:
+            raise AnotherRepository(f"the database is that of '{existing.name}', not of '{name}'")
         _token_id, secret = store.write_now(
             system_caller(existing.id),
             lambda tx: tokens.issue(tx, existing.id, Role.OWNER, "owner, made anew at start"),

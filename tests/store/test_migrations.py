@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from notebook import open_notebook
 from repomesh.app import Server, prepare
+from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.identity import system_caller
@@ -119,7 +120,7 @@ def test_an_older_database_keeps_its_data(store: Store, settings: Settings) -> N
     )
     with pytest.raises(migrate.SchemaOutdated):
         migrate.check(store)
-    assert prepare(settings, store, "ignored", None) == workspace
+    assert prepare(settings, store, "old", None) == workspace
     assert migrate.check(store) == migrate.HEAD
     assert [row.name for row in rows(store, "SELECT name FROM agents")] == ["alice"]
     notebook = open_notebook(store)
@@ -186,17 +187,20 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(
 
 @pytest.mark.parametrize("engine", ["postgresql"])
 def test_servers_that_start_together_make_one_schema_and_one_home(settings: Settings) -> None:
-    def start(number: int) -> str:
+    def start(number: int, name: str = "parser") -> str:
         data = settings.data.parent / str(number)
         folder.prepare(data)
         server = Server(settings.model_copy(update={"data": data}))
         try:
-            return prepare(server.settings, server.store, f"server {number}", None)
+            return prepare(server.settings, server.store, name, None)
         finally:
             server.store.close()
 
     with ThreadPoolExecutor(4) as pool:
         homes = set(pool.map(start, range(4)))
+    with pytest.raises(AnotherRepository, match="'parser', not of 'lexer'"):
+        start(4, "lexer")
+    assert start(3, "renamed") in homes  # its folder was there before
     assert len(homes) == 1
     store = open_store(settings, Metrics(), system_clock)
     assert migrate.check(store) == migrate.HEAD

@@ -113,7 +113,7 @@ def opened(settings: Settings) -> tuple[Server, list[str]]:
     try:
         notes = migrate(server.store, settings)
         root = _root(settings.data)
-        prepare(settings, server.store, workspace_name(root), str(root))
+        prepare(settings, server.store, settings.workspace or workspace_name(root), str(root))
     except BaseException:
         server.store.close()
         raise

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="`postgresql://…` for a team; without it SQLite in the data folder."
     )
+    workspace: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Name of the repository's workspace, on first start; without it the folder's name.",
+    )
     allowed_hosts: list[str] = Field(
         default_factory=list, description="Further Host names to answer to, as a JSON list."
     )
