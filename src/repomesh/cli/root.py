@@ -49,7 +49,7 @@ ENTRIES: dict[str, Entry] = {
     "disconnect": Entry("Take it out again.", "connect", _SERVER, "disconnect_app"),
     "guard": Entry("Have git refuse what touches paths that others have locked.", "guard", _SERVER),
     "demo": Entry(
-        "Watch agents share work on a clone of this repository, or hold a meeting.", "demo", _SERVER
+        "Watch agents share work on a clone of this repository, or hold a meeting.", "demo.command", _SERVER
     ),
     "mcp": Entry("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
     "inbox": Entry("What needs you: questions, permissions, notices, messages.", "inbox", _WORK),

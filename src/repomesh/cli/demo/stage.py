@@ -20,7 +20,7 @@ from rich.status import Status
 from rich.text import Text
 
 from repomesh.cli import detach, output
-from repomesh.cli.demo_verdicts import Verdict
+from repomesh.cli.demo.verdicts import Verdict
 from repomesh.client.client import Client
 from repomesh.kernel import places
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from repomesh.cli.demo_agent import AUTHORS, CHANNEL, INVENTORY, README, ROLES
-from repomesh.cli.demo_repository import git
-from repomesh.cli.demo_verdicts import Event, Record, killed, log_is_gapless, require
+from repomesh.cli.demo.agent import AUTHORS, CHANNEL, INVENTORY, README, ROLES
+from repomesh.cli.demo.repository import git
+from repomesh.cli.demo.verdicts import Event, Record, killed, log_is_gapless, require
 
 
 @dataclass(kw_only=True)

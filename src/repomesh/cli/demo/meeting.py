@@ -11,9 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from repomesh.cli import demo_meeting_checks, demo_participant, demo_stage, meeting_text, output
-from repomesh.cli.demo_participant import HERE, OVER_MCP, OVER_SOCKET, ROLES, TOPIC
-from repomesh.cli.demo_verdicts import Verdict, verdicts
+from repomesh.cli import meeting_text, output
+from repomesh.cli.demo import meeting_checks, participant, stage
+from repomesh.cli.demo.participant import HERE, OVER_MCP, OVER_SOCKET, ROLES, TOPIC
+from repomesh.cli.demo.verdicts import Verdict, verdicts
 from repomesh.client.client import Client
 from repomesh.client.stream import follow
 
@@ -27,10 +28,10 @@ _TURN = "ben has the turn"
 _OVER = ("meeting.completed", "meeting.cancelled")
 
 
-class MeetingPlay(demo_stage.Stage):
+class MeetingPlay(stage.Stage):
     """One meeting, on a server in a scratch folder."""
 
-    module = demo_participant.__name__
+    module = participant.__name__
     players = tuple(ROLES)
     settings = {"REPOMESH_AGENT_INACTIVE_AFTER_S": str(_INACTIVE_S)}
 
@@ -51,7 +52,7 @@ class MeetingPlay(demo_stage.Stage):
             minutes = (await owner.call_json("meeting.minutes", about))["markdown"]
             self.scene("The minutes:")
             self.print(f"\n{output.clean(minutes)}")
-            seen = demo_meeting_checks.Evidence(
+            seen = meeting_checks.Evidence(
                 log=[event async for event in owner.items("event.list", limit=200)],
                 meeting=await owner.call_json("meeting.show", about),
                 minutes=minutes,
@@ -60,7 +61,7 @@ class MeetingPlay(demo_stage.Stage):
                 sockets=self.sockets,
             )
         (self.scratch / EVIDENCE).write_text(json.dumps(asdict(seen)))
-        return verdicts(demo_meeting_checks.CLAIMS, seen)
+        return verdicts(meeting_checks.CLAIMS, seen)
 
     async def perform(self, owner: Client, meeting_id: str) -> None:
         """Start the participants and the meeting, kill one in its turn, and wait for the others."""
@@ -106,7 +107,7 @@ def _terms() -> dict[str, Any]:
         "chair": "ada",
         "consensus": "two_thirds",
         "max_discussion_rounds": 2,
-        "opinion_timeout_s": demo_participant.OPINION_S,
+        "opinion_timeout_s": participant.OPINION_S,
         "vote_timeout_s": _VOTE_S,
     }
 

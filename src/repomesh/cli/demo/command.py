@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from repomesh.cli import demo_checks, demo_repository, demo_stage, lines
-from repomesh.cli.demo_agent import INVENTORY, ROLES
-from repomesh.cli.demo_verdicts import Verdict, verdicts
+from repomesh.cli import lines
+from repomesh.cli.demo import checks, repository, stage
+from repomesh.cli.demo.agent import INVENTORY, ROLES
+from repomesh.cli.demo.verdicts import Verdict, verdicts
 from repomesh.cli.options import AsJson
 from repomesh.client.client import Client
 from repomesh.client.errors import RemoteError
@@ -34,7 +35,7 @@ def demo(ctx: typer.Context, *, keep: Keep = False, as_json: AsJson = False) -> 
     looked up in the event log and in git; fails when one of them did not happen.
     """
     if ctx.invoked_subcommand is None:
-        demo_stage.show(Play, keep=keep, as_json=as_json)
+        stage.show(Play, keep=keep, as_json=as_json)
 
 
 @app.command()
@@ -44,15 +45,15 @@ def meeting(*, keep: Keep = False, as_json: AsJson = False) -> None:
     They discuss for two rounds and decide; at the end the minutes are printed, and every claim of the story
     is looked up in the event log; fails when one of them did not happen.
     """
-    from repomesh.cli.demo_meeting import MeetingPlay
+    from repomesh.cli.demo.meeting import MeetingPlay
 
-    demo_stage.show(MeetingPlay, keep=keep, as_json=as_json)
+    stage.show(MeetingPlay, keep=keep, as_json=as_json)
 
 
-class Play(demo_stage.Stage):
+class Play(stage.Stage):
     """One performance in a scratch folder."""
 
-    module = "repomesh.cli.demo_agent"
+    module = "repomesh.cli.demo.agent"
     players = tuple(ROLES)
     settings = {"REPOMESH_AGENT_INACTIVE_AFTER_S": str(_INACTIVE_S)}
 
@@ -63,13 +64,13 @@ class Play(demo_stage.Stage):
 
     async def play(self) -> list[Verdict]:
         """The play itself; answers what is to be said of it."""
-        origin = demo_repository.prepare(places.repository(Path.cwd()), self.work)
-        base = demo_repository.git(self.work, "rev-parse", "HEAD").strip()
+        origin = repository.prepare(places.repository(Path.cwd()), self.work)
+        base = repository.git(self.work, "rev-parse", "HEAD").strip()
         self.scene(f"The repository is {origin}; a server starts beside it.")
         async with self.server() as owner:
             telling = asyncio.create_task(self.tell(owner))
             await self.perform(owner)
-            seen = demo_checks.Evidence(
+            seen = checks.Evidence(
                 log=[event async for event in owner.items("event.list", limit=200)],
                 metrics=(await owner.http.get("/metrics")).text,
                 work=self.work,
@@ -78,7 +79,7 @@ class Play(demo_stage.Stage):
                 zombie=self.zombie,
             )
             telling.cancel()
-        return verdicts(demo_checks.CLAIMS, seen)
+        return verdicts(checks.CLAIMS, seen)
 
     async def perform(self, owner: Client) -> None:
         """Start the agents, kill one at the worst moment, and wait for the others."""

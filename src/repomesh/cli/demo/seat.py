@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 from mcp.client.client import ConnectMode
 from websockets.asyncio.client import ClientConnection, connect
 
-from repomesh.cli.demo_agent import Agent, Refused, connected
+from repomesh.cli.demo.agent import Agent, Refused, connected
 
 _REQUEST = re.compile(r"in meeting (?P<meeting>[0-9a-f-]{36}), round (?P<round>\d+) of")
 _QUESTIONS: dict[str, Literal["opinion", "vote"]] = {

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from repomesh.cli.demo_participant import AMENDED, DISSENT, OVER_MCP, OVER_SOCKET, ROLES, TASK
-from repomesh.cli.demo_verdicts import Event, Missing, Record, killed, log_is_gapless, require
+from repomesh.cli.demo.participant import AMENDED, DISSENT, OVER_MCP, OVER_SOCKET, ROLES, TASK
+from repomesh.cli.demo.verdicts import Event, Missing, Record, killed, log_is_gapless, require
 
 
 @dataclass(kw_only=True)

@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager
 
 from mcp.client.client import ConnectMode
 
-from repomesh.cli.demo_agent import Refused, say
-from repomesh.cli.demo_seat import Asked, Seat, socket_seat, tool_seat
+from repomesh.cli.demo.agent import Refused, say
+from repomesh.cli.demo.seat import Asked, Seat, socket_seat, tool_seat
 
 TOPIC = "May agents push to main?"
 PROPOSAL = "Agents push to main once the tests pass."

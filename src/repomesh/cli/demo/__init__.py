@@ -1,0 +1,1 @@
+"""The demos: agents at work and in a meeting, and whether their stories happened."""
