@@ -344,6 +344,7 @@ async def test_a_proxy_and_its_hooks_are_one_agent(mesh: Mesh) -> None:
     assert (await mesh.get(f"/v1/agents/{made['agent']['id']}"))["status"] == "inactive"
 
 
+@pytest.mark.parametrize("engine", ["sqlite"])
 @pytest.mark.parametrize("name", CLIS)
 async def test_the_injection_corpus_in_the_words_of_each_cli(mesh: Mesh, bob: Speaker, name: str) -> None:
     cli = Cli(mesh, name)
