@@ -23,8 +23,9 @@ up: setup        ## start the server for this repository
 down: setup      ## stop it
 	@$(BIN)/repomesh down
 
+# Where no bytecode may be written, each of the many processes of the tests compiles all that it imports.
 test: setup      ## run the tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: setup      ## check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check src tests bench scripts
