@@ -14,7 +14,7 @@ from harness import Mesh, Refused, Speaker
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 WORKERS = 16
-TASKS = 500
+TASKS = {"sqlite": 2_000, "postgresql": 500}
 SKILLS = ("python", "sql", "docs")
 
 
@@ -111,9 +111,9 @@ async def the_log(mesh: Mesh) -> list[dict[str, Any]]:
         cursor = {"cursor": page["next_cursor"]}
 
 
-async def test_each_task_is_done_once_in_the_right_order(mesh: Mesh) -> None:
+async def test_each_task_is_done_once_in_the_right_order(mesh: Mesh, engine: str) -> None:
     chance = random.Random(20)
-    ids = await make_tasks(mesh, TASKS, chance)
+    ids = await make_tasks(mesh, TASKS[engine], chance)
     left = set(ids)
     skills = {}
     workers = []
