@@ -318,6 +318,7 @@ async def test_a_slow_receiver_holds_up_nobody_else(mesh: Mesh, receiver: Receiv
         await subscribe(mesh, receiver.url, "chat")
         for _ in range(5):
             await alice.post("/v1/events", type="chat.message")
+        await slow.arrived(1)
         await receiver.arrived(5)
         assert len(slow.got) == 1
 
