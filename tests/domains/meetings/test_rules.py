@@ -1,6 +1,6 @@
 """Whatever is done to a meeting, and whenever: it is heard in turn, it votes by its rule, and it ends.
 
-Each history is a string of bytes, which says what is done, so that 2,000 of them take some seconds. Of two
+Each history is a string of bytes, which says what is done, so that 10,000 of them take some seconds. Of two
 dozen rules that were broken on purpose, the hardest to find took 257; `make faults` holds many more.
 """
 
@@ -22,7 +22,7 @@ from repomesh.domains.meetings.flow import Happened, Terms
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.limits import MEETING_ASKED_MAX
 
-HISTORIES = int(os.environ.get("REPOMESH_TEST_HISTORIES", "2000"))
+HISTORIES = int(os.environ.get("REPOMESH_TEST_HISTORIES", "10000"))
 AGENTS = tuple("abcdef")
 RULES: tuple[flow.Consensus, ...] = ("unanimous", "majority", "two_thirds", "quorum")
 ORDERS: tuple[flow.Order, ...] = ("given", "fixed", "random")
