@@ -24,8 +24,9 @@ down: setup      ## stop it
 	@$(BIN)/repomesh down
 
 # Where no bytecode may be written, each of the many processes of the tests compiles all that it imports.
+# Nearly half of a test's time is waiting: three processes keep two cores busy.
 test: setup      ## run the tests
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: setup      ## check format, style, types and the direction of imports
 	@$(BIN)/ruff format --check src tests bench scripts
@@ -43,7 +44,7 @@ docs: setup      ## write what is derived from the code anew: parts of docs/, th
 
 coverage: setup  ## run the tests and say which lines none of them reached
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -n 2 --dist worksteal
+	@$(BIN)/coverage run -m pytest -n 3 --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=85
 
