@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Coroutine, Iterable, Mapping
+from functools import cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import pydantic_core
 import structlog
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from repomesh.kernel.dispatch import Answer
@@ -53,7 +55,7 @@ class PathEndpoint:
     def __init__(self, gateway: Gateway, operations: Mapping[str, Operation]) -> None:
         self._gateway = gateway
         self._operations = operations
-        self._lists = {name: list_fields(operation) for name, operation in operations.items()}
+        self._lists = {name: list_fields(operation.request) for name, operation in operations.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -226,11 +228,10 @@ def _joined(fields: dict[str, Any], path_values: Mapping[str, str]) -> dict[str,
     return fields | dict(path_values)
 
 
-def list_fields(operation: Operation) -> frozenset[str]:
-    """The request's fields that hold lists, and so may be repeated in a query."""
-    return frozenset(
-        name for name, field in operation.request.model_fields.items() if _is_list(field.annotation)
-    )
+@cache
+def list_fields(request: type[BaseModel]) -> frozenset[str]:
+    """The fields of a request that hold lists, and so may be repeated in a query."""
+    return frozenset(name for name, field in request.model_fields.items() if _is_list(field.annotation))
 
 
 def _is_list(annotation: Any) -> bool:

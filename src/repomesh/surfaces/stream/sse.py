@@ -44,7 +44,7 @@ class Endpoint:
         self._gateway = gateway
         self._connections = connections
         self._operation = gateway.registry[operation]
-        self._lists = list_fields(self._operation)
+        self._lists = list_fields(self._operation.request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the end, or until the client leaves; a refusal is a problem document."""
