@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -41,6 +42,20 @@ async def test_every_answered_write_is_there_once_and_in_order(notebook: Noteboo
     assert notebook.is_consistent()
     if engine == "sqlite":
         assert notebook.store.metrics.commits._value.get() - before < 300
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_an_answer_waits_for_one_slow_command_and_for_no_second(notebook: Notebook) -> None:
+    gate, answered = Gate(), threading.Event()
+    held = await gate.hold(notebook)
+    held.add_done_callback(lambda _task: answered.set())
+    slow = asyncio.create_task(notebook.write("slow", lambda: time.sleep(limits.ANSWER_WITHIN_S * 2)))
+    seen: list[bool] = []
+    second = asyncio.create_task(notebook.write("second", lambda: seen.append(answered.wait(30))))
+    await asyncio.sleep(0)  # both are queued behind the one that is held
+    gate.opened.set()
+    await asyncio.gather(held, slow, second)
+    assert seen == [True]
 
 
 async def test_a_piece_that_fails_takes_nobody_with_it(notebook: Notebook) -> None:
