@@ -17,8 +17,8 @@ $(BIN)/.ready: pyproject.toml uv.lock
 	@$(UV) sync --quiet --locked --all-extras --inexact --compile-bytecode
 	@touch $@
 
-up: setup        ## start the server for this repository
-	@$(BIN)/repomesh up
+up: setup        ## start the server for this repository; PORT=8888 names another port
+	@$(BIN)/repomesh up $(if $(PORT),--port $(PORT))
 
 down: setup      ## stop it
 	@$(BIN)/repomesh down

@@ -1,17 +1,32 @@
 """`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
 
-Name sections to run only those: start, messages, push, meetings, hooks, context, scale, sessions, recall,
-topics.
+Name sections to run only those: start, messages, push, meetings, hooks, context, scale, locks, sessions,
+recall, topics, idle.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from bench import context, hooks, meetings, messages, push, recall, revoking, scale, sessions, start, topics
+from bench import (
+    context,
+    hooks,
+    idle,
+    locks,
+    meetings,
+    messages,
+    push,
+    recall,
+    revoking,
+    scale,
+    sessions,
+    start,
+    topics,
+)
 from bench.report import Report
 from bench.servers import floors, repomesh
 
@@ -23,9 +38,11 @@ SECTIONS = (
     "hooks",
     "context",
     "scale",
+    "locks",
     "sessions",
     "recall",
     "topics",
+    "idle",
 )
 RESULTS = Path(__file__).parent / "results.json"
 
@@ -36,6 +53,7 @@ def main(wanted: list[str]) -> int:
     report = Report()
     with tempfile.TemporaryDirectory(prefix="repomesh-bench-") as scratch:
         folder = Path(scratch)
+        os.environ["XDG_STATE_HOME"] = str(folder / "state")  # what is measured is remembered nowhere else
         if "start" in wanted:
             start.measure(report, folder / "start")
         if {"messages", "push"} & {*wanted}:
@@ -55,12 +73,16 @@ def main(wanted: list[str]) -> int:
             context.measure(report, folder / "context")
         if "scale" in wanted:
             scale.measure(report, folder / "scale")
+        if "locks" in wanted:
+            locks.measure(report, folder / "locks")
         if "sessions" in wanted:
             sessions.measure(report, folder / "sessions")
         if "recall" in wanted:
             recall.measure(report, folder / "recall")
         if "topics" in wanted:
             topics.measure(report)
+        if "idle" in wanted:
+            idle.measure(report, folder / "idle")
     elapsed_s = time.perf_counter() - begun
     report.show()
     report.write(RESULTS, elapsed_s)

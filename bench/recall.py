@@ -6,17 +6,15 @@ nothing was chosen by.
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-import psycopg
 from sqlalchemy import select, text
 
+from bench.databases import new_database
 from bench.recall_set import Labelled, RecallSet, build
 from bench.report import Report
 from repomesh.app import Server, prepare
@@ -29,19 +27,20 @@ from repomesh.domains.sessions.tables import memories
 from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.limits import LABEL_CHARS_MAX, MAX_CHARS_MAX
 from repomesh.kernel.settings import Settings
+from repomesh.kernel.words import words_of
 from repomesh.store import folder as data_folder
-from repomesh.store.base import words_of
 from repomesh.store.transaction import Transaction
 
-POSTGRES = os.environ.get("REPOMESH_TEST_POSTGRES", "postgresql://127.0.0.1:5432/test")
 _SHOWN = 50  # as many as one recall answers; what comes behind counts as not found
 _GRID = {"k1": (1.2, 2.0, 2.5), "b": (0.75, 0.9), "pair": (0.0, 0.5)}
-_PLAIN_SQLITE = """
-    SELECT documents.subject_id FROM document_text JOIN documents ON documents.id = document_text.rowid
-    WHERE document_text MATCH :asked ORDER BY rank LIMIT :count
-"""
+# An index of the engine's own beside ours, which keeps no places of words and so has no rank.
+_MAKE_SQLITE = "CREATE VIRTUAL TABLE plain USING fts5(id UNINDEXED, words)"
+_MAKE_POSTGRES = "CREATE TABLE plain (id text, words tsvector)"
+_FILL_SQLITE = "INSERT INTO plain (id, words) VALUES (:id, :words)"
+_FILL_POSTGRES = "INSERT INTO plain (id, words) VALUES (:id, to_tsvector('simple', :words))"
+_PLAIN_SQLITE = "SELECT id FROM plain WHERE words MATCH :asked ORDER BY rank LIMIT :count"
 _PLAIN_POSTGRES = """
-    SELECT subject_id FROM documents WHERE words @@ CAST(:asked AS tsquery)
+    SELECT id FROM plain WHERE words @@ CAST(:asked AS tsquery)
     ORDER BY ts_rank(words, CAST(:asked AS tsquery)) DESC LIMIT :count
 """
 
@@ -57,7 +56,7 @@ def measure(report: Report, folder: Path) -> None:
     with _server(Settings(data=folder / "sqlite")) as (server, owner):
         _compare(report, server, owner, labelled, "SQLite")
         _tune(report, server, owner, labelled.tuning)
-    with _database() as url:
+    with new_database() as url:
         if url is not None:
             with _server(Settings(data=folder / "postgresql", database_url=url)) as (server, owner):
                 _compare(report, server, owner, labelled, "PostgreSQL")
@@ -72,23 +71,6 @@ def _server(settings: Settings) -> Iterator[tuple[Server, Caller]]:
         yield server, Caller(prepare(settings, server.store, "bench", None), Role.OWNER, "system")
     finally:
         server.store.close()
-
-
-@contextmanager
-def _database() -> Iterator[str | None]:
-    """The URL of a database of its own; None where no PostgreSQL answers."""
-    name = f"repomesh_bench_{uuid.uuid4().hex[:12]}"
-    try:
-        with psycopg.connect(POSTGRES, autocommit=True, connect_timeout=3) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-    except psycopg.OperationalError:
-        yield None
-        return
-    try:
-        yield f"{POSTGRES.rpartition('/')[0]}/{name}"
-    finally:
-        with psycopg.connect(POSTGRES, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def _compare(report: Report, server: Server, owner: Caller, labelled: RecallSet, engine: str) -> None:
@@ -109,8 +91,12 @@ def _compare(report: Report, server: Server, owner: Caller, labelled: RecallSet,
 
 
 def _load(tx: Transaction, labelled: Sequence[Labelled]) -> None:
+    on_sqlite = tx.connection.dialect.name == "sqlite"
+    tx.execute(text(_MAKE_SQLITE if on_sqlite else _MAKE_POSTGRES))
     for one in labelled:
-        store_memory(tx, StoreMemory(key=one.key, content=one.answer))
+        kept = store_memory(tx, StoreMemory(key=one.key, content=one.answer))
+        words = " ".join(words_of(f"{one.key} {one.answer}"))
+        tx.execute(text(_FILL_SQLITE if on_sqlite else _FILL_POSTGRES), {"id": kept.id, "words": words})
 
 
 def _figures(tx: Transaction, questions: Sequence[Labelled], answer: Answer) -> tuple[float, float]:

@@ -53,9 +53,19 @@ class Report:
             limit, holds = f"≥ {at_least:g} ×", ratio >= at_least
         self.rows.append(Row(name, value, unit, beside, beside_value, ratio, limit, holds))
 
-    def bound(self, name: str, value: float, unit: str, at_most: float) -> None:
-        """A figure with a limit of its own."""
-        self.rows.append(Row(name, value, unit, limit=f"≤ {at_most:g} {unit}", holds=value <= at_most))
+    def bound(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        at_most: float,
+        beside: str = "",
+        beside_value: float | None = None,
+    ) -> None:
+        """A figure with a limit of its own, and for comparison another of the same run."""
+        ratio = value / beside_value if beside_value else None
+        limit, holds = f"≤ {at_most:g} {unit}", value <= at_most
+        self.rows.append(Row(name, value, unit, beside, beside_value, ratio, limit, holds))
 
     def at_least(self, name: str, value: float, unit: str, wanted: float) -> None:
         """A figure that must reach a number of its own."""

@@ -16,7 +16,8 @@ from typing import Any
 import webhook_reference
 from pydantic import BaseModel
 
-import repomesh.app  # noqa: F401 (with it come the errors of the surfaces)
+import repomesh.app  # with it come the errors of the surfaces
+import repomesh.surfaces.mcp.sessions  # noqa: F401 (which the app imports only when MCP is used)
 from repomesh.cli.root import ENTRIES
 from repomesh.connect.known import CLIS
 from repomesh.kernel.errors import FAILURES, RepomeshError
@@ -144,10 +145,10 @@ def _all_errors() -> set[type[RepomeshError]]:
 
 def events() -> str:
     """Every event type that the server writes itself."""
-    lines = ["| type | meaning of its data | members |", "|---|---|---|"]
-    for name, data in sorted(EVENT_TYPES.items()):
-        meaning = " ".join((data.__doc__ or "").split("\n\n")[0].split())
-        lines.append(f"| `{name}` | {meaning} | {', '.join(f'`{field}`' for field in data.model_fields)} |")
+    lines = ["| type | meaning | members of its data |", "|---|---|---|"]
+    for name, type_ in sorted(EVENT_TYPES.items()):
+        members = ", ".join(f"`{field}`" for field in type_.data.model_fields)
+        lines.append(f"| `{name}` | {type_.meaning} | {members} |")
     return "\n".join(lines) + "\n"
 
 

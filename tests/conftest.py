@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -15,11 +15,16 @@ import structlog
 
 import contract
 import databases
+from clocks import MovableClock
 from harness import Mesh
 from notebook import Notebook, open_notebook
 from repomesh.app import Server, open_workspace, prepare
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+
+# What tests make is remembered in a folder of their own, never in the user's.
+_STATE = tempfile.TemporaryDirectory(prefix="repomesh-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 # Tracebacks as they are: drawing them takes seconds.
 structlog.configure(
@@ -32,19 +37,6 @@ structlog.configure(
 
 ENGINES = ("sqlite", "postgresql")
 POSTGRES = os.environ.get("REPOMESH_TEST_POSTGRES", "postgresql://127.0.0.1:5432/test")
-
-
-class MovableClock:
-    """The present time, plus what a test has moved it by."""
-
-    def __init__(self) -> None:
-        self.offset = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.offset
-
-    def advance(self, seconds: float) -> None:
-        self.offset += timedelta(seconds=seconds)
 
 
 def _postgres_answers() -> bool:
@@ -124,13 +116,16 @@ def settings(request: pytest.FixtureRequest, engine: str, tmp_path: Path, schema
     folder.prepare(data)
     if engine == "sqlite" and schema:
         shutil.copy(request.getfixturevalue("migrated_file"), data / folder.DATABASE)
-    usual = {"data": data, "database_url": url, "sweep_every_s": 3600.0}
+    # Two passes missed are an absence of the server; whatever time a test lets pass is less.
+    usual = {"data": data, "database_url": url, "sweep_every_s": 30 * 86_400.0}
     return Settings(**(usual | {"webhook_hosts": ["receiver.invalid"]} | values))
 
 
 @pytest.fixture
-def clock() -> MovableClock:
-    return MovableClock()
+def clock() -> Iterator[MovableClock]:
+    made = MovableClock()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -140,6 +135,8 @@ def server(
     """A server whose store is open; not running yet."""
     # On a busy machine an answer to a hook may come later than a real hook would wait for it.
     monkeypatch.setattr("repomesh.surfaces.hooks.routes.HOOK_ANSWER_S", 60.0)
+    if settings.database_url is not None:
+        clock.governs(settings.database_url)
     made = Server(settings, clock)
     if schema:  # no need to look for it once more, with connections of its own
         open_workspace(made.store, settings.data, "test", None)

@@ -207,7 +207,12 @@ async def _heartbeat(world: World) -> Payload:
 
 @example("agent.retire")
 async def _retire(world: World) -> Payload:
-    return {"agent_id": (await world.newcomer()).name}
+    agent = await world.newcomer()
+    await agent.post("/v1/locks/acquire", resources=[world.word("src/file")])
+    await agent.post(f"/v1/tasks/{(await world.task())['id']}/claim")
+    webhook = {"url": "https://receiver.invalid/hook", "types": ["task"]}
+    await world.mesh.post("/v1/webhooks", headers={"X-Repomesh-Agent": agent.name}, **webhook)
+    return {"agent_id": agent.name}
 
 
 @example("agent.leave")
@@ -219,6 +224,7 @@ async def _leave(world: World) -> Payload:
 
 _fixed("lock.list")
 _fixed("lock.check", resources=["src/"])
+_fixed("lock.check_paths", paths=["src/a%FF.py"], folders=["."])
 
 
 @example("lock.acquire")
@@ -520,6 +526,11 @@ def _body(held: Payload, **further: Any) -> Payload:
     return {"fencing_token": held["fencing_token"], **further}
 
 
+@example("id.find")
+async def _find_id(world: World) -> Payload:
+    return {"part": (await world.task())["id"][-8:], "what": ["task"]}
+
+
 # -- topics of meetings ------------------------------------------------------------------------------
 
 
@@ -564,6 +575,35 @@ async def _resume_session(world: World) -> Payload:
 @example("session.complete")
 async def _complete_session(world: World) -> Payload:
     return await world.session()
+
+
+@example("session.import")
+async def _import_session(world: World) -> Payload:
+    return _piece(world) | {"done": True}
+
+
+@example("session.import_progress")
+async def _import_progress(world: World) -> Payload:
+    piece = _piece(world)
+    await world.mesh.post("/v1/imports", **piece)
+    return {"import_id": piece["import_id"]}
+
+
+@example("session.drop_import")
+async def _drop_import(world: World) -> Payload:
+    return await _import_progress(world)
+
+
+def _piece(world: World) -> Payload:
+    """The first piece of an import."""
+    at = "2026-01-02T03:04:05.000006Z"
+    session = {"what": "session", "title": "Plan", "created_at": at, "updated_at": at}
+    return {
+        "import_id": world.word("import"),
+        "session_id": world.word("plan"),
+        "after": 0,
+        "items": [session],
+    }
 
 
 @example("session.delete")

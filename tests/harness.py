@@ -89,8 +89,9 @@ class Mesh(Speaker):
         await self.server.presence.stop()
 
     async def sweep(self) -> None:
-        """One pass of the recovery worker."""
-        await self.server.sweeper.run_once()
+        """Whole passes of the recovery worker: the second one finds what the first one made due."""
+        for _ in range(2):
+            await self.server.sweeper.run_once()
 
     async def events(self, **criteria: Any) -> list[dict[str, Any]]:
         """The log as the owner sees it."""

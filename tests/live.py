@@ -7,26 +7,26 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from socket import create_server
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from conftest import MovableClock
+from clocks import MovableClock
 from harness import Mesh, Speaker
 from repomesh.app import Server
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
-from repomesh.surfaces.stream.protocol import Protocol
+from repomesh.surfaces.web_server import Config, WebServer
 
 
-class _Web(uvicorn.Server):
-    """uvicorn in a thread, where there are no signals to handle."""
+class _Web(WebServer):
+    """The web server in a thread, where there are no signals to handle."""
 
-    def __init__(self, config: uvicorn.Config, server: Server) -> None:
+    def __init__(self, config: Config, server: Server) -> None:
         super().__init__(config)
         self._server = server
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -41,23 +41,20 @@ class _Web(uvicorn.Server):
 
 
 @contextmanager
-def serving(server: Server, ws: type[asyncio.Protocol] = Protocol) -> Iterator[_Web]:
+def serving(
+    server: Server, ws: type[asyncio.Protocol] | None = None, places: int | None = None
+) -> Iterator[_Web]:
     """Serve from a thread of its own, with an event loop of its own, until the block ends."""
-    config = uvicorn.Config(
-        server.asgi,
-        port=0,
-        lifespan="off",
-        ws=ws,
-        ws_per_message_deflate=False,
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )
+    config = Config(server.asgi, 5, places)
+    if ws is not None:
+        config.ws = ws
     web = _Web(config, server)
+    bound = create_server(("127.0.0.1", 0))
 
     async def run() -> None:
         web.loop = asyncio.get_running_loop()
         async with server.running():
-            await web.serve()
+            await web.serve([bound])
 
     def main() -> None:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
@@ -89,7 +86,7 @@ class LiveMesh(Mesh):
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(super().settled(), self.web.loop))
 
 
-def url_of(web: uvicorn.Server) -> str:
+def url_of(web: WebServer) -> str:
     """Where it answers."""
     return f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
 

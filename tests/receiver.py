@@ -37,6 +37,10 @@ class Answer:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"thanks"
+    missing: int = 0
+    """Bytes that the headers promise beyond the body, and that never come."""
+    breaks_off: bool = False
+    """Whether the connection ends behind the body; else it stays open."""
 
 
 class Receiver:
@@ -74,10 +78,12 @@ class Receiver:
                 self.got.append(Got(first.split()[1], headers, body))
                 await self.gate.wait()
                 answer = self.answers.pop(0) if self.answers else self.usual
-                more = answer.headers | {"Content-Length": str(len(answer.body))}
+                more = answer.headers | {"Content-Length": str(len(answer.body) + answer.missing)}
                 told = "".join(f"{name}: {value}\r\n" for name, value in more.items())
                 writer.write(f"HTTP/1.1 {answer.status} Said\r\n{told}\r\n".encode() + answer.body)
                 await writer.drain()
+                if answer.breaks_off:
+                    break
         writer.close()
 
 

@@ -1,8 +1,8 @@
-"""Puts a server together: store, bus, dispatch, workers and surfaces, and opens and closes them in order."""
+"""Puts a server together, from its store to its surfaces, and opens and closes its parts in order."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -10,26 +10,40 @@ from pathlib import Path
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from repomesh.bus.local import LocalBus
-from repomesh.bus.tail import Tails
+from repomesh.adapters.bus.choice import open_bus
+from repomesh.adapters.contents.choice import move_into_database, open_contents
+from repomesh.adapters.llm.completions import EndpointCompletions
+from repomesh.adapters.llm.embeddings import EndpointEmbedder
 from repomesh.domains.agents.authentication import Authenticator
 from repomesh.domains.webhooks.models import WebhookSecret
 from repomesh.domains.webhooks.operations import show_again
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import create, home_workspace
+from repomesh.jobs.contents import ContentSweeper
+from repomesh.jobs.embedding import Embedding
+from repomesh.jobs.presence import Presence
+from repomesh.jobs.supervised import Supervised
+from repomesh.jobs.sweeper import CONSULTING_SWEEPS, Sweeper
+from repomesh.jobs.text_rebuild import TextRebuild
+from repomesh.jobs.transcripts import Transcripts
+from repomesh.jobs.uptime import Uptime
+from repomesh.jobs.webhook_sender import Sender
+from repomesh.jobs.webhooks import Webhooks
 from repomesh.kernel.clock import Clock, system_clock
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.identity import Role, system_caller
 from repomesh.kernel.ids import new_id
+from repomesh.kernel.open_files import OpenFiles
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
-from repomesh.operations import registry
+from repomesh.operations import reactions, registry
 from repomesh.store import folder, migrate
 from repomesh.store.base import Store
 from repomesh.store.open import open_store
+from repomesh.store.tail import Tails
 from repomesh.store.transaction import Transaction
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.routes import Hooks
@@ -41,29 +55,28 @@ from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.routes import stream_routes
 from repomesh.surfaces.webhook.actions import Actions
 from repomesh.surfaces.webhook.endpoint import Webhook
-from repomesh.workers.contents import ContentSweeper
-from repomesh.workers.embedding import Embedding
-from repomesh.workers.periodic import Periodic
-from repomesh.workers.presence import Presence
-from repomesh.workers.sweeper import CONSULTING_SWEEPS, Sweeper
-from repomesh.workers.transcripts import Transcripts
-from repomesh.workers.webhook_sender import Sender
-from repomesh.workers.webhooks import Webhooks
 
 VERSION = package_version("repomesh")
 
 
 class Server:
-    """A whole server. `asgi` answers requests while `running()` is entered."""
+    """A whole server. `asgi` answers requests while `running()` is entered.
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+    With `damage` its database is only read, and no worker runs.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock, damage: Sequence[str] = ()) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self.store = open_store(settings, self.metrics, clock)
-        self.bus = LocalBus()
-        self.tails = Tails(self.store, self.bus, self.metrics)
+        self.store = open_store(settings, self.metrics, clock, damage)
+        self.store.contents = open_contents(self.store)
+        self.store.reactions = reactions
+        self.bus = open_bus(settings)
+        self.tails = Tails(self.store, self.metrics)
+        self.bus.subscribe(self.tails.wake)
         self.revocations = Revocations(self.tails, self.store)
         self.authenticate = Authenticator(self.store)
+        self.uptime = Uptime(self.store)
         self.dispatch = Dispatcher(
             registry,
             self.store,
@@ -73,12 +86,18 @@ class Server:
             verify=tokens.verify,
             renew_secret=_renew_secret,
             access_changed=self._access_changed,
+            completions=EndpointCompletions(settings),
+            embedder=EndpointEmbedder(settings),
+            uptime=self.uptime,
         )
-        self.contents = ContentSweeper(self.store, settings.data)
-        self.sweeper = Sweeper(registry, self.dispatch, self.store, settings.sweep_every_s)
+        self.contents = ContentSweeper(self.store, self.store.contents)
+        self.sweeper = Sweeper(
+            registry, self.dispatch, self.store, self.bus, settings.sweep_every_s, uptime=self.uptime
+        )
         self.consulting = Sweeper(
-            registry, self.dispatch, self.store, settings.sweep_every_s, CONSULTING_SWEEPS
+            registry, self.dispatch, self.store, self.bus, settings.sweep_every_s, CONSULTING_SWEEPS
         )
+        self.text_rebuild = TextRebuild(self.store, settings.sweep_every_s)
         self.embedding = Embedding(registry, self.dispatch, self.store, settings.sweep_every_s)
         sender = Sender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
@@ -98,7 +117,7 @@ class Server:
         )
         self.mcp = Mount(self.gateway)
         self.streams = Connections(self.gateway)
-        self.transcripts = Transcripts(registry, self.dispatch, self.store, settings.sweep_every_s, clock)
+        self.transcripts = Transcripts(registry, self.dispatch, self.store, settings.sweep_every_s)
         self.hooks = Hooks(self.gateway, self.transcripts)
         further = [
             Route("/mcp", self.mcp),
@@ -107,22 +126,17 @@ class Server:
             Webhook(self.gateway, clock).route(),
             Actions(self.gateway).route(),
         ]
-        self.asgi: ASGIApp = application(self.gateway, further)
+        self.asgi: ASGIApp = application(
+            self.gateway, further, [OpenFiles().shortage, self.mcp.failure, self._failing_worker]
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
         """Start the workers; stop them and close the store in the reverse order."""
         async with self.alone():
-            workers: list[Periodic | Webhooks] = [
-                self.sweeper,
-                self.contents,
-                self.transcripts,
-                self.webhooks,
-            ]
-            if self.settings.completions_url is not None:
-                workers.append(self.consulting)
-            if self.settings.embeddings_url is not None:
-                workers.append(self.embedding)
+            workers = self._workers()
+            if workers:
+                await self.uptime.tick()
             for worker in workers:
                 worker.start()
             try:
@@ -132,6 +146,27 @@ class Server:
                 await self.hooks.moments.settled()  # they still ask the transcripts
                 for worker in reversed(workers):
                     await worker.stop()
+
+    def _workers(self) -> list[Supervised]:
+        """The workers that are needed: none for a damaged database, since what they do is write."""
+        if self.store.damage:
+            return []
+        workers: list[Supervised] = [
+            self.sweeper,
+            self.contents,
+            self.transcripts,
+            self.text_rebuild,
+            self.webhooks,
+        ]
+        if self.settings.completions_url is not None:
+            workers.append(self.consulting)
+        if self.settings.embeddings_url is not None:
+            workers.append(self.embedding)
+        return workers
+
+    def _failing_worker(self) -> str | None:
+        """Why a background worker does not do its work; None when all of them do."""
+        return next((reason for worker in self._workers() if (reason := worker.failure())), None)
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[Server]:
@@ -146,6 +181,7 @@ class Server:
             await self.revocations.stop()
             await self.tails.stop()
             await self.bus.stop()
+            await self.uptime.stop()
             self.store.close()
 
     def _access_changed(self) -> None:
@@ -180,16 +216,17 @@ def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str
         made = store.write_now(
             system_caller(workspace_id), lambda tx: create(tx, workspace_id, name, path, home=True)
         )
-        folder.write_secret(token_file, made.token)
+        folder.write_owner_token(data, made.token_id, made.token)
         return workspace_id
     if not _opens(store, folder.read_secret(token_file), existing.id):
         if store.shared and existing.name != name:
             raise AnotherRepository(f"the database is that of '{existing.name}', not of '{name}'")
-        _token_id, secret = store.write_now(
+        previous = folder.owner_token_id(data)
+        token_id, secret = store.write_now(
             system_caller(existing.id),
-            lambda tx: tokens.issue(tx, existing.id, Role.OWNER, "owner, made anew at start"),
+            lambda tx: tokens.replace_owner(tx, previous, only_file=not store.shared),
         )
-        folder.write_secret(token_file, secret)
+        folder.write_owner_token(data, token_id, secret)
     return existing.id
 
 
@@ -205,7 +242,8 @@ def _opens(store: Store, secret: str | None, workspace_id: str) -> bool:
 
 
 def prepare(settings: Settings, store: Store, name: str, path: str | None) -> str:
-    """Bring the schema up to date and open the home workspace; answers its id."""
+    """Bring the schema and the contents up to date and open the home workspace; answers its id."""
     with migrate.alone(store):
         migrate.upgrade(store)
+        move_into_database(store)
         return open_workspace(store, settings.data, name, path)

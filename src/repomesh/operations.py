@@ -1,4 +1,4 @@
-"""Every operation of repomesh, by importing the domains that register them, one by one."""
+"""Every operation and reaction of repomesh, by importing the domains that register them, one by one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from repomesh.domains.agents import cli_sessions as _cli_sessions
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
 from repomesh.domains.agents import processes as _processes
+from repomesh.domains.leases import losses as _losses
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
+from repomesh.domains.leases import reactions as _lease_reactions
 from repomesh.domains.meetings import operations as _meetings
 from repomesh.domains.meetings import speaking as _speaking
 from repomesh.domains.meetings import written as _proposals
@@ -32,6 +34,7 @@ from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
 from repomesh.domains.overview import hooks as _hooks
 from repomesh.domains.overview import joining as _joining
+from repomesh.domains.overview import lookup as _lookup
 from repomesh.domains.overview import operations as _overview
 from repomesh.domains.overview import recall as _recall
 from repomesh.domains.overview import search as _search
@@ -39,6 +42,7 @@ from repomesh.domains.sessions import artifacts as _artifacts
 from repomesh.domains.sessions import chunks as _chunks
 from repomesh.domains.sessions import delegating as _delegating
 from repomesh.domains.sessions import exporting as _exporting
+from repomesh.domains.sessions import importing as _importing
 from repomesh.domains.sessions import memories as _memories
 from repomesh.domains.sessions import operations as _sessions
 from repomesh.domains.sessions import summary as _summary
@@ -46,12 +50,15 @@ from repomesh.domains.sessions import vectors as _vectors
 from repomesh.domains.tasks import claims as _claims
 from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
+from repomesh.domains.tasks import reactions as _task_reactions
 from repomesh.domains.webhooks import deliveries as _webhook_deliveries
 from repomesh.domains.webhooks import operations as _webhooks
+from repomesh.domains.webhooks import reactions as _webhook_reactions
 from repomesh.domains.webhooks import sending as _webhook_sending
 from repomesh.domains.workspaces import housekeeping as _housekeeping
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
+from repomesh.kernel.reactions import ordered
 
 # In the order of the floors: a domain calls only those before it.
 DOMAINS = (
@@ -62,6 +69,7 @@ DOMAINS = (
     _cli_sessions,
     _processes,
     _leases,
+    _losses,
     _lock_queries,
     _messaging,
     _channels,
@@ -86,6 +94,7 @@ DOMAINS = (
     _summary,
     _vectors,
     _exporting,
+    _importing,
     _topics,
     _meetings,
     _speaking,
@@ -97,6 +106,7 @@ DOMAINS = (
     _webhook_deliveries,
     _webhook_sending,
     _overview,
+    _lookup,
     _search,
     _recall,
     _batches,
@@ -106,4 +116,8 @@ DOMAINS = (
     _hooks,
 )
 
-__all__ = ["DOMAINS", "registry"]
+# In the same order, which is that in which they run.
+REACTIONS = (_lease_reactions, _task_reactions, _webhook_reactions)
+reactions = ordered(REACTIONS)
+
+__all__ = ["DOMAINS", "REACTIONS", "reactions", "registry"]

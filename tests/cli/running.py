@@ -29,7 +29,7 @@ class Shell:
     folder: Path
 
     def __call__(self, *words: str, stdin: str = "", **variables: str) -> Done:
-        return prompt.run(words, self.folder, _environment() | variables, stdin)
+        return prompt.run(words, self.folder, environment() | variables, stdin)
 
     def ok(self, *words: str, **options: Any) -> Any:
         """The JSON that a command prints, which must succeed."""
@@ -42,7 +42,7 @@ class Shell:
         return subprocess.Popen(
             [sys.executable, "-m", "repomesh.cli.main", *words],
             cwd=self.folder,
-            env=_environment() | variables,
+            env=environment() | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,7 +56,7 @@ class Shell:
         return self.folder / places.DATA
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("REPOMESH_")}
 
 
@@ -99,7 +99,7 @@ def serve(shell: Shell, migrated_file: Path, **variables: str) -> None:
     """Start a server for the shell's folder, on a copy of a migrated database."""
     folder.prepare(shell.data)
     shutil.copy(migrated_file, shell.data / folder.DATABASE)
-    started = prompt.start(["up", "--port", "0"], shell.folder, _environment() | variables)
+    started = prompt.start(["up", "--port", "0"], shell.folder, environment() | variables)
 
     def answers() -> bool:
         note = places.read_server(shell.data)

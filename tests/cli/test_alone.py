@@ -15,7 +15,7 @@ import pytest
 
 from cli.running import Done, Shell, eventually
 from completing import serving_model
-from repomesh.cli import alone, output, session_files
+from repomesh.cli import alone, session_files
 from repomesh.kernel import places
 from repomesh.store import folder
 
@@ -31,6 +31,12 @@ def alone_on(shell: Shell, engine: str, request: pytest.FixtureRequest) -> Shell
     return OnPostgres(shell.folder, url)
 
 
+def test_reading_makes_no_data_folder(shell: Shell) -> None:
+    done = shell("session", "list", "--json")
+    assert (done.code, done.problem["code"]) == (3, "no_data_folder")
+    assert not shell.data.exists()
+
+
 @dataclass(frozen=True)
 class OnPostgres(Shell):
     """A prompt whose environment names a database."""
@@ -43,7 +49,7 @@ class OnPostgres(Shell):
 
 def test_every_command_works_on_an_empty_folder_and_on_what_it_made(alone_on: Shell) -> None:
     shell = alone_on
-    first = shell("session", "list")
+    first = shell("memory", "store", "first", "1")
     assert (first.code, "Made the data folder" in first.err) == (0, True)
     assert shell.ok("session", "list")["items"] == []
     missing = shell("session", "summary", "plan")
@@ -51,14 +57,16 @@ def test_every_command_works_on_an_empty_folder_and_on_what_it_made(alone_on: Sh
 
     shell.ok("session", "create", "plan", "--title", "Plan", "--participants", "Ann, Bob")
     assert shell.ok("session", "show", "plan")["participants"] == ["Ann", "Bob"]
-    shell.ok("chunk", "add", "plan", "--content", "We take passkeys.", "--speaker", "Ann")
+    shell.ok("chunk", "add", "plan", "We take passkeys.", "--speaker", "Ann")
     shell.ok(
         "memory", "store", "port", "8787", "--session-id", "plan", "--type", "decision", "--tags", "net,one"
     )
-    shell.ok("artifact", "add", "plan", "--title", "Code", "--content", "x = 1", "--type", "code")
+    shell.ok("artifact", "add", "plan", "Code", "--content", "x = 1", "--type", "code")
     shell.ok("session", "delegate", "plan", "Write the parser", "--task-id", "t1")
     assert shell.ok("session", "summary", "plan")["decisions"][0]["text"] == "8787"
     assert shell.ok("session", "search-conversations", "passkeys")["items"][0]["session_id"] == "plan"
+    wordless = shell("session", "search-conversations", "🚀")
+    assert (wordless.code, "There is no word in the text" in wordless.err) == (0, True)
     found = shell.ok("session", "search-memories", "8787", "--type", "decision", "--tags", "net,one")["items"]
     assert [one["key"] for one in found] == ["port"]
     assert shell.ok("session", "list-tasks", "plan", "--status", "open")["items"][0]["key"] == "t1"
@@ -184,33 +192,10 @@ def test_a_written_summary_is_shown_with_who_wrote_it(shell: Shell) -> None:
     assert len(model.asked) == 1
 
 
-def test_a_table_is_coloured_where_a_person_looks(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [{"id": "plan", "status": "active", "title": "Plan"}]
-    output.print_table(rows, ("id", "status", "title"))
-    assert "\x1b" not in capsys.readouterr().out
-    monkeypatch.setattr(output, "wants_colour", lambda: True)
-    for name in ("NO_COLOR", "TERM"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    output.print_table(rows, ("id", "status", "title"))
-    shown = capsys.readouterr().out
-    assert "\x1b[36mplan" in shown
-    assert "\x1b[32mactive" in shown
-
-
 def large(shell: Shell) -> None:
     """A session of more chunks than a page holds."""
-    about = {"id": "large", "title": "Large", "participants": [], "context": {}, "metadata": {}}
-    lines = [about | {"what": "session", "status": "active", "reason": ""}]
-    chunk = {
-        "what": "chunk",
-        "content": "word " * 40,
-        "format": "text",
-        "speaker": "",
-        "tags": [],
-        "metadata": {},
-    }
+    at = {"created_at": "2026-01-02T03:04:05.000006Z"}
+    lines = [{"what": "session", "id": "large", "title": "Large", "updated_at": at["created_at"]} | at]
+    chunk = {"what": "chunk", "content": "word " * 40} | at
     lines += [chunk | {"chunk_id": f"c{number}", "sequence": number} for number in range(1, MANY + 1)]
     shell.ok("session", "import", "-", stdin="\n".join(json.dumps(line) for line in lines))

@@ -48,8 +48,13 @@ def test_without_a_server_the_command_that_starts_one_is_named(shell: Shell) -> 
 
 
 def test_a_new_token_is_shown_only_when_asked_for(running: Shell) -> None:
-    hidden = running.ok("token", "create", "observer")
-    assert "rpm_" not in json.dumps(hidden)
+    refused = running("token", "create", "observer")
+    assert (refused.code, "--to-file" in refused.err) == (2, True)
+    assert running.ok("token", "list")["items"][1:] == []
+    file = running.folder / "token.txt"
+    hidden = running("token", "create", "observer", "--to-file", str(file))
+    assert "rpm_" not in hidden.out + hidden.err
+    assert (file.read_text()[:4], file.stat().st_mode & 0o777) == ("rpm_", 0o600)
     shown = running.ok("token", "create", "agent", "--agent", "bob", "--show-token")
     url = running.ok("status")["url"]
     known = {"REPOMESH_URL": url, "REPOMESH_TOKEN": shown["token"]}

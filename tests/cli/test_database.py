@@ -42,7 +42,10 @@ def test_a_backup_restored_elsewhere_opens_with_that_folders_new_token(
     other.folder.mkdir()
     assert other("up", "--detach", "--port", "0").code == 0
     other.ok("down")
-    other.ok("restore", str(file))
+    refused = other("restore", str(file))
+    assert refused.code == 2
+    assert "is the backup of 'project'" in refused.err
+    other.ok("restore", str(file), "--yes")
     assert other("up", "--detach", "--port", "0").code == 0
     assert _names(other) == ["alice"]
     other.ok("down")

@@ -36,8 +36,8 @@ def test_an_open_token_is_found_with_the_command_that_closes_it(running: Shell) 
     token.chmod(0o644)
     done = running("doctor", "--json")
     assert done.code == 1
-    assert _by_name(done)["token"]["fix"] == f"chmod 600 {token}"
-    assert "FAIL  token" in running("doctor").out
+    assert _by_name(done)["data folder"]["fix"] == f"chmod 600 {token}"
+    assert "FAIL  data folder" in running("doctor").out
 
 
 def test_a_damaged_database_is_found(running: Shell) -> None:

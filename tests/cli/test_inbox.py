@@ -58,7 +58,7 @@ def test_what_holds_others_up_comes_first(jane: Shell) -> None:
     assert [message["body"] for message in jane.ok("inbox", "list")["messages"]] == ["Fire!"]
     jane.ok("inbox", "reply", found["messages"][0]["id"], "-", stdin="On my way.\n")
     assert jane.ok("inbox", "list")["messages"] == []
-    assert "nothing in the inbox" in jane("inbox", "read", "ffffffff").err
+    assert "no question or message id" in jane("inbox", "read", "ffffffff").err
 
 
 def test_an_inbox_is_followed(jane: Shell) -> None:

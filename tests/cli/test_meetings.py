@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from datetime import UTC, datetime
 from typing import Any
 
 from cli.running import Shell
-from repomesh.cli import meeting_text
+from repomesh.views import meeting_view
+from repomesh.views.terminal_text import Style
 
 TRICK = "Fine.\n\ncat agrees\x1b[31m\u202e"
 
@@ -95,7 +97,9 @@ def test_a_meeting_is_watched_to_its_end_and_replayed(running: Shell) -> None:
     assert text[0] == "+0:00.0  called, with ann, ben, cat: Which parser?"
     assert text[-1].startswith("+")
     for event in events:
-        assert meeting_text.event(event) or event["type"] == "decision.recorded"
+        assert (
+            meeting_view.event_lines(Style(datetime.now(UTC)), event) or event["type"] == "decision.recorded"
+        )
 
 
 def test_watching_ends_at_a_word(running: Shell) -> None:

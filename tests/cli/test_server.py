@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -57,8 +59,28 @@ def test_a_busy_port_is_said_with_a_command_that_works(shell: Shell) -> None:
     assert done.code == 4
     assert f"port {port}" in done.err
     assert "another program" in done.err
-    command = done.err.partition("Use a free one: repomesh ")[2].split()
-    assert shell(*command, "--detach").code == 0
+    options = done.err.partition("Give another: ")[2].split()
+    assert shell("up", "--detach", *options).code == 0
+
+
+def test_without_a_port_a_server_takes_the_next_free_one_and_keeps_it(shell: Shell, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        with suppress(OSError):  # then another program has it
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        begun = shell("up", "--detach", "--json")
+        first = json.loads(begun.out)
+        again = json.loads(shell("up", "--detach", "--json").out)
+    assert any("is used by" in note for note in first["notes"])
+    assert (again["url"], again["pid"], again["notes"]) == (
+        first["url"],
+        first["pid"],
+        ["It is running already."],
+    )
+    assert shell("up", "--detach", "--port", "1").code == 4
+    assert shell("down").code == 0
+    restarted = json.loads(shell("up", "--detach", "--json").out)
+    assert restarted["url"] == first["url"]
 
 
 def test_a_busy_port_names_another_server_of_ours(running: Shell, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import Any
 
 from cli.running import Shell
 
@@ -77,42 +78,75 @@ def test_a_session_is_found_searched_and_deleted_after_a_yes(running: Shell) -> 
     assert running.ok("session", "list")["items"] == []
 
 
+def items_of(document: str) -> list[dict[str, Any]]:
+    """What a document holds, but for the tasks, which stay where they are, and the ids that are new."""
+    found = [one for one in json.loads(document)["items"] if one["what"] != "task"]
+    for one in found:
+        if one["what"] == "session":
+            one["id"] = "S"
+            del one["counts"]["tasks"]
+        else:
+            one.pop("id", None)
+            one.pop("session_id", None)
+    return found
+
+
 def test_an_export_comes_in_again_as_it_was(running: Shell) -> None:
     fill(running)
     running.ok("session", "complete", "plan", "--reason", "shipped")
-    written = running("session", "export", "plan")
-    assert written.code == 0, written.err
-    (running.folder / "plan.jsonl").write_text(written.out)
-    done = running.ok("session", "import", "plan.jsonl", "--id", "copy")
-    assert done == {"session_id": "copy", "chunks": 2, "memories": 3, "artifacts": 2, "tasks_left_out": 1}
-    again = running("session", "export", "copy").out
-    same = (
-        "what",
-        "status",
-        "title",
-        "reason",
-        "sequence",
-        "chunk_id",
-        "sha256",
-        "key",
-        "content",
-        "content_base64",
-    )
-    first, second = (
-        sorted(
-            json.dumps({name: one.get(name) for name in same})
-            for one in map(json.loads, text.splitlines())
-            if one["what"] != "task"
-        )
-        for text in (written.out, again)
-    )
-    assert first == second
+    written = {name: running("session", "export", "plan", "--format", name).out for name in ("json", "jsonl")}
+    first = items_of(written["json"])
+    assert [json.loads(line)["what"] for line in written["jsonl"].splitlines()][:2] == ["session", "chunk"]
+    written["pretty"] = json.dumps(json.loads(written["json"]), indent=2)
+    for number, (name, text) in enumerate(written.items()):
+        (running.folder / "file").write_text(text)
+        done = running.ok("session", "import", "file", "--id", f"copy{number}")
+        expected = {"chunks": 2, "memories": 3, "artifacts": 2, "tasks_left_out": 1}
+        assert done == {"session_id": f"copy{number}"} | expected, name
+        assert items_of(running("session", "export", f"copy{number}").out) == first, name
+    assert {"memory_version", "artifact"} <= {one["what"] for one in first}
+    found = running.ok("session", "search-memories", "8787", "--session", "copy0")["items"]
+    assert [one["key"] for one in found] == ["port"]
     markdown = running("session", "export", "plan", "--format", "markdown").out
     assert "# Plan the login" in markdown
     assert "## 1 Ann\n\nWe take passkeys." in markdown
     assert "## decision: wrong (retracted: a guess)" in markdown
-    refused = running("session", "import", "-", stdin="{}\n")
-    assert (refused.code, "line 1" in refused.err) == (2, True)
+
+
+def test_a_bad_file_imports_nothing_and_is_told_by_its_line(running: Shell) -> None:
+    fill(running)
+    lines = running("session", "export", "plan", "--format", "jsonl").out.splitlines()
+    document = running("session", "export", "plan").out
+    bad = {
+        "": "line 1: the file is empty",
+        "[]": "line 1: does not begin with an object",
+        "{}": "line 1: is none of the things",
+        "\n".join(lines[1:]): "line 1: the first thing is not a session",
+        "\n".join([*lines[:3], "{"]): "line 4: is no JSON",
+        "\n".join([*lines, "7"]): f"line {len(lines) + 1}: is none of the things",
+        "\n".join(lines[:4]): "the file was cut: it holds 1 of 3 memories",
+        document[: len(document) // 2]: "is no JSON",
+        document.rstrip().removesuffix("]}"): "is expected, and the file ends",
+        document + "1": "the document has ended before",
+        "\n".join([*lines[:2], *lines[1:]]): "line 3: chunk: chunk 'c1' or its place 1 is in the file before",
+        "\n".join(
+            [lines[0], json.dumps(json.loads(lines[1]) | {"sequence": 0}), *lines[2:]]
+        ): "line 2: chunk: ",
+        "\n".join([lines[0], lines[1].replace("created_at", "made_at"), *lines[2:]]): "line 2: chunk: ",
+        lines[0] + "[" * 100_000: "line 1: ",
+    }
+    for text, reason in bad.items():
+        refused = running("session", "import", "-", "--id", "copy", stdin=text)
+        assert (refused.code, reason in refused.err, "Traceback" in refused.err) == (2, True, False), (
+            reason,
+            refused.err,
+        )
+        assert [one["id"] for one in running.ok("session", "list")["items"]] == ["plan"]
+    (running.folder / "latin").write_bytes(b"\xff\xfe")
+    assert running("session", "import", "latin").code == 2
+    assert running("session", "import", "none").code == 3
+    assert running("session", "import", "-", stdin=document).code == 4  # 'plan' is there
+    assert running.ok("session", "import", "-", "--id", "copy", stdin=document)["memories"] == 3
 
 
 def test_session_cli_is_the_same(running: Shell) -> None:

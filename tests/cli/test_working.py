@@ -30,6 +30,7 @@ def test_agents_talk(running: Shell) -> None:
 def test_work_is_claimed_locked_and_done(running: Shell) -> None:
     for name in ("alice", "bob"):
         running.ok("agent", "register", name)
+    running.ok("lock", "acquire", "port:1", "--as", "bob")  # so that a token below the claim's was given
     task = running.ok("task", "create", "Write it", "--scope", "docs/", "--priority", "3")
     claimed = running.ok("task", "claim", "--take-locks", "--as", "alice")
     assert claimed["task"]["id"] == task["id"]
@@ -38,15 +39,20 @@ def test_work_is_claimed_locked_and_done(running: Shell) -> None:
     assert "alice" in refused.err
     assert running.ok("lock", "check", "docs/a.md", "src/", "--as", "bob")["free"] is False
     assert "docs/**" in running("lock", "list").out
-    token = str(claimed["fencing_token"])
-    done = running.ok(
-        "task", "complete", task["id"], "--fencing-token", token, "--result", "it is", "--as", "alice"
-    )
+    assert running("task", "progress", task["id"], "--note", "mine", "--as", "bob").code == 4
+    stale = str(claimed["fencing_token"] + 1)
+    assert running("task", "complete", task["id"], "--fencing-token", stale, "--as", "alice").code == 4
+    done = running.ok("task", "complete", task["id"], "--result", "it is", "--as", "alice")
     assert done["status"] == "done"
     assert (
         running.ok("lock", "acquire", "docs/a.md", "--as", "bob")["fencing_token"] > claimed["fencing_token"]
     )
     assert running("task", "claim", "--as", "bob").code in (3, 4)
+    over = running("task", "complete", task["id"], "--as", "alice")
+    assert (over.code, "is done and can't be completed" in over.err) == (4, True)
+    other = running.ok("task", "create", "Read it")
+    unclaimed = running("task", "complete", other["id"], "--as", "alice")
+    assert (unclaimed.code, "Claim it first" in unclaimed.err) == (2, True)
 
 
 def test_the_log_is_followed(running: Shell) -> None:
@@ -137,3 +143,23 @@ def test_an_agent_cli_gets_its_tools_over_stdio(running: Shell) -> None:
     proxy.communicate(timeout=20)
     assert proxy.returncode == 0
     assert eventually(lambda: running.ok("agent", "show", "carol")["status"] == "inactive")
+
+
+def test_json_holds_nothing_that_a_terminal_obeys_and_the_same_value(running: Shell) -> None:
+    goal = "red \x9b turned \u202e hidden \u200b tag \U000e0041 soft \xad lines \u2028 and é 🙂"
+    made = running("task", "create", goal, "--json")
+    assert made.json["goal"] == goal
+    assert "\\u202e" in made.out
+    assert "é 🙂" in made.out
+    for done in (made, running("task", "list", "--json"), running("events", "tail", "--json")):
+        assert not set("\x9b\u202e\u200b\U000e0041\xad\u2028") & set(done.out)
+
+
+def test_an_export_and_an_error_are_as_harmless(running: Shell) -> None:
+    title = "\x9b2J\u202e"
+    running.ok("session", "create", "plan", "--title", title)
+    exported = running("session", "export", "plan", "--format", "jsonl")
+    assert json.loads(exported.out.splitlines()[0])["title"] == title
+    refused = running("task", "show", "\u202e", "--json")
+    assert refused.problem["code"]
+    assert not {"\x9b", "\u202e"} & set(exported.out + refused.err)

@@ -49,10 +49,7 @@ async def owner(mesh: Mesh) -> AsyncIterator[Client]:
 
 
 def _client(mesh: Mesh, *breaks: str) -> Client:
-    made = Client("http://localhost", mesh.token)
-    made.http._transport = Line(mesh, *breaks)
-    made.http._mounts = {}
-    return made
+    return Client("http://localhost", mesh.token, transport=Line(mesh, *breaks))
 
 
 async def test_an_operation_answers_its_model(owner: Client) -> None:

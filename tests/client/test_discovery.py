@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from cli.running import git
+from connect.hooking import hold
 from repomesh.client.discovery import find
 from repomesh.client.errors import ServerNotFound
 from repomesh.kernel import places
@@ -20,20 +24,21 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path) -> Iterator[Path]:
     """A repository whose server answers at port 1."""
     root = tmp_path / "project"
     root.mkdir()
     git(root, "init", "-q")
     git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
-    _serve(root / places.DATA)
-    return root
+    with _serve(root / places.DATA):
+        yield root
 
 
-def _serve(data: Path) -> None:
+def _serve(data: Path) -> IO[bytes]:
     folder.prepare(data)
     folder.write_secret(data / places.TOKEN, "rpm_secret")
-    folder.write_server(data, 1, "http://127.0.0.1:1", "0")
+    folder.write_server(data, os.getpid(), "http://127.0.0.1:1", "0")
+    return hold(data)
 
 
 def test_the_repository_that_one_stands_in_names_it(project: Path, tmp_path: Path) -> None:
@@ -69,10 +74,10 @@ def test_the_folders_token_goes_to_its_own_server_only(
 
 
 def test_outside_of_git_the_nearest_folder_above_counts(tmp_path: Path) -> None:
-    _serve(tmp_path / places.DATA)
     below = tmp_path / "x" / "y"
     below.mkdir(parents=True)
-    assert find(start=below).data == tmp_path / places.DATA
+    with _serve(tmp_path / places.DATA):
+        assert find(start=below).data == tmp_path / places.DATA
 
 
 def test_submodules_and_bare_repositories_have_their_own(project: Path, tmp_path: Path) -> None:

@@ -26,6 +26,12 @@ def there(name: str) -> str:
     return name
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests connected is not remembered here."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def desk(cli: str, tmp_path: Path) -> Desk:
     """Where the CLI works; see `running.Desk`."""

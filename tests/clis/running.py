@@ -110,6 +110,7 @@ class Desk:
         return {
             "PATH": f"{self.home / 'bin'}{os.pathsep}{installer.search_path()}",
             "HOME": str(self.home),
+            "XDG_STATE_HOME": os.environ["XDG_STATE_HOME"],
             "LANG": "C.UTF-8",
             "TERM": "dumb",
             "SHELL": "/bin/bash",

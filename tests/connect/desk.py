@@ -8,7 +8,8 @@ from pathlib import Path
 from cli.running import Done, Shell, git
 from repomesh.connect import known, planning
 from repomesh.connect.cli import Place
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
+from repomesh.store import folder
 
 CLIS = ("claude", "codex", "gemini", "copilot", "qwen", "opencode")
 
@@ -50,6 +51,17 @@ class Desk:
     def folder(self) -> Path:
         return self.root / self.name
 
+    @property
+    def data(self) -> Path:
+        return self.folder / places.DATA
+
+    @property
+    def markers(self) -> Path:
+        """Where it is kept which CLIs are connected, once a data folder is there."""
+        record = trust.record_of(self.data)
+        assert record is not None
+        return record / places.CONNECT
+
     def __call__(self, *words: str, **variables: str) -> Done:
         return Shell(self.folder)(*words, HOME=str(self.root / "home"), **variables)
 
@@ -61,13 +73,14 @@ class Desk:
 
     def join(self, cli: str) -> bool:
         """What `connect CLI --yes` does, in this process; answers whether anything changed."""
-        plan = planning.connect(known.named(cli), self.place, self.folder / places.DATA, None)
+        plan = planning.connect(known.named(cli), self.place, self.data, None)
+        folder.prepare(self.data)
         planning.carry_out(plan)
         return not plan.nothing
 
     def part(self, cli: str) -> None:
         """What `disconnect CLI --yes` does, in this process."""
-        planning.carry_out(planning.disconnect(known.named(cli), self.place, self.folder / places.DATA))
+        planning.carry_out(planning.disconnect(known.named(cli), self.place, self.data))
 
     @property
     def place(self) -> Place:
@@ -87,7 +100,9 @@ class Desk:
             name = str(path.relative_to(self.root))
             if "/.git/" in f"/{name}/" and not name.endswith("info/exclude"):
                 continue
-            if f"/{places.DATA}/" in f"/{name}/":
+            if f"/{places.DATA}/" in f"/{name}/" or name.endswith("state/repomesh"):
+                continue
+            if "state/repomesh/folders/" in f"{name}/":
                 continue
             if path.is_symlink():
                 found[name] = f"-> {path.readlink()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -12,11 +13,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from repomesh.connect import hook_main
+from repomesh.kernel import trust
+from repomesh.store import folder as store_folder
 
 HOOK = Path(hook_main.__file__)
 DEADLINE_S = 20.0  # of the test, which only a hanging hook reaches
+
+
+def hold(data: Path) -> IO[bytes]:
+    """Hold a data folder's lock, as its server does, until the file is closed."""
+    file = (data / "lock").open("w+b", buffering=0)
+    os.fchmod(file.fileno(), 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(f"{os.getpid()}\n".encode())
+    return file
 
 
 @dataclass
@@ -26,6 +39,7 @@ class Place:
     folder: Path
     cli: str = "claude"
     port: int = 1
+    held: list[IO[bytes]] = field(default_factory=list)
 
     @property
     def data(self) -> Path:
@@ -36,18 +50,31 @@ class Place:
         path = self.data / "hooks.log"
         return path.read_text() if path.exists() else ""
 
+    @property
+    def record(self) -> Path:
+        """The folder of the data folder's record, outside of the repository."""
+        found = trust.record_of(self.data)
+        assert found is not None
+        return found
+
+    @property
+    def marker(self) -> Path:
+        return self.record / "connect" / f"{self.cli}.json"
+
     def make(self, **marker: object) -> Place:
-        (self.data / "connect").mkdir(parents=True)
-        (self.data / "token").write_text("rpm_secret\n")
+        store_folder.prepare(self.data)
+        store_folder.write_secret(self.data / "token", "rpm_secret")
+        self.marker.parent.mkdir()
         self.mark(**marker)
         return self.serve(self.port)
 
     def mark(self, **marker: object) -> None:
-        (self.data / "connect" / f"{self.cli}.json").write_text(json.dumps({"cli": self.cli} | marker))
+        self.marker.write_text(json.dumps({"cli": self.cli} | marker))
 
     def serve(self, port: int) -> Place:
-        note = {"pid": 1, "url": f"http://127.0.0.1:{port}", "version": "0"}
-        (self.data / "server.json").write_text(json.dumps(note))
+        store_folder.write_server(self.data, os.getpid(), f"http://127.0.0.1:{port}", "0")
+        if not self.held:
+            self.held.append(hold(self.data))
         return self
 
     def hook(
@@ -98,8 +125,8 @@ class Server:
 
 
 @contextmanager
-def serving(treat: Callable[[socket.socket, Server], None]) -> Iterator[Server]:
-    listening = socket.create_server(("127.0.0.1", 0))
+def serving(treat: Callable[[socket.socket, Server], None], port: int = 0) -> Iterator[Server]:
+    listening = socket.create_server(("127.0.0.1", port))
     server = Server(listening.getsockname()[1])
     held: list[socket.socket] = []
 

@@ -22,7 +22,7 @@ from repomesh.connect.errors import BrokenSettings, UnsuitableSettings
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home/.local/state"))
     return Desk.make(tmp_path)
 
 
@@ -83,7 +83,7 @@ def test_the_way_back_needs_no_memory(desk: Desk, prepared: Prepared) -> None:
     """Without what connect remembers, entries are known by their commands."""
     path = desk.write(prepared.path, prepared.content)
     desk.join(prepared.cli)
-    for kept in (desk.folder / ".repomesh/connect", desk.root / "home/.local/state/repomesh/connect"):
+    for kept in (desk.markers, desk.root / "home/.local/state/repomesh/connect"):
         for file in kept.glob("*.json") if kept.exists() else ():
             file.unlink()
     desk.part(prepared.cli)
@@ -131,12 +131,12 @@ def test_a_cli_without_settings(desk: Desk, cli: str) -> None:
     desk.ok("connect", cli, "--yes")
     for path in FILES[cli]:
         assert (desk.root / path).is_file()
-    assert json.loads((desk.folder / f".repomesh/connect/{cli}.json").read_text())["cli"] == cli
+    assert json.loads((desk.markers / f"{cli}.json").read_text())["cli"] == cli
     assert git(desk.folder, "status", "--porcelain") == ""
     desk.ok("disconnect", cli, "--yes")
     assert desk.files() == before
-    assert not (desk.folder / ".repomesh/connect").exists()
-    assert not (desk.root / "home/.local/state/repomesh").exists()
+    assert not desk.markers.exists()
+    assert not (desk.root / "home/.local/state/repomesh/connect").exists()
 
 
 def test_what_is_asked_and_what_is_only_shown(desk: Desk) -> None:
@@ -222,7 +222,7 @@ def test_without_a_name_all_that_are_installed(desk: Desk, tmp_path: Path) -> No
         (bin_ / name).chmod(0o755)
     path = f"{bin_}:/usr/bin:/bin"
     desk.ok("connect", "--yes", PATH=path)
-    kept = sorted(file.name for file in (desk.folder / ".repomesh/connect").iterdir())
+    kept = sorted(file.name for file in desk.markers.iterdir())
     assert kept == ["claude.json", "qwen.json"]
     rows = {
         row["cli"]: row
@@ -245,7 +245,7 @@ def test_without_a_name_all_that_are_installed(desk: Desk, tmp_path: Path) -> No
     (desk.root / LOCAL).write_text("{}")
     assert "no hooks" in desk.ok("connect", "--status", PATH=path).err
     desk.ok("disconnect", "--yes", PATH=path)
-    assert not (desk.folder / ".repomesh/connect").exists()
+    assert not desk.markers.exists()
     nothing = desk("connect", "--yes", PATH="/usr/bin:/bin")
     assert nothing.code == 3
 
@@ -430,7 +430,7 @@ def test_shared_settings_stay_until_the_last_repository_leaves(desk: Desk, cli: 
     assert {path: other.files()[path] for path in shared} == {path: connected[path] for path in shared}
     desk.ok("disconnect", cli, "--yes")
     assert {path: desk.files()[path] for path in shared} == {path: connected[path] for path in shared}
-    assert not (desk.folder / f".repomesh/connect/{cli}.json").exists()
+    assert not (desk.markers / f"{cli}.json").exists()
     other.ok("disconnect", cli, "--yes")
     assert desk.files() == after_making
     assert set(before) < set(after_making)
@@ -441,7 +441,7 @@ def test_a_repository_that_is_gone_holds_nothing(desk: Desk) -> None:
     before = desk.files()
     for one in (desk, other):
         one.ok("connect", "gemini", "--yes")
-    (other.folder / ".repomesh/connect/gemini.json").unlink()
+    (other.markers / "gemini.json").unlink()
     desk.ok("disconnect", "gemini", "--yes")
     assert desk.files() == before
 
@@ -480,8 +480,8 @@ def test_a_tracked_file_is_not_hidden_from_git(desk: Desk) -> None:
 
 
 def test_the_agent_is_remembered(desk: Desk) -> None:
-    marker = desk.folder / ".repomesh/connect/claude.json"
     desk.ok("connect", "claude", "--agent", "alice", "--yes")
+    marker = desk.markers / "claude.json"
     assert json.loads(marker.read_text())["agent"] == "alice"
     desk.ok("connect", "claude", "--yes")
     assert json.loads(marker.read_text())["agent"] == "alice"

@@ -12,6 +12,7 @@ import pytest
 
 from cli.running import Shell, git, running, shell
 from repomesh.connect import guard
+from repomesh.kernel import processes
 
 __all__ = ["running", "shell"]
 
@@ -84,6 +85,16 @@ def test_an_agent_that_commits_from_its_cli_is_known(guarded: Shell) -> None:
     guarded.ok("lock", "acquire", "docs/", "--as", "alice")
     change(guarded.folder, "docs/a.md")
     assert tried(guarded.folder, "commit", "-m", "Hers").code == 1
+
+
+def test_a_number_that_is_given_again_is_no_agents(guarded: Shell) -> None:
+    own = processes.named(os.getpid())
+    dead = f"{os.getpid()}.1@{own.partition('@')[2]}"
+    guarded.ok("agent", "retire", guarded.ok("agent", "show", "bob")["id"])
+    guarded.ok("api", "agent.register", "name=carol", f"process_id={dead}")
+    guarded.ok("lock", "acquire", "src/", "--as", "carol")
+    change(guarded.folder, "src/a.py")
+    assert tried(guarded.folder, "commit", "-m", "Mine").code == 1
 
 
 def test_a_shared_lock_and_a_released_one_stop_nobody(guarded: Shell) -> None:
@@ -302,7 +313,7 @@ def test_the_place_that_git_is_told_to_look_in(guarded: Shell) -> None:
     assert not (guarded.folder / ".git/hooks/pre-commit").exists()
     (guarded.folder / "src").mkdir()
     below = guarded.at(guarded.folder / "src")
-    assert [row["installed"] for row in below.ok("guard", "status")["items"]] == [True, True]
+    assert [row["installed"] for row in below.ok("guard", "status")["items"]] == [True] * 4
     change(guarded.folder, "src/a.py")
     assert tried(guarded.folder, "commit", "-m", "Source").code == 1
 
@@ -312,7 +323,7 @@ def test_twice_is_once(shell: Shell) -> None:
     before = {path.name: path.read_bytes() for path in (shell.folder / ".git/hooks").iterdir()}
     assert shell.ok("guard", "install") == {"changed": []}
     assert {path.name: path.read_bytes() for path in (shell.folder / ".git/hooks").iterdir()} == before
-    assert len(shell.ok("guard", "uninstall")["changed"]) == 2
+    assert len(shell.ok("guard", "uninstall")["changed"]) == 4
     assert shell.ok("guard", "uninstall") == {"changed": []}
 
 
@@ -336,4 +347,4 @@ def test_outside_of_git(shell: Shell, tmp_path: Path) -> None:
 
 def test_only_a_refusal_stops_git() -> None:
     assert guard.REFUSED == 4
-    assert "-eq 4 ]; then exit 1" in guard.script("pre-commit", None)
+    assert "-eq 4 ]; then exit 1" in guard.script("pre-commit", Path("hooks/pre-commit"), None)

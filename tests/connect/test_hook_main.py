@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -16,7 +17,8 @@ import pytest
 from cli.running import git
 from connect.hooking import DEADLINE_S, HOOK, Place, Server, answering, environment, ok, read_request, serving
 from repomesh.connect import entries, hook_main
-from repomesh.kernel import limits, places
+from repomesh.domains.agents.models import PROCESS_PATTERN
+from repomesh.kernel import limits, places, processes
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_it_hands_over_what_it_got_and_prints_the_answer(place: Place) -> None:
     assert server.head["Authorization"] == "Bearer rpm_secret"
     assert "X-Repomesh-Agent" not in server.head
     above = server.head["X-Repomesh-Process"].split(",")
-    assert str(os.getpid()) in [process.partition("@")[0] for process in above]
+    assert processes.named(os.getpid()) in above
     assert place.log == ""
 
 
@@ -72,7 +74,7 @@ def test_nothing_to_say_is_nothing(place: Place) -> None:
 
 
 def test_it_is_silent_where_the_cli_is_not_connected(place: Place, tmp_path: Path) -> None:
-    (place.data / "connect" / "claude.json").unlink()
+    place.marker.unlink()
     with serving(answering(ok(b"x"))) as server:
         assert place.serve(server.port).silent() == ""
         assert place.silent(cwd=tmp_path) == ""
@@ -205,19 +207,19 @@ def test_a_server_that_accepts_nothing(place: Place) -> None:
     "note", ["", "{", "[]", '{"url": 5}', '{"url": "ftp://x"}', "\x00", '{"url":"http://:"}']
 )
 def test_a_broken_note_of_the_server(place: Place, note: str) -> None:
-    (place.data / "server.json").write_text(note)
+    (place.record / "server.json").write_text(note)
     assert place.silent() != ""
 
 
 def test_no_note_and_no_token(place: Place) -> None:
     (place.data / "token").unlink()
     assert "token" in place.silent()
-    (place.data / "server.json").unlink()
+    (place.record / "server.json").unlink()
     assert "no server" in place.silent()
 
 
 def test_a_broken_marker_still_connects(place: Place) -> None:
-    (place.data / "connect" / "claude.json").write_text("{broken")
+    place.marker.write_text("{broken")
     with serving(answering(ok(b"x"))) as server:
         assert place.serve(server.port).hook().stdout == b"x"
 
@@ -237,7 +239,8 @@ def test_a_long_input_goes_without_what_tools_answered(place: Place) -> None:
         assert json.loads(server.body) == {"session_id": "s", "tool_input": {"file_path": "/a"}}
         said = {"tool_input": {"command": ["x" * 2_000_000]}}
         place.hook("PreToolUse", json.dumps(said).encode())
-        assert json.loads(server.body) == {"tool_input": {"command": ["x" * hook_main.HOOK_TEXT_CHARS_MAX]}}
+        cut = {"command": ["x" * hook_main.HOOK_TEXT_CHARS_MAX]}
+        assert json.loads(server.body) == {"tool_input": cut, "repomesh_cut": True}
 
 
 def test_a_huge_input_is_read_but_not_sent(place: Place) -> None:
@@ -293,10 +296,28 @@ def test_wrong_words_do_no_harm(place: Place, words: list[str]) -> None:
 
 def test_a_header_cannot_be_smuggled_in(place: Place) -> None:
     with serving(answering(ok(b"x"))) as server:
-        log = place.serve(server.port).silent(REPOMESH_AGENT="a\r\nX-Evil: 1")
-        assert "X-Repomesh-Agent" in log
+        place.serve(server.port).hook(REPOMESH_AGENT="a\r\nX-Evil: 1")
+        assert "X-Evil" not in server.head
+        asked = len(server.requests)
         place.silent(REPOMESH_URL=f"http://127.0.0.1:{server.port}", REPOMESH_TOKEN="a\nb")
-    assert server.requests == []
+    assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize("name", ["my agent", "-a", "\u00e4", "a" * 65, "a\tb", "..", "!"])
+def test_what_is_no_agents_name_is_left_out_and_logged(place: Place, name: str) -> None:
+    """The server would refuse the hook, and the guard would check nothing."""
+    with serving(answering(ok(b"x"))) as server:
+        assert place.serve(server.port).hook(REPOMESH_AGENT=name).stdout == b"x"
+    assert "X-Repomesh-Agent" not in server.head
+    assert "is no agent's name" in place.log
+
+
+@pytest.mark.parametrize("name", ["a", "A.b_c-9", "9", "a" * 64, "a."])
+def test_every_agents_name_is_sent(place: Place, name: str) -> None:
+    with serving(answering(ok(b"x"))) as server:
+        place.serve(server.port).hook(REPOMESH_AGENT=name)
+    assert server.head["X-Repomesh-Agent"] == name
+    assert place.log == ""
 
 
 def test_a_log_that_cannot_be_written(place: Place) -> None:
@@ -359,13 +380,45 @@ def test_a_session_leaves_where_it_may_be_woken(place: Place) -> None:
         "session_id": "abc-1",
         "socket": "/run/in.sock",
         "token": "tok",
-        "pid": os.getpid(),
+        "process": processes.named(os.getpid()).partition("@")[0],
     }
     assert json.loads(path.read_text()) == kept
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert "tok" not in place.log
     place.hook("SessionEnd", said, **messaging)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_process_of_a_host_with_a_long_name_is_named_alike(
+    monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    host = "x" * (limits.PROCESS_MACHINE_CHARS_MAX - 1 + more) + "y"
+    about = os.uname()
+    monkeypatch.setattr(os, "uname", lambda: os.uname_result((about.sysname, host, *about[2:])))
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    name = processes.named(os.getpid())
+    assert hook_main.named(os.getpid()) + hook_main._machine() == name
+    assert re.fullmatch(PROCESS_PATTERN, name)
+    assert len(name) <= limits.PROCESS_ID_CHARS_MAX
+    assert (host in name) is not bool(more)
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_a_second_process_of_a_session_leaves_a_note_of_its_own(place: Place, over: bool) -> None:
+    said = json.dumps({"session_id": "abc-1"}).encode()
+    messaging = {"CLAUDE_CODE_MESSAGING_SOCKET": "/run/in.sock"}
+    place.hook("SessionStart", said, **messaging)
+    first = place.data / "wake" / "abc-1.json"
+    process = processes.named(os.getpid()).partition("@")[0]
+    other = f"{os.getppid()}.1" if over else processes.named(os.getppid()).partition("@")[0]
+    first.write_text(json.dumps({"process": other}))
+    place.hook("SessionStart", said, **messaging)
+    second = first if over else place.data / "wake" / f"abc-1:{process}.json"
+    assert json.loads(second.read_text())["process"] == process
+    place.hook("SessionEnd", said, **messaging)
+    assert not second.exists()
+    assert first.exists() is not over
 
 
 @pytest.mark.parametrize("session", ["../x", "", ".", "a/b", "x" * 200, 5, None])
@@ -389,7 +442,7 @@ def test_it_imports_next_to_nothing(place: Place) -> None:
         )
     assert done.stdout == b"{}"
     names = [{line.rpartition(b"|")[2].strip() for line in run.stderr.splitlines()} for run in (done, bare)]
-    needed = {b"__future__", b"_json", b"_socket"}
+    needed = {b"__future__", b"_json", b"_socket", b"fcntl"}
     frozen = {b"os", b"stat", b"_stat", b"posixpath", b"genericpath", b"_collections_abc"}
     assert names[0] - names[1] <= needed | frozen
 

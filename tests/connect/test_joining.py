@@ -20,6 +20,12 @@ from repomesh.kernel import places
 __all__ = ["running", "shell"]
 
 
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests connected is not remembered here."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> str:
     (tmp_path / "home").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -20,8 +21,9 @@ import pytest
 from cli.running import Shell, eventually, running, shell
 from repomesh.connect import hook_main
 from repomesh.daemon import background, ways
-from repomesh.daemon.waker import is_here, machine
-from repomesh.kernel import places
+from repomesh.daemon.waker import is_here
+from repomesh.kernel import places, processes, trust
+from repomesh.kernel.processes import machine
 
 __all__ = ["running", "shell"]
 
@@ -205,8 +207,10 @@ def test_codex_is_told_by_its_queue(place: Place, tmp_path: Path) -> None:
 
 def connects(place: Place) -> None:
     """What 'repomesh connect claude' leaves for the daemon."""
-    (place.data / "connect").mkdir(exist_ok=True)
-    (place.data / "connect/claude.json").write_text("{}")
+    record = trust.record_of(place.data)
+    assert record is not None
+    (record / places.CONNECT).mkdir(exist_ok=True)
+    (record / places.CONNECT / "claude.json").write_text("{}")
 
 
 def test_it_ends_with_its_server_and_comes_with_the_next(place: Place, inbox: Inbox) -> None:
@@ -290,6 +294,18 @@ def test_a_session_whose_processes_are_gone_is_over() -> None:
     assert ways.is_over([f"{ended.pid}@here", f"{ended.pid}@here", str(os.getpid())])
     assert not ways.is_over([str(ended.pid), f"{os.getpid()}@here"])
     assert not ways.is_over([])
+
+
+def test_a_number_that_is_given_again_is_not_the_sessions() -> None:
+    assert ways.is_over([f"{os.getpid()}.1@here"])
+    assert not ways.is_over([processes.named(os.getpid())])
+    assert ways.own_program(Path(sys.executable).resolve().name, [f"{os.getpid()}.1@here"])[1] == {}
+
+
+def test_a_second_run_of_a_thread_is_not_queued_for(tmp_path: Path) -> None:
+    session = ways.Session("codex", f"t-1:{os.getpid()}.1", "", (processes.named(os.getpid()),))
+    with pytest.raises(ways.Refused, match="open in another process"):
+        asyncio.run(ways.codex(tmp_path, session, "look"))
 
 
 def test_a_second_lock_is_refused_and_a_dead_holder_forgotten(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_setting_that_the_prose_names_exists() -> None:
     known = {f"REPOMESH_{name.upper()}" for name in Settings.model_fields}
     known |= {"REPOMESH_URL", "REPOMESH_TOKEN", "REPOMESH_AGENT", "REPOMESH_TEST_POSTGRES"}
+    known |= {"REPOMESH_TRACEBACK"}
     for page in PAGES:
         named = set(re.findall(r"REPOMESH_[A-Z_]+[A-Z]", page.read_text()))
         assert named <= known, f"{page.name} names {named - known}"

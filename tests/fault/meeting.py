@@ -84,6 +84,8 @@ class Kill:
         return f"{self.step + 1}/{len(SCRIPT)} {SCRIPT[self.step]} ({self.moment})"
 
 
+MOVED = "meeting.deadline_moved"
+"""Whoever was awaited gets back the time that the server was away."""
 KILLS = [Kill(number, moment) for number, step in enumerate(SCRIPT) for moment in step.moments]
 FIVE = KILLS[4::10]
 
@@ -96,6 +98,8 @@ class Meeting:
         self._outside = outside
         self._timeout_s = timeout_s
         self._meeting: dict[str, Any] = {}
+        self._steps = 0
+        """What happened to the meeting, without the deadlines that moved when a server came back."""
 
     def hold(self, kill: Kill | None = None) -> dict[str, Any]:
         """Play every step, and kill the server at one of them; answers what came of it. Raises TooSlow."""
@@ -117,14 +121,16 @@ class Meeting:
         if step.path is None:
             self._wait_for_change()
             return False
-        version = self._meeting.get("version", 0)
         status, headers, answer = self._exchange(*self._request(number, step))
         if status == 409 and self._is_late():
             raise TooSlow(f"{step}: {answer}")
         assert status < 300, (str(step), answer)
         if "topic" in answer:
-            self._meeting = answer
-            assert answer["version"] == version + 1, "nothing happens to a meeting but its steps"
+            before, was_late = self._steps, self._is_late()
+            self._refresh(answer["id"])
+            if was_late and self._steps > before + 1:
+                raise TooSlow(f"{step}: a deadline passed before it")
+            assert self._steps == before + 1, "nothing happens to a meeting but its steps"
         return headers.get("Idempotent-Replayed") == "true"
 
     def _kill_at_command(self, number: int, step: Step, moment: Moment) -> None:
@@ -164,13 +170,21 @@ class Meeting:
         self._take(number, step)
 
     def _wait_for_change(self) -> None:
-        version = self._meeting["version"]
+        before = self._steps
         deadline = time.monotonic() + self._timeout_s + 60
-        while self._meeting["version"] == version:
+        while self._steps == before:
             assert time.monotonic() < deadline, "the deadline was not kept"
             time.sleep(0.05)
-            self._meeting = self._call("GET", f"/v1/meetings/{self._meeting['id']}")
-        assert self._meeting["version"] == version + 1, "one deadline is one step"
+            self._refresh(self._meeting["id"])
+        assert self._steps == before + 1, "one deadline is one step"
+
+    def _refresh(self, id_: str) -> None:
+        self._meeting = self._call("GET", f"/v1/meetings/{id_}")
+        self._steps = self._meeting["version"] - len(self._replay(MOVED))
+
+    def _replay(self, *types: str) -> list[dict[str, Any]]:
+        events = self._call("GET", f"/v1/meetings/{self._meeting['id']}/replay?limit=200")["items"]
+        return [one for one in events if one["type"] in types or not types]
 
     def _due_at(self) -> datetime | None:
         due_at = self._meeting.get("due_at")
@@ -191,16 +205,16 @@ class Meeting:
         """All that is left of the meeting but its ids and times."""
         id_ = self._meeting["id"]
         whole = self._call("GET", f"/v1/meetings/{id_}")
-        events = self._call("GET", f"/v1/meetings/{id_}/replay?limit=200")["items"]
+        events = self._replay()
         tasks = self._call("GET", "/v1/tasks")["items"]
         messages = self._call("GET", "/v1/messages?limit=200")["items"]
         acknowledged = self._call("GET", "/v1/events?type=message.acked&limit=200")["items"]
         return {
-            "end": [whole[name] for name in ("status", "outcome", "round", "version")],
+            "end": [*(whole[name] for name in ("status", "outcome", "round")), self._steps],
             "rounds": [_round(one) for one in whole["rounds"]],
             "decision": _decision(whole["decision"]),
             "tasks": [task["goal"] for task in tasks],
-            "events": [_event(one) for one in events],
+            "events": _steps(events),
             "messages": [(one["subject"], sorted(one["to"]), one["tags"]) for one in messages],
             "acknowledged": [one["data"].get("agent_name") for one in acknowledged],
         }
@@ -270,6 +284,15 @@ def _decision(decision: dict[str, Any]) -> Any:
     return [decision["decision"], decision["rationale"], decision["status"], len(decision["task_ids"]), sides]
 
 
-def _event(event: dict[str, Any]) -> Any:
-    data = event["data"]
-    return event["type"], data.get("round"), data.get("agent_name"), data.get("meeting", {}).get("version")
+def _steps(events: list[dict[str, Any]]) -> list[Any]:
+    """What happened, as if no deadline had moved."""
+    steps, moved = [], 0
+    for event in events:
+        if event["type"] == MOVED:
+            moved += 1
+            continue
+        data = event["data"]
+        version = data.get("meeting", {}).get("version")
+        version = None if version is None else version - moved
+        steps.append((event["type"], data.get("round"), data.get("agent_name"), version))
+    return steps

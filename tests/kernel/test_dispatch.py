@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +15,8 @@ from pydantic import Field
 from sqlalchemy import select
 
 from notebook import Notebook
+from repomesh.adapters.llm.completions import EndpointCompletions
+from repomesh.adapters.llm.embeddings import EndpointEmbedder
 from repomesh.domains.workspaces import tokens
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import (
@@ -31,6 +34,7 @@ from repomesh.kernel.errors import (
 )
 from repomesh.kernel.identity import Caller, RequestContext, Role
 from repomesh.kernel.operation import Blocking, Kind, Model, Operation, Registry
+from repomesh.kernel.preparation import Preparation
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store.tables import metadata
@@ -73,6 +77,8 @@ class Desk:
             verify=tokens.verify,
             renew_secret=tokens.renew_secret,
             access_changed=self._changed,
+            completions=EndpointCompletions(notebook.store.settings),
+            embedder=EndpointEmbedder(notebook.store.settings),
         )
 
     def _changed(self) -> None:
@@ -236,6 +242,46 @@ async def test_if_match_is_honoured_or_refused_but_never_passed_over(desk: Desk)
     with pytest.raises(ConditionIgnored):
         await desk(write, "unconditional", if_match=3)
     assert desk.notebook.texts() == {"in time"}
+
+
+async def test_a_request_is_prepared_outside_of_its_transaction_and_known_by_how_it_came(desk: Desk) -> None:
+    prepared: list[str] = []
+
+    async def prepare(request: Note, preparation: Preparation) -> Note:
+        texts = await preparation.read(lambda tx: tx.execute(select(metadata.tables["workspaces"])).all())
+        made = await preparation.computing.run(lambda: f"{request.text} beside {len(texts)}, {len(prepared)}")
+        prepared.append(threading.current_thread().name)
+        return request.model_copy(update={"text": made})
+
+    write = desk.add("note.write", prepare=prepare)
+    first = await desk(write, "hello", idempotency_key="k")
+    again = await desk(write, "hello", idempotency_key="k")
+    assert (first.result.text, again.replayed) == ("hello beside 1, 0", True)
+    assert again.result == first.result
+    assert prepared == [threading.current_thread().name] * 2
+    with pytest.raises(IdempotencyConflict):
+        await desk(write, "hello beside 1, 0", idempotency_key="k")
+    await desk.dispatch.close()
+
+
+async def test_a_refusal_while_preparing_leaves_nothing_behind(desk: Desk) -> None:
+    async def prepare(request: Note, preparation: Preparation) -> Note:
+        raise Conflict("not now")
+
+    with pytest.raises(Conflict):
+        await desk(desk.add("note.write", prepare=prepare), "hello")
+    assert desk.notebook.texts() == set()
+
+
+@pytest.mark.parametrize("kind", [Kind.COMMAND, Kind.QUERY])
+async def test_what_is_looked_at_besides_comes_with_the_answer(desk: Desk, kind: Kind) -> None:
+    def note(tx: Any, request: Note) -> Noted:
+        return desk.note(tx, request) if kind is Kind.COMMAND else Noted(text=request.text)
+
+    operation = desk.add("note.write", note, kind=kind)
+    answer = await desk(operation, "hello", also=lambda tx: tx.workspace_id)
+    assert answer.also == desk.owner.workspace_id
+    assert (await desk(operation, "again")).also is None
 
 
 async def test_access_is_looked_up_again_after_what_changes_it(desk: Desk) -> None:

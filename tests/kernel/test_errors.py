@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
+from importlib import import_module
 
-import repomesh.app  # noqa: F401 - has every module of the server define its errors
+import repomesh
 from repomesh.kernel.errors import FAILURES, Failure, RepomeshError
 from repomesh.operations import registry
 from repomesh.surfaces.http.problems import problem
+
+# Every module defines its errors, also the ones that wait until they are used.
+for module in pkgutil.walk_packages(repomesh.__path__, "repomesh."):
+    if not module.name.endswith("__main__") and ".migrations." not in module.name:  # those two are scripts
+        import_module(module.name)
 
 
 def all_errors(base: type[RepomeshError] = RepomeshError) -> list[type[RepomeshError]]:

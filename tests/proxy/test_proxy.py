@@ -7,17 +7,21 @@ import json
 import os
 import shutil
 import signal
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.running import Shell, repository
 from fault.running import Process
 from harness import Speaker
 from live import LiveMesh
-from proxy.pipes import calling, hello, proxy
-from tooling import MODES, ToolRefused, through_proxy, told, use
+from proxy.pipes import Pipes, calling, hello, proxy
+from repomesh.kernel import places
+from tooling import MODES, ToolRefused, proxy_command, through_proxy, told, use
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
 
@@ -230,3 +234,49 @@ async def test_it_joins_again_when_the_servers_data_was_set_back(
         assert told((await pipes.answer(3))["result"])["items"] == []
         pipes.send(calling("register_agent", 4, stateless=False))
         assert told((await pipes.answer(4))["result"])["agent"]["name"] == "alice"
+
+
+async def test_it_ends_with_its_client_though_another_holds_the_pipe_open(live: LiveMesh) -> None:
+    assert live.token is not None
+    how = proxy_command(live.url, live.token, "alice")
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:  # held by this process, which is not the proxy's parent
+        starting = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(600)"
+        words = [sys.executable, "-c", starting, how["command"], *how["args"]]
+        client = await asyncio.create_subprocess_exec(
+            *words, env=how["env"], stdin=reading, stdout=asyncio.subprocess.DEVNULL
+        )
+        os.close(reading)
+        lines = (hello(1), calling("list_agents", 2))
+        pipe.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        pipe.flush()
+
+        async def joined() -> bool:
+            return "alice" in [agent["name"] for agent in (await live.get("/v1/agents"))["items"]]
+
+        await eventually(joined)
+        client.kill()
+        await client.wait()
+        await becomes(live, "alice", "inactive")
+
+
+async def test_it_follows_the_server_of_its_folder_to_another_port(tmp_path: Path, engine: str) -> None:
+    shell = Shell(repository(tmp_path / "project"))
+    assert shell("up", "--detach", "--port", "0").code == 0
+    first = places.read_server(shell.data)
+    words = [sys.executable, "-m", "repomesh.cli.main", "mcp", "--agent", "alice"]
+    client = await asyncio.create_subprocess_exec(*words, cwd=shell.folder, stdin=PIPE, stdout=PIPE)
+    pipes = Pipes(client)
+    try:
+        pipes.send(hello(1), calling("list_agents", 2, stateless=False))
+        assert told((await pipes.answer(2))["result"])["items"]
+        assert shell("down").code == 0
+        assert shell("up", "--detach", "--port", "0").code == 0
+        assert first is not None
+        assert places.read_server(shell.data) != first
+        pipes.send(calling("list_agents", 3, stateless=False))
+        assert told((await pipes.answer(3))["result"])["items"]
+    finally:
+        client.kill()
+        await client.wait()
+        shell("down")

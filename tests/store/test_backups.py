@@ -12,7 +12,7 @@ import pytest
 from notebook import Notebook
 from repomesh.kernel.errors import Conflict
 from repomesh.kernel.settings import Settings
-from repomesh.store import backups, folder, migrate
+from repomesh.store import backups, folder, migrate, restoring
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"])
 
@@ -68,7 +68,7 @@ def test_a_restore_keeps_what_it_replaces(notebook: Notebook, database: Path, tm
     backups.make(database, tmp_path / "then.db")
     notebook.write_now("since")
     notebook.store.close()
-    aside = backups.restore(database.parent, tmp_path / "then.db")
+    aside = restoring.restore(database.parent, tmp_path / "then.db").replaced
     restored = notebook.reopened()
     assert restored.texts() == {"then"}
     restored.write_now("later")
@@ -94,9 +94,9 @@ def test_nothing_is_replaced_by_what_is_no_backup(notebook: Notebook, database: 
     for name, broken in (("text", b"hello"), ("cut", content[: len(content) // 2]), ("empty", b"")):
         (tmp_path / name).write_bytes(broken)
         with pytest.raises(backups.DamagedDatabase):
-            backups.restore(database.parent, tmp_path / name)
+            restoring.restore(database.parent, tmp_path / name)
     with pytest.raises(migrate.SchemaTooNew):
-        backups.restore(database.parent, newer)
+        restoring.restore(database.parent, newer)
     assert database.read_bytes() == before
     again = notebook.reopened()
     assert again.texts() == {"kept"}

@@ -258,7 +258,8 @@ async def test_a_client_that_leaves_takes_its_wait_along(mesh: Mesh) -> None:
     await asyncio.sleep(0.1)
     answered.set()
     await asyncio.wait_for(waiting, 10)
-    assert sent == []
+    # A server that stops ends waits in the same way, and its clients are still there to read this.
+    assert sent[0]["status"] == 503
     ended = mesh.server.metrics.operations.labels("message.wait", "cancelled")._value.get()
     assert ended == 1
 

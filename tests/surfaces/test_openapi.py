@@ -89,6 +89,19 @@ async def test_it_is_what_the_server_serves(mesh: Mesh) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-actions.json"])
+async def test_who_has_it_is_not_sent_it_again(mesh: Mesh, path: str) -> None:
+    first = await mesh.http.get(path)
+    etag = first.headers["etag"]
+    assert first.headers["cache-control"] == "no-cache"
+    for given in (etag, f'"other", W/{etag}', "*"):
+        again = await mesh.http.get(path, headers={"If-None-Match": given})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    changed = await mesh.http.get(path, headers={"If-None-Match": '"other"'})
+    assert (changed.status_code, changed.content) == (200, first.content)
+
+
+@pytest.mark.anyio
 async def test_answers_outside_of_it_are_noticed_by_the_tests() -> None:
     async def judge(status: int, body: object) -> None:
         request = httpx.Request("GET", "http://localhost/v1/agents")

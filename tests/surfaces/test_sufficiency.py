@@ -7,15 +7,18 @@ is the second. (The idea is Zulip's `verify_action`.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, PEOPLE_ONLY, World
+from examples import EXAMPLES, PEOPLE_ONLY, Payload, World
 from harness import Mesh, Speaker
 from repomesh.kernel.event_types import EVENT_TYPES
-from repomesh.kernel.operation import Kind
-from repomesh.operations import registry
+from repomesh.kernel.operation import Kind, Operation
+from repomesh.kernel.reactions import Emitted, Reaction, Reactions
+from repomesh.operations import reactions, registry
+from repomesh.store.transaction import Transaction
 
 pytestmark = pytest.mark.anyio
 
@@ -316,10 +319,63 @@ def test_every_event_type_is_understood() -> None:
     assert set(EVENT_TYPES) <= set(APPLY)
 
 
+async def a_claim_lapsed(world: World) -> Payload:
+    """An example of `recovery.reconcile` that finds something: a claim whose lease is over."""
+    await world.mesh.server.sweeper.stop()  # it would be first
+    agent = await world.newcomer()
+    await agent.post(f"/v1/tasks/{(await world.task())['id']}/claim", ttl_s=1.0)
+    world.mesh.clock.advance(2.0)
+    return {}
+
+
+RETIRING = ("agent.retire", EXAMPLES["agent.retire"])
+TRIGGERS = {
+    ("leases.reactions.end_leases_of_retired_agent", "agent.retired"): RETIRING,
+    ("tasks.reactions.reclaim_tasks_of_ended_leases", "lease.expired"): (
+        "recovery.reconcile",
+        a_claim_lapsed,
+    ),
+    ("tasks.reactions.reclaim_tasks_of_ended_leases", "lease.reclaimed"): RETIRING,
+    ("webhooks.reactions.disable_webhooks_of_retired_agent", "agent.retired"): RETIRING,
+}
+"""By reaction and event type: a command, with an example of it, that has the reaction change something."""
+
+
+def test_every_reaction_has_an_example_that_triggers_it() -> None:
+    assert {(reaction.name, reaction.event_type) for reaction in reactions} == set(TRIGGERS)
+
+
 @pytest.mark.parametrize("operation", COMMANDS, ids=lambda operation: operation.name)
-async def test_the_events_suffice(mesh: Mesh, operation: Any) -> None:
+async def test_the_events_suffice(mesh: Mesh, operation: Operation) -> None:
     world = await World.of(mesh)
-    payload = await EXAMPLES[operation.name](world)
+    await assert_events_suffice(world, operation, await EXAMPLES[operation.name](world))
+
+
+@pytest.mark.parametrize(
+    "reaction", list(reactions), ids=lambda reaction: f"{reaction.name}-{reaction.event_type}"
+)
+async def test_the_events_of_each_reaction_suffice(mesh: Mesh, reaction: Reaction) -> None:
+    name, example = TRIGGERS[reaction.name, reaction.event_type]
+    operation = registry[name]
+    emitted: list[int] = []
+
+    def counted(tx: Transaction, event: Emitted[Any]) -> None:
+        before = tx.next_seq()
+        reaction.function(tx, event)
+        emitted.append(tx.next_seq() - before)
+
+    world = await World.of(mesh)
+    payload = await example(world)
+    watched = replace(reaction, function=counted)
+    mesh.server.store.reactions = Reactions([watched if one == reaction else one for one in reactions])
+    await assert_events_suffice(world, operation, payload)
+    assert sum(emitted) > 0, f"the example of {name} gives {reaction.name} nothing to do"
+
+
+async def assert_events_suffice(world: World, operation: Operation, payload: dict[str, Any]) -> None:
+    """Run a command, and compare what its events say with what can be fetched after it."""
+    mesh = world.mesh
+    assert operation.http is not None
     administers = operation.scope.endswith(":admin") or operation.name in PEOPLE_ONLY
     speaker = mesh if administers else world.alice
     if operation.name == "agent.leave":

@@ -81,6 +81,8 @@ async def _at_the_prompt(
 ) -> Outcome:
     where = {"REPOMESH_URL": str(speaker.http.base_url), "REPOMESH_TOKEN": speaker.token or ""}
     words = words or ["api", operation.name, "--stdin"]
+    secret = catalogue.operation(operation.name).secret
+    words += [f"--show-{secret}"] if secret else []  # some are not made where nobody learns it
     here = Path(tempfile.gettempdir())
     ended = await asyncio.to_thread(prompt.run, [*words, "--json"], here, where, json.dumps(payload))
     if ended.code == 0:

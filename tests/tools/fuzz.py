@@ -1,6 +1,7 @@
 """Fuzzes a real server along its own OpenAPI document: `make fuzz`, or `python fuzz.py SECONDS [ENGINE-URL]`.
 
-It fails when an answer is a 5xx, lies outside of the document, or accepts what the document forbids.
+It fails when an answer is a 5xx, lies outside of the document, or accepts what the document forbids; and
+when a payload of another system, with odd texts or deep JSON in it, makes an answer or a later list fail.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ import httpx
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+from fuzz_payloads import fuzz_payloads  # noqa: E402
+
 from fault.running import Process  # noqa: E402 - found beside this folder
 from repomesh.operations import registry  # noqa: E402
 
+PAYLOADS_SHARE = 0.1  # of the time, for payloads of other systems
 KNOWN = 40  # of each; a run finishes, reads and releases them one by one
 
 # Not asked for: that whatever fits the schema is accepted. Ids that fit name nothing, and states refuse.
@@ -82,7 +86,10 @@ def fuzz(seconds: int, database_url: str | None) -> int:
         server = Process(Path(place) / "data", database_url, messages_per_minute=1_000_000)
         server.start()
         try:
-            code = _run(server, seconds, seed(server))
+            known = seed(server)
+            payloads_s = seconds * PAYLOADS_SHARE
+            wrong = fuzz_payloads(server.url, server.token, payloads_s)
+            code = _run(server, round(seconds - payloads_s), known)
             reached = _reached(server)
         finally:
             server.stop()
@@ -91,10 +98,12 @@ def fuzz(seconds: int, database_url: str | None) -> int:
     offered = {operation.name for operation in registry if operation.http is not None}
     print(f"{len(offered & reached)} of {len(offered)} operations did what they were asked at least once")
     print("not:", ", ".join(sorted(offered - reached)))
+    for one in wrong:
+        print(f"wrong: {one}", file=sys.stderr)
     if not reached or leaked or "failed" in written:
         print(f"the server died, failed inside or wrote down a secret; its log:\n{written}", file=sys.stderr)
         return 1
-    return code
+    return code or int(bool(wrong))
 
 
 def _reached(server: Process) -> set[str]:

@@ -6,6 +6,7 @@ nothing is done in another way than through a server.
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from repomesh.cli import output
 from repomesh.client import discovery
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
+from repomesh.kernel.errors import NotFound
 from repomesh.store import folder
 
 if TYPE_CHECKING:
@@ -31,6 +33,21 @@ class FolderBusy(folder.FolderInUse):
     hint = "Wait until it is done, or start a server with 'repomesh up': commands then need not wait."
 
 
+class NoDataFolder(NotFound):
+    """Nothing was written here yet, so there is nothing to be read, and reading makes no data folder."""
+
+    code = "no_data_folder"
+    hint = (
+        "'repomesh up' makes one, and so does the first command that writes, such as 'repomesh memory store'."
+    )
+
+
+def require_made(data: Path) -> None:
+    """Raise NoDataFolder unless a server or a command that writes has made the data folder."""
+    if trust.require(data) is None:
+        raise NoDataFolder(f"there is no data folder {data}")
+
+
 @contextmanager
 def held(data: Path) -> Iterator[bool]:
     """Hold the data folder inside and give True; give False when a server does, which is to be asked.
@@ -42,9 +59,10 @@ def held(data: Path) -> Iterator[bool]:
 
 
 def _taken(stack: ExitStack, data: Path) -> bool:
-    if _is_served(data):
+    if places.running_server(data) is not None:
         return False
     import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
+    os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(data)
     try:
         stack.enter_context(folder.held(data, PATIENCE_S))
@@ -53,11 +71,6 @@ def _taken(stack: ExitStack, data: Path) -> bool:
             raise FolderBusy(busy.message, **busy.details) from None
         return False
     return True
-
-
-def _is_served(data: Path) -> bool:
-    note = places.read_server(data)
-    return note is not None and note["pid"] == folder.holder(data)
 
 
 @asynccontextmanager

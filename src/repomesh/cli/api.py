@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repomesh.cli import output, show
+from repomesh.cli import ids, output, secrets, show
 from repomesh.cli.calling import ask
 from repomesh.cli.options import ActingAgent, Url
 from repomesh.client.catalogue import Described, operation, operations
 from repomesh.kernel.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
 
 app = typer.Typer(add_completion=False)
 
@@ -42,9 +45,14 @@ def api(
     if describe:
         _describe(described)
         return
+    show_secret = secrets.shown(described, wanted=show_secret, as_json=True)
     given = _from_stdin() if stdin else {}
     given |= dict(_assigned(described, word) for word in fields or [])
-    result = ask(lambda client: client.call_json(described.name, given), url=url, agent=acting_agent)
+
+    async def work(client: Client) -> Any:
+        return await client.call_json(described.name, await ids.resolved(client, described.name, given))
+
+    result = ask(work, url=url, agent=acting_agent)
     output.print_json(result if show_secret else show.without_secret(described, result))
 
 

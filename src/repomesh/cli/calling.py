@@ -9,7 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from repomesh.cli import alone
+from repomesh.cli import alone, near_names
+from repomesh.client.errors import RemoteError
 from repomesh.kernel import places
 
 if TYPE_CHECKING:
@@ -27,16 +28,20 @@ def ask(
     url: str | None = None,
     agent: str | None = None,
     or_alone: bool = False,
+    writes: bool = False,
 ) -> T:
     """Run `work` with a client of the server that is found from here.
 
-    With `or_alone` and no server it works on the store of the data folder, which it holds meanwhile.
+    With `or_alone` and no server it works on the store of the data folder, which it holds meanwhile; a data
+    folder is made only by what `writes`, else NoDataFolder is raised.
     """
     from repomesh.client.client import Client
 
     if not or_alone or url or os.environ.get("REPOMESH_URL"):
         return asyncio.run(_done(work, lambda: Client.discovered(url=url, agent=agent)))
     data = places.data_folder(Path.cwd())
+    if not writes and not os.environ.get("REPOMESH_DATABASE_URL"):
+        alone.require_made(data)
     with alone.held(data) as free:
         if free:
             return asyncio.run(_done(work, lambda: alone.client(data, agent)))
@@ -47,4 +52,7 @@ async def _done(
     work: Callable[[Client], Awaitable[T]], client: Callable[[], AbstractAsyncContextManager[Client]]
 ) -> T:
     async with client() as speaking:
-        return await work(speaking)
+        try:
+            return await work(speaking)
+        except RemoteError as error:
+            raise await near_names.named(speaking, error) from None

@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from repomesh.cli.listen import CannotListen, PortBusy, listen
 from repomesh.client.discovery import Address
-from repomesh.kernel import places
+from repomesh.connect import guard
+from repomesh.connect.errors import NoRepository
+from repomesh.kernel import places, trust
+from repomesh.kernel.errors import RepomeshError
+from repomesh.kernel.git import RepositoryUnreadable
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
 
@@ -67,13 +72,34 @@ def machine() -> Iterator[Check]:
     yield Check("git", done.returncode == 0, said, f"Install git anew: '{git} --version' fails.")
 
 
+def trusted(settings: Settings) -> Check | None:
+    """What is wrong with a data folder that is not used; None for one that is, or is not there yet."""
+    try:
+        trust.require(settings.data)
+    except (trust.UntrustedFolder, trust.StateFolderUnusable) as error:
+        return refused(error)
+    return None
+
+
+def refused(error: RepomeshError) -> Check:
+    """The refusal of a data folder."""
+    return Check("data folder", False, error.message, error.hint)
+
+
 def data(settings: Settings) -> Iterator[Check]:
     """The data folder: who may read it, and whether there is room."""
     where = settings.data
     if not where.exists():
+        above = next(folder for folder in where.parents if folder.exists())
+        if not os.access(above, os.W_OK | os.X_OK) or os.statvfs(above).f_flag & os.ST_RDONLY:
+            fix = "Put the data folder where you may write: repomesh up --data DIR"
+            yield Check("data folder", False, f"{where} can't be made: {above} may not be written", fix)
+            return
         yield Check("data folder", False, f"{where} does not exist yet", "repomesh up", required=False)
         return
     yield _private("data folder", where, 0o700)
+    if not os.access(where, os.W_OK | os.X_OK):
+        yield Check("writing", False, f"{where} may not be written", f"chmod u+wx {where}")
     token = where / places.TOKEN
     if token.exists():
         yield _private("token", token, 0o600)
@@ -88,6 +114,18 @@ def data(settings: Settings) -> Iterator[Check]:
         yield Check("file system", False, f"{system} is shared over a network; locks on it don't hold", fix)
     elif system:
         yield Check("file system", True, system)
+
+
+def guarded(start: Path) -> Iterator[Check]:
+    """Whether git's hooks check commits in every work tree, where the guard is meant to be."""
+    try:
+        missing = guard.unguarded(start)
+    except (NoRepository, RepositoryUnreadable):
+        return
+    if missing == []:
+        yield Check("guard", True, "git's hooks are in place in every work tree")
+    for tree, names in missing or []:
+        yield Check("guard", False, f"{tree} has no {', '.join(names)} hook of it", "repomesh guard install")
 
 
 def database(settings: Settings) -> Iterator[Check]:
@@ -122,9 +160,15 @@ def answers(address: Address) -> Iterator[Check]:
             ready = client.get("/readyz")
             took_ms = (time.time() - begun) * 1000
             fix = "Look into its log; 'repomesh down' and 'repomesh up' start it anew."
-            yield Check(
-                "readiness", ready.status_code == 200, f"{ready.status_code} after {took_ms:.0f} ms", fix
-            )
+            status = _said(ready).get("status")
+            if status is None:
+                fix = "Correct the address: what answers there is no repomesh server."
+            elif status == "read_only":
+                fix = "repomesh down; repomesh restore FILE (or: repomesh up --accept-damage)"
+            detail = f"{ready.status_code}, {status or 'no server of ours'}, after {took_ms:.0f} ms"
+            yield Check("readiness", status == "ready", detail, fix)
+            if status is None:
+                return
             yield _clock(ready, begun)
             yield _token(client.get("/v1/workspace"))
             found = client.post("/mcp", json=_DISCOVER, headers=_DISCOVER_HEADERS)
@@ -135,7 +179,10 @@ def answers(address: Address) -> Iterator[Check]:
 
 
 def _private(name: str, path: Path, mode: int) -> Check:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return Check(name, False, f"{path} was removed meanwhile", "repomesh doctor")
     detail = f"{path}, {found.st_mode & 0o777:04o}"
     if found.st_uid != os.getuid():
         return Check(name, False, f"{path} belongs to somebody else", f"sudo chown {os.getuid()} {path}")
@@ -144,12 +191,14 @@ def _private(name: str, path: Path, mode: int) -> Check:
 
 def _file_system(where: Path) -> str | None:
     """The type of the file system, where the system tells it."""
+    import psutil
+
     try:
-        mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
-    except OSError:
+        mounts = psutil.disk_partitions(all=True)
+    except (psutil.Error, OSError):  # a container may hide them
         return None
-    inside = [(point, type_) for point, type_ in mounts if where.is_relative_to(point)]
-    return max(inside, key=lambda mount: len(mount[0]))[1] if inside else None
+    inside = [mount for mount in mounts if where.is_relative_to(mount.mountpoint)]
+    return max(inside, key=lambda mount: len(mount.mountpoint)).fstype if inside else None
 
 
 def _port(settings: Settings) -> Check:
@@ -160,15 +209,28 @@ def _port(settings: Settings) -> Check:
     return Check("port", True, f"{settings.port} of {settings.host} is free")
 
 
+def _said(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer; nothing for anything else."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def _token(answer: httpx.Response) -> Check:
-    if answer.status_code == 200:
-        return Check("access", True, f"the token opens the workspace '{answer.json()['name']}'")
+    name = _said(answer).get("name")
+    if answer.status_code == 200 and name is not None:
+        return Check("access", True, f"the token opens the workspace '{name}'")
     fix = "repomesh down; repomesh up --detach (a new owner's token is written at start)"
     return Check("access", False, f"the server refuses the token ({answer.status_code})", fix)
 
 
 def _clock(answer: httpx.Response, here: float) -> Check:
-    there = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    try:
+        there = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return Check("clock", False, "the server says no time", "Reach it without a proxy.", required=False)
     skew = abs(there - here)
     detail = "agrees with the server's" if skew <= _SKEW_S else f"differs from the server's by {skew:.0f} s"
     return Check("clock", skew <= _SKEW_S, detail, "Let both machines keep time with NTP.", required=False)
@@ -177,5 +239,6 @@ def _clock(answer: httpx.Response, here: float) -> Check:
 def _mcp_says(answer: httpx.Response) -> str:
     if answer.status_code != 200:
         return f"the endpoint answered {answer.status_code}: {answer.text[:200]}"
-    revisions = answer.json().get("result", {}).get("supportedVersions", ())
+    result = _said(answer).get("result")
+    revisions = result.get("supportedVersions", ()) if isinstance(result, dict) else ()
     return f"it answers, with revisions {', '.join(revisions)}" if revisions else "it answers"

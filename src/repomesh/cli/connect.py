@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,11 @@ from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place
 from repomesh.connect.files import alone
 from repomesh.connect.planning import Plan
 from repomesh.daemon import background
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store import folder
+from repomesh.views.terminal_text import clean
 
 app = typer.Typer(add_completion=False)
 disconnect_app = typer.Typer(add_completion=False)
@@ -32,7 +32,10 @@ _AGENT = rf"[A-Za-z0-9][\w.-]{{0,{NAME_CHARS_MAX - 1}}}"  # as the server takes 
 _Name = Annotated[
     str | None,
     typer.Argument(
-        metavar="[CLI]", help="claude, codex, gemini, copilot, qwen or opencode.", show_default=False
+        metavar="[CLI]",
+        help="claude, codex, gemini, copilot, qwen or opencode.",
+        show_default=False,
+        autocompletion=lambda incomplete: [name for name in known.CLIS if name.startswith(incomplete)],
     ),
 ]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")]
@@ -127,9 +130,10 @@ def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
 
 
 def _here() -> tuple[Path, Place]:
-    """The data folder, and where one stands."""
+    """The data folder, and where one stands; raises UntrustedFolder."""
     start = Path.cwd()
     data = places.data_folder(start)
+    trust.require(data)
     root = places.work_tree(start)
     if places.repository(start) is None and data.name == places.DATA:
         root = data.parent
@@ -146,18 +150,15 @@ def _agreed(plans: Sequence[Plan], *, yes: bool, dry_run: bool, as_json: bool) -
         return False
     if not changes or yes:
         return True
-    if as_json or not sys.stdin.isatty():
-        raise InvalidRequest("nobody is there to be asked", hint="'--yes' writes without asking.")
-    if not typer.confirm("Write this?", default=True):
-        raise typer.Exit(1)
+    output.confirm("Write this?", as_json=as_json, default=True)
     return True
 
 
 def _show(diff: str) -> None:
     colours = {"+": "32", "-": "31", "@": "36"}
     for line in diff.splitlines():
-        shown = output.clean(line.rstrip("\r"))
-        colour = colours.get(line[:1]) if output.wants_colour() else None
+        shown = clean(line.rstrip("\r"))
+        colour = colours.get(line[:1]) if output.wants_style() else None
         print(f"\x1b[{colour}m{shown}\x1b[0m" if colour else shown)
 
 

@@ -14,7 +14,7 @@ from repomesh.client import discovery
 from repomesh.client.errors import RemoteError
 from repomesh.connect import records
 from repomesh.connect.cli import Cli, Http
-from repomesh.connect.files import write_private
+from repomesh.connect.files import remove_folders, write_private
 from repomesh.kernel import places
 from repomesh.kernel.clis import PROGRAMS
 from repomesh.kernel.errors import RepomeshError
@@ -67,6 +67,7 @@ def forget(plan: Plan, url: str | None) -> None:
             output.note(f"The token of {cli.title} was not revoked ({error}): see 'repomesh token list'.")
     token_path(data, cli).unlink(missing_ok=True)
     _headers_path(data, cli).unlink(missing_ok=True)
+    remove_folders([str(data / places.CONNECT)])
 
 
 async def _is_taken(client: Client, token: str) -> bool:

@@ -12,7 +12,7 @@ from repomesh.client.errors import RemoteError
 from repomesh.connect import known, status
 from repomesh.connect.cli import Place
 from repomesh.connect.status import Found
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
 from repomesh.kernel.clis import cli_of
 from repomesh.kernel.errors import Unavailable
 
@@ -37,6 +37,7 @@ def show(name: str | None, *, as_json: bool, url: str | None) -> None:
     """Print what there is; without a server what the files tell."""
     start = Path.cwd()
     data = places.data_folder(start)
+    trust.require(data)
     place = Place(places.work_tree(start), Path.home(), os.environ)
     chosen = [known.named(name)] if name else list(known.CLIS.values())
     found = status.look(chosen, place, data)

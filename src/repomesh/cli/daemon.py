@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,9 @@ import typer
 from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
 from repomesh.kernel.errors import Unauthenticated
+from repomesh.store import folder
 
 app = typer.Typer(add_completion=False)
 
@@ -32,6 +34,7 @@ def daemon(
     from repomesh.daemon import background
 
     data = places.data_folder(Path.cwd()).absolute()
+    trust.require(data)
     if stop:
         pid = background.stop(data)
         _tell({"stopped": pid is not None, "pid": pid}, "Stopped." if pid else "None runs.", as_json=as_json)
@@ -51,7 +54,8 @@ def _run(data: Path, url: str | None) -> None:
     address = discovery.find(url=url)
     if address.token is None:
         raise Unauthenticated(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.umask(0o077)  # what lies in the data folder is its owner's alone
+    folder.prepare(data)
     log_to(data / places.DAEMON_LOG, "info")
     run(data, address)
 

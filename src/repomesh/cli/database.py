@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
-from repomesh.cli import output
+from repomesh.cli import command, output
 from repomesh.cli.options import AsJson
+from repomesh.cli.starting import prepare_database
 from repomesh.cli.up import migrate as migrate_after_backup
-from repomesh.cli.up import read_settings
-from repomesh.kernel.errors import InvalidRequest
+from repomesh.cli.up import read_settings, repository_of
+from repomesh.kernel import trust
+from repomesh.kernel.errors import Conflict, InvalidRequest
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
 from repomesh.store.base import Store
@@ -30,16 +32,27 @@ class BackedUpElsewhere(InvalidRequest):
     code = "backed_up_elsewhere"
 
 
+class RestoreInterrupted(Conflict):
+    """A restore was interrupted: until it is finished it is not settled which database counts."""
+
+    code = "restore_interrupted"
+    hint = "Start the server with 'repomesh up', which finishes it, and try again."
+
+
 @db.command()
 def upgrade(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
     """Bring the database to this release's schema, after a backup. The server must not run."""
-    from repomesh.store import migrate
+    from repomesh.store import migrate, opening
 
     settings = _settings(data, database_url)
     folder.prepare(settings.data)
-    with folder.held(settings.data), _store(settings) as store:
-        notes = migrate_after_backup(store, settings)
-        migrate.upgrade(store)  # a database that is empty
+    with folder.held(settings.data):
+        _, notes = prepare_database(settings)
+        with _store(settings) as store:
+            notes += migrate_after_backup(store, settings)
+            migrate.upgrade(store)  # a database that is empty
+        if settings.database_url is None:
+            opening.note_made(settings.data)
     _tell(notes or [f"The database has schema {migrate.HEAD}."], {"schema": migrate.HEAD}, as_json=as_json)
 
 
@@ -79,43 +92,75 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Copy the database to a file, whole and checked. The server may run meanwhile."""
-    from repomesh.store import backups
+    from repomesh.store import backups, restoring
 
     settings = _settings(data, None)
     _refuse_postgres(settings, "pg_dump --format=custom --file={file} {url}", file)
+    if restoring.is_pending(settings.data):
+        raise RestoreInterrupted(f"a restore of {settings.data} was interrupted and is not finished")
     revision = backups.make(settings.data / folder.DATABASE, file.absolute())
     size = file.stat().st_size
+    beside = backups.contents_of(file.absolute())
     told = {"file": str(file.absolute()), "bytes": size, "schema": revision}
-    _tell(
-        [f"Wrote {file} ({size:,} bytes, schema {revision}). It holds everything: keep it to yourself."],
-        told,
-        as_json=as_json,
-    )
+    lines = [f"Wrote {file} ({size:,} bytes, schema {revision}). It holds everything: keep it to yourself."]
+    if beside.exists():
+        told |= {"contents": str(beside)}
+        lines.append(f"The artifacts' contents over 1 MiB are in {beside}; it belongs to the backup.")
+    _tell(lines, told, as_json=as_json)
 
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that 'repomesh backup' made.")],
     *,
     data: Data = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Restore another repository's backup without asking.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put a backup in the place of the database. The server must not run; the replaced one is kept."""
-    from repomesh.store import backups
+    """Put a backup in the place of the database. The server must not run; the replaced one is kept.
+
+    It asks before it puts another repository's backup in this one's place.
+    """
+    from repomesh.store import opening, restoring
 
     settings = _settings(data, None)
     _refuse_postgres(settings, "pg_restore --clean --if-exists --dbname={url} {file}", file)
+    restoring.require_file(file)
+    if not yes:
+        _ask_about_other(file, settings.data, as_json=as_json)
     folder.prepare(settings.data)
     with folder.held(settings.data):
-        aside = backups.restore(settings.data, file)
+        replaced = restoring.restore(settings.data, file).replaced
+        opening.note_made(settings.data)
     lines = [f"Restored {file}. 'repomesh up' starts with it."]
-    if aside is not None:
-        lines.append(f"The database that it replaced is {aside}.")
-    _tell(lines, {"restored": str(file), "replaced": str(aside) if aside else None}, as_json=as_json)
+    if replaced is not None:
+        lines.append(f"The database that it replaced is {replaced}.")
+    _tell(lines, {"restored": str(file), "replaced": str(replaced) if replaced else None}, as_json=as_json)
+
+
+def _ask_about_other(file: Path, data: Path, *, as_json: bool) -> None:
+    """Ask before another repository's database comes to this one's place; raises Abort for a no."""
+    from repomesh.store import backups
+
+    theirs = backups.home_of(file)
+    database = data / folder.DATABASE
+    ours = backups.home_of(database) if database.exists() else None
+    root = str(repository_of(data))
+    if theirs is None:
+        return
+    if theirs.workspace_id == ours.workspace_id if ours is not None else theirs.path in (None, root):
+        return
+    whose = f"'{theirs.name}'" + (f" of {theirs.path}" if theirs.path else "")
+    output.confirm(f"{file} is the backup of {whose}, and this is {root}. Restore it here?", as_json=as_json)
 
 
 def _settings(data: Path | None, database_url: str | None) -> Settings:
     given = {"data": data, "database_url": database_url}
-    return read_settings({name: value for name, value in given.items() if value is not None})
+    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    if settings.database_url is None:
+        trust.require(settings.data)
+    return settings
 
 
 @contextmanager
@@ -152,7 +197,7 @@ def _tell(lines: list[str], told: Mapping[str, object], *, as_json: bool) -> Non
         output.print_json(told)
         return
     for line in lines:
-        output.say(line)
+        output.say(command.as_typed(line))
 
 
 backup_app = typer.Typer(add_completion=False)

@@ -7,21 +7,26 @@ import json
 import os
 import signal
 import subprocess
-import sys
+import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from repomesh.cli.banner import Started
 from repomesh.cli.logfile import tail
 from repomesh.client.errors import RemoteError
 from repomesh.kernel import places
 from repomesh.kernel.errors import FAILURES, Conflict, Failure, Unavailable
+from repomesh.kernel.limits import STOP_FORCED_S
+from repomesh.kernel.own_program import own_program
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+from repomesh.views.server_banner import StartedServer
 
 _START_S = 60.0  # a migration of a large database takes its time
-_STOP_S = 15.0  # a stop takes 3 s at most, plus what the disk needs
+_STOP_S = STOP_FORCED_S + 5.0  # by then a server that can run at all has ended itself
+_KILLED_S = 5.0  # for the system to end a process
 _TICK_S = 0.05
 
 
@@ -40,35 +45,34 @@ class NotAServer(Conflict):
 
 
 class StopFailed(Unavailable):
-    """The server did not stop in time."""
+    """The system does not end the server's process."""
 
     code = "stop_failed"
+    hint = "It waits for a device that does not answer, such as a disk or a network folder; look at that."
 
 
-def start(settings: Settings) -> Started:
-    """Start a server in a process of its own; answers when it is ready, or raises with what it said."""
-    complaints = settings.data / f".start.{os.getpid()}"
-    with complaints.open("w+") as said, (settings.data / f"{complaints.name}.out").open("w+") as told:
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "repomesh.cli.main", "up", "--json"],
-                env=os.environ | _environment(settings),
-                stdin=subprocess.DEVNULL,
-                stdout=told,
-                stderr=said,
-                start_new_session=True,  # Ctrl+C in this terminal is not for it
-            )
-            _wait_until_ready(process, settings.data)
-            told.seek(0)
-            said.seek(0)
-            fields = json.loads(told.read() or "null")
-            if fields is None:
-                raise _failed(process, settings.data, said.read())
-        finally:
-            complaints.unlink()
-            Path(told.name).unlink()
-    names = Started.__dataclass_fields__
-    return Started(**{name: value for name, value in fields.items() if name in names})
+def start(settings: Settings, options: Sequence[str] = ()) -> StartedServer:
+    """Start a server in a process of its own, with `options` of `up`.
+
+    Answers when it is ready, or raises with what it said.
+    """
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as told:
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            own_program("up", "--json", *options),
+            env=os.environ | _environment(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=told,
+            stderr=said,
+            start_new_session=True,  # Ctrl+C in this terminal is not for it
+        )
+        _wait_until_ready(process, settings.data)
+        told.seek(0)
+        said.seek(0)
+        fields = json.loads(told.read() or "null")
+        if fields is None:
+            raise _failed(process, settings.data, said.read())
+    names = StartedServer.__dataclass_fields__
+    return StartedServer(**{name: value for name, value in fields.items() if name in names})
 
 
 def stop(data: Path) -> int | None:
@@ -76,16 +80,31 @@ def stop(data: Path) -> int | None:
     pid = _server(data)
     if pid is None:
         return None
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_S
+    _signal(pid, signal.SIGTERM)
+    if not _is_gone(data, pid, _STOP_S):
+        # It can't even end itself: it was halted, or its interpreter hangs. Nothing acknowledged is lost.
+        _signal(pid, signal.SIGKILL)
+        if not _is_gone(data, pid, _KILLED_S):
+            raise StopFailed(f"process {pid} is still there, though it was killed")
+    note = places.read_server(data)
+    if note is not None and note["pid"] == pid:  # a server that had to end itself leaves it behind
+        folder.forget_server(data)
+    return pid
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended by itself meanwhile
+        os.kill(pid, number)
+
+
+def _is_gone(data: Path, pid: int, within_s: float) -> bool:
+    """Whether the process gives the folder back in time."""
+    deadline = time.monotonic() + within_s
     while folder.holder(data) == pid:
         if time.monotonic() > deadline:
-            hint = (
-                f"Look into {data / places.LOG}; 'kill -9 {pid}' ends it, and nothing acknowledged is lost."
-            )
-            raise StopFailed(f"process {pid} has not stopped after {_STOP_S:.0f} s", hint=hint)
+            return False
         time.sleep(_TICK_S)
-    return pid
+    return True
 
 
 def is_ready(url: str) -> bool:
@@ -146,8 +165,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     values = {
         "REPOMESH_DATA": str(settings.data),
         "REPOMESH_HOST": settings.host,
-        "REPOMESH_PORT": str(settings.port),
     }
+    if "port" in settings.model_fields_set:  # else the server takes the port it had, or a free one
+        values["REPOMESH_PORT"] = str(settings.port)
     if settings.database_url is not None:
         values["REPOMESH_DATABASE_URL"] = settings.database_url
     if settings.public_url is not None:

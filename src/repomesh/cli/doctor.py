@@ -10,12 +10,14 @@ from typing import Annotated
 
 import typer
 
-from repomesh.cli import checks, output
+from repomesh.cli import checks, command, output
 from repomesh.cli.options import AsJson, Url
 from repomesh.cli.up import read_settings
 from repomesh.client import discovery
 from repomesh.client.errors import ServerNotFound
 from repomesh.kernel.settings import Settings
+from repomesh.kernel.trust import UntrustedFolder
+from repomesh.views.terminal_text import clean
 
 app = typer.Typer(add_completion=False)
 
@@ -48,19 +50,27 @@ def _checks(settings: Settings, url: str | None) -> Iterator[checks.Check]:
     """Of a server elsewhere only what it answers can be looked at."""
     yield from checks.machine()
     if url is None:
+        untrusted = checks.trusted(settings)
+        if untrusted is not None:  # nothing in it is looked at
+            yield untrusted
+            return
         yield from checks.data(settings)
         yield from checks.database(settings)
         yield from checks.process(settings)
+        yield from checks.guarded(Path.cwd())
     try:
         address = discovery.find(url=url, data=settings.data)
     except ServerNotFound:
+        return
+    except UntrustedFolder as error:  # of a server elsewhere, for which no token is named
+        yield checks.refused(error)
         return
     yield from checks.answers(address)
 
 
 def _show(check: checks.Check) -> None:
     mark, colour = ("ok", "32") if check.fine else ("FAIL", "1;31") if check.required else ("note", "33")
-    shown = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_colour() else f"{mark:<4}"
-    print(f"{shown}  {check.name:<12} {output.clean(check.detail)}")
+    shown = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_style() else f"{mark:<4}"
+    print(f"{shown}  {check.name:<12} {clean(check.detail)}")
     if not check.fine and check.fix:
-        print(f"      {'':<12} fix: {check.fix}")
+        print(f"      {'':<12} fix: {clean(command.as_typed(check.fix))}")

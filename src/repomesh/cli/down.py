@@ -9,7 +9,7 @@ import typer
 
 from repomesh.cli import output
 from repomesh.cli.options import AsJson
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
 
 app = typer.Typer(add_completion=False)
 
@@ -27,6 +27,7 @@ def down(
     from repomesh.daemon import background
 
     folder = (data or places.data_folder(Path.cwd())).absolute()
+    trust.require(folder)
     pid = stop(folder)
     background.stop(folder)  # which the server ends itself, unless it was killed
     if as_json:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repomesh.cli import lines
+from repomesh.cli import completing, ids, output
 from repomesh.cli.calling import ask
 from repomesh.cli.generic import group, moment
 from repomesh.cli.options import ActingAgent, AsJson, Url
+from repomesh.views.event_lines import add_name, event_line
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -24,17 +24,33 @@ app = group("event", "The event log: what happened, and what is happening.")
 def tail(
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events happen.")] = False,
-    count: Annotated[int, typer.Option("--lines", "-n", min=0, max=200, help="How many to begin with.")] = 20,
+    count: Annotated[
+        int, typer.Option("--lines", "--limit", "-n", min=0, max=200, help="How many to begin with.")
+    ] = 20,
     after: Annotated[
         int | None, typer.Option(help="Begin behind this seq instead.", show_default=False)
     ] = None,
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="Only these types and those below: task, chat.message.")
     ] = None,
-    by: Annotated[str | None, typer.Option("--by", help="Only what this agent did: name or id.")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="Only what is addressed to this agent.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
-    task_id: Annotated[str | None, typer.Option(help="Only about this task.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by", help="Only what this agent did: name or id.", autocompletion=completing.of("agent")
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", help="Only what is addressed to this agent.", autocompletion=completing.of("agent")
+        ),
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Only of this channel.", autocompletion=completing.of("channel"))
+    ] = None,
+    task_id: Annotated[
+        str | None, typer.Option(help="Only about this task.", autocompletion=completing.of("task"))
+    ] = None,
     severity: Annotated[str | None, typer.Option(help="Only of this severity.")] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only of this matter.")] = None,
     since: Annotated[str | None, typer.Option(help="Only from this time on; '2h' is two hours ago.")] = None,
@@ -57,18 +73,19 @@ def tail(
 
     async def run(client: Client) -> None:
         names = await _names(client)
-        ids = {name: id_ for id_, name in names.items()}
+        by_name = {name: id_ for id_, name in names.items()}
         people = {
-            "agent_id": ids.get(by, by) if by else None,
-            "recipient_id": ids.get(to, to) if to else None,
+            "agent_id": by_name.get(by, by) if by else None,
+            "recipient_id": by_name.get(to, to) if to else None,
         }
-        criteria = {name: value for name, value in (wanted | people).items() if value}
+        given = {name: value for name, value in (wanted | people).items() if value}
+        criteria = await ids.resolved(client, "event.list", given)
         async for event in _events(client, criteria, count, after, go_on=follow):
             if as_json:
-                print(json.dumps(event, ensure_ascii=False), flush=True)
+                print(output.as_json_text(event), flush=True)
             else:
-                lines.learn(names, event)
-                print(lines.line(event, names), flush=True)
+                add_name(names, event)
+                print(event_line(output.style(), event, names), flush=True)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
         ask(run, url=url, agent=acting_agent)

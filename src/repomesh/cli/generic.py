@@ -7,16 +7,21 @@ import json
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from repomesh.cli import show
+from repomesh.cli import claims, completing, ids, pathspecs, secrets, show, waiting, wording
 from repomesh.cli.calling import WITHOUT_SERVER, ask
+from repomesh.cli.failures import in_options
+from repomesh.cli.lazy_group import LazyGroup, command_of
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.cli.shapes import FURTHER, SHAPES, Shape
 from repomesh.client.catalogue import Described, Field, operation, operations
+from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -41,13 +46,17 @@ _FROM_STDIN = frozenset(
     }
 )
 _PAST = frozenset({"since", "until"})
-_COMMAS = frozenset({"participants", "tags"})  # lists of which an option may name several at once
+_SENTENCES = frozenset({"agenda", "options"})  # lists of texts, in which a comma is a comma
+_WORD_LISTS = frozenset({"options"})  # of these, single words with commas between are several
+_SINGLE_WORDS = re.compile(r"[^,\s]*[^\W\d][^,\s]*(,[^,\s]+){1,7}")  # no number such as 1,000
+_PERSON_ANSWERS = "A person answers with 'repomesh inbox reply ID ANSWER', an agent with '--as NAME'."
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def group(noun: str, help_: str) -> typer.Typer:
     """The commands of a noun: one for each operation of that name that a client can call."""
-    app = typer.Typer(help=help_, no_args_is_help=True, add_completion=False)
+    cls = type("Noun", (LazyGroup,), {"entries": {}})
+    app = typer.Typer(cls=cls, help=help_, no_args_is_help=True, add_completion=False)
     for name, described in operations().items():
         shape = SHAPES.get(name, Shape())
         if name.partition(".")[0] == noun and described.kind != "subscription" and not shape.hidden:
@@ -65,12 +74,37 @@ def add(
     options: Sequence[inspect.Parameter] = (),
     prepare: Prepare | None = None,
 ) -> None:
-    """Make a command of an operation. Of `options`, which are none of its fields, `prepare` makes fields."""
+    """Add a command for an operation to the app of `group`.
+
+    Of `options`, which are none of its fields, `prepare` makes fields.
+    """
     name = shape.name or described.name.partition(".")[2].replace("_", "-").replace(".", "-")
-    # One paragraph each: the terminal breaks the lines, not the source.
-    paragraphs = f"{shape.help or described.summary}\n\n{described.description}".strip().split("\n\n")
-    help_ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name, help=help_)(_runner(described, shape, options, prepare))
+    app.info.cls.entries[name] = _Entry(described, shape, options, prepare)  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A command of one operation, made when it is called: its options take time to make."""
+
+    described: Described
+    shape: Shape
+    options: Sequence[inspect.Parameter]
+    prepare: Prepare | None
+    panel: None = None
+
+    @property
+    def help(self) -> str:
+        """One paragraph each on a line: the terminal breaks the lines, not the source."""
+        summary = self.shape.help or self.described.summary
+        paragraphs = f"{summary}\n\n{self.described.description}".strip().split("\n\n")
+        called = _called(self.described, self.shape)
+        return "\n\n".join(wording.help_of(" ".join(paragraph.split()), called) for paragraph in paragraphs)
+
+    def made(self, name: str) -> Any:
+        """Make the command."""
+        app = typer.Typer(add_completion=False)
+        app.command(name, help=self.help)(_runner(self.described, self.shape, self.options, self.prepare))
+        return command_of(app, name)
 
 
 def option(name: str, annotation: Any, default: object = None) -> inspect.Parameter:
@@ -88,8 +122,32 @@ def moment(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """What stands between the commas of a text."""
-    return [word.strip() for word in text.split(",")]
+    """What stands between the commas of a text, but for those inside the braces and brackets of patterns."""
+    found, depth = [""], 0
+    for character in text:
+        depth += (character in "{[") - (character in "}]")
+        if character == "," and depth <= 0:
+            found.append("")
+        else:
+            found[-1] += character
+    return [word.strip() for word in found]
+
+
+def _splits(field: Field) -> bool:
+    """Whether a word of this list may name several things, with commas between."""
+    return field.many and field.type == "string" and field.name not in _SENTENCES
+
+
+def _positional(described: Described, shape: Shape) -> tuple[str, ...]:
+    """The fields that are given by position."""
+    in_path = tuple(field.name for field in described.fields if f"{{{field.name}}}" in described.path)
+    return shape.arguments or in_path
+
+
+def _called(described: Described, shape: Shape) -> dict[str, str]:
+    """By field the word by which it is known at the prompt: an option, or an argument's name."""
+    by_position = {name: name.upper() for name in _positional(described, shape)}
+    return {field.name: flag(field.name) for field in described.fields} | by_position
 
 
 def _runner(
@@ -97,13 +155,16 @@ def _runner(
 ) -> Callable[..., None]:
     """A function with a parameter for each field, from which Typer makes the command."""
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
-    in_path = tuple(field.name for field in described.fields if f"{{{field.name}}}" in described.path)
-    positional = [fields[name] for name in shape.arguments or in_path]
+    positional = [fields[name] for name in _positional(described, shape)]
+    called = _called(described, shape)
     or_alone = described.name.partition(".")[0] in WITHOUT_SERVER
 
     def run(**given: Any) -> None:
         as_json, url, agent = given.pop("as_json"), given.pop("server_url"), given.pop("acting_agent")
         show_secret = given.pop("show_secret", False)
+        to_file, verbose = given.pop("to_file", None), given.pop("verbose", False)
+        if to_file is None:
+            show_secret = secrets.shown(described, wanted=show_secret, as_json=as_json)
         beside = {each.name: given.pop(each.name) for each in options}
         values = {
             name: _value(fields[name], value) for name, value in given.items() if value not in (None, [])
@@ -111,44 +172,147 @@ def _runner(
 
         async def work(client: Client) -> Any:
             fields = values if prepare is None else await prepare(client, values, beside)
-            return await client.call_json(described.name, fields)
+            fields = pathspecs.resolved(described.name, fields, url)
+            whole = await ids.resolved(client, described.name, fields)
+            whole = await claims.with_token(client, described, whole)
+            answer = await waiting.call(client, described, whole, agent)
+            try:
+                keep(answer)
+            except OSError:
+                await secrets.take_back(client, described, answer)
+                raise
+            return answer if as_json else await show.with_names(client, described, answer)
 
-        result = ask(work, url=url, agent=agent, or_alone=or_alone)
+        try:
+            with secrets.kept_file(to_file, described) as keep:
+                result = ask(
+                    work, url=url, agent=agent, or_alone=or_alone, writes=described.kind == "command"
+                )
+        except RemoteError as error:
+            if (described.name, error.code) == ("question.answer", "agent_required"):
+                error.hint = _PERSON_ANSWERS
+            raise in_options(error, called, values) from None
         if not show_secret:
             result = show.without_secret(described, result)
-        show.result(described, result, as_json=as_json)
+        default = next((field.default for field in described.fields if field.name == "what"), None)
+        looked_at = values.get("what", default) or ()
+        brief = described.kind == "command" and not verbose
+        show.result(described, result, as_json=as_json, looked_at=looked_at, brief=brief)
 
     needed = {field.name for field in positional if field.name not in shape.optional}
-    parameters = _arguments(positional, needed)
-    parameters += [_option(field) for field in fields.values() if field not in positional]
+    parameters = _arguments(described, positional, needed, called)
+    parameters += [_option(described, field, called) for field in fields.values() if field not in positional]
     parameters += [*options, *_common(described)]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 
 
-def _arguments(fields: Sequence[Field], needed: set[str]) -> list[inspect.Parameter]:
+def _arguments(
+    described: Described, fields: Sequence[Field], needed: set[str], called: Mapping[str, str]
+) -> list[inspect.Parameter]:
     """Fields given by position. A list that others follow is one word, with commas in it."""
     made = []
     for index, field in enumerate(fields):
         listed = field.many and index == len(fields) - 1
-        words = [_help(field)] if listed or not field.many else [field.help, "Several with commas between."]
-        about = typer.Argument(help=" ".join(words), show_default=False)
+        words = [_help(described, field, called)]
+        if field.many and not listed:
+            words = [_about(described, field, called), "Several with commas between."]
+        offered = completing.of_field(described.name, field.name)
+        about = typer.Argument(
+            metavar=field.name.upper(), help=" ".join(words), show_default=False, autocompletion=offered
+        )
         type_ = list[str] if listed else str if field.many else _type(field)
         made.append(_parameter(field.name, type_, about, required=field.name in needed))
     return made
 
 
-def _option(field: Field) -> inspect.Parameter:
-    flag = f"--{field.name.replace('_', '-')}"
+def flag(name: str) -> str:
+    """The option that a field is given by."""
+    return f"--{name.replace('_', '-')}"
+
+
+_SYNONYMS: dict[str, tuple[str, ...]] = {
+    "dependencies": ("--depends-on",),
+    "capabilities": ("--capability",),
+    "note": ("--reason",),
+    "reason": ("--note",),
+}
+"""Options of one meaning that operations call by different words: each takes both."""
+
+
+def flags_of(field: Field, described: Described) -> list[str]:
+    """Every option by which a field is given: its own first, then those that no other field has.
+
+    '--task' is '--task-id', and one of several '--tags' may be called '--tag'.
+    """
+    own = flag(field.name)
+    also = list(_SYNONYMS.get(field.name, ()))
+    if own.endswith("-id"):
+        also.append(own.removesuffix("-id"))
+    elif field.many and own.endswith("s") and not own.endswith("ies"):
+        also.append(own[:-1])
+    taken = {flag(each.name) for each in described.fields} | {"--url", "--as", "--json", "--verbose"}
+    return [own, *(one for one in also if one not in taken)]
+
+
+_AMOUNTS: Final = {"_s": "SECONDS", "_at": "TIME", "_id": "ID", "_ids": "ID", "_chars": "CHARACTERS"}
+_WORDS: Final = {
+    "since": "TIME",
+    "until": "TIME",
+    "dependencies": "ID",
+    "to": "NAME",
+    "files": "PATH",
+    "file": "PATH",
+    "path": "PATH",
+    "paths": "PATH",
+    "folders": "PATH",
+    "scope": "PATH",
+    "resources": "RESOURCE",
+    "cursor": "CURSOR",
+    "artifact_id": "NAME",
+    "chunk_id": "NAME",
+    "channel": "CHANNEL",
+}
+
+
+def _metavar(described: Described, field: Field) -> str | None:
+    """What stands for an option's value in the help; None for a flag, and where the choices do."""
+    if field.type == "boolean" or (field.choices and not field.many):
+        return None
+    if field.choices:
+        return "CHOICE"
+    if field.name in _WORDS:
+        return _WORDS[field.name]
+    if ids.sorts_of(described.name, field.name) == ("agent",):
+        return "AGENT"
+    if ids.sorts_of(described.name, field.name) is not None:
+        return "ID"
+    unit = next((word for end, word in _AMOUNTS.items() if field.name.endswith(end)), None)
+    if unit is not None:
+        return unit
+    return {"integer": "NUMBER", "number": "NUMBER", "time": "TIME", "json": "JSON"}.get(field.type, "TEXT")
+
+
+def _option(described: Described, field: Field, called: Mapping[str, str]) -> inspect.Parameter:
+    flags = flags_of(field, described)
     if field.type == "boolean" and field.default is not False:
-        flag += f"/--no-{field.name.replace('_', '-')}"
-    about = typer.Option(flag, help=_help(field), show_default=False)
+        flags = [f"{flags[0]}/--no-{flags[0][2:]}"]
+    offered = completing.of_field(described.name, field.name)
+    looked_up = " Left out: that of the present claim." * claims.may_be_looked_up(described, field)
+    about = typer.Option(
+        *flags,
+        metavar=_metavar(described, field),
+        help=_help(described, field, called) + looked_up,
+        show_default=False,
+        autocompletion=offered,
+    )
     if field.many:  # the terminal's library knows no lists of choices
         type_: Any = list[str] if field.choices else list[_type(field)]  # type: ignore[misc]
     else:
         type_ = _type(field)
-    return _parameter(field.name, type_, about, required=field.required)
+    required = field.required and not claims.may_be_looked_up(described, field)
+    return _parameter(field.name, type_, about, required=required)
 
 
 def _type(field: Field) -> Any:
@@ -161,17 +325,33 @@ def _parameter(name: str, type_: Any, about: Any, *, required: bool) -> inspect.
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _help(field: Field) -> str:
-    parts = [field.help or f"{field.name.replace('_', ' ').capitalize()}."]
+def _about(described: Described, field: Field, called: Mapping[str, str]) -> str:
+    """What a field is, in the words of the prompt."""
+    text = wording.help_of(field.help, called) or f"{field.name.replace('_', ' ').capitalize()}."
+    if pathspecs.is_pathspec(described.name, field.name):
+        text = text.replace(" from the repository's root", "")
+        text = f"{text} {pathspecs.HELP}"
+    return text
+
+
+def _help(described: Described, field: Field, called: Mapping[str, str]) -> str:
+    parts = [_about(described, field, called)]
+    if field.many and field.choices:
+        parts.append(f"Of: {', '.join(str(one) for one in field.choices)}.")
     if field.type == "json":
         parts.append("As JSON.")
     elif field.type == "any":
         parts.append("What begins with '{' or '[' is JSON; '-' reads standard input.")
     elif field.name in _PAST:
         parts.append("'2h' is two hours ago.")
+    elif field.name in _WORD_LISTS:
+        parts.append("May be given several times; 'yes,no' are two, and commas before blanks are commas.")
     elif field.many:
-        commas = field.name in _COMMAS
-        parts.append("Several with commas between." if commas else "May be given several times.")
+        parts.append(
+            "Several with commas between, or given several times."
+            if _splits(field)
+            else "May be given several times."
+        )
     elif field.name in _FROM_STDIN:
         parts.append("'-' reads standard input.")
     if field.default not in (None, "", [], False) and field.type != "boolean":
@@ -185,17 +365,25 @@ def _common(described: Described) -> list[inspect.Parameter]:
         option("server_url", Url),
         option("acting_agent", ActingAgent),
     ]
+    if described.kind == "command":
+        about = typer.Option("--verbose", help="Print all that the server answers.")
+        common.insert(0, option("verbose", Annotated[bool, about], False))
     if described.secret:
         help_ = f"Print the new {described.secret}. It can't be shown again."
         about = typer.Option(f"--show-{described.secret}", help=help_)
         common.insert(0, option("show_secret", Annotated[bool, about], False))
+        words = f"Write the new {described.secret} to this file, for its user alone."
+        file = typer.Option("--to-file", metavar="FILE", help=words, show_default=False)
+        common.insert(1, option("to_file", Annotated[Path | None, file]))
     return common
 
 
 def _value(field: Field, given: Any) -> Any:
     if field.many and isinstance(given, str):
         return words(given)
-    if field.name in _COMMAS:
+    if field.name in _WORD_LISTS and len(given) == 1 and _SINGLE_WORDS.fullmatch(given[0]):
+        return words(given[0])
+    if _splits(field):
         return [word for one in given for word in words(one)]
     if field.name in _PAST:
         return moment(given)

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import posixpath
+import re
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repomesh.cli import output
-from repomesh.cli.calling import ask
+from repomesh.cli import output, pathspecs
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.client import discovery
 from repomesh.client.errors import RemoteError, ServerNotFound
-from repomesh.connect import guard, hook_main
-from repomesh.connect.errors import GitRefused
-from repomesh.kernel import places
+from repomesh.connect import guard, hook_main, touched
+from repomesh.connect.errors import OutsideRepository
+from repomesh.kernel import file_names, places, processes
 from repomesh.kernel.errors import RepomeshError, Unavailable
-from repomesh.kernel.limits import HOOK_PROCESSES_MAX, LIST_ITEMS_MAX
+from repomesh.kernel.limits import HOOK_PROCESSES_MAX, LIST_ITEMS_MAX, NAME_CHARS_MAX
+from repomesh.kernel.trust import UntrustedFolder
+from repomesh.views.terminal_text import ago, clean
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
+_NAME_SHOWN_CHARS = 100  # of a name that is too long to be checked
+_AGENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")  # what may stand in the header
+_NOBODY = frozenset({"agent_not_found", "agent_retired", "forbidden"})
+_UNANSWERED = frozenset({401, 403, 404, 429, 502, 503, 504})  # no server for us, or one too old to know
 _SHOWN_MAX = 20  # conflicts shown; who sees these will see the rest
 
 app = typer.Typer(
@@ -33,13 +43,29 @@ app = typer.Typer(
 
 
 @app.command()
-def install(*, as_json: AsJson = False) -> None:
+def install(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Also into a folder of hooks that other repositories use.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Put git hooks in place that check commits and pushes; hooks that are there go on working.
 
-    They stand where git looks for hooks, 'core.hooksPath' included, and hold for all linked work trees.
-    Without a server they warn and let git go on.
+    They stand where git looks for hooks, 'core.hooksPath' included, of each work tree. Files that git tracks
+    are never edited. Without a server the hooks warn and let git go on.
     """
-    changed = guard.install(Path.cwd())
+    if dry_run:
+        steps = guard.plan(Path.cwd(), shared=shared)
+        if as_json:
+            output.print_json({"steps": [{"path": str(one.path), "action": one.action} for one in steps]})
+        for step in [] if as_json else steps:
+            output.say(f"{step.path}: would be {step.action}")
+        return
+    changed = guard.install(Path.cwd(), shared=shared)
     _report(changed, "installed", "installed already", as_json=as_json)
 
 
@@ -56,7 +82,7 @@ def status(*, as_json: AsJson = False) -> None:
     rows = [
         {
             "hook": hook.name,
-            "installed": hook.ours,
+            "installed": hook.guards,
             "path": str(hook.path),
             "before": hook.kept and str(hook.kept),
         }
@@ -71,7 +97,7 @@ def status(*, as_json: AsJson = False) -> None:
 @app.command()
 def check(
     given: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATH]...", help="Paths from the repository's root.")
+        list[str] | None, typer.Argument(metavar="PATH", help=f"Paths. {pathspecs.HELP}")
     ] = None,
     *,
     hook: Annotated[
@@ -87,13 +113,20 @@ def check(
     person, who holds nothing.
     """
     try:
-        paths = _paths(given or [], hook)
-        conflicts = _conflicts(paths, url, agent) if paths else []
-    except (Unavailable, RemoteError, GitRefused) as error:
+        conflicts = asyncio.run(_conflicts(given or [], hook, url, agent))
+    except (Unavailable, RemoteError, UntrustedFolder) as error:
         if hook is None:
             raise
+        if isinstance(error, RemoteError) and error.status not in _UNANSWERED:
+            _refuse(error)
+            raise typer.Exit(guard.REFUSED) from None
         _skip(error)
         return
+    except Exception as error:  # the edge of a hook: what could not be checked must not pass as checked
+        if hook is None:
+            raise
+        _refuse(error)
+        raise typer.Exit(guard.REFUSED) from None
     if as_json:
         output.print_json({"free": not conflicts, "conflicts": conflicts})
     else:
@@ -103,10 +136,23 @@ def check(
 
 
 def _paths(given: Sequence[str], hook: str | None) -> list[str]:
+    """The exact names to check, from the root of the repository; those given end with '/' for folders."""
     root = places.work_tree(Path.cwd())
     if hook == "pre-push":
-        return guard.of_push(root, given[0] if given else "", sys.stdin)
-    return guard.of_commit(root) if hook is not None or not given else list(given)
+        remote, url = (*given, "", "")[:2]
+        lines = os.fsdecode(sys.stdin.buffer.read()).splitlines()
+        return touched.of_push(root, remote, url, lines)
+    if hook is not None or not given:
+        return touched.of_commit(root)
+    return [_from_root(path, root) for path in given]
+
+
+def _from_root(path: str, root: Path) -> str:
+    """A path given by hand, which may be spelled loosely, as git names it."""
+    inside = posixpath.normpath(pathspecs.from_root(path, root, exact=True))
+    if inside == ".." or inside.startswith("../"):
+        raise OutsideRepository(f"{clean(path)} lies outside of {root}")
+    return f"{inside}/" if path.endswith("/") or (root / inside).is_dir() else inside
 
 
 def _skip(error: RepomeshError | RemoteError) -> None:
@@ -114,53 +160,105 @@ def _skip(error: RepomeshError | RemoteError) -> None:
     if not isinstance(error, ServerNotFound) or places.data_folder(Path.cwd()).exists():
         message = error.message if isinstance(error, RepomeshError) else str(error)
         output.note(f"repomesh guard: locks were not checked: {message}")
+        if isinstance(error, UntrustedFolder):
+            output.note(f"hint: {error.hint}")
 
 
-def _conflicts(paths: Sequence[str], url: str | None, agent: str | None) -> list[dict[str, Any]]:
-    """What others hold of `paths`, each lock once."""
-    acting = agent or discovery.find(url=url).agent or ask(_own_agent, url=url)
+def _refuse(error: Exception) -> None:
+    known = isinstance(error, (RepomeshError, RemoteError))
+    message = str(error) if known else f"{type(error).__name__}: {error}"
+    output.note(f"repomesh guard: refused, since it could not be checked: {message}")
+    hint = error.hint if isinstance(error, RepomeshError) else ""
+    output.note(f"hint: {hint or 'report this'}; --no-verify passes by the guard.")
 
-    async def look(client: Client) -> list[dict[str, Any]]:
+
+async def _conflicts(
+    given: Sequence[str], hook: str | None, url: str | None, agent: str | None
+) -> list[dict[str, Any]]:
+    """What others hold of the paths in question, each lock once, and what can't be checked.
+
+    The server is asked first: without one, nothing that git says stands against going on.
+    """
+    from repomesh.client.client import Client
+
+    # Whoever the environment names may be nobody, who is looked at below.
+    address = discovery.find(url=url, acts=False)
+    async with Client(address.url, address.token, served_url=address.served_url) as client:
+        await _act(client, agent or os.environ.get("REPOMESH_AGENT") or await _own_agent(client))
+        paths = _paths(given, hook)
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(paths), LIST_ITEMS_MAX):
             for one in await _held(client, paths[start : start + LIST_ITEMS_MAX]):
                 found.setdefault(str(one["resource"]) + str(one["holder"]), one)
         return list(found.values())
 
-    return ask(look, url=url, agent=acting)
+
+async def _act(client: Client, agent: str | None) -> None:
+    """Have the client act as the agent. One that the server does not know holds nothing, which is said."""
+    if agent is None:
+        return
+    meant = ""
+    try:
+        if _AGENT.fullmatch(agent) is not None:
+            client.act_as(agent)
+            known = await client.call_json("agent.show", {"agent_id": agent})
+            if agent in (known["name"], known["id"]):  # the server finds it in any case
+                return
+            meant = f" (did you mean '{known['name']}'?)"
+    except RemoteError as error:
+        if error.code not in _NOBODY:
+            raise
+    client.act_as(None)
+    await client.call_json("workspace.show", {})
+    output.note(
+        f"repomesh guard: there is no agent '{clean(agent)}' here{meant}, or it is retired: who"
+        " commits holds nothing; look at REPOMESH_AGENT, or at --as"
+    )
 
 
 async def _held(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
-    """The exclusive locks of others on `paths`. One that can't be a lock's path can't be locked either."""
-    try:
-        answer = await client.call_json("lock.check", {"resources": list(paths), "mode": "shared"})
-    except RemoteError as error:
-        if error.code not in ("invalid_resource", "invalid_request"):
-            raise
-        if len(paths) == 1:
-            return []
-        half = len(paths) // 2
-        return [*await _held(client, paths[:half]), *await _held(client, paths[half:])]
-    return [one for one in answer["conflicts"] if not one["waiting"]]
+    """The exclusive locks of others on `paths`, and an entry for each that is no name to be checked."""
+    names: dict[str, list[str]] = {"paths": [], "folders": []}
+    odd = []
+    for path in paths:
+        try:
+            name = file_names.encode(path.rstrip("/") if path != "./" else "")
+        except ValueError as error:
+            odd.append(_unchecked(path, str(error)))
+        else:
+            names["folders" if path.endswith("/") else "paths"].append(name)
+    if not names["paths"] and not names["folders"]:
+        return odd
+    answer = await client.call_json("lock.check_paths", {**names, "mode": "shared"})
+    return [*odd, *answer["conflicts"]]
+
+
+def _unchecked(path: str, reason: str) -> dict[str, Any]:
+    shown = file_names.shown(path[:_NAME_SHOWN_CHARS])
+    return {"resource": f"{shown}…", "holder": "", "holder_name": "", "unchecked": reason}
 
 
 async def _own_agent(client: Client) -> str | None:
-    processes = [str(process) for process in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
-    found = await client.call_json("agent.of_process", {"processes": processes})
+    above = [processes.named(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
+    found = await client.call_json("agent.of_process", {"processes": above})
     return found["agent"]["name"] if found["agent"] is not None else None
 
 
 def _tell(conflicts: Sequence[dict[str, Any]]) -> None:
     for one in conflicts[:_SHOWN_MAX]:
-        expires = output.ago(one["expires_at"])
-        note = f" ({one['note']})" if one["note"] else ""
-        output.note(
-            f"repomesh guard: {one['holder_name']} has locked {one['resource']}; that ends {expires}{note}"
-        )
+        output.note(f"repomesh guard: {_sentence(one)}")
     if len(conflicts) > _SHOWN_MAX:
         output.note(f"repomesh guard: and {len(conflicts) - _SHOWN_MAX} more")
     if conflicts:
         output.note("hint: ask the holder ('repomesh message send'), wait, or leave these paths out.")
+
+
+def _sentence(conflict: dict[str, Any]) -> str:
+    if "unchecked" in conflict:
+        return f"{clean(conflict['resource'])} can't be checked: {conflict['unchecked']}"
+    note = f" ({conflict['note']})" if conflict["note"] else ""
+    expires = ago(conflict["expires_at"], datetime.now(UTC))
+    return f"{conflict['holder_name']} has locked {conflict['resource']}; that ends {expires}{note}"
 
 
 def _report(changed: Sequence[Path], done: str, nothing: str, *, as_json: bool) -> None:

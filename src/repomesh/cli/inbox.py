@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repomesh.cli import inbox_text, output, person
+from repomesh.cli import ids, output, person
 from repomesh.cli.calling import ask
+from repomesh.cli.failures import Usage
 from repomesh.cli.options import AsJson, Url
-from repomesh.kernel.errors import InvalidRequest, NotFound
+from repomesh.kernel.errors import InvalidRequest
+from repomesh.views import inbox_view
+from repomesh.views.terminal_text import clean
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -30,7 +32,7 @@ As = Annotated[
         show_default=False,
     ),
 ]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a question or message, or its end.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="A question's or message's id, or a part of it.")]
 
 app = typer.Typer(
     help="What needs you: questions, permissions, notices, messages.",
@@ -39,20 +41,28 @@ app = typer.Typer(
 )
 
 
+Limit = Annotated[int, typer.Option(min=1, max=_ALL, help="Most of each sort.")]
+
+
 @app.callback()
-def _inbox(ctx: typer.Context) -> None:
+def _inbox(
+    ctx: typer.Context, *, limit: Limit = 20, as_json: AsJson = False, url: Url = None, named: As = None
+) -> None:
     """Show what needs you first: questions, CLIs that wait for a permission, notices, messages.
 
-    You are an agent of type 'human', made on first use.
+    You are an agent of type 'human', made on first use. 'repomesh message inbox --as AGENT' has an agent's.
     """
     if ctx.invoked_subcommand is None:
-        list_(limit=20, as_json=False, url=None, named=None)
+        list_(limit=limit, as_json=as_json, url=url, named=named)
+    elif (limit, as_json, url, named) != (20, False, None, None):
+        hint = f"Put them after it: 'repomesh inbox {ctx.invoked_subcommand} …'."
+        raise Usage(f"options stand before '{ctx.invoked_subcommand}'", hint=hint)
 
 
 @app.command("list")
 def list_(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=_ALL, help="Most of each sort.")] = 20,
+    limit: Limit = 20,
     as_json: AsJson = False,
     url: Url = None,
     named: As = None,
@@ -64,10 +74,13 @@ def list_(
         return who, await client.call_json("inbox.show", {"limit": limit})
 
     who, found = ask(run, url=url)
+    if who["type"] != "human":
+        name = clean(who["name"])
+        output.note(f"{name} is no person: its messages are in 'repomesh message inbox --as {name}'.")
     if as_json:
         output.print_json(found)
     else:
-        print("\n".join(inbox_text.whole(who["name"], found)))
+        output.print_lines(inbox_view.inbox_lines(output.style(), who["name"], found))
 
 
 @app.command()
@@ -87,7 +100,8 @@ def read(id_: Id, *, as_json: AsJson = False, url: Url = None, named: As = None)
     if as_json:
         output.print_json(found)
     else:
-        print("\n".join(inbox_text.question(found) if noun == "question" else inbox_text.message(found)))
+        draw = inbox_view.question_lines if noun == "question" else inbox_view.message_lines
+        output.print_lines(draw(output.style(), found))
 
 
 @app.command()
@@ -130,10 +144,10 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
         who = await person.become(client, named)
         position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
         found = await client.call_json("inbox.show", {"limit": _ALL})
-        _print(found if as_json else inbox_text.whole(who["name"], found))
+        _print(found if as_json else inbox_view.inbox_lines(output.style(), who["name"], found))
         async for event in events(client, after=position, type=list(_EVENTS)):
             if event["actor"] != who["id"]:
-                _print(event if as_json else inbox_text.event(event, who["name"]))
+                _print(event if as_json else inbox_view.event_lines(output.style(), event, who["name"]))
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
         ask(run, url=url)
@@ -144,20 +158,11 @@ def _print(shown: Any) -> None:
         if shown:
             print("\n".join(shown), flush=True)
     else:
-        print(json.dumps(shown, ensure_ascii=False), flush=True)
+        print(output.as_json_text(shown), flush=True)
 
 
 async def _resolve(client: Client, id_: str) -> tuple[str, str]:
-    """What an id, or the end of one, means: ('question' or 'message', the whole id)."""
-    found = await client.call_json("inbox.show", {"limit": _ALL})
-    ids = {question["id"]: "question" for question in found["questions"]}
-    ids |= {message["id"]: "message" for name in ("notices", "messages") for message in found[name]}
-    matching = [full for full in ids if full.endswith(id_.lower())]
-    if len(matching) == 1:
-        return ids[matching[0]], matching[0]
-    if matching:
-        raise InvalidRequest(f"'{id_}' is the end of {len(matching)} ids", hint="Give more of it.")
-    if len(id_) != len("00000000-0000-0000-0000-000000000000"):
-        raise NotFound(f"nothing in the inbox ends with '{id_}'", hint="Give the whole id of older things.")
-    asked = (await client.call_json("question.list", {"limit": _ALL}))["items"]
-    return ("question" if any(one["id"] == id_ for one in asked) else "message"), id_
+    """What an id, or a part of one, means: ('question' or 'message', the whole id)."""
+    full = await ids.find(client, id_, "question", "message")
+    found = await client.call_json("id.find", {"part": full, "what": ["question", "message"]})
+    return (found["items"][0]["what"] if found["items"] else "message"), full

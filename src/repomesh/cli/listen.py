@@ -6,7 +6,6 @@ import errno
 import http.client
 import json
 import socket
-from pathlib import Path
 
 from repomesh.kernel.errors import Conflict, InvalidRequest
 
@@ -27,18 +26,32 @@ class CannotListen(InvalidRequest):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address; raises PortBusy with who has it and a command that works."""
-    try:
-        return _bound(host, port)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            reason = error.strerror or str(error)
-            raise CannotListen(f"can't listen on {host} port {port}: {reason}") from None
-    raise PortBusy(
-        f"port {port} of {host} is used by {_occupant(host, port)}",
-        hint=f"Use a free one: repomesh up --port {_free(host, port)}",
-        port=port,
-    )
+    """A socket bound to the address.
+
+    Raises PortBusy with who has the port and a command that works; CannotListen for an address that is none
+    of this machine's.
+    """
+    bound = _bound_if_free(host, port)
+    if bound is None:
+        raise PortBusy(
+            f"port {port} of {host} is used by {_occupant(host, port)}",
+            hint=f"Give another: --port {_free(host, port)}",
+            port=port,
+        )
+    return bound
+
+
+def listen_near(host: str, port: int) -> tuple[socket.socket, str | None]:
+    """A socket bound to the port or, when that is busy, to the next free one; and what to say of that.
+
+    Raises CannotListen.
+    """
+    bound = _bound_if_free(host, port)
+    if bound is not None:
+        return bound, None
+    other = listen(host, _free(host, port))
+    taken = other.getsockname()[1]
+    return other, f"Port {port} is used by {_occupant(host, port)}; this server listens on {taken}."
 
 
 def url_of(bound: socket.socket) -> str:
@@ -47,6 +60,16 @@ def url_of(bound: socket.socket) -> str:
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _bound_if_free(host: str, port: int) -> socket.socket | None:
+    try:
+        return _bound(host, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            reason = error.strerror or str(error)
+            raise CannotListen(f"can't listen on {host} port {port}: {reason}") from None
+        return None
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -94,24 +117,12 @@ def _is_ours(host: str, port: int) -> bool:
 
 
 def _listener(port: int) -> int | None:
-    """The process that listens on a port, on Linux and among one's own processes."""
-    inodes = set()
-    for table in ("tcp", "tcp6"):
-        lines = _lines(Path("/proc/net") / table)[1:]
-        rows = [line.split() for line in lines]
-        inodes |= {row[9] for row in rows if row[3] == "0A" and int(row[1].rpartition(":")[2], 16) == port}
-    wanted = {f"socket:[{inode}]" for inode in inodes}
-    for descriptors in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            if any(str(each.readlink()) in wanted for each in descriptors.iterdir()):
-                return int(descriptors.parent.name)
-        except OSError:  # another user's process, or one that has just ended
-            continue
-    return None
+    """The process that listens on a port; None where the system does not show it to this user."""
+    import psutil  # only for the words of a refusal
 
-
-def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
-    except OSError:  # no /proc on this system
-        return []
+        sockets = psutil.net_connections("tcp")
+    except (psutil.Error, OSError):  # some systems show sockets to the administrator alone
+        return None
+    listening = (each for each in sockets if each.status == psutil.CONN_LISTEN and each.laddr.port == port)
+    return next((each.pid for each in listening if each.pid is not None), None)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
+from io import FileIO, TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO, cast
 
 import structlog
 
+from repomesh.kernel.private_files import open_private
 from repomesh.kernel.telemetry import configure_logging
 
 LOG_BYTES_MAX = 10 * 1024 * 1024  # twice this is kept; enough to look back, too little to fill a disk
@@ -17,25 +21,39 @@ _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL:
 
 
 class LogFile(io.TextIOBase):
-    """A text stream into `path`; when it is full it becomes `path.1`, and a new one begins."""
+    """A text stream into `path`; when that is full it becomes `path.1`, and a new one begins."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._open()
+        self._handler = _PrivateFile(path, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
 
     def write(self, text: str) -> int:
-        """Append whole lines; each reaches the file at once."""
-        data = text.encode()
-        if self._size + len(data) > LOG_BYTES_MAX:
-            os.close(self._descriptor)
-            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-            self._open()
-        self._size += os.write(self._descriptor, data)
+        """Append one line; it reaches the file at once."""
+        self._handler.handle(logging.makeLogRecord({"msg": text.removesuffix("\n")}))
         return len(text)
 
-    def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._size = os.fstat(self._descriptor).st_size
+
+class _PrivateFile(RotatingFileHandler):
+    """A rotating file for its owner only, which goes on after a failed write and counts the lines missing."""
+
+    _lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line and, after failures, how many lines were lost."""
+        lost = self._lost
+        super().emit(record)
+        if lost and lost == self._lost:
+            self._lost = 0
+            note = json.dumps({"event": "lines of the log were lost", "count": lost})
+            super().emit(logging.makeLogRecord({"msg": note}))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Count the line: a full disk is among what is logged, and the server goes on."""
+        self._lost += 1
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = open_private(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        # Without a buffer: a line that could not be written is dropped, and not tried again with the next.
+        return TextIOWrapper(FileIO(descriptor, "a"), encoding=self.encoding, write_through=True)
 
 
 class _Foreign(logging.Handler):
@@ -57,8 +75,16 @@ def log_to(path: Path, level: str) -> None:
 def tail(path: Path, lines: int) -> str:
     """The last lines of a log."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 64 * 1024))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        return "\n".join(last_lines(path, lines)[0])
     except FileNotFoundError:
         return ""
+
+
+def last_lines(path: Path, lines: int) -> tuple[list[str], int]:
+    """The last lines of a log, and the size at which it was read: what comes later is behind that."""
+    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        start = max(0, size - 64 * 1024)
+        file.seek(start)
+        found = file.read(size - start).decode(errors="replace").splitlines()
+    return found[-lines:] if lines else [], size

@@ -7,14 +7,26 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the exit code tells the class of a failure."""
+    """Run the command line; the exit code tells the class of a failure.
+
+    Raises SystemExit with a message where Python removed the docstrings: help, error titles and the API's
+    documents are made of them.
+    """
+    if sys.flags.optimize > 1:
+        sys.exit("repomesh needs its docstrings: run it without 'python -OO' or PYTHONOPTIMIZE=2; -O works")
     words = sys.argv[1:]
     if words[:1] == ["mcp"]:  # an agent CLI waits for it: neither Typer nor Rich is loaded
         from repomesh.cli.mcp import main as be_agent
 
         sys.exit(be_agent(words[1:]))
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+    if not (sys.stdout.isatty() and sys.stderr.isatty()) or os.environ.get("NO_COLOR"):
         os.environ.setdefault("TYPER_USE_RICH", "0")  # help and usage errors without boxes, and sooner
+    if words in (["--help"], ["-h"]) and os.environ.get("TYPER_USE_RICH") == "0":
+        from repomesh.cli.first_level import help_text, terminal_columns
+
+        if not any(name.endswith("REPOMESH_COMPLETE") for name in os.environ):
+            print(help_text(terminal_columns()))
+            sys.exit(0)
     # httpx would load a command line of its own with Rich and Pygments: a tenth of what most commands take.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from repomesh.cli.root import run

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from repomesh.cli import command
 from repomesh.client import discovery
-from repomesh.kernel import places
-from repomesh.kernel.errors import FAILURES, RepomeshError, Unauthenticated
+from repomesh.kernel import places, trust
+from repomesh.kernel.errors import FAILURES, Failure, RepomeshError, Unauthenticated
+from repomesh.kernel.git import RepositoryUnreadable
 
 _SUMMARY = "Be an agent's MCP server over standard input and output: what agent CLIs start."
 _EPILOG = """\
@@ -34,27 +35,54 @@ def main(words: Sequence[str]) -> int:
         if address.token is None:
             raise Unauthenticated(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
     except RepomeshError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        _complain(error)
         return FAILURES[error.failure].exit
     from repomesh.proxy.main import run
 
-    run(address.url, address.token, address.agent or marker.get("agent"))
+    # Several runs of a CLI may be at work, all of them connected under the name that its person gave.
+    run(
+        address.url,
+        address.token,
+        address.agent or marker.get("agent"),
+        numbered=address.agent is None,
+        served_url=address.served_url,
+    )
     return 0
 
 
 def _marker(cli: str) -> dict[str, Any] | None:
-    """What 'repomesh connect' left of `cli` in this repository; None where it is not connected."""
+    """What 'repomesh connect' left of `cli` in this repository; None where it is not connected.
+
+    A data folder that is not trusted, or a repository that can't be read, connects nothing; standard error
+    says what to do about it.
+    """
     try:
-        kept = json.loads((places.data_folder(Path.cwd()) / "connect" / f"{cli}.json").read_bytes())
-    except FileNotFoundError:
+        record = trust.require(places.data_folder(Path.cwd()))
+    except (trust.UntrustedFolder, RepositoryUnreadable) as error:
+        _complain(error)
         return None
-    except ValueError:
-        return {}
-    return kept if isinstance(kept, dict) else {}
+    if record is None:
+        return None
+    path = record / places.CONNECT / f"{cli}.json"
+    note = trust.read_note(path)
+    return {} if note is None and path.exists() else note  # there, and can't be read
+
+
+def _complain(error: RepomeshError) -> None:
+    print(f"error: {error.message}\nhint: {command.as_typed(error.hint)}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints have the form that those of all commands have."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and end with the exit code of wrong usage."""
+        print(f"error: {message}\nhint: '{self.prog} --help' shows how it is used.", file=sys.stderr)
+        sys.exit(FAILURES[Failure.INVALID].exit)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         "repomesh mcp",
         description=_SUMMARY,
         epilog=_EPILOG,

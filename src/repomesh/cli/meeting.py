@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from repomesh.cli import meeting_text, output
+from repomesh.cli import completing, ids, output
 from repomesh.cli.calling import ask
 from repomesh.cli.generic import add, group, option
 from repomesh.cli.options import ActingAgent, AsJson, Url
@@ -19,6 +18,8 @@ from repomesh.cli.shapes import Shape
 from repomesh.client.catalogue import operation
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, NotFound
+from repomesh.views import meeting_view
+from repomesh.views.terminal_text import clean
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -28,7 +29,15 @@ _PAGE: Final = 200
 
 app = group("meeting", "Discuss in turn, vote and decide: create, watch, minutes.")
 
-_Meeting = Annotated[str, typer.Argument(metavar="MEETING_ID", help="Id of the meeting.", show_default=False)]
+_Meeting = Annotated[
+    str,
+    typer.Argument(
+        metavar="MEETING_ID",
+        help="Id of the meeting, or a part of it.",
+        show_default=False,
+        autocompletion=completing.of("meeting"),
+    ),
+]
 
 
 async def _from_suggestion(
@@ -112,7 +121,7 @@ def watch(
     """
 
     async def run(client: Client) -> None:
-        async for event in _watched(client, meeting_id):
+        async for event in _watched(client, await ids.find(client, meeting_id, "meeting")):
             _print(event, event["at"][11:19], as_json=as_json)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
@@ -126,7 +135,7 @@ async def _watched(client: Client, meeting_id: str) -> AsyncIterator[dict[str, A
     criteria: dict[str, Any] = {"correlation_id": meeting_id, "type": ["meeting", "decision"]}
     position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
     found = await client.call_json("meeting.show", {"meeting_id": meeting_id})
-    over = found["status"] in meeting_text.ENDED  # its events may be pruned from the log
+    over = found["status"] in meeting_view.ENDED  # its events may be pruned from the log
     async for event in client.items("event.list", **criteria, limit=_PAGE):
         position = max(position, event["seq"])
         over = over or event["type"] in _OVER
@@ -161,10 +170,9 @@ def replay(
 
     async def run(client: Client) -> None:
         loop = asyncio.get_running_loop()
+        whole = await ids.find(client, meeting_id, "meeting")
         begun = loop.time()
-        async for event in client.items(
-            "meeting.replay", meeting_id=meeting_id, speed=speed or 1.0, limit=_PAGE
-        ):
+        async for event in client.items("meeting.replay", meeting_id=whole, speed=speed or 1.0, limit=_PAGE):
             if speed:
                 await asyncio.sleep(max(begun + event["offset_s"] - loop.time(), 0))
             _print(event, _offset(event["offset_s"] * (speed or 1.0)), as_json=as_json)
@@ -194,26 +202,33 @@ def minutes(
     """Write the minutes of a meeting: what was said, proposed and voted, and the decision."""
     asked = {"meeting_id": meeting_id, "format": format_, "max_chars": max_chars}
     fields = {name: value for name, value in asked.items() if value is not None}
-    found = ask(lambda client: client.call_json("meeting.minutes", fields), url=url, agent=acting_agent)
+
+    async def read(client: Client) -> Any:
+        return await client.call_json(
+            "meeting.minutes", await ids.resolved(client, "meeting.minutes", fields)
+        )
+
+    found = ask(read, url=url, agent=acting_agent)
     if format_ == "markdown" and not as_json:
-        text = output.clean(found["markdown"])
+        text = clean(found["markdown"])
     else:
-        text = json.dumps(found if as_json else found["meeting"], indent=2, ensure_ascii=False) + "\n"
+        text = output.as_json_text(found if as_json else found["meeting"], indent=2) + "\n"
     if output_ is None:
         print(text, end="", flush=True)
     else:
-        output_.write_text(text, encoding="utf-8")
+        output.write_private(output_, text)
         output.note(f"wrote {output_}")
 
 
 def _print(event: Mapping[str, Any], mark: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(event, ensure_ascii=False), flush=True)
+        print(output.as_json_text(event), flush=True)
         return
-    lines = meeting_text.event(event)
+    style = output.style()
+    lines = meeting_view.event_lines(style, event)
     if lines:
         rest = [f"{' ' * len(mark)}  {line}" for line in lines[1:]]
-        print("\n".join([f"{output.dim(mark)}  {lines[0]}", *rest]), flush=True)
+        print("\n".join([f"{style.dim(mark)}  {lines[0]}", *rest]), flush=True)
 
 
 def _offset(seconds: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import re
 import subprocess
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from repomesh.kernel.limits import NAME_CHARS_MAX
+from repomesh.kernel.unicode_text import normalize
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -23,17 +23,17 @@ async def become(client: Client, named: str | None) -> dict[str, Any]:
     That is `named`, else the person of the name in git's settings or of the login, made if there is none.
     """
     if named is None:
-        client.http.headers.pop("X-Repomesh-Agent", None)  # REPOMESH_AGENT is a program's, not the person's
+        client.act_as(None)  # REPOMESH_AGENT is a program's, not the person's
         person = await _mine(client)
     else:
         person = await client.call_json("agent.show", {"agent_id": named})
-    client.http.headers["X-Repomesh-Agent"] = person["id"]
+    client.act_as(person["id"])
     return person
 
 
 async def _mine(client: Client) -> dict[str, Any]:
     agents: dict[str, dict[str, Any]] = {
-        agent["name"]: agent async for agent in client.items("agent.list", limit=200)
+        agent["name"].casefold(): agent async for agent in client.items("agent.list", limit=200)
     }
     name = wanted_name()
     known = agents.get(name)
@@ -60,7 +60,7 @@ def wanted_name() -> str:
 
 def as_name(text: str) -> str:
     """Text as an agent's name, or nothing: 'Jané Doe' becomes 'jane-doe'."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    plain = normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: NAME_CHARS_MAX - 4].rstrip("-")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from repomesh.cli import output, session_files, show
+from repomesh.cli import completing, output, session_files, session_import, show
 from repomesh.cli.calling import ask
 from repomesh.cli.generic import group, words
 from repomesh.cli.options import ActingAgent, AsJson, Url
@@ -24,14 +24,29 @@ T = TypeVar("T")
 
 app = group("session", "Shared memory that outlives conversations: create, search, export.")
 
-_Session = Annotated[str, typer.Argument(metavar="SESSION_ID", help="Id of the session.", show_default=False)]
+_Session = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION_ID",
+        help="Id of the session.",
+        show_default=False,
+        autocompletion=completing.of("session"),
+    ),
+]
 _Query = Annotated[str, typer.Argument(metavar="QUERY", help="Words that must all occur.")]
 _Limit = Annotated[int, typer.Option(help="Items a page.")]
-_Within = Annotated[str | None, typer.Option("--session", help="Only of this session.", show_default=False)]
+_Within = Annotated[
+    str | None, typer.Option("--session", "--session-id", help="Only of this session.", show_default=False)
+]
 _Cursor = Annotated[str | None, typer.Option(help="'next_cursor' of the page before.", show_default=False)]
 _OfSession = Annotated[
     str | None,
-    typer.Argument(metavar="SESSION_ID", help="Id of the session; all when left out.", show_default=False),
+    typer.Argument(
+        metavar="SESSION_ID",
+        help="Id of the session; all when left out.",
+        show_default=False,
+        autocompletion=completing.of("session"),
+    ),
 ]
 _Tags = Annotated[list[str] | None, typer.Option("--tags", help="With these tags, commas between.")]
 
@@ -40,7 +55,7 @@ _Tags = Annotated[list[str] | None, typer.Option("--tags", help="With these tags
 def delete(
     session_id: _Session,
     *,
-    reason: Annotated[str, typer.Option(help="Why; it stands in the log.")] = "",
+    reason: Annotated[str, typer.Option("--reason", "--note", help="Why; it stands in the log.")] = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -52,7 +67,7 @@ def delete(
             lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
         )
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found["counts"].items())
-        typer.confirm(f"Delete '{session_id}' with {counts}?", abort=True, err=True)
+        output.confirm(f"Delete '{session_id}' with {counts}?", as_json=as_json)
     fields = {"session_id": session_id, "reason": reason}
     gone = _ask(lambda client: _deleted(client, fields), url, acting_agent)
     show.result(operation("session.delete"), gone, as_json=as_json)
@@ -132,19 +147,23 @@ def export(
     session_id: _Session,
     *,
     format_: Annotated[
-        Literal["json", "markdown"], typer.Option("--format", help="JSON: one thing a line.")
+        Literal["json", "jsonl", "markdown"],
+        typer.Option("--format", help="'json': one document; 'jsonl': one thing a line."),
     ] = "json",
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
     """Write a whole session to standard output, with the contents of its artifacts."""
-    write = session_files.as_line if format_ == "json" else session_files.as_markdown
+    write = session_files.WRITERS[format_]()
 
     async def work(client: Client) -> None:
+        head = write.head  # behind the first thing: a session that is not there leaves no half a document
         with session_files.progress(sys.stderr, sys.stdout) as step:
             async for item in session_files.whole(client, session_id):
-                sys.stdout.write(write(item))
+                sys.stdout.write(head + write(item))
+                head = ""
                 step(item)
+        sys.stdout.write(write.tail)
 
     _ask(work, url, acting_agent)
     sys.stdout.flush()
@@ -153,20 +172,31 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="As 'export' wrote it; '-' reads standard input.")
+        str,
+        typer.Argument(metavar="FILE", help="As 'export' wrote it, json or jsonl; '-' reads standard input."),
     ],
     *,
     session_id: Annotated[
         str | None, typer.Option("--id", help="Another id for the session.", show_default=False)
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an import of this file that broke off.")
+    ] = False,
     as_json: AsJson = False,
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """Make a session of an export. The tasks stay where they are, on the board that they came from."""
+    """Import a session as it was exported, whole or not at all; tasks stay on the board that they came from.
 
-    with sys.stdin if file == "-" else Path(file).open() as lines:
-        done = _ask(lambda client: session_files.take_in(client, lines, session_id), url, acting_agent)
+    Order, versions, times and authors' names are those of the export. Only the owner may say who wrote what.
+    """
+
+    def work(client: Client) -> Awaitable[dict[str, Any]]:
+        return session_import.take_in(client, lines, session_id, resume=resume)
+
+    opened = sys.stdin if file == "-" else Path(file).open(encoding="utf-8")  # noqa: SIM115 - closed below
+    with opened as lines:
+        done = _ask(work, url, acting_agent, writes=True)
     if as_json:
         output.print_json(done)
     else:
@@ -183,8 +213,10 @@ def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, age
     show.result(operation(name), found, as_json=as_json)
 
 
-def _ask(work: Callable[[Client], Awaitable[T]], url: str | None, agent: str | None) -> T:
-    return ask(work, url=url, agent=agent, or_alone=True)
+def _ask(
+    work: Callable[[Client], Awaitable[T]], url: str | None, agent: str | None, *, writes: bool = False
+) -> T:
+    return ask(work, url=url, agent=agent, or_alone=True, writes=writes)
 
 
 async def _of_all(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:

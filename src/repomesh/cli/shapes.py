@@ -20,12 +20,14 @@ class Shape:
 
 SHAPES: dict[str, Shape] = {
     "agent.register": Shape(arguments=("name",), optional=("name",)),
-    "artifact.add": Shape(left_out=("url",)),  # '--url' names the server; links come by 'repomesh api'
+    "artifact.add": Shape(hidden=True),  # a command of its own reads a file; links come by 'repomesh api'
     "channel.create": Shape(arguments=("name",)),
+    "chunk.add": Shape(arguments=("session_id", "content")),
     "decision.record": Shape(arguments=("topic", "decision")),
     "event.post": Shape(arguments=("type",)),
     "lock.acquire": Shape(arguments=("resources",)),
     "lock.check": Shape(arguments=("resources",)),
+    "lock.check_paths": Shape(arguments=("paths",), optional=("paths",)),
     "lock.force_release": Shape(arguments=("resources",), optional=("resources",)),
     "lock.release": Shape(arguments=("resources",), optional=("resources",)),
     "lock.renew": Shape(arguments=("fencing_token",)),
@@ -48,6 +50,9 @@ SHAPES: dict[str, Shape] = {
     "session.delegate": Shape(arguments=("session_id", "goal")),
     "session.delete": Shape(hidden=True),  # a command of its own asks first
     "session.export": Shape(hidden=True),  # a command of its own goes on to the end
+    "session.import": Shape(hidden=True),  # a command of its own reads a file, piece by piece
+    "session.import_progress": Shape(hidden=True),
+    "session.drop_import": Shape(hidden=True),
     "session.tasks": Shape(hidden=True),  # 'list-tasks'
     "task.claim": Shape(arguments=("task_id",), optional=("task_id",)),
     "task.create": Shape(arguments=("goal",)),

@@ -1,8 +1,11 @@
-"""`repomesh status`: whether a server runs, where, and who is there."""
+"""`repomesh status`: which server answers and whose it is, who is there, what is held and what waits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -12,54 +15,143 @@ from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
 from repomesh.daemon import background
 from repomesh.kernel import places
+from repomesh.store import folder
+from repomesh.views.status_view import status_lines
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
-_TASKS = ("open", "claimed", "blocked")  # what is still to be done
-
 app = typer.Typer(add_completion=False)
+
+ITEMS_MAX: Final = 200
+"""Of each sort that are looked at, and counted: a page of the server's. More of one is said."""
+URGENT_MAX: Final = 20
+"""Newest urgent messages whose receipts are looked at: a request for each."""
+
+_TASKS: Final[dict[str, dict[str, Any]]] = {
+    "claimed": {"status": "claimed"},
+    "ready": {"status": "open", "ready": True},
+    "waiting": {"status": "open", "ready": False},
+    "blocked": {"status": "blocked"},
+}
+"""Tasks that are not over, by how they stand; those that wait have dependencies that are not done."""
 
 
 @app.command()
 def status(*, as_json: AsJson = False, url: Url = None) -> None:
-    """Say where the server is and what happens there; fails when none answers."""
+    """Show which server answers, who is there, what is held and what waits; fails when none answers.
+
+    A warning says when the server is not that of the repository that you stand in.
+    """
     address = discovery.find(url=url)
     found = ask(_status, url=url)
-    note = places.read_server(address.data) if address.data else None
-    where = {
+    here = places.data_folder(Path.cwd())
+    data = _data_of(address.url, here, found["workspace"]["path"])
+    note = places.read_server(data) if data is not None else None
+    told = {
         "url": address.url,
         "version": found.pop("version"),
-        "pid": note["pid"] if note else None,
-        "data": str(address.data) if address.data else None,
-        "daemon": background.holder(address.data) if address.data else None,
+        "pid": note["pid"] if note is not None else None,
+        "data": str(data) if data is not None else None,
+        "daemon": background.holder(data) if data is not None else None,
+        "warning": _foreign(here, data, found["workspace"]["path"]),
+        **found,
     }
-    told = where | found
     if as_json:
-        output.print_json(told)
+        output.print_json(told | {"workspace": told["workspace"]["name"]})
     else:
-        output.print_object(told | {"agents": _counted(told["agents"]), "tasks": _counted(told["tasks"])})
+        output.print_lines(status_lines(output.style(), told))
+    if told["warning"] and not as_json:
+        output.note(f"warning: {told['warning']}")
+
+
+def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
+    """The data folder of the server at `url`: one whose holder says that it answers there."""
+    candidates = [here, *([Path(repository) / places.DATA] if repository else [])]
+    for data in candidates:
+        note = places.read_server(data)
+        if note is not None and note["url"] == url and folder.holder(data) == note["pid"]:
+            return data
+    return None
+
+
+def _foreign(here: Path, data: Path | None, repository: str | None) -> str | None:
+    """What to say when the server is another repository's; None when it is this one's, or not known."""
+    if places.repository(Path.cwd()) is None and not here.exists():
+        return None
+    is_ours = data == here if data is not None else repository is None or Path(repository) == here.parent
+    if is_ours:
+        return None
+    theirs = repository or str(data)
+    return f"this is the server of {theirs}, not that of {here.parent}; look at REPOMESH_URL and '--url'"
 
 
 async def _status(client: Client) -> dict[str, Any]:
-    health = (await client.http.get("/healthz")).json()
+    health = await client.about("/healthz")
+    ready = await client.about("/readyz")
     workspace = await client.call_json("workspace.show", {})
-    newest = await client.call_json("event.list", {"newest": True, "limit": 1})
+    names = ("agents", "locks", "questions", "meetings", *_TASKS)
+    newest, urgent, *pages = await asyncio.gather(
+        client.call_json("event.list", {"newest": True, "limit": 1}),
+        _unacknowledged(client),
+        _page(client, "agent.list"),
+        _page(client, "lock.list"),
+        _page(client, "question.list", status="open"),
+        _page(client, "meeting.list", status="in_progress"),
+        *(_page(client, "task.list", **criteria) for criteria in _TASKS.values()),
+    )
+    items = dict(zip(names, pages, strict=True))
+    agents = [agent for agent in items["agents"]["items"] if agent["status"] != "retired"]
     return {
         "version": health["version"],
-        "workspace": workspace["name"],
-        "agents": {status: await _count(client, "agent.list", status) for status in ("active", "inactive")},
-        "tasks": {status: await _count(client, "task.list", status) for status in _TASKS},
+        "database": ready["status"].replace("_", " "),
+        "workspace": workspace,
+        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _cut(agents, _AGENT)},
+        "locks": _cut(items["locks"]["items"], _LOCK),
+        "tasks": {name: len(items[name]["items"]) for name in _TASKS}
+        | {"items": [task for name in _TASKS for task in _cut(items[name]["items"], _TASK, state=name)]},
+        "questions": _cut(items["questions"]["items"], _QUESTION),
+        "urgent": urgent,
+        "meetings": _cut(items["meetings"]["items"], _MEETING),
+        "more": [name for name in names if items[name]["next_cursor"]],
         "last_seq": newest["last_seq"],
         "last_event_at": newest["items"][0]["at"] if newest["items"] else None,
     }
 
 
-async def _count(client: Client, name: str, status: str) -> str:
-    """How many there are, as far as one page tells."""
-    page = await client.call_json(name, {"status": status, "limit": 200})
-    return f"{len(page['items'])}{'+' if page['next_cursor'] else ''}"
+_AGENT = ("name", "type", "status", "program", "status_text", "last_seen_at")
+_LOCK = ("resource", "mode", "agent_name", "expires_at", "note")
+_TASK = ("id", "goal", "priority", "agent_name", "percent", "reason")
+_QUESTION = ("id", "asker_name", "asked_name", "question", "deadline_at")
+_MEETING = ("id", "topic", "phase", "speaker_name", "due_at")
 
 
-def _counted(counts: dict[str, str]) -> str:
-    return ", ".join(f"{count} {status}" for status, count in counts.items() if count != "0") or "none"
+async def _page(client: Client, name: str, **criteria: Any) -> dict[str, Any]:
+    page: dict[str, Any] = await client.call_json(name, criteria | {"limit": ITEMS_MAX})
+    return page
+
+
+async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
+    """The newest urgent messages that somebody has not acknowledged, with who that is."""
+    page = await client.call_json("message.list", {"priority": "urgent", "limit": URGENT_MAX})
+    receipts = await asyncio.gather(
+        *(
+            client.call_json("message.receipts", {"message_id": one["id"], "limit": ITEMS_MAX})
+            for one in page["items"]
+        )
+    )
+    found = []
+    for message, got in zip(page["items"], receipts, strict=True):
+        missing = [one["agent_name"] for one in got["items"] if one["acked_at"] is None]
+        if missing:
+            names = ("id", "sender_name", "subject", "body", "created_at")
+            found.append({name: message[name] for name in names} | {"waits_for": missing})
+    return found
+
+
+def _cut(items: Sequence[Mapping[str, Any]], names: Sequence[str], **more: str) -> list[dict[str, Any]]:
+    return [{name: item.get(name) for name in names} | more for item in items]
+
+
+def _counts(items: Sequence[Mapping[str, Any]], field: str, values: Sequence[str]) -> dict[str, Any]:
+    return {value: sum(item[field] == value for item in items) for value in values}

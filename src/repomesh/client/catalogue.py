@@ -35,7 +35,8 @@ class Field:
 class Described:
     """One operation as clients know it.
 
-    `item` names what it answers; for a list, what is on it. `secret` is the answer's field that holds one.
+    `answers` are the fields that every answer has; `item` names what that is, for a list what is on it.
+    `secret` is the answer's field that holds one, `tool` the MCP tool that is the same.
     """
 
     name: str
@@ -48,9 +49,11 @@ class Described:
     result: tuple[str, ...]
     item: str
     fields: tuple[Field, ...]
+    answers: tuple[str, ...]
     waits: bool = False
     needs_agent: bool = False
     secret: str | None = None
+    tool: str | None = None
 
     @property
     def has_body(self) -> bool:
@@ -82,7 +85,9 @@ def _described(name: str, entry: dict[str, Any]) -> Described:
     fields = tuple(
         Field(**field | {"choices": tuple(field.get("choices", ()))}) for field in entry.pop("fields")
     )
-    return Described(name=name, fields=fields, **entry | {"result": tuple(entry["result"])})
+    return Described(
+        name=name, fields=fields, **entry | {key: tuple(entry[key]) for key in ("result", "answers")}
+    )
 
 
 def _load(place: str) -> type[BaseModel]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
-import httpx
-
 from repomesh.client import discovery
 from repomesh.client.catalogue import Described, operation
-from repomesh.client.errors import MissingField, RemoteError, ServerUnreachable
+from repomesh.client.errors import MissingField, NoAnswer, RemoteError, ServerUnreachable, UnusableAddress
+from repomesh.client.local_http import Answer, LocalHTTP
 from repomesh.kernel.places import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
+    import httpx
     from pydantic import BaseModel
 
 ATTEMPTS = 3  # a server that restarts is back within a second or two
@@ -40,18 +40,52 @@ class Client:
         token: str | None,
         agent: str | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        served_url: Callable[[], str | None] | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         if agent:
-            headers["X-Repomesh-Agent"] = agent
-        self.http = httpx.AsyncClient(
+            self._headers["X-Repomesh-Agent"] = agent
+        self._transport = transport  # a server in this process has one of its own
+        self._served_url = served_url
+        self._http: httpx.AsyncClient | None = None
+        self._local: LocalHTTP | None = None
+        if transport is None and LocalHTTP.reaches(self.url):
+            self._local = LocalHTTP(self.url, served_url, connect_s=CONNECT_S, answer_s=ANSWER_S)
+        else:
+            self._http = self._opened()  # raises for a URL that is none
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """The client of the HTTP library, with the same address and headers: for streams and other pages."""
+        if self._http is None:
+            self._http = self._opened()
+        return self._http
+
+    def act_as(self, agent: str | None) -> None:
+        """Send further requests as this agent, by name or id; None acts as the token's own principal."""
+        for headers in (self._headers, *([self._http.headers] if self._http is not None else [])):
+            headers.pop("X-Repomesh-Agent", None)
+            if agent is not None:
+                headers["X-Repomesh-Agent"] = agent
+
+    def _opened(self) -> httpx.AsyncClient:
+        import httpx  # takes longer to load than most commands to run (see `local_http`)
+
+        from repomesh.kernel.sending import only_to
+
+        try:
+            httpx.URL(self.url)
+        except httpx.InvalidURL as error:
+            raise UnusableAddress(f"'{self.url}' is no server's URL: {error}") from None
+        return httpx.AsyncClient(
             base_url=self.url,
-            headers=headers,
+            headers=self._headers,
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-            trust_env=urlsplit(url).hostname not in LOOPBACK_HOSTS,  # a proxy has no business on loopback
-            verify=url.startswith("https:"),  # making a TLS context takes 20 ms
-            transport=transport,  # a server in this process has one of its own
+            trust_env=urlsplit(self.url).hostname not in LOOPBACK_HOSTS,  # no proxies on loopback
+            verify=self.url.startswith("https:"),  # making a TLS context takes 20 ms
+            transport=self._transport,
+            event_hooks=only_to(self._served_url),
         )
 
     @classmethod
@@ -60,7 +94,7 @@ class Client:
     ) -> Self:
         """A client of the server that the environment or the repository names; raises ServerNotFound."""
         address = discovery.find(url=url, agent=agent, data=data)
-        return cls(address.url, address.token, address.agent)
+        return cls(address.url, address.token, address.agent, served_url=address.served_url)
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,19 +102,31 @@ class Client:
     async def __aexit__(
         self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.http.aclose()
+        if self._local is not None:
+            await self._local.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     async def call(self, name: str, /, **fields: Any) -> BaseModel:
         """Run an operation; answers its result model. Fields that a newer server adds are ignored."""
         described = operation(name)
         answer = await self._send(described, fields)
+        _checked(answer, described.answers)
         return described.result_model().model_validate_json(answer.content, extra="ignore")
 
     async def call_json(
         self, name: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Any:
         """Run an operation; answers its result as plain JSON, just as the server sent it."""
-        return (await self._send(operation(name), fields, idempotency_key)).json()
+        described = operation(name)
+        return _checked(await self._send(described, fields, idempotency_key), described.answers)
+
+    async def about(self, page: str) -> dict[str, Any]:
+        """What a page about the server itself says: '/healthz' or '/readyz'."""
+        answer = await self._patiently("GET", page, {})
+        if not answer.is_success:
+            raise RemoteError.from_response(answer)
+        return _checked(answer, ("status", "version"))
 
     async def items(self, name: str, /, **fields: Any) -> AsyncIterator[Any]:
         """Every item of a list, as plain JSON, page after page."""
@@ -94,7 +140,7 @@ class Client:
 
     async def _send(
         self, described: Described, fields: Mapping[str, Any], idempotency_key: str | None = None
-    ) -> httpx.Response:
+    ) -> Answer | httpx.Response:
         path, rest = _path(described, fields)
         request: dict[str, Any] = {"headers": {}}
         if described.has_body:
@@ -104,22 +150,54 @@ class Client:
         if described.kind == "command":
             request["headers"]["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
         response = await self._patiently(described.method, path, request)
-        if response.status_code >= 400:
+        if not response.is_success:
             raise RemoteError.from_response(response)
         return response
 
-    async def _patiently(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
+    async def _patiently(self, method: str, path: str, request: dict[str, Any]) -> Answer | httpx.Response:
         """Send, and send again when the connection breaks: reading is harmless, and a command has its key."""
         attempt = 1
         while True:
             try:
-                return await self.http.request(method, path, **request)
-            except httpx.TransportError as error:
+                return await self._exchanged(method, path, **request)
+            except NoAnswer as error:
                 if attempt == ATTEMPTS:
-                    reason = str(error) or type(error).__name__
-                    raise ServerUnreachable(f"no answer from {self.url}: {reason}") from error
+                    raise ServerUnreachable(f"no answer from {self.url}: {error}") from error
             await asyncio.sleep(PAUSE_S * attempt)
             attempt += 1
+
+    async def _exchanged(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Sequence[tuple[str, str]] = (),
+        json: object = None,
+    ) -> Answer | httpx.Response:
+        """Send one request; raises NoAnswer when no response comes."""
+        if self._local is not None:
+            whole = {**self._headers, **(headers or {})}
+            return await self._local.request(method, path, headers=whole, params=params, json_body=json)
+        import httpx
+
+        try:
+            return await self.http.request(method, path, headers=headers, params=tuple(params), json=json)
+        except httpx.TransportError as error:
+            raise NoAnswer(str(error) or type(error).__name__) from error
+
+
+def _checked(answer: Answer | httpx.Response, fields: Sequence[str]) -> dict[str, Any]:
+    """The JSON of an answer; raises RemoteError for one without these fields, as of a foreign server."""
+    try:
+        result = answer.json()
+    except ValueError:
+        result = None
+    if not isinstance(result, dict) or not result.keys() >= set(fields):
+        raise RemoteError.not_repomesh(answer.status_code)
+    if "items" in fields and not isinstance(result["items"], list):
+        raise RemoteError.not_repomesh(answer.status_code)
+    return result
 
 
 def _path(described: Described, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -136,14 +214,14 @@ def _path(described: Described, fields: Mapping[str, Any]) -> tuple[str, dict[st
     return re.sub(r"{(\w+)}", filled, described.path), rest
 
 
-def query(fields: Mapping[str, Any]) -> httpx.QueryParams:
-    """Query parameters: a list is repeated, a truth is 'true' or 'false', what is None is left out."""
+def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return query parameters: a list is repeated, a truth is 'true' or 'false', what is None is left out."""
     values = [
         (name, value)
         for name, given in fields.items()
         if given is not None
         for value in (given if isinstance(given, list | tuple) else [given])
     ]
-    return httpx.QueryParams(
-        [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in values]
+    return tuple(
+        (name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in values
     )

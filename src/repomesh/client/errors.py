@@ -10,6 +10,8 @@ from repomesh.kernel.errors import FAILURES, Failure, InvalidRequest, NotFound, 
 if TYPE_CHECKING:
     import httpx
 
+    from repomesh.client.local_http import Answer
+
 _BY_STATUS = {codes.http: failure for failure, codes in FAILURES.items()}
 
 
@@ -37,7 +39,7 @@ class RemoteError(Exception):
         return FAILURES[self.failure].exit
 
     @classmethod
-    def from_response(cls, response: httpx.Response) -> RemoteError:
+    def from_response(cls, response: Answer | httpx.Response) -> RemoteError:
         """The error that a response is."""
         try:
             problem = response.json()
@@ -46,16 +48,27 @@ class RemoteError(Exception):
         return cls.from_problem(response.status_code, problem)
 
     @classmethod
+    def not_repomesh(cls, status: int) -> RemoteError:
+        """The error that an answer is which no server of ours gives."""
+        hint = (
+            "Is this the address of a repomesh server of this release? Look at REPOMESH_URL and '--url'; "
+            "'repomesh down' and 'repomesh up' start the one of this repository anew."
+        )
+        message = f"what answers there is no server of this release: {status} without what such a one says"
+        return cls(FAILURES[Failure.UNAVAILABLE].http, "not_repomesh", message, hint)
+
+    @classmethod
     def from_problem(cls, status: int, problem: object) -> RemoteError:
         """The error in a problem document, or in whatever else was answered in its place."""
-        if not isinstance(problem, dict) or "code" not in problem:
-            hint = "Is this the address of a repomesh server? 'repomesh status' says where one is."
-            return cls(
-                status, "not_repomesh", f"something answered {status} that is no problem document", hint
-            )
+        if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
+            return cls.not_repomesh(status)
         told = {"type", "title", "status", "detail", "code", "hint"}
         details = {name: value for name, value in problem.items() if name not in told}
         return cls(status, problem["code"], problem.get("detail", ""), problem.get("hint", ""), details)
+
+
+class NoAnswer(Exception):
+    """A request got no response; the message is the reason."""
 
 
 class ServerUnreachable(Unavailable):
@@ -63,6 +76,16 @@ class ServerUnreachable(Unavailable):
 
     code = "server_unreachable"
     hint = "Start the server with 'repomesh up', or set REPOMESH_URL; 'repomesh doctor' says what is wrong."
+
+
+class UnusableAddress(InvalidRequest):
+    """What is named as the server's URL, the token or the agent can't be one."""
+
+    code = "unusable_address"
+    hint = (
+        "A URL looks like http://127.0.0.1:8787. Look at '--url' and '--as', REPOMESH_URL, REPOMESH_TOKEN "
+        "and REPOMESH_AGENT."
+    )
 
 
 class ServerNotFound(Unavailable):

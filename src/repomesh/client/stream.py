@@ -67,9 +67,11 @@ async def _frames(client: Client, position: int | None, criteria: dict[str, Any]
     async with client.http.stream(
         "GET", path, params=query(criteria), headers=headers, timeout=timeout
     ) as response:
-        if response.status_code >= 400:
+        if not response.is_success:
             await response.aread()
             raise RemoteError.from_response(response)
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise RemoteError.not_repomesh(response.status_code)
         rest = b""
         async for chunk in response.aiter_bytes():
             # Split by hand: `aiter_lines` also splits at U+2028 and its like, which texts may hold.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, hook_groups, server, stdio
 from repomesh.connect.entries import Scope, SettingsFile
 
-_PASSED = ["REPOMESH_AGENT", "REPOMESH_DATA", "REPOMESH_URL", TOKEN_VARIABLE]
+_PASSED = ["REPOMESH_AGENT", "REPOMESH_DATA", "REPOMESH_URL", TOKEN_VARIABLE, "XDG_STATE_HOME"]
 """Variables that the proxy may need: Codex hands its servers none that it was not told to."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from repomesh.connect import hook_main
+from repomesh.kernel.own_program import own_program
 
 SERVER = "repomesh"
 """What our MCP server is called in every CLI's settings."""
@@ -55,7 +56,7 @@ def hook_command(cli: str, event: str) -> str:
 def proxy_command(cli: str) -> list[str]:
     """The words that start the stdio proxy, with whole paths: each CLI has a search path of its own."""
     script = Path(sys.executable).with_name("repomesh")
-    program = [str(script)] if script.exists() else [sys.executable, "-P", "-m", "repomesh.cli.main"]
+    program = [str(script)] if script.exists() else own_program()
     return [*program, "mcp", "--cli", cli]
 
 

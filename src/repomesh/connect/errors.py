@@ -66,3 +66,41 @@ class GitRefused(InvalidRequest):
 
     code = "git_refused"
     hint = "Do what git says."
+
+
+class TrackedHook(Conflict):
+    """A git hook belongs to the repository's own files, and these are not for the guard to edit."""
+
+    code = "tracked_hook"
+    hint = (
+        "Add these lines to it, and commit them: "
+        '\'if command -v repomesh >/dev/null; then repomesh guard check --hook NAME -- "$@"; '
+        "[ $? -ne 4 ] || exit 1; fi', with the hook's NAME."
+    )
+
+
+class UnusableHooksPath(Conflict):
+    """git finds no hooks where core.hooksPath leads."""
+
+    code = "unusable_hooks_path"
+    hint = (
+        "Use git's own folder of hooks: 'git config --unset core.hooksPath'. Or give the whole path of a "
+        "folder: a relative one begins at each work tree, and in a linked one '.git' is a file."
+    )
+
+
+class SharedHooks(Conflict):
+    """Git's hooks stand in a folder that other repositories use, too."""
+
+    code = "shared_hooks"
+    hint = (
+        "Give this repository hooks of its own: 'git config core.hooksPath FOLDER', with a whole path, as "
+        "that of .git/hooks. Or use --shared: they check nothing in repositories without the guard."
+    )
+
+
+class OutsideRepository(InvalidRequest):
+    """A path that is to be checked lies outside of the repository."""
+
+    code = "outside_repository"
+    hint = "Name paths from the root of the repository."

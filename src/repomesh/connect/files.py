@@ -47,8 +47,16 @@ def require_writable(content: Content) -> None:
     """
     place = content.target if content.text is not None else _existing(content.target.parent)
     for checked in (place, content.target.parent) if content.text is not None else (place,):
-        if not os.access(checked, os.W_OK) or not checked.stat().st_mode & 0o222:
+        if not os.access(checked, os.W_OK) or not _mode(checked) & 0o222:
             raise ReadOnlySettings(f"{checked} is read-only", path=str(content.path))
+
+
+def _mode(path: Path) -> int:
+    """The mode of a file or folder; raises SettingsChanged when it is gone."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        raise SettingsChanged(f"{path} was removed meanwhile", path=str(path)) from None
 
 
 def _existing(folder: Path) -> Path:
@@ -71,7 +79,7 @@ def replace(content: Content, text: str | None) -> None:
     if read(content.path).text != content.text:
         raise SettingsChanged(f"{content.path} was changed meanwhile", path=str(content.path))
     if text is None:
-        content.target.unlink()
+        content.target.unlink(missing_ok=True)
         return
     content.target.parent.mkdir(parents=True, exist_ok=True)
     _write(content.target, text, content.mode)

@@ -12,6 +12,7 @@ import _json
 import _socket
 import _thread
 import os
+import stat
 import sys
 import time
 
@@ -29,12 +30,19 @@ HOOK_SENT_BYTES_MAX = 1024 * 1024
 HOOK_TEXT_CHARS_MAX = 16_000
 HOOK_LOG_BYTES_MAX = 256 * 1024
 HOOK_PROCESSES_MAX = 16
+FOLDER_ID_CHARS = 32
+FOLDER_ENTRIES_MAX = 1_000
+GIT_FILE_BYTES_MAX = 4_200
+PROCESS_MACHINE_CHARS_MAX = 28
+NAME_CHARS_MAX = 64
 
 _RESULTS = frozenset(
     {"tool_response", "toolResult", "tool_result", "tool_output", "prompt_response", "last_assistant_message"}
 )
 """What a tool or a model answered: long, and of no use to the server."""
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh", "fish"})
+_MARKS = {ord(mark): None for mark in "._-"}
+"""What an agent's name may hold besides letters and digits."""
 _HEADER_BYTES_MAX = 16 * 1024
 _UNREADABLE = (ValueError, StopIteration, RecursionError, SystemError)
 """What the scanner of `json` raises; the last when it misses an exception of `json.decoder`."""
@@ -66,17 +74,17 @@ def run(words: list[str], log: Log, deadline: float) -> bytes:
     cli, event = words
     log.label = f"{cli} {event}"
     body = read_input()  # to its end in any case: who writes it may not expect a closed pipe
-    data = data_folder(cli)
-    marker = read_json(f"{data}/connect/{cli}.json") if data else None
-    if data is None or marker is None:
+    folder = trusted(data_folder(cli))
+    marker = read_json(f"{folder.record}/connect/{cli}.json") if folder else None
+    if folder is None or marker is None:
         return b""
-    log.path = f"{data}/hooks.log"
+    log.folder = folder
     if len(body) > HOOK_INPUT_BYTES_MAX:
         raise GaveUp(f"the input is longer than {HOOK_INPUT_BYTES_MAX} bytes")
-    keep_wake(data, cli, event, body)
-    answer = ask(data, marker, f"/v1/hooks/{cli}/{event}", shortened(body), deadline)
+    keep_wake(folder, cli, event, body)
+    answer = ask(folder, marker, f"/v1/hooks/{cli}/{event}", shortened(body), deadline, log)
     if event.lower() == "sessionstart":
-        revive_daemon(data)
+        revive_daemon(folder)
     return answer
 
 
@@ -97,10 +105,11 @@ def data_folder(cli: str) -> str | None:
     unversioned = None
     for folder in _upwards(start):
         git = f"{folder}/.git"
-        if os.path.exists(git):
-            return f"{_main_work_tree(folder, git)}/.repomesh"
+        if _holds_git(git):
+            root = _main_work_tree(folder, git)
+            return f"{root}/.repomesh" if root is not None else None
         candidate = f"{folder}/.repomesh"
-        if unversioned is None and os.path.exists(f"{candidate}/token") and _own(candidate):
+        if unversioned is None and _own(candidate):
             unversioned = candidate
         if os.path.isfile(f"{folder}/HEAD") and os.path.isdir(f"{folder}/objects"):
             return candidate  # a bare repository
@@ -108,7 +117,7 @@ def data_folder(cli: str) -> str | None:
 
 
 def _upwards(start: str) -> Iterator[str]:
-    folder = os.path.abspath(start)
+    folder = os.path.realpath(start)
     while True:
         yield folder.rstrip("/")
         if folder == os.path.dirname(folder):
@@ -116,15 +125,35 @@ def _upwards(start: str) -> Iterator[str]:
         folder = os.path.dirname(folder)
 
 
-def _main_work_tree(folder: str, git: str) -> str:
-    """Where the repository's main work tree is; `folder` may be a linked one, or a submodule."""
-    if os.path.isdir(git):
-        return folder
-    own = _joined(folder, _text(git).partition("gitdir:")[2].strip())
-    if not os.path.exists(f"{own}/commondir"):
-        return folder  # a submodule keeps its repository elsewhere
-    common = os.path.realpath(_joined(own, _text(f"{own}/commondir").strip()))
+def _holds_git(git: str) -> bool:
+    """Whether it is what git takes for its own: a file, or a folder with a HEAD."""
+    return os.path.isfile(git) or os.path.lexists(f"{git}/HEAD")
+
+
+def _main_work_tree(folder: str, git: str) -> str | None:
+    """Where the repository's main work tree is; `folder` may be a linked one, or a submodule.
+
+    None when `.git` leads to a repository that does not lead back, as `repomesh.kernel.work_trees` says.
+    """
+    is_folder = os.path.isdir(git)
+    own = os.path.realpath(git if is_folder else _joined(folder, _line(git).partition("gitdir:")[2].strip()))
+    if not os.path.lexists(f"{own}/commondir"):
+        return folder  # a repository of its own: a submodule keeps its git folder elsewhere
+    common = os.path.realpath(_joined(own, _line(f"{own}/commondir").strip()))
+    back, name = os.path.split(_joined(own, _line(f"{own}/gitdir").strip()))
+    if is_folder or os.path.islink(git) or os.path.dirname(own) != f"{common}/worktrees":
+        return None
+    if os.path.realpath(back) != folder or name != ".git":
+        return None
     return os.path.dirname(common) if os.path.basename(common) == ".git" else common
+
+
+def _line(path: str) -> str:
+    """The first line of a regular file, and nothing of any other, or of none."""
+    try:
+        return _text(path)[:GIT_FILE_BYTES_MAX].partition("\n")[0]
+    except OSError:
+        return ""
 
 
 def _joined(folder: str, path: str) -> str:
@@ -132,12 +161,108 @@ def _joined(folder: str, path: str) -> str:
 
 
 def _own(folder: str) -> bool:
-    return os.stat(folder).st_uid == os.getuid()
+    try:
+        about = os.lstat(folder)
+    except OSError:
+        return False
+    has = os.path.lexists(f"{folder}/id") or os.path.lexists(f"{folder}/token")
+    return has and stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
+
+
+def _open(path: str, flags: int, *, within: int | None = None, links: bool = False) -> int:
+    """A descriptor of a regular file of this user; raises OSError, and never waits for a pipe.
+
+    With `links` a link is followed and the file may be anybody's: for what is not in the data folder.
+    """
+    flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags, 0o600, dir_fd=within)
+    about = os.fstat(descriptor)
+    if stat.S_ISREG(about.st_mode) and (links or about.st_uid == os.geteuid()):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(f"{path} is no regular file of this user")
 
 
 def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
+    with open(_open(path, os.O_RDONLY, links=True), encoding="utf-8", errors="surrogateescape") as file:
         return file.read(65_536)
+
+
+# -- whether it is trusted -------------------------------------------------------------------------
+
+
+class Folder:
+    """A data folder that this user made on this machine: its path, a descriptor of it, and its record."""
+
+    def __init__(self, path: str, descriptor: int, record: str) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.record = record
+
+
+def trusted(path: str | None) -> Folder | None:
+    """The data folder at `path`; None for one that was not made here, or in which others may have written.
+
+    The rules are those of `repomesh.kernel.trust.record_of`. Nothing that git could bring is believed: where
+    the server answers and which CLIs are connected stand in the record.
+    """
+    if path is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        record = _record(descriptor) if _is_private(descriptor) else None
+    except (OSError, *_UNREADABLE):
+        return None
+    return Folder(path, descriptor, record) if record is not None else None
+
+
+def _is_private(descriptor: int) -> bool:
+    """Whether nobody else may enter the folder or read its token, and it holds files and folders alone."""
+    user = os.geteuid()
+    about = os.fstat(descriptor)
+    if about.st_uid != user or about.st_mode & 0o077:
+        return False
+    with os.scandir(descriptor) as entries:
+        for count, entry in enumerate(entries):
+            try:
+                about = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # a draft that has its name by now, or one that was removed
+                continue
+            regular = stat.S_ISREG(about.st_mode)
+            if count >= FOLDER_ENTRIES_MAX or about.st_uid != user:
+                return False
+            if not (regular or stat.S_ISDIR(about.st_mode)):
+                return False
+            if entry.name in ("id", "token") and about.st_mode & 0o077:
+                return False
+    return True
+
+
+def _record(descriptor: int) -> str | None:
+    """The folder of the record, if it says that the data folder was made where it is, on this machine."""
+    with open(_open("id", os.O_RDONLY, within=descriptor), encoding="utf-8") as file:
+        name = file.read(100).strip()
+    if len(name) != FOLDER_ID_CHARS or not set(name) <= set("0123456789abcdef"):
+        return None
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            return None
+        state = f"{home}/.local/state"
+    folder = f"{state}/repomesh/folders/{name}"
+    about = read_json(f"{folder}/record.json") or {}
+    if about.get("suspect") or about.get("machine") != _machine_id():
+        return None
+    there = os.lstat(str(about.get("path")))
+    return folder if os.path.samestat(there, os.fstat(descriptor)) else None
+
+
+def _machine_id() -> str:
+    try:
+        return _text("/etc/machine-id")[:64].strip() or os.uname().nodename
+    except OSError:
+        return os.uname().nodename
 
 
 # -- JSON ------------------------------------------------------------------------------------------
@@ -168,9 +293,9 @@ def parsed(text: str) -> Any:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The object in a file; None when there is none, and an empty one when it can't be read."""
+    """The object in a file of the record; None when there is none, and an empty one when it can't be read."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(_open(path, os.O_RDONLY), encoding="utf-8") as file:
             value = parsed(file.read(HOOK_SENT_BYTES_MAX))
     except FileNotFoundError:
         return None
@@ -207,7 +332,9 @@ def shortened(body: bytes) -> bytes:
         raise GaveUp("the input is long and no object")
     value = {name: part for name, part in value.items() if name not in _RESULTS}
     made = json.dumps(value).encode()
-    return made if len(made) <= HOOK_SENT_BYTES_MAX else json.dumps(_cut(value)).encode()
+    if len(made) <= HOOK_SENT_BYTES_MAX:
+        return made
+    return json.dumps(_cut(value) | {"repomesh_cut": True}).encode()  # what is not sent can't be checked
 
 
 def _cut(value: Any) -> Any:
@@ -223,9 +350,9 @@ def _cut(value: Any) -> Any:
 # -- the request -----------------------------------------------------------------------------------
 
 
-def ask(data: str, marker: dict[str, Any], path: str, body: bytes, deadline: float) -> bytes:
+def ask(folder: Folder, marker: dict[str, Any], path: str, body: bytes, deadline: float, log: Log) -> bytes:
     """What the server answers to the hook; raises GaveUp with the reason why there is nothing."""
-    url, token = _server(data)
+    url, token = _server(folder, marker)
     scheme, host, port, prefix = _split(url)
     head = {
         "Host": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
@@ -233,8 +360,8 @@ def ask(data: str, marker: dict[str, Any], path: str, body: bytes, deadline: flo
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "Connection": "close",
-        "X-Repomesh-Process": ",".join(f"{process}{_machine()}" for process in ancestors()),
-        "X-Repomesh-Agent": os.environ.get("REPOMESH_AGENT") or marker.get("agent") or "",
+        "X-Repomesh-Process": ",".join(f"{named(process)}{_machine()}" for process in cli_processes()),
+        "X-Repomesh-Agent": wanted_agent(marker, log),
     }
     for name, value in head.items():
         if not isinstance(value, str) or not value.isprintable() or not value.isascii():
@@ -243,21 +370,66 @@ def ask(data: str, marker: dict[str, Any], path: str, body: bytes, deadline: flo
     return _exchange(scheme, host, port, "\r\n".join([*lines, "", ""]).encode() + body, deadline)
 
 
-def _server(data: str) -> tuple[str, str]:
-    """URL and token. A token of the data folder goes to the folder's own server only."""
+def wanted_agent(marker: dict[str, Any], log: Log) -> str:
+    """The agent to be; nothing when none is named.
+
+    What is no agent's name is left out and logged: the server would refuse it, and nothing would be checked.
+    """
+    agent = os.environ.get("REPOMESH_AGENT") or marker.get("agent") or ""
+    fits = isinstance(agent, str) and len(agent) <= NAME_CHARS_MAX and agent.isascii()
+    if agent and not (fits and agent[0].isalnum() and agent.translate(_MARKS).isalnum()):
+        log.write(f"{str(agent)[:NAME_CHARS_MAX]!r} is no agent's name: REPOMESH_AGENT, or connect --agent")
+        return ""
+    return agent
+
+
+def _server(folder: Folder, marker: dict[str, Any]) -> tuple[str, str]:
+    """URL and token. A token of the data folder goes to the folder's own server only.
+
+    A CLI that is connected over HTTP has a token of its own, and its hooks act as that token's agent, too.
+    """
     url, token = os.environ.get("REPOMESH_URL"), os.environ.get("REPOMESH_TOKEN")
     if url and token:
         return url, token
-    note = read_json(f"{data}/server.json")
+    note = read_json(f"{folder.record}/server.json")
     if not note or not isinstance(note.get("url"), str):
         raise GaveUp("no server has said where it answers")
     own = note["url"]
+    if not url and not _is_held(folder, note.get("pid")):
+        raise GaveUp("the server does not run")  # another program may listen on its port by now
     if url and url.rstrip("/") != own.rstrip("/"):
         raise GaveUp("REPOMESH_URL names another server, and REPOMESH_TOKEN is not set")
+    kept = f"connect/{marker.get('cli')}.token" if marker.get("http") else "token"
     try:
-        return own, token or _text(f"{data}/token").strip()
-    except OSError:
+        return own, token or _token(folder, kept)
+    except (OSError, ValueError):
         raise GaveUp("the token can't be read") from None
+
+
+def _is_held(folder: Folder, pid: object) -> bool:
+    """Whether this process holds the lock of the data folder: it is the folder's server, and it runs."""
+    import fcntl
+
+    lock = _open("lock", os.O_RDWR, within=folder.descriptor)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(lock, 32, 0).decode("ascii", "replace").strip() == str(pid)
+    finally:
+        os.close(lock)
+    return False
+
+
+def _token(folder: Folder, name: str) -> str:
+    """The token in a file of the data folder; raises OSError for a link or a pipe anywhere on the way."""
+    within, _, name = name.rpartition("/")
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    directory = os.open(within or ".", flags, dir_fd=folder.descriptor)
+    try:
+        with open(_open(name, os.O_RDONLY, within=directory), encoding="utf-8") as file:
+            return file.read(65_536).strip()
+    finally:
+        os.close(directory)
 
 
 def _split(url: str) -> tuple[str, str, int, str]:
@@ -384,15 +556,55 @@ def ancestors() -> list[int]:
     return found
 
 
+def cli_processes() -> list[int]:
+    """The CLI's own process and those above it: the hook's ancestors without the shell that it runs in."""
+    above = ancestors()
+    for index, process in enumerate(above):
+        try:
+            if _text(f"/proc/{process}/comm").strip() not in _SHELLS:
+                return above[index:]
+        except OSError:
+            break
+    return above
+
+
+def named(process: int) -> str:
+    """A process by its number and its start, without its machine, as `repomesh.kernel.processes` does."""
+    start = _start(process)
+    return f"{process}.{start}" if start else str(process)
+
+
+def _start(process: int) -> str:
+    """When a process began, in clock ticks since the boot; empty when it is over or that can't be seen."""
+    try:
+        fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
+        return fields[19] if fields[0] not in ("Z", "X") and int(fields[19]) else ""
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
 def _machine() -> str:
-    """What tells this machine's processes from another's, as the MCP proxy says it, too."""
+    """What tells this machine's processes from another's, as `repomesh.kernel.processes` says it, too."""
     name = os.uname().nodename if hasattr(os, "uname") else ""
     kept = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in name)
-    return f"@{kept[:40]}" if kept else ""
+    if not kept:
+        return ""
+    if len(kept) > PROCESS_MACHINE_CHARS_MAX:
+        half = PROCESS_MACHINE_CHARS_MAX // 2
+        kept = kept[:half] + kept[-half:]
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return f"@{kept}"
+    return f"@{kept}.ns{''.join(sign for sign in space if sign.isdigit())}"
 
 
-def keep_wake(data: str, cli: str, event: str, body: bytes) -> None:
-    """At a session's start keep where it may be woken, for the daemon; at its end forget it."""
+def keep_wake(folder: Folder, cli: str, event: str, body: bytes) -> None:
+    """At a session's start keep where it may be woken, for the daemon; at its end forget it.
+
+    Two processes may have one session open: the later one's note stands under the name by which the server
+    calls its run, and neither touches the other's.
+    """
     moment = event.lower()
     if moment not in ("sessionstart", "sessionend"):
         return
@@ -404,44 +616,71 @@ def keep_wake(data: str, cli: str, event: str, body: bytes) -> None:
         return
     if not all(character.isalnum() or character in "-_." for character in session):
         return
-    path = f"{data}/wake/{session}.json"
     socket = os.environ.get("CLAUDE_CODE_MESSAGING_SOCKET")
     if moment == "sessionend":
-        if os.path.exists(path):
-            os.unlink(path)
+        _forget_wake(folder, session)
     elif socket:
         token = os.environ.get("CLAUDE_CODE_MESSAGING_TOKEN", "")
-        _write_wake(path, {"cli": cli, "session_id": session, "socket": socket, "token": token})
+        wake = {"cli": cli, "session_id": session, "socket": socket, "token": token}
+        try:  # noqa: SIM105 - contextlib costs time to import
+            os.mkdir("wake", 0o700, dir_fd=folder.descriptor)
+        except FileExistsError:  # from an earlier session, or one that starts at the same time
+            pass
+        within, process = _wakes(folder), named(cli_processes()[0])
+        name = f"{session}:{process}.json" if _is_others(within, session, process) else f"{session}.json"
+        _write_wake(within, name, wake | {"process": process})
 
 
-def _write_wake(path: str, wake: dict[str, Any]) -> None:
+def _forget_wake(folder: Folder, session: str) -> None:
+    process = named(cli_processes()[0])
+    try:
+        within = _wakes(folder)
+        names = [f"{session}:{process}.json"]
+        if not _is_others(within, session, process):
+            names.append(f"{session}.json")
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:  # noqa: SIM105 - contextlib costs time to import
+            os.unlink(name, dir_fd=within)
+        except FileNotFoundError:
+            pass
+
+
+def _is_others(within: int, session: str, process: str) -> bool:
+    """Whether the session's note is of another process that lives."""
+    try:
+        with open(_open(f"{session}.json", os.O_RDONLY, within=within), encoding="utf-8") as file:
+            other = parsed(file.read(HOOK_TEXT_CHARS_MAX)).get("process")
+    except (AttributeError, OSError, *_UNREADABLE):
+        return False
+    if not isinstance(other, str) or other == process:
+        return False
+    number, _, start = other.partition(".")
+    return bool(start) and number.isdigit() and _start(int(number)) == start
+
+
+def _wakes(folder: Folder) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open("wake", flags, dir_fd=folder.descriptor)
+
+
+def _write_wake(within: int, name: str, wake: dict[str, Any]) -> None:
     import json
 
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    draft = f"{path}.{os.getpid()}"
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(wake | {"pid": _session_process()}, file)
-    os.replace(draft, path)
+    draft = f"{name}.{os.getpid()}"
+    descriptor = _open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, within=within)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(wake, file)
+    os.replace(draft, name, src_dir_fd=within, dst_dir_fd=within)
 
 
-def _session_process() -> int:
-    """The CLI's own process: the nearest above that is not just the shell which the hook runs in."""
-    above = ancestors()
-    for process in above:
-        try:
-            if _text(f"/proc/{process}/comm").strip() not in _SHELLS:
-                return process
-        except OSError:
-            break
-    return above[0]
-
-
-def revive_daemon(data: str) -> None:
+def revive_daemon(folder: Folder) -> None:
     """Start the daemon again, which wakes idle sessions, where one ran before and holds its lock no more."""
     import fcntl
 
     try:
-        lock = os.open(f"{data}/daemon.lock", os.O_RDWR)
+        lock = _open("daemon.lock", os.O_RDWR, within=folder.descriptor)
     except FileNotFoundError:
         return
     try:
@@ -453,7 +692,7 @@ def revive_daemon(data: str) -> None:
     quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
     words = [sys.executable, "-P", "-m", "repomesh.cli.main", "daemon"]
     os.posix_spawn(
-        sys.executable, words, os.environ | {"REPOMESH_DATA": data}, file_actions=quiet, setsid=True
+        sys.executable, words, os.environ | {"REPOMESH_DATA": folder.path}, file_actions=quiet, setsid=True
     )
 
 
@@ -464,24 +703,25 @@ class Log:
     """A line for each hook that gave nothing, in a file that is set aside when it is full."""
 
     def __init__(self) -> None:
-        self.path = ""
+        self.folder: Folder | None = None
         self.label = ""
 
     def write(self, reason: str) -> None:
         """Add a line, if there is where to; never raises."""
-        if not self.path:
+        if self.folder is None:
             return
         try:
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             line = " ".join(f"{now} {self.label}: {reason}".split())[:500] + "\n"
-            target = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+            within = self.folder.descriptor
+            target = _open("hooks.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, within=within)
             try:
                 os.write(target, line.encode("utf-8", "replace"))
                 full = os.fstat(target).st_size > HOOK_LOG_BYTES_MAX
             finally:
                 os.close(target)
             if full:
-                os.replace(self.path, f"{self.path}.1")
+                os.replace("hooks.log", "hooks.log.1", src_dir_fd=within, dst_dir_fd=within)
         except OSError:
             return
 

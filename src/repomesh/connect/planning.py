@@ -151,8 +151,9 @@ def _remember(plan: Plan) -> None:
         records.write_marker(plan.data, plan.marker)
     else:
         path = records.marker_path(plan.data, plan.cli.name)
-        path.unlink(missing_ok=True)
-        files.remove_folders([str(path.parent)])
+        if path is not None:
+            path.unlink(missing_ok=True)
+            files.remove_folders([str(path.parent)])
 
 
 # -- one file --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What connect remembers: per repository in its data folder, and per person for files that many share."""
+"""What connect remembers in the user's state folder: per data folder, and of files that many share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from repomesh.connect.editing import Hunk
 from repomesh.connect.files import remove_folders, write_private
+from repomesh.kernel import places, trust
 
 
 class _Kept(BaseModel):
@@ -27,7 +28,7 @@ class FileRecord(_Kept):
 
 
 class Marker(_Kept):
-    """`DATA/connect/CLI.json`: that the repository connected the CLI. Hooks do nothing without it."""
+    """In the record of the data folder: that its user connected the CLI here. Hooks do nothing without it."""
 
     cli: str
     agent: str | None = Field(None, description="Who the CLI is to be; else a free name is made.")
@@ -46,9 +47,10 @@ class Shared(_Kept):
 M = TypeVar("M", bound=_Kept)
 
 
-def marker_path(data: Path, cli: str) -> Path:
-    """Where the marker of a repository is."""
-    return data / "connect" / f"{cli}.json"
+def marker_path(data: Path, cli: str) -> Path | None:
+    """Where the marker of a repository is; None for a data folder that is not there, or not trusted."""
+    record = trust.record_of(data)
+    return record / places.CONNECT / f"{cli}.json" if record is not None else None
 
 
 def shared_path(state: Path, cli: str) -> Path:
@@ -65,19 +67,28 @@ def state_folder(home: Path) -> Path:
 def read_marker(data: Path, cli: str) -> Marker | None:
     """The marker, or None where the CLI is not connected. A broken one says no more than that it is."""
     path = marker_path(data, cli)
-    return (_read(path, Marker) or Marker(cli=cli)) if path.exists() else None
+    if path is None:
+        return None
+    marker = _read(path, Marker)
+    return Marker(cli=cli) if marker is None and path.exists() else marker
 
 
 def read_shared(state: Path, cli: str) -> Shared:
     """What is remembered of shared files, without repositories that are gone or no longer connected."""
     found = _read(shared_path(state, cli), Shared) or Shared()
-    found.repositories = [data for data in found.repositories if marker_path(Path(data), cli).exists()]
+    found.repositories = [data for data in found.repositories if read_marker(Path(data), cli) is not None]
     return found
 
 
 def write_marker(data: Path, marker: Marker) -> None:
-    """Keep the marker; only its owner may read it, since a hunk may hold a line with a secret."""
-    write_private(marker_path(data, marker.cli), marker.model_dump_json(indent=1) + "\n")
+    """Keep the marker; only its owner may read it, since a hunk may hold a line with a secret.
+
+    Raises UntrustedFolder unless the data folder was prepared.
+    """
+    path = marker_path(data, marker.cli)
+    if path is None:
+        raise trust.UntrustedFolder(f"{data} has no record on this machine", hint=trust.adopting(data))
+    write_private(path, marker.model_dump_json(indent=1) + "\n")
 
 
 def write_shared(state: Path, cli: str, shared: Shared) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from repomesh.kernel import pidfile, places
+from repomesh.kernel import pidfile, places, trust
+from repomesh.kernel.limits import PROCESS_NUMBER_MAX
+from repomesh.kernel.own_program import own_program
 
 LOCK: Final = "daemon.lock"
 WOKEN: Final = ("claude", "codex")
@@ -41,8 +42,8 @@ def ensure(data: Path) -> bool:
 
 def start(data: Path) -> int:
     """Start a daemon in the background; answers its process id. A second one ends by itself."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "repomesh.cli.main", "daemon"],
+    process = subprocess.Popen(  # noqa: S603 - our own words
+        own_program("daemon"),
         env=os.environ | {"REPOMESH_DATA": str(data)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -71,7 +72,9 @@ def holder(data: Path) -> int | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this number runs, one's own or another's."""
+    """Whether a process of this number runs, one's own or another's; False for what can't be a process."""
+    if not 0 < pid <= PROCESS_NUMBER_MAX:  # 0 would be one's own group, and a larger one no C integer
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -89,4 +92,5 @@ def held(data: Path) -> Iterator[bool]:
 
 
 def _needed(data: Path) -> bool:
-    return any((data / places.CONNECT / f"{cli}.json").exists() for cli in WOKEN)
+    record = trust.record_of(data)
+    return record is not None and any((record / places.CONNECT / f"{cli}.json").exists() for cli in WOKEN)

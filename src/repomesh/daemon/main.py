@@ -11,7 +11,7 @@ import structlog
 from repomesh.client.client import Client
 from repomesh.client.discovery import Address
 from repomesh.client.errors import RemoteError
-from repomesh.daemon.background import held, is_alive
+from repomesh.daemon.background import held
 from repomesh.daemon.waker import Waker
 from repomesh.daemon.watch import ServerGoneError, watch
 from repomesh.kernel import places
@@ -34,7 +34,7 @@ async def _run(data: Path, address: Address) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
     # Whom it wakes it does not speak for: the server must not take that for a sign of life.
-    async with Client(address.url, address.token) as client:
+    async with Client(address.url, address.token, served_url=address.served_url) as client:
         log.info("watching", url=address.url)
         try:
             await watch(address.url, address.token, Waker(client, data).look, lambda: _moved(address))
@@ -51,5 +51,5 @@ def _moved(address: Address) -> bool:
     """
     if address.data is None:
         return False
-    note = places.read_server(address.data)
-    return note is None or note["url"] != address.url or not is_alive(note["pid"])
+    note = places.running_server(address.data)
+    return note is None or note["url"] != address.url

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import structlog
 
+from repomesh.client.errors import RemoteError
 from repomesh.daemon.ways import WAYS, Refused, Session, Way
+from repomesh.kernel.errors import Failure
+from repomesh.kernel.processes import machine, same_machine
 
 log = structlog.get_logger("repomesh.daemon")
 
 AT_ONCE_MAX: Final = 4  # CLIs woken side by side
+AGAIN_AFTER_FAILURE_S: Final = 15.0  # until a session is looked at again that could not even be tried
 
 
 class Caller(Protocol):
@@ -38,12 +41,32 @@ class Waker:
     async def look(self) -> float | None:
         """Wake whoever is due; answers after how many seconds to look again, None if only after an event."""
         due = await self._client.call_json("wake.due", {"cli": list(self._ways)})
-        mine = [item for item in due["items"] if is_here(item["processes"], self._machine)]
-        async with asyncio.TaskGroup() as tasks:
-            for item in mine:
-                tasks.create_task(self._wake(item))
         again_s: float | None = due["again_s"]
-        return again_s
+        ended = await asyncio.gather(*map(self._isolated, due["items"]), return_exceptions=True)
+        for refusal in ended:
+            if isinstance(refusal, BaseException):
+                raise refusal
+        if all(ended):
+            return again_s
+        return AGAIN_AFTER_FAILURE_S if again_s is None else min(again_s, AGAIN_AFTER_FAILURE_S)
+
+    async def _isolated(self, item: Mapping[str, Any]) -> bool:
+        """Wake one session if it runs here; False when it failed, which holds up no other session.
+
+        Raises RemoteError when the server refuses the token: then no session can be woken.
+        """
+        try:
+            if is_here(item["processes"], self._machine):
+                await self._wake(item)
+        except RemoteError as error:
+            if error.failure in (Failure.FORBIDDEN, Failure.UNAUTHENTICATED):
+                raise
+            log.warning("session skipped", session_id=item.get("session_id"), reason=str(error))
+            return False
+        except Exception:  # whatever one session's data does, the others are woken
+            log.exception("session skipped", session_id=item.get("session_id"))
+            return False
+        return True
 
     async def _wake(self, item: Mapping[str, Any]) -> None:
         async with self._room:
@@ -57,6 +80,9 @@ class Waker:
                 await self._ways[item["cli"]](self._data, session, wake["text"])
             except Refused as refused:
                 failure = str(refused)
+            except Exception as error:  # counted as a refusal, so that its tries are bounded, too
+                log.exception("a way to wake failed", **key)
+                failure = f"the attempt failed: {type(error).__name__}"
             done = {"boundary": wake["boundary"], "agent_id": item["agent_id"], "failure": failure}
             await self._client.call_json("wake.done", done)
         told = {"agent": item["agent_name"], **key, "messages": len(wake["message_ids"])}
@@ -66,15 +92,7 @@ class Waker:
             log.info("woken", **told)
 
 
-def machine() -> str:
-    """This machine, as hooks name it behind a process's number."""
-    kept = "".join(
-        sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in os.uname().nodename
-    )
-    return kept[:40]
-
-
 def is_here(processes: list[str], here: str) -> bool:
     """Whether a session runs on this machine, as far as its processes say where they run."""
     machines = {process.partition("@")[2] for process in processes} - {""}
-    return not machines or here in machines
+    return not machines or any(same_machine(one, here) for one in machines)

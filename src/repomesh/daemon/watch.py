@@ -80,6 +80,8 @@ async def _listen(url: str, token: str, stirred: asyncio.Event, moved: Callable[
     clock = asyncio.get_running_loop().time
     pause_s, since = RETRY_FIRST_S, clock()
     while True:
+        if moved():  # before the token is sent: another program may listen there by now
+            raise ServerGoneError(f"the server at {url} has ended")
         try:
             async for _event in _events(url, token):
                 pause_s, since = RETRY_FIRST_S, clock()

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from repomesh.daemon.background import is_alive
 from repomesh.kernel.limits import HOOK_PROCESS_DEPTH
+from repomesh.kernel.private_files import UnsafeFile, open_private
+from repomesh.kernel.processes import number_of, was_replaced
 
 WAKE_FOLDER: Final = "wake"
 """In the data folder: what hooks kept of the sessions that have an inbox."""
@@ -69,6 +73,8 @@ async def claude(data: Path, session: Session, text: str) -> None:
 
 async def codex(_data: Path, session: Session, text: str) -> None:
     """Queue a message for a thread of Codex, which looks for it every few seconds."""
+    if ":" in session.session_id:  # the id of a second run; Codex knows the thread that both have open
+        raise Refused("its thread is open in another process, which would take the message")
     if is_over(session.processes):
         raise Refused("its process is over")  # the queue would take it, and nobody would look there
     program, variables = own_program("codex", session.processes)
@@ -124,8 +130,13 @@ async def _authenticated(reader: asyncio.StreamReader, writer: asyncio.StreamWri
 
 def is_over(processes: Sequence[str]) -> bool:
     """Whether none of the processes nearest to a session's hooks lives, one of which is its CLI."""
-    nearest = [process.partition("@")[0] for process in processes[:HOOK_PROCESS_DEPTH]]
-    return bool(nearest) and not any(number.isdigit() and is_alive(int(number)) for number in nearest)
+    nearest = processes[:HOOK_PROCESS_DEPTH]
+    return bool(nearest) and not any(map(_lives, nearest))
+
+
+def _lives(process: str) -> bool:
+    number = number_of(process)
+    return number is not None and is_alive(number) and not was_replaced(process)
 
 
 def own_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[str, str]]:
@@ -134,14 +145,14 @@ def own_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[s
     A session may have been started by another version, or with another home, than the daemon.
     """
     for process in processes:
-        place = Path("/proc") / process.partition("@")[0]
+        if was_replaced(process):
+            continue
         try:
-            program = str((place / "exe").readlink())
-            said = (place / "environ").read_bytes().decode(errors="surrogateescape").split("\0")
-        except OSError:  # it is over, or another user's, or there is no /proc
+            running = psutil.Process(number_of(process))
+            program, variables = running.exe(), running.environ()
+        except (psutil.Error, OSError, ValueError):  # it is over, or another user's
             continue
         if Path(program).name == name:
-            variables = dict(one.split("=", 1) for one in said if "=" in one)
             return program, {key: variables[key] for key in _HOMES if key in variables}
     return shutil.which(name), {}
 
@@ -149,10 +160,13 @@ def own_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[s
 def _kept(path: Path) -> dict[str, str]:
     """What a hook kept of a session; only a file of one's own counts."""
     try:
-        about = path.stat()
-        if about.st_uid != os.getuid() or about.st_mode & 0o077 or about.st_size > NOTE_BYTES_MAX:
-            raise Refused("the note of its inbox is not its owner's alone")
-        note: Any = json.loads(path.read_bytes())
+        with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+            about = os.fstat(file.fileno())
+            if about.st_mode & 0o077 or about.st_size > NOTE_BYTES_MAX:
+                raise Refused("the note of its inbox is not its owner's alone")
+            note: Any = json.loads(file.read(NOTE_BYTES_MAX + 1))
+    except UnsafeFile:
+        raise Refused("the note of its inbox is not its owner's alone") from None
     except FileNotFoundError:
         raise Refused("no hook of it told of an inbox") from None
     except (OSError, ValueError) as error:

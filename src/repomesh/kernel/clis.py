@@ -12,6 +12,9 @@ PROGRAMS: dict[str, str] = {
 }
 """Each CLI's short name with the program that its agents are registered as."""
 
+SAY_WHEN_OVER = frozenset({"claude", "codex", "copilot", "gemini"})
+"""The CLIs whose hooks say when a session is over, also without a terminal; Qwen Code's do not (measured)."""
+
 
 def cli_of(program: str) -> str | None:
     """The CLI behind what a client calls itself, such as 'codex' of 'codex-mcp-client'; None if unknown."""

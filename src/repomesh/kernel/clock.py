@@ -1,22 +1,87 @@
-"""The server's clock, behind a port so that tests can move it."""
+"""Clocks: the machine's, behind a port so that tests can move it, and one that never goes back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, Strict
 
-Clock = Callable[[], datetime]
-"""Answers the present time, in UTC."""
+# Linux counts the time of a suspended machine on this clock only; elsewhere the monotonic one does.
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", None)
+_MICROSECOND = timedelta(microseconds=1)
+# How fast time runs while it is ahead of the wall clock: durations are then a ninth longer, never shorter.
+_CATCH_UP_RATE = 0.9
 
 
-def system_clock() -> datetime:
-    """The present time in UTC."""
-    return datetime.now(UTC)
+class Clock(Protocol):
+    """The clocks of a machine."""
+
+    def __call__(self) -> datetime:
+        """The wall clock's time in UTC, which somebody may set."""
+        ...
+
+    def elapsed_s(self) -> float:
+        """Seconds since some moment, by a clock that nobody sets."""
+        ...
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    def __call__(self) -> datetime:
+        """The present time in UTC."""
+        return datetime.now(UTC)
+
+    def elapsed_s(self) -> float:
+        """Seconds since the machine was started, where it can those of its suspension included."""
+        return time.monotonic() if _ELAPSED is None else time.clock_gettime(_ELAPSED)
+
+
+system_clock = SystemClock()
+
+
+class SteadyClock:
+    """The wall clock's time, but it never goes back.
+
+    When the wall clock is put back, time runs on at nine tenths of its speed until the wall clock has caught
+    up. When the wall clock jumps ahead, or the machine was suspended, time jumps with it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._now = clock()
+        self._elapsed_s = clock.elapsed_s()
+
+    def __call__(self) -> datetime:
+        """The present time; not before any that was answered."""
+        with self._lock:
+            return self._advanced()
+
+    def following(self) -> datetime:
+        """The present time, or a microsecond after the last one that was answered; later than all of them."""
+        with self._lock:
+            last = self._now
+            self._now = max(self._advanced(), last + _MICROSECOND)
+            return self._now
+
+    def not_before(self, moment: datetime) -> None:
+        """Let time go on from `moment` at the earliest."""
+        with self._lock:
+            self._now = max(self._advanced(), moment)
+
+    def _advanced(self) -> datetime:
+        elapsed_s, wall = self._clock.elapsed_s(), self._clock()
+        least_s = (elapsed_s - self._elapsed_s) * _CATCH_UP_RATE
+        self._elapsed_s = elapsed_s
+        is_behind = (wall - self._now).total_seconds() < least_s
+        self._now = self._now + timedelta(seconds=least_s) if is_behind else wall
+        return self._now
 
 
 @lru_cache(maxsize=256)  # one command's time stands in its rows, its event and its answer

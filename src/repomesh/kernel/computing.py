@@ -1,38 +1,60 @@
-"""Answers that take seconds to compute: outside of transactions, one after another, on their own thread."""
+"""Answers that take seconds: computed one after another on their own thread, or read a few at once."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-from pydantic import BaseModel
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.limits import COMPUTE_QUEUE_MAX
-from repomesh.kernel.operation import Compute
-from repomesh.kernel.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Turns:
+    """Lets a few of the same kind of work run at once, and a bounded number wait for that, in their order."""
+
+    def __init__(self, at_once: int, waiting_max: int) -> None:
+        self._free = asyncio.Semaphore(at_once)
+        self._waiting = 0
+        self._waiting_max = waiting_max
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a turn, and keep it; raises Unavailable when too many wait for theirs."""
+        if self._waiting >= self._waiting_max:
+            raise Unavailable(f"{self._waiting} searches already wait for their turn")
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 class Computing:
     """One thread, so that several such questions never take more than one core from everybody else."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "compute")
         self._waiting = 0
 
-    async def result(self, compute: Compute, gathered: Any, request: BaseModel) -> BaseModel:
-        """What `compute` makes of what was gathered; raises Unavailable when too many wait for theirs."""
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `function` returns; raises Unavailable when too many wait for their turn."""
         if self._waiting >= COMPUTE_QUEUE_MAX:
             raise Unavailable(f"{self._waiting} answers that take long are being computed")
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            made: BaseModel = await loop.run_in_executor(
-                self._thread, compute, gathered, request, self._settings
-            )
-            return made
+            return await loop.run_in_executor(self._thread, partial(function, *args, **kwargs))
         finally:
             self._waiting -= 1
 

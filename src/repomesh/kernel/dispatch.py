@@ -5,24 +5,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from opentelemetry.trace import Status, StatusCode
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from repomesh.kernel.completions import Completions
-from repomesh.kernel.computing import Computing
-from repomesh.kernel.embeddings import Embedder, EndpointEmbedder, Texts
-from repomesh.kernel.errors import ConditionIgnored, InternalError, RepomeshError, Unavailable
+from repomesh.kernel import limits
+from repomesh.kernel.budget import keep_within
+from repomesh.kernel.computing import Computing, Turns
+from repomesh.kernel.errors import (
+    ConditionIgnored,
+    DamagedRecord,
+    Failure,
+    InternalError,
+    RepomeshError,
+    Unavailable,
+)
+from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.operation import Blocking, Consulting, Kind, Operation, Payload, Registry
-from repomesh.kernel.ports import Signals, Store
+from repomesh.kernel.json_text import run_aside
+from repomesh.kernel.json_values import canonical_json
+from repomesh.kernel.operation import Blocking, Kind, Operation, Payload, Registry, Shorten
+from repomesh.kernel.ports import Completions, Embedder, ServerAway, Signals, Store, Uptime
+from repomesh.kernel.preparation import Preparation
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics, tracer
 
+T = TypeVar("T")
 log = structlog.get_logger("repomesh.dispatch")
 
 _FOLLOW_UPS_MAX = 10_000  # queued behind answers; beyond it they are dropped, and offered again later
@@ -30,10 +44,16 @@ _FOLLOW_UPS_MAX = 10_000  # queued behind answers; beyond it they are dropped, a
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation answered; `replayed` when an Idempotency-Key found an earlier result."""
+    """What an operation answered; `replayed` when an Idempotency-Key found an earlier result.
+
+    `json` is the result as JSON text, where it was made on the thread that read it: a long one would keep
+    others waiting on the event loop. `also` is what the context's `also` returned.
+    """
 
     result: BaseModel
     replayed: bool = False
+    json: bytes | None = None
+    also: Any = None
 
 
 class Dispatcher:
@@ -42,6 +62,7 @@ class Dispatcher:
     `verify` checks the caller's token again inside each writing transaction, so that a token revoked a
     moment ago can't write; `renew_secret` puts a secret into a replayed result, since no record holds
     one; `access_changed` is called after an operation that changes who may do what.
+    With `uptime`, nothing is done after an absence of the server before everybody was given grace for it.
     Whoever `on_call` was given to hears of every caller that was let in.
     """
 
@@ -55,8 +76,9 @@ class Dispatcher:
         verify: Callable[[Any], None],
         renew_secret: Callable[[Any, BaseModel], BaseModel],
         access_changed: Callable[[], None],
-        completions: Completions | None = None,
-        embedder: Embedder | None = None,
+        completions: Completions,
+        embedder: Embedder,
+        uptime: Uptime | None = None,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -66,13 +88,16 @@ class Dispatcher:
         self._verify = verify
         self._renew_secret = renew_secret
         self._access_changed = access_changed
-        self._completions = completions or Completions(store.settings)
-        self._embedder = embedder or EndpointEmbedder(store.settings)
+        self._uptime = uptime
+        self._completions = completions
+        self._embedder = embedder
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._interrupted = False
-        self._computing = Computing(store.settings)
+        self._searches = Turns(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
+        self._computing = Computing()
         self._on_call: list[Callable[[Caller], None]] = []
+        self._refused_at: dict[str, float] = {}  # by code, of which there are few
 
     async def __call__(
         self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
@@ -86,6 +111,8 @@ class Dispatcher:
                 return await self._answer(operation, caller, payload, context)
             except RepomeshError as error:
                 code = error.code
+                if error.failure is Failure.UNAVAILABLE:
+                    self._log_refusal(operation, error)
                 raise
             except asyncio.CancelledError:
                 code = "cancelled"
@@ -98,6 +125,14 @@ class Dispatcher:
                 if code != "ok":
                     span.set_status(Status(StatusCode.ERROR, code))
                 self._metrics.answered(operation.name, code, time.perf_counter() - started)
+
+    def _log_refusal(self, operation: Operation, error: RepomeshError) -> None:
+        """Log why the server can't, such as a full disk: one line in REFUSAL_LOG_S for the same."""
+        now = time.monotonic()
+        if now - self._refused_at.get(error.code, -limits.REFUSAL_LOG_S) < limits.REFUSAL_LOG_S:
+            return
+        self._refused_at[error.code] = now
+        log.warning("refused", operation=operation.name, code=error.code, reason=error.message)
 
     def on_call(self, listener: Callable[[Caller], None]) -> None:
         """Have `listener` hear of every caller that was let in."""
@@ -127,31 +162,38 @@ class Dispatcher:
         caller.require(operation.scope)
         if operation.needs_agent:
             caller.acting_agent()
-        request = operation.parse(payload)
+        size = len(payload) if isinstance(payload, bytes) else 0
+        request = await run_aside(size, operation.parse, payload)
         self.heard(caller)
-        if operation.rate is not None:
-            self._limiter.take(operation.rate, caller)
-        if operation.stage is not None:
-            await asyncio.to_thread(operation.stage, request, self._store.settings)
-        key = _key(operation, request, context)
-        if operation.consults is not None:
-            request = await self._consulted(operation.consults, caller, request)
-        blocking = operation.blocking
-        if blocking is not None and blocking.seconds(request) > 0:
-            answer = await self._wait(operation, blocking, caller, request, context, key)
-        else:
-            answer = await self._run(operation, caller, request, context, key)
-        self._queue_follow_up(operation, caller, request, answer.result)
+        try:
+            if operation.rate is not None:
+                self._limiter.take(operation.rate, caller)
+            key = None if context.idempotency_key is None else _key(operation, request, context)
+            if operation.prepare is not None:
+                request = await operation.prepare(request, self._preparation(caller))
+            if operation.blocking is not None and operation.blocking.seconds(request) > 0:
+                answer = await self._wait(operation, operation.blocking, caller, request, context, key)
+            else:
+                answer = await self._run(operation, caller, request, context, key)
+        except DamagedRecord as error:
+            log.exception("damaged record", operation=operation.name, trace_id=context.trace_id)
+            error.details.setdefault("record", _ids(request))
+            raise
+        except ValidationError as error:  # the request was checked: it is a record that a model refuses
+            log.exception("damaged record", operation=operation.name, trace_id=context.trace_id)
+            fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+            message = f"a stored {error.title} can't be read: {fields}"
+            raise DamagedRecord(message, record=_ids(request)) from error
+        following = operation.follow_up and operation.follow_up(request, answer.result)
+        if following:
+            self.queue(following[0], caller, following[1])
         return answer
 
-    async def _consulted(self, consults: Consulting, caller: Caller, request: BaseModel) -> BaseModel:
-        """The request with what a model answered, if there is something to ask."""
-        question = await self._store.read(caller, lambda tx: consults.question(tx, request))
-        if question is None:
-            return request
-        if isinstance(question, Texts):
-            return consults.answered(request, question, await self._embedder.embed(question))
-        return consults.answered(request, question, await self._completions.complete(question))
+    def _preparation(self, caller: Caller) -> Preparation:
+        async def read(work: Callable[[Any], Any]) -> Any:
+            return await self._in_grace(lambda: self._store.read(caller, lambda tx: work(self._checked(tx))))
+
+        return Preparation(read, self._store, self._completions, self._embedder, self._computing)
 
     async def _wait(
         self,
@@ -201,44 +243,59 @@ class Dispatcher:
         key: _Key | None = None,
     ) -> Answer:
         if operation.kind is not Kind.COMMAND:
-            found = await self._store.read(caller, lambda tx: operation.function(tx, request))
-            if operation.compute is not None:
-                found = await self._computing.result(operation.compute, found, request)
-            return Answer(found)
+            async with self._searches.turn() if operation.searches else nullcontext():
+                query = partial(self._query, operation, request, context.also)
+                return await self._in_grace(lambda: self._store.read(caller, query))
         try:
-            return await self._store.write(
-                caller, context, lambda tx: self._command(tx, operation, request, key)
-            )
+            command = partial(self._command, operation, request, key)
+            return await self._in_grace(lambda: self._store.write(caller, context, command))
         finally:  # also when the caller is gone: what it asked for may have been done
             if operation.changes_access:
                 self._access_changed()
 
-    def _command(self, tx: Any, operation: Operation, request: BaseModel, key: _Key | None) -> Answer:
-        self._verify(tx)
-        if key is None:
-            return Answer(self._apply(tx, operation, request))
-        recorded = tx.recall(operation.name, key.text, key.fingerprint)
+    async def _in_grace(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what `attempt` returns; after an absence of the server, once everybody was given grace."""
+        while True:
+            try:
+                return await attempt()
+            except ServerAway:
+                if self._uptime is None:
+                    raise
+                await self._uptime.returned()
+
+    def _checked(self, tx: Any) -> Any:
+        """The transaction; raises ServerAway when the server was away before it."""
+        if self._uptime is not None:
+            self._uptime.check(tx)
+        return tx
+
+    def _query(
+        self, operation: Operation, request: BaseModel, also: Callable[[Any], Any] | None, tx: Any
+    ) -> Answer:
+        result = operation.function(self._checked(tx), request)
+        if tx.damaged and isinstance(result, Page):  # which says which records it had to leave out
+            result = result.model_copy(update={"damaged": tx.damaged})
+        is_shown = operation.http is not None and operation.kind is Kind.QUERY
+        seen = also and also(tx)
+        return _within_budget(result, request, seen) if is_shown else Answer(result, also=seen)
+
+    def _command(self, operation: Operation, request: BaseModel, key: _Key | None, tx: Any) -> Answer:
+        self._verify(self._checked(tx))
+        also = tx.context.also
+        recorded = None if key is None else tx.recall(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
-            return Answer(self._renew_secret(tx, result) if operation.secret else result, replayed=True)
-        result = self._apply(tx, operation, request)
-        if operation.blocking is None or operation.blocking.done(result):
-            kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
-            tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
-        return Answer(result)
-
-    def _apply(self, tx: Any, operation: Operation, request: BaseModel) -> BaseModel:
-        result: BaseModel = operation.function(tx, request)
+            whole = self._renew_secret(tx, result) if operation.secret else result
+            shown = whole if operation.shorten is None else _shortened(operation.shorten, whole, request)
+            return Answer(shown, replayed=True, also=also and also(tx))
+        result = operation.function(tx, request)
         if tx.context.if_match is not None and not tx.version_checked:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
-        return result
-
-    def _queue_follow_up(
-        self, operation: Operation, caller: Caller, request: BaseModel, result: BaseModel
-    ) -> None:
-        following = operation.follow_up and operation.follow_up(request, result)
-        if following:
-            self.queue(following[0], caller, following[1])
+        if key is not None and (operation.blocking is None or operation.blocking.done(result)):
+            kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
+            tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
+        shown = result if operation.shorten is None else _shortened(operation.shorten, result, request)
+        return Answer(shown, also=also and also(tx))
 
     def queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
         """Run an internal command behind what was answered or pushed; what goes wrong with it is logged."""
@@ -257,6 +314,36 @@ class Dispatcher:
             log.exception("follow-up failed", operation=operation.name)
 
 
+def _within_budget(result: BaseModel, request: BaseModel, also: Any) -> Answer:
+    """A query's answer, as JSON too, within the characters that the request allows, if it says."""
+    text = encode(result)
+    max_chars = getattr(request, "max_chars", None)
+    if max_chars is None or len(text) <= max_chars or len(text.decode()) <= max_chars:
+        return Answer(result, json=text, also=also)
+    kept = keep_within(result, max_chars)
+    return Answer(kept, json=text if kept is result else encode(kept), also=also)
+
+
+def _shortened(shorten: Shorten, result: BaseModel, request: BaseModel) -> BaseModel:
+    """A command's result within the characters that the request allows, if it says."""
+    max_chars = getattr(request, "max_chars", None)
+    if max_chars is None:
+        return result
+    shortened: BaseModel = shorten(result, max_chars)
+    return shortened if len(shortened.model_dump_json()) <= max_chars else keep_within(shortened, max_chars)
+
+
+def encode(result: BaseModel) -> bytes:
+    """A result as JSON text in UTF-8."""
+    return result.__pydantic_serializer__.to_json(result)
+
+
+def _ids(request: BaseModel) -> dict[str, Any]:
+    """The ids by which a request names its record."""
+    values = {name: getattr(request, name) for name in type(request).model_fields if name.endswith("_id")}
+    return {name: value for name, value in values.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class _Key:
     """An Idempotency-Key with the fingerprint of the request that it came with."""
@@ -266,8 +353,10 @@ class _Key:
 
 
 def _key(operation: Operation, request: BaseModel, context: RequestContext) -> _Key | None:
-    # Of the request as it came: each attempt of a blocking one may carry another place in the queue.
+    # Of the request as it came: before it is prepared, and not of an attempt's place in a queue.
     if context.idempotency_key is None or operation.kind is not Kind.COMMAND:
         return None
-    fingerprint = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    if operation.shorten is not None:  # the record holds the whole result, from which any budget is served
+        request = request.model_copy(update={"max_chars": None})
+    fingerprint = hashlib.sha256(canonical_json(request.model_dump_json())).hexdigest()
     return _Key(context.idempotency_key, fingerprint)

@@ -14,17 +14,20 @@ from typing import Any, ClassVar
 class Failure(StrEnum):
     """The class of a failure: what a caller can do about it."""
 
+    MALFORMED = "malformed"
     INVALID = "invalid"
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    TIMED_OUT = "timed_out"
     CONFLICT = "conflict"
     GONE = "gone"
     STALE = "stale"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     RATE_LIMITED = "rate_limited"
+    HEADERS_TOO_LARGE = "headers_too_large"
     UNAVAILABLE = "unavailable"
     MISDIRECTED = "misdirected"
     INTERNAL = "internal"
@@ -40,11 +43,13 @@ class SurfaceCodes:
 
 
 FAILURES: dict[Failure, SurfaceCodes] = {
+    Failure.MALFORMED: SurfaceCodes(400, "INVALID_ARGUMENT", 2),
     Failure.INVALID: SurfaceCodes(422, "INVALID_ARGUMENT", 2),
     Failure.UNAUTHENTICATED: SurfaceCodes(401, "UNAUTHENTICATED", 5),
     Failure.FORBIDDEN: SurfaceCodes(403, "PERMISSION_DENIED", 5),
     Failure.NOT_FOUND: SurfaceCodes(404, "NOT_FOUND", 3),
     Failure.METHOD_NOT_ALLOWED: SurfaceCodes(405, "UNIMPLEMENTED", 2),
+    Failure.TIMED_OUT: SurfaceCodes(408, "DEADLINE_EXCEEDED", 6),
     Failure.CONFLICT: SurfaceCodes(409, "ABORTED", 4),
     Failure.GONE: SurfaceCodes(410, "OUT_OF_RANGE", 3),
     Failure.STALE: SurfaceCodes(412, "FAILED_PRECONDITION", 4),
@@ -52,6 +57,7 @@ FAILURES: dict[Failure, SurfaceCodes] = {
     Failure.UNSUPPORTED: SurfaceCodes(415, "INVALID_ARGUMENT", 2),
     Failure.MISDIRECTED: SurfaceCodes(421, "PERMISSION_DENIED", 5),
     Failure.RATE_LIMITED: SurfaceCodes(429, "RESOURCE_EXHAUSTED", 6),
+    Failure.HEADERS_TOO_LARGE: SurfaceCodes(431, "RESOURCE_EXHAUSTED", 2),
     Failure.INTERNAL: SurfaceCodes(500, "INTERNAL", 1),
     Failure.UNAVAILABLE: SurfaceCodes(503, "UNAVAILABLE", 6),
 }
@@ -78,6 +84,26 @@ class RepomeshError(Exception):
 
 class InternalError(RepomeshError):
     """Something failed that the caller could not have avoided."""
+
+
+class ReactionsTooDeep(RepomeshError):
+    """Events caused each other through reactions in too long a chain; `chain` holds their types in order."""
+
+    code = "reactions_too_deep"
+    hint = (
+        "Nothing was changed. This is a fault of the server: reactions cause each other. Report it with the "
+        "event types in 'chain'."
+    )
+
+
+class DamagedRecord(RepomeshError):
+    """A stored record holds what can't be read; `record` holds the ids that the request named it by."""
+
+    code = "damaged_record"
+    hint = (
+        "Other records are not affected, and lists leave this one out. 'repomesh doctor' says whether the "
+        "database is damaged; 'repomesh restore FILE' puts back a backup that still has it."
+    )
 
 
 class InvalidRequest(RepomeshError):
@@ -150,6 +176,13 @@ class IdempotencyConflict(Conflict):
     hint = "Use a new Idempotency-Key for a new request."
 
 
+class AnswerErased(Conflict):
+    """This was done before under the same Idempotency-Key; its answer went with what was deleted since."""
+
+    code = "answer_erased"
+    hint = "Nothing was done again. Look at what is there now, and use a new Idempotency-Key to go on."
+
+
 class Gone(RepomeshError):
     """What was asked for existed once and has been pruned."""
 
@@ -179,6 +212,30 @@ class TooLarge(RepomeshError):
     code = "too_large"
     failure = Failure.TOO_LARGE
     hint = "Send less, or split it."
+
+
+class HeadersTooLarge(RepomeshError):
+    """The request line and the headers are larger, or more, than the server takes."""
+
+    code = "headers_too_large"
+    failure = Failure.HEADERS_TOO_LARGE
+    hint = "Send shorter and fewer headers; what is long belongs into the body."
+
+
+class MalformedRequest(RepomeshError):
+    """What came is no HTTP request, or one whose end can be read in two ways."""
+
+    code = "malformed_request"
+    failure = Failure.MALFORMED
+    hint = "Speak HTTP/1.1, and give a body's length either by Content-Length or by chunks."
+
+
+class RequestTimeout(RepomeshError):
+    """The request was not complete in time."""
+
+    code = "request_timeout"
+    failure = Failure.TIMED_OUT
+    hint = "Send it again, at once and whole. Nothing was changed."
 
 
 class UnsupportedMedia(RepomeshError):

@@ -43,12 +43,23 @@ Tags = Annotated[tuple[Tag, ...], Field(max_length=limits.LIST_ITEMS_MAX)]
 
 PageLimit = Annotated[int, Field(ge=1, le=limits.PAGE_ITEMS_MAX, description="Items a page.")]
 
-MaxChars = Annotated[
+_BUDGET = "Budget for the answer's text; what was left out is said."
+
+MaxChars = Annotated[int, Field(ge=limits.MAX_CHARS_MIN, le=limits.MAX_CHARS_MAX, description=_BUDGET)]
+"""Characters of a list at most."""
+
+RecordChars = Annotated[int, Field(ge=limits.RECORD_CHARS_MIN, le=limits.MAX_CHARS_MAX, description=_BUDGET)]
+"""Characters of one message or summary at most; its names, ids and figures are never left out."""
+
+DetailChars = Annotated[int, Field(ge=limits.DETAIL_CHARS_MIN, le=limits.MAX_CHARS_MAX, description=_BUDGET)]
+"""The same of a task, meeting, decision or review."""
+
+TextChars = Annotated[
     int,
     Field(
-        ge=limits.MAX_CHARS_MIN,
+        ge=limits.TEXT_CHARS_MIN,
         le=limits.MAX_CHARS_MAX,
-        description="Budget for the answer's text; what was left out is said.",
+        description="Characters of the text at most.",
     ),
 ]
 
@@ -73,6 +84,16 @@ class Page(Model, Generic[Item]):
     items: list[Item]
     next_cursor: str | None = None
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
+    notice: str | None = Field(
+        None,
+        exclude_if=lambda notice: notice is None,
+        description="What a search could not look for, or not look through yet.",
+    )
+    damaged: list[str] = Field(
+        default_factory=list,
+        exclude_if=lambda keys: not keys,
+        description="Records that are left out since they can't be read, by their place in the list.",
+    )
 
 
 def encode_cursor(*position: str | int | float | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from repomesh.kernel.errors import AgentRequired, Forbidden
 
@@ -76,10 +78,19 @@ def system_caller(workspace_id: str) -> Caller:
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What travels with a request besides its payload."""
+    """What travels with a request besides its payload, on whichever surface it came.
+
+    `gone` returns when nobody waits for the answer any more; without it the caller stays to the end.
+    `carrier` is the caller whose token the request carried, where it speaks as another one through a session:
+    a wait ends when either token is revoked. `also` is a function of the transaction, run behind the
+    operation in the same one; its result is the answer's `also`.
+    """
 
     trace_id: str = ""
     traceparent: str | None = None
     correlation_id: str | None = None
     idempotency_key: str | None = None
-    if_match: int | None = field(default=None)
+    if_match: int | None = None
+    gone: Callable[[], Awaitable[object]] | None = None
+    carrier: Caller | None = None
+    also: Callable[[Any], Any] | None = None

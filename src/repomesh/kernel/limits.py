@@ -6,21 +6,93 @@ What an operator may want to change is a setting (`kernel/settings.py`); these a
 from __future__ import annotations
 
 # Requests and answers
-BODY_BYTES_MAX = 10 * 1024 * 1024  # larger things are artifacts, and come in pieces
+BODY_BYTES_MAX = 1024 * 1024  # unless an operation carries a long text or contents, and says so
+TEXT_BODY_BYTES_MAX = 10 * 1024 * 1024  # of what carries a text of TEXT_CHARS_MAX, most of it beyond ASCII
+URL_BYTES_MAX = 16_384  # path and query; proxies and browsers take 8 to 16 KB
+QUERY_FIELDS_MAX = 1_000  # parameters of one query; the longest list has a tenth of it
 PAGE_ITEMS_DEFAULT = 50
 PAGE_ITEMS_MAX = 200  # a page is read whole by an agent or drawn whole by a screen
+PAGE_CHARS_MAX = 2_000_000  # read for one page, which then ends early; encoding as many takes some 10 ms
 IDEMPOTENCY_KEY_CHARS_MAX = 255  # as Stripe's
 IDEMPOTENCY_KEPT_S = 24 * 3600  # longer than any sane retry
-MAX_CHARS_MIN = 200  # below this not even one item with its ids fits
+TEXT_CHARS_MIN = 200  # least budget of one text: below this it tells nothing
+MAX_CHARS_MIN = 500  # of a list: its longest cursor, and the id of an item that is too long to be shown
+RECORD_CHARS_MIN = 1_000  # of one message or summary: its names, ids and figures, and what was left out
+DETAIL_CHARS_MIN = 2_000  # the same of a task, meeting, decision or review, which have twice as many
 MAX_CHARS_MAX = 1_000_000
 PROBLEM_FIELDS_MAX = 20  # wrong fields named in one answer; who sees these will see the rest
 PROBLEM_FIELD_CHARS_MAX = 200  # of a field's name, which the caller may have made up
 WAIT_S_MAX = 50.0  # under the 60 s after which proxies and MCP clients give up
 
+# Reactions
+REACTION_DEPTH_MAX = 8  # events in a chain that each caused the next: one for each domain behind the first
+
+# JSON from outside
+JSON_DEPTH_MAX = 64  # levels of a value that is kept; most have a few, and each is followed by recursion
+JSON_WRAPPING_MAX = 16  # levels around it: of a request, a batch, a relay, an event, a list, an export
+JSON_BODY_DEPTH_MAX = JSON_DEPTH_MAX + JSON_WRAPPING_MAX  # of a body; parsers give up at some 200
+JSON_INTEGER_MIN = -(2**63)  # what 64 bits hold, signed or not: parsers round what is beyond it
+JSON_INTEGER_MAX = 2**64 - 1
+JSON_VALUES_MAX = 100_000  # in one body: event data of EVENT_DATA_CHARS_MAX can't hold more
+JSON_KEYS_MAX = 1_000  # of one object: each unknown one makes an error, and each free one is kept
+JSON_UNCHECKED_BYTES = 4_096  # too short to hold much; most requests are, and are not counted through
+JSON_ON_LOOP_BYTES = 65_536  # counted and parsed in a few ms; larger ones are on a thread
+# Connections, and what is read before anybody has shown a token
+CONNECTIONS_MAX = 10_000  # of one process, where the limit of open files allows as many
+UNAUTHENTICATED_CONNECTIONS_MAX = 4_096  # of them; beyond it the oldest is closed for the newest
+ADDRESS_UNAUTHENTICATED_MAX = 256  # of one address that is not this machine's own
+OPEN_FILES_RESERVED_MAX = 1_024  # for the database, logs, contents and calls to elsewhere
+OPEN_FILES_RESERVED_SHARE = 4  # a quarter of the limit of open files, where that is less
+OPEN_FILES_SPARE_MIN = 64  # fewer left than this, and /readyz answers 503
+OPEN_FILES_SPARE_SHARE = 16  # a sixteenth of the limit of open files, where that is less
+OPEN_FILES_COUNTED_EVERY_S = 1.0  # counting lists a folder of as many entries as files are open
+CONNECTION_SWEEP_S = 1.0  # between looks at the connections' deadlines, which are longer by far
+HEADERS_S = 10.0  # from the connection, or from the answer before, to the end of a request's headers
+HEADERS_BYTES_MAX = 32_768  # request line and headers together; proxies pass on less
+HEADERS_COUNT_MAX = 128  # as the library of the WebSockets takes
+REQUEST_BODY_S = 120.0  # from the headers to the end of the body: 21 MiB at 1.5 Mbit/s
+LISTEN_BACKLOG = 4_096  # connections that wait to be accepted; a lost attempt costs its client a second
+ACCEPTS_PER_ROUND = 8  # of the event loop; alone, one that comes behind a flood would wait so many rounds
+PIPELINED_MAX = 16  # requests waiting for the answer before theirs; the connection ends behind these
+PIPELINED_PER_TURN = 16  # of all connections, begun in one round of the event loop: some 3 ms
+UPGRADE_TURN_S = 0.005  # between turns to become a WebSocket
+UPGRADES_PER_TURN = 4  # of 0.5 ms each; 800 a second, so all that may be without a token within 6 s
+DRAIN_S = 5.0  # for which what a refused client still sends is read and dropped, so that it sees why
+DRAIN_BYTES_MAX = 32 * 1024 * 1024  # the same in bytes: more than the largest body
+DRAIN_TURN_S = 0.01  # between turns to read what is dropped
+DRAIN_TURN_CONNECTIONS = 4  # that read in one turn, 256 kB each: 25 MB/s for one, 100 MB/s for all together
+STALLED_S = 30.0  # a client that takes less than the next line says within this time is cut off
+STALLED_BYTES_MIN = 16_384
+CLOSING_S = 10.0  # after its end a connection has so long to take what is still to be sent
+UNVERIFIED_BODY_BYTES_MAX = (
+    48 * 1024 * 1024
+)  # of signed webhooks under way in one process: two of the largest
+LARGE_BODY_BYTES_MIN = (
+    262_144  # above it a body is worked on alone: some 50 ms, and 40 times its size in memory
+)
+LARGE_BODIES_BYTES_MAX = (
+    64 * 1024 * 1024
+)  # of those in one process, being sent or waiting: three of the largest
+LARGE_BODY_TURN_S = 10.0  # after it the next is begun as well; the longest text takes 5 s on a busy machine
+MEMORY_RETURNED_BYTES_MIN = BODY_BYTES_MAX  # behind a larger one free memory is returned, which takes 10 ms
+MAPPED_BLOCK_BYTES_MIN = 1_048_576  # a mapping costs some microseconds; smaller blocks are too many for it
+UNVERIFIED_BODY_S = 20.0  # from the headers to the end of a signed body, of which nothing is known before
+SOCKET_AUTH_FRAME_BYTES_MAX = 4_096  # an auth frame holds a token and a name
+SOCKET_AUTH_BYTES_MAX = 16_384  # of all that a socket sends before it is authenticated
+SOCKET_FRAGMENTS_MAX = 1_024  # of one message; empty ones count, too
+SOCKET_SLICE_BYTES = 8_192  # parsed at once, then others have their turn: 1,300 of the smallest frames
+MCP_SESSIONS_MAX = 1_000  # of the older handshake, of 38 kB each; beyond it the longest idle one ends
+MCP_TOKEN_SESSIONS_MAX = 100  # of one token: its clients on one machine, several times over
+STOP_FORCED_S = 10.0  # after the signal to stop; what is still running then ends with the process
+
 # Names and texts
 NAME_CHARS_MAX = 64
 LABEL_CHARS_MAX = 200  # subjects, goals, topics: one line
 TEXT_CHARS_MAX = 1_000_000  # bodies and descriptions
+NORMALIZED_AT_ONCE_CHARS = 256  # normalising takes quadratic time where a text is all marks
+WORDS_AT_ONCE_CHARS = 200_000  # of a long text taken apart into words at once; each word takes 60 bytes then
+WORD_GROUPS = 16  # in which the words of a long text are compared, one group in memory at a time
+WORDS_INSIDE_CHARS = 2_000  # of a text whose words are found inside its transaction, in at most 1 ms
 REASON_CHARS_MAX = 2_000
 LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one request
 
@@ -31,22 +103,32 @@ CAREFUL_BATCHES = 32  # commits in which each piece has a savepoint, after one w
 KNOWN_ANSWERS_MAX = 10_000  # that the writer remembers, such as agents by their names
 TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself
 TEXT_INDEX_PASS = 5_000  # documents indexed at once at the most, if no more were written: some 75 ms
+TEXT_INDEX_PASS_CHARS = 500_000  # the same for long texts, of which each word costs: some 50 ms
+REBUILD_DOCUMENTS = 500  # of an older index, rebuilt in one transaction: some 30 ms
+REBUILD_READ_ROWS = 20  # texts read at once for that; the longest have 10 MiB each
+TEXT_INDEX_WORDS_EACH = 100  # of a long text count as one document that waits
+TEXT_WAITING_CHARS_MAX = 2_000_000  # of waiting words that a search reads; each word of a question takes 1 ms
 TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # pieces waiting for the writer before callers are told to come back
 READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
 COMPUTE_QUEUE_MAX = 20  # answers that take seconds, one after another; who is further behind has given up
+START_CHECK_S = 5.0  # of a start in which SQLite looks for damage: some GB; 'doctor' looks to the end
 READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
+SEARCHES_AT_ONCE = READ_THREADS // 2  # reads of long texts take seconds, and leave threads for other reads
+SEARCHES_WAITING_MAX = 200  # behind these; who is further behind has given up
 POSTGRES_THREADS = 16  # commands that may wait for locks at once
 POSTGRES_ATTEMPTS_MAX = 5  # a deadlock or lock time-out is tried again so often
 POSTGRES_LOCK_TIMEOUT_MS = 10_000
 POSTGRES_STATEMENT_TIMEOUT_MS = 30_000
 POSTGRES_IDLE_TRANSACTION_TIMEOUT_MS = 60_000
+CLOCK_BEHIND_TOLD_S = 1.0  # behind the newest commit at start; less than a person notices is not logged
 
 # Push
 STREAM_BUFFER_EVENTS = 1_000  # a subscriber this far behind is closed and resumes from the log
 STREAM_BUFFER_CHARS = 16_000_000  # the same in text, for events that carry long bodies
 STREAM_WRITE_BYTES = 65_536  # ready frames go out together up to this size, then the client must keep up
 STREAM_READ_EVENTS = 500  # one read of the log by a tail or a lagging subscriber
+STREAM_READ_CHARS = 1_000_000  # the same in text, for events that carry long data
 STREAM_SCAN_EVENTS = 20_000  # events looked at in one such read when few of them match
 STREAM_SUBSCRIBERS_MAX = 2_000  # sockets and event streams of one process
 STREAM_POSITION_EVERY_S = 15.0  # so that a filtered stream never rescans on resume
@@ -75,10 +157,11 @@ WAIT_KEPT_S = 12 * 3600.0  # a wait that a client asks about again and again; a 
 WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; what it says stays in the inbox
 WAIT_POLL_MS = 10_000  # between a client's looks at a wait; more often would only cost requests
 WAITS_PER_AGENT_MAX = 20  # that still wait; a program that forgets its waits must not fill the table
-WAITS_FORGOTTEN_MAX = 1_000  # in one pass of the recovery worker
+WAITS_FORGOTTEN_MAX = 1_000  # in one transaction, so that the writer is soon free for others
 REACTION_CHARS_MAX = 32  # an emoji with its modifiers, or a short word
 REACTIONS_PER_AGENT_MAX = 20  # of one agent on one message
-UNDELIVERED_PER_PASS = 100  # messages reported in one pass of the recovery worker; the rest in the next
+UNDELIVERED_MAX = 50  # messages reported in one transaction; the writer waits meanwhile
+UNDELIVERED_RECIPIENTS_MAX = 200  # of these messages: why each missed it is looked up, but for one message
 UNDELIVERED_NAMED_MAX = 20  # recipients named in a notice; the receipts name all of them
 TEXT_MATCHES_PER_READ = 500  # ids of a full-text search that are looked up at once
 TEXT_MATCHES_PER_PAGE = 20_000  # matches looked at for one page of messages when few are the caller's
@@ -110,25 +193,46 @@ INBOX_ITEMS_DEFAULT = 20  # of each sort; a person looks at the first few
 PERMISSION_SHOWN_S = 12 * 3600.0  # a CLI that stands still for longer was left alone, or is gone
 PERMISSION_NOTED_S = 2.0  # the hook that tells of a permission is itself noted within this time
 PERMISSIONS_READ_MAX = 200  # events looked through for those that still wait
-QUESTIONS_DUE_MAX = 100  # settled in one pass of the recovery worker; the rest in the next
+QUESTIONS_DUE_MAX = 50  # settled in one transaction, each with a message; the writer waits meanwhile
 PERMISSION_SUMMARY_CHARS_MAX = 300  # of what a CLI asks its person; the person reads the rest at the CLI
+
+# The data folder
+GIT_S = 10.0  # that git may take to say where a repository is; on a slow disk it needs one or two
+PRIVATE_FILE_BYTES_MAX = (
+    1024 * 1024
+)  # of a token, a record, a note; the longest, of a CLI, keeps what it changed
+FOLDER_ID_CHARS = 32  # 128 random bits, which nobody guesses who writes into a repository
+FOLDER_ENTRIES_MAX = 1_000  # directly in the data folder; repomesh makes about twenty
 
 # Hooks' processes; connect/hook_main.py repeats these, since it can't afford to import them
 HOOK_DEADLINE_S = 0.45  # of a process that must be gone within 0.5 s, its own start included
 HOOK_OUTPUT_BYTES_MAX = 4_096  # of an answer: it goes into a model's context
 HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024  # of a hook's input; more could not be read in time
 HOOK_SENT_BYTES_MAX = 1024 * 1024  # by a hook: longer inputs go without what tools answered
+HOOK_BODY_BYTES_MAX = HOOK_SENT_BYTES_MAX + 65_536  # and what the server is told beside it
 HOOK_TEXT_CHARS_MAX = 16_000  # of each text of an input that is too long even so; patches name files earlier
 HOOK_LOG_BYTES_MAX = 256 * 1024  # of hooks.log, beside as much in hooks.log.1
+
+# The guard for git
+GUARD_MERGES_MAX = (
+    500  # of one push that are looked at closely, in some 10 ms each; of more all that differs counts
+)
+GUARD_GIT_S = (
+    120.0  # for one answer of git, on a large repository and a busy disk; then nothing is let through
+)
+GUARD_SHARERS_MAX = 1_000  # repositories noted as users of one shared folder of hooks
 
 # Hooks and what they put before a model
 CLI_SESSION_ID_CHARS_MAX = 128
 FILE_PATH_CHARS_MAX = 4_096  # as Linux allows
 PROCESS_ID_CHARS_MAX = 64
-HOOK_PROCESSES_MAX = 16  # ancestors of a hook; its CLI is among the first two
+PROCESS_MACHINE_CHARS_MAX = 28  # of a host's name: leaves room for number, start and namespace
+PROCESS_NUMBER_MAX = 2**31 - 1  # a pid_t of every system that agents run on
+HOOK_PROCESSES_MAX = 16  # ancestors of a hook, from its CLI on
 HOOK_PROCESS_DEPTH = (
     2  # a hook's parent is its CLI, or the shell between; what is further up is no CLI of its
 )
+PROCESS_START_SLACK_S = 60.0  # a wall clock may have been set meanwhile; numbers come again only after long
 HOOK_ANSWER_S = 0.4  # an answer that took longer came too late: the hook gives up at 0.5 s
 HOOK_NOTED_EVERY_S = 15.0  # how old `last_hook_at` may get while hooks come in
 DELIVERY_CHARS_MAX = 2_000  # of one delivery: what a model can take in between two tool calls
@@ -141,6 +245,7 @@ DELIVERY_RETRY_S = 60.0  # after so long without a sign in the transcript it is 
 DELIVERY_UNDECIDED_S = 600.0  # after so long a delivery that was not confirmed has failed
 DELIVERIES_KEPT_S = 30 * 24 * 3600.0  # for tracing what became of a message
 DELIVERIES_FORGOTTEN_MAX = 500  # in one transaction, so that the writer is soon free for others
+TRANSCRIPT_LOOKUP_S = 5.0  # for a look at a transcript, behind the answer; a slow disk may take a second
 TRANSCRIPT_TAIL_BYTES = 1024 * 1024  # of a transcript looked through for boundaries: some tool results
 TRANSCRIPTS_PER_PASS = 50  # looked through by one pass of the worker
 BRIEFING_CHARS_MAX = 2_000  # like a delivery
@@ -154,16 +259,61 @@ STOP_BLOCKS_MAX = 3  # ends of turn held back in a row; a model that did not lis
 STOP_LOOKED_AT_MAX = 500  # newest unread messages looked at for what should hold back the end of a turn
 STOP_TOLD_MAX = 50  # messages remembered as told at the ends of one turn
 LEASE_WARNINGS_S = (300, 60)  # seconds left at which a holder is warned, once for each
-EDITED_PATHS_MAX = 100  # of one tool call; a patch over more is checked for the first of them
-SHELL_CHARS_MAX = 20_000  # of a shell command looked through for files that it writes
+EDITED_PATHS_MAX = 1_000  # that one tool call names; one of more counts as touching the whole repository
+SHELL_CHARS_MAX = 40_000  # of a shell command, read within 0.1 s; a longer one counts likewise
+SHELL_DEPTH_MAX = 8  # of commands inside of commands (`sh -c`); deeper ones count likewise
+SHELL_PROGRAMS_MAX = 1_000  # in one command, wrappers such as `sudo` included; more count likewise
+SHELL_FOLDERS_MAX = 16  # that a command may run in, behind `cd`s that may have failed; more count as any
+SHELL_WORD_FORMS_MAX = 64  # of one word's braces, `{a,b}`; more count as any name in their folder
+LOOKUP_S = 0.25  # for a look at files that a caller named: the hook that waits for it gives up at 0.4 s
+LOOKUP_THREADS_MAX = 8  # of one purpose; each may be stuck on a mount that does not answer
+LOOKUPS_WAITING_MAX = 200  # for a thread; beyond it they fail at once
+GIT_FILE_BYTES_MAX = 4_200  # of a `.git` file: 'gitdir: ' and a path
+CLI_RUN_REMEMBERED_S = 12 * 3600.0  # between two hooks of a run: a person comes back the next morning
+CLI_SESSIONS_LOOKED_AT = 200  # newest sessions of a CLI among which that of the same run is looked for
+CLI_SESSIONS_FORGOTTEN_MAX = 500  # in one transaction, so that the writer is soon free for others
 CLI_SESSIONS_KEPT_S = 7 * 24 * 3600.0  # after its end, so that it may be resumed as the same agent
 
+# Background work
+JOB_ROUNDS = 10  # of taking and settling one piece of work, before others have their turn
+TRANSCRIPTS_AT_ONCE = 4  # workspaces whose transcripts are looked at; the look-ups have threads of their own
+WORKER_RETRIES_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # between attempts of a worker that fails; then the last one
+SWEEP_AT_ONCE = 8  # workspaces visited together: they share a commit, and leave connections for callers
+SWEEP_PAUSE_S_MIN = 0.05  # between passes, however close together deadlines are
+SWEEP_CHANGES_S = 10.0  # between looks for what became due by a command, for commands of other servers
+HOUSEKEEPING_S = 60.0  # between looks for what is only to be forgotten
+SWEEP_ROUNDS_MAX = 1_000  # of one pass, each a bounded piece of every command; the next pass goes on
+
+# Presence, of agents and of the server itself
+AGENTS_SWEPT_MAX = 100  # set inactive in one transaction, with an event each
+ABSENCE_S = 25.0  # a shorter gap costs an agent less than one of its heartbeats, which come every 30 s
+PRESENCE_NOTED_EVERY_S = 10.0  # the next start takes the server for away since then; two fit into a gap
+
 # Leases
+LITERAL_PATH_BYTES_MAX = 4_096  # as Linux allows; a file of a longer name can't be checked out
+LITERAL_PATH_CHARS_MAX = 3 * LITERAL_PATH_BYTES_MAX  # with each byte percent-encoded
 LEASE_TTL_S_MIN = 1.0
 LEASE_TTL_S_MAX = 24 * 3600.0
+PATTERN_CHARS_MAX = 1_024  # of a lock's path: a lock names a part of a tree
+PATTERN_WILD_CHARS_MAX = (
+    256  # of it from the first segment with a wildcard on: one comparison takes <= 0.3 ms
+)
+PATTERN_SEGMENTS_MAX = 64  # deeper than real trees; bounds the ancestors that one indexed read looks up
+BRACE_ALTERNATIVES_MAX = 32  # that the braces of one text stand for: each becomes a lock of its own
+COMPARISON_STEPS_MAX = 100_000  # characters and pairs compared for one request: some 0.1 s of the writer
+LOCKS_PER_AGENT_MAX = 2_000  # live ones; whoever needs more locks folders
+LOCKS_PER_WORKSPACE_MAX = 20_000
+LOCKS_UNCOUNTED_MAX = 100  # an agent with so few may exceed the workspace's limit, whose counting costs 3 ms
+PATTERNS_PER_AGENT_MAX = 100  # live locks with wildcards: each may have to be compared with any request
+PATTERNS_PER_WORKSPACE_MAX = 1_000
+WAITING_LOCKS_PER_AGENT_MAX = 200  # resources for which an agent stands in the queue
+
+# Workspaces
+TOKENS_CLOSED_MAX = 100  # of a removed workspace, revoked in one transaction, with an event each
 
 # Tasks
 TASK_TEXT_CHARS_MAX = 50_000  # descriptions and results travel whole in each of a task's events
+TASK_TYPE_CHARS_MAX = 16  # one word of a table, such as 'research'
 TASK_PRIORITY_MIN = -1_000
 TASK_PRIORITY_MAX = 1_000
 TASK_ATTEMPTS_DEFAULT = 3  # a task that three agents lost is probably at fault itself
@@ -172,10 +322,15 @@ TASK_HISTORY_MAX = 20  # past holders shown with a task
 CLAIM_CANDIDATES_MIN = 5  # ready tasks read at first; nearly always the first of them fits
 CLAIM_CANDIDATES_MAX = 3_200  # in a page, when none of many fitted
 CLAIM_LOCKED_MAX = 50  # ready tasks with a locked scope that a claim passes over before it gives up
-RECLAIM_MAX = 500  # taken back in one transaction; the next sweep does the rest
+RECLAIM_MAX = 100  # taken back in one transaction; the writer waits meanwhile
 TASK_CYCLE_NAMED_MAX = 12  # tasks of a cycle named in one sentence; the details name up to LIST_ITEMS_MAX
+BLOCKED_NAMED_MAX = 20  # tasks named in a notice that they are blocked; the list of tasks shows all
 TASK_WALK_MAX = 100_000  # edges followed to look for a cycle; the writer waits meanwhile
-LEASES_RECLAIMED_MAX = 500  # in one pass, so that the writer is soon free for others
+LEASES_RECLAIMED_MAX = 100  # in one transaction, so that the writer is soon free for others
+LEASES_FORGOTTEN_MAX = 500  # the same for ended ones, which are only deleted
+LOSSES_LOOKED_AT = 100  # newest leases that an agent lost, of which it is told the first few and a number
+LOSSES_SHARE_CHARS = 700  # of a delivery or briefing that begins with what an agent lost
+RECEIPT_CHARS_MAX = 64  # of the boundary of an answer, or what stands for it
 LEASES_KEPT_S = 7 * 24 * 3600  # an ended lease is remembered so long, to tell a late holder why
 
 # Overview
@@ -187,18 +342,21 @@ CONTEXT_ITEMS_MAX = 20  # messages, events and locks looked at for one context
 SESSION_JSON_CHARS_MAX = 20_000  # of a session's context or metadata: they travel in its events
 KEY_CHARS_MAX = 128  # of what callers name a chunk, a memory, an artifact or a task in a session
 CHUNK_BYTES_MAX = 10 * 1024 * 1024  # of one chunk in UTF-8; what is larger is cut by who sends it
+SEQUENCE_MAX = 2**53 - 1  # of a chunk's place: the largest integer that every JSON parser keeps exact
 CHUNKS_PER_REQUEST_MAX = 200  # like a page; each is small then, since the body is bounded, too
 CONTENT_BODY_BYTES_MAX = 2 * CHUNK_BYTES_MAX + 1024 * 1024  # each byte may be escaped in JSON, or in base64
 CONTENT_PAGE_BYTES_MAX = 4 * 1024 * 1024  # of contents in one answer; its first item comes in any case
 CONTENT_CHARS_DEFAULT = 100_000  # of one content that is read without saying how much
-TEXT_PART_CHARS = 200_000  # of a long text in one document of the full-text index: it must fit a tsvector
 MEMORY_CHARS_MAX = 50_000  # of a memory's content as JSON: it travels whole in each of its events
 MEMORY_SOURCES_MAX = 20
 ARTIFACT_BYTES_MAX = 10 * 1024 * 1024
-ARTIFACT_STORED_BYTES_MAX = 1024 * 1024  # in the database; larger ones are files beside it
-CONTENT_FILE_KEPT_S = 3600.0  # a file that nothing names may belong to a command that is on its way
-CONTENT_FILES_SWEPT_MAX = 1_000  # asked about at once
-CONTENT_FILES_SWEPT_EVERY_S = 900.0  # files that nothing names only take room
+ARTIFACT_STORED_BYTES_MAX = 1024 * 1024  # in its row; what is larger lies apart, as a content
+CONTENT_PIECE_BYTES = 1024 * 1024  # of a content in one row of a shared database: what is held at once
+CONTENT_KEPT_S = 3600.0  # a content that nothing names may belong to a command that is on its way
+CONTENTS_SWEPT_MAX = 1_000  # asked about at once
+CONTENTS_SWEPT_EVERY_S = 900.0  # contents that nothing names only take room
+IMPORT_KEPT_S = 24 * 3600.0  # since its last piece, for an import that broke off; then it is dropped
+IMPORTS_DROPPED_MAX = 100  # in one pass of the recovery worker
 ERASED_ROWS_MAX = 500  # of a session that is deleted, in one transaction; the writer waits meanwhile
 ERASED_BYTES_MAX = 16 * 1024 * 1024  # the same in contents, whose words must be read to be forgotten
 ERASED_NAMED_MAX = 100  # keys of each sort named when a session is deleted; all of them are counted
@@ -228,11 +386,23 @@ RECALL_NEAR = 50  # memories nearest in meaning that are candidates
 COMPLETIONS_AT_ONCE_MAX = 8  # questions under way; endpoints refuse more themselves
 
 # Search
+REFUSAL_LOG_S = 60.0  # between two lines of the log for the same refusal: who asks again would fill the disk
+ID_CHARS = 36  # a UUID in canonical form
+ID_PART_CHARS_MIN = 6  # of an id's beginning or end; fewer match by chance among a thousand
+ID_END_CHARS = 8  # of an id's end, as terminals print it: the random part tells apart what was made together
+ID_MATCHES_MAX = 10  # candidates named when a part is ambiguous; more help nobody
+ID_ROWS_MAX = 100_000  # newest rows of a sort that are looked at for a part: some tens of milliseconds
+ID_TITLE_CHARS = 80  # of each candidate's title
+
 SEARCH_ITEMS_DEFAULT = 20
 SEARCH_BLOCK_FIRST = 50  # matches looked up at first; most pages need no more
 SEARCH_RANKED_MAX = 500  # newest matches that are ranked; what is older is found by its time
 SEARCH_TEXT_CHARS = 20_000  # of each text looked at for ranks and snippets
 SNIPPET_CHARS = 240
+SNIPPET_PARTS_MAX = 3  # of a text in one snippet; more would say too little each
+SNIPPET_STEP_CHARS = 20_000  # of a text looked through at once for what a snippet is to show
+SNIPPET_SPOTS_MAX = 5_000  # matches of one text that are weighed for its snippet
+SNIPPET_DEEP_CHARS = 12_000_000  # of long texts looked through for one answer: the longest, and some more
 RECALL_WORDS_MAX = 24  # of a question; the first ones say what it is about
 RECALL_PER_WORD = 300  # newest matches of each word that are candidates
 RECALL_CANDIDATES_MAX = 200  # of which the texts are read
@@ -296,7 +466,8 @@ WEBHOOK_URL_CHARS_MAX = 2_048  # as proxies and receivers take
 WEBHOOK_RETRIES_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 36_000)  # after each failure, as Standard Webhooks
 WEBHOOK_JITTER = 0.2  # at most so much of a wait is added to it, so that retries don't come all at once
 WEBHOOK_RETRY_AFTER_S_MAX = 24 * 3600.0  # that a receiver may ask for
-WEBHOOK_TIMEOUT_S = 15.0  # of one attempt, from the name's look-up to the answer
+WEBHOOK_TIMEOUT_S = 15.0  # of one attempt, from the name's look-up to the answer's headers
+WEBHOOK_RESPONSE_S = 2.0  # for the body behind them, of which only a beginning is kept, to be looked at
 WEBHOOK_CONNECT_S = 5.0  # to each address of a host
 WEBHOOK_KEEPALIVE_S = 30.0  # of a connection that nothing is sent on
 WEBHOOK_REST_S_MIN = 5.0  # a receiver that did not answer gets nothing for so long
@@ -313,7 +484,6 @@ WEBHOOK_CLAIM_S = 20.0  # a webhook whose server was killed goes on after this; 
 WEBHOOK_SETTLE_EVERY_S = 1.0  # outcomes are written down, and the claim renewed, at least so often
 WEBHOOK_SENDERS_MAX = 64  # webhooks that one process sends for at once
 WEBHOOK_RESOLVERS = 8  # threads that look names up; a slow one holds no more than its own
-WEBHOOK_ROUNDS = 10  # of taking and sending, before others have their turn
 WEBHOOK_GATHER_S = 0.05  # commands that come within this time are looked at together
 WEBHOOK_POSITION_EVERY_S = 15.0  # a position behind which nothing matched is written down so often
 WEBHOOK_OLD_SECRET_S = 24 * 3600.0  # so long the secret before signs, too, after a rotation

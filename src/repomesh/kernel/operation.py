@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Required, Self, TypedDict, TypeVar, Unpack, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
 from repomesh.kernel import limits
-from repomesh.kernel.completions import Question
-from repomesh.kernel.embeddings import Texts
 from repomesh.kernel.errors import InvalidRequest, RepomeshError
+from repomesh.kernel.preparation import Prepare
 from repomesh.kernel.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -31,11 +32,44 @@ Payload = bytes | Mapping[str, Any] | BaseModel
 _set = object.__setattr__  # a frozen model's own refuses
 
 
+_LISTS = frozenset({"list", "tuple", "set", "frozenset"})
+
+
+def _fail_fast(schema: Any, *, within_model: bool = False) -> None:
+    """End each list of a core schema at its first wrong item; the models inside have done so themselves."""
+    if isinstance(schema, dict):
+        type_ = schema.get("type")
+        is_schema = isinstance(type_, str)  # else it maps names of fields, which may be any, to their schemas
+        if is_schema and type_ == "model":
+            if within_model:
+                return
+            within_model = True
+        if is_schema and type_ in _LISTS:
+            schema["fail_fast"] = True
+        for name, part in schema.items():
+            if not is_schema or name not in ("metadata", "serialization"):
+                _fail_fast(part, within_model=within_model)
+    elif isinstance(schema, list | tuple):
+        for part in schema:
+            _fail_fast(part, within_model=within_model)
+
+
 class Model(BaseModel):
     """Base of every request and result: unknown fields are refused, values don't change."""
 
     # NaN and infinity are no JSON: taken in, they would come out as null.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The model's schema, in which each list ends at its first wrong item.
+
+        Pydantic would make an error of every wrong item, and of some lists look at all items before it
+        compares their number with the bound.
+        """
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
@@ -49,6 +83,12 @@ class Model(BaseModel):
         _set(made, "__pydantic_extra__", None)
         _set(made, "__pydantic_private__", None)
         return made
+
+
+class PieceDone(Model):
+    """What one transaction did of work that is bounded for each: others may write before the next piece."""
+
+    complete: bool = Field(description="Whether nothing is left that is due; if not, ask again.")
 
 
 class Empty(Model):
@@ -135,24 +175,23 @@ class Blocking:
 FollowUp = Callable[[Any, Any], "tuple[str, BaseModel] | None"]
 """Of (request, result): the internal command to queue behind the answer, with its request."""
 
-Stage = Callable[[Any, Settings], None]
-"""Of (request, settings): what is made ready outside the transaction."""
+Shorten = Callable[[Any, int], Any]
+"""Of (result, max_chars): the result within that budget, which says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Consulting:
-    """What a model is asked before an operation runs, outside any transaction: for a text, or for vectors.
+class Due:
+    """Finds the workspaces in which an operation that the server runs by itself has something to do.
 
-    `question` reads, in a transaction of its own, what to ask, or None for nothing; `answered` is the request
-    with what came of it, which may be a reason why there is nothing.
+    `statement` makes of the settings a select over all workspaces that answers (workspace_id, due_at) and
+    takes the parameters `now` and `until` (see `store.due`). It runs at least every `every_s` seconds; 0 for
+    each look, at most `sweep_every_s` apart. With `on_change` it also runs at the first look after an event
+    was appended to any log: for what becomes due by a command and not by the clock.
     """
 
-    question: Callable[[Any, Any], Question | Texts | None]
-    answered: Callable[[Any, Any, Any], BaseModel]
-
-
-Compute = Callable[[Any, Any, Settings], Any]
-"""Of (what the function gathered, request, settings): the result, made outside the transaction."""
+    statement: Callable[[Settings], Any]
+    every_s: float = 0.0
+    on_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +200,12 @@ class Operation:
 
     `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for the
     documents; `rate` names a rate limit; `secret` the field of the result that holds one; `needs_agent` says
-    that the caller must act as an agent; `stage` does with (request, settings), on a thread before the
-    transaction, what may be done twice and would keep others waiting inside it; `consults` asks a
-    model before it, but not in a batch; `compute` makes a query's result of what its function gathered, on a
-    thread after the transaction, and not in a batch; `follow_up` queues an internal command behind the
-    answer; `changes_access` says that callers must be looked up again.
+    that the caller must act as an agent; `prepare` runs before the transaction and returns the request that
+    the function gets (see `repomesh.kernel.preparation`); `searches` says that a query may read many long
+    texts: only SEARCHES_AT_ONCE of those run; `due` finds the workspaces in which the server itself is to run
+    it; `shorten` cuts a command's result to its budget, once it is recorded whole under its Idempotency-Key;
+    `follow_up` queues an internal command behind the answer;
+    `changes_access` says that callers must be looked up again.
     """
 
     name: str
@@ -179,13 +219,14 @@ class Operation:
     errors: tuple[type[RepomeshError], ...] = ()
     blocking: Blocking | None = None
     follow_up: FollowUp | None = None
-    stage: Stage | None = None
-    compute: Compute | None = None
-    consults: Consulting | None = None
+    prepare: Prepare | None = None
+    searches: bool = False
+    shorten: Shorten | None = None
     rate: str | None = None
     secret: str | None = None
     needs_agent: bool = False
     changes_access: bool = False
+    due: tuple[Due, ...] = ()
     summary: str = field(default="")
     description: str = field(default="")
 
@@ -198,23 +239,41 @@ class Operation:
                 return self.request.model_validate_json(payload or b"{}", strict=True)
             return self.request.model_validate(payload)
         except ValidationError as error:
-            raise invalid_request(error) from None
+            raise invalid_request(error, tuple(self.request.model_fields)) from None
 
 
-def invalid_request(error: ValidationError) -> InvalidRequest:
-    """The problem that a failed validation is, with a line for each of the first fields that are wrong."""
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    fields = [
-        {
-            "field": ".".join(str(part) for part in problem["loc"])[: limits.PROBLEM_FIELD_CHARS_MAX]
-            or "body",
-            "message": problem["msg"],
-            "type": problem["type"],
-        }
-        for problem in problems[: limits.PROBLEM_FIELDS_MAX]
-    ]
-    first = fields[0]
-    return InvalidRequest(f"{first['field']}: {first['message']}", errors=fields)
+_UNION_MEMBER = re.compile(
+    r"constrained-\w+|str|int|float|bool|(literal|list|tuple|dict|nullable|tagged-union|function-\w+)\[.*",
+    re.DOTALL,
+)
+"""What a location names besides fields: the member of a union that refused the value."""
+
+
+def invalid_request(error: ValidationError, known: Sequence[str] = ()) -> InvalidRequest:
+    """The problem that a failed validation is, with a line for each of the first fields that are wrong.
+
+    A field that there is not is told with the most similar one of those `known`. At most PROBLEM_FIELDS_MAX
+    are looked at, since a body may have a hundred thousand wrong ones.
+    """
+    fields: dict[str, dict[str, str]] = {}
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        parts = [str(part) for part in problem["loc"]]
+        named = [part for part in parts if not _UNION_MEMBER.fullmatch(part)]
+        field, message = ".".join(named) or "body", problem["msg"]
+        if field not in fields and len(fields) >= limits.PROBLEM_FIELDS_MAX:
+            break
+        if problem["type"] == "too_short" and any(name.startswith(f"{field}.") for name in fields):
+            continue  # a list counts as empty when its items are refused, which was said
+        shown = field[: limits.PROBLEM_FIELD_CHARS_MAX]
+        if problem["type"] == "extra_forbidden" and len(parts) == 1:
+            near = get_close_matches(shown, known, n=1)
+            message += f"; did you mean '{near[0]}'?" if near else ""
+        if field in fields and len(named) < len(parts):
+            fields[field]["message"] += f"; or {message}"
+        else:
+            fields.setdefault(field, {"field": shown, "message": message, "type": problem["type"]})
+    first = next(iter(fields.values()))
+    return InvalidRequest(f"{first['field']}: {first['message']}", errors=list(fields.values()))
 
 
 class Registry:
@@ -254,22 +313,23 @@ class Options(TypedDict, total=False):
     errors: tuple[type[RepomeshError], ...]
     blocking: Blocking
     follow_up: FollowUp
-    stage: Stage
-    compute: Compute
-    consults: Consulting
+    prepare: Prepare
+    searches: bool
+    shorten: Shorten
     rate: str
     secret: str
     needs_agent: bool
     changes_access: bool
+    due: tuple[Due, ...]
 
 
 def _register(kind: Kind, name: str, function: Callable[..., Any], options: Options) -> None:
     hints = get_type_hints(function)
     request = hints[list(inspect.signature(function).parameters)[1]]
-    if "compute" in options:
-        hints = get_type_hints(options["compute"])
     result = hints["return"] if kind is not Kind.SUBSCRIPTION else Empty
-    summary, _, description = inspect.cleandoc(function.__doc__ or "").partition("\n")
+    if not function.__doc__:
+        raise ValueError(f"operation {name} has no docstring, of which its documents are made (python -OO?)")
+    summary, _, description = inspect.cleandoc(function.__doc__).partition("\n")
     registry.add(
         Operation(
             name=name,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from repomesh.kernel.private_files import open_private
+
 _TRIES: Final = 4
 _BETWEEN_TRIES_S: Final = 0.02
 
@@ -28,8 +30,9 @@ def held(path: Path) -> Iterator[Taken]:
     """Hold the file while inside, unless another process does.
 
     The lock belongs to the process: the operating system lets go of it however the process ends.
+    Raises UnsafeFile when there is a link, a pipe or another user's file in its place.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         if _locked(descriptor):
             os.ftruncate(descriptor, 0)
@@ -44,7 +47,7 @@ def held(path: Path) -> Iterator[Taken]:
 def holder(path: Path) -> int | None:
     """The process that holds the file at this moment; None when nobody does."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = open_private(path, os.O_RDWR)
     except FileNotFoundError:
         return None
     try:
@@ -69,5 +72,5 @@ def _locked(descriptor: int) -> bool:
 
 
 def _pid(descriptor: int) -> int | None:
-    written = os.pread(descriptor, 32, 0).decode().strip()
+    written = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
     return int(written) if written.isdigit() else None

@@ -1,10 +1,11 @@
-"""What dispatch needs from the floors below it, as protocols that they fulfil."""
+"""What the kernel and the domains need from the floors below them, as protocols that these fulfil."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.settings import Settings
@@ -12,10 +13,65 @@ from repomesh.kernel.settings import Settings
 T = TypeVar("T")
 
 
+class ServerAway(Exception):
+    """The server was away, and who could not be heard meanwhile was not given grace yet."""
+
+
+class Uptime(Protocol):
+    """Knows whether the server was away."""
+
+    def check(self, tx: Any) -> None:
+        """Raise ServerAway when the server was away before this transaction began."""
+        ...
+
+    async def returned(self) -> None:
+        """Give everybody grace for that time."""
+        ...
+
+
+class Contents(Protocol):
+    """Keeps large contents, each once, under the SHA-256 of its bytes in 64 hexadecimal digits.
+
+    A content is kept before the transaction that names it, and swept when no row names it any more. Every
+    method blocks; none but `read` may be called inside a transaction.
+    """
+
+    def keep(self, sha256: str, content: bytes) -> None:
+        """Make a content durable under its digest; one that is there whole is only marked as used now.
+
+        Raises Unavailable when it can't be written.
+        """
+        ...
+
+    def read(self, tx: Any, sha256: str) -> bytes:
+        """Read a content in a transaction. Raises DamagedRecord when it is gone or was changed."""
+        ...
+
+    def old(self, age_s: float, count_max: int, after: str = "") -> list[str]:
+        """List up to `count_max` digests behind `after`, in order, that nothing kept within `age_s`."""
+        ...
+
+    def remove(self, sha256: str, age_s: float) -> bool:
+        """Remove a content unless it was kept within `age_s` seconds; answers whether it was removed.
+
+        Raises Unavailable when it can't be removed.
+        """
+        ...
+
+    def drop_unfinished(self, age_s: float) -> None:
+        """Remove what a writer that died more than `age_s` seconds ago left half written."""
+        ...
+
+
 class Store(Protocol):
     """Runs work in transactions and answers when its effects are durable."""
 
     settings: Settings
+
+    @property
+    def contents(self) -> Contents:
+        """Where contents lie that are too large for the rows which name them."""
+        ...
 
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Any], T]) -> T:
         """Run `work` in a writing transaction of the caller's workspace; answer after the commit."""
@@ -39,4 +95,62 @@ class Signals(Protocol):
 
     def listen(self, caller: Caller, types: frozenset[str]) -> AbstractAsyncContextManager[Signal]:
         """Listen for events of `types` that `caller` may see, from the moment of entering."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A task for a language model, and the material for it."""
+
+    task: str
+    material: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The text that a model wrote, or in `refusal` the reason why there is none."""
+
+    text: str = ""
+    model: str = ""
+    refusal: str = ""
+
+
+NO_COMPLETIONS: Final = "no model is configured: set REPOMESH_COMPLETIONS_URL and REPOMESH_COMPLETIONS_MODEL"
+"""The refusal of a server without a model."""
+
+
+class Completions(Protocol):
+    """Asks a language model for a text."""
+
+    async def complete(self, question: Question) -> Completion:
+        """Ask the model; never raises for what the model does."""
+        ...
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts of which vectors are to be made, and in `about` what the asker knows its answer by."""
+
+    texts: tuple[str, ...]
+    about: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of length 1 for each text, as 32-bit floats, or in `refusal` the reason why there is none."""
+
+    vectors: tuple[bytes, ...] = ()
+    model: str = ""
+    refusal: str = ""
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts."""
+
+    async def embed(self, wanted: Texts) -> Embedding:
+        """Make a vector for each text; never raises for what the model does."""
         ...

@@ -10,6 +10,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+BusName = Literal["local"]
+
 _WEBHOOK_KEY_BYTES_MIN = 24  # as Standard Webhooks asks for
 
 
@@ -44,6 +46,11 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="`postgresql://…` for a team; without it SQLite in the data folder."
     )
+    bus: BusName = Field(
+        "local",
+        description="What wakes streams after a commit: `local` does so in this process; other servers "
+        "on the same database notice the commit when they poll.",
+    )
     workspace: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
@@ -62,7 +69,7 @@ class Settings(BaseSettings):
     max_hold_s: float = Field(
         14_400.0, ge=1, description="Seconds after which heartbeats no longer renew a lease."
     )
-    sweep_every_s: float = Field(1.0, gt=0, description="Seconds between passes of the recovery worker.")
+    sweep_every_s: float = Field(1.0, gt=0, description="Seconds between looks for what is due, at most.")
     messages_per_minute: int = Field(
         600, ge=1, description="Messages and events that one agent may send a minute, in bursts of as many."
     )

@@ -9,12 +9,14 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 
 from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.limits import WEBHOOK_AGE_S_MAX
 
 PREFIX = "whsec_"
+_SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=")  # base64 of SHA-256's 32 bytes
 _KEY_BYTES = 32  # of a key made here; the standard asks for 24 to 64
 
 
@@ -30,18 +32,30 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def verify(
-    secret: str, webhook_id: str, timestamp: str | None, signatures: str, body: bytes, now_s: float
-) -> None:
-    """Raise Unauthenticated unless one of the signatures is ours and the time is about now."""
-    if timestamp is None or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
-        raise Unauthenticated("webhook-timestamp: must be seconds since 1970", hint=_HINT)
-    if abs(now_s - int(timestamp)) > WEBHOOK_AGE_S_MAX:
-        raise Unauthenticated("webhook-timestamp: too far from the server's time", hint=_HINT)
-    wanted = sign(secret, webhook_id, int(timestamp), body).encode()
-    given = signatures.encode(errors="replace").split()
-    if not any(hmac.compare_digest(wanted, one) for one in given):
-        raise Unauthenticated("webhook-signature: none is of this server's secret", hint=_HINT)
+class Signed:
+    """The headers of a signed delivery, which are checked before its body is there."""
+
+    def __init__(self, webhook_id: str, timestamp: str | None, signatures: str, now_s: float) -> None:
+        """Raises Unauthenticated unless one has the form of a signature and the time is about now."""
+        if timestamp is None or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+            raise Unauthenticated("webhook-timestamp: must be seconds since 1970", hint=_HINT)
+        if abs(now_s - int(timestamp)) > WEBHOOK_AGE_S_MAX:
+            raise Unauthenticated("webhook-timestamp: too far from the server's time", hint=_HINT)
+        self._webhook_id = webhook_id
+        self._timestamp = int(timestamp)
+        self._signatures = [one for one in signatures.split() if _SIGNATURE.fullmatch(one)]
+        if not self._signatures:
+            raise _foreign_signature()
+
+    def verify(self, secret: str, body: bytes) -> None:
+        """Raise Unauthenticated unless one of the signatures is of this secret and body."""
+        expected = sign(secret, self._webhook_id, self._timestamp, body)
+        if not any(hmac.compare_digest(expected, one) for one in self._signatures):
+            raise _foreign_signature()
+
+
+def _foreign_signature() -> Unauthenticated:
+    return Unauthenticated("webhook-signature: none is of this server's secret", hint=_HINT)
 
 
 _HINT = "Sign 'ID.TIMESTAMP.BODY' with the secret in REPOMESH_WEBHOOK_SECRET, and send it at once."

@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from repomesh.kernel.identity import RequestContext
 from repomesh.kernel.settings import Settings
 
 
@@ -138,6 +139,13 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-
 def is_traceparent(text: str | None) -> bool:
     """Whether it is a W3C traceparent; anything else is passed over, as the standard wants it."""
     return text is not None and _TRACEPARENT.fullmatch(text) is not None
+
+
+def traced_context(traceparent: str | None) -> RequestContext:
+    """The context of a request that came with this traceparent, or with none that is valid."""
+    if not is_traceparent(traceparent):
+        return RequestContext(trace_id=new_trace_id())
+    return RequestContext(trace_id=trace_id_of(traceparent), traceparent=traceparent)
 
 
 def trace_id_of(traceparent: str | None) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import uuid
 from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
+from repomesh.kernel import processes
 from repomesh.proxy.messages import Headers, Json, RefusedError, refusal
 
 FINAL: Final = frozenset({"instance_replaced", "token_revoked", "agent_retired"})
@@ -24,15 +24,19 @@ ANSWER_S: Final = 15.0
 class Membership:
     """One instance of an agent, held with the token that the server gives it.
 
-    `name` is the agent to be; without one the server makes a free name from the client's own. `headers`
-    identify the instance in every request, and are None while it is not registered.
+    `name` is the agent to be, or with `numbered` the first free one of 'name', 'name-2' …; without a name the
+    server makes a free one from the client's own. `headers` identify the instance in every request, and are
+    None while it is not registered.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, token: str, name: str | None) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, token: str, name: str | None, *, numbered: bool = False
+    ) -> None:
         self._http = http
         self._url = url
         self._token = token
         self._name = name
+        self._numbered = numbered
         self._instance_id = f"proxy:{uuid.uuid4().hex}"
         self._key = uuid.uuid4().hex
         self._registration: Json | None = None
@@ -56,17 +60,21 @@ class Membership:
             raise self._ended
         if self._registration is not None:
             return
-        wanted = {
+        body: Json = {
             "program": _label(client_name),
             "instance_id": self._instance_id,
-            "process_id": _client_process(),
+            # Its hooks name the client, too, so that both are one agent.
+            "process_id": processes.named(os.getppid()),
         }
-        body = wanted | ({"name": self._name} if self._name is not None else {})
+        if self._name is not None:
+            body |= {"name": self._name}
+        if self._numbered:
+            body |= {"next_if_active": True}
         # The same key until it worked: when only the answer was lost, the same agent is answered again.
         made = await self._post("/v1/agents/register", body, self._token, self._key)
         self._registration = made
         # Coming back later, it is to be the same agent.
-        self._name = made["agent"]["name"]
+        self._name, self._numbered = made["agent"]["name"], False
 
     async def heartbeat(self) -> None:
         """Say that the instance lives; raises RefusedError."""
@@ -108,12 +116,6 @@ class Membership:
         if response.status_code != httpx.codes.OK:
             raise refusal(response, response.content)
         return response.json()
-
-
-def _client_process() -> str:
-    """The client, by its process and its machine: its hooks name it, too, so that both are one agent."""
-    machine = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:40]
-    return f"{os.getppid()}@{machine}" if machine else str(os.getppid())
 
 
 def _label(client_name: str) -> str:

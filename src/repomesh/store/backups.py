@@ -1,21 +1,30 @@
-"""Backups of the database file: made while it is in use, checked, and put back."""
+"""Backups of the database file: made while it is in use, and checked. `restoring` puts one back."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
-from repomesh.store import folder, migrate
+from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound, Unavailable
+from repomesh.kernel.private_files import listed
+from repomesh.store import backup_contents, drafts
 from repomesh.store.sqlite import backup as copy
 
 BACKUPS = "backups"
-_SIDES = ("", "-wal", "-shm")  # a database in WAL mode is these files together
+_NO_ROOM = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_READONLY")
+
+
+class FolderMissing(NotFound):
+    """The folder in which a backup is to lie does not exist."""
+
+    code = "folder_missing"
+    hint = "Make it with mkdir, or name another file."
 
 
 class NoDatabase(NotFound):
@@ -39,41 +48,55 @@ class DamagedDatabase(InvalidRequest):
     hint = "Use another backup. Nothing was changed."
 
 
+class NoRoom(Unavailable):
+    """The copy could not be written: the disk is full, fails, or may not be written."""
+
+    code = "no_room"
+    hint = "Make room on the disk and try again. Nothing was changed."
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found wrong, and whether it looked at everything."""
+
+    problems: tuple[str, ...]
+    complete: bool = True
+
+
 def make(database: Path, target: Path) -> str | None:
     """Copy the database, which may be in use, to a new file; answers its schema's revision.
 
-    The copy is complete up to one moment, and checked. Raises BackupExists rather than replace a file.
+    The copy is complete up to one moment, and checked. The contents that artifacts name lie beside it, in a
+    folder of the file's name. Raises BackupExists rather than replace a file, NoRoom and DamagedDatabase.
     """
     if not database.exists():
         raise NoDatabase(f"there is no database {database}")
     if target.exists():
         raise BackupExists(f"{target} exists")
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _draft(target) as draft:
+    if not target.parent.is_dir():
+        raise FolderMissing(f"no such folder: {target.parent}")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "the folder may not be written", str(target))
+    drafts.sweep(target.parent, target.name)
+    # Before the database, since one of them may be erased meanwhile; behind it for those that came.
+    backup_contents.keep_aside(database.parent, contents_of(target))
+    with drafts.draft(target) as draft:
         try:
             copy(database, draft)
         except sqlite3.DatabaseError as error:
             hint = "Put back an earlier backup with 'repomesh restore FILE'."
-            raise DamagedDatabase(f"{database} can't be copied: {error}", hint=hint) from None
+            raise _refusal(f"{database} can't be copied", error, hint) from None
         revision = check(draft)
+        backup_contents.keep_aside(database.parent, contents_of(target))
+        drafts.sync_file(draft)
         draft.replace(target)
+    drafts.sync_folder(target.parent)
     return revision
 
 
-def restore(data: Path, source: Path) -> Path | None:
-    """Put a backup in the place of the folder's database; answers where the replaced one is kept.
-
-    The caller holds the folder. Raises DamagedDatabase or SchemaTooNew before anything is changed.
-    """
-    if not source.is_file():
-        raise NotFound(f"there is no file {source}", hint="Name a file that 'repomesh backup' made.")
-    database = data / folder.DATABASE
-    with _draft(database) as draft:
-        _copy_of_closed(source, draft)
-        migrate.require_known(check(draft))
-        aside = _set_aside(database, data / BACKUPS)
-        draft.replace(database)
-    return aside
+def contents_of(backup: Path) -> Path:
+    """The folder beside a backup with the contents that its artifacts name."""
+    return backup.with_name(f"{backup.name}.contents")
 
 
 def check(database: Path) -> str | None:
@@ -89,32 +112,56 @@ def check(database: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-def quick_check(database: Path) -> list[str]:
-    """What SQLite finds wrong with a database that may be in use; nothing when it is whole."""
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The workspace of the repository whose server made a database."""
+
+    workspace_id: str
+    name: str
+    path: str | None
+
+
+def home_of(database: Path) -> Home | None:
+    """Whose database a file is; None when it does not say, as one that is damaged."""
+    try:
+        with closing(sqlite3.connect(_read_only(database), uri=True)) as connection:
+            row = connection.execute("SELECT id, name, path FROM workspaces WHERE home").fetchone()
+    except sqlite3.Error:  # what is wrong with it is said by `check`
+        return None
+    return None if row is None else Home(str(row[0]), row[1], row[2])
+
+
+def quick_check(database: Path, within_s: float | None = None) -> Checked:
+    """What SQLite finds wrong with a database that may be in use; after `within_s` it is not waited for.
+
+    SQLite walks through all pages at once and can't be stopped meanwhile, so that it does it in a thread.
+    """
+    found: list[Checked] = []
+    looking = threading.Thread(target=lambda: found.append(_looked_over(database)), daemon=True)
+    looking.start()
+    looking.join(within_s)
+    return found[0] if found else Checked((), complete=False)
+
+
+def _looked_over(database: Path) -> Checked:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
-            found = [str(line) for (line,) in connection.execute("PRAGMA quick_check(5)")]
+            found = tuple(str(line) for (line,) in connection.execute("PRAGMA quick_check(5)"))
     except sqlite3.Error as error:
-        return [str(error)]
-    return [] if found == ["ok"] else found
+        return Checked((str(error),))
+    return Checked(() if found == ("ok",) else found)
 
 
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """A file beside `target`, for its owner only, that the block gives the name when it is whole."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        yield draft
-        descriptor = os.open(target.parent, os.O_RDONLY)
-        os.fsync(descriptor)  # the name, too, survives a power cut
-        os.close(descriptor)
-    finally:
-        for side in _SIDES:
-            draft.with_name(draft.name + side).unlink(missing_ok=True)
+def newest(data: Path) -> Path | None:
+    """The backup in the data folder that was made last."""
+    made = list[tuple[float, Path]]()
+    for path in listed(data / BACKUPS, "*.db"):
+        with suppress(FileNotFoundError):  # removed meanwhile
+            made.append((path.stat().st_mtime, path))
+    return max(made)[1] if made else None
 
 
-def _copy_of_closed(source: Path, target: Path) -> None:
+def copy_closed(source: Path, target: Path) -> None:
     """Copy through SQLite, which takes along what stands in a log beside the source."""
     try:
         with (
@@ -123,22 +170,22 @@ def _copy_of_closed(source: Path, target: Path) -> None:
         ):
             origin.backup(made)
     except sqlite3.Error as error:
-        raise DamagedDatabase(f"{source} is no database: {error}") from None
+        raise _refusal(f"{source} can't be copied", error, DamagedDatabase.hint) from None
+
+
+def _refusal(message: str, error: sqlite3.Error, hint: str) -> Exception:
+    """A full disk is no damage, and another backup would not help."""
+    if _name(error).startswith(_NO_ROOM):
+        return NoRoom(f"{message}: {error}")
+    return DamagedDatabase(f"{message}: {error}", hint=hint)
+
+
+def _name(error: sqlite3.Error) -> str:
+    """SQLite's name of an error; nothing for one of the driver's own."""
+    return getattr(error, "sqlite_errorname", "")
 
 
 def _read_only(database: Path) -> str:
     """A URI for reading; a file without a log beside it is not touched at all."""
     alone = not database.with_name(f"{database.name}-wal").exists()
     return f"file:{quote(str(database.absolute()))}?mode=ro{'&immutable=1' if alone else ''}"
-
-
-def _set_aside(database: Path, kept: Path) -> Path | None:
-    if not database.exists():
-        return None
-    kept.mkdir(mode=0o700, exist_ok=True)
-    aside = kept / f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db"
-    for side in reversed(_SIDES):  # the file itself last: until then it is still in its place
-        part = database.with_name(database.name + side)
-        if part.exists():
-            part.replace(aside.with_name(aside.name + side))
-    return aside

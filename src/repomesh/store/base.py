@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from datetime import datetime
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from repomesh.kernel.clock import Clock
+from repomesh.kernel.compact_words import CompactWords
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.ports import Contents
+from repomesh.kernel.reactions import NO_REACTIONS, Reactions
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
-from repomesh.store.known import Known
-from repomesh.store.pending import Pending
-from repomesh.store.transaction import TextIndex, Transaction, Word
+from repomesh.kernel.words import Word, asked_words
+from repomesh.store.transaction import TextIndex, Transaction
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -39,16 +40,35 @@ class OutcomeUnknown(Unavailable):
     )
 
 
+class DatabaseDamaged(Unavailable):
+    """The database has damaged pages: it is only read until somebody decides what to do."""
+
+    code = "database_damaged"
+    hint = (
+        "Reads go on. Put back a backup: 'repomesh down', then 'repomesh restore FILE'; "
+        "or write to it as it is: 'repomesh up --accept-damage'."
+    )
+
+
 class Store(ABC):
     """Runs work in transactions. `write` answers only when the effects are durable.
+
+    Time is the store's: of two transactions that write in one workspace the one that commits later has the
+    later `now`, whatever became of the clock in between (decision 0028).
 
     Work is a plain function of a `Transaction`; it may run again after a deadlock, so it must have no
     effect outside the transaction.
     """
 
     text_index: TextIndex
+    contents: Contents
+    """Where contents lie that are too large for rows; set by the application before operations run."""
     shared = False
     """Whether other processes may change the same database meanwhile."""
+    damage: tuple[str, ...] = ()
+    """What is wrong with the database, which is then only read."""
+    reactions: Reactions = NO_REACTIONS
+    """What reacts to the events that are written; the server sets it before it writes."""
 
     def __init__(self, settings: Settings, metrics: Metrics, clock: Clock) -> None:
         self.settings = settings
@@ -61,6 +81,10 @@ class Store(ABC):
     def on_commit(self, listener: OnCommit) -> None:
         """Have `listener` called after each commit that appended events."""
         self._on_commit.append(listener)
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The time by which this store decides. It needs no trip to the database."""
 
     @abstractmethod
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
@@ -79,6 +103,15 @@ class Store(ABC):
         """`read` for callers without an event loop."""
 
     @abstractmethod
+    def write_beside(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in a transaction of its own that belongs to no workspace, and answer after its commit.
+
+        For rows that no workspace orders, such as contents; it blocks, and emits no events. On a shared
+        database it holds no workspace's lock and may run beside every other transaction, so that a row
+        inserted twice at once raises IntegrityError.
+        """
+
+    @abstractmethod
     def migration_engine(self) -> Engine:
         """An engine for migrations, on which foreign keys are not enforced where that would cascade."""
 
@@ -90,20 +123,18 @@ class Store(ABC):
     def close(self) -> None:
         """Finish what is queued and let go of everything. Closing twice is allowed."""
 
-    def _transaction(
-        self,
-        connection: Connection,
-        caller: Caller,
-        context: RequestContext,
-        pending: Pending | None = None,
-        known: Known | None = None,
-    ) -> Transaction:
-        now = self.clock()
-        return Transaction(connection, caller, context, now, self.settings, self.text_index, pending, known)
+    def _contents(self) -> Contents:
+        """The contents, which are chosen after the store was made."""
+        return self.contents
 
     def _check_open(self) -> None:
         if self._closed:
             raise Unavailable("the server is stopping")
+
+    def require_whole(self) -> None:
+        """Raise DatabaseDamaged when the database is damaged, and so only read."""
+        if self.damage:
+            raise DatabaseDamaged(f"the database is damaged and only read: {self.damage[0]}")
 
     async def _in_thread(
         self, pool: Executor, waiting_max: int, function: Callable[..., T], *arguments: Any
@@ -132,48 +163,12 @@ class Store(ABC):
                     log.debug("nobody was woken", workspace_id=workspace_id, reason=repr(error))
 
 
-def perform(work: Callable[[Transaction], T], tx: Transaction) -> T:
-    """Run `work` and write what it collected.
-
-    What no future can carry to an event loop, such as a StopIteration or a KeyboardInterrupt, is raised
-    as a RuntimeError: the caller would otherwise wait for ever, or its loop would end.
-    """
-    try:
-        result = work(tx)
-        tx.finish()
-    except BaseException as error:
-        if isinstance(error, Exception) and not isinstance(error, StopIteration):
-            raise
-        raise RuntimeError(f"{error!r} was raised inside a transaction") from error
-    return result
-
-
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
-# The same for ASCII, three times as fast: every character in lower case, or a space between words.
-_ASCII_WORDS = "".join(chr(code).lower() if chr(code).isalnum() else " " for code in range(128))
-_ACCENTS = dict.fromkeys(range(0x0300, 0x0370))
-_WORD_CHARS_MAX = 100  # longer ones are found by their beginning; engines take 2,000 bytes
 _QUERY_WORDS_MAX = 32
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text in the form in which both engines index and find them.
-
-    Split and folded here, since the engines' own tokenizers disagree: one takes `src/app.py` for one word.
-    """
-    if text.isascii():
-        words = text.translate(_ASCII_WORDS).split()
-        if max(map(len, words), default=0) <= _WORD_CHARS_MAX:
-            return words
-        return [word[:_WORD_CHARS_MAX] for word in words]
-    bare = unicodedata.normalize("NFD", text).translate(_ACCENTS)
-    folded = unicodedata.normalize("NFC", bare).casefold()
-    return [word[:_WORD_CHARS_MAX] for word in _BETWEEN_WORDS.split(folded) if word]
-
-
-def search_words(text: str) -> list[str]:
-    """The words that a search for `text` asks for."""
-    return words_of(text)[:_QUERY_WORDS_MAX]
+def search_words(text: str) -> list[Word]:
+    """What a search for `text` asks for."""
+    return asked_words(text)[:_QUERY_WORDS_MAX]
 
 
 def alternatives(word: Word) -> tuple[str, ...]:
@@ -187,6 +182,13 @@ _TYPES_NARROWED_MAX = 2  # a search among more of them meets the others seldom
 def type_word(type_: str) -> str:
     """The word that stands for a document's type among its words; no honest text holds it."""
     return f"zqd{type_}"
+
+
+def joined_words(type_: str, words: Sequence[str] | CompactWords) -> str:
+    """A document's different words and that of its type, with spaces between them."""
+    if isinstance(words, CompactWords):
+        return words.behind((type_word(type_),)).joined()
+    return " ".join(dict.fromkeys((type_word(type_), *words)))
 
 
 def narrowing_types(types: Sequence[str]) -> Sequence[str]:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
-from repomesh.store import backups, folder, migrate
+from repomesh.store import backups, folder, migrate, opening, restoring
 from repomesh.store.open import open_store
 
 _WAL_RESET_FIXED = (3, 51, 3)
@@ -40,12 +40,19 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _file(database: Path, settings: Settings) -> Iterator[Finding]:
     yield Finding("engine", True, _engine_note())
+    if restoring.is_pending(settings.data):
+        yield Finding("restore", False, "it was interrupted and is not finished", "repomesh up")
+        return
+    missing = opening.missing(settings.data)
+    if missing is not None:
+        yield Finding("database", False, missing.message, missing.hint)
+        return
     if not database.exists():
         yield Finding("schema", True, "there is no database yet; the first start makes it")
         return
-    wrong = backups.quick_check(database)
+    wrong = backups.quick_check(database).problems
     if wrong:
-        newest = _newest(settings.data / backups.BACKUPS) or "FILE"
+        newest = backups.newest(settings.data) or "FILE"
         yield Finding("integrity", False, "; ".join(wrong), f"repomesh down; repomesh restore {newest}")
         return
     yield Finding("integrity", True, "whole (quick_check)")
@@ -103,8 +110,3 @@ def _engine_note() -> str:
         f"SQLite {version}; its WAL-reset fault (fixed in 3.51.3) needs two connections that write: "
         "the server has one, so let no other program write to the file"
     )
-
-
-def _newest(kept: Path) -> Path | None:
-    files = sorted(kept.glob("*.db"), key=lambda path: path.stat().st_mtime)
-    return files[-1] if files else None

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from repomesh.kernel.identity import Caller, Role
-from repomesh.kernel.limits import STREAM_READ_EVENTS, STREAM_SCAN_EVENTS
-from repomesh.store.log import StoredEvent, bounds, require_kept, stored_event
+from repomesh.kernel.limits import STREAM_READ_CHARS, STREAM_READ_EVENTS, STREAM_SCAN_EVENTS
+from repomesh.store.log import StoredEvent, bounds, require_kept, stored_events, within_bytes
 from repomesh.store.tables import events
 
 
@@ -133,10 +133,12 @@ def read_matching(
     upto = min(last, after + STREAM_SCAN_EVENTS)
     within = events.c.seq > after, events.c.seq <= upto
     statement = select(events).where(wanted.where(), *within).order_by(events.c.seq)
-    rows = connection.execute(statement.limit(count)).all()
-    if len(rows) == count:
-        upto = rows[-1].seq
-    return Stretch([stored_event(row) for row in rows], upto)
+    sized = within_bytes(connection, statement.limit(count), events.c.seq, STREAM_READ_CHARS)
+    with connection.execute(sized) as rows:
+        found = stored_events(rows, STREAM_READ_CHARS)
+    if len(found) == count or sum([len(event.json) for event in found]) >= STREAM_READ_CHARS:
+        upto = found[-1].seq  # there may be more
+    return Stretch(found, upto)
 
 
 def type_prefix(wanted: str) -> str:

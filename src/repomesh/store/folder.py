@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import orjson
-
-from repomesh.kernel import pidfile
+from repomesh.kernel import pidfile, trust
 from repomesh.kernel.errors import Conflict
 from repomesh.kernel.places import DATABASE, LOCK, SERVER, TOKEN, read_secret, read_server
+from repomesh.kernel.private_files import open_private, write_private
 
 __all__ = [
     "DATABASE",
     "LOCK",
+    "OWNER",
     "SERVER",
     "TOKEN",
     "FolderInUse",
     "forget_server",
     "held",
     "holder",
+    "owner_token_id",
     "prepare",
     "read_secret",
     "read_server",
+    "write_owner_token",
     "write_secret",
     "write_server",
 ]
 
 
+OWNER = "owner.json"
+"""In the record: which owner's token the token file holds."""
+PORT = "port.json"
+"""In the record: the port of the server that ran last."""
 _LOOK_EVERY_S = 0.05  # whether who holds the folder is done
 
 
@@ -42,23 +50,23 @@ class FolderInUse(Conflict):
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, readable by its owner only, and have git ignore it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n")
+    """Make the folder with its record, readable by its owner only, and have git ignore it.
+
+    Raises UntrustedFolder for one that this user did not make here.
+    """
+    if trust.require(folder) is None:
+        trust.make(folder)
+    try:
+        ignore = open_private(folder / ".gitignore", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        return
+    with os.fdopen(ignore, "wb") as file:
+        file.write(b"*\n")
 
 
 def write_secret(path: Path, secret: str) -> None:
     """Write a secret to a new file that only its owner may read; an existing file is replaced whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_private(path, f"{secret}\n".encode())
 
 
 @contextmanager
@@ -87,12 +95,43 @@ def holder(folder: Path) -> int | None:
 
 
 def write_server(folder: Path, pid: int, url: str, version: str) -> None:
-    """Say where the server of this folder answers."""
-    draft = folder / f".{SERVER}.{pid}"
-    draft.write_bytes(orjson.dumps({"pid": pid, "url": url, "version": version}))
-    draft.replace(folder / SERVER)
+    """Say where the server of this folder answers, and so where its token may go."""
+    note = {"pid": pid, "url": url, "version": version}
+    write_private(_record(folder) / SERVER, json.dumps(note).encode())
+    write_private(_record(folder) / PORT, json.dumps({"port": urlsplit(url).port}).encode())
+
+
+def last_port(folder: Path) -> int | None:
+    """The port of the folder's server when it ran last, which clients may be configured for."""
+    record = trust.record_of(folder)
+    note = trust.read_note(record / PORT) if record is not None else None
+    port = (note or {}).get("port")
+    return port if isinstance(port, int) else None
 
 
 def forget_server(folder: Path) -> None:
     """Remove the note of a server that has stopped."""
-    (folder / SERVER).unlink(missing_ok=True)
+    record = trust.record_of(folder)
+    if record is not None:
+        (record / SERVER).unlink(missing_ok=True)
+
+
+def write_owner_token(folder: Path, token_id: str, secret: str) -> None:
+    """Put a new owner's token into the token file, and remember which one it is."""
+    write_private(_record(folder) / OWNER, json.dumps({"token_id": token_id}).encode())
+    write_secret(folder / TOKEN, secret)
+
+
+def owner_token_id(folder: Path) -> str | None:
+    """The id of the owner's token that was put into the token file last; None when that is not known."""
+    record = trust.record_of(folder)
+    note = trust.read_note(record / OWNER) if record is not None else None
+    token_id = (note or {}).get("token_id")
+    return token_id if isinstance(token_id, str) else None
+
+
+def _record(folder: Path) -> Path:
+    record = trust.record_of(folder)
+    if record is None:  # it was there when the folder was prepared
+        raise trust.UntrustedFolder(f"{folder} has lost its record", hint=trust.adopting(folder))
+    return record

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, select, update
 
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import Gone
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.ids import new_id
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
+from repomesh.store.types import Moment
 
 Severity = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -60,7 +61,6 @@ class NewEvent:
     causation_id: str | None = None
     hop: int = 0
     actor: str | None = None
-    id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +82,45 @@ class StoredEvent:
     json: str
 
 
+class ClockBehind(Exception):
+    """What is to be appended bears a time that is not after the log's last, `last_at`."""
+
+    def __init__(self, last_at: datetime) -> None:
+        super().__init__(f"the workspace's last event is of {rfc3339(last_at)}")
+        self.last_at = last_at
+
+
+# The last of an event's fields, and the only place of these signs: inside a text a quote is escaped.
+_DATA = ',"data":'
+_at = bindparam("at", type_=Moment())
 _NEXT_SEQ = Prepared(
     update(counters)
-    .where(counters.c.workspace_id == bindparam("ws"))
-    .values(last_seq=counters.c.last_seq + bindparam("count"))
+    .where(counters.c.workspace_id == bindparam("ws"), counters.c.last_at < _at)
+    .values(last_seq=counters.c.last_seq + bindparam("count"), last_at=_at)
     .returning(counters.c.last_seq)
 )
+_LAST_AT = Prepared(select(counters.c.last_at).where(counters.c.workspace_id == bindparam("ws")))
 _APPEND = Prepared(insert(events))
-_READ = Prepared(
+_BEHIND = (
     select(events)
     .where(events.c.workspace_id == bindparam("ws"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
     .limit(bindparam("count"))
 )
+_READ = Prepared(_BEHIND)
 _BOUNDS = Prepared(
     select(counters.c.oldest_seq, counters.c.last_seq).where(counters.c.workspace_id == bindparam("ws"))
 )
 
 
 def rows_of(
-    caller: Caller, context: RequestContext, at: datetime, drafts: Sequence[NewEvent]
+    caller: Caller, context: RequestContext, at: datetime, drafts: Sequence[tuple[str, NewEvent]]
 ) -> list[dict[str, Any]]:
-    """What a command's events will be in the table, but for their numbers."""
+    """What a command's events, each with its id, will be in the table, but for their numbers."""
     return [
         {
             "workspace_id": caller.workspace_id,
-            "id": draft.id,
+            "id": id_,
             "type": draft.type,
             "version": draft.version,
             "subject": draft.subject,
@@ -119,14 +132,14 @@ def rows_of(
             "task_id": draft.task_id,
             "recipient_id": draft.recipient_id,
             "severity": draft.severity,
-            "correlation_id": draft.correlation_id or context.correlation_id or draft.id,
+            "correlation_id": draft.correlation_id or context.correlation_id or id_,
             "causation_id": draft.causation_id,
             "hop": draft.hop,
             "traceparent": context.traceparent,
             "data": draft.data.model_dump_json(),
             "at": at,
         }
-        for draft in drafts
+        for id_, draft in drafts
     ]
 
 
@@ -134,19 +147,44 @@ def append(connection: Connection, workspace_id: str, rows: Sequence[dict[str, A
     """Number `rows` in their order and append them to one workspace's log; answers the last number.
 
     The numbers are gapless and in commit order because whoever calls holds the workspace's write lock from
-    the first statement to the commit.
+    the first statement to the commit. Raises ClockBehind unless the rows' time is after the log's last, so
+    that times, and the ids made of them, are in commit order, too.
     """
-    last: int = _NEXT_SEQ.run(connection, {"ws": workspace_id, "count": len(rows)}).scalar_one()
+    numbered = _NEXT_SEQ.run(
+        connection, {"ws": workspace_id, "count": len(rows), "at": rows[-1]["at"]}
+    ).one_or_none()
+    if numbered is None:
+        last_at = last_time(connection, workspace_id)
+        if last_at is None:
+            raise LookupError(f"the workspace '{workspace_id}' has no log")
+        raise ClockBehind(last_at)
+    last: int = numbered.last_seq
     for seq, row in enumerate(rows, last - len(rows) + 1):
         row["seq"] = seq
     _APPEND.run(connection, rows)
     return last
 
 
-def read_after(connection: Connection, workspace_id: str, after: int, count: int) -> list[StoredEvent]:
-    """Up to `count` events behind `after`, in order."""
-    rows = _READ.run(connection, {"ws": workspace_id, "after": after, "count": count})
-    return [stored_event(row) for row in rows]
+def last_time(connection: Connection, workspace_id: str) -> datetime | None:
+    """The time of the last event of a workspace's log; None for a workspace that has none."""
+    moment: datetime | None = _LAST_AT.run(connection, {"ws": workspace_id}).scalar_one_or_none()
+    return moment
+
+
+def read_after(
+    connection: Connection, workspace_id: str, after: int, count: int, chars: int | None = None
+) -> list[StoredEvent]:
+    """Up to `count` events behind `after`, in order; no further than the one that reaches to `chars`."""
+    asked = {"ws": workspace_id, "after": after, "count": count}
+    if chars is not None and connection.dialect.name == "postgresql":
+        return stored_events(connection.execute(_sized(connection, chars), asked), chars)
+    rows = _READ.each(connection, asked)
+    with closing(rows):
+        return stored_events(rows, chars)
+
+
+def _sized(connection: Connection, chars: int) -> Select[Any]:
+    return within_bytes(connection, _BEHIND, events.c.seq, chars)
 
 
 def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
@@ -159,6 +197,43 @@ def require_kept(after: int, oldest: int) -> None:
     """Raise Gone when events behind `after` are no longer in a log that begins at `oldest`."""
     if after + 1 < oldest:
         raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
+
+
+def within_bytes(
+    connection: Connection,
+    statement: Select[Any],
+    seq: ColumnElement[int],
+    chars: int,
+    *,
+    newest: bool = False,
+) -> Select[Any]:
+    """A select of events, in the order of `seq`, that ends behind the first that reach to `chars` of data.
+
+    There may be up to four bytes to a character. Only PostgreSQL needs that, whose driver takes in the whole
+    answer before the first row can be read; it knows the length of a stored text without reading the text.
+    """
+    if connection.dialect.name != "postgresql":
+        return statement
+    data = statement.selected_columns["data"]
+    order = seq.desc() if newest else seq.asc()
+    ahead = func.sum(func.octet_length(data)).over(order_by=order, rows=(None, -1)).label("ahead")
+    sized = statement.add_columns(ahead).subquery()
+    found = sized.c.seq.desc() if newest else sized.c.seq.asc()
+    columns = [column for column in sized.c if column.name != "ahead"]
+    return select(*columns).where(func.coalesce(sized.c.ahead, 0) <= 4 * chars).order_by(found)
+
+
+def stored_events(rows: Iterable[Row[Any]], chars: int | None = None) -> list[StoredEvent]:
+    """The events in rows of the table, no further than the one that reaches to `chars` together."""
+    found: list[StoredEvent] = []
+    left = chars
+    for row in rows:
+        found.append(stored_event(row))
+        if left is not None:
+            left -= len(found[-1].json)
+            if left <= 0:
+                break
+    return found
 
 
 def stored_event(row: Row[Any]) -> StoredEvent:
@@ -202,6 +277,13 @@ def event_fields(row: Row[Any]) -> dict[str, Any]:
         "at": rfc3339(row.at),
         "data": orjson.Fragment(row.data),
     }
+
+
+def fields_of(event: StoredEvent) -> dict[str, Any]:
+    """The fields of an event; `data` is passed on as the text that was stored, to the last digit."""
+    head, _, data = event.json.partition(_DATA)
+    fields: dict[str, Any] = orjson.loads(head + "}")
+    return fields | {"data": orjson.Fragment(data[:-1])}
 
 
 def cloud_event(event: dict[str, Any], workspace_id: str) -> dict[str, Any]:

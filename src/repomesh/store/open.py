@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from repomesh.kernel.clock import Clock, system_clock
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.settings import Settings
@@ -10,13 +12,18 @@ from repomesh.store import folder
 from repomesh.store.base import Store
 
 
-def open_store(settings: Settings, metrics: Metrics, clock: Clock = system_clock) -> Store:
-    """The store of `database_url`, or the one in the data folder. The drivers are loaded on demand."""
+def open_store(
+    settings: Settings, metrics: Metrics, clock: Clock = system_clock, damage: Sequence[str] = ()
+) -> Store:
+    """The store of `database_url`, or the one in the data folder, which with `damage` is only read.
+
+    The drivers are loaded on demand.
+    """
     url = settings.database_url
     if url is None:
         from repomesh.store.sqlite import SqliteStore
 
-        return SqliteStore(settings.data / folder.DATABASE, settings, metrics, clock)
+        return SqliteStore(settings.data / folder.DATABASE, settings, metrics, clock, damage)
     if not url.startswith(("postgresql://", "postgres://")):
         raise InvalidRequest(
             "the database URL must begin with postgresql://",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -18,21 +19,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.errors import Unavailable
-from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
+from repomesh.kernel.words import Word
 from repomesh.store import log as event_log
 from repomesh.store.base import (
     OutcomeUnknown,
     Store,
     alternatives,
+    joined_words,
     narrowing_types,
-    perform,
     type_word,
-    words_of,
 )
-from repomesh.store.tables import documents
-from repomesh.store.transaction import Transaction, Word
+from repomesh.store.tables import documents, text_rebuild
+from repomesh.store.transaction import IndexedWords, Transaction
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -52,34 +53,25 @@ _LINE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
 _RETRIED = frozenset({"40P01", "55P03", "40001"})
 
 
-_TSVECTOR_BYTES_MAX = 1_000_000  # a tsvector holds 1 MiB of words
-
-
-def _fitting(type_: str, body: str) -> list[str]:
-    """The word of its type and the different words of a text, as many as one tsvector holds."""
-    words, size = [], 0
-    for word in dict.fromkeys((type_word(type_), *words_of(body))):
-        size += len(word.encode())
-        if size > _TSVECTOR_BYTES_MAX:
-            break
-        words.append(word)
-    return words
-
-
 class PostgresText:
-    """Full text in a tsvector column of the documents table."""
+    """Full text in a column of the documents table: an array of words, since a tsvector holds only 1 MiB."""
 
-    def add(self, tx: Transaction, rows: Sequence[tuple[str, str, str, str]]) -> None:
-        """Index rows of (workspace, type, subject, text)."""
+    def add(self, tx: Transaction, rows: Sequence[IndexedWords]) -> None:
+        """Index rows of (workspace, type, subject, words)."""
         statement = text(
             "INSERT INTO documents (workspace_id, type, subject_id, words)"
-            " VALUES (:workspace_id, :type, :subject_id, array_to_tsvector(CAST(:words AS text[])))"
+            " VALUES (:workspace_id, :type, :subject_id, string_to_array(CAST(:words AS text), ' '))"
         )
         tx.execute(
             statement,
             [
-                {"workspace_id": ws, "type": type_, "subject_id": subject, "words": _fitting(type_, body)}
-                for ws, type_, subject, body in rows
+                {
+                    "workspace_id": ws,
+                    "type": type_,
+                    "subject_id": subject,
+                    "words": joined_words(type_, words),
+                }
+                for ws, type_, subject, words in rows
             ],
         )
 
@@ -104,21 +96,43 @@ class PostgresText:
         """(position, type, subject) of up to `count` documents that hold every word, newest first."""
         if not words:
             return []
-        terms = [" | ".join(f"'{word}'" for word in alternatives(word)) for word in words]
-        named = " | ".join(f"'{type_word(type_)}'" for type_ in narrowing_types(types))
-        phrase = " & ".join(f"({term})" for term in (*terms, named) if term)
+        every, conditions = [], []
+        parameters: dict[str, list[str]] = {}
+        for word in words:
+            some = alternatives(word)
+            if len(some) == 1:
+                every.append(some[0])
+            else:
+                parameters[f"some_{len(parameters)}"] = list(some)
+        if named := [type_word(type_) for type_ in narrowing_types(types)]:
+            parameters["named"] = named
+        conditions = [f"words && CAST(:{name} AS text[])" for name in parameters]
+        if every:
+            parameters["every"] = every
+            conditions.append("words @> CAST(:every AS text[])")
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
         matching = (
             select(documents.c.id, documents.c.type, documents.c.subject_id)
             .where(documents.c.workspace_id == workspace_id, documents.c.type.in_(types))
-            .where(text("words @@ CAST(:phrase AS tsquery)").bindparams(phrase=phrase))
+            .where(text(" AND ".join(conditions)).bindparams(**parameters))
             .cte("matching")
             .prefix_with("MATERIALIZED")
         )
-        ordered = select(matching).order_by(matching.c.id.desc()).limit(count)
+        # Outside, or the planner takes the primary key for it, and compares the words of every document.
+        below = func.coalesce(select(text_rebuild.c.below).scalar_subquery(), 0)
+        ordered = select(matching).where(matching.c.id >= below).order_by(matching.c.id.desc()).limit(count)
         if before is not None:
             ordered = ordered.where(matching.c.id < before)
         return [(row.id, row.type, row.subject_id) for row in connection.execute(ordered)]
+
+    def rebuild(self, connection: Connection, words: Mapping[int, tuple[str, Sequence[str]]]) -> None:
+        """Give some documents other words: (type, words) by their id."""
+        statement = text(
+            "UPDATE documents SET words = string_to_array(CAST(:words AS text), ' ') WHERE id = :id"
+        )
+        rows = [{"id": id_, "words": joined_words(type_, found)} for id_, (type_, found) in words.items()]
+        if rows:
+            connection.execute(statement, rows)
 
     def newest(self, connection: Connection) -> int:
         """The position of the newest document of all."""
@@ -134,12 +148,20 @@ class PostgresStore(Store):
         super().__init__(settings, metrics, clock)
         self.text_index = PostgresText()
         self._url = url
+        self._last: dict[str, datetime] = {}  # of each workspace, the time of its last command here
+        self._ahead_s: float | None = None  # the database's time less this machine's count of seconds
         self._engine = _engine(url)
         self._readers = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._writes = ThreadPoolExecutor(limits.POSTGRES_THREADS, "repomesh-write")
         self._reads = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
+
+    def now(self) -> datetime:
+        """The database's time, as it goes on since it was last read; this machine's before the first time."""
+        if self._ahead_s is None:
+            return self.clock()
+        return datetime.fromtimestamp(self.clock.elapsed_s() + self._ahead_s, UTC)
 
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
         """Run `work` on a writing thread; answer after its commit."""
@@ -164,26 +186,79 @@ class PostgresStore(Store):
 
         def attempt() -> T:
             with self._readers.connect() as connection:
-                return perform(work, self._transaction(connection, caller, RequestContext()))
+                if self._ahead_s is None:
+                    asked_s = self.clock.elapsed_s()
+                    self._note_time(connection.execute(_CLOCK).scalar_one(), asked_s)
+                now = max(self.now(), self._last.get(caller.workspace_id, _LONG_AGO))
+                return self._transaction(connection, caller, RequestContext(), now).run(work)
+
+        return _persistently(attempt)
+
+    def write_beside(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on this thread, without any workspace's lock."""
+        self._check_open()
+
+        def attempt() -> T:
+            with self._engine.connect() as connection:
+                at = connection.execute(_CLOCK).scalar_one().astimezone(UTC)
+                tx = self._transaction(connection, system_caller(""), RequestContext(), at)
+                result = tx.run(work)
+                _commit(connection)
+                return result
 
         return _persistently(attempt)
 
     def _write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
         def attempt() -> tuple[T, int | None]:
             with self._engine.connect() as connection:
-                connection.execute(_LOCK, {"key": _lock_key(caller.workspace_id)})
-                tx = self._transaction(connection, caller, context)
-                result = perform(work, tx)
+                asked_s = self.clock.elapsed_s()
+                at = connection.execute(_LOCK, {"key": _lock_key(caller.workspace_id)}).scalar_one()
+                self._note_time(at, asked_s)
+                now = self._following(connection, caller.workspace_id, at)
+                tx = self._transaction(connection, caller, context, now)
+                result = tx.run(work)
                 last = event_log.append(connection, caller.workspace_id, tx.events) if tx.events else None
                 _commit(connection)
                 return result, last
 
-        result, last_seq = _persistently(attempt)
+        try:
+            result, last_seq = _persistently(attempt)
+        except event_log.ClockBehind as behind:  # nothing is left of it, and the next one looks at the log
+            log.warning("the database's clock was put back", behind=str(behind))
+            self._last[caller.workspace_id] = behind.last_at
+            result, last_seq = _persistently(attempt)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc()
         if last_seq is not None:
             self._announce({caller.workspace_id: last_seq})
         return result
+
+    def _transaction(
+        self, connection: Connection, caller: Caller, context: RequestContext, now: datetime
+    ) -> Transaction:
+        store = self.settings, self.text_index, self._contents, self.reactions
+        return Transaction(connection, caller, context, now, *store)
+
+    def _following(self, connection: Connection, workspace_id: str, at: datetime) -> datetime:
+        """The database's time `at`, read under the workspace's lock, but after that of each command before.
+
+        What other nodes did is looked at only once the clock is known to be behind.
+        """
+        at = at.astimezone(UTC)
+        last = self._last.get(workspace_id, _LONG_AGO)
+        if at <= last:
+            at = max(last, event_log.last_time(connection, workspace_id) or last) + _MICROSECOND
+        self._last[workspace_id] = at
+        return at
+
+    def _note_time(self, at: datetime, asked_s: float) -> None:
+        """Learn from the database's time `at`, read after `asked_s` of our count and before now.
+
+        What was known stays unless it can't be true: a thread may have been kept waiting on either side.
+        """
+        least, most = at.timestamp() - self.clock.elapsed_s(), at.timestamp() - asked_s
+        known = self._ahead_s
+        self._ahead_s = least if known is None else min(max(known, least), most)
 
     def migration_engine(self) -> Engine:
         """An engine without the server's time-outs: a migration takes the time it needs."""
@@ -214,7 +289,11 @@ class PostgresStore(Store):
         self._engine.dispose()
 
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+# The clock is read when the lock was got: what a FROM answers comes before what is selected of it.
+_LOCK = text("SELECT clock_timestamp() FROM pg_advisory_xact_lock(:key)")
+_CLOCK = text("SELECT clock_timestamp()")
+_MICROSECOND = timedelta(microseconds=1)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=4096)

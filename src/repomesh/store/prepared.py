@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -70,6 +70,21 @@ class Prepared:
             return self._render(connection, parameters).run(driver, parameters)
         return self._render(connection, parameters[0]).run_many(driver, parameters)
 
+    def each(self, connection: Connection, parameters: Mapping[str, Any]) -> Generator[Any]:
+        """The rows of a select one after another: what is not asked for is not read.
+
+        The iterator is to be closed, unless it is read to the end.
+        """
+        driver = connection.info.get(DRIVER)
+        if driver is None:
+            found = connection.execute(self._statement, parameters)
+            try:
+                yield from found
+            finally:
+                found.close()
+        else:
+            yield from self._render(connection, parameters).each(driver, parameters)
+
     def _render(self, connection: Connection, parameters: Mapping[str, Any]) -> _Rendered:
         if self._rendered is None:
             self._rendered = _Rendered(self._statement, connection.dialect, list(parameters))
@@ -129,6 +144,7 @@ class _Rendered:
         compiled = statement.compile(dialect=dialect, column_keys=keys)
         assert isinstance(compiled, SQLCompiler)
         assert compiled.positiontup is not None, "the driver takes parameters by position"
+        assert not compiled.post_compile_params, f"its shape depends on a list of values: {compiled}"
         self._sql = str(compiled)
         order = compiled.positiontup
         self._pick = itemgetter(*order) if len(order) > 1 else lambda given: [given[name] for name in order]
@@ -154,6 +170,15 @@ class _Rendered:
         found = driver.execute(self._sql, self._bound(parameters))
         rows = [self._row(self._converted(row)) for row in found.fetchall()]
         return Rows(rows, found.rowcount)
+
+    def each(self, driver: sqlite3.Connection, parameters: Mapping[str, Any]) -> Generator[Any]:
+        """Run once, and read its rows one after another."""
+        found = driver.execute(self._sql, self._bound(parameters))
+        try:
+            for row in found:
+                yield self._row(self._converted(row))
+        finally:
+            found.close()
 
     def run_many(self, driver: sqlite3.Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Run for each; nothing is answered."""

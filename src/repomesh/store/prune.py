@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +14,15 @@ import orjson
 from sqlalchemy import Row, delete, select, update
 
 from repomesh.kernel.errors import Unavailable
-from repomesh.kernel.limits import PRUNE_CHARS_MAX, PRUNE_EVENTS_MAX
-from repomesh.store.log import bounds, cloud_event, event_fields
+from repomesh.kernel.limits import PAGE_CHARS_MAX, PRUNE_CHARS_MAX, PRUNE_EVENTS_MAX
+from repomesh.store import drafts
+from repomesh.store.log import bounds, cloud_event, event_fields, within_bytes
+from repomesh.store.paging import take
 from repomesh.store.tables import counters, events
 from repomesh.store.transaction import Transaction
+
+ARCHIVE = "archive"
+"""The folder of the archives in the data folder."""
 
 _CHUNK = 500  # rows read at once
 
@@ -40,19 +44,16 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
     transaction fails after all, the file is written again under the same name by the next one.
     """
     oldest, _last = bounds(tx.connection, tx.workspace_id)
-    draft = archive / f".{oldest:012d}.{os.getpid()}"
     try:
         archive.mkdir(mode=0o700, parents=True, exist_ok=True)
-        count, complete = _write(tx, oldest, before, draft)
-        if count == 0:
-            draft.unlink()
-            return Pruned(0, None, oldest, complete=True)
-        path = archive / f"{oldest:012d}-{oldest + count - 1:012d}.ndjson.gz"
-        draft.replace(path)
-        _sync_folder(archive)
+        with drafts.draft(archive / f"{oldest:012d}") as draft:
+            count, complete = _write(tx, oldest, before, draft)
+            if count == 0:
+                return Pruned(0, None, oldest, complete=True)
+            path = archive / f"{oldest:012d}-{oldest + count - 1:012d}.ndjson.gz"
+            draft.replace(path)
+        drafts.sync_folder(archive)
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise Unavailable(f"the archive can't be written: {error}") from error
     begins = oldest + count
     here = events.c.workspace_id == tx.workspace_id
@@ -64,8 +65,7 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
 def _write(tx: Transaction, oldest: int, before: datetime | int, draft: Path) -> tuple[int, bool]:
     """Write the events to a new file and bring it to disk; how many, and whether none is left to move."""
     count = chars = 0
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as raw:
+    with draft.open("r+b") as raw:
         with gzip.open(raw, "wb", compresslevel=6) as file:
             for row in _rows(tx, oldest):
                 if not _is_older(row, before):
@@ -89,21 +89,14 @@ def _rows(tx: Transaction, begin: int) -> Iterator[Row[Any]]:
     """The events from `begin` on, in order."""
     while True:
         following = events.c.workspace_id == tx.workspace_id, events.c.seq >= begin
-        rows = tx.execute(select(events).where(*following).order_by(events.c.seq).limit(_CHUNK)).all()
+        ordered = select(events).where(*following).order_by(events.c.seq).limit(_CHUNK + 1)
+        sized = within_bytes(tx.connection, ordered, events.c.seq, PAGE_CHARS_MAX)
+        rows, more = take(tx.execute(sized), _CHUNK)
         yield from rows
-        if len(rows) < _CHUNK:
+        if not more:
             return
         begin = rows[-1].seq + 1
 
 
 def _is_older(row: Row[Any], before: datetime | int) -> bool:
     return bool(row.seq < before if isinstance(before, int) else row.at < before)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the folder's entries to disk, so that a new file is still in it after a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

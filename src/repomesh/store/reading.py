@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, union_all
+from sqlalchemy import Connection, Result, Select, bindparam, func, select, union_all
 
+from repomesh.kernel.limits import PAGE_CHARS_MAX
 from repomesh.store.filters import EventFilter, type_prefix
-from repomesh.store.log import bounds
+from repomesh.store.log import bounds, within_bytes
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import events
 
@@ -30,7 +31,8 @@ _FOLLOWING_TYPE = Prepared(
 _AT = Prepared(
     select(events.c.at).where(events.c.workspace_id == bindparam("ws"), events.c.seq == bindparam("seq"))
 )
-_CLOCK_SLACK = timedelta(seconds=60)  # by which the clock may have been set back between two events
+# Older releases wrote down what the clock said, even when it had been put back since the event before.
+_CLOCK_SLACK = timedelta(seconds=60)
 
 
 def types_of(connection: Connection, workspace_id: str, count: int) -> list[str]:
@@ -67,10 +69,10 @@ def read_page(
     before: int | None,
     count: int,
     newest: bool,
-) -> list[Row[Any]]:
+) -> Result[Any]:
     """Up to `count` rows of the log that match, in the order of their numbers, or newest first.
 
-    A range of times is one of numbers, too, as long as no clock is set back by more than a minute.
+    A range of times is one of numbers, too. Read the rows one after another: their data may be long.
     """
     matching = select(events).where(wanted.where())
     if after is not None:
@@ -86,7 +88,7 @@ def read_page(
         matching = matching.where(events.c.seq < end)
     types = _types(connection, wanted)
     if types is None:
-        return list(connection.execute(_ordered(matching, events.c.seq, count, newest=newest)))
+        return _read(connection, matching, events.c.seq, count, newest=newest)
     parts = [
         select(
             _ordered(matching.where(events.c.type == type_), events.c.seq, count, newest=newest).subquery()
@@ -94,7 +96,14 @@ def read_page(
         for type_ in types
     ]
     together = union_all(*parts).subquery()
-    return list(connection.execute(_ordered(select(together), together.c.seq, count, newest=newest)))
+    return _read(connection, select(together), together.c.seq, count, newest=newest)
+
+
+def _read(
+    connection: Connection, statement: Select[Any], seq: Any, count: int, *, newest: bool
+) -> Result[Any]:
+    ordered = _ordered(statement, seq, count, newest=newest)
+    return connection.execute(within_bytes(connection, ordered, seq, PAGE_CHARS_MAX, newest=newest))
 
 
 def _ordered(statement: Select[Any], seq: Any, count: int, *, newest: bool) -> Select[Any]:

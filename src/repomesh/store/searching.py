@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import decode_cursor, encode_cursor
+from repomesh.store import rebuilding
 from repomesh.store.base import search_words
 from repomesh.store.paging import PageRequest
 from repomesh.store.transaction import Transaction
+
+NO_WORDS = (
+    "There is no word in the text to search for: signs and emoji are not indexed. Name a word or a number."
+)
 
 BEFORE_ALL = encode_cursor(2**53)
 """The cursor before the first match."""
@@ -45,6 +50,19 @@ def search(
     if len(found) > request.limit:
         return shown, encode_cursor(shown[-1][0])
     return shown, encode_cursor(before) if more else None
+
+
+def notice(tx: Transaction, text: str) -> str | None:
+    """What the answer of a search for `text` should say besides what was found; None for nothing."""
+    if not search_words(text):
+        return NO_WORDS
+    percent = rebuilding.left_percent(tx)
+    if percent is None:
+        return None
+    return (
+        f"After an upgrade {percent} % of the older texts are not indexed yet, and not found. The server "
+        "indexes them, the newest first: search again later."
+    )
 
 
 def position(cursor: str | None) -> int | None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -29,18 +30,19 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from repomesh.kernel import limits
-from repomesh.kernel.clock import Clock
+from repomesh.kernel.clock import Clock, SteadyClock
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
-from repomesh.store.base import Store, Work, perform
+from repomesh.store.base import DatabaseDamaged, Store, Work
 from repomesh.store.known import Known
 from repomesh.store.pending import Pending
 from repomesh.store.prepared import DRIVER
-from repomesh.store.sqlite_text import SqliteText, index_waiting, waiting
+from repomesh.store.sqlite_text import SqliteText, index_waiting, waiting, waiting_load
 from repomesh.store.transaction import Transaction
+from repomesh.store.types import Moment
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -56,12 +58,15 @@ _WRITER_PRAGMAS = (
 )
 # Only the writer checkpoints: two connections doing so at once can corrupt older SQLite (the WAL-reset
 # fault, fixed in 3.51.3).
-_READER_PRAGMAS = (
+_READER_PRAGMAS: tuple[str, ...] = (
     "PRAGMA query_only=ON",
     "PRAGMA wal_autocheckpoint=0",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA cache_size=-16384",
 )
+
+_KEEPS_TIMES = "SELECT 1 FROM pragma_table_info('counters') WHERE name = 'last_at'"
+_NEWEST_TIME = "SELECT max(max(last_at), max(coalesce(returned_at, 0))) FROM counters"
 
 
 @dataclass(slots=True)
@@ -101,27 +106,45 @@ class _Spoilt(Exception):
 
 
 class SqliteStore(Store):
-    """A store in one file. Every write goes through one thread, which commits whatever is queued at once."""
+    """A store in one file. Every write goes through one thread, which commits whatever is queued at once.
 
-    def __init__(self, path: Path, settings: Settings, metrics: Metrics, clock: Clock) -> None:
+    With `damage`, which says what is wrong with the file, it is only read.
+    """
+
+    def __init__(
+        self, path: Path, settings: Settings, metrics: Metrics, clock: Clock, damage: Sequence[str] = ()
+    ) -> None:
         super().__init__(settings, metrics, clock)
         self.path = path
+        self.damage = tuple(damage)
+        self._steady = SteadyClock(clock)
+        self._goes_on = False
         self.text_index = SqliteText()
-        path.touch(mode=0o600)  # it holds what agents say to each other; SQLite gives its WAL the same mode
-        self._engine = _engine(path, _WRITER_PRAGMAS)
+        if self.damage:
+            self._engine = _engine(path, _READER_PRAGMAS, may_write=False)
+        else:
+            # It holds what agents say to each other; SQLite gives its WAL the same mode.
+            path.touch(mode=0o600)
+            self._engine = _engine(path, _WRITER_PRAGMAS)
         self._connection, self._driver = _connected(self._engine)
+        self._file = _identity(path)
         self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()  # None is the last thing in it
         self._gate = threading.Lock()
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
-        self._unindexed = waiting(self._driver)
+        self._unindexed = 0 if self.damage else waiting(self._driver)
         self._fresh_texts = 0
         self._careful_batches = 0
         self._known = Known()
         self._committed: _Committed | None = None
+        self._go_on()
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
         self._writer.start()
+
+    def now(self) -> datetime:
+        """The wall clock's time, but never before the newest that was committed."""
+        return self._steady()
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -139,9 +162,14 @@ class SqliteStore(Store):
         self._submit(_Piece(caller, RequestContext(), work, future))
         return future.result()
 
+    def write_beside(self, work: Callable[[Transaction], T]) -> T:
+        """Queue `work` like that of any workspace: there is one writer."""
+        return self.write_now(system_caller(""), work)
+
     def _submit(self, piece: _Piece) -> None:
         with self._gate:  # so that nothing is queued behind the None that ends the writer
             self._check_open()
+            self.require_whole()
             if self._queue.qsize() >= limits.WRITE_QUEUE_MAX:
                 raise Unavailable(f"{limits.WRITE_QUEUE_MAX} commands already wait for the database")
             self._queue.put(piece)
@@ -209,8 +237,16 @@ class SqliteStore(Store):
             self._announce(committed.last)
 
     def _run_all(self, batch: list[_Piece]) -> tuple[list[_Outcome], dict[str, int]]:
-        """Run a batch up to its commit; answers the outcomes and each log's last number."""
+        """Run a batch up to its commit; answers the outcomes and each log's last number.
+
+        Raises DatabaseDamaged when the file was removed or replaced: what is written into it would be lost.
+        """
+        if _identity(self.path) != self._file:
+            self.damage = (f"{self.path.name} was removed or replaced while the server runs",)
+            raise DatabaseDamaged(f"nothing was written: {self.damage[0]}")
         self._driver.execute("BEGIN IMMEDIATE")
+        if not self._goes_on:
+            self._go_on()
         pending = Pending(self._connection)
         events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         run = self._run_saved if self._careful_batches else self._run
@@ -224,6 +260,22 @@ class SqliteStore(Store):
         self._tell()
         self._driver.execute("COMMIT")
         return outcomes, last
+
+    def _go_on(self) -> None:
+        """Let time go on from the newest that was committed, should the clock have been put back since."""
+        if self._driver.execute(_KEEPS_TIMES).fetchone() is None:  # not before the schema is made
+            return
+        (newest,) = self._driver.execute(_NEWEST_TIME).fetchone()
+        if newest is not None:
+            moment = Moment.from_database(newest)
+            assert moment is not None
+            ahead_s = (moment - self.clock()).total_seconds()
+            if ahead_s > limits.CLOCK_BEHIND_TOLD_S:
+                log.warning(
+                    "the clock is behind what was written by it: it was put back", seconds=round(ahead_s)
+                )
+            self._steady.not_before(moment)
+        self._goes_on = True
 
     def _run(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
         """Run one piece; what it inserts, and its events, join those that are written when all have run.
@@ -259,9 +311,11 @@ class SqliteStore(Store):
         return outcome
 
     def _perform(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
-        tx = self._transaction(self._connection, piece.caller, piece.context, pending, self._known)
+        now = self._steady.following()
+        store = self.settings, self.text_index, self._contents, self.reactions, pending, self._known
+        tx = Transaction(self._connection, piece.caller, piece.context, now, *store)
         tx.events_ahead = len(events)
-        result = perform(piece.work, tx)
+        result = tx.run(piece.work)
         if not self._driver.in_transaction:  # what follows would be committed statement by statement
             raise _BatchLost
         events += tx.events
@@ -274,7 +328,8 @@ class SqliteStore(Store):
         """
         try:
             self._driver.execute("BEGIN IMMEDIATE")
-            self._unindexed = index_waiting(self._driver, max(limits.TEXT_INDEX_PASS, self._fresh_texts))
+            index_waiting(self._driver, max(limits.TEXT_INDEX_PASS, self._fresh_texts))
+            self._unindexed = waiting_load(self._driver)
             self._driver.execute("COMMIT")
         except Exception as error:  # whatever it is, the thread must live: all later writes need it
             self._unindexed = 0  # the next text that is written asks for it again
@@ -292,9 +347,11 @@ class SqliteStore(Store):
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
             log.error("batch undone", pieces=len(batch), reason=repr(cause))
         told = _explain(cause)
+        if isinstance(told, DatabaseDamaged):  # what is written now may be lost, or make it worse
+            self.damage = (str(cause),)
         if isinstance(told, Unavailable):
             # Each its own: an error collects the frames that it passes through.
-            _answer([_Outcome(one, None, Unavailable(told.message, hint=told.hint)) for one in batch])
+            _answer([_Outcome(one, None, type(told)(told.message, hint=told.hint)) for one in batch])
         elif len(batch) > 1:
             for piece in batch:
                 self._commit([piece])
@@ -317,7 +374,9 @@ class SqliteStore(Store):
             connection, driver = self._reader()
             driver.execute("BEGIN")
             try:
-                return perform(work, self._transaction(connection, caller, RequestContext()))
+                store = self.settings, self.text_index, self._contents, self.reactions
+                tx = Transaction(connection, caller, RequestContext(), self.now(), *store)
+                return tx.run(work)
             finally:
                 driver.rollback()  # nothing to undo: it ends the snapshot, if an error has not ended it
         except (DBAPIError, sqlite3.Error) as error:
@@ -327,7 +386,7 @@ class SqliteStore(Store):
         """This thread's own reading connection."""
         reader: tuple[Connection, sqlite3.Connection] | None = getattr(self._readers, "reader", None)
         if reader is None:
-            engine = _engine(self.path, _READER_PRAGMAS)
+            engine = _engine(self.path, _READER_PRAGMAS, may_write=not self.damage)
             reader = self._readers.reader = _connected(engine)
             self._reader_engines.append(engine)
         return reader
@@ -358,7 +417,8 @@ class SqliteStore(Store):
             }
 
         about = {"engine": "sqlite", "version": sqlite3.sqlite_version, "place": str(self.path)}
-        return about | self.write_now(system_caller(""), pragmas)
+        ask = self.read_now if self.damage else self.write_now
+        return about | ask(system_caller(""), pragmas)
 
     def close(self) -> None:
         """Let the writer finish its queue, then close every connection."""
@@ -408,28 +468,30 @@ def _explain(error: BaseException) -> BaseException:
     for failure, hint in _MACHINE_FAILURES.items():
         if name.startswith(failure):
             return Unavailable(f"the database could not do it: {original}", hint=hint)
+    if name.startswith(_DAMAGES):
+        return DatabaseDamaged(f"the database is damaged: {original}")
     return error
 
 
 _FULL = "The disk has no room or can't be written: make room. Nothing was changed."
-_DAMAGED = "The database is damaged: stop the server and put back a backup with 'repomesh restore FILE'."
 _MACHINE_FAILURES: dict[str, str | None] = {
     "SQLITE_BUSY": None,
     "SQLITE_CANTOPEN": _FULL,
-    "SQLITE_CORRUPT": _DAMAGED,
     "SQLITE_FULL": _FULL,
     "SQLITE_IOERR": _FULL,
     "SQLITE_LOCKED": None,
     "SQLITE_NOMEM": None,
-    "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_PROTOCOL": None,
     "SQLITE_READONLY": _FULL,
 }
+_DAMAGES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
-def _engine(path: Path, pragmas: Sequence[str]) -> Engine:
+def _engine(path: Path, pragmas: Sequence[str], *, may_write: bool = True) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}",
+        f"sqlite:///{path}"
+        if may_write
+        else f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true",
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
         hide_parameters=True,  # what agents say belongs in no log
@@ -463,3 +525,12 @@ def backup(source: Path, target: Path) -> None:
     reading = sqlite3.connect(f"file:{quote(str(source.absolute()))}?mode=ro", uri=True)
     with closing(reading) as origin, closing(sqlite3.connect(target)) as copy:
         origin.backup(copy)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path names, by device and inode; None when it names none."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino

@@ -35,7 +35,12 @@ counters = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("oldest_seq", BigInteger, nullable=False),
     Column("last_fencing_token", BigInteger, nullable=False),
+    Column("last_at", Moment, nullable=False),  # of the last event; every later one bears a later time
+    Column("left_at", Moment),  # when the server was last there before it was away, and when it was again
+    Column("returned_at", Moment),
 )
+SERVER = ""
+"""The `workspace_id` of the server's own counters, whose `last_at` is when it was last known to be there."""
 
 events = Table(
     "events",
@@ -97,7 +102,7 @@ idempotency_records = Table(
 )
 
 # What can be found by its words. The words themselves stand in the engine's own full-text index, which
-# the migration makes: an FTS5 table on one engine, a tsvector column on the other.
+# the migration makes: an FTS5 table on one engine, a column of words with a GIN index on the other.
 documents = Table(
     "documents",
     metadata,
@@ -107,3 +112,15 @@ documents = Table(
     Column("subject_id", Uuid, nullable=False),
     Index("ix_documents_subject", "workspace_id", "type", "subject_id"),
 )
+
+text_rebuild = Table(
+    "text_rebuild",
+    metadata,
+    Column(
+        "id", Integer, primary_key=True, autoincrement=False
+    ),  # there is one row, or none when all are rebuilt
+    Column("below", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+)
+"""How far the documents of an older form are rebuilt, the newest first: those below `below` still have to be,
+of all below `started_at`. Until then they are not found."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     Connection,
@@ -21,9 +22,15 @@ from sqlalchemy import (
     update,
 )
 
-from repomesh.kernel.errors import IdempotencyConflict, Stale
+from repomesh.kernel import limits
+from repomesh.kernel.compact_words import CompactWords
+from repomesh.kernel.errors import AnswerErased, IdempotencyConflict, ReactionsTooDeep, Stale
 from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.ids import IdSequence
+from repomesh.kernel.ports import Contents
+from repomesh.kernel.reactions import Emitted, Reactions
 from repomesh.kernel.settings import Settings
+from repomesh.kernel.words import Word, different_words
 from repomesh.store import log
 from repomesh.store.known import Known
 from repomesh.store.log import NewEvent
@@ -31,18 +38,24 @@ from repomesh.store.pending import Pending
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, idempotency_records
 
+T = TypeVar("T")
+
+_MICROSECOND = timedelta(microseconds=1)
+ERASED_ANSWER = b""
+"""Stands for the answer of something that was deleted meanwhile, with what the answer quoted of it."""
+
 FORGOTTEN_MAX = 1_000  # records deleted at once; other commands wait meanwhile
 
 
-Word = str | tuple[str, ...]
-"""A word to look for, or several of which one is enough."""
+IndexedWords = tuple[str, str, str, Sequence[str] | CompactWords]
+"""(workspace, type, subject, words)."""
 
 
 class TextIndex(Protocol):
     """Full text on one engine."""
 
-    def add(self, tx: Transaction, rows: Sequence[tuple[str, str, str, str]]) -> None:
-        """Index rows of (workspace, type, subject, text)."""
+    def add(self, tx: Transaction, rows: Sequence[IndexedWords]) -> None:
+        """Index rows of (workspace, type, subject, words), with words such as `words_of` answers."""
         ...
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
@@ -65,6 +78,13 @@ class TextIndex(Protocol):
         """
         ...
 
+    def rebuild(self, connection: Connection, words: Mapping[int, tuple[str, Sequence[str]]]) -> None:
+        """Give documents of an older form their words: (type, words) by their id.
+
+        They are found once what remains to be rebuilt ends below them.
+        """
+        ...
+
     def newest(self, connection: Connection) -> int:
         """The position of the newest document of all workspaces; 0 when there is none."""
         ...
@@ -80,7 +100,10 @@ _NEXT_FENCING_TOKEN = Prepared(
 
 
 class Transaction:
-    """A running transaction. `now` is the server's time at its start, the same for all that it writes."""
+    """A running transaction. `now` is the store's time at its start, the same for all that it writes.
+
+    Of two that write in one workspace, the one that commits later has the later time and the greater ids.
+    """
 
     def __init__(
         self,
@@ -90,6 +113,8 @@ class Transaction:
         now: datetime,
         settings: Settings,
         text_index: TextIndex,
+        contents: Callable[[], Contents],
+        reactions: Reactions,
         pending: Pending | None = None,
         known: Known | None = None,
     ) -> None:
@@ -103,13 +128,20 @@ class Transaction:
         self.settings = settings
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
+        self._contents = contents
         self.texts = 0
+        self.damaged: list[str] = []  # the keys of records that a list left out
         self.events: list[dict[str, Any]] = []
         # Events of earlier commands in the same commit, which get their numbers before this one's.
         self.events_ahead = 0
         self.version_checked = False
-        self._drafts: list[NewEvent] = []
-        self._texts: list[tuple[str, str, str, str]] = []
+        self._ids: IdSequence | None = None
+        self._drafts: list[tuple[str, NewEvent]] = []
+        self._reactions = reactions
+        self._reacted = 0  # of the drafts, those whose reactions have run
+        self._causes: list[str] = []  # the ids of the events whose reactions run now
+        self._depths: dict[str, int] = {}  # of the events that reactions emitted, by their id
+        self._texts: list[IndexedWords] = []
 
     def execute(
         self,
@@ -135,6 +167,18 @@ class Transaction:
             if rows:
                 self._known.keep(asked, rows, statement.tables)
         return rows
+
+    def peek(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+        """Run a query that need not see what the commands of the same commit inserted a moment ago.
+
+        Nothing is written for it, so that those inserts can still be made together.
+        """
+        return statement.run(self._connection, parameters)
+
+    @property
+    def contents(self) -> Contents:
+        """Where contents lie that are too large for rows. A transaction may read them and never keeps any."""
+        return self._contents()
 
     @property
     def connection(self) -> Connection:
@@ -172,10 +216,59 @@ class Transaction:
         if isinstance(statement, UpdateBase):
             self._known.changed(statement.entity_description["table"].name)
 
+    def new_id(self) -> str:
+        """A new UUIDv7 of this transaction's time, greater than those made before it in the workspace."""
+        if self._ids is None:
+            self._ids = IdSequence(self.now)
+        return self._ids.next_id()
+
     def emit(self, event: NewEvent) -> str:
-        """Append an event to the log when the operation is done; answers its id."""
-        self._drafts.append(event)
-        return event.id
+        """Append an event to the log when the operation is done; answers its id.
+
+        What a reaction emits names the event that caused it. The reactions to this one run in `react`.
+        """
+        id_ = self.new_id()
+        if self._causes:
+            cause = self._causes[-1]
+            event = replace(event, causation_id=cause)
+            self._depths[id_] = self._depths.get(cause, 0) + 1
+        self._drafts.append((id_, event))
+        return id_
+
+    def react(self) -> list[NewEvent]:
+        """Run the reactions to all events that have had none; returns the events that reactions emitted.
+
+        It runs at the end of each command, and between the steps of a batch. Each event has its reactions
+        once, in the order of the events and, for one event, of the domains; events that a reaction emits
+        follow behind. Raises ReactionsTooDeep for more than REACTION_DEPTH_MAX events that each caused the
+        next, and whatever a reaction raises: the command fails with it.
+        """
+        before = len(self._drafts)
+        while self._reacted < len(self._drafts):
+            id_, event = self._drafts[self._reacted]
+            self._reacted += 1
+            reactions = self._reactions.to(event.type)
+            if not reactions:
+                continue
+            if self._depths.get(id_, 0) >= limits.REACTION_DEPTH_MAX:
+                raise self._too_deep(event)
+            self._causes.append(id_)
+            emitted = Emitted(id_, event.type, event.subject, event.data)
+            for reaction in reactions:
+                reaction.function(self, emitted)
+            self._causes.pop()
+        return [event for _, event in self._drafts[before:]]
+
+    def _too_deep(self, event: NewEvent | None) -> ReactionsTooDeep:
+        events = dict(self._drafts)
+        chain: list[str] = []
+        while event is not None:
+            chain.append(event.type)
+            event = events.get(event.causation_id or "")
+        return ReactionsTooDeep(
+            f"more than {limits.REACTION_DEPTH_MAX} events caused each other, the last a {chain[0]}",
+            chain=chain[::-1],
+        )
 
     def next_seq(self) -> int:
         """The number that the next event emitted will have; nobody else numbers any in the meantime."""
@@ -184,7 +277,11 @@ class Transaction:
 
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
         """Make a subject findable by the words of `text` once the operation is done."""
-        self._texts.append((self.workspace_id, type_, subject_id, text))
+        self.index_words(type_, subject_id, different_words(text))
+
+    def index_words(self, type_: str, subject_id: str, words: Sequence[str] | CompactWords) -> None:
+        """The same with the words themselves, which were found outside of the transaction in a long text."""
+        self._texts.append((self.workspace_id, type_, subject_id, words))
 
     def next_fencing_token(self) -> int:
         """A number greater than every fencing token given out in this workspace before."""
@@ -199,13 +296,19 @@ class Transaction:
             raise Stale(f"the present version is {version}, not {expected}", version=version)
 
     def recall(self, operation: str, key: str, fingerprint: str) -> bytes | None:
-        """The result recorded under an idempotency key; raises IdempotencyConflict for another request."""
+        """The result recorded under an idempotency key.
+
+        Raises IdempotencyConflict for another request, and AnswerErased.
+        """
         row = self.execute(_RECALL.where(*self._idempotency_key(operation, key))).one_or_none()
         if row is None:
             return None
         if row.fingerprint != fingerprint:
             raise IdempotencyConflict("this Idempotency-Key was used with another request")
-        return bytes(row.result)
+        result = bytes(row.result)
+        if result == ERASED_ANSWER:
+            raise AnswerErased("this was done under this Idempotency-Key before, and its answer was erased")
+        return result
 
     def remember(self, operation: str, key: str, fingerprint: str, result: str) -> None:
         """Record a result under an idempotency key, in the transaction of its effect."""
@@ -222,14 +325,31 @@ class Transaction:
             },
         )
 
-    def finish(self) -> None:
-        """Write the texts, and make ready the events, which the engine appends before it commits."""
+    def run(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` and its reactions, write the texts, and make ready the events.
+
+        The engine numbers and appends the events before it commits. What no future can carry to an event
+        loop, such as a StopIteration or a KeyboardInterrupt, is raised as a RuntimeError: the caller would
+        otherwise wait for ever, or its loop would end.
+        """
+        try:
+            result = work(self)
+            self._finish()
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, StopIteration):
+                raise
+            raise RuntimeError(f"{error!r} was raised inside a transaction") from error
+        return result
+
+    def _finish(self) -> None:
+        self.react()
         if self._texts:
-            self.texts = len(self._texts)
+            self.texts = sum(1 + len(words) // limits.TEXT_INDEX_WORDS_EACH for *_, words in self._texts)
             self.text_index.add(self, self._texts)
         if self._alone:
             self._pending.write()
-        self.events = log.rows_of(self.caller, self.context, self.now, self._drafts)
+        if self._drafts:
+            self.events = log.rows_of(self.caller, self.context, self.now, self._drafts)
 
     def _idempotency_principal(self) -> str:
         return f"{self.caller.principal}/{self.caller.agent_id or ''}"
@@ -257,5 +377,11 @@ def open_counters(tx: Transaction, workspace_id: str) -> None:
     """Give a new workspace its counters; its log begins at 1."""
     tx.execute(
         insert(counters),
-        {"workspace_id": workspace_id, "last_seq": 0, "oldest_seq": 1, "last_fencing_token": 0},
+        {
+            "workspace_id": workspace_id,
+            "last_seq": 0,
+            "oldest_seq": 1,
+            "last_fencing_token": 0,
+            "last_at": tx.now - _MICROSECOND,  # the workspace's first events bear the time of its making
+        },
     )

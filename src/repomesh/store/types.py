@@ -6,9 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, String, Text
+from sqlalchemy import BigInteger, ColumnElement, String, Text, type_coerce
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from repomesh.kernel.errors import DamagedRecord
+from repomesh.kernel.json_values import shown_json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -54,8 +57,16 @@ class Moment(Direct):
 
     @staticmethod
     def from_database(value: int | None) -> datetime | None:
-        """The time in UTC."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        """The time in UTC; raises DamagedRecord for what is none."""
+        try:
+            return None if value is None else _EPOCH + timedelta(microseconds=value)
+        except (TypeError, OverflowError) as error:
+            raise DamagedRecord(f"a stored time can't be read: {error}") from error
+
+
+def later_by(column: ColumnElement[Any], by_us: ColumnElement[int]) -> ColumnElement[Any]:
+    """The time in a column, and so many microseconds."""
+    return type_coerce(type_coerce(column, BigInteger) + by_us, Moment())
 
 
 class Json(Direct):
@@ -71,8 +82,11 @@ class Json(Direct):
 
     @staticmethod
     def from_database(value: str | None) -> Any:
-        """The value as Python holds it."""
-        return None if value is None else orjson.loads(value)
+        """The value as Python holds it; raises DamagedRecord for what is no JSON."""
+        try:
+            return None if value is None else shown_json(orjson.loads(value), value)
+        except ValueError as error:
+            raise DamagedRecord(f"a stored value can't be read: {error}") from error
 
 
 # Text that compares by code point on both engines, for prefixes and ranges.

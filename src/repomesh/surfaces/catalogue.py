@@ -34,6 +34,7 @@ def _entry(operation: Operation) -> dict[str, Any]:
         "description": operation.description,
         "request": _place(operation.request),
         "result": _result(operation.result),
+        "answers": [name for name, field in operation.result.model_fields.items() if field.is_required()],
         "item": _item(operation.result),
         "fields": _fields(operation.request),
     }
@@ -41,6 +42,7 @@ def _entry(operation: Operation) -> dict[str, Any]:
         "waits": operation.blocking is not None,
         "needs_agent": operation.needs_agent,
         "secret": operation.secret,
+        "tool": operation.tool.name if operation.tool is not None else None,
     }
     return entry | {name: mark for name, mark in marks.items() if mark}
 

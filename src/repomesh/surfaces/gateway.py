@@ -1,17 +1,32 @@
-"""What every surface is given: the operations, and the one way to run them."""
+"""What every surface is given: the operations, and `Gateway.call`, the one way to run them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from repomesh.bus.tail import Tails
 from repomesh.domains.agents.authentication import Authenticator
-from repomesh.kernel.dispatch import Dispatcher
-from repomesh.kernel.operation import Registry
+from repomesh.kernel.dispatch import Answer, Dispatcher
+from repomesh.kernel.errors import Unavailable
+from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.large_bodies import LargeBodies
+from repomesh.kernel.operation import Operation, Payload, Registry
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store.base import Store
+from repomesh.store.tail import Tails
 from repomesh.surfaces.revocations import Revocations
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request shows: its Authorization, and the agent that it names to act."""
+
+    authorization: str | None
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +42,49 @@ class Gateway:
     settings: Settings
     metrics: Metrics
     version: str
+    bodies: LargeBodies = field(default_factory=LargeBodies)
+
+    async def call(
+        self,
+        operation: Operation | str,
+        credentials: Credentials | Caller,
+        payload: Payload,
+        context: RequestContext,
+    ) -> Answer:
+        """Authenticate, run an operation and return its answer.
+
+        `credentials` is a Caller where the surface authenticated before it read the payload, or keeps a
+        line open. An operation that may wait ends with its caller's token, and when the context's `gone`
+        returns. Raises RepomeshError alone: Unauthenticated or Forbidden for the credentials, TokenRevoked
+        and Unavailable for a wait that ended so, and whatever the operation refuses.
+        """
+        if isinstance(operation, str):
+            operation = self.registry[operation]
+        if isinstance(credentials, Credentials):
+            credentials = await self.authenticate(credentials.authorization, credentials.agent)
+        if operation.blocking is None:
+            return await self.dispatch(operation, credentials, payload, context)
+        run = partial(self.dispatch, operation, credentials, payload, context)
+        work = partial(self.revocations.while_valid, credentials, run)
+        if context.carrier is not None and context.carrier.token_id != credentials.token_id:
+            work = partial(self.revocations.while_valid, context.carrier, work)
+        return await _until_gone(work, context.gone)
+
+
+async def _until_gone(
+    work: Callable[[], Coroutine[Any, Any, Answer]], gone: Callable[[], Awaitable[object]] | None
+) -> Answer:
+    """Return the answer of `work`; raises Unavailable when `gone` returns first, and `work` is given up."""
+    if gone is None:
+        return await work()
+    working = asyncio.ensure_future(work())
+    leaving = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Unavailable("nobody waits for the answer: the client left, or the server is stopping")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 
-from repomesh.bus.tail import Tails
 from repomesh.domains.workspaces.models import TOKEN_REVOKED
 from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel.errors import Gone, RepomeshError, TokenRevoked
@@ -19,6 +18,7 @@ from repomesh.kernel.identity import Caller, system_caller
 from repomesh.store.base import Store
 from repomesh.store.filters import filter_for
 from repomesh.store.log import StoredEvent
+from repomesh.store.tail import Tails
 
 log = structlog.get_logger("repomesh.revocations")
 
@@ -121,12 +121,26 @@ class Revocations:
                 log.warning("revocations wait", workspace_id=workspace_id, reason=error.message)
                 after = None if isinstance(error, Gone) else after
                 await asyncio.sleep(_AGAIN_AFTER_S)
+            except Exception:  # whatever it was, revoked tokens would stay in use if this ended
+                log.exception("revocations failed, and go on", workspace_id=workspace_id)
+                await asyncio.sleep(_AGAIN_AFTER_S)
 
     def _take(self, events: list[StoredEvent]) -> None:
         for event in events:
-            token_id = orjson.loads(event.json)["data"]["token_id"]
+            try:
+                token_id = orjson.loads(event.json)["data"]["token_id"]
+            except (ValueError, KeyError, TypeError):  # read again, it would be no better
+                log.exception("revocation skipped", event_id=event.id, seq=event.seq)
+                continue
             self._recent[token_id] = None
             if len(self._recent) > _REMEMBERED_MAX:
                 self._recent.popitem(last=False)
             for cut in tuple(self._cuts.get(token_id, ())):
-                cut()
+                _call(cut, token_id)
+
+
+def _call(cut: Cut, token_id: str) -> None:
+    try:
+        cut()
+    except Exception:  # whatever one connection does, the others of the token are cut, too
+        log.exception("a connection was not cut", token_id=token_id)

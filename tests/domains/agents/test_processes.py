@@ -26,6 +26,6 @@ async def test_the_nearest_cli_above_a_process_is_its_agents(mesh: Mesh) -> None
 
 
 async def test_hooks_alone_tell_it_too(mesh: Mesh) -> None:
-    hooked = await begin(mesh, processes=("31@here", "30@here", "2@here"))
+    hooked = await begin(mesh, processes=("30@here", "2@here"))
     assert await of(mesh, "99@here", "30@here", "2@here") == hooked.agent_name
     assert await of(mesh, "99@here", "2@here") is None, "the terminal is a person's"

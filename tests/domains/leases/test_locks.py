@@ -111,7 +111,7 @@ async def test_another_agents_token_renews_and_releases_nothing(mesh: Mesh) -> N
         assert (refusal.value.status, refusal.value.code) == (409, "not_holder")
     with pytest.raises(Refused) as refusal:
         await bob.post("/v1/locks/release", resources=["a.py"])
-    assert "'alice' does" in refusal.value.problem["detail"]
+    assert "'alice' holds 'a.py'" in refusal.value.problem["detail"]
     assert await held(mesh) == [("alice", "a.py")]
 
 

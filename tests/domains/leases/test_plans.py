@@ -12,9 +12,10 @@ from sqlalchemy import insert
 from plans import Plan, analyze, plans, scans
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.leases import leasing, reclaim, resources, waiting
+from repomesh.domains.leases import leasing, prefilter, reclaim, resources, waiting
 from repomesh.domains.leases.models import AcquireLocks, ListLocks, ReleaseLocks
 from repomesh.domains.leases.operations import acquire_locks, release_locks
+from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.queries import list_locks
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.domains.workspaces.operations import workspace_ids
@@ -22,7 +23,7 @@ from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.ids import new_id
 from repomesh.store.transaction import Transaction
 
-LOCKS, WAITERS, HOLDERS = 10_000, 2_000, 20
+LOCKS, WAITERS, HOLDERS = 10_000, 2_000, 100
 
 
 class Town:
@@ -55,7 +56,7 @@ class Town:
                 "agent_name": "x",
                 "note": "",
                 "expires_at": later,
-            }
+            } | prefilter.traits("path", path, path)
 
         def lease(number: int) -> dict[str, Any]:
             later = tx.now + timedelta(hours=1)
@@ -85,20 +86,46 @@ TABLES = ("leases", "lock_waiters")
 
 def test_a_literal_path_is_looked_up_by_its_ancestors(town: Town) -> None:
     literal = [resources.path("src/part5/new.py")]
-    (plan,) = town.plans(lambda tx: leasing.obstacles(tx, literal, "exclusive", town.ids[0]))
-    assert scans([plan], *TABLES) == []
-    assert "ix_leases_prefix" in plan.steps
-    assert "ix_lock_waiters_prefix" in plan.steps
-    (plan,) = town.plans(lambda tx: leasing.blocking_locks(tx, ["src/part5/new.py"], town.ids[0]))
-    assert scans([plan], *TABLES) == []
-
-
-def test_a_glob_also_reads_the_range_below_its_prefix(town: Town) -> None:
-    glob = [resources.path("src/part5/*.md")]
-    found = town.plans(lambda tx: leasing.obstacles(tx, glob, "exclusive", town.ids[0]))
+    found = town.plans(lambda tx: leasing.obstacles(tx, literal, "exclusive", town.ids[0]))
     assert scans(found, *TABLES) == []
-    assert len(found) == 3
-    assert all("_prefix" in plan.steps for plan in found)
+    assert len(found) == 3, "held on its ancestors, anything below it, and waiting on its ancestors"
+    assert all("ix_leases_prefix" in plan.steps for plan in found[:2])
+    assert all("ix_lock_waiters_prefix" in plan.steps for plan in found[1:])
+    targets = Targets(files=["src/part5/new.py"])
+    (plan,) = town.plans(lambda tx: leasing.blocking_locks(tx, targets, town.ids[0]))
+    assert scans([plan], *TABLES) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "index"),
+    [
+        ("**/*.md", "kind"),
+        ("**/Makefile", "kind"),
+        ("**/exact.py", "name"),
+        ("src/**/test_*", "name"),
+        ("src/*", "depth"),
+        ("src/*.py", "depth"),
+        ("src/part5/**/*test*", "prefix"),
+    ],
+)
+def test_a_pattern_also_reads_what_it_may_match_below_its_prefix(
+    town: Town, pattern: str, index: str
+) -> None:
+    wanted = [resources.path(pattern)]
+    found = town.plans(lambda tx: leasing.obstacles(tx, wanted, "exclusive", town.ids[0]))
+    assert scans(found, *TABLES) == []
+    assert len(found) == 4, "held on its ancestors, held below, waiting on its ancestors, waiting below"
+    for plan, table in zip(found, ("leases", "leases", "lock_waiters", "lock_waiters"), strict=True):
+        assert f"ix_{table}_" in plan.steps
+    assert f"ix_leases_{index}" in found[1].steps
+    assert f"ix_lock_waiters_{index}" in found[3].steps
+
+
+def test_requests_that_wait_are_read_only_when_nothing_held_refuses(town: Town) -> None:
+    wanted = [resources.path("src/**")]
+    found = town.plans(lambda tx: leasing.obstacles(tx, wanted, "exclusive", town.ids[0]))
+    assert len(found) == 2, "held on its ancestors, and one page of what is held below"
+    assert not any("lock_waiters" in plan.statement for plan in found)
 
 
 def test_what_agents_do_all_day_reads_no_whole_table(town: Town) -> None:

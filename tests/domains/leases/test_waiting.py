@@ -188,7 +188,7 @@ async def _never_two_holders(mesh: Mesh) -> int:
                 continue
             assert lease["fencing_token"] > newest
             newest = lease["fencing_token"]
-            wanted = resources.parse(lease["resource"])
+            wanted = resources.parse(lease["resource"])[0]
             assert not any(wanted.overlaps(other.type, other.text) for other in holding.values())
             holding[lease["id"]] = wanted
     return seen

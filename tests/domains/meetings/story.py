@@ -20,13 +20,15 @@ from repomesh.kernel.limits import MEETING_ASKED_MAX, MEETING_PARTICIPANTS_MIN
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def carried(rule: str, quorum: int | None, choices: list[str]) -> bool:
+def carried(rule: str, quorum: int | None, choices: list[str], electors: int) -> bool:
     """The rules once more, as a person would put them."""
     agree, disagree = choices.count("agree"), choices.count("disagree")
     if not agree:
         return False
     share = Fraction(agree, agree + disagree)
-    enough = quorum is None or len(choices) >= quorum
+    if quorum is None:  # more than half of those who were in, and nobody decides alone
+        quorum = max(2, 1 + electors // 2)
+    enough = len(choices) >= quorum and Fraction(agree, quorum) > Fraction(1, 2)
     least = {"unanimous": share == 1, "two_thirds": share >= Fraction(2, 3)}
     return least.get(rule, share > Fraction(1, 2)) and enough
 
@@ -54,6 +56,7 @@ class Round:
     said: list[Said] = field(default_factory=list)
     passed: set[str] = field(default_factory=set)
     voting: bool = False
+    electorate: set[str] = field(default_factory=set)
     votes: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -217,6 +220,11 @@ class Story:
                 assert self.round.proposal(self.terms.chair) is None
                 self.await_for(event.due_at, self.terms.drafting_timeout_s)
                 self.drafting = True
+            case flow.DeadlineMoved(due_at=due_at):
+                assert isinstance(self._given, flow.Resume)
+                assert self.due_at is not None
+                assert due_at == self.due_at + timedelta(seconds=self._given.away_s), "by the absence"
+                self.due_at = due_at
             case flow.VoteRequested():
                 self.vote_begins(event)
             case flow.VoteCast():
@@ -323,6 +331,7 @@ class Story:
         else:
             assert (event.source, event.sequence) == chosen
         round_.voting, self.drafting = True, False
+        round_.electorate = set(event.electors)
         self.await_for(event.due_at, self.terms.vote_timeout_s)
 
     def voted(self, event: flow.VoteCast) -> None:
@@ -348,12 +357,16 @@ class Story:
         else:
             assert {one.kind for one in round_.said} <= {"no_response"}
             assert not set(round_.owing()) & set(self.present)
-        assert set(event.absent) == {one for one in round_.members if one in self.present} - set(round_.votes)
+        asked = round_.electorate if round_.voting else round_.members
+        assert set(event.absent) == asked & set(self.present) - set(round_.votes)
         choices = list(round_.votes.values())
         self.agreed = event.agreed
-        assert self.agreed == carried(terms.consensus, terms.quorum, choices), (
+        assert self.agreed == carried(terms.consensus, terms.quorum, choices, len(round_.electorate)), (
             "a decision only under its rule"
         )
+        if self.agreed:
+            assert choices.count("agree") >= MEETING_PARTICIPANTS_MIN or terms.quorum == 1, "none alone"
+            assert set(round_.votes) <= round_.electorate, "those decide who were in when the vote began"
         if not self.agreed and round_.number < terms.rounds_max:
             self.open_round({one for one, choice in round_.votes.items() if choice == "disagree"})
 
@@ -378,7 +391,7 @@ class Story:
         """Who may vote and has not."""
         if not self.rounds or not self.round.voting:
             return set()
-        return self.round.members & set(self.present) - set(self.round.votes)
+        return self.round.electorate & set(self.present) - set(self.round.votes)
 
     def gone(self) -> set[str]:
         """Who is passed over; nobody when all are away."""

@@ -8,6 +8,7 @@ import pytest
 
 from domains.meetings.meeting import called, say, show, vote
 from harness import Mesh, Refused, Speaker
+from repomesh.kernel.limits import MAX_CHARS_MIN
 
 pytestmark = pytest.mark.anyio
 
@@ -56,7 +57,7 @@ async def test_a_meetings_decision_holds_what_it_concerns(mesh: Mesh) -> None:
     eve = await mesh.agent("eve")
     seen = await eve.get(f"/v1/decisions/{decision['id']}")
     assert seen["related_messages"] == [], "a direct message stays between those two"
-    short = await ben.get(f"/v1/decisions/{decision['id']}", max_chars=1_500)
+    short = await ben.get(f"/v1/decisions/{decision['id']}", max_chars=2_000)
     assert (short["related_tasks"], short["decision"]) == ([], "Take lark.")
     assert short["omitted"]
 
@@ -135,7 +136,7 @@ async def test_decisions_are_listed_by_what_is_known_of_them(mesh: Mesh) -> None
     assert await ids(until=late["created_at"], limit=1) == [port["id"]]
     first = await mesh.get("/v1/decisions", limit=2)
     assert await ids(cursor=first["next_cursor"]) == [lark["id"]]
-    assert await ids(max_chars=200) == []
+    assert await ids(max_chars=MAX_CHARS_MIN) == []
     del cat
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from domains.meetings.meeting import called, inbox, request, say, show, types, vote
 from harness import Mesh, Refused, Speaker
+from repomesh.kernel.limits import MAX_CHARS_MIN
 
 pytestmark = pytest.mark.anyio
 
@@ -121,13 +123,48 @@ async def test_deadlines_go_on_without_who_is_silent(mesh: Mesh) -> None:
     await say(ben, meeting, "Alone, then.", kind="proposal")
     await say(cat, meeting)
     await vote(ben, meeting, "agree")
+    await vote(ann, meeting, "agree")
     mesh.clock.advance(11)
     await mesh.sweep()
     ended = await show(mesh, meeting)
     assert ended["outcome"] == "consensus"
-    assert [one["agent_name"] for one in ended["decision"]["absent"]] == ["ann", "cat"]
+    assert [one["agent_name"] for one in ended["decision"]["absent"]] == ["cat"]
     late = await refused(vote(cat, meeting), "meeting_status")
     assert late.problem["outcome"] == "consensus"
+
+
+async def test_one_vote_of_three_carries_nothing(mesh: Mesh) -> None:
+    ann, ben, cat = await team(mesh, "ann", "ben", "cat")
+    meeting = await called(mesh, ann, ben, cat, max_discussion_rounds=1, vote_timeout_s=10.0)
+    for one in (ann, ben, cat):
+        await say(one, meeting, kind="proposal")
+    await cat.post(f"/v1/meetings/{meeting['id']}/leave")
+    await vote(ann, meeting, "agree")
+    mesh.clock.advance(11)
+    await mesh.sweep()
+    assert (await show(mesh, meeting))["outcome"] == "no_consensus"
+
+
+@pytest.mark.settings(sweep_every_s=10.0, agent_inactive_after_s=5_000.0)
+@pytest.mark.parametrize("first", ["a vote", "a sweep"])
+async def test_an_absence_of_the_server_is_nobodys_silence(mesh: Mesh, first: str) -> None:
+    ann, ben, cat = await team(mesh, "ann", "ben", "cat")
+    meeting = await called(mesh, ann, ben, cat)
+    for one in (ann, ben, cat):
+        await say(one, meeting, kind="proposal")
+    due_at = datetime.fromisoformat((await request(ann, meeting))["due_at"])
+    mesh.clock.advance(1_000)
+    if first == "a sweep":
+        await mesh.sweep()
+    await vote(ann, meeting, "agree")
+    moved = datetime.fromisoformat((await request(ben, meeting))["due_at"]) - due_at
+    assert 990 < moved.total_seconds() < 1_010
+    assert (await types(mesh, meeting)).count("meeting.deadline_moved") == 1
+    asked = (await inbox(ben))[0]
+    assert "consensus_request" in asked["tags"], "the request is of use as long as the vote goes on"
+    await vote(ben, meeting, "agree")
+    await vote(cat, meeting, "disagree")
+    assert (await show(mesh, meeting))["outcome"] == "consensus"
 
 
 async def test_the_sweep_repeats_nothing(mesh: Mesh) -> None:
@@ -235,7 +272,7 @@ async def test_meetings_are_listed_by_what_they_are(mesh: Mesh) -> None:
     assert await ids(outcome="cancelled") == [first["id"]]
     assert await ids(participant="ann") == [first["id"]]
     assert await ids(meeting_type="auto_generated") == [second["id"]]
-    assert await ids(max_chars=200) == []
+    assert await ids(max_chars=MAX_CHARS_MIN) == []
     assert (await show(mesh, first))["reason"] == "not needed"
     del ann
 
@@ -311,6 +348,10 @@ async def test_own_templates(mesh: Mesh) -> None:
     assert (meeting["consensus"], meeting["quorum"]) == ("quorum", 2)
     other = await mesh.post("/v1/meetings", topic="T", template="naming", consensus="majority")
     assert other["quorum"] is None
+    for name in ("Retrospective", "NAMING"):
+        await refused(ann.post("/v1/meeting-templates", name=name), "template_name_taken")
+        assert (await ann.get(f"/v1/meeting-templates/{name}"))["name"] == name.lower()
+    await refused(ann.delete("/v1/meeting-templates/Retrospective"), "template_built_in")
     await refused(ann.delete("/v1/meeting-templates/retrospective"), "template_built_in")
     await ann.delete("/v1/meeting-templates/naming")
     await refused(ann.get("/v1/meeting-templates/naming"), "template_not_found")

@@ -76,6 +76,9 @@ def act(story: Story, number: int, detail: int) -> None:
         case 12:
             story.away ^= {who}
             story.do(flow.Look(), drafting=detail > 127)
+        case 13 if detail % 3 == 0:  # the server was away, and comes back before anybody says a word
+            story.now += timedelta(seconds=detail)
+            story.do(flow.Resume(detail))
         case 13:
             story.now += timedelta(seconds=detail % 25)
             story.do(flow.Look(), drafting=detail > 127)
@@ -122,12 +125,18 @@ def asked(story: Story) -> tuple[str, ...]:
     ("rule", "quorum", "choices", "expected"),
     [
         ("unanimous", None, "aa", True),
-        ("unanimous", None, "a-", True),  # an abstention does not stand in the way
+        ("unanimous", None, "aa-", True),  # an abstention does not stand in the way
+        ("unanimous", None, "a-", False),  # nobody decides alone
         ("unanimous", None, "aad", False),
         ("unanimous", None, "--", False),  # somebody must agree
         ("majority", None, "aad", True),
         ("majority", None, "ad", False),
-        ("majority", None, "a----", True),
+        ("majority", None, "a----", False),  # more than half of the quorum must agree
+        ("majority", None, "aa---", True),
+        ("majority", None, "aa ", True),  # who stays away does not stand in the way of two of three
+        ("majority", None, "a  ", False),  # one of three decides nothing
+        ("majority", None, "aa   ", False),
+        ("two_thirds", None, "a-", False),
         ("two_thirds", None, "aad", True),
         ("two_thirds", None, "aaadd", False),
         ("quorum", 3, "aa", False),
@@ -143,7 +152,7 @@ def test_when_a_proposal_is_carried(
     story = begun(*members, consensus=rule, quorum=quorum, rounds_max=1)
     while story.flow.phase == "discussion":
         assert story.do(flow.Speak(asked(story)[0], "proposal", proposes=True))
-    for who, choice in zip(AGENTS, choices, strict=False):
+    for who, choice in zip(AGENTS, choices.rstrip(), strict=False):
         assert story.do(flow.Vote(who, words[choice]))
     story.end()
     assert (story.flow.outcome == "consensus") == expected
@@ -272,3 +281,76 @@ def test_nobody_says_a_word_and_nobody_votes() -> None:
     story.end()
     assert not any(one.voting for one in story.rounds)
     assert story.flow.outcome == "no_consensus"
+
+
+def voting(*members: str, **fields: Any) -> Story:
+    """A meeting that has spoken and is asked to vote."""
+    story = begun(*members, **fields)
+    for who in members:
+        assert story.do(flow.Speak(who, "proposal", proposes=True))
+    assert story.flow.phase == "voting"
+    return story
+
+
+def test_one_who_is_left_of_three_decides_nothing() -> None:
+    story = voting("a", "b", "c", rounds_max=1)
+    story.do(flow.Leave("b"))
+    story.do(flow.Leave("c"))
+    assert story.do(flow.Vote("a", "agree"))
+    assert story.flow.outcome == "no_consensus"
+
+
+def test_one_who_is_left_before_the_vote_decides_nothing_either() -> None:
+    story = begun("a", "b", "c", rounds_max=2)
+    story.do(flow.Leave("b"))
+    story.do(flow.Leave("c"))
+    while not story.is_over:
+        story.do(flow.Speak("a", "proposal", proposes=True))
+        story.do(flow.Vote("a", "agree"))
+    assert story.flow.outcome == "no_consensus"
+
+
+def test_the_vote_of_one_who_left_after_it_still_counts() -> None:
+    story = voting("a", "b", "c", rounds_max=1)
+    story.do(flow.Vote("b", "agree"))
+    story.do(flow.Leave("b"))
+    story.do(flow.Vote("a", "agree"))
+    story.do(flow.Leave("c"))
+    assert story.flow.outcome == "consensus"
+
+
+def test_who_comes_back_during_a_vote_waits_for_the_next_round() -> None:
+    story = begun("a", "b", "c")
+    story.do(flow.Leave("c"))
+    for who in "ab":
+        story.do(flow.Speak(who, "proposal", proposes=True))
+    story.do(flow.Join("c", "C"))
+    with pytest.raises(RepomeshError) as refused:
+        rules.step(story.flow, flow.Vote("c", "agree"), (), story.now)
+    assert refused.value.code == "not_voting"
+
+
+def test_a_deadline_that_passed_while_the_server_was_away_moves() -> None:
+    story = voting("a", "b", "c", vote_timeout_s=300.0)
+    story.now += timedelta(seconds=1_000)
+    story.do(flow.Resume(900.0))
+    assert story.flow.due_at == START + timedelta(seconds=300 + 900)
+    for who in "ab":
+        assert story.do(flow.Vote(who, "agree")), "the time that the server was away is nobody's silence"
+
+
+def test_a_deadline_that_had_passed_before_stays_passed() -> None:
+    story = begun("a", "b", opinion_timeout_s=10.0)
+    story.now += timedelta(seconds=500)
+    story.do(flow.Resume(480.0))
+    assert asked(story) == ("b",)
+
+
+def test_a_vote_that_was_kept_without_its_electorate_goes_on() -> None:
+    kept = flow.dump(voting("a", "b").flow)
+    del kept["electorate"]
+    state = flow.load(kept)
+    assert state.electors == ("a", "b")
+    state, _ = rules.step(state, flow.Vote("a", "agree"), (), START)
+    state, _ = rules.step(state, flow.Vote("b", "agree"), (), START)
+    assert state.outcome == "consensus"

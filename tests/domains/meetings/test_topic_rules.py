@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -187,6 +188,29 @@ def test_titles_are_one_line_that_a_meeting_takes() -> None:
             (topic,) = suggested(long)
             assert 0 < len(topic.topic) <= LABEL_CHARS_MAX
             assert topic.topic.isprintable()
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "2026-11-29T09:22:37.123Z",
+        "2026-11-29 09:22:37",
+        "2026-11-29",
+        "09:22:37Z",
+        "01a22679-5dd2-7b70-8d2f-608a3f435977",
+        "8d1ad3c",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ],
+)
+def test_no_title_holds_times_or_ids(mark: str) -> None:
+    for subject in ("", f"{mark}: Retries", f"Retries ({mark})", mark):
+        marked = [replace(one, subject=subject, text=f"[{mark}] {one.text}") for one in DISPUTE]
+        (topic,) = suggested(marked)
+        pieces = set(re.findall(r"\w+", mark.lower()))
+        assert not pieces & set(re.findall(r"\w+", topic.topic.lower())), topic.topic
+        assert re.search(r"[a-z]{3}", topic.topic), topic.topic
+        assert "()" not in topic.topic
+        assert "[]" not in topic.topic
 
 
 @pytest.mark.parametrize("text", ["", "!?", "the of and", "x" * 1_000, "日本語の文章です。"])

@@ -122,3 +122,15 @@ async def test_retired_members_are_passed_over(mesh: Mesh) -> None:
     assert (await say(alice, "#dev", body="still there?"))["recipient_count"] == 0
     assert (await say(alice, body="gone", parent_message_id=asked["id"]))["to"] == ["#dev"]
     assert len((await alice.get("/v1/channels/dev/members"))["items"]) == 2
+
+
+async def test_a_channel_is_the_same_in_whatever_case_its_name_is_written(mesh: Mesh) -> None:
+    alice, bob = [await mesh.agent(name) for name in ("alice", "bob")]
+    dev = await alice.post("/v1/channels", name="Dev")
+    assert (await bob.post("/v1/channels/dev/join"))["id"] == dev["id"]
+    assert (await say(bob, "#DEV", body="here"))["to"] == ["#Dev"]
+    assert await bodies(alice, "/v1/channels/dEV/messages") == ["here"]
+    assert [one["name"] for one in (await mesh.get("/v1/channels", name_prefix="DE"))["items"]] == ["Dev"]
+    with pytest.raises(Refused) as refused:
+        await mesh.post("/v1/channels", name="dev")
+    assert refused.value.code == "channel_name_taken"

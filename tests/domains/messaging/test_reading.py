@@ -8,6 +8,7 @@ import pytest
 
 from harness import Mesh, Refused, Speaker
 from repomesh.kernel import limits
+from repomesh.kernel.limits import MAX_CHARS_MIN
 from talking import bodies, say
 
 pytestmark = pytest.mark.anyio
@@ -120,10 +121,12 @@ async def test_the_log_is_searched_by_words_of_subject_and_body(mesh: Mesh) -> N
     assert await bodies(mesh, "/v1/messages", text="'; -- nothing") == []
     pages = await every_page(bob, "/v1/messages", text="cache stale", limit=2)
     assert pages == [f"the cache is stale {number}" for number in (4, 3, 2, 1, 0)]
-    small = await bob.get("/v1/messages", text="cache", max_chars=200)
-    assert (small["items"], small["omitted"]) == ([], "items left out: 5, go on with next_cursor")
+    small = await bob.get("/v1/messages", text="cache", max_chars=MAX_CHARS_MIN)
+    assert small["items"] == []
     again = await bob.get("/v1/messages", text="cache", cursor=small["next_cursor"])
-    assert len(again["items"]) == 5
+    assert len(again["items"]) == 4
+    left_out = await bob.get(f"/v1/messages/{small['omitted'].split()[3].rstrip(';')}")
+    assert left_out["body"] == "the cache is stale 4"
 
 
 async def test_pages_are_complete_and_in_order(mesh: Mesh) -> None:
@@ -175,9 +178,10 @@ async def test_within_a_budget_nothing_is_skipped(mesh: Mesh) -> None:
         assert sorted(seen) == list("012345"), path
     whole = await bob.get("/v1/messages/inbox", max_chars=1_000_000)
     assert whole["omitted"] is None
-    nothing = await bob.get("/v1/messages/inbox", max_chars=200)
+    nothing = await bob.get("/v1/messages/inbox", max_chars=MAX_CHARS_MIN)
     assert nothing["items"] == []
-    assert await bodies(bob, cursor=nothing["next_cursor"]) == await bodies(bob)
+    assert nothing["omitted"].startswith(f"longer than max_chars: {whole['items'][0]['id']};")
+    assert await bodies(bob, cursor=nothing["next_cursor"]) == (await bodies(bob))[1:]
 
 
 async def test_one_message_is_shown_whole_or_cut_to_a_budget(mesh: Mesh) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from harness import Mesh, Refused, Speaker
 from hooking import Cli
-from repomesh.cli import path
+from repomesh.views.message_path import path_lines
+from repomesh.views.terminal_text import Style
 from tooling import call
 
 pytestmark = pytest.mark.anyio
@@ -129,17 +131,14 @@ async def test_over_mcp_the_trace_comes_with_the_thread(mesh: Mesh, bob: Speaker
     assert "trace" not in await call(bob, "read_thread", message_id=message_id)
 
 
-async def test_people_read_it_line_by_line(
-    mesh: Mesh, bob: Speaker, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_people_read_it_line_by_line(mesh: Mesh, bob: Speaker) -> None:
     await mesh.agent("carol")
     cli = Cli(mesh)
     await cli.hook("start")
     message_id = await send(bob, "carol", await cli.agent())
     await cli.hook("after")
     await cli.hook("after")
-    path.say(await trace(bob, message_id))
-    shown = capsys.readouterr().out
+    shown = "\n".join(path_lines(Style(datetime.now(UTC)), await trace(bob, message_id))) + "\n"
     assert f"{message_id} from bob, " in shown
     assert "carol (active): stored\n" in shown
     assert "  not before its model: no route: " in shown

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from harness import Mesh
+from repomesh.kernel.limits import MAX_CHARS_MIN
 from talking import bodies, receipt, say, settled
 
 pytestmark = pytest.mark.anyio
@@ -47,8 +48,9 @@ async def test_a_wait_can_be_for_one_thread(mesh: Mesh) -> None:
 
 async def test_what_does_not_fit_the_budget_ends_the_wait_all_the_same(mesh: Mesh) -> None:
     alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
-    await say(alice, "bob")
-    page = await bob.get("/v1/messages/wait", timeout_s=50, max_chars=200)
+    sent = await say(alice, "bob")
+    page = await bob.get("/v1/messages/wait", timeout_s=50, max_chars=MAX_CHARS_MIN)
     assert page["items"] == []
-    assert page["omitted"] == "items left out: 1, go on with next_cursor"
-    assert await bodies(bob, "/v1/messages/wait", timeout_s=50, cursor=page["next_cursor"]) == ["hello"]
+    assert page["omitted"].startswith(f"longer than max_chars: {sent['id']};")
+    assert page["next_cursor"] is None
+    assert await bodies(bob, "/v1/messages/wait", timeout_s=50) == ["hello"]

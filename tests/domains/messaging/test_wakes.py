@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conftest import MovableClock
+from clocks import MovableClock
 from harness import Mesh, Refused, Speaker
 from hooking import Cli, boundary_of
 from injection import CORPUS, assert_enveloped

@@ -91,6 +91,7 @@ class Town:
                 "agent_id": self.ids[1 + number % (AGENTS - 1)],
                 "instance_id": f"i{number}",
                 "processes": [str(number)],
+                "claimed_by_agent": False,
                 "transcript_path": None,
                 "cwd": "/x",
                 "state": "busy",

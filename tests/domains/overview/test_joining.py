@@ -76,10 +76,10 @@ async def test_the_briefing_keeps_to_its_budget_and_to_the_newest(mesh: Mesh) ->
     long = await again(alice, max_chars=20_000)
     assert long.count("| d") == limits.DECISIONS_BRIEFED_MAX
     assert long.count("session.created") + long.count("memory.stored") == limits.DEEDS_TOLD_MAX
-    short = await again(alice, max_chars=limits.MAX_CHARS_MIN)
-    assert len(short) <= limits.MAX_CHARS_MIN
+    short = await again(alice, max_chars=limits.TEXT_CHARS_MIN)
+    assert len(short) <= limits.TEXT_CHARS_MIN
     with pytest.raises(Refused):
-        await again(alice, max_chars=limits.MAX_CHARS_MIN - 1)
+        await again(alice, max_chars=limits.TEXT_CHARS_MIN - 1)
 
 
 async def test_what_others_do_is_not_among_what_one_did(mesh: Mesh) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness import Mesh, Refused
+from repomesh.domains.overview.batches import BatchDone, BatchStep, RunBatch
+from repomesh.kernel.identity import RequestContext, system_caller
+from repomesh.operations import registry
 
 pytestmark = pytest.mark.anyio
 
@@ -68,3 +73,75 @@ async def test_an_observer_reconciles_nothing(mesh: Mesh) -> None:
     with pytest.raises(Refused) as refused:
         await watcher.post("/v1/recovery/reconcile")
     assert refused.value.status == 403
+
+
+async def test_what_the_owners_token_took_for_an_agent_lasts_until_its_time(mesh: Mesh) -> None:
+    await mesh.server.sweeper.stop()
+    alice = await mesh.agent("alice")
+    answer = await mesh.request(
+        "POST",
+        "/v1/locks/acquire",
+        headers={"X-Repomesh-Agent": "alice"},
+        json={"resources": ["src/a.py"], "ttl_s": 600},
+    )
+    assert answer.status_code == 200
+    await alice.post("/v1/locks/acquire", resources=["src/b.py"], ttl_s=600)
+    await mesh.server.presence.stop()
+    mesh.clock.advance(91)
+    found = await mesh.post("/v1/recovery/reconcile")
+    assert found["inactive_agent_ids"] == [alice.id]
+    assert [one["resource"] for one in found["leases"]] == ["src/b.py"]
+    mesh.clock.advance(510)
+    found = await mesh.post("/v1/recovery/reconcile")
+    assert [(one["resource"], one["reason"]) for one in found["leases"]] == [("src/a.py", "expired")]
+
+
+async def test_retiring_an_agent_frees_at_once_what_it_held(mesh: Mesh) -> None:
+    await mesh.server.sweeper.stop()  # nothing here waits for it
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    task = await mesh.post("/v1/tasks", goal="left behind", scope=["src/"])
+    await alice.post("/v1/tasks/next/claim", take_locks=True)
+    await alice.post("/v1/locks/acquire", resources=["docs/a.md"])
+    key = {"Idempotency-Key": "once"}
+    retired = await mesh.post("/v1/agents/alice/retire", headers=key)
+    events = await mesh.events(newest=True)
+    assert await mesh.post("/v1/agents/alice/retire", headers=key) == retired
+    assert await mesh.events(newest=True) == events, "a replay causes nothing"
+    by_type = {event["type"]: event for event in events}
+    chain = [by_type[type_] for type_ in ("task.reclaimed", "lease.reclaimed", "agent.retired")]
+    assert [event["causation_id"] for event in chain] == [chain[1]["id"], chain[2]["id"], None]
+    assert len([event for event in events if event["type"] == "task.reclaimed"]) == 1
+    assert (await mesh.get(f"/v1/tasks/{task['id']}"))["status"] == "open"
+    assert len((await bob.post("/v1/tasks/next/claim", take_locks=True))["locks"]) == 1
+    await bob.post("/v1/locks/acquire", resources=["docs/a.md"])
+
+
+async def test_a_task_is_open_as_soon_as_its_holder_is_told_that_its_claim_lapsed(mesh: Mesh) -> None:
+    await mesh.server.sweeper.stop()
+    alice = await mesh.agent("alice")
+    task = await mesh.post("/v1/tasks", goal="left behind")
+    await alice.post("/v1/tasks/next/claim", ttl_s=5)
+    mesh.clock.advance(6)
+    await alice.post("/v1/agents/register")
+    assert (await mesh.get(f"/v1/tasks/{task['id']}"))["status"] == "open"
+
+
+async def test_each_step_of_a_batch_sees_what_the_steps_before_it_caused(mesh: Mesh) -> None:
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    task = await mesh.post("/v1/tasks", goal="to be handed on")
+    await alice.post("/v1/tasks/next/claim")
+    workspace_id = (await mesh.get("/v1/workspace"))["id"]
+    owner = replace(system_caller(workspace_id), agent_id=bob.id, agent_name="bob")
+    steps = (
+        BatchStep(operation="agent.retire", request={"agent_id": "alice"}),
+        BatchStep(operation="task.show", request={"task_id": task["id"]}),
+        BatchStep(operation="task.claim", request={}),
+    )
+    batch, context = registry["batch.run"], RequestContext()
+    done = await mesh.server.dispatch(batch, owner, RunBatch(steps=steps), context)
+    assert isinstance(done.result, BatchDone)
+    shown, claimed = done.result.results[1:]
+    assert isinstance(shown, dict)
+    assert isinstance(claimed, dict)
+    assert (shown["status"], shown["agent_name"]) == ("open", None)
+    assert claimed["fencing_token"] == 2

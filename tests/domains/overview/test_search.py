@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.overview import ranking
+from repomesh.domains.overview.ranking import Asked
+from repomesh.domains.overview.snippets import find_spots, snippet
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import sessions
 from repomesh.kernel.identity import system_caller
@@ -156,15 +157,19 @@ async def test_recall_keeps_to_the_session_and_to_what_is_asked_for(
     assert await recalled(session_id="one", what=["chunk", "task"]) == {"chunk c1", "task t1"}
 
 
+def shown_of(text: str, *stems: str) -> str:
+    return snippet(text, find_spots(text, Asked(stems)))
+
+
 def test_a_snippet_shows_the_part_with_most_of_the_words() -> None:
     text = "port " + "filler " * 100 + "the server takes port 80\nand more " + "filler " * 100
-    shown = ranking.snippet(text, {"server", "port"})
+    shown = shown_of(text, "server", "port")
     assert "the **server** takes **port** 80 and more" in shown
     assert shown.startswith("…")
     assert shown.endswith("…")
-    assert ranking.snippet("nothing here", {"port"}) == "nothing here"
-    assert ranking.snippet("", {"port"}) == ""
-    assert ranking.snippet("Élan vital", {"elan"}) == "**Élan** vital"
+    assert shown_of("nothing here", "port") == "nothing here"
+    assert shown_of("", "port") == ""
+    assert shown_of("Élan vital", "elan") == "**Élan** vital"
 
 
 async def test_what_an_agent_remembers_another_recalls_as_data_of_others(mesh: Mesh) -> None:

@@ -1,20 +1,20 @@
-"""Artifacts are kept in versions; what is large is a file, there before its row and gone after it."""
+"""Artifacts are kept in versions; what is large lies apart, there before its row and gone after it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import time
-from pathlib import Path
+import threading
 from typing import Any
 
 import pytest
 
 from harness import Mesh, Refused
+from repomesh.domains.sessions import artifact_models, chunk_models
+from repomesh.domains.sessions.artifact_models import AddArtifact
+from repomesh.jobs.contents import ContentSweeper
 from repomesh.kernel import limits
-from repomesh.kernel.settings import Settings
-from repomesh.store import contents
+from repomesh.kernel.compact_words import CompactWords, compact_words
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,13 @@ async def work(mesh: Mesh) -> Mesh:
     return mesh
 
 
-def files(settings: Settings) -> list[Path]:
-    return sorted(path for path in (settings.data / contents.FOLDER).glob("*/*") if path.is_file())
+def kept(mesh: Mesh) -> list[str]:
+    """The digests of all contents, in order."""
+    return mesh.server.store.contents.old(-60.0, 100)
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def refused(mesh: Mesh, **body: Any) -> Refused:
@@ -119,11 +124,10 @@ async def test_artifacts_are_found_by_type_and_tag(work: Mesh) -> None:
     assert (await work.get(f"{PATH}/b"))["media_type"] == "application/json"
 
 
-async def test_what_is_large_is_a_file_beside_the_database(work: Mesh, settings: Settings) -> None:
+async def test_what_is_large_lies_apart(work: Mesh) -> None:
     made = await work.post(PATH, title="large", artifact_id="large", content=LARGE)
     await work.post(PATH, title="other", content=LARGE)
-    [file] = files(settings)
-    assert file.name == made["sha256"]
+    assert kept(work) == [made["sha256"]]
     assert await whole(work, "large") == LARGE
     too_large = "x" * (limits.ARTIFACT_BYTES_MAX + 1)
     assert (
@@ -131,35 +135,90 @@ async def test_what_is_large_is_a_file_beside_the_database(work: Mesh, settings:
         .problem["errors"][0]["field"]
         .startswith("content")
     )
-    file.write_text("something else")
+
+
+async def test_a_content_that_is_gone_is_a_damaged_record_until_it_is_added_again(work: Mesh) -> None:
+    said = {"title": "large", "artifact_id": "large", "content": f"{LARGE} words"}
+    made = await work.post(PATH, **said)
+    assert work.server.store.contents.remove(made["sha256"], -60.0)
     with pytest.raises(Refused) as caught:
         await work.get(f"{PATH}/large/content")
-    assert (caught.value.status, caught.value.code) == (500, "content_missing")
+    assert caught.value.code == "damaged_record"
+    assert caught.value.problem["record"] == {"session_id": "work", "artifact_id": "large"}
+    [found] = (await work.get("/v1/search", text="words"))["items"]
+    assert (found["id"], found["snippet"]) == (made["id"], ""), "it is found, with nothing to show"
+    assert await work.post(PATH, **said) == made
+    assert await whole(work, "large") == f"{LARGE} words"
 
 
-async def test_only_files_that_nothing_names_are_swept(work: Mesh, settings: Settings) -> None:
+async def test_only_contents_that_nothing_names_are_swept(work: Mesh) -> None:
     await work.post(PATH, title="kept", content=LARGE)
     refused_ = await refused(work, title="t", type="Bad Type", content=LARGE + "y")
     assert refused_.status == 422
     await work.post("/v1/sessions/work/pause")
-    await refused(work, title="late", content=LARGE + "z")  # it is staged, and its session takes nothing
-    assert len(files(settings)) == 2
+    await refused(work, title="late", content=LARGE + "z")  # it is kept, and its session takes nothing
+    assert kept(work) == sorted([digest(LARGE), digest(LARGE + "z")])
     assert await work.server.contents.run_once() == 0  # both are new
-    long_ago = time.time() - limits.CONTENT_FILE_KEPT_S - 60
-    for file in files(settings):
-        os.utime(file, (long_ago, long_ago))
-    assert await work.server.contents.run_once() == 1
-    assert [file.read_text() for file in files(settings)] == [LARGE]
+    store = work.server.store
+    assert await ContentSweeper(store, store.contents, kept_s=-60.0).run_once() == 1
+    assert kept(work) == [digest(LARGE)]
 
 
-def test_a_file_that_is_wanted_again_is_left_alone(settings: Settings) -> None:
-    content = b"words"
-    digest = contents.digest(content)
-    contents.keep(settings.data, digest, content)
-    [file] = files(settings)
-    long_ago = time.time() - 100
-    os.utime(file, (long_ago, long_ago))
-    assert contents.old(settings.data, 50, 10) == [digest]
-    contents.keep(settings.data, digest, content)
-    assert not contents.remove(settings.data, digest, 50)
-    assert contents.read(settings.data, digest) == content
+async def test_contents_are_kept_before_the_transaction_by_every_way_in(
+    work: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = work.server.store.contents
+    on_writer: list[bool] = []
+    keep = contents.keep
+
+    def noted(sha256: str, content: bytes) -> None:
+        on_writer.append(threading.current_thread().name.startswith("repomesh-write"))
+        keep(sha256, content)
+
+    monkeypatch.setattr(contents, "keep", noted)
+    await work.post(PATH, title="a", content=LARGE)
+    step = {"command": "add_artifact", "data": {"title": "a", "content": LARGE}}
+    about = {"type": "collaborative_session_command", "session_id": "work"}
+    await work.post("/v1/webhook", **about | step)
+    await work.post("/v1/webhook", **about, command="batch", data={"commands": [step, step]})
+    at = "2026-01-02T03:04:05Z"
+    moved = {"created_at": at, "updated_at": at, "version": 1}
+    artifact = moved | {"what": "artifact", "artifact_id": "a", "title": "A", "type": "data"}
+    items = [
+        moved | {"what": "session", "title": "S"},
+        artifact | {"media_type": "text/plain", "author": None, "content": LARGE},
+    ]
+    await work.post("/v1/imports", import_id="i", session_id="s", after=0, items=items, done=True)
+    assert on_writer == [False] * 5
+
+
+def test_a_content_that_was_not_kept_is_named_by_no_row() -> None:
+    prepared = AddArtifact(session_id="work", title="a", content=LARGE).prepared()
+    with pytest.raises(RuntimeError, match="not kept"):
+        prepared.in_row()
+
+
+async def test_words_are_found_before_the_transaction_by_every_way_in(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside: list[bool] = []
+
+    def noted(text: str) -> CompactWords:
+        inside.append(threading.current_thread().name.startswith("repomesh-write"))
+        return compact_words(text)
+
+    monkeypatch.setattr(artifact_models, "compact_words", noted)
+    monkeypatch.setattr(chunk_models, "compact_words", noted)
+    await mesh.post("/v1/sessions", session_id="s")
+    artifact = {"title": "a", "content": "some words"}
+    chunk = {"content": "other words"}
+    await mesh.post("/v1/sessions/s/artifacts", **artifact)
+    await mesh.post("/v1/sessions/s/chunks", **chunk)
+    await mesh.post("/v1/sessions/s/chunks/batch", chunks=[chunk])
+    steps = [{"command": "add_artifact", "data": artifact}, {"command": "conversation_chunk", "data": chunk}]
+    about = {"type": "collaborative_session_command", "session_id": "s"}
+    for step in steps:
+        await mesh.post("/v1/webhook", **about | step)
+    await mesh.post("/v1/webhook", **about, command="batch", data={"commands": steps})
+    assert inside == [False] * 7
+    assert len((await mesh.get("/v1/search", text="words"))["items"]) == 7

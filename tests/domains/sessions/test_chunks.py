@@ -136,3 +136,22 @@ async def test_a_budget_cuts_texts_and_leads_on(talk: Mesh) -> None:
         if cursor is None:
             break
     assert found == list("01234")
+
+
+async def test_a_resend_that_differs_in_anything_is_refused_and_says_in_what(talk: Mesh) -> None:
+    whole: dict[str, Any] = {"chunk_id": "c", "content": "x", "speaker": "alice", "tags": ["a"]}
+    whole["metadata"] = {"on": 1}
+    first = await talk.post(PATH, **whole)
+    assert await talk.post(PATH, **whole | {"metadata": {"on": 1.0}, "tags": ["a", "a"]}) == first
+    for other in ({"speaker": "bob"}, {"tags": ["b"]}, {"metadata": {"on": True}}, {"format": "json"},
+                  {"content": "y", "speaker": ""}, {"sequence": 9}):  # fmt: skip
+        answer = await refused(talk, **whole | other)
+        assert (answer.code, answer.problem["differs"]) == ("chunk_conflict", [*other])
+
+
+async def test_the_last_place_can_be_taken_and_nothing_comes_behind_it(talk: Mesh) -> None:
+    answer = await refused(talk, content="x", sequence=limits.SEQUENCE_MAX + 1)
+    assert (answer.status, answer.problem["errors"][0]["field"]) == (422, "sequence")
+    assert (await talk.post(PATH, content="x", sequence=limits.SEQUENCE_MAX))["sequence"] == 2**53 - 1
+    assert (await refused(talk, content="y")).code == "sequence_used_up"
+    assert (await talk.post(PATH, content="y", sequence=7))["sequence"] == 7

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from harness import Mesh, Refused
+from harness import Mesh, Refused, Speaker
 from repomesh.domains.sessions import tables
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
-from repomesh.store.tables import documents
+from repomesh.store.tables import documents, idempotency_records
 
 pytestmark = pytest.mark.anyio
 
@@ -107,3 +107,78 @@ async def test_large_contents_go_a_few_at_a_time(mesh: Mesh) -> None:
     assert (await mesh.delete(path))["erased"]["chunks"] == 2
     await mesh.sweep()
     assert left(mesh)["documents"] == 0
+
+
+WORDS = "zeppelin"
+
+
+async def fill(speaker: Speaker, path: str, headers: dict[str, str] | None = None) -> None:
+    """A session in which a word stands in each place where one can stand."""
+    session_id = path.rpartition("/")[2]
+    about = {"title": WORDS, "context": {"a": WORDS}, "metadata": {"b": WORDS}, "participants": [WORDS]}
+    await speaker.post("/v1/sessions", headers, session_id=session_id, **about)
+    await speaker.patch(path, title=f"{WORDS} again")
+    chunk = {"content": WORDS, "speaker": WORDS, "tags": [WORDS], "metadata": {"c": WORDS}}
+    await speaker.post(f"{path}/chunks", headers, **chunk)
+    memory = {"session_id": session_id, "key": "k", "type": "decision"}
+    made = await speaker.post("/v1/memories", headers, content=WORDS, **memory)
+    await speaker.post(f"/v1/memories/{made['id']}/retract", headers, reason=WORDS)
+    await speaker.post("/v1/memories", content={"again": WORDS}, **memory)
+    await speaker.post(f"{path}/artifacts", headers, artifact_id="a", title=WORDS, content=WORDS)
+
+
+async def read_by(speaker: Speaker) -> str:
+    """All that somebody reads of a workspace."""
+    paths = ("/v1/events?limit=200", "/v1/sessions", "/v1/memories", f"/v1/search?text={WORDS}")
+    answers = [(await speaker.request("GET", path)).text for path in paths]
+    answers.append((await speaker.request("POST", "/v1/recall", json={"text": WORDS})).text)
+    return "".join(answers)
+
+
+async def test_nothing_of_a_deleted_session_is_read_any_more(mesh: Mesh) -> None:
+    alice, observer = await mesh.agent("alice"), await mesh.observer()
+    await mesh.post("/v1/memories", key="kept", content={"session_id": "gone", "text": "kept words"})
+    await fill(mesh, "/v1/sessions/gone", {"Idempotency-Key": "k1"})
+    before = {event["seq"]: event["type"] for event in await mesh.events()}
+    assert WORDS in await read_by(observer)
+    assert (await mesh.delete("/v1/sessions/gone"))["done"]
+    for speaker in (mesh, alice, observer):
+        assert WORDS not in await read_by(speaker)
+    events = {event["seq"]: event for event in await mesh.events()}
+    assert {seq: events[seq]["type"] for seq in before} == before
+    told = [event["data"] for event in events.values() if event["type"] == "memory.retracted"]
+    assert told == [{"redacted": True, "reason": "its session was deleted", "session_id": "gone"}]
+    assert "kept words" in await read_by(observer)
+    with pytest.raises(Refused) as caught:
+        await mesh.post("/v1/memories", {"Idempotency-Key": "k1"}, session_id="gone", key="k", content=WORDS,
+                        type="decision")  # fmt: skip
+    assert (caught.value.status, caught.value.code) == (409, "answer_erased")
+    records = select(idempotency_records.c.result)
+    results = mesh.server.store.read_now(system_caller(""), lambda tx: tx.execute(records).scalars().all())
+    assert not any(WORDS.encode() in bytes(result) for result in results)
+
+
+async def test_a_session_that_goes_in_pieces_is_read_by_nobody_from_the_first_on(mesh: Mesh) -> None:
+    observer = await mesh.observer()
+    await fill(mesh, "/v1/sessions/large")
+    for _ in range(3):
+        await mesh.post("/v1/sessions/large/chunks/batch", chunks=[{"content": WORDS}] * 200)
+    memory_id = (await mesh.get("/v1/memories"))["items"][0]["id"]
+    assert not (await mesh.delete("/v1/sessions/large"))["done"]
+    assert left(mesh)["memories"] == 1
+    assert WORDS not in await read_by(observer)
+    assert WORDS not in (await mesh.request("GET", "/v1/sessions/large")).text
+    paths = [
+        f"/v1/sessions/large/{part}"
+        for part in ("chunks", "artifacts", "summary", "tasks", "export", "artifacts/a")
+    ]
+    paths += [
+        "/v1/memories?session_id=large",
+        f"/v1/memories/{memory_id}",
+        f"/v1/memories/{memory_id}/versions",
+    ]
+    for path in paths:
+        answer = await observer.request("GET", path)
+        assert answer.status_code == 404 or WORDS not in answer.text, path
+    await mesh.sweep()
+    assert left(mesh)["chunks"] == 0

@@ -37,16 +37,17 @@ async def test_an_export_holds_all_of_a_session_and_nothing_else(mesh: Mesh, lim
         "session",
         *["chunk"] * 7,
         *["memory"] * 3,
+        *["memory_version"] * 4,
         "artifact",
         "task",
     ]
     assert [item["content"] for item in found[1:8]] == [f"plan {number}" for number in range(7)]
     assert [(item["key"], item["status"]) for item in found[8:11]] == [
-        ("c", "current"),
         ("a", "current"),
         ("b", "retracted"),
+        ("c", "current"),
     ]
-    assert found[12]["task"]["goal"] == "Write it"
+    assert found[16]["task"]["goal"] == "Write it"
 
 
 async def test_pages_of_large_chunks_hold_few_of_them(mesh: Mesh) -> None:

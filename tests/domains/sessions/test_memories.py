@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from sqlalchemy import Text, func, type_coerce, update
 
 from harness import Mesh, Refused
+from repomesh.domains.sessions.tables import memories, memory_versions
+from repomesh.kernel import limits
+from repomesh.kernel.identity import system_caller
+from repomesh.store.tables import events
+from repomesh.store.transaction import Transaction
 
 pytestmark = pytest.mark.anyio
 
@@ -116,3 +123,53 @@ async def test_only_the_version_that_was_read_is_changed(mesh: Mesh) -> None:
     with pytest.raises(Refused) as caught:
         await mesh.post("/v1/memories", headers={"If-Match": '"1"'}, key="k", content=3)
     assert caught.value.code == "stale_version"
+
+
+async def test_what_differs_only_in_its_type_is_another_value(mesh: Mesh) -> None:
+    values: list[Any] = [1, True, 0, False, [1], [True], {"on": 1}, {"on": True}, {"in": [{"on": False}]}]
+    for number, value in enumerate(values, 1):
+        stored = await mesh.post("/v1/memories", key="light", content=value)
+        assert (stored["version"], stored["content"]) == (number, value)
+        assert type(stored["content"]) is type(value)
+    same = await mesh.post("/v1/memories", key="light", content={"in": [{"on": False}]})
+    assert same["version"] == len(values)
+    one = await mesh.post("/v1/memories", key="light", content=1)
+    assert (await mesh.post("/v1/memories", key="light", content=1.0))["version"] == one["version"]
+
+
+def _nested(levels: int) -> Any:
+    value: Any = "deep"
+    for level in range(levels):
+        value = [value] if level % 2 else {"in": value}
+    return value
+
+
+async def test_a_memory_nests_so_deep_wherever_it_is_shown_and_no_deeper(mesh: Mesh) -> None:
+    most = _nested(limits.JSON_DEPTH_MAX)
+    kept = await mesh.post("/v1/memories", key="deep", content=most)
+    assert (await mesh.get(f"/v1/memories/{kept['id']}"))["content"] == most
+    assert (await mesh.get("/v1/memories"))["items"][0]["content"] == most
+    assert (await mesh.events(type="memory"))[0]["data"]["memory"]["content"] == most
+    caught = await refused(mesh, key="deeper", content=_nested(limits.JSON_DEPTH_MAX + 1))
+    assert (caught.status, caught.code) == (422, "invalid_request")
+    assert "the limit is 64" in caught.problem["detail"]
+
+
+async def test_what_an_older_release_kept_deeper_is_still_read(mesh: Mesh) -> None:
+    kept = await mesh.post("/v1/memories", key="old", content=["deep"])
+    old, short = "[" * 198 + '"deep"' + "]" * 198, '["deep"]'
+
+    def deepen(tx: Transaction) -> None:
+        for table, column in ((memories, "content"), (memory_versions, "content"), (events, "data")):
+            text = type_coerce(table.c[column], Text)
+            deeper = func.replace(text, short, old)
+            tx.execute(update(table).values({column: type_coerce(deeper, table.c[column].type)}))
+
+    mesh.server.store.write_now(system_caller(""), deepen)
+    shown = f"/v1/memories/{kept['id']}"
+    for path in (shown, f"{shown}/versions", "/v1/memories", "/v1/events"):
+        assert "deep" in json.dumps(await mesh.get(path))
+    assert (await mesh.get("/v1/memories", max_chars=700))["items"][0]["truncated"] is True
+    assert "deep" in json.dumps(await mesh.get("/v1/search", text="deep"))
+    again = await mesh.post(f"/v1/memories/{kept['id']}/restore", version=1)
+    assert again["version"] == 2

@@ -122,3 +122,19 @@ async def test_json_that_can_not_be_kept_is_refused_with_its_field(mesh: Mesh) -
         answer = await refused(mesh, "/v1/sessions", session_id="plan", context=bad)
         assert answer.problem["errors"][0]["field"] == "context"
     assert await ids(mesh) == []
+
+
+async def test_a_change_from_one_to_true_is_a_change(mesh: Mesh) -> None:
+    await mesh.post("/v1/sessions", session_id="plan", context={"on": 1}, metadata={"flags": [0]})
+    changed = await mesh.patch("/v1/sessions/plan", context={"on": True}, metadata={"flags": [False]})
+    assert (changed["version"], changed["context"]["on"], changed["metadata"]["flags"]) == (2, True, [False])
+    assert (await mesh.patch("/v1/sessions/plan", context={"on": True}))["version"] == 2
+
+
+async def test_an_idempotency_key_knows_the_same_request_and_no_other(mesh: Mesh) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    first = await mesh.post("/v1/sessions", headers, session_id="plan", context={"a": 1, "b": 2})
+    assert await mesh.post("/v1/sessions", headers, session_id="plan", context={"b": 2.0, "a": 1}) == first
+    with pytest.raises(Refused) as caught:
+        await mesh.post("/v1/sessions", headers, session_id="plan", context={"a": True, "b": 2})
+    assert caught.value.code == "idempotency_conflict"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import Mesh
+from repomesh.kernel import limits
 
 pytestmark = pytest.mark.anyio
 
@@ -37,3 +38,17 @@ async def test_a_summary_says_what_became_of_a_session(mesh: Mesh) -> None:
     assert len(short.text) <= 2_000
     assert short.json()["omitted"]
     assert short.json()["decisions"]
+
+
+async def test_what_was_corrected_last_is_told_first(mesh: Mesh) -> None:
+    await mesh.post("/v1/sessions", session_id="plan")
+    for number in range(limits.SUMMARY_ITEMS_MAX + 1):
+        await mesh.post(
+            "/v1/memories", session_id="plan", key=f"d{number}", content=f"decided {number}", type="decision"
+        )
+        await mesh.post("/v1/sessions/plan/artifacts", artifact_id=f"a{number}", title="a", content="x")
+    await mesh.post("/v1/memories", session_id="plan", key="d0", content="corrected", type="decision")
+    await mesh.post("/v1/sessions/plan/artifacts", artifact_id="a0", title="a", content="corrected")
+    summary = await mesh.get("/v1/sessions/plan/summary")
+    assert [one["key"] for one in summary["decisions"]][:2] == ["d0", f"d{limits.SUMMARY_ITEMS_MAX}"]
+    assert summary["artifacts"][0]["artifact_id"] == "a0"

@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 from completing import Model, serving_model
 from harness import Mesh
 from repomesh.kernel import limits
-from repomesh.kernel.completions import NOT_CONFIGURED
+from repomesh.kernel.ports import NO_COMPLETIONS
 from repomesh.kernel.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -169,7 +169,7 @@ async def test_a_batch_asks_no_model(mesh: Mesh, model: Model) -> None:
 async def test_without_a_model_the_rest_is_answered(mesh: Mesh) -> None:
     await fill(mesh)
     said = await written(mesh)
-    assert (said["written"], said["not_written"]) == (None, NOT_CONFIGURED)
+    assert (said["written"], said["not_written"]) == (None, NO_COMPLETIONS)
     assert said["counts"]["chunks"] == 1
 
 

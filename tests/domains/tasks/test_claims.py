@@ -95,17 +95,6 @@ async def test_a_task_waits_for_its_dependencies_and_is_told_when_ready(mesh: Me
     assert (await claim(alice))["task"]["id"] == second["id"]
 
 
-async def test_dependents_of_a_failed_task_stay_open_and_never_ready(mesh: Mesh) -> None:
-    alice = await mesh.agent("alice")
-    first = await mesh.post("/v1/tasks", goal="first")
-    second = await mesh.post("/v1/tasks", goal="second", dependencies=[first["id"]])
-    failed = await finish(alice, await claim(alice), "fail", reason="no way")
-    assert (failed["status"], failed["reason"]) == ("failed", "no way")
-    waiting = await mesh.get(f"/v1/tasks/{second['id']}")
-    assert (waiting["status"], waiting["ready"]) == ("open", False)
-    assert waiting["unmet_dependencies"] == [first["id"]]
-
-
 async def test_a_task_made_to_wait_while_claimed_is_not_completed(mesh: Mesh) -> None:
     alice = await mesh.agent("alice")
     second = await mesh.post("/v1/tasks", goal="second")

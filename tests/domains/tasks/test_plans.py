@@ -13,11 +13,12 @@ from sqlalchemy import insert, text
 from plans import Plan, plans, scans, steps
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
+from repomesh.domains.leases import leasing
+from repomesh.domains.tasks import holding
 from repomesh.domains.tasks.claims import claim_task
 from repomesh.domains.tasks.finishing import complete_task
 from repomesh.domains.tasks.models import ClaimTask, CompleteTask, ListTasks, ShowTask
 from repomesh.domains.tasks.operations import list_tasks, show_task
-from repomesh.domains.tasks.recovery import reclaim_lost
 from repomesh.domains.tasks.tables import task_tags, tasks
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
@@ -107,6 +108,9 @@ def test_what_happens_to_one_task_reads_only_its_neighbours(server: Server, call
         held = claim_task(tx, ClaimTask())
         complete_task(tx, CompleteTask(task_id=held.task.id, fencing_token=held.fencing_token))
         show_task(tx, ShowTask(task_id=held.task.id))
-        reclaim_lost(tx)
+        lost = claim_task(tx, ClaimTask())
+        leasing.end(tx, holding.leases_for(tx, lost.task.id, caller.acting_agent()), "abandoned")
+        tx.react()
+        assert show_task(tx, ShowTask(task_id=lost.task.id)).status == "open"
 
     assert scans(plans_on_tasks(server, caller, story), "tasks", along_index=False) == []

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused
+from repomesh.kernel.limits import MAX_CHARS_MIN
 
 pytestmark = pytest.mark.anyio
 
@@ -151,10 +152,13 @@ async def test_a_list_fits_its_budget_and_leads_to_the_rest(mesh: Mesh, criteria
     assert sorted(found) == [f"long {number}" for number in range(5)]
 
 
-async def test_a_budget_too_small_for_any_task_skips_none(mesh: Mesh) -> None:
-    await mesh.post("/v1/tasks", goal="small")
-    none = await mesh.get("/v1/tasks", max_chars=200)
-    assert (none["items"], none["omitted"]) == ([], "items left out: 1, go on with next_cursor")
+async def test_a_budget_too_small_for_a_task_leads_behind_it(mesh: Mesh) -> None:
+    made = [await mesh.post("/v1/tasks", goal=goal) for goal in ("small", "other")]
+    none = await mesh.get("/v1/tasks", max_chars=MAX_CHARS_MIN)
+    assert none["items"] == []
+    assert none["omitted"] in {
+        f"longer than max_chars: {task['id']}; raise max_chars, or go on with next_cursor" for task in made
+    }
     assert len((await mesh.get("/v1/tasks", cursor=none["next_cursor"]))["items"]) == 1
 
 

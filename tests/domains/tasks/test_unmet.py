@@ -114,3 +114,5 @@ def test_the_counter_is_what_a_count_would_say(
         rows = store.read_now(caller, lambda tx: tx.execute(select(tasks).where(tasks.c.id.in_(ids))).all())
         assert {row.id: row.unmet for row in rows} == store.read_now(caller, lambda tx: counted(tx, ids))
         assert all(row.unmet == 0 for row in rows if row.status == "done")
+        never_done = {row.id for row in rows if row.status in ("failed", "cancelled")}
+        assert all(never_done.isdisjoint(row.dependencies) for row in rows if row.status == "open")

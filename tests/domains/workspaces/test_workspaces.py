@@ -31,6 +31,9 @@ async def test_a_name_is_taken_until_its_workspace_is_removed(mesh: Mesh) -> Non
     with pytest.raises(Refused) as refused:
         await mesh.post("/v1/workspaces", name="other")
     assert refused.value.code == "workspace_name_taken"
+    with pytest.raises(Refused) as refused:
+        await mesh.post("/v1/workspaces", name="OTHER")
+    assert "'other'" in str(refused.value), "a variant is the same name, and the taken one is named"
     await mesh.delete(f"/v1/workspaces/{made['workspace']['id']}")
     assert (await mesh.post("/v1/workspaces", name="other"))["workspace"]["name"] == "other"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from repomesh.kernel.clis import PROGRAMS
 from repomesh.surfaces.hooks.dialects import DIALECTS, Moment
-from repomesh.surfaces.hooks.dialects.shell import written_paths
+from repomesh.surfaces.hooks.dialects.shell import writes_of_command
 
 SAMPLES = Path(__file__).parents[2] / "clis" / "samples"
 FILES = sorted(SAMPLES.glob("*/*.json"))
@@ -79,11 +79,11 @@ def test_events_are_moments(cli: str, name: str, moment: Moment) -> None:
     ],
 )
 def test_the_files_that_a_tool_writes_are_found(cli: str, name: str, paths: tuple[str, ...]) -> None:
-    assert read(cli, name).paths == paths
+    assert read(cli, name).writes.paths == paths
 
 
 def test_arguments_may_be_json_in_a_string() -> None:
-    assert read("copilot", "preToolUse.edit", toolArgs=json.dumps({"path": "a.py"})).paths == ("a.py",)
+    assert read("copilot", "preToolUse.edit", toolArgs=json.dumps({"path": "a.py"})).writes.paths == ("a.py",)
 
 
 def test_a_prompt_that_nobody_wrote_is_none() -> None:
@@ -164,10 +164,10 @@ def test_whatever_is_said_nothing_breaks(said: dict[str, Any], cli: str) -> None
         ("make | tee -a log/x", ("log/x",)),
         ("python -c 'print(1>2)'", ()),
         ('echo "a > b"', ()),
-        ("rm -rf build/*", ()),
+        ("rm -rf build/*", ("build/*",)),
         ("X=1 sudo rm 'with space'", ("with space",)),
         ("dd if=/dev/zero of=disk.img", ("disk.img",)),
-        ("git checkout main", ()),
+        ("git checkout main", ("main", ".")),
         ("git checkout main -- f.py", ("f.py",)),
         ("git rm -f g.py", ("g.py",)),
         ("echo x > /dev/null", ()),
@@ -176,11 +176,10 @@ def test_whatever_is_said_nothing_breaks(said: dict[str, Any], cli: str) -> None
     ],
 )
 def test_what_a_shell_command_writes(command: str, paths: tuple[str, ...]) -> None:
-    assert written_paths(command) == paths
+    assert writes_of_command(command).paths == paths
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.text(alphabet=st.sampled_from("ab >|&;'\"<\n$(){}*-/#\\"), max_size=60))
 def test_no_command_breaks_the_reader(command: str) -> None:
-    for path in written_paths(command):
-        assert path
+    assert all(target.path for target in writes_of_command(command).targets)

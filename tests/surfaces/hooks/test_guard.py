@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 
 from harness import Mesh, Speaker
 from hooking import EVENTS, Cli, git, repository, text_of
+from repomesh.kernel.limits import HOOK_OUTPUT_BYTES_MAX
+from repomesh.surfaces.hooks.dialects.writes import Target, Writes
 from repomesh.surfaces.hooks.places import in_repository
 
 pytestmark = pytest.mark.anyio
@@ -123,6 +127,63 @@ async def test_a_lock_that_is_over_hinders_nobody(mesh: Mesh, bob: Speaker, home
     assert await edit(cli, "src/parser/a.py") is None
 
 
+@pytest.mark.parametrize("name", ["li\nne", "t\tb", "back\\slash", "de\x7fl", "d/" * 80 + "x"])
+async def test_no_name_slips_through(mesh: Mesh, bob: Speaker, home: Path, name: str) -> None:
+    assert await edit(Cli(mesh, cwd=str(home)), home / "src" / "parser" / name) is not None
+
+
+async def test_a_name_too_long_to_be_checked_is_denied(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    text = text_of(await edit(Cli(mesh, cwd=str(home)), "docs/" + "x" * 5_000))
+    assert "4096" in text
+    assert "bob" in text
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("rm -rf src", "'src' is locked by agent 'bob'"),
+        ("git restore .", "a part of the repository is locked by agent 'bob'"),
+        ("rm src/p*", "'src/p*/**' is locked by agent 'bob'"),
+        ("rm $FILES", "may write anywhere in the repository: what 'rm' writes to is only known when it runs"),
+        ("echo " + "x" * 40_000, "has more than 40000 characters"),
+    ],
+)
+async def test_a_command_around_a_lock_is_denied(
+    mesh: Mesh, bob: Speaker, home: Path, command: str, reason: str
+) -> None:
+    (home / "src" / "parser").mkdir(parents=True)
+    cli = Cli(mesh, cwd=str(home))
+    said = {"tool_name": "Bash", "tool_input": {"command": command}}
+    assert reason in text_of(await cli.hook("before", **said))
+    await bob.post("/v1/locks/release", resources=["src/parser/**"])
+    assert await cli.hook("before", **said) is None, "nobody holds anything"
+
+
+async def test_a_patch_that_had_to_be_cut_is_denied(mesh: Mesh, bob: Speaker, home: Path) -> None:
+    cli = Cli(mesh, "codex", cwd=str(home))
+    patch = "*** Begin Patch\n*** Update File: docs/a.md\n".ljust(16_000, "x")
+    said = {"tool_name": "apply_patch", "tool_input": {"command": patch}}
+    assert await cli.hook("before", **said) is None
+    assert "too long" in text_of(await cli.hook("before", repomesh_cut=True, **said))
+
+
+async def test_many_long_denials_fit_into_what_a_hook_prints(mesh: Mesh, home: Path) -> None:
+    holder = await mesh.agent("h" * 64)
+    names = [f"docs/{number}{'ä' * 200}" for number in range(40)]
+    await holder.post("/v1/locks/acquire", resources=names)
+    patch = "\n".join(f"*** Update File: {name}" for name in names)
+    said = {"tool_name": "apply_patch", "tool_input": {"command": patch}}
+    printed = await Cli(mesh, "codex", cwd=str(home)).hook("before", **said)
+    assert "more" in text_of(printed)
+    assert len(json.dumps(printed, ensure_ascii=False).encode()) < HOOK_OUTPUT_BYTES_MAX
+
+
+async def test_a_pipe_named_git_holds_nobody_up(mesh: Mesh, bob: Speaker, home: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".git")
+    assert await edit(Cli(mesh, cwd=str(tmp_path)), tmp_path / "a.py") is None
+    assert await edit(Cli(mesh, session_id="s2", cwd=str(home)), "src/parser/a.py") is not None
+
+
 @pytest.mark.settings(guard="warn")
 async def test_a_guard_that_warns_says_so_behind_the_edit(mesh: Mesh, bob: Speaker, home: Path) -> None:
     cli = Cli(mesh, cwd=str(home))
@@ -204,16 +265,20 @@ async def _leave_with_a_lock(mesh: Mesh, home: Path) -> None:
     await mesh.sweep()
 
 
+def places(paths: list[str], cwd: Path, workspace: Path | None) -> tuple[str, ...]:
+    request = in_repository(Writes(tuple(map(Target, paths))), str(cwd), workspace and str(workspace))
+    return request.files if request is not None else ()
+
+
 def test_paths_of_another_repository_are_not_ours(home: Path) -> None:
     other = repository(home.parent / "other")
-    found = in_repository([str(other / "a.py"), "b.py", "b.py", ".git/config", "."], str(home), str(home))
-    assert found == ["b.py"]
-    assert in_repository([str(other / "a.py")], str(home), None) == ["a.py"]
+    assert places([str(other / "a.py"), "b.py", "b.py", ".git/config", "."], home, home) == ("b.py",)
+    assert places([str(other / "a.py")], home, None) == ("a.py",)
 
 
 def test_a_path_that_runs_in_circles_is_looked_at_no_further(home: Path) -> None:
     (home / "loop").symlink_to(home / "loop")
-    assert in_repository(["loop/a.py"], str(home), str(home)) in ([], ["loop/a.py"])
+    assert places(["loop/a.py"], home, home) in ((), ("loop/a.py",))
 
 
 def test_every_cli_with_hooks_is_tried() -> None:

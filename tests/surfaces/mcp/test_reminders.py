@@ -47,6 +47,33 @@ async def test_a_lease_that_is_about_to_expire_is_said(mesh: Mesh) -> None:
     assert await reminded(bob, "acquire_locks", resources=["src/c.py"]) == ""
 
 
+async def test_what_was_lost_comes_first_and_once(mesh: Mesh) -> None:
+    bob = await mesh.agent("bob")
+    for look, begins in ((reminded, "[repomesh] First: you no longer hold"), (answered, '{"lost":')):
+        await bob.post("/v1/locks/acquire", resources=["src/a.py"])
+        await mesh.settled()
+        mesh.clock.advance(3600)
+        await mesh.sweep()
+        text = await look(bob, "list_agents" if look is reminded else "read_inbox")
+        assert text.startswith(begins)
+        assert "'src/a.py'" in text
+        await noted(mesh)
+        assert "no longer hold" not in await answered(bob, "read_inbox") + await reminded(bob)
+
+
+async def noted(mesh: Mesh) -> None:
+    """Wait until what answers told is written down."""
+    endpoint = await mesh.server.mcp.endpoint()
+    await endpoint.settled()
+
+
+async def answered(speaker: Speaker, tool: str) -> str:
+    """The answer of a tool, once what it led to is written down."""
+    arguments = {"timeout_s": 0.0} if tool == "wait_for_messages" else {}
+    answer = await ask(speaker, "tools/call", name=tool, arguments=arguments)
+    return str(answer.json()["result"]["content"][0]["text"])
+
+
 async def test_who_has_hooks_is_told_by_them(mesh: Mesh) -> None:
     alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
     await alice.post("/v1/messages", to=["bob"], body="urgently", priority="urgent")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from conftest import MovableClock
+from clocks import MovableClock
 from harness import Mesh, Speaker
 from live import LiveMesh
 from proxy.pipes import proxy

@@ -8,7 +8,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.streams import StreamReader
 
-from conftest import MovableClock
+from clocks import MovableClock
 from live import LiveMesh, serving, socket, url_of
 from repomesh.app import Server
 from repomesh.kernel import limits

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from harness import Speaker
-from live import LiveMesh, Wire, socket, stream
+from live import LiveMesh, Wire, opened, socket, stream
 from repomesh.kernel import limits
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.operation import Model
@@ -47,6 +47,13 @@ async def test_the_first_frame_may_say_who_speaks(live: LiveMesh) -> None:
         assert (await wire.next("error"))["code"] == "unexpected_frame"
     async with socket(live, live, headers={"X-Repomesh-Agent": "alice"}) as wire:
         await wire.subscribe()
+
+
+async def test_a_header_that_names_no_agent_closes_the_socket_with_the_reason(live: LiveMesh) -> None:
+    async with opened(live, "/v1/ws", live, headers={"X-Repomesh-Agent": "a b"}) as wire:
+        [frame], code, _reason = await wire.until_closed()
+    assert "X-Repomesh-Agent" in json.dumps(frame)
+    assert 4400 <= code < 4500
 
 
 async def test_who_is_not_let_in_is_told_why(live: LiveMesh, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +250,7 @@ async def test_streams_and_sockets_are_counted_and_leave_nothing_behind(
             async with stream(alice):
                 pass
         assert refused.value.response.status_code == 503
-        async with socket(live, None) as third:
+        async with opened(live, "/v1/ws", alice) as third:
             assert await closing(third) == (1013, "too_many_streams")
     assert await nobody_is_counted(live)
 
@@ -259,3 +266,12 @@ async def test_a_server_that_stops_ends_its_streams(live: LiveMesh) -> None:
         async with asyncio.timeout(10):
             frames = [frame async for frame in events]
         assert frames[-1]["data"]["code"] == "server_stopping"
+
+
+async def test_a_frame_with_a_key_twice_is_refused_and_the_socket_goes_on(live: LiveMesh) -> None:
+    alice = await live.agent("alice")
+    async with socket(live, alice) as wire:
+        await wire.raw.send('{"type": "ping", "type": "pong"}')
+        assert (await wire.next("error"))["code"] == "duplicate_key"
+        await wire.send("ping")
+        await wire.next("pong")

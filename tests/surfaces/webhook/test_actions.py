@@ -57,7 +57,7 @@ def test_it_has_every_field_of_every_command_that_it_offers() -> None:
         for command in OFFERED
         for field in (registry[OPERATIONS[command]].request if command in OPERATIONS else Batch).model_fields
     }
-    assert set(body()["properties"]["data"]["properties"]) == fields - {"session_id"}
+    assert set(body()["properties"]["data"]["properties"]) == fields - {"session_id", "agent_may_be_new"}
 
 
 def test_each_command_is_told_in_a_word() -> None:
@@ -73,3 +73,20 @@ async def test_it_is_served_to_everybody_with_the_address_that_was_asked(mesh: M
     assert "rpm_" not in answer.text
     refused = await mesh.http.post("/openapi-actions.json")
     assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+
+
+@pytest.mark.anyio
+async def test_the_document_is_made_once_and_names_the_address_that_was_asked(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def counted(version: str, url: str) -> dict[str, Any]:
+        made.append(url)
+        return document(version, url)
+
+    monkeypatch.setattr("repomesh.surfaces.webhook.actions.document", counted)
+    for host in ("localhost:1", "localhost:2"):
+        answer = await mesh.http.get("/openapi-actions.json", headers={"Host": host})
+        assert answer.json()["servers"] == [{"url": f"http://{host}"}]
+    assert len(made) == 1

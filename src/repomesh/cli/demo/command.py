@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from repomesh.cli import lines
+from repomesh.cli import output
 from repomesh.cli.demo import checks, repository, stage
 from repomesh.cli.demo.agent import INVENTORY, ROLES
 from repomesh.cli.demo.verdicts import Verdict, verdicts
@@ -18,6 +18,7 @@ from repomesh.client.client import Client
 from repomesh.client.errors import RemoteError
 from repomesh.client.stream import follow
 from repomesh.kernel import places
+from repomesh.views.event_lines import add_name, event_line
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 
@@ -120,6 +121,6 @@ class Play(stage.Stage):
                 bens = event
             if event["type"] == "task.reclaimed" and bens:
                 await self.write_as_the_dead(owner.url, bens)
-            lines.learn(names, event)
+            add_name(names, event)
             if not event["type"].startswith(("token.", "workspace.", "message.offered", "message.injected")):
-                self.print(lines.line(event, names))
+                self.print(event_line(output.style(), event, names))

@@ -11,12 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from repomesh.cli import meeting_text, output
+from repomesh.cli import output
 from repomesh.cli.demo import meeting_checks, participant, stage
 from repomesh.cli.demo.participant import HERE, OVER_MCP, OVER_SOCKET, ROLES, TOPIC
 from repomesh.cli.demo.verdicts import Verdict, verdicts
 from repomesh.client.client import Client
 from repomesh.client.stream import follow
+from repomesh.views import meeting_view
+from repomesh.views.terminal_text import clean
 
 EVIDENCE = "evidence.json"
 """What the claims are looked up in, in a scratch folder that is kept."""
@@ -51,7 +53,7 @@ class MeetingPlay(stage.Stage):
             about = {"meeting_id": meeting["id"]}
             minutes = (await owner.call_json("meeting.minutes", about))["markdown"]
             self.scene("The minutes:")
-            self.print(f"\n{output.clean(minutes)}")
+            self.print(f"\n{clean(minutes)}")
             seen = meeting_checks.Evidence(
                 log=[event async for event in owner.items("event.list", limit=200)],
                 meeting=await owner.call_json("meeting.show", about),
@@ -94,7 +96,7 @@ class MeetingPlay(stage.Stage):
     async def tell(self, owner: Client, meeting_id: str) -> None:
         """Print what happens in the meeting as it happens."""
         async for event in follow(owner, after=0, correlation_id=meeting_id, type=["meeting", "decision"]):
-            for index, line in enumerate(meeting_text.event(event)):
+            for index, line in enumerate(meeting_view.event_lines(output.style(), event)):
                 self.print(f"{event['at'][11:19]}  {line}" if index == 0 else f"          {line}")
             if event["type"] in _OVER:
                 return

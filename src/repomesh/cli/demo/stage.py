@@ -22,7 +22,8 @@ from rich.text import Text
 from repomesh.cli import detach, output
 from repomesh.cli.demo.verdicts import Verdict
 from repomesh.client.client import Client
-from repomesh.kernel import places
+from repomesh.kernel import places, trust
+from repomesh.kernel.own_program import own_program
 
 COLOURS = ("36", "33", "35", "32")
 """Of the players, in their order."""
@@ -83,6 +84,7 @@ class Stage:
         given = {"REPOMESH_URL": url, "REPOMESH_TOKEN": self.tokens[name]} | variables
         self.processes[name] = process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",
             "-m",
             self.module,
             name,
@@ -109,7 +111,7 @@ class Stage:
     async def server(self) -> AsyncIterator[Client]:
         """A real server in a process of its own; answers a client of its owner."""
         variables = {"REPOMESH_DATA": str(self.data), "REPOMESH_SWEEP_EVERY_S": "0.5", **self.settings}
-        words = [sys.executable, "-m", "repomesh.cli.main", "up", "--quiet", "--port", "0"]
+        words = own_program("up", "--quiet", "--port", "0")
         process = await asyncio.create_subprocess_exec(
             *words, cwd=self.work, env=_environment() | variables, start_new_session=True
         )
@@ -161,7 +163,7 @@ class Stage:
     @contextmanager
     def on_screen(self) -> Iterator[None]:
         """Show at the bottom of a terminal what is going on."""
-        if self.quiet or not output.wants_colour():
+        if self.quiet or not output.is_terminal():
             yield
             return
         with Console(highlight=False).status("") as self.screen:
@@ -180,6 +182,7 @@ def show(made: Callable[..., Stage], *, keep: bool, as_json: bool) -> None:
         found = asyncio.run(made(scratch, quiet=as_json).run())
     finally:
         if not keep:
+            trust.forget(scratch / "data")
             shutil.rmtree(scratch, ignore_errors=True)
     if as_json:
         told = [{"claim": each.claim, "holds": each.holds, "why": each.why} for each in found]
@@ -192,7 +195,7 @@ def show(made: Callable[..., Stage], *, keep: bool, as_json: bool) -> None:
 
 def coloured(text: str, colour: str) -> str:
     """Text in a colour, where a person looks at a terminal."""
-    return f"\x1b[{colour}m{text}\x1b[0m" if output.wants_colour() else text
+    return f"\x1b[{colour}m{text}\x1b[0m" if output.wants_style() else text
 
 
 def _environment() -> dict[str, str]:

@@ -6,11 +6,13 @@ import re
 import time
 from collections import OrderedDict
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import Row, and_, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceEnded, InstanceReplaced
 from repomesh.domains.agents.operations import SESSION_OVER, TAKEN_OVER, find_agent
+from repomesh.domains.agents.rows import by_name
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
@@ -84,7 +86,7 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     tx.workspace_id = token.workspace_id
     if token.agent_id is not None:
         row = tx.execute(select(agents).where(agents.c.id == token.agent_id)).one()
-        if agent not in (None, row.name, row.id):
+        if agent not in (None, row.name, row.id) and not _is_variant(tx, row, agent):
             raise Forbidden(
                 f"this token speaks for '{row.name}' only, not for '{agent}'",
                 hint="Leave X-Repomesh-Agent out, or use the owner's token.",
@@ -98,6 +100,12 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     if acting.status == "retired":
         raise AgentRetired(f"the agent '{acting.name}' is retired")
     return replace(caller, agent_id=acting.id, agent_name=acting.name, agent_type=acting.type)
+
+
+def _is_variant(tx: Transaction, row: Row[Any], name: str) -> bool:
+    """Whether a name reaches the agent in a row, in whatever case it is written."""
+    named = by_name(tx, name)
+    return named is not None and named.id == row.id
 
 
 def _tell_why(tx: Transaction, secret: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, delete, insert, or_, select
+from sqlalchemy import Row, Select, delete, insert, or_, select, tuple_
 
 from repomesh.domains.agents import rows as agent_rows
 from repomesh.domains.agents import session_rows, session_rules
@@ -27,6 +27,7 @@ from repomesh.domains.agents.models import (
     RegisterAgent,
 )
 from repomesh.domains.agents.operations import SESSION_OVER, depart, find_agent, register_agent, touch
+from repomesh.domains.agents.rows import OF_HOOKS
 from repomesh.domains.agents.session_models import (
     CLI_SESSION_CHANGED,
     CLI_SESSION_ENDED,
@@ -46,13 +47,14 @@ from repomesh.domains.agents.tables import agents, cli_sessions, instances
 from repomesh.kernel import limits
 from repomesh.kernel.clis import PROGRAMS
 from repomesh.kernel.fields import Page
-from repomesh.kernel.ids import new_id
-from repomesh.kernel.operation import Empty, Get, command, query
+from repomesh.kernel.operation import Due, Empty, Get, command, query
+from repomesh.store.due import due_now
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
-_OF_HOOKS = "hook:"  # how the id of an instance begins that hooks opened, and no proxy
+Speaker = tuple[str, str]
+"""The ids of an agent and of the instance that speaks for it."""
 
 
 @query("cli_session.list", http=Get("/v1/cli-sessions"), scope="agents:read", errors=(AgentNotFound,))
@@ -82,13 +84,19 @@ def list_cli_sessions(tx: Transaction, request: ListCliSessions) -> Page[CliSess
     changes_access=True,
 )
 def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSession:
-    """Bind a CLI session to its agent: the one it had, its proxy's, or one that is registered now."""
-    known = session_rows.find(tx, request.cli, request.session_id)
+    """Bind a CLI session to its agent: the one it had, its proxy's, or one that is registered now.
+
+    A session that lives in another process keeps that one's agent; the caller's is a second run of it.
+    """
+    own_id, known = session_rows.find_run(tx, request.cli, request.session_id, request.processes)
+    request = request.model_copy(update={"session_id": own_id})
+    connected = _connected(tx, request)
     if known is not None:
-        _require_speaker(tx, known)
-    if known is not None and known.ended_at is None and _goes_on(tx, known):
-        return BegunCliSession(session=session_rows.as_session(_heard_again(tx, known, request)), new=False)
-    agent_id, instance_id = _speaker(tx, request, known)
+        _require_heir(tx, known)
+    if known is not None and _goes_on(tx, known, connected):
+        return _begun(tx, request, _heard_again(tx, known, request), new=False)
+    agent_id, instance_id = connected or _speaker(tx, request, known)
+    agent_rows.set_process(tx, agent_id, instance_id, session_rules.cli_process(request.processes))
     row = {
         "agent_id": agent_id,
         "instance_id": instance_id,
@@ -102,6 +110,7 @@ def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSess
         "last_hook_at": tx.now,
         "ended_at": None,
         "ended_reason": None,
+        "claimed_by_agent": agent_rows.by_agent(tx),
     }
     if known is not None:
         begun = session_rows.change(tx, known, CLI_SESSION_STARTED, **row)
@@ -111,7 +120,7 @@ def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSess
         tx.execute(insert(cli_sessions), key | row | {"started_at": tx.now})
         begun = _find(tx, request)
         session_rows.tell(tx, CLI_SESSION_STARTED, begun)
-    return BegunCliSession(session=session_rows.as_session(begun), new=True)
+    return _begun(tx, request, begun, new=True)
 
 
 @command("cli_session.note", scope="agents:write", errors=(CliSessionNotFound, NotYourAgent))
@@ -183,36 +192,54 @@ def report_permission(tx: Transaction, request: ReportPermission) -> Empty:
     return Empty()
 
 
-@command("cli_session.sweep", scope="agents:admin")
+_LOST = (
+    cli_sessions.c.ended_at.is_(None),
+    or_(agents.c.status != "active", instances.c.closed_at.is_not(None)),
+)
+
+
+def _with_holder(statement: Select[Any]) -> Select[Any]:
+    """A select of CLI sessions, each with its agent and, where it is known, its instance."""
+    table = cli_sessions.c
+    return statement.join(agents, agents.c.id == table.agent_id).outerjoin(
+        instances,
+        (instances.c.workspace_id == table.workspace_id)
+        & (instances.c.agent_id == table.agent_id)
+        & (instances.c.id == table.instance_id),
+    )
+
+
+_LOST_ANYWHERE = _with_holder(due_now(cli_sessions.c.workspace_id, *_LOST))
+
+
+@command(
+    "cli_session.sweep",
+    scope="agents:admin",
+    due=(Due(lambda _: _LOST_ANYWHERE, every_s=limits.SWEEP_CHANGES_S, on_change=True),),
+)
 def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSessions:
     """End the CLI sessions whose agent went silent or whose instance is closed."""
     table = cli_sessions.c
-    lost = (
-        select(table.cli, table.session_id)
-        .join(agents, agents.c.id == table.agent_id)
-        .outerjoin(
-            instances,
-            (instances.c.workspace_id == table.workspace_id)
-            & (instances.c.agent_id == table.agent_id)
-            & (instances.c.id == table.instance_id),
-        )
-        .where(table.workspace_id == tx.workspace_id, table.ended_at.is_(None))
-        .where(or_(agents.c.status != "active", instances.c.closed_at.is_not(None)))
-        .limit(limits.RECLAIM_MAX)
-    )
+    lost = select(table.cli, table.session_id).where(table.workspace_id == tx.workspace_id, *_LOST)
     ended = []
-    for found in tx.execute(lost).all():
+    for found in tx.execute(_with_holder(lost).limit(limits.RECLAIM_MAX)).all():
         row = _find(tx, CliSessionKey(cli=found.cli, session_id=found.session_id))
-        session_rows.change(tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason="gone", state="idle")
+        session_rows.change(
+            tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason=session_rows.GONE, state="idle"
+        )
         ended.append(row.session_id)
-    return EndedCliSessions(session_ids=ended)
+    return EndedCliSessions(session_ids=ended, complete=len(ended) < limits.RECLAIM_MAX)
 
 
 def _forget_old(tx: Transaction) -> None:
     """Forget the sessions that nobody will resume any more; done when another begins, which is seldom."""
     old = tx.now - timedelta(seconds=limits.CLI_SESSIONS_KEPT_S)
     table = cli_sessions.c
-    tx.execute(delete(cli_sessions).where(table.workspace_id == tx.workspace_id, table.ended_at < old))
+    here = table.workspace_id == tx.workspace_id
+    key = tuple_(table.cli, table.session_id)
+    some = select(table.cli, table.session_id).where(here, table.ended_at < old)
+    forgotten = key.in_(some.limit(limits.CLI_SESSIONS_FORGOTTEN_MAX))
+    tx.execute(delete(cli_sessions).where(here, forgotten))
 
 
 def _find(tx: Transaction, key: CliSessionKey | BeginCliSession) -> Row[Any]:
@@ -228,37 +255,88 @@ def _require_speaker(tx: Transaction, row: Row[Any]) -> None:
         raise NotYourAgent(f"this token does not speak for '{row.agent_name}'")
 
 
-def _goes_on(tx: Transaction, row: Row[Any]) -> bool:
-    return row.agent_status != "retired" and session_rows.is_open(tx, row.agent_id, row.instance_id)
+def _require_heir(tx: Transaction, row: Row[Any]) -> None:
+    """Raise NotYourAgent when a session is of another agent than the token's, and that one still speaks.
+
+    Else its CLI was connected anew, as the token's agent.
+    """
+    if row.ended_at is not None:
+        return
+    instance = agent_rows.open_instance_of(tx, row.agent_id)
+    if instance is not None and session_rows.is_spoken_for(tx, row.agent_id, instance):
+        _require_speaker(tx, row)
+
+
+def _begun(tx: Transaction, request: BeginCliSession, row: Row[Any], *, new: bool) -> BegunCliSession:
+    """The answer, with the name that was asked for if the session's agent has another."""
+    other = agent_rows.other_name(tx, request.wanted, row.agent_id)
+    return BegunCliSession(session=session_rows.as_session(row), new=new, name_not_given=other)
+
+
+def _same_run(row: Row[Any], request: BeginCliSession) -> bool:
+    return session_rules.same_run(row.processes, request.processes)
+
+
+def _goes_on(tx: Transaction, row: Row[Any], connected: Speaker | None) -> bool:
+    """Whether a session still speaks as it did: nobody ended it, and nothing else is connected by now."""
+    if row.ended_at is not None or row.agent_status == "retired":
+        return False
+    if not session_rows.binds(tx.caller, row):
+        return False
+    if connected is not None:
+        return connected == (row.agent_id, row.instance_id)
+    return session_rows.is_open(tx, row.agent_id, row.instance_id)
 
 
 def _heard_again(tx: Transaction, known: Row[Any], request: BeginCliSession) -> Row[Any]:
-    """A session that began again in the same run: resumed, cleared or compacted."""
+    """A session that began again: compacted in the same run, or resumed in another."""
     touch(tx, find_agent(tx, known.agent_id), known.instance_id)
-    changed: dict[str, Any] = {
-        "processes": list(request.processes) or known.processes,
-        "last_hook_at": tx.now,
-    }
+    process = session_rules.cli_process(request.processes)
+    agent_rows.set_process(tx, known.agent_id, known.instance_id, process)
+    changed: dict[str, Any] = {"last_hook_at": tx.now}
+    if request.processes and (known.claimed_by_agent or not agent_rows.by_agent(tx)):
+        changed["processes"] = list(request.processes)
     if request.transcript_path is not None:
         changed["transcript_path"] = request.transcript_path
     return session_rows.change(tx, known, **changed)
 
 
-def _speaker(tx: Transaction, request: BeginCliSession, known: Row[Any] | None) -> tuple[str, str]:
-    """The agent and the instance that a CLI session speaks as from now on."""
+def _connected(tx: Transaction, request: BeginCliSession) -> Speaker | None:
+    """The agent and instance of the token, or of the process tree, that is connected; None for neither."""
     caller = tx.caller
     if caller.instance_id is not None:
         return caller.acting_agent(), caller.instance_id
     found = session_rows.instance_of(tx, request.cli, request.processes)
-    if found is not None and caller.agent_id in (None, found.agent_id):
+    if found is not None:
         return found.agent_id, found.id
     if caller.agent_id is not None:
         open_one = agent_rows.open_instance_of(tx, caller.agent_id)
         if open_one is not None and agent_rows.is_live(tx, open_one.last_seen_at):
             return caller.agent_id, open_one.id
-    wanted = known.agent_name if known is not None else request.wanted
+    return None
+
+
+def _speaker(tx: Transaction, request: BeginCliSession, known: Row[Any] | None) -> Speaker:
+    """Whom a CLI session speaks as when nothing is connected: as its run or itself did, or a new agent."""
+    caller = tx.caller
+    if known is not None and not session_rows.binds(caller, known):
+        known = None
+    prior = session_rows.of_run(tx, request.cli, request.processes) or known
+    if prior is not None and prior.agent_status == "retired":
+        prior = None
+    if (
+        prior is not None
+        and _same_run(prior, request)
+        and session_rows.is_open(tx, prior.agent_id, prior.instance_id)
+    ):
+        # An agent that stayed inactive would have its session ended by the next sweep.
+        touch(tx, find_agent(tx, prior.agent_id), prior.instance_id)
+        return prior.agent_id, prior.instance_id
+    wanted = prior.agent_name if prior is not None else request.wanted
     stem = session_rules.stem(request.cli, wanted, "") or request.cli
     name = caller.agent_name or session_rows.free_name(tx, stem, request.cli, wanted=wanted is not None)
     program = PROGRAMS.get(request.cli, request.cli)
-    made = register_agent(tx, RegisterAgent(name=name, program=program, instance_id=f"{_OF_HOOKS}{new_id()}"))
+    made = register_agent(
+        tx, RegisterAgent(name=name, program=program, instance_id=f"{OF_HOOKS}{tx.new_id()}")
+    )
     return made.agent.id, made.instance_id

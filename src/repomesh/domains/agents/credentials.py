@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 
 from repomesh.domains.agents.errors import AgentNameMissing, AgentNameReserved
 from repomesh.domains.agents.models import CreatedToken, CreateToken, ListTokens, RevokeToken, Token
 from repomesh.domains.agents.operations import ensure_agent
+from repomesh.domains.agents.tables import agents
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel.errors import NotFound
@@ -42,7 +43,7 @@ def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
 def list_tokens(tx: Transaction, request: ListTokens) -> Page[Token]:
     """List the live tokens, oldest first, without their secrets."""
     table = token_rows.c
-    statement = select(token_rows).where(table.workspace_id == tx.workspace_id, table.revoked_at.is_(None))
+    statement = _tokens().where(table.workspace_id == tx.workspace_id, table.revoked_at.is_(None))
     items, next_cursor = page(tx, statement, request, [table.id], _as_token)
     return Page[Token](items=items, next_cursor=next_cursor)
 
@@ -52,11 +53,17 @@ def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
     """Revoke a token at once: its sockets close, its leases are given back, its next call is refused."""
     table = token_rows.c
     here = table.id == request.token_id, table.workspace_id == tx.workspace_id, table.revoked_at.is_(None)
-    row = tx.execute(select(token_rows).where(*here)).one_or_none()
+    row = tx.execute(_tokens().where(*here)).one_or_none()
     if row is None:
         raise NotFound(f"there is no live token {request.token_id}")
     tokens.revoke(tx, row.id, row.agent_id, "revoked")
     return _as_token(row)
+
+
+def _tokens() -> Select[Any]:
+    """Tokens with the names of their agents."""
+    joined = token_rows.outerjoin(agents, agents.c.id == token_rows.c.agent_id)
+    return select(token_rows, agents.c.name.label("agent_name")).select_from(joined)
 
 
 def _as_token(row: Row[Any]) -> Token:
@@ -65,6 +72,7 @@ def _as_token(row: Row[Any]) -> Token:
         role=Role(row.role),
         label=row.label,
         agent_id=row.agent_id,
+        agent_name=row.agent_name,
         instance_id=row.instance_id,
         created_at=row.created_at,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
@@ -16,6 +16,7 @@ from repomesh.kernel.limits import (
     NAME_CHARS_MAX,
     PAGE_ITEMS_DEFAULT,
     PROCESS_ID_CHARS_MAX,
+    PROCESS_NUMBER_MAX,
 )
 from repomesh.kernel.operation import Model
 
@@ -25,11 +26,28 @@ InstanceId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=NAME_CHARS_MAX)
 ]
 
+
+PROCESS_PATTERN = r"[0-9]{1,10}(\.[0-9]{1,20})?(@[A-Za-z0-9._-]+)?"
+
+
+def is_process(name: str) -> bool:
+    """Whether the number in a well-formed process id can be a process's."""
+    return 0 < int(name.partition("@")[0].partition(".")[0]) <= PROCESS_NUMBER_MAX
+
+
+def _process(name: str) -> str:
+    if not is_process(name):
+        raise ValueError(f"is no process: its number must be 1 to {PROCESS_NUMBER_MAX}")
+    return name
+
+
 ProcessId = Annotated[
     str,
-    StringConstraints(pattern=r"^[0-9]{1,10}(@[A-Za-z0-9._-]+)?$", max_length=PROCESS_ID_CHARS_MAX),
+    StringConstraints(pattern=f"^{PROCESS_PATTERN}$", max_length=PROCESS_ID_CHARS_MAX),
+    AfterValidator(_process),
 ]
-"""A process by its number, with '@' and the machine where programs of several speak to one server."""
+"""A process by its number, with '.' and the clock tick in which it began where that is known (numbers are
+given again), and with '@' and the machine where programs of several speak to one server."""
 
 Resources = Annotated[dict[Tag, float], Field(max_length=32)]
 
@@ -74,6 +92,9 @@ class RegisterAgent(Model):
     reuse_existing: bool = Field(True, description="Join as the agent that has this name already.")
     takeover_if_stale: bool = Field(True, description="Take over from an instance that went silent.")
     force: bool = Field(False, description="Take over even from a live instance.")
+    next_if_active: bool = Field(
+        False, description="Join as 'name-2', 'name-3' … while a live instance speaks for the name."
+    )
 
 
 class FindAgentOfProcess(Model):
@@ -100,6 +121,9 @@ class Registration(Model):
         description="The instance's bearer token, revoked when another takes over; empty for one that has it."
     )
     took_over: bool = Field(description="Whether an earlier instance was replaced.")
+    name_not_given: str | None = Field(
+        None, description="The name that was asked for, when the agent has another, as others speak for it."
+    )
     heartbeat_every_s: float
     inactive_after_s: float
 
@@ -141,6 +165,7 @@ class Token(Model):
     role: Role
     label: str
     agent_id: Id | None
+    agent_name: str | None = Field(description="Who acts with it; null for one of no agent.")
     instance_id: str | None
     created_at: Timestamp
 
@@ -198,9 +223,27 @@ class PermissionRequested(Model):
     at: Timestamp
 
 
-AGENT_REGISTERED = event_type("agent.registered", AgentChanged)
-AGENT_TAKEN_OVER = event_type("agent.taken_over", AgentChanged)
-AGENT_STATUS_CHANGED = event_type("agent.status_changed", AgentChanged)
-AGENT_LEFT = event_type("agent.left", AgentChanged)
-AGENT_RETIRED = event_type("agent.retired", AgentChanged)
-AGENT_PERMISSION_REQUESTED = event_type("agent.permission_requested", PermissionRequested)
+AGENT_REGISTERED = event_type(
+    "agent.registered", AgentChanged, "An agent joined the workspace for the first time."
+)
+AGENT_TAKEN_OVER = event_type(
+    "agent.taken_over",
+    AgentChanged,
+    "A new instance of an agent replaced the one before it, whose token is revoked.",
+)
+AGENT_STATUS_CHANGED = event_type(
+    "agent.status_changed",
+    AgentChanged,
+    "An agent became active, idle or inactive, or changed what it says of itself.",
+)
+AGENT_LEFT = event_type(
+    "agent.left", AgentChanged, "An agent's instance ended: it left, or nothing was heard of it for too long."
+)
+AGENT_RETIRED = event_type(
+    "agent.retired", AgentChanged, "An agent was taken out of service; it can no longer act or be addressed."
+)
+AGENT_PERMISSION_REQUESTED = event_type(
+    "agent.permission_requested",
+    PermissionRequested,
+    "An agent's CLI asks its person whether a tool may run; the agent waits for the answer.",
+)

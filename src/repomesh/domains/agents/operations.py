@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, and_, or_, select, type_coerce, update
+from sqlalchemy import Row, Select, Text, and_, or_, select, type_coerce, update
 
-from repomesh.domains.agents import rows, rules, session_rows
+from repomesh.domains.agents import rows, rules, session_rows, session_rules
 from repomesh.domains.agents.errors import (
     AgentNotFound,
     NotYourAgent,
@@ -28,16 +27,21 @@ from repomesh.domains.agents.models import (
 )
 from repomesh.domains.agents.rows import as_agent as as_agent
 from repomesh.domains.agents.session_models import CLI_SESSION_CHANGED
-from repomesh.domains.agents.tables import agents, instances
+from repomesh.domains.agents.tables import ACTIVE, agents, instances
 from repomesh.domains.workspaces import tokens
+from repomesh.domains.workspaces.absence import silent_before
 from repomesh.domains.workspaces.tables import tokens as token_rows
+from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.clis import PROGRAMS, cli_of
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.identity import Role
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.kernel.settings import Settings
+from repomesh.store.due import before, due_at, span
 from repomesh.store.paging import page
+from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
 HEARTBEATS_PER_LIMIT = 3  # two may be lost before an agent counts as inactive
@@ -49,16 +53,16 @@ LEFT = "left"
 def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     """Join the workspace as an agent, as the operation `agent.register` does; see there."""
     hooked = _hooked(tx, request)
-    name = hooked.agent_name if hooked and request.name is None else _name_for(tx, request)
+    name = _name_for(tx, request, hooked)
     rules.require_person(request.type, tx.caller)
     if tx.caller.instance_id is not None and request.instance_id in (None, tx.caller.instance_id):
         return _again(tx, request, tx.caller.instance_id)
-    instance_id = request.instance_id or new_id()
-    row = tx.execute(rows.by_name(tx, name)).one_or_none()
+    instance_id = request.instance_id or tx.new_id()
+    row = rows.by_name(tx, name)
     if row is None:
         agent, took_over = rows.create(tx, name, request), False
     else:
-        agent, took_over = _rejoin(tx, row, request, hooked.instance_id if hooked else None)
+        agent, took_over = _rejoin(tx, row, request, instance_id, hooked.instance_id if hooked else None)
     token_id, secret = tokens.issue(
         tx, tx.workspace_id, Role.AGENT, f"instance of {name}", agent_id=agent.id, instance_id=instance_id
     )
@@ -67,7 +71,8 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
         _take_session(tx, hooked, agent, instance_id)
     type_ = AGENT_TAKEN_OVER if took_over else AGENT_REGISTERED
     rows.tell(tx, type_, agent, instance_id=instance_id)
-    return _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
+    made = _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
+    return made.model_copy(update={"name_not_given": rows.other_name(tx, request.name, agent.id)})
 
 
 @query(
@@ -85,7 +90,8 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
     """List agents by name."""
     statement = select(agents).where(agents.c.workspace_id == tx.workspace_id)
     if request.name_prefix is not None:
-        statement = statement.where(agents.c.name.startswith(request.name_prefix, autoescape=True))
+        prefix = rules.name_key(request.name_prefix)
+        statement = statement.where(agents.c.name_key.startswith(prefix, autoescape=True))
     if request.type is not None:
         statement = statement.where(agents.c.type == request.type)
     if request.status is not None:
@@ -144,9 +150,15 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     changes_access=True,
 )
 def leave(tx: Transaction, request: CloseInstance) -> Agent:
-    """End the agent's open instance: its token is revoked and its leases are given back."""
+    """End the agent's open instance: its token is revoked and its leases are given back.
+
+    A program that a CLI started leaves also when the CLI crashed. While the CLI's hooks have not said that
+    its session is over, the agent stays, for the time that it may be silent: it may be restarted, or go on.
+    """
     agent = find_agent(tx, request.agent_id)
     require_self(tx, agent)
+    if session_rows.goes_on_without(tx, agent.id, tx.caller.instance_id):
+        return agent
     return depart(tx, agent, LEFT)
 
 
@@ -160,16 +172,32 @@ def depart(tx: Transaction, agent: Agent, reason: str) -> Agent:
     return gone
 
 
+def silent(settings: Settings) -> Select[Any]:
+    """The workspaces with agents that `sweep_agents` sets inactive, and when (a due query)."""
+    limit_s = settings.agent_inactive_after_s
+    heard, times = agents.c.last_seen_at, counters.c
+    missed = or_(  # after an absence of the server a full limit has to pass, see `silent_before`
+        times.returned_at.is_(None),
+        times.returned_at < before(limit_s),
+        heard < times.left_at.op("-")(span(limit_s)),
+    )
+    found = due_at(agents.c.workspace_id, heard, ACTIVE, missed, after_s=limit_s)
+    return found.join(counters, times.workspace_id == agents.c.workspace_id)
+
+
 def sweep_agents(tx: Transaction) -> list[str]:
-    """Set agents inactive that were silent for longer than the setting allows; answers their ids."""
-    before = tx.now - timedelta(seconds=tx.settings.agent_inactive_after_s)
+    """Set agents inactive that were silent for longer than the setting allows; answers their ids.
+
+    At most `AGENTS_SWEPT_MAX` in one transaction.
+    """
+    before = silent_before(tx, tx.settings.agent_inactive_after_s)
     silent = select(agents).where(
         agents.c.workspace_id == tx.workspace_id,
         agents.c.status == "active",
         agents.c.last_seen_at < before,
     )
     swept: list[str] = []
-    for row in tx.execute(silent.limit(1_000)).all():
+    for row in tx.execute(silent.limit(limits.AGENTS_SWEPT_MAX)).all():
         gone = rows.change(tx, as_agent(row), status="inactive")
         rows.tell(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
         swept.append(gone.id)
@@ -206,11 +234,15 @@ def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any
 
 
 def find_agent(tx: Transaction, name_or_id: str) -> Agent:
-    """The agent of this workspace with this name or id; raises AgentNotFound."""
-    named = or_(agents.c.name == name_or_id, agents.c.id == name_or_id)
+    """The agent of this workspace with this name, in whatever case, or id; raises AgentNotFound."""
+    key = rules.name_key(name_or_id)
+    named = or_(agents.c.name == name_or_id, agents.c.name_key == key, agents.c.id == name_or_id)
     statement = select(agents).where(agents.c.workspace_id == tx.workspace_id, named)
-    # An agent may bear another's id as its name only on purpose; the id then wins.
-    found = sorted(tx.execute(statement).all(), key=lambda row: row.id != name_or_id)
+    # An agent may bear another's id as its name only on purpose; the id then wins. So does the exact name
+    # over one in another case, where an older release let both in.
+    found = sorted(
+        tx.execute(statement).all(), key=lambda row: (row.id != name_or_id, row.name != name_or_id)
+    )
     if not found:
         raise AgentNotFound(f"there is no agent '{name_or_id}'")
     return as_agent(found[0])
@@ -233,7 +265,7 @@ def live_agents(tx: Transaction) -> list[Row[Any]]:
 
 def ensure_agent(tx: Transaction, name: str, type_: str = "ai") -> Agent:
     """The agent `name`, made if unknown: for who is spoken to before it first speaks."""
-    row = tx.execute(rows.by_name(tx, name)).one_or_none()
+    row = rows.by_name(tx, name)
     if row is not None:
         return as_agent(row)
     agent = rows.create(tx, name, RegisterAgent(name=name, type=type_))
@@ -246,7 +278,7 @@ def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registr
     agent = find_agent(tx, tx.caller.acting_agent())
     rules.joining(request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True)
     told = _told(request)
-    if agent.status != "active" or any(getattr(agent, field) != value for field, value in told.items()):
+    if agent.status != "active" or differing(told, agent):
         agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **told)
         rows.tell(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)
@@ -276,27 +308,43 @@ def _told(request: RegisterAgent) -> dict[str, Any]:
     }
 
 
-def _name_for(tx: Transaction, request: RegisterAgent) -> str:
+def _name_for(tx: Transaction, request: RegisterAgent, hooked: Row[Any] | None) -> str:
+    """The name to join under; what hooks of the same run are called already, unless another is asked for."""
     caller = tx.caller
-    if caller.role is Role.AGENT and request.name not in (None, caller.agent_name):
+    if caller.role is Role.AGENT and request.name and not _is_named(tx, caller.agent_id, request.name):
         raise NotYourAgent(f"this token speaks for '{caller.agent_name}' only")
+    if hooked is not None:
+        own: str = hooked.agent_name
+        asked = request.name
+        if asked is None or _is_named(tx, hooked.agent_id, asked) or session_rules.is_numbered(own, asked):
+            return own
     name = request.name or caller.agent_name
-    if name is not None:
-        return name
     cli = cli_of(request.program) if request.process_id else None
+    if name is not None:
+        if not request.next_if_active or caller.agent_name is not None:
+            return name
+        return session_rows.free_name(tx, name, cli or request.program, wanted=True)
     if cli is not None:  # its hooks would look for the same name
         return session_rows.free_name(tx, PROGRAMS[cli], cli)
-    taken = select(agents.c.name).where(agents.c.workspace_id == tx.workspace_id)
-    return rules.free_name(request.program, set(tx.execute(taken).scalars()))
+    return rules.free_name(request.program, rows.taken_names(tx))
+
+
+def _is_named(tx: Transaction, agent_id: str | None, name: str) -> bool:
+    """Whether a name is that of this agent, in whatever case."""
+    row = rows.by_name(tx, name)
+    return row is not None and row.id == agent_id
 
 
 def _hooked(tx: Transaction, request: RegisterAgent) -> Row[Any] | None:
     """The live CLI session of the same process, whose hooks spoke first, if the caller may speak for it."""
     if request.process_id is None or tx.caller.instance_id is not None:
         return None
-    row = session_rows.of_process(tx, request.process_id)
-    foreign = row is not None and tx.caller.agent_id not in (None, row.agent_id)
-    return None if foreign else row
+    return session_rows.of_process(tx, request.process_id)
+
+
+def _opened_by_own_hooks(tx: Transaction, open_one: Row[Any]) -> bool:
+    """Whether hooks opened an instance that speak with the caller's own token, an agent's."""
+    return bool(tx.caller.agent_id == open_one.agent_id and open_one.id.startswith(rows.OF_HOOKS))
 
 
 def _take_session(tx: Transaction, hooked: Row[Any], agent: Agent, instance_id: str) -> None:
@@ -306,14 +354,20 @@ def _take_session(tx: Transaction, hooked: Row[Any], agent: Agent, instance_id: 
     session_rows.change(tx, hooked, CLI_SESSION_CHANGED, agent_id=agent.id, instance_id=instance_id)
 
 
-def _rejoin(tx: Transaction, row: Row[Any], request: RegisterAgent, own: str | None) -> tuple[Agent, bool]:
+def _rejoin(
+    tx: Transaction, row: Row[Any], request: RegisterAgent, instance_id: str, own: str | None
+) -> tuple[Agent, bool]:
     """Join as the agent in a row; the instance `own` gives way without being taken over."""
     agent = as_agent(row)
     open_one = rows.open_instance_of(tx, agent.id)
-    live = open_one is not None and rows.is_live(tx, open_one.last_seen_at)
+    if open_one is not None and _opened_by_own_hooks(tx, open_one):
+        own = open_one.id
+    live = open_one is not None and session_rows.is_spoken_for(tx, agent.id, open_one)
     other_id = open_one.id if open_one is not None and open_one.id != own else None
     how = rules.joining(request, agent.name, other_id, live)
     if open_one is not None:
         rows.close_instances(tx, agent.id, TAKEN_OVER)
+        if open_one.id == own:
+            session_rows.rebind(tx, agent.id, open_one.id, instance_id)
     joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
     return joined, how is rules.Joining.TAKE_OVER

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import as_agent, ensure_agent
+from repomesh.domains.agents.rows import taken_names
 from repomesh.domains.agents.rules import PERSON, free_name
 from repomesh.domains.agents.tables import agents
 from repomesh.store.transaction import Transaction
@@ -26,5 +27,4 @@ def newest_person(tx: Transaction) -> Agent | None:
 
 def first_person(tx: Transaction) -> Agent:
     """A person made because somebody is needed and nobody is there yet; it has no instance."""
-    taken = set(tx.execute(select(agents.c.name).where(agents.c.workspace_id == tx.workspace_id)).scalars())
-    return ensure_agent(tx, free_name(NAMED_UNTIL_KNOWN, taken), PERSON)
+    return ensure_agent(tx, free_name(NAMED_UNTIL_KNOWN, taken_names(tx)), PERSON)

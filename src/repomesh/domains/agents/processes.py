@@ -11,14 +11,14 @@ from repomesh.domains.agents.tables import agents, cli_sessions, instances
 from repomesh.kernel.operation import Post, query
 from repomesh.store.transaction import Transaction
 
-_OF_INSTANCES = select(instances.c.process_id, instances.c.agent_id).where(
+_OF_INSTANCES = select(instances.c.process_id, instances.c.agent_id, instances.c.claimed_by_agent).where(
     instances.c.workspace_id == bindparam("ws"),
     instances.c.closed_at.is_(None),
     instances.c.process_id.is_not(None),
 )
-_OF_SESSIONS = select(cli_sessions.c.processes, cli_sessions.c.agent_id).where(
-    cli_sessions.c.workspace_id == bindparam("ws"), cli_sessions.c.ended_at.is_(None)
-)
+_OF_SESSIONS = select(
+    cli_sessions.c.processes, cli_sessions.c.agent_id, cli_sessions.c.claimed_by_agent
+).where(cli_sessions.c.workspace_id == bindparam("ws"), cli_sessions.c.ended_at.is_(None))
 _AGENT = select(agents).where(agents.c.workspace_id == bindparam("ws"), agents.c.id == bindparam("agent"))
 
 
@@ -26,13 +26,16 @@ _AGENT = select(agents).where(agents.c.workspace_id == bindparam("ws"), agents.c
 def find_agent_of_process(tx: Transaction, request: FindAgentOfProcess) -> FoundAgent:
     """Find the agent whose CLI a process was started by, from the process's ancestors; there may be none.
 
-    For programs that an agent runs, such as git, which know nothing of it.
+    For programs that an agent runs, such as git, which know nothing of it. Of several claims of one process
+    the owner's counts first.
     """
     here = {"ws": tx.workspace_id}
-    known = [(row.process_id, row.agent_id) for row in tx.execute(_OF_INSTANCES, here)]
+    claims = [(row.claimed_by_agent, row.process_id, row.agent_id) for row in tx.execute(_OF_INSTANCES, here)]
     for row in tx.execute(_OF_SESSIONS, here):
         cli = session_rules.cli_process(row.processes)
-        known += [(cli, row.agent_id)] if cli is not None else []
+        claims += [(row.claimed_by_agent, cli, row.agent_id)] if cli is not None else []
+    claims.sort(key=lambda claim: claim[0])
+    known = [(process, agent_id) for _, process, agent_id in claims]
     agent_id = session_rules.nearest(request.processes, known)
     if agent_id is None:
         return FoundAgent(agent=None)

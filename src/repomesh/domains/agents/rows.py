@@ -2,39 +2,71 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import Row, and_, insert, select, update
+from sqlalchemy import Row, and_, insert, or_, select, update
 
 from repomesh.domains.agents import rules
 from repomesh.domains.agents.errors import AgentNameReserved
 from repomesh.domains.agents.models import Agent, AgentChanged, RegisterAgent
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
-from repomesh.kernel.ids import new_id
+from repomesh.domains.workspaces.absence import silent_before
+from repomesh.kernel.identity import Role
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
+
+OF_HOOKS: Final = "hook:"
+"""How the id of an instance begins that hooks opened, and no program of its own."""
 
 
 def as_agent(row: Row[Any]) -> Agent:
     """The agent in a row of the table."""
     fields = row._asdict()
-    del fields["workspace_id"]
+    del fields["workspace_id"], fields["name_key"]
     return Agent(**fields)
 
 
-def by_name(tx: Transaction, name: str) -> Any:
-    """The select of the agent with this name."""
-    return select(agents).where(agents.c.workspace_id == tx.workspace_id, agents.c.name == name)
+def by_name(tx: Transaction, name: str) -> Row[Any] | None:
+    """The agent with this name, else the one whose name differs from it in nothing but case."""
+    alike = or_(agents.c.name == name, agents.c.name_key == rules.name_key(name))
+    found = tx.execute(select(agents).where(agents.c.workspace_id == tx.workspace_id, alike)).all()
+    return min(found, key=lambda row: row.name != name, default=None)
+
+
+def as_agents_write(tx: Transaction, names: Iterable[str]) -> list[str]:
+    """The names, each once. That of an agent is as the agent writes it, whatever its case; others stay."""
+    asked = list(dict.fromkeys(names))
+    keys = {rules.name_key(name) for name in asked}
+    alike = or_(agents.c.name.in_(asked), agents.c.name_key.in_(keys))
+    here = select(agents.c.name, agents.c.name_key).where(agents.c.workspace_id == tx.workspace_id, alike)
+    found = tx.execute(here).all()
+    known = {row.name_key: row.name for row in found} | {row.name: row.name for row in found}
+    return list(dict.fromkeys(known.get(name) or known.get(rules.name_key(name), name) for name in asked))
+
+
+def other_name(tx: Transaction, asked: str | None, agent_id: str) -> str | None:
+    """The name that was asked for, if the agent that was given has another; else None."""
+    if asked is None:
+        return None
+    named = by_name(tx, asked)
+    return asked if agent_id not in (asked, named.id if named is not None else None) else None
+
+
+def taken_names(tx: Transaction) -> set[str]:
+    """The keys of the names that agents have."""
+    keys = tx.execute(select(agents.c.name_key).where(agents.c.workspace_id == tx.workspace_id)).scalars()
+    return set(keys)
 
 
 def create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
     """Make a new agent; raises AgentNameReserved for the server's own name."""
-    if name.lower() == rules.SYSTEM_NAME:
+    if rules.name_key(name) == rules.SYSTEM_NAME:
         raise AgentNameReserved(f"no agent may be called '{name}'")
     agent = Agent(
-        id=new_id(),
+        id=tx.new_id(),
         name=name,
         type=request.type,
         program=request.program,
@@ -47,13 +79,14 @@ def create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
         last_seen_at=tx.now,
         version=1,
     )
-    tx.execute(insert(agents), agent.model_dump() | {"workspace_id": tx.workspace_id})
+    own = {"workspace_id": tx.workspace_id, "name_key": rules.name_key(name)}
+    tx.execute(insert(agents), agent.model_dump() | own)
     return agent
 
 
 def is_live(tx: Transaction, last_seen_at: datetime) -> bool:
     """Whether who was last seen then still counts as there."""
-    return tx.now - last_seen_at <= timedelta(seconds=tx.settings.agent_inactive_after_s)
+    return last_seen_at >= silent_before(tx, tx.settings.agent_inactive_after_s)
 
 
 def open_instance(
@@ -62,10 +95,16 @@ def open_instance(
     """Write down that this instance speaks for an agent from now on."""
     key = {"workspace_id": tx.workspace_id, "agent_id": agent_id, "id": instance_id}
     run = {"token_id": token_id, "started_at": tx.now, "last_seen_at": tx.now, "process_id": process_id}
+    run |= {"claimed_by_agent": by_agent(tx)}
     mine = and_(*(instances.c[name] == value for name, value in key.items()))
     again = update(instances).where(mine).values(closed_at=None, closed_reason=None, **run)
     if tx.change(again) == 0:
         tx.execute(insert(instances), key | run)
+
+
+def by_agent(tx: Transaction) -> bool:
+    """Whether an agent's own token claims what this command names, and so binds nobody but that agent."""
+    return tx.caller.role is Role.AGENT
 
 
 def open_instance_of(tx: Transaction, agent_id: str) -> Row[Any] | None:
@@ -76,6 +115,26 @@ def open_instance_of(tx: Transaction, agent_id: str) -> Row[Any] | None:
         instances.c.closed_at.is_(None),
     )
     return tx.execute(still_open).one_or_none()
+
+
+def set_process(tx: Transaction, agent_id: str, instance_id: str, process: str | None) -> None:
+    """Note from which process hooks speak through an instance, unless a program of its own has said so.
+
+    An agent's own token does not move an instance that the owner's token bound to a process.
+    """
+    if process is None:
+        return
+    table = instances.c
+    of_hooks = table.id.startswith(OF_HOOKS, autoescape=True)
+    if by_agent(tx):
+        of_hooks = and_(of_hooks, table.claimed_by_agent.is_(True))
+    mine = and_(
+        instances.c.workspace_id == tx.workspace_id,
+        instances.c.agent_id == agent_id,
+        instances.c.id == instance_id,
+        or_(table.process_id.is_(None), of_hooks),
+    )
+    tx.execute(update(instances).where(mine).values(process_id=process, claimed_by_agent=by_agent(tx)))
 
 
 def close_instances(tx: Transaction, agent_id: str, reason: str) -> None:

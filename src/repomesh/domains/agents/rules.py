@@ -10,6 +10,7 @@ from repomesh.domains.agents.errors import AgentActiveElsewhere, AgentNameTaken,
 from repomesh.domains.agents.models import RegisterAgent
 from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.limits import NAME_CHARS_MAX
+from repomesh.kernel.unicode_text import normalize
 
 SYSTEM_NAME = "repomesh"
 """The name under which the server itself writes; no agent bears it, in whatever case."""
@@ -17,6 +18,11 @@ SYSTEM_NAME = "repomesh"
 
 PERSON = "human"
 """The type of agents that are people."""
+
+
+def name_key(name: str) -> str:
+    """A name as names are compared: those that differ in nothing but case are the same."""
+    return normalize("NFKC", name).casefold()
 
 
 class Joining(Enum):
@@ -50,12 +56,12 @@ def require_person(type_: str, caller: Caller) -> None:
 
 
 def free_name(program: str, taken: Container[str]) -> str:
-    """The first of 'program', 'program-2', 'program-3' … that is not taken."""
+    """The first of 'program', 'program-2', 'program-3' … whose key is not among those taken."""
     stem = re.sub(r"[^a-z0-9]+", "-", program.lower()).strip("-") or "agent"
     stem = stem[: NAME_CHARS_MAX - 8].rstrip("-")
     number = 1
     while True:
         name = stem if number == 1 else f"{stem}-{number}"
-        if name not in taken and name != SYSTEM_NAME:
+        if name_key(name) not in taken and name != SYSTEM_NAME:
             return name
         number += 1

@@ -13,7 +13,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Model
+from repomesh.kernel.operation import Model, PieceDone
 
 CliState = Literal["busy", "idle"]
 """Whether the CLI's model works, or waits for its person or a message."""
@@ -34,7 +34,9 @@ class CliSession(Model):
     """A run of an agent's CLI, from its first hook to its last."""
 
     cli: str = Field(description="The CLI, such as 'claude'.")
-    session_id: str = Field(description="The CLI's own id of it.")
+    session_id: str = Field(
+        description="The CLI's own id of it; that of a second run beside it has ':' and its process behind."
+    )
     agent_id: Id
     agent_name: str
     instance_id: str
@@ -74,13 +76,16 @@ class BegunCliSession(Model):
 
     session: CliSession
     new: bool
+    name_not_given: str | None = Field(
+        None, description="The name that was asked for, when the session's agent has another."
+    )
 
 
 class SweepCliSessions(Model):
     """Look for CLI sessions that nobody ended."""
 
 
-class EndedCliSessions(Model):
+class EndedCliSessions(PieceDone):
     """The CLI sessions that were found to be over."""
 
     session_ids: list[str]
@@ -122,6 +127,8 @@ class CliSessionChanged(Model):
     session: CliSession
 
 
-CLI_SESSION_STARTED = event_type("cli_session.started", CliSessionChanged)
-CLI_SESSION_CHANGED = event_type("cli_session.changed", CliSessionChanged)
-CLI_SESSION_ENDED = event_type("cli_session.ended", CliSessionChanged)
+CLI_SESSION_STARTED = event_type("cli_session.started", CliSessionChanged, "A session of an agent CLI began.")
+CLI_SESSION_CHANGED = event_type(
+    "cli_session.changed", CliSessionChanged, "A session of an agent CLI began or ended a turn."
+)
+CLI_SESSION_ENDED = event_type("cli_session.ended", CliSessionChanged, "A session of an agent CLI ended.")

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
 
 from repomesh.store.tables import metadata
 from repomesh.store.types import Ascii, Json, Moment, Uuid
 
+# `name_key` is the name as names are compared. Where an older release let in names that differ in case only,
+# the later agents have 'key#id', which no name is: their exact names alone reach them.
 agents = Table(
     "agents",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("workspace_id", Uuid, ForeignKey("workspaces.id"), nullable=False),
     Column("name", Ascii, nullable=False),
+    Column("name_key", Ascii, nullable=False),
     Column("type", String(64), nullable=False),
     Column("program", String(200), nullable=False),
     Column("model", String(200), nullable=False),
@@ -24,9 +38,22 @@ agents = Table(
     Column("last_seen_at", Moment, nullable=False),
     Column("version", Integer, nullable=False),
     UniqueConstraint("workspace_id", "name", name="uq_agents_workspace_id_name"),
+    Index("ix_agents_name_key", "workspace_id", "name_key", unique=True),
     Index("ix_agents_status", "workspace_id", "status", "last_seen_at"),
 )
 
+# Written out rather than bound: a partial index serves only queries that are seen to imply it.
+ACTIVE = agents.c.status == literal_column("'active'")
+Index(
+    "ix_agents_silent",
+    agents.c.last_seen_at,
+    agents.c.workspace_id,
+    sqlite_where=ACTIVE,
+    postgresql_where=ACTIVE,
+)
+
+# `claimed_by_agent`, here and of CLI sessions: an agent's own token named the process, and not the owner's.
+# Such a claim binds nobody but that agent.
 instances = Table(
     "instances",
     metadata,
@@ -39,6 +66,7 @@ instances = Table(
     Column("closed_at", Moment),
     Column("closed_reason", String(64)),
     Column("process_id", String(64)),
+    Column("claimed_by_agent", Boolean, nullable=False),
 )
 
 # A run of an agent's CLI, as its hooks tell of it. `processes` are the ancestors of the hook that told of it
@@ -62,6 +90,7 @@ cli_sessions = Table(
     Column("last_hook_at", Moment, nullable=False),
     Column("ended_at", Moment),
     Column("ended_reason", String(64)),
+    Column("claimed_by_agent", Boolean, nullable=False),
 )
 _live = cli_sessions.c.ended_at.is_(None)
 Index(

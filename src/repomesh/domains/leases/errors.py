@@ -15,7 +15,7 @@ class LeaseConflict(Conflict):
     """
 
     code = "lease_conflict"
-    hint = "Each entry of 'conflicts' says who holds it and until when. Ask them, wait, or take other work."
+    hint = "The conflicts name the holder and the time it expires. Ask the holder, wait, or take other work."
 
     def __init__(self, message: str, obstacles: Sequence[Obstacle] = ()) -> None:
         conflicts = [obstacle.model_dump(mode="json") for obstacle in obstacles]
@@ -28,8 +28,8 @@ class LockConflict(LeaseConflict):
 
     code = "lock_conflict"
     hint = (
-        "Each entry of 'conflicts' says who holds it and until when. Ask the holder, send wait_s to queue"
-        " for it, or work on other files."
+        "The conflicts name the holder and the time it expires. Ask the holder, give wait_s to queue for it,"
+        " or work on other files."
     )
 
 
@@ -51,7 +51,24 @@ class NotHolder(Conflict):
     """The calling agent does not hold that."""
 
     code = "not_holder"
-    hint = "Acquire it first, and send the fencing token that you are answered."
+    hint = "Acquire it first. The answer has the fencing token that proves it."
+
+
+class TooManyLocks(Conflict):
+    """The agent or the workspace holds, or waits for, as many locks as one may."""
+
+    code = "too_many_locks"
+    hint = "Release locks that are no longer needed, or lock a folder ('src/') instead of its files."
+
+
+class ComparisonTooLarge(Conflict):
+    """To answer whether something stands against the request, too many patterns would have to be compared.
+
+    Nothing was taken: where it isn't known whether a lock is free, it is not given.
+    """
+
+    code = "comparison_too_large"
+    hint = "Name fewer resources at once, or narrower patterns: begin them with a folder, use fewer '*'."
 
 
 class InvalidResource(InvalidRequest):

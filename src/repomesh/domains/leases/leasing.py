@@ -16,7 +16,7 @@ from sqlalchemy import Row, bindparam, select
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.tables import agents as agent_rows
-from repomesh.domains.leases import overlaps, rows
+from repomesh.domains.leases import overlaps, quotas, rows
 from repomesh.domains.leases.errors import (
     LeaseConflict,
     LeaseExpired,
@@ -37,10 +37,11 @@ from repomesh.domains.leases.models import (
     Mode,
     Obstacle,
 )
+from repomesh.domains.leases.overlaps import Targets
+from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_expiry
 from repomesh.kernel.clock import rfc3339
-from repomesh.kernel.ids import new_id
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -94,23 +95,32 @@ def grant(
     `max_hold_s` how long heartbeats renew what is new, else the setting of that name.
 
     Raises LockConflict when a path or named resource stands against it and LeaseConflict otherwise, before
-    anything is written; AgentRequired without an acting agent; AgentRetired for a retired one.
+    anything is written; ComparisonTooLarge when that can't be told; TooManyLocks over a quota; AgentRequired
+    without an acting agent; AgentRetired for a retired one.
     """
     agent_id = tx.caller.acting_agent()
     found = overlaps.survey(tx, resources, mode, agent_id)
-    in_the_way = overlaps.obstacles(tx, found, agent_id, position)
+    in_the_way = overlaps.obstacles(tx, found, position)
     if in_the_way:
         raise conflict(in_the_way)
     _require_present(tx, agent_id)
     end(tx, [as_lease(row) for row in found.past.values()], "expired")
+    quotas.require_room(tx, [resource for resource in resources if resource not in found.own])
     return _take(tx, resources, found.own, mode, ttl_s, note, task_id, max_hold_s)
 
 
 def obstacles(
-    tx: Transaction, resources: Sequence[Resource], mode: Mode, agent_id: str | None
+    tx: Transaction,
+    resources: Sequence[Resource],
+    mode: Mode,
+    agent_id: str | None,
+    steps: Steps | None = None,
 ) -> list[Obstacle]:
-    """What stands against leasing `resources` to an agent (or to anybody new), without taking them."""
-    return overlaps.obstacles(tx, overlaps.survey(tx, resources, mode, agent_id), agent_id, None)
+    """What stands against leasing `resources` to an agent (or to anybody new), without taking them.
+
+    Who asks several times in one transaction passes the same `steps`. Raises ComparisonTooLarge.
+    """
+    return overlaps.obstacles(tx, overlaps.survey(tx, resources, mode, agent_id, steps), None)
 
 
 def conflict(obstacles: Sequence[Obstacle]) -> LeaseConflict:
@@ -177,12 +187,12 @@ def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
     return [as_lease(row) for row in rows.live_on(tx, resource)]
 
 
-def blocking_locks(tx: Transaction, literal_paths: Sequence[str], agent_id: str | None) -> list[Lease]:
-    """The live locks of others that hold one of these files: what forbids `agent_id` to write them.
+def blocking_locks(tx: Transaction, targets: Targets, agent_id: str | None) -> list[tuple[Lease, str]]:
+    """The live locks of others on what is to be written, each with the file, folder or pattern it stands on.
 
-    Shared ones too, since who shares a lock reads in peace. One indexed read; takes nothing.
+    Shared ones too, since who shares a lock reads in peace. Takes nothing.
     """
-    return [as_lease(row) for row in overlaps.holders_of_paths(tx, literal_paths, agent_id)]
+    return [(as_lease(row), on) for row, on in overlaps.holders_of_targets(tx, targets, agent_id)]
 
 
 def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
@@ -253,7 +263,7 @@ def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str 
 
 
 def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None) -> Exception:
-    others = [row for row in overlaps.holders_of(tx, resource) if row.agent_id != tx.caller.agent_id]
+    others = [row for row in overlaps.holders_of(tx, [resource]) if row.agent_id != tx.caller.agent_id]
     if others and (past is not None or fencing_token < others[0].fencing_token):
         holder = others[0]
         return StaleFencingToken(
@@ -327,7 +337,7 @@ def _new(
     max_hold_s: float | None,
 ) -> Lease:
     return Lease(
-        id=new_id(),
+        id=tx.new_id(),
         resource_type=resource.type,
         resource=resource.text,
         mode=mode,

@@ -7,12 +7,18 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.leases.paths import PATTERN_CHARS_MAX
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, FencingToken, Label, PageLimit, Reason, TtlSeconds, WaitSeconds
 from repomesh.kernel.ids import Id
-from repomesh.kernel.limits import LIST_ITEMS_MAX, PAGE_ITEMS_DEFAULT
+from repomesh.kernel.limits import (
+    LIST_ITEMS_MAX,
+    LITERAL_PATH_CHARS_MAX,
+    LOSSES_LOOKED_AT,
+    PAGE_ITEMS_DEFAULT,
+    PATTERN_CHARS_MAX,
+    RECEIPT_CHARS_MAX,
+)
 from repomesh.kernel.operation import Model
 
 Mode = Literal["exclusive", "shared"]
@@ -21,6 +27,9 @@ EndedReason = Literal["released", "expired", "abandoned", "revoked", "forced"]
 """Why a lease is over: its holder gave it back, or let it expire, went silent, lost its token, or was
 overruled by an admin."""
 
+
+AUTO_LOCK_NOTE = "editing"
+"""The note of locks that the edit hook takes by itself, for the moment of an edit."""
 
 WaitEnded = Literal["granted", "gave_up", "expired"]
 
@@ -170,6 +179,26 @@ class CheckLocks(Model):
     mode: Mode = "exclusive"
 
 
+LiteralPath = Annotated[str, StringConstraints(min_length=1, max_length=LITERAL_PATH_CHARS_MAX)]
+"""The exact name of a file from the repository's root, with '%' and whatever is no UTF-8 as '%XX'."""
+
+LiteralPaths = Annotated[tuple[LiteralPath, ...], Field(max_length=LIST_ITEMS_MAX)]
+
+
+class CheckPaths(Model):
+    """Ask who has locked files by their exact names, as git has them: nothing in a name is a wildcard."""
+
+    paths: LiteralPaths = Field((), description="Each byte of a name may be percent-encoded, '%' must be.")
+    folders: LiteralPaths = Field((), description="The same for folders with all below; '.' is the root.")
+    mode: Mode = Field("exclusive", description="'shared' passes over shared locks.")
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.paths and not self.folders:
+            raise ValueError("name at least one path or folder")
+        return self
+
+
 class LockCheck(Model):
     """Whether the caller could lock all of it now, and what stands against it."""
 
@@ -225,6 +254,26 @@ class LeasesEnded(Model):
     note: str = ""
 
 
+class LostLease(Model):
+    """A lease that its holder did not give back: it ran out, or was taken away."""
+
+    id: Id
+    resource_type: str
+    resource: str
+    fencing_token: int
+    reason: EndedReason
+    at: Timestamp = Field(description="Since when it no longer holds.")
+    at_its_longest: bool = Field(description="Whether it ran as long as heartbeats may renew it.")
+    holder_name: str | None = Field(description="Who holds the same by now; null when nobody was seen to.")
+
+
+class LossesTold(Model):
+    """The acting agent's model is told of leases that it lost."""
+
+    lease_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=LOSSES_LOOKED_AT)]
+    receipt: Annotated[str, StringConstraints(min_length=1, max_length=RECEIPT_CHARS_MAX)]
+
+
 class LockWaitStarted(Model):
     """Somebody queues for locks that others hold, or wait for."""
 
@@ -239,11 +288,23 @@ class LockWaitEnded(Model):
     reason: WaitEnded
 
 
-LEASE_ACQUIRED = event_type("lease.acquired", LeasesGranted)
-LEASE_RENEWED = event_type("lease.renewed", LeasesGranted)
-LEASE_RELEASED = event_type("lease.released", LeasesEnded)
-LEASE_EXPIRED = event_type("lease.expired", LeasesEnded)
-LEASE_RECLAIMED = event_type("lease.reclaimed", LeasesEnded)
-LOCK_WAIT_STARTED = event_type("lock.wait_started", LockWaitStarted)
-LOCK_WAIT_GRANTED = event_type("lock.wait_granted", LockWaitEnded)
-LOCK_WAIT_ABANDONED = event_type("lock.wait_abandoned", LockWaitEnded)
+LEASE_ACQUIRED = event_type(
+    "lease.acquired", LeasesGranted, "An agent acquired leases: locks, or the claim of a task."
+)
+LEASE_RENEWED = event_type("lease.renewed", LeasesGranted, "An agent renewed leases.")
+LEASE_RELEASED = event_type(
+    "lease.released", LeasesEnded, "An agent released leases, or they were released for it."
+)
+LEASE_EXPIRED = event_type("lease.expired", LeasesEnded, "Leases reached their end and were not renewed.")
+LEASE_RECLAIMED = event_type(
+    "lease.reclaimed", LeasesEnded, "Leases were taken from an agent that is inactive, or by force."
+)
+LOCK_WAIT_STARTED = event_type(
+    "lock.wait_started", LockWaitStarted, "An agent waits in the queue for locks that others hold."
+)
+LOCK_WAIT_GRANTED = event_type("lock.wait_granted", LockWaitEnded, "A waiting agent was granted its locks.")
+LOCK_WAIT_ABANDONED = event_type(
+    "lock.wait_abandoned",
+    LockWaitEnded,
+    "An agent no longer waits for locks: it gave up, or was not heard of until the end of its wait.",
+)

@@ -8,12 +8,14 @@ from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.leases import leasing, overlaps, resources, waiting
 from repomesh.domains.leases.errors import (
+    ComparisonTooLarge,
     InvalidResource,
     LeaseExpired,
     LockConflict,
     LockNotFound,
     NotHolder,
     StaleFencingToken,
+    TooManyLocks,
 )
 from repomesh.domains.leases.models import (
     LEASE_EXPIRED,
@@ -33,6 +35,7 @@ from repomesh.domains.leases.models import (
     ReleaseLocks,
     RenewLocks,
 )
+from repomesh.domains.leases.overlaps import OBSTACLES_MAX
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.kernel.operation import Blocking, Post, Tool, command
 from repomesh.store.transaction import Transaction
@@ -54,7 +57,7 @@ def _refusal(given_up: GivenUp) -> LockConflict:
         fields=("resources", "mode", "wait_s", "note"),
     ),
     scope="locks:write",
-    errors=(LockConflict, InvalidResource, AgentRetired),
+    errors=(LockConflict, InvalidResource, AgentRetired, TooManyLocks, ComparisonTooLarge),
     needs_agent=True,
     blocking=Blocking(
         seconds=lambda request: request.wait_s,
@@ -70,7 +73,8 @@ def _refusal(given_up: GivenUp) -> LockConflict:
 def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
     """Lock paths, globs or named resources for the calling agent, all of them or none.
 
-    Two globs conflict when some path, existing or not, could match both. What the agent holds already is
+    A path is a file, or a folder with everything below; braces stand for several. Two patterns conflict when
+    some path, existing or not, could match both. What the agent holds already is
     extended. With `wait_s` the request queues behind those who asked before it, and answers as soon as it is
     granted. All locks of a request carry one fencing token, higher than any before.
     """
@@ -106,7 +110,7 @@ def give_up(tx: Transaction, request: AcquireLocks) -> GivenUp:
         position = place.position
     agent_id = tx.caller.acting_agent()
     found = overlaps.survey(tx, wanted, request.mode, agent_id)
-    return GivenUp(wait_s=request.wait_s, obstacles=overlaps.obstacles(tx, found, agent_id, position))
+    return GivenUp(wait_s=request.wait_s, obstacles=overlaps.obstacles(tx, found, position))
 
 
 @command(
@@ -135,7 +139,7 @@ def renew_locks(tx: Transaction, request: RenewLocks) -> AcquiredLocks:
         fields=("fencing_token", "resources"),
     ),
     scope="locks:write",
-    errors=(StaleFencingToken, LeaseExpired, NotHolder, InvalidResource),
+    errors=(StaleFencingToken, LeaseExpired, NotHolder, InvalidResource, ComparisonTooLarge),
     needs_agent=True,
 )
 def release_locks(tx: Transaction, request: ReleaseLocks) -> ReleasedLocks:
@@ -150,7 +154,9 @@ def release_locks(tx: Transaction, request: ReleaseLocks) -> ReleasedLocks:
         return _release(tx, held, [])
     held, missing = [], []
     for resource in wanted:
-        mine = _mine(tx, resource, request.fencing_token)
+        mine = _mine(tx, resource, request.fencing_token) or _mine_of_folder(
+            tx, resource, request.fencing_token
+        )
         held += mine
         missing += [] if mine else [resource]
     if not held:
@@ -207,12 +213,34 @@ def _mine(tx: Transaction, resource: Resource, fencing_token: int | None) -> lis
     ]
 
 
+def _mine_of_folder(tx: Transaction, resource: Resource, fencing_token: int | None) -> list[Lease]:
+    """What the caller holds of the same folder in its other spelling: 'src' and 'src/**' hold the same."""
+    if resource.type != resources.PATH:
+        return []
+    if resource.text == f"{resource.prefix}/**":
+        other = resource.prefix
+    elif not resource.is_pattern:
+        other = f"{resource.text}/"
+    else:
+        return []
+    try:
+        spelled = resources.path(other)
+    except InvalidResource:  # too long with what is added
+        return []
+    return _mine(tx, spelled, fencing_token)
+
+
 def _not_held(tx: Transaction, resource: Resource, fencing_token: int | None) -> NotHolder:
     if fencing_token is not None:
         leasing.check(tx, resource, fencing_token)  # knows better what became of it
-    others = leasing.live_leases(tx, resource)
-    holder = f"'{others[0].agent_name}' does" if others else "nobody does"
-    return NotHolder(f"you hold no lock on '{resource.text}', {holder}")
+    standing = overlaps.holders_of(tx, [resource])
+    holders = [
+        f"'{row.agent_name}' holds '{row.resource}'"
+        if row.agent_id != tx.caller.agent_id
+        else f"you hold '{row.resource}'"
+        for row in standing[:OBSTACLES_MAX]
+    ]
+    return NotHolder(f"you hold no lock on '{resource.text}'; {', '.join(holders) or 'nobody does'}")
 
 
 def _chosen(tx: Transaction, request: ForceReleaseLocks) -> list[Lease]:

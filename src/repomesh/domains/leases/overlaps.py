@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, bindparam, literal_column, or_, select, union_all
+from sqlalchemy import Row
 
-from repomesh.domains.leases import paths, rules
-from repomesh.domains.leases.errors import InvalidResource
-from repomesh.domains.leases.models import Mode, Obstacle
+from repomesh.domains.leases import candidates, paths, rows, rules
+from repomesh.domains.leases.candidates import PAGE_ROWS, Search
+from repomesh.domains.leases.errors import ComparisonTooLarge
+from repomesh.domains.leases.models import Lease, Mode, Obstacle
+from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import PATH, Resource
-from repomesh.domains.leases.tables import leases, lock_waiters
-from repomesh.store.prepared import Prepared
+from repomesh.kernel.limits import PATTERN_SEGMENTS_MAX
 from repomesh.store.transaction import Transaction
 
 OBSTACLES_MAX = 100  # told to one caller; the first of them stand for the rest
-
-_KEYS_FEW, _KEYS_MANY = 8, 64  # prefixes that one statement takes; its shape must not change
-_PAGE_ROWS = 500  # of a range; most searches that find anything in their way need no second page
-_FIRST, _BEHIND_ALL = " ", "\U0010ffff" * (paths.PATTERN_CHARS_MAX + 1)  # a range of all that can be written
-_NOTHING: ColumnElement[Any] = literal_column("NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +30,24 @@ class Standing:
     row: Row[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is about to be written: files and whole folders by their exact names, and patterns of files."""
+
+    files: Sequence[str] = ()
+    folders: Sequence[str] = ()
+    patterns: Sequence[Resource] = ()
+
+
 @dataclass(slots=True)
 class Survey:
-    """What there is on wanted resources, as far as it matters to one agent that wants them in one mode."""
+    """The leases on wanted resources, as far as they matter to one agent that wants them in one mode."""
 
+    agent_id: str | None
+    mode: Mode
+    steps: Steps  # what comparing cost so far
+    searches: list[Search] = field(default_factory=list)
     held: list[Standing] = field(default_factory=list)  # live leases of others that exclude it
-    queued: list[Standing] = field(default_factory=list)  # others that wait for what excludes it
     past: dict[str, Row[Any]] = field(default_factory=dict)  # leases that ran out, by id, not yet ended
     own: dict[Resource, Row[Any]] = field(default_factory=dict)  # what it holds of the very same
 
@@ -47,208 +57,225 @@ class Survey:
         return len(self.held) >= OBSTACLES_MAX
 
 
-def survey(tx: Transaction, resources: Sequence[Resource], mode: Mode, agent_id: str | None) -> Survey:
-    """Look at every lease and waiting request that overlaps with `resources`, for an agent or anybody new.
+def survey(
+    tx: Transaction,
+    resources: Sequence[Resource],
+    mode: Mode,
+    agent_id: str | None,
+    steps: Steps | None = None,
+) -> Survey:
+    """Look at every lease that overlaps with `resources`, for an agent or anybody new.
 
-    A literal path reads only what stands on its ancestors, a pattern also the range below its prefix.
+    Reads what stands on the ancestors of a path, and what stands below it. Raises ComparisonTooLarge when
+    that would take more than COMPARISON_STEPS_MAX, those that `steps` has counted already included.
     """
-    found = Survey()
+    found = Survey(agent_id, mode, steps or Steps())
     by_type: dict[str, list[Resource]] = {}
     for resource in resources:
         by_type.setdefault(resource.type, []).append(resource)
     for type_, wanted in by_type.items():
-        for row, beside in _candidates(tx, type_, wanted, agent_id):
-            for resource in beside:
-                if resource.overlaps(type_, row.resource):
-                    _note(tx, found, Standing(resource, row), mode, agent_id)
+        search = Search(tx, type_, wanted, agent_id, mode)
+        found.searches.append(search)
+        for row, beside in search.held():
+            for resource in _overlapping(row, beside, found.steps):
+                _note(tx, found, Standing(resource, row))
             if found.full:
                 return found
+            _require_steps(found.steps)
     return found
 
 
-def obstacles(tx: Transaction, found: Survey, agent_id: str | None, position: int | None) -> list[Obstacle]:
-    """What of a survey is in the way of the agent, which may itself wait at `position`."""
-    ahead = [
-        one
-        for one in found.queued
-        if (position is None or one.row.position < position)
-        and not (agent_id and _waits_for(tx, one.row.id, agent_id))
-    ]
-    return [_obstacle(one) for one in (found.held + ahead)[:OBSTACLES_MAX]]
+def obstacles(tx: Transaction, found: Survey, position: int | None) -> list[Obstacle]:
+    """What is in the way of the agent of a survey, which may itself wait at `position`.
 
-
-def holders_of(tx: Transaction, resource: Resource) -> list[Row[Any]]:
-    """Every live lease that overlaps with a resource, whoever holds it and in whatever mode."""
-    return [
-        row
-        for row, _beside in _candidates(tx, resource.type, [resource], None)
-        if row.position is None and row.expires_at > tx.now and resource.overlaps(resource.type, row.resource)
-    ]
-
-
-def holders_of_paths(tx: Transaction, literal_paths: Iterable[str], agent_id: str | None) -> list[Row[Any]]:
-    """The live locks of others, exclusive or shared, that hold one of these files: one indexed read.
-
-    In a file's path no character is a wildcard. Raises InvalidResource for one outside the repository.
+    At most OBSTACLES_MAX: the leases; only without any the requests that wait ahead. Raises
+    ComparisonTooLarge.
     """
-    wanted = [_clean(path) for path in literal_paths]
-    keys = {key for path in wanted for key in paths.ancestors(path)[: paths.PATTERN_SEGMENTS_MAX + 1]}
-    common = {"ws": tx.workspace_id, "type": PATH}
-    return [
-        row
-        for row in _on_keys(tx, common, keys)
-        if row.position is None
-        and row.expires_at > tx.now
-        and row.agent_id != agent_id
-        and any(paths.matches(row.resource, path) for path in wanted)
-    ]
+    if found.held:
+        return [obstacle(one.row, one.wanted.text) for one in found.held[:OBSTACLES_MAX]]
+    in_the_way: list[Obstacle] = []
+    own: _Holdings | None = None
+    for search in found.searches:
+        ahead = _ahead(search, position, found.steps)
+        while some := list(islice(ahead, PAGE_ROWS)):
+            own = own or _Holdings(tx, found.agent_id)
+            in_their_way = own.waited_for(some, found.steps)
+            in_the_way += [
+                obstacle(one.row, one.wanted.text, waiting=True)
+                for one in some
+                if one.row.id not in in_their_way
+            ]
+            if len(in_the_way) >= OBSTACLES_MAX:
+                return in_the_way[:OBSTACLES_MAX]
+    return in_the_way
 
 
-def _note(tx: Transaction, found: Survey, one: Standing, mode: Mode, agent_id: str | None) -> None:
-    row = one.row
-    waits = row.position is not None
-    if row.expires_at <= tx.now:
-        if not waits:
-            found.past[row.id] = row
-    elif row.agent_id == agent_id:
-        if not waits and row.resource == one.wanted.text:
-            found.own[one.wanted] = row
-    elif rules.exclude_each_other(row.mode, mode):
-        (found.queued if waits else found.held).append(one)
+def _ahead(search: Search, position: int | None, steps: Steps) -> Iterator[Standing]:
+    """The requests ahead of `position` that wait for something wanted."""
+    for row, beside in search.waiting(position):
+        for resource in _overlapping(row, beside, steps):
+            yield Standing(resource, row)
+        _require_steps(steps)
 
 
-def _candidates(
-    tx: Transaction, type_: str, wanted: Sequence[Resource], agent_id: str | None
-) -> Iterator[tuple[Row[Any], Sequence[Resource]]]:
-    """Rows that may overlap, and with which; of the agent's own leases those on the very same resource."""
-    keys: set[str] = set()
-    for resource in wanted:
-        keys.update(paths.ancestors(resource.prefix) if type_ == PATH else (resource.prefix,))
-    common = {"ws": tx.workspace_id, "type": type_}
-    for row in _on_keys(tx, common, keys):
-        yield row, wanted
-    for resource in wanted:
-        if not resource.is_pattern:
-            continue
-        for row in _below(tx, common | {"agent": agent_id or ""}, resource):
-            if row.prefix not in keys:
-                yield row, (resource,)
+class _Holdings:
+    """The live leases of an agent, sorted by prefix, to tell which waiting requests wait for one of them.
 
-
-def _on_keys(tx: Transaction, common: dict[str, Any], keys: Iterable[str]) -> Iterator[Row[Any]]:
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _KEYS_MANY):
-        some = ordered[start : start + _KEYS_MANY]
-        size, statement = (_KEYS_FEW, _ON_FEW) if len(some) <= _KEYS_FEW else (_KEYS_MANY, _ON_MANY)
-        some += some[-1:] * (size - len(some))
-        yield from tx.execute(statement, common | {f"key{index}": key for index, key in enumerate(some)})
-
-
-def _below(tx: Transaction, common: dict[str, Any], pattern: Resource) -> Iterator[Row[Any]]:
-    """What stands below the pattern's prefix; of literal paths those that end as the pattern does."""
-    # '0' follows '/' in ASCII, so the range holds exactly what lies below the prefix.
-    prefix = pattern.prefix
-    low, high = (prefix + "/", prefix + "0") if prefix else (_FIRST, _BEHIND_ALL)
-    bounds = common | {"low": low, "high": high}
-    yield from tx.execute(_WAITING_BELOW, bounds)
-    ending = rules.ending(pattern.text).replace("%", r"\%").replace("_", r"\_")
-    after = {"ending": "%" + ending, "after_prefix": "", "after_id": ""}
-    while True:
-        rows = tx.execute(_HELD_BELOW, bounds | after).all()
-        yield from rows
-        if len(rows) < _PAGE_ROWS:
-            return
-        after |= {"after_prefix": rows[-1].prefix, "after_id": rows[-1].id}
-
-
-def _waits_for(tx: Transaction, wait_id: str, agent_id: str) -> bool:
-    """Whether a waiting request waits for something that `agent_id` itself holds.
-
-    Its place in the queue then doesn't count against that agent: each would wait for the other.
+    The place of such a request in the queue doesn't count against the agent: each would wait for the other.
     """
-    rows = tx.execute(_WAITER, {"wait_id": wait_id}).all()
-    waits_for = [Resource(row.resource_type, row.resource, row.prefix) for row in rows]
-    found = survey(tx, waits_for, rows[0].mode, rows[0].agent_id)
-    return any(one.row.agent_id == agent_id for one in found.held)
 
+    def __init__(self, tx: Transaction, agent_id: str | None) -> None:
+        self._tx = tx
+        held = rows.live_of(tx, agent_id) if agent_id else ()
+        self._held = sorted(held, key=lambda row: row.prefix)
+        self._prefixes = [row.prefix for row in self._held]
 
-def _obstacle(one: Standing) -> Obstacle:
-    row = one.row
-    waits = row.position is not None
-    return Obstacle(
-        wanted=one.wanted.text,
-        resource_type=one.wanted.type,
-        resource=row.resource,
-        holder=row.agent_id,
-        holder_name=row.agent_name,
-        mode=row.mode,
-        expires_at=row.expires_at,
-        waiting=waits,
-        note=row.note,
-        hint=rules.way_around(row.agent_name, waiting=waits),
-    )
+    def waited_for(self, some: Sequence[Standing], steps: Steps) -> set[str]:
+        """The ids of those of at most PAGE_ROWS requests that wait for something the agent holds."""
+        if not self._held:
+            return set()
+        found = {one.row.id for one in some if self._excludes(one.row, steps)}
+        others = sorted({one.row.id for one in some} - found)
+        if others:
+            for row in candidates.requests(self._tx, others):
+                if row.id not in found and self._excludes(row, steps):
+                    found.add(row.id)
+                _require_steps(steps)
+        return found
 
-
-def _clean(path: str) -> str:
-    try:
-        paths.matches("**", path)
-    except paths.InvalidPathPattern as error:
-        raise InvalidResource(error.problem, hint=error.hint) from None
-    return "/".join(segment for segment in path.split("/") if segment not in ("", "."))
-
-
-# -- statements ------------------------------------------------------------------------------------
-
-
-def _columns(table: Table) -> list[ColumnElement[Any]]:
-    """A lease's columns and its place in the queue, of whichever table."""
-    position = table.c.get("position", _NOTHING.label("position"))
-    return [*(table.c.get(column.name, _NOTHING) for column in leases.c), position]
-
-
-def _of_type(table: Table) -> list[ColumnElement[bool]]:
-    """Not ended; whether it is past its time is for the reader, since nearly none is."""
-    wanted = [table.c.workspace_id == bindparam("ws"), table.c.resource_type == bindparam("type")]
-    return [*wanted, leases.c.ended_at.is_(None)] if table is leases else wanted
-
-
-def _standing_on(count: int) -> Prepared:
-    """Leases that are not ended, and requests that still wait, on one of `count` prefixes."""
-    keys: list[Any] = [bindparam(f"key{index}") for index in range(count)]
-    return Prepared(
-        union_all(
-            *(
-                select(*_columns(table)).where(*_of_type(table), table.c.prefix.in_(keys))
-                for table in (leases, lock_waiters)
-            )
+    def _excludes(self, row: Row[Any], steps: Steps) -> bool:
+        """Whether one of the leases excludes what one row of a waiting request waits for."""
+        wanted = Resource(row.resource_type, row.resource, row.prefix)
+        steps.taken += 1
+        return any(
+            rules.exclude_each_other(lease.mode, row.mode)
+            and wanted.overlaps(lease.resource_type, lease.resource, steps)
+            for lease in self._beside(wanted)
         )
+
+    def _beside(self, wanted: Resource) -> Iterator[Row[Any]]:
+        is_path = wanted.type == PATH
+        for prefix in paths.ancestors(wanted.prefix) if is_path else (wanted.prefix,):
+            start = bisect_left(self._prefixes, prefix)
+            yield from self._held[start : bisect_left(self._prefixes, prefix + "\0")]
+        if is_path:
+            # '0' follows '/' in ASCII.
+            low, high = (wanted.prefix + "/", wanted.prefix + "0") if wanted.prefix else (" ", None)
+            start = bisect_left(self._prefixes, low)
+            yield from self._held[start : bisect_left(self._prefixes, high) if high else None]
+
+
+def holders_of(tx: Transaction, some: Sequence[Resource]) -> list[Row[Any]]:
+    """Every live lease that overlaps with one of some resources, whoever holds it and in whatever mode.
+
+    Raises ComparisonTooLarge.
+    """
+    found: dict[str, Row[Any]] = {}
+    steps = Steps()
+    for resource in some:
+        for row, beside in Search(tx, resource.type, [resource], None).held():
+            if row.expires_at > tx.now and any(_overlapping(row, beside, steps)):
+                found[row.id] = row
+            _require_steps(steps)
+    return list(found.values())
+
+
+def holders_of_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> list[tuple[Row[Any], str]]:
+    """The live locks of others, exclusive or shared, on what is about to be written; and on which part of it.
+
+    At most OBSTACLES_MAX. Names are literal; only `targets.patterns` are compared as patterns. A bounded
+    number of indexed reads and comparisons: behind COMPARISON_STEPS_MAX whatever may stand against it does.
+    """
+    found: dict[str, tuple[Row[Any], str]] = {}
+    for row, target in _on_targets(tx, targets, agent_id):
+        if row.expires_at > tx.now and row.agent_id != agent_id:
+            found.setdefault(row.id, (row, target))
+            if len(found) >= OBSTACLES_MAX:
+                break
+    return list(found.values())
+
+
+def obstacle(held: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> Obstacle:
+    """A lease or, with `waiting`, a waiting request that is in the way of a wanted resource."""
+    return Obstacle(
+        wanted=wanted,
+        resource_type=held.resource_type,
+        resource=held.resource,
+        holder=held.agent_id,
+        holder_name=held.agent_name,
+        mode=held.mode,
+        expires_at=held.expires_at,
+        waiting=waiting,
+        note=held.note,
+        hint=rules.way_around(held.agent_name, waiting=waiting),
     )
 
 
-def _range(table: Table) -> list[ColumnElement[bool]]:
-    return [table.c.prefix >= bindparam("low"), table.c.prefix < bindparam("high")]
+def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iterator[tuple[Row[Any], str]]:
+    steps = Steps()
+    files = _by_ancestor(targets.files)
+    folders = _by_ancestor(targets.folders)
+    for row in candidates.held_on(tx, {*files, *folders}):
+        for name in files.get(row.prefix, ()):
+            steps.taken += 1
+            if steps.exhausted or paths.holds(row.resource, name, steps):
+                yield row, name
+                break
+        for name in folders.get(row.prefix, ()):
+            steps.taken += 1
+            if steps.exhausted or paths.holds_below(row.resource, name, steps):
+                yield row, name
+                break
+    for name in targets.folders:
+        if _storable(name):
+            for row in candidates.held_below(tx, name, agent_id):
+                yield row, name
+    for pattern in targets.patterns:
+        for row, _beside in Search(tx, PATH, [pattern], agent_id).held():
+            steps.taken += 1
+            if steps.exhausted or pattern.overlaps(PATH, row.resource, steps):
+                yield row, pattern.text
 
 
-_ON_FEW, _ON_MANY = _standing_on(_KEYS_FEW), _standing_on(_KEYS_MANY)
-_WAITING_BELOW = Prepared(
-    select(*_columns(lock_waiters)).where(*_of_type(lock_waiters), *_range(lock_waiters))
-)
-_HELD_BELOW = Prepared(
-    select(*_columns(leases))
-    .where(
-        *_of_type(leases),
-        *_range(leases),
-        leases.c.agent_id != bindparam("agent"),
-        or_(
-            leases.c.resource != leases.c.prefix,
-            leases.c.resource.like(bindparam("ending"), escape="\\"),
-        ),
-        or_(
-            leases.c.prefix > bindparam("after_prefix"),
-            (leases.c.prefix == bindparam("after_prefix")) & (leases.c.id > bindparam("after_id")),
-        ),
-    )
-    .order_by(leases.c.prefix, leases.c.id)
-    .limit(_PAGE_ROWS)
-)
-_WAITER = Prepared(select(lock_waiters).where(lock_waiters.c.id == bindparam("wait_id")))
+def _by_ancestor(names: Iterable[str]) -> dict[str, list[str]]:
+    """The names by each prefix that a lock on them may stand under."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        for key in paths.ancestors(name)[: PATTERN_SEGMENTS_MAX + 1]:
+            if not _storable(key):
+                break  # no lock has such a prefix
+            found.setdefault(key, []).append(name)
+    return found
+
+
+def _storable(name: str) -> bool:
+    """Whether a lock can have this as its prefix, which is always valid Unicode."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _overlapping(row: Row[Any], beside: Iterable[Resource], steps: Steps) -> Iterator[Resource]:
+    """Those of some resources that overlap with a row's; counts the steps."""
+    for resource in beside:
+        steps.taken += 1
+        if resource.overlaps(row.resource_type, row.resource, steps):
+            yield resource
+
+
+def _require_steps(steps: Steps) -> None:
+    if steps.exhausted:
+        raise ComparisonTooLarge("too many patterns would have to be compared with each other")
+
+
+def _note(tx: Transaction, found: Survey, one: Standing) -> None:
+    row = one.row
+    if row.expires_at <= tx.now:
+        found.past[row.id] = row
+    elif row.agent_id == found.agent_id:
+        if row.resource == one.wanted.text:
+            found.own[one.wanted] = row
+    elif rules.exclude_each_other(row.mode, found.mode):
+        found.held.append(one)

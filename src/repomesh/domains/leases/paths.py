@@ -4,8 +4,11 @@ A pattern is a `/`-separated, case-sensitive path from the root of a repository.
 of characters, `?` one character, `[a-z]` one of a class, `[!a-z]` or `[^a-z]` one outside it; the segment
 `**` is any number of whole segments, also none. Nothing but `**` crosses a `/`. File names really contain
 brackets (`app/[id]/page.tsx`), so a segment also matches its own text: `[id]` holds `i`, `d` and `[id]`.
+A path without wildcards holds the file of this name, or the folder with everything below.
 
-`may_conflict` is exact: it says yes if and only if some path, existing or not, matches both patterns.
+`may_conflict` says yes if and only if some path, existing or not, is held by both patterns. The one
+exception: beside a pattern that begins further up, a path whose name looks like a file's (`src/app.py`,
+`Makefile`) is taken for a file, so that `**/*.md` and `src/app.py` go together.
 Patterns are compared by walking one of them, character by character, through all positions of the other at
 once. The positions are the bits of one integer, so the work is bounded by the product of the two lengths
 divided by the word size, whatever the patterns are.
@@ -22,13 +25,15 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from operator import xor
 
-PATTERN_CHARS_MAX = 1_024  # a lock names a part of a tree; bounds the work of one comparison
-PATTERN_SEGMENTS_MAX = 64  # deeper than real trees; bounds `ancestors`, hence one indexed lookup
-PATH_CHARS_MAX = 4_096  # PATH_MAX of Linux: a longer path cannot be checked out
+from repomesh.kernel.limits import (
+    COMPARISON_STEPS_MAX,
+    PATTERN_CHARS_MAX,
+    PATTERN_SEGMENTS_MAX,
+    PATTERN_WILD_CHARS_MAX,
+)
 
 _PATTERNS_CACHED = 4_096  # parsed patterns, at most about 10 kB each
-_AUTOMATA_CACHED = 1_024  # typically 5 kB each
-_AUTOMATON_CHARS_CACHED = 128  # longer patterns are rare and grow quadratically, so they are built anew
+_AUTOMATA_CACHED = 2_048  # more than a workspace's patterns; typically 5 kB each
 _QUOTED_CHARS_MAX = 80  # of a refused text in a message
 
 _FROM_ROOT = "write it from the root of the repository, like 'src/app.py'"
@@ -42,10 +47,21 @@ _CLASS = r"\[[!^]?+.[^\]]*+\]"
 _WILDCARD = re.compile(rf"[*?]|{_CLASS}", re.DOTALL)
 _TOKEN = re.compile(rf"\*+|{_CLASS}|.", re.DOTALL)
 
+_SPECIAL = re.compile(r"[*?\[\]]")  # of which a wildcard may consist
+
 _Ranges = tuple[tuple[int, int], ...]  # inclusive code points, sorted, apart, without `/`
 _Token = str | _Ranges | None  # one character, one of a class, or None for a run of any characters
 _Chain = Sequence[_Token]
 _Row = tuple[_Chain, ...]  # the ways to spell one segment; empty for `**`
+
+# Files without an extension: a pattern that begins further up does not hold what is below these.
+_FILE_NAMES = frozenset(
+    (
+        *("authors", "changelog", "codeowners", "containerfile", "contributing", "copying", "dockerfile"),
+        *("gemfile", "jenkinsfile", "justfile", "license", "makefile", "notice", "procfile", "rakefile"),
+        *("readme", "todo", "vagrantfile", "version"),
+    )
+)
 
 _SLASH = (ord("/"), ord("/"))
 _UNICODE_MAX = 0x10FFFF
@@ -98,39 +114,77 @@ def ancestors(prefix: str) -> list[str]:
     return ["", *(prefix[:end] for end in ends), prefix]
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Tell whether the pattern holds the path. In the path no character is a wildcard.
+def looks_like_file(path: str) -> bool:
+    """Whether a path's last segment is a usual name of a file: has an extension, or is like `Makefile`."""
+    name = path.rpartition("/")[2]
+    return "." in name[1:] or name.lower() in _FILE_NAMES
 
-    The path may be spelled loosely (`./a//b/`) and contain control characters, as real names do; otherwise
-    it is refused with `InvalidPathPattern` for the same reasons as a pattern, up to `PATH_CHARS_MAX`.
+
+class Steps:
+    """Counts the work of comparing patterns, and says when one request has had its share."""
+
+    def __init__(self, most: int = COMPARISON_STEPS_MAX) -> None:
+        self._most = most
+        self.taken = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether more was done than one request may cost."""
+        return self.taken > self._most
+
+
+def holds(pattern: str, name: str, steps: Steps | None = None) -> bool:
+    """Tell whether the pattern holds a file by its exact name: no character of the name is special.
+
+    The name is one that git or a file system has, from the root of the repository: it may contain anything
+    but NUL, also backslashes, control characters and undecodable bytes (as lone surrogates), and any depth.
     """
-    held = _parse(pattern)
-    segments = _path_segments(path)
-    if held.literal:
-        return held.prefix == segments
+    return _holds(_parse(pattern), tuple(name.split("/")), steps)
+
+
+def holds_below(pattern: str, folder: str, steps: Steps | None = None) -> bool:
+    """Tell whether the pattern holds a folder by its exact name, or some path below it; `''` is the root."""
+    held, segments = _parse(pattern), tuple(folder.split("/")) if folder else ()
+    shared = min(len(held.prefix), len(segments))
+    if held.prefix[:shared] != segments[:shared]:
+        return False
+    if shared == len(segments) or held.literal or held.subtree:
+        return True
+    return _share_a_path([(part,) for part in segments[shared:]], _automaton(held), steps, below=True)
+
+
+def may_conflict(a: str, b: str, steps: Steps | None = None) -> bool:
+    """Tell whether some path, existing or not, is held by both patterns. Symmetric and reflexive."""
+    upper, lower = sorted((_parse(a), _parse(b)), key=_depth)
+    shared = len(upper.prefix)
+    if lower.prefix[:shared] != upper.prefix:
+        return False
+    if upper.literal or upper.subtree or upper.text == lower.text:
+        return True
+    folder = lower.literal and not looks_like_file(lower.text)
+    if not folder and _names_differ(upper, lower):
+        return False
+    rows = [(name,) for name in lower.segments[shared:]] if lower.literal else _rows(lower, shared)
+    return _share_a_path(rows, _automaton(upper), steps, below=folder)
+
+
+def _names_differ(a: _Pattern, b: _Pattern) -> bool:
+    """Tell whether the last names of all paths that two patterns hold begin or end otherwise, as most do."""
+    begin = a.begins.startswith(b.begins) or b.begins.startswith(a.begins)
+    return not (begin and (a.ends.endswith(b.ends) or b.ends.endswith(a.ends)))
+
+
+def _holds(held: _Pattern, segments: tuple[str, ...], steps: Steps | None) -> bool:
     shared = len(held.prefix)
     if segments[:shared] != held.prefix:
         return False
-    return held.subtree or _share_a_path([(name,) for name in segments[shared:]], _automaton(held), shared)
+    if held.literal or held.subtree:
+        return True
+    return _share_a_path([(name,) for name in segments[shared:]], _automaton(held), steps)
 
 
-def may_conflict(a: str, b: str) -> bool:
-    """Tell whether some path, existing or not, matches both patterns. Exact, symmetric and reflexive."""
-    left, right = _parse(a), _parse(b)
-    if left.text == right.text:
-        return True
-    if left.literal and right.literal:
-        return False
-    shared = min(len(left.prefix), len(right.prefix))
-    if left.prefix[:shared] != right.prefix[:shared]:
-        return False
-    if (left.subtree and len(left.prefix) == shared) or (right.subtree and len(right.prefix) == shared):
-        return True
-    if right.literal:
-        left, right = right, left
-    if left.literal:
-        return _share_a_path([(name,) for name in left.segments[shared:]], _automaton(right), shared)
-    return _share_a_path(_rows(left)[shared:], _automaton(right), shared)
+def _depth(pattern: _Pattern) -> tuple[int, bool]:
+    return len(pattern.prefix), not pattern.literal
 
 
 # Parsing
@@ -145,50 +199,51 @@ class _Pattern:
     prefix: tuple[str, ...]  # the leading segments free of wildcards
     literal: bool
     subtree: bool  # the prefix, then `**` and nothing else
+    begins: str  # the last segment up to what may be a wildcard
+    ends: str  # the last segment behind what may be a wildcard
 
 
 @lru_cache(maxsize=_PATTERNS_CACHED)
 def _parse(pattern: str) -> _Pattern:
-    segments = _split("pattern", pattern, PATTERN_CHARS_MAX)
+    segments = _split(pattern)
     if found := _FORBIDDEN.search(pattern):
-        raise _refusal("pattern", pattern, f"contains {found.group()!r}", "write printable characters only")
+        raise _refusal(pattern, f"contains {found.group()!r}", "write printable characters only")
     if pattern.endswith("/"):
         segments.append(_DOUBLE_STAR)
     segments = [segments[0], *(s for before, s in pairwise(segments) if not before == s == _DOUBLE_STAR)]
     text = "/".join(segments)
     if len(text) > PATTERN_CHARS_MAX:  # the added `/**` can be what is too much
-        raise _refusal("pattern", text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
+        raise _refusal(text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
     if len(segments) > PATTERN_SEGMENTS_MAX:
-        raise _refusal("pattern", text, f"has more than {PATTERN_SEGMENTS_MAX} segments", _FURTHER_UP)
+        raise _refusal(text, f"has more than {PATTERN_SEGMENTS_MAX} segments", _FURTHER_UP)
     wild = next((at for at, segment in enumerate(segments) if _WILDCARD.search(segment)), len(segments))
     literal, subtree = wild == len(segments), segments[wild:] == [_DOUBLE_STAR]
-    return _Pattern(text, tuple(segments), tuple(segments[:wild]), literal, subtree)
+    if len("/".join(segments[wild:])) > PATTERN_WILD_CHARS_MAX:
+        problem = f"has more than {PATTERN_WILD_CHARS_MAX} characters from its first wildcard on"
+        raise _refusal(text, problem, "write it with fewer wildcards, or lock several patterns")
+    fixed = [segments[-1]] if literal else _SPECIAL.split(segments[-1])
+    return _Pattern(text, tuple(segments), tuple(segments[:wild]), literal, subtree, fixed[0], fixed[-1])
 
 
-@lru_cache(maxsize=_PATTERNS_CACHED)
-def _path_segments(path: str) -> tuple[str, ...]:
-    return tuple(_split("path", path, PATH_CHARS_MAX))
-
-
-def _split(noun: str, text: str, chars_max: int) -> list[str]:
+def _split(text: str) -> list[str]:
     """Split into segments without empty and `.` ones, or refuse what is no path inside a repository."""
-    if len(text) > chars_max:
-        raise _refusal(noun, text, f"has more than {chars_max} characters", _FURTHER_UP)
+    if len(text) > PATTERN_CHARS_MAX:
+        raise _refusal(text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
     segments = [segment for segment in text.split("/") if segment not in ("", ".")]
     if text.startswith("/") or (segments and _DRIVE.match(segments[0])):
-        raise _refusal(noun, text, "is absolute", _FROM_ROOT)
+        raise _refusal(text, "is absolute", _FROM_ROOT)
     if not segments:
-        raise _refusal(noun, text, "is empty", f"{_FROM_ROOT}, or '**' for everything")
+        raise _refusal(text, "is empty", f"{_FROM_ROOT}, or '**' for everything")
     if "\\" in text:
-        raise _refusal(noun, text, "contains a backslash", "write '/' instead; brackets need no escape")
+        raise _refusal(text, "contains a backslash", "write '/' instead; brackets need no escape")
     if ".." in segments:
-        raise _refusal(noun, text, "contains a '..' segment", f"{_FROM_ROOT}, without '..'")
+        raise _refusal(text, "contains a '..' segment", f"{_FROM_ROOT}, without '..'")
     return segments
 
 
-def _refusal(noun: str, text: str, problem: str, hint: str) -> InvalidPathPattern:
+def _refusal(text: str, problem: str, hint: str) -> InvalidPathPattern:
     quoted = text if len(text) <= _QUOTED_CHARS_MAX else text[:_QUOTED_CHARS_MAX] + "…"
-    return InvalidPathPattern(f"the {noun} {quoted!r} {problem}", hint)
+    return InvalidPathPattern(f"the pattern {quoted!r} {problem}", hint)
 
 
 # Segments and classes
@@ -337,34 +392,39 @@ def _cached_automaton(segments: tuple[str, ...]) -> _Automaton:
 
 
 def _automaton(pattern: _Pattern) -> _Automaton:
-    short = len(pattern.text) <= _AUTOMATON_CHARS_CACHED
-    return _cached_automaton(pattern.segments) if short else _Automaton(pattern.segments)
+    """What follows the literal prefix of a pattern, which bounds it to PATTERN_WILD_CHARS_MAX."""
+    return _cached_automaton(pattern.segments[len(pattern.prefix) :])
 
 
-def _rows(pattern: _Pattern) -> Sequence[_Row]:
-    short = len(pattern.text) <= _AUTOMATON_CHARS_CACHED
-    return _cached_automaton(pattern.segments).rows if short else [_row(s) for s in pattern.segments]
+def _rows(pattern: _Pattern, first: int) -> list[_Row]:
+    """The segments of a pattern from `first` on, each as the ways to spell it."""
+    names: list[_Row] = [(name,) for name in pattern.prefix[first:]]
+    return names + _automaton(pattern).rows
 
 
 # The comparison
 
 
-def _share_a_path(rows: Sequence[_Row], held: _Automaton, first: int) -> bool:
-    """Tell whether the rows and the pattern `held` from its segment `first` on have a path in common.
+def _share_a_path(
+    rows: Sequence[_Row], held: _Automaton, steps: Steps | None, *, below: bool = False
+) -> bool:
+    """Tell whether the rows and a pattern have a path in common; with `below` it may go on behind the rows.
 
     The first bit of a segment is in `reach` if the rows so far can spell what all segments before it match.
     """
-    reach = held.firsts[first]
+    reach = held.firsts[0]
     reach |= (reach & held.double_stars) << 1
     for row in rows:
         if not reach:
             return False
+        if steps is not None:
+            steps.taken += 1 + sum(map(len, row))
         if row:
             reach = _after_name(row, reach, held) | (reach & held.double_stars)
             reach |= (reach & held.double_stars) << 1  # `**` may be empty; it never stands twice in a row
         else:  # a `**` takes any further segments, as each of them matches at least one name
             reach = held.heads & -(reach & -reach)
-    return bool(reach & held.firsts[-1])
+    return bool(reach) if below else bool(reach & held.firsts[-1])
 
 
 def _after_name(row: _Row, reach: int, held: _Automaton) -> int:

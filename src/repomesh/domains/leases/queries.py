@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import leasing, overlaps, resources
-from repomesh.domains.leases.errors import InvalidResource
-from repomesh.domains.leases.models import CheckLocks, Lease, ListLocks, LockCheck
+from repomesh.domains.leases import leasing, literals, overlaps, resources, rules
+from repomesh.domains.leases.errors import ComparisonTooLarge, InvalidResource
+from repomesh.domains.leases.models import CheckLocks, CheckPaths, Lease, ListLocks, LockCheck
+from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.resources import LOCK_TYPES, PATH
 from repomesh.domains.leases.tables import LIVE, leases
+from repomesh.kernel import file_names
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, query
 from repomesh.store.paging import page
@@ -26,7 +28,12 @@ _LIVE = select(leases).where(leases.c.workspace_id == bindparam("ws"), LIVE, _LO
 _OF_AGENT = _LIVE.where(leases.c.agent_id == bindparam("agent"))
 
 
-@query("lock.list", http=Get("/v1/locks"), scope="locks:read", errors=(AgentNotFound, InvalidResource))
+@query(
+    "lock.list",
+    http=Get("/v1/locks"),
+    scope="locks:read",
+    errors=(AgentNotFound, InvalidResource, ComparisonTooLarge),
+)
 def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     """List the live locks by path: all, an agent's, those below a folder, or those that may hold a path."""
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
@@ -45,11 +52,31 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     return Page[Lease](items=items, next_cursor=next_cursor)
 
 
-@query("lock.check", http=Post("/v1/locks/check"), scope="locks:read", errors=(InvalidResource,))
+@query(
+    "lock.check",
+    http=Post("/v1/locks/check"),
+    scope="locks:read",
+    errors=(InvalidResource, ComparisonTooLarge),
+)
 def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
     """Ask whether the caller could lock resources now, without locking them."""
     wanted = resources.parse_all(request.resources)
     conflicts = leasing.obstacles(tx, wanted, request.mode, tx.caller.agent_id)
+    return LockCheck(free=not conflicts, conflicts=conflicts)
+
+
+@query("lock.check_paths", http=Post("/v1/locks/check-paths"), scope="locks:read", errors=(InvalidResource,))
+def check_paths(tx: Transaction, request: CheckPaths) -> LockCheck:
+    """Ask who else has locked files or folders, by their exact names."""
+    targets = Targets(
+        files=literals.decode_all(request.paths, "paths"),
+        folders=literals.decode_all(request.folders, "folders"),
+    )
+    conflicts = [
+        overlaps.obstacle(lease, file_names.encode(on))
+        for lease, on in leasing.blocking_locks(tx, targets, tx.caller.agent_id)
+        if rules.exclude_each_other(lease.mode, request.mode)
+    ]
     return LockCheck(free=not conflicts, conflicts=conflicts)
 
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from repomesh.domains.leases import paths
+from repomesh.domains.leases import globs, paths
 from repomesh.domains.leases.errors import InvalidResource
+from repomesh.kernel.limits import LIST_ITEMS_MAX
 
 PATH = "path"
 RESOURCE = "resource"
@@ -40,15 +41,27 @@ class Resource:
         """Whether it holds more than one thing: a path pattern with wildcards."""
         return self.type == PATH and self.text != self.prefix
 
-    def overlaps(self, type_: str, text: str) -> bool:
+    def overlaps(self, type_: str, text: str, steps: paths.Steps | None = None) -> bool:
         """Whether it may be, or hold, the same thing as the resource of this type and text."""
         if self.type != type_:
             return False
-        return self.text == text or (type_ == PATH and paths.may_conflict(self.text, text))
+        return self.text == text or (type_ == PATH and paths.may_conflict(self.text, text, steps))
 
 
 def path(pattern: str) -> Resource:
-    """The files that a pattern holds; raises InvalidResource."""
+    """The files that a pattern without alternatives holds; raises InvalidResource."""
+    some = all_paths(pattern)
+    if len(some) > 1:
+        raise InvalidResource(f"{pattern[:80]!r} stands for several paths", hint="Write one path.")
+    return some[0]
+
+
+def all_paths(pattern: str) -> list[Resource]:
+    """The paths that a text stands for, one for each alternative of its braces; raises InvalidResource."""
+    return [_path(alternative) for alternative in globs.alternatives(pattern)]
+
+
+def _path(pattern: str) -> Resource:
     try:
         text = paths.normalise(pattern)
     except paths.InvalidPathPattern as error:
@@ -68,28 +81,36 @@ def work(type_: str, id_: str) -> Resource:
     return Resource(type_, id_, id_)
 
 
-def parse(text: str) -> Resource:
+def parse(text: str) -> list[Resource]:
     """What a lock request means by `text`: `name:anything` is a named resource, all else a path pattern.
 
-    A file whose name looks like that is written `./name:anything`.
+    Braces stand for several paths. A file whose name looks like a named resource is written
+    `./name:anything`. Raises InvalidResource.
     """
-    return named(text) if _NAMED.fullmatch(text) else path(text)
+    return [named(text)] if _NAMED.fullmatch(text) else all_paths(text)
 
 
 def parse_all(texts: Iterable[str], field: str = "resources") -> tuple[Resource, ...]:
-    """Each of `texts` once, in order; raises InvalidResource that names the field."""
+    """All that `texts` stand for, each once, in order; raises InvalidResource that names the field."""
     found: dict[Resource, None] = {}
     for index, text in enumerate(texts):
         try:
-            found[parse(text)] = None
+            found.update(dict.fromkeys(parse(text)))
         except InvalidResource as error:
-            place = f"{field}.{index}"
-            raise InvalidResource(
-                f"{place}: {error.message}",
-                hint=error.hint,
-                errors=[{"field": place, "message": error.message, "type": "resource"}],
-            ) from None
+            raise _at(f"{field}.{index}", error) from None
+        if len(found) > LIST_ITEMS_MAX:
+            message = f"with braces expanded the request names more than {LIST_ITEMS_MAX} resources"
+            hint = "Lock a folder, or send several requests."
+            raise _at(f"{field}.{index}", InvalidResource(message, hint=hint))
     return tuple(found)
+
+
+def _at(place: str, error: InvalidResource) -> InvalidResource:
+    return InvalidResource(
+        f"{place}: {error.message}",
+        hint=error.hint,
+        errors=[{"field": place, "message": error.message, "type": "resource"}],
+    )
 
 
 def _bounded(resource: Resource) -> Resource:

@@ -8,12 +8,16 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Row, bindparam, case, func, insert, select, type_coerce, update
 
-from repomesh.domains.leases.models import EndedReason, Lease
+from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, Lease
+from repomesh.domains.leases.prefilter import traits
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import LIVE, leases, unindexed_expiry
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Moment, microseconds
+
+UNTOLD = ""
+"""In the column `lost`: its holder was not told yet."""
 
 _LIVE = leases.c.workspace_id == bindparam("ws"), LIVE
 _MINE = (*_LIVE, leases.c.agent_id == bindparam("agent"))
@@ -48,7 +52,7 @@ _EXTEND = Prepared(
 )
 _END = Prepared(
     _ONE.where(leases.c.ended_at.is_(None)).values(
-        ended_at=bindparam("now"), ended_reason=bindparam("reason")
+        ended_at=bindparam("now"), ended_reason=bindparam("reason"), lost=bindparam("new_lost")
     )
 )
 # A heartbeat renews each lease by its own length, but not beyond its longest hold.
@@ -117,6 +121,7 @@ def add(tx: Transaction, resources: Sequence[Resource], new: Sequence[Lease]) ->
         row = lease.model_dump(exclude={"ttl_s"})
         row["workspace_id"] = tx.workspace_id
         row["prefix"] = prefixes[lease.resource_type, lease.resource]
+        row |= traits(lease.resource_type, lease.resource, row["prefix"])
         row["instance_id"] = tx.caller.instance_id
         row["token_id"] = tx.caller.token_id
         row["ttl_us"] = round(lease.ttl_s * 1_000_000)
@@ -155,5 +160,7 @@ def renew_all(tx: Transaction, agent_id: str) -> None:
 
 
 def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason) -> None:
-    """Mark leases as over."""
-    tx.execute(_END, [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended])
+    """Mark leases as over; what its holder did not give back is to be told to it."""
+    rows = [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended]
+    lost = [UNTOLD if reason != "released" and lease.note != AUTO_LOCK_NOTE else None for lease in ended]
+    tx.execute(_END, [row | {"new_lost": mark} for row, mark in zip(rows, lost, strict=True)])

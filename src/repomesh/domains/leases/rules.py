@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
 from repomesh.domains.leases.models import Mode
-
-_WILD = re.compile(r"[*?\[\]]")
 
 
 def exclude_each_other(one: Mode, other: Mode) -> bool:
@@ -19,12 +15,3 @@ def way_around(holder: str, *, waiting: bool) -> str:
     if waiting:
         return f"'{holder}' asked for it first; send wait_s to queue behind, or take something else."
     return f"Ask '{holder}' to release it, send wait_s to wait for it, or take something else."
-
-
-def ending(pattern: str) -> str:
-    """The text with which every path ends that a pattern holds: `a.py` of `src/**/a.py`, often empty.
-
-    A cheap sieve before the exact comparison, for what can be read by the hundred thousand.
-    """
-    tail = _WILD.split(pattern)[-1]
-    return tail.removeprefix("/")  # `**/a` also holds `a`

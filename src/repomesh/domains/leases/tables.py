@@ -30,6 +30,9 @@ leases = Table(
     Column("resource_type", String(16), nullable=False),
     Column("resource", Ascii, nullable=False),
     Column("prefix", Ascii, nullable=False),
+    Column("kind", Ascii, nullable=False),  # see `prefilter.traits`, also for the next two
+    Column("name", Ascii),
+    Column("depth", Integer),
     Column("mode", String(16), nullable=False),
     Column("agent_id", Uuid, ForeignKey("agents.id"), nullable=False),
     Column("agent_name", String(64), nullable=False),
@@ -45,15 +48,26 @@ leases = Table(
     Column("ended_at", Moment),
     Column("ended_reason", String(32)),
     Column("warned_s", Integer),  # its holder was warned when so many seconds were left
+    # Null unless its holder lost it: then empty, until an answer tells of it, whose receipt it is from then.
+    Column("lost", String(64)),
     Index("ix_leases_fencing_token", "workspace_id", "fencing_token"),
 )
-_open = leases.c.ended_at.is_(None)
+OPEN = leases.c.ended_at.is_(None)
+"""Not ended; it may be past its time."""
+IS_PATTERN = leases.c.resource != leases.c.prefix
+"""A path with wildcards: any request may have to be compared with it."""
 _over = leases.c.ended_at.is_not(None)
+_lost = leases.c.lost.is_not(None)
 for _name, _columns, _where in (
-    ("ix_leases_prefix", ("resource_type", "prefix", "id"), _open),
-    ("ix_leases_holder", ("agent_id", "token_id"), _open),
-    ("ix_leases_expiry", ("expires_at",), _open),
+    ("ix_leases_prefix", ("resource_type", "prefix", "id"), OPEN),
+    ("ix_leases_kind", ("resource_type", "kind", "prefix", "id"), OPEN),
+    ("ix_leases_name", ("name", "prefix", "id"), and_(OPEN, leases.c.name.is_not(None))),
+    ("ix_leases_depth", ("depth", "kind", "prefix", "id"), and_(OPEN, leases.c.depth.is_not(None))),
+    ("ix_leases_holder", ("agent_id", "token_id"), OPEN),
+    ("ix_leases_expiry", ("expires_at",), OPEN),
     ("ix_leases_ended", ("ended_at",), _over),
+    ("ix_leases_lost", ("agent_id", "lost"), _lost),
+    ("ix_leases_patterns", ("agent_id",), and_(OPEN, IS_PATTERN)),
 ):
     Index(
         _name,
@@ -62,6 +76,7 @@ for _name, _columns, _where in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
+Index("ix_leases_due", leases.c.expires_at, leases.c.workspace_id, sqlite_where=OPEN, postgresql_where=OPEN)
 
 # A place in the queue: one row for each resource of a waiting request, all with its id and position.
 lock_waiters = Table(
@@ -77,15 +92,30 @@ lock_waiters = Table(
     Column("resource_type", String(16), nullable=False),
     Column("resource", Ascii, nullable=False),
     Column("prefix", Ascii, nullable=False),
+    Column("kind", Ascii, nullable=False),  # see `prefilter.traits`, also for the next two
+    Column("name", Ascii),
+    Column("depth", Integer),
     Column("mode", String(16), nullable=False),
     Column("note", Text, nullable=False),
     Column("since", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False),
     PrimaryKeyConstraint("id", "ordinal"),
-    Index("ix_lock_waiters_prefix", "workspace_id", "resource_type", "prefix"),
+    Index("ix_lock_waiters_prefix", "workspace_id", "resource_type", "prefix", "id", "ordinal"),
+    Index("ix_lock_waiters_kind", "workspace_id", "resource_type", "kind", "prefix", "id", "ordinal"),
     Index("ix_lock_waiters_request", "workspace_id", "agent_id", "request_hash"),
     Index("ix_lock_waiters_expiry", "workspace_id", "expires_at"),
+    Index("ix_lock_waiters_due", "expires_at", "workspace_id"),
 )
+
+for _column, _first in (("name", ("name",)), ("depth", ("depth", "kind"))):
+    _of_files = lock_waiters.c[_column].is_not(None)
+    Index(
+        f"ix_lock_waiters_{_column}",
+        lock_waiters.c.workspace_id,
+        *(lock_waiters.c[column] for column in (*_first, "prefix", "id", "ordinal")),
+        sqlite_where=_of_files,
+        postgresql_where=_of_files,
+    )
 
 # Nearly every lease that is not ended is live, so an index on time is the wrong one to ask whether it is:
 # the sum hides the column from a planner that has no statistics. `now` is a parameter.

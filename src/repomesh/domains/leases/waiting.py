@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
+from repomesh.domains.leases import quotas
 from repomesh.domains.leases.models import (
     LOCK_WAIT_ABANDONED,
     LOCK_WAIT_GRANTED,
@@ -27,10 +28,12 @@ from repomesh.domains.leases.models import (
     QueuedAcquireLocks,
     WaitEnded,
 )
+from repomesh.domains.leases.prefilter import traits
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import lock_waiters
 from repomesh.kernel import limits
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.operation import Due
+from repomesh.store.due import due_at
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
@@ -45,8 +48,10 @@ _PAST = (
     select(lock_waiters)
     .where(_OURS, lock_waiters.c.expires_at <= bindparam("now"))
     .order_by(lock_waiters.c.id)
-    .limit(limits.LEASES_RECLAIMED_MAX)
+    .limit(bindparam("count"))
 )
+DUE = (Due(lambda _: due_at(lock_waiters.c.workspace_id, lock_waiters.c.expires_at)),)
+"""What `expire` ends."""
 _JOIN = insert(lock_waiters)
 _PROLONG = (
     update(lock_waiters)
@@ -88,6 +93,7 @@ def join(
     """
     until = tx.now + timedelta(seconds=request.wait_s)
     if place is None:
+        quotas.require_place(tx, wanted)
         return _enter(tx, request, wanted, until, obstacles)
     if isinstance(request, QueuedAcquireLocks):
         return place.wait
@@ -105,7 +111,9 @@ def leave(tx: Transaction, place: Place, reason: WaitEnded) -> None:
 
 def expire(tx: Transaction) -> int:
     """End the waits of whom nothing was heard until their end; answers how many."""
-    places = _places(tx.execute(_PAST, {"ws": tx.workspace_id, "now": tx.now}).all())
+    places = _places(
+        tx.execute(_PAST, {"ws": tx.workspace_id, "now": tx.now, "count": limits.LEASES_RECLAIMED_MAX}).all()
+    )
     for place in places:
         leave(tx, place, "expired")
     return len(places)
@@ -119,7 +127,7 @@ def _enter(
     obstacles: Sequence[Obstacle],
 ) -> LockWait:
     wait = LockWait(
-        id=new_id(),
+        id=tx.new_id(),
         agent_id=tx.caller.acting_agent(),
         agent_name=tx.caller.agent_name or "",
         resources=[resource.text for resource in wanted],
@@ -142,7 +150,14 @@ def _enter(
         "expires_at": until,
     }
     rows = [
-        common | {"ordinal": ordinal, "resource_type": one.type, "resource": one.text, "prefix": one.prefix}
+        common
+        | {
+            "ordinal": ordinal,
+            "resource_type": one.type,
+            "resource": one.text,
+            "prefix": one.prefix,
+        }
+        | traits(one.type, one.text, one.prefix)
         for ordinal, one in enumerate(wanted)
     ]
     tx.execute(_JOIN, rows)

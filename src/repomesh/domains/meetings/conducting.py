@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import structlog
+from pydantic import ValidationError
 from sqlalchemy import insert
 
 from repomesh.domains.meetings import events, flow, rows, rules, wording
@@ -18,7 +20,12 @@ from repomesh.domains.meetings.decisions.models import Position
 from repomesh.domains.meetings.flow import Flow, Given
 from repomesh.domains.meetings.models import NO_RESPONSE, CastVote, Meeting, Opinion, Proposal
 from repomesh.domains.meetings.proceedings import Proceedings, Words
-from repomesh.domains.meetings.tables import meeting_opinions, meeting_proposals, meeting_votes
+from repomesh.domains.meetings.tables import (
+    meeting_opinions,
+    meeting_proposals,
+    meeting_votes,
+)
+from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -27,6 +34,7 @@ _ADD_OPINION = Prepared(insert(meeting_opinions))
 _ADD_PROPOSAL = Prepared(insert(meeting_proposals))
 _ADD_VOTE = Prepared(insert(meeting_votes))
 _NO_WORDS = Words()
+log = structlog.get_logger("repomesh.meetings")
 
 
 def conduct(tx: Transaction, row: Any, given: Given, words: Words = _NO_WORDS) -> Meeting:
@@ -41,6 +49,18 @@ def conduct(tx: Transaction, row: Any, given: Given, words: Words = _NO_WORDS) -
     for event in happened:
         _RECORDERS[type(event)](under_way, event)
     return under_way.write(before)
+
+
+def conduct_readable(tx: Transaction, meeting_id: str, given: Given) -> bool:
+    """Do something to a meeting of many; False for one that is damaged, which keeps no other waiting."""
+    try:
+        row = rows.find(tx, meeting_id)
+        flow.load(row.flow)
+    except (DamagedRecord, ValidationError) as error:
+        log.error("damaged meeting passed over", meeting_id=meeting_id, reason=str(error))
+        return False
+    conduct(tx, row, given)
+    return True
 
 
 def can_be_written(tx: Transaction) -> bool:
@@ -115,6 +135,12 @@ def _opinion_presented(under_way: Proceedings, event: flow.OpinionPresented) -> 
 def _draft_requested(under_way: Proceedings, event: flow.DraftRequested) -> None:
     when: dict[str, Any] = {"round": event.round, "due_at": event.due_at}
     under_way.tell(events.MeetingDraft, events.MEETING_DRAFT_REQUESTED, **when)
+
+
+def _deadline_moved(under_way: Proceedings, event: flow.DeadlineMoved) -> None:
+    under_way.ask_until(event.due_at)
+    when: dict[str, Any] = {"round": event.round, "due_at": event.due_at}
+    under_way.tell(events.MeetingDeadline, events.MEETING_DEADLINE_MOVED, **when)
 
 
 def _vote_requested(under_way: Proceedings, event: flow.VoteRequested) -> None:
@@ -222,6 +248,7 @@ _RECORDERS: dict[type[Any], Callable[[Proceedings, Any], None]] = {
     flow.OpinionPresented: _opinion_presented,
     flow.TurnSkipped: _turn_skipped,
     flow.DraftRequested: _draft_requested,
+    flow.DeadlineMoved: _deadline_moved,
     flow.VoteRequested: _vote_requested,
     flow.VoteCast: _vote_cast,
     flow.RoundCompleted: _round_completed,

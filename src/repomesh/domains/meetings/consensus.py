@@ -6,24 +6,34 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 
 from repomesh.domains.meetings.flow import Choice, Consensus, Flow, OpinionKind, Source, Tabled, Terms
+from repomesh.kernel.limits import MEETING_PARTICIPANTS_MIN
 
 
-def agreed(rule: Consensus, quorum: int | None, votes: Mapping[str, Choice]) -> bool:
-    """Whether these votes carry a proposal. None does unless somebody agrees.
+def votes_needed(quorum: int | None, electors: int) -> int:
+    """The quorum: how many votes must be cast for a proposal to be carried.
 
-    An abstention is a vote cast, but neither for nor against; who cast no vote counts nowhere. So nobody
-    can block a meeting by staying away, and 'quorum' asks for a number of votes cast.
+    The one that the meeting names, else more than half of those who were in when the vote began, and never
+    fewer than a meeting needs to begin.
+    """
+    return quorum or max(electors // 2 + 1, MEETING_PARTICIPANTS_MIN)
+
+
+def agreed(rule: Consensus, quorum: int | None, votes: Mapping[str, Choice], electors: int) -> bool:
+    """Whether these votes carry a proposal that `electors` participants were asked to vote on.
+
+    An abstention is a vote cast, but neither for nor against; who left or stayed away counts among the
+    electors all the same. So the votes cast must make a quorum, and more than half of it must agree: a few
+    who stay away can't block a meeting, and a few who are left can't decide it.
     """
     cast = list(votes.values())
     for_it, against = cast.count("agree"), cast.count("disagree")
-    if for_it == 0:
+    needed = votes_needed(quorum, electors)
+    if len(cast) < needed or 2 * for_it <= needed:
         return False
     if rule == "unanimous":
         return against == 0
     if rule == "two_thirds":
         return 3 * for_it >= 2 * (for_it + against)
-    if rule == "quorum" and len(cast) < (quorum or 0):
-        return False
     return for_it > against
 
 

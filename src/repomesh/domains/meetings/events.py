@@ -45,6 +45,13 @@ class MeetingDraft(MeetingChanged):
     due_at: Timestamp
 
 
+class MeetingDeadline(MeetingChanged):
+    """A deadline is later, since the server was away for a while."""
+
+    round: int
+    due_at: Timestamp
+
+
 class MeetingVoteRequest(MeetingChanged):
     """All were heard and are asked to vote."""
 
@@ -82,18 +89,45 @@ class MeetingNoConsensus(MeetingChanged):
     summary: str = Field(description="Where each stood.")
 
 
-MEETING_CREATED = event_type("meeting.created", MeetingChanged)
-MEETING_JOINED = event_type("meeting.joined", MeetingMember)
-MEETING_LEFT = event_type("meeting.left", MeetingMember)
-MEETING_STARTED = event_type("meeting.started", MeetingChanged)
-MEETING_OPINION_REQUESTED = event_type("meeting.opinion_requested", MeetingTurn)
-MEETING_OPINION_PRESENTED = event_type("meeting.opinion_presented", MeetingOpinion)
-MEETING_TURN_SKIPPED = event_type("meeting.turn_skipped", MeetingTurn)
-MEETING_DRAFT_REQUESTED = event_type("meeting.draft_requested", MeetingDraft)
-MEETING_VOTE_REQUESTED = event_type("meeting.vote_requested", MeetingVoteRequest)
-MEETING_VOTE_CAST = event_type("meeting.vote_cast", MeetingVote)
-MEETING_ROUND_COMPLETED = event_type("meeting.round_completed", MeetingRound)
-MEETING_CONSENSUS_REACHED = event_type("meeting.consensus_reached", MeetingConsensus)
-MEETING_NO_CONSENSUS = event_type("meeting.no_consensus", MeetingNoConsensus)
-MEETING_COMPLETED = event_type("meeting.completed", MeetingChanged)
-MEETING_CANCELLED = event_type("meeting.cancelled", MeetingChanged)
+MEETING_CREATED = event_type(
+    "meeting.created", MeetingChanged, "A meeting was called; it waits for its start."
+)
+MEETING_JOINED = event_type("meeting.joined", MeetingMember, "An agent joined a meeting.")
+MEETING_LEFT = event_type("meeting.left", MeetingMember, "An agent left a meeting.")
+MEETING_STARTED = event_type("meeting.started", MeetingChanged, "A meeting began.")
+MEETING_OPINION_REQUESTED = event_type(
+    "meeting.opinion_requested", MeetingTurn, "It is one participant's turn to speak."
+)
+MEETING_OPINION_PRESENTED = event_type(
+    "meeting.opinion_presented", MeetingOpinion, "An opinion was recorded, or that none was given in time."
+)
+MEETING_TURN_SKIPPED = event_type(
+    "meeting.turn_skipped",
+    MeetingTurn,
+    "A participant's turn was skipped, since the participant is inactive.",
+)
+MEETING_DRAFT_REQUESTED = event_type(
+    "meeting.draft_requested",
+    MeetingDraft,
+    "Nobody proposed anything: the language model is asked to draft a proposal.",
+)
+MEETING_DEADLINE_MOVED = event_type(
+    "meeting.deadline_moved", MeetingDeadline, "The deadline moved by the time for which the server was away."
+)
+MEETING_VOTE_REQUESTED = event_type(
+    "meeting.vote_requested",
+    MeetingVoteRequest,
+    "Everybody was heard; the participants are asked to vote on the proposal.",
+)
+MEETING_VOTE_CAST = event_type("meeting.vote_cast", MeetingVote, "A participant voted.")
+MEETING_ROUND_COMPLETED = event_type(
+    "meeting.round_completed", MeetingRound, "A round ended; its data says who agreed and who was absent."
+)
+MEETING_CONSENSUS_REACHED = event_type(
+    "meeting.consensus_reached", MeetingConsensus, "The proposal was carried and is recorded as a decision."
+)
+MEETING_NO_CONSENSUS = event_type(
+    "meeting.no_consensus", MeetingNoConsensus, "The last round ended without a decision."
+)
+MEETING_COMPLETED = event_type("meeting.completed", MeetingChanged, "A meeting ended.")
+MEETING_CANCELLED = event_type("meeting.cancelled", MeetingChanged, "A meeting was cancelled before its end.")

@@ -71,7 +71,10 @@ class Tabled:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """How a meeting stands. `present` are the participants who have not left, in their order."""
+    """How a meeting stands. `present` are the participants who have not left, in their order.
+
+    `electorate` are those who were in when the vote of the present round began; it does not shrink.
+    """
 
     terms: Terms = field(default_factory=Terms)
     names: Mapping[str, str] = field(default_factory=dict)
@@ -88,11 +91,12 @@ class Flow:
     sequence: int = 0
     tabled: tuple[Tabled, ...] = ()
     votes: Mapping[str, Choice] = field(default_factory=dict)
+    electorate: tuple[str, ...] = ()
 
     @property
     def electors(self) -> tuple[str, ...]:
-        """Who votes in this round: those present who had a turn in it."""
-        return tuple(one for one in self.present if one in self.turns)
+        """Who may vote in this round: those present who had a turn in it, and were in when the vote began."""
+        return tuple(one for one in self.present if one in (self.electorate or self.turns))
 
     @property
     def awaited(self) -> tuple[str, ...]:
@@ -178,7 +182,14 @@ class Look:
     """Time passed, or somebody went away."""
 
 
-Given = Join | Leave | Start | Cancel | Speak | Vote | Written | Look
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The server is back after an absence, which counts against nobody's time."""
+
+    away_s: float
+
+
+Given = Join | Leave | Start | Cancel | Speak | Vote | Written | Look | Resume
 
 
 # -- what that brings about ------------------------------------------------------------------------
@@ -233,6 +244,14 @@ class TurnSkipped:
 @dataclass(frozen=True, slots=True)
 class DraftRequested:
     """No proposal stands, so one is to be written from what was said."""
+
+    round: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineMoved:
+    """Whoever is awaited has until then, since the server was away for a while."""
 
     round: int
     due_at: datetime
@@ -301,6 +320,7 @@ Happened = (
     | OpinionPresented
     | TurnSkipped
     | DraftRequested
+    | DeadlineMoved
     | VoteRequested
     | VoteCast
     | RoundCompleted

@@ -37,7 +37,7 @@ from repomesh.domains.meetings.flow import (
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import Cursor, MaxChars, Name, PageLimit, Reason
+from repomesh.kernel.fields import Cursor, DetailChars, MaxChars, Name, PageLimit, Reason
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Empty, Model
 
@@ -206,7 +206,7 @@ class OneMeeting(Model):
 class ShowMeeting(OneMeeting):
     """One meeting, with what was said."""
 
-    max_chars: MaxChars | None = None
+    max_chars: DetailChars | None = None
 
 
 class JoinMeeting(OneMeeting):
@@ -294,8 +294,20 @@ class MeetingRequest(Model):
     message_id: Id | None = Field(description="The message that asks; speaking or voting acknowledges it.")
 
 
-class SettleMeetings(Empty):
-    """Go on with meetings whose deadline is over, or who wait for somebody who is gone."""
+class FindDueMeetings(Empty):
+    """Look for meetings whose deadline is over, or who wait for somebody who is gone."""
+
+
+class DueMeetings(Model):
+    """The meetings that have to go on."""
+
+    meeting_ids: list[Id]
+
+
+class SettleMeetings(Model):
+    """Go on with meetings that are due."""
+
+    meeting_id: Id | None = Field(None, description="This one alone, if it is due; otherwise all of them.")
 
 
 class SettledMeetings(Model):

@@ -42,7 +42,6 @@ from repomesh.domains.meetings.templates.models import Template
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -76,7 +75,7 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
     template = _PLAIN if request.template is None else templates.find(tx, request.template)
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
     members = _members(tx, request)
-    meeting_id = new_id()
+    meeting_id = tx.new_id()
     chair = find_agent(tx, request.chair).id if request.chair else None
     state = Flow(_terms(request, template, chair, meeting_id), members, tuple(members))
     agenda = template.agenda if request.agenda is None else request.agenda
@@ -88,7 +87,7 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
         "status": state.status,
         "flow": flow.dump(state),
         "agenda": list(agenda),
-        "template": request.template,
+        "template": None if request.template is None else template.name,
         "opinion_prompt": template.opinion_prompt,
         "vote_prompt": template.vote_prompt,
         "related_message_ids": list(dict.fromkeys(request.related_message_ids)),

@@ -16,7 +16,7 @@ from repomesh.domains.meetings.models import Meeting
 from repomesh.domains.meetings.tables import meeting_participants, meetings
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging.receipts import acknowledge
-from repomesh.domains.messaging.sending import system_notice
+from repomesh.domains.messaging.sending import extend_expiry, system_notice
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT
 from repomesh.store.log import NewEvent
@@ -121,6 +121,11 @@ class Proceedings:
         self.columns["thread_id"] = sent.thread_id
         self.tx.execute(_ASKED, [self._one(one) | {"message": sent.id} for one in agent_ids])
         self._participants = None
+
+    def ask_until(self, until: datetime) -> None:
+        """Have the requests to those who are awaited be of use for longer."""
+        asked = [self.participants()[one].message_id for one in self.state.awaited]
+        extend_expiry(self.tx, [message_id for message_id in asked if message_id is not None], until)
 
     def answered(self, agent_id: str) -> None:
         """Acknowledge the request that the acting agent answers."""

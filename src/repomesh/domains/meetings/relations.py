@@ -16,6 +16,7 @@ from repomesh.domains.tasks import rows as task_rows
 from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.domains.tasks.models import Task
 from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel.limits import MAX_CHARS_MAX
 from repomesh.store.transaction import Transaction
 
 REFUSALS = (MessageNotFound, TaskNotFound, DecisionNotFound, DecisionStatusConflict)
@@ -35,11 +36,11 @@ def require(
 
 
 def messages_of(tx: Transaction, ids: Sequence[str]) -> list[Message]:
-    """Those of some messages that the caller may see, in this order."""
+    """Those of some messages that the caller may see, in this order; together no longer than one answer."""
     here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    found = tx.execute(select(messages).where(*here, message_rows.visible(tx.caller)))
+    found = tx.execute(message_rows.selected().where(*here, message_rows.visible(tx.caller)))
     by_id = {row.id: message_rows.as_message(row._asdict()) for row in found}
-    return [by_id[one] for one in ids if one in by_id]
+    return message_rows.read_on(tx, [by_id[one] for one in ids if one in by_id], MAX_CHARS_MAX)
 
 
 def tasks_of(tx: Transaction, ids: Sequence[str]) -> list[Task]:

@@ -36,6 +36,8 @@ def step(
     Raises what stands against it, and then nothing has changed, not even by the time that passed.
     """
     run = _Run(state, away, now, drafting=drafting)
+    if isinstance(given, flow.Resume):  # before time is looked at
+        run.move_deadline(given.away_s)
     run.settle()
     run.take(given)
     run.settle()
@@ -51,6 +53,13 @@ class _Run:
         self.happened: list[Happened] = []
         self._away = frozenset(away)
         self._drafting = drafting
+
+    def move_deadline(self, away_s: float) -> None:
+        """Give whoever is awaited the time that the server was away."""
+        if self.flow.due_at is not None:
+            due_at = self.flow.due_at + timedelta(seconds=away_s)
+            self._set(due_at=due_at)
+            self._tell(flow.DeadlineMoved(self.flow.round, due_at))
 
     # -- what comes by itself ----------------------------------------------------------------------
 
@@ -113,7 +122,8 @@ class _Run:
         """End the round: with a decision, with the next round, or without either."""
         state = self.flow
         terms = state.terms
-        agreed = consensus.agreed(terms.consensus, terms.quorum, state.votes)
+        electors = len(state.electorate or state.electors)
+        agreed = consensus.agreed(terms.consensus, terms.quorum, state.votes, electors)
         absent = tuple(one for one in state.electors if one not in state.votes)
         self._tell(flow.RoundCompleted(state.round, agreed, absent))
         if agreed:
@@ -133,8 +143,9 @@ class _Run:
         """Do what is asked; raises what stands against it."""
         raise NotImplementedError(type(given))
 
-    @take.register
-    def _(self, given: flow.Look) -> None:
+    @take.register(flow.Look)
+    @take.register(flow.Resume)
+    def _(self, given: flow.Look | flow.Resume) -> None:
         pass
 
     @take.register
@@ -209,7 +220,7 @@ class _Run:
         queue = consensus.speaking_order(state.terms, state.names, state.present, round_, dissent)
         turns = {one: Turn() for one in queue}
         self._set(round=round_, phase="discussion", queue=queue, turns=turns, speaker=None, due_at=None)
-        self._set(tabled=(), votes={})
+        self._set(tabled=(), votes={}, electorate=())
 
     def _give_turn(self, who: str) -> None:
         """Put somebody who came in, or came back, at the end of the discussion of this round."""
@@ -246,8 +257,8 @@ class _Run:
 
     def _request_votes(self, source: flow.Source, sequence: int | None) -> None:
         due_at = self._in(self.flow.terms.vote_timeout_s)
-        self._set(phase="voting", due_at=due_at)
         electors = self.flow.electors
+        self._set(phase="voting", due_at=due_at, electorate=electors)
         self._tell(flow.VoteRequested(self.flow.round, source, sequence, electors, due_at))
 
     def _end(self, outcome: flow.Outcome) -> None:
@@ -292,7 +303,7 @@ class _Run:
             raise NotVoting(f"round {state.round} is on, not {round_}", **where)
         if state.phase != "voting":
             raise NotVoting(f"round {state.round} is in its {state.phase}", **where)
-        if who not in state.turns:
+        if who not in state.electors:
             raise NotVoting("the vote began before the acting agent came in", **where)
         if who in state.votes:
             raise AlreadyVoted(f"the acting agent voted '{state.votes[who]}' in round {state.round}", **where)

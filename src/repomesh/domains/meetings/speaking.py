@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import flow, rows, wording
-from repomesh.domains.meetings.conducting import conduct, round_before
+from repomesh.domains.meetings.conducting import conduct, conduct_readable, round_before
 from repomesh.domains.meetings.errors import (
     AlreadyVoted,
     MeetingNotFound,
@@ -23,6 +23,8 @@ from repomesh.domains.meetings.errors import (
 )
 from repomesh.domains.meetings.models import (
     CastVoteRequest,
+    DueMeetings,
+    FindDueMeetings,
     Meeting,
     MeetingRequest,
     SettledMeetings,
@@ -35,14 +37,15 @@ from repomesh.domains.meetings.tables import RUNNING, meeting_participants, meet
 from repomesh.domains.tasks.dependencies import count_unmet
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.domains.tasks.models import CreateTask
-from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT, MEETINGS_SETTLED_MAX
-from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.kernel import limits
+from repomesh.kernel.operation import Due, Get, Post, Tool, command, query
+from repomesh.store.due import due_at, due_now
 from repomesh.store.transaction import Transaction
 
 
 @command(
     "meeting.speak",
-    http=Post("/v1/meetings/{meeting_id}/speak"),
+    http=Post("/v1/meetings/{meeting_id}/speak", body_bytes_max=limits.TEXT_BODY_BYTES_MAX),
     tool=Tool(
         "speak_in_meeting",
         "Say your opinion in a meeting that asks you for it.",
@@ -116,7 +119,7 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
     if asked:
         type_ = "opinion_request" if state.phase == "discussion" else "consensus_request"
     said = rows.opinions_of(tx, row.id, state.round)
-    budget = request.max_chars or mine.max_chars or MEETING_REQUEST_CHARS_DEFAULT
+    budget = request.max_chars or mine.max_chars or limits.MEETING_REQUEST_CHARS_DEFAULT
     return MeetingRequest(
         type=type_,
         meeting_id=row.id,
@@ -132,27 +135,60 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
     )
 
 
-@command("meeting.settle", scope="meetings:admin")
+@query("meeting.due", scope="meetings:admin")
+def find_due_meetings(tx: Transaction, request: FindDueMeetings) -> DueMeetings:
+    """Find meetings whose deadline is over, or who wait for somebody who is known to be inactive."""
+    return DueMeetings(meeting_ids=_due(tx))
+
+
+_AWAITED_IS_GONE = (
+    meeting_participants.c.awaited,
+    agents.c.status != "active",
+    agents.c.type != PERSON,
+)
+_DUE_ANYWHERE = due_at(meetings.c.workspace_id, meetings.c.due_at, RUNNING)
+_GONE_ANYWHERE = (
+    due_now(meetings.c.workspace_id, RUNNING, *_AWAITED_IS_GONE)
+    .join(
+        meeting_participants,
+        and_(
+            meeting_participants.c.workspace_id == meetings.c.workspace_id,
+            meeting_participants.c.meeting_id == meetings.c.id,
+        ),
+    )
+    .join(agents, agents.c.id == meeting_participants.c.agent_id)
+)
+
+
+@command(
+    "meeting.settle",
+    scope="meetings:admin",
+    due=(
+        Due(lambda _: _DUE_ANYWHERE),
+        Due(lambda _: _GONE_ANYWHERE, every_s=limits.SWEEP_CHANGES_S, on_change=True),
+    ),
+)
 def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings:
-    """Go on with meetings whose deadline is over, or who wait for somebody who is known to be inactive."""
+    """Go on with meetings that are due."""
+    found = _due(tx, request.meeting_id)
+    settled = [meeting_id for meeting_id in found if conduct_readable(tx, meeting_id, flow.Look())]
+    return SettledMeetings(meeting_ids=settled)
+
+
+def _due(tx: Transaction, meeting_id: str | None = None) -> list[str]:
+    """The ids of the meetings that are due; with `meeting_id` only of that one."""
     table, part = meetings.c, meeting_participants.c
     gone = (
         select(part.meeting_id)
         .join(agents, agents.c.id == part.agent_id)
-        .where(part.workspace_id == tx.workspace_id, part.awaited)
-        .where(agents.c.status != "active", agents.c.type != PERSON)
+        .where(part.workspace_id == tx.workspace_id, *_AWAITED_IS_GONE)
     )
-    running = table.workspace_id == tx.workspace_id, RUNNING
-    due = select(meetings).where(*running, table.due_at <= tx.now).order_by(table.due_at, table.id)
-    waiting = select(meetings).where(*running, table.id.in_(gone)).order_by(table.due_at, table.id)
-    found = {
-        row.id: row
-        for statement in (due, waiting)
-        for row in tx.execute(statement.limit(MEETINGS_SETTLED_MAX))
-    }
-    for row in found.values():
-        conduct(tx, row, flow.Look())
-    return SettledMeetings(meeting_ids=list(found))
+    running = select(table.id).where(table.workspace_id == tx.workspace_id, RUNNING)
+    if meeting_id is not None:
+        running = running.where(table.id == meeting_id)
+    ordered = running.order_by(table.due_at, table.id).limit(limits.MEETINGS_SETTLED_MAX)
+    statements = ordered.where(table.due_at <= tx.now), ordered.where(table.id.in_(gone))
+    return list(dict.fromkeys(id_ for statement in statements for id_ in tx.execute(statement).scalars()))
 
 
 def _require_possible(tx: Transaction, tasks: tuple[CreateTask, ...]) -> None:

@@ -61,6 +61,13 @@ Index(
     sqlite_where=RUNNING,
     postgresql_where=RUNNING,
 )
+Index(
+    "ix_meetings_due_anywhere",
+    meetings.c.due_at,
+    meetings.c.workspace_id,
+    sqlite_where=RUNNING,
+    postgresql_where=RUNNING,
+)
 
 _OF_MEETING = ("workspace_id", "meeting_id"), ("meetings.workspace_id", "meetings.id")
 

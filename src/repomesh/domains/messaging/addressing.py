@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select
 
 from repomesh.domains.agents.operations import live_agents
+from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging import rules
 from repomesh.domains.messaging.channels.errors import NotAMember
@@ -26,11 +27,22 @@ from repomesh.store.log import WORKSPACE, Audience
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_PERSON = select(agents.c.id, agents.c.name, agents.c.status).where(agents.c.workspace_id == bindparam("ws"))
-_ONE = Prepared(_PERSON.where(or_(agents.c.name == bindparam("ref"), agents.c.id == bindparam("ref"))))
+_PERSON = select(agents.c.id, agents.c.name, agents.c.name_key, agents.c.status).where(
+    agents.c.workspace_id == bindparam("ws")
+)
+_ONE = Prepared(
+    _PERSON.where(
+        or_(
+            agents.c.name == bindparam("ref"),
+            agents.c.name_key == bindparam("key"),
+            agents.c.id == bindparam("ref"),
+        )
+    )
+)
 _SEVERAL = _PERSON.where(
     or_(
         agents.c.name.in_(bindparam("refs", expanding=True)),
+        agents.c.name_key.in_(bindparam("keys", expanding=True)),
         agents.c.id.in_(bindparam("refs", expanding=True)),
     )
 )
@@ -144,28 +156,34 @@ def recipients_of(tx: Transaction, message_id: str) -> list[str]:
 
 def names_of(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, str]:
     """The names of agents by their ids."""
-    found = tx.execute(_SEVERAL, {"ws": tx.workspace_id, "refs": list(agent_ids)})
+    found = tx.execute(_SEVERAL, _asked(tx, agent_ids))
     return {row.id: row.name for row in found if row.id in agent_ids}
 
 
 def _is_present(tx: Transaction, agent_id: str) -> bool:
-    row = tx.execute(_ONE, {"ws": tx.workspace_id, "ref": agent_id}).first()
+    row = tx.execute(_ONE, {"ws": tx.workspace_id, "ref": agent_id, "key": agent_id}).first()
     return row is not None and row.status != "retired"
 
 
+def _asked(tx: Transaction, refs: Sequence[str]) -> dict[str, Any]:
+    return {"ws": tx.workspace_id, "refs": list(refs), "keys": [name_key(ref) for ref in refs]}
+
+
 def _named(tx: Transaction, refs: Sequence[str]) -> list[Any]:
-    """The agents with these names or ids, in this order."""
+    """The agents with these names, in whatever case, or ids, in this order."""
     if not refs:
         return []
     if len(refs) == 1:
-        rows = tx.known(_ONE, {"ws": tx.workspace_id, "ref": refs[0]})
+        rows = tx.known(_ONE, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
     else:
-        rows = list(tx.execute(_SEVERAL, {"ws": tx.workspace_id, "refs": list(refs)}))
-    by_name, by_id = {row.name: row for row in rows}, {row.id: row for row in rows}
-    unknown = [ref for ref in refs if ref not in by_id and ref not in by_name]
+        rows = list(tx.execute(_SEVERAL, _asked(tx, refs)))
+    by_name = {row.name_key: row for row in rows} | {row.name: row for row in rows}
+    by_id = {row.id: row for row in rows}
+    known = {ref: by_id.get(ref) or by_name.get(ref) or by_name.get(name_key(ref)) for ref in refs}
+    unknown = [ref for ref in refs if known[ref] is None]
     if unknown:
         raise _unknown(tx, unknown)
-    found = [by_id.get(ref) or by_name[ref] for ref in refs]
+    found = [row for ref in refs if (row := known[ref]) is not None]
     retired = [row.name for row in found if row.status == "retired"]
     if retired:
         raise RecipientRetired(f"out of service: {', '.join(retired[:20])}", retired=retired)

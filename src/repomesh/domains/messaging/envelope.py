@@ -106,8 +106,8 @@ def neutral(text: str, boundary: str = "") -> str:
 
 
 def one_line(text: str, boundary: str = "") -> str:
-    """The same as one line."""
-    return " ".join(neutral(text, boundary).split())
+    """The same as one line, in which the white space that is left out brings nothing together either."""
+    return neutral(" ".join(neutral(text).split()), boundary)
 
 
 def label(boundary: str) -> str:

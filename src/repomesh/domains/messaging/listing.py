@@ -16,7 +16,6 @@ from repomesh.domains.messaging.sending import DOCUMENT
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
-from repomesh.kernel.clock import system_clock
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import first_id_at
 from repomesh.store import searching
@@ -26,7 +25,7 @@ from repomesh.store.transaction import Transaction
 Item = TypeVar("Item", bound=Message)
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-_SLACK_MS = 60_000  # by how much the clock may have been set back while ids went on from where they were
+_SLACK_MS = 60_000  # between the time of a message and that in its id, in what older releases wrote
 
 # Cursors before the first item, in either order: every id begins with a digit or a letter up to 'f'.
 _BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")
@@ -82,19 +81,17 @@ def urgent(
 
 
 def within(
-    tx: Transaction, since: datetime | None, until: datetime | None, key: ColumnElement[str] = messages.c.id
+    since: datetime | None, until: datetime | None, key: ColumnElement[str] = messages.c.id
 ) -> list[ColumnElement[bool]]:
     """The conditions of a time range; `until` itself is outside.
 
-    `key` is the column of message ids by which the list is read. Ids begin with the time at which they
-    were made, by the clock of the machine, so that a range of times is also one of ids, give or take.
+    `key` is the column of message ids by which the list is read. Ids begin with the time of their command, so
+    that a range of times is also one of ids; older releases took the ids' time from a clock of their own.
     """
     conditions: list[ColumnElement[bool]] = []
     if since is not None:
-        # A server's clock that runs ahead of the machine's stamps times that ids don't show.
-        ahead_ms = max((tx.now - system_clock()) // _MILLISECOND, 0)
         conditions.append(messages.c.created_at >= since)
-        conditions.append(key >= first_id_at(_milliseconds(since) - _SLACK_MS - ahead_ms))
+        conditions.append(key >= first_id_at(_milliseconds(since) - _SLACK_MS))
     if until is not None:
         conditions.append(messages.c.created_at < until)
         conditions.append(key < first_id_at(_milliseconds(until) + _SLACK_MS))
@@ -137,11 +134,13 @@ def windowed(
     return items, encode_cursor(edge)
 
 
-def fitted(page: Page[Item], request: Budgeted, *, ascending: bool = False) -> Page[Item]:
-    """A page of messages in the order of their ids, within the request's budget."""
+def fitted(tx: Transaction, page: Page[Item], request: Budgeted, *, ascending: bool = False) -> Page[Item]:
+    """A page of messages in the order of their ids, within the request's budget; reads on in long bodies."""
+    most = budget(request.max_chars)
+    page = page.model_copy(update={"items": rows.read_on(tx, page.items, most)})
     start = request.cursor or (_BEFORE_OLDEST if ascending else _BEFORE_NEWEST)
     positions = Positions(lambda index: encode_cursor(page.items[index].id), start)
-    return fit(page, budget(request.max_chars), positions, "body")
+    return fit(page, most, positions, "body")
 
 
 def as_item(row: Row[Any]) -> Message:
@@ -167,9 +166,11 @@ def search(
     found, following = searching.search(tx, DOCUMENT, str(request.text), request, mine)
     ids = [message_id for _, message_id in found]
     here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    read = rows.selected(budget(request.max_chars)).where(*here)
-    by_id = {row.id: as_item(row) for row in tx.execute(read)}
-    page = Page[Message](items=[by_id[message_id] for message_id in ids], next_cursor=following)
+    by_id = {row.id: as_item(row) for row in tx.execute(rows.selected().where(*here))}
+    most = budget(request.max_chars)
+    items = rows.read_on(tx, [by_id[message_id] for message_id in ids], most)
+    told = searching.notice(tx, str(request.text))
+    page = Page[Message](items=items, next_cursor=following, notice=told)
     start = request.cursor or searching.BEFORE_ALL
     positions = Positions(lambda index: encode_cursor(found[index][0]), start)
-    return fit(page, budget(request.max_chars), positions, "body")
+    return fit(page, most, positions, "body")

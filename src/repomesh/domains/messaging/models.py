@@ -10,10 +10,11 @@ from repomesh.domains.agents.models import AgentRef
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tags, Text, WaitSeconds
+from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, RecordChars, Tags, Text, WaitSeconds
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Model
+from repomesh.kernel.prepared_words import PreparesWords
 
 Priority = Literal["low", "normal", "high", "urgent"]
 
@@ -86,7 +87,7 @@ class SentMessage(Model):
     created_at: Timestamp
 
 
-class SendMessage(Model):
+class SendMessage(PreparesWords):
     """A message to agents, to a channel or to everybody; an answer when it names a parent.
 
     An answer has its parent's subject, topic and task unless it says otherwise.
@@ -182,7 +183,7 @@ class ShowMessage(Model):
     """One message."""
 
     message_id: Id
-    max_chars: MaxChars | None = Field(None, description="Budget for the answer; the body is cut to fit.")
+    max_chars: RecordChars | None = Field(None, description="Budget for the answer; the body is cut to fit.")
 
 
 class ReadThread(Model):
@@ -272,10 +273,22 @@ class ReceiptsAdvanced(Model):
     at: Timestamp
 
 
-MESSAGE_SENT = event_type("message.sent", Message)
-MESSAGE_OFFERED = event_type("message.offered", ReceiptsAdvanced)
-MESSAGE_INJECTED = event_type("message.injected", ReceiptsAdvanced)
-MESSAGE_READ = event_type("message.read", ReceiptsAdvanced)
-MESSAGE_ACKED = event_type("message.acked", ReceiptsAdvanced)
-MESSAGE_REACTION_ADDED = event_type("message.reaction_added", Reaction)
-MESSAGE_REACTION_REMOVED = event_type("message.reaction_removed", Reaction)
+MESSAGE_SENT = event_type(
+    "message.sent",
+    Message,
+    "A message was sent. It never changes; receipts and reactions are separate events.",
+)
+MESSAGE_OFFERED = event_type(
+    "message.offered",
+    ReceiptsAdvanced,
+    "Messages were handed to a recipient's client; nobody knows yet whether its model saw them.",
+)
+MESSAGE_INJECTED = event_type(
+    "message.injected", ReceiptsAdvanced, "Messages stand in front of the recipient's model."
+)
+MESSAGE_READ = event_type("message.read", ReceiptsAdvanced, "The recipient read messages.")
+MESSAGE_ACKED = event_type("message.acked", ReceiptsAdvanced, "The recipient acknowledged messages.")
+MESSAGE_REACTION_ADDED = event_type("message.reaction_added", Reaction, "An agent reacted to a message.")
+MESSAGE_REACTION_REMOVED = event_type(
+    "message.reaction_removed", Reaction, "An agent took its reaction back."
+)

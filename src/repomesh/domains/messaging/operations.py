@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.domains.messaging import reactions, reading, receipts, sending
+from repomesh.domains.messaging import message_reactions, reading, receipts, sending
 from repomesh.domains.messaging.channels.rows import find_channel
 from repomesh.domains.messaging.reading import list_messages
 from repomesh.domains.messaging.receipts import important_unread, unread_count
@@ -16,7 +16,7 @@ __all__ = [
     "find_message",
     "important_unread",
     "list_messages",
-    "reactions",
+    "message_reactions",
     "reading",
     "receipts",
     "send",

@@ -11,7 +11,7 @@ from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.messaging import listing, rows
 from repomesh.domains.messaging.channels import rows as channel_rows
 from repomesh.domains.messaging.channels.errors import ChannelNotFound, NotAMember
-from repomesh.domains.messaging.delivery.models import Thread, TraceMessage
+from repomesh.domains.messaging.delivery.models import MessageTrace, Thread, TraceMessage
 from repomesh.domains.messaging.delivery.tracing import trace_message
 from repomesh.domains.messaging.errors import MessageNotFound, ReceiptsPrivate
 from repomesh.domains.messaging.models import (
@@ -30,10 +30,13 @@ from repomesh.domains.messaging.models import (
 from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.budget import cut
 from repomesh.kernel.fields import Page
-from repomesh.kernel.limits import MAX_CHARS_MIN
+from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Blocking, Get, Tool, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
+
+_TRACED_COUNTS = (PAGE_ITEMS_DEFAULT, 20, 5, 1)
+"""Recipients of a trace beside a thread, fewer where a budget asks for it."""
 
 _NOT_FOUND = (AgentNotFound, ChannelNotFound)
 
@@ -63,15 +66,15 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
 
     Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
     """
-    times = listing.within(tx, request.since, request.until, receipts.c.message_id)
+    times = listing.within(request.since, request.until, receipts.c.message_id)
     conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority), *times]
     if request.unread:
         conditions.append(receipts.c.read_at.is_(None))
-    statement = received(tx, request.max_chars).where(*conditions)
+    statement = received(tx).where(*conditions)
     items, next_cursor = page(
         tx, statement, request, [receipts.c.message_id], listing.as_received, descending=True
     )
-    return listing.fitted(Page[ReceivedMessage](items=items, next_cursor=next_cursor), request)
+    return listing.fitted(tx, Page[ReceivedMessage](items=items, next_cursor=next_cursor), request)
 
 
 @query(
@@ -103,10 +106,10 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
         conditions.append(messages.c.thread_id == request.thread_id)
     if request.after is not None:
         conditions.append(receipts.c.message_id > request.after)
-    statement = received(tx, request.max_chars).where(receipts.c.read_at.is_(None), *conditions)
+    statement = received(tx).where(receipts.c.read_at.is_(None), *conditions)
     items, next_cursor = page(tx, statement, request, [receipts.c.message_id], listing.as_received)
     waiting = Page[ReceivedMessage](items=items, next_cursor=next_cursor)
-    return listing.fitted(waiting, request, ascending=True)
+    return listing.fitted(tx, waiting, request, ascending=True)
 
 
 @query(
@@ -120,14 +123,14 @@ def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
     """List what the acting agent sent, newest first; `never_offered` finds what some recipient never saw."""
     table = messages.c
     mine = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
-    indexed = [*mine, *listing.narrowed(tx, request), *listing.within(tx, request.since, request.until)]
+    indexed = [*mine, *listing.narrowed(tx, request), *listing.within(request.since, request.until)]
     further = listing.urgent(request)
     if request.never_offered:
         waiting = receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id
         further.append(exists().where(*waiting, receipts.c.offered_at.is_(None)))
-    statement = rows.selected(listing.budget(request.max_chars))
+    statement = rows.selected()
     items, next_cursor = listing.windowed(tx, statement, indexed, further, request, table.id)
-    return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
+    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 
 
 @query("message.list", http=Get("/v1/messages"), scope="messages:read", errors=_NOT_FOUND)
@@ -137,19 +140,19 @@ def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
     indexed = [table.workspace_id == tx.workspace_id, *listing.narrowed(tx, request)]
     if request.task_id is not None:
         indexed.append(table.task_id == request.task_id)
-    statement = rows.selected(listing.budget(request.max_chars))
+    statement = rows.selected()
     key: ColumnElement[Any] = table.id
     if request.recipient is not None:
         key = receipts.c.message_id
         statement = statement.add_columns(key).select_from(receipts).join(messages, _same_message())
         indexed.append(receipts.c.workspace_id == tx.workspace_id)
         indexed.append(receipts.c.agent_id == find_agent(tx, request.recipient).id)
-    indexed += listing.within(tx, request.since, request.until, key)
+    indexed += listing.within(request.since, request.until, key)
     further = [rows.visible(tx.caller), *listing.urgent(request)]
     if request.text is not None:
         return listing.search(tx, request, statement, [*indexed, *further])
     items, next_cursor = listing.windowed(tx, statement, indexed, further, request, key)
-    return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
+    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 
 
 @query(
@@ -185,20 +188,28 @@ def read_thread(tx: Transaction, request: ReadThread) -> Thread:
 
     With `trace` the path of the message itself comes along, for who may see its receipts.
     """
-    trace = trace_message(tx, TraceMessage(message_id=request.message_id)) if request.trace else None
-    if trace is not None and request.max_chars is not None:
-        left = request.max_chars - len(trace.model_dump_json())
-        request = request.model_copy(update={"max_chars": max(left, MAX_CHARS_MIN)})
+    trace = _traced(tx, request) if request.trace else None
     table = messages.c
     thread_id = rows.find(tx, request.message_id).thread_id
-    statement = rows.selected(listing.budget(request.max_chars)).where(
+    statement = rows.selected().where(
         table.workspace_id == tx.workspace_id, table.thread_id == thread_id, rows.visible(tx.caller)
     )
     newest_first = request.newest_first
     items, next_cursor = page(tx, statement, request, [table.id], listing.as_item, descending=newest_first)
-    found = Page[Message](items=items, next_cursor=next_cursor)
-    fitted = listing.fitted(found, request, ascending=not newest_first)
-    return Thread(items=fitted.items, next_cursor=fitted.next_cursor, omitted=fitted.omitted, trace=trace)
+    thread = Thread(items=items, next_cursor=next_cursor, trace=trace)
+    shown = listing.fitted(tx, thread, request, ascending=not newest_first)
+    assert isinstance(shown, Thread)
+    return shown
+
+
+def _traced(tx: Transaction, request: ReadThread) -> MessageTrace:
+    """The path of a message in at most half of the budget, or with one recipient; its cursor leads on."""
+    left = listing.budget(request.max_chars) // 2
+    for count in _TRACED_COUNTS:
+        trace = trace_message(tx, TraceMessage(message_id=request.message_id, limit=count))
+        if len(trace.model_dump_json()) <= left:
+            break
+    return trace
 
 
 @query(
@@ -215,22 +226,22 @@ def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page
         raise NotAMember(f"you are not a member of '#{channel.name}'")
     table = messages.c
     here = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
-    statement = rows.selected(listing.budget(request.max_chars))
-    times = listing.within(tx, request.since, request.until)
+    statement = rows.selected()
+    times = listing.within(request.since, request.until)
     return _listed(tx, statement.where(*here, *times), request)
 
 
 def _listed(tx: Transaction, statement: Select[Any], request: listing.Budgeted) -> Page[Message]:
     items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
-    return listing.fitted(Page[Message](items=items, next_cursor=next_cursor), request)
+    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 
 
-def received(tx: Transaction, max_chars: int | None) -> Select[Any]:
+def received(tx: Transaction) -> Select[Any]:
     """What the acting agent received and what has not expired, with its receipt."""
     table = receipts.c
     times = [table.offered_at, table.injected_at, table.read_at, table.acked_at]
     return (
-        rows.selected(listing.budget(max_chars), table.message_id, *times)
+        rows.selected(table.message_id, *times)
         .select_from(receipts)
         .join(messages, _same_message())
         .where(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select, true
 
@@ -12,9 +12,16 @@ from repomesh.domains.messaging.channels.tables import channel_members
 from repomesh.domains.messaging.errors import MessageNotFound
 from repomesh.domains.messaging.models import Message
 from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.kernel.budget import text_share
 from repomesh.kernel.identity import Caller
+from repomesh.kernel.operation import Model
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
+
+BODY_READ_CHARS = 2_000  # of each body with its row: most have no more, so few pages are read twice
+
+
+Item = TypeVar("Item", bound=Model)
 
 # The column that each field is made of, where it bears another name.
 _COLUMNS = {"to": "addressed_to", "channel": "channel_name", "truncated": "body_chars"}
@@ -57,6 +64,11 @@ _VISIBLE_TO_OBSERVER = or_(messages.c.broadcast, messages.c.channel_id.is_not(No
 _BY_ID = select(messages).where(
     messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message")
 )
+_BODY = Prepared(
+    select(func.substr(messages.c.body, 1, bindparam("chars")).label("body")).where(
+        messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message")
+    )
+)
 _THREAD_OF = Prepared(_BY_ID.with_only_columns(messages.c.thread_id))
 _FOR_ADMIN = Prepared(_BY_ID)
 _FOR_OBSERVER = Prepared(_BY_ID.where(_VISIBLE_TO_OBSERVER))
@@ -85,10 +97,35 @@ def find_message(tx: Transaction, message_id: str) -> Message:
     return as_message(find(tx, message_id)._asdict())
 
 
-def selected(max_chars: int, *further: ColumnElement[Any]) -> Select[Any]:
-    """A select of messages that reads no more of each body than a budget can use."""
+def selected(*further: ColumnElement[Any]) -> Select[Any]:
+    """A select of messages that reads the beginning of each body; `read_on` reads the rest."""
     columns = [column for column in messages.c if column.name != "body"]
-    return select(*columns, func.substr(messages.c.body, 1, max_chars).label("body"), *further)
+    body = func.substr(messages.c.body, 1, BODY_READ_CHARS).label("body")
+    return select(*columns, body, *further)
+
+
+def read_on(tx: Transaction, items: Sequence[Item], max_chars: int, key: str = "id") -> list[Item]:
+    """The items with as much of each body as a budget of `max_chars` can show.
+
+    They are messages, or what else has a `body` of a message and says whether it is `truncated`; `key` is
+    their field with the message's id. A page of bodies of a million characters is never in memory as a whole.
+    """
+    shown = cast(Sequence[Any], items)
+    in_part = [getattr(item, key) for item in shown if item.truncated]
+    if not in_part:
+        return list(items)
+    table = messages.c
+    here = table.workspace_id == tx.workspace_id, table.id.in_(in_part)
+    whole = {row.id: row.body_chars for row in tx.execute(select(table.id, table.body_chars).where(*here))}
+    lengths = [whole.get(getattr(item, key), len(item.body)) for item in shown]
+    count, share = text_share(items, lengths, max_chars, "body")
+    read = list(items)
+    for index, item in enumerate(shown[:count]):
+        if item.truncated and len(item.body) < share:
+            id_ = getattr(item, key)
+            body = tx.execute(_BODY, {"ws": tx.workspace_id, "message": id_, "chars": share}).scalar_one()
+            read[index] = item.model_copy(update={"body": body, "truncated": len(body) < lengths[index]})
+    return read
 
 
 def as_message(row: Mapping[str, Any]) -> Message:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from repomesh.domains.agents.rules import SYSTEM_NAME
 from repomesh.domains.messaging import addressing, rows, rules
@@ -26,9 +26,13 @@ from repomesh.domains.messaging.models import MESSAGE_SENT, Message, SendMessage
 from repomesh.domains.messaging.questions import rows as question_rows
 from repomesh.domains.messaging.receipts import acknowledge
 from repomesh.domains.messaging.tables import messages, receipts
-from repomesh.kernel.ids import new_id
+from repomesh.kernel import limits
+from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import EVENT_BODY_CHARS_MAX
 from repomesh.kernel.operation import Post, Tool, command
+from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.prepared_words import is_long
+from repomesh.kernel.words import different_words, words_of
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -57,7 +61,7 @@ _PLAIN: dict[str, Any] = {
 
 @command(
     "message.send",
-    http=Post("/v1/messages", status=201),
+    http=Post("/v1/messages", status=201, body_bytes_max=limits.TEXT_BODY_BYTES_MAX),
     tool=Tool(
         "send_message",
         "Write to agents, a #channel or everybody (*).",
@@ -79,6 +83,7 @@ _PLAIN: dict[str, Any] = {
     ),
     rate="messages",
     needs_agent=True,
+    prepare=on_thread(lambda request, _store: _words(request), when=lambda request: is_long(request.body)),
 )
 def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
     """Send a message as the acting agent.
@@ -94,7 +99,7 @@ def send(tx: Transaction, request: SendMessage) -> Message:
     """Store a message of the acting agent; answers it whole."""
     sender_id = tx.caller.acting_agent()
     row = _PLAIN | {
-        "id": new_id(),
+        "id": tx.new_id(),
         "sender_id": sender_id,
         "sender_name": tx.caller.agent_name,
         "subject": request.subject or "",
@@ -114,11 +119,27 @@ def send(tx: Transaction, request: SendMessage) -> Message:
     if to is None:
         raise NobodyAddressed("the message names neither recipients nor a message that it answers")
     _set_times(tx, row, request)
-    message = _store(tx, row, addressing.resolve(tx, to, sender_id))
+    message = _store(tx, row, addressing.resolve(tx, to, sender_id), _words(request))
     if parent is not None:
         acknowledge(tx, parent)
         question_rows.settle(tx, parent, request.body)
     return message
+
+
+def _words(request: SendMessage) -> list[str]:
+    return request.prepare_words(lambda: body_words(request.body))
+
+
+def body_words(body: str) -> list[str]:
+    """The words by which a message is found besides those of its subject."""
+    return different_words(without_escapes(body))
+
+
+def extend_expiry(tx: Transaction, message_ids: Sequence[str], until: datetime) -> None:
+    """Have messages of the server be of use until later."""
+    for table, key in ((messages, messages.c.id), (receipts, receipts.c.message_id)):
+        these = table.c.workspace_id == tx.workspace_id, key.in_(message_ids)
+        tx.execute(update(table).where(*these).values(expires_at=until))
 
 
 def system_notice(
@@ -138,7 +159,7 @@ def system_notice(
 
     What it asks for is of no use after `expires_at`; nobody is told of one that was not acknowledged.
     """
-    notice_id = new_id()
+    notice_id = tx.new_id()
     names = addressing.names_of(tx, recipient_ids)
     row = _PLAIN | {
         "id": notice_id,
@@ -166,7 +187,7 @@ def forward(tx: Transaction, message_id: str, to: tuple[str, str], body: str, ta
     """
     parent = rows.find(tx, message_id)
     row = _PLAIN | {
-        "id": new_id(),
+        "id": tx.new_id(),
         "thread_id": parent.thread_id,
         "parent_message_id": parent.id,
         "sender_id": parent.sender_id,
@@ -206,7 +227,10 @@ def _set_times(tx: Transaction, row: dict[str, Any], request: SendMessage) -> No
     row["due_at"] = rules.earliest(expires_at, row["ack_deadline"])
 
 
-def _store(tx: Transaction, row: dict[str, Any], addressed: Addressed) -> Message:
+def _store(
+    tx: Transaction, row: dict[str, Any], addressed: Addressed, words: Sequence[str] | None = None
+) -> Message:
+    """Store a message, whose body has these words."""
     row |= {
         "workspace_id": tx.workspace_id,
         "addressed_to": addressed.to,
@@ -219,7 +243,8 @@ def _store(tx: Transaction, row: dict[str, Any], addressed: Addressed) -> Messag
     }
     tx.insert(_INSERT_MESSAGE, [row])
     tx.insert(_INSERT_RECEIPT, [_receipt(row, agent_id) for agent_id in addressed.recipient_ids])
-    tx.index_text(DOCUMENT, row["id"], f"{row['subject']}\n{row['body']}")
+    found = body_words(row["body"]) if words is None else words
+    tx.index_words(DOCUMENT, row["id"], [*words_of(row["subject"]), *found])
     message = rows.as_message(row)
     tx.emit(_sent(message, addressed))
     return message

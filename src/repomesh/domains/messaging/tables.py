@@ -72,6 +72,14 @@ for _name, _second in (("channel", "channel_id"), ("task", "task_id"), ("due", "
         sqlite_where=_having,
         postgresql_where=_having,
     )
+_having = messages.c.due_at.is_not(None)
+Index(
+    "ix_messages_due_anywhere",
+    messages.c.due_at,
+    messages.c.workspace_id,
+    sqlite_where=_having,
+    postgresql_where=_having,
+)
 
 # One row for each recipient. Sender, priority and expiry stand here once more so that counting what is
 # unread reads one index and nothing else.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 
-import orjson
-from pydantic import Field, JsonValue
+import pydantic_core
+from pydantic import BaseModel, Field, JsonValue, PrivateAttr
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.operation import Kind, Model, Operation, command, query, registry
-from repomesh.kernel.settings import Settings
+from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
 
@@ -19,6 +23,22 @@ class BatchStep(Model):
 
     operation: str
     request: dict[str, JsonValue]
+    _parsed: BaseModel | None = PrivateAttr(None)
+
+    def parsed(self) -> BaseModel:
+        """The operation's request, read once, or as it was prepared; raises InvalidRequest."""
+        if self._parsed is None:
+            self._parsed = registry[self.operation].parse(pydantic_core.to_json(self.request))
+        return self._parsed
+
+    async def prepare(self, preparation: Preparation) -> None:
+        """Prepare a command; a query is answered without, so that a batch asks no model.
+
+        Raises whatever the command's own `prepare` raises.
+        """
+        operation = registry[self.operation]
+        if operation.prepare is not None and operation.kind is Kind.COMMAND:
+            self._parsed = await operation.prepare(self.parsed(), preparation)
 
 
 class RunBatch(Model):
@@ -33,14 +53,33 @@ class BatchDone(Model):
     results: list[JsonValue]
 
 
-def _stage(request: RunBatch, settings: Settings) -> None:
-    for step in request.steps:
-        operation = registry[step.operation]
-        if operation.stage is not None:
-            operation.stage(operation.parse(orjson.dumps(step.request)), settings)
+@contextmanager
+def _numbered(step: int) -> Iterator[None]:
+    """Have a refusal say in which step it was."""
+    try:
+        yield
+    except RepomeshError as error:
+        error.details["step"] = step
+        raise
 
 
-@command("batch.run", scope="sessions:write", stage=_stage)
+def _parse(request: RunBatch) -> None:
+    for number, step in enumerate(request.steps):
+        if registry[step.operation].prepare is not None:
+            with _numbered(number):
+                step.parsed()
+
+
+async def _prepare(request: RunBatch, preparation: Preparation) -> RunBatch:
+    """Prepare each command, in their order. Requests are read on a thread: a batch may have 20 MiB."""
+    await asyncio.to_thread(_parse, request)
+    for number, step in enumerate(request.steps):
+        with _numbered(number):
+            await step.prepare(replace(preparation, in_batch=True))
+    return request
+
+
+@command("batch.run", scope="sessions:write", prepare=_prepare)
 def run_batch(tx: Transaction, request: RunBatch) -> BatchDone:
     """Run operations in their order; the first that is refused undoes all, and says in `step` which it was.
 
@@ -60,14 +99,11 @@ def _run(tx: Transaction, number: int, step: BatchStep) -> JsonValue:
     operation: Operation = registry[step.operation]
     assert operation.kind is not Kind.SUBSCRIPTION
     assert operation.blocking is None
-    assert operation.compute is None
-    try:
+    with _numbered(number):
         tx.caller.require(operation.scope)
         if operation.needs_agent:
             tx.caller.acting_agent()
-        result = operation.function(tx, operation.parse(orjson.dumps(step.request)))
-    except RepomeshError as error:
-        error.details["step"] = number
-        raise
+        result = operation.function(tx, step.parsed())
+        tx.react()
     answer: JsonValue = result.model_dump(mode="json")
     return answer

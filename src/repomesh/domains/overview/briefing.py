@@ -9,11 +9,12 @@ from sqlalchemy import bindparam, func, select
 
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import leasing
+from repomesh.domains.leases import leasing, losses
 from repomesh.domains.leases.models import Lease
 from repomesh.domains.meetings.decisions.rows import newest_active
 from repomesh.domains.messaging.envelope import BAR, one_line
 from repomesh.domains.messaging.receipts import important_unread, unread_count
+from repomesh.domains.overview import hook_rules
 from repomesh.domains.overview.deeds import last_deeds
 from repomesh.domains.overview.hook_models import Briefing, ShowBriefing
 from repomesh.domains.overview.hook_rules import shown
@@ -83,14 +84,16 @@ def unread_of(tx: Transaction, agent_id: str) -> Unread:
 def brief(tx: Transaction, agent: Agent, unread: Unread, max_chars: int, *ahead: str) -> str:
     """What an agent should know to begin, or to go on, in at most `max_chars`; what matters most comes first.
 
-    `ahead` are lines that stand before what it did last. Decisions have a share of their own, so that none
-    works without them.
+    That is what it lost and was not told of, as long as nobody notes that it is. `ahead` are lines that stand
+    before what it did last. Decisions have a share of their own, so that none works without them.
     """
     held = leasing.held_by(tx, agent.id)
     lines = [_who(tx, agent), *_tasks(tx, held), *_meant_for(tx, agent.id), *_locks(held)]
     lines += [*_waiting(tx, agent.id, unread), *ahead]
     lines += last_deeds(tx, agent.id, {lease.resource for lease in held if lease.resource_type == "task"})
     decided = _decisions(tx, max_chars // 4)
+    lost = hook_rules.losses(losses.due(tx, agent.id), min(max_chars // 2, limits.LOSSES_SHARE_CHARS))
+    lines = [lost, *lines] if lost else lines
     return "\n".join([_cut(lines, max_chars - len("\n".join(["", *decided]))), *decided])
 
 

@@ -13,7 +13,8 @@ from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.tables import messages
 from repomesh.domains.overview.search_models import Found, What
-from repomesh.domains.sessions.fields import as_text
+from repomesh.domains.sessions import memory_rows
+from repomesh.domains.sessions.rows import kept
 from repomesh.domains.sessions.tables import (
     artifact_versions,
     artifacts,
@@ -23,23 +24,48 @@ from repomesh.domains.sessions.tables import (
     sessions,
 )
 from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import ARTIFACT_STORED_BYTES_MAX, SEARCH_TEXT_CHARS
 from repomesh.store.transaction import Transaction
 
-_SAID = ("id", "session_id", "chunk_id", "format", "speaker", "tags", "author", "created_at", "sequence")
-_MADE = ("id", "session_id", "artifact_id", "type", "title", "description", "tags", "author", "updated_at")
+_SAID = (
+    *("id", "session_id", "chunk_id", "format", "speaker", "tags", "author", "created_at", "sequence"),
+    "bytes",
+)
+_MADE = (
+    *("id", "session_id", "artifact_id", "type", "title", "description", "tags", "author", "updated_at"),
+    *("media_type", "bytes", "url"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that may be shown, and its text."""
+    """Something that may be shown, the beginning of its text, and what else it is found by.
+
+    `chars` is about the length of its whole text, where that is longer.
+    """
 
     fields: Mapping[str, Any]
     text: str
+    about: str = ""
+    chars: int = 0
 
-    def found(self, snippet: str) -> Found:
+    @property
+    def is_cut(self) -> bool:
+        """Whether its text goes on."""
+        return self.chars > SEARCH_TEXT_CHARS
+
+    def found(self, shown: Shown) -> Found:
         """As it is shown."""
-        return Found(**self.fields, snippet=snippet)
+        return Found(**self.fields, snippet=shown.snippet, elsewhere=shown.elsewhere)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is shown of a text, and where its match is when that is not in it."""
+
+    snippet: str
+    elsewhere: str | None = None
 
 
 class Wanted(Protocol):
@@ -81,11 +107,14 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     table = chunks.c
     columns = [table[name] for name in _SAID]
     text = func.substr(table.content, 1, SEARCH_TEXT_CHARS).label("text")
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids)
+    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), kept(tx, table.session_uid)
     return [
         _candidate(
             "chunk",
             row,
+            text=without_escapes(row.text, known=row.format == "json"),
+            about=row.speaker,
+            chars=row.bytes,
             key=row.chunk_id,
             session_id=row.session_id,
             type=row.format,
@@ -100,13 +129,18 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
 def _memories(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     table = memories.c
     columns = [table[name] for name in ["id", "session_id", "key", "type", "tags", "author", "updated_at"]]
-    # The text as it stands in the row: JSON, of which a string is undone below.
-    text = table.content.label("text")
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "current"
+    here = (
+        table.workspace_id == tx.workspace_id,
+        table.id.in_(ids),
+        table.status == "current",
+        kept(tx, table.session_uid),
+    )
     return [
         _candidate(
             "memory",
             row,
+            text=memory_rows.readable(row.content),
+            about=" ".join((row.key, *row.tags)),
             key=row.key,
             session_id=row.session_id,
             type=row.type,
@@ -114,7 +148,7 @@ def _memories(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
             author=row.author,
             at=row.updated_at,
         )
-        for row in tx.execute(select(*columns, text).where(*here))
+        for row in tx.execute(select(*columns, table.content).where(*here))
     ]
 
 
@@ -129,12 +163,14 @@ def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     small = table.bytes <= ARTIFACT_STORED_BYTES_MAX
     raw = func.substr(version.content, 1, SEARCH_TEXT_CHARS, type_=version.content.type).label("raw")
     statement = select(*columns, raw).outerjoin(artifact_versions, and_(newest, small))
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids)
+    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), kept(tx, table.session_uid)
     return [
         _candidate(
             "artifact",
             row,
-            text=f"{row.description}\n{bytes(row.raw or b'').decode(errors='ignore')}".strip(),
+            text=f"{row.description}\n{_beginning(row.raw, row.media_type)}".strip(),
+            about=" ".join((row.title, row.artifact_id, *row.tags)),
+            chars=row.bytes if row.url is None else 0,
             key=row.artifact_id,
             session_id=row.session_id,
             type=row.type,
@@ -146,19 +182,28 @@ def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
+def _beginning(raw: Any, media_type: str) -> str:
+    text = bytes(raw or b"").decode(errors="ignore")
+    return without_escapes(text, known=media_type.startswith("application/json"))
+
+
 def _messages(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     table = messages.c
-    columns = [table[name] for name in ["id", "subject", "tags", "priority", "sender_name", "created_at"]]
+    names = ["id", "subject", "tags", "priority", "sender_name", "created_at", "body_chars"]
+    columns = [table[name] for name in names]
     text = func.substr(table.body, 1, SEARCH_TEXT_CHARS).label("text")
     here = table.workspace_id == tx.workspace_id, table.id.in_(ids), message_rows.visible(tx.caller)
-    names = {rank: name for name, rank in message_rules.RANKS.items()}
+    priorities = {rank: name for name, rank in message_rules.RANKS.items()}
     return [
         _candidate(
             "message",
             row,
+            text=without_escapes(row.text),
+            about=row.subject,
+            chars=row.body_chars,
             key=None,
             session_id=None,
-            type=names[row.priority],
+            type=priorities[row.priority],
             title=row.subject,
             author=row.sender_name,
             at=row.created_at,
@@ -170,9 +215,8 @@ def _messages(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
 def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     table, link = tasks.c, session_tasks.c
     columns = [table[name] for name in ["id", "goal", "type", "tags", "agent_name", "updated_at"]]
-    text = func.substr(table.description, 1, SEARCH_TEXT_CHARS).label("text")
     statement = (
-        select(*columns, text, link.key, sessions.c.id.label("session_id"))
+        select(*columns, table.description, link.key, sessions.c.id.label("session_id"))
         .outerjoin(session_tasks, link.task_id == table.id)
         .outerjoin(sessions, sessions.c.uid == link.session_uid)
     )
@@ -180,6 +224,8 @@ def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
         _candidate(
             "task",
             row,
+            text=row.description,
+            about=row.goal,
             key=row.key,
             session_id=row.session_id,
             type=row.type,
@@ -200,6 +246,7 @@ def _decisions(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
             "decision",
             row,
             text=f"{row.decision}\n{row.rationale}".strip(),
+            about=row.topic,
             key=None,
             session_id=None,
             type=row.status,
@@ -211,12 +258,13 @@ def _decisions(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
-def _candidate(what: What, row: Row[Any], text: Any = None, **fields: Any) -> Candidate:
-    shown = row.text if text is None else text
-    if not isinstance(shown, str):
-        shown = as_text(shown)
+def _candidate(
+    what: What, row: Row[Any], text: str, about: str, chars: int | None = None, **fields: Any
+) -> Candidate:
+    """A candidate; `chars` are those of its whole text where `text` is only the beginning."""
     tags = getattr(row, "tags", [])  # decisions have none
-    return Candidate({"what": what, "id": row.id, "tags": tags, **fields}, shown[:SEARCH_TEXT_CHARS])
+    fields |= {"what": what, "id": row.id, "tags": tags}
+    return Candidate(fields, text[:SEARCH_TEXT_CHARS], about, len(text) if chars is None else chars)
 
 
 _READERS: Mapping[What, Callable[[Transaction, Sequence[str]], list[Candidate]]] = {

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases import leasing, resources
+from repomesh.domains.leases.errors import ComparisonTooLarge
 from repomesh.domains.leases.models import Obstacle
 from repomesh.domains.messaging.events.models import Event, ListEvents
 from repomesh.domains.messaging.events.operations import list_events
@@ -51,7 +52,7 @@ _NAMES = select(agents.c.id, agents.c.name).where(
         read_only=True,
     ),
     scope="tasks:read",
-    errors=(TaskNotFound,),
+    errors=(TaskNotFound, ComparisonTooLarge),
 )
 def show_task_context(tx: Transaction, request: ShowTaskContext) -> TaskContext:
     """Show what one needs to know to work on a task, in at most `max_chars` characters.
@@ -132,7 +133,7 @@ def _words(event: Event) -> str:
 
 def _locks(tx: Transaction, task: Task) -> list[ContextLock]:
     """What others hold or wait for that overlaps with the task's scope."""
-    wanted = [resources.path(pattern) for pattern in task.scope]
+    wanted = [path for pattern in task.scope for path in resources.all_paths(pattern)]
     found: dict[tuple[str, str, bool], Obstacle] = {}
     for one in leasing.obstacles(tx, wanted, "exclusive", tx.caller.agent_id) if wanted else ():
         found.setdefault((one.resource, one.holder, one.waiting), one)

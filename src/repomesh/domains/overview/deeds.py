@@ -10,6 +10,7 @@ from sqlalchemy import Row, bindparam, func, select
 from repomesh.domains.messaging.envelope import BAR
 from repomesh.domains.messaging.tables import messages
 from repomesh.domains.overview.hook_rules import shown
+from repomesh.domains.sessions.rows import kept
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
@@ -73,7 +74,11 @@ def _messages(tx: Transaction, ids: list[str]) -> dict[str, str]:
 
 def _memories(tx: Transaction, ids: list[str]) -> dict[str, str]:
     columns = memories.c.id, memories.c.type, memories.c.key, memories.c.session_id
-    here = memories.c.workspace_id == tx.workspace_id, memories.c.id.in_(ids)
+    here = (
+        memories.c.workspace_id == tx.workspace_id,
+        memories.c.id.in_(ids),
+        kept(tx, memories.c.session_uid),
+    )
     rows = tx.execute(select(*columns).where(*here))
     return {row.id: f"{row.type} {row.key} in {row.session_id or 'no session'}" for row in rows}
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from repomesh.domains.agents.session_models import CliSession, CliSessionKey, FilePath
-from repomesh.domains.leases.models import Mode
+from repomesh.domains.agents.models import AgentRef, ProcessId
+from repomesh.domains.agents.session_models import CliSession, CliSessionKey
+from repomesh.domains.leases.models import LiteralPath, Mode
 from repomesh.domains.messaging.delivery.models import Boundary, Route
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
@@ -18,6 +19,7 @@ from repomesh.kernel.operation import Model
 class LookAtSession(CliSessionKey):
     """A hook came in: is there anything to do?"""
 
+    processes: Annotated[tuple[ProcessId, ...], Field(max_length=limits.HOOK_PROCESSES_MAX)] = ()
     deliver: bool = Field(False, description="Whether the hook's answer reaches the model.")
 
 
@@ -25,6 +27,8 @@ class SessionView(Model):
     """What a hook needs to know of its session before it does anything."""
 
     session: CliSession | None = Field(description="Null when it is not known, or over.")
+    binds: bool = Field(True, description="Whether it is a session of the caller's principal.")
+    name_not_given: str | None = Field(None, description="The name that was asked for in vain.")
     agent_type: str = ""
     stop_blocks: int = 0
     briefing_due: bool = False
@@ -39,6 +43,7 @@ class Deliver(CliSessionKey):
     route: Route
     boundary: Boundary
     briefing: bool = Field(False, description="Whether to say first who it is and what it holds.")
+    name_not_given: AgentRef | None = Field(None, description="The name that it asked for and did not get.")
 
 
 class EndTurn(CliSessionKey):
@@ -56,16 +61,31 @@ class Told(Model):
     message_ids: list[Id] = Field([], description="The messages in it.")
 
 
-class GuardEdit(Model):
-    """Files that the acting agent is about to write, from the root of the repository."""
+GuardedPaths = Annotated[tuple[LiteralPath, ...], Field(max_length=limits.EDITED_PATHS_MAX)]
+Globs = Annotated[
+    tuple[Annotated[str, StringConstraints(max_length=limits.FILE_PATH_CHARS_MAX)], ...],
+    Field(max_length=limits.EDITED_PATHS_MAX),
+]
 
-    paths: Annotated[tuple[FilePath, ...], Field(min_length=1, max_length=limits.EDITED_PATHS_MAX)]
+
+class GuardEdit(Model):
+    """What the acting agent is about to write, from the root of the repository.
+
+    `files` and `folders` are exact names, percent-encoded, and a folder means all that is below it ('.' is
+    the root). `globs` are those of a shell. `unresolved` says why it may write anything in the repository:
+    then any lock of somebody else stands against it.
+    """
+
+    files: GuardedPaths = ()
+    folders: GuardedPaths = ()
+    globs: Globs = ()
+    unresolved: str = ""
 
 
 class Hindrance(Model):
-    """A lock of somebody else on one of the files."""
+    """A lock of somebody else on what would be written."""
 
-    path: str
+    path: str = Field(description="The file, folder or glob, as it can be shown; '' is the root.")
     resource: str
     mode: Mode
     holder: Id
@@ -84,7 +104,7 @@ class GuardVerdict(Model):
 class ShowBriefing(Model):
     """What the acting agent should know when it begins."""
 
-    max_chars: Annotated[int, Field(ge=limits.MAX_CHARS_MIN, le=limits.BRIEFING_CHARS_MAX)] = Field(
+    max_chars: Annotated[int, Field(ge=limits.TEXT_CHARS_MIN, le=limits.BRIEFING_CHARS_MAX)] = Field(
         limits.BRIEFING_CHARS_MAX, description="Budget for the text."
     )
 

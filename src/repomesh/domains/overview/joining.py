@@ -12,6 +12,7 @@ from repomesh.domains.agents.errors import (
     PersonReserved,
 )
 from repomesh.domains.agents.models import RegisterAgent
+from repomesh.domains.leases import losses
 from repomesh.domains.overview.briefing import brief, unread_of
 from repomesh.domains.overview.models import Join, Joined
 from repomesh.kernel.operation import Post, Tool, command
@@ -50,4 +51,9 @@ def join(tx: Transaction, request: Join) -> Joined:
     fields = request.model_dump(exclude={"max_chars"}, exclude_unset=True)
     made = agents.register_agent(tx, RegisterAgent(**fields))
     unread = unread_of(tx, made.agent.id)
-    return Joined(**dict(made), briefing=brief(tx, made.agent, unread, request.max_chars))
+    briefing = brief(tx, made.agent, unread, request.max_chars)
+    losses.note_told(tx, made.agent.id, [lease.id for lease in losses.due(tx, made.agent.id)], _RECEIPT)
+    return Joined(**dict(made), briefing=briefing)
+
+
+_RECEIPT = "registered"  # of what a briefing tells that came with the registration

@@ -16,7 +16,8 @@ from sqlalchemy import select
 from repomesh.domains.overview.search_models import Recall
 from repomesh.domains.sessions.tables import memory_vectors
 from repomesh.kernel import limits
-from repomesh.kernel.embeddings import Embedding, Texts
+from repomesh.kernel.ports import Texts
+from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
 _table = memory_vectors.c
@@ -33,15 +34,11 @@ class Meant(Recall):
     refusal: str = ""
 
 
-def question(tx: Transaction, request: Recall) -> Texts | None:
-    """What to make a vector of; None when no embeddings are configured, or memories are not asked for."""
-    if tx.settings.embeddings_url is None or "memory" not in request.what:
-        return None
-    return Texts((request.text,))
-
-
-def answered(request: Recall, _wanted: Texts, made: Embedding) -> Meant:
-    """The question with its vector."""
+async def prepare(request: Recall, preparation: Preparation) -> Recall:
+    """The question with its vector, where embeddings are configured and memories are asked for."""
+    if preparation.store.settings.embeddings_url is None or "memory" not in request.what:
+        return request
+    made = await preparation.embedder.embed(Texts((request.text,)))
     vector = made.vectors[0] if made.vectors else b""
     return Meant(**request.model_dump(), vector=vector, model=made.model, refusal=made.refusal)
 

@@ -11,15 +11,15 @@ from repomesh.domains.leases.models import EndedReason, Mode
 from repomesh.domains.tasks.models import Reclaimed, TaskStatus, TaskType
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import Label, MaxChars
+from repomesh.kernel.fields import Label, TextChars
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model
+from repomesh.kernel.operation import Model, PieceDone
 
 
 class Join(RegisterAgent):
     """Join the workspace, or join again as an agent that is known."""
 
-    max_chars: MaxChars = Field(limits.BRIEFING_CHARS_MAX, description="Budget for the briefing.")
+    max_chars: TextChars = Field(limits.BRIEFING_CHARS_MAX, description="Budget for the briefing.")
 
 
 class Joined(Registration):
@@ -142,7 +142,7 @@ class ReclaimedLease(Model):
     reason: EndedReason
 
 
-class Reconciled(Model):
+class Reconciled(PieceDone):
     """What was found and taken back."""
 
     inactive_agent_ids: list[Id] = Field(description="Agents that went silent.")

@@ -7,8 +7,9 @@ from repomesh.domains.agents.errors import AgentNotFound, NotYourAgent
 from repomesh.domains.leases import leasing, reclaim, waiting
 from repomesh.domains.messaging.receipts import unread_count
 from repomesh.domains.overview.models import Heartbeat, Pulse, ReclaimedLease, Reconcile, Reconciled
-from repomesh.domains.tasks.recovery import reclaim_lost
-from repomesh.kernel.operation import Post, command
+from repomesh.domains.tasks.recovery import reclaimed_among
+from repomesh.kernel import limits
+from repomesh.kernel.operation import Due, Post, command
 from repomesh.store.transaction import Transaction
 
 
@@ -36,20 +37,26 @@ def heartbeat(tx: Transaction, request: Heartbeat) -> Pulse:
     )
 
 
-@command("recovery.reconcile", http=Post("/v1/recovery/reconcile"), scope="recovery:write")
+@command(
+    "recovery.reconcile",
+    http=Post("/v1/recovery/reconcile"),
+    scope="recovery:write",
+    due=(Due(agents.silent), *reclaim.DUE, *waiting.DUE),
+)
 def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
     """Take back at once what nobody keeps any more; the server itself does so in each sweep.
 
     Agents that went silent become inactive; leases that ran out, and those of holders who are gone, end;
     tasks that lost their holder are open again, or failed at their last attempt. Each is an event, too.
+    One call takes back a bounded number of each; `complete` says whether that was all.
     """
     if tx.caller.agent_id is not None:  # who asks is there, however long it was silent
         agents.touch(tx, agents.find_agent(tx, tx.caller.agent_id), tx.caller.instance_id)
     inactive = agents.sweep_agents(tx)
     ended = reclaim.reclaim(tx)
-    waiting.expire(tx)
-    reclaim.forget_ended(tx)
-    lost = reclaim_lost(tx)
+    waits = waiting.expire(tx)
+    forgotten = reclaim.forget_ended(tx)
+    lost = reclaimed_among(tx.react())
     return Reconciled(
         inactive_agent_ids=inactive,
         leases=[
@@ -64,4 +71,7 @@ def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
             for lease, reason in ended
         ],
         tasks=lost,
+        complete=len(inactive) < limits.AGENTS_SWEPT_MAX
+        and max(len(ended), waits) < limits.LEASES_RECLAIMED_MAX
+        and forgotten < limits.LEASES_FORGOTTEN_MAX,
     )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from repomesh.domains.overview.stems import stem
-from repomesh.kernel.limits import RECALL_HALF_LIFE_S, SNIPPET_CHARS
-from repomesh.store.base import words_of
-
-_TOKEN = re.compile(r"[^\W_]+")
+from repomesh.kernel.limits import RECALL_HALF_LIFE_S
+from repomesh.kernel.words import asked_words, flattened, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ STOP_WORDS = frozenset(
 
 def question_words(text: str, most: int) -> list[str]:
     """What a question is about: its words without those that say nothing, unless it has no others."""
-    words = list(dict.fromkeys(words_of(text)))
+    words = flattened(asked_words(text))
     telling = [word for word in words if word not in STOP_WORDS]
     return (telling or words)[:most]
 
@@ -66,10 +63,10 @@ class Asked(dict[str, str | None]):
 
     def __init__(self, stems: Collection[str]) -> None:
         super().__init__()
-        self._stems = stems
+        self.stems = frozenset(stems)
 
     def __missing__(self, word: str) -> str | None:
-        found = self[word] = _stem_in(word, self._stems)
+        found = self[word] = _stem_in(word, self.stems)
         return found
 
 
@@ -119,43 +116,3 @@ def rarity(total: float, holding: float) -> float:
 def recency(age_s: float) -> float:
     """From 1 for what is new towards 0."""
     return float(0.5 ** (max(age_s, 0.0) / RECALL_HALF_LIFE_S))
-
-
-def snippet(text: str, stems: Collection[str], length: int = SNIPPET_CHARS) -> str:
-    """The part of a text that holds most of the words, on one line, with marks around them."""
-    spots = [
-        (match.start(), match.end(), hit)
-        for match in _TOKEN.finditer(text)
-        if (hit := _hit(match[0], stems)) is not None
-    ]
-    start = _best_start(spots, length)
-    begin = max(0, start - length // 4)
-    if begin > 0:
-        begin = text.find(" ", begin, start) + 1 or begin
-    end = min(len(text), begin + length)
-    marked = _marked(text, [spot for spot in spots if begin <= spot[0] and spot[1] <= end], begin, end)
-    line = " ".join(marked.split())
-    return f"{'…' if begin > 0 else ''}{line}{'…' if end < len(text) else ''}"
-
-
-def _hit(token: str, stems: Collection[str]) -> str | None:
-    folded = [token.lower()] if token.isascii() else words_of(token)
-    return _stem_in(folded[0], stems) if folded else None
-
-
-def _best_start(spots: Sequence[tuple[int, int, str]], length: int) -> int:
-    """Where the part with the most different words begins; the first of several."""
-    best, best_start = 0, spots[0][0] if spots else 0
-    for index, (start, _, _) in enumerate(spots):
-        within = {hit for place, _, hit in spots[index : index + 50] if place < start + length * 3 // 4}
-        if len(within) > best:
-            best, best_start = len(within), start
-    return best_start
-
-
-def _marked(text: str, spots: Sequence[tuple[int, int, str]], begin: int, end: int) -> str:
-    parts, last = [], begin
-    for start, stop, _ in spots:
-        parts += [text[last:start], "**", text[start:stop], "**"]
-        last = stop
-    return "".join([*parts, text[last:end]])

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from repomesh.domains.overview import candidates, meaning, ranking
 from repomesh.domains.overview.candidates import Candidate
 from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, Weights
 from repomesh.domains.overview.search_models import EVERYTHING, Recall, Recalled, Recollection, What
+from repomesh.domains.overview.showing import Showing
 from repomesh.domains.overview.stems import forms, stem
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
 from repomesh.kernel import limits
 from repomesh.kernel.budget import cut, fair_share
-from repomesh.kernel.operation import Consulting, Get, Tool, query
-from repomesh.store.base import words_of
+from repomesh.kernel.operation import Get, Tool, query
+from repomesh.kernel.words import words_of
+from repomesh.store import searching
 from repomesh.store.transaction import Transaction
 
+_APART = 1_000  # words between matches of which nobody knows where they stand
 _WHY_MIN = 0.01  # what counts less than this is not worth its words
 
 
@@ -44,7 +47,8 @@ class _Matches:
     ),
     scope="sessions:read",
     errors=(SessionNotFound,),
-    consults=Consulting(meaning.question, meaning.answered),
+    prepare=meaning.prepare,
+    searches=True,
 )
 def recall(tx: Transaction, request: Recall) -> Recollection:
     """Remember what may answer a question, the best first, and say why each is here.
@@ -56,8 +60,10 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
     found = gathered(tx, request)
     best = scored(tx, found)[: request.limit]
     said = None if tx.settings.embeddings_url is None else found.without_meaning
-    items = [_recalled(one, found.rarities) for one in best]
-    return _fitted(Recollection(items=items, without_meaning=said), request.max_chars)
+    showing = Showing(tx, ranking.Asked(found.rarities))
+    items = [_recalled(one, showing) for one in best]
+    told = searching.notice(tx, request.text)
+    return _fitted(Recollection(items=items, notice=told, without_meaning=said), request.max_chars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +101,20 @@ def gathered(tx: Transaction, request: Recall) -> Gathered:
     there = candidates.read(tx, ids)
     kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
     asked = ranking.Asked(matches.rarities)
-    texts = [_text(one, asked) for one in kept]
+    texts = [_text(one, asked, matches) for one in kept]
     return Gathered(request, texts, matches.rarities, near, without_meaning)
 
 
-def _text(candidate: Candidate, asked: ranking.Asked) -> Text:
+def _text(candidate: Candidate, asked: ranking.Asked, matches: _Matches) -> Text:
     words, fields = words_of(candidate.text), candidate.fields
     title = words_of(f"{fields['title']} {' '.join(fields['tags'])}")
     titled = frozenset(one for _, one in ranking.hits(title, asked))
-    return Text(candidate, len(words), ranking.hits(words, asked), titled)
+    found = list(ranking.hits(words, asked))
+    if candidate.is_cut:  # what its index knows of the rest stands somewhere further in
+        seen = {one for _, one in found} | titled
+        deep = [one for one, ids in matches.by_stem.items() if one not in seen and fields["id"] in ids]
+        found += [(len(words) + _APART * count, one) for count, one in enumerate(deep, 1)]
+    return Text(candidate, len(words), found, titled)
 
 
 def _asked(text: str) -> dict[str, tuple[str, ...]]:
@@ -192,17 +203,19 @@ def scored(tx: Transaction, gathered: Gathered, weights: Weights = RECALL_WEIGHT
     return sorted(judged, key=lambda one: -one.score)
 
 
-def _recalled(one: Scored, stems: Collection[str]) -> Recalled:
+def _recalled(one: Scored, showing: Showing) -> Recalled:
     """As it is shown."""
     weighty = sorted(one.parts.items(), key=lambda part: -part[1])
     why = [said for said, worth in weighty if worth >= _WHY_MIN]
-    shown = ranking.snippet(one.candidate.text, stems)
-    return Recalled(**one.candidate.fields, snippet=shown, score=round(one.score, 4), why=why)
+    shown = showing.of(one.candidate)
+    said = {"snippet": shown.snippet, "elsewhere": shown.elsewhere}
+    return Recalled(**one.candidate.fields, **said, score=round(one.score, 4), why=why)
 
 
 def _fitted(whole: Recollection, max_chars: int) -> Recollection:
     """As much as fits: snippets are cut first, then the last items left out."""
-    items, frame = whole.items, _FRAME_CHARS + len(whole.without_meaning or "")
+    items = whole.items
+    frame = _FRAME_CHARS + len(whole.without_meaning or "") + len(whole.notice or "")
     if len(whole.model_dump_json()) <= max_chars:
         return whole
     bare = [len(item.model_copy(update={"snippet": ""}).model_dump_json()) + 2 for item in items]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import merge
 
+from repomesh.domains.agents.rows import by_name
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import Candidate
 from repomesh.domains.overview.search_models import EVERYTHING, Found, Search, What
+from repomesh.domains.overview.showing import Showing
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
@@ -15,8 +17,9 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, query
+from repomesh.kernel.words import Word, flattened, words_of
 from repomesh.store import searching
-from repomesh.store.base import search_words, words_of
+from repomesh.store.base import search_words
 from repomesh.store.transaction import Transaction
 
 _MARKED: frozenset[What] = frozenset({"chunk", "memory", "artifact"})
@@ -27,29 +30,31 @@ Match = tuple[int, What, str]
 """(position in the index, what it is, its id)."""
 
 
-@query("search.find", http=Get("/v1/search"), scope="sessions:read", errors=(SessionNotFound,))
+@query("search.find", http=Get("/v1/search"), scope="sessions:read", errors=(SessionNotFound,), searches=True)
 def search(tx: Transaction, request: Search) -> Page[Found]:
     """Find what holds every word of `text` and meets the conditions, newest first.
+
+    Without a word in `text` nothing is found, and `notice` says so.
 
     With `order` 'rank' the best of the newest 500 matches come, in one page. When few of very many matches
     meet the conditions a page may be short; its cursor goes on behind what was looked at.
     """
+    author = by_name(tx, request.author) if request.author is not None else None
+    if author is not None:
+        request = request.model_copy(update={"author": author.name})
     words = search_words(request.text)
-    matches = _matches(tx, request, words)
+    uid = None if request.session_id is None else session_rows.find(tx, request.session_id).uid
+    matches = _matches(tx, request, words, uid) if words else iter(())
     if request.order == "rank":
         return _ranked(tx, request, words, matches)
     before = searching.position(request.cursor)
     found, following = _take(tx, request, matches, before, request.limit)
-    items = [candidate.found(_snippet(candidate, words)) for _, candidate in found]
-    places = [position for position, _ in found]
-    return _fitted(Page[Found](items=items, next_cursor=following), places, request)
+    return _page(tx, request, words, found, following)
 
 
-def _matches(tx: Transaction, request: Search, words: Sequence[str]) -> Iterator[Match]:
+def _matches(tx: Transaction, request: Search, words: Sequence[Word], uid: str | None) -> Iterator[Match]:
     """What holds the words, newest first. What has marks in the index is narrowed by them there."""
-    marks: list[str] = []
-    if request.session_id is not None:
-        marks.append(mark("s", session_rows.find(tx, request.session_id).uid))
+    marks: list[str] = [] if uid is None else [mark("s", uid)]
     marks += [mark("t", tag) for tag in request.tags]
     if request.author is not None:
         marks.append(mark("a", request.author))
@@ -70,10 +75,8 @@ def _matches(tx: Transaction, request: Search, words: Sequence[str]) -> Iterator
 
 
 def _stream(
-    tx: Transaction, types: Sequence[What], words: Sequence[str], before: int | None
+    tx: Transaction, types: Sequence[What], words: Sequence[Word], before: int | None
 ) -> Iterator[Match]:
-    if not words:
-        return
     count = limits.SEARCH_BLOCK_FIRST
     while True:
         block = tx.text_index.find(tx.connection, tx.workspace_id, types, words, before, count)
@@ -123,24 +126,32 @@ def _meets(candidate: Candidate, request: Search) -> bool:
     return candidates.meets(candidate, request)
 
 
-def _ranked(tx: Transaction, request: Search, words: Sequence[str], matches: Iterator[Match]) -> Page[Found]:
+def _ranked(tx: Transaction, request: Search, words: Sequence[Word], matches: Iterator[Match]) -> Page[Found]:
     found, _ = _take(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
     texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found]
     usual = sum(map(len, texts)) / max(len(texts), 1)
-    rarities = dict.fromkeys(words, 1.0)
+    rarities = dict.fromkeys(flattened(words), 1.0)
     asked = ranking.Asked(rarities)
     scores = [
         ranking.worth(ranking.hits(text, asked), len(text), rarities, usual, ranking.SEARCH_WEIGHTS)
         for text in texts
     ]
     order = sorted(range(len(found)), key=lambda index: (-scores[index], -found[index][0]))[: request.limit]
-    best = [found[index] for index in order]
-    items = [candidate.found(_snippet(candidate, words)) for _, candidate in best]
-    return _fitted(Page[Found](items=items), [position for position, _ in best], request)
+    return _page(tx, request, words, [found[index] for index in order], None)
 
 
-def _snippet(candidate: Candidate, words: Sequence[str]) -> str:
-    return ranking.snippet(candidate.text, frozenset(words))
+def _page(
+    tx: Transaction,
+    request: Search,
+    words: Sequence[Word],
+    found: Sequence[tuple[int, Candidate]],
+    following: str | None,
+) -> Page[Found]:
+    showing = Showing(tx, ranking.Asked(flattened(words)))
+    items = [candidate.found(showing.of(candidate)) for _, candidate in found]
+    told = searching.notice(tx, request.text)
+    page = Page[Found](items=items, next_cursor=following, notice=told)
+    return _fitted(page, [position for position, _ in found], request)
 
 
 def _fitted(found: Page[Found], places: Sequence[int], request: Search) -> Page[Found]:

@@ -37,7 +37,12 @@ class Found(Model):
     tags: list[str]
     author: str | None
     at: Timestamp = Field(description="When it was written, or last changed.")
-    snippet: str = Field(description="With **marks** around the words.")
+    snippet: str = Field(description="The part that holds most of the words, with **marks** around them.")
+    elsewhere: str | None = Field(
+        None,
+        exclude_if=lambda said: said is None,
+        description="Where the match is when the snippet does not show it.",
+    )
     truncated: bool = Field(False, description="Whether `max_chars` cut the snippet.")
 
 
@@ -88,6 +93,11 @@ class Recollection(Model):
 
     items: list[Recalled]
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
+    notice: str | None = Field(
+        None,
+        exclude_if=lambda said: said is None,
+        description="What could not be looked for, or not looked through yet.",
+    )
     without_meaning: str | None = Field(
         None, description="Why only words were compared, where embeddings are configured."
     )

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import mimetypes
+import re
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, StringConstraints, model_validator
 
-from repomesh.domains.sessions.fields import Content, Key, SessionId, Word, content_bytes
+from repomesh.domains.sessions.fields import Content, Key, SessionId, Word, content_bytes, content_text
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.compact_words import CompactWords, compact_words
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tag, Tags
+from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tag, Tags, TextChars
 from repomesh.kernel.ids import Id
+from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.operation import Model
+from repomesh.kernel.ports import Contents
 
 _BASE64_CHARS_MAX = (limits.ARTIFACT_BYTES_MAX + 2) // 3 * 4
 
@@ -43,6 +50,47 @@ ArtifactContent = Annotated[Content, AfterValidator(_bounded)]
 Base64 = Annotated[str, StringConstraints(max_length=_BASE64_CHARS_MAX), AfterValidator(_decodes)]
 
 Url = Annotated[str, StringConstraints(pattern=r"^(https?|file|git|ssh)://[\x21-\x7e]+$", max_length=2_048)]
+
+
+_TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "image/svg+xml")
+_MEDIA_TYPES = {"code": "text/plain", "document": "text/markdown", "diagram": "text/plain"}
+_EXTENSION = re.compile(r"\.\w{1,8}$")
+_BY_NAME = mimetypes.MimeTypes()  # Python's own table, the same on every machine
+
+
+@dataclass(slots=True)
+class PreparedArtifact:
+    """What an artifact holds, whichever way it came, and the different words by which it is found."""
+
+    raw: bytes
+    media_type: str
+    sha256: str
+    words: CompactWords
+    is_link: bool
+    _is_kept: bool = False
+
+    @property
+    def lies_apart(self) -> bool:
+        """Whether it is too large for its row, and so lies among the contents."""
+        return len(self.raw) > limits.ARTIFACT_STORED_BYTES_MAX
+
+    def keep(self, contents: Contents) -> None:
+        """Keep what lies apart. To be called before the transaction that names it.
+
+        Raises Unavailable when it can't be written.
+        """
+        if self.lies_apart:
+            contents.keep(self.sha256, self.raw)
+            self._is_kept = True
+
+    def in_row(self) -> bytes | None:
+        """The bytes that its row holds; None for a link and for what lies apart.
+
+        Raises RuntimeError when that was not kept before, since the row would name nothing.
+        """
+        if self.lies_apart and not self._is_kept:
+            raise RuntimeError("the content was not kept before the transaction that names it")
+        return None if self.is_link or self.lies_apart else self.raw
 
 
 class Artifact(Model):
@@ -90,6 +138,13 @@ class AddArtifact(Model):
     content_base64: Base64 | None = Field(None, description="What is no text.")
     url: Url | None = Field(None, description="Of a link, which has no content here.")
     tags: Tags = Field((), description="To find it by.")
+    _prepared: PreparedArtifact | None = PrivateAttr(None)
+
+    def prepared(self) -> PreparedArtifact:
+        """What is kept of the content, computed once: before the transaction where that is possible."""
+        if self._prepared is None:
+            self._prepared = _prepare(self)
+        return self._prepared
 
     @model_validator(mode="after")
     def _one_content(self) -> AddArtifact:
@@ -97,6 +152,38 @@ class AddArtifact(Model):
         if len(given) != 1:
             raise ValueError("exactly one of 'content', 'content_base64' and 'url' must be given")
         return self
+
+
+def _prepare(request: AddArtifact) -> PreparedArtifact:
+    """Hash a content and find its words, which takes seconds for the longest."""
+    if request.url is not None:
+        raw, guess = request.url.encode(), "text/uri-list"
+    elif request.content_base64 is not None:
+        raw, guess = base64.b64decode(request.content_base64), "application/octet-stream"
+    else:
+        assert request.content is not None
+        raw = content_text(request.content).encode()
+        guess = _guessed_text(request) if isinstance(request.content, str) else "application/json"
+    media_type = request.media_type or guess
+    words = compact_words(readable(raw, media_type))
+    return PreparedArtifact(raw, media_type, hashlib.sha256(raw).hexdigest(), words, request.url is not None)
+
+
+def _guessed_text(request: AddArtifact) -> str:
+    """The media type of a text, by the name that its title ends in, else by the artifact's type."""
+    named, _encoding = _BY_NAME.guess_type(request.title)
+    if named is not None and named.startswith(_TEXTUAL):
+        return named
+    if _EXTENSION.search(request.title):
+        return "text/plain"
+    return _MEDIA_TYPES.get(request.type, "text/plain")
+
+
+def readable(raw: bytes, media_type: str) -> str:
+    """A content as its words are looked for; empty where it is no text."""
+    if not media_type.startswith(_TEXTUAL):
+        return ""
+    return without_escapes(raw.decode(errors="replace"), known=media_type.startswith("application/json"))
 
 
 class ListArtifacts(Model):
@@ -134,7 +221,7 @@ class ReadArtifact(OneArtifact):
     offset: Annotated[int, Field(ge=0, le=limits.ARTIFACT_BYTES_MAX)] = Field(
         0, description="Characters of a text, or bytes of anything else, to skip."
     )
-    max_chars: MaxChars | None = Field(None, description="Characters of it at most; 100,000 unless you say.")
+    max_chars: TextChars | None = Field(None, description="Characters of it at most; 100,000 unless you say.")
 
 
 class ArtifactPart(Model):
@@ -158,4 +245,6 @@ class ArtifactChanged(Model):
     artifact: Artifact
 
 
-ARTIFACT_ADDED = event_type("artifact.added", ArtifactChanged)
+ARTIFACT_ADDED = event_type(
+    "artifact.added", ArtifactChanged, "An artifact was added to a session; its content is not in the event."
+)

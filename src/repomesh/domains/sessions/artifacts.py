@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, Text, func, insert, select, type_coerce, update
@@ -20,26 +19,27 @@ from repomesh.domains.sessions.artifact_models import (
     ListArtifacts,
     ListArtifactVersions,
     OneArtifact,
+    PreparedArtifact,
     ReadArtifact,
 )
 from repomesh.domains.sessions.errors import (
     ArtifactHasNoContent,
     ArtifactNotFound,
-    ContentMissing,
     SessionNotActive,
     SessionNotFound,
 )
 from repomesh.domains.sessions.fields import content_text
-from repomesh.domains.sessions.rules import mark, parts
+from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import artifact_versions, artifacts
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, command, query
-from repomesh.kernel.settings import Settings
-from repomesh.store import contents
+from repomesh.kernel.ports import Store
+from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.words import different_words
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -49,33 +49,10 @@ DOCUMENT = "artifact"
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _table = artifacts.c
-_TEXTUAL = ("text/", "application/json", "application/xml", "application/yaml", "image/svg+xml")
-_MEDIA_TYPES = {"code": "text/plain", "document": "text/markdown", "diagram": "text/plain"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Content:
-    """What an artifact holds, whichever way it came."""
-
-    raw: bytes
-    media_type: str
-    sha256: str
-
-    @property
-    def text(self) -> str:
-        """Its words, where it is text."""
-        return self.raw.decode(errors="replace") if self.media_type.startswith(_TEXTUAL) else ""
-
-    @property
-    def in_file(self) -> bool:
-        """Whether it is too large for the database."""
-        return len(self.raw) > limits.ARTIFACT_STORED_BYTES_MAX
-
-
-def _stage(request: AddArtifact, settings: Settings) -> None:
-    content = _content(request)
-    if content.in_file:
-        contents.keep(settings.data, content.sha256, content.raw)
+def _stage(request: AddArtifact, store: Store) -> None:
+    request.prepared().keep(store.contents)
 
 
 @command(
@@ -85,18 +62,16 @@ def _stage(request: AddArtifact, settings: Settings) -> None:
     ),
     scope="sessions:write",
     errors=(SessionNotFound, SessionNotActive, Stale),
-    stage=_stage,
+    prepare=on_thread(_stage),
 )
 def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
     """Add an artifact of up to 10 MiB, or a new version of one that has this name.
 
-    What is over 1 MiB becomes a file of the data folder, durable before this is committed. The same content
-    under the same name is answered like the first time.
+    What is over 1 MiB is kept apart from the rows, durable before this is committed. The same content under
+    the same name is answered like the first time.
     """
     session = rows.find_active(tx, request.session_id)
-    content = _content(request)
-    if content.in_file:
-        _stage(request, tx.settings)
+    content = request.prepared()
     said: dict[str, Any] = {
         "title": request.title,
         "type": request.type,
@@ -110,7 +85,7 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
     row = None if request.artifact_id is None else _by_name(tx, session.uid, request.artifact_id)
     if row is not None:
         tx.check_version(row.version)
-        if all(getattr(row, name) == value for name, value in said.items()):
+        if not differing(said, row):
             return _as_artifact(row._asdict())
         written = {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
         here = _table.workspace_id == tx.workspace_id, _table.id == row.id
@@ -130,7 +105,7 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
 )
 def list_artifacts(tx: Transaction, request: ListArtifacts) -> Page[Artifact]:
     """List the artifacts of a session, newest first, without their contents."""
-    uid = rows.find(tx, request.session_id).uid
+    uid = rows.find_readable(tx, request.session_id).uid
     statement = select(artifacts).where(_table.session_uid == uid)
     if request.type is not None:
         statement = statement.where(_table.type == request.type)
@@ -199,7 +174,7 @@ def read_artifact(tx: Transaction, request: ReadArtifact) -> ArtifactPart:
         raise ArtifactNotFound(f"artifact '{row.artifact_id}' has no version {wanted}")
     if version.url is not None:
         raise ArtifactHasNoContent(f"artifact '{row.artifact_id}' leads to {version.url}", url=version.url)
-    encoding, shown, following = _part(_raw(tx, version), request)
+    encoding, shown, following = _part(content_bytes(tx, version), request)
     return ArtifactPart(
         session_id=row.session_id,
         artifact_id=row.artifact_id,
@@ -220,21 +195,8 @@ def named_contents(tx: Transaction, digests: Sequence[str]) -> set[str]:
     return set(tx.execute(select(digest).where(digest.in_(digests)).distinct()).scalars())
 
 
-def _content(request: AddArtifact) -> _Content:
-    if request.url is not None:
-        raw, guess = request.url.encode(), "text/uri-list"
-    elif request.content_base64 is not None:
-        raw, guess = base64.b64decode(request.content_base64), "application/octet-stream"
-    else:
-        assert request.content is not None
-        raw = content_text(request.content).encode()
-        plain = _MEDIA_TYPES.get(request.type, "text/plain")
-        guess = plain if isinstance(request.content, str) else "application/json"
-    return _Content(raw, request.media_type or guess, contents.digest(raw))
-
-
 def _new(tx: Transaction, session: Row[Any], request: AddArtifact) -> dict[str, Any]:
-    id_ = new_id()
+    id_ = tx.new_id()
     return {
         "workspace_id": tx.workspace_id,
         "id": id_,
@@ -248,28 +210,36 @@ def _new(tx: Transaction, session: Row[Any], request: AddArtifact) -> dict[str, 
     }
 
 
-def _kept(tx: Transaction, fields: dict[str, Any], content: _Content) -> Artifact:
+def document_words(fields: Mapping[str, Any]) -> list[str]:
+    """The words by which an artifact is found besides those of its content, from the columns of its row."""
+    marks = [mark("s", fields["session_uid"]), mark("y", fields["type"])]
+    marks += [mark("t", tag) for tag in fields["tags"]]
+    if fields["author"] is not None:
+        marks.append(mark("a", fields["author"]))
+    about = (fields[name] for name in ("artifact_id", "title", "description"))
+    return [*marks, *different_words("\n".join((*about, *fields["tags"])))]
+
+
+def _kept(tx: Transaction, fields: dict[str, Any], content: PreparedArtifact) -> Artifact:
     """Keep a version, make it findable, tell of it."""
     artifact = _as_artifact(fields)
-    stored = None if content.in_file or artifact.url is not None else content.raw
     shared = ("media_type", "url", "bytes", "sha256", "author", "version")
     version = {name: fields[name] for name in shared} | {
         "workspace_id": tx.workspace_id,
         "artifact_id": artifact.id,
         "at": fields["updated_at"],
-        "content": stored,
+        "content": content.in_row(),
     }
     tx.execute(insert(artifact_versions), version)
-    marks = [mark("s", fields["session_uid"]), mark("y", artifact.type)]
-    marks += [mark("t", tag) for tag in artifact.tags]
-    if artifact.author is not None:
-        marks.append(mark("a", artifact.author))
-    about = " ".join((*marks, artifact.artifact_id, artifact.title, artifact.description, *artifact.tags))
-    for part in parts(content.text, limits.TEXT_PART_CHARS):
-        tx.index_text(DOCUMENT, artifact.id, f"{about} {part}")
+    index(tx, fields, content)
     changed = ArtifactChanged(artifact=artifact)
     tx.emit(NewEvent(ARTIFACT_ADDED, f"artifact/{artifact.id}", changed))
     return artifact
+
+
+def index(tx: Transaction, fields: Mapping[str, Any], content: PreparedArtifact) -> None:
+    """Have an artifact found by its words."""
+    tx.index_words(DOCUMENT, fields["id"], content.words.behind(document_words(fields)))
 
 
 def _by_name(tx: Transaction, uid: str, name: str) -> Row[Any] | None:
@@ -278,7 +248,7 @@ def _by_name(tx: Transaction, uid: str, name: str) -> Row[Any] | None:
 
 
 def _find(tx: Transaction, request: OneArtifact) -> Row[Any]:
-    row = _by_name(tx, rows.find(tx, request.session_id).uid, request.artifact_id)
+    row = _by_name(tx, rows.find_readable(tx, request.session_id).uid, request.artifact_id)
     if row is None:
         raise ArtifactNotFound(
             f"there is no artifact '{request.artifact_id}' in session '{request.session_id}'"
@@ -290,13 +260,14 @@ def _as_artifact(fields: dict[str, Any]) -> Artifact:
     return Artifact(**{name: fields[name] for name in Artifact.model_fields})
 
 
-def _raw(tx: Transaction, version: Row[Any]) -> bytes:
+def content_bytes(tx: Transaction, version: Row[Any]) -> bytes:
+    """The bytes of an artifact that is no link, from a row with its `content` and `sha256`.
+
+    Raises DamagedRecord for what lies apart and can't be read.
+    """
     if version.content is not None:
         return bytes(version.content)
-    found = contents.read(tx.settings.data, version.sha256)
-    if found is None:
-        raise ContentMissing(f"the content {version.sha256} is not in the data folder")
-    return found
+    return tx.contents.read(tx, version.sha256)
 
 
 def _part(raw: bytes, request: ReadArtifact) -> tuple[Any, str, int | None]:

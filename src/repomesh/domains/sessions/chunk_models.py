@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, PrivateAttr
 
-from repomesh.domains.sessions.fields import Content, JsonObject, Key, SessionId, content_bytes
+from repomesh.domains.sessions.fields import Content, JsonObject, Key, SessionId, content_bytes, content_text
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
+from repomesh.kernel.compact_words import CompactWords, compact_words
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tags
+from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Tags, TextChars
 from repomesh.kernel.ids import Id
+from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.operation import Model
 
 Format = Literal["dialogue", "markdown", "json", "text"]
@@ -24,7 +28,25 @@ def _bounded(content: Content) -> Content:
 
 ChunkContent = Annotated[Content, AfterValidator(_bounded)]
 
-Place = Annotated[int, Field(ge=1, le=2**53)]
+
+@dataclass(frozen=True, slots=True)
+class PreparedContent:
+    """A content as text, its size and digest, and its different words."""
+
+    text: str
+    bytes: int
+    sha256: str
+    words: CompactWords
+
+
+def prepare(text: str, *, is_json: bool = False) -> PreparedContent:
+    """Hash a text and find its words, which takes seconds for the longest."""
+    raw = text.encode()
+    words = compact_words(without_escapes(text, known=is_json))
+    return PreparedContent(text, len(raw), hashlib.sha256(raw).hexdigest(), words)
+
+
+Place = Annotated[int, Field(ge=1, le=limits.SEQUENCE_MAX)]
 
 
 class ChunkInfo(Model):
@@ -61,6 +83,14 @@ class NewChunk(Model):
     speaker: Label = Field("", description="Who said it.")
     tags: Tags = Field((), description="To find it by.")
     metadata: JsonObject = Field({}, description="Whatever you keep with it.")
+    _prepared: PreparedContent | None = PrivateAttr(None)
+
+    def prepared(self) -> PreparedContent:
+        """What is kept of the content, computed once: before the transaction where that is possible."""
+        if self._prepared is None:
+            is_json = self.format == "json" or not isinstance(self.content, str)
+            self._prepared = prepare(content_text(self.content), is_json=is_json)
+        return self._prepared
 
 
 class AddChunk(NewChunk):
@@ -101,7 +131,7 @@ class ReadChunk(Model):
     offset: Annotated[int, Field(ge=0, le=limits.CHUNK_BYTES_MAX)] = Field(
         0, description="Characters of its content to skip."
     )
-    max_chars: MaxChars | None = Field(
+    max_chars: TextChars | None = Field(
         None, description="Characters of its content at most; 100,000 unless you say."
     )
 
@@ -121,4 +151,6 @@ class ChunksAdded(Model):
     chunks: list[ChunkInfo]
 
 
-SESSION_CHUNKS_ADDED = event_type("session.chunks_added", ChunksAdded)
+SESSION_CHUNKS_ADDED = event_type(
+    "session.chunks_added", ChunksAdded, "Conversation was added to a session; its text is not in the event."
+)

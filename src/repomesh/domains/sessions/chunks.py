@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, func, insert, select
@@ -19,6 +18,7 @@ from repomesh.domains.sessions.chunk_models import (
     ChunksAdded,
     ListChunks,
     NewChunk,
+    PreparedContent,
     ReadChunk,
     ReadChunkPart,
 )
@@ -26,17 +26,20 @@ from repomesh.domains.sessions.errors import (
     ChunkConflict,
     ChunkNotFound,
     SequenceTaken,
+    SequenceUsedUp,
     SessionNotActive,
     SessionNotFound,
 )
-from repomesh.domains.sessions.fields import content_text
-from repomesh.domains.sessions.rules import mark, parts
+from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import chunks
 from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.kernel.ports import Store
+from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.words import words_of
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import position
 from repomesh.store.prepared import Prepared
@@ -62,8 +65,13 @@ _AT = Prepared(
         _table.session_uid == bindparam("uid"), _table.sequence == bindparam("sequence")
     )
 )
-_REFUSALS = (SessionNotFound, SessionNotActive, ChunkConflict, SequenceTaken)
+_REFUSALS = (SessionNotFound, SessionNotActive, ChunkConflict, SequenceTaken, SequenceUsedUp)
 _MOST = limits.CONTENT_BODY_BYTES_MAX
+
+
+def _prepare_all(request: AddChunks, _store: Store) -> None:
+    for chunk in request.chunks:
+        chunk.prepared()
 
 
 @command(
@@ -71,11 +79,12 @@ _MOST = limits.CONTENT_BODY_BYTES_MAX
     http=Post("/v1/sessions/{session_id}/chunks", status=201, body_bytes_max=_MOST),
     scope="sessions:write",
     errors=_REFUSALS,
+    prepare=on_thread(lambda request, _store: request.prepared()),
 )
 def add_chunk(tx: Transaction, request: AddChunk) -> ChunkInfo:
     """Add a piece of conversation, of up to 10 MiB in UTF-8, to an active session.
 
-    A resend of a `chunk_id` with the same content is answered like the first time. The body may have 21 MiB,
+    A resend of a `chunk_id` with the same fields is answered like the first time. The body may have 21 MiB,
     so that every byte of the content may be escaped.
     """
     return add(tx, rows.find_active(tx, request.session_id), [request])[0]
@@ -86,6 +95,7 @@ def add_chunk(tx: Transaction, request: AddChunk) -> ChunkInfo:
     http=Post("/v1/sessions/{session_id}/chunks/batch", status=201, body_bytes_max=_MOST),
     scope="sessions:write",
     errors=_REFUSALS,
+    prepare=on_thread(_prepare_all),
 )
 def add_chunks(tx: Transaction, request: AddChunks) -> AddedChunks:
     """Add up to 200 pieces of conversation, all or none."""
@@ -103,7 +113,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
 
     A chunk that is larger than a page comes cut, and is read on its own.
     """
-    uid = rows.find(tx, request.session_id).uid
+    uid = rows.find_readable(tx, request.session_id).uid
     shown, following = _page(tx, uid, request)
     share = min(limits.CONTENT_PAGE_BYTES_MAX, request.max_chars or limits.MAX_CHARS_MAX)
     items = [_with_content(row, share) for row in _read(tx, uid, shown, share)]
@@ -124,7 +134,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
 )
 def read_chunk(tx: Transaction, request: ReadChunk) -> ReadChunkPart:
     """Read one chunk, from `offset` on, as far as `max_chars`; `next_offset` leads on."""
-    uid = rows.find(tx, request.session_id).uid
+    uid = rows.find_readable(tx, request.session_id).uid
     most = request.max_chars or limits.CONTENT_CHARS_DEFAULT
     piece = func.substr(_table.content, request.offset + 1, most + 1).label("content")
     here = _table.session_uid == uid, _table.chunk_id == request.chunk_id
@@ -142,22 +152,23 @@ def add(tx: Transaction, session: Row[Any], new: Sequence[NewChunk]) -> list[Chu
     named: dict[str, ChunkInfo] = {}
     taken: dict[int, str] = {}
     answers: list[ChunkInfo] = []
-    fresh: list[tuple[ChunkInfo, str]] = []
+    fresh: list[tuple[ChunkInfo, PreparedContent]] = []
     for one in new:
-        text = content_text(one.content)
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        content = one.prepared()
         known = _known(tx, session, one, named)
         if known is not None:
-            _require_same(known, one, digest)
+            _require_same(known, one, content)
             answers.append(known)
             continue
-        place = last + 1 if one.sequence is None else one.sequence
-        if one.sequence is not None:
+        place = one.sequence
+        if place is None:
+            place = _behind(session, last)
+        else:
             _require_free(tx, session, place, taken)
         last = max(last, place)
-        info = _info(tx, session, one, place, text, digest)
+        info = _info(tx, session, one, place, content)
         named[info.chunk_id], taken[place] = info, info.chunk_id
-        fresh.append((info, text))
+        fresh.append((info, content))
         answers.append(info)
     _keep(tx, session, fresh)
     return answers
@@ -174,15 +185,32 @@ def _known(
     return None if row is None else ChunkInfo(**row._asdict())
 
 
-def _require_same(known: ChunkInfo, one: NewChunk, digest: str) -> None:
-    same_place = one.sequence in (None, known.sequence)
-    if known.sha256 != digest or known.format != one.format or not same_place:
+def _require_same(known: ChunkInfo, one: NewChunk, content: PreparedContent) -> None:
+    """Raise ChunkConflict unless a chunk that bears a known name is sent again as it is."""
+    said = {
+        "content": content.sha256 == known.sha256,
+        "format": one.format == known.format,
+        "sequence": one.sequence in (None, known.sequence),
+        "speaker": one.speaker == known.speaker,
+        "tags": list(dict.fromkeys(one.tags)) == known.tags,
+        "metadata": same_json(one.metadata, known.metadata),
+    }
+    differs = [name for name, same in said.items() if not same]
+    if differs:
         raise ChunkConflict(
-            f"chunk '{known.chunk_id}' is there already with other content, format or sequence",
+            f"chunk '{known.chunk_id}' is there already with other {', '.join(differs)}",
             chunk_id=known.chunk_id,
+            differs=differs,
             sequence=known.sequence,
             sha256=known.sha256,
         )
+
+
+def _behind(session: Row[Any], last: int) -> int:
+    """The place behind the last chunk; raises SequenceUsedUp."""
+    if last >= limits.SEQUENCE_MAX:
+        raise SequenceUsedUp(f"a chunk stands at {last} in session '{session.id}', the last place is taken")
+    return last + 1
 
 
 def _require_free(tx: Transaction, session: Row[Any], place: int, taken: dict[int, str]) -> None:
@@ -193,8 +221,10 @@ def _require_free(tx: Transaction, session: Row[Any], place: int, taken: dict[in
         raise SequenceTaken(f"chunk '{name}' stands at {place} in session '{session.id}'", chunk_id=name)
 
 
-def _info(tx: Transaction, session: Row[Any], one: NewChunk, place: int, text: str, digest: str) -> ChunkInfo:
-    id_ = new_id()
+def _info(
+    tx: Transaction, session: Row[Any], one: NewChunk, place: int, content: PreparedContent
+) -> ChunkInfo:
+    id_ = tx.new_id()
     return ChunkInfo(
         id=id_,
         session_id=session.id,
@@ -204,33 +234,34 @@ def _info(tx: Transaction, session: Row[Any], one: NewChunk, place: int, text: s
         speaker=one.speaker,
         tags=list(dict.fromkeys(one.tags)),
         metadata=one.metadata,
-        bytes=len(text.encode()),
-        sha256=digest,
+        bytes=content.bytes,
+        sha256=content.sha256,
         author=tx.caller.agent_name,
         created_at=tx.now,
     )
 
 
-def _keep(tx: Transaction, session: Row[Any], fresh: Sequence[tuple[ChunkInfo, str]]) -> None:
+def _keep(tx: Transaction, session: Row[Any], fresh: Sequence[tuple[ChunkInfo, PreparedContent]]) -> None:
     if not fresh:
         return
-    place = {"session_uid": session.uid, "workspace_id": tx.workspace_id}
-    tx.insert(_ADD, [dict(info) | place | {"content": text} for info, text in fresh])
-    for info, text in fresh:
-        marks = " ".join(_marks(session.uid, info))
-        for part in parts(text, limits.TEXT_PART_CHARS):
-            tx.index_text(DOCUMENT, info.id, f"{marks} {info.speaker} {part}")
+    keep(tx, session.uid, fresh)
     added = ChunksAdded(session_id=session.id, chunks=[info for info, _ in fresh])
     tx.emit(NewEvent(SESSION_CHUNKS_ADDED, f"session/{session.id}", added))
 
 
-def _marks(uid: str, info: ChunkInfo) -> Iterator[str]:
-    """What a search may ask for besides words."""
-    yield mark("s", uid)
-    if info.author is not None:
-        yield mark("a", info.author)
-    for tag in info.tags:
-        yield mark("t", tag)
+def keep(tx: Transaction, uid: str, fresh: Sequence[tuple[ChunkInfo, PreparedContent]]) -> None:
+    """Keep chunks of a session and have them found by their words; no event tells of it."""
+    place = {"session_uid": uid, "workspace_id": tx.workspace_id}
+    tx.insert(_ADD, [dict(info) | place | {"content": content.text} for info, content in fresh])
+    for info, content in fresh:
+        about = document_words(uid, info.author, info.tags, info.speaker)
+        tx.index_words(DOCUMENT, info.id, content.words.behind(about))
+
+
+def document_words(uid: str, author: str | None, tags: Sequence[str], speaker: str) -> list[str]:
+    """The words by which a chunk is found besides those of its content: marks to narrow by, the speaker."""
+    authors = [] if author is None else [mark("a", author)]
+    return [mark("s", uid), *authors, *(mark("t", tag) for tag in tags), *words_of(speaker)]
 
 
 def _page(tx: Transaction, uid: str, request: ListChunks) -> tuple[list[Any], str | None]:

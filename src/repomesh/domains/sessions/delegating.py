@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlalchemy import Row, insert, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
-from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.operations import ensure_agent, find_agent
 from repomesh.domains.messaging.sending import system_notice
 from repomesh.domains.sessions import rows
 from repomesh.domains.sessions.errors import (
@@ -31,6 +32,7 @@ from repomesh.domains.tasks.operations import create_task
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import UUID_PATTERN
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -38,7 +40,8 @@ from repomesh.store.transaction import Transaction
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _link = session_tasks.c
-_OF_SESSION = {"session_id", "task_id", "depends_on"}
+_OF_SESSION = {"session_id", "task_id", "depends_on", "agent_may_be_new"}
+_IS_ID = re.compile(UUID_PATTERN)
 
 
 @command(
@@ -61,7 +64,7 @@ def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
     An agent that is named is told by a message, which waits in its inbox if it is not there.
     """
     session = rows.find_active(tx, request.session_id)
-    asked = request.model_dump_json(exclude={"session_id"})
+    asked = request.model_dump_json(exclude={"session_id", "agent_may_be_new"})
     known = None if request.task_id is None else _by_key(tx, session.uid, request.task_id)
     if known is not None:
         if known.request != asked:
@@ -70,6 +73,8 @@ def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
             )
         return SessionTask(session_id=session.id, key=known.key, task=_task(tx, known.task_id))
     first = [_named(tx, session, name) for name in request.depends_on]
+    if request.agent_may_be_new and request.agent is not None:
+        _note_agent(tx, request.agent)
     fields = request.model_dump(exclude=_OF_SESSION) | {"dependencies": (*first, *request.dependencies)}
     task = create_task(tx, CreateTask(**fields))
     link = {"session_uid": session.uid, "task_id": task.id, "workspace_id": tx.workspace_id}
@@ -92,7 +97,7 @@ def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
 )
 def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[SessionTask]:
     """List the tasks of a session, newest first, each with how far its holder says that it is."""
-    session = rows.find(tx, request.session_id)
+    session = rows.find_readable(tx, request.session_id)
     statement = (
         select(tasks, _link.key)
         .join(session_tasks, _link.task_id == tasks.c.id)
@@ -115,6 +120,16 @@ def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[Sessi
         return found
     positions = Positions(lambda index: encode_cursor(items[index].task.id), request.cursor or _NEWEST)
     return fit(found, request.max_chars, positions)
+
+
+def _note_agent(tx: Transaction, agent: str) -> None:
+    """Have an agent of this name known, so that work can wait for it; raises AgentNotFound for an id."""
+    try:
+        find_agent(tx, agent)
+    except AgentNotFound:
+        if _IS_ID.fullmatch(agent):
+            raise
+        ensure_agent(tx, agent)
 
 
 def _by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:

@@ -6,12 +6,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import CompoundSelect, Row, delete, literal, select, union_all, update
 
 from repomesh.domains.sessions import artifacts as artifact_rows
 from repomesh.domains.sessions import chunks as chunk_rows
 from repomesh.domains.sessions import memory_rows
-from repomesh.domains.sessions.models import SESSION_DELETED, Erased, SessionDeleted
+from repomesh.domains.sessions.artifact_models import ARTIFACT_ADDED
+from repomesh.domains.sessions.chunk_models import SESSION_CHUNKS_ADDED
+from repomesh.domains.sessions.import_models import SESSION_IMPORTED
+from repomesh.domains.sessions.importing import is_staged
+from repomesh.domains.sessions.memory_models import EVENTS
+from repomesh.domains.sessions.models import (
+    SESSION_COMPLETED,
+    SESSION_CREATED,
+    SESSION_DELETED,
+    SESSION_PAUSED,
+    SESSION_RESUMED,
+    SESSION_TASK_DELEGATED,
+    SESSION_UPDATED,
+    Erased,
+    SessionDeleted,
+)
 from repomesh.domains.sessions.tables import (
     artifact_versions,
     artifacts,
@@ -29,6 +44,7 @@ from repomesh.domains.tasks.models import CancelTask
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
 from repomesh.store.log import NewEvent
+from repomesh.store.redacting import erase_answers, redact_events
 from repomesh.store.transaction import Transaction
 
 
@@ -49,9 +65,9 @@ def erase(tx: Transaction, session: Row[Any], erased: Erased, reason: str) -> Pi
         left -= gone
         if left <= 0:
             return Piece(False, erased, limits.ERASED_ROWS_MAX)
-    for table in (session_participants, session_summaries):
-        tx.execute(delete(table).where(table.c.session_uid == session.uid))
     tx.execute(delete(sessions).where(sessions.c.uid == session.uid))
+    if is_staged(session.id):  # nobody saw it, so nobody is told
+        return Piece(True, erased, limits.ERASED_ROWS_MAX - left)
     gone_for_good = SessionDeleted(session_id=session.id, reason=reason, erased=erased)
     tx.emit(NewEvent(SESSION_DELETED, f"session/{session.id}", gone_for_good))
     return Piece(True, erased, limits.ERASED_ROWS_MAX - left)
@@ -61,6 +77,45 @@ def remember(tx: Transaction, uid: str, erased: Erased) -> None:
     """Keep how far a deletion is."""
     tx.execute(update(sessions).where(sessions.c.uid == uid).values(erased=erased.model_dump()))
 
+
+def conceal(tx: Transaction, session: Row[Any]) -> None:
+    """Have nothing of a session's contents be read any more, before its rows go piece by piece.
+
+    In this transaction its events lose what they quote, and so do answers under Idempotency-Keys; what a
+    model wrote of it goes, and the session itself keeps its id alone.
+    """
+    whole = [literal("memory/") + memories.c.id]
+    subjects: CompoundSelect[tuple[str]] = union_all(
+        select(literal(f"session/{session.id}")),
+        select(*whole).where(
+            memories.c.workspace_id == tx.workspace_id, memories.c.session_uid == session.uid
+        ),
+        select(literal("artifact/") + artifacts.c.id).where(artifacts.c.session_uid == session.uid),
+    )
+    redact_events(tx, _QUOTING, subjects, reason="its session was deleted", session_id=session.id)
+    erase_answers(tx, _ANSWERING, [f'"session_id":"{session.id}"', f'"id":"{session.id}"'])
+    for table in (session_participants, session_summaries):
+        tx.execute(delete(table).where(table.c.session_uid == session.uid))
+    bare = {"title": session.id, "participants": [], "context": {}, "metadata": {}}
+    tx.execute(update(sessions).where(sessions.c.uid == session.uid).values(bare))
+
+
+_QUOTING = (
+    SESSION_CREATED,
+    SESSION_UPDATED,
+    SESSION_PAUSED,
+    SESSION_RESUMED,
+    SESSION_COMPLETED,
+    SESSION_IMPORTED,
+    SESSION_CHUNKS_ADDED,
+    SESSION_TASK_DELEGATED,
+    ARTIFACT_ADDED,
+    *EVENTS.values(),
+)
+"""The events that quote what is kept in a session."""
+
+_ANSWERING = ("session.", "chunk.", "memory.", "artifact.", "batch.")
+"""The operations whose answers quote it."""
 
 _Step = Callable[[Transaction, str, int, Erased], tuple[int, Erased]]
 """Of (transaction, session, rows at most, what is gone so far): the rows it deleted, and what is gone now.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.kernel.errors import Conflict, Forbidden, InternalError, InvalidRequest, NotFound
+from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 
 
 class SessionNotFound(NotFound):
@@ -41,10 +41,10 @@ class ChunkNotFound(NotFound):
 
 
 class ChunkConflict(Conflict):
-    """A chunk of that name is there already, and says something else."""
+    """A chunk of that name is there already, and is another one; `differs` names the fields."""
 
     code = "chunk_conflict"
-    hint = "Use a new chunk_id for other content; resend the same content to be answered like the first time."
+    hint = "Use a new chunk_id for what differs; resend the same chunk to be answered like the first time."
 
 
 class SequenceTaken(Conflict):
@@ -52,6 +52,13 @@ class SequenceTaken(Conflict):
 
     code = "sequence_taken"
     hint = "Leave 'sequence' out to append it, or choose a free one."
+
+
+class SequenceUsedUp(Conflict):
+    """The last place of the session is taken, so that nothing can be appended behind it."""
+
+    code = "sequence_used_up"
+    hint = "Name a free 'sequence' before it, or go on in another session."
 
 
 class MemoryNotFound(NotFound):
@@ -89,11 +96,25 @@ class ArtifactHasNoContent(Conflict):
     hint = "Follow the url."
 
 
-class ContentMissing(InternalError):
-    """The file with a content is gone from the data folder, or is not what it was."""
+class ImportNotFound(NotFound):
+    """No import of that id is under way: it is done, was dropped, or was never begun."""
 
-    code = "content_missing"
-    hint = "Put the folder 'contents' of the data folder back from a backup."
+    code = "import_not_found"
+    hint = "Begin it anew, with the session as its first item and 'after' 0."
+
+
+class ImportOutOfStep(Conflict):
+    """Items of the import are missing, or it is one of another session; `taken` says how many there are."""
+
+    code = "import_out_of_step"
+    hint = "Go on behind the items that are taken, or begin anew with 'after' 0."
+
+
+class ImportRefused(InvalidRequest):
+    """An item of the import can't be taken; `item` is its number, from 1. Nothing of it is visible."""
+
+    code = "import_refused"
+    hint = "Mend the file and begin anew."
 
 
 class TaskKeyTaken(Conflict):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
+from sqlalchemy import select
 
-from repomesh.domains.sessions.artifact_models import Artifact, ListArtifacts
-from repomesh.domains.sessions.artifacts import list_artifacts
+from repomesh.domains.sessions import memory_rows, rows
+from repomesh.domains.sessions.artifact_models import Artifact, ArtifactVersion
 from repomesh.domains.sessions.chunk_models import Chunk, ListChunks
 from repomesh.domains.sessions.chunks import list_chunks
 from repomesh.domains.sessions.delegating import list_session_tasks
 from repomesh.domains.sessions.errors import SessionNotFound
-from repomesh.domains.sessions.memories import list_memories
-from repomesh.domains.sessions.memory_models import ListedMemory, ListMemories, MemoryStatus
+from repomesh.domains.sessions.memory_models import ListedMemory, MemoryVersion
 from repomesh.domains.sessions.models import (
     ListSessionTasks,
     OneSession,
@@ -22,11 +23,15 @@ from repomesh.domains.sessions.models import (
     SessionTask,
 )
 from repomesh.domains.sessions.operations import show_session
+from repomesh.domains.sessions.tables import artifact_versions, artifacts, memories, memory_versions
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import Cursor, Page, PageLimit, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Model, query
+from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
+
+_memory, _artifact = memories.c, artifacts.c
 
 
 class ExportedSession(SessionDetail):
@@ -47,6 +52,20 @@ class ExportedMemory(ListedMemory):
     what: Literal["memory"] = "memory"
 
 
+class ExportedMemoryVersion(MemoryVersion):
+    """What a memory was in a version, the present one included."""
+
+    what: Literal["memory_version"] = "memory_version"
+    key: str
+
+
+class ExportedArtifactVersion(ArtifactVersion):
+    """An earlier version of an artifact; its content is read on its own."""
+
+    what: Literal["artifact_version"] = "artifact_version"
+    artifact_id: str
+
+
 class ExportedArtifact(Artifact):
     """An artifact of it; its content is read on its own."""
 
@@ -60,7 +79,13 @@ class ExportedTask(SessionTask):
 
 
 Exported = Annotated[
-    ExportedSession | ExportedChunk | ExportedMemory | ExportedArtifact | ExportedTask,
+    ExportedSession
+    | ExportedChunk
+    | ExportedMemory
+    | ExportedMemoryVersion
+    | ExportedArtifact
+    | ExportedArtifactVersion
+    | ExportedTask,
     Field(discriminator="what"),
 ]
 
@@ -86,8 +111,8 @@ class ExportPage(Model):
     errors=(SessionNotFound,),
 )
 def export_session(tx: Transaction, request: ExportSession) -> ExportPage:
-    """Read a whole session in pages of at most 4 MiB of content: itself, its conversation in order, memories,
-    artifacts and tasks.
+    """Read a whole session in pages of at most 4 MiB of content: itself, its conversation in order, memories
+    and artifacts as they were made, each sort behind it with its versions, and tasks.
 
     A chunk larger than a page comes cut (`truncated`), and is read on its own.
     """
@@ -115,17 +140,75 @@ def _chunks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple
     return _exported(list_chunks(tx, asked), ExportedChunk)
 
 
-def _memories(status: MemoryStatus) -> _Stage:
-    def stage(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
-        asked = ListMemories(session_id=request.session_id, status=status, cursor=inner, limit=request.limit)
-        return _exported(list_memories(tx, asked), ExportedMemory)
+def _memories(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+    statement = select(memories).where(
+        _memory.workspace_id == tx.workspace_id, _memory.session_uid == _uid(tx, request)
+    )
 
-    return stage
+    def item(row: Any) -> ExportedMemory:
+        return ExportedMemory(**memory_rows.as_memory(row).model_dump())
+
+    return page(tx, statement, _Part(inner, request.limit), [_memory.id], item)
+
+
+def _memory_versions(
+    tx: Transaction, request: ExportSession, inner: str | None
+) -> tuple[list[Any], str | None]:
+    version = memory_versions.c
+    statement = (
+        select(memory_versions, _memory.key)
+        .join(memories, (_memory.workspace_id == version.workspace_id) & (_memory.id == version.memory_id))
+        .where(_memory.workspace_id == tx.workspace_id, _memory.session_uid == _uid(tx, request))
+    )
+
+    def item(row: Any) -> ExportedMemoryVersion:
+        return ExportedMemoryVersion(key=row.key, **_fields(memory_rows.as_version(row)))
+
+    return page(tx, statement, _Part(inner, request.limit), [version.memory_id, version.version], item)
 
 
 def _artifacts(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
-    asked = ListArtifacts(session_id=request.session_id, cursor=inner, limit=request.limit)
-    return _exported(list_artifacts(tx, asked), ExportedArtifact)
+    statement = select(artifacts).where(_artifact.session_uid == _uid(tx, request))
+
+    def item(row: Any) -> ExportedArtifact:
+        return ExportedArtifact(**{name: row._mapping[name] for name in Artifact.model_fields})
+
+    return page(tx, statement, _Part(inner, request.limit), [_artifact.id], item)
+
+
+def _artifact_versions(
+    tx: Transaction, request: ExportSession, inner: str | None
+) -> tuple[list[Any], str | None]:
+    version = artifact_versions.c
+    shown = [version[name] for name in ArtifactVersion.model_fields]
+    statement = (
+        select(*shown, _artifact.id, _artifact.artifact_id)
+        .join(
+            artifacts,
+            (_artifact.workspace_id == version.workspace_id) & (_artifact.id == version.artifact_id),
+        )
+        .where(_artifact.session_uid == _uid(tx, request), version.version < _artifact.version)
+    )
+
+    def item(row: Any) -> ExportedArtifactVersion:
+        fields = row._asdict()
+        del fields["id"]
+        return ExportedArtifactVersion(**fields)
+
+    return page(tx, statement, _Part(inner, request.limit), [_artifact.id, version.version], item)
+
+
+def _uid(tx: Transaction, request: ExportSession) -> str:
+    uid: str = rows.find_readable(tx, request.session_id).uid
+    return uid
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Which page of a stage to read."""
+
+    cursor: str | None
+    limit: int
 
 
 def _tasks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
@@ -136,10 +219,10 @@ def _tasks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[
 _STAGES: tuple[_Stage, ...] = (
     _session,
     _chunks,
-    _memories("current"),
-    _memories("superseded"),
-    _memories("retracted"),
+    _memories,
+    _memory_versions,
     _artifacts,
+    _artifact_versions,
     _tasks,
 )
 

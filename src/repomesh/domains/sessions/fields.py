@@ -9,6 +9,7 @@ import orjson
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from repomesh.kernel import limits
+from repomesh.kernel.json_values import require_kept
 
 SessionId = Annotated[
     str,
@@ -44,6 +45,7 @@ def as_text(value: JsonValue) -> str:
 
 def _within(chars: int) -> AfterValidator:
     def check(value: Any) -> Any:
+        require_kept(value)
         length = len(as_text(value))
         if length > chars:
             raise ValueError(f"has {length} characters as JSON, the limit is {chars}")
@@ -79,6 +81,7 @@ def content_text(content: Content) -> str:
 
 def content_bytes(content: Content, most: int) -> int:
     """The bytes of a content in UTF-8; raises ValueError for more than `most` and for what is no text."""
+    require_kept(content)
     text = content_text(content)
     if "\0" in text:
         raise ValueError("holds a NUL character")

@@ -32,8 +32,10 @@ from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versio
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.prepared_words import is_long
 from repomesh.store import searching
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -54,6 +56,7 @@ _table = memories.c
     ),
     scope="sessions:write",
     errors=(SessionNotFound, SessionNotActive, Stale),
+    prepare=on_thread(lambda request, _store: _words(request), when=lambda request: is_long(request.content)),
 )
 def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
     """Remember something under a key. An existing key gets a new version, unless it says just this."""
@@ -73,12 +76,12 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
     row = memory_rows.by_key(tx, uid, request.key)
     if row is not None:
         tx.check_version(row.version)
-        if all(getattr(row, name) == value for name, value in said.items()):
+        if not differing(said, row):
             return memory_rows.as_memory(row)
-        return memory_rows.change(tx, row, "stored", **said)
+        return memory_rows.change(tx, row, "stored", _words(request), **said)
     new = {
         "workspace_id": tx.workspace_id,
-        "id": new_id(),
+        "id": tx.new_id(),
         "session_uid": uid,
         "session_id": request.session_id,
         "key": request.key,
@@ -87,15 +90,20 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
         "updated_at": tx.now,
         "version": 1,
     }
-    return memory_rows.add(tx, said | new)
+    return memory_rows.add(tx, said | new, _words(request))
+
+
+def _words(request: StoreMemory) -> list[str]:
+    return request.prepare_words(lambda: memory_rows.content_words(request.content))
 
 
 @query("memory.list", http=Get("/v1/memories"), scope="sessions:read", errors=(SessionNotFound,))
 def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
     """List memories, newest first: those that are current, unless a status or a key is named."""
-    statement = select(memories).where(_table.workspace_id == tx.workspace_id)
+    shown = rows.kept(tx, _table.session_uid)
+    statement = select(memories).where(_table.workspace_id == tx.workspace_id, shown)
     if request.session_id is not None:
-        statement = statement.where(_table.session_uid == rows.find(tx, request.session_id).uid)
+        statement = statement.where(_table.session_uid == rows.find_readable(tx, request.session_id).uid)
     if request.workspace_wide is not None:
         wide = _table.session_uid == NO_SESSION
         statement = statement.where(wide if request.workspace_wide else ~wide)
@@ -105,8 +113,9 @@ def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
     status = request.status or (None if request.key else "current")
     if status is not None:
         statement = statement.where(_table.status == status)
-    if request.tag is not None:
-        return _tagged(tx, request, statement, request.tag)
+    tags = [*request.tags, *([] if request.tag is None else [request.tag])]
+    if tags:
+        return _tagged(tx, request, statement, tags)
     items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
     positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
     return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)
@@ -209,17 +218,18 @@ def _listed(row: Any) -> ListedMemory:
     return ListedMemory(**memory_rows.as_memory(row).model_dump())
 
 
-def _tagged(tx: Transaction, request: ListMemories, statement: Any, tag: str) -> Page[ListedMemory]:
-    """A page of the memories with a tag: the full-text index knows them by a mark."""
+def _tagged(tx: Transaction, request: ListMemories, statement: Any, tags: list[str]) -> Page[ListedMemory]:
+    """A page of the memories with these tags: the full-text index knows them by a mark for each."""
     found: dict[str, ListedMemory] = {}
 
     def wanted(ids: Any) -> set[str]:
         rows_ = tx.execute(statement.where(_table.id.in_(ids))).all()
-        some = {row.id: _listed(row) for row in rows_ if tag in row.tags}
+        some = {row.id: _listed(row) for row in rows_ if set(tags) <= set(row.tags)}
         found.update(some)
         return set(some)
 
-    shown, following = searching.search(tx, memory_rows.DOCUMENT, mark("t", tag), request, wanted)
+    marks = " ".join(mark("t", tag) for tag in dict.fromkeys(tags))
+    shown, following = searching.search(tx, memory_rows.DOCUMENT, marks, request, wanted)
     items = [found[memory_id] for _, memory_id in shown]
     start = request.cursor or searching.BEFORE_ALL
     positions = Positions(lambda index: encode_cursor(shown[index][0]), start)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
@@ -14,6 +14,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, MaxChars, PageLimit, Reason, Tag, Tags
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
+from repomesh.kernel.prepared_words import PreparesWords
 
 MemoryStatus = Literal["current", "superseded", "retracted"]
 
@@ -76,7 +77,7 @@ class MemoryVersion(Model):
     at: Timestamp
 
 
-class StoreMemory(Model):
+class StoreMemory(PreparesWords):
     """Something to remember. An existing key gets a new version; the old ones stay."""
 
     key: Key = Field(description="Unique in the session, or among those of the workspace.")
@@ -100,6 +101,7 @@ class ListMemories(Model):
     key: Key | None = Field(None, description="Only those of this key.")
     type: Word | None = Field(None, description="Only those of this type.")
     tag: Tag | None = Field(None, description="Only those with this tag.")
+    tags: Tags = Field((), description="Only those with all of these tags.")
     status: MemoryStatus | None = Field(
         None, description="Only the current ones unless you say, or name a key."
     )
@@ -149,6 +151,11 @@ class MemoryChanged(Model):
 
 
 EVENTS: Mapping[Change, str] = {
-    change: event_type(f"memory.{change}", MemoryChanged) for change in get_args(Change)
+    "stored": event_type("memory.stored", MemoryChanged, "A memory was stored, or a new version of it."),
+    "superseded": event_type("memory.superseded", MemoryChanged, "Another memory replaced this one."),
+    "retracted": event_type("memory.retracted", MemoryChanged, "A memory was retracted; its data says why."),
+    "restored": event_type(
+        "memory.restored", MemoryChanged, "A memory that was replaced or retracted counts again."
+    ),
 }
-"""The event that tells of each change."""
+"""The event of each change."""

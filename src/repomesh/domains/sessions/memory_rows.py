@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, or_, select, update
 
 from repomesh.domains.sessions import rows
 from repomesh.domains.sessions.errors import MemoryNotFound
 from repomesh.domains.sessions.fields import as_text
 from repomesh.domains.sessions.memory_models import EVENTS, Change, Memory, MemoryChanged, MemoryVersion
 from repomesh.domains.sessions.rules import mark
-from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions
+from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions, sessions
+from repomesh.kernel.json_text import without_escapes
+from repomesh.kernel.words import different_words
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -36,8 +39,14 @@ _NEWEST = Prepared(
         _table.workspace_id == bindparam("ws"),
         _table.type == bindparam("type"),
         _table.status == "current",
+        _table.session_uid.not_in(
+            select(sessions.c.uid).where(
+                sessions.c.workspace_id == bindparam("ws"),
+                or_(sessions.c.status == "deleting", sessions.c.status == "importing"),
+            )
+        ),
     )
-    .order_by(_table.id.desc())
+    .order_by(_table.updated_at.desc(), _table.id.desc())
     .limit(bindparam("count"))
 )
 _ADD_VERSION = Prepared(insert(memory_versions))
@@ -52,9 +61,17 @@ def scope(tx: Transaction, session_id: str | None) -> str:
 def find(tx: Transaction, memory_id: str) -> Row[Any]:
     """The row of a memory of this workspace; raises MemoryNotFound."""
     row = tx.execute(_BY_ID, {"ws": tx.workspace_id, "id": memory_id}).one_or_none()
-    if row is None:
+    if row is None or (row.session_uid != NO_SESSION and not _is_readable(tx, row)):
         raise MemoryNotFound(f"there is no memory {memory_id}")
     return row
+
+
+def _is_readable(tx: Transaction, row: Row[Any]) -> bool:
+    """Whether the session of a memory is there, and not on its way in or out."""
+    if not rows.is_there(tx, row.session_id):
+        return False
+    session = rows.find(tx, row.session_id)
+    return bool(session.uid == row.session_uid and session.status != "deleting")
 
 
 def find_changeable(tx: Transaction, memory_id: str) -> Row[Any]:
@@ -77,37 +94,50 @@ def as_memory(row: Row[Any] | dict[str, Any]) -> Memory:
     return Memory(**{name: fields[name] for name in Memory.model_fields})
 
 
-def add(tx: Transaction, fields: dict[str, Any]) -> Memory:
-    """Keep a new memory."""
+def add(tx: Transaction, fields: dict[str, Any], words: Sequence[str]) -> Memory:
+    """Keep a new memory, whose content has these words."""
     tx.execute(insert(memories), fields)
-    return _kept(tx, fields, "stored")
+    return _kept(tx, fields, "stored", words)
 
 
-def change(tx: Transaction, row: Row[Any], what: Change, **columns: Any) -> Memory:
-    """Write a new version of a memory; answers what it is now."""
+def change(
+    tx: Transaction, row: Row[Any], what: Change, words: Sequence[str] | None = None, **columns: Any
+) -> Memory:
+    """Write a new version of a memory, whose content has these words; answers what it is now."""
     columns |= {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
     here = _table.workspace_id == tx.workspace_id, _table.id == row.id
     tx.execute(update(memories).where(*here).values(columns))
     tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, row.id)
-    return _kept(tx, row._asdict() | columns, what)
+    return _kept(tx, row._asdict() | columns, what, words)
 
 
-def _kept(tx: Transaction, fields: dict[str, Any], what: Change) -> Memory:
-    memory = as_memory(fields)
-    mark_ = {"workspace_id": tx.workspace_id, "memory_id": memory.id, "version": memory.version}
-    kept = {name: fields[name] for name in _KEPT}
-    tx.execute(_ADD_VERSION, kept | mark_ | {"change": what, "at": fields["updated_at"]})
-    marks = [mark("s", fields["session_uid"]), mark("y", memory.type), mark("c", memory.status)]
-    marks += [mark("t", tag) for tag in memory.tags]
-    if memory.author is not None:
-        marks.append(mark("a", memory.author))
-    tx.index_text(DOCUMENT, memory.id, " ".join((*marks, memory.key, text_of(memory), *memory.tags)))
+def restore(tx: Transaction, fields: dict[str, Any], what: Change) -> None:
+    """Keep a memory as it was elsewhere, in its version; no event tells of it."""
+    tx.execute(insert(memories), fields)
+    _kept_silently(tx, fields, what)
+
+
+def _kept(
+    tx: Transaction, fields: dict[str, Any], what: Change, words: Sequence[str] | None = None
+) -> Memory:
+    memory = _kept_silently(tx, fields, what, words)
     tx.emit(NewEvent(EVENTS[what], f"memory/{memory.id}", MemoryChanged(memory=memory)))
     return memory
 
 
+def _kept_silently(
+    tx: Transaction, fields: dict[str, Any], what: Change, words: Sequence[str] | None = None
+) -> Memory:
+    memory = as_memory(fields)
+    mark_ = {"workspace_id": tx.workspace_id, "memory_id": memory.id, "version": memory.version}
+    kept = {name: fields[name] for name in _KEPT}
+    tx.execute(_ADD_VERSION, kept | mark_ | {"change": what, "at": fields["updated_at"]})
+    tx.index_words(DOCUMENT, memory.id, document_words(fields, words))
+    return memory
+
+
 def newest(tx: Transaction, type_: str, count: int) -> list[Memory]:
-    """The newest memories of a type that hold."""
+    """The memories of a type that hold, the last changed first."""
     wanted = {"ws": tx.workspace_id, "type": type_, "count": count}
     return [as_memory(row._asdict()) for row in tx.execute(_NEWEST, wanted)]
 
@@ -115,6 +145,28 @@ def newest(tx: Transaction, type_: str, count: int) -> list[Memory]:
 def text_of(memory: Memory) -> str:
     """A memory's content as text."""
     return memory.content if isinstance(memory.content, str) else as_text(memory.content)
+
+
+def content_words(content: Any) -> list[str]:
+    """The words of a memory's content."""
+    return different_words(readable(content))
+
+
+def readable(content: Any) -> str:
+    """A memory's content as its words are looked for."""
+    if isinstance(content, str):
+        return without_escapes(content)
+    return without_escapes(as_text(content), known=True)
+
+
+def document_words(fields: Mapping[str, Any], words: Sequence[str] | None = None) -> list[str]:
+    """The words by which a memory is found, from the columns of its row; `words` are those of its content."""
+    marks = [mark("s", fields["session_uid"]), mark("y", fields["type"]), mark("c", fields["status"])]
+    marks += [mark("t", tag) for tag in fields["tags"]]
+    if fields["author"] is not None:
+        marks.append(mark("a", fields["author"]))
+    found = content_words(fields["content"]) if words is None else words
+    return [*marks, *different_words("\n".join((fields["key"], *fields["tags"]))), *found]
 
 
 def version(tx: Transaction, memory_id: str, number: int) -> Row[Any]:

@@ -24,7 +24,7 @@ from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Reason, Tags
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Empty, Model
+from repomesh.kernel.operation import Empty, Model, PieceDone
 
 SessionStatus = Literal["active", "paused", "completed", "deleting"]
 
@@ -144,7 +144,7 @@ class DeletedSession(Model):
     erased: Erased = Field(description="What is gone so far.")
 
 
-class ErasedSessions(Model):
+class ErasedSessions(PieceDone):
     """What one pass over the sessions that are being deleted did."""
 
     sessions: int
@@ -159,7 +159,7 @@ class DelegateTask(OneSession):
         None, description="Your name for it in the session; a resend answers the same."
     )
     description: TaskText = Field("", description="What whoever does it must know.")
-    type: TaskType = Field("feature", description="What sort of work it is.")
+    type: TaskType = "feature"
     priority: Priority = 0
     agent: AgentRef | None = Field(None, description="Only this agent may claim it; it is told so.")
     capabilities: Tags = Field((), description="What an agent must be able to do to claim it.")
@@ -174,6 +174,9 @@ class DelegateTask(OneSession):
         description="It fails when it has lost its holder this often.",
     )
     review_required: bool = Field(False, description="Refuse to complete it without an approved review.")
+    agent_may_be_new: bool = Field(
+        False, description="Whether to note an agent of an unknown name, who gets the task on registering."
+    )
 
 
 class SessionTask(Model):
@@ -223,11 +226,23 @@ class TaskDelegated(Model):
     agent: str | None = Field(description="The only agent that may claim it.")
 
 
-SESSION_CREATED = event_type("session.created", SessionChanged)
-SESSION_UPDATED = event_type("session.updated", SessionChanged)
-SESSION_PAUSED = event_type("session.paused", SessionChanged)
-SESSION_RESUMED = event_type("session.resumed", SessionChanged)
-SESSION_COMPLETED = event_type("session.completed", SessionChanged)
-SESSION_DELETING = event_type("session.deleting", SessionDeleting)
-SESSION_DELETED = event_type("session.deleted", SessionDeleted)
-SESSION_TASK_DELEGATED = event_type("session.task_delegated", TaskDelegated)
+SESSION_CREATED = event_type("session.created", SessionChanged, "A session was created.")
+SESSION_UPDATED = event_type(
+    "session.updated", SessionChanged, "The title, tags or another field of a session changed."
+)
+SESSION_PAUSED = event_type(
+    "session.paused", SessionChanged, "A session was paused; it accepts nothing until it is resumed."
+)
+SESSION_RESUMED = event_type("session.resumed", SessionChanged, "A paused session was resumed.")
+SESSION_COMPLETED = event_type("session.completed", SessionChanged, "A session was completed.")
+SESSION_DELETING = event_type(
+    "session.deleting",
+    SessionDeleting,
+    "The deletion of a large session began; nothing in it can be changed any more.",
+)
+SESSION_DELETED = event_type(
+    "session.deleted", SessionDeleted, "A session was deleted with everything in it."
+)
+SESSION_TASK_DELEGATED = event_type(
+    "session.task_delegated", TaskDelegated, "A task was delegated in a session."
+)

@@ -6,13 +6,15 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from repomesh.domains.sessions import erasing, rows, rules
+from repomesh.domains.agents.rows import as_agents_write
+from repomesh.domains.sessions import erasing, importing, rows, rules
 from repomesh.domains.sessions.errors import (
     NotYourSession,
     SessionExists,
     SessionNotActive,
     SessionNotFound,
 )
+from repomesh.domains.sessions.importing import STAGED
 from repomesh.domains.sessions.models import (
     SESSION_COMPLETED,
     SESSION_CREATED,
@@ -35,12 +37,14 @@ from repomesh.domains.sessions.models import (
     SessionDetail,
     UpdateSession,
 )
-from repomesh.domains.sessions.tables import session_participants, sessions
+from repomesh.domains.sessions.tables import DELETING, session_participants, sessions
+from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
-from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
+from repomesh.kernel.json_values import differing
+from repomesh.kernel.operation import Delete, Due, Get, Patch, Post, command, query
+from repomesh.store.due import before, due_in_each, due_now
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -56,9 +60,9 @@ def create_session(tx: Transaction, request: CreateSession) -> Session:
     """Open a session under an id of your choice."""
     if rows.is_there(tx, request.session_id):
         raise SessionExists(f"there is a session '{request.session_id}' already")
-    participants = list(dict.fromkeys(request.participants))
+    participants = as_agents_write(tx, request.participants)
     fields: dict[str, Any] = {
-        "uid": new_id(),
+        "uid": tx.new_id(),
         "workspace_id": tx.workspace_id,
         "id": request.session_id,
         "title": request.title or request.session_id,
@@ -85,15 +89,18 @@ def create_session(tx: Transaction, request: CreateSession) -> Session:
 def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]:
     """List sessions, newest first."""
     table = sessions.c
-    statement = select(sessions).where(table.workspace_id == tx.workspace_id)
+    statement = select(sessions).where(
+        table.workspace_id == tx.workspace_id, ~table.id.startswith(STAGED, autoescape=True)
+    )
     if request.status is not None:
         statement = statement.where(table.status == request.status)
     if request.since is not None:
         statement = statement.where(table.created_at >= request.since)
     if request.participant is not None:
         part = session_participants.c
+        named = [request.participant, *as_agents_write(tx, [request.participant])]
         taking = select(part.session_uid).where(
-            part.workspace_id == tx.workspace_id, part.participant == request.participant
+            part.workspace_id == tx.workspace_id, part.participant.in_(named)
         )
         statement = statement.where(table.uid.in_(taking))
     uids: list[str] = []
@@ -132,8 +139,8 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     tx.check_version(row.version)
     columns = request.model_dump(exclude={"session_id"}, exclude_none=True)
     if request.participants is not None:
-        columns["participants"] = list(dict.fromkeys(request.participants))
-    columns = {name: value for name, value in columns.items() if value != getattr(row, name)}
+        columns["participants"] = as_agents_write(tx, request.participants)
+    columns = differing(columns, row)
     if not columns:
         return rows.as_session(row._asdict())
     if "participants" in columns:
@@ -185,8 +192,9 @@ def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
 def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.
 
-    By its creator or the owner. What is large goes in pieces, while nothing of it can be changed any more;
-    asking again goes on by one piece.
+    By its creator or the owner. From now on nobody reads anything of it: its events stay, without what they
+    quoted. What is large goes in pieces, while nothing of it can be changed any more; asking again goes on
+    by one piece.
     """
     row = rows.find(tx, request.session_id)
     caller = tx.caller
@@ -194,6 +202,9 @@ def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
         raise NotYourSession(f"session '{row.id}' was created by {row.created_by or 'the owner'}")
     going_on = row.status == "deleting"
     before, reason = (Erased(**row.erased), row.reason) if going_on else (Erased(), request.reason)
+    if not going_on:
+        erasing.conceal(tx, row)
+        row = rows.find(tx, request.session_id)
     piece = erasing.erase(tx, row, before, reason)
     if going_on and not piece.done:
         erasing.remember(tx, row.uid, piece.erased)
@@ -205,20 +216,34 @@ def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     return DeletedSession(session_id=row.id, done=piece.done, erased=piece.erased)
 
 
-@command("session.erase", scope="workspace:admin")
+_DELETING = due_now(sessions.c.workspace_id, DELETING)
+_ABANDONED = due_in_each(
+    sessions.c.workspace_id,
+    sessions.c.status == "importing",
+    sessions.c.updated_at < before(limits.IMPORT_KEPT_S),
+)
+
+
+@command(
+    "session.erase",
+    scope="workspace:admin",
+    due=(
+        Due(lambda _: _DELETING, every_s=limits.SWEEP_CHANGES_S, on_change=True),
+        Due(lambda _: _ABANDONED, every_s=limits.HOUSEKEEPING_S),
+    ),
+)
 def erase_sessions(tx: Transaction, request: EraseSessions) -> ErasedSessions:
     """Go on with the oldest of the sessions that are being deleted, by one bounded piece."""
-    waiting = select(sessions).where(
-        sessions.c.workspace_id == tx.workspace_id, sessions.c.status == "deleting"
-    )
+    importing.drop_abandoned(tx)
+    waiting = select(sessions).where(sessions.c.workspace_id == tx.workspace_id, DELETING)
     row = tx.execute(waiting.order_by(sessions.c.uid).limit(1)).one_or_none()
     if row is None:
-        return ErasedSessions(sessions=0, rows=0)
+        return ErasedSessions(sessions=0, rows=0, complete=True)
     before = Erased(**row.erased)
     piece = erasing.erase(tx, row, before, row.reason)
     if not piece.done:
         erasing.remember(tx, row.uid, piece.erased)
-    return ErasedSessions(sessions=int(piece.done), rows=piece.rows)
+    return ErasedSessions(sessions=int(piece.done), rows=piece.rows, complete=False)
 
 
 def _lead(tx: Transaction, request: ChangeStatus, action: rules.Action, event: str) -> Session:

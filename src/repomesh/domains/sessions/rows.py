@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select, update
 
 from repomesh.domains.sessions import rules
 from repomesh.domains.sessions.errors import SessionNotFound
@@ -53,6 +53,20 @@ def find(tx: Transaction, session_id: str) -> Row[Any]:
         raise SessionNotFound(f"there is no session '{session_id}'")
     row: Row[Any] = found[0]
     return row
+
+
+def find_readable(tx: Transaction, session_id: str) -> Row[Any]:
+    """The row of a session whose contents may be read; raises SessionNotFound while it is being deleted."""
+    row = find(tx, session_id)
+    if row.status == "deleting":
+        raise SessionNotFound(f"session '{session_id}' is being deleted")
+    return row
+
+
+def kept(tx: Transaction, uid: ColumnElement[Any]) -> ColumnElement[bool]:
+    """That a column names no session which is being deleted or imported, whose contents nobody reads."""
+    going = sessions.c.workspace_id == tx.workspace_id, sessions.c.status.in_(("deleting", "importing"))
+    return uid.not_in(select(sessions.c.uid).where(*going))
 
 
 def find_active(tx: Transaction, session_id: str) -> Row[Any]:

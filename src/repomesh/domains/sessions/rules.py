@@ -53,15 +53,3 @@ def mark(kind: str, value: str) -> str:
     No honest text holds it. Rows are looked at in any case, so that a text that does gains nothing.
     """
     return f"zq{kind}{hashlib.sha256(value.encode()).hexdigest()[:20]}"
-
-
-def parts(text: str, length: int) -> list[str]:
-    """A text in parts of at most `length` characters, cut between words where there is a place."""
-    found: list[str] = []
-    start = 0
-    while len(text) - start > length:
-        end = max(text.rfind(" ", start, start + length), text.rfind("\n", start, start + length))
-        end = end if end > start else start + length
-        found.append(text[start:end])
-        start = end
-    return [*found, text[start:]]

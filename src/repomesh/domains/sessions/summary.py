@@ -19,7 +19,7 @@ from repomesh.domains.sessions.summary_models import (
 from repomesh.domains.sessions.tables import artifacts, chunks, memories, session_tasks
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
-from repomesh.kernel.operation import Consulting, Get, query
+from repomesh.kernel.operation import Get, query
 from repomesh.store.transaction import Transaction
 
 
@@ -28,17 +28,17 @@ from repomesh.store.transaction import Transaction
     http=Get("/v1/sessions/{session_id}/summary"),
     scope="sessions:read",
     errors=(SessionNotFound,),
-    consults=Consulting(written.question, written.answered),
+    prepare=written.prepare,
     follow_up=written.to_keep,
 )
 def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSummary:
     """Sum up a session: figures, who took part, decisions, open questions, action items, artifacts, tasks.
 
-    Of each sort the newest come. With `max_chars` the timeline goes first, then the last items of each sort.
-    With `written` a language model writes a text of it, which is marked as generated and kept until the
-    session changes. Without a model, or when it fails, the rest is answered all the same.
+    Of each sort those that changed last come. With `max_chars` the timeline goes first, then the last items
+    of each sort. With `written` a language model writes a text of it, which is marked as generated and kept
+    until the session changes. Without a model, or when it fails, the rest is answered all the same.
     """
-    row = rows.find(tx, request.session_id)
+    row = rows.find_readable(tx, request.session_id)
     work = _tasks(tx, row.uid)
     made = _artifacts(tx, row.uid)
     by_type = {kind: _memories(tx, row.uid, kind) for kind in ("decision", "question", "action_item")}
@@ -83,7 +83,8 @@ def _line(text: str) -> str:
 def _memories(tx: Transaction, uid: str, kind: str) -> list[SummaryMemory]:
     table = memories.c
     here = table.workspace_id == tx.workspace_id, table.session_uid == uid, table.status == "current"
-    newest = select(memories).where(*here, table.type == kind).order_by(table.id.desc())
+    newest = select(memories).where(*here, table.type == kind)
+    newest = newest.order_by(table.updated_at.desc(), table.id.desc())
     found = [memory_rows.as_memory(row) for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX))]
     return [
         SummaryMemory(key=one.key, text=_line(memory_rows.text_of(one)), author=one.author, at=one.updated_at)
@@ -93,7 +94,8 @@ def _memories(tx: Transaction, uid: str, kind: str) -> list[SummaryMemory]:
 
 def _artifacts(tx: Transaction, uid: str) -> list[SummaryArtifact]:
     table = artifacts.c
-    newest = select(artifacts).where(table.session_uid == uid).order_by(table.id.desc())
+    newest = select(artifacts).where(table.session_uid == uid)
+    newest = newest.order_by(table.updated_at.desc(), table.id.desc())
     return [
         SummaryArtifact(
             artifact_id=row.artifact_id,
@@ -109,7 +111,7 @@ def _artifacts(tx: Transaction, uid: str) -> list[SummaryArtifact]:
 def _tasks(tx: Transaction, uid: str) -> list[SummaryTask]:
     link, table = session_tasks.c, tasks.c
     joined = select(tasks, link.key).join(session_tasks, link.task_id == table.id)
-    newest = joined.where(link.session_uid == uid).order_by(table.id.desc())
+    newest = joined.where(link.session_uid == uid).order_by(table.updated_at.desc(), table.id.desc())
     return [
         SummaryTask(
             key=row.key,

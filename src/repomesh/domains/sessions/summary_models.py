@@ -9,7 +9,7 @@ from pydantic import Field
 from repomesh.domains.sessions.models import Counts, ListedSession, OneSession
 from repomesh.domains.tasks.models import TaskStatus
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import MaxChars
+from repomesh.kernel.fields import RecordChars
 from repomesh.kernel.operation import Model
 
 
@@ -19,7 +19,7 @@ class SummarizeSession(OneSession):
     written: bool = Field(
         False, description="Whether to have a language model write it, too, if one is configured."
     )
-    max_chars: MaxChars | None = None
+    max_chars: RecordChars | None = None
 
 
 class WrittenSummary(Model):

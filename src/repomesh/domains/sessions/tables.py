@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    literal_column,
 )
 
 from repomesh.store.tables import metadata
@@ -46,6 +47,16 @@ sessions = Table(
     Index("ix_sessions_id", "workspace_id", "id", unique=True),
     Index("ix_sessions_uid", "workspace_id", "uid"),
     Index("ix_sessions_status", "workspace_id", "status", "uid"),
+)
+
+# Written out rather than bound: a partial index serves only queries that are seen to imply it.
+DELETING = sessions.c.status == literal_column("'deleting'")
+Index(
+    "ix_sessions_deleting",
+    sessions.c.workspace_id,
+    sessions.c.uid,
+    sqlite_where=DELETING,
+    postgresql_where=DELETING,
 )
 
 session_participants = Table(
@@ -102,7 +113,9 @@ memories = Table(
     Column("version", Integer, nullable=False),
     Index("ix_memories_key", "workspace_id", "session_uid", "key", unique=True),
     Index("ix_memories_type", "workspace_id", "type", "id"),
+    Index("ix_memories_changed", "workspace_id", "type", "updated_at", "id"),
     Index("ix_memories_updated", "workspace_id", "updated_at", "id"),
+    Index("ix_memories_updated_anywhere", "updated_at", "workspace_id"),
 )
 
 memory_versions = Table(
@@ -174,7 +187,7 @@ artifact_versions = Table(
     Column("sha256", String(64), nullable=False),
     Column("author", String(64)),
     Column("at", Moment, nullable=False),
-    Column("content", LargeBinary),  # null: a link, or a file of the data folder
+    Column("content", LargeBinary),  # null: a link, or it lies apart
     Index("ix_artifact_versions_sha256", "sha256"),
 )
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import and_, delete, insert, or_, select
+from sqlalchemy import Select, and_, delete, insert, or_, select
 
 from repomesh.domains.sessions import memory_rows
-from repomesh.domains.sessions.tables import memories, memory_vectors
+from repomesh.domains.sessions.rows import kept
+from repomesh.domains.sessions.tables import memories, memory_vectors, sessions
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.embeddings import Embedding, Texts
-from repomesh.kernel.operation import Consulting, Model, command
+from repomesh.kernel.operation import Model, command
+from repomesh.kernel.ports import Texts
+from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
 _table, _vectors = memories.c, memory_vectors.c
@@ -41,20 +43,32 @@ class MemoriesEmbedded(Model):
     after: Timestamp | None
 
 
+def stale(tx: Transaction, since: datetime | None) -> list[str]:
+    """The workspaces with memories that need a vector, among those changed since a time or shortly before."""
+    statement = _without_vector(select(_table.workspace_id).distinct(), tx.settings.embeddings_model)
+    going = sessions.c.status.in_(("deleting", "importing"))
+    statement = statement.where(_table.session_uid.not_in(select(sessions.c.uid).where(going)))
+    if since is not None:
+        statement = statement.where(
+            _table.updated_at >= since - timedelta(seconds=limits.EMBEDDING_OVERLAP_S)
+        )
+    return list(tx.execute(statement.order_by(_table.workspace_id)).scalars())
+
+
+def _without_vector(statement: Select[Any], model: str | None) -> Select[Any]:
+    """Of a select of memories those that have no vector of what they say now."""
+    lacking = or_(_vectors.id.is_(None), _vectors.version != _table.version, _vectors.model != model)
+    same = and_(_vectors.workspace_id == _table.workspace_id, _vectors.memory_id == _table.id)
+    found = statement.select_from(memories).outerjoin(memory_vectors, same)
+    return found.where(_table.status == "current", lacking)
+
+
 def _question(tx: Transaction, request: EmbedMemories) -> Texts | None:
     """The memories that were changed longest ago and have no vector of what they say now."""
     if tx.settings.embeddings_url is None:
         return None
-    stale = or_(
-        _vectors.id.is_(None),
-        _vectors.version != _table.version,
-        _vectors.model != tx.settings.embeddings_model,
-    )
-    same = and_(_vectors.workspace_id == _table.workspace_id, _vectors.memory_id == _table.id)
-    statement = (
-        select(memories)
-        .outerjoin(memory_vectors, same)
-        .where(_table.workspace_id == tx.workspace_id, _table.status == "current", stale)
+    statement = _without_vector(select(memories), tx.settings.embeddings_model).where(
+        _table.workspace_id == tx.workspace_id, kept(tx, _table.session_uid)
     )
     if request.after is not None:
         overlap = timedelta(seconds=limits.EMBEDDING_OVERLAP_S)
@@ -72,24 +86,29 @@ def _text(row: Any) -> str:
     return f"{memory.key}\n{memory_rows.text_of(memory)}"[: limits.EMBEDDING_TEXT_CHARS]
 
 
-def _answered(request: EmbedMemories, wanted: Texts, made: Embedding) -> _Embedded:
+async def _prepare(request: EmbedMemories, preparation: Preparation) -> EmbedMemories:
+    """Have a model make the vectors; the request with them, or as it is when there is nothing to do."""
+    texts: Texts | None = await preparation.read(lambda tx: _question(tx, request))
+    if texts is None:
+        return request
+    made = await preparation.embedder.embed(texts)
     return _Embedded(
         after=request.after,
-        found=list(wanted.about),
+        found=list(texts.about),
         vectors=list(made.vectors),
         model=made.model,
         refusal=made.refusal,
     )
 
 
-@command("memory.embed", scope="workspace:admin", consults=Consulting(_question, _answered))
+@command("memory.embed", scope="workspace:admin", prepare=_prepare)
 def embed_memories(tx: Transaction, request: EmbedMemories) -> MemoriesEmbedded:
     """Keep the vectors that a model made. Nobody sees them, so that no event tells of it."""
     if not isinstance(request, _Embedded) or request.refusal:
         return MemoriesEmbedded(count=0, after=request.after)
     ids = [id_ for id_, _, _ in request.found]
     there = select(_table.id).where(_table.workspace_id == tx.workspace_id, _table.id.in_(ids))
-    kept = set(tx.execute(there).scalars())
+    still_there = set(tx.execute(there).scalars())
     old = _vectors.workspace_id == tx.workspace_id, _vectors.memory_id.in_(ids)
     tx.execute(delete(memory_vectors).where(*old))
     new = [
@@ -101,7 +120,7 @@ def embed_memories(tx: Transaction, request: EmbedMemories) -> MemoriesEmbedded:
             "vector": vector,
         }
         for (id_, version, _), vector in zip(request.found, request.vectors, strict=True)
-        if id_ in kept
+        if id_ in still_there
     ]
     if new:
         tx.execute(insert(memory_vectors), new)

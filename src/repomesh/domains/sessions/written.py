@@ -24,8 +24,9 @@ from repomesh.domains.sessions.summary_models import (
 from repomesh.domains.sessions.tables import artifacts, chunks, memories, session_summaries, session_tasks
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
-from repomesh.kernel.completions import NOT_CONFIGURED, Completion, Question
 from repomesh.kernel.operation import Empty, command
+from repomesh.kernel.ports import NO_COMPLETIONS, Completion, Question
+from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
 _TASK = (
@@ -37,17 +38,23 @@ _TASK = (
 _kept = session_summaries.c
 
 
-def question(tx: Transaction, request: SummarizeSession) -> Question | None:
-    """What to ask a model of a session; None when nobody wants to know, or it was answered before."""
-    if not request.written or tx.settings.completions_url is None:
-        return None
-    row = rows.find(tx, request.session_id)
+async def prepare(request: SummarizeSession, preparation: Preparation) -> SummarizeSession:
+    """The request with what a model wrote; as it is when nobody wants to know, or it was answered before."""
+    if not request.written or preparation.store.settings.completions_url is None:
+        return request
+    asked: Question | None = await preparation.read(lambda tx: _unanswered(tx, request))
+    if asked is None:
+        return request
+    return _answered(request, asked, await preparation.completions.complete(asked))
+
+
+def _unanswered(tx: Transaction, request: SummarizeSession) -> Question | None:
+    row = rows.find_readable(tx, request.session_id)
     asked = _question(tx, row)
     return None if _cached(tx, row.uid, _digest(tx, asked)) else asked
 
 
-def answered(request: SummarizeSession, asked: Question, completion: Completion) -> Writing:
-    """The request with what the model wrote."""
+def _answered(request: SummarizeSession, asked: Question, completion: Completion) -> Writing:
     return Writing(
         **request.model_dump(),
         sha256=_sha256(asked, completion.model),
@@ -66,7 +73,7 @@ def found(
             return None, request.refusal
         return WrittenSummary(text=request.text, generated=True, model=request.model, made_at=tx.now), None
     if tx.settings.completions_url is None:
-        return None, NOT_CONFIGURED
+        return None, NO_COMPLETIONS
     kept = _cached(tx, row.uid, _digest(tx, _question(tx, row)))
     if kept is None:
         return None, "the session changed since; ask for it again, outside a batch"
@@ -135,8 +142,8 @@ def _question(tx: Transaction, row: Row[Any]) -> Question:
 def _memories(tx: Transaction, uid: str) -> Iterator[str]:
     table = memories.c
     here = table.workspace_id == tx.workspace_id, table.session_uid == uid, table.status == "current"
-    newest = select(memories).where(*here).order_by(table.id.desc()).limit(limits.SUMMARY_ITEMS_MAX * 2)
-    for row in tx.execute(newest):
+    newest = select(memories).where(*here).order_by(table.updated_at.desc(), table.id.desc())
+    for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX * 2)):
         memory = memory_rows.as_memory(row)
         text = memory_rows.text_of(memory)[: limits.SUMMARY_PIECE_CHARS]
         yield f"{memory.type} {memory.key} ({memory.author or 'the owner'}): {text}"
@@ -147,8 +154,8 @@ def _tasks(tx: Transaction, uid: str) -> Iterator[str]:
     joined = select(table.goal, table.status, table.agent_name, table.assignee_name, table.note).join(
         session_tasks, link.task_id == table.id
     )
-    newest = joined.where(link.session_uid == uid).order_by(table.id.desc()).limit(limits.SUMMARY_ITEMS_MAX)
-    for row in tx.execute(newest):
+    newest = joined.where(link.session_uid == uid).order_by(table.updated_at.desc(), table.id.desc())
+    for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX)):
         who = row.agent_name or row.assignee_name or "nobody yet"
         yield f"{row.goal} ({row.status}, {who}) {row.note[: limits.SUMMARY_LINE_CHARS]}".rstrip()
 
@@ -156,7 +163,9 @@ def _tasks(tx: Transaction, uid: str) -> Iterator[str]:
 def _artifacts(tx: Transaction, uid: str) -> Iterator[str]:
     table = artifacts.c
     newest = select(table.title, table.type, table.description).where(table.session_uid == uid)
-    for row in tx.execute(newest.order_by(table.id.desc()).limit(limits.SUMMARY_ITEMS_MAX)):
+    for row in tx.execute(
+        newest.order_by(table.updated_at.desc(), table.id.desc()).limit(limits.SUMMARY_ITEMS_MAX)
+    ):
         yield f"{row.type} {row.title}: {row.description}".removesuffix(": ")
 
 

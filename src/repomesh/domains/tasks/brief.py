@@ -43,9 +43,9 @@ def fit_detail(task: TaskDetail, max_chars: int | None) -> TaskDetail:
     return short.model_copy(update={"history": history, "omitted": _omitted(said)})
 
 
-def fit_claim(claimed: ClaimedTask, max_chars: int | None) -> ClaimedTask:
+def fit_claim(claimed: ClaimedTask, max_chars: int) -> ClaimedTask:
     """What was claimed within `max_chars`: the locks are cut if they are many, then the task."""
-    if max_chars is None or len(claimed.model_dump_json()) <= max_chars:
+    if len(claimed.model_dump_json()) <= max_chars:
         return claimed
     locks = claimed.locks[:_LIST_ITEMS_KEPT]
     fewer = [f"locks left out: {len(claimed.locks) - len(locks)}"] if locks != claimed.locks else []

@@ -11,12 +11,15 @@ from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.errors import (
+    ComparisonTooLarge,
     LeaseExpired,
     LockConflict,
     NotHolder,
     StaleFencingToken,
+    TooManyLocks,
 )
 from repomesh.domains.leases.models import HeldLock, Lease
+from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.tasks import holding, recovery, rows, rules
 from repomesh.domains.tasks.brief import fit_claim
@@ -42,6 +45,7 @@ from repomesh.domains.tasks.models import TaskClaimed as TaskClaimedData
 from repomesh.domains.tasks.tables import READY, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
+from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
@@ -78,9 +82,12 @@ _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
         CapabilitiesMissing,
         TaskAssigned,
         LockConflict,
+        TooManyLocks,
+        ComparisonTooLarge,
         AgentRetired,
     ),
     needs_agent=True,
+    shorten=fit_claim,
 )
 def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
     """Hold a task until the lease expires; each claim carries a higher fencing token.
@@ -118,7 +125,7 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
         locks=[lock.resource for lock in claimed.locks],
     )
     tx.emit(NewEvent(TASK_CLAIMED, f"task/{task.id}", data, task_id=task.id))
-    return fit_claim(claimed, request.max_chars)
+    return claimed
 
 
 @command(
@@ -127,14 +134,14 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
     scope="tasks:write",
     errors=(TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, LeaseExpired),
     needs_agent=True,
+    shorten=fit_claim,
 )
 def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
     """Hold a task, and the locks taken with it, longer. Heartbeats do so, too."""
     row = holding.require(tx, "renew", request.task_id, request.fencing_token)
     held = holding.leases_for(tx, row.id, row.agent_id)
     live = [lease for lease in held if lease.expires_at > tx.now]
-    renewed = _claimed(rows.as_task(row), leasing.renew(tx, live, request.ttl_s))
-    return fit_claim(renewed, request.max_chars)
+    return _claimed(rows.as_task(row), leasing.renew(tx, live, request.ttl_s))
 
 
 @command(
@@ -148,7 +155,7 @@ def report_progress(tx: Transaction, request: ReportProgress) -> Task:
     """Tell how far a task is: a note, a percentage, or both."""
     row = holding.require(tx, "progress", request.task_id, request.fencing_token)
     told = request.model_dump(include={"note", "percent"}, exclude_none=True, exclude_unset=True)
-    if all(getattr(row, name) == value for name, value in told.items()):
+    if not differing(told, row):
         return rows.as_task(row)
     task = rows.change(tx, row, **told)
     rows.tell(tx, TASK_PROGRESSED, task)
@@ -182,11 +189,12 @@ def _next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool) -> 
     """The best ready task that the agent can do; raises NoTaskReady with what stands in the way."""
     missing: dict[str, None] = {}
     locked: list[str] = []
+    steps = Steps()
     for row in _candidates(tx):
         lacking = rules.missing_capabilities(row.capabilities, skills)
         if lacking:
             missing.update(dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing)]))
-        elif not take_locks or not leasing.obstacles(tx, _scope(row), "exclusive", tx.caller.agent_id):
+        elif not take_locks or not leasing.obstacles(tx, _scope(row), "exclusive", tx.caller.agent_id, steps):
             return rows.find(tx, row.id)
         else:
             locked.append(row.id)
@@ -218,7 +226,7 @@ def _candidates(tx: Transaction) -> Iterator[Row[Any]]:
 
 
 def _scope(row: Row[Any]) -> list[Resource]:
-    return [resources.path(pattern) for pattern in row.scope]
+    return [path for pattern in row.scope for path in resources.all_paths(pattern)]
 
 
 def _claimed(task: Task, leases: Sequence[Lease]) -> ClaimedTask:

@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from repomesh.domains.leases.errors import LeaseExpired, NotHolder, StaleFencingToken
 from repomesh.domains.messaging.reviews.rows import approved_review
-from repomesh.domains.tasks import holding, rows, rules
+from repomesh.domains.tasks import blocking, holding, rows, rules
 from repomesh.domains.tasks.errors import (
     DependenciesUnmet,
     FencingTokenMissing,
@@ -75,13 +75,14 @@ def complete_task(tx: Transaction, request: CompleteTask) -> Task:
 def fail_task(tx: Transaction, request: FailTask) -> Task:
     """Say that the work failed. With `retry` it is open again, until its attempts are used up.
 
-    What depends on a failed task stays open but never gets ready, until its dependencies are changed.
+    What depends on a failed task is blocked until its dependencies are changed.
     """
     row = holding.require(tx, "fail", request.task_id, request.fencing_token)
     holding.part(tx, row, "failed", request.reason)
     if not request.retry:
         task = rows.change(tx, row, status="failed", reason=request.reason)
         rows.tell(tx, TASK_FAILED, task, request.reason, severity="error")
+        blocking.block_dependents(tx, task)
         return task
     attempts = row.attempts + 1
     if rules.after_loss(attempts, row.max_attempts) == "open":
@@ -89,6 +90,7 @@ def fail_task(tx: Transaction, request: FailTask) -> Task:
     why = rows.why_failed(tx, row.id, attempts)
     task = rows.change(tx, row, status="failed", attempts=attempts, reason=why)
     rows.tell(tx, TASK_FAILED, task, why, severity="error")
+    blocking.block_dependents(tx, task)
     return task
 
 
@@ -136,12 +138,22 @@ def block_task(tx: Transaction, request: BlockTask) -> Task:
     "task.unblock",
     http=Post("/v1/tasks/{task_id}/unblock"),
     scope="tasks:write",
-    errors=(TaskNotFound, TaskStatusConflict),
+    errors=(TaskNotFound, TaskStatusConflict, DependenciesUnmet),
 )
 def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
-    """Say that what blocked a task is gone: it is open again."""
+    """Say that what blocked a task is gone: it is open again.
+
+    One that depends on a task which failed or was cancelled opens when its dependencies are changed.
+    """
     row = rows.find(tx, request.task_id)
     rules.require_allowed("unblock", row.id, row.status, row.reason)
+    because = blocking.reasons(tx, row.id)
+    if because:
+        raise DependenciesUnmet(
+            f"task {row.id} would never get ready: {because[0]}",
+            hint="Change its dependencies, which opens it, or cancel it.",
+            unmet=rows.unmet_dependencies(tx, row.id),
+        )
     task = rows.change(tx, row, status="open", reason=request.reason)
     rows.tell(tx, TASK_UNBLOCKED, task, request.reason)
     return task
@@ -154,7 +166,10 @@ def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
     errors=(TaskNotFound, TaskStatusConflict, NotYourTask),
 )
 def cancel_task(tx: Transaction, request: CancelTask) -> Task:
-    """Say that a task is no longer wanted. One that is held: by its holder, its creator or the owner."""
+    """Say that a task is no longer wanted. One that is held: by its holder, its creator or the owner.
+
+    What depends on a cancelled task is blocked until its dependencies are changed.
+    """
     row = rows.find(tx, request.task_id)
     rules.require_allowed("cancel", row.id, row.status, row.reason)
     if row.status == "claimed":
@@ -172,6 +187,7 @@ def cancel(tx: Transaction, request: CancelTask) -> Task:
         holding.part(tx, row, "cancelled", request.reason, "released" if by_holder else "forced")
     task = rows.change(tx, row, status="cancelled", reason=request.reason)
     rows.tell(tx, TASK_CANCELLED, task, request.reason, severity="warning")
+    blocking.block_dependents(tx, task)
     return task
 
 
@@ -207,7 +223,7 @@ def _finish(tx: Transaction, request: FinishTask) -> Task:
 def _reopen(tx: Transaction, row: Row[Any], reason: str, **columns: Any) -> Task:
     task = rows.change(tx, row, status="open", reason=reason, **columns, **rows.NOBODY)
     rows.tell(tx, TASK_RELEASED, task, reason)
-    return task
+    return blocking.block_if_never_ready(tx, task)
 
 
 def _is_owner(tx: Transaction) -> bool:

@@ -10,12 +10,12 @@ from repomesh.domains.agents.models import AgentRef
 from repomesh.domains.leases import resources
 from repomesh.domains.leases.errors import InvalidResource
 from repomesh.domains.leases.models import HeldLock
-from repomesh.domains.leases.paths import PATTERN_CHARS_MAX
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import (
     Cursor,
+    DetailChars,
     FencingToken,
     Label,
     MaxChars,
@@ -26,9 +26,16 @@ from repomesh.kernel.fields import (
     TtlSeconds,
 )
 from repomesh.kernel.ids import Id
+from repomesh.kernel.limits import PATTERN_CHARS_MAX
 from repomesh.kernel.operation import Model
+from repomesh.kernel.prepared_words import PreparesWords
 
-TaskType = Literal["feature", "bugfix", "refactor", "docs", "research", "test"]
+TaskType = Annotated[
+    str,
+    StringConstraints(pattern=rf"^[a-z][a-z0-9_]{{0,{limits.TASK_TYPE_CHARS_MAX - 1}}}$"),
+    Field(description="feature, bugfix, refactor, docs, research, test, or another lower-case word."),
+]
+"""What sort of work a task is."""
 
 TaskStatus = Literal["open", "claimed", "blocked", "done", "failed", "cancelled"]
 
@@ -56,9 +63,10 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 
 def _scope_path(pattern: str) -> str:
     try:
-        return resources.path(pattern).text
+        some = resources.all_paths(pattern)
     except InvalidResource as error:
         raise ValueError(f"{error.message}; {error.hint}") from None
+    return some[0].text if len(some) == 1 else pattern
 
 
 ScopePath = Annotated[
@@ -131,7 +139,7 @@ class TaskDetail(Task):
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
 
 
-class CreateTask(Model):
+class CreateTask(PreparesWords):
     """A new task."""
 
     goal: Goal = Field(description="One line: what is true when it is done.")
@@ -167,10 +175,10 @@ class ShowTask(Model):
     """One task."""
 
     task_id: Id
-    max_chars: MaxChars | None = None
+    max_chars: DetailChars | None = None
 
 
-class UpdateTask(Model):
+class UpdateTask(PreparesWords):
     """What changes of a task; what is left out stays."""
 
     task_id: Id
@@ -194,7 +202,7 @@ class ClaimTask(Model):
     )
     ttl_s: TtlSeconds | None = Field(None, description="Renew it within this time.")
     take_locks: bool = Field(False, description="Also lock its scope; all or nothing.")
-    max_chars: MaxChars | None = None
+    max_chars: DetailChars | None = None
 
 
 class Held(Model):
@@ -208,7 +216,7 @@ class RenewTask(Held):
     """Hold a task longer."""
 
     ttl_s: TtlSeconds | None = None
-    max_chars: MaxChars | None = None
+    max_chars: DetailChars | None = None
 
 
 class ReportProgress(Held):
@@ -303,7 +311,7 @@ class Reclaimed(Model):
     agent_id: Id
     agent_name: str
     why: str
-    status: TaskStatus = Field(description="Open again, or failed at its last attempt.")
+    status: TaskStatus = Field(description="Open or blocked again, or failed at its last attempt.")
 
 
 class TaskChanged(Model):
@@ -338,15 +346,30 @@ class TaskReady(Model):
     completed_dependency: Id | None = None
 
 
-TASK_CREATED = event_type("task.created", TaskChanged)
-TASK_UPDATED = event_type("task.updated", TaskChanged)
-TASK_CLAIMED = event_type("task.claimed", TaskClaimed)
-TASK_PROGRESSED = event_type("task.progressed", TaskChanged)
-TASK_RELEASED = event_type("task.released", TaskChanged)
-TASK_COMPLETED = event_type("task.completed", TaskChanged)
-TASK_FAILED = event_type("task.failed", TaskChanged)
-TASK_BLOCKED = event_type("task.blocked", TaskChanged)
-TASK_UNBLOCKED = event_type("task.unblocked", TaskChanged)
-TASK_CANCELLED = event_type("task.cancelled", TaskChanged)
-TASK_RECLAIMED = event_type("task.reclaimed", TaskReclaimed)
-TASK_READY = event_type("task.ready", TaskReady)
+TASK_CREATED = event_type("task.created", TaskChanged, "A task was added to the board.")
+TASK_UPDATED = event_type(
+    "task.updated", TaskChanged, "The goal, priority, dependencies or another field of a task changed."
+)
+TASK_CLAIMED = event_type("task.claimed", TaskClaimed, "An agent took a task under a lease.")
+TASK_PROGRESSED = event_type(
+    "task.progressed", TaskChanged, "The holder of a task reported a note or a percentage."
+)
+TASK_RELEASED = event_type(
+    "task.released", TaskChanged, "The holder gave a task back unfinished; it is open again."
+)
+TASK_COMPLETED = event_type("task.completed", TaskChanged, "The holder completed a task.")
+TASK_FAILED = event_type(
+    "task.failed", TaskChanged, "A task failed, by its holder's word or after its last attempt."
+)
+TASK_BLOCKED = event_type("task.blocked", TaskChanged, "A task can't go on; its data says why.")
+TASK_UNBLOCKED = event_type("task.unblocked", TaskChanged, "What blocked a task is gone; it is open again.")
+TASK_CANCELLED = event_type("task.cancelled", TaskChanged, "A task was cancelled: nobody wants it any more.")
+TASK_RECLAIMED = event_type(
+    "task.reclaimed",
+    TaskReclaimed,
+    "A task was taken back from its holder, whose lease ended; `task.status` says whether it is open again "
+    "or failed.",
+)
+TASK_READY = event_type(
+    "task.ready", TaskReady, "The last dependency of an open task was completed: it can be claimed."
+)

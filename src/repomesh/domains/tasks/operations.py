@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, delete, insert, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.tasks import dependencies, rows, rules
+from repomesh.domains.tasks import blocking, dependencies, rows, rules
 from repomesh.domains.tasks.brief import fit_detail, fit_list
 from repomesh.domains.tasks.errors import (
     DependenciesTooMany,
@@ -33,8 +33,11 @@ from repomesh.domains.tasks.tables import READY, task_tags, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
+from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.prepared_words import is_long
+from repomesh.kernel.words import different_words, words_of
 from repomesh.store import searching
 from repomesh.store.paging import page
 from repomesh.store.prepared import Prepared
@@ -61,15 +64,21 @@ _ADD_TAG = Prepared(insert(task_tags))
     ),
     scope="tasks:write",
     errors=(AgentNotFound, AgentRetired, DependencyNotFound),
+    prepare=on_thread(
+        lambda request, _store: _words(request), when=lambda request: is_long(request.description)
+    ),
 )
 def create_task(tx: Transaction, request: CreateTask) -> Task:
-    """Create a task. It can be claimed as soon as every task that it depends on is done."""
+    """Create a task. It can be claimed as soon as every task that it depends on is done.
+
+    One that depends on a task which failed or was cancelled is blocked from the start.
+    """
     needed = list(dict.fromkeys(request.dependencies))
     assignee = None if request.agent is None else find_agent(tx, request.agent)
     if assignee is not None and assignee.status == "retired":
         raise AgentRetired(f"'{assignee.name}' is retired and can't claim it")
     row = {
-        "id": new_id(),
+        "id": tx.new_id(),
         "workspace_id": tx.workspace_id,
         "goal": request.goal,
         "description": request.description,
@@ -102,9 +111,9 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     task = rows.as_task(row)
     dependencies.connect(tx, task.id, needed)
     _tag(tx, task)
-    _index(tx, task)
+    _index(tx, task, _words(request))
     rows.tell(tx, TASK_CREATED, task)
-    return task
+    return blocking.block_if_never_ready(tx, task)
 
 
 @query(
@@ -160,13 +169,20 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
         DependencyNotFound,
         DependenciesTooMany,
     ),
+    prepare=on_thread(
+        lambda request, _store: _words(request), when=lambda request: is_long(request.description or "")
+    ),
 )
 def update_task(tx: Transaction, request: UpdateTask) -> Task:
-    """Change what a task asks for, while it is not over. With If-Match only that version is changed."""
+    """Change what a task asks for, while it is not over. With If-Match only that version is changed.
+
+    New dependencies open a task that is blocked because one of the old ones failed or was cancelled.
+    """
     row = rows.find(tx, request.task_id)
     tx.check_version(row.version)
     rules.require_allowed("update", row.id, row.status, row.reason)
     before = rows.as_task(row)
+    blocked_by_dependency = row.status == "blocked" and row.reason in blocking.reasons(tx, row.id)
     columns = _changed_columns(tx, request, before)
     if not columns:
         return before
@@ -177,8 +193,11 @@ def update_task(tx: Transaction, request: UpdateTask) -> Task:
         _tag(tx, task)
     if columns.keys() & {"goal", "description"}:
         tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, task.id)
-        _index(tx, task)
+        _index(tx, task, _words(request) if "description" in columns else different_words(task.description))
     rows.tell(tx, TASK_UPDATED, task)
+    if "dependencies" in columns:
+        reconsider = blocking.reconsider if blocked_by_dependency else blocking.block_if_never_ready
+        task = reconsider(tx, task)
     if task.ready and not before.ready:
         rows.tell_ready(tx, task)
     return task
@@ -189,7 +208,7 @@ def _changed_columns(tx: Transaction, request: UpdateTask, before: Task) -> dict
     columns: dict[str, Any] = {}
     for name, value in request.model_dump(exclude={"task_id"}, exclude_none=True).items():
         wanted = list(dict.fromkeys(value)) if isinstance(value, tuple) else value
-        if wanted != getattr(before, name):
+        if not same_json(wanted, getattr(before, name)):
             columns[name] = wanted
     if "priority" in columns:
         columns["rank"] = -columns.pop("priority")
@@ -228,7 +247,8 @@ def _search(tx: Transaction, words: str, request: ListTasks, statement: Select[A
     items = [by_id[task_id] for _, task_id in found]
     positions = [encode_cursor(position) for position, _ in found]
     start = request.cursor or searching.BEFORE_ALL
-    return fit_list(Page(items=items, next_cursor=following), positions, start, request.max_chars)
+    answer = Page[ListedTask](items=items, next_cursor=following, notice=searching.notice(tx, words))
+    return fit_list(answer, positions, start, request.max_chars)
 
 
 def _tag(tx: Transaction, task: Task) -> None:
@@ -237,5 +257,10 @@ def _tag(tx: Transaction, task: Task) -> None:
         tx.execute(_ADD_TAG, [mark | {"tag": tag} for tag in task.tags])
 
 
-def _index(tx: Transaction, task: Task) -> None:
-    tx.index_text(DOCUMENT, task.id, f"{task.goal}\n{task.description}")
+def _words(request: CreateTask | UpdateTask) -> list[str]:
+    return request.prepare_words(lambda: different_words(request.description or ""))
+
+
+def _index(tx: Transaction, task: Task, words: Sequence[str]) -> None:
+    """Make a task findable by the words of its goal and those of its description."""
+    tx.index_words(DOCUMENT, task.id, [*words_of(task.goal), *words])

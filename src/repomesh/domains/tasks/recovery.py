@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, or_, select
+from sqlalchemy import Row, bindparam, select
 
 from repomesh.domains.leases import resources
-from repomesh.domains.leases.models import EndedReason
+from repomesh.domains.leases.models import EndedReason, Lease
 from repomesh.domains.leases.tables import leases
-from repomesh.domains.tasks import holding, rows, rules
+from repomesh.domains.tasks import blocking, holding, rows, rules
 from repomesh.domains.tasks.models import (
     TASK_FAILED,
     TASK_RECLAIMED,
     Reclaimed,
+    TaskChanged,
     TaskReclaimed,
 )
-from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_held, _task = leases.c, tasks.c
-_CLAIM = and_(
-    _held.workspace_id == _task.workspace_id,
-    _held.fencing_token == _task.fencing_token,
-    _held.resource_type == resources.TASK,
-    _held.resource == _task.id,
-)
-_LOST = Prepared(
-    select(tasks)
-    .outerjoin(leases, _CLAIM)
-    .where(_task.workspace_id == bindparam("ws"), _task.status == "claimed")
-    .where(or_(_held.id.is_(None), _held.ended_at.is_not(None), _held.expires_at <= bindparam("now")))
-    .order_by(_task.id)
-    .limit(bindparam("count"))
-)
+_held = leases.c
 # A claim asks this each time, so it reads the index of what is to expire and nothing else.
 _EXPIRED = Prepared(
     select(_held.resource, _held.fencing_token)
@@ -60,32 +47,56 @@ _LEASE = Prepared(
 )
 
 
-def reclaim_lost(tx: Transaction) -> list[Reclaimed]:
-    """Take back tasks whose lease is over: open again, or failed when lost too often.
+def reclaim_ended(tx: Transaction, ended: Sequence[Lease]) -> None:
+    """Take back each task whose claim is among these ended leases: open again, or failed when lost too often.
 
-    It runs in the transaction that ended the leases, so that nobody passes over a task that is free.
+    A task that is over, or that somebody claimed since, stays as it is.
     """
-    here = {"ws": tx.workspace_id, "now": tx.now, "count": limits.RECLAIM_MAX}
-    return [reclaim(tx, row) for row in tx.execute(_LOST, here).all()]
+    for lease in ended:
+        if lease.resource_type == resources.TASK:
+            _reclaim_if_held(tx, lease.resource, lease.fencing_token)
+
+
+def reclaimed_among(events: Sequence[NewEvent]) -> list[Reclaimed]:
+    """The tasks that were taken back according to these events, each as it is after the last of them."""
+    found: dict[str, Reclaimed] = {}
+    for event in events:
+        data = event.data
+        if isinstance(data, TaskReclaimed):
+            found[data.task.id] = Reclaimed(
+                task_id=data.task.id,
+                goal=data.task.goal,
+                agent_id=data.agent_id,
+                agent_name=data.agent_name,
+                why=data.why,
+                status=data.task.status,
+            )
+        elif isinstance(data, TaskChanged) and data.task.id in found:
+            found[data.task.id] = found[data.task.id].model_copy(update={"status": data.task.status})
+    return list(found.values())
 
 
 def reclaim_expired(tx: Transaction) -> None:
     """Take back what expired since the last sweep, so that who asks for work is offered that, too."""
     here = {"ws": tx.workspace_id, "now": tx.now, "count": limits.RECLAIM_MAX}
     for lease in tx.execute(_EXPIRED, here).all():
-        row = rows.find(tx, lease.resource)
-        if row.status == "claimed" and row.fencing_token == lease.fencing_token:
-            reclaim(tx, row)
+        _reclaim_if_held(tx, lease.resource, lease.fencing_token)
 
 
-def reclaim(tx: Transaction, row: Row[Any]) -> Reclaimed:
+def _reclaim_if_held(tx: Transaction, task_id: str, fencing_token: int) -> None:
+    row = rows.find(tx, task_id)
+    if row.status == "claimed" and row.fencing_token == fencing_token:
+        reclaim(tx, row)
+
+
+def reclaim(tx: Transaction, row: Row[Any]) -> None:
     """Take back one claimed task whose lease no longer holds, with all that was locked for it."""
     reason, why = _why(tx, row)
     holding.part(tx, row, "lost", why, reason)
     attempts = row.attempts + 1
     status = rules.after_loss(attempts, row.max_attempts)
     if status == "open":
-        task = rows.change(tx, row, attempts=attempts, status=status, reason=why, **rows.NOBODY)
+        task = rows.change(tx, row, attempts=attempts, status="open", reason=why, **rows.NOBODY)
     else:
         why_failed = rows.why_failed(tx, row.id, attempts)
         task = rows.change(tx, row, attempts=attempts, status=status, reason=why_failed)
@@ -102,14 +113,9 @@ def reclaim(tx: Transaction, row: Row[Any]) -> Reclaimed:
     )
     if status == "failed":
         rows.tell(tx, TASK_FAILED, task, task.reason, severity="error")
-    return Reclaimed(
-        task_id=task.id,
-        goal=task.goal,
-        agent_id=row.agent_id,
-        agent_name=row.agent_name,
-        why=why,
-        status=status,
-    )
+        blocking.block_dependents(tx, task)
+    else:
+        blocking.block_if_never_ready(tx, task)
 
 
 def _why(tx: Transaction, row: Row[Any]) -> tuple[EndedReason, str]:

@@ -29,6 +29,9 @@ ALLOWED: Mapping[Action, frozenset[TaskStatus]] = {
     "update": frozenset({"open", "claimed", "blocked"}),
 }
 
+NEVER_DONE: tuple[TaskStatus, ...] = ("failed", "cancelled")
+"""The ends of a task after which it is never done, and what depends on it never ready."""
+
 _ATTEMPTED = {
     "claim": "claimed",
     "renew": "renewed",
@@ -107,6 +110,13 @@ def refuse_cycle(task_id: str, dependencies: Sequence[str], edges: Iterable[tupl
     raise DependencyCycle(
         f"these would wait for each other: {' → '.join(named)}", cycle=cycle[: limits.LIST_ITEMS_MAX]
     )
+
+
+def dependency_ended(task_id: str, goal: str, status: TaskStatus, reason: str) -> str:
+    """Why a task is blocked that depends on a task which ended as one of NEVER_DONE."""
+    ended = "was cancelled" if status == "cancelled" else "failed"
+    because = f": {reason}" if reason else ""
+    return f"its dependency '{goal}' ({task_id}) {ended}{because}"[: limits.REASON_CHARS_MAX]
 
 
 def missing_capabilities(needed: Iterable[str], held: Iterable[str]) -> list[str]:

@@ -21,11 +21,13 @@ from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.limits import (
+    HOUSEKEEPING_S,
     WEBHOOK_FORGOTTEN_MAX,
     WEBHOOK_NAMED_MAX,
     WEBHOOK_REPLAYED_MAX,
 )
-from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.kernel.operation import Due, Get, Post, command, query
+from repomesh.store.due import NOW, due_in_each, due_now
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -88,22 +90,37 @@ def replay(tx: Transaction, request: ReplayWebhook) -> ReplayedWebhook:
     return ReplayedWebhook(webhook_id=row.id, count=len(ids), complete=complete)
 
 
-@command("webhook.forget", scope="workspace:admin")
+_OLD = due_in_each(
+    webhook_deliveries.c.workspace_id,
+    webhook_deliveries.c.forget_at <= NOW,
+)
+_DELETED = due_now(webhooks.c.workspace_id, webhooks.c.status == "deleted")
+
+
+@command(
+    "webhook.forget",
+    scope="workspace:admin",
+    due=(
+        Due(lambda _: _OLD, every_s=HOUSEKEEPING_S),
+        Due(lambda _: _DELETED, every_s=HOUSEKEEPING_S, on_change=True),
+    ),
+)
 def forget(tx: Transaction, request: ForgetWebhooks) -> ForgottenWebhooks:
     """Forget deliveries after their time, and deleted webhooks with theirs, in bounded pieces."""
     table = webhook_deliveries.c
     here = table.workspace_id == tx.workspace_id
     old = select(table.id).where(here, table.forget_at <= tx.now).limit(WEBHOOK_FORGOTTEN_MAX)
-    count = _delete(tx, old)
+    count = forgotten = _delete(tx, old)
     gone = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status == "deleted"
     webhook_ids = list(tx.execute(select(webhooks.c.id).where(*gone)).scalars())
     if not webhook_ids:
-        return ForgottenWebhooks(deliveries=count, webhooks=0)
+        return ForgottenWebhooks(deliveries=count, webhooks=0, complete=forgotten < WEBHOOK_FORGOTTEN_MAX)
     theirs = select(table.id).where(table.webhook_id.in_(webhook_ids)).limit(WEBHOOK_FORGOTTEN_MAX)
     count += _delete(tx, theirs)
     empty = ~exists().where(table.webhook_id == webhooks.c.id)
     ended = tx.change(delete(webhooks).where(*gone, empty))
-    return ForgottenWebhooks(deliveries=count, webhooks=ended)
+    complete = forgotten < WEBHOOK_FORGOTTEN_MAX and ended == len(webhook_ids)
+    return ForgottenWebhooks(deliveries=count, webhooks=ended, complete=complete)
 
 
 def _delete(tx: Transaction, ids: Any) -> int:

@@ -16,7 +16,10 @@ class WebhookUrlRefused(InvalidRequest):
     """Nothing is sent to this URL: it is no plain address of a receiver, or leads into a private network."""
 
     code = "webhook_url_refused"
-    hint = "Take a public http or https address, or name its host in REPOMESH_WEBHOOK_HOSTS to admit it."
+    hint = (
+        "Take a public http or https address, or admit its host by the server's setting "
+        "REPOMESH_WEBHOOK_HOSTS."
+    )
 
 
 class WebhookNotActive(Conflict):

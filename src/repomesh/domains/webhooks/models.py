@@ -188,12 +188,24 @@ class WebhookMissed(Model):
     oldest_seq: int = Field(description="Where it goes on.")
 
 
-WEBHOOK_CREATED = event_type("webhook.created", WebhookChanged)
-WEBHOOK_UPDATED = event_type("webhook.updated", WebhookChanged)
-WEBHOOK_SECRET_ROTATED = event_type("webhook.secret_rotated", WebhookChanged)
-WEBHOOK_DISABLED = event_type("webhook.disabled", WebhookChanged)
-WEBHOOK_DELETED = event_type("webhook.deleted", WebhookChanged)
-WEBHOOK_TESTED = event_type("webhook.tested", WebhookTested)
-WEBHOOK_DEAD_LETTERED = event_type("webhook.dead_lettered", WebhookDeadLettered)
-WEBHOOK_REPLAYED = event_type("webhook.replayed", WebhookReplayed)
-WEBHOOK_MISSED = event_type("webhook.missed", WebhookMissed)
+WEBHOOK_CREATED = event_type("webhook.created", WebhookChanged, "A webhook was created.")
+WEBHOOK_UPDATED = event_type("webhook.updated", WebhookChanged, "A webhook was changed.")
+WEBHOOK_SECRET_ROTATED = event_type(
+    "webhook.secret_rotated", WebhookChanged, "The secret of a webhook was replaced."
+)
+WEBHOOK_DISABLED = event_type(
+    "webhook.disabled", WebhookChanged, "A webhook was disabled, by its owner or after too many failures."
+)
+WEBHOOK_DELETED = event_type("webhook.deleted", WebhookChanged, "A webhook was deleted.")
+WEBHOOK_TESTED = event_type("webhook.tested", WebhookTested, "A test event, sent to one webhook only.")
+WEBHOOK_DEAD_LETTERED = event_type(
+    "webhook.dead_lettered",
+    WebhookDeadLettered,
+    "Events could not be delivered in any attempt. No webhook receives this event.",
+)
+WEBHOOK_REPLAYED = event_type("webhook.replayed", WebhookReplayed, "Dead letters are to be sent again.")
+WEBHOOK_MISSED = event_type(
+    "webhook.missed",
+    WebhookMissed,
+    "Events were archived before a webhook received them: it was paused, or its server was away, for long.",
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, insert, select, update
 
+from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.webhooks import rows, screening
 from repomesh.domains.webhooks.errors import (
     TooManyWebhooks,
@@ -34,9 +35,10 @@ from repomesh.domains.webhooks.models import (
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.json_values import differing
 from repomesh.kernel.limits import WEBHOOK_DEAD_KEPT_S, WEBHOOK_OLD_SECRET_S, WEBHOOKS_MAX
 from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
+from repomesh.kernel.preparation import on_thread
 from repomesh.kernel.signing import new_key
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -49,8 +51,8 @@ SKIPPED = "skipped when the webhook was resumed"
     "webhook.subscribe",
     http=Post("/v1/webhooks", status=201),
     scope="webhooks:admin",
-    errors=(WebhookUrlRefused, TooManyWebhooks),
-    stage=screening.stage,
+    errors=(WebhookUrlRefused, TooManyWebhooks, AgentRetired),
+    prepare=on_thread(screening.screen),
     secret="secret",
 )
 def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
@@ -60,11 +62,12 @@ def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
     that this agent may see.
     """
     present = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status != "deleted"
+    rows.require_in_service(tx, tx.caller.agent_id)
     if tx.execute(select(func.count()).select_from(webhooks).where(*present)).scalar_one() >= WEBHOOKS_MAX:
         raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks, which is the most")
     secret = new_key()
     fields: dict[str, Any] = {
-        "id": new_id(),
+        "id": tx.new_id(),
         "workspace_id": tx.workspace_id,
         "agent_id": tx.caller.agent_id,
         "url": request.url,
@@ -116,8 +119,8 @@ def show_webhook(tx: Transaction, request: OneWebhook) -> WebhookDetail:
     "webhook.update",
     http=Patch("/v1/webhooks/{webhook_id}"),
     scope="webhooks:admin",
-    errors=(WebhookNotFound, WebhookUrlRefused, Stale),
-    stage=screening.stage,
+    errors=(WebhookNotFound, WebhookUrlRefused, Stale, AgentRetired),
+    prepare=on_thread(screening.screen),
 )
 def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     """Change, pause or resume a webhook. With If-Match only that version is changed."""
@@ -128,9 +131,11 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
         wanted["types"] = list(dict.fromkeys(request.types))
     if request.status is not None:
         wanted["reason"] = request.reason if request.status == "paused" else ""
-    columns = {name: value for name, value in wanted.items() if value != getattr(row, name)}
+    columns = differing(wanted, row)
     if not columns:
         return rows.as_webhook(row._asdict())
+    if columns.get("status") == "active":
+        rows.require_in_service(tx, row.agent_id)
     if "url" in columns or columns.get("status") == "active":
         rows.note(tx, row.id, failing_since=None, rests_until=None)
     if columns.get("status") == "active" and request.skip_missed:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, func, select, update
 
+from repomesh.domains.agents.errors import AgentRetired
+from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.webhooks.errors import WebhookNotFound
 from repomesh.domains.webhooks.models import WEBHOOK_DISABLED, Webhook, WebhookChanged
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
@@ -22,6 +24,19 @@ def find(tx: Transaction, webhook_id: str) -> Row[Any]:
     if row is None:
         raise WebhookNotFound(f"there is no webhook {webhook_id}")
     return row
+
+
+def active_of(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
+    """The active webhooks that were made in the name of an agent, oldest first."""
+    table = webhooks.c
+    mine = table.workspace_id == tx.workspace_id, table.agent_id == agent_id, table.status == "active"
+    return tx.execute(select(webhooks).where(*mine).order_by(table.id)).all()
+
+
+def require_in_service(tx: Transaction, agent_id: str | None) -> None:
+    """Raise AgentRetired when the agent as which a webhook is made, or was, is retired."""
+    if agent_id is not None and find_agent(tx, agent_id).status == "retired":
+        raise AgentRetired("the agent as which the webhook is made is retired")
 
 
 def as_webhook(fields: Mapping[str, Any]) -> Webhook:

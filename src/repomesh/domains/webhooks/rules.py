@@ -10,7 +10,15 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from urllib.parse import urlsplit
 
 from repomesh.kernel import limits
+from repomesh.kernel.job_policy import JobPolicy
 
+POLICY = JobPolicy(
+    concurrency=limits.WEBHOOK_SENDERS_MAX,
+    limit_s=limits.WEBHOOK_BATCH * (limits.WEBHOOK_TIMEOUT_S + limits.WEBHOOK_RESPONSE_S),
+    waits_s=limits.WEBHOOK_RETRIES_S,
+    jitter=limits.WEBHOOK_JITTER,
+)
+"""How webhooks are served: so many at once; a batch ends within `limit_s`; each delivery has its attempts."""
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
 # Cloud machines reach their keeper there, though the address is a public one (Azure).
@@ -95,9 +103,9 @@ def next_wait_s(attempts: int, spread: float, retry_after_s: float | None) -> fl
 
     `spread`, from 0 to 1, is how much of the jitter is added. A receiver may ask for more, not for less.
     """
-    if attempts > len(limits.WEBHOOK_RETRIES_S):
+    wait_s = POLICY.next_wait_s(attempts, spread)
+    if wait_s is None:
         return None
-    wait_s = limits.WEBHOOK_RETRIES_S[attempts - 1] * (1 + limits.WEBHOOK_JITTER * spread)
     asked_s = min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX)
     return max(wait_s, asked_s)
 

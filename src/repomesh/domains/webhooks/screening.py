@@ -8,7 +8,7 @@ from collections.abc import Collection
 from repomesh.domains.webhooks.errors import WebhookUrlRefused
 from repomesh.domains.webhooks.models import SubscribeWebhook, UpdateWebhook
 from repomesh.domains.webhooks.rules import Target, is_admitted, is_public, target
-from repomesh.kernel.settings import Settings
+from repomesh.kernel.ports import Store
 
 
 class NotPublic(Exception):
@@ -53,10 +53,10 @@ def require_allowed(url: str, hosts: Collection[str]) -> None:
         raise _refused(f"there is no host {receiver.host}") from None
 
 
-def stage(request: SubscribeWebhook | UpdateWebhook, settings: Settings) -> None:
-    """Screen the URL of a request before its transaction, since looking a name up takes time."""
+def screen(request: SubscribeWebhook | UpdateWebhook, store: Store) -> None:
+    """Look up the host in a request's URL, which takes time; raises WebhookUrlRefused."""
     if request.url is not None:
-        require_allowed(request.url, settings.webhook_hosts)
+        require_allowed(request.url, store.settings.webhook_hosts)
 
 
 def _refused(message: str) -> WebhookUrlRefused:

@@ -6,6 +6,7 @@ and not settled is sent again, under the same id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,6 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, insert, or_, select, update
 
-from repomesh.domains.agents.tables import agents
 from repomesh.domains.webhooks import rows, rules
 from repomesh.domains.webhooks.models import (
     WEBHOOK_DEAD_LETTERED,
@@ -36,18 +36,18 @@ from repomesh.domains.workspaces.tables import workspaces
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Gone
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
-from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import command
 from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
-from repomesh.store.log import NewEvent, StoredEvent, bounds, cloud_event
+from repomesh.store.log import NewEvent, StoredEvent, bounds, cloud_event, event_fields, fields_of
 from repomesh.store.prepared import Prepared
+from repomesh.store.redacting import redacted_among
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
 _parts = webhook_deliveries.c
 _PLAN = Prepared(insert(webhook_deliveries))
 _DUE = Prepared(
-    select(_parts.id, _parts.event_id, _parts.attempts, _parts.body)
+    select(_parts.id, _parts.event_id, _parts.seq, _parts.attempts, _parts.body)
     .where(
         _parts.webhook_id == bindparam("webhook"),
         _parts.status == "waiting",
@@ -76,7 +76,7 @@ _attempted = (
 _DELIVERED = Prepared(_attempted.values(status="delivered", ended_at=bindparam("now"), body=None))
 _DEAD = Prepared(_attempted.values(status="dead", ended_at=bindparam("now")))
 _FAILED = Prepared(_attempted)
-_NOTHING = TakenWebhook(url="", secrets=[], deliveries=[])
+NOTHING_TAKEN = TakenWebhook(url="", secrets=[], deliveries=[])
 _GONE = 410
 
 
@@ -145,7 +145,7 @@ def look(tx: Transaction, webhook: Ready, after: int) -> Found:
         if chars >= limits.WEBHOOK_PLANNED_CHARS_MAX:
             upto = event.seq - 1
             break
-        told = orjson.loads(event.json)
+        told = fields_of(event)
         if _concerns(webhook.id, event, told["subject"]):
             body = orjson.dumps(cloud_event(told, webhook.workspace_id)).decode()
             planned.append(PlannedDelivery(event_id=event.id, seq=event.seq, type=event.type, body=body))
@@ -161,12 +161,9 @@ def take(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
     """
     row = tx.execute(select(webhooks).where(webhooks.c.id == request.webhook_id)).one_or_none()
     if row is None or row.status != "active" or row.position != request.position:
-        return _NOTHING
+        return NOTHING_TAKEN
     if any(until is not None and until > tx.now for until in (row.claimed_until, row.rests_until)):
-        return _NOTHING
-    if _is_retired(tx, row.agent_id):
-        rows.disable(tx, row, "the agent as which it was made is retired")
-        return _NOTHING
+        return NOTHING_TAKEN
     full = bool(request.deliveries) and rows.count(tx, row.id, "waiting") >= limits.WEBHOOK_WAITING_MAX
     columns: dict[str, Any] = {}
     if request.upto > row.position and not full:
@@ -317,12 +314,6 @@ def _read(tx: Transaction, wanted: EventFilter, after: int) -> Stretch:
     return read_matching(tx.connection, wanted, after, limits.WEBHOOK_PLANNED_MAX)
 
 
-def _is_retired(tx: Transaction, agent_id: str | None) -> bool:
-    if agent_id is None:
-        return False
-    return tx.execute(select(agents.c.status).where(agents.c.id == agent_id)).scalar() == "retired"
-
-
 def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
     """Make deliveries of the events that were found."""
     if request.missed_before is not None:
@@ -333,12 +324,21 @@ def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
         shared = {"workspace_id": tx.workspace_id, "webhook_id": row.id, "status": "waiting", "attempts": 0}
         shared |= {"created_at": tx.now, "next_at": tx.now, "ended_at": None, "forget_at": None}
         shared |= {"last_at": None, "last_status": None, "last_error": None, "response": None}
-        tx.execute(_PLAN, [shared | {"id": new_id()} | one.model_dump() for one in request.deliveries])
+        tx.execute(_PLAN, [shared | {"id": tx.new_id()} | one.model_dump() for one in request.deliveries])
 
 
 def _due(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
     key = {"webhook": webhook_id, "now": tx.now, "count": limits.WEBHOOK_BATCH}
-    return [DueDelivery(**row._asdict()) for row in tx.execute(_DUE, key)]
+    return present(tx, [DueDelivery(**row._asdict()) for row in tx.execute(_DUE, key)])
+
+
+def present(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
+    """Deliveries with their events as they are now: what was redacted since is sent to nobody."""
+    bodies = {
+        row.seq: orjson.dumps(cloud_event(event_fields(row), tx.workspace_id)).decode()
+        for row in redacted_among(tx, [one.seq for one in deliveries])
+    }
+    return [one.model_copy(update={"body": bodies.get(one.seq, one.body)}) for one in deliveries]
 
 
 def _secrets(tx: Transaction, row: Row[Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model
+from repomesh.kernel.operation import Model, PieceDone
 
 
 class PlannedDelivery(Model):
@@ -33,6 +33,7 @@ class DueDelivery(Model):
 
     id: Id
     event_id: Id
+    seq: int
     attempts: int
     body: str = Field(repr=False)
 
@@ -81,7 +82,7 @@ class ForgetWebhooks(Model):
     """Forget old deliveries, and what is left of webhooks that were deleted."""
 
 
-class ForgottenWebhooks(Model):
+class ForgottenWebhooks(PieceDone):
     """How many rows were deleted."""
 
     deliveries: int

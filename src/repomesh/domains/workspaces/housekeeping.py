@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
+from repomesh.domains.workspaces.absence import silent_before
 from repomesh.domains.workspaces.models import ForgetKeys, ForgottenKeys
-from repomesh.kernel.limits import IDEMPOTENCY_KEPT_S
-from repomesh.kernel.operation import command
-from repomesh.store.transaction import Transaction, forget_idempotency_records
+from repomesh.kernel.limits import HOUSEKEEPING_S, IDEMPOTENCY_KEPT_S
+from repomesh.kernel.operation import Due, command
+from repomesh.store.due import due_at
+from repomesh.store.tables import idempotency_records
+from repomesh.store.transaction import FORGOTTEN_MAX, Transaction, forget_idempotency_records
+
+_table = idempotency_records.c
+_OLD = due_at(_table.workspace_id, _table.at, after_s=IDEMPOTENCY_KEPT_S)
 
 
-@command("idempotency.forget", scope="workspace:admin")
+@command(
+    "idempotency.forget",
+    scope="workspace:admin",
+    due=(Due(lambda _: _OLD, every_s=HOUSEKEEPING_S),),
+)
 def forget_keys(tx: Transaction, request: ForgetKeys) -> ForgottenKeys:
     """Forget the results kept for Idempotency-Keys that nobody will send again."""
-    before = tx.now - timedelta(seconds=IDEMPOTENCY_KEPT_S)
-    return ForgottenKeys(count=forget_idempotency_records(tx, before))
+    before = silent_before(tx, IDEMPOTENCY_KEPT_S)  # who could not send it again may still do so
+    count = forget_idempotency_records(tx, before)
+    return ForgottenKeys(count=count, complete=count < FORGOTTEN_MAX)

@@ -8,7 +8,7 @@ from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Label, Name
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model
+from repomesh.kernel.operation import Model, PieceDone
 
 
 class Workspace(Model):
@@ -61,7 +61,7 @@ class CloseWorkspace(Model):
     """Finish what the removal of this workspace began."""
 
 
-class ClosedWorkspace(Model):
+class ClosedWorkspace(PieceDone):
     """How many tokens were revoked."""
 
     tokens: int
@@ -71,7 +71,7 @@ class ForgetKeys(Model):
     """Drop results kept for Idempotency-Keys longer than anybody repeats a request."""
 
 
-class ForgottenKeys(Model):
+class ForgottenKeys(PieceDone):
     """How many were dropped."""
 
     count: int
@@ -100,7 +100,13 @@ class TokenCreated(Model):
     agent_id: Id | None
 
 
-WORKSPACE_ADDED = event_type("workspace.added", WorkspaceChanged)
-WORKSPACE_REMOVED = event_type("workspace.removed", WorkspaceChanged)
-TOKEN_CREATED = event_type("token.created", TokenCreated)
-TOKEN_REVOKED = event_type("token.revoked", TokenRevoked)
+WORKSPACE_ADDED = event_type("workspace.added", WorkspaceChanged, "A workspace was added to the server.")
+WORKSPACE_REMOVED = event_type(
+    "workspace.removed", WorkspaceChanged, "A workspace was removed from the server."
+)
+TOKEN_CREATED = event_type(
+    "token.created", TokenCreated, "A token was created; only its creator was shown the secret."
+)
+TOKEN_REVOKED = event_type(
+    "token.revoked", TokenRevoked, "A token was revoked: its sockets close, and its leases are released."
+)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Row, exists, insert, or_, select, update
+from sqlalchemy import Row, exists, func, insert, or_, select, update
 
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.errors import HomeWorkspace, WorkspaceNameTaken
@@ -24,10 +25,11 @@ from repomesh.domains.workspaces.models import (
 )
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.domains.workspaces.tables import workspaces
+from repomesh.kernel import limits
 from repomesh.kernel.errors import NotFound
 from repomesh.kernel.identity import Role
-from repomesh.kernel.ids import new_id
-from repomesh.kernel.operation import Delete, Get, Post, command, query
+from repomesh.kernel.operation import Delete, Due, Get, Post, command, query
+from repomesh.store.due import due_now
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.transaction import Transaction, open_counters
 
@@ -57,7 +59,7 @@ def add_workspace(tx: Transaction, request: AddWorkspace) -> AddedWorkspace:
 
     The token is shown once. It opens the new workspace only.
     """
-    return create(tx, new_id(), request.name, request.path, home=False)
+    return create(tx, tx.new_id(), request.name, request.path, home=False)
 
 
 @command(
@@ -78,7 +80,18 @@ def remove_workspace(tx: Transaction, request: RemoveWorkspace) -> Workspace:
     return workspace
 
 
-@command("workspace.close", scope="workspace:admin")
+_UNCLOSED = due_now(
+    workspaces.c.id.label("workspace_id"),
+    workspaces.c.removed_at.is_not(None),
+    exists().where(token_rows.c.workspace_id == workspaces.c.id, token_rows.c.revoked_at.is_(None)),
+)
+
+
+@command(
+    "workspace.close",
+    scope="workspace:admin",
+    due=(Due(lambda _: _UNCLOSED, every_s=limits.SWEEP_CHANGES_S, on_change=True),),
+)
 def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace:
     """Revoke what is left of the tokens of a workspace that was removed, in that workspace's own log.
 
@@ -88,25 +101,29 @@ def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace
         workspaces.c.id == tx.workspace_id, workspaces.c.removed_at.is_not(None)
     )
     if tx.execute(removed).first() is None:
-        return ClosedWorkspace(tokens=0)
+        return ClosedWorkspace(tokens=0, complete=True)
     live = select(token_rows.c.id, token_rows.c.agent_id).where(
         token_rows.c.workspace_id == tx.workspace_id, token_rows.c.revoked_at.is_(None)
     )
-    found = tx.execute(live).all()
+    found = tx.execute(live.limit(limits.TOKENS_CLOSED_MAX)).all()
     for token in found:
         tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
-    return ClosedWorkspace(tokens=len(found))
+    return ClosedWorkspace(tokens=len(found), complete=len(found) < limits.TOKENS_CLOSED_MAX)
 
 
 def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, home: bool) -> AddedWorkspace:
-    """Make a workspace with its counters and its owner's token."""
-    taken = select(workspaces.c.id).where(workspaces.c.name == name, workspaces.c.removed_at.is_(None))
-    if tx.execute(taken).first() is not None:
-        raise WorkspaceNameTaken(f"there is a workspace '{name}' already")
+    """Make a workspace with its counters and its owner's token.
+
+    Raises WorkspaceNameTaken for the name of another, in whatever case it is written.
+    """
+    alike = func.lower(workspaces.c.name) == name.lower()  # names are of ASCII letters
+    taken = select(workspaces.c.name).where(alike, workspaces.c.removed_at.is_(None))
+    if (other := tx.execute(taken).scalars().first()) is not None:
+        raise WorkspaceNameTaken(f"there is a workspace '{other}' already")
     workspace = Workspace(id=workspace_id, name=name, path=path, home=home, created_at=tx.now)
     tx.execute(insert(workspaces), workspace.model_dump())
     open_counters(tx, workspace_id)
-    token_id, secret = tokens.issue(tx, workspace_id, Role.OWNER, "owner")
+    token_id, secret = tokens.issue(tx, workspace_id, Role.OWNER, tokens.FIRST_OWNER)
     changed = WorkspaceChanged(workspace=workspace)
     tx.emit(NewEvent(WORKSPACE_ADDED, f"workspace/{workspace_id}", changed, ADMINS))
     return AddedWorkspace(workspace=workspace, token_id=token_id, token=secret)
@@ -118,13 +135,16 @@ def home_workspace(tx: Transaction) -> Workspace | None:
     return None if row is None else _workspace(row)
 
 
-def workspace_ids(tx: Transaction) -> list[str]:
-    """The ids of every workspace to care for: those that are open, and those not yet closed to the end."""
+def workspace_ids(tx: Transaction, among: Collection[str] | None = None) -> list[str]:
+    """The ids of the workspaces to care for: those that are open, and those not yet closed to the end."""
     unrevoked = exists().where(
         token_rows.c.workspace_id == workspaces.c.id, token_rows.c.revoked_at.is_(None)
     )
     cared_for = or_(workspaces.c.removed_at.is_(None), unrevoked)
-    return list(tx.execute(select(workspaces.c.id).where(cared_for).order_by(workspaces.c.id)).scalars())
+    statement = select(workspaces.c.id).where(cared_for)
+    if among is not None:
+        statement = statement.where(workspaces.c.id.in_(among))
+    return list(tx.execute(statement.order_by(workspaces.c.id)).scalars())
 
 
 def _find(tx: Transaction, workspace_id: str) -> Workspace:

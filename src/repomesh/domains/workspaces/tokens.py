@@ -7,17 +7,22 @@ import hmac
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, false, insert, or_, select, update
 
 from repomesh.domains.workspaces.models import TOKEN_CREATED, TOKEN_REVOKED, TokenCreated, TokenRevoked
 from repomesh.domains.workspaces.tables import tokens, workspaces
 from repomesh.kernel import errors
 from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Role
-from repomesh.kernel.ids import new_id, new_secret
+from repomesh.kernel.ids import new_secret
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
+
+FIRST_OWNER = "owner"
+"""The label of the owner's token that a new workspace gets."""
+NEW_OWNER = "owner, made anew at start"
+"""The label of one that was made because the token file was gone, or was another database's."""
 
 _BY_HASH = Prepared(
     select(tokens, workspaces.c.home)
@@ -33,6 +38,9 @@ _LIVE = Prepared(
 )
 _INSERT = Prepared(insert(tokens))
 
+WEBHOOK_KEY = "key of signed webhooks"
+"""The label of a signing key among the tokens."""
+
 
 def digest(secret: str) -> str:
     """The hash under which a secret is kept. A secret has 256 random bits, so it needs no salt."""
@@ -47,15 +55,16 @@ def issue(
     *,
     agent_id: str | None = None,
     instance_id: str | None = None,
+    hashed: str | None = None,
 ) -> tuple[str, str]:
-    """Make a token; answers its id and its secret, which is nowhere else."""
-    token_id, secret = new_id(), new_secret()
+    """Make a token; answers its id and its secret, which is nowhere else. With `hashed` none opens it."""
+    token_id, secret = tx.new_id(), new_secret()
     tx.execute(
         _INSERT,
         {
             "id": token_id,
             "workspace_id": workspace_id,
-            "hash": digest(secret),
+            "hash": hashed or digest(secret),
             "role": role.value,
             "label": label,
             "agent_id": agent_id,
@@ -78,6 +87,42 @@ def find(tx: Transaction, secret: str) -> Row[Any]:
     return row
 
 
+def webhook_key(tx: Transaction, secret: str) -> str | None:
+    """The id of the key that signed webhooks of this workspace come with; None for one that is new.
+
+    Raises TokenRevoked for one that was revoked, or that a newer one took the place of.
+    """
+    hashed = _key_digest(secret)
+    here = tokens.c.workspace_id == tx.workspace_id, tokens.c.hash == hashed
+    row = tx.execute(select(tokens.c.id, tokens.c.revoked_at).where(*here)).one_or_none()
+    if row is None:
+        return None
+    if row.revoked_at is not None:
+        hint = "Set a new REPOMESH_WEBHOOK_SECRET here and where webhooks are signed, and start again."
+        raise errors.TokenRevoked("the key of signed webhooks was revoked or replaced", hint=hint)
+    return str(row.id)
+
+
+def enrol_webhook_key(tx: Transaction, secret: str) -> str:
+    """Give the key of signed webhooks its place among the tokens, and revoke those before it; answers its id.
+
+    It is a principal of its own: what it writes is verified like what a token writes, and it can be revoked.
+    """
+    known = webhook_key(tx, secret)
+    if known is not None:
+        return known
+    keys = tokens.c.workspace_id == tx.workspace_id, tokens.c.label == WEBHOOK_KEY
+    for older in tx.execute(select(tokens.c.id).where(*keys, tokens.c.revoked_at.is_(None))).scalars().all():
+        revoke(tx, older, None, "another REPOMESH_WEBHOOK_SECRET took its place")
+    token_id, _ = issue(tx, tx.workspace_id, Role.AGENT, WEBHOOK_KEY, hashed=_key_digest(secret))
+    return token_id
+
+
+def _key_digest(secret: str) -> str:
+    """What is kept of a key. It differs from `digest`, so that the key opens nothing as a bearer token."""
+    return hmac.new(secret.encode(), WEBHOOK_KEY.encode(), hashlib.sha256).hexdigest()
+
+
 def verify(tx: Transaction) -> None:
     """Raise errors.TokenRevoked when the caller's token was revoked since the request came in."""
     token_id = tx.caller.token_id
@@ -93,6 +138,26 @@ def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) ->
     revoked = TokenRevoked(token_id=token_id, agent_id=agent_id, reason=reason)
     tx.emit(NewEvent(TOKEN_REVOKED, f"token/{token_id}", revoked, ADMINS))
     return True
+
+
+def replace_owner(tx: Transaction, previous: str | None, *, only_file: bool) -> tuple[str, str]:
+    """Make the owner's token for a new token file; answers its id and its secret.
+
+    The token that was in the file before is revoked: `previous`, and where no other data folder shares the
+    database (`only_file`) every one that was made for a token file.
+    """
+    mine = tokens.c.id == previous if previous is not None else false()
+    if only_file:
+        mine = or_(mine, tokens.c.label.in_((FIRST_OWNER, NEW_OWNER)))
+    wanted = select(tokens.c.id).where(
+        tokens.c.workspace_id == tx.workspace_id,
+        tokens.c.role == Role.OWNER.value,
+        tokens.c.revoked_at.is_(None),
+        mine,
+    )
+    for token_id in tx.execute(wanted).scalars().all():
+        revoke(tx, token_id, None, "the token file was made anew")
+    return issue(tx, tx.workspace_id, Role.OWNER, NEW_OWNER)
 
 
 def renew_secret(tx: Transaction, result: BaseModel) -> BaseModel:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -34,14 +35,15 @@ from repomesh.domains.overview.hook_models import (
     SessionView,
     Told,
 )
-from repomesh.kernel.errors import InvalidRequest, RepomeshError
+from repomesh.jobs.lookups import LookupFailed, Lookups
+from repomesh.jobs.transcripts import Transcripts
+from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.limits import HOOK_NOTED_EVERY_S, LABEL_CHARS_MAX
 from repomesh.kernel.operation import invalid_request
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.dialects import Dialect, Heard, Moment
 from repomesh.surfaces.hooks.places import in_repository
-from repomesh.workers.transcripts import Transcripts
 
 log = structlog.get_logger("repomesh.hooks")
 
@@ -85,6 +87,7 @@ class Moments:
     def __init__(self, gateway: Gateway, transcripts: Transcripts) -> None:
         self._gateway = gateway
         self._transcripts = transcripts
+        self._lookups = Lookups("repomesh-places")
         self._behind: set[asyncio.Task[None]] = set()
 
     async def answer(self, call: Call) -> Reply:
@@ -92,15 +95,16 @@ class Moments:
         heard = call.heard
         call.caller.require("agents:write")
         try:
-            view: SessionView = await self._do(
-                "hook.look",
-                call.caller,
-                call,
-                LookAtSession(
-                    cli=call.dialect.cli, session_id=heard.session_id, deliver=self._reaches_model(call)
-                ),
+            look = LookAtSession(
+                cli=call.dialect.cli,
+                session_id=heard.session_id,
+                processes=call.processes,
+                deliver=self._reaches_model(call),
             )
-            if view.session is None or heard.moment in _BEGINNINGS:
+            view = cast(
+                SessionView, (await self._gateway.call("hook.look", call.caller, look, call.context)).result
+            )
+            if view.session is None or heard.moment in _BEGINNINGS or not view.binds:
                 if view.session is None and heard.moment is Moment.SESSION_END:
                     return Reply()
                 view = await self._begun(call, view)
@@ -123,7 +127,9 @@ class Moments:
     async def _at_moment(self, call: Call, view: SessionView) -> Reply:
         session = view.session
         assert session is not None
-        heard = call.heard
+        # What the server calls it: a second run of a session at the same time is kept under an id of its own.
+        heard = replace(call.heard, session_id=session.session_id)
+        call = replace(call, heard=heard)
         agent = _acting(call.caller, session, view.agent_type)
         if heard.moment is not Moment.SESSION_END:  # its heartbeat could come after the end, and undo it
             self._gateway.dispatch.heard(agent)
@@ -157,12 +163,15 @@ class Moments:
             transcript_path=heard.transcript_path,
             state="busy" if heard.moment is not Moment.SESSION_START else "idle",
         )
-        begun = await self._do("cli_session.begin", call.caller, call, request)
+        answer = await self._gateway.call("cli_session.begin", call.caller, request, call.context)
+        begun: Any = answer.result
         session: CliSession = begun.session
         beginning = heard.moment in _BEGINNINGS
         return view.model_copy(
             update={
                 "session": session,
+                "binds": True,
+                "name_not_given": begun.name_not_given,
                 "briefing_due": begun.new or beginning,
                 "due": True,
                 "noted_s": 0.0,
@@ -181,8 +190,9 @@ class Moments:
             route=call.heard.moment.value,
             boundary=new_boundary(),
             briefing=view.briefing_due,
+            name_not_given=view.name_not_given,
         )
-        told: Told = await self._do("hook.deliver", agent, call, request)
+        told = cast(Told, (await self._gateway.call("hook.deliver", agent, request, call.context)).result)
         text = "\n".join(part for part in (lines, told.text) if part)
         if not text:
             return Reply()
@@ -197,7 +207,7 @@ class Moments:
             boundary=new_boundary(),
             loop_guard=call.heard.loop_guard,
         )
-        told: Told = await self._do("hook.end_turn", agent, call, request)
+        told = cast(Told, (await self._gateway.call("hook.end_turn", agent, request, call.context)).result)
         if not told.text:
             return Reply()
         return Reply(call.dialect.block(call.event, told.text), told.boundary, agent)
@@ -219,21 +229,19 @@ class Moments:
         )
 
     async def _verdict(self, call: Call, agent: Caller, *, lock: bool) -> GuardVerdict | None:
-        if not call.heard.paths or (self._gateway.settings.guard == "off" and not lock):
+        if not call.heard.writes or (self._gateway.settings.guard == "off" and not lock):
             return None
-        workspace = await self._do_named("workspace.show", agent, call)
-        inside = await asyncio.to_thread(
-            in_repository, call.heard.paths, call.heard.cwd or "/", workspace.path
-        )
-        if not inside:
+        workspace: Any = (await self._gateway.call("workspace.show", agent, {}, call.context)).result
+        look = partial(in_repository, call.heard.writes, call.heard.folder, workspace.path)
+        try:
+            request = await self._lookups.run(look)
+        except (LookupFailed, ValidationError) as error:  # unchecked is never free
+            log.warning("edited files not found", cli=call.dialect.cli, reason=str(error))
+            request = GuardEdit(unresolved="the place of its files could not be looked up")
+        if request is None:
             return None
         name = "hook.guard_and_lock" if lock else "hook.guard"
-        try:
-            verdict: GuardVerdict = await self._do(name, agent, call, GuardEdit(paths=tuple(inside)))
-        except (InvalidRequest, ValidationError) as error:  # a name that no lock can have, so nobody holds it
-            log.info("edit not checked", cli=call.dialect.cli, reason=str(error))
-            return None
-        return verdict
+        return cast(GuardVerdict, (await self._gateway.call(name, agent, request, call.context)).result)
 
     async def _report(self, call: Call, agent: Caller) -> None:
         request = ReportPermission(
@@ -242,7 +250,7 @@ class Moments:
             tool=call.heard.tool,
             summary=call.heard.summary,
         )
-        await self._do("cli_session.permission", agent, call, request)
+        await self._gateway.call("cli_session.permission", agent, request, call.context)
 
     async def _end(self, call: Call, agent: Caller) -> None:
         request = EndCliSession(
@@ -251,7 +259,7 @@ class Moments:
             reason=_printable(call.heard.reason),
             goes_on=call.heard.goes_on,
         )
-        await self._do("cli_session.end", call.caller, call, request)
+        await self._gateway.call("cli_session.end", call.caller, request, call.context)
 
     def _note(self, call: Call, view: SessionView, agent: Caller, *, held_back: bool) -> None:
         """Write down behind the answer what is new about the session; mostly nothing is."""
@@ -286,16 +294,9 @@ class Moments:
 
     async def _quietly(self, name: str, caller: Caller, request: BaseModel) -> None:
         try:
-            await self._gateway.dispatch(self._gateway.registry[name], caller, request, RequestContext())
+            await self._gateway.call(name, caller, request, RequestContext())
         except RepomeshError as error:  # nobody waits for it, so nobody else would tell
             log.warning("not written down", operation=name, code=error.code, reason=error.message)
-
-    async def _do(self, name: str, caller: Caller, call: Call, request: BaseModel) -> Any:
-        operation = self._gateway.registry[name]
-        return (await self._gateway.dispatch(operation, caller, request, call.context)).result
-
-    async def _do_named(self, name: str, caller: Caller, call: Call) -> Any:
-        return await self._do(name, caller, call, self._gateway.registry[name].request())
 
 
 def _acting(caller: Caller, session: CliSession, agent_type: str) -> Caller:

@@ -8,32 +8,35 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 import orjson
 import structlog
 from starlette.routing import Route
 
+from repomesh.domains.agents.models import PROCESS_PATTERN, is_process
+from repomesh.jobs.transcripts import Transcripts
 from repomesh.kernel.errors import InternalError, InvalidRequest, RepomeshError
 from repomesh.kernel.identity import RequestContext
+from repomesh.kernel.json_text import check_shape, run_aside
 from repomesh.kernel.limits import (
     HOOK_ANSWER_S,
+    HOOK_BODY_BYTES_MAX,
     HOOK_PROCESSES_MAX,
-    NAME_CHARS_MAX,
     PROCESS_ID_CHARS_MAX,
 )
-from repomesh.kernel.telemetry import is_traceparent, trace_id_of
+from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.dialects import DIALECTS
 from repomesh.surfaces.hooks.moments import Call, Moments, Reply
 from repomesh.surfaces.http.asgi import JSON, Receive, Scope, Send, header, read_body, respond, respond_empty
+from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import refuse_method
-from repomesh.workers.transcripts import Transcripts
 
 log = structlog.get_logger("repomesh.hooks")
 
-_PROCESS = re.compile(r"[0-9]{1,10}(@[A-Za-z0-9._-]+)?")
-_AGENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")
+_PROCESS = re.compile(PROCESS_PATTERN)
 
 
 class Hooks:
@@ -57,10 +60,7 @@ class Hooks:
             if scope["method"] != "POST":
                 await refuse_method(scope, send, ["POST"], trace_id)
                 return
-            context = RequestContext(
-                trace_id=trace_id, traceparent=traceparent if is_traceparent(traceparent) else None
-            )
-            reply = await self._reply(scope, receive, context)
+            reply = await self._reply(scope, receive, replace(traced_context(traceparent), trace_id=trace_id))
             if reply.body:
                 await respond(send, 200, reply.body, JSON)
             else:
@@ -73,26 +73,26 @@ class Hooks:
             await send_problem(send, InternalError("the hook failed inside the server"), trace_id)
 
     async def _reply(self, scope: Scope, receive: Receive, context: RequestContext) -> Reply:
-        caller = await self._gateway.authenticate(header(scope, b"authorization"))
-        body = await read_body(scope, receive)
-        arrived = self._transcripts.clock()
+        wanted = named_agent(scope)
+        caller = await authenticate(self._gateway, scope)
+        caller.require("agents:write")  # before a body of anybody's is looked through
+        body = await read_body(scope, receive, HOOK_BODY_BYTES_MAX)
+        arrived = self._gateway.store.now()
         dialect = DIALECTS.get(scope["path_params"]["cli"])
         event = scope["path_params"]["event"]
         if dialect is None or event not in dialect.events:
             return Reply()
-        heard = dialect.read(event, _object(body))
+        async with self._gateway.bodies.turn(len(body)):
+            heard = await run_aside(len(body), lambda: dialect.read(event, _object(body)))
         if heard is None:
             return Reply()
-        wanted = header(scope, b"x-repomesh-agent")
-        if wanted and _AGENT.fullmatch(wanted) is None:
-            raise InvalidRequest("X-Repomesh-Agent: this is no agent's name")
         call = Call(
             dialect=dialect,
             event=event,
             heard=heard,
             caller=caller,
             context=context,
-            wanted=wanted or None,
+            wanted=wanted,
             processes=_processes(header(scope, b"x-repomesh-process")),
             arrived=arrived,
         )
@@ -100,6 +100,7 @@ class Hooks:
 
 
 def _object(body: bytes) -> dict[str, object]:
+    check_shape(body)
     try:
         said = orjson.loads(body)
     except ValueError as error:
@@ -113,5 +114,7 @@ def _processes(named: str | None) -> tuple[str, ...]:
     """The hook's ancestors, as far as they are well-formed: what is not can't be a CLI of ours."""
     words = [word.strip() for word in (named or "").split(",")[:HOOK_PROCESSES_MAX]]
     return tuple(
-        word for word in words if len(word) <= PROCESS_ID_CHARS_MAX and _PROCESS.fullmatch(word) is not None
+        word
+        for word in words
+        if len(word) <= PROCESS_ID_CHARS_MAX and _PROCESS.fullmatch(word) and is_process(word)
     )

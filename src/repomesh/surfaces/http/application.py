@@ -15,6 +15,8 @@ from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store import log as event_log
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header, respond
+from repomesh.surfaces.http.authentication import authenticate
+from repomesh.surfaces.http.documents import Document, MadeOnce, respond_document
 from repomesh.surfaces.http.guard import Guard
 from repomesh.surfaces.http.openapi import document
 from repomesh.surfaces.http.problems import send_problem
@@ -27,9 +29,13 @@ _PROMETHEUS_TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 _Answer = Callable[[Scope, Send], Awaitable[None]]
 
 
-def application(gateway: Gateway, further: Sequence[BaseRoute] = ()) -> ASGIApp:
+Check = Callable[[], str | None]
+"""Answers why the server is not ready, None when nothing is wrong."""
+
+
+def application(gateway: Gateway, further: Sequence[BaseRoute] = (), checks: Sequence[Check] = ()) -> ASGIApp:
     """The application; `further` routes are other surfaces on the same port, and come first."""
-    about = AboutServer(gateway)
+    about = AboutServer(gateway, checks)
     known = [
         *further,
         Route("/healthz", _Page(about.health)),
@@ -62,33 +68,43 @@ class LiteralFirst:
 class AboutServer:
     """Pages about the server itself, without a workspace."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, checks: Sequence[Check] = ()) -> None:
         self._gateway = gateway
-        self._openapi: bytes | None = None
+        self._checks = checks
+        self._openapi = MadeOnce(
+            lambda: Document.of(orjson.dumps(document(gateway.registry, gateway.version)))
+        )
 
     async def health(self, scope: Scope, send: Send) -> None:
         """The process runs."""
         await respond(send, 200, orjson.dumps({"status": "ok", "version": self._gateway.version}))
 
     async def readiness(self, scope: Scope, send: Send) -> None:
-        """The store answers; 503 when it does not."""
+        """The store answers and nothing else is wrong; 503 with the reason otherwise.
+
+        `read_only` when the store is damaged and takes no writes.
+        """
+        for check in self._checks:
+            reason = check()
+            if reason is not None:
+                log.warning("not ready", reason=reason)
+                raise Unavailable(reason, hint="It recovers by itself; the server's log says more.")
         try:
             await self._gateway.store.read(system_caller(""), lambda tx: event_log.bounds(tx.connection, ""))
         except Exception as error:  # whatever it is, the server can't serve, and who asks shows no token
             log.warning("not ready", reason=str(error))
             raise Unavailable("the store does not answer", hint="The server's log says why.") from None
-        await respond(send, 200, orjson.dumps({"status": "ready", "version": self._gateway.version}))
+        status = "read_only" if self._gateway.store.damage else "ready"
+        await respond(send, 200, orjson.dumps({"status": status, "version": self._gateway.version}))
 
     async def metrics(self, scope: Scope, send: Send) -> None:
         """The Prometheus series, for any valid token."""
-        await self._gateway.authenticate(header(scope, b"authorization"))
+        await authenticate(self._gateway, scope)
         await respond(send, 200, generate_latest(self._gateway.metrics.registry), _PROMETHEUS_TEXT)
 
     async def openapi(self, scope: Scope, send: Send) -> None:
-        """The OpenAPI document, made when it is first asked for."""
-        if self._openapi is None:
-            self._openapi = orjson.dumps(document(self._gateway.registry, self._gateway.version))
-        await respond(send, 200, self._openapi)
+        """The OpenAPI document, with an ETag."""
+        await respond_document(scope, send, await self._openapi.get())
 
 
 class _Page:

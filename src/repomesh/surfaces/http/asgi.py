@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
-from repomesh.kernel.errors import TooLarge, Unavailable
+from repomesh.kernel import limits
+from repomesh.kernel.errors import RequestTimeout, TooLarge, Unavailable
 from repomesh.kernel.limits import BODY_BYTES_MAX
 
 Scope = MutableMapping[str, Any]
@@ -29,11 +31,33 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
-async def read_body(scope: Scope, receive: Receive, most: int = BODY_BYTES_MAX) -> bytes:
-    """The whole body; raises TooLarge with both sizes as soon as it is known to be over `most`."""
+Count = Callable[[int], None]
+"""Called with the size of each piece of a body before it is kept; may raise to refuse it."""
+
+
+async def read_body(
+    scope: Scope,
+    receive: Receive,
+    most: int = BODY_BYTES_MAX,
+    within_s: float | None = None,
+    count: Count = lambda _size: None,
+) -> bytes:
+    """The whole body; raises TooLarge with both sizes as soon as it is known to be over `most`.
+
+    Raises RequestTimeout when it is not complete after `within_s` seconds, `REQUEST_BODY_S` unless given.
+    """
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > most:
         raise _too_large(int(declared), most)
+    within_s = limits.REQUEST_BODY_S if within_s is None else within_s
+    try:
+        async with asyncio.timeout(within_s):
+            return await _read(receive, most, count)
+    except TimeoutError:
+        raise RequestTimeout(f"the body was not complete after {within_s:.0f} s") from None
+
+
+async def _read(receive: Receive, most: int, count: Count) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -44,6 +68,7 @@ async def read_body(scope: Scope, receive: Receive, most: int = BODY_BYTES_MAX) 
         size += len(chunk)
         if size > most:
             raise _too_large(size, most)
+        count(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

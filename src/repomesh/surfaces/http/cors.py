@@ -1,37 +1,50 @@
-"""Cross-origin answers for the origins that the operator listed: without them a browser shows a page nothing.
-
-Source: https://fetch.spec.whatwg.org/#http-cors-protocol
-"""
+"""Cross-origin headers for the origins that the operator listed; browsers hide answers without them."""
 
 from __future__ import annotations
 
-from repomesh.surfaces.http.asgi import ASGIApp, Message, Receive, Scope, Send, header, respond_empty
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 
-_PREFLIGHT = (
-    (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
-    (
-        b"access-control-allow-headers",
-        b"authorization, content-type, idempotency-key, if-match, last-event-id, mcp-method, mcp-name,"
-        b" mcp-protocol-version, mcp-session-id, traceparent, x-correlation-id, x-repomesh-agent",
-    ),
-    (b"access-control-max-age", b"600"),
+from repomesh.surfaces.http.asgi import ASGIApp
+
+_METHODS = ("GET", "POST", "PATCH", "DELETE")
+_REQUEST_HEADERS = (
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "traceparent",
+    "x-correlation-id",
+    "x-repomesh-agent",
 )
-_EXPOSED = (
-    b"access-control-expose-headers",
-    b"etag, idempotent-replayed, mcp-session-id, retry-after",
-)
+_ANSWER_HEADERS = ("etag", "idempotent-replayed", "mcp-session-id", "retry-after")
 
 
-async def share(app: ASGIApp, origin: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a preflight request, or have `app` answer with the headers that let `origin` read it."""
-    admitted = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
+class SharedAnswers(CORSMiddleware):
+    """Answers preflight requests, and lets the page that asks read every answer.
 
-    async def send_shared(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *admitted, _EXPOSED]
-        await send(message)
+    The guard passes on only requests of listed origins, which it compares without regard to case.
+    """
 
-    if scope["method"] == "OPTIONS" and header(scope, b"access-control-request-method") is not None:
-        await respond_empty(send, [*admitted, *_PREFLIGHT])
-    else:
-        await app(scope, receive, send_shared)
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            app, allow_methods=_METHODS, allow_headers=_REQUEST_HEADERS, expose_headers=_ANSWER_HEADERS
+        )
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Return True: the guard has checked the origin."""
+        return True
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Return 204 for a request that is allowed, 400 for one whose method or headers are not."""
+        response = super().preflight_response(request_headers)
+        if response.status_code != 200:
+            return response
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return Response(status_code=204, headers=kept)

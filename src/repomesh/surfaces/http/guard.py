@@ -10,12 +10,13 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from repomesh.kernel.errors import ForeignOrigin, Misdirected, RepomeshError
+from repomesh.kernel.errors import ForeignOrigin, Misdirected, RepomeshError, TooLarge
+from repomesh.kernel.limits import URL_BYTES_MAX
 from repomesh.kernel.places import LOOPBACK_HOSTS
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import trace_id_of
-from repomesh.surfaces.http import cors
 from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header
+from repomesh.surfaces.http.cors import SharedAnswers
 from repomesh.surfaces.http.problems import send_problem
 
 PUBLIC_PATHS = frozenset({"/v1/webhook", "/openapi-actions.json"})
@@ -30,6 +31,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._shared = SharedAnswers(app)
         self._hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts}
         if not _is_wildcard(settings.host):
             self._hosts |= {settings.host.lower()}
@@ -49,11 +51,19 @@ class Guard:
         if refusal is not None:
             await _refuse(scope, receive, send, refusal)
         elif origin is not None and scope["type"] == "http" and self._is_listed(origin):
-            await cors.share(self._app, origin, scope, receive, send)
+            await self._shared(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, origin: str | None) -> RepomeshError | None:
+        size = len(scope["path"]) + len(scope["query_string"])
+        if size > URL_BYTES_MAX:
+            return TooLarge(
+                f"the URL has {size} bytes, the limit is {URL_BYTES_MAX}",
+                hint="Ask for fewer things at once.",
+                size_bytes=size,
+                limit_bytes=URL_BYTES_MAX,
+            )
         host = _the_host(scope)
         if host == self._public_host and scope["type"] == "http" and scope["path"] in PUBLIC_PATHS:
             return None if origin is None or self._is_listed(origin) else _foreign(origin)

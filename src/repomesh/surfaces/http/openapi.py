@@ -22,7 +22,7 @@ _ALWAYS = (
     Failure.INTERNAL,
     Failure.UNAVAILABLE,
 )
-_WITH_BODY = (Failure.TOO_LARGE, Failure.UNSUPPORTED, Failure.CONFLICT)
+_WITH_BODY = (Failure.TIMED_OUT, Failure.TOO_LARGE, Failure.UNSUPPORTED, Failure.CONFLICT)
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",

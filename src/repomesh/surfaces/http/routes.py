@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Coroutine, Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache, partial
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.dispatch import Answer, encode
 from repomesh.kernel.errors import (
     InternalError,
     InvalidRequest,
@@ -24,11 +24,28 @@ from repomesh.kernel.errors import (
     UnsupportedMedia,
 )
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.limits import IDEMPOTENCY_KEY_CHARS_MAX
+from repomesh.kernel.json_text import check_shape, run_aside
+from repomesh.kernel.limits import (
+    IDEMPOTENCY_KEY_CHARS_MAX,
+    PROBLEM_FIELD_CHARS_MAX,
+    PROBLEM_FIELDS_MAX,
+    QUERY_FIELDS_MAX,
+)
 from repomesh.kernel.operation import HttpBinding, Kind, Operation, Payload
-from repomesh.kernel.telemetry import is_traceparent, trace_id_of
+from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import JSON, Receive, Scope, Send, header, read_body, respond, respond_empty
+from repomesh.surfaces.http.asgi import (
+    JSON,
+    Count,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+    respond,
+    respond_empty,
+)
+from repomesh.surfaces.http.authentication import authenticate, bad_header, named_agent
 from repomesh.surfaces.http.problems import send_problem
 
 log = structlog.get_logger("repomesh.http")
@@ -66,46 +83,50 @@ class PathEndpoint:
             if operation is None or operation.http is None:
                 await refuse_method(scope, send, self._operations, trace_id)
                 return
-            caller = await self._gateway.authenticate(
-                header(scope, b"authorization"), header(scope, b"x-repomesh-agent")
-            )
+            caller = await authenticate(self._gateway, scope, named_agent(scope))
             context = request_context(scope, operation.kind, trace_id)
-            payload = await self._payload(operation.http, scope, receive)
-            answer: Answer | None
-            if operation.blocking is None:
-                answer = await self._gateway.dispatch(operation, caller, payload, context)
-            else:
-                answer = await self._wait(operation, caller, payload, context, receive)
-            if answer is not None:
-                await _send_answer(send, operation.http, answer)
+            answer = await self._answer(operation, operation.http, caller, context, scope, receive)
+            await _send_answer(send, operation.http, answer)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
         except Exception:  # the edge of the surface: whatever it is, the caller gets a problem document
             log.exception("request failed", path=scope["path"], trace_id=trace_id)
             await send_problem(send, InternalError("the request failed inside the server"), trace_id)
 
-    async def _wait(
+    async def _answer(
         self,
         operation: Operation,
+        binding: HttpBinding,
         caller: Caller,
-        payload: Payload,
         context: RequestContext,
+        scope: Scope,
         receive: Receive,
-    ) -> Answer | None:
-        def work() -> Coroutine[Any, Any, Answer]:
-            return self._gateway.dispatch(operation, caller, payload, context)
+    ) -> Answer:
+        """The answer. Large bodies wait for their turn, and a wait ends when the client goes away."""
+        bodies = self._gateway.bodies
+        with bodies.share() as share:
+            body = await self._body(binding, scope, receive, share.count)
+            async with bodies.turn(len(body)):
+                payload = await self._payload(binding, scope, body)
+                del body
+                if operation.blocking is not None:
+                    context = replace(context, gone=partial(_disconnected, receive))
+                return await self._gateway.call(operation, caller, payload, context)
 
-        return await _while_connected(self._gateway.revocations.while_valid(caller, work), receive)
+    async def _body(self, binding: HttpBinding, scope: Scope, receive: Receive, count: Count) -> bytes:
+        if not binding.has_body:
+            return b""
+        _refuse_query(scope)
+        body = await read_body(scope, receive, binding.body_bytes_max, count=count)
+        if body:
+            _require_json(scope)
+        return body
 
-    async def _payload(self, binding: HttpBinding, scope: Scope, receive: Receive) -> Payload:
+    async def _payload(self, binding: HttpBinding, scope: Scope, body: bytes) -> Payload:
         path_values = scope.get("path_params") or {}
         if not binding.has_body:
             return _joined(query_values(scope, self._lists[binding.method]), path_values)
-        _refuse_query(scope)
-        body = await read_body(scope, receive, binding.body_bytes_max)
-        if body:
-            _require_json(scope)
-        return _with_path_values(body, path_values) if path_values else body
+        return await run_aside(len(body), _checked, body, path_values)
 
 
 async def refuse_method(scope: Scope, send: Send, methods: Iterable[str], trace_id: str) -> None:
@@ -119,40 +140,21 @@ async def refuse_method(scope: Scope, send: Send, methods: Iterable[str], trace_
     await send_problem(send, refused, trace_id, allow)
 
 
-async def _while_connected(work: Coroutine[Any, Any, Answer], receive: Receive) -> Answer | None:
-    """The answer of `work`; None when the client went away first, and `work` was given up with it."""
-    waiting = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        return waiting.result() if waiting.done() else None
-    finally:
-        for task in (waiting, leaving):
-            task.cancel()
-        await asyncio.gather(waiting, leaving, return_exceptions=True)
-
-
 def request_context(scope: Scope, kind: Kind, trace_id: str | None = None) -> RequestContext:
     """What the headers say besides the payload; raises InvalidRequest for one that is malformed."""
-    traceparent = header(scope, b"traceparent")
+    traced = traced_context(header(scope, b"traceparent"))
     key = if_match = None
     if kind is Kind.COMMAND:
         key = header(scope, b"idempotency-key")
         if_match = _version(header(scope, b"if-match"))
     if key is not None and _IDEMPOTENCY_KEY.fullmatch(key) is None:
-        raise _bad_header(
+        raise bad_header(
             "Idempotency-Key", f"must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
         )
     correlation = header(scope, b"x-correlation-id")
     if correlation is not None and _CORRELATION_ID.fullmatch(correlation) is None:
-        raise _bad_header("X-Correlation-Id", "must have 1 to 128 printable ASCII characters")
-    return RequestContext(
-        trace_id=trace_id or trace_id_of(traceparent),
-        traceparent=traceparent if is_traceparent(traceparent) else None,
-        correlation_id=correlation,
-        idempotency_key=key,
-        if_match=if_match,
-    )
+        raise bad_header("X-Correlation-Id", "must have 1 to 128 printable ASCII characters")
+    return RequestContext(trace_id or traced.trace_id, traced.traceparent, correlation, key, if_match)
 
 
 def _version(if_match: str | None) -> int | None:
@@ -160,40 +162,56 @@ def _version(if_match: str | None) -> int | None:
         return None
     quoted = _ETAG.fullmatch(if_match.strip())
     if quoted is None:
-        raise _bad_header("If-Match", 'must be an ETag as it was answered, such as "3"')
+        raise bad_header("If-Match", 'must be an ETag as it was answered, such as "3"')
     return int(quoted[1])
-
-
-def _bad_header(name: str, message: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"{name}: {message}", errors=[{"field": name, "message": message, "type": "header"}]
-    )
 
 
 def query_values(scope: Scope, lists: frozenset[str]) -> dict[str, Any]:
     """The query as a payload; fields that hold lists may be repeated, others raise InvalidRequest."""
     values: dict[str, Any] = {}
-    for name, value in parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True):
+    for name, value in _query(scope):
         if name in lists:
             values.setdefault(name, []).append(value)
         elif name in values:
             raise InvalidRequest(
-                f"{name}: given more than once",
-                errors=[{"field": name, "message": "given more than once", "type": "repeated"}],
+                f"{name[:PROBLEM_FIELD_CHARS_MAX]}: given more than once",
+                errors=[
+                    {
+                        "field": name[:PROBLEM_FIELD_CHARS_MAX],
+                        "message": "given more than once",
+                        "type": "repeated",
+                    }
+                ],
             )
         else:
             values[name] = value
     return values
 
 
+def _query(scope: Scope) -> list[tuple[str, str]]:
+    """The names and values of a query; raises InvalidRequest when it has more than any request needs."""
+    try:
+        return parse_qsl(
+            scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX
+        )
+    except ValueError:
+        message = f"has more than {QUERY_FIELDS_MAX} parameters"
+        raise InvalidRequest(
+            f"query: {message}", errors=[{"field": "query", "message": message, "type": "too_long"}]
+        ) from None
+
+
 def _refuse_query(scope: Scope) -> None:
     if not scope["query_string"]:
         return
-    names = sorted(name for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True))
+    names = sorted(name[:PROBLEM_FIELD_CHARS_MAX] for name, _ in _query(scope))
     if names:
         raise InvalidRequest(
             f"{names[0]}: this path takes its fields in the JSON body, not in the query",
-            errors=[{"field": name, "message": "not a query parameter", "type": "extra"} for name in names],
+            errors=[
+                {"field": name, "message": "not a query parameter", "type": "extra"}
+                for name in names[:PROBLEM_FIELDS_MAX]
+            ],
         )
 
 
@@ -201,6 +219,12 @@ def _require_json(scope: Scope) -> None:
     content_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if content_type != JSON.decode():
         raise UnsupportedMedia(f"the body is '{content_type or 'of no stated type'}', not application/json")
+
+
+def _checked(body: bytes, path_values: Mapping[str, str]) -> bytes:
+    """The body with the values of its path; raises InvalidRequest for what is no object of bounded shape."""
+    check_shape(body)
+    return _with_path_values(body, path_values) if path_values else body
 
 
 def _with_path_values(body: bytes, path_values: Mapping[str, str]) -> bytes:
@@ -253,7 +277,8 @@ async def _send_answer(send: Send, binding: HttpBinding, answer: Answer) -> None
         headers.append((b"etag", f'"{answer.result.version}"'.encode()))  # type: ignore[attr-defined]
     if answer.replayed:
         headers.append((b"idempotent-replayed", b"true"))
-    body = answer.result.__pydantic_serializer__.to_json(answer.result)
+    # What commands answer is never long: at most the texts of one task, which take less than a millisecond.
+    body = encode(answer.result) if answer.json is None else answer.json
     await respond(send, binding.status, body, JSON, headers)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, Final, cast
 
 import anyio
@@ -17,9 +18,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
+from repomesh.domains.leases.models import LossesTold
 from repomesh.domains.messaging.delivery.models import MessagesReturned, Remind, Reminder
+from repomesh.domains.messaging.delivery.reminding import is_reminder_due
+from repomesh.domains.messaging.envelope import new_boundary
 from repomesh.domains.messaging.models import WaitForMessages
 from repomesh.domains.messaging.waits.models import BeginWait, Wait
+from repomesh.domains.overview import hook_rules
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
     AgentRequired,
@@ -27,14 +32,14 @@ from repomesh.kernel.errors import (
     InvalidRequest,
     RepomeshError,
     Unauthenticated,
-    Unavailable,
 )
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.limits import LABEL_CHARS_MAX, WAIT_KEPT_S
-from repomesh.kernel.operation import Kind, Operation
+from repomesh.kernel.limits import LABEL_CHARS_MAX, LOSSES_SHARE_CHARS, WAIT_KEPT_S
+from repomesh.kernel.operation import Operation
+from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.routes import request_context
-from repomesh.surfaces.mcp.telling import Told, tell
+from repomesh.surfaces.leniency import understood
+from repomesh.surfaces.mcp.telling import Told, tell, with_losses
 from repomesh.surfaces.mcp.tools import compact
 
 log = structlog.get_logger("repomesh.mcp")
@@ -56,6 +61,8 @@ _SHOW_LEASES: Final = frozenset({"lock", "task"})
 _AGENT = TypeAdapter(AgentRef)
 
 Arguments = dict[str, Any]
+SessionKey = tuple[str, str]
+"""Owner and id of a session of the older handshake."""
 
 
 @dataclass(eq=False)
@@ -63,7 +70,8 @@ class Exchange:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
     `principal` is the caller that the token alone makes; `agent` the one that a header names;
-    `session_id` is None in the stateless revision; `program` is what the client calls itself.
+    `session_id` is None in the stateless revision, whatever its headers carry; `program` is what the client
+    calls itself.
     """
 
     context: RequestContext
@@ -74,32 +82,22 @@ class Exchange:
     program: str = ""
 
     def __post_init__(self) -> None:
-        self._open: set[anyio.CancelScope] = set()
-        self.over = False
+        self.over = asyncio.Event()
+        self.stream: anyio.CancelScope | None = None  # in which an open stream is served
         self.returning: list[tuple[Caller, Told]] = []
-
-    @property
-    def owner(self) -> str:
-        """To whom a session that this request opens belongs: the token, and the agent that a header names."""
-        return f"{self.principal.principal} {self.agent or ''}"
-
-    @contextmanager
-    def cancellable(self) -> Iterator[anyio.CancelScope]:
-        """What runs inside ends with the exchange."""
-        with anyio.CancelScope() as scope:
-            self._open.add(scope)
-            if self.over:
-                scope.cancel()
-            try:
-                yield scope
-            finally:
-                self._open.discard(scope)
+        self.losses: list[tuple[Caller, tuple[str, ...]]] = []
+        self.context = replace(self.context, gone=self.over.wait, carrier=self.principal)
+        # To whom a session that this request opens belongs: the token, and the agent that a header names.
+        self.owner = f"{self.principal.principal} {self.agent or ''}"
+        # The session of the older handshake, as its opener's; None in the stateless revision. Another
+        # principal that sends the same id has another key: it never speaks as whoever registered there.
+        self.session: SessionKey | None = None if self.session_id is None else (self.owner, self.session_id)
 
     def end(self) -> None:
-        """Cancel what still runs."""
-        self.over = True
-        for scope in self._open:
-            scope.cancel()
+        """End what still runs: the client left, or the server is about to stop."""
+        self.over.set()
+        if self.stream is not None:
+            self.stream.cancel()
 
 
 class Calls:
@@ -108,7 +106,7 @@ class Calls:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         # Sessions in which an agent registered, with the Authorization of its instance from then on.
-        self._bound: OrderedDict[str, str] = OrderedDict()
+        self._bound: OrderedDict[SessionKey, str] = OrderedDict()
 
     async def run(
         self, operation: Operation, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
@@ -117,19 +115,17 @@ class Calls:
         context = _context(exchange, meta)
         try:
             caller, arguments = await self._speaking(operation, arguments, exchange, meta)
-            if _has_budget(operation):
+            arguments, said = understood(operation.request, arguments)
+            if _has_budget(operation.request):
                 arguments = {"max_chars": MAX_CHARS} | arguments
-            payload = pydantic_core.to_json(arguments)
-            if operation.blocking is None:
-                answer = await self._gateway.dispatch(operation, caller, payload, context)
-            else:
-                answer = await self._wait(operation, caller, payload, context, exchange)
+            watched = _watched(context, operation, caller)
+            answer = await self._gateway.call(operation, caller, pydantic_core.to_json(arguments), watched)
         except RepomeshError as error:
             return _refusal(error, exchange, context)
         if isinstance(answer.result, Registration):
             self._bind(exchange, meta, answer.result)
-        told = self._returning(exchange, caller, tell(operation, answer.result))
-        return replace(told, reminder=await self._reminder(operation, caller, context))
+        told = await self._told(operation, caller, answer, exchange)
+        return replace(told, reminder="\n".join(filter(None, (told.reminder, *said)))) if said else told
 
     async def answer(
         self, name: str, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
@@ -138,21 +134,31 @@ class Calls:
         operation = self._gateway.registry[name]
         caller, arguments = await self._speaking(operation, arguments, exchange, meta)
         payload = pydantic_core.to_json(arguments)
-        return (await self._gateway.dispatch(operation, caller, payload, _context(exchange, meta))).result
+        return (await self._gateway.call(operation, caller, payload, _context(exchange, meta))).result
 
-    async def _reminder(self, operation: Operation, caller: Caller, context: RequestContext) -> str:
-        """What the model must not overlook besides what this answer tells it; empty for most answers."""
-        area = operation.name.partition(".")[0]
-        wanted = Remind(of_messages=operation.name not in _SHOW_MESSAGES, of_leases=area not in _SHOW_LEASES)
-        if caller.agent_id is None:
-            return ""
+    async def _told(self, operation: Operation, caller: Caller, answer: Answer, exchange: Exchange) -> Told:
+        """The answer as a model reads it, with what it must not overlook besides.
+
+        What it lost comes first of all: in the answer itself where that is read for news, else in the line.
+        """
+        told = await tell(operation, answer)
+        if told.message_ids and caller.agent_id is not None:
+            exchange.returning.append((caller, told))
+        if not answer.also:
+            return told
+        context = RequestContext(exchange.context.trace_id)
         try:
-            answer = await self._gateway.dispatch(
-                self._gateway.registry["message.remind"], caller, wanted, RequestContext(context.trace_id)
-            )
+            reminded = await self._gateway.call("message.remind", caller, _wanted(operation.name), context)
         except RepomeshError:  # the call itself was answered; an agent that has just left needs no reminder
-            return ""
-        return cast(Reminder, answer.result).line
+            return told
+        reminder = cast(Reminder, reminded.result)
+        if not reminder.lost:
+            return replace(told, reminder=reminder.line)
+        exchange.losses.append((caller, tuple(lease.id for lease in reminder.lost)))
+        lost = hook_rules.losses(reminder.lost, LOSSES_SHARE_CHARS)
+        if operation.name in _SHOW_MESSAGES:
+            return replace(with_losses(told, lost), reminder=reminder.line)
+        return replace(told, reminder="\n".join(filter(None, (lost, reminder.line))))
 
     async def begin_wait(
         self, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
@@ -161,20 +167,21 @@ class Calls:
 
         A client that names no time waits as long as the server keeps a wait: nothing is lost by it.
         """
-        registry, context = self._gateway.registry, _context(exchange, meta)
-        operation = registry[WAIT]
+        operation, context = self._gateway.registry[WAIT], _context(exchange, meta)
         try:
             caller, arguments = await self._speaking(operation, arguments, exchange, meta)
+            arguments, _said = understood(operation.request, arguments)
             payload = pydantic_core.to_json({"max_chars": MAX_CHARS} | arguments)
             wanted = cast(WaitForMessages, operation.parse(payload))
             at_once = wanted.model_copy(update={"timeout_s": 0.0})
-            answer = await self._gateway.dispatch(operation, caller, at_once, context)
+            looking = _watched(context, operation, caller)
+            answer = await self._gateway.call(operation, caller, at_once, looking)
             wait_s = wanted.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
             assert operation.blocking is not None
             if wait_s == 0 or operation.blocking.done(answer.result):
-                return self._returning(exchange, caller, tell(operation, answer.result))
+                return await self._told(operation, caller, answer, exchange)
             begin = BeginWait(wanted=at_once, wait_s=wait_s)
-            begun = await self._gateway.dispatch(registry["wait.begin"], caller, begin, context)
+            begun = await self._gateway.call("wait.begin", caller, begin, context)
         except RepomeshError as error:
             return _refusal(error, exchange, context)
         return cast(Wait, begun.result)
@@ -186,63 +193,43 @@ class Calls:
 
         Answers what the call would have told, too, when the wait has ended with something.
         """
-        operation_ = self._gateway.registry[operation]
-        caller, arguments = await self._speaking(operation_, {"wait_id": wait_id}, exchange, meta)
-        payload = pydantic_core.to_json(arguments)
-        answer = await self._gateway.dispatch(operation_, caller, payload, _context(exchange, meta))
+        looked = self._gateway.registry[operation]
+        caller, arguments = await self._speaking(looked, {"wait_id": wait_id}, exchange, meta)
+        shown = self._gateway.registry[WAIT]
+        context = _watched(_context(exchange, meta), shown, caller)
+        answer = await self._gateway.call(looked, caller, pydantic_core.to_json(arguments), context)
         wait = cast(Wait, answer.result)
-        told = None if wait.result is None else tell(self._gateway.registry[WAIT], wait.result)
-        if told is not None:
-            self._returning(exchange, caller, told)
-        return wait, told
+        if wait.result is None:
+            return wait, None
+        return wait, await self._told(shown, caller, replace(answer, result=wait.result, json=None), exchange)
 
     async def returned(self, exchange: Exchange) -> None:
-        """The answer has left: the messages in it are before the models that asked for them."""
-        operation = self._gateway.registry["delivery.returned"]
+        """The answer has left: what stands in it is before the models that asked for it."""
+        await self._losses_told(exchange)
         for caller, told in exchange.returning:
             request = MessagesReturned(message_ids=told.message_ids, boundary=told.boundary)
             try:
-                await self._gateway.dispatch(operation, caller, request, RequestContext())
+                await self._gateway.call("delivery.returned", caller, request, RequestContext())
             except RepomeshError as error:  # who has just left is told nothing more
                 log.info("not noted as injected", code=error.code)
 
-    def _returning(self, exchange: Exchange, caller: Caller, told: Told) -> Told:
-        if told.message_ids and caller.agent_id is not None:
-            exchange.returning.append((caller, told))
-        return told
+    async def _losses_told(self, exchange: Exchange) -> None:
+        for caller, lease_ids in exchange.losses:
+            request = LossesTold(lease_ids=lease_ids, receipt=new_boundary())
+            try:
+                await self._gateway.call("lease.losses_told", caller, request, RequestContext())
+            except RepomeshError as error:  # it is told of them once more
+                log.info("not noted as told", code=error.code)
 
-    async def _wait(
-        self,
-        operation: Operation,
-        caller: Caller,
-        payload: bytes,
-        context: RequestContext,
-        exchange: Exchange,
-    ) -> Answer:
-        """Dispatch what may wait, no longer than its token lives, its client stays and the server runs."""
-        valid = self._gateway.revocations.while_valid
-
-        def waiting() -> Coroutine[Any, Any, Answer]:
-            return self._gateway.dispatch(operation, caller, payload, context)
-
-        with exchange.cancellable():
-            if caller.token_id == exchange.principal.token_id:
-                return await valid(caller, waiting)
-            # A session that speaks as an instance: it depends on both tokens.
-            return await valid(exchange.principal, lambda: valid(caller, waiting))
-        raise Unavailable("the server is stopping")
-
-    async def leave(self, session_id: str) -> None:
+    async def leave(self, session: SessionKey) -> None:
         """End the instance that was registered in a session, since the session ended."""
-        authorization = self._bound.pop(session_id, None)
+        authorization = self._bound.pop(session, None)
         if authorization is None:
             return
         try:
             caller = await self._gateway.authenticate(authorization)
             request = CloseInstance(agent_id=caller.acting_agent())
-            await self._gateway.dispatch(
-                self._gateway.registry["agent.leave"], caller, request, RequestContext()
-            )
+            await self._gateway.call("agent.leave", caller, request, RequestContext())
         except RepomeshError:
             return  # replaced or retired meanwhile: it is gone already
 
@@ -270,30 +257,47 @@ class Calls:
         return caller, arguments
 
     async def _identified(self, exchange: Exchange, named: str | None, *, registering: bool) -> Caller:
-        bound = self._bound.get(exchange.session_id or "")
-        if bound is None or named is not None:
+        session = exchange.session
+        bound = None if session is None else self._bound.get(session)
+        if named is not None:
             return await self._gateway.authenticate(exchange.authorization, named)
-        assert exchange.session_id is not None
-        self._bound.move_to_end(exchange.session_id)
+        if session is None or bound is None:
+            return exchange.principal
+        self._bound.move_to_end(session)
         try:
             return await self._gateway.authenticate(bound)
         except Unauthenticated:
             if not registering:
                 raise
-            del self._bound[exchange.session_id]
+            self._bound.pop(session, None)
             return await self._gateway.authenticate(exchange.authorization)
 
     def _bind(self, exchange: Exchange, meta: Mapping[str, Any], registered: Registration) -> None:
         """From now on the session speaks as the instance that was registered in it."""
-        if exchange.session_id is None or not registered.token or _named(exchange, meta) is not None:
+        if exchange.session is None or not registered.token or _named(exchange, meta) is not None:
             return
-        self._bound[exchange.session_id] = f"Bearer {registered.token}"
+        self._bound[exchange.session] = f"Bearer {registered.token}"
         if len(self._bound) > SESSIONS_BOUND_MAX:
             self._bound.popitem(last=False)
 
 
-def _has_budget(operation: Operation) -> bool:
-    field = operation.request.model_fields.get("max_chars")
+@cache
+def _wanted(operation: str) -> Remind:
+    """What an answer of an operation does not say already."""
+    area = operation.partition(".")[0]
+    return Remind(of_messages=operation not in _SHOW_MESSAGES, of_leases=area not in _SHOW_LEASES)
+
+
+def _watched(context: RequestContext, operation: Operation, caller: Caller) -> RequestContext:
+    """The context of a call that finds out, in its own transaction, whether its agent must be reminded."""
+    if caller.agent_id is None:
+        return context
+    return replace(context, also=partial(is_reminder_due, request=_wanted(operation.name)))
+
+
+@cache
+def _has_budget(request: type[BaseModel]) -> bool:
+    field = request.model_fields.get("max_chars")
     return field is not None and field.default is None
 
 
@@ -326,8 +330,8 @@ def _context(exchange: Exchange, meta: Mapping[str, Any]) -> RequestContext:
     parent = meta.get("traceparent")
     if exchange.context.traceparent is not None or not isinstance(parent, str):
         return exchange.context
-    carried = request_context({"headers": [(b"traceparent", parent.encode())]}, Kind.QUERY)
-    return replace(exchange.context, trace_id=carried.trace_id, traceparent=carried.traceparent)
+    traced = traced_context(parent)
+    return replace(exchange.context, trace_id=traced.trace_id, traceparent=traced.traceparent)
 
 
 def _refusal(error: RepomeshError, exchange: Exchange, context: RequestContext) -> Told:

@@ -9,11 +9,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import anyio
 import mcp_types as types
+import orjson
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.caching import CacheHint
@@ -21,26 +23,28 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
 from repomesh.kernel.errors import RepomeshError
-from repomesh.kernel.limits import BODY_BYTES_MAX
+from repomesh.kernel.json_text import check_shape, run_aside
+from repomesh.kernel.limits import TEXT_BODY_BYTES_MAX
 from repomesh.kernel.operation import Kind
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header, read_body
+from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
 from repomesh.surfaces.mcp.calls import WAIT, Calls, Exchange
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
 from repomesh.surfaces.mcp.resources import Resources
+from repomesh.surfaces.mcp.sessions import OpenSession, OpenSessions
 from repomesh.surfaces.mcp.tasks import Tasks, Waits, declared
 from repomesh.surfaces.mcp.telling import Told
 from repomesh.surfaces.mcp.tools import listed, offered
 
 SESSION_IDLE_S: Final = 30 * 60
 """A session of the older handshake without a request or an open stream is forgotten after this time."""
-MAX_SESSIONS: Final = 1_000
-"""Sessions of the older handshake that may be open at once, of 38 kB each; the next one is answered 503."""
 PROGRESS_EVERY_S: Final = 5.0
 """How often a call that is still running says so to a client that asked for progress."""
 LIST_TTL_MS: Final = 300_000
@@ -134,9 +138,10 @@ class Endpoint:
         self._sessions = StreamableHTTPSessionManager(
             server.protocol,
             session_idle_timeout=SESSION_IDLE_S,
-            max_sessions=MAX_SESSIONS,
-            max_request_body_size=BODY_BYTES_MAX,
+            max_sessions=None,  # they are counted here, where a token's oldest one can end for its next
+            max_request_body_size=TEXT_BODY_BYTES_MAX,
         )
+        self._open_sessions = OpenSessions()
         self._open: set[Exchange] = set()
         self._noting: set[asyncio.Task[None]] = set()
         logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
@@ -155,45 +160,116 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            exchange = await self._exchange(scope)
-            if scope["method"] == "POST":
-                receive = _replayed(await read_body(scope, receive), receive)
-        except RepomeshError as error:
-            await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
-            return
-        self._open.add(exchange)
-        try:
-            await self._serve(exchange, scope, receive, send)
-        finally:
-            exchange.end()  # the client left: what it waited for has nobody to answer
-            self._open.discard(exchange)
+        # Header values come with the spaces around them, which the protocol's comparisons do not expect.
+        scope = {**scope, "headers": [(name, value.strip()) for name, value in scope["headers"]]}
+        bodies = self._gateway.bodies
+        session: OpenSession | None = None
+        async with AsyncExitStack() as held:
+            try:
+                exchange = await self._exchange(scope)
+                session = self._open_sessions.find(exchange.session_id, exchange.owner)
+                if scope["method"] == "POST":
+                    share = held.enter_context(bodies.share())
+                    body = await read_body(scope, receive, TEXT_BODY_BYTES_MAX, count=share.count)
+                    await held.enter_async_context(bodies.turn(len(body)))
+                    await run_aside(len(body), check_shape, body)
+                    receive = _replayed(body, receive)
+                    if _opens_session(scope, body):
+                        session = await self._begin_session(exchange, scope)
+            except RepomeshError as error:
+                await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
+                return
+            self._open.add(exchange)
+            try:
+                if session is None:
+                    await self._serve(exchange, scope, receive, send)
+                else:
+                    await self._serve_in(session, exchange, scope, receive, send)
+            finally:
+                exchange.end()  # the client left: what it waited for has nobody to answer
+                self._open.discard(exchange)
 
     async def _exchange(self, scope: Scope) -> Exchange:
         authorization = header(scope, b"authorization")
         return Exchange(
             context=request_context(scope, Kind.COMMAND),
-            principal=await self._gateway.authenticate(authorization),
+            principal=await authenticate(self._gateway, scope),
             authorization=authorization,
-            agent=header(scope, b"x-repomesh-agent"),
-            session_id=header(scope, b"mcp-session-id"),
+            agent=named_agent(scope),
+            session_id=header(scope, b"mcp-session-id") if _keeps_sessions(scope) else None,
         )
+
+    async def _begin_session(self, exchange: Exchange, scope: Scope) -> OpenSession:
+        """Take a place for a session, for which another one may have to end; raises TooManyMcpSessions."""
+        token_id = exchange.principal.token_id
+        ended = self._open_sessions.make_room(token_id)
+        session = self._open_sessions.begin(token_id, exchange.owner)
+        if ended is not None:
+            try:
+                with anyio.CancelScope(shield=True):
+                    await self._end_session(ended, scope)
+            except BaseException:
+                self._open_sessions.remove(session)
+                raise
+        return session
+
+    async def _end_session(self, session: OpenSession, scope: Scope) -> None:
+        """End a session as its client would. One that ended by itself meanwhile is no error."""
+        assert session.id is not None
+        inner = {
+            **scope,
+            "method": "DELETE",
+            "headers": [(b"mcp-session-id", session.id.encode())],
+            "user": _user(session.owner),
+        }
+
+        async def nothing_more() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def unsent(_message: Message) -> None:
+            return
+
+        await self._sessions.asgi_app(inner, nothing_more, unsent)
+        await self._calls.leave((session.owner, session.id))
+
+    async def _serve_in(
+        self, session: OpenSession, exchange: Exchange, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request in a session, or the one that opens it, and note whether it is open afterwards."""
+        status = 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                opened = dict(message["headers"]).get(b"mcp-session-id")
+                if session.id is None and opened is not None and status < 400:
+                    self._open_sessions.opened(session, opened.decode())
+            await send(message)
+
+        with self._open_sessions.in_use(session):
+            try:
+                await self._serve(exchange, scope, receive, noted)
+            finally:
+                was_ended = scope["method"] == "DELETE" and 0 < status < 400
+                if session.id is None or status == HTTPStatus.NOT_FOUND or was_ended:
+                    self._open_sessions.remove(session)
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         # The session manager compares this user with the one that opened a session: another's gets 404.
-        user = AuthenticatedUser(AccessToken(token="", client_id=exchange.owner, scopes=[]))
-        # Header values come with the spaces around them, which the protocol's comparisons do not expect.
-        headers = [(name, value.strip()) for name, value in scope["headers"]]
-        inner = {**scope, "headers": headers, "user": user, _EXCHANGE: exchange}
+        inner = {**scope, "user": _user(exchange.owner), _EXCHANGE: exchange}
         if scope["method"] == "DELETE":
             send = self._leaving(exchange, send)
         watched = _Watched(send)
         if scope["method"] != "GET":
             await self._sessions.asgi_app(inner, receive, watched)
-            if exchange.returning and watched.finished:
+            if (exchange.returning or exchange.losses) and watched.finished:
                 self._after(exchange)
             return
-        with exchange.cancellable() as stream:
+        with anyio.CancelScope() as stream:
+            exchange.stream = stream
+            if exchange.over.is_set():
+                stream.cancel()
             async with self._gateway.revocations.watching(exchange.principal, stream.cancel):
                 await self._sessions.asgi_app(inner, receive, watched)
         if not watched.finished:  # a stream that was cut, or that the server's shutdown ended
@@ -215,11 +291,27 @@ class Endpoint:
 
         async def after(message: Message) -> None:
             ended = message["type"] == "http.response.start" and message["status"] < 400
-            if ended and exchange.session_id is not None:
-                await self._calls.leave(exchange.session_id)
+            if ended and exchange.session is not None:
+                await self._calls.leave(exchange.session)
             await send(message)
 
         return after
+
+
+def _user(owner: str) -> AuthenticatedUser:
+    """The opener of a session, as the session manager knows it."""
+    return AuthenticatedUser(AccessToken(token="", client_id=owner, scopes=[]))
+
+
+def _opens_session(scope: Scope, body: bytes) -> bool:
+    """Whether a request asks for a new session of the older handshake."""
+    if header(scope, b"mcp-session-id") is not None or not _keeps_sessions(scope):
+        return False
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False  # the session manager refuses it
+    return isinstance(message, dict) and message.get("method") == "initialize"
 
 
 class _Watched:
@@ -233,6 +325,15 @@ class _Watched:
         if message["type"] == "http.response.body":
             self.finished = not message.get("more_body", False)
         await self._send(message)
+
+
+def _keeps_sessions(scope: Scope) -> bool:
+    """Whether a request belongs to a revision with sessions, by the rule that the session manager routes by.
+
+    The other requests are stateless: nobody compares their session id with its opener, so it means nothing.
+    """
+    version = header(scope, b"mcp-protocol-version")
+    return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -1,10 +1,14 @@
-"""Puts the MCP endpoint into the server without making the server wait for the protocol library."""
+"""Puts the MCP endpoint into the server without making the server wait for the protocol library.
+
+An endpoint that can't be built, or that ends by itself, is built anew until it serves: a lack of open files
+at the moment of the import must not cost the agents their tools until the server is restarted.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 import structlog
@@ -19,6 +23,9 @@ log = structlog.get_logger("repomesh.mcp")
 
 WARM_UP_AFTER_S: Final = 0.25
 """When the endpoint is built though nobody asked: importing its library takes most of a second."""
+
+REBUILD_AFTER_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""The pauses between attempts to build an endpoint that failed; the last one from then on."""
 
 Extend = Callable[[Any], None]
 """Given the endpoint's `ToolServer` before it serves, to put more into it."""
@@ -39,7 +46,7 @@ class Served(Protocol):
         """Wait for what is noted behind answers."""
         ...
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
         ...
 
@@ -51,6 +58,8 @@ class Mount:
         self.extensions: list[Extend] = []
         self._gateway = gateway
         self._endpoint: asyncio.Future[Served] | None = None
+        self._failure: str | None = None
+        self._failures = 0
         self._wanted = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -61,7 +70,8 @@ class Mount:
         self._wanted, self._stopped = asyncio.Event(), asyncio.Event()
         self._endpoint = loop.create_future()
         warm_up = loop.call_later(WARM_UP_AFTER_S, self._wanted.set)
-        task = asyncio.create_task(self._run(self._endpoint), name="mcp")
+        self._failure = None
+        task = asyncio.create_task(self._run(), name="mcp")
         try:
             yield
         finally:
@@ -72,11 +82,15 @@ class Mount:
             self._endpoint = None
 
     async def endpoint(self) -> Served:
-        """The endpoint, built now if nobody asked for it before; raises Unavailable or InternalError."""
+        """The endpoint, built now if nobody asked for it before; raises Unavailable."""
         self._wanted.set()
         if self._endpoint is None:
             raise Unavailable("the server is not running")
         return await asyncio.shield(self._endpoint)
+
+    def failure(self) -> str | None:
+        """Why the endpoint does not serve, None when it does or nobody asked for it yet."""
+        return self._failure
 
     def cut(self) -> None:
         """End every open call and stream: the server is about to stop and must not wait for them."""
@@ -84,31 +98,61 @@ class Mount:
         if endpoint is not None and endpoint.done() and endpoint.exception() is None:
             endpoint.result().cut()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer one request: by the endpoint itself, once it serves."""
+        endpoint = self._endpoint
+        if endpoint is not None and endpoint.done() and endpoint.exception() is None:
+            return endpoint.result()(scope, receive, send)
+        return self._answer_later(scope, receive, send)
+
+    async def _answer_later(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             endpoint = await self.endpoint()
-        except (InternalError, Unavailable) as error:
+        except Unavailable as error:
             await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
             return
         await endpoint(scope, receive, send)
 
-    async def _run(self, endpoint: asyncio.Future[Served]) -> None:
-        """One task enters and leaves the endpoint, as its task group demands."""
+    async def _run(self) -> None:
+        """Build the endpoint and serve, again and again, until the server stops."""
         await self._wanted.wait()
-        if self._stopped.is_set():
-            _fail(endpoint, Unavailable("the server is stopping"))
-            return
-        try:
-            built = await asyncio.to_thread(self._build)
-        except Exception as error:  # the edge: the rest of the server must go on, and say what this lacks
-            log.exception("the MCP endpoint can't be built")
-            _fail(endpoint, InternalError(f"the MCP endpoint can't be built: {error!r}"))
-            return
+        self._failures = 0
+        while not self._stopped.is_set():
+            try:
+                await self._serve()
+            except Exception as error:  # the edge: the rest of the server must go on, and say what this lacks
+                log.exception("the MCP endpoint failed")
+                self._fail(f"the MCP endpoint failed: {error!r}")
+                pause_s = REBUILD_AFTER_S[min(self._failures, len(REBUILD_AFTER_S) - 1)]
+                self._failures += 1
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), pause_s)
+        self._fail("the server is stopping")
+
+    async def _serve(self) -> None:
+        """One endpoint's life: one task enters and leaves it, as its task group demands."""
+        built = await asyncio.to_thread(self._build)
         async with built.running():
-            endpoint.set_result(built)
+            self._failure, self._failures = None, 0
+            self._future().set_result(built)
             await self._stopped.wait()
             built.cut()
+        if not self._stopped.is_set():
+            raise InternalError("it ended by itself")
+
+    def _future(self) -> asyncio.Future[Served]:
+        """What requests wait for; a new one when the one before has its result already."""
+        assert self._endpoint is not None
+        if self._endpoint.done():
+            self._endpoint = asyncio.get_running_loop().create_future()
+        return self._endpoint
+
+    def _fail(self, reason: str) -> None:
+        """Refuse requests until the next endpoint serves."""
+        self._failure = reason
+        future = self._future()
+        future.set_exception(Unavailable(reason))
+        future.exception()  # seen here; each request raises it again
 
     def _build(self) -> Served:
         # Imported here, in a thread: see WARM_UP_AFTER_S.
@@ -118,8 +162,3 @@ class Mount:
         for extend in self.extensions:
             extend(server)
         return Endpoint(self._gateway, server)
-
-
-def _fail(endpoint: asyncio.Future[Served], error: Exception) -> None:
-    endpoint.set_exception(error)
-    endpoint.exception()  # seen here; each request raises it again

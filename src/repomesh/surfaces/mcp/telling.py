@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pydantic_core
@@ -14,9 +14,13 @@ from repomesh.domains.messaging.envelope import label, neutral_values, new_bound
 from repomesh.domains.messaging.models import Message
 from repomesh.domains.overview.models import TaskContext
 from repomesh.domains.overview.search_models import Recollection
+from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.fields import Page
+from repomesh.kernel.json_text import run_aside
 from repomesh.kernel.operation import Operation
 
+LOST: Final = "lost"
+"""The first entry of an answer to an agent that lost leases, and was not told of it yet."""
 ENVELOPE: Final = "envelope"
 """The first entry of a result that holds messages: a boundary and what they are."""
 
@@ -35,12 +39,23 @@ class Told:
     boundary: str = ""
 
 
-def tell(operation: Operation, result: BaseModel) -> Told:
-    """A result as a model reads it. What stands in it was written by others, so no text gets past this."""
+async def tell(operation: Operation, answer: Answer) -> Told:
+    """An answer as a model reads it. What stands in it was written by others, so no text gets past this.
+
+    Long ones are read through on a thread: a million characters take a tenth of a second.
+    """
+    text = await run_aside(len(answer.json or b""), _text, operation, answer.result)
+    return await run_aside(len(text), _told, answer.result, text)
+
+
+def _text(operation: Operation, result: BaseModel) -> str:
     # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
     hidden = {operation.secret} if operation.secret else None
     # What is as always, or not there, need not be read.
-    text = result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
+    return result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
+
+
+def _told(result: BaseModel, text: str) -> Told:
     message_ids = tuple(_messages(result))
     labelled = bool(message_ids) or isinstance(result, Recollection)
     plain = text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None
@@ -51,6 +66,12 @@ def tell(operation: Operation, result: BaseModel) -> Told:
     if not labelled:
         return Told(_json(value))
     return Told(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
+
+
+def with_losses(told: Told, lost: str) -> Told:
+    """A result that begins with what its reader lost."""
+    behind = told.text.removeprefix("{")  # every result is an object, and may be too long to parse once more
+    return replace(told, text=f'{{"{LOST}":{_json(lost)}{"" if behind == "}" else ","}{behind}')
 
 
 def labelled(value: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from repomesh.domains.agents.models import AgentRef
 from repomesh.kernel.errors import InvalidRequest, RepomeshError, TooLarge
 from repomesh.kernel.fields import Label
+from repomesh.kernel.json_text import check_shape
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.kernel.operation import Model, invalid_request
 from repomesh.surfaces.http.problems import problem
@@ -19,6 +20,8 @@ FrameId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=NAME_CHARS_MAX)
 ]
 """The client's own name for something that it sends, which the frames about it carry."""
+
+_UTF8_BYTES_MAX = 4  # of one character
 
 
 class Auth(Model):
@@ -47,6 +50,8 @@ class Frames:
     def __init__(self, *kinds: type[Model], chars_max: int) -> None:
         known: tuple[type[Model], ...] = (Auth, Ping, Pong, *kinds)
         self._chars_max = chars_max
+        self.bytes_max = chars_max * _UTF8_BYTES_MAX
+        """What the web server takes; a frame of too many characters is still refused by an answer."""
         self._prefixes = tuple(f"{get_args(kind.model_fields['type'].annotation)[0]}." for kind in known)
         any_of_them: Any = Union[known]  # noqa: UP007 (made of a tuple)
         self._any: TypeAdapter[Any] = TypeAdapter(Annotated[any_of_them, Field(discriminator="type")])
@@ -55,6 +60,7 @@ class Frames:
         """The frame in a client's text; raises InvalidRequest or TooLarge."""
         if len(text) > self._chars_max:
             raise TooLarge(f"the frame has {len(text)} characters, the limit is {self._chars_max}")
+        check_shape(text.encode(errors="replace"))
         try:
             return self._any.validate_json(text, strict=True)
         except ValidationError as error:

@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, cast
 
-from repomesh.bus.subscription import SlowConsumer, Subscription
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict, NotFound, RepomeshError, TooLarge
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.store.filters import EventFilter
 from repomesh.store.log import StoredEvent
+from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Receive, Scope, Send
 from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
@@ -86,9 +86,8 @@ class LogSocket(Socket):
             raise SubscriptionTaken(f"this socket has a subscription '{frame.id}' already")
         if len(self._running) >= limits.SOCKET_SUBSCRIPTIONS_MAX:
             raise TooManySubscriptions(f"this socket has {limits.SOCKET_SUBSCRIPTIONS_MAX} subscriptions")
-        operation = self._gateway.registry["event.stream"]
         context = RequestContext(trace_id=self._trace_id)
-        answer = await self._gateway.dispatch(operation, caller, frame.request(), context)
+        answer = await self._gateway.call("event.stream", caller, frame.request(), context)
         self._begin(frame.id, cast(EventFilter, answer.result), frame.after)
 
     def _begin(self, id_: str, wanted: EventFilter, after: int | None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 from pydantic import ValidationError
 
-from repomesh.bus.subscription import Subscription
+from repomesh.domains.agents.rules import name_key
 from repomesh.domains.meetings.errors import NotAParticipant
 from repomesh.domains.meetings.events import MEETING_OPINION_REQUESTED, MEETING_VOTE_REQUESTED
 from repomesh.domains.meetings.models import Meeting, MeetingRequest, ShowRequest
@@ -16,9 +16,10 @@ from repomesh.domains.messaging.models import MESSAGE_SENT, MessagesSeen
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, Forbidden, InvalidRequest, RepomeshError, TooLarge
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.operation import Payload, invalid_request
+from repomesh.kernel.operation import invalid_request
 from repomesh.store.filters import EventFilter, filter_for
 from repomesh.store.log import StoredEvent
+from repomesh.store.subscription import Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Receive, Scope, Send
 from repomesh.surfaces.http.routes import query_values
@@ -64,6 +65,7 @@ class MeetingSocket(Socket):
         super().__init__(gateway, scope, receive, send)
         self._meeting_id: str = scope["path_params"]["meeting_id"]
         self._query = MeetingQuery()
+        self._context = RequestContext(trace_id=self._trace_id)
         self._position = 0
         self._asked: str | None = None  # the message of the request that was told last
 
@@ -82,7 +84,10 @@ class MeetingSocket(Socket):
             subscription.on_failure = self._failed
             self._position = subscription.position
             # Read after the subscription began, so that nothing falls between the two.
-            meeting = cast(Meeting, await self._do("meeting.show", caller, {"meeting_id": self._meeting_id}))
+            shown = await self._gateway.call(
+                "meeting.show", caller, {"meeting_id": self._meeting_id}, self._context
+            )
+            meeting = cast(Meeting, shown.result)
             await self._tell(connected_frame(caller, meeting, self._position))
             self.start(self._push(caller, subscription))
             await self._serve(caller)
@@ -91,7 +96,8 @@ class MeetingSocket(Socket):
 
     async def _identify(self, authorization: str, agent: str | None) -> Caller:
         caller = await super()._identify(authorization, self._query.agent_id or agent)
-        if agent is not None and agent not in (caller.agent_name, caller.agent_id):
+        known = {caller.agent_id, name_key(caller.agent_name or "")}
+        if agent is not None and not {agent, name_key(agent)} & known:
             raise Forbidden(
                 f"the URL names '{self._query.agent_id}' and the request '{agent}'",
                 hint="Name one agent, by agent_id in the URL or beside the token.",
@@ -101,9 +107,8 @@ class MeetingSocket(Socket):
     async def _take(self, frame: SaidFrame, caller: Caller) -> None:
         if frame.meeting_id != self._meeting_id:
             raise AnotherMeeting(f"this socket is for the meeting {self._meeting_id}")
-        operation = self._gateway.registry[frame.operation]
         context = RequestContext(trace_id=self._trace_id, idempotency_key=frame.idempotency_key)
-        answer = await self._gateway.dispatch(operation, caller, frame.request(), context)
+        answer = await self._gateway.call(frame.operation, caller, frame.request(), context)
         await self._tell(accepted_frame(frame, answer))
 
     def _refusal(self, error: RepomeshError, text: str) -> str:
@@ -157,9 +162,10 @@ class MeetingSocket(Socket):
             return
         try:
             request = ShowRequest(meeting_id=self._meeting_id)
-            asked = cast(MeetingRequest, await self._do("meeting.request", caller, request))
+            answer = await self._gateway.call("meeting.request", caller, request, self._context)
         except NotAParticipant:
             return
+        asked = cast(MeetingRequest, answer.result)
         if asked.message_id is not None and asked.message_id != self._asked:
             self._asked = asked.message_id
             await self._tell(request_frame(asked))
@@ -168,11 +174,6 @@ class MeetingSocket(Socket):
     def _offered(self, message_id: str, caller: Caller) -> None:
         seen = MessagesSeen(message_ids=(message_id,))
         self._gateway.dispatch.queue("message.mark_offered", caller, seen)
-
-    async def _do(self, name: str, caller: Caller, payload: Payload) -> Any:
-        context = RequestContext(trace_id=self._trace_id)
-        answer = await self._gateway.dispatch(self._gateway.registry[name], caller, payload, context)
-        return answer.result
 
     def _reached(self) -> int:
         return self._position

@@ -1,26 +1,140 @@
-"""uvicorn's WebSocket protocol, with the extension that takes ready frames."""
+"""uvicorn's WebSocket protocol, with limits before authentication and the extension that takes ready frames.
+
+uvicorn 0.54 parses all that it is handed at once (10 µs for each frame, however small), counts no fragments,
+answers pings without end to a client that reads no answer, and gives none to an upgrade whose headers its
+library refuses.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from repomesh.kernel import limits
+from repomesh.surfaces.http.connections import CONNECTION, OpenConnection
 from repomesh.surfaces.stream.wire import FRAMES
+
+_BAD_UPGRADE = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Protocol(WebSocketsSansIOProtocol):
-    """uvicorn's protocol with the extension. Ready frames are not compressed, so never beside deflate."""
+    """One connection that speaks WebSocket. Ready frames are not compressed, so never beside deflate."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a connection whose request asked for an upgrade."""
+        super().connection_made(transport)
+        self.connection = cast(OpenConnection, transport)
+        self._unparsed = bytearray()
+        self._parsing: asyncio.Handle | None = None
+        self._early_bytes = 0
+        self.conn.max_message_size = limits.SOCKET_AUTH_FRAME_BYTES_MAX
+        within_s = limits.SOCKET_AUTH_S + limits.STREAM_CLOSE_S  # in which the application says why itself
+        self.connection.expect(self.loop.time() + within_s, self.connection.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the place."""
+        self.connection.lost()
+        self._unparsed.clear()
+        self.conn.parser.close()  # it refers to the object that holds it
+        super().connection_lost(exc)
+
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        """Drop what refers back to this object, so that it is freed without the garbage collector."""
+        super().on_task_complete(task)
+        self.scope["extensions"].clear()
+
+    def authenticated(self, message_bytes_max: int = 0) -> None:
+        """Let the client send larger messages: it has shown a valid token."""
+        self.conn.max_message_size = message_bytes_max
+        self.connection.authenticated()
+        self.connection.expect_nothing()
+
+    # -- what comes from the client ----------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, a bounded piece at a time."""
+        self._unparsed += data
+        if self._parsing is None:
+            self._parse()
+
+    def _parse(self) -> None:
+        self._parsing = None
+        if self.disconnected or not self._unparsed:
+            return
+        was_upgraded = self.handshake_initiated
+        # The upgrade's headers come from the HTTP protocol, which has bounded them.
+        size = limits.SOCKET_SLICE_BYTES if was_upgraded else len(self._unparsed)
+        piece = bytes(self._unparsed[:size])
+        del self._unparsed[:size]
+        super().data_received(piece)
+        if not was_upgraded:
+            self._refuse_handshake()
+        elif not self.connection.is_authenticated:
+            self._early_bytes += len(piece)
+            if self._early_bytes > limits.SOCKET_AUTH_BYTES_MAX:
+                self._fail("authenticate first")
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on when everything is parsed, and parse on when the application took what there was."""
+        if self.transport.is_closing() or self.read_paused:
+            return
+        if not self._unparsed:
+            self.transport.resume_reading()
+        elif self._parsing is None:
+            self.transport.pause_reading()
+            self._parsing = self.loop.call_soon(self._parse)
+
+    async def receive(self) -> Any:
+        """The next message for the application."""
+        message = await self.queue.get()
+        if self.read_paused and self.queue.empty():
+            self.read_paused = False
+            self._go_on()
+        return message
+
+    def _refuse_handshake(self) -> None:
+        """Refuse an upgrade whose headers the library does not take; it has an answer to some of them."""
+        if not self.handshake_initiated and self.conn.handshake_exc is not None:
+            self.handshake_complete = self.close_sent = True
+            self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_UPGRADE)
+            self.transport.close()
+
+    def _fail(self, reason: str) -> None:
+        if not self.close_sent and self.conn.state is State.OPEN:
+            self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
+            self.handle_parser_exception()
 
     def handle_connect(self, event: Request) -> None:
         """Begin to serve a socket."""
         super().handle_connect(event)
-        if hasattr(self, "scope") and not self.config.ws_per_message_deflate:
+        if hasattr(self, "scope"):
             extensions = cast(dict[str, Any], self.scope["extensions"])
-            extensions[FRAMES] = {}
+            extensions[CONNECTION] = self
+            if not self.config.ws_per_message_deflate:
+                extensions[FRAMES] = {}
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a fragment."""
+        if len(self.frames) >= limits.SOCKET_FRAGMENTS_MAX:
+            self._fail(f"a message has at most {limits.SOCKET_FRAGMENTS_MAX} fragments")
+        elif not self.close_sent:
+            super().handle_cont(event)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the client reads no answers."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
+
+    # -- what goes to the client -------------------------------------------------------------------
 
     async def send(self, message: Any) -> None:
         """Take a message of the application."""

@@ -31,7 +31,7 @@ class Replays(Endpoint):
 
         async def read(after: int | None) -> Page[ReplayedEvent]:
             asked = request.model_copy(update={"after": after})
-            page = (await self._gateway.dispatch(self._operation, caller, asked, context)).result
+            page = (await self._gateway.call(self._operation, caller, asked, context)).result
             assert isinstance(page, Page)
             return page
 

@@ -8,13 +8,15 @@ from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from repomesh.bus.subscription import SlowConsumer
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict, Failure, RepomeshError, Unauthenticated
 from repomesh.kernel.identity import Caller
+from repomesh.kernel.json_text import run_aside
 from repomesh.kernel.telemetry import trace_id_of
+from repomesh.store.subscription import SlowConsumer
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header
+from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.stream.connections import Connection, Connections, Stopping
 from repomesh.surfaces.stream.frames import Auth, Frames, Ping, Pong, error_frame
 
@@ -47,10 +49,9 @@ class Sockets:
         await receive()
         socket = self._kind(self._gateway, scope, receive, send)
         with suppress(OSError):  # the web server's way to say that nobody is there
-            await send({"type": "websocket.accept"})
             try:
+                caller = await socket.authenticate()
                 with self._connections.counted(socket):
-                    caller = await socket.authenticate()
                     async with self._connections.authorised(socket, caller):
                         await socket.run(caller)
             except RepomeshError as error:
@@ -81,12 +82,26 @@ class Socket(Connection):
         self._receive = receive
         self._send = send
         self._trace_id = trace_id_of(header(scope, b"traceparent"))
+        self._is_open = False
 
     async def authenticate(self) -> Caller:
-        """The caller, by the upgrade's headers or else by the first frame."""
+        """The caller, by the upgrade's headers or else by the first frame.
+
+        Headers are looked at before the socket opens, so that its first frames may be of full size.
+        """
         authorization = header(self._scope, b"authorization")
-        if authorization is not None:
-            return await self._identify(authorization, header(self._scope, b"x-repomesh-agent"))
+        if authorization is None:
+            await self._open()
+            return await self._by_first_frame()
+        caller = await self._identify(authorization, named_agent(self._scope))
+        await self._open()
+        return caller
+
+    async def _open(self) -> None:
+        self._is_open = True
+        await self._send({"type": "websocket.accept"})
+
+    async def _by_first_frame(self) -> Caller:
         try:
             async with asyncio.timeout(limits.SOCKET_AUTH_S):
                 message = await self._receive()
@@ -94,7 +109,8 @@ class Socket(Connection):
             raise Unauthenticated(f"no auth frame came within {limits.SOCKET_AUTH_S:.0f} s") from None
         if message["type"] == "websocket.disconnect":
             raise ConnectionResetError
-        frame = self.frames.read(_text(message))
+        text = _text(message)
+        frame = await run_aside(len(text), self.frames.read, text)
         if not isinstance(frame, Auth):
             raise Unauthenticated("the first frame must be auth, since the upgrade carried no token")
         return await self._identify(f"Bearer {frame.token}", frame.agent)
@@ -104,14 +120,17 @@ class Socket(Connection):
         raise NotImplementedError
 
     async def refuse(self, error: RepomeshError) -> None:
-        """Close a socket that was not let in."""
+        """Close a socket that was not let in; it is opened for that, or no browser would show the reason."""
+        if not self._is_open:
+            await self._open()
         await self._tell(error_frame(error, self._trace_id))
         await self._close(error)
 
     # -- what the kinds of sockets fill in ---------------------------------------------------------
 
     async def _identify(self, authorization: str, agent: str | None) -> Caller:
-        return await self._gateway.authenticate(authorization, agent)
+        bytes_max = self.frames.bytes_max
+        return await authenticate(self._gateway, self._scope, agent, authorization, bytes_max)
 
     async def _take(self, frame: Any, caller: Caller) -> None:
         """Do what a frame asks for; raises RepomeshError."""
@@ -143,7 +162,7 @@ class Socket(Connection):
             text = _text(message)
             self._gateway.dispatch.heard(caller)
             try:
-                frame = self.frames.read(text)
+                frame = await run_aside(len(text), self.frames.read, text)
                 if isinstance(frame, Ping):
                     await self._tell('{"type":"pong"}')
                 elif isinstance(frame, Auth):

@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import orjson
 
-from repomesh.bus.subscription import SlowConsumer, Subscription
 from repomesh.domains.messaging.events.models import StreamEvents
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
@@ -22,8 +21,10 @@ from repomesh.kernel.operation import Kind
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store.filters import EventFilter
 from repomesh.store.log import StoredEvent
+from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
+from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import problem, send_problem
 from repomesh.surfaces.http.routes import list_fields, query_values, refuse_method, request_context
 from repomesh.surfaces.stream.connections import Connection, Connections
@@ -54,10 +55,8 @@ class Endpoint:
             return
         line = SentEvents(receive, send, trace_id)
         try:
+            caller = await authenticate(self._gateway, scope, named_agent(scope))
             with self._connections.counted(line):
-                caller = await self._gateway.authenticate(
-                    header(scope, b"authorization"), header(scope, b"x-repomesh-agent")
-                )
                 async with self._connections.authorised(line, caller):
                     await self._run(line, scope, caller)
         except RepomeshError as error:
@@ -81,7 +80,7 @@ class EventStreams(Endpoint):
         request = self._operation.parse(self._payload(scope))
         assert isinstance(request, StreamEvents)
         context = request_context(scope, Kind.SUBSCRIPTION)
-        answer = await self._gateway.dispatch(self._operation, caller, request, context)
+        answer = await self._gateway.call(self._operation, caller, request, context)
         wanted = cast(EventFilter, answer.result)
         async with self._gateway.tails.subscribe(wanted, request.after) as subscription:
             await LogStream(line).run(subscription)

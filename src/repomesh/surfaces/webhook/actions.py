@@ -11,7 +11,8 @@ from starlette.routing import Route
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.operations import registry
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Receive, Scope, Send, header, respond
+from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
+from repomesh.surfaces.http.documents import Document, MadeOnce, respond_document
 from repomesh.surfaces.http.routes import refuse_method
 from repomesh.surfaces.webhook.commands import COMMAND, COMMANDS, OPERATIONS
 
@@ -30,13 +31,18 @@ _ABOUT = (
 _SESSION = "The session's id. Without it store_memory, query_memories and search concern the whole workspace."
 
 
+def servers(url: str) -> list[dict[str, str]]:
+    """Where the operations of the document are, as it names that."""
+    return [{"url": url.rstrip("/")}]
+
+
 def document(version: str, url: str) -> dict[str, Any]:
     """The OpenAPI document; it tells nothing that only a key's holder should know."""
     key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "repomesh sessions", "version": version},
-        "servers": [{"url": url.rstrip("/")}],
+        "servers": servers(url),
         "security": [{"key": []}],
         "paths": {"/v1/webhook": {"post": _operation()}},
         "components": {"schemas": {}, "securitySchemes": {"key": key}},
@@ -102,7 +108,7 @@ def _fields() -> dict[str, Any]:
                 registry[OPERATIONS[command]].request.model_json_schema()["properties"].items()
             ):
                 found.setdefault(name, {})[command] = field
-    del found["session_id"]
+    del found["session_id"], found["agent_may_be_new"]
     step = {"command": _TEXT, "session_id": _TEXT, "data": _object({}, additionalProperties=True)}
     return {name: _field(uses) for name, uses in found.items()} | {
         "commands": {"type": "array", "items": _object(step), "description": "batch: what to do, in order."},
@@ -146,6 +152,7 @@ class Actions:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._document = MadeOnce(lambda: document(gateway.version, ""))
 
     def route(self) -> Route:
         """Where the document is."""
@@ -158,4 +165,6 @@ class Actions:
             return
         asked = f"{scope.get('scheme', 'http')}://{header(scope, b'host')}"
         url = self._gateway.settings.public_url or asked
-        await respond(send, 200, orjson.dumps(document(self._gateway.version, url)))
+        made = await self._document.get()
+        named = Document.of(orjson.dumps(made | {"servers": servers(url)}))
+        await respond_document(scope, send, named)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-import orjson
+import pydantic_core
 from pydantic import BaseModel, Field, JsonValue, StringConstraints, ValidationError
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.json_text import parse_json
 from repomesh.kernel.operation import Model, invalid_request
+from repomesh.operations import registry
+from repomesh.surfaces.leniency import understood
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -33,6 +37,14 @@ OPERATIONS: Mapping[str, str] = {
 """What each command does. `query_memories` with `text` searches them."""
 
 COMMANDS = (*OPERATIONS, "batch")
+
+_OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
+    "delegate_task": {"agent_name": "agent", "task_type": "type"},
+    "add_artifact": {"name": "title"},
+}
+"""What senders call fields of a command, and what it calls them."""
+
+_KEY = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{limits.KEY_CHARS_MAX - 1}}}")
 
 _WITHOUT_SESSION = frozenset({"list_sessions"})
 
@@ -69,11 +81,12 @@ class Batch(Model):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An operation and its request."""
+    """An operation, its request, and what was read in it otherwise than it came."""
 
     command: str
     operation: str
-    request: dict[str, JsonValue]
+    request: dict[str, Any]
+    understood: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,7 @@ def read(body: bytes) -> Command:
         raise wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
     if said.get("type") != COMMAND:
         raise wrong("type", f"must be '{COMMAND}', or 'webhook' around such a payload", "literal_error")
-    return _validated(Command, said)
+    return _validated(Command, understood(Command, said)[0])
 
 
 def batch(command: Command) -> tuple[list[Step | Malformed], bool]:
@@ -105,7 +118,7 @@ def batch(command: Command) -> tuple[list[Step | Malformed], bool]:
 
     Raises InvalidRequest for a malformed batch, and for a malformed command unless the batch goes on.
     """
-    said = _validated(Batch, command.data, "data")
+    said = _validated(Batch, understood(Batch, command.data)[0], "data")
     goes_on = said.on_error == "continue"
     steps: list[Step | Malformed] = []
     for number, one in enumerate(said.commands):
@@ -121,7 +134,7 @@ def batch(command: Command) -> tuple[list[Step | Malformed], bool]:
 
 def _step(said: JsonValue, session_id: str | None, place: str) -> Step:
     """A command inside a batch."""
-    one = _validated(Command, said, place)
+    one = _validated(Command, understood(Command, said)[0] if isinstance(said, dict) else said, place)
     if one.command == "batch":
         raise wrong(f"{place}.command", "a batch can't hold another", "literal_error")
     if one.webhook_id is not None:
@@ -137,17 +150,47 @@ def step(command: Command, place: str = "") -> Step:
     if operation is None:
         known = ", ".join(COMMANDS)
         raise wrong(f"{place}command", f"'{command.command[:64]}' is none of: {known}", "literal_error")
-    request: dict[str, JsonValue] = dict(command.data)
-    if command.command == "query_memories" and "text" in request:
+    request: dict[str, Any] = dict(command.data)
+    for name, ours in _OTHER_NAMES.get(command.command, {}).items():
+        if name in request:
+            if ours in request:
+                raise wrong(f"{place}data.{name}", f"says what '{ours}' says already", "extra_forbidden")
+            request[ours] = request.pop(name)
+            if ours == "title":
+                _as_name(request)
+    if command.command == "query_memories" and request.get("text") is not None:
         operation = "search.find"
         if "what" in request:
             raise wrong(f"{place}data.what", "is 'memory' for this command", "extra_forbidden")
         request["what"] = ["memory"]
+        if "tags" not in request and request.get("tag") is not None:
+            request["tags"] = [request.pop("tag")]
+    request, said = understood(registry[operation].request, request)
+    if command.command == "delegate_task":
+        said += _as_goal(request)
+        request.setdefault("agent_may_be_new", True)
     if "session_id" in request:
         raise wrong(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
     if command.session_id is not None and command.command not in _WITHOUT_SESSION:
         request["session_id"] = command.session_id
-    return Step(command.command, operation, request)
+    return Step(command.command, operation, request, tuple(said))
+
+
+def _as_goal(request: dict[str, Any]) -> list[str]:
+    """Take the first line of a description for the goal where there is none."""
+    description = request.get("description")
+    if request.get("goal") is not None or not isinstance(description, str) or not description.strip():
+        return []
+    lines = description.strip().splitlines()
+    request["goal"] = lines[0].strip()[: limits.LABEL_CHARS_MAX]
+    return ["goal: the first line of 'description' was taken for it"]
+
+
+def _as_name(request: dict[str, Any]) -> None:
+    """Take the title of an artifact for its name in the session too, where it can be one."""
+    title = request.get("title")
+    if "artifact_id" not in request and isinstance(title, str) and _KEY.fullmatch(title):
+        request["artifact_id"] = title
 
 
 def placed(error: InvalidRequest, place: str = "") -> InvalidRequest:
@@ -167,18 +210,14 @@ def _placed(field: str, place: str) -> str:
 
 def _json(text: bytes) -> Any:
     try:
-        return orjson.loads(text)
+        return parse_json(text)
     except ValueError as error:
         raise wrong("body", f"is no JSON: {error}", "json_invalid") from None
 
 
 def _validated(model: type[_Model], said: Any, place: str = "") -> _Model:
     try:
-        text = orjson.dumps(said)
-    except TypeError as error:  # orjson reads deeper nesting than it writes
-        raise wrong(place or "body", f"can't be taken: {error}", "recursion_loop") from None
-    try:
-        return model.model_validate_json(text, strict=True)
+        return model.model_validate_json(pydantic_core.to_json(said), strict=True)
     except ValidationError as error:
         problem = invalid_request(error)
         if not place:

@@ -5,16 +5,20 @@ Answers `{"status", "data" or "error", "request_id"}` with the codes and hints o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
+import pydantic_core
 import structlog
 from starlette.routing import Route
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.operations import home_workspace
-from repomesh.kernel import signing
+from repomesh.kernel import limits, signing
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.dispatch import Answer
 from repomesh.kernel.errors import (
@@ -25,17 +29,25 @@ from repomesh.kernel.errors import (
     RepomeshError,
     Unauthenticated,
 )
-from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, RequestContext, Role, system_caller
+from repomesh.kernel.identity import Caller, RequestContext, Role, system_caller
+from repomesh.kernel.json_text import run_aside
+from repomesh.kernel.large_bodies import Share
 from repomesh.kernel.limits import CONTENT_BODY_BYTES_MAX, WEBHOOK_ID_CHARS_MAX
 from repomesh.kernel.operation import Kind
 from repomesh.kernel.rates import RateLimiter
-from repomesh.kernel.telemetry import is_traceparent, trace_id_of
+from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import JSON, Headers, Receive, Scope, Send, header, read_body, respond
+from repomesh.surfaces.http.authentication import (
+    authenticate,
+    mark_authenticated,
+    named_agent,
+)
 from repomesh.surfaces.http.problems import headers_of, problem
 from repomesh.surfaces.http.routes import refuse_method
 from repomesh.surfaces.webhook import commands
 from repomesh.surfaces.webhook.commands import Command, Malformed, Step
+from repomesh.surfaces.webhook.unverified import Unverified
 
 log = structlog.get_logger("repomesh.webhook")
 
@@ -51,6 +63,7 @@ class Webhook:
         self._gateway = gateway
         self._clock = clock
         self._limiter = RateLimiter({_RATE: gateway.settings.webhooks_per_minute})
+        self._unverified = Unverified()
 
     def route(self) -> Route:
         """Where webhooks come in."""
@@ -68,14 +81,17 @@ class Webhook:
             return
         request_id = trace_id
         try:
-            body = await read_body(scope, receive, CONTENT_BODY_BYTES_MAX)
-            caller = await self._caller(scope, body)
-            self._limiter.take(_RATE, caller)
-            command = commands.read(body)
-            webhook_id = _webhook_id(scope, command)
-            request_id = webhook_id or trace_id
-            data, replayed = await self._run(caller, command, _context(scope, trace_id, webhook_id))
-            answer = {"status": "success", "data": data, "request_id": request_id}
+            bodies = self._gateway.bodies
+            with bodies.share() as share:
+                body, caller = await self._authenticated(scope, receive, share)
+                async with bodies.turn(len(body)):
+                    command = await run_aside(len(body), commands.read, body)
+                    del body
+                    webhook_id = _webhook_id(scope, command)
+                    request_id = webhook_id or trace_id
+                    context = _context(scope, trace_id, webhook_id)
+                    data, replayed, said = await self._run(caller, command, context)
+            answer = {"status": "success", "data": data, "request_id": request_id} | _understood(said)
             more = [(b"idempotent-replayed", b"true")] if replayed else []
             await respond(send, 200, orjson.dumps(answer), JSON, more)
         except RepomeshError as error:
@@ -84,25 +100,44 @@ class Webhook:
             log.exception("webhook failed", trace_id=trace_id)
             await _refuse(send, InternalError("the webhook failed inside the server"), request_id)
 
-    async def _caller(self, scope: Scope, body: bytes) -> Caller:
-        """Who sent it: by an API key, or by a signature; raises Unauthenticated."""
-        agent = header(scope, b"x-repomesh-agent")
+    async def _authenticated(self, scope: Scope, receive: Receive, share: Share) -> tuple[bytes, Caller]:
+        """The body and who sent it: by a key, before anything of the body is read, or by a signature of it.
+
+        Raises Unauthenticated, RateLimited.
+        """
+        agent = named_agent(scope)
         key = header(scope, b"x-api-key")
         signatures = header(scope, b"webhook-signature")
-        if key is not None:
-            return await self._gateway.authenticate(f"Bearer {key}", agent)
-        if signatures is None:
-            return await self._gateway.authenticate(header(scope, b"authorization"), agent)
+        if key is None and signatures is not None:
+            body, secret = await self._signed_body(scope, receive, signatures)
+            share.count(len(body))
+            caller = await self._signed_caller(secret)
+            mark_authenticated(scope)
+            self._limiter.take(_RATE, caller)
+            return body, caller
+        bearer = None if key is None else f"Bearer {key}"
+        caller = await authenticate(self._gateway, scope, agent, bearer)
+        self._limiter.take(_RATE, caller)
+        return await read_body(scope, receive, CONTENT_BODY_BYTES_MAX, count=share.count), caller
+
+    async def _signed_body(self, scope: Scope, receive: Receive, signatures: str) -> tuple[bytes, str]:
+        """A body and this server's secret that signed it; headers that can't belong to one are refused."""
         secret = self._gateway.settings.webhook_secret
         webhook_id = header(scope, b"webhook-id")
         if secret is None or webhook_id is None:
             raise Unauthenticated("signed webhooks need REPOMESH_WEBHOOK_SECRET here and a webhook-id there")
-        at = header(scope, b"webhook-timestamp")
-        signing.verify(secret.get_secret_value(), webhook_id, at, signatures, body, self._clock().timestamp())
-        return await self._signed_caller()
+        signed = signing.Signed(
+            webhook_id, header(scope, b"webhook-timestamp"), signatures, self._clock().timestamp()
+        )
+        with self._unverified.share() as share:
+            body = await read_body(
+                scope, receive, CONTENT_BODY_BYTES_MAX, limits.UNVERIFIED_BODY_S, share.count
+            )
+            signed.verify(secret.get_secret_value(), body)
+        return body, secret.get_secret_value()
 
-    async def _signed_caller(self) -> Caller:
-        """The agent that signed webhooks act as."""
+    async def _signed_caller(self, secret: str) -> Caller:
+        """The agent that signed webhooks act as, with their key for a principal."""
         name = self._gateway.settings.webhook_agent
         home = await self._gateway.store.read(system_caller(""), home_workspace)
         assert home is not None, "a server that runs has its home workspace"
@@ -113,21 +148,35 @@ class Webhook:
         if agent is None or agent.status == "retired":
             hint = f"Register the agent '{name}', or name another in REPOMESH_WEBHOOK_AGENT."
             raise Unauthenticated(f"there is no agent '{name}' for signed webhooks to act as", hint=hint)
-        return Caller(home.id, Role.AGENT, SYSTEM_TOKEN_ID, agent.id, agent.name, agent.type)
+        key_id = await self._key_id(system_caller(home.id), secret)
+        return Caller(home.id, Role.AGENT, key_id, agent.id, agent.name, agent.type)
 
-    async def _run(self, caller: Caller, command: Command, context: RequestContext) -> tuple[Any, bool]:
+    async def _key_id(self, server: Caller, secret: str) -> str:
+        """The key's id among the tokens; raises TokenRevoked."""
+        store = self._gateway.store
+        known = await store.read(server, lambda tx: tokens.webhook_key(tx, secret))
+        if known is not None:
+            return known
+        return await store.write(server, RequestContext(), lambda tx: tokens.enrol_webhook_key(tx, secret))
+
+    async def _run(
+        self, caller: Caller, command: Command, context: RequestContext
+    ) -> tuple[Any, bool, Sequence[str]]:
+        """What a command answers, whether it is a replay, and what was read otherwise than it came."""
         if command.command != "batch":
-            answer = await self._one(caller, commands.step(command), context, "")
-            return answer.result.model_dump(mode="json"), answer.replayed
+            step = commands.step(command)
+            answer = await self._one(caller, step, context, "")
+            return answer.result.model_dump(mode="json"), answer.replayed, step.understood
         steps, goes_on = commands.batch(command)
         if goes_on:
-            return await self._each(caller, steps, context), False
-        return await self._all(caller, [step for step in steps if isinstance(step, Step)], context)
+            return await self._each(caller, steps, context), False, ()
+        return *await self._all(caller, [step for step in steps if isinstance(step, Step)], context), ()
 
     async def _one(self, caller: Caller, step: Step, context: RequestContext, place: str) -> Answer:
-        operation = self._gateway.registry[step.operation]
         try:
-            return await self._gateway.dispatch(operation, caller, orjson.dumps(step.request), context)
+            return await self._gateway.call(
+                step.operation, caller, pydantic_core.to_json(step.request), context
+            )
         except InvalidRequest as error:
             raise commands.placed(error, place) from None
 
@@ -136,11 +185,11 @@ class Webhook:
     ) -> tuple[dict[str, Any], bool]:
         """Every step in one transaction."""
         kinds = {self._gateway.registry[step.operation].kind for step in steps}
-        operation = self._gateway.registry["batch.read" if kinds == {Kind.QUERY} else "batch.run"]
+        operation = "batch.read" if kinds == {Kind.QUERY} else "batch.run"
         asked = [{"operation": step.operation, "request": step.request} for step in steps]
-        body = orjson.dumps({"steps": asked})
+        body = pydantic_core.to_json({"steps": asked})
         try:
-            answer = await self._gateway.dispatch(operation, caller, body, context)
+            answer = await self._gateway.call(operation, caller, body, context)
         except InvalidRequest as error:
             number = error.details.get("step")
             if number is None:
@@ -148,7 +197,7 @@ class Webhook:
             raise commands.placed(error, f"data.commands.{number}.") from None
         results = answer.result.model_dump(mode="json")["results"]
         done = [
-            {"command": step.command, "status": "success", "data": data}
+            {"command": step.command, "status": "success", "data": data} | _understood(step.understood)
             for step, data in zip(steps, results, strict=True)
         ]
         return {"results": done}, answer.replayed
@@ -166,6 +215,7 @@ class Webhook:
                     raise step.error
                 answer = await self._one(caller, step, one, f"data.commands.{number}.")
                 said = {"status": "success", "data": answer.result.model_dump(mode="json")}
+                said |= _understood(step.understood)
             except RepomeshError as error:
                 said = {"status": "error", "error": _told(error)}
             done.append({"command": step.command} | said)
@@ -185,12 +235,13 @@ def _webhook_id(scope: Scope, command: Command) -> str | None:
 
 
 def _context(scope: Scope, trace_id: str, webhook_id: str | None) -> RequestContext:
-    traceparent = header(scope, b"traceparent")
-    return RequestContext(
-        trace_id=trace_id,
-        traceparent=traceparent if is_traceparent(traceparent) else None,
-        idempotency_key=webhook_id,
-    )
+    context = traced_context(header(scope, b"traceparent"))
+    return replace(context, trace_id=trace_id, idempotency_key=webhook_id)
+
+
+def _understood(said: Sequence[str]) -> dict[str, list[str]]:
+    """What an answer says of fields that were read otherwise than they came."""
+    return {"understood": list(said)} if said else {}
 
 
 def _told(error: RepomeshError) -> dict[str, Any]:

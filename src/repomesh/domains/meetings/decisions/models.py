@@ -14,9 +14,10 @@ from repomesh.domains.tasks.models import Task
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit
+from repomesh.kernel.fields import Cursor, DetailChars, Label, MaxChars, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
+from repomesh.kernel.prepared_words import PreparesWords
 
 DecisionStatus = Literal["active", "superseded", "overruled"]
 
@@ -77,7 +78,7 @@ class DecisionDetail(Decision):
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
 
 
-class RecordDecision(Model):
+class RecordDecision(PreparesWords):
     """A decision that people took without a meeting."""
 
     topic: Topic
@@ -108,7 +109,7 @@ class ShowDecision(Model):
     """One decision."""
 
     decision_id: Id
-    max_chars: MaxChars | None = None
+    max_chars: DetailChars | None = None
 
 
 class SupersedeDecision(Model):
@@ -132,6 +133,12 @@ class DecisionChanged(Model):
     decision: Decision
 
 
-DECISION_RECORDED = event_type("decision.recorded", DecisionChanged)
-DECISION_SUPERSEDED = event_type("decision.superseded", DecisionChanged)
-DECISION_OVERRULED = event_type("decision.overruled", DecisionChanged)
+DECISION_RECORDED = event_type(
+    "decision.recorded", DecisionChanged, "A decision was recorded, by a meeting or by a person."
+)
+DECISION_SUPERSEDED = event_type(
+    "decision.superseded", DecisionChanged, "A later decision replaced this one."
+)
+DECISION_OVERRULED = event_type(
+    "decision.overruled", DecisionChanged, "A person overruled a decision; its data says why."
+)

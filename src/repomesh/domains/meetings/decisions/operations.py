@@ -32,10 +32,13 @@ from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.meetings.errors import OnlyPeople
 from repomesh.domains.meetings.operations import attended
 from repomesh.domains.tasks.errors import DependencyNotFound
+from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.prepared_words import is_long
 from repomesh.store import searching
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -75,9 +78,13 @@ def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
 
 @command(
     "decision.record",
-    http=Post("/v1/decisions", status=201),
+    http=Post("/v1/decisions", status=201, body_bytes_max=limits.TEXT_BODY_BYTES_MAX),
     scope="meetings:write",
     errors=(OnlyPeople, *relations.REFUSALS, AgentNotFound, DependencyNotFound),
+    prepare=on_thread(
+        lambda request, _store: _words(request),
+        when=lambda request: is_long(request.decision) or is_long(request.rationale),
+    ),
 )
 def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
@@ -86,6 +93,7 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     decision, told = rows.add(
         tx,
         request.tasks,
+        _words(request),
         topic=request.topic,
         decision=request.decision,
         rationale=request.rationale,
@@ -135,6 +143,12 @@ def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
     return changed
 
 
+def _words(request: RecordDecision) -> list[str]:
+    return request.prepare_words(
+        lambda: rows.document_words(request.topic, request.decision, request.rationale)
+    )
+
+
 def _conditions(tx: Transaction, request: ListDecisions) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [_table.workspace_id == tx.workspace_id]
     if request.status is not None:
@@ -164,7 +178,8 @@ def _search(
     by_id = {row.id: _listed(row) for row in tx.execute(read)}
     items = [by_id[decision_id] for _, decision_id in found]
     cursors = [encode_cursor(position) for position, _ in found]
-    return _fitted(Page(items=items, next_cursor=following), cursors, searching.BEFORE_ALL, request)
+    answer = Page[ListedDecision](items=items, next_cursor=following, notice=searching.notice(tx, words))
+    return _fitted(answer, cursors, searching.BEFORE_ALL, request)
 
 
 def _listed(row: Any) -> ListedDecision:

@@ -19,7 +19,7 @@ from repomesh.domains.meetings.decisions.models import (
 from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
-from repomesh.kernel.ids import new_id
+from repomesh.kernel.words import different_words
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -99,16 +99,25 @@ def decision_fields(columns: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def add(tx: Transaction, tasks: Sequence[CreateTask], **fields: Any) -> tuple[Decision, list[NewEvent]]:
+def document_words(topic: str, decision: str, rationale: str) -> list[str]:
+    """The words by which a decision is found."""
+    return different_words(topic, decision, rationale)
+
+
+def add(
+    tx: Transaction, tasks: Sequence[CreateTask], words: Sequence[str] | None = None, **fields: Any
+) -> tuple[Decision, list[NewEvent]]:
     """Keep a new decision with the tasks that it makes; the one that it `supersedes_id` holds no more.
 
+    `words` are those by which it is found, where they are known already.
     Answers it and the events that tell of it, for the caller to append where they belong.
     """
     row = _PLAIN | fields
-    row |= {"id": new_id(), "workspace_id": tx.workspace_id, "created_at": tx.now, "updated_at": tx.now}
+    row |= {"id": tx.new_id(), "workspace_id": tx.workspace_id, "created_at": tx.now, "updated_at": tx.now}
     row["task_ids"] = [_make(tx, task) for task in tasks]
     tx.execute(insert(decisions), row)
-    tx.index_text(DOCUMENT, row["id"], f"{row['topic']}\n{row['decision']}\n{row['rationale']}")
+    found = document_words(row["topic"], row["decision"], row["rationale"]) if words is None else words
+    tx.index_words(DOCUMENT, row["id"], found)
     made = as_decision(row)
     told = [_event(DECISION_RECORDED, made)]
     if made.supersedes_id is not None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from repomesh.domains.meetings.models import MeetingDetail, OneMeeting
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.fields import Cursor, MaxChars, PageLimit, Position
+from repomesh.kernel.fields import Cursor, DetailChars, PageLimit, Position
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
 
@@ -27,7 +27,7 @@ class WriteMinutes(OneMeeting):
     """The minutes of a meeting."""
 
     format: Literal["markdown", "json"] = "markdown"
-    max_chars: MaxChars | None = None
+    max_chars: DetailChars | None = None
 
 
 class Minutes(Model):

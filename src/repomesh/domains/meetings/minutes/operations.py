@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from sqlalchemy import or_, select
 
 from repomesh.domains.meetings import brief, rows
@@ -17,8 +16,11 @@ from repomesh.domains.meetings.minutes.models import (
     StreamReplay,
     WriteMinutes,
 )
+from repomesh.domains.meetings.models import MeetingDetail
 from repomesh.domains.meetings.operations import detail
+from repomesh.kernel.budget import encoded_length, keep_within
 from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.json_values import stored_json
 from repomesh.kernel.operation import Get, query, subscription
 from repomesh.store.paging import page
 from repomesh.store.tables import events
@@ -33,14 +35,27 @@ from repomesh.store.transaction import Transaction
 )
 def write_minutes(tx: Transaction, request: WriteMinutes) -> Minutes:
     """Write the minutes of a meeting as Markdown, or as JSON with every figure."""
-    meeting = brief.fit_meeting(detail(tx, request.meeting_id), request.max_chars)
+    left = None if request.max_chars is None else request.max_chars - _FRAME_CHARS
+    meeting = brief.fit_meeting(detail(tx, request.meeting_id), left)
+    if left is not None and len(meeting.model_dump_json()) > left:
+        meeting = keep_within(meeting, left)
     as_text = request.format == "markdown"
     return Minutes(
         meeting_id=meeting.id,
         format=request.format,
-        markdown=text.markdown(meeting, request.max_chars) if as_text else None,
+        markdown=_markdown(meeting, left) if as_text else None,
         meeting=None if as_text else meeting,
     )
+
+
+_FRAME_CHARS = 120  # of an answer around the minutes
+
+
+def _markdown(meeting: MeetingDetail, max_chars: int | None) -> str:
+    """The minutes as text, which with its escapes takes at most `max_chars` in an answer."""
+    whole = text.markdown(meeting, max_chars)
+    escapes = encoded_length(whole) - len(whole)
+    return whole if max_chars is None or not escapes else text.markdown(meeting, max_chars - escapes)
 
 
 @query(
@@ -69,7 +84,7 @@ def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEven
             type=event.type,
             actor=event.actor,
             at=event.at,
-            data=orjson.loads(event.data),
+            data=stored_json(event.data),
         )
 
     items, following = page(tx, statement, request, [table.seq], item)

@@ -56,5 +56,9 @@ class TemplateChanged(Model):
     template: Template
 
 
-MEETING_TEMPLATE_CREATED = event_type("meeting_template.created", TemplateChanged)
-MEETING_TEMPLATE_DELETED = event_type("meeting_template.deleted", TemplateChanged)
+MEETING_TEMPLATE_CREATED = event_type(
+    "meeting_template.created", TemplateChanged, "A meeting template was created."
+)
+MEETING_TEMPLATE_DELETED = event_type(
+    "meeting_template.deleted", TemplateChanged, "A meeting template was deleted."
+)

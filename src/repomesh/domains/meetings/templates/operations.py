@@ -6,8 +6,9 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
+from repomesh.domains.agents.rules import name_key
 from repomesh.domains.meetings.errors import QuorumMissing
 from repomesh.domains.meetings.flow import Consensus
 from repomesh.domains.meetings.templates.errors import TemplateBuiltIn, TemplateNameTaken, TemplateNotFound
@@ -36,6 +37,7 @@ def _read() -> dict[str, Template]:
 
 
 BUILT_IN = _read()
+_BUILT_IN_BY_KEY = {name_key(name): template for name, template in BUILT_IN.items()}
 
 
 @command(
@@ -45,10 +47,14 @@ BUILT_IN = _read()
     errors=(TemplateNameTaken, QuorumMissing),
 )
 def create_template(tx: Transaction, request: CreateTemplate) -> Template:
-    """Keep what meetings of a sort have in common under a name of your choice."""
+    """Keep what meetings of a sort have in common under a name of your choice.
+
+    A name is another's in whatever case it is written.
+    """
     require_quorum(request.consensus, request.quorum)
-    if request.name in BUILT_IN or _row(tx, request.name) is not None:
-        raise TemplateNameTaken(f"there is a template '{request.name}' already")
+    other = _BUILT_IN_BY_KEY.get(name_key(request.name)) or _row(tx, request.name)
+    if other is not None:
+        raise TemplateNameTaken(f"there is a template '{other.name}' already")
     made = {"built_in": False, "created_by": tx.caller.agent_name, "created_at": tx.now}
     template = Template(**request.model_dump(), **made)
     row = template.model_dump(exclude={"built_in"}) | {"workspace_id": tx.workspace_id}
@@ -95,10 +101,14 @@ def delete_template(tx: Transaction, request: OneTemplate) -> Template:
 
 
 def find(tx: Transaction, name: str) -> Template:
-    """The template of this name; raises TemplateNotFound."""
-    if name in BUILT_IN:
-        return BUILT_IN[name]
+    """The template of this name, else the one whose name differs in nothing but case.
+
+    Raises TemplateNotFound.
+    """
     row = _row(tx, name)
+    built_in = _BUILT_IN_BY_KEY.get(name_key(name))
+    if built_in is not None and (row is None or row.name != name):
+        return built_in
     if row is None:
         raise TemplateNotFound(f"there is no template '{name}'")
     return _as_template(row)
@@ -111,8 +121,9 @@ def require_quorum(consensus: Consensus, quorum: int | None) -> None:
 
 
 def _row(tx: Transaction, name: str) -> Any:
-    here = _table.workspace_id == tx.workspace_id, _table.name == name
-    return tx.execute(select(meeting_templates).where(*here)).one_or_none()
+    here = _table.workspace_id == tx.workspace_id, func.lower(_table.name) == name_key(name)
+    found = tx.execute(select(meeting_templates).where(*here)).all()
+    return min(found, key=lambda row: row.name != name, default=None)
 
 
 def _as_template(row: Any) -> Template:

@@ -17,7 +17,9 @@ from repomesh.domains.meetings.topics.models import (
 from repomesh.domains.meetings.topics.rules import Suggestion
 from repomesh.domains.meetings.topics.signals import Signal, not_met
 from repomesh.kernel import limits
+from repomesh.kernel.errors import InternalError
 from repomesh.kernel.operation import Get, query
+from repomesh.kernel.preparation import Preparation
 from repomesh.kernel.settings import Settings
 from repomesh.store.transaction import Transaction
 
@@ -31,8 +33,29 @@ class Gathered:
     now: datetime
 
 
-def _compute(gathered: Gathered, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
-    """Group and weigh what was gathered: seconds for thousands of messages, so outside of any transaction."""
+class _Computed(SuggestTopics):
+    """The request with the topics that were computed for it."""
+
+    topics: SuggestedTopics
+
+
+async def _prepare(request: SuggestTopics, preparation: Preparation) -> _Computed:
+    """Compute the topics: seconds for thousands of messages, so outside of any transaction."""
+    gathered: Gathered = await preparation.read(lambda tx: _gather(tx, request))
+    settings = preparation.store.settings
+    topics = await preparation.computing.run(_topics, gathered, request, settings)
+    return _Computed(**request.model_dump(), topics=topics)
+
+
+def _gather(tx: Transaction, request: SuggestTopics) -> Gathered:
+    since = tx.now - timedelta(hours=request.hours_back)
+    signals = not_met(sources.gather(tx, since), sources.meetings_held(tx, since))
+    people = {name for one in signals for name in (one.by, *one.others)}
+    return Gathered(signals, sources.retired(tx, people), tx.now)
+
+
+def _topics(gathered: Gathered, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
+    """Group and weigh what was gathered."""
     found = rules.suggest(
         gathered.signals,
         settings.topic_weights,
@@ -48,9 +71,9 @@ def _compute(gathered: Gathered, request: SuggestTopics, settings: Settings) -> 
     http=Get("/v1/meetings/suggest-topics"),
     scope="meetings:read",
     errors=(TopicsUnavailable,),
-    compute=_compute,
+    prepare=_prepare,
 )
-def suggest_topics(tx: Transaction, request: SuggestTopics) -> Gathered:
+def suggest_topics(tx: Transaction, request: SuggestTopics) -> SuggestedTopics:
     """Suggest what to meet about, the most urgent first: what is disputed, waits or fails, and for whom.
 
     Made of what the caller may see: messages, questions, posted events, blocked and failed tasks, waits for
@@ -58,10 +81,9 @@ def suggest_topics(tx: Transaction, request: SuggestTopics) -> Gathered:
     calls a meeting that is linked to them, after which they are not suggested again. Not for polling: with
     thousands of messages it takes seconds.
     """
-    since = tx.now - timedelta(hours=request.hours_back)
-    signals = not_met(sources.gather(tx, since), sources.meetings_held(tx, since))
-    people = {name for one in signals for name in (one.by, *one.others)}
-    return Gathered(signals, sources.retired(tx, people), tx.now)
+    if not isinstance(request, _Computed):
+        raise InternalError("topics are computed before the transaction, not inside it")
+    return request.topics
 
 
 def _shown(one: Suggestion, retired: frozenset[str]) -> SuggestedTopic:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,6 +16,16 @@ from repomesh.kernel.limits import LABEL_CHARS_MAX
 _TITLE_WORDS = 12  # of a first sentence that has to stand for a title
 _TITLE_TERMS = 3
 _NAMED = 3  # people named in a reason
+# Times and ids say nothing to a reader of a title; a hexadecimal word counts only with a digit in it.
+_MARKS = re.compile(
+    r"""\b(?:\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?
+    |[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
+    |(?=[a-f]*\d)[0-9a-f]{7,64}
+    |\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_NAME = re.compile(r"(?![a-f]+\d)[^\W\d_]+\d{0,2}")
+"""A word that may stand in a title: letters, and a short number behind them (utf8); no piece of an id."""
 
 
 def title(group: Group, people: Sequence[Signal]) -> str:
@@ -24,10 +35,12 @@ def title(group: Group, people: Sequence[Signal]) -> str:
     if resources:
         named = f"Who works on {resources.most_common(1)[0][0]}, and when"
     elif subjects:
-        named = max(subjects, key=lambda subject: (subjects[subject], len(subject)))
+        named = _unmarked(max(subjects, key=lambda subject: (subjects[subject], len(subject))))
     else:
         named = _first_words(people)
-    further = [term for term in group.terms if term not in named.lower()][:_TITLE_TERMS]
+    terms = [term for term in group.terms if _NAME.fullmatch(term)]
+    named = named or ", ".join(terms) or "What was said without words"
+    further = [term for term in terms if term not in named.lower()][:_TITLE_TERMS]
     if further and not resources and len(named.split()) < _TITLE_WORDS // 2:
         named = f"{named} ({', '.join(further)})"
     return _one_line(named)[:LABEL_CHARS_MAX]
@@ -38,10 +51,15 @@ def _one_line(text: str) -> str:
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
+def _unmarked(text: str) -> str:
+    """The text without times and ids, and without the brackets and signs that only they had between them."""
+    return re.sub(r"[ \t]*(?:\(\s*\)|\[\s*\])|^[\s:;,.–-]+", "", _MARKS.sub("", text))
+
+
 def _first_words(people: Sequence[Signal]) -> str:
     """The first question of what was said, else its first sentence."""
     asked = next((one for one in people if "?" in one.text), people[0])
-    sentences = asked.text.replace("?", "?\n").replace(". ", ".\n").splitlines()
+    sentences = _unmarked(asked.text).replace("?", "?\n").replace(". ", ".\n").splitlines()
     chosen = next((sentence for sentence in sentences if "?" in sentence), sentences[0] if sentences else "")
     words = chosen.strip().rstrip(".").split()
     cut = " ".join(words[:_TITLE_WORDS])

@@ -25,6 +25,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.store.filters import filter_for
 from repomesh.store.log import bounds
+from repomesh.store.paging import take
 from repomesh.store.reading import first_seq_since, read_page, types_of
 from repomesh.store.transaction import Transaction
 
@@ -64,7 +65,7 @@ def gather(tx: Transaction, since: datetime) -> list[Signal]:
 def meetings_held(tx: Transaction, since: datetime) -> list[Met]:
     """The newest meetings of a time but for those that were cancelled."""
     table = meetings.c
-    *_, by_id = listing.within(tx, since, None, table.id)
+    *_, by_id = listing.within(since, None, table.id)
     statement = select(
         table.created_at, table.related_message_ids, table.related_task_ids, table.thread_id
     ).where(table.workspace_id == tx.workspace_id, by_id, table.status != "cancelled")
@@ -94,7 +95,7 @@ def _messages(tx: Transaction, since: datetime, asked: Mapping[str, Row[Any]]) -
 def _newest(tx: Transaction, since: datetime) -> list[ColumnElement[bool]]:
     """The conditions on the newest messages of all: however many there are, only so many are looked at."""
     table = messages.c
-    conditions = [table.workspace_id == tx.workspace_id, *listing.within(tx, since, None)]
+    conditions = [table.workspace_id == tx.workspace_id, *listing.within(since, None)]
     before = select(table.id).where(*conditions).order_by(table.id.desc())
     last = tx.execute(before.offset(limits.TOPIC_MESSAGES_LOOKED_AT - 1).limit(1)).scalar_one_or_none()
     people = table.sender_id.is_not(None)  # the server's own notices say nothing new
@@ -132,7 +133,7 @@ def _place(row: Row[Any], others: Sequence[str]) -> str:
 def _questions(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
     table = questions.c
     columns = [table.message_id, table.asked_name, table.question, table.status]
-    *_, by_id = listing.within(tx, since, None, table.id)
+    *_, by_id = listing.within(since, None, table.id)
     statement = select(*columns).where(table.workspace_id == tx.workspace_id, by_id)
     return tx.execute(statement.order_by(table.id.desc()).limit(limits.TOPIC_EVENTS_MAX)).all()
 
@@ -181,7 +182,7 @@ def _of_type(tx: Transaction, type_: str, since: datetime, after: int, count: in
     """The newest events of one type; those of types below it have their own turn."""
     wanted = filter_for(tx.caller, types=(type_,), since=since)
     rows = read_page(tx.connection, wanted, after=after, before=None, count=count, newest=True)
-    return [row for row in rows if row.type == type_]
+    return [row for row in take(rows, count)[0] if row.type == type_]
 
 
 def _blocks(type_: str) -> bool:

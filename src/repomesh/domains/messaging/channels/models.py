@@ -87,7 +87,9 @@ class ChannelMembership(Model):
     at: Timestamp
 
 
-CHANNEL_CREATED = event_type("channel.created", ChannelChanged)
-CHANNEL_ARCHIVED = event_type("channel.archived", ChannelChanged)
-CHANNEL_JOINED = event_type("channel.joined", ChannelMembership)
-CHANNEL_LEFT = event_type("channel.left", ChannelMembership)
+CHANNEL_CREATED = event_type("channel.created", ChannelChanged, "A channel was created.")
+CHANNEL_ARCHIVED = event_type(
+    "channel.archived", ChannelChanged, "A channel was archived; nobody can write to it any more."
+)
+CHANNEL_JOINED = event_type("channel.joined", ChannelMembership, "An agent joined a channel.")
+CHANNEL_LEFT = event_type("channel.left", ChannelMembership, "An agent left a channel.")

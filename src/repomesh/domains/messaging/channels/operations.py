@@ -9,6 +9,7 @@ from sqlalchemy import Row, delete, exists, insert, select, update
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging.channels import rows
 from repomesh.domains.messaging.channels.errors import (
@@ -34,7 +35,7 @@ from repomesh.domains.messaging.channels.models import (
 )
 from repomesh.domains.messaging.channels.tables import channel_members, channels
 from repomesh.kernel.fields import Page
-from repomesh.kernel.ids import UUID_PATTERN, new_id
+from repomesh.kernel.ids import UUID_PATTERN
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -49,8 +50,7 @@ from repomesh.store.transaction import Transaction
 )
 def create_channel(tx: Transaction, request: CreateChannel) -> Channel:
     """Make a channel; the acting agent, if there is one, joins it."""
-    taken = channels.c.workspace_id == tx.workspace_id, channels.c.name == request.name
-    if tx.execute(select(channels.c.id).where(*taken)).first() is not None:
+    if rows.is_taken(tx, request.name):
         raise ChannelNameTaken(f"there is a channel '#{request.name}' already")
     return _create(tx, request.name, request.description)
 
@@ -62,7 +62,8 @@ def list_channels(tx: Transaction, request: ListChannels) -> Page[Channel]:
     archived = table.archived_at.is_not(None) if request.archived else table.archived_at.is_(None)
     statement = rows.COUNTED.where(table.workspace_id == tx.workspace_id, archived)
     if request.name_prefix is not None:
-        statement = statement.where(table.name.startswith(request.name_prefix, autoescape=True))
+        prefix = name_key(request.name_prefix)
+        statement = statement.where(table.name_key.startswith(prefix, autoescape=True))
     if request.member is not None:
         member = channel_members.alias("member").c
         statement = statement.where(
@@ -172,7 +173,7 @@ def list_members(tx: Transaction, request: ListChannelMembers) -> Page[ChannelMe
 
 def _create(tx: Transaction, name: str, description: str) -> Channel:
     channel = Channel(
-        id=new_id(),
+        id=tx.new_id(),
         name=name,
         description=description,
         created_by=tx.caller.agent_id,
@@ -180,8 +181,8 @@ def _create(tx: Transaction, name: str, description: str) -> Channel:
         archived_at=None,
         member_count=0,
     )
-    row = channel.model_dump(exclude={"member_count"}) | {"workspace_id": tx.workspace_id}
-    tx.execute(insert(channels), row)
+    own = {"workspace_id": tx.workspace_id, "name_key": name_key(name)}
+    tx.execute(insert(channels), channel.model_dump(exclude={"member_count"}) | own)
     _tell(tx, CHANNEL_CREATED, channel, ChannelChanged(channel=channel))
     return channel if tx.caller.agent_id is None else _join(tx, channel.id)
 

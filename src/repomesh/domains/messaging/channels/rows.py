@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, or_, select
 
+from repomesh.domains.agents.rules import name_key
 from repomesh.domains.messaging.channels.errors import ChannelArchived, ChannelNotFound
 from repomesh.domains.messaging.channels.models import Channel
 from repomesh.domains.messaging.channels.tables import channel_members, channels
@@ -26,7 +27,11 @@ COUNTED = select(channels, _MEMBERS.label("member_count"))
 _BY_REF = Prepared(
     select(channels).where(
         channels.c.workspace_id == bindparam("ws"),
-        or_(channels.c.name == bindparam("ref"), channels.c.id == bindparam("ref")),
+        or_(
+            channels.c.name == bindparam("ref"),
+            channels.c.name_key == bindparam("key"),
+            channels.c.id == bindparam("ref"),
+        ),
     )
 )
 _COUNTED_BY_ID = Prepared(COUNTED.where(channels.c.id == bindparam("id")))
@@ -40,13 +45,24 @@ _IS_MEMBER = Prepared(
 
 
 def find_channel(tx: Transaction, name_or_id: str) -> Any:
-    """The row of the channel of this name, with or without '#', or id; raises ChannelNotFound."""
+    """The row of the channel of this name, with or without '#' and in whatever case, or id.
+
+    Raises ChannelNotFound.
+    """
     ref = name_or_id.removeprefix("#")
-    rows = tx.execute(_BY_REF, {"ws": tx.workspace_id, "ref": ref}).all()
+    rows = tx.execute(_BY_REF, {"ws": tx.workspace_id, "ref": ref, "key": name_key(ref)}).all()
     if not rows:
         raise ChannelNotFound(f"there is no channel '#{ref}'")
-    # A channel may bear another's id as its name only on purpose; the id then wins.
-    return min(rows, key=lambda row: row.id != ref)
+    # A channel may bear another's id as its name only on purpose; the id then wins. So does the exact name
+    # over one in another case, where an older release let both in.
+    return min(rows, key=lambda row: (row.id != ref, row.name != ref))
+
+
+def is_taken(tx: Transaction, name: str) -> bool:
+    """Whether a channel has this name, in whatever case."""
+    alike = or_(channels.c.name == name, channels.c.name_key == name_key(name))
+    here = channels.c.workspace_id == tx.workspace_id
+    return tx.execute(select(channels.c.id).where(here, alike)).first() is not None
 
 
 def require_open(channel: Any) -> None:
@@ -69,5 +85,5 @@ def show(tx: Transaction, channel_id: str) -> Channel:
 def as_channel(row: Any) -> Channel:
     """The channel in a row of `COUNTED`."""
     fields = row._asdict()
-    del fields["workspace_id"]
+    del fields["workspace_id"], fields["name_key"]
     return Channel(**fields)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from repomesh.domains.leases.models import LostLease
 from repomesh.domains.messaging.models import Message, ReceiptStatus
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
@@ -13,7 +14,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, Page, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Model
+from repomesh.kernel.operation import Model, PieceDone
 
 Route = Literal["session_start", "compacted", "prompt", "after_tool", "turn_end", "wake", "mcp"]
 """How messages were handed out: at a moment of a CLI session, by waking it, or as a tool's result."""
@@ -139,7 +140,7 @@ class ForgetDeliveries(Model):
     """Give up deliveries that were never confirmed, and forget old ones."""
 
 
-class ForgottenDeliveries(Model):
+class ForgottenDeliveries(PieceDone):
     """How many were given up and forgotten."""
 
     failed: int
@@ -154,16 +155,17 @@ class Remind(Model):
 
 
 class Reminder(Model):
-    """What must not be overlooked, in one line; empty when there is nothing."""
+    """What must not be overlooked: one line, empty when there is nothing, and the leases that were lost."""
 
     line: str
+    lost: list[LostLease] = []
 
 
 class ExpireMessages(Model):
     """Report what was not delivered in time."""
 
 
-class ExpiredMessages(Model):
+class ExpiredMessages(PieceDone):
     """The messages that were looked at because their time had come."""
 
     message_ids: list[Id]
@@ -189,4 +191,8 @@ class MessageUndelivered(Model):
     at: Timestamp
 
 
-MESSAGE_UNDELIVERED = event_type("message.undelivered", MessageUndelivered)
+MESSAGE_UNDELIVERED = event_type(
+    "message.undelivered",
+    MessageUndelivered,
+    "A message expired, or nobody acknowledged it in time; its sender got the notice `notice_id`.",
+)

@@ -8,12 +8,13 @@ that had left in time; or a tool's result with it was returned.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents, cli_sessions
+from repomesh.domains.leases import losses
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.delivery.models import (
     DeliveriesConfirmed,
@@ -31,8 +32,10 @@ from repomesh.domains.messaging.envelope import Enclosed
 from repomesh.domains.messaging.models import MessagesAdvanced
 from repomesh.domains.messaging.receipts import advance_seen
 from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits
-from repomesh.kernel.operation import Empty, command, query
+from repomesh.kernel.operation import Due, Empty, command, query
+from repomesh.store.due import before, due_at, due_in_each, due_now
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -116,14 +119,15 @@ def candidates(
     """Up to `most` messages to hand out now, urgent and then new ones first: none that was given just now."""
     key = {"ws": tx.workspace_id, "agent": agent_id}
     waiting = tx.execute(_CANDIDATES, key | {"now": tx.now}).all()
-    before = tx.now - timedelta(seconds=limits.DELIVERY_RETRY_S)
+    before: datetime | None = None
     found: list[str] = []
     for row in sorted(
         waiting, key=lambda row: row.priority, reverse=True
     ):  # of one priority the newest first
         asked = key | {"message": row.message_id, "cli": cli, "session": session_id}
         tries = tx.execute(_TRIES, asked).all()
-        if len(tries) < limits.DELIVERY_TRIES_MAX and all(one.at < before for one in tries):
+        before = before or (silent_before(tx, limits.DELIVERY_RETRY_S) if tries else None)
+        if len(tries) < limits.DELIVERY_TRIES_MAX and all(before and one.at < before for one in tries):
             found.append(row.message_id)
             if len(found) == most:
                 break
@@ -181,6 +185,7 @@ def delivery_sent(tx: Transaction, request: DeliverySent) -> Empty:
     how: dict[str, Any] = {"sent_at": tx.now}
     if request.failure:
         how = {"failed_at": tx.now, "failure": request.failure}
+        losses.tell_again(tx, tx.caller.acting_agent(), request.boundary)
     tx.execute(update(deliveries).where(*_mine(tx, [request.boundary]), *_UNDECIDED).values(**how))
     return Empty()
 
@@ -214,21 +219,24 @@ def messages_returned(tx: Transaction, request: MessagesReturned) -> MessagesAdv
     return MessagesAdvanced(message_ids=advance_seen(tx, ids, "injected"))
 
 
-@query("delivery.undecided", scope="messages:admin")
+_OF_SESSION = and_(
+    cli_sessions.c.workspace_id == deliveries.c.workspace_id,
+    cli_sessions.c.cli == deliveries.c.cli,
+    cli_sessions.c.session_id == deliveries.c.session_id,
+)
+_UNDECIDED_ANYWHERE = (
+    due_now(deliveries.c.workspace_id, *_UNDECIDED).select_from(deliveries).join(cli_sessions, _OF_SESSION)
+)
+
+
+@query("delivery.undecided", scope="messages:admin", due=(Due(lambda _: _UNDECIDED_ANYWHERE),))
 def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveries:
     """List deliveries that may be found in a transcript: of one CLI session, or of all, the newest first."""
     table = deliveries.c
     statement = (
         select(deliveries, agents.c.name.label("agent_name"), cli_sessions.c.transcript_path)
         .join(agents, agents.c.id == table.agent_id)
-        .join(
-            cli_sessions,
-            and_(
-                cli_sessions.c.workspace_id == table.workspace_id,
-                cli_sessions.c.cli == table.cli,
-                cli_sessions.c.session_id == table.session_id,
-            ),
-        )
+        .join(cli_sessions, _OF_SESSION)
         .where(table.workspace_id == tx.workspace_id, *_UNDECIDED)
     )
     if request.session_id is not None:
@@ -240,22 +248,39 @@ def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveri
     )
 
 
-@command("delivery.forget", scope="messages:admin")
+_UNSEEN = due_at(deliveries.c.workspace_id, deliveries.c.at, *_UNDECIDED, after_s=limits.DELIVERY_UNDECIDED_S)
+_OLD = due_in_each(
+    deliveries.c.workspace_id,
+    deliveries.c.at < before(limits.DELIVERIES_KEPT_S),
+)
+
+
+@command(
+    "delivery.forget",
+    scope="messages:admin",
+    due=(
+        Due(lambda _: _UNSEEN, every_s=limits.HOUSEKEEPING_S),
+        Due(lambda _: _OLD, every_s=limits.HOUSEKEEPING_S),
+    ),
+)
 def forget_deliveries(tx: Transaction, request: ForgetDeliveries) -> ForgottenDeliveries:
     """Give up deliveries that nothing confirmed for long, and forget old ones."""
     table = deliveries.c
     here = table.workspace_id == tx.workspace_id
-    silent = tx.now - timedelta(seconds=limits.DELIVERY_UNDECIDED_S)
-    given_up = update(deliveries).where(here, *_UNDECIDED, table.at < silent)
+    silent = silent_before(tx, limits.DELIVERY_UNDECIDED_S)
+    most = limits.DELIVERIES_FORGOTTEN_MAX
+    unseen = select(table.boundary).where(here, *_UNDECIDED, table.at < silent).limit(most)
+    given_up = update(deliveries).where(here, table.boundary.in_(unseen))
     failed = tx.change(given_up.values(failed_at=tx.now, failure=NOT_SEEN))
     old = select(table.boundary).where(here, table.at < tx.now - timedelta(seconds=limits.DELIVERIES_KEPT_S))
-    boundaries = list(tx.execute(old.limit(limits.DELIVERIES_FORGOTTEN_MAX)).scalars())
+    boundaries = list(tx.execute(old.limit(most)).scalars())
     if boundaries:
         parts = delivery_messages.c
         gone = parts.workspace_id == tx.workspace_id, parts.boundary.in_(boundaries)
         tx.execute(delete(delivery_messages).where(*gone))
         tx.execute(delete(deliveries).where(here, table.boundary.in_(boundaries)))
-    return ForgottenDeliveries(failed=failed, forgotten=len(boundaries))
+    complete = failed < most and len(boundaries) < most
+    return ForgottenDeliveries(failed=failed, forgotten=len(boundaries), complete=complete)
 
 
 NOT_SEEN = "not seen in the transcript, and no later hook came"

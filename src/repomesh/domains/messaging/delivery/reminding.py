@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from repomesh.domains.agents.tables import cli_sessions
+from repomesh.domains.leases import losses
 from repomesh.domains.leases.tables import leases, unindexed_expiry
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.delivery import rules
@@ -26,6 +27,19 @@ _SOONEST = select(func.min(unindexed_expiry)).where(
     leases.c.ended_at.is_(None),
 )
 _STATE = Prepared(select(_HOOKED.label("hooked"), _SOONEST.scalar_subquery().label("soonest")))
+_UNREAD = exists().where(
+    receipts.c.workspace_id == bindparam("ws"),
+    receipts.c.agent_id == bindparam("agent"),
+    receipts.c.read_at.is_(None),
+)
+_DUE = Prepared(
+    select(
+        _HOOKED.label("hooked"),
+        _SOONEST.scalar_subquery().label("soonest"),
+        _UNREAD.label("unread"),
+        losses.ENDED_UNTOLD.label("lost"),
+    )
+)
 
 # Only the newest: who has left so many unread is not helped by an exact number.
 _NEWEST = (
@@ -48,6 +62,20 @@ _IMPORTANT = Prepared(
 )
 
 
+def is_reminder_due(tx: Transaction, request: Remind) -> bool:
+    """Whether `message.remind` may have something to say to the acting agent: no more than a glance.
+
+    Run in the transaction of every call of an agent, so it reads one row of each index at most. What other
+    commands of the same commit store is not seen; the agent's next call sees it.
+    """
+    state = tx.peek(_DUE, {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}).one()
+    if state.hooked:
+        return False
+    left_s = None if state.soonest is None else (state.soonest - tx.now).total_seconds()
+    ends_soon = left_s is not None and left_s <= (min(LEASE_WARNINGS_S) if request.of_leases else 0)
+    return bool(state.lost or ends_soon or (request.of_messages and state.unread))
+
+
 @query("message.remind", scope="messages:read", needs_agent=True)
 def remind(tx: Transaction, request: Remind) -> Reminder:
     """What the acting agent must not overlook; nothing when its CLI's hooks tell it anyway."""
@@ -58,7 +86,8 @@ def remind(tx: Transaction, request: Remind) -> Reminder:
     senders = []
     if request.of_messages:
         senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
+    lost = losses.due(tx, key["agent"])
     left_s = None
     if request.of_leases and state.soonest is not None:
         left_s = (state.soonest - tx.now).total_seconds()
-    return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)))
+    return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)), lost=lost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging import rules as message_rules
@@ -21,8 +21,9 @@ from repomesh.domains.messaging.delivery.models import (
 from repomesh.domains.messaging.delivery.tracing import deliveries_of, why_missed
 from repomesh.domains.messaging.sending import system_notice
 from repomesh.domains.messaging.tables import messages, receipts
-from repomesh.kernel.limits import UNDELIVERED_PER_PASS
-from repomesh.kernel.operation import command
+from repomesh.kernel import limits
+from repomesh.kernel.operation import Due, command
+from repomesh.store.due import due_at
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.transaction import Transaction
 
@@ -39,7 +40,10 @@ _DUE = select(
 )
 
 
-@command("message.expire", scope="messages:admin")
+_DUE_ANYWHERE = due_at(messages.c.workspace_id, messages.c.due_at, messages.c.due_at.is_not(None))
+
+
+@command("message.expire", scope="messages:admin", due=(Due(lambda _: _DUE_ANYWHERE),))
 def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages:
     """Give the senders of messages whose time has come a notice, if somebody missed them.
 
@@ -48,7 +52,8 @@ def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages
     """
     table = messages.c
     due = _DUE.where(table.workspace_id == tx.workspace_id, table.due_at <= tx.now)
-    rows = tx.execute(due.order_by(table.due_at, table.id).limit(UNDELIVERED_PER_PASS)).all()
+    found = tx.execute(due.order_by(table.due_at, table.id).limit(limits.UNDELIVERED_MAX + 1)).all()
+    rows = _that_fit(found)
     for row in rows:
         missed = _missed(tx, row)
         told = bool(missed) and row.sender_id is not None
@@ -56,7 +61,19 @@ def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages
             _report(tx, row, missed)
         here = table.workspace_id == tx.workspace_id, table.id == row.id
         tx.execute(update(messages).where(*here).values(due_at=None, undelivered_at=tx.now if told else None))
-    return ExpiredMessages(message_ids=[row.id for row in rows])
+    return ExpiredMessages(message_ids=[row.id for row in rows], complete=len(rows) == len(found))
+
+
+def _that_fit(found: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The first of some messages: as many as one transaction reports, at least one."""
+    fit: list[Row[Any]] = []
+    recipients = 0
+    for row in found[: limits.UNDELIVERED_MAX]:
+        recipients += row.recipient_count
+        if fit and recipients > limits.UNDELIVERED_RECIPIENTS_MAX:
+            break
+        fit.append(row)
+    return fit
 
 
 def _missed(tx: Transaction, message: Any) -> list[Missed]:

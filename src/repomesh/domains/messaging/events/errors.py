@@ -6,10 +6,10 @@ from repomesh.kernel.errors import InvalidRequest, NotFound
 
 
 class ReservedEventType(InvalidRequest):
-    """The type is written by the server alone, so that nobody can forge what it means."""
+    """The type, or its part before the dot, is the server's alone, so that nobody can forge what it means."""
 
     code = "reserved_event_type"
-    hint = "Post a type of your own, such as 'chat.message' or 'plan.updated'."
+    hint = "Post a type of your own, such as 'chat.line' or 'plan.updated'."
 
 
 class TwoAudiences(InvalidRequest):

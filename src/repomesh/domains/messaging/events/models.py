@@ -13,6 +13,7 @@ from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, MaxChars, Page, PageLimit, Position
 from repomesh.kernel.ids import Id
+from repomesh.kernel.json_values import require_kept
 from repomesh.kernel.limits import (
     CORRELATION_CHARS_MAX,
     EVENT_DATA_CHARS_MAX,
@@ -41,6 +42,7 @@ CorrelationId = Annotated[
 
 
 def _bounded(data: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    require_kept(data)
     # NaN and infinity are no JSON: taken in, they would come out as null.
     length = len(json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     if length > EVENT_DATA_CHARS_MAX:
@@ -171,4 +173,4 @@ class PrunedLog(Model):
     complete: bool = Field(description="Whether nothing older than asked for is left.")
 
 
-LOG_PRUNED = event_type("log.pruned", PrunedLog)
+LOG_PRUNED = event_type("log.pruned", PrunedLog, "Old events were moved to the archive.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pydantic_core
 from sqlalchemy import Row, select
 
 from repomesh.domains.agents.errors import AgentNotFound
@@ -29,11 +28,13 @@ from repomesh.domains.messaging.events.models import (
 )
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Gone, InvalidRequest
-from repomesh.kernel.event_types import EVENT_TYPES
+from repomesh.kernel.event_types import is_reserved
 from repomesh.kernel.fields import decode_cursor, encode_cursor
+from repomesh.kernel.json_values import stored_json
 from repomesh.kernel.operation import Get, Post, command, query, subscription
 from repomesh.store.filters import EventFilter, filter_for
 from repomesh.store.log import ADMINS, WORKSPACE, Audience, NewEvent, bounds, event_fields, require_kept
+from repomesh.store.paging import take
 from repomesh.store.prune import prune
 from repomesh.store.reading import read_page
 from repomesh.store.tables import events
@@ -56,7 +57,7 @@ def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
 
     Types that the server itself writes are refused, so that nobody can forge them.
     """
-    if request.type in EVENT_TYPES or request.type in STREAM_FRAMES:
+    if is_reserved(request.type) or request.type in STREAM_FRAMES:
         raise ReservedEventType(f"type: '{request.type}' is written by the server alone")
     audience, recipient_id, channel_id = _audience(tx, request)
     event = NewEvent(
@@ -71,8 +72,7 @@ def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
         correlation_id=request.correlation_id,
     )
     seq = tx.next_seq()
-    tx.emit(event)
-    return PostedEvent(id=event.id, seq=seq, type=event.type, at=tx.now)
+    return PostedEvent(id=tx.emit(event), seq=seq, type=event.type, at=tx.now)
 
 
 @query("event.list", http=Get("/v1/events"), scope="events:read", errors=(Gone, ChannelNotFound))
@@ -85,7 +85,7 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     after, before = _between(request)
     if after is not None:
         require_kept(after, oldest)
-    rows = read_page(
+    matching = read_page(
         tx.connection,
         _filter(tx, request, request.type),
         after=after,
@@ -93,8 +93,9 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
         count=request.limit + 1,
         newest=request.newest,
     )
-    shown = [as_event(row) for row in rows[: request.limit]]
-    following = encode_cursor(shown[-1].seq) if len(rows) > request.limit else None
+    rows, more = take(matching, request.limit)
+    shown = [as_event(row) for row in rows]
+    following = encode_cursor(shown[-1].seq) if more else None
     found = EventPage(items=shown, next_cursor=following, oldest_seq=oldest, last_seq=last)
     return found if request.max_chars is None else _fit(found, request.max_chars, newest=request.newest)
 
@@ -139,7 +140,7 @@ def prune_log(tx: Transaction, request: PruneLog) -> PrunedLog:
 
 def as_event(row: Row[Any]) -> Event:
     """The event in a row of the log."""
-    told = event_fields(row) | {"at": row.at, "data": pydantic_core.from_json(row.data)}
+    told = event_fields(row) | {"at": row.at, "data": stored_json(row.data)}
     return Event(**told)
 
 
@@ -202,9 +203,4 @@ def _fit(found: EventPage, max_chars: int, *, newest: bool) -> EventPage:
 
     fitted = fit(found, max_chars, Positions(after, encode_cursor(found.items[0].seq + before)))
     assert isinstance(fitted, EventPage)
-    if fitted.items or not found.items:
-        return fitted
-    first = found.items[0]
-    size = len(first.model_dump_json())
-    told = f"event {first.seq} has {size} characters, raise max_chars"
-    return fitted.model_copy(update={"omitted": told})
+    return fitted

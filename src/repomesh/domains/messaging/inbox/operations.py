@@ -12,7 +12,7 @@ from sqlalchemy import Row, select, tuple_
 from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, PermissionRequested
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
-from repomesh.domains.messaging import listing
+from repomesh.domains.messaging import listing, rows
 from repomesh.domains.messaging.inbox import rules
 from repomesh.domains.messaging.inbox.models import Inbox, ShowInbox
 from repomesh.domains.messaging.models import MessagesSeen, ReceivedMessage
@@ -71,11 +71,10 @@ def show_inbox(tx: Transaction, request: ShowInbox) -> Inbox:
 
 def _unread(tx: Transaction, request: ShowInbox, asked: Sequence[str]) -> list[ReceivedMessage]:
     """The unread messages, the most urgent and then the newest first, without those that ask a question."""
-    statement = received(tx, request.max_chars).where(
-        receipts.c.read_at.is_(None), receipts.c.message_id.not_in(asked)
-    )
+    statement = received(tx).where(receipts.c.read_at.is_(None), receipts.c.message_id.not_in(asked))
     urgent = statement.order_by(receipts.c.priority.desc(), receipts.c.message_id.desc())
-    return [listing.as_received(row) for row in tx.execute(urgent.limit(request.limit))]
+    found = [listing.as_received(row) for row in tx.execute(urgent.limit(request.limit))]
+    return rows.read_on(tx, found, listing.budget(request.max_chars))
 
 
 def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
@@ -90,11 +89,11 @@ def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
     wanted = EventFilter(
         tx.workspace_id, None, sees_all=True, types=(AGENT_PERMISSION_REQUESTED,), since=since
     )
-    rows = read_page(
+    asked_for = read_page(
         tx.connection, wanted, after=None, before=None, count=limits.PERMISSIONS_READ_MAX, newest=True
     )
     newest: dict[tuple[str, str], PermissionRequested] = {}
-    for row in rows:
+    for row in asked_for:
         asked = PermissionRequested.model_validate(orjson.loads(row.data))
         newest.setdefault((asked.cli, asked.session_id), asked)
     if not newest:

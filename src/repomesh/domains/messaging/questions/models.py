@@ -13,7 +13,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, PageLimit, Reason
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Model
+from repomesh.kernel.operation import Model, PieceDone
 
 QuestionStatus = Literal["open", "answered", "defaulted", "expired", "withdrawn"]
 """Open until somebody answers, the default applies, nobody answered in time, or its asker gives it up."""
@@ -101,7 +101,7 @@ class SettleQuestions(Model):
     """Do with questions what was asked for the case that nobody answers in time."""
 
 
-class SettledQuestions(Model):
+class SettledQuestions(PieceDone):
     """The questions whose time had come."""
 
     question_ids: list[Id]
@@ -113,9 +113,18 @@ class QuestionChanged(Model):
     question: Question
 
 
-QUESTION_ASKED = event_type("question.asked", QuestionChanged)
-QUESTION_ANSWERED = event_type("question.answered", QuestionChanged)
-QUESTION_DEFAULTED = event_type("question.defaulted", QuestionChanged)
-QUESTION_ESCALATED = event_type("question.escalated", QuestionChanged)
-QUESTION_EXPIRED = event_type("question.expired", QuestionChanged)
-QUESTION_WITHDRAWN = event_type("question.withdrawn", QuestionChanged)
+QUESTION_ASKED = event_type("question.asked", QuestionChanged, "An agent asked people a question.")
+QUESTION_ANSWERED = event_type("question.answered", QuestionChanged, "A person answered a question.")
+QUESTION_DEFAULTED = event_type(
+    "question.defaulted",
+    QuestionChanged,
+    "Nobody answered in time, and the question's default answer was taken.",
+)
+QUESTION_ESCALATED = event_type(
+    "question.escalated", QuestionChanged, "Nobody answered in time, and more people are asked."
+)
+QUESTION_EXTENDED = event_type("question.extended", QuestionChanged, "The deadline of a question was moved.")
+QUESTION_EXPIRED = event_type(
+    "question.expired", QuestionChanged, "Nobody answered a question in time, and it has no default."
+)
+QUESTION_WITHDRAWN = event_type("question.withdrawn", QuestionChanged, "The agent withdrew its question.")

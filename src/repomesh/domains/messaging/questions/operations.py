@@ -29,6 +29,7 @@ from repomesh.domains.messaging.questions.models import (
     QUESTION_DEFAULTED,
     QUESTION_ESCALATED,
     QUESTION_EXPIRED,
+    QUESTION_EXTENDED,
     QUESTION_WITHDRAWN,
     AnswerQuestion,
     AskQuestion,
@@ -39,12 +40,13 @@ from repomesh.domains.messaging.questions.models import (
     ShowQuestion,
     WithdrawQuestion,
 )
-from repomesh.domains.messaging.questions.tables import questions
+from repomesh.domains.messaging.questions.tables import OPEN, questions
 from repomesh.domains.messaging.sending import forward, send, system_notice
+from repomesh.domains.workspaces.absence import Absence
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
-from repomesh.kernel.ids import new_id
-from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.kernel.operation import Due, Get, Post, Tool, command, query
+from repomesh.store.due import due_at
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -80,7 +82,7 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
     asked = send(tx, _message(request, person, deadline_at, further))
     row = {
         "workspace_id": tx.workspace_id,
-        "id": new_id(),
+        "id": tx.new_id(),
         "asker_id": tx.caller.acting_agent(),
         "asker_name": tx.caller.agent_name,
         "asked_id": person.id,
@@ -170,16 +172,30 @@ def withdraw_question(tx: Transaction, request: WithdrawQuestion) -> Question:
     return rows.change(tx, row, QUESTION_WITHDRAWN, status="withdrawn", closed_at=tx.now)
 
 
-@command("question.settle", scope="messages:admin")
+_DUE_ANYWHERE = due_at(questions.c.workspace_id, questions.c.deadline_at, OPEN)
+
+
+@command("question.settle", scope="messages:admin", due=(Due(lambda _: _DUE_ANYWHERE),))
 def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuestions:
     """Escalate, answer with the default, or end the open questions whose time is up."""
     table = questions.c
-    due = table.workspace_id == tx.workspace_id, table.status == "open", table.deadline_at <= tx.now
+    due = table.workspace_id == tx.workspace_id, OPEN, table.deadline_at <= tx.now
     statement = select(questions).where(*due).order_by(table.deadline_at, table.id)
-    found = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX)).all()
-    for row in found:
+    found = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX + 1)).all()
+    settled = found[: limits.QUESTIONS_DUE_MAX]
+    for row in settled:
         _settle(tx, row)
-    return SettledQuestions(question_ids=[row.id for row in found])
+    complete = len(settled) == len(found)
+    return SettledQuestions(question_ids=[row.id for row in settled], complete=complete)
+
+
+def extend_deadlines(tx: Transaction, absence: Absence) -> None:
+    """Let the open questions wait for as much longer as the server was away: nobody could answer them."""
+    table = questions.c
+    running = table.status == "open", table.deadline_at > absence.left_at
+    waiting = select(questions).where(table.workspace_id == tx.workspace_id, *running).order_by(table.id)
+    for row in tx.execute(waiting).all():
+        rows.change(tx, row, QUESTION_EXTENDED, deadline_at=row.deadline_at + absence.length)
 
 
 def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, String, Table, Text
+from sqlalchemy import Column, Float, Index, String, Table, Text, literal_column
 
 from repomesh.store.tables import metadata
 from repomesh.store.types import Json, Moment, Uuid
@@ -47,12 +47,20 @@ Index(
     sqlite_where=_handed_on,
     postgresql_where=_handed_on,
 )
-_due = questions.c.status == "open"
+# Written out rather than bound: a partial index serves only queries that are seen to imply it.
+OPEN = questions.c.status == literal_column("'open'")
 Index(
     "ix_questions_due",
     questions.c.workspace_id,
     questions.c.deadline_at,
     questions.c.id,
-    sqlite_where=_due,
-    postgresql_where=_due,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
+)
+Index(
+    "ix_questions_due_anywhere",
+    questions.c.deadline_at,
+    questions.c.workspace_id,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
 )

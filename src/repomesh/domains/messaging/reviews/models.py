@@ -10,7 +10,7 @@ from repomesh.domains.agents.models import AgentRef
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, Page, PageLimit
+from repomesh.kernel.fields import Cursor, DetailChars, Label, MaxChars, Page, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Model
@@ -114,7 +114,9 @@ class RequestReview(Model):
 
     title: Title
     reviewers: Reviewers = Field(description="Agent names; all of them must approve.")
-    commit_range: CommitRange | None = Field(None, description="Such as 'main..fix-login'.")
+    commit_range: CommitRange | None = Field(
+        None, description="Such as 'main..fix-login'; it or `diff` is needed."
+    )
     diff: Diff | None = None
     files: FilePaths = Field((), description="The files it changes.")
     description: Prose = Field("", description="What and why, in Markdown.")
@@ -139,7 +141,7 @@ class ShowReview(Model):
     review_id: Id
     cursor: Cursor | None = None
     limit: PageLimit = PAGE_ITEMS_DEFAULT
-    max_chars: MaxChars | None = Field(None, description="Budget for the answer; texts are cut to fit.")
+    max_chars: DetailChars | None = Field(None, description="Budget for the answer; texts are cut to fit.")
 
 
 class CommentReview(Model):
@@ -186,9 +188,15 @@ class ReviewChanged(Model):
     remark: Remark | None = None
 
 
-REVIEW_REQUESTED = event_type("review.requested", ReviewChanged)
-REVIEW_COMMENTED = event_type("review.commented", ReviewChanged)
-REVIEW_APPROVED = event_type("review.approved", ReviewChanged)
-REVIEW_CHANGES_REQUESTED = event_type("review.changes_requested", ReviewChanged)
-REVIEW_WITHDRAWN = event_type("review.withdrawn", ReviewChanged)
-REVIEW_REVISED = event_type("review.revised", ReviewChanged)
+REVIEW_REQUESTED = event_type("review.requested", ReviewChanged, "An author asked for a review.")
+REVIEW_COMMENTED = event_type(
+    "review.commented", ReviewChanged, "A reviewer or the author commented on a review."
+)
+REVIEW_APPROVED = event_type("review.approved", ReviewChanged, "A reviewer approved.")
+REVIEW_CHANGES_REQUESTED = event_type(
+    "review.changes_requested", ReviewChanged, "A reviewer asked for changes."
+)
+REVIEW_WITHDRAWN = event_type("review.withdrawn", ReviewChanged, "The author withdrew a review.")
+REVIEW_REVISED = event_type(
+    "review.revised", ReviewChanged, "The author revised what is reviewed; earlier verdicts no longer count."
+)

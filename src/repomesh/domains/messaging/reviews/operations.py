@@ -8,6 +8,7 @@ from sqlalchemy import and_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging.errors import RecipientRetired
 from repomesh.domains.messaging.models import Message, SendMessage
 from repomesh.domains.messaging.reviews import rows, rules
@@ -50,7 +51,6 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import Positions, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -67,7 +67,7 @@ _VERDICTS = {
 
 @command(
     "review.request",
-    http=Post("/v1/reviews", status=201),
+    http=Post("/v1/reviews", status=201, body_bytes_max=limits.TEXT_BODY_BYTES_MAX),
     scope="reviews:write",
     errors=(NothingToReview, OwnReviewer, AgentNotFound, RecipientRetired),
     rate="messages",
@@ -82,7 +82,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
     author_id = tx.caller.acting_agent()
     rules.require_subject(request.commit_range, request.diff)
     review = Review(
-        id=new_id(),
+        id=tx.new_id(),
         title=request.title,
         state="requested",
         revision=1,
@@ -155,8 +155,9 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     texts = rows.read_texts(tx, review.id, max_chars)
     if request.max_chars is not None:
         texts = rules.shortened(texts, max_chars // 2)
-    statement = rows.remarks(tx, review, max_chars)
+    statement = rows.remarks(tx, review)
     items, following = page(tx, statement, request, [messages.c.id], rows.as_remark)
+    items = message_rows.read_on(tx, items, max_chars, "message_id")
     shown = ShownReview(
         items=items, next_cursor=following, review=review, texts=texts, version=review.version
     )
@@ -219,7 +220,7 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
 
 @command(
     "review.revise",
-    http=Post("/v1/reviews/{review_id}/revise"),
+    http=Post("/v1/reviews/{review_id}/revise", body_bytes_max=limits.TEXT_BODY_BYTES_MAX),
     scope="reviews:write",
     errors=(
         ReviewNotFound,

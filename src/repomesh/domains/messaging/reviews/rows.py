@@ -118,13 +118,13 @@ def insert_remark(tx: Transaction, review: Review, remark: Remark) -> None:
     tx.execute(_INSERT_REMARK, fields | about)
 
 
-def remarks(tx: Transaction, review: Review, chars: int) -> Select[Any]:
+def remarks(tx: Transaction, review: Review) -> Select[Any]:
     """The messages of the review's thread behind its first, with what they are about.
 
     Comments and verdicts are for everybody who may see the review; a plain answer for whom it was sent to.
     """
     table = review_remarks.c
-    statement = message_rows.selected(chars, table.revision, table.file, table.line, table.verdict)
+    statement = message_rows.selected(table.revision, table.file, table.line, table.verdict)
     about = (table.workspace_id == messages.c.workspace_id) & (table.message_id == messages.c.id)
     return statement.select_from(messages.outerjoin(review_remarks, about)).where(
         messages.c.workspace_id == tx.workspace_id,

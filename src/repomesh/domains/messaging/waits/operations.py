@@ -19,7 +19,8 @@ from repomesh.domains.messaging.waits.models import BeginWait, ForgetWaits, Forg
 from repomesh.domains.messaging.waits.tables import waits
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
-from repomesh.kernel.operation import command
+from repomesh.kernel.operation import Due, command
+from repomesh.store.due import NOW, due_in_each
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -84,14 +85,17 @@ def cancel_wait(tx: Transaction, request: WaitChosen) -> Wait:
     return _as_wait(row) if row["status"] != "waiting" else _end(tx, row, "cancelled", None)
 
 
-@command("wait.forget", scope="messages:admin")
+_OLD = due_in_each(waits.c.workspace_id, waits.c.expires_at <= NOW)
+
+
+@command("wait.forget", scope="messages:admin", due=(Due(lambda _: _OLD, every_s=limits.HOUSEKEEPING_S),))
 def forget_waits(tx: Transaction, request: ForgetWaits) -> ForgottenWaits:
     """Forget waits that nobody will ask for any more."""
     table = waits.c
     old = table.workspace_id == tx.workspace_id, table.expires_at <= tx.now
     some = select(table.id).where(*old).limit(limits.WAITS_FORGOTTEN_MAX)
     count = tx.change(delete(waits).where(table.workspace_id == tx.workspace_id, table.id.in_(some)))
-    return ForgottenWaits(count=count)
+    return ForgottenWaits(count=count, complete=count < limits.WAITS_FORGOTTEN_MAX)
 
 
 def _make_room(tx: Transaction, agent_id: str) -> None:

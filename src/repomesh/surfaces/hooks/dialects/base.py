@@ -6,6 +6,7 @@ names and shapes of Claude Code's hooks; a dialect says where its CLI differs.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,14 +15,18 @@ from typing import Any, Final
 import orjson
 
 from repomesh.kernel.limits import (
-    EDITED_PATHS_MAX,
     FILE_PATH_CHARS_MAX,
+    HOOK_TEXT_CHARS_MAX,
     LABEL_CHARS_MAX,
     PERMISSION_SUMMARY_CHARS_MAX,
 )
-from repomesh.surfaces.hooks.dialects.shell import written_paths
+from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
+from repomesh.surfaces.hooks.dialects.writes import Target, Writes, bounded
 
 Json = Mapping[str, Any]
+
+CUT = "repomesh_cut"
+"""What a hook adds to an input whose texts it had to shorten."""
 
 
 class Moment(StrEnum):
@@ -57,8 +62,9 @@ class Heard:
     """What a hook said, in words that no longer depend on the CLI.
 
     `loop_guard` says whether the turn goes on only because its end was held back before, None where the CLI
-    does not tell; `paths` are the files that the tool writes, as its input names them; `nested` that a
-    subagent is at work, whose context is not the session's; `goes_on` that the process outlives the session.
+    does not tell; `writes` is what the tool writes, as its input names it, with relative paths from `folder`,
+    which is `cwd` even where that can't be written down; `nested` says that a subagent is at work, whose
+    context is not the session's; `goes_on` that the process outlives the session.
     """
 
     moment: Moment
@@ -66,7 +72,8 @@ class Heard:
     cwd: str = ""
     transcript_path: str | None = None
     tool: str = ""
-    paths: tuple[str, ...] = ()
+    writes: Writes = field(default_factory=Writes)
+    folder: str = ""
     loop_guard: bool | None = None
     reason: str = ""
     prompt: str = ""
@@ -131,7 +138,8 @@ class Dialect:
             cwd=_path(said.get("cwd")) or "",
             transcript_path=_path(said.get(self.keys.transcript)),
             tool=tool,
-            paths=self.edited(tool, arguments)[:EDITED_PATHS_MAX],
+            writes=self.edited(tool, arguments, cut=said.get(CUT) is True),
+            folder=_text(said.get("cwd")),
             loop_guard=guard if isinstance(guard, bool) else None,
             reason=(_text(said.get("reason")) or source)[:64],
             prompt=_text(said.get("prompt")),
@@ -141,15 +149,20 @@ class Dialect:
         )
         return self.adjust(said, heard)
 
-    def edited(self, tool: str, arguments: Json) -> tuple[str, ...]:
-        """The files that a call of a tool would write, as far as its arguments tell."""
+    def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> Writes:
+        """What a call of a tool would write, as far as its arguments tell; `cut` if they came shortened."""
         named = self.editors.get(tool)
         if named is not None:
-            found = (_path(arguments.get(name)) for name in named)
-            return tuple(dict.fromkeys(path for path in found if path))
-        if tool in self.shells or tool in self.patchers:
-            return written_paths(_command(arguments), patch=tool in self.patchers)
-        return ()
+            values = [arguments[name] for name in named if name in arguments]
+            paths = [value for value in values if isinstance(value, str)]
+            odd = "" if len(paths) == len(values) else "the path in its input is no text"
+            return bounded(Writes(tuple(map(Target, paths)), odd))
+        if tool not in self.shells and tool not in self.patchers:
+            return Writes()
+        text = _command(arguments)
+        if cut and len(text) >= HOOK_TEXT_CHARS_MAX:
+            return Writes((), "its input is too long to be looked through")
+        return writes_of_patch(text) if tool in self.patchers else writes_of_command(text)
 
     def tell(self, event: str, text: str) -> bytes:
         """What to print so that the model reads `text`."""
@@ -204,7 +217,7 @@ def _command(arguments: Json) -> str:
         if isinstance(value, str):
             return value
         if isinstance(value, list) and value and all(isinstance(word, str) for word in value):
-            return str(value[-1]) if len(value) > 2 and value[1] in ("-c", "-lc") else " ".join(value)
+            return str(value[-1]) if len(value) > 2 and value[1] in ("-c", "-lc") else shlex.join(value)
     return ""
 
 

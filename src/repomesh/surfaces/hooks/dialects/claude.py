@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, Dialect, Event, Moment
 
+_SHELL = "Bash"
 _EDITORS = {
     "Edit": ("file_path",),
     "MultiEdit": ("file_path",),
@@ -15,10 +16,10 @@ CLAUDE = Dialect(
     cli="claude",
     events={
         **CLAUDE_EVENTS,
-        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join(_EDITORS), denies=True),
+        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
         "PermissionRequest": Event(Moment.PERMISSION),
     },
     editors=_EDITORS,
-    shells=frozenset({"Bash"}),
+    shells=frozenset({_SHELL}),
 )
 """A call of a tool by a subagent carries `agent_id`: what it is told would not reach the session."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repomesh.surfaces.hooks.dialects.base import Dialect, Event, Heard, Json, Moment
 
+_SHELL = "run_shell_command"
 _EDITORS = {"write_file": ("file_path",), "replace": ("file_path",), "edit": ("file_path",)}
 
 
@@ -23,14 +24,14 @@ GEMINI = Dialect(
     events={
         "SessionStart": Event(Moment.SESSION_START, tells=True),
         "BeforeAgent": Event(Moment.PROMPT, tells=True),
-        "BeforeTool": Event(Moment.BEFORE_TOOL, matcher="|".join(_EDITORS), denies=True),
+        "BeforeTool": Event(Moment.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
         "AfterTool": Event(Moment.AFTER_TOOL, tells=True),
         "AfterAgent": Event(Moment.TURN_END, blocks=True),
         "Notification": Event(Moment.PERMISSION),
         "SessionEnd": Event(Moment.SESSION_END),
     },
     editors=_EDITORS,
-    shells=frozenset({"run_shell_command"}),
+    shells=frozenset({_SHELL}),
     block_with=_deny,
     deny_with=_deny,
     adjust=_adjust,

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, Dialect, Event, Heard, Json, Moment
 
+_SHELL = "run_shell_command"
 _EDITORS = {
     "write_file": ("file_path",),
     "edit": ("file_path",),
@@ -27,11 +28,11 @@ QWEN = Dialect(
     cli="qwen",
     events={
         **CLAUDE_EVENTS,
-        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join(_EDITORS), denies=True),
+        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
         "Notification": Event(Moment.PERMISSION),
     },
     editors=_EDITORS,
-    shells=frozenset({"run_shell_command"}),
+    shells=frozenset({_SHELL}),
     adjust=_adjust,
 )
 """Its hooks took over the names and shapes of Claude Code's."""

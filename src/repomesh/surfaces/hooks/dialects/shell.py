@@ -1,140 +1,305 @@
 """Which files a shell command or a patch writes, as far as can be told without running it.
 
-Good enough to stop an honest agent before it writes what another holds, and no more: a command can hide
-what it does in many ways, and `git` checks again before a commit.
+Good enough to stop an honest agent before it writes what another holds, and no more: a program can hide what
+it does in many ways, and `git` checks again before a commit. What can be told to write, but not where, counts
+as writing anything; what is past a bound, too.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator, Sequence
-from posixpath import join, normpath
+from dataclasses import dataclass, field
 
-from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX, SHELL_CHARS_MAX
+from repomesh.kernel.limits import SHELL_CHARS_MAX, SHELL_DEPTH_MAX, SHELL_PROGRAMS_MAX
+from repomesh.surfaces.hooks.dialects import programs
+from repomesh.surfaces.hooks.dialects.folders import Chain, Folders, moved
+from repomesh.surfaces.hooks.dialects.git_commands import apply_patch, git
+from repomesh.surfaces.hooks.dialects.patches import of_codex, patched
+from repomesh.surfaces.hooks.dialects.programs import UNTOLD, Call, options
+from repomesh.surfaces.hooks.dialects.shell_words import PROCESS, Command, Reader, Word, alternatives
+from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
+from repomesh.surfaces.hooks.dialects.wrappers import joined, unwrap
+from repomesh.surfaces.hooks.dialects.writes import Extent, Target, Writes, below, bounded
 
-_PATCHED = re.compile(r"^\*\*\* (?:Add File|Update File|Delete File|Move to): (.+?)\s*$", re.MULTILINE)
-_DIFFED = re.compile(r"^\+\+\+ (?:b/)?([^\t\n]+?)\s*$", re.MULTILINE)
-_HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
-_REDIRECTS = frozenset({">", ">>", ">|", "&>", "&>>", "<>"})
-_SEPARATORS = frozenset({";", "&", "&&", "||", "|", "|&", "(", ")", "\n", ";;"})
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*")
-_WILD = frozenset("*?[]{}$`~")
-_WRAPPERS = frozenset({"sudo", "env", "command", "nohup", "time", "exec", "then", "do", "else", "!", "{"})
-_ALL_ARGUMENTS = frozenset({"tee", "rm", "touch", "truncate", "unlink", "shred", "rmdir"})
-_LAST_ARGUMENT = frozenset({"cp", "install", "ln", "rsync"})
-_IN_PLACE = frozenset({"sed", "perl", "gsed"})
-
-
-def written_paths(command: str, *, patch: bool = False) -> tuple[str, ...]:
-    """The paths that a command writes or a patch touches, each once, relative ones as they stand."""
-    command = command[:SHELL_CHARS_MAX]
-    found = _PATCHED.findall(command) if "*** " in command else []
-    if patch:
-        return _clean(found or [path for path in _DIFFED.findall(command) if path != "/dev/null"])
-    return _clean([*found, *_of_commands(_without_heredocs(command))])
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
+_KEYWORDS = frozenset(
+    {"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "fi", "done", "esac"}
+)
+_DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset"})
 
 
-def _clean(paths: Sequence[str]) -> tuple[str, ...]:
-    kept = dict.fromkeys(
-        path
-        for path in paths
-        if path and len(path) <= FILE_PATH_CHARS_MAX and not path.startswith("/dev/") and path.isprintable()
-    )
-    return tuple(kept)[:EDITED_PATHS_MAX]
+def writes_of_patch(text: str) -> Writes:
+    """The files that a patch touches; anything, when it names none."""
+    paths = patched(text)
+    return bounded(Writes(tuple(map(Target, paths)), "" if paths else "its patch names no file"))
 
 
-def _without_heredocs(command: str) -> str:
-    """The command without the texts that it feeds to others, which are no commands."""
-    kept, ends = [], list[str]()
-    for line in command.split("\n"):
-        if ends:
-            if line.strip() == ends[0]:
-                ends.pop(0)
-            continue
-        ends = [found[1] for found in _HEREDOC.findall(line)]
-        kept.append(_HEREDOC.sub(" ", line))
-    return "\n".join(kept)
+def writes_of_command(text: str) -> Writes:
+    """What a shell command writes, relative paths as they stand."""
+    patch = tuple(map(Target, of_codex(text.split("\n")))) if "*** " in text else ()
+    if len(text) > SHELL_CHARS_MAX:
+        return Writes((), f"the command has more than {SHELL_CHARS_MAX} characters")
+    scan = _Scan()
+    scan.run(text, Folders(), 0)
+    return bounded(Writes((*patch, *scan.targets), scan.unresolved))
 
 
-def _of_commands(command: str) -> Iterator[str]:
-    folder = ""
-    for words in _commands(command):
-        targets, rest = _redirected(words)
-        name, arguments = _called(rest)
-        targets += _written_by(name, arguments)
-        for target in targets:
-            if not _WILD & set(target):
-                yield normpath(join(folder, target)) if folder else target
-        if name == "cd" and arguments:
-            folder = join(folder, arguments[0])
+@dataclass(slots=True)
+class _Called:
+    """A command: the words from the program's name on, the folders that it is moved to, a shell's command in
+    their place, and whether it is a test, in which `>` compares."""
+
+    words: list[Word]
+    tested: bool = False
+    folders: list[Word] = field(default_factory=list)
+    script: Word | None = None
+
+    def inside(self, folders: Folders) -> Folders:
+        """The folders that the program runs in, where the command is run in these."""
+        for place in self.folders:
+            folders = folders.joined(place)
+        return folders
 
 
-def _commands(command: str) -> Iterator[list[str]]:
-    """The simple commands of a line, each as its words; nothing where the quotes don't match."""
-    lexer = shlex.shlex(
-        command.replace("\\\n", " ").replace("\n", " ; "), posix=True, punctuation_chars="();<>|&"
-    )
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    words: list[str] = []
-    try:
-        for word in lexer:
-            if word in _SEPARATORS:
-                yield words
-                words = []
-            else:
-                words.append(word)
-    except ValueError:
-        return
-    yield words
+class _Scan:
+    """Goes through the commands of a text, and those inside of them, and collects what they write."""
 
+    def __init__(self) -> None:
+        self.targets: list[Target] = []
+        self.unresolved = ""
+        self._programs = 0
+        self._handed: Call | None = None  # the command before in the pipeline
 
-def _redirected(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Where a command's output goes, and its words without that."""
-    targets, rest = [], list[str]()
-    index = 0
-    while index < len(words):
-        if words[index] in _REDIRECTS and index + 1 < len(words):
-            targets.append(words[index + 1])
-            if rest and rest[-1].isdigit():
-                rest.pop()  # the number of the stream
-            index += 2
-        elif words[index] == ">&":
-            index += 2
+    def run(self, text: str, folders: Folders, depth: int) -> Folders:
+        """Read `text` as the commands of a shell; returns where one behind them may run."""
+        if depth > SHELL_DEPTH_MAX:
+            self._anything(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
+            return folders
+        reader, chain, outer, before = Reader(text), Chain(folders), list[Chain](), list[Folders]()
+        while (command := reader.next_command()) is not None:
+            for _ in range(command.opens):
+                outer.append(chain)
+                chain = chain.inner()
+            inner, reader.inner = reader.inner, []
+            for part in inner:
+                self.run(part, chain.here, depth + 1)
+            self._simple(command, reader, chain, before, depth)
+            for _ in range(min(command.closes, len(outer))):
+                chain = outer.pop()
+        if reader.torn:
+            self._anything("it ends within a quotation or a substitution")
+        return chain.here
+
+    def _simple(
+        self, command: Command, reader: Reader, chain: Chain, before: list[Folders], depth: int
+    ) -> None:
+        """One simple command, and what it does to where the next one runs."""
+        called = self._called(command.words, reader)
+        words, folders = called.words, called.inside(chain.here)
+        call = Call(words[0].text.rpartition("/")[2] if words else "", _operands(words[1:]), command.fed)
+        if not called.tested:
+            for word in command.outputs:
+                call.write(word)
+        self._collect(call, chain.here)  # the shell opens them, wherever the program runs
+        handed, self._handed = self._handed, call if command.piped else None
+        if call.fed is None and handed is not None:
+            call.fed = _printed(handed)
+        place: Folders | None = None
+        if called.script is not None:
+            self._script(called.script, folders, depth)
+        if call.name in ("cd", "pushd", "popd"):
+            place = moved(call, folders, before)
+        elif call.name == "eval":
+            place = self._script(joined(call.arguments), folders, depth)
+        elif words and not words[0].known:
+            self._unnamed(call, folders)
+        elif words:
+            chain.strict = chain.strict or (call.name == "set" and options(call.arguments).has("-e"))
+            self._program(call, handed, folders, depth)
+        chain.go_on(command.ending, place, leaves=call.name in ("exit", "return"))
+
+    def _unnamed(self, call: Call, folders: Folders) -> None:
+        """A program that only running would name, as `$CC`: it may write what it is given."""
+        for word in options(call.arguments).operands:
+            if word.known:
+                call.write(word, Extent.TREE)
+        self._collect(call, folders)
+
+    def _script(self, script: Word, folders: Folders, depth: int) -> Folders:
+        """A word that a shell runs as commands; returns where one behind them may run."""
+        if script.known:
+            return self.run(script.text, folders, depth + 1)
+        self._anything("the commands that it runs are only known when it runs")
+        return folders
+
+    def _program(self, call: Call, handed: Call | None, folders: Folders, depth: int) -> None:
+        name = program_of(call.name)
+        self._programs += 1
+        if depth > SHELL_DEPTH_MAX:
+            self._anything(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
+        elif name in _SHELLS:
+            self._shell(call, handed, folders, depth)
+        elif name in ("eval", "trap"):
+            self._script(joined(call.arguments[: None if name == "eval" else 1]), folders, depth)
+        elif name in ("fd", "fdfind"):
+            self._again(programs.executed_by_fd(call), call, folders, depth)
+        elif name in ("xargs", "parallel"):
+            self._xargs(call, handed, folders, depth)
+        elif name == "git":
+            place = git(call)
+            self._collect(call, folders if place is None else folders.joined(place))
+        elif name in ("patch", "apply_patch"):
+            found = options(call.arguments, "-p -i -d -o -r --input --directory --strip --output")
+            if not found.has("--dry-run", "--version", "-v") or name == "apply_patch":
+                self._patch(call, found, folders)
+        elif name == "find":
+            for part in programs.executed_by_find(call):
+                self._again(part, call, folders, depth)
+            PROGRAMS["find"](call)
+            self._collect(call, folders)
+        elif name in PROGRAMS:
+            PROGRAMS[name](call)
+            self._collect(call, folders)
+
+    def _patch(self, call: Call, found: programs.Options, folders: Folders) -> None:
+        place = (found.given("-d", "--directory"))[:1]
+        if call.name == "apply_patch" and call.fed is None and found.operands:
+            call.fed = found.operands[0].text
+        if call.name == "patch" and found.operands:
+            call.write(found.operands[0])
         else:
-            rest.append(words[index])
-            index += 1
-    return targets, rest
+            apply_patch(call, found)
+        self._collect(call, folders.joined(place[0]) if place else folders)
+
+    def _again(self, words: list[Word], call: Call, folders: Folders, depth: int) -> None:
+        """A command that another one runs."""
+        called = self._called(words, Reader(""))
+        folders = called.inside(folders)
+        if called.script is not None:
+            self._script(called.script, folders, depth)
+        if called.words:
+            inner = Call(called.words[0].text.rpartition("/")[2], called.words[1:], call.fed)
+            self._program(inner, None, folders, depth + 1)
+
+    def _shell(self, call: Call, handed: Call | None, folders: Folders, depth: int) -> None:
+        """`sh -c 'commands'`, or a shell that is fed its commands."""
+        found = options(call.arguments, "-c -o -O --rcfile --init-file")
+        scripts = found.given("-c")
+        if not scripts and found.has("-c") and found.operands:
+            scripts = found.operands[:1]
+        if scripts:
+            self._script(scripts[0], folders, depth)
+        elif found.operands and not found.has("-s"):
+            if found.operands[0].text == PROCESS:
+                self._anything("the commands that it is handed are only known when it runs")
+        elif call.fed is not None:
+            self.run(call.fed, folders, depth + 1)
+        elif handed is not None:
+            self._anything("the commands that it is fed are only known when it runs")
+
+    def _xargs(self, call: Call, handed: Call | None, folders: Folders, depth: int) -> None:
+        """What `xargs` hands on is what the command before it names, else it can't be told."""
+        takes = {
+            "-I",
+            "-n",
+            "-P",
+            "-L",
+            "-d",
+            "-s",
+            "-E",
+            "-a",
+            "-j",
+            "--max-args",
+            "--max-procs",
+            "--delimiter",
+        }
+        rest, place = list(call.arguments), ""
+        while rest and rest[0].text.startswith("-"):
+            option = rest.pop(0).forms()[0].text
+            if option in takes and rest:
+                value = rest.pop(0)
+                place = value.forms()[0].text if option == "-I" else place
+            elif option.startswith("-I"):
+                place = option[2:]
+        found = programs.found_by(handed) if handed is not None else None
+        given = found if found is not None else [Word(UNTOLD)]
+        if place or call.name == "parallel":
+            place = place or "{}"
+            words = [self._filled(word, place, given) for word in rest]
+            parts = [part for some in words for part in some]
+        else:
+            parts = [*rest, *given]
+        self._again(parts, call, folders, depth)
+
+    @staticmethod
+    def _filled(word: Word, place: str, given: list[Word]) -> list[Word]:
+        text = word.forms()[0].text
+        if text == place:
+            return given
+        return [Word(text.replace(place, UNTOLD), word.glob, word.unknown_from)] if place in text else [word]
+
+    def _called(self, words: list[Word], reader: Reader) -> _Called:
+        """What a command comes to, behind assignments, keywords and programs such as `sudo`."""
+        at, called = 0, _Called([])
+        while at < len(words):
+            if self._programs > SHELL_PROGRAMS_MAX:
+                self._anything(f"it runs more than {SHELL_PROGRAMS_MAX} programs")
+                return called
+            word = words[at]
+            text = word.forms()[0].text
+            assigned = _ASSIGNMENT.match(text)
+            if assigned is not None:
+                reader.variables[assigned[1]] = word.behind(assigned.end())
+                at += 1
+            elif text == "for" and len(words) > at + 3 and words[at + 2].text == "in":
+                values = [form for value in words[at + 3 :] for form in value.forms()]
+                reader.variables[words[at + 1].text] = alternatives(values)
+                return called
+            elif text in _KEYWORDS or text in _DECLARES:
+                at += 1
+            elif text == "function":
+                at += 2
+            elif text == "[[":
+                called.tested = True
+                return called
+            elif (wrapped := unwrap(words[at:])) is not None:
+                self._programs += 1
+                words, at = wrapped.words, 0
+                called.folders += [wrapped.folder] if wrapped.folder is not None else []
+                called.script = wrapped.script
+            else:
+                break
+        called.words = words[at:]
+        return called
+
+    def _collect(self, call: Call, folders: Folders) -> None:
+        """Take over what was found of a command that runs in one of `folders`."""
+        for target in call.targets:
+            for folder in folders.paths:
+                if folder is None and not target.path.startswith(("/", "~")):
+                    self._anything("the folder in which it writes is only known when it runs")
+                else:
+                    self.targets.append(below(folder or "", target))
+        if call.unresolved:
+            self._anything(call.unresolved)
+        call.targets, call.unresolved = [], ""
+
+    def _anything(self, reason: str) -> None:
+        self.unresolved = self.unresolved or reason
 
 
-def _called(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The program's name and its arguments, behind assignments and what only wraps a command."""
-    rest = list(words)
-    while rest and (rest[0] in _WRAPPERS or _ASSIGNMENT.fullmatch(rest[0])):
-        rest.pop(0)
-    return (rest[0].rpartition("/")[2], rest[1:]) if rest else ("", [])
+def _operands(words: list[Word]) -> list[Word]:
+    """A program's words; where only one is no option, its braces are source and target: `mv a.py{,.bak}`."""
+    if sum(not word.text.startswith("-") for word in words) != 1:
+        return words
+    return [form for word in words for form in ([word] if word.text.startswith("-") else word.forms())]
 
 
-def _written_by(name: str, arguments: Sequence[str]) -> list[str]:
-    plain = [word for word in arguments if not word.startswith("-")]
-    if name in _ALL_ARGUMENTS:
-        return plain
-    if name in _LAST_ARGUMENT:
-        return plain[-1:] if len(plain) > 1 else []
-    if name == "mv":
-        return plain
-    if name == "dd":
-        return [word[3:] for word in arguments if word.startswith("of=")]
-    if name in _IN_PLACE and any(re.match(r"-[a-zA-Z]*i|--in-place", word) for word in arguments):
-        return plain[1:]
-    if name == "git" and plain[:1] in (["rm"], ["mv"], ["restore"], ["checkout"]):
-        return _of_git(plain[0], arguments)
-    return []
-
-
-def _of_git(verb: str, arguments: Sequence[str]) -> list[str]:
-    words = list(arguments)
-    if verb == "checkout":  # without '--' what follows may be a branch
-        return words[words.index("--") + 1 :] if "--" in words else []
-    return [word for word in words[words.index(verb) + 1 :] if not word.startswith("-")]
+def _printed(call: Call) -> str | None:
+    """What a program prints, where it prints what it is given."""
+    if call.name == "cat":
+        return call.fed
+    if call.name == "echo" and all(word.known for word in call.arguments):
+        return " ".join(word.text for word in call.arguments)
+    return None

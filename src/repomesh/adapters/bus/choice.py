@@ -1,0 +1,17 @@
+"""Chooses the bus that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from repomesh.adapters.bus.local import LocalBus
+from repomesh.adapters.bus.port import Bus
+from repomesh.kernel.settings import BusName, Settings
+
+BUSES: Mapping[BusName, Callable[[Settings], Bus]] = {"local": lambda _settings: LocalBus()}
+"""How each bus is made, by its name in the settings."""
+
+
+def open_bus(settings: Settings) -> Bus:
+    """Make the bus that `settings.bus` names. It carries nothing before its `start`."""
+    return BUSES[settings.bus](settings)

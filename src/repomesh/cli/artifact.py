@@ -1,0 +1,60 @@
+"""`repomesh artifact`: what a session made, also taken from files."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from repomesh.cli.generic import add, group, option
+from repomesh.cli.shapes import Shape
+from repomesh.client.catalogue import operation
+from repomesh.kernel.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+
+app = group("artifact", "What came of a session: add, list, read.")
+
+
+async def _from_file(_client: Client, fields: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of an artifact with a file's content, and its name as the title where none is given."""
+    path: Path | None = options["file"]
+    if path is None:
+        if "title" not in fields:
+            raise InvalidRequest("an artifact needs a title", hint="Give TITLE, or a file with --file.")
+        return fields
+    raw = await asyncio.to_thread(path.read_bytes)
+    try:
+        content = {"content": raw.decode()}
+    except UnicodeDecodeError:
+        content = {"content_base64": base64.b64encode(raw).decode()}
+    return {"title": path.name} | fields | content
+
+
+add(
+    app,
+    operation("artifact.add"),
+    Shape(arguments=("session_id", "title"), optional=("title",), left_out=("url",)),
+    options=[
+        option(
+            "file",
+            Annotated[
+                Path | None,
+                typer.Option(
+                    "--file",
+                    exists=True,
+                    dir_okay=False,
+                    readable=True,
+                    help="Take the content from this file, and the title where none is given.",
+                    show_default=False,
+                ),
+            ],
+        )
+    ],
+    prepare=_from_file,
+)

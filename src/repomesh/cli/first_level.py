@@ -1,0 +1,117 @@
+"""The commands of the first level, and the help that lists them, without loading Typer for it."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+
+SUMMARY = "One server where AI agents and people work together on a repository."
+
+_SERVER, _WORK, _CARE = "Server", "Working together", "Care"
+
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "up": ("Start the server of this repository.", "up", _SERVER),
+    "down": ("Stop it.", "down", _SERVER),
+    "status": ("Show whose server answers, who is there, what is held and what waits.", "status", _SERVER),
+    "env": ("Print the variables by which programs find this server.", "env", _SERVER),
+    "logs": ("Print the log file of the server's process; -f goes on.", "logs", _SERVER),
+    "open": ("Open the description of the server's API in a browser.", "browse", _SERVER),
+    "daemon": ("Wake idle agent CLIs when a message comes; 'up' starts it.", "daemon", _SERVER),
+    "doctor": ("Find what is wrong here, and the command that mends it.", "doctor", _SERVER),
+    "trust": ("Use a data folder that you moved, copied, or made with an earlier version.", "trust", _SERVER),
+    "connect": ("Make an agent CLI an agent of this repository.", "connect", _SERVER),
+    "disconnect": ("Take it out again.", "connect", _SERVER, "disconnect_app"),
+    "guard": ("Have git refuse what touches paths that others have locked.", "guard", _SERVER),
+    "demo": (
+        "Watch agents share work on a clone of this repository, or hold a meeting.",
+        "demo.command",
+        _SERVER,
+    ),
+    "mcp": ("Be an agent's MCP server over stdio: what agent CLIs start.", "", _SERVER),  # see main
+    "inbox": ("What needs you: questions, permissions, notices, messages.", "inbox", _WORK),
+    "agent": ("Who takes part: list, register, retire.", "", _WORK),
+    "message": ("Send, read, answer, acknowledge and search messages.", "", _WORK),
+    "question": ("What agents ask people: ask, answer, withdraw.", "", _WORK),
+    "channel": ("Where several talk: create, join, read.", "", _WORK),
+    "task": ("Work to divide: create, claim, complete.", "", _WORK),
+    "lock": ("Hold paths and named resources: acquire, check, release.", "", _WORK),
+    "review": ("Ask for reviews, comment, decide.", "", _WORK),
+    "meeting": ("Discuss in turn, vote and decide: create, watch, minutes.", "meeting", _WORK),
+    "decision": ("What was decided: list, record, supersede, overrule.", "", _WORK),
+    "session": ("Shared memory that outlives conversations: create, search, export.", "session", _WORK),
+    "chunk": ("Conversation of a session: add, list, read.", "", _WORK),
+    "memory": ("What to remember: store, list, correct.", "", _WORK),
+    "artifact": ("What came of a session: add, list, read.", "artifact", _WORK),
+    "search": ("Find anything by its words, or recall what answers a question.", "", _WORK),
+    "webhook": ("Send events to other servers: subscribe, test, replay.", "", _WORK),
+    "events": ("The event log: tail --follow, list, post.", "events", _WORK),
+    "api": ("Call any operation by its name.", "api", _WORK),
+    "workspace": ("The repositories that this server holds.", "", _CARE),
+    "token": ("Make, list and revoke tokens.", "tokens", _CARE),
+    "db": ("The database's schema: current, check, upgrade.", "database", _CARE, "db"),
+    "backup": ("Copy the database to a file.", "database", _CARE, "backup_app"),
+    "restore": ("Put a backup in its place.", "database", _CARE, "restore_app"),
+    "log": ("Archive old events of the event log.", "log", _CARE),
+}
+"""By name: its help, the module that makes it (none for the group of a noun), the heading in a terminal, and
+the name of its Typer app unless that is `app`. The order is that of the list."""
+
+_OPTIONS = (
+    ("--version", "Print the version."),
+    ("--install-completion", "Install completion for the current shell."),
+    (
+        "--show-completion",
+        "Show completion for the current shell, to copy it or customize the installation.",
+    ),
+    ("-h, --help", "Show this message and exit."),
+)
+
+
+def help_text(columns: int) -> str:
+    """Return what Typer prints for `--help` into a pipe, for a terminal of so many columns.
+
+    Loading Typer would take most of the command's time.
+    """
+    width = max(min(columns, 80) - 2, 50)  # as Typer does
+    shorter_by = 6 + max(map(len, COMMANDS))
+    commands = [(name, _shortened(about[0], width - shorter_by)) for name, about in COMMANDS.items()]
+    lines = ["Usage: repomesh [OPTIONS] COMMAND [ARGS]...", ""]
+    lines += textwrap.wrap(SUMMARY, width, initial_indent="  ", subsequent_indent="  ")
+    lines += ["", "Options:", *_definitions(_OPTIONS, width), "", "Commands:", *_definitions(commands, width)]
+    return "\n".join(lines)
+
+
+def terminal_columns() -> int:
+    """The width that Typer takes: COLUMNS, else that of the terminal behind standard output, else 80."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0"))
+    except ValueError:
+        columns = 0
+    if columns > 0:
+        return columns
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:  # it is no terminal
+        return 80
+
+
+def _definitions(rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int) -> list[str]:
+    first = max(len(name) for name, _ in rows) + 2
+    lines = []
+    for name, about in rows:
+        head, *rest = textwrap.wrap(about, max(width - first - 2, 10))
+        lines += [f"  {name:<{first}}{head}", *(f"  {'':<{first}}{line}" for line in rest)]
+    return lines
+
+
+def _shortened(text: str, chars: int) -> str:
+    """The first sentence, or as many whole words and '...' as there is room for."""
+    words = text.split()
+    for index, word in enumerate(words):
+        if word.endswith(".") and len(" ".join(words[: index + 1])) <= chars:
+            return " ".join(words[: index + 1])
+    if len(text) <= chars:
+        return text
+    while len(" ".join(words)) + len("...") > chars:
+        words.pop()
+    return " ".join(words) + "..."

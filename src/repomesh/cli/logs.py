@@ -1,0 +1,95 @@
+"""`repomesh logs`: what the server, or the daemon that wakes CLIs, wrote into its log."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from repomesh.cli.logfile import last_lines
+from repomesh.kernel import places, trust
+from repomesh.kernel.errors import NotFound
+from repomesh.views.terminal_text import cell, clean
+
+app = typer.Typer(add_completion=False)
+
+LINES_MAX: Final = 1_000
+"""Of a log to begin with: what is older is read in the file."""
+_LOOK_EVERY_S: Final = 0.5
+_FIRST: Final = ("timestamp", "level", "event")
+
+
+class NoLog(NotFound):
+    """No server has written a log into this data folder."""
+
+    code = "no_log"
+    hint = "'repomesh up' starts a server, which writes one."
+
+
+@app.command()
+def logs(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=0, max=LINES_MAX, help="How many to begin with.")
+    ] = 50,
+    daemon: Annotated[bool, typer.Option("--daemon", help="The log of what wakes CLIs instead.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder. Default: .repomesh of this repository.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the lines as they are, errors as JSON.")
+    ] = False,
+) -> None:
+    """Print the last lines of the server's log: starts, stops, refusals and errors."""
+    folder = (data or places.data_folder(Path.cwd())).absolute()
+    trust.require(folder)
+    path = folder / (places.DAEMON_LOG if daemon else places.LOG)
+    if not path.exists():
+        raise NoLog(f"there is no log {path}")
+    shown, position = last_lines(path, lines)
+    for line in shown:
+        _print(line, as_json=as_json)
+    if follow:
+        with suppress(KeyboardInterrupt):  # Ctrl+C is how following ends
+            for line in _growing(path, position):
+                _print(line, as_json=as_json)
+
+
+def _growing(path: Path, position: int) -> Iterator[str]:
+    """The lines behind a position, also after a full file was moved aside for a new one."""
+    rest = b""
+    while True:
+        size = path.stat().st_size if path.exists() else 0
+        if size < position:
+            position, rest = 0, b""
+        if size > position:
+            with path.open("rb") as file:
+                file.seek(position)
+                *whole, rest = (rest + file.read(size - position)).split(b"\n")
+            position = size
+            yield from (line.decode("utf-8", "replace") for line in whole)
+        else:
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _print(line: str, *, as_json: bool) -> None:
+    print(clean(line if as_json else _shown(line)), flush=True)
+
+
+def _shown(line: str) -> str:
+    """A line for people: when, how bad, what, and the rest as 'name=value'."""
+    try:
+        told: Any = json.loads(line)
+    except ValueError:  # the end of a longer line, or what something else wrote
+        return line
+    if not isinstance(told, dict):
+        return line
+    first = "  ".join(str(told[name]) for name in _FIRST if name in told)
+    rest = " ".join(f"{name}={cell(value)}" for name, value in told.items() if name not in _FIRST)
+    return f"{first}  {rest}".rstrip()

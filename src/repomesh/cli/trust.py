@@ -1,0 +1,63 @@
+"""`repomesh trust`: uses a data folder that was not made here, once a person says that it is theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from repomesh.cli import command, output
+from repomesh.cli.options import AsJson
+from repomesh.kernel import adoption, places
+from repomesh.kernel.adoption import Candidate
+
+app = typer.Typer(add_completion=False)
+
+_ORIGINS = {
+    "trusted": "It is trusted already.",
+    "moved": "It was made at {was_at}, and moved here. Its token and its connected CLIs stay.",
+    "copied": "It is a copy of {was_at}. It gets an owner's token of its own; connect its CLIs again.",
+    "unknown": "It has no record on this machine: it came from elsewhere, or an earlier version made it. "
+    "It gets a new owner's token; connect its CLIs again.",
+}
+
+
+@app.command()
+def trust(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(help="Data folder. Default: .repomesh of this repository.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Trust it without asking.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Use a data folder that this user did not make here: an earlier version's, a moved one, or a copy.
+
+    Say yes only to what you know: its database says which agents and webhooks get the messages.
+    """
+    candidate = adoption.look((data or places.data_folder(Path.cwd())).absolute())
+    if not as_json:
+        _show(candidate)
+    if candidate.origin != "trusted" and not yes:
+        output.confirm("Is it yours?", as_json=as_json)
+    adoption.adopt(candidate)
+    if as_json:
+        output.print_json(
+            {
+                "data": str(candidate.data),
+                "origin": candidate.origin,
+                "was_at": candidate.was_at,
+                "token_kept": candidate.keeps_token,
+            }
+        )
+    elif candidate.origin != "trusted":
+        said = "Trusted. After 'repomesh up' look at 'repomesh token list' and 'repomesh webhook list'."
+        output.say(command.as_typed(said))
+
+
+def _show(candidate: Candidate) -> None:
+    size = candidate.database_bytes
+    holds = "no database" if size is None else f"a database of {size:,} bytes"
+    output.say(f"{candidate.data} holds {holds}.")
+    output.say(_ORIGINS[candidate.origin].format(was_at=candidate.was_at))

@@ -1,0 +1,324 @@
+"""Rows of leases and waiting requests that may overlap with wanted resources, read by indexes.
+
+For a path these are the rows on its ancestors, and the rows below it or below a pattern's literal prefix.
+Below a prefix the kind, name and depth of a file's row (see `prefilter`) keep out what a pattern can't hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    Table,
+    Text,
+    bindparam,
+    cast,
+    exists,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+
+from repomesh.domains.leases import paths
+from repomesh.domains.leases.models import Mode
+from repomesh.domains.leases.prefilter import KIND_FOLDER, KIND_PATTERN, WAYS, filter_of
+from repomesh.domains.leases.resources import LOCK_TYPES, PATH, Resource
+from repomesh.domains.leases.tables import leases, lock_waiters
+from repomesh.kernel.limits import PATTERN_CHARS_MAX
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+PAGE_ROWS = 100  # of a range; as many obstacles as one caller is told, so that a refusal needs no second page
+
+_KEYS_FEW, _KEYS_MANY = 8, 64  # prefixes that one statement takes; its shape must not change
+_FIRST, _BEHIND_ALL = " ", "\U0010ffff" * (PATTERN_CHARS_MAX + 1)  # a range of all that can be written
+_NO_POSITION = 2**62  # behind every place in the queue
+
+Candidates = Iterator[tuple[Row[Any], Sequence[Resource]]]
+"""Rows, each with the wanted resources that it may overlap with."""
+
+
+@dataclass(slots=True)
+class Search:
+    """A search for rows that may overlap with resources of one type, for an agent that wants one mode.
+
+    `agent_id` is None for an agent that holds nothing and doesn't wait.
+    """
+
+    tx: Transaction
+    type: str
+    wanted: Sequence[Resource]
+    agent_id: str | None
+    mode: Mode = "exclusive"
+    _queued: bool = True  # whether anybody waits for anything of the type, as far as it was asked
+    _waited_below: bool = False  # whether anybody waits for something below a wanted path without wildcards
+
+    def held(self) -> Candidates:
+        """Leases that are not ended. The agent's own and those that go with the mode on ancestors only."""
+        keys = self._keys()
+        for row in _on_keys(self.tx, _LEASES, self._bounds(), keys):
+            yield row, self.wanted
+        if self.type != PATH:
+            return
+        inhabited = self._look_below([one.prefix for one in self.wanted if not one.is_pattern])
+        yield from self._below(_LEASES, self._bounds(), keys, literals=inhabited)
+
+    def waiting(self, position: int | None) -> Candidates:
+        """Requests of others, ahead of `position`, that exclude the mode; to be called after `held`."""
+        if self.type not in LOCK_TYPES or not self._queued:
+            return
+        keys = self._keys()
+        bounds = self._bounds() | {"now": self.tx.now, "position": _NO_POSITION}
+        if position is not None:
+            bounds["position"] = position
+        for row in _on_keys(self.tx, _WAITERS, bounds, keys):
+            yield row, self.wanted
+        if self.type == PATH:
+            yield from self._below(_WAITERS, bounds, keys, literals=self._waited_below)
+
+    def _keys(self) -> set[str]:
+        """The prefixes of rows that hold a wanted resource or something around it."""
+        if self.type != PATH:
+            return {one.prefix for one in self.wanted}
+        return {key for one in self.wanted for key in paths.ancestors(one.prefix)}
+
+    def _bounds(self) -> dict[str, Any]:
+        common = {"ws": self.tx.workspace_id, "type": self.type}
+        return common | {"agent": self.agent_id or "", "mode": self.mode}
+
+    def _look_below(self, folders: Sequence[str]) -> bool:
+        """Whether a lease stands below one of some paths; one statement asks about several."""
+        bounds, inhabited = self._bounds(), False
+        for start in range(0, len(folders), _KEYS_FEW):
+            some = list(folders[start : start + _KEYS_FEW])
+            size, statement = (1, _LOOK_ONE) if len(some) == 1 else (_KEYS_FEW, _LOOK_FEW)
+            some += some[-1:] * (size - len(some))
+            bounds |= {f"low{index}": f"{folder}/" for index, folder in enumerate(some)}
+            bounds |= {f"high{index}": f"{folder}0" for index, folder in enumerate(some)}
+            seen = self.tx.execute(statement, bounds).one()
+            inhabited = inhabited or bool(seen.inhabited)
+            self._waited_below = self._waited_below or bool(seen.waited_below)
+            # What is asked about patterns alone is not known: they are looked for anyway.
+            self._queued = bool(seen.queued)
+        return inhabited
+
+    def _below(self, rows: _Rows, bounds: dict[str, Any], keys: set[str], *, literals: bool) -> Candidates:
+        for resource in self.wanted:
+            if resource.is_pattern or literals:
+                for row in _below(self.tx, rows, bounds, resource):
+                    if row.prefix not in keys:
+                        yield row, (resource,)
+
+
+def held_on(tx: Transaction, prefixes: Iterable[str]) -> Iterator[Row[Any]]:
+    """Leases on paths, not ended, with one of these prefixes."""
+    return _on_keys(tx, _LEASES, {"ws": tx.workspace_id, "type": PATH}, prefixes)
+
+
+def held_below(tx: Transaction, folder: str, agent_id: str | None) -> Iterator[Row[Any]]:
+    """Leases of others, not ended, on a path or pattern below a folder."""
+    bounds = {"ws": tx.workspace_id, "type": PATH, "agent": agent_id or "", "mode": "exclusive"}
+    return _below(tx, _LEASES, bounds, Resource(PATH, folder, folder))
+
+
+def requests(tx: Transaction, wait_ids: Sequence[str]) -> Iterator[Row[Any]]:
+    """All rows of at most PAGE_ROWS waiting requests."""
+    ids = list(wait_ids) + [wait_ids[-1]] * (PAGE_ROWS - len(wait_ids))
+    yield from tx.execute(_REQUESTS, {f"id{index}": id_ for index, id_ in enumerate(ids)})
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _on_keys(tx: Transaction, rows: _Rows, bounds: dict[str, Any], keys: Iterable[str]) -> Iterator[Row[Any]]:
+    """What stands on one of some prefixes."""
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), _KEYS_MANY):
+        some = ordered[start : start + _KEYS_MANY]
+        size, statement = (_KEYS_FEW, rows.on_few) if len(some) <= _KEYS_FEW else (_KEYS_MANY, rows.on_many)
+        some += some[-1:] * (size - len(some))
+        some_bounds = bounds | {f"key{index}": key for index, key in enumerate(some)}
+        yield from _pages(tx, rows, statement, some_bounds | rows.beginning)
+
+
+def _below(tx: Transaction, rows: _Rows, bounds: dict[str, Any], wanted: Resource) -> Iterator[Row[Any]]:
+    """What stands below a prefix and may be in the way of the wanted path or pattern."""
+    prefix = wanted.prefix
+    # '0' follows '/' in ASCII, so the range holds exactly what lies below the prefix.
+    low, high = (prefix + "/", prefix + "0") if prefix else (_FIRST, _BEHIND_ALL)
+    bounds = bounds | rows.beginning | {"low": low, "high": high}
+    parts: tuple[str, ...] = _ALL
+    if wanted.is_pattern and wanted.text not in ("**", prefix + "/**"):
+        sieve = filter_of(wanted.text, prefix)
+        parts = _PARTS[sieve.way]
+        bounds |= {"kind": sieve.kind, "like": sieve.like, "deeper": sieve.deeper}
+        bounds |= {"depth": sieve.depth, "stem": sieve.stem, "behind_stem": sieve.behind_stem}
+        bounds["after_first"] = sieve.stem if sieve.way == "begun" else ""
+    found = tx.execute(rows.first[parts], bounds).all()
+    yield from found
+    for part in parts:
+        of_part = [row for row in found if row.part == part]
+        if len(of_part) == PAGE_ROWS:
+            yield from _pages(tx, rows, rows.of_part[part], bounds | rows.behind(of_part[-1]))
+
+
+def _pages(tx: Transaction, rows: _Rows, statement: Prepared, bounds: dict[str, Any]) -> Iterator[Row[Any]]:
+    while True:
+        found = tx.execute(statement, bounds).all()
+        yield from found
+        if len(found) < PAGE_ROWS or statement in rows.unpaged:
+            return
+        bounds = bounds | rows.behind(found[-1])
+
+
+# -- statements ------------------------------------------------------------------------------------
+
+_ALL = ("all",)
+_PARTS = {way: ("patterns", "folders", way) for way in WAYS}
+"""Parts of what stands below a prefix: of each one page is read by one statement, then further ones."""
+_FIRST_COLUMN = {"begun": "name", "at_depth": "kind"}
+"""By what the rows of some parts are ordered first, as in the index that they are read by."""
+
+
+class _Rows:
+    """The statements on one table."""
+
+    def __init__(self, table: Table, order: Sequence[str], about: Sequence[ColumnElement[bool]]) -> None:
+        self._table, self._order, self._about = table, [table.c[name] for name in order], about
+        keys = [self._on(count) for count in (_KEYS_FEW, _KEYS_MANY)]
+        paged = table is lock_waiters
+        self.on_few, self.on_many = (Prepared(self._page(one) if paged else one) for one in keys)
+        self.unpaged = () if paged else (self.on_few, self.on_many)
+        every = (_ALL, *_PARTS.values())
+        below = {
+            part: self._page(self._below(part), part) for part in {name for one in every for name in one}
+        }
+        self.of_part = {part: Prepared(statement) for part, statement in below.items()}
+        self.first: dict[tuple[str, ...], Prepared] = {
+            parts: Prepared(union_all(*(select(below[part].subquery()) for part in parts))) for parts in every
+        }
+        self.beginning: dict[str, Any] = {"low": "", "after_id": "", "after_ordinal": -1} | {
+            "after_first": "",
+            "after_prefix": "",
+        }
+
+    @staticmethod
+    def behind(row: Row[Any]) -> dict[str, Any]:
+        """The bounds of the rows that follow one."""
+        after = {"after_id": row.id}
+        if "ordinal" in row._fields:
+            after["after_ordinal"] = row.ordinal
+        first = _FIRST_COLUMN.get(row.part) if "part" in row._fields else None
+        if first is None:
+            return after | {"low": row.prefix}
+        return after | {"after_first": getattr(row, first), "after_prefix": row.prefix}
+
+    def _on(self, count: int) -> Select[Any]:
+        keys: list[Any] = [bindparam(f"key{index}") for index in range(count)]
+        criteria = [*_of_type(self._table), self._table.c.prefix.in_(keys)]
+        return select(self._table).where(*criteria, *([] if self._table is leases else self._about))
+
+    def _below(self, part: str) -> Select[Any]:
+        columns = self._table.c
+        file = (columns.prefix.like(_text("like"), escape="\\"),)
+        shallow = columns.prefix.notlike(_text("deeper"), escape="\\")
+        of_kind, at_depth = columns.kind == bindparam("kind"), columns.depth == bindparam("depth")
+        criteria: dict[str, tuple[ColumnElement[bool], ...]] = {
+            "all": (),
+            "patterns": (columns.kind == KIND_PATTERN,),
+            "folders": (columns.kind == KIND_FOLDER, shallow),
+            "named": (columns.name == bindparam("stem"), *file, shallow),
+            "begun": (columns.name < bindparam("behind_stem"), *file, shallow),
+            "at_depth": (at_depth, *file),
+            "shaped": (at_depth, of_kind, *file),
+            "files": (of_kind, *file, shallow),
+            # Not as a range, for which the index by kind would be read and not that by prefix.
+            "any": (columns.kind != KIND_PATTERN, columns.kind != KIND_FOLDER, *file, shallow),
+        }
+        # Only files have names and depths, so their type need not be asked: its index would not help.
+        common = _in_workspace if part in ("named", "begun", "at_depth", "shaped") else _of_type
+        return select(self._table, literal_column(f"'{part}'", String).label("part")).where(
+            *common(self._table), *_range(columns.prefix), *criteria[part], *self._about
+        )
+
+    def _page(self, statement: Select[Any], part: str = "") -> Select[Any]:
+        """One page of a select in its order, that begins behind a row."""
+        if part in _FIRST_COLUMN:
+            order = [self._table.c[_FIRST_COLUMN[part]], *self._order]
+            names = ("after_first", "after_prefix", "after_id", "after_ordinal")
+            after = [bindparam(name, type_=column.type) for name, column in zip(names, order, strict=False)]
+            statement = statement.where(tuple_(*order) > tuple_(*after))
+            return statement.order_by(*order).limit(PAGE_ROWS)
+        prefix, id_, *ordinal = self._order
+        behind = id_ > bindparam("after_id")
+        for column in ordinal:
+            behind |= (id_ == bindparam("after_id")) & (column > bindparam("after_ordinal"))
+        low: ColumnElement[Any] = bindparam("low")
+        following = statement.where(prefix >= low, or_(prefix > low, behind))
+        return following.order_by(*self._order).limit(PAGE_ROWS)
+
+
+def _of_type(table: Table) -> list[ColumnElement[bool]]:
+    """Not ended; whether it is past its time is for the reader, since nearly none is."""
+    return [*_in_workspace(table), table.c.resource_type == bindparam("type")]
+
+
+def _in_workspace(table: Table) -> list[ColumnElement[bool]]:
+    here = [table.c.workspace_id == bindparam("ws")]
+    return [*here, table.c.ended_at.is_(None)] if table is leases else here
+
+
+def _of_others(table: Table) -> list[ColumnElement[bool]]:
+    """Of others, in a mode that does not go with the wanted one."""
+    excludes = or_(table.c.mode == "exclusive", bindparam("mode", type_=String) == "exclusive")
+    return [table.c.agent_id != bindparam("agent"), excludes]
+
+
+def _text(parameter: str) -> ColumnElement[str]:
+    """A pattern of LIKE; as a mere parameter it would have SQLite plan the statement anew at each change."""
+    return cast(bindparam(parameter), Text)
+
+
+def _range(column: ColumnElement[Any], number: int | str = "") -> list[ColumnElement[bool]]:
+    return [column >= bindparam(f"low{number}"), column < bindparam(f"high{number}")]
+
+
+def _look(count: int) -> Prepared:
+    """What there is beside `count` paths. Each range is asked for alone: joined by OR, all is read."""
+
+    def below(table: Table) -> ColumnElement[bool]:
+        ranges = [_range(table.c.prefix, index) for index in range(count)]
+        return or_(*(exists().where(*_of_type(table), *one) for one in ranges))
+
+    # In the order of an index, for else a planner may choose to read what was deleted.
+    first = select(lock_waiters.c.id).where(*_of_type(lock_waiters)).order_by(lock_waiters.c.prefix)
+    seen: list[ColumnElement[Any]] = [
+        below(leases).label("inhabited"),
+        below(lock_waiters).label("waited_below"),
+        first.limit(1).scalar_subquery().label("queued"),
+    ]
+    return Prepared(select(*seen))
+
+
+_LEASES = _Rows(leases, ("prefix", "id"), _of_others(leases))
+_WAITERS = _Rows(
+    lock_waiters,
+    ("prefix", "id", "ordinal"),
+    [
+        *_of_others(lock_waiters),
+        lock_waiters.c.expires_at > bindparam("now"),
+        lock_waiters.c.position < bindparam("position"),
+    ],
+)
+_LOOK_ONE, _LOOK_FEW = _look(1), _look(_KEYS_FEW)
+_REQUESTS = Prepared(
+    select(lock_waiters).where(lock_waiters.c.id.in_([bindparam(f"id{index}") for index in range(PAGE_ROWS)]))
+)

@@ -1,0 +1,119 @@
+"""Finds what an id stands for from its beginning or its end, as people type it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, StringConstraints
+from sqlalchemy import ColumnElement, Table, func, or_, select, true
+
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.meetings.decisions.tables import decisions
+from repomesh.domains.meetings.tables import meetings
+from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.questions import rows as question_rows
+from repomesh.domains.messaging.questions.tables import questions
+from repomesh.domains.messaging.reviews.tables import reviews
+from repomesh.domains.messaging.tables import messages
+from repomesh.domains.sessions.tables import memories
+from repomesh.domains.tasks.tables import tasks
+from repomesh.kernel import limits
+from repomesh.kernel.ids import Id
+from repomesh.kernel.operation import Get, Model, query
+from repomesh.store.transaction import Transaction
+
+Identified = Literal["agent", "task", "message", "question", "review", "meeting", "decision", "memory"]
+
+_TITLES: dict[Identified, ColumnElement[str]] = {
+    "agent": agents.c.name,
+    "task": tasks.c.goal,
+    "message": messages.c.subject,
+    "question": questions.c.question,
+    "review": reviews.c.title,
+    "meeting": meetings.c.topic,
+    "decision": decisions.c.topic,
+    "memory": memories.c.key,
+}
+_ORDER: tuple[Identified, ...] = get_args(Identified)
+
+
+class FindIds(Model):
+    """What to look among, and what is known of the id."""
+
+    part: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[0-9a-f-]*$", min_length=limits.ID_PART_CHARS_MIN, max_length=limits.ID_CHARS
+        ),
+    ] = Field(description="The beginning or the end of an id.")
+    what: Annotated[list[Identified], Field(max_length=len(_ORDER))] = Field(
+        [], description="Only among these; among all when empty."
+    )
+
+
+class FoundId(Model):
+    """One thing whose id matches."""
+
+    what: Identified
+    id: Id
+    title: str = Field(description="Its name, goal, subject, question, title, topic or key, cut.")
+
+
+class FoundIds(Model):
+    """What matches, at most a few; the newest of each sort first."""
+
+    items: list[FoundId]
+    complete: bool = Field(description="Whether everything was looked at, and all that matches is here.")
+
+
+@query("id.find", http=Get("/v1/ids"), scope="sessions:read")
+def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
+    """Find ids by their beginning or end, among the newest of each sort that the caller may see.
+
+    Ids made within a millisecond share their beginning; the last 8 characters tell them apart, and a part of
+    these from their first on is enough.
+    """
+    found: list[FoundId] = []
+    complete = True
+    for what in (one for one in _ORDER if not request.what or one in request.what):
+        items, is_whole = _matching(tx, what, request.part)
+        found += items
+        complete = complete and is_whole
+    return FoundIds(
+        items=found[: limits.ID_MATCHES_MAX], complete=complete and len(found) <= limits.ID_MATCHES_MAX
+    )
+
+
+def _matching(tx: Transaction, what: Identified, part: str) -> tuple[list[FoundId], bool]:
+    """What matches among the newest of a sort, one more than are answered, and whether these are all."""
+    title = _TITLES[what]
+    table: Table = title.table
+    own = table.c.workspace_id == tx.workspace_id
+    newest = select(table.c.id).where(own).order_by(table.c.id.desc()).limit(limits.ID_ROWS_MAX)
+    oldest_seen = tx.execute(
+        newest.offset(limits.ID_ROWS_MAX - 1).limit(1).with_only_columns(table.c.id)
+    ).scalar_one_or_none()
+    seen = true() if oldest_seen is None else table.c.id >= oldest_seen
+    printed = func.substr(table.c.id, limits.ID_CHARS - limits.ID_END_CHARS + 1, len(part))
+    matches = or_(
+        table.c.id.startswith(part, autoescape=True),
+        table.c.id.endswith(part, autoescape=True),
+        printed == part,
+    )
+    chosen = (
+        select(table.c.id, title.label("title"))
+        .where(own, seen, matches, _visible(tx, what))
+        .order_by(table.c.id.desc())
+        .limit(limits.ID_MATCHES_MAX + 1)
+    )
+    rows: list[Any] = list(tx.execute(chosen))
+    items = [FoundId(what=what, id=row.id, title=row.title[: limits.ID_TITLE_CHARS]) for row in rows]
+    return items, oldest_seen is None
+
+
+def _visible(tx: Transaction, what: Identified) -> ColumnElement[bool]:
+    if what == "message":
+        return message_rows.visible(tx.caller)
+    if what == "question":
+        return question_rows.visible(tx.caller)
+    return true()

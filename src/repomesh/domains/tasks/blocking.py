@@ -1,0 +1,98 @@
+"""Tasks whose dependency failed or was cancelled: they are blocked until it is replaced.
+
+Such a dependency is never done. Left open, what depends on it would wait for ever, and nobody would know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, or_, select
+
+from repomesh.domains.messaging.sending import system_notice
+from repomesh.domains.tasks import rows, rules
+from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_UNBLOCKED, Task
+from repomesh.domains.tasks.tables import task_dependencies, tasks
+from repomesh.kernel import limits
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_edges = task_dependencies.c
+_ENDED = Prepared(
+    select(tasks.c.id, tasks.c.goal, tasks.c.status, tasks.c.reason)
+    .join(task_dependencies, _edges.depends_on == tasks.c.id)
+    .where(_edges.workspace_id == bindparam("ws"), _edges.task_id == bindparam("task"))
+    .where(or_(*(tasks.c.status == status for status in rules.NEVER_DONE)))
+    .order_by(tasks.c.id)
+)
+_DEPENDENTS = Prepared(
+    select(tasks)
+    .join(task_dependencies, _edges.task_id == tasks.c.id)
+    .where(_edges.workspace_id == bindparam("ws"), _edges.depends_on == bindparam("task"))
+    .where(or_(tasks.c.status == "open", tasks.c.status == "claimed"))
+    .order_by(tasks.c.id)
+)
+
+
+def reasons(tx: Transaction, task_id: str) -> list[str]:
+    """Why a task can't get ready: a sentence for each dependency that failed or was cancelled."""
+    ended = tx.execute(_ENDED, {"ws": tx.workspace_id, "task": task_id}).all()
+    return [rules.dependency_ended(row.id, row.goal, row.status, row.reason) for row in ended]
+
+
+def block_dependents(tx: Transaction, ended: Task) -> None:
+    """Block the open tasks that depend on `ended`, which failed or was cancelled, and notify who can act.
+
+    A task that is claimed stays with its holder, who gets the notice, too: it can't be completed as it is.
+    """
+    reason = rules.dependency_ended(ended.id, ended.goal, ended.status, ended.reason)
+    dependents = tx.execute(_DEPENDENTS, {"ws": tx.workspace_id, "task": ended.id}).all()
+    for row in dependents:
+        if row.status == "open":
+            _block(tx, row, reason)
+    _notify(tx, dependents, reason, ended.id)
+
+
+def block_if_never_ready(tx: Transaction, task: Task) -> Task:
+    """Block an open task one of whose dependencies failed or was cancelled; answers what it is now."""
+    if task.status != "open" or task.ready or not task.dependencies:
+        return task
+    because = reasons(tx, task.id)
+    if not because:
+        return task
+    row = rows.find(tx, task.id)
+    _notify(tx, [row], because[0], task.id)
+    return _block(tx, row, because[0])
+
+
+def reconsider(tx: Transaction, task: Task) -> Task:
+    """Open, or block for its new reason, a task that its dependencies had blocked and that has others now."""
+    because = reasons(tx, task.id)
+    if because:
+        return task if task.reason in because else _block(tx, rows.find(tx, task.id), because[0])
+    opened = rows.change(tx, rows.find(tx, task.id), status="open", reason="")
+    rows.tell(tx, TASK_UNBLOCKED, opened, "its dependencies were replaced")
+    return opened
+
+
+def _block(tx: Transaction, row: Row[Any], reason: str) -> Task:
+    task = rows.change(tx, row, status="blocked", reason=reason)
+    rows.tell(tx, TASK_BLOCKED, task, reason, severity="warning")
+    return task
+
+
+def _notify(tx: Transaction, dependents: Sequence[Row[Any]], reason: str, task_id: str) -> None:
+    """Send one message to each agent but the caller that made, holds, or alone may claim these tasks."""
+    concerned: dict[str, list[Row[Any]]] = {}
+    for row in dependents:
+        holder = row.agent_id if row.status == "claimed" else None
+        for agent_id in {row.created_by, row.assignee_id, holder} - {None, tx.caller.agent_id}:
+            concerned.setdefault(agent_id, []).append(row)
+    for agent_id, its_tasks in sorted(concerned.items()):
+        named = [f"- {row.goal} ({row.id})" for row in its_tasks[: limits.BLOCKED_NAMED_MAX]]
+        if len(its_tasks) > len(named):
+            named.append(f"- and {len(its_tasks) - len(named)} more")
+        advice = "Give them other dependencies (task.update), or cancel them."
+        body = "\n".join((f"These tasks can't get ready: {reason}", *named, advice))
+        system_notice(tx, [agent_id], "Tasks are blocked", body, tags=["task-blocked"], task_id=task_id)

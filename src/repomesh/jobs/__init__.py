@@ -1,0 +1,1 @@
+"""What the server does without being asked: due work, jobs, and what follows a call."""

@@ -1,0 +1,55 @@
+"""Embedding: gives memories their vectors behind the commands, where an endpoint for them is configured."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+import structlog
+
+from repomesh.domains.sessions.vectors import MemoriesEmbedded, stale
+from repomesh.jobs.periodic import Periodic
+from repomesh.kernel.dispatch import Dispatcher
+from repomesh.kernel.errors import RepomeshError
+from repomesh.kernel.identity import RequestContext, system_caller
+from repomesh.kernel.operation import Registry
+from repomesh.store.base import Store
+
+log = structlog.get_logger("repomesh.embedding")
+
+
+class Embedding(Periodic):
+    """Looks every `every_s` seconds for memories without a vector of what they say now.
+
+    Up to when all had one it only keeps in mind: after a start everything is looked at once.
+    """
+
+    name = "embedding"
+
+    def __init__(self, registry: Registry, dispatch: Dispatcher, store: Store, every_s: float) -> None:
+        super().__init__(every_s)
+        self._operation = registry["memory.embed"]
+        self._dispatch = dispatch
+        self._store = store
+        self._since: datetime | None = None
+
+    async def run_once(self) -> None:
+        """Give the memories of all workspaces their vectors, as far as the endpoint does its part."""
+        begun = self._store.now()
+        found = await self._store.read(system_caller(""), lambda tx: stale(tx, self._since))
+        if not found:  # whatever has changed before is done
+            self._since = begun
+        for workspace_id in found:
+            try:
+                await self._embed(workspace_id)
+            except RepomeshError as error:  # dispatch raises nothing else; the other workspaces go on
+                log.warning("memories not embedded", workspace_id=workspace_id, code=error.code)
+
+    async def _embed(self, workspace_id: str) -> None:
+        after, count = self._since, 1
+        while count:
+            request = self._operation.request(after=after)
+            caller = system_caller(workspace_id)
+            answer = await self._dispatch(self._operation, caller, request, RequestContext())
+            made = cast(MemoriesEmbedded, answer.result)
+            after, count = made.after, made.count

@@ -1,0 +1,201 @@
+"""Sends one event to one receiver: screened, signed, bounded in time and in what is read of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+import time
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpcore
+import httpx
+
+from repomesh.domains.webhooks.rules import Target, is_admitted, target
+from repomesh.domains.webhooks.screening import NotPublic, screened
+from repomesh.domains.webhooks.sending_models import DueDelivery, Outcome
+from repomesh.kernel import limits
+from repomesh.kernel.clock import Clock
+from repomesh.kernel.signing import sign
+from repomesh.kernel.telemetry import Metrics
+
+_UNANSWERED = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    OSError,
+    UnicodeError,
+)
+_BUSY = frozenset({429, 502, 503, 504})  # of whoever stands before the receiver, or asks for a pause
+_SECONDS = 12  # digits that a number of seconds may have
+
+
+class ScreenedNetwork(httpcore.AsyncNetworkBackend):
+    """Connects to the very addresses that were screened: between check and use no name is looked up again."""
+
+    def __init__(self, hosts: Collection[str]) -> None:
+        self._hosts = hosts
+        self._network = httpcore.AnyIOBackend()
+        self._resolvers = ThreadPoolExecutor(limits.WEBHOOK_RESOLVERS, "repomesh-resolve")
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - as the interface has it
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address that answers; raises NotPublic unless all are public, or admitted."""
+        admitted = is_admitted(host, port, self._hosts)
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._resolvers, lambda: screened(host, port, admitted=admitted)
+        )
+        refusal: Exception = OSError(f"there is no host {host}")
+        for address in found:
+            try:
+                return await self._network.connect_tcp(
+                    address, port, limits.WEBHOOK_CONNECT_S, local_address, socket_options
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                refusal = error
+        raise refusal
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as the connection pool asks for it."""
+        await asyncio.sleep(seconds)
+
+    def close(self) -> None:
+        """Look nothing up any more."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+
+class Sender:
+    """Attempts deliveries over kept connections. It follows no redirect and goes through no proxy."""
+
+    def __init__(self, hosts: Collection[str], clock: Clock, metrics: Metrics, version: str) -> None:
+        self._hosts = hosts
+        self._clock = clock
+        self._metrics = metrics
+        self._agent = f"repomesh/{version}"
+        self._network: ScreenedNetwork | None = None
+        self._pool: httpcore.AsyncConnectionPool | None = None
+        self._opening = asyncio.Lock()
+
+    async def send(self, url: str, secrets: Collection[str], delivery: DueDelivery) -> Outcome:
+        """Make one attempt; whatever goes wrong with it is its outcome."""
+        started = time.perf_counter()
+        told: dict[str, Any]
+        try:
+            async with asyncio.timeout(limits.WEBHOOK_TIMEOUT_S) as deadline:
+                told = await self._post(target(url), secrets, delivery, deadline)
+        except TimeoutError:
+            told = {"error": f"no answer within {limits.WEBHOOK_TIMEOUT_S:.0f} s", "answered": False}
+        except _UNANSWERED as error:
+            told = {"error": _reason(error), "answered": False}
+        except (NotPublic, ValueError) as error:
+            told = {"error": str(error), "answered": False}
+        self._metrics.webhook_seconds.observe(time.perf_counter() - started)
+        self._metrics.webhook_attempts.labels("failed" if told.get("error") else "delivered").inc()
+        spread = random.random()  # noqa: S311 - it spreads load and protects nothing
+        return Outcome(delivery_id=delivery.id, attempts=delivery.attempts, spread=spread, **told)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._pool is not None and self._network is not None:
+            await self._pool.aclose()
+            self._network.close()
+            self._pool = self._network = None
+
+    async def _post(
+        self, to: Target, secrets: Collection[str], delivery: DueDelivery, deadline: asyncio.Timeout
+    ) -> dict[str, Any]:
+        """Send one delivery; its status line is the answer, whatever becomes of the body behind it."""
+        body = delivery.body.encode()
+        at = int(self._clock().timestamp())
+        signatures = " ".join(sign(secret, delivery.event_id, at, body) for secret in secrets)
+        headers = {
+            "Host": to.authority,
+            "Content-Type": "application/cloudevents+json; charset=utf-8",
+            "Content-Length": str(len(body)),
+            "Accept-Encoding": "identity",
+            "User-Agent": self._agent,
+            "webhook-id": delivery.event_id,
+            "webhook-timestamp": str(at),
+            "webhook-signature": signatures,
+        }
+        url = httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=to.path)
+        pool = await self._connections()
+        async with pool.stream("POST", url, headers=list(headers.items()), content=body) as response:
+            deadline.reschedule(None)  # answered: the body has a limit of its own, and can't undo it
+            return self._judged(response, await _beginning(response))
+
+    def _judged(self, response: httpcore.Response, excerpt: str) -> dict[str, Any]:
+        told: dict[str, Any] = {"status": response.status, "response": excerpt}
+        if 200 <= response.status < 300:
+            return told
+        told["error"] = f"answered {response.status}"
+        if 300 <= response.status < 400:
+            told["error"] += ", and redirects are not followed"
+        told["answered"] = response.status not in _BUSY
+        return told | {"retry_after_s": self._retry_after_s(response)}
+
+    def _retry_after_s(self, response: httpcore.Response) -> float | None:
+        """The seconds that Retry-After asks for, or that lie before the time it names."""
+        said = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+        text = said.decode("ascii", errors="replace").strip()
+        if text.isascii() and text.isdigit() and len(text) <= _SECONDS:
+            return float(text)
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return max((moment - self._clock()).total_seconds(), 0.0)
+
+    async def _connections(self) -> httpcore.AsyncConnectionPool:
+        async with self._opening:
+            if self._pool is None:
+                # Reading the certificates of all authorities takes a while.
+                context: ssl.SSLContext = await asyncio.to_thread(httpx.create_ssl_context)
+                self._network = ScreenedNetwork(self._hosts)
+                self._pool = httpcore.AsyncConnectionPool(
+                    ssl_context=context,
+                    max_connections=limits.WEBHOOK_SENDERS_MAX,
+                    keepalive_expiry=limits.WEBHOOK_KEEPALIVE_S,
+                    network_backend=self._network,
+                )
+            return self._pool
+
+
+async def _beginning(response: httpcore.Response) -> str:
+    """The beginning of an answer's body, as far as it comes in time and without a fault.
+
+    A body that was not read to its end costs its connection, which is not used again.
+    """
+    held = b""
+    # The status was the answer: a body that drips, breaks off or lies about its length changes nothing.
+    with suppress(TimeoutError, *_UNANSWERED):
+        async with asyncio.timeout(limits.WEBHOOK_RESPONSE_S):
+            async for chunk in response.aiter_stream():
+                held += chunk
+                if len(held) >= limits.WEBHOOK_RESPONSE_BYTES_MAX:
+                    break
+    text = held[: limits.WEBHOOK_RESPONSE_BYTES_MAX].decode(errors="replace").replace("\0", "")
+    return text[: limits.WEBHOOK_EXCERPT_CHARS_MAX]
+
+
+def _reason(error: BaseException) -> str:
+    """What was wrong with the line, without addresses of this machine."""
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "there is no host of this name"
+    if isinstance(error, httpcore.TimeoutException):
+        return "no connection in time"
+    words = str(error).strip()
+    return f"no answer: {words or type(error).__name__}"[: limits.WEBHOOK_EXCERPT_CHARS_MAX]

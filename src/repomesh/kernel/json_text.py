@@ -1,0 +1,208 @@
+"""JSON text from outside: its shape is bounded before anything is made of it.
+
+A parser makes an object of 64 bytes and more of two bytes of text, and validation an error of each wrong one.
+So depth, values and keys are counted first, over text that is not trusted yet: 10 MB cost no memory, and on a
+thread no other request more than a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import pydantic_core
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import InvalidRequest
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_STRUCTURE = re.compile(rb'["{}\[\],]')
+_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+# A regular expression keeps the interpreter for as long as it runs: over this many bytes, some 0.1 ms.
+_WINDOW_BYTES = 65_536
+
+
+class JsonTooComplex(InvalidRequest):
+    """The JSON nests too deep, or holds too many values, or an object too many keys."""
+
+    code = "json_too_complex"
+    hint = "Send it in several requests, or as one text. Nothing was changed."
+
+
+class DuplicateKey(InvalidRequest):
+    """An object of the JSON has a key twice, of which parsers take the first or the last."""
+
+    code = "duplicate_key"
+    hint = "Send each key of an object once. Nothing was changed."
+
+
+def check_shape(text: bytes) -> None:
+    """Raise JsonTooComplex when `text` has a shape that no request needs, DuplicateKey for a key given twice.
+
+    It says nothing of whether the text is JSON at all: that is the parser's work, which is safe from here on.
+    """
+    if len(text) <= limits.JSON_UNCHECKED_BYTES and _openings(text) <= limits.JSON_BODY_DEPTH_MAX:
+        _check_keys(text)
+    else:
+        _check_all(text)
+
+
+def _check_keys(text: bytes) -> None:
+    """Raise DuplicateKey, by the library's parser: it is fast, and the text is short."""
+    try:
+        json.loads(text.decode(), object_pairs_hook=_require_unique)
+    except ValueError:  # no JSON
+        return
+
+
+def _require_unique(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _value in pairs:
+        if name in seen:
+            raise _duplicate(name)
+        seen.add(name)
+
+
+def _check_all(text: bytes) -> None:
+    """Raise JsonTooComplex or DuplicateKey; reads a long text without making anything of its values."""
+    values, commas = 1, [0]  # of each container that is open
+    names: list[set[str] | None] = [None]  # of each container that is open; None for an array
+    awaits_name = False
+    for sign, begin, end in _structure(text):
+        if sign == b'"':
+            if awaits_name and (known := names[-1]) is not None:
+                _add(known, text[begin:end])
+            awaits_name = False
+            continue
+        if sign == b",":
+            commas[-1] += 1
+            awaits_name = names[-1] is not None
+            if awaits_name and commas[-1] >= limits.JSON_KEYS_MAX:
+                raise _refusal(f"an object has more than {limits.JSON_KEYS_MAX} keys")
+        elif sign in (b"{", b"["):
+            commas.append(0)
+            awaits_name = sign == b"{"
+            names.append(set() if awaits_name else None)
+            if len(commas) - 1 > limits.JSON_BODY_DEPTH_MAX:
+                raise _refusal(f"it nests deeper than {limits.JSON_BODY_DEPTH_MAX} levels")
+        else:
+            if len(commas) > 1:  # a closing sign too many is for the parser to refuse
+                commas.pop()
+                names.pop()
+            awaits_name = False
+            continue
+        values += 1
+        if values > limits.JSON_VALUES_MAX:
+            raise _refusal(f"it holds more than {limits.JSON_VALUES_MAX} values")
+
+
+def parse_json(text: bytes) -> Any:
+    """The value in a text from outside, integers to the last digit.
+
+    Raises JsonTooComplex, and ValueError for what is no JSON.
+    """
+    check_shape(text)
+    return pydantic_core.from_json(text, allow_inf_nan=False)
+
+
+def _add(known: set[str], quoted: bytes) -> None:
+    """Note a key as it stands in the text, quotes included; raises DuplicateKey."""
+    try:
+        name = str(json.loads(quoted) if b"\\" in quoted else quoted[1:-1].decode())
+    except ValueError:  # no JSON
+        return
+    if name in known:
+        raise _duplicate(name)
+    known.add(name)
+
+
+def without_escapes(text: str, *, known: bool = False) -> str:
+    """The text as its words are looked for: of JSON, with the escapes of its strings undone.
+
+    It counts as JSON when it is `known` to be, or an object or array as a whole. Other texts stay as is.
+    """
+    if "\\" not in text or not (known or _is_json(text)):
+        return text
+    return _ESCAPE.sub(_unescaped, text)
+
+
+_ESCAPE = re.compile(
+    r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})|\\u([0-9a-fA-F]{4})|\\(.)"
+)
+_SHORT_ESCAPES = {"n": "\n", "r": "\n", "t": " ", "b": " ", "f": " "}
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    high, low, unit, short = match.groups()
+    if high is not None:
+        return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
+    if unit is None:
+        return _SHORT_ESCAPES.get(short, short)
+    code = int(unit, 16)
+    return " " if code < 0x20 or 0xD800 <= code < 0xE000 else chr(code)  # half a pair is no character
+
+
+def _is_json(text: str) -> bool:
+    if text[:1] not in ("{", "[") and text.lstrip()[:1] not in ("{", "["):
+        return False
+    try:
+        raw = text.encode()
+        check_shape(raw)
+        pydantic_core.from_json(raw)
+    except (InvalidRequest, ValueError):
+        return False
+    return True
+
+
+async def run_aside(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call `function`, on a thread when it works on so many bytes that other requests would wait."""
+    if size > limits.JSON_ON_LOOP_BYTES:
+        return await asyncio.to_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
+def _openings(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
+
+
+def _structure(text: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The signs of structure, and a quote for each string, with where it begins and ends; in their order."""
+    at, end = 0, len(text)
+    while at < end:
+        found = _STRUCTURE.search(text, at, at + _WINDOW_BYTES)
+        if found is None:
+            at += _WINDOW_BYTES
+            continue
+        at = _behind_string(text, found.end()) if found[0] == b'"' else found.end()
+        yield found[0], found.start(), at
+
+
+def _behind_string(text: bytes, at: int) -> int:
+    """Where the string that begins at `at` is over; the end of the text when it never is."""
+    while at < len(text):
+        found = _STRING_REST.match(text, at, at + _WINDOW_BYTES)
+        assert found is not None, "it matches nothing, too"
+        if text[found.end() : found.end() + 1] == b'"':
+            return found.end() + 1
+        if found.end() == at:  # a lone backslash ends the text
+            return len(text)
+        at = found.end()
+    return at
+
+
+def _refusal(message: str) -> JsonTooComplex:
+    return JsonTooComplex(
+        f"body: {message}", errors=[{"field": "body", "message": message, "type": "too_complex"}]
+    )
+
+
+def _duplicate(name: str) -> DuplicateKey:
+    field, message = name[: limits.PROBLEM_FIELD_CHARS_MAX], "given more than once"
+    return DuplicateKey(
+        f"{field}: {message}", errors=[{"field": field, "message": message, "type": "repeated"}]
+    )

@@ -1,0 +1,14 @@
+"""How this program starts itself as another process."""
+
+from __future__ import annotations
+
+import sys
+
+
+def own_program(*words: str) -> list[str]:
+    """The words that run `repomesh` with some arguments, with the interpreter that runs now.
+
+    `-P` keeps the current folder off the search path of modules: it may be a clone whose author put a file
+    there that is called like a module of ours.
+    """
+    return [sys.executable, "-P", "-m", "repomesh.cli.main", *words]

@@ -1,0 +1,129 @@
+"""Processes of this machine: how they are named to the server, and whether one still runs.
+
+A name is 'NUMBER.START@MACHINE'. START is when the process began, in clock ticks since the machine booted
+(field 22 of proc_pid_stat(5)): numbers are given again, and soon in a container. It is absent where it
+can't be seen.
+
+`connect/hook_main.py` names processes the same way, but can't afford to import this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from repomesh.kernel.limits import PROCESS_MACHINE_CHARS_MAX, PROCESS_START_SLACK_S
+
+_PROC: Final = Path("/proc")
+_NAMESPACE = re.compile(r"\.ns[0-9]+$")
+
+
+def machine() -> str:
+    """This machine, as it stands behind '@' in a process's name; empty when it has no name.
+
+    On Linux with the namespace that numbers the processes: a container may share its host's name.
+    """
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())
+    if len(host) > PROCESS_MACHINE_CHARS_MAX:  # containers of one group differ at the end of their names
+        half = PROCESS_MACHINE_CHARS_MAX // 2
+        host = host[:half] + host[-half:]
+    with suppress(OSError):
+        host += ".ns" + "".join(filter(str.isdigit, str((_PROC / "self/ns/pid").readlink()))) if host else ""
+    return host
+
+
+def same_machine(first: str, second: str) -> bool:
+    """Whether two names may mean one machine; an empty one, or one without namespace, says less."""
+    if not first or not second or first == second:
+        return True
+    both = _NAMESPACE.search(first) and _NAMESPACE.search(second)
+    return not both and _NAMESPACE.sub("", first) == _NAMESPACE.sub("", second)
+
+
+def named(number: int) -> str:
+    """The name of a process of this machine."""
+    here, start = machine(), _start(number)
+    name = f"{number}.{start}" if start else str(number)
+    return f"{name}@{here}" if here else name
+
+
+def number_of(process: str) -> int | None:
+    """The number in a process's name; None when there is none."""
+    number = process.partition("@")[0].partition(".")[0]
+    return int(number) if number.isdigit() else None
+
+
+def same(first: str, second: str) -> bool:
+    """Whether two names may mean one process; one without start or machine says less."""
+    one, _, machine_of_one = first.partition("@")
+    other, _, machine_of_other = second.partition("@")
+    number, _, start = one.partition(".")
+    other_number, _, other_start = other.partition(".")
+    if number != other_number or (start and other_start and start != other_start):
+        return False
+    return same_machine(machine_of_one, machine_of_other)
+
+
+def was_replaced(process: str) -> bool:
+    """Whether the number in a name of this machine's process belongs to a later process by now."""
+    start = process.partition("@")[0].partition(".")[2]
+    number = number_of(process)
+    now = _start(number) if start and number is not None else ""
+    return bool(now) and now != start
+
+
+def runs(process: str | None, seen_at: datetime) -> bool | None:
+    """Whether a process that was seen at `seen_at` still runs; None when that can't be known from here.
+
+    Only processes in this server's own namespace can be looked at. One that has another start than the name
+    says, or where it says none began after it was seen, is another, which got its number.
+    """
+    name, _, where = (process or "").partition("@")
+    number, start = number_of(name), name.partition(".")[2]
+    if number is None or _NAMESPACE.search(where) is None or where != machine():
+        return None
+    try:
+        with suppress(PermissionError):  # another user's, so it is there
+            os.kill(number, 0)
+        ticks = _ticks(number)
+        if start and ticks:
+            return int(start) == ticks
+        began_at = _began_at(ticks)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (OSError, ValueError, IndexError):  # hidden from this user
+        return None
+    return began_at <= seen_at + timedelta(seconds=PROCESS_START_SLACK_S)
+
+
+def _start(number: int) -> str:
+    """When a process of this machine began, as its name says it; empty when that can't be seen."""
+    try:
+        ticks = _ticks(number)
+    except (OSError, ValueError, IndexError):
+        return ""
+    return str(ticks) if ticks else ""
+
+
+def _ticks(number: int) -> int:
+    """The clock ticks between the machine's boot and a process's start; 0 where the system counts none.
+
+    Raises ProcessLookupError when the process has ended, OSError when it can't be seen.
+    """
+    # The name, in brackets, may hold anything; what follows begins with the state.
+    fields = (_PROC / str(number) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+    if fields[0] in ("Z", "X"):  # it has ended, and nobody has asked how yet
+        raise ProcessLookupError(number)
+    return int(fields[19])
+
+
+def _began_at(ticks: int) -> datetime:
+    """When a process began; raises OSError when the machine's time since its boot can't be seen."""
+    uptime_s = float((_PROC / "uptime").read_text().split()[0])
+    ago_s = uptime_s - ticks / os.sysconf("SC_CLK_TCK")
+    return datetime.now(UTC) - timedelta(seconds=ago_s)

@@ -1,0 +1,157 @@
+"""Before a data folder's database is opened: what was interrupted is finished, and what is missing is told.
+
+Everything here is for one who holds the folder.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from repomesh.kernel.errors import Conflict, Forbidden
+from repomesh.kernel.places import DATABASE
+from repomesh.kernel.private_files import listed, size_bytes
+from repomesh.store import backups, drafts, prune, restoring
+
+NOTE = "database.json"
+"""The file that says that a database was made in this folder."""
+
+_PRIVATE = 0o600
+
+
+class DatabaseMissing(Conflict):
+    """A database was made in this data folder, and it is gone or empty now."""
+
+    code = "database_missing"
+    hint = "Put a backup back with 'repomesh restore FILE', or begin with 'repomesh up --new-database'."
+
+
+class DatabaseExists(Conflict):
+    """A new database was asked for, and there is one."""
+
+    code = "database_exists"
+    hint = "Start without '--new-database', or name another data folder with '--data'."
+
+
+class Unprotected(Forbidden):
+    """Other users of this machine may read a file of the database, and this user can't change that."""
+
+    code = "unprotected_file"
+    hint = "Have the file's owner take the others' rights away: chmod 600 FILE"
+
+
+def prepare_file(data: Path, *, begin_anew: bool = False) -> list[str]:
+    """Make the folder ready for its database to be opened; answers what a person should know of that.
+
+    Raises DatabaseMissing rather than have an empty database take the place of one that was there, unless
+    `begin_anew`; Unprotected and, for a restore that can't be finished, DamagedDatabase.
+    """
+    notes = []
+    done = restoring.finish(data)
+    if done is not None:
+        kept = f" The database that it replaced is {done.replaced}." if done.replaced else ""
+        notes.append(f"Finished the restore of {done.source}, which was interrupted.{kept}")
+    if restoring.discard(data):
+        notes.append("A restore was interrupted before it changed anything.")
+    for folder in (data, data / backups.BACKUPS, data / prune.ARCHIVE):
+        left = drafts.sweep(folder)
+        if left:
+            notes.append(f"Removed {len(left)} unfinished file(s) of an interrupted command from {folder}.")
+    _require_database(data, begin_anew=begin_anew)
+    return [*notes, *_protect(data)]
+
+
+def note_made(data: Path) -> None:
+    """Note that the folder has a database, so that a later start can miss it."""
+    if (data / NOTE).exists():
+        return
+    with drafts.draft(data / NOTE) as draft:
+        draft.write_bytes(orjson.dumps({"made_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}))
+        drafts.sync_file(draft)
+        draft.replace(data / NOTE)
+    drafts.sync_folder(data)
+
+
+def missing(data: Path) -> DatabaseMissing | None:
+    """What to say when a database was made in this folder, and is gone or empty now; else None."""
+    if _is_there(data) or not (reason := _trace(data)):
+        return None
+    state = "is empty" if (data / DATABASE).exists() else "is gone"
+    restore = f"repomesh restore {backups.newest(data) or 'FILE'}"
+    return DatabaseMissing(
+        f"{data / DATABASE} {state}, but {reason}",
+        hint=f"Put a backup back: '{restore}'. Or begin with an empty one: 'repomesh up --new-database'.",
+    )
+
+
+def _is_there(data: Path) -> bool:
+    return bool(size_bytes(data / DATABASE))
+
+
+def _require_database(data: Path, *, begin_anew: bool) -> None:
+    if not begin_anew:
+        if (refusal := missing(data)) is not None:
+            raise refusal
+    elif _is_there(data):
+        raise DatabaseExists(f"{data / DATABASE} is a database")
+    else:
+        _set_log_aside(data / DATABASE)
+
+
+def _trace(data: Path) -> str | None:
+    """What shows that there was a database; None when there never was one."""
+    if (data / NOTE).exists():
+        return "a database was made in this folder"
+    log = data / f"{DATABASE}-wal"
+    if size_bytes(log):
+        return f"{log.name} holds what was written to it"
+    if backups.newest(data) is not None:
+        return f"{data / backups.BACKUPS} holds backups of it"
+    return None
+
+
+def _set_log_aside(database: Path) -> None:
+    """Keep the log of a database that is gone: an empty one would have SQLite remove it."""
+    log = database.with_name(f"{DATABASE}-wal")
+    if size_bytes(log):
+        kept = database.parent / backups.BACKUPS
+        kept.mkdir(mode=0o700, exist_ok=True)
+        log.replace(kept / f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db-wal")
+        drafts.sync_folder(kept)
+
+
+def _protect(data: Path) -> list[str]:
+    """Take from others what they may do with the database's files; answers a line for each such file."""
+    notes = []
+    for path in _files(data):
+        try:
+            about = path.lstat()
+        except FileNotFoundError:  # SQLite removes a log that it needs no more
+            continue
+        if not stat.S_ISREG(about.st_mode) or not about.st_mode & 0o077:
+            continue
+        try:
+            path.chmod(_PRIVATE)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            raise Unprotected(
+                f"others may read {path}, and this user can't change that",
+                hint=f"Have its owner run: chmod 600 {path}",
+            ) from None
+        notes.append(f"{path} could be read by others (mode {about.st_mode & 0o777:04o}); it can't any more.")
+    return notes
+
+
+def _files(data: Path) -> Iterator[Path]:
+    """The files that hold what agents say: the database, backups and archives."""
+    for side in drafts.SIDES:
+        if (path := data / f"{DATABASE}{side}").exists():
+            yield path
+    yield from listed(data / backups.BACKUPS, "*.db*")
+    yield from listed(data / prune.ARCHIVE, "*.gz")

@@ -1,0 +1,132 @@
+"""A subscription: one reader's place in the log, fed by a tail while it keeps up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import Failure, RepomeshError
+from repomesh.kernel.wakeup import Wakeup
+from repomesh.store.filters import EventFilter, Stretch
+from repomesh.store.log import StoredEvent
+
+
+class SlowConsumer(RepomeshError):
+    """The subscriber did not keep up; `resume_after` says where to go on."""
+
+    code = "slow_consumer"
+    failure = Failure.UNAVAILABLE
+    hint = "Connect again with 'after' set to resume_after; nothing is lost."
+
+
+class Source(Protocol):
+    """What a subscription reads: the log itself while it lags, and what is handed to it afterwards."""
+
+    position: int
+
+    async def read(self, wanted: EventFilter, after: int) -> Stretch:
+        """A bounded read of the log for a subscriber that lags."""
+        ...
+
+    def join(self, listener: Listener) -> None:
+        """Hand over every event from now on."""
+        ...
+
+
+class Listener(Protocol):
+    """Whom a tail feeds with the events that match a filter."""
+
+    filter: EventFilter
+
+    def take(self, events: Sequence[StoredEvent]) -> int:
+        """Take new ones, in order, without waiting; answers how many somebody is sent."""
+        ...
+
+    def fail(self, error: RepomeshError) -> None:
+        """No further event will come."""
+        ...
+
+
+class Subscription:
+    """Events that match a filter, in order, none left out: each at least once.
+
+    `position` is the last number that is dealt with, whether it matched or not, once the events that
+    `next` answered have been. `on_failure` hears at once of what `next` will raise, for a reader that is
+    not waiting there.
+    """
+
+    def __init__(self, source: Source, wanted: EventFilter, after: int) -> None:
+        self.filter = wanted
+        self.position = after
+        self.live = False
+        self.on_failure: Callable[[RepomeshError], None] | None = None
+        self._source = source
+        self._buffer: list[StoredEvent] = []
+        self._buffered_chars = 0
+        self._failure: RepomeshError | None = None
+        self._wakeup = Wakeup()
+
+    def take(self, events: Sequence[StoredEvent]) -> int:
+        """Keep new events that match, for `next`; answers how many. Called by the tail, in order."""
+        if self._failure is not None:
+            return 0
+        if events[0].seq <= self.position:  # joined while ahead of the tail: these were read from the log
+            events = [event for event in events if event.seq > self.position]
+            if not events:
+                return 0
+        self._buffer += events
+        self._buffered_chars += sum([len(event.json) for event in events])
+        if (
+            len(self._buffer) > limits.STREAM_BUFFER_EVENTS
+            or self._buffered_chars > limits.STREAM_BUFFER_CHARS
+        ):
+            self.fail(
+                SlowConsumer(f"{len(self._buffer)} events waited to be taken", resume_after=self.position)
+            )
+        else:
+            self._wakeup.set()
+        return len(events)
+
+    def fail(self, error: RepomeshError) -> None:
+        """Let `next` raise `error` from now on, and keep no more events."""
+        self._failure = error
+        self._buffer, self._buffered_chars = [], 0
+        self._wakeup.set()
+        if self.on_failure is not None:
+            self.on_failure(error)
+
+    async def next(self, timeout_s: float) -> list[StoredEvent]:
+        """The events since the last call, or an empty list when `timeout_s` passes without one.
+
+        Raises SlowConsumer when more waited than is kept, and Gone when the log was pruned beyond it.
+        """
+        if not self.live and self._failure is None:
+            events = await self._catch_up()
+            if events:
+                return events
+        if not self._buffer and self._failure is None:
+            await self._wakeup.wait(timeout_s)
+        if self._failure is not None:
+            raise self._failure
+        events, self._buffer, self._buffered_chars = self._buffer, [], 0
+        self._wakeup.clear()
+        if events:
+            self.position = events[-1].seq
+        else:
+            self.position = max(self.position, self._source.position)
+        return events
+
+    async def _catch_up(self) -> list[StoredEvent]:
+        """Read the log up to where the tail is, then join those whom it feeds.
+
+        Nothing is awaited between the comparison and the joining, so no event falls between them.
+        """
+        while self.position < self._source.position:
+            stretch = await self._source.read(self.filter, self.position)
+            self.position = stretch.upto
+            if stretch.events:
+                return stretch.events
+        self._source.join(self)
+        self.live = True
+        return []

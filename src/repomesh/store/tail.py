@@ -1,0 +1,236 @@
+"""Tails: one reader of the log per workspace and process, and the subscribers that it feeds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import Gone, InternalError, InvalidRequest, RepomeshError
+from repomesh.kernel.identity import Caller, system_caller
+from repomesh.kernel.telemetry import Metrics, tracer
+from repomesh.kernel.wakeup import Wakeup
+from repomesh.store import log as event_log
+from repomesh.store.base import Store
+from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
+from repomesh.store.log import StoredEvent
+from repomesh.store.subscription import Listener, SlowConsumer, Subscription
+
+log = structlog.get_logger("repomesh.tail")
+
+__all__ = ["PositionAhead", "SlowConsumer", "Subscription", "Tail", "Tails", "WaitHandle"]
+
+
+class PositionAhead(InvalidRequest):
+    """The position to go on from is not reached yet: it belongs to another log, or to a later backup."""
+
+    code = "position_ahead"
+    hint = "Go on from last_seq, or read again from the start; this log does not hold what you saw."
+
+
+class Tail:
+    """Reads one workspace's new events once and hands them to every subscriber that is up to date."""
+
+    def __init__(
+        self, workspace_id: str, store: Store, metrics: Metrics, idle: Callable[[Tail], None]
+    ) -> None:
+        self.workspace_id = workspace_id
+        self.position = 0
+        self.users = 0
+        self._idle = idle
+        self._caller = system_caller(workspace_id)
+        self._store = store
+        self._metrics = metrics
+        self._live: dict[EventFilter, set[Listener]] = {}  # by what they want, so that it is looked for once
+        self._wakeup = Wakeup()
+        self._opening = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Begin at the log's present end, unless that is done; raises Unavailable when it can't be read."""
+        async with self._opening:
+            if self._task is None:
+                _oldest, self.position = await self._store.read(
+                    self._caller, lambda tx: event_log.bounds(tx.connection, self.workspace_id)
+                )
+                self._task = asyncio.create_task(self._run(), name=f"tail {self.workspace_id}")
+
+    def wake(self) -> None:
+        """The log may have grown."""
+        self._wakeup.set()
+
+    async def stop(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def start_position(self, after: int) -> int:
+        """`after`, when the log still holds what comes behind it; raises Gone or PositionAhead otherwise."""
+        oldest, last = await self._store.read(
+            self._caller, lambda tx: event_log.bounds(tx.connection, self.workspace_id)
+        )
+        event_log.require_kept(after, oldest)
+        if after > last:
+            raise PositionAhead(f"after: the log ends at {last}", last_seq=last)
+        return after
+
+    async def read(self, wanted: EventFilter, after: int) -> Stretch:
+        """A bounded read for a subscriber that lags; raises Gone when the log was pruned beyond it."""
+        return await self._store.read(self._caller, lambda tx: read_matching(tx.connection, wanted, after))
+
+    def join(self, listener: Listener) -> None:
+        """Feed a listener that has seen what there is up to this tail's position."""
+        self._live.setdefault(listener.filter, set()).add(listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Feed it no more."""
+        alike = self._live.get(listener.filter, set())
+        alike.discard(listener)
+        if not alike:
+            self._live.pop(listener.filter, None)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        used_at = loop.time()
+        while loop.time() - used_at < limits.TAIL_LINGER_S:
+            try:
+                await self._advance()
+            except RepomeshError as error:
+                log.warning("tail waits", workspace_id=self.workspace_id, reason=error.message)
+            except Exception:  # whatever it was, every stream of the workspace would stand still for ever
+                log.exception("tail failed, and goes on", workspace_id=self.workspace_id)
+            await self._wakeup.wait(limits.LOG_POLL_S)
+            if self.users:
+                used_at = loop.time()
+        self._idle(self)
+
+    async def _advance(self) -> None:
+        while True:
+            events = await self._store.read(
+                self._caller,
+                lambda tx: event_log.read_after(
+                    tx.connection,
+                    self.workspace_id,
+                    self.position,
+                    limits.STREAM_READ_EVENTS,
+                    limits.STREAM_READ_CHARS,
+                ),
+            )
+            if not events:
+                return
+            with tracer.span("push"):
+                self._hand_out(events)
+            chars = sum([len(event.json) for event in events])
+            if len(events) < limits.STREAM_READ_EVENTS and chars < limits.STREAM_READ_CHARS:
+                return
+
+    def _hand_out(self, events: list[StoredEvent]) -> None:
+        first = events[0].seq
+        if first != self.position + 1:
+            for alike in self._live.values():
+                for listener in alike:
+                    listener.fail(Gone(f"the log begins at {first}", oldest_seq=first))
+        self.position = events[-1].seq
+        delivered = 0
+        for wanted, alike in self._live.items():
+            matching = [event for event in events if wanted.matches(event)]
+            if matching:
+                delivered += sum([self._give(listener, matching) for listener in tuple(alike)])
+        self._metrics.delivered.inc(delivered)
+
+    def _give(self, listener: Listener, events: list[StoredEvent]) -> int:
+        """Give events to one listener; what is wrong with it ends it, and none of the others."""
+        try:
+            return listener.take(events)
+        except Exception:  # whatever it was: it missed these events, and must read them again
+            log.exception("a listener failed", workspace_id=self.workspace_id)
+            listener.fail(InternalError("the stream failed inside the server"))
+            return 0
+
+
+class Tails:
+    """The tails of this process, made on demand, and the signals that waiting operations listen to."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._tails: dict[str, Tail] = {}
+
+    def wake(self, workspace_id: str, seq: int) -> None:
+        """Have the tail of a workspace read on, unless it has read up to `seq`. For the bus to call."""
+        tail = self._tails.get(workspace_id)
+        if tail is not None and seq > tail.position:
+            tail.wake()
+
+    async def stop(self) -> None:
+        """Stop every tail."""
+        tails, self._tails = self._tails, {}
+        for tail in tails.values():
+            await tail.stop()
+
+    @asynccontextmanager
+    async def subscribe(self, wanted: EventFilter, after: int | None) -> AsyncIterator[Subscription]:
+        """A subscription from behind `after`, or from now on when it is None.
+
+        Raises Gone when the log was pruned beyond `after`, PositionAhead when it does not reach to it.
+        """
+        async with self._tail(wanted.workspace_id) as tail:
+            begin = tail.position if after is None else await tail.start_position(after)
+            subscription = Subscription(tail, wanted, begin)
+            try:
+                yield subscription
+            finally:
+                tail.leave(subscription)
+
+    @asynccontextmanager
+    async def listen(self, caller: Caller, types: frozenset[str]) -> AsyncIterator[WaitHandle]:
+        """Listen for events of `types` that `caller` may see."""
+        handle = WaitHandle(filter_for(caller, types=tuple(sorted(types))))
+        async with self._tail(caller.workspace_id) as tail:
+            tail.join(handle)
+            try:
+                yield handle
+            finally:
+                tail.leave(handle)
+
+    @asynccontextmanager
+    async def _tail(self, workspace_id: str) -> AsyncIterator[Tail]:
+        """The open tail of a workspace, in use."""
+        tail = self._tails.get(workspace_id)
+        if tail is None:
+            tail = self._tails[workspace_id] = Tail(workspace_id, self._store, self._metrics, self._forget)
+        tail.users += 1
+        try:
+            await tail.open()
+            yield tail
+        finally:
+            tail.users -= 1
+
+    def _forget(self, tail: Tail) -> None:
+        self._tails.pop(tail.workspace_id, None)
+
+
+class WaitHandle:
+    """Wakes an operation that waits when an event matches; which one, does not matter."""
+
+    def __init__(self, wanted: EventFilter) -> None:
+        self.filter = wanted
+        self._wakeup = Wakeup()
+
+    def take(self, events: Sequence[StoredEvent]) -> int:
+        """Wake the operation. Returns 0, since no event is sent to anybody."""
+        self._wakeup.set()
+        return 0
+
+    def fail(self, error: RepomeshError) -> None:
+        """Wake the operation: what was missed may have been what it waits for."""
+        self._wakeup.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Whether something arrived within `timeout_s`."""
+        return await self._wakeup.wait(timeout_s)

@@ -1,0 +1,36 @@
+"""All programs of which it is known what they write. Any other is taken to write nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from repomesh.surfaces.hooks.dialects import inline_code, programs
+from repomesh.surfaces.hooks.dialects.archives import ARCHIVES
+from repomesh.surfaces.hooks.dialects.formatters import FORMATTERS
+from repomesh.surfaces.hooks.dialects.programs import Call
+
+_VERSIONED: Final = re.compile(r"(python|pypy|node|ruby|perl|php|lua|clang|gcc|g\+\+)[\d.-]*\d")
+
+
+def program_of(name: str) -> str:
+    """The name that a program is known by here: that of `python3.11` is `python`."""
+    versioned = _VERSIONED.fullmatch(name)
+    return versioned[1] if versioned is not None else name
+
+
+PROGRAMS: Final[dict[str, Callable[[Call], None]]] = {
+    **programs.PROGRAMS,
+    **ARCHIVES,
+    **FORMATTERS,
+    **dict.fromkeys(("sed", "gsed"), inline_code.sed),
+    **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), inline_code.awk),
+    **dict.fromkeys(("perl", "ruby"), inline_code.in_place_or_code),
+    **dict.fromkeys(("python", "pypy"), partial(inline_code.code, valued="-W -X -m")),
+    **dict.fromkeys(("node", "bun", "nodejs"), partial(inline_code.code, codes="-e --eval -p --print")),
+    "php": partial(inline_code.code, codes="-r"),
+    **dict.fromkeys(("lua", "julia", "Rscript", "R"), partial(inline_code.code, codes="-e -E")),
+    **dict.fromkeys(("pwsh", "powershell"), partial(inline_code.code, codes="-c -Command -command")),
+}

@@ -1,0 +1,184 @@
+"""Programs that run another program: where its words begin, and the folder that it runs in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from repomesh.surfaces.hooks.dialects.shell_words import Reader, Word
+from repomesh.surfaces.hooks.dialects.table import program_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapper:
+    """How one is called.
+
+    `valued` are options that take a value, `skipped` counts the words before the program; where `verbs` are
+    given, one of them comes first.
+    """
+
+    valued: str = ""
+    skipped: int = 0
+    verbs: str = ""
+    folder: str = ""
+    """Options whose value is the folder that the program runs in."""
+    script: str = ""
+    """Options whose value is a shell's command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """What a wrapper runs: a program's words, a shell's command, or both; and where."""
+
+    words: list[Word]
+    folder: Word | None = None
+    script: Word | None = None
+
+
+_PYTHON_RUN: Final = "--with -p --python --extra --group --env-file --index-url"
+_WRAPPERS: Final[dict[str, _Wrapper]] = {
+    "sudo": _Wrapper("-u -g -h -p -C -R -T -U --user --group", folder="-D --chdir"),
+    "doas": _Wrapper("-u -C"),
+    "env": _Wrapper("-u --unset", folder="-C --chdir", script="-S --split-string"),
+    "command": _Wrapper(),
+    "builtin": _Wrapper(),
+    "exec": _Wrapper("-a"),
+    "nohup": _Wrapper(),
+    "coproc": _Wrapper(),
+    "setsid": _Wrapper(),
+    "time": _Wrapper("-f -o"),
+    "nice": _Wrapper("-n --adjustment"),
+    "ionice": _Wrapper("-c -n -p"),
+    "chrt": _Wrapper("-p", skipped=1),
+    "taskset": _Wrapper("", skipped=1),
+    "flock": _Wrapper("-w -E --wait --timeout", skipped=1, script="-c --command"),
+    "stdbuf": _Wrapper("-i -o -e"),
+    "unbuffer": _Wrapper(),
+    "timeout": _Wrapper("-k -s --kill-after --signal", skipped=1),
+    "gtimeout": _Wrapper("-k -s --kill-after --signal", skipped=1),
+    "busybox": _Wrapper(),
+    "caffeinate": _Wrapper("-t -w"),
+    "xvfb-run": _Wrapper("-n -s -e -f -p"),
+    "strace": _Wrapper("-e -o -s -p"),
+    "watch": _Wrapper("-n --interval"),
+    "script": _Wrapper("-T -E -O -I -B", skipped=1, script="-c --command"),
+    "su": _Wrapper("-s -g -G --shell", skipped=1, script="-c --command"),
+    "direnv": _Wrapper("", skipped=1, verbs="exec"),
+    "npx": _Wrapper("-p --package", script="-c --call"),
+    "bunx": _Wrapper("-p --package"),
+    "pnpx": _Wrapper(),
+    "uvx": _Wrapper(f"{_PYTHON_RUN} --from"),
+    "npm": _Wrapper("-w --workspace -p --package", verbs="exec x", folder="-C --prefix", script="-c --call"),
+    "pnpm": _Wrapper("--filter -F", verbs="exec dlx", folder="-C --dir"),
+    "yarn": _Wrapper("", verbs="exec dlx run", folder="--cwd"),
+    "bun": _Wrapper("", verbs="x", folder="--cwd"),
+    "uv": _Wrapper(f"{_PYTHON_RUN} --project", verbs="run", folder="--directory"),
+    "pipx": _Wrapper("--spec --python", verbs="run"),
+    "poetry": _Wrapper("-P --project", verbs="run", folder="-C --directory"),
+    "pdm": _Wrapper("-p --project", verbs="run"),
+    "rye": _Wrapper("", verbs="run"),
+    "hatch": _Wrapper("-e --env", verbs="run"),
+    "pipenv": _Wrapper("", verbs="run"),
+    "conda": _Wrapper("-n --name -p --prefix", verbs="run", folder="--cwd"),
+    "mamba": _Wrapper("-n --name -p --prefix", verbs="run", folder="--cwd"),
+    "bundle": _Wrapper("--gemfile", verbs="exec"),
+    "mise": _Wrapper("", verbs="exec x", folder="-C --cd"),
+    "asdf": _Wrapper("", verbs="exec"),
+    "nix": _Wrapper("", verbs="run shell develop"),
+    "dotenv": _Wrapper("-e -f"),
+}
+_PASSED: Final = frozenset({"--", "run"})  # in front of the program, behind the verb: `hatch run -- x`
+_VERSION: Final = re.compile(r"(?<=[\w.-])(?:@|[=<>~!]=)[\w.^~*-]+$")  # `prettier@3`, `ruff==0.5`
+
+
+def unwrap(words: list[Word]) -> Wrapped | None:
+    """What the first of the words runs, where that is a wrapper such as `sudo` or `npx`; else None."""
+    name = _name(words[0])
+    if program_of(name) in ("python", "pypy"):
+        return _module(words)
+    wrapper = _WRAPPERS.get(name)
+    if wrapper is None or len(words) < 2:
+        return None
+    found = _Found()
+    at = found.options(words, 1, wrapper)
+    if wrapper.verbs:
+        if at >= len(words):
+            return None
+        if words[at].text in wrapper.verbs.split():
+            at = found.options(words, at + 1, wrapper)
+        elif name != "yarn":  # which runs an installed program by its mere name, too
+            return None
+    if wrapper.skipped and found.script is None:
+        at = found.options(words, at + wrapper.skipped, wrapper) if wrapper.script else at + wrapper.skipped
+    rest = words[at:]
+    while rest and rest[0].text in _PASSED and wrapper.verbs:
+        rest = rest[1:]
+    if name == "watch":  # its words are a shell's command, joined
+        return Wrapped([], found.folder, joined(rest))
+    if name == "env" and found.script is not None and found.script.known:
+        split = Reader(found.script.text).next_command()
+        return Wrapped([*(split.words if split is not None else []), *rest], found.folder)
+    if found.script is not None:
+        return Wrapped([], found.folder, found.script)
+    if rest and (wrapper.verbs or name in ("npx", "bunx", "pnpx", "uvx")):
+        rest = [_unversioned(rest[0]), *rest[1:]]
+    return Wrapped(rest, found.folder)
+
+
+class _Found:
+    """What the options of a wrapper say."""
+
+    def __init__(self) -> None:
+        self.folder: Word | None = None
+        self.script: Word | None = None
+
+    def options(self, words: list[Word], at: int, wrapper: _Wrapper) -> int:
+        """Pass over options and their values; answers where the next word is."""
+        valued, folders, scripts = (
+            set(one.split()) for one in (wrapper.valued, wrapper.folder, wrapper.script)
+        )
+        while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
+            option, equals, _ = words[at].text.partition("=")
+            value: Word | None = None
+            if equals and option in valued | folders | scripts:
+                value = words[at].behind(len(option) + 1)
+            elif option[:2] in folders | scripts and len(option) > 2 and not option.startswith("--"):
+                option, value = option[:2], words[at].behind(2)
+            elif option in valued | folders | scripts and at + 1 < len(words):
+                at += 1
+                value = words[at]
+            if option in folders:
+                self.folder = value
+            elif option in scripts:
+                self.script = value
+            at += 1
+        return at + (at < len(words) and words[at].text == "--")
+
+
+def _module(words: list[Word]) -> Wrapped | None:
+    """`python -m black src` runs the module as a program."""
+    for at, word in enumerate(words[1:], 1):
+        if word.text == "-m" and at + 1 < len(words):
+            return Wrapped(words[at + 1 :])
+        if word.text.startswith("-m") and len(word.text) > 2:
+            return Wrapped([word.behind(2), *words[at + 1 :]])
+        if not word.text.startswith("-") or word.text in ("-", "-c"):
+            return None
+    return None
+
+
+def _name(word: Word) -> str:
+    return word.forms()[0].text.rpartition("/")[2]
+
+
+def joined(words: list[Word]) -> Word:
+    """The words as one text, as `eval` reads them."""
+    return Word(
+        " ".join(word.text for word in words), unknown_from=None if all(w.known for w in words) else 0
+    )
+
+
+def _unversioned(word: Word) -> Word:
+    """The program of `prettier@3` or `nixpkgs#black`."""
+    return Word(_VERSION.sub("", word.text).rpartition("#")[2], word.glob, word.unknown_from, word.quoted)

@@ -1,0 +1,230 @@
+"""The open connections of this process: how many there may be, until when each must have come how far.
+
+A token is shown by a request, not by a connection; so a connection counts as authenticated from the first
+request on that showed a valid one. When places are short, the oldest that never did is closed. Addresses are
+those of the sockets: forwarded ones can be made up by whoever sends them. Behind a proxy all clients have
+one address; its connections count as authenticated as soon as one request on them was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+from collections.abc import Callable
+from typing import Any
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import Unavailable
+from repomesh.surfaces.http.turns import Turns
+
+CONNECTION = "repomesh.connection"
+"""The ASGI extension by which an application says that a request showed a valid token."""
+
+_IPV6_NETWORK_BITS = 64  # what one customer is given
+
+
+class TooManyConnections(Unavailable):
+    """All places for connections are taken by clients that are authenticated."""
+
+    code = "too_many_connections"
+    hint = "Try again in a moment, over fewer connections."
+
+
+class OpenConnection(asyncio.Transport):
+    """One accepted connection, whichever protocol speaks on it: its transport, with deadlines."""
+
+    def __init__(
+        self, transport: asyncio.Transport, connections: OpenConnections, address: str | None
+    ) -> None:
+        super().__init__()
+        self.address = address
+        self.is_authenticated = False
+        self._transport = transport
+        self._connections = connections
+        self._deadline = math.inf
+        self._at_deadline: Callable[[], None] | None = None
+        self._closing_since: float | None = None
+        self._written = 0
+        self._taken = 0
+        self._taken_at: float | None = None  # None while nothing is left to be taken
+
+    def expect(self, at: float, or_else: Callable[[], None]) -> None:
+        """Call `or_else` once the event loop's time is `at`, unless something else is expected by then."""
+        self._deadline, self._at_deadline = at, or_else
+
+    def expect_nothing(self) -> None:
+        """Have no deadline."""
+        self._deadline, self._at_deadline = math.inf, None
+
+    def authenticated(self, message_bytes_max: int = 0) -> None:
+        """Note that somebody with a valid token speaks; `message_bytes_max` is for those that send frames."""
+        if not self.is_authenticated:
+            self.is_authenticated = True
+            self._connections.note_authenticated(self)
+
+    def lost(self) -> None:
+        """Give the place back: the connection is gone."""
+        self._connections.remove(self)
+        self.expect_nothing()
+
+    def check(self, now: float) -> None:
+        """Act on what is overdue."""
+        if self._transport.is_closing():
+            self._closing_since = now if self._closing_since is None else self._closing_since
+            if now - self._closing_since >= limits.CLOSING_S:
+                self.abort()
+        elif now >= self._deadline and self._at_deadline is not None:
+            act = self._at_deadline
+            self.expect_nothing()
+            act()
+        elif self._is_stalled(now):
+            self.abort()
+
+    def _is_stalled(self, now: float) -> bool:
+        """Whether the client has taken next to nothing of what is sent to it for too long."""
+        unsent = self._transport.get_write_buffer_size()
+        taken = self._written - unsent
+        if not unsent:
+            self._taken_at = None
+        elif self._taken_at is None or taken - self._taken >= limits.STALLED_BYTES_MIN:
+            self._taken, self._taken_at = taken, now
+        else:
+            return now - self._taken_at >= limits.STALLED_S
+        return False
+
+    # -- the transport -----------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send bytes."""
+        self._written += len(data)
+        self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Send no more."""
+        self._transport.write_eof()
+
+    def can_write_eof(self) -> bool:
+        """Whether the direction to the client can end by itself."""
+        return self._transport.can_write_eof()
+
+    def close(self) -> None:
+        """Close when everything is sent."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def is_closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        return self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        """Take no more from the client for now."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take from the client again."""
+        self._transport.resume_reading()
+
+    def get_write_buffer_size(self) -> int:
+        """The bytes that the client has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What is known about the socket."""
+        return self._transport.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Have another protocol speak on it."""
+        self._transport.set_protocol(protocol)
+
+
+class OpenConnections:
+    """The places for connections of this process."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self.draining = Turns(limits.DRAIN_TURN_CONNECTIONS, limits.DRAIN_TURN_S)
+        self.upgrading = Turns(limits.UPGRADES_PER_TURN, limits.UPGRADE_TURN_S)
+        self.pipelining = Turns(limits.PIPELINED_PER_TURN, 0.0)
+        self._open: set[OpenConnection] = set()
+        self._unauthenticated: dict[OpenConnection, None] = {}  # the oldest first
+        self._by_address: dict[str, dict[OpenConnection, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def unauthenticated(self) -> int:
+        """How many never showed a valid token."""
+        return len(self._unauthenticated)
+
+    def take(self, transport: asyncio.Transport) -> OpenConnection | None:
+        """A place for a new connection; None when all are taken by others that are authenticated."""
+        connection = OpenConnection(transport, self, _foreign_address(transport))
+        self._make_room(connection.address)
+        if len(self._open) >= self.places:
+            return None
+        self._open.add(connection)
+        self._unauthenticated[connection] = None
+        if connection.address is not None:
+            self._by_address.setdefault(connection.address, {})[connection] = None
+        return connection
+
+    def note_authenticated(self, connection: OpenConnection) -> None:
+        """Count a connection among those that showed a valid token."""
+        self._unauthenticated.pop(connection, None)
+        self._leave_address(connection)
+
+    def remove(self, connection: OpenConnection) -> None:
+        """Free a connection's place."""
+        self._open.discard(connection)
+        self._unauthenticated.pop(connection, None)
+        self._leave_address(connection)
+
+    def sweep(self, now: float) -> None:
+        """End what is overdue at the event loop's time `now`."""
+        for connection in tuple(self._open):
+            connection.check(now)
+
+    def _make_room(self, address: str | None) -> None:
+        same = self._by_address.get(address or "", {})
+        if len(same) >= limits.ADDRESS_UNAUTHENTICATED_MAX:
+            self._close_oldest(same)
+        elif (
+            len(self._open) >= self.places
+            or len(self._unauthenticated) >= limits.UNAUTHENTICATED_CONNECTIONS_MAX
+        ):
+            self._close_oldest(self._unauthenticated)
+
+    def _close_oldest(self, connections: dict[OpenConnection, None]) -> None:
+        oldest = next(iter(connections), None)
+        if oldest is not None:
+            self.remove(oldest)
+            oldest.abort()
+
+    def _leave_address(self, connection: OpenConnection) -> None:
+        same = self._by_address.get(connection.address or "")
+        if same is not None:
+            same.pop(connection, None)
+            if not same:
+                del self._by_address[connection.address or ""]
+
+
+def _foreign_address(transport: asyncio.Transport) -> str | None:
+    """The client's address, or its IPv6 network; None for this machine's own, which all programs share."""
+    peer = transport.get_extra_info("peername")
+    if not isinstance(peer, tuple) or not peer:
+        return None
+    try:
+        address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            network = ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False)
+            return None if address.is_loopback else str(network)
+        address = address.ipv4_mapped
+    return None if address.is_loopback else str(address)

@@ -1,0 +1,62 @@
+"""Documents about the API: made once per server, on a thread, and served from memory with an ETag.
+
+To make one takes up to half a second, and whoever asks for it shows no token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from repomesh.surfaces.http.asgi import JSON, Scope, Send, header
+
+T = TypeVar("T")
+
+NOT_MODIFIED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A JSON document as bytes, and the ETag of exactly these."""
+
+    body: bytes
+    etag: str
+
+    @classmethod
+    def of(cls, body: bytes) -> Document:
+        """The document of these bytes; hashing takes some milliseconds for a megabyte."""
+        return cls(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+class MadeOnce(Generic[T]):
+    """What `make` returns, called once, on a thread, when somebody first asks for it."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: asyncio.Task[T] | None = None
+
+    async def get(self) -> T:
+        """Return it; raises whatever `make` raises, and makes it anew the next time."""
+        if self._made is None or (self._made.done() and self._made.exception() is not None):
+            self._made = asyncio.create_task(asyncio.to_thread(self._make))
+        return await asyncio.shield(self._made)  # a client that leaves takes it away from nobody
+
+
+async def respond_document(scope: Scope, send: Send, document: Document) -> None:
+    """Send a JSON document, or 304 to a client that has it as it is."""
+    body, etag = document.body, document.etag
+    given = header(scope, b"if-none-match") or ""
+    unchanged = etag in (tag.strip().removeprefix("W/") for tag in given.split(",")) or given.strip() == "*"
+    fields = [
+        (b"etag", etag.encode()),
+        (b"cache-control", b"no-cache"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if not unchanged:
+        fields += [(b"content-type", JSON), (b"content-length", str(len(body)).encode())]
+    status = NOT_MODIFIED if unchanged else 200
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if unchanged else body})

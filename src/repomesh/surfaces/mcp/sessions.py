@@ -1,0 +1,107 @@
+"""The open sessions of the older handshake: how many there may be, and which of them ends for another.
+
+Few clients end their sessions, so a limit by itself would refuse everybody once it is reached. Sessions are
+counted per token, so that nobody takes the places of others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import Unavailable
+
+
+class TooManyMcpSessions(Unavailable):
+    """All MCP sessions of the older handshake that may be open are in use."""
+
+    code = "too_many_mcp_sessions"
+    hint = "Try again in a moment. Close streams that are not read, and end sessions with DELETE after use."
+
+
+@dataclass(eq=False)
+class OpenSession:
+    """One session: by whose token it was opened, and who is served in it, as `Exchange.owner` says."""
+
+    token_id: str
+    owner: str
+    id: str | None = None  # None until it is open
+    running: int = 0  # requests, open streams among them
+
+
+class OpenSessions:
+    """The sessions that are open or about to be, the longest unused first."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[OpenSession, None] = {}
+        self._by_id: dict[str, OpenSession] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def make_room(self, token_id: str) -> OpenSession | None:
+        """Remove the session that must end before a token opens another one; None when there is room.
+
+        A token beyond its limit loses the longest idle of its own. When all places are taken, the token with
+        the most sessions does, unless that is fewer than the asking one has.
+
+        Raises:
+            TooManyMcpSessions: Each session that might end has a request running.
+        """
+        counts = Counter(session.token_id for session in self._sessions)
+        own_count = counts[token_id]
+        if own_count >= limits.MCP_TOKEN_SESSIONS_MAX:
+            losing = [token_id]
+            message = f"the token has {own_count} MCP sessions open, and each has a request running"
+        elif len(self._sessions) >= limits.MCP_SESSIONS_MAX:
+            losing = [token for token, count in counts.most_common() if count >= own_count]
+            message = f"{len(self._sessions)} MCP sessions are open, and none of them is to end for this one"
+        else:
+            return None
+        for token in losing:
+            idle = self._longest_idle(token)
+            if idle is not None:
+                self.remove(idle)
+                return idle
+        raise TooManyMcpSessions(message)
+
+    def _longest_idle(self, token_id: str) -> OpenSession | None:
+        of_token = (session for session in self._sessions if session.token_id == token_id)
+        return next((session for session in of_token if not session.running), None)
+
+    def find(self, session_id: str | None, owner: str) -> OpenSession | None:
+        """The open session with this id, as its opener's; to others it does not exist."""
+        session = self._by_id.get(session_id or "")
+        return session if session is not None and session.owner == owner else None
+
+    def begin(self, token_id: str, owner: str) -> OpenSession:
+        """Take a place for a session that is about to open."""
+        session = OpenSession(token_id, owner)
+        self._sessions[session] = None
+        return session
+
+    def opened(self, session: OpenSession, session_id: str) -> None:
+        """Note the id under which a session is open from now on."""
+        session.id = session_id
+        self._by_id[session_id] = session
+
+    def remove(self, session: OpenSession) -> None:
+        """Free the place of a session that has ended, or that was not opened."""
+        self._sessions.pop(session, None)
+        if session.id is not None:
+            self._by_id.pop(session.id, None)
+
+    @contextmanager
+    def in_use(self, session: OpenSession) -> Iterator[None]:
+        """What runs inside is a request in the session: it does not count as idle."""
+        session.running += 1
+        try:
+            yield
+        finally:
+            session.running -= 1
+            if session in self._sessions:  # it is the last one used
+                del self._sessions[session]
+                self._sessions[session] = None

@@ -1,0 +1,208 @@
+"""The answer of any operation as text: lists as tables, messages as letters, and objects by their fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from repomesh.views import meeting_view, message_path
+from repomesh.views.tables import object_lines, table
+from repomesh.views.terminal_text import Style, cell, clean
+
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    "Agent": ("name", "type", "status", "program", "capabilities", "status_text", "last_seen_at"),
+    "Channel": ("name", "description", "member_count", "archived_at", "created_at"),
+    "ChannelMember": ("agent_name", "joined_at"),
+    "Event": ("seq", "type", "subject", "actor_name", "at", "severity"),
+    "Lease": ("resource", "mode", "agent_name", "fencing_token", "expires_at", "note"),
+    "HeldLock": ("resource", "mode", "fencing_token", "expires_at"),
+    "ListedTask": ("id", "status", "ready", "priority", "type", "agent_name", "goal"),
+    "Obstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
+    "Meeting": ("id", "status", "outcome", "round", "speaker_name", "due_at", "topic"),
+    "Template": ("name", "consensus", "max_discussion_rounds", "description"),
+    "Question": ("id", "status", "asker_name", "asked_name", "question", "answer", "deadline_at"),
+    "Reaction": ("reaction", "agent_name", "created_at"),
+    "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
+    "Artifact": ("session_id", "artifact_id", "type", "title", "version", "bytes", "author", "updated_at"),
+    "Chunk": ("sequence", "speaker", "created_at", "chunk_id", "bytes", "content"),
+    "Found": ("what", "id", "title", "snippet", "at", "key", "session_id"),
+    "ListedDecision": ("id", "status", "created_at", "topic"),
+    "ListedMemory": ("key", "type", "status", "session_id", "tags", "author", "updated_at", "id"),
+    "ListedSession": ("id", "status", "title", "participants", "created_by", "created_at"),
+    "Recalled": ("id", "score", "what", "session_id", "key", "snippet", "why"),
+    "Remark": ("created_at", "agent_name", "verdict", "file", "line", "body"),
+    "Review": ("id", "state", "author_name", "reviewers", "title", "updated_at"),
+    "SessionTask": (
+        "session_id",
+        "key",
+        "task.status",
+        "task.percent",
+        "task.agent_name",
+        "task.assignee_name",
+        "task.goal",
+    ),
+    "Token": ("id", "role", "agent_name", "label", "created_at"),
+    "Webhook": ("id", "status", "url", "types", "description", "reason"),
+    "WebhookDelivery": (
+        "id",
+        "status",
+        "type",
+        "attempts",
+        "last_status",
+        "last_error",
+        "next_at",
+        "created_at",
+    ),
+    "Workspace": ("name", "id", "home", "path"),
+}
+"""The columns of a list, by what is on it."""
+
+_KEPT: Final[dict[str, tuple[str, ...]]] = {
+    "Event": ("type", "subject", "actor_name", "at"),
+    "Found": ("title", "snippet", "at"),
+}
+"""What a list is read for: these columns stay longest."""
+
+_NOT_ABOVE_ITEMS: Final = frozenset({"items", "next_cursor", "omitted", "version", "oldest_seq", "last_seq"})
+"""Fields of a list that are not shown above its items: notes tell them, or they are positions."""
+
+_MESSAGES: Final = frozenset({"Message", "ReceivedMessage"})
+_PAGES: Final[dict[str, Callable[[Style, Mapping[str, Any]], list[str]]]] = {
+    "Decision": meeting_view.decision_page,
+    "DecisionDetail": meeting_view.decision_page,
+    "Meeting": meeting_view.meeting_page,
+    "MeetingDetail": meeting_view.meeting_page,
+    "MeetingRequest": meeting_view.request_page,
+    "MessageTrace": message_path.path_lines,
+    "SuggestedTopics": meeting_view.topics_page,
+}
+"""Objects that have a page of their own."""
+_INNER: Final = {"locks": "HeldLock", "conflicts": "Obstacle", "obstacles": "Obstacle", "history": "Attempt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Text for standard output, without its last line end, and notes for standard error, a line each.
+
+    `text` is None where nothing is to be printed; an empty text is an empty line.
+    """
+
+    text: str | None
+    notes: tuple[str, ...] = ()
+
+
+def draw(style: Style, item: str, answer: Any, searched: Sequence[str] = ()) -> Drawing:
+    """Draw the JSON of an answer.
+
+    `item` is the class name of the answer, of a list that of its items. `searched` are the sorts of objects
+    that were looked through, for the note on a list without items.
+    """
+    if isinstance(answer, dict) and isinstance(answer.get("items"), list):
+        return _list(style, item, answer, searched)
+    if item in _MESSAGES:
+        return _drawing(_letter(style, answer))
+    if item in _PAGES:
+        lines = _PAGES[item](style, answer)
+        more = _more(answer)
+        return _drawing(lines, more) if lines else Drawing(None, ("nothing",))
+    if isinstance(answer, dict):
+        return _drawing(*_object(style, answer))
+    return Drawing(cell(answer))
+
+
+def _drawing(lines: Sequence[str], notes: Sequence[str] = ()) -> Drawing:
+    return Drawing("\n".join(lines) if lines else None, tuple(notes))
+
+
+def _more(answer: Mapping[str, Any]) -> list[str]:
+    return [f"there is more: --cursor {answer['next_cursor']}"] if answer.get("next_cursor") else []
+
+
+def _list(style: Style, item: str, page: Mapping[str, Any], searched: Sequence[str]) -> Drawing:
+    items = page["items"]
+    lines: list[str] = []
+    notes: list[str] = []
+    beside = {name: value for name, value in page.items() if name not in _NOT_ABOVE_ITEMS}
+    if beside:
+        lines, notes = _object(style, _merged(beside))
+        lines.append("")
+    if item in _MESSAGES:
+        for message in items:
+            lines += _letter(style, message)
+    elif items:
+        text, note = table(style, items, COLUMNS.get(item) or _scalars(items[0]), _KEPT.get(item, ()))
+        lines.append(text)
+        notes += [note] if note else []
+    if not items:
+        among = f" among {', '.join(searched)}; '--what' looks elsewhere" if searched else ""
+        notes.append(f"nothing{' was said yet' if item == 'Remark' else ''}{among}")
+    notes += [str(page[name]) for name in ("notice", "omitted") if page.get(name)]
+    return _drawing(lines, notes + _more(page))
+
+
+def _merged(beside: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of all that stands beside a list, as those of one object."""
+    merged: dict[str, Any] = {}
+    for name, value in beside.items():
+        merged |= (
+            {key: item for key, item in value.items() if item} if isinstance(value, dict) else {name: value}
+        )
+    return merged
+
+
+def _object(style: Style, value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The lines of one object and, below its fields, of the lists inside it; and notes on these."""
+    flat = _flat(value)
+    if flat.get("written"):
+        flat = {**flat, "written": _generated(flat["written"])}
+    lists = {name: rows for name, rows in flat.items() if _is_table(rows)}
+    lines = object_lines(style, {name: item for name, item in flat.items() if name not in lists})
+    notes = []
+    for name, rows in lists.items():
+        text, note = table(style, rows, COLUMNS.get(_INNER.get(name, "")) or _scalars(rows[0]))
+        lines += ["", clean(f"{name.replace('_', ' ')}:"), text]
+        notes += [note] if note else []
+    return lines, notes
+
+
+def _generated(written: Mapping[str, Any]) -> str:
+    """A text of a language model, marked as such."""
+    return f"{written['text']}\n\n(generated by {written['model']}, {written['made_at']})"
+
+
+def _letter(style: Style, message: Mapping[str, Any]) -> list[str]:
+    """A message: a line about it, its subject, its text and an empty line."""
+    id_ = style.short_id(message["id"])
+    marks = [message["priority"]] if message["priority"] != "normal" else []
+    marks += ["acknowledge"] if message["ack_required"] else []
+    marks += [message["status"]] if "status" in message else []
+    lines = [
+        f"{style.bold(clean(message['sender_name']))} to {clean(', '.join(message['to']))}, "
+        f"{style.when(message['created_at'])}{''.join(f' [{mark}]' for mark in marks)} {style.dim(id_)}"
+    ]
+    lines += [style.bold(clean(message["subject"]))] if message["subject"] else []
+    lines.append(clean(message["body"]))
+    if message["truncated"]:
+        rest = f"{style.program} message show {id_}"
+        lines.append(style.dim(f"… {message['body_chars']} characters in all: {rest}"))
+    return [*lines, ""]
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _scalars(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Columns for objects that have none of their own: the short fields."""
+    short = [name for name, value in item.items() if not isinstance(value, list | dict)]
+    return tuple(name for name in short if not (name.endswith("_id") or name == "version"))[:8]
+
+
+def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of an object; one that wraps a single object is shown as that and what stands beside it."""
+    inner = [name for name, item in value.items() if isinstance(item, dict) and "id" in item]
+    if len(inner) != 1:
+        return value
+    beside = {name: item for name, item in value.items() if name != inner[0]}
+    return {**value[inner[0]], **beside}

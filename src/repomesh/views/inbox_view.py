@@ -1,0 +1,114 @@
+"""A person's inbox: questions, permissions, notices and messages, as lines.
+
+Each function takes the JSON of an answer or event and returns lines without their ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from repomesh.views.terminal_text import Style, clean
+
+_BEGINNING_CHARS = 200  # of a text in the list; 'read' shows the rest
+
+
+def inbox_lines(style: Style, name: str, inbox: Mapping[str, Any]) -> list[str]:
+    """Return the inbox of person `name`, a block for each sort of item that it holds."""
+    lines = [f"{style.bold(clean(name))}: {_counted(inbox)}"]
+    for title, items, draw in (
+        ("Questions", inbox["questions"], question_lines),
+        ("Waiting for a permission", inbox["permissions"], permission_lines),
+        ("Not delivered", inbox["notices"], message_summary),
+        ("Messages", inbox["messages"], message_summary),
+    ):
+        if items:
+            lines += ["", style.bold(title)]
+            for item in items:
+                lines += [f"  {line}" if line else "" for line in draw(style, item)]
+    if inbox.get("omitted"):
+        lines += ["", clean(inbox["omitted"])]
+    if inbox["questions"]:
+        first = style.short_id(inbox["questions"][0]["id"])
+        lines += ["", f"answer with: {style.program} inbox reply {first} TEXT"]
+    return lines
+
+
+def question_lines(style: Style, question: Mapping[str, Any]) -> list[str]:
+    """Return a question with its options, its deadline and what happens then."""
+    who, when = style.bold(clean(question["asker_name"])), style.when(question["created_at"])
+    lines = [f"{who} asks, {when}  {style.dim(style.short_id(question['id']))}"]
+    lines += clean(question["question"]).splitlines()
+    lines += [f"{number}. {clean(option)}" for number, option in enumerate(question["options"], 1)]
+    if question["status"] != "open":
+        answer = f": {question['answer']}" if question["answer"] else ""
+        return [*lines, clean(f"{question['status']}{answer}")]
+    return lines + _deadline(style, question)
+
+
+def permission_lines(style: Style, permission: Mapping[str, Any]) -> list[str]:
+    """Return an agent CLI's request for a permission. Only that CLI's own terminal can answer it."""
+    about = f" {permission['tool']}" if permission["tool"] else ""
+    summary = f": {permission['summary']}" if permission["summary"] else ""
+    who, when = f"{permission['agent_name']} ({permission['cli']})", style.when(permission["at"])
+    text = f"{who} wants to use{about}{summary}, {when}"
+    return [clean(" ".join(text.split())), style.dim("answer it where that CLI runs")]
+
+
+def message_lines(style: Style, message: Mapping[str, Any]) -> list[str]:
+    """Return a message with its whole text."""
+    return [*_head(style, message), *clean(message["body"]).splitlines()]
+
+
+def message_summary(style: Style, message: Mapping[str, Any]) -> list[str]:
+    """Return a message with the beginning of its text on one line."""
+    text = " ".join(clean(message["body"]).split())
+    return [*_head(style, message), text if len(text) <= _BEGINNING_CHARS else f"{text[:_BEGINNING_CHARS]}…"]
+
+
+def event_lines(style: Style, event: Mapping[str, Any], name: str) -> list[str]:
+    """Return an event of the log as it concerns person `name`; no lines if it does not."""
+    data = event["data"]
+    if event["type"] == "message.sent":
+        mine = name in data["to"] or "*" in data["to"] or data["channel"]
+        return message_summary(style, data) if mine and "question" not in data["tags"] else []
+    if event["type"] == "agent.permission_requested":
+        return permission_lines(style, data)
+    if event["type"].startswith("question."):
+        question = data["question"]
+        return question_lines(style, question) if question["asker_name"] != name else []
+    return [clean(f"not delivered: {data['subject']}")]
+
+
+def _head(style: Style, message: Mapping[str, Any]) -> list[str]:
+    marks = [message["priority"]] if message["priority"] != "normal" else []
+    marks += ["acknowledge"] if message["ack_required"] else []
+    where = f" in #{message['channel']}" if message["channel"] else ""
+    who, when = style.bold(clean(message["sender_name"])), style.when(message["created_at"])
+    text = f"{who}{clean(where)}, {when}{''.join(f' [{mark}]' for mark in marks)}"
+    head = f"{text}  {style.dim(style.short_id(message['id']))}"
+    return [head, style.bold(clean(message["subject"]))] if message["subject"] else [head]
+
+
+def _deadline(style: Style, question: Mapping[str, Any]) -> list[str]:
+    if question["deadline_at"] is None:
+        return []
+    when = style.when(question["deadline_at"])
+    if question["escalate_to"] is not None and question["escalated_at"] is None:
+        return [clean(f"deadline {when}, then it goes to {question['escalate_to']}")]
+    if question["default"] is not None:
+        return [clean(f"deadline {when}, then this applies: {question['default']}")]
+    return [f"deadline {when}"]
+
+
+def _counted(inbox: Mapping[str, Any]) -> str:
+    counts = (
+        (len(inbox["questions"]), "question"),
+        (len(inbox["permissions"]), "permission"),
+        (inbox["unread"], "unread message"),
+    )
+    return ", ".join(_number(count, word) for count, word in counts if count) or "nothing needs you"
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"

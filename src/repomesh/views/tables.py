@@ -1,0 +1,175 @@
+"""Tables and single objects: for a terminal as many columns as have room, for a pipe tab-separated lines."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from repomesh.views.terminal_text import Style, cell, clean, is_time
+
+TEXT_CHARS_MIN: Final = 24
+"""A column of text narrower than this is a staircase of words; another column goes before it."""
+CELL_CHARS_MAX: Final = 200
+"""Of a text in a cell: a table is to be looked over, and 'show' or 'read' has the whole."""
+_GAP: Final = 2  # characters between columns
+
+IDS: Final = frozenset({"id", "key", "name", "session_id", "artifact_id"})
+"""Columns by which a row is found: they are coloured, and never broken into two lines."""
+
+LESS_IMPORTANT: Final = (
+    "type",
+    "format",
+    "bytes",
+    "version",
+    "mode",
+    "program",
+    "stored_at",
+    "offered_at",
+    "injected_at",
+    "created_by",
+    "description",
+    "author",
+    "tags",
+    "capabilities",
+    "priority",
+    "fencing_token",
+    "outcome",
+    "round",
+    "chunk_id",
+    "why",
+    "score",
+    "severity",
+    "created_at",
+    "updated_at",
+    "last_seen_at",
+)
+"""Columns that give way where there is too little room, the first of these first; then the right ones."""
+
+_COLOURED_STATES: Final = {
+    "green": ("active", "done", "current", "approved", "carried"),
+    "yellow": ("paused", "claimed", "waiting", "superseded"),
+    "red": ("failed", "blocked", "deleting", "dead", "disabled"),
+    "dim": ("inactive", "retired", "completed", "cancelled", "retracted"),
+}
+_COLOURS: Final = {state: colour for colour, states in _COLOURED_STATES.items() for state in states}
+
+
+def table(
+    style: Style, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str] = ()
+) -> tuple[str, str]:
+    """Return a table of JSON objects and a note on the columns that were left out ('' if none was).
+
+    The dotted column 'holder.name' is field 'name' of field 'holder'. Where a terminal has too little room,
+    the columns in `kept` stay longest.
+    """
+    picked = [{name: _field(row, name) for name in columns} for row in rows]
+    return (
+        _drawn(style, picked, columns, kept) if style.is_terminal else (_tab_separated(picked, columns), "")
+    )
+
+
+def object_lines(style: Style, value: Mapping[str, Any]) -> list[str]:
+    """Return one JSON object: a line for each field that is not empty, texts of several lines last."""
+    long = {name: text for name, text in value.items() if isinstance(text, str) and "\n" in text}
+    short = {name: item for name, item in value.items() if name not in long}
+    width = max((len(name) for name in short), default=0)
+    lines = []
+    for name, item in short.items():
+        if item in (None, "", [], {}):
+            continue
+        if style.is_terminal:
+            lines.append(f"{_title(name, '_'):<{width}}  {style.cell(name, item)}")
+        else:
+            lines.append(f"{name}\t{cell(item)}")
+    for name, text in long.items():
+        lines += ["", f"{_title(name, '_')}:", clean(text)]
+    return lines
+
+
+def fitting_columns(
+    texts: Sequence[Mapping[str, str]], columns: Sequence[str], width: int, kept: Sequence[str] = ()
+) -> list[str]:
+    """Return the columns for which `width` characters are enough: the first always, those in `kept` longest.
+
+    `texts` are the rows' cells by column.
+    """
+    shown = list(columns)
+    needs = {name: _need(name, texts) for name in columns}
+    while len(shown) > 1 and sum(needs[name] for name in shown) + _GAP * (len(shown) - 1) > width:
+        spare: list[str] = [name for name in LESS_IMPORTANT if name in shown[1:] and name not in kept]
+        if kept and not spare:
+            spare = [name for name in reversed(shown[1:]) if name not in kept]
+        shown.remove(spare[0] if spare else shown[-2] if len(shown) > 2 else shown[-1])
+    return shown
+
+
+def _tab_separated(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    lines = ["\t".join(re.sub(r"[\t\n]+", " ", cell(row[name])) for name in columns) for row in rows]
+    return "\n".join(["\t".join(columns), *lines])
+
+
+def _drawn(
+    style: Style, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str]
+) -> tuple[str, str]:
+    from rich.console import Console  # loading Rich takes as long as most commands run
+    from rich.table import Table
+    from rich.text import Text
+
+    texts = [{name: _cut(style.cell(name, row[name])) for name in columns} for row in rows]
+    filled = [name for name in columns if any(text[name] for text in texts)]
+    shown = fitting_columns(texts, filled or list(columns), style.width_chars, kept)
+    grid = Table(box=None, header_style="bold" if style.colour else "", pad_edge=False)
+    for name in shown:
+        grid.add_column(_title(name), overflow="fold", no_wrap=_is_unbreakable(name))
+    for row, text in zip(rows, texts, strict=True):
+        grid.add_row(*(Text(text[name], style=_colour(style, name, row[name])) for name in shown))
+    page = Console(
+        file=io.StringIO(),
+        width=style.width_chars,
+        color_system="standard" if style.colour else None,
+        force_terminal=True,
+        highlight=False,
+        _environ={},
+    )
+    with page.capture() as text_of:
+        page.print(grid)
+    left_out = [_title(name) for name in filled if name not in shown]
+    note = f"left out for want of room: {', '.join(left_out)} (a pipe and --json have all)"
+    return text_of.get().removesuffix("\n"), note if left_out else ""
+
+
+def _field(row: Mapping[str, Any], column: str) -> object:
+    value: object = row
+    for part in column.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _need(name: str, texts: Sequence[Mapping[str, str]]) -> int:
+    longest = max([len(_title(name)), *(len(text[name]) for text in texts)])
+    return longest if _is_unbreakable(name) else min(longest, TEXT_CHARS_MIN)
+
+
+def _is_unbreakable(name: str) -> bool:
+    """Whether a cell of the column is one word, which is of no use in two lines."""
+    return name in IDS or is_time(name) or name == "status"
+
+
+def _title(name: str, separators: str = "_.") -> str:
+    return re.sub(f"[{separators}]", " ", name)
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= CELL_CHARS_MAX else f"{line[:CELL_CHARS_MAX]}…"
+
+
+def _colour(style: Style, name: str, value: object) -> str:
+    """The colour of a cell, so that ids, states and times are told apart at a glance."""
+    if not style.colour:
+        return ""
+    if name.rpartition(".")[2] == "status":
+        return _COLOURS.get(str(value), "")
+    return "cyan" if name in IDS else "dim" if is_time(name) else ""

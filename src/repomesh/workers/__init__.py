@@ -1,1 +1,0 @@
-"""What runs without being asked: expiry, inactivity, non-delivery notices."""

@@ -1,0 +1,236 @@
+"""What people mistype, and the answer that names what they meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.running import Shell
+from repomesh.cli import failures, root, secrets, spelling
+from repomesh.client.catalogue import operation, operations
+from repomesh.operations import registry
+
+
+def test_printed_ids_and_names_are_taken_in_a_session(running: Shell) -> None:
+    running.ok("session", "create", "database")
+    chunk = running.ok("chunk", "add", "database", "We took SQLite.")
+    artifact = running(
+        "api", "artifact.add", "session_id=database", "title=The schema", "content=create table"
+    ).json
+    memory = running.ok("memory", "store", "database-choice", "SQLite")
+    for part in (chunk["id"], chunk["id"][-8:], chunk["id"][-8:-2]):
+        assert running.ok("chunk", "read", "database", part)["content"] == "We took SQLite."
+    for part in (artifact["id"], artifact["id"][-8:], "The schema"):
+        assert running.ok("artifact", "read", "database", part)["content"] == "create table"
+        assert running.ok("artifact", "show", "database", part)["id"] == artifact["id"]
+    for part in (memory["id"][-8:], "database-choice"):
+        assert running.ok("memory", "show", part)["id"] == memory["id"]
+    newer = running.ok("memory", "store", "database", "PostgreSQL")
+    superseded = running.ok(
+        "memory", "supersede", "database-choice", "--by", newer["id"][-8:], "--reason", "grown"
+    )
+    assert superseded["superseded_by"] == "database"
+    assert running.ok("memory", "show", "database-choice")["status"] == "superseded"
+    missing = running("memory", "show", "databse").err
+    assert "there is no memory 'databse'" in missing
+    assert "Did you mean 'database'?" in missing
+    missing = running("session", "show", "databse").err
+    assert "Did you mean 'database'? 'repomesh session list' lists the sessions." in missing
+
+
+def test_the_beginning_of_a_printed_id_and_a_goal_name_a_task(running: Shell) -> None:
+    running.ok("agent", "register", "alice")
+    task = running.ok("task", "create", "Write it")
+    assert running.ok("task", "show", task["id"][-8:-2])["id"] == task["id"]
+    assert running.ok("task", "show", "write it")["id"] == task["id"]
+    assert "Did you mean 'next'?" in running("task", "claim", "nxt", "--as", "alice").err
+    assert running.ok("task", "claim", "next", "--as", "alice")["task"]["id"] == task["id"]
+    running.ok("task", "cancel", task["id"], "--reason", "Not needed")
+    over = running("task", "claim", "Write it", "--as", "alice").err
+    assert "'possible'" not in over
+
+
+def test_names_near_by_are_offered(running: Shell) -> None:
+    running.ok("agent", "register", "alice")
+    for words in (("agent", "show", "alcie"), ("message", "inbox", "--as", "alcie")):
+        assert "hint: Did you mean 'alice'? 'repomesh agent list' lists the agents." in running(*words).err
+    assert "'repomesh channel list'" in running("channel", "show", "nowhere").err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("lock", "acquire", "", "--as", "alice"), "RESOURCES: must not be empty"),
+        (("search", "find", "x", "--what", "memroy"), "Did you mean 'memory'?"),
+        (("search", "find", "x", "--order", "rnak"), "Did you mean 'rank'?"),
+        (("session", "create", "My Session"), "SESSION_ID: must be lower-case letters, digits, '_' and '-'"),
+        (
+            ("review", "request", "--title", "x", "--reviewers", "alice", "--as", "alice"),
+            "Send '--commit-range', '--diff', or both.",
+        ),
+        (("lock", "release", "1", "--as", "alice"), "--fencing-token 1"),
+    ],
+)
+def test_wrong_values_are_told_in_words_of_the_prompt(
+    running: Shell, words: tuple[str, ...], said: str
+) -> None:
+    running.ok("agent", "register", "alice")
+    refused = running(*words)
+    assert refused.code in (2, 4)
+    assert said in refused.err
+    assert "Tuple" not in refused.err
+    assert "named fields" not in refused.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("up", "--port", "99999"), "--port: must be at most 65535\nhint: Correct it and try again."),
+        (("--as", "alice", "status"), "Put it after the command: 'repomesh … --as'."),
+        (("message", "--as", "alice", "inbox"), "Put it after the command: 'repomesh message … --as'."),
+        (("lock", "acquire", "a", "--wait", "3"), "Did you mean '--wait-s'?"),
+        (("search", "sqlite"), "Did you mean 'repomesh search find sqlite'?"),
+        (("message", "hi you"), "Did you mean 'repomesh message send AGENT \"hi you\"'?"),
+        (("memory", "the key"), "Did you mean 'repomesh memory store KEY \"the key\"'?"),
+    ],
+)
+def test_wrong_words_are_answered_with_the_right_ones(
+    shell: Shell, words: tuple[str, ...], said: str
+) -> None:
+    refused = shell(*words)
+    assert refused.code == 2
+    assert said in refused.err
+
+
+def test_an_option_that_is_not_near_is_not_offered(shell: Shell) -> None:
+    assert "--version" not in shell("--json", "status").err
+
+
+def test_hints_about_tokens_and_addresses_can_be_followed_at_the_prompt(running: Shell) -> None:
+    url = running.ok("status")["url"]
+    running.ok("agent", "register", "alice")
+    wrong = running("agent", "list", REPOMESH_TOKEN="wrong")
+    assert "REPOMESH_TOKEN is set and is none of this server's" in wrong.err
+    made = running.ok("token", "create", "agent", "--agent", "zoe", "--show-token")
+    other = running("agent", "list", "--as", "alice", REPOMESH_URL=url, REPOMESH_TOKEN=made["token"])
+    assert "Leave --as (or REPOMESH_AGENT) out" in other.err
+    assert running("agent", "list", REPOMESH_URL=f"{url}/v1/").code == 0
+    nowhere = running("agent", "list", REPOMESH_URL=f"{url}/else", REPOMESH_TOKEN=made["token"])
+    assert "a server's URL has no path" in nowhere.err
+
+
+def test_a_token_whose_file_cannot_be_made_is_not_made(running: Shell) -> None:
+    nowhere = running.folder / "none" / "t"
+    assert running("token", "create", "agent", "--agent", "zoe", "--to-file", str(nowhere)).code == 3
+    full = running("token", "create", "agent", "--agent", "zoe", "--to-file", "/dev/full")
+    assert full.code != 0
+    assert running.ok("token", "list")["items"][1:] == []
+    file = running.folder / "t"
+    refused = running("token", "create", "agent", "--agent", "repomesh", "--to-file", str(file))
+    assert (refused.code != 0, file.exists()) == (True, False)
+    assert running("token", "create", "agent", "--agent", "zoe", "--to-file", str(file)).code == 0
+    assert running.ok("token", "list")["items"][1]["agent_name"] == "zoe"
+
+
+def test_a_token_that_could_not_be_written_is_taken_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "t"
+    with pytest.raises(KeyError), secrets.kept_file(file, operation("token.create")) as keep:
+        keep({})
+    assert not file.exists()
+
+
+def test_a_lock_is_released_by_the_words_that_acquired_it(running: Shell) -> None:
+    for name in ("alice", "bob"):
+        running.ok("agent", "register", name)
+    for acquired, released in (("src/", "src"), ("src", "src/"), ("src/**", "src")):
+        running.ok("lock", "acquire", acquired, "--as", "alice")
+        assert "'alice' holds 'src" in running("lock", "release", "src/app.py", "--as", "bob").err
+        assert running("lock", "release", released, "--as", "alice").code == 0
+    assert "nobody does" in running("lock", "release", "src", "--as", "bob").err
+
+
+def test_single_words_with_commas_are_several_options(running: Shell) -> None:
+    running.ok("agent", "register", "alice")
+    for given, options in (
+        (("--options", "yes,no"), ["yes", "no"]),
+        (("--option", "yes", "--option", "no"), ["yes", "no"]),
+        (("--options", "Yes, at once"), ["Yes, at once"]),
+        (("--options", "1,000"), ["1,000"]),
+    ):
+        asked = running.ok("question", "ask", "Shall we?", *given, "--as", "alice")
+        assert [one if isinstance(one, str) else one["text"] for one in asked["options"]] == options
+    by_nobody = running("question", "answer", asked["id"], "1").err
+    assert "'repomesh inbox reply ID ANSWER'" in by_nobody
+
+
+def test_the_inbox_takes_its_options_before_any_verb(running: Shell) -> None:
+    running.ok("agent", "register", "bob")
+    shown = running("inbox", "--as", "bob", "--json")
+    assert shown.code == 0
+    assert "'repomesh message inbox --as bob'" in shown.err
+    assert "Put them after it: 'repomesh inbox list …'." in running("inbox", "--as", "bob", "list").err
+
+
+def test_a_backup_makes_no_folders(running: Shell) -> None:
+    folder = running.folder / "nope"
+    refused = running("backup", str(folder / "b.db"))
+    assert (refused.code, folder.exists()) == (3, False)
+    assert f"no such folder: {folder}" in refused.err
+
+
+def test_a_wait_may_be_longer_than_a_request(running: Shell) -> None:
+    for name in ("alice", "bob"):
+        running.ok("agent", "register", name)
+    running.ok("message", "send", "bob", "Hi", "--as", "alice")
+    assert running.ok("message", "wait", "--timeout-s", "999", "--as", "bob")["items"]
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    """Every pattern in a JSON schema."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        for each in schema.values():
+            yield from _patterns(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from _patterns(each)
+
+
+def test_every_pattern_of_a_field_has_a_form_in_words() -> None:
+    for name in operations():
+        if name.partition(".")[0] not in root.ENTRIES:
+            continue
+        for pattern in _patterns(registry[name].request.model_json_schema()):
+            assert not failures.form(pattern).startswith("a text like"), (name, pattern)
+
+
+def test_help_speaks_of_options_and_not_of_fields(shell: Shell) -> None:
+    for noun, words in (
+        ("message", "reply"),
+        ("lock", "acquire"),
+        ("chunk", "read"),
+        ("chunk", "add"),
+        ("task", "update"),
+        ("message", "outbox"),
+    ):
+        shown = shell(noun, words, "--help").out
+        assert not re.search(r"`|If-Match|/v1/|<list|<str>|<float>|[a-z]_[a-z]+|\{[A-Za-z]", shown), shown
+
+
+@pytest.mark.parametrize(
+    ("word", "words", "near"),
+    [
+        ("alcie", ["alice", "bob"], ["alice"]),
+        ("--json", ["--version", "--help"], []),
+        ("--wait", ["--wait-s", "--ttl-s"], ["--wait-s"]),
+        ("xyz", ["alice"], []),
+    ],
+)
+def test_near_words_are_near_by_spelling(word: str, words: list[str], near: list[str]) -> None:
+    assert spelling.near(word, words) == near

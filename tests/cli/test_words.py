@@ -1,0 +1,158 @@
+"""One line for a write, one word for one option, and hints that can be typed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.running import Shell
+from repomesh.cli import command, failures, wording
+from repomesh.cli.generic import flags_of, words
+from repomesh.client.catalogue import operations
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_without_docstrings_it_does_not_start() -> None:
+    for name in ("up", "mcp", "--help"):
+        refused = python("-OO", "-m", "repomesh.cli.main", name)
+        assert refused.returncode == 1
+        assert "docstrings" in refused.stderr
+        assert "-OO" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert "has no docstring" in python("-OO", "-c", "import repomesh.app").stderr
+    assert python("-O", "-c", "import repomesh.app").returncode == 0
+
+
+def test_a_write_prints_one_line_with_its_id(running: Shell) -> None:
+    assert running("agent", "register", "alice").out == "agent alice registered\n"
+    made = running("task", "create", "Write it").out
+    (task,) = running.ok("task", "list")["items"]
+    assert made == f"task {task['id']} created: Write it\n"
+    claimed = running("task", "claim", "--as", "alice").out
+    assert claimed.startswith(f"task {task['id']} claimed: Write it, fencing token 1, until ")
+    assert running("lock", "acquire", "a,b", "--as", "alice").out.startswith(
+        "locked a, b, fencing token 2, until"
+    )
+    assert running("lock", "release", "a", "--as", "alice").out == "released a\n"
+    assert "goal\tWrite it" in running("task", "update", task["id"], "--priority", "3", "--verbose").out
+
+
+def test_a_new_token_is_on_a_line_of_its_own(running: Shell) -> None:
+    lines = running("token", "create", "observer", "--show-token").out.splitlines()
+    assert lines[0].endswith(" created")
+    assert lines[1].startswith("token\trpm_")
+
+
+@pytest.mark.parametrize("field", ["dependencies", "note", "reason", "task_id", "tags"])
+def test_one_word_does_for_one_option_on_all_commands(field: str) -> None:
+    """Unless another field of the operation is called so."""
+    both = {
+        "dependencies": "--depends-on",
+        "note": "--reason",
+        "reason": "--note",
+        "task_id": "--task",
+        "tags": "--tag",
+    }
+    for name, described in operations().items():
+        own = {each.name for each in described.fields}
+        for each in described.fields:
+            if each.name == field and both[field][2:].replace("-", "_") not in own:
+                assert both[field] in flags_of(each, described), name
+
+
+def test_lists_are_given_by_commas_and_by_repetition(running: Shell) -> None:
+    assert words("src/*.{ts,tsx}, b,[,].py") == ["src/*.{ts,tsx}", "b", "[,].py"]
+    made = running.ok("agent", "register", "alice", "--capabilities", "sql,go", "--capability", "python")
+    assert made["agent"]["capabilities"] == ["sql", "go", "python"]
+    first, second = (running.ok("task", "create", goal) for goal in "ab")
+    task = running.ok("task", "create", "c", "--depends-on", f"{first['id']},{second['id'][-8:]}")
+    assert sorted(task["dependencies"]) == sorted([first["id"], second["id"]])
+
+
+def test_errors_speak_of_options(running: Shell) -> None:
+    running.ok("agent", "register", "alice")
+    assert "error: --limit: must be at least 1" in running("agent", "list", "--limit", "0").err
+    assert "AGENT_ID: must be a name" in running("agent", "show", "a b").err
+    assert "name the locks by --fencing-token" in running("lock", "release", "--as", "alice").err
+    assert "--force" in running("agent", "register", "alice").err
+
+
+def test_no_hint_speaks_of_routes_tools_or_fields() -> None:
+    found: list[type] = [failures.RepomeshError]
+    while found:
+        error = found.pop()
+        found += error.__subclasses__()
+        hint = wording.for_prompt(error.hint) if isinstance(error.hint, str) else ""
+        assert "/v1/" not in hint, hint
+        for tool in (one.tool for one in operations().values() if one.tool):
+            assert "_" not in tool or tool not in hint.split(), hint
+
+
+def test_a_wrong_word_is_answered_with_the_right_one(shell: Shell) -> None:
+    for typed, meant in failures.ALIASES.items():
+        refused = shell(typed)
+        assert refused.code == 2
+        assert f"'repomesh {meant}'" in refused.err, refused.err
+    assert "'repomesh task --help'" in shell("task", "help").err
+    assert "'repomesh task create'" in shell("task", "creat").err
+
+
+def test_hints_name_what_can_be_typed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin dir" / "repomesh"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setattr("sys.argv", [str(program)])
+    command.here.cache_clear()
+    try:
+        named = f"'{shlex.quote(str(program))} up'"
+        assert command.as_typed("Start it with 'repomesh up', not .repomesh up") == (
+            f"Start it with {named}, not .repomesh up"
+        )
+        monkeypatch.setenv("PATH", str(program.parent))
+        command.here.cache_clear()
+        assert command.here() == "repomesh"
+    finally:
+        command.here.cache_clear()
+
+
+def test_the_shell_gets_the_variables_and_never_the_token_itself(running: Shell) -> None:
+    secret = (running.data / "token").read_text().strip()
+    printed = running("env", "--as", "alice").out
+    assert secret not in printed
+    script = printed + 'printf "%s %s %s" "$REPOMESH_URL" "$REPOMESH_TOKEN" "$REPOMESH_AGENT"'
+    got = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    url = running.ok("status")["url"]
+    assert got == f"{url} {secret} alice"
+    assert f"set -gx REPOMESH_URL {url}" in running("env", "--shell", "fish").out
+    assert running("open").out == f"{url}/openapi.json\n"
+
+
+def test_the_log_is_printed_and_followed(running: Shell) -> None:
+    assert "started" in running("logs").out
+    assert json.loads(running("logs", "--json", "-n", "1").out)["event"] == "started"
+    following = running.start("logs", "-f", "-n", "1")
+    try:
+        assert following.stdout is not None
+        assert "started" in following.stdout.readline()
+        running.ok("down")
+        assert "stopped" in following.stdout.readline()
+    finally:
+        following.terminate()
+        following.communicate()
+
+
+def test_make_takes_a_port() -> None:
+    told = subprocess.run(
+        ["make", "-n", "up", "PORT=1234"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "repomesh up --port 1234" in told

@@ -1,0 +1,170 @@
+"""Where the hooks of the guard stand: never in tracked files, nor unasked in those of other repositories."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cli.running import git, repository
+from repomesh.cli import checks
+from repomesh.connect import guard
+from repomesh.connect.errors import HookInTheWay, SharedHooks, TrackedHook, UnusableHooksPath
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    return repository(tmp_path / "home")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if not path.name.endswith(".sample")}
+
+
+def test_what_it_will_do_is_told_before(home: Path) -> None:
+    hook = home / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n")
+    steps = guard.plan(home)
+    assert [step.path.name for step in steps] == ["pre-commit", *guard.HOOKS]
+    assert "set aside" in steps[0].action
+    assert hook.read_text() == "#!/bin/sh\n"
+    guard.install(home)
+    assert guard.plan(home) == []
+
+
+def test_hooks_that_git_tracks_are_left_alone(home: Path) -> None:
+    git(home, "config", "core.hooksPath", ".githooks")
+    (home / ".githooks").mkdir()
+    hook = home / ".githooks/pre-commit"
+    hook.write_text("#!/bin/sh\n")
+    git(home, "add", "-A")
+    with pytest.raises(TrackedHook):
+        guard.install(home)
+    assert names(home / ".githooks") == {"pre-commit"}
+    hook.write_text('#!/bin/sh\nrepomesh guard check --hook pre-commit -- "$@"\n')
+    guard.install(home)
+    assert "guard check --hook pre-commit" in hook.read_text()
+    assert names(home / ".githooks") == set(guard.HOOKS)
+
+
+def test_a_relative_folder_of_hooks_is_filled_in_every_work_tree(home: Path, tmp_path: Path) -> None:
+    git(home, "config", "core.hooksPath", ".husky/_")
+    git(home, "worktree", "add", "-q", str(tmp_path / "linked"))
+    guard.install(home)
+    assert names(home / ".husky/_") == names(tmp_path / "linked/.husky/_") == set(guard.HOOKS)
+    assert [check.fine for check in checks.guarded(home)] == [True]
+    git(home, "worktree", "add", "-q", str(tmp_path / "later"))
+    [found] = checks.guarded(home)
+    assert not found.fine
+    assert str(tmp_path / "later") in found.detail
+    guard.uninstall(home)
+    assert list(checks.guarded(home)) == []
+
+
+def test_another_hooks_path_is_found_by_the_doctor(home: Path) -> None:
+    guard.install(home)
+    git(home, "config", "core.hooksPath", ".husky/_")
+    [found] = checks.guarded(home)
+    assert not found.fine
+
+
+def test_hooks_of_all_repositories_are_for_those_that_asked(home: Path, tmp_path: Path) -> None:
+    other, third = repository(tmp_path / "other"), repository(tmp_path / "third")
+    shared = tmp_path / "hooks"
+    git(home, "config", "--global", "core.hooksPath", str(shared))
+    with pytest.raises(SharedHooks):
+        guard.install(home)
+    assert not shared.exists()
+    for place in (home, other):
+        guard.install(place, shared=True)
+    assert str(home / ".git") in (shared / ".repomesh-users").read_text()
+    guard.uninstall(third)
+    guard.uninstall(other)
+    assert set(guard.HOOKS) <= names(shared)
+    guard.uninstall(home)
+    assert names(shared) == set()
+
+
+def test_nothing_is_changed_when_one_of_them_is_in_the_way(home: Path) -> None:
+    guard.install(home)
+    hooks = home / ".git/hooks"
+    (hooks / "pre-push").rename(hooks / "pre-push.before-repomesh")
+    (hooks / "pre-push").write_text("#!/bin/sh\n")
+    (hooks / "pre-commit").unlink()
+    with pytest.raises(HookInTheWay):
+        guard.install(home)
+    assert not (hooks / "pre-commit").exists()
+
+
+@pytest.mark.parametrize("path", ["", ".git/hooks", "README"])
+def test_a_folder_of_hooks_that_git_does_not_find_is_refused(home: Path, tmp_path: Path, path: str) -> None:
+    (home / "README").write_text("x")
+    git(home, "worktree", "add", "-q", str(tmp_path / "linked"))
+    guard.install(home)
+    before = names(home)
+    git(home, "config", "core.hooksPath", path)
+    with pytest.raises(UnusableHooksPath):
+        guard.install(home)
+    assert names(home) == before
+    assert not all(check.fine for check in checks.guarded(home))
+
+
+def committed(home: Path) -> subprocess.CompletedProcess[bytes]:
+    words = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "--allow-empty", "-m", "More"]
+    return subprocess.run(words, cwd=home, capture_output=True, timeout=60, check=False)
+
+
+def test_hooks_that_call_each_other_come_to_an_end(home: Path) -> None:
+    guard.install(home)
+    hook = home / ".git/hooks/pre-commit"
+    shutil.copy(hook, hook.with_name("pre-commit.before-repomesh"))
+    guard.install(home)
+    assert committed(home).returncode == 0
+
+
+def test_a_hook_of_pre_commit_that_calls_ours_is_left_in_its_place(home: Path) -> None:
+    guard.install(home)
+    hook = home / ".git/hooks/pre-commit"
+    hook.rename(hook.with_name("pre-commit.legacy"))
+    hook.write_text('#!/bin/sh\n# File generated by pre-commit\nexec "$0.legacy" "$@"\n')
+    hook.chmod(0o755)
+    text = hook.read_text()
+    guard.install(home)
+    assert hook.read_text() == text
+    assert [check.fine for check in checks.guarded(home)] == [True]
+    assert committed(home).returncode == 0
+
+
+def test_a_newer_script_of_the_same_tool_takes_the_place_of_the_one_that_was_kept(home: Path) -> None:
+    hook = home / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    for text in ("#!/bin/sh\n# lefthook 1\n", "#!/bin/sh\n# lefthook 2\n"):
+        hook.write_text(text)
+        hook.chmod(0o755)
+        assert "lefthook.yml" in guard.plan(home)[0].action
+        guard.install(home)
+        assert hook.with_name("pre-commit.before-repomesh").read_text() == text
+
+
+def test_it_is_said_when_a_tool_replaces_our_hook(home: Path) -> None:
+    hook = home / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nrm {hook}\necho '#!/bin/sh' > {hook}\n")
+    hook.chmod(0o755)
+    guard.install(home)
+    done = committed(home)
+    assert done.returncode == 0
+    assert b"another tool replaced" in done.stderr
+
+
+def test_a_pipe_in_a_hooks_place_is_refused(home: Path) -> None:
+    hook = home / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    os.mkfifo(hook)
+    with pytest.raises(HookInTheWay, match="is no file"):
+        guard.install(home)

@@ -1,0 +1,75 @@
+"""The room for large bodies, and the turn to work on one."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from repomesh.kernel import limits
+from repomesh.kernel.computing import Turns
+from repomesh.kernel.errors import Unavailable
+from repomesh.kernel.large_bodies import LargeBodies, TooManyLargeBodies
+
+pytestmark = pytest.mark.anyio
+LARGE = limits.LARGE_BODY_BYTES_MIN + 1
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def test_large_bodies_hold_so_much_and_no_more_and_small_ones_nothing() -> None:
+    bodies = LargeBodies()
+    with bodies.share() as large, bodies.share() as small:
+        large.count(limits.LARGE_BODIES_BYTES_MAX)
+        small.count(limits.LARGE_BODY_BYTES_MIN)
+        assert bodies.held_bytes == limits.LARGE_BODIES_BYTES_MAX
+        with pytest.raises(TooManyLargeBodies):
+            small.count(1)
+    assert bodies.held_bytes == 0
+
+
+async def test_large_bodies_are_worked_on_one_after_another_and_small_ones_beside_them() -> None:
+    bodies = LargeBodies()
+    order: list[str] = []
+
+    async def work(name: str) -> None:
+        async with bodies.turn(LARGE):
+            order.append(f"{name} begins")
+            await asyncio.sleep(0)
+            order.append(f"{name} ends")
+
+    async with bodies.turn(LARGE):
+        async with bodies.turn(limits.LARGE_BODY_BYTES_MIN):
+            waiting = [asyncio.ensure_future(work(name)) for name in "ab"]
+        await asyncio.sleep(0)
+        assert order == []
+    await asyncio.gather(*waiting)
+    assert order == ["a begins", "a ends", "b begins", "b ends"]
+
+
+async def test_a_turn_that_takes_too_long_is_given_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LARGE_BODY_TURN_S", 0.01)
+    bodies = LargeBodies()
+    async with bodies.turn(LARGE), bodies.turn(LARGE):
+        pass
+    async with bodies.turn(LARGE):
+        pass
+
+
+async def test_more_than_a_bounded_number_waits_for_no_turn() -> None:
+    turns = Turns(1, 1)
+
+    async def wait() -> None:
+        async with turns.turn():
+            pass
+
+    async with turns.turn():
+        waiting = asyncio.ensure_future(wait())
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await wait()
+    await waiting
+    await wait()

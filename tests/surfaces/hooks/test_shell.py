@@ -1,0 +1,668 @@
+"""Which shell commands a lock on `src/parser/**` stops, and which are let through: the whole table."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hooking import git, repository
+from repomesh.domains.leases import paths
+from repomesh.domains.overview.hook_models import GuardEdit
+from repomesh.kernel import file_names
+from repomesh.kernel.limits import (
+    EDITED_PATHS_MAX,
+    SHELL_CHARS_MAX,
+    SHELL_DEPTH_MAX,
+    SHELL_FOLDERS_MAX,
+    SHELL_PROGRAMS_MAX,
+)
+from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
+from repomesh.surfaces.hooks.dialects.writes import Writes
+from repomesh.surfaces.hooks.places import in_repository
+
+LOCK = "src/parser/**"
+
+WRITES = r"""
+echo x > src/parser/a.py
+echo x >> src/parser/a.py
+echo x >| src/parser/a.py
+echo x &> src/parser/a.py
+echo x 2>> src/parser/a.py
+: > src/parser/a.py
+cat a.txt>src/parser/a.py
+cat > src/parser/new.py <<'EOF'⏎text⏎EOF
+cd src && echo x > parser/a.py
+cd src/parser; rm a.py
+(cd src/parser && rm a.py)
+pushd src; rm parser/a.py
+rm src/parser/a.py
+rm -rf src
+rm -rf src/parser
+rm -rf ./src/
+rm -rf .
+rm -rf *
+rm -r src/*
+rm -rf s?c
+rm src/{other,parser}/a.py
+rm "src/parser/a.py"
+rm src/par\ser/a.py
+rm -- src/parser/a.py
+rm src/parser/[ab].py
+rm -rf "$PWD/src"
+X=src; rm -rf $X
+X=src/parser; rm "$X/a.py"
+for f in a b; do rm src/parser/$f.py; done
+for d in src docs; do rm -rf $d; done
+if true; then rm src/parser/a.py; fi
+while read l; do echo $l > src/parser/a.py; done
+f() { rm src/parser/a.py; }; f
+unlink src/parser/a.py
+shred -u src/parser/a.py
+mv src/parser docs
+mv src elsewhere
+mv src/parser/a.py{,.bak}
+cp src/parser/{b,a}.py
+mv src/parser/{a,b}.py
+mv docs/x.md src/parser
+mv docs/x.md src/parser/
+mv -t src/parser docs/x.md
+cp docs/x.md src/parser
+cp -r docs src/parser/
+cp docs/x.md src/parser/a.py
+cp -t src/parser docs/x.md
+install -m 644 docs/x.md src/parser
+ln -sf ../docs src/parser/link
+rsync -a docs/ src/parser/
+rsync -a --delete lib/ src/
+sed -i s/a/b/ src/parser/a.py
+sed -i.bak -e s/a/b/ src/other.py src/parser/a.py
+sed -Ei 's/a/b/' src/parser/*.py
+sed --in-place s/a/b/ src/parser/a.py
+perl -pi -e 's/a/b/' src/parser/a.py
+perl -i.bak -pe 's/a/b/' src/parser/a.py
+echo x | tee src/parser/a.py
+echo x | tee -a docs/log src/parser/a.py
+echo x | sudo tee src/parser/a.py
+dd if=/dev/zero of=src/parser/a.py
+truncate -s 0 src/parser/a.py
+touch src/parser/new.py
+chmod +x src/parser/a.py
+tar xzf a.tgz -C src
+tar -xf a.tar --directory=src/parser
+tar xf a.tar
+unzip -o a.zip -d src
+unzip a.zip
+gzip src/parser/a.py
+sort -o src/parser/a.py docs/x.md
+curl -o src/parser/a.py http://localhost/x
+wget -O src/parser/a.py http://localhost/x
+patch -p1 < change.diff
+patch src/parser/a.py change.diff
+patch -p1 <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎@@ -1 +1 @@⏎-a⏎+b⏎EOF
+git apply change.diff
+git apply <<'EOF'⏎--- a/src/parser/a.py⏎+++ /dev/null⏎EOF
+git am change.mbox
+git restore .
+git restore src/parser/a.py
+git restore --staged --worktree src
+git checkout -- src
+git checkout -- .
+git checkout .
+git checkout HEAD~1 -- src/parser/a.py
+git checkout HEAD~1 src/parser/a.py
+git checkout src/parser/a.py
+git checkout main
+git switch main
+git switch -
+git stash
+git stash pop
+git stash apply
+git stash push -- src
+git reset --hard
+git reset --hard HEAD~1
+git clean -fd
+git clean -fdx src
+git rm -r src
+git rm src/parser/a.py
+git mv src/parser/a.py docs/
+git -C src restore parser
+git cherry-pick abc123
+git revert HEAD
+git checkout-index -a -f
+find . -name '*.py' -delete
+find . -name '*.pyc' -delete
+find src -type f -delete
+find src -name '*.py' -exec sed -i s/a/b/ {} +
+find . -exec rm {} \;
+find src -name '*.py' | xargs sed -i s/a/b/
+find src -type f -print0 | xargs -0 rm
+grep -rl foo src | xargs sed -i s/foo/bar/
+ls src/parser | xargs rm
+cat list | xargs rm
+cat list | xargs -I{} mv {} docs/
+git ls-files | xargs sed -i s/a/b/
+rm $FILES
+rm "$(cat list)"
+echo x > "$TARGET"
+rm src/parser/$NAME
+rm -rf src/$NAME
+cd "$DIR" && rm -rf build
+sh -c 'rm src/parser/a.py'
+bash -lc "cd src && rm parser/a.py"
+bash -c 'sh -c "rm src/parser/a.py"'
+bash <<'EOF'⏎rm src/parser/a.py⏎EOF
+cat <<'EOF' | sh⏎rm src/parser/a.py⏎EOF
+echo 'rm src/parser/a.py' | sh
+eval rm src/parser/a.py
+eval 'rm src/parser/a.py'
+echo $(rm src/parser/a.py)
+echo `rm src/parser/a.py`
+diff <(rm src/parser/a.py) docs/x.md
+sudo -u root rm src/parser/a.py
+env A=1 rm src/parser/a.py
+A=1 rm src/parser/a.py
+timeout 5 rm src/parser/a.py
+nohup rm src/parser/a.py &
+/bin/rm src/parser/a.py
+\rm src/parser/a.py
+true && rm src/parser/a.py
+false || rm src/parser/a.py
+ls; rm src/parser/a.py
+rm \⏎ src/parser/a.py
+ls # nothing⏎rm src/parser/a.py
+black .
+black src
+ruff format
+ruff check --fix src
+prettier --write src/parser/a.ts
+gofmt -w src
+apply_patch <<'EOF'⏎*** Begin Patch⏎*** Update File: src/parser/a.py⏎*** End Patch⏎EOF
+apply_patch <<'EOF'⏎*** Begin Patch⏎*** Update File: docs/x.md⏎*** Move to: src/parser/x.md⏎*** End Patch⏎EOF
+git checkout -f
+git checkout --force main
+git read-tree -u --reset HEAD~1
+git read-tree -um HEAD~1
+git sparse-checkout set docs
+git sparse-checkout disable
+git bisect start HEAD v1
+git bisect good
+git submodule update --init
+git submodule deinit -f src
+git worktree remove src/parser
+git worktree add src/parser/tree
+git clone ../other src/parser/other
+git filter-branch --tree-filter 'rm a' HEAD
+git mergetool
+git lfs pull
+git rebase -x 'make' main
+git diff --output=src/parser/a.py
+git format-patch -o src/parser main
+git merge-file src/parser/a.py b c
+git --work-tree=src/parser checkout -f
+env -C src rm parser/a.py
+env --chdir=src/parser rm a.py
+env -i -C src A=1 rm parser/a.py
+env -S 'rm src/parser/a.py'
+sudo -D src/parser rm a.py
+nice -n 5 env -C src rm parser/a.py
+flock /tmp/lock rm src/parser/a.py
+flock /tmp/lock -c 'rm src/parser/a.py'
+watch -n 1 rm src/parser/a.py
+su me -c 'rm src/parser/a.py'
+taskset 1 rm src/parser/a.py
+cp -rT docs src
+cp -r -T docs src/parser
+ln -sfT ../docs src/parser
+uv run ruff format src
+uv run --with black black .
+uvx ruff@latest format
+uvx --from black black src
+uv run python -m black src
+npx prettier -w .
+npx --yes prettier@3 --write src
+npx -- eslint --fix .
+npm exec -- prettier --write src
+pnpm exec eslint --fix src
+pnpm dlx prettier -w .
+yarn prettier --write .
+yarn dlx prettier --write .
+bunx prettier --write .
+bunx biome check --write
+python -m black src
+python3 -m isort .
+python3.11 -m ruff format
+poetry run black .
+pdm run black .
+hatch run -- black .
+pipx run black src
+pipenv run black .
+conda run -n base black .
+bundle exec rubocop -a
+nix run nixpkgs#black -- src
+mise exec -- black src
+node_modules/.bin/prettier --write src
+cargo fmt
+go fmt ./...
+terraform fmt
+biome format --write
+stylelint --fix src
+shfmt -w src
+clang-format -i src/parser/a.c
+pre-commit run --all-files
+yq -i '.a=1' src/parser/a.yml
+sd old new src/parser/a.py
+awk -i inplace '{print}' src/parser/a.py
+gawk -i inplace -f x.awk src/parser/a.py
+awk '{print > "src/parser/a.py"}' docs/x.md
+awk '{print $1 >> "src/parser/a.py"}' docs/x.md
+awk '{print > FILENAME ".bak"}' docs/x.md
+awk 'BEGIN {system("rm src/parser/a.py")}'
+sed -n 'w src/parser/a.py' docs/x.md
+sed 's/a/b/w src/parser/a.py' docs/x.md
+sed -e 's/a/b/gw src/parser/a.py' docs/x.md
+sed '1w src/parser/a.py' docs/x.md
+scp host:docs/a.py src/parser
+scp host:x src/parser/a.py
+scp -r host:parser src
+7z x a.7z
+7z x -osrc a.7z
+cpio -id < a.cpio
+cpio -i -D src < a.cpio
+pax -r -f a.tar
+ar x a.a
+jar xf a.jar
+unrar x a.rar
+unar a.zip
+split -l 10 docs/x.md src/parser/a
+csplit -f src/parser/a docs/x.md 10
+rename s/a/b/ src/parser/a.py
+rename 's/x/y/' src/parser/*
+aria2c -d src/parser http://localhost/x
+vim -es -c 'wq' src/parser/a.py
+vim -c 'w src/parser/a.py' -c q docs/x.md
+python -c "open('src/parser/a.py', 'w').write('x')"
+python3 -c 'from pathlib import Path; Path("src/parser/a.py").write_text("x")'
+python -c 'import shutil; shutil.rmtree("src")'
+python -c 'import os; os.remove("src/parser/a.py")'
+python - <<'EOF'⏎open("src/parser/a.py", mode="w").write("x")⏎EOF
+python3 <<EOF⏎import subprocess⏎EOF
+echo 'open("src/parser/a.py", "w")' | python
+node -e "require('fs').writeFileSync('src/parser/a.py', '')"
+node --eval "require('child_process').execSync('rm src/parser/a.py')"
+perl -e 'unlink "src/parser/a.py"'
+perl -e 'open(F, ">src/parser/a.py")'
+perl -e 'system("rm src/parser/a.py")'
+ruby -e 'File.write("src/parser/a.py", "x")'
+php -r 'unlink("src/parser/a.py");'
+cat <<EOF⏎$(rm src/parser/a.py)⏎EOF
+cat > docs/y.md <<EOF⏎before `rm src/parser/a.py` after⏎EOF
+cat <<EOF⏎"$(echo "$(rm src/parser/a.py)")"⏎EOF
+bash -c "$COMMAND"
+eval "$COMMAND"
+exec rm src/parser/a.py
+git commit -m "$(cat <<'EOF'⏎it's⏎EOF⏎)" && rm src/parser/a.py
+git commit -m "$(cat <<'EOF'⏎a ( b " c⏎EOF⏎)" && rm src/parser/a.py
+git commit -m "$(cat <<-EOF⏎	it's⏎	EOF⏎)"; rm src/parser/a.py
+git commit -m $(cat <<'EOF'⏎it's⏎EOF) && rm src/parser/a.py
+echo "$(cat <<'EOF'⏎it's⏎EOF⏎)" > src/parser/a.py
+gh pr create --body "$(cat <<'EOF'⏎## it's `a` (b⏎EOF⏎)" ; sed -i s/a/b/ src/parser/a.py
+echo "$(cat <<A <<B⏎it's⏎A⏎(⏎B⏎)"; rm src/parser/a.py
+echo $(# it's⏎ls); rm src/parser/a.py
+echo "it's ; rm src/parser/a.py
+cd nowhere; rm src/parser/a.py
+cd nowhere 2>/dev/null; rm src/parser/a.py
+cd nowhere || rm src/parser/a.py
+[ -d zz ] && cd zz; rm src/parser/a.py
+false && cd /tmp; rm src/parser/a.py
+true || cd /tmp; rm src/parser/a.py
+true || cd /tmp && rm src/parser/a.py
+cd /tmp & rm src/parser/a.py
+true | cd /tmp; rm src/parser/a.py
+f() { cd /tmp; }; rm src/parser/a.py
+if [ -d /tmp/zz ]; then cd /tmp; fi; rm src/parser/a.py
+eval cd src; rm parser/a.py
+cd src; cd parser; rm a.py
+cd src || exit 1; rm parser/a.py
+set -e; cd src; rm parser/a.py
+pushd nowhere; rm src/parser/a.py
+git restore '*.py'
+git restore 'src/*'
+git checkout -- "src/p*"
+git clean -fd '*.py'
+printf 'src/parser/a.py\n' | xargs rm
+printf 'src/parser/a.py\0' | xargs -0 rm
+printf '%s\n' src/parser/a.py | xargs rm
+echo -e 'src/parser/a.py\n' | xargs rm
+function g { rm src/parser/a.py; }; g
+function g() { rm src/parser/a.py; }; g
+python3.11 -c "open('src/parser/a.py','w')"
+/usr/bin/python3.11 -c "open('src/parser/a.py','w')"
+python3.11 - <<E⏎open('src/parser/a.py','w')⏎E
+python3 -c "import os; os.open('src/parser/a.py', os.O_WRONLY|os.O_TRUNC)"
+python -m zipfile -e x.zip src
+python -m tarfile -e x.tar
+trap 'rm src/parser/a.py' EXIT
+coproc rm src/parser/a.py
+: > $"src/parser/a.py"
+$(echo rm) src/parser/a.py
+$REMOVE -f src/parser/a.py
+fd -e py -x rm
+fd a src -X rm -f
+dos2unix src/parser/a.py
+gcc -o src/parser/a.py x.c
+bash <(echo rm src/parser/a.py)
+curl http://localhost/x | sh
+git pull --rebase --autostash
+git rebase --autostash main
+git merge --autostash x
+rm !(docs)
+echo x > link/a.py
+rm -rf link
+"""
+
+READS = r"""
+ls -l src/parser
+cat src/parser/a.py
+head -n 5 src/parser/a.py > /dev/null
+cat src/parser/a.py > docs/copy.py
+cat src/parser/a.py 2>&1
+cat < src/parser/a.py
+grep -rn foo src/parser
+grep -rn foo . 2>/dev/null
+grep 'a > src/parser/a.py' docs/x.md
+echo "rm -rf src"
+echo 'a > src/parser/a.py'
+printf '%s\n' "> src/parser/a.py"
+sed -n 1,5p src/parser/a.py
+sed s/a/b/ src/parser/a.py
+awk '{print $1 > 2}' src/parser/a.py
+perl -ne 'print' src/parser/a.py
+find src -name '*.py'
+find src -name '*.py' -exec cat {} +
+find src -name '*.py' | xargs cat
+find docs -name '*.pyc' -delete
+find . -name node_modules -prune -o -name '*.ts' -print
+wc -l src/parser/*.py
+diff src/parser/a.py docs/x.md
+git status
+git diff src/parser
+git log -p -- src/parser
+git show HEAD:src/parser/a.py
+git add src/parser
+git commit -am 'Change'
+git push
+git fetch
+git pull
+git merge main
+git switch -c topic
+git checkout -b topic
+git restore docs
+git restore --staged src/parser
+git checkout -- docs
+git stash list
+git reset
+git reset src/parser
+git clean -n
+git rm --cached src/parser/a.py
+git apply --check change.diff
+git apply <<'EOF'⏎--- a/docs/x.md⏎+++ b/docs/x.md⏎EOF
+git branch -D topic
+git blame src/parser/a.py
+rm docs/x.md
+rm -rf build
+rm -rf docs/*
+rm -rf src/other.py
+rm *.txt
+mv docs/x.md docs/y.md
+cp src/parser/a.py docs/
+cp -r src/parser /tmp/somewhere
+rsync -a src/ host:src/
+rsync -an docs/ src/
+tar czf /tmp/a.tgz src
+tar tzf a.tgz
+tar xzf a.tgz -C docs
+unzip -l a.zip
+T=$(mktemp -d); cp -r src $T; rm -rf $T
+echo x > "$TMPDIR/x"
+[[ a > b ]] && echo yes
+if (( i > 2 )); then echo yes; fi
+echo $((1 > 2))
+python -m pytest src/parser
+python -c 'print(1 > 2)'
+python - <<'EOF'⏎x > src/parser/a.py⏎EOF
+cat <<'EOF' > docs/x.md⏎rm src/parser/a.py⏎EOF
+make -C src
+npm test
+black --check .
+ruff check src
+prettier --check .
+sh -c 'ls src/parser'
+cd docs && rm -rf *
+(cd docs && rm -rf build); ls src
+cd src/parser && cat a.py > /dev/null
+cd src/parser && ls && cd ../.. && rm docs/x.md
+curl http://localhost/src/parser
+ls # rm src/parser/a.py
+# rm src/parser/a.py
+export X=src/parser
+git read-tree HEAD
+git sparse-checkout list
+git bisect log
+git submodule status
+git worktree list
+git worktree add /tmp/elsewhere
+git clone ../other /tmp/other
+git lfs ls-files
+git rebase main
+git checkout -h
+cd docs && rm x.md
+cd docs || exit 1; rm x.md
+set -euo pipefail; cd docs; rm x.md
+(cd src/parser; ls); rm docs/x.md
+git commit -m "$(cat <<'EOF'⏎it's rm src/parser/a.py⏎EOF⏎)" && git push
+git commit -m "it's (a) thing"
+git restore 'docs/*.md'
+git pull --rebase
+echo docs/x.md | xargs rm
+fd -e py
+fd -e py -x cat
+python3.11 -c 'print(1)'
+trap 'rm docs/x.md' EXIT
+echo $"hello"
+echo 'ls' | sh
+gcc -c src/parser/a.c
+git diff --output=docs/x.md
+env -C docs rm x.md
+env -C src ls
+sudo -D docs rm x.md
+uv run pytest src/parser
+uv run ruff check src
+uv sync
+uvx ruff check .
+npx prettier --check .
+npx tsc --noEmit
+npm run build
+npm install
+pnpm exec vitest run
+yarn test
+yarn build
+python -m pytest
+python -m http.server
+python src/parser/a.py
+python -c 'import sys; print(sys.version)'
+python -c 'print("a b".replace("a", "b"))'
+python -c 'print(open("src/parser/a.py").read())'
+python3 -c "import json; print(json.load(open('package.json'))['version'])"
+node -e "console.log(1 > 2)"
+perl -e 'print 1 > 2'
+cargo test
+cargo fmt --check
+go test ./...
+go mod download
+terraform plan
+biome check
+eslint src
+awk '$1 > 5' src/parser/a.py
+awk '{print $1}' src/parser/a.py
+awk '$2 > 3 {print $1}' src/parser/a.py
+awk '{print > "docs/out"}' src/parser/a.py
+sed -n '/w x/p' src/parser/a.py
+sed -n 's/new file/old/p' src/parser/a.py
+sed -n 'w docs/out' src/parser/a.py
+scp src/parser/a.py host:x
+scp host:x docs/
+7z l a.7z
+7z x -odocs a.7z
+cpio -o < list
+ar t a.a
+split docs/x.md docs/part
+watch git status
+flock /tmp/lock ls src/parser
+vim -es -c 'wq' docs/x.md
+cat <<'EOF'⏎$(rm src/parser/a.py)⏎EOF
+cat <<\EOF⏎`rm src/parser/a.py`⏎EOF
+cat <<EOF⏎\$(rm src/parser/a.py) $((1 > 2))⏎EOF
+true
+"""
+
+
+def commands(table: str) -> list[str]:
+    return [line.replace("⏎", "\n") for line in table.strip().split("\n")]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = repository(tmp_path_factory.mktemp("shell") / "project")
+    for name in ("src/parser/a.py", "src/other.py", "docs/x.md", "lib/y.py"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("x\n")
+    (home / "link").symlink_to("src/parser")
+    return home
+
+
+def stopped(writes: Writes, home: Path) -> bool:
+    request = in_repository(writes, str(home), str(home)) or GuardEdit()
+    return bool(
+        request.unresolved
+        or any(paths.holds(LOCK, file_names.decode(name)) for name in request.files)
+        or any(paths.holds_below(LOCK, file_names.decode(name)) for name in request.folders)
+        or any(paths.may_conflict(LOCK, glob) for glob in request.globs)
+    )
+
+
+@pytest.mark.parametrize("command", commands(WRITES))
+def test_a_command_that_may_write_what_is_locked_is_stopped(home: Path, command: str) -> None:
+    assert stopped(writes_of_command(command), home)
+
+
+@pytest.mark.parametrize("command", commands(READS))
+def test_any_other_command_is_let_through(home: Path, command: str) -> None:
+    assert not stopped(writes_of_command(command), home)
+
+
+def test_the_table_is_large() -> None:
+    assert len(commands(WRITES)) + len(commands(READS)) > 200
+
+
+def test_a_linked_work_tree_is_its_owners_own(home: Path, tmp_path: Path) -> None:
+    """Git may rewrite it as a whole; but a file in it is the same file as elsewhere."""
+    git(home, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    switch = in_repository(writes_of_command("git switch main"), str(tmp_path / "linked"), str(home))
+    assert switch is None
+    remove = in_repository(writes_of_command("rm src/parser/a.py"), str(tmp_path / "linked"), str(home))
+    assert remove is not None
+    assert remove.folders == ("src/parser/a.py",)
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+def test_up_to_the_bound_of_characters_it_is_read_and_past_it_it_is_anything() -> None:
+    inside = "echo ".ljust(SHELL_CHARS_MAX - 20, "x") + "; rm src/parser/a.py"
+    assert len(inside) == SHELL_CHARS_MAX
+    assert writes_of_command(inside) == Writes(writes_of_command("rm src/parser/a.py").targets)
+    assert "characters" in writes_of_command(inside + " ").unresolved
+
+
+def test_up_to_the_bound_of_programs_each_counts_and_past_it_it_is_anything() -> None:
+    steps = ["true"] * (SHELL_PROGRAMS_MAX - 1)
+    assert writes_of_command("; ".join([*steps, "rm x"])) == writes_of_command("rm x")
+    assert "programs" in writes_of_command("; ".join([*steps, "true", "true", "rm x"])).unresolved
+
+
+@pytest.mark.parametrize(
+    "text", ["find . -exec ", "env find . -exec ", "xargs find . -exec ", "sudo ", "env -C a "]
+)
+def test_programs_in_programs_take_few_steps(text: str) -> None:
+    small, large = (steps_of(text * count + "rm x") for count in (50, 100))
+    assert large < 4 * small + 2_000
+
+
+def test_up_to_the_bound_of_folders_each_counts_and_past_it_it_is_anything() -> None:
+    doublings = SHELL_FOLDERS_MAX.bit_length() - 1
+    assert 1 << doublings == SHELL_FOLDERS_MAX
+    steps = [f"cd d{number}" for number in range(doublings + 1)]
+    inside = writes_of_command("; ".join([*steps[:-1], "rm x"]))
+    assert (len(inside.targets), inside.unresolved) == (SHELL_FOLDERS_MAX, "")
+    assert "folder" in writes_of_command("; ".join([*steps, "rm x"])).unresolved
+
+
+def test_up_to_the_bound_of_paths_each_counts_and_past_it_it_is_anything(home: Path) -> None:
+    files = [f"*** Update File: docs/{number}.md" for number in range(EDITED_PATHS_MAX - 1)]
+    writes = writes_of_patch("\n".join([*files, "*** Update File: src/parser/last.py"]))
+    assert not writes.unresolved
+    assert stopped(writes, home)
+    assert (
+        "more than" in writes_of_patch("\n".join([*files, "*** Add File: a", "*** Add File: b"])).unresolved
+    )
+
+
+def test_a_patch_is_read_to_its_end(home: Path) -> None:
+    text = "*** Begin Patch\n*** Update File: docs/x.md\n" + "+text\n" * 100_000
+    assert stopped(writes_of_patch(text + "*** Update File: src/parser/a.py\n"), home)
+    assert not stopped(writes_of_patch(text), home)
+
+
+def test_a_patch_that_names_no_file_is_anything() -> None:
+    assert writes_of_patch("whatever").unresolved
+
+
+def test_names_that_git_quotes() -> None:
+    diff = '--- "a/src/\\303\\244\\377.py"\n+++ "b/src/t\\tb.py"\nrename from old name\nrename to new\n'
+    assert writes_of_patch(diff).paths == ("src/ä\udcff.py", "src/t\tb.py", "old name", "new")
+
+
+def test_commands_in_commands_up_to_the_bound() -> None:
+    def nested(depth: int) -> str:
+        return "$(" * depth + "rm a" + ")" * depth
+
+    assert writes_of_command(nested(SHELL_DEPTH_MAX)).paths == ("a",)
+    assert "deep" in writes_of_command(nested(SHELL_DEPTH_MAX + 1)).unresolved
+
+
+SIGNS = "' $( \"$( ` { {a,b} A=$A$A; (( \\ ${ [[ ( ) cd|a; echo|a;"
+ENDLESS = [*SIGNS.split(" "), "<<A ", "xargs ", "sudo ", "sh -c "]
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_twice_the_text_takes_no_more_than_twice_the_steps(text: str) -> None:
+    small, large = (steps_of((text * size)[:size]) for size in (500, 1_000))
+    assert large < 2.3 * small + 1_000
+
+
+def steps_of(command: str) -> int:
+    """The calls that reading a command takes, those of built-in functions included."""
+    steps = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal steps
+        steps += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        writes_of_command(command)
+    finally:
+        sys.setprofile(None)
+    return steps
