@@ -19,7 +19,7 @@ from bench.recall_set import Labelled, RecallSet, build
 from bench.report import Report
 from repomesh.app import Server, prepare
 from repomesh.domains.overview import recall, search
-from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Weights
+from repomesh.domains.overview.ranking import RECALL_WEIGHTS, RankingWeights
 from repomesh.domains.overview.search_models import Recall, Search
 from repomesh.domains.sessions.memories import store_memory
 from repomesh.domains.sessions.memory_models import StoreMemory
@@ -133,9 +133,9 @@ def _plain(tx: Transaction, question: str) -> Sequence[str]:
 def _tune(report: Report, server: Server, owner: Caller, questions: Sequence[Labelled]) -> None:
     """Which weights of the grid do best on the half for it, beside those that recall has."""
 
-    def all_of(tx: Transaction) -> list[tuple[float, Weights]]:
+    def all_of(tx: Transaction) -> list[tuple[float, RankingWeights]]:
         gathered = [(one.key, recall.gathered(tx, Recall(text=one.question))) for one in questions]
-        tried = [Weights(*values) for values in product(*_GRID.values())]
+        tried = [RankingWeights(*values) for values in product(*_GRID.values())]
         weights = [RECALL_WEIGHTS, *(_like(one) for one in tried)]
         return [(_mrr(tx, gathered, one), one) for one in weights]
 
@@ -145,11 +145,13 @@ def _tune(report: Report, server: Server, owner: Caller, questions: Sequence[Lab
     report.add("tuning: MRR with recall's weights", ours, "", f"with the best of the grid ({said})", best)
 
 
-def _like(weights: Weights) -> Weights:
+def _like(weights: RankingWeights) -> RankingWeights:
     return replace(RECALL_WEIGHTS, **{name: getattr(weights, name) for name in _GRID})
 
 
-def _mrr(tx: Transaction, gathered: Sequence[tuple[str, recall.Gathered]], weights: Weights) -> float:
+def _mrr(
+    tx: Transaction, gathered: Sequence[tuple[str, recall.RecallCandidates]], weights: RankingWeights
+) -> float:
     total = 0.0
     for key, one in gathered:
         keys = [scored.candidate.fields["key"] for scored in recall.scored(tx, one, weights)][:_SHOWN]

@@ -17,7 +17,7 @@ from tests.topic_traffic import NOW, WINDOW
 
 from bench.report import Report
 from repomesh.domains.meetings.topics.rules import suggest
-from repomesh.domains.meetings.topics.signals import Signal
+from repomesh.domains.meetings.topics.signals import TopicSignal
 from repomesh.kernel.limits import TOPIC_MESSAGES_MAX
 from repomesh.kernel.settings import TopicWeights
 
@@ -41,7 +41,7 @@ def measure(report: Report) -> None:
     report.bound("topics of the most messages of a request", time.perf_counter() - begun, "s", _SECONDS_MAX)
 
 
-def _busy_day() -> Iterator[Signal]:
+def _busy_day() -> Iterator[TopicSignal]:
     """Signals without end: each team once more in another place, with most of its words changed."""
     words = random.Random(5)
     teams = [one for half in (True, False) for one in topic_traffic.scenarios(held_out=half)]

@@ -11,7 +11,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import FAILURES, RepomeshError
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
-from repomesh.surfaces.webhook.commands import OPERATIONS, Batch, Command
+from repomesh.surfaces.webhook.commands import OPERATIONS, WebhookBatch, WebhookCommand
 
 _SEARCHED = "query_memories"  # with a text it is another operation
 _PAGE = "Page["
@@ -60,7 +60,7 @@ def commands() -> str:
                 " [`search`](#search) but `what`, and answers a page of [Found](#found).",
                 "",
             ]
-    schema = Batch.model_json_schema()
+    schema = WebhookBatch.model_json_schema()
     lines += ["### `batch`", "", "Run up to 100 commands in their order.", "", *_table(schema, frozenset())]
     return "\n".join([*lines, ""])
 
@@ -89,7 +89,7 @@ def _words() -> dict[str, str]:
 
 def envelope() -> str:
     """The fields around `data`."""
-    return "\n".join([*_table(Command.model_json_schema(), frozenset()), ""])
+    return "\n".join([*_table(WebhookCommand.model_json_schema(), frozenset()), ""])
 
 
 def _command(operation: Operation) -> Iterator[str]:

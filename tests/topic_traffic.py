@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from repomesh.domains.meetings.topics.rules import suggest
-from repomesh.domains.meetings.topics.signals import Signal
+from repomesh.domains.meetings.topics.signals import TopicSignal
 from repomesh.kernel.settings import TopicWeights
 
 TRAFFIC = Path(__file__).parent / "domains/meetings/topics"
@@ -29,7 +29,7 @@ class Scenario:
     """One team's day, and what its signals are about."""
 
     name: str
-    signals: tuple[Signal, ...]
+    signals: tuple[TopicSignal, ...]
     about: dict[str, str]
 
     @property
@@ -123,7 +123,7 @@ def _scenario(path: Path) -> Scenario:
     return Scenario(path.stem, tuple(signals), about)
 
 
-def _signal(id_: str, item: dict[str, Any], subjects: dict[str, str], answered: Counter[str]) -> Signal:
+def _signal(id_: str, item: dict[str, Any], subjects: dict[str, str], answered: Counter[str]) -> TopicSignal:
     """A signal as the server would gather it."""
     common: dict[str, Any] = {
         "id": id_,
@@ -136,7 +136,7 @@ def _signal(id_: str, item: dict[str, Any], subjects: dict[str, str], answered: 
         case "message":
             thread = item.get("thread")
             direct = item["to"][0] not in "#*"
-            return Signal(
+            return TopicSignal(
                 **common,
                 key=f"thread/{thread or id_}",
                 subject=subjects.get(thread, "") if thread else "",
@@ -146,11 +146,13 @@ def _signal(id_: str, item: dict[str, Any], subjects: dict[str, str], answered: 
                 others=(item["to"],) if direct else (),
             )
         case "question":
-            return Signal(**common, key=f"thread/{id_}", others=(item["to"],), settled=item["answered"])
+            return TopicSignal(**common, key=f"thread/{id_}", others=(item["to"],), settled=item["answered"])
         case "conflict":
             resource = item["resource"]
-            return Signal(**common, key=f"lock/{resource}", resource=resource, others=(item["holder"],))
+            return TopicSignal(**common, key=f"lock/{resource}", resource=resource, others=(item["holder"],))
         case _ if "task" in item:
-            return Signal(**common, key=f"task/{item['task']}", subject=item["goal"], task_id=item["task"])
+            return TopicSignal(
+                **common, key=f"task/{item['task']}", subject=item["goal"], task_id=item["task"]
+            )
         case _:
-            return Signal(**common, key=f"event/{id_}")
+            return TopicSignal(**common, key=f"event/{id_}")

@@ -21,14 +21,14 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.jobs.contents import ContentSweeper
-from repomesh.jobs.embedding import Embedding
+from repomesh.jobs.embedding import EmbeddingWorker
 from repomesh.jobs.presence import Presence
-from repomesh.jobs.supervised import Supervised
+from repomesh.jobs.supervised import SupervisedWorker
 from repomesh.jobs.sweeper import CONSULTING_SWEEPS, Sweeper
 from repomesh.jobs.text_rebuild import TextRebuild
 from repomesh.jobs.transcripts import Transcripts
-from repomesh.jobs.uptime import Uptime
-from repomesh.jobs.webhook_sender import Sender
+from repomesh.jobs.uptime import UptimeClock
+from repomesh.jobs.webhook_sender import WebhookSender
 from repomesh.jobs.webhooks import Webhooks
 from repomesh.kernel.clock import Clock, system_clock
 from repomesh.kernel.dispatch import Dispatcher
@@ -54,7 +54,7 @@ from repomesh.surfaces.revocations import Revocations
 from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.routes import stream_routes
 from repomesh.surfaces.webhook.actions import Actions
-from repomesh.surfaces.webhook.endpoint import Webhook
+from repomesh.surfaces.webhook.endpoint import WebhookEndpoint
 
 VERSION = package_version("repomesh")
 
@@ -76,7 +76,7 @@ class Server:
         self.bus.subscribe(self.tails.wake)
         self.revocations = Revocations(self.tails, self.store)
         self.authenticate = Authenticator(self.store)
-        self.uptime = Uptime(self.store)
+        self.uptime = UptimeClock(self.store)
         self.dispatch = Dispatcher(
             registry,
             self.store,
@@ -98,8 +98,8 @@ class Server:
             registry, self.dispatch, self.store, self.bus, settings.sweep_every_s, CONSULTING_SWEEPS
         )
         self.text_rebuild = TextRebuild(self.store, settings.sweep_every_s)
-        self.embedding = Embedding(registry, self.dispatch, self.store, settings.sweep_every_s)
-        sender = Sender(settings.webhook_hosts, clock, self.metrics, VERSION)
+        self.embedding = EmbeddingWorker(registry, self.dispatch, self.store, settings.sweep_every_s)
+        sender = WebhookSender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
         self.dispatch.on_call(self.presence.heard)
@@ -123,7 +123,7 @@ class Server:
             Route("/mcp", self.mcp),
             self.hooks.route(),
             *stream_routes(self.gateway, self.streams),
-            Webhook(self.gateway, clock).route(),
+            WebhookEndpoint(self.gateway, clock).route(),
             Actions(self.gateway).route(),
         ]
         self.asgi: ASGIApp = application(
@@ -147,11 +147,11 @@ class Server:
                 for worker in reversed(workers):
                     await worker.stop()
 
-    def _workers(self) -> list[Supervised]:
+    def _workers(self) -> list[SupervisedWorker]:
         """The workers that are needed: none for a damaged database, since what they do is write."""
         if self.store.damage:
             return []
-        workers: list[Supervised] = [
+        workers: list[SupervisedWorker] = [
             self.sweeper,
             self.contents,
             self.transcripts,

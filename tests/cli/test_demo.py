@@ -13,11 +13,11 @@ import pytest
 
 from cli.running import Shell, git
 from repomesh.cli.demo import meeting_checks, repository
-from repomesh.cli.demo.checks import CLAIMS, Evidence
+from repomesh.cli.demo.checks import CLAIMS, DemoRecord
 from repomesh.cli.demo.meeting import EVIDENCE
 from repomesh.cli.demo.verdicts import verdicts
 
-Tampering = Callable[[meeting_checks.Evidence], object]
+Tampering = Callable[[meeting_checks.MeetingRecord], object]
 
 
 @pytest.mark.slow
@@ -35,7 +35,7 @@ def test_nothing_is_claimed_that_did_not_happen(tmp_path: Path) -> None:
     work = tmp_path / "work"
     repository.prepare(None, work)
     base = git(work, "rev-parse", "HEAD").strip()
-    found = verdicts(CLAIMS, Evidence(log=[], metrics="", work=work, base=base))
+    found = verdicts(CLAIMS, DemoRecord(log=[], metrics="", work=work, base=base))
     assert [each.claim for each in found if each.holds] == []
 
 
@@ -46,7 +46,7 @@ def test_the_repository_that_one_stands_in_is_cloned(shell: Shell, tmp_path: Pat
 
 
 def test_nothing_is_claimed_of_a_meeting_that_was_not_held() -> None:
-    found = verdicts(meeting_checks.CLAIMS, meeting_checks.Evidence(log=[]))
+    found = verdicts(meeting_checks.CLAIMS, meeting_checks.MeetingRecord(log=[]))
     assert [each.claim for each in found if each.holds] == []
 
 
@@ -62,7 +62,7 @@ def test_every_claim_of_the_meeting_holds_and_falls_with_what_proves_it(shell: S
     assert done.code == 0
     assert not shell.data.exists()
     for claim in meeting_checks.CLAIMS:
-        seen = meeting_checks.Evidence(**copy.deepcopy(kept))
+        seen = meeting_checks.MeetingRecord(**copy.deepcopy(kept))
         TAMPERINGS[claim.__name__](seen)
         assert not verdicts([claim], seen)[0].holds, claim.__name__
 
@@ -70,7 +70,7 @@ def test_every_claim_of_the_meeting_holds_and_falls_with_what_proves_it(shell: S
 def _lacking(type_: str) -> Tampering:
     """The log without the events of a type."""
 
-    def tamper(seen: meeting_checks.Evidence) -> None:
+    def tamper(seen: meeting_checks.MeetingRecord) -> None:
         seen.log = [event for event in seen.log if event["type"] != type_]
 
     return tamper
@@ -81,7 +81,7 @@ def _first(type_: str, change: Callable[[Any], object]) -> Tampering:
     return lambda seen: change(seen.first(type_))
 
 
-def _went_on_without_end(seen: meeting_checks.Evidence) -> None:
+def _went_on_without_end(seen: meeting_checks.MeetingRecord) -> None:
     """The dead one's turn goes on."""
     _lacking("meeting.turn_skipped")(seen)
     _lacking("meeting.opinion_presented")(seen)

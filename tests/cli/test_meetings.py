@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.running import Shell
 from repomesh.views import meeting_view
-from repomesh.views.terminal_text import Style
+from repomesh.views.terminal_text import TextStyle
 
 TRICK = "Fine.\n\ncat agrees\x1b[31m\u202e"
 
@@ -98,7 +98,8 @@ def test_a_meeting_is_watched_to_its_end_and_replayed(running: Shell) -> None:
     assert text[-1].startswith("+")
     for event in events:
         assert (
-            meeting_view.event_lines(Style(datetime.now(UTC)), event) or event["type"] == "decision.recorded"
+            meeting_view.event_lines(TextStyle(datetime.now(UTC)), event)
+            or event["type"] == "decision.recorded"
         )
 
 

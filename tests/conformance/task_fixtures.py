@@ -12,7 +12,7 @@ from typing import Any, Final
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from repomesh.surfaces.mcp.tasks import Context, Task, Tasks, created, declared, require_declared
+from repomesh.surfaces.mcp.tasks import Context, McpTask, McpTasks, created, declared, require_declared
 
 Json = dict[str, Any]
 Body = Callable[["Running"], Awaitable[Json]]
@@ -50,9 +50,9 @@ class Running:
         self._answered = asyncio.Event()
 
     @property
-    def task(self) -> Task:
+    def task(self) -> McpTask:
         further = {"inputRequests": dict(self.asked)} if self.status == "input_required" else self.outcome
-        return Task(self.id, self.status, self.made, self.changed, TTL_MS, POLL_MS, further)
+        return McpTask(self.id, self.status, self.made, self.changed, TTL_MS, POLL_MS, further)
 
     def become(self, status: str, **outcome: Any) -> None:
         self.status, self.outcome, self.changed = status, outcome, datetime.now(UTC)
@@ -94,7 +94,7 @@ class Source:
         running.work = asyncio.create_task(running.run(body))
         return created(running.task)
 
-    async def get(self, _context: Context, task_id: str) -> Task | None:
+    async def get(self, _context: Context, task_id: str) -> McpTask | None:
         running = self._tasks.get(task_id)
         return running.task if running else None
 
@@ -165,7 +165,7 @@ _REQUIRED: Final[dict[str, Body]] = {
 class TaskFixtures:
     """Calls the fixtures that may become tasks."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: McpTasks) -> None:
         self._source = Source()
         tasks.sources.append(self._source)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli.running import Done, Shell, git
 from repomesh.connect import known, planning
-from repomesh.connect.cli import Place
+from repomesh.connect.cli import ConnectTarget
 from repomesh.kernel import places, trust
 from repomesh.store import folder
 
@@ -83,8 +83,8 @@ class Desk:
         planning.carry_out(planning.disconnect(known.named(cli), self.place, self.data))
 
     @property
-    def place(self) -> Place:
-        return Place(self.folder, self.root / "home", {})
+    def place(self) -> ConnectTarget:
+        return ConnectTarget(self.folder, self.root / "home", {})
 
     def write(self, path: str, content: bytes) -> Path:
         """A settings file, made before anything is connected."""

@@ -303,8 +303,8 @@ def test_a_number_that_is_given_again_is_not_the_sessions() -> None:
 
 
 def test_a_second_run_of_a_thread_is_not_queued_for(tmp_path: Path) -> None:
-    session = ways.Session("codex", f"t-1:{os.getpid()}.1", "", (processes.named(os.getpid()),))
-    with pytest.raises(ways.Refused, match="open in another process"):
+    session = ways.WakeTarget("codex", f"t-1:{os.getpid()}.1", "", (processes.named(os.getpid()),))
+    with pytest.raises(ways.WakeRefused, match="open in another process"):
         asyncio.run(ways.codex(tmp_path, session, "look"))
 
 

@@ -11,7 +11,7 @@ import pytest
 from repomesh.client.errors import RemoteError
 from repomesh.daemon.background import is_alive
 from repomesh.daemon.waker import AGAIN_AFTER_FAILURE_S, Waker
-from repomesh.daemon.ways import Session, codex, is_over
+from repomesh.daemon.ways import WakeTarget, codex, is_over
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ class Server:
         return {}
 
 
-async def broken_for_bad(_data: Path, session: Session, _text: str) -> None:
+async def broken_for_bad(_data: Path, session: WakeTarget, _text: str) -> None:
     if session.session_id == "bad":
         raise OverflowError("signed integer is greater than maximum")
 
@@ -74,4 +74,4 @@ async def test_a_session_of_an_impossible_process_is_over(tmp_path: Path) -> Non
     processes = ("9999999999@here",)
     assert is_over(processes)
     with pytest.raises(Exception, match="its process is over"):
-        await codex(tmp_path, Session("codex", "x", "", processes), "look")
+        await codex(tmp_path, WakeTarget("codex", "x", "", processes), "look")

@@ -9,13 +9,13 @@ import threading
 
 import pytest
 
-from repomesh.jobs.lookups import LookupFailed, Lookups
+from repomesh.jobs.lookups import FileLookups, LookupFailed
 from repomesh.kernel.limits import LOOKUP_THREADS_MAX, LOOKUPS_WAITING_MAX
 
 
 @pytest.mark.anyio
 async def test_it_answers_or_raises_what_the_look_did() -> None:
-    lookups = Lookups("test")
+    lookups = FileLookups("test")
     assert await lookups.run(lambda: 1) == 1
     with pytest.raises(ZeroDivisionError):
         await lookups.run(lambda: 1 // 0)
@@ -23,7 +23,7 @@ async def test_it_answers_or_raises_what_the_look_did() -> None:
 
 @pytest.mark.anyio
 async def test_stuck_ones_leave_room_for_others_up_to_the_bound() -> None:
-    lookups, free = Lookups("test", 0.05), threading.Event()
+    lookups, free = FileLookups("test", 0.05), threading.Event()
     try:
         for _ in range(LOOKUP_THREADS_MAX - 1):
             with pytest.raises(LookupFailed):
@@ -39,7 +39,7 @@ async def test_stuck_ones_leave_room_for_others_up_to_the_bound() -> None:
 
 @pytest.mark.anyio
 async def test_no_more_wait_than_the_bound() -> None:
-    lookups, free = Lookups("test", 60.0), threading.Event()
+    lookups, free = FileLookups("test", 60.0), threading.Event()
     for _ in range(LOOKUP_THREADS_MAX):
         begun = threading.Event()
         stuck = asyncio.create_task(lookups.run(lambda begun=begun: begun.set() or free.wait()))

@@ -21,7 +21,7 @@ from repomesh.domains.messaging.waits.models import BeginWait, WaitChosen
 from repomesh.domains.webhooks.tables import webhooks
 from repomesh.domains.workspaces.absence import last_absence, silent_before
 from repomesh.domains.workspaces.operations import home_workspace
-from repomesh.jobs.uptime import Uptime
+from repomesh.jobs.uptime import UptimeClock
 from repomesh.kernel import limits
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.ports import ServerAway
@@ -278,7 +278,7 @@ async def test_one_living_node_is_enough(served: Served) -> None:
 
 
 async def test_a_gap_is_an_absence_from_its_limit_on(server: Server) -> None:
-    uptime = Uptime(server.store)
+    uptime = UptimeClock(server.store)
     await uptime.tick()
     begun = server.store.now()
     for gap_s in (0.0, limits.ABSENCE_S - 1):  # a second in which this test may be slow

@@ -15,7 +15,7 @@ from harness import Mesh, Refused, Speaker
 from receiver import Answer, Receiver, eventually, receiving
 from repomesh.adapters.bus.local import LocalBus
 from repomesh.app import Server
-from repomesh.jobs.webhook_sender import Sender
+from repomesh.jobs.webhook_sender import WebhookSender
 from repomesh.jobs.webhooks import Webhooks
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
@@ -657,8 +657,8 @@ async def test_what_a_claim_was_lost_for_is_written_down_once(mesh: Mesh, receiv
     assert await deliveries(mesh, webhook) == [found]
 
 
-def sender(settings: Settings, clock: Any) -> Sender:
-    return Sender(settings.webhook_hosts, clock, Metrics(), "test")
+def sender(settings: Settings, clock: Any) -> WebhookSender:
+    return WebhookSender(settings.webhook_hosts, clock, Metrics(), "test")
 
 
 async def test_a_workspace_that_was_removed_sends_nothing(mesh: Mesh, receiver: Receiver) -> None:

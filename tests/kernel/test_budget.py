@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repomesh.kernel.budget import Positions, cut, encoded_length, fit
+from repomesh.kernel.budget import PageEnds, cut, encoded_length, fit
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.limits import MAX_CHARS_MIN
 from repomesh.kernel.operation import Model
@@ -32,7 +32,7 @@ pages = st.lists(texts, max_size=30).map(
 
 
 def fitted(page: Page[Note], max_chars: int) -> Page[Note]:
-    positions = Positions(lambda index: encode_cursor(page.items[index].id), START)
+    positions = PageEnds(lambda index: encode_cursor(page.items[index].id), START)
     return fit(page, max_chars, positions, "body")
 
 

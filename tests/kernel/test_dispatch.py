@@ -33,7 +33,7 @@ from repomesh.kernel.errors import (
     Unauthenticated,
 )
 from repomesh.kernel.identity import Caller, RequestContext, Role
-from repomesh.kernel.operation import Blocking, Kind, Model, Operation, Registry
+from repomesh.kernel.operation import Kind, Model, Operation, Registry, WaitRule
 from repomesh.kernel.preparation import Preparation
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics
@@ -320,7 +320,7 @@ def waiting(desk: Desk, **options: Any) -> tuple[Operation, list[str]]:
         attempts.append(request.text)
         return Noted(text="done", done="ready" in attempts)
 
-    blocking = Blocking(
+    blocking = WaitRule(
         seconds=lambda request: request.wait_s,
         events=frozenset({"test.note"}),
         done=lambda result: result.done,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from repomesh.kernel import limits
-from repomesh.kernel.computing import Turns
+from repomesh.kernel.computing import ComputeQueue
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.large_bodies import LargeBodies, TooManyLargeBodies
 
@@ -60,7 +60,7 @@ async def test_a_turn_that_takes_too_long_is_given_on(monkeypatch: pytest.Monkey
 
 
 async def test_more_than_a_bounded_number_waits_for_no_turn() -> None:
-    turns = Turns(1, 1)
+    turns = ComputeQueue(1, 1)
 
     async def wait() -> None:
         async with turns.turn():

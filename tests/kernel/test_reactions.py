@@ -15,7 +15,7 @@ from repomesh.domains.agents.models import AGENT_RETIRED, AgentChanged
 from repomesh.domains.leases.models import LEASE_EXPIRED, LEASE_RECLAIMED, LeasesEnded
 from repomesh.kernel import reactions as kernel
 from repomesh.kernel.event_types import EVENT_TYPES
-from repomesh.kernel.reactions import Emitted, on, ordered
+from repomesh.kernel.reactions import EmittedEvent, on, ordered
 from repomesh.operations import REACTIONS, reactions
 
 _DOMAINS = Path(repomesh.domains.__path__[0])
@@ -32,7 +32,7 @@ def declared() -> Iterator[None]:
     kernel._declared.update(kept)
 
 
-def ended(tx: Any, event: Emitted[LeasesEnded]) -> None:
+def ended(tx: Any, event: EmittedEvent[LeasesEnded]) -> None:
     """Some reaction."""
 
 

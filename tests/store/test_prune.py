@@ -15,7 +15,7 @@ from repomesh.kernel.identity import system_caller
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Model
 from repomesh.store.log import NewEvent, bounds, read_after
-from repomesh.store.prune import Pruned, prune
+from repomesh.store.prune import PruneResult, prune
 from repomesh.store.transaction import Transaction, open_counters
 
 
@@ -37,7 +37,7 @@ class Log:
             event = NewEvent("test", "test", Count(number=number))
             self.store.write_now(self.caller, lambda tx, event=event: tx.emit(event))
 
-    def prune(self, before: int) -> Pruned:
+    def prune(self, before: int) -> PruneResult:
         return self.store.write_now(self.caller, lambda tx: prune(tx, before, self.archive))
 
     def numbers(self) -> list[int]:

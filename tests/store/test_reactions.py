@@ -14,7 +14,7 @@ from notebook import Notebook, NoteWritten, notes
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict, ReactionsTooDeep
 from repomesh.kernel.identity import RequestContext
-from repomesh.kernel.reactions import Emitted, Reaction, Reactions
+from repomesh.kernel.reactions import EmittedEvent, EventReaction, Reactions
 from repomesh.store.log import NewEvent, read_after
 from repomesh.store.transaction import Transaction
 
@@ -24,10 +24,10 @@ NOTE = "test.note"
 COPY = "test.copy"
 
 
-def copying(event_type: str, prefix: str) -> Callable[[Transaction, Emitted[NoteWritten]], None]:
+def copying(event_type: str, prefix: str) -> Callable[[Transaction, EmittedEvent[NoteWritten]], None]:
     """A reaction that writes each note once more, under another name, and emits an event of that."""
 
-    def copy(tx: Transaction, event: Emitted[NoteWritten]) -> None:
+    def copy(tx: Transaction, event: EmittedEvent[NoteWritten]) -> None:
         text = f"{prefix} {event.data.text}"
         tx.execute(insert(notes), {"text": text})
         tx.emit(NewEvent(event_type, f"note/{text}", NoteWritten(text=text)))
@@ -59,9 +59,9 @@ def texts(notebook: Notebook) -> list[str]:
 def test_reactions_follow_the_order_of_the_events_and_of_the_domains(notebook: Notebook) -> None:
     notebook.store.reactions = Reactions(
         [
-            Reaction(NOTE, copying(COPY, "early")),
-            Reaction(NOTE, copying(COPY, "late")),
-            Reaction(COPY, lambda tx, event: seen.append(event.data.text)),
+            EventReaction(NOTE, copying(COPY, "early")),
+            EventReaction(NOTE, copying(COPY, "late")),
+            EventReaction(COPY, lambda tx, event: seen.append(event.data.text)),
         ]
     )
     seen: list[str] = []
@@ -72,7 +72,7 @@ def test_reactions_follow_the_order_of_the_events_and_of_the_domains(notebook: N
 
 
 def test_what_a_reaction_emits_names_its_cause(notebook: Notebook) -> None:
-    notebook.store.reactions = Reactions([Reaction(NOTE, copying(COPY, "copy of"))])
+    notebook.store.reactions = Reactions([EventReaction(NOTE, copying(COPY, "copy of"))])
     notebook.store.write_now(notebook.caller, lambda tx: emit(tx, "one", "two"))
     one, two, *copies = logged(notebook)
     assert [one["causation_id"], two["causation_id"]] == [None, None]
@@ -80,7 +80,7 @@ def test_what_a_reaction_emits_names_its_cause(notebook: Notebook) -> None:
 
 
 def test_an_event_has_its_reactions_once_however_often_they_are_run(notebook: Notebook) -> None:
-    notebook.store.reactions = Reactions([Reaction(NOTE, copying(COPY, "copy of"))])
+    notebook.store.reactions = Reactions([EventReaction(NOTE, copying(COPY, "copy of"))])
 
     def work(tx: Transaction) -> list[list[str]]:
         steps = []
@@ -97,7 +97,9 @@ def test_an_event_has_its_reactions_once_however_often_they_are_run(notebook: No
 def test_reactions_see_all_that_the_command_wrote(notebook: Notebook) -> None:
     state = {"done": False}
     seen: list[bool] = []
-    notebook.store.reactions = Reactions([Reaction(NOTE, lambda _tx, _event: seen.append(state["done"]))])
+    notebook.store.reactions = Reactions(
+        [EventReaction(NOTE, lambda _tx, _event: seen.append(state["done"]))]
+    )
 
     def work(tx: Transaction) -> None:
         emit(tx, "one")
@@ -108,12 +110,12 @@ def test_reactions_see_all_that_the_command_wrote(notebook: Notebook) -> None:
 
 
 async def test_a_chain_may_be_as_long_as_the_limit_and_no_longer(notebook: Notebook) -> None:
-    def extended(tx: Transaction, event: Emitted[NoteWritten]) -> None:
+    def extended(tx: Transaction, event: EmittedEvent[NoteWritten]) -> None:
         left = int(event.data.text)
         if left:
             emit(tx, str(left - 1))
 
-    notebook.store.reactions = Reactions([Reaction(NOTE, extended)])
+    notebook.store.reactions = Reactions([EventReaction(NOTE, extended)])
     depth = limits.REACTION_DEPTH_MAX
 
     def start(length: int) -> Callable[[Transaction], None]:
@@ -128,12 +130,12 @@ async def test_a_chain_may_be_as_long_as_the_limit_and_no_longer(notebook: Noteb
 
 
 async def test_a_reaction_that_fails_fails_its_command_alone(notebook: Notebook) -> None:
-    def copy_or_refuse(tx: Transaction, event: Emitted[NoteWritten]) -> None:
+    def copy_or_refuse(tx: Transaction, event: EmittedEvent[NoteWritten]) -> None:
         copying(COPY, "copy of")(tx, event)
         if int(event.data.text) % 5 == 0:
             raise Conflict("not this one")
 
-    notebook.store.reactions = Reactions([Reaction(NOTE, copy_or_refuse)])
+    notebook.store.reactions = Reactions([EventReaction(NOTE, copy_or_refuse)])
     tries = [notebook.write(str(number)) for number in range(60)]
     answers = await asyncio.gather(*tries, return_exceptions=True)
     refused = [number for number, answer in enumerate(answers) if isinstance(answer, Conflict)]

@@ -132,7 +132,7 @@ def test_of_a_folder_of_others_only_the_drafts_of_one_name_are_swept(tmp_path: P
 
 
 def test_a_check_is_not_waited_for_longer_than_it_may_take(database: Path, tmp_path: Path) -> None:
-    assert backups.quick_check(database, 60.0) == backups.Checked(())
+    assert backups.quick_check(database, 60.0) == backups.BackupCheck(())
     held = tmp_path / "held.db"
     with closing(sqlite3.connect(held, isolation_level=None)) as holder:
         holder.execute("CREATE TABLE held (x)")

@@ -10,7 +10,7 @@ from sqlalchemy import delete, update
 
 from harness import Mesh
 from repomesh.kernel import limits
-from repomesh.kernel.errors import Gone
+from repomesh.kernel.errors import NoLongerAvailable
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.operation import Model
 from repomesh.store import log
@@ -145,7 +145,7 @@ async def test_a_stream_of_rare_events_moves_on_with_the_log(journal: Log) -> No
 async def test_a_place_that_was_pruned_or_is_not_reached_yet_is_refused(journal: Log) -> None:
     last = await journal.append(10)
     await journal.prune(last)
-    with pytest.raises(Gone) as gone:
+    with pytest.raises(NoLongerAvailable) as gone:
         async with journal.tails.subscribe(journal.filter(), 3):
             pass
     assert gone.value.details["oldest_seq"] == last
@@ -163,5 +163,5 @@ async def test_a_log_pruned_past_a_lagging_subscriber_ends_it(journal: Log) -> N
         last = await journal.append(10)
         await taken(quick, last)
         await journal.prune(last)
-        with pytest.raises(Gone):
+        with pytest.raises(NoLongerAvailable):
             await taken(lagging, last)

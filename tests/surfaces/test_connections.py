@@ -19,7 +19,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.limits import BODY_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX, PIPELINED_MAX
 from repomesh.surfaces.http.connections import OpenConnection
 from repomesh.surfaces.http.protocol import HttpProtocol
-from repomesh.surfaces.http.turns import Turns
+from repomesh.surfaces.http.turns import FairTurns
 from repomesh.surfaces.stream.protocol import Protocol
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
@@ -148,7 +148,7 @@ async def test_what_is_sent_behind_an_answer_is_dropped_up_to_a_limit(
 
 
 async def test_work_that_many_ask_for_is_done_in_turns(engine: str) -> None:
-    turns, at_once, rounds = Turns(4, 0.0), 4, 0
+    turns, at_once, rounds = FairTurns(4, 0.0), 4, 0
     done: list[int] = []
 
     def work(number: int) -> bool:

@@ -16,7 +16,7 @@ from examples import EXAMPLES, PEOPLE_ONLY, Payload, World
 from harness import Mesh, Speaker
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.operation import Kind, Operation
-from repomesh.kernel.reactions import Emitted, Reaction, Reactions
+from repomesh.kernel.reactions import EmittedEvent, EventReaction, Reactions
 from repomesh.operations import reactions, registry
 from repomesh.store.transaction import Transaction
 
@@ -354,12 +354,12 @@ async def test_the_events_suffice(mesh: Mesh, operation: Operation) -> None:
 @pytest.mark.parametrize(
     "reaction", list(reactions), ids=lambda reaction: f"{reaction.name}-{reaction.event_type}"
 )
-async def test_the_events_of_each_reaction_suffice(mesh: Mesh, reaction: Reaction) -> None:
+async def test_the_events_of_each_reaction_suffice(mesh: Mesh, reaction: EventReaction) -> None:
     name, example = TRIGGERS[reaction.name, reaction.event_type]
     operation = registry[name]
     emitted: list[int] = []
 
-    def counted(tx: Transaction, event: Emitted[Any]) -> None:
+    def counted(tx: Transaction, event: EmittedEvent[Any]) -> None:
         before = tx.next_seq()
         reaction.function(tx, event)
         emitted.append(tx.next_seq() - before)

@@ -15,7 +15,7 @@ import prompt
 from examples import Payload
 from harness import Speaker
 from repomesh.cli.root import ENTRIES
-from repomesh.cli.shapes import SHAPES, Shape
+from repomesh.cli.shapes import SHAPES, CommandOverride
 from repomesh.client import catalogue
 from repomesh.kernel.errors import FAILURES, Failure
 from repomesh.kernel.operation import Operation
@@ -96,7 +96,7 @@ async def _at_the_prompt(
 def _typed(operation: Operation, payload: Payload) -> Iterator[str]:
     """The words of the command for an operation; none when it has no command of its own."""
     noun, _, verb = operation.name.partition(".")
-    shape = SHAPES.get(operation.name, Shape())
+    shape = SHAPES.get(operation.name, CommandOverride())
     entry = ENTRIES.get({"event": "events"}.get(noun, noun))
     if entry is None or entry.module not in ("", "events", "session", "tokens") or shape.hidden:
         return
@@ -114,7 +114,7 @@ def _typed(operation: Operation, payload: Payload) -> Iterator[str]:
         yield from words if name == positional[-1] else [",".join(words)]
 
 
-def _words(field: catalogue.Field, value: Any) -> list[str]:
+def _words(field: catalogue.RequestField, value: Any) -> list[str]:
     if field.many:
         return [word for one in value for word in _words(_single(field), one)]
     if isinstance(value, bool):
@@ -125,8 +125,8 @@ def _words(field: catalogue.Field, value: Any) -> list[str]:
     return [value]
 
 
-def _single(field: catalogue.Field) -> catalogue.Field:
-    return catalogue.Field(field.name, field.type)
+def _single(field: catalogue.RequestField) -> catalogue.RequestField:
+    return catalogue.RequestField(field.name, field.type)
 
 
 async def over_webhook(speaker: Speaker, operation: Operation, payload: Payload) -> Outcome:

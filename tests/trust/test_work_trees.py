@@ -17,7 +17,7 @@ from repomesh.connect import hook_main
 from repomesh.domains.overview.hook_models import GuardEdit
 from repomesh.kernel import places, work_trees
 from repomesh.kernel.places import ForeignWorkTree
-from repomesh.surfaces.hooks.dialects.writes import Extent, Target, Writes
+from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget
 from repomesh.surfaces.hooks.places import in_repository
 
 
@@ -174,7 +174,7 @@ def test_a_cli_is_offered_nothing_there(home: Path, archive: Path) -> None:
 
 def test_the_server_takes_what_is_written_there_for_another_repository(home: Path, archive: Path) -> None:
     file_to_a_linked_work_tree(home, archive)
-    writes = Writes((Target("README.md", Extent.FILE),))
+    writes = WriteSet((WriteTarget("README.md", TargetExtent.FILE),))
     assert in_repository(writes, str(archive), str(home)) is None
     assert in_repository(writes, str(home.parent / "linked"), str(home)) == GuardEdit(files=("README.md",))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from repomesh.views.terminal_text import Style
+from repomesh.views.terminal_text import TextStyle
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-PIPE = Style(NOW)
+PIPE = TextStyle(NOW)
 
 
-def terminal(width: int, *, colour: bool = False) -> Style:
-    return Style(NOW, colour=colour, is_terminal=True, width_chars=width)
+def terminal(width: int, *, colour: bool = False) -> TextStyle:
+    return TextStyle(NOW, colour=colour, is_terminal=True, width_chars=width)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from repomesh.client.catalogue import operations
 from repomesh.views.outcomes import PRINTED_WHOLE, outcome_line, past
-from repomesh.views.terminal_text import Style
+from repomesh.views.terminal_text import TextStyle
 
 
 def test_the_turns_of_a_meeting_say_how_it_goes_on() -> None:
     meeting = {"id": "m", "topic": "Which?", "status": "in_progress", "outcome": None, "decision_id": None}
     meeting |= {"phase": "discussion", "speaker_name": "bob"}
-    style = Style(datetime.now(UTC))
+    style = TextStyle(datetime.now(UTC))
     speak, vote = "meeting.speak", "meeting.vote"
     assert outcome_line(style, speak, meeting) == "spoke in meeting m: it is bob's turn to speak"
     meeting |= {"phase": "voting", "speaker_name": None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repomesh.views.terminal_text import Style, ago, clean
+from repomesh.views.terminal_text import TextStyle, ago, clean
 from views.styles import NOW, PIPE, terminal
 
 
@@ -32,7 +32,7 @@ def test_a_time_is_relative_to_now(time: str, shown: str) -> None:
 
 
 def test_no_colour_means_no_bold_either() -> None:
-    styled = Style(NOW, colour=True)
+    styled = TextStyle(NOW, colour=True)
     assert (styled.bold("x"), styled.dim("x")) == ("\x1b[1mx\x1b[0m", "\x1b[2mx\x1b[0m")
     assert (PIPE.bold("x"), PIPE.dim("x"), styled.coloured("x", None)) == ("x", "x", "x")
 

@@ -11,7 +11,7 @@ import typer
 from repomesh.cli import ids, output, secrets, show
 from repomesh.cli.calling import ask
 from repomesh.cli.options import ActingAgent, Url
-from repomesh.client.catalogue import Described, operation, operations
+from repomesh.client.catalogue import OperationDescription, operation, operations
 from repomesh.kernel.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def api(
     output.print_json(result if show_secret else show.without_secret(described, result))
 
 
-def _assigned(described: Described, word: str) -> tuple[str, Any]:
+def _assigned(described: OperationDescription, word: str) -> tuple[str, Any]:
     """'name=value' by the field's type, 'name:=JSON' as it stands."""
     name, equals, value = word.partition("=")
     if not equals:
@@ -100,7 +100,7 @@ def _list(*, as_json: bool) -> None:
         output.print_table(rows, ("operation", "method", "path", "summary"))
 
 
-def _describe(described: Described) -> None:
+def _describe(described: OperationDescription) -> None:
     output.say(f"{described.name}: {described.summary}")
     output.print_table(
         [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli.generic import add, group, option
-from repomesh.cli.shapes import Shape
+from repomesh.cli.shapes import CommandOverride
 from repomesh.client.catalogue import operation
 from repomesh.kernel.errors import InvalidRequest
 
@@ -39,7 +39,7 @@ async def _from_file(_client: Client, fields: dict[str, Any], options: Mapping[s
 add(
     app,
     operation("artifact.add"),
-    Shape(arguments=("session_id", "title"), optional=("title",), left_out=("url",)),
+    CommandOverride(arguments=("session_id", "title"), optional=("title",), left_out=("url",)),
     options=[
         option(
             "file",

@@ -49,7 +49,7 @@ _DISCOVER_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """One thing looked at. What is not fine has a `fix`; only what is `required` fails the whole."""
 
     name: str
@@ -59,20 +59,20 @@ class Check:
     required: bool = True
 
 
-def machine() -> Iterator[Check]:
+def machine() -> Iterator[DoctorCheck]:
     """Python and git."""
     found = ".".join(map(str, sys.version_info[:3]))
-    yield Check("Python", sys.version_info >= PYTHON, found, "Install Python 3.11 or newer.")
+    yield DoctorCheck("Python", sys.version_info >= PYTHON, found, "Install Python 3.11 or newer.")
     git = shutil.which("git")
     if git is None:
-        yield Check("git", False, "not found", "Install git: linked worktrees are found with it.")
+        yield DoctorCheck("git", False, "not found", "Install git: linked worktrees are found with it.")
         return
     done = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as found
     said = (done.stdout or done.stderr).strip()
-    yield Check("git", done.returncode == 0, said, f"Install git anew: '{git} --version' fails.")
+    yield DoctorCheck("git", done.returncode == 0, said, f"Install git anew: '{git} --version' fails.")
 
 
-def trusted(settings: Settings) -> Check | None:
+def trusted(settings: Settings) -> DoctorCheck | None:
     """What is wrong with a data folder that is not used; None for one that is, or is not there yet."""
     try:
         trust.require(settings.data)
@@ -81,77 +81,83 @@ def trusted(settings: Settings) -> Check | None:
     return None
 
 
-def refused(error: RepomeshError) -> Check:
+def refused(error: RepomeshError) -> DoctorCheck:
     """The refusal of a data folder."""
-    return Check("data folder", False, error.message, error.hint)
+    return DoctorCheck("data folder", False, error.message, error.hint)
 
 
-def data(settings: Settings) -> Iterator[Check]:
+def data(settings: Settings) -> Iterator[DoctorCheck]:
     """The data folder: who may read it, and whether there is room."""
     where = settings.data
     if not where.exists():
         above = next(folder for folder in where.parents if folder.exists())
         if not os.access(above, os.W_OK | os.X_OK) or os.statvfs(above).f_flag & os.ST_RDONLY:
             fix = "Put the data folder where you may write: repomesh up --data DIR"
-            yield Check("data folder", False, f"{where} can't be made: {above} may not be written", fix)
+            yield DoctorCheck("data folder", False, f"{where} can't be made: {above} may not be written", fix)
             return
-        yield Check("data folder", False, f"{where} does not exist yet", "repomesh up", required=False)
+        yield DoctorCheck("data folder", False, f"{where} does not exist yet", "repomesh up", required=False)
         return
     yield _private("data folder", where, 0o700)
     if not os.access(where, os.W_OK | os.X_OK):
-        yield Check("writing", False, f"{where} may not be written", f"chmod u+wx {where}")
+        yield DoctorCheck("writing", False, f"{where} may not be written", f"chmod u+wx {where}")
     token = where / places.TOKEN
     if token.exists():
         yield _private("token", token, 0o600)
     else:
-        yield Check("token", False, "no server has started here yet", "repomesh up", required=False)
+        yield DoctorCheck("token", False, "no server has started here yet", "repomesh up", required=False)
     free = shutil.disk_usage(where).free
     space = f"{free // 1_000_000:,} MB are free"
-    yield Check("disk space", free >= _SPACE_BYTES, space, f"Make room on the disk of {where}.")
+    yield DoctorCheck("disk space", free >= _SPACE_BYTES, space, f"Make room on the disk of {where}.")
     system = _file_system(where)
     if system in _REMOTE and settings.database_url is None:
         fix = "Put the data folder on a local disk: repomesh up --data DIR"
-        yield Check("file system", False, f"{system} is shared over a network; locks on it don't hold", fix)
+        yield DoctorCheck(
+            "file system", False, f"{system} is shared over a network; locks on it don't hold", fix
+        )
     elif system:
-        yield Check("file system", True, system)
+        yield DoctorCheck("file system", True, system)
 
 
-def guarded(start: Path) -> Iterator[Check]:
+def guarded(start: Path) -> Iterator[DoctorCheck]:
     """Whether git's hooks check commits in every work tree, where the guard is meant to be."""
     try:
         missing = guard.unguarded(start)
     except (NoRepository, RepositoryUnreadable):
         return
     if missing == []:
-        yield Check("guard", True, "git's hooks are in place in every work tree")
+        yield DoctorCheck("guard", True, "git's hooks are in place in every work tree")
     for tree, names in missing or []:
-        yield Check("guard", False, f"{tree} has no {', '.join(names)} hook of it", "repomesh guard install")
+        yield DoctorCheck(
+            "guard", False, f"{tree} has no {', '.join(names)} hook of it", "repomesh guard install"
+        )
 
 
-def database(settings: Settings) -> Iterator[Check]:
+def database(settings: Settings) -> Iterator[DoctorCheck]:
     """What the store says of the database."""
     from repomesh.store.examine import examine
 
     for finding in examine(settings):
-        yield Check(finding.name, finding.fine, finding.detail, finding.fix)
+        yield DoctorCheck(finding.name, finding.fine, finding.detail, finding.fix)
 
 
-def process(settings: Settings) -> Iterator[Check]:
+def process(settings: Settings) -> Iterator[DoctorCheck]:
     """Whether a server holds the folder, and if none does, whether one could start."""
     pid = folder.holder(settings.data)
     note = places.read_server(settings.data)
     if pid is not None and note is not None and note["pid"] == pid:
-        yield Check("server", True, f"process {pid} answers at {note['url']}, version {note['version']}")
+        yield DoctorCheck(
+            "server", True, f"process {pid} answers at {note['url']}, version {note['version']}"
+        )
     elif pid is not None:
         fix = f"Wait a moment; if it stays, 'kill {pid}' ends it. Its log: {settings.data / places.LOG}"
-        yield Check("server", False, f"process {pid} holds the folder but serves nothing", fix)
+        yield DoctorCheck("server", False, f"process {pid} holds the folder but serves nothing", fix)
     else:
         stale = " (its last server was killed)" if note else ""
-        yield Check("server", False, f"none runs{stale}", "repomesh up --detach", required=False)
+        yield DoctorCheck("server", False, f"none runs{stale}", "repomesh up --detach", required=False)
         yield _port(settings)
 
 
-def answers(address: Address) -> Iterator[Check]:
+def answers(address: Address) -> Iterator[DoctorCheck]:
     """What a running server answers: readiness, the token, MCP, its clock."""
     headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
     try:
@@ -166,27 +172,31 @@ def answers(address: Address) -> Iterator[Check]:
             elif status == "read_only":
                 fix = "repomesh down; repomesh restore FILE (or: repomesh up --accept-damage)"
             detail = f"{ready.status_code}, {status or 'no server of ours'}, after {took_ms:.0f} ms"
-            yield Check("readiness", status == "ready", detail, fix)
+            yield DoctorCheck("readiness", status == "ready", detail, fix)
             if status is None:
                 return
             yield _clock(ready, begun)
             yield _token(client.get("/v1/workspace"))
             found = client.post("/mcp", json=_DISCOVER, headers=_DISCOVER_HEADERS)
-            yield Check("MCP", found.status_code == 200, _mcp_says(found), "Look into the server's log.")
+            yield DoctorCheck(
+                "MCP", found.status_code == 200, _mcp_says(found), "Look into the server's log."
+            )
     except httpx.TransportError as error:
         reason = f"{address.url} does not answer: {error or type(error).__name__}"
-        yield Check("readiness", False, reason, "repomesh down; repomesh up --detach")
+        yield DoctorCheck("readiness", False, reason, "repomesh down; repomesh up --detach")
 
 
-def _private(name: str, path: Path, mode: int) -> Check:
+def _private(name: str, path: Path, mode: int) -> DoctorCheck:
     try:
         found = path.stat()
     except FileNotFoundError:
-        return Check(name, False, f"{path} was removed meanwhile", "repomesh doctor")
+        return DoctorCheck(name, False, f"{path} was removed meanwhile", "repomesh doctor")
     detail = f"{path}, {found.st_mode & 0o777:04o}"
     if found.st_uid != os.getuid():
-        return Check(name, False, f"{path} belongs to somebody else", f"sudo chown {os.getuid()} {path}")
-    return Check(name, found.st_mode & 0o777 & ~mode == 0, detail, f"chmod {mode:o} {path}")
+        return DoctorCheck(
+            name, False, f"{path} belongs to somebody else", f"sudo chown {os.getuid()} {path}"
+        )
+    return DoctorCheck(name, found.st_mode & 0o777 & ~mode == 0, detail, f"chmod {mode:o} {path}")
 
 
 def _file_system(where: Path) -> str | None:
@@ -201,12 +211,12 @@ def _file_system(where: Path) -> str | None:
     return max(inside, key=lambda mount: len(mount.mountpoint)).fstype if inside else None
 
 
-def _port(settings: Settings) -> Check:
+def _port(settings: Settings) -> DoctorCheck:
     try:
         listen(settings.host, settings.port).close()
     except (PortBusy, CannotListen) as error:
-        return Check("port", False, error.message, error.hint.rpartition(": ")[2], required=False)
-    return Check("port", True, f"{settings.port} of {settings.host} is free")
+        return DoctorCheck("port", False, error.message, error.hint.rpartition(": ")[2], required=False)
+    return DoctorCheck("port", True, f"{settings.port} of {settings.host} is free")
 
 
 def _said(answer: httpx.Response) -> dict[str, Any]:
@@ -218,22 +228,26 @@ def _said(answer: httpx.Response) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _token(answer: httpx.Response) -> Check:
+def _token(answer: httpx.Response) -> DoctorCheck:
     name = _said(answer).get("name")
     if answer.status_code == 200 and name is not None:
-        return Check("access", True, f"the token opens the workspace '{name}'")
+        return DoctorCheck("access", True, f"the token opens the workspace '{name}'")
     fix = "repomesh down; repomesh up --detach (a new owner's token is written at start)"
-    return Check("access", False, f"the server refuses the token ({answer.status_code})", fix)
+    return DoctorCheck("access", False, f"the server refuses the token ({answer.status_code})", fix)
 
 
-def _clock(answer: httpx.Response, here: float) -> Check:
+def _clock(answer: httpx.Response, here: float) -> DoctorCheck:
     try:
         there = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError):
-        return Check("clock", False, "the server says no time", "Reach it without a proxy.", required=False)
+        return DoctorCheck(
+            "clock", False, "the server says no time", "Reach it without a proxy.", required=False
+        )
     skew = abs(there - here)
     detail = "agrees with the server's" if skew <= _SKEW_S else f"differs from the server's by {skew:.0f} s"
-    return Check("clock", skew <= _SKEW_S, detail, "Let both machines keep time with NTP.", required=False)
+    return DoctorCheck(
+        "clock", skew <= _SKEW_S, detail, "Let both machines keep time with NTP.", required=False
+    )
 
 
 def _mcp_says(answer: httpx.Response) -> str:

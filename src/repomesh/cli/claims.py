@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 from repomesh.kernel.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from repomesh.client.catalogue import Described, Field
+    from repomesh.client.catalogue import OperationDescription, RequestField
     from repomesh.client.client import Client
 
 TOKEN: Final = "fencing_token"
 
 
-def may_be_looked_up(described: Described, field: Field) -> bool:
+def may_be_looked_up(described: OperationDescription, field: RequestField) -> bool:
     """Whether a field is the fencing token of a task's present claim, which the task itself tells."""
     return field.name == TOKEN and any(each.name == "task_id" for each in described.fields)
 
 
-async def with_token(client: Client, described: Described, fields: Mapping[str, Any]) -> dict[str, Any]:
+async def with_token(
+    client: Client, described: OperationDescription, fields: Mapping[str, Any]
+) -> dict[str, Any]:
     """The fields of an operation on a claim, with the present claim's fencing token where none was given.
 
     The server still refuses whoever doesn't hold the claim. Raises InvalidRequest when nobody holds it.

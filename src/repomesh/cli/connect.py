@@ -14,9 +14,9 @@ import typer
 from repomesh.cli import connect_http, connect_status, output
 from repomesh.cli.options import AsJson, Url
 from repomesh.connect import known, planning, records
-from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget
 from repomesh.connect.files import alone
-from repomesh.connect.planning import Plan
+from repomesh.connect.planning import ConnectPlan
 from repomesh.daemon import background
 from repomesh.kernel import places, trust
 from repomesh.kernel.errors import InvalidRequest
@@ -71,7 +71,7 @@ def connect(
     chosen = _chosen(cli, agent)
     data, place = _here()
 
-    def planned(one: Cli) -> Plan:
+    def planned(one: Cli) -> ConnectPlan:
         kept = records.read_marker(data, one.name)
         wanted = agent or (kept.agent if kept is not None else None)
         there = replace(place, http=connect_http.endpoint(data, one, url)) if http else place
@@ -129,7 +129,7 @@ def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
     return chosen
 
 
-def _here() -> tuple[Path, Place]:
+def _here() -> tuple[Path, ConnectTarget]:
     """The data folder, and where one stands; raises UntrustedFolder."""
     start = Path.cwd()
     data = places.data_folder(start)
@@ -137,10 +137,10 @@ def _here() -> tuple[Path, Place]:
     root = places.work_tree(start)
     if places.repository(start) is None and data.name == places.DATA:
         root = data.parent
-    return data, Place(root, Path.home(), os.environ)
+    return data, ConnectTarget(root, Path.home(), os.environ)
 
 
-def _agreed(plans: Sequence[Plan], *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+def _agreed(plans: Sequence[ConnectPlan], *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show what would change; answers whether to do it. Raises InvalidRequest when nobody can be asked."""
     changes = [change for plan in plans for change in plan.changes]
     if not as_json:
@@ -162,7 +162,7 @@ def _show(diff: str) -> None:
         print(f"\x1b[{colour}m{shown}\x1b[0m" if colour else shown)
 
 
-def _report(plans: Sequence[Plan], done: str, *, dry_run: bool, as_json: bool) -> None:
+def _report(plans: Sequence[ConnectPlan], done: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         output.print_json([_told(plan, dry_run=dry_run) for plan in plans])
         return
@@ -173,7 +173,7 @@ def _report(plans: Sequence[Plan], done: str, *, dry_run: bool, as_json: bool) -
             output.say(f"{plan.cli.title}: {done}")
 
 
-def _told(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
+def _told(plan: ConnectPlan, *, dry_run: bool) -> dict[str, Any]:
     return {
         "cli": plan.cli.name,
         "changed": not plan.nothing and not dry_run,

@@ -21,7 +21,7 @@ from repomesh.kernel.errors import RepomeshError
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
-    from repomesh.connect.planning import Plan
+    from repomesh.connect.planning import ConnectPlan
 
 
 def token_path(data: Path, cli: Cli) -> Path:
@@ -38,7 +38,7 @@ def endpoint(data: Path, cli: Cli, url: str | None) -> Http:
     return Http(discovery.find(url=url).url, token_path(data, cli), _headers_path(data, cli))
 
 
-def prepare(plan: Plan, url: str | None) -> None:
+def prepare(plan: ConnectPlan, url: str | None) -> None:
     """Make the token that the CLI is to use, unless there is one that the server still takes."""
     marker, path = plan.marker, token_path(plan.data, plan.cli)
     assert marker is not None
@@ -55,7 +55,7 @@ def prepare(plan: Plan, url: str | None) -> None:
     write_private(_headers_path(plan.data, plan.cli), json.dumps(headers) + "\n")
 
 
-def forget(plan: Plan, url: str | None) -> None:
+def forget(plan: ConnectPlan, url: str | None) -> None:
     """Revoke a CLI's token and remove it; of one that can't be revoked now its person is told."""
     data, cli = plan.data, plan.cli
     marker = records.read_marker(data, cli.name)

@@ -10,8 +10,8 @@ from repomesh.cli import output
 from repomesh.cli.calling import ask
 from repomesh.client.errors import RemoteError
 from repomesh.connect import known, status
-from repomesh.connect.cli import Place
-from repomesh.connect.status import Found
+from repomesh.connect.cli import ConnectTarget
+from repomesh.connect.status import CliStatus
 from repomesh.kernel import places, trust
 from repomesh.kernel.clis import cli_of
 from repomesh.kernel.errors import Unavailable
@@ -38,7 +38,7 @@ def show(name: str | None, *, as_json: bool, url: str | None) -> None:
     start = Path.cwd()
     data = places.data_folder(start)
     trust.require(data)
-    place = Place(places.work_tree(start), Path.home(), os.environ)
+    place = ConnectTarget(places.work_tree(start), Path.home(), os.environ)
     chosen = [known.named(name)] if name else list(known.CLIS.values())
     found = status.look(chosen, place, data)
     try:
@@ -73,7 +73,7 @@ async def _agents(client: Client) -> dict[str, dict[str, Any]]:
             return latest
 
 
-def _row(found: Found, agent: dict[str, Any] | None) -> dict[str, Any]:
+def _row(found: CliStatus, agent: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "cli": found.cli.name,
         "version": found.version,
@@ -86,7 +86,7 @@ def _row(found: Found, agent: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _missing(found: Found) -> str:
+def _missing(found: CliStatus) -> str:
     """What was taken out of the settings since it was connected."""
     if not found.connected:
         return ""

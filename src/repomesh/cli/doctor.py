@@ -46,7 +46,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _checks(settings: Settings, url: str | None) -> Iterator[checks.Check]:
+def _checks(settings: Settings, url: str | None) -> Iterator[checks.DoctorCheck]:
     """Of a server elsewhere only what it answers can be looked at."""
     yield from checks.machine()
     if url is None:
@@ -68,7 +68,7 @@ def _checks(settings: Settings, url: str | None) -> Iterator[checks.Check]:
     yield from checks.answers(address)
 
 
-def _show(check: checks.Check) -> None:
+def _show(check: checks.DoctorCheck) -> None:
     mark, colour = ("ok", "32") if check.fine else ("FAIL", "1;31") if check.required else ("note", "33")
     shown = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_style() else f"{mark:<4}"
     print(f"{shown}  {check.name:<12} {clean(check.detail)}")

@@ -53,7 +53,7 @@ ALIASES: Final = {
 """What people type for a command of another name."""
 
 
-class Usage(InvalidRequest):
+class CommandLineError(InvalidRequest):
     """The command line can't be understood: an unknown command or option, or a value that does not fit."""
 
     code = "usage"
@@ -66,7 +66,7 @@ class Aborted(RepomeshError):
     hint = "Nothing was changed."
 
 
-class Unforeseen(RepomeshError):
+class UnexpectedFailure(RepomeshError):
     """The command failed in a way that nobody foresaw."""
 
     code = "unforeseen"
@@ -176,7 +176,7 @@ def as_error(error: BaseException) -> RepomeshError | RemoteError:
         return _file(error)
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
-    return Unforeseen(f"{type(error).__name__}: {error}")
+    return UnexpectedFailure(f"{type(error).__name__}: {error}")
 
 
 def plain(message: str) -> str:
@@ -249,7 +249,7 @@ def _message(message: str, names: Mapping[str, str]) -> str:
     return re.sub(r"\b\w+_\w+\b", lambda match: names.get(match[0], match[0]), quoted)
 
 
-def _usage(error: ClickException) -> Usage:
+def _usage(error: ClickException) -> CommandLineError:
     message = error.format_message()
     if isinstance(error, BadParameter) and not isinstance(error, MissingParameter):
         message = f"{_parameter(error)}: {plain(error.message)}"
@@ -267,7 +267,7 @@ def _usage(error: ClickException) -> Usage:
         hint = f"{_instead_of_option(path, error.option_name, context)}{hint}"
     elif choice is not None:
         hint = f"{spelling.meant(spelling.near(choice[1], _CHOICES.findall(choice[2])))}{hint}"
-    return Usage(message[:1].lower() + message[1:], hint=hint)
+    return CommandLineError(message[:1].lower() + message[1:], hint=hint)
 
 
 _FREE_TEXT: Final = {

@@ -19,8 +19,8 @@ from repomesh.cli.calling import WITHOUT_SERVER, ask
 from repomesh.cli.failures import in_options
 from repomesh.cli.lazy_group import LazyGroup, command_of
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.shapes import FURTHER, SHAPES, Shape
-from repomesh.client.catalogue import Described, Field, operation, operations
+from repomesh.cli.shapes import FURTHER, SHAPES, CommandOverride
+from repomesh.client.catalogue import OperationDescription, RequestField, operation, operations
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest
 
@@ -58,7 +58,7 @@ def group(noun: str, help_: str) -> typer.Typer:
     cls = type("Noun", (LazyGroup,), {"entries": {}})
     app = typer.Typer(cls=cls, help=help_, no_args_is_help=True, add_completion=False)
     for name, described in operations().items():
-        shape = SHAPES.get(name, Shape())
+        shape = SHAPES.get(name, CommandOverride())
         if name.partition(".")[0] == noun and described.kind != "subscription" and not shape.hidden:
             add(app, described, shape)
     for name, shape in FURTHER:
@@ -69,8 +69,8 @@ def group(noun: str, help_: str) -> typer.Typer:
 
 def add(
     app: typer.Typer,
-    described: Described,
-    shape: Shape,
+    described: OperationDescription,
+    shape: CommandOverride,
     options: Sequence[inspect.Parameter] = (),
     prepare: Prepare | None = None,
 ) -> None:
@@ -86,8 +86,8 @@ def add(
 class _Entry:
     """A command of one operation, made when it is called: its options take time to make."""
 
-    described: Described
-    shape: Shape
+    described: OperationDescription
+    shape: CommandOverride
     options: Sequence[inspect.Parameter]
     prepare: Prepare | None
     panel: None = None
@@ -133,25 +133,28 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in found]
 
 
-def _splits(field: Field) -> bool:
+def _splits(field: RequestField) -> bool:
     """Whether a word of this list may name several things, with commas between."""
     return field.many and field.type == "string" and field.name not in _SENTENCES
 
 
-def _positional(described: Described, shape: Shape) -> tuple[str, ...]:
+def _positional(described: OperationDescription, shape: CommandOverride) -> tuple[str, ...]:
     """The fields that are given by position."""
     in_path = tuple(field.name for field in described.fields if f"{{{field.name}}}" in described.path)
     return shape.arguments or in_path
 
 
-def _called(described: Described, shape: Shape) -> dict[str, str]:
+def _called(described: OperationDescription, shape: CommandOverride) -> dict[str, str]:
     """By field the word by which it is known at the prompt: an option, or an argument's name."""
     by_position = {name: name.upper() for name in _positional(described, shape)}
     return {field.name: flag(field.name) for field in described.fields} | by_position
 
 
 def _runner(
-    described: Described, shape: Shape, options: Sequence[inspect.Parameter], prepare: Prepare | None
+    described: OperationDescription,
+    shape: CommandOverride,
+    options: Sequence[inspect.Parameter],
+    prepare: Prepare | None,
 ) -> Callable[..., None]:
     """A function with a parameter for each field, from which Typer makes the command."""
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
@@ -209,7 +212,10 @@ def _runner(
 
 
 def _arguments(
-    described: Described, fields: Sequence[Field], needed: set[str], called: Mapping[str, str]
+    described: OperationDescription,
+    fields: Sequence[RequestField],
+    needed: set[str],
+    called: Mapping[str, str],
 ) -> list[inspect.Parameter]:
     """Fields given by position. A list that others follow is one word, with commas in it."""
     made = []
@@ -241,7 +247,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
 """Options of one meaning that operations call by different words: each takes both."""
 
 
-def flags_of(field: Field, described: Described) -> list[str]:
+def flags_of(field: RequestField, described: OperationDescription) -> list[str]:
     """Every option by which a field is given: its own first, then those that no other field has.
 
     '--task' is '--task-id', and one of several '--tags' may be called '--tag'.
@@ -276,7 +282,7 @@ _WORDS: Final = {
 }
 
 
-def _metavar(described: Described, field: Field) -> str | None:
+def _metavar(described: OperationDescription, field: RequestField) -> str | None:
     """What stands for an option's value in the help; None for a flag, and where the choices do."""
     if field.type == "boolean" or (field.choices and not field.many):
         return None
@@ -294,7 +300,9 @@ def _metavar(described: Described, field: Field) -> str | None:
     return {"integer": "NUMBER", "number": "NUMBER", "time": "TIME", "json": "JSON"}.get(field.type, "TEXT")
 
 
-def _option(described: Described, field: Field, called: Mapping[str, str]) -> inspect.Parameter:
+def _option(
+    described: OperationDescription, field: RequestField, called: Mapping[str, str]
+) -> inspect.Parameter:
     flags = flags_of(field, described)
     if field.type == "boolean" and field.default is not False:
         flags = [f"{flags[0]}/--no-{flags[0][2:]}"]
@@ -315,7 +323,7 @@ def _option(described: Described, field: Field, called: Mapping[str, str]) -> in
     return _parameter(field.name, type_, about, required=required)
 
 
-def _type(field: Field) -> Any:
+def _type(field: RequestField) -> Any:
     return Literal[field.choices] if field.choices else _TYPES.get(field.type, str)
 
 
@@ -325,7 +333,7 @@ def _parameter(name: str, type_: Any, about: Any, *, required: bool) -> inspect.
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _about(described: Described, field: Field, called: Mapping[str, str]) -> str:
+def _about(described: OperationDescription, field: RequestField, called: Mapping[str, str]) -> str:
     """What a field is, in the words of the prompt."""
     text = wording.help_of(field.help, called) or f"{field.name.replace('_', ' ').capitalize()}."
     if pathspecs.is_pathspec(described.name, field.name):
@@ -334,7 +342,7 @@ def _about(described: Described, field: Field, called: Mapping[str, str]) -> str
     return text
 
 
-def _help(described: Described, field: Field, called: Mapping[str, str]) -> str:
+def _help(described: OperationDescription, field: RequestField, called: Mapping[str, str]) -> str:
     parts = [_about(described, field, called)]
     if field.many and field.choices:
         parts.append(f"Of: {', '.join(str(one) for one in field.choices)}.")
@@ -359,7 +367,7 @@ def _help(described: Described, field: Field, called: Mapping[str, str]) -> str:
     return " ".join(parts)
 
 
-def _common(described: Described) -> list[inspect.Parameter]:
+def _common(described: OperationDescription) -> list[inspect.Parameter]:
     common = [
         option("as_json", AsJson, False),
         option("server_url", Url),
@@ -378,7 +386,7 @@ def _common(described: Described) -> list[inspect.Parameter]:
     return common
 
 
-def _value(field: Field, given: Any) -> Any:
+def _value(field: RequestField, given: Any) -> Any:
     if field.many and isinstance(given, str):
         return words(given)
     if field.name in _WORD_LISTS and len(given) == 1 and _SINGLE_WORDS.fullmatch(given[0]):

@@ -11,7 +11,7 @@ import typer
 
 from repomesh.cli import ids, output, person
 from repomesh.cli.calling import ask
-from repomesh.cli.failures import Usage
+from repomesh.cli.failures import CommandLineError
 from repomesh.cli.options import AsJson, Url
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.views import inbox_view
@@ -56,7 +56,7 @@ def _inbox(
         list_(limit=limit, as_json=as_json, url=url, named=named)
     elif (limit, as_json, url, named) != (20, False, None, None):
         hint = f"Put them after it: 'repomesh inbox {ctx.invoked_subcommand} …'."
-        raise Usage(f"options stand before '{ctx.invoked_subcommand}'", hint=hint)
+        raise CommandLineError(f"options stand before '{ctx.invoked_subcommand}'", hint=hint)
 
 
 @app.command("list")

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from repomesh.cli.placeholders import name_values
 
 
-class Entry(Protocol):
+class LazyCommand(Protocol):
     """A command that is not made yet: what the list of commands shows of it, and how it is made."""
 
     @property
@@ -33,7 +33,7 @@ class LazyGroup(TyperGroup):
     registers come after them.
     """
 
-    entries: ClassVar[Mapping[str, Entry]] = {}
+    entries: ClassVar[Mapping[str, LazyCommand]] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)

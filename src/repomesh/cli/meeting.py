@@ -14,7 +14,7 @@ from repomesh.cli import completing, ids, output
 from repomesh.cli.calling import ask
 from repomesh.cli.generic import add, group, option
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.shapes import Shape
+from repomesh.cli.shapes import CommandOverride
 from repomesh.client.catalogue import operation
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, NotFound
@@ -82,7 +82,7 @@ def _picked(topics: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, An
 add(
     app,
     operation("meeting.create"),
-    Shape(arguments=("topic", "participant_ids"), optional=("topic", "participant_ids")),
+    CommandOverride(arguments=("topic", "participant_ids"), optional=("topic", "participant_ids")),
     (
         option(
             "suggested",
@@ -107,7 +107,9 @@ add(
 add(
     app,
     operation("meeting_template.list"),
-    Shape(name="templates", help="List the templates, which give a meeting its agenda, rule and prompts."),
+    CommandOverride(
+        name="templates", help="List the templates, which give a meeting its agenda, rule and prompts."
+    ),
 )
 
 

@@ -19,7 +19,7 @@ from repomesh.cli import command
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import FAILURES, InvalidRequest, RepomeshError
 from repomesh.views import tables
-from repomesh.views.terminal_text import UNSHOWN, Style, clean
+from repomesh.views.terminal_text import UNSHOWN, TextStyle, clean
 
 
 def is_terminal() -> bool:
@@ -37,10 +37,10 @@ def say(text: str) -> None:
     print(clean(text))
 
 
-def style() -> Style:
+def style() -> TextStyle:
     """The style of standard output, at this moment."""
     terminal = is_terminal()
-    return Style(
+    return TextStyle(
         now=datetime.now(UTC),
         colour=wants_style(),
         is_terminal=terminal,

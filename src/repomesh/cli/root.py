@@ -14,14 +14,14 @@ from typer.exceptions import Abort
 
 from repomesh.cli import output
 from repomesh.cli.conversion import convert_directly
-from repomesh.cli.failures import Aborted, Usage, as_error
+from repomesh.cli.failures import Aborted, CommandLineError, as_error
 from repomesh.cli.first_level import COMMANDS, SUMMARY
 from repomesh.cli.lazy_group import LazyGroup, command_of
 from repomesh.cli.placeholders import name_values
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RootCommand:
     """A command or a group of them: where it is made, and what the list of commands says of it."""
 
     help: str
@@ -46,7 +46,7 @@ class Entry:
         return command
 
 
-ENTRIES: dict[str, Entry] = {name: Entry(*about) for name, about in COMMANDS.items()}
+ENTRIES: dict[str, RootCommand] = {name: RootCommand(*about) for name, about in COMMANDS.items()}
 """Every command of the first level, in the order in which they are listed."""
 
 
@@ -100,7 +100,7 @@ def _ended(words: Sequence[str], *, as_json: bool) -> int:
         if not as_json:
             help_.show()
             return help_.exit_code
-        return output.report(Usage("a command is missing"), as_json=True)
+        return output.report(CommandLineError("a command is missing"), as_json=True)
     except Abort:
         return output.report(Aborted("nobody agreed"), as_json=as_json)
     except Exception as error:  # the edge of the process: whatever it is, it is told in one form

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from repomesh.cli import output
-from repomesh.client.catalogue import Described
+from repomesh.client.catalogue import OperationDescription
 from repomesh.kernel.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ An agent that is registered can be acted as with one's own token, and a webhook'
 """
 
 
-def shown(described: Described, *, wanted: bool, as_json: bool) -> bool:
+def shown(described: OperationDescription, *, wanted: bool, as_json: bool) -> bool:
     """Whether a new secret is printed: when it is asked for, or to the person at a terminal.
 
     Raises InvalidRequest where nobody would learn it.
@@ -36,7 +36,9 @@ def shown(described: Described, *, wanted: bool, as_json: bool) -> bool:
 
 
 @contextmanager
-def kept_file(path: Path | None, described: Described) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def kept_file(
+    path: Path | None, described: OperationDescription
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """A new file for a secret that is about to be made, for its user alone, made before the secret is.
 
     Gives a function that writes an answer's secret to it. Raises FileExistsError and what else the system
@@ -63,7 +65,7 @@ def kept_file(path: Path | None, described: Described) -> Iterator[Callable[[Map
             path.unlink(missing_ok=True)
 
 
-async def take_back(client: Client, described: Described, answer: Mapping[str, Any]) -> None:
+async def take_back(client: Client, described: OperationDescription, answer: Mapping[str, Any]) -> None:
     """Undo what made a secret that could not be kept, where nobody else could use it either."""
     if described.name == "token.create":
         await client.call_json("token.revoke", {"token_id": answer["token_id"]})

@@ -48,7 +48,7 @@ async def _content(client: Client, place: dict[str, Any]) -> dict[str, str]:
     return {"content" if first["encoding"] == "text" else "content_base64": "".join(pieces)}
 
 
-class Lines:
+class JsonLinesExport:
     """One thing a line of JSON; what a thing is stands in `what`."""
 
     head = ""
@@ -59,7 +59,7 @@ class Lines:
         return f"{output.as_json_text(item)}\n"
 
 
-class Document:
+class JsonExport:
     """One JSON document, whose `items` are written as they come."""
 
     head = f'{{"format":"{FORMAT}","version":{VERSION},"items":['
@@ -87,9 +87,9 @@ class Markdown:
         return "" if write is None else write(item)
 
 
-WRITERS: dict[str, Callable[[], Lines | Document | Markdown]] = {
-    "json": Document,
-    "jsonl": Lines,
+WRITERS: dict[str, Callable[[], JsonLinesExport | JsonExport | Markdown]] = {
+    "json": JsonExport,
+    "jsonl": JsonLinesExport,
     "markdown": Markdown,
 }
 """What makes an export of each format."""

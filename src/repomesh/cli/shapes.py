@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class CommandOverride:
     """`arguments` are the fields given by position (else those in the path), `optional` those of them that
     may be left out; `name` is another verb, `help` another first sentence."""
 
@@ -18,55 +18,59 @@ class Shape:
     left_out: tuple[str, ...] = ()
 
 
-SHAPES: dict[str, Shape] = {
-    "agent.register": Shape(arguments=("name",), optional=("name",)),
-    "artifact.add": Shape(hidden=True),  # a command of its own reads a file; links come by 'repomesh api'
-    "channel.create": Shape(arguments=("name",)),
-    "chunk.add": Shape(arguments=("session_id", "content")),
-    "decision.record": Shape(arguments=("topic", "decision")),
-    "event.post": Shape(arguments=("type",)),
-    "lock.acquire": Shape(arguments=("resources",)),
-    "lock.check": Shape(arguments=("resources",)),
-    "lock.check_paths": Shape(arguments=("paths",), optional=("paths",)),
-    "lock.force_release": Shape(arguments=("resources",), optional=("resources",)),
-    "lock.release": Shape(arguments=("resources",), optional=("resources",)),
-    "lock.renew": Shape(arguments=("fencing_token",)),
-    "log.prune": Shape(hidden=True),  # a command of its own goes on until all is archived
-    "meeting.create": Shape(hidden=True),  # a command of its own takes suggested topics, too
-    "meeting.minutes": Shape(hidden=True),  # a command of its own writes files
-    "meeting.replay": Shape(hidden=True),  # a command of its own plays it
-    "meeting.speak": Shape(arguments=("meeting_id", "content")),
-    "meeting.suggest_topics": Shape(name="suggest"),
-    "meeting.vote": Shape(arguments=("meeting_id", "choice")),
-    "memory.store": Shape(arguments=("key", "content")),
-    "message.list": Shape(name="search", help="Search the communication log."),
-    "message.react": Shape(arguments=("message_id", "reaction")),
-    "message.send": Shape(arguments=("to", "body"), left_out=("parent_message_id",)),
-    "question.answer": Shape(arguments=("question_id", "answer")),
-    "question.ask": Shape(arguments=("question",)),
-    "search.find": Shape(arguments=("text",)),
-    "search.recall": Shape(arguments=("text",)),
-    "session.create": Shape(arguments=("session_id",)),
-    "session.delegate": Shape(arguments=("session_id", "goal")),
-    "session.delete": Shape(hidden=True),  # a command of its own asks first
-    "session.export": Shape(hidden=True),  # a command of its own goes on to the end
-    "session.import": Shape(hidden=True),  # a command of its own reads a file, piece by piece
-    "session.import_progress": Shape(hidden=True),
-    "session.drop_import": Shape(hidden=True),
-    "session.tasks": Shape(hidden=True),  # 'list-tasks'
-    "task.claim": Shape(arguments=("task_id",), optional=("task_id",)),
-    "task.create": Shape(arguments=("goal",)),
-    "token.create": Shape(arguments=("role",)),
-    "webhook.subscribe": Shape(arguments=("url",)),
-    "webhook.update": Shape(left_out=("url",)),  # like that of artifacts
-    "workspace.add": Shape(arguments=("name",)),
+SHAPES: dict[str, CommandOverride] = {
+    "agent.register": CommandOverride(arguments=("name",), optional=("name",)),
+    "artifact.add": CommandOverride(
+        hidden=True
+    ),  # a command of its own reads a file; links come by 'repomesh api'
+    "channel.create": CommandOverride(arguments=("name",)),
+    "chunk.add": CommandOverride(arguments=("session_id", "content")),
+    "decision.record": CommandOverride(arguments=("topic", "decision")),
+    "event.post": CommandOverride(arguments=("type",)),
+    "lock.acquire": CommandOverride(arguments=("resources",)),
+    "lock.check": CommandOverride(arguments=("resources",)),
+    "lock.check_paths": CommandOverride(arguments=("paths",), optional=("paths",)),
+    "lock.force_release": CommandOverride(arguments=("resources",), optional=("resources",)),
+    "lock.release": CommandOverride(arguments=("resources",), optional=("resources",)),
+    "lock.renew": CommandOverride(arguments=("fencing_token",)),
+    "log.prune": CommandOverride(hidden=True),  # a command of its own goes on until all is archived
+    "meeting.create": CommandOverride(hidden=True),  # a command of its own takes suggested topics, too
+    "meeting.minutes": CommandOverride(hidden=True),  # a command of its own writes files
+    "meeting.replay": CommandOverride(hidden=True),  # a command of its own plays it
+    "meeting.speak": CommandOverride(arguments=("meeting_id", "content")),
+    "meeting.suggest_topics": CommandOverride(name="suggest"),
+    "meeting.vote": CommandOverride(arguments=("meeting_id", "choice")),
+    "memory.store": CommandOverride(arguments=("key", "content")),
+    "message.list": CommandOverride(name="search", help="Search the communication log."),
+    "message.react": CommandOverride(arguments=("message_id", "reaction")),
+    "message.send": CommandOverride(arguments=("to", "body"), left_out=("parent_message_id",)),
+    "question.answer": CommandOverride(arguments=("question_id", "answer")),
+    "question.ask": CommandOverride(arguments=("question",)),
+    "search.find": CommandOverride(arguments=("text",)),
+    "search.recall": CommandOverride(arguments=("text",)),
+    "session.create": CommandOverride(arguments=("session_id",)),
+    "session.delegate": CommandOverride(arguments=("session_id", "goal")),
+    "session.delete": CommandOverride(hidden=True),  # a command of its own asks first
+    "session.export": CommandOverride(hidden=True),  # a command of its own goes on to the end
+    "session.import": CommandOverride(hidden=True),  # a command of its own reads a file, piece by piece
+    "session.import_progress": CommandOverride(hidden=True),
+    "session.drop_import": CommandOverride(hidden=True),
+    "session.tasks": CommandOverride(hidden=True),  # 'list-tasks'
+    "task.claim": CommandOverride(arguments=("task_id",), optional=("task_id",)),
+    "task.create": CommandOverride(arguments=("goal",)),
+    "token.create": CommandOverride(arguments=("role",)),
+    "webhook.subscribe": CommandOverride(arguments=("url",)),
+    "webhook.update": CommandOverride(left_out=("url",)),  # like that of artifacts
+    "workspace.add": CommandOverride(arguments=("name",)),
 }
 """By operation."""
 
-FURTHER: tuple[tuple[str, Shape], ...] = (
+FURTHER: tuple[tuple[str, CommandOverride], ...] = (
     (
         "message.send",
-        Shape(arguments=("parent_message_id", "body"), name="reply", help="Answer a message, in its thread."),
+        CommandOverride(
+            arguments=("parent_message_id", "body"), name="reply", help="Answer a message, in its thread."
+        ),
     ),
 )
 """Operations that are a second command, too."""

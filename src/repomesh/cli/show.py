@@ -10,14 +10,14 @@ from repomesh.views import answers
 from repomesh.views.outcomes import outcome_line
 
 if TYPE_CHECKING:
-    from repomesh.client.catalogue import Described
+    from repomesh.client.catalogue import OperationDescription
     from repomesh.client.client import Client
 
 _NAMES_PAGE = 200
 
 
 def result(
-    described: Described,
+    described: OperationDescription,
     value: Any,
     *,
     as_json: bool,
@@ -45,7 +45,7 @@ def result(
             output.note(note)
 
 
-def without_secret(described: Described, value: Any) -> Any:
+def without_secret(described: OperationDescription, value: Any) -> Any:
     """An answer whose secret is not shown, so that it ends in no transcript."""
     field = described.secret
     if field and isinstance(value, dict) and value.get(field):
@@ -53,7 +53,7 @@ def without_secret(described: Described, value: Any) -> Any:
     return value
 
 
-async def with_names(client: Client, described: Described, value: Any) -> Any:
+async def with_names(client: Client, described: OperationDescription, value: Any) -> Any:
     """An answer whose events say by name who acted; as it is for anything else."""
     if described.item != "Event" or not isinstance(value, dict):
         return value

@@ -10,7 +10,7 @@ import typer
 from repomesh.cli import command, output
 from repomesh.cli.options import AsJson
 from repomesh.kernel import adoption, places
-from repomesh.kernel.adoption import Candidate
+from repomesh.kernel.adoption import AdoptableFolder
 
 app = typer.Typer(add_completion=False)
 
@@ -56,7 +56,7 @@ def trust(
         output.say(command.as_typed(said))
 
 
-def _show(candidate: Candidate) -> None:
+def _show(candidate: AdoptableFolder) -> None:
     size = candidate.database_bytes
     holds = "no database" if size is None else f"a database of {size:,} bytes"
     output.say(f"{candidate.data} holds {holds}.")

@@ -11,11 +11,13 @@ from repomesh.cli import ids, output
 from repomesh.kernel.limits import WAIT_S_MAX
 
 if TYPE_CHECKING:
-    from repomesh.client.catalogue import Described
+    from repomesh.client.catalogue import OperationDescription
     from repomesh.client.client import Client
 
 
-async def call(client: Client, described: Described, fields: Mapping[str, Any], agent: str | None) -> Any:
+async def call(
+    client: Client, described: OperationDescription, fields: Mapping[str, Any], agent: str | None
+) -> Any:
     """What the operation answers; a wait for messages as long as `timeout_s` says, in several requests."""
     if described.name != "message.wait":
         return await ids.call(client, described.name, fields)

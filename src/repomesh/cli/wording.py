@@ -9,7 +9,7 @@ from functools import cache
 from typing import Final
 
 from repomesh.cli import command
-from repomesh.cli.shapes import SHAPES, Shape
+from repomesh.cli.shapes import SHAPES, CommandOverride
 from repomesh.client.catalogue import operations
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import AgentRequired, InvalidRequest, NotFound, RepomeshError, Stale
@@ -86,7 +86,7 @@ def _word(word: str) -> str:
 def _typed(name: str) -> str:
     """The command that calls an operation, in quotes."""
     noun, _, verb = name.partition(".")
-    verb = SHAPES.get(name, Shape()).name or verb.replace("_", "-").replace(".", "-")
+    verb = SHAPES.get(name, CommandOverride()).name or verb.replace("_", "-").replace(".", "-")
     return f"'repomesh {_NOUNS.get(noun, noun)} {verb}'"
 
 

@@ -19,7 +19,7 @@ _FILE = Path(__file__).with_name("catalogue.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class RequestField:
     """One field of a request. `type` is a scalar's, 'time', or 'json' for the rest; `many` marks a list."""
 
     name: str
@@ -32,7 +32,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class OperationDescription:
     """One operation as clients know it.
 
     `answers` are the fields that every answer has; `item` names what that is, for a list what is on it.
@@ -48,7 +48,7 @@ class Described:
     request: str
     result: tuple[str, ...]
     item: str
-    fields: tuple[Field, ...]
+    fields: tuple[RequestField, ...]
     answers: tuple[str, ...]
     waits: bool = False
     needs_agent: bool = False
@@ -66,7 +66,7 @@ class Described:
         return model[tuple(items)] if items else model  # type: ignore[index]
 
 
-def operation(name: str) -> Described:
+def operation(name: str) -> OperationDescription:
     """The operation `name`; raises UnknownOperation."""
     try:
         return operations()[name]
@@ -75,17 +75,17 @@ def operation(name: str) -> Described:
 
 
 @cache
-def operations() -> Mapping[str, Described]:
+def operations() -> Mapping[str, OperationDescription]:
     """Every operation by name, in the order of the names."""
     entries = json.loads(_FILE.read_bytes())
     return {name: _described(name, entry) for name, entry in entries.items()}
 
 
-def _described(name: str, entry: dict[str, Any]) -> Described:
+def _described(name: str, entry: dict[str, Any]) -> OperationDescription:
     fields = tuple(
-        Field(**field | {"choices": tuple(field.get("choices", ()))}) for field in entry.pop("fields")
+        RequestField(**field | {"choices": tuple(field.get("choices", ()))}) for field in entry.pop("fields")
     )
-    return Described(
+    return OperationDescription(
         name=name, fields=fields, **entry | {key: tuple(entry[key]) for key in ("result", "answers")}
     )
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
 from repomesh.client import discovery
-from repomesh.client.catalogue import Described, operation
+from repomesh.client.catalogue import OperationDescription, operation
 from repomesh.client.errors import MissingField, NoAnswer, RemoteError, ServerUnreachable, UnusableAddress
-from repomesh.client.local_http import Answer, LocalHTTP
+from repomesh.client.local_http import LocalHTTP, LocalResponse
 from repomesh.kernel.places import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ class Client:
             fields["cursor"] = page["next_cursor"]
 
     async def _send(
-        self, described: Described, fields: Mapping[str, Any], idempotency_key: str | None = None
-    ) -> Answer | httpx.Response:
+        self, described: OperationDescription, fields: Mapping[str, Any], idempotency_key: str | None = None
+    ) -> LocalResponse | httpx.Response:
         path, rest = _path(described, fields)
         request: dict[str, Any] = {"headers": {}}
         if described.has_body:
@@ -154,7 +154,9 @@ class Client:
             raise RemoteError.from_response(response)
         return response
 
-    async def _patiently(self, method: str, path: str, request: dict[str, Any]) -> Answer | httpx.Response:
+    async def _patiently(
+        self, method: str, path: str, request: dict[str, Any]
+    ) -> LocalResponse | httpx.Response:
         """Send, and send again when the connection breaks: reading is harmless, and a command has its key."""
         attempt = 1
         while True:
@@ -174,7 +176,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         params: Sequence[tuple[str, str]] = (),
         json: object = None,
-    ) -> Answer | httpx.Response:
+    ) -> LocalResponse | httpx.Response:
         """Send one request; raises NoAnswer when no response comes."""
         if self._local is not None:
             whole = {**self._headers, **(headers or {})}
@@ -187,7 +189,7 @@ class Client:
             raise NoAnswer(str(error) or type(error).__name__) from error
 
 
-def _checked(answer: Answer | httpx.Response, fields: Sequence[str]) -> dict[str, Any]:
+def _checked(answer: LocalResponse | httpx.Response, fields: Sequence[str]) -> dict[str, Any]:
     """The JSON of an answer; raises RemoteError for one without these fields, as of a foreign server."""
     try:
         result = answer.json()
@@ -200,7 +202,7 @@ def _checked(answer: Answer | httpx.Response, fields: Sequence[str]) -> dict[str
     return result
 
 
-def _path(described: Described, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def _path(described: OperationDescription, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The path with its fields filled in, and the fields that are left."""
     rest = dict(fields)
     defaults = {field.name: field.default for field in described.fields}

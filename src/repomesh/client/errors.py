@@ -10,7 +10,7 @@ from repomesh.kernel.errors import FAILURES, Failure, InvalidRequest, NotFound, 
 if TYPE_CHECKING:
     import httpx
 
-    from repomesh.client.local_http import Answer
+    from repomesh.client.local_http import LocalResponse
 
 _BY_STATUS = {codes.http: failure for failure, codes in FAILURES.items()}
 
@@ -39,7 +39,7 @@ class RemoteError(Exception):
         return FAILURES[self.failure].exit
 
     @classmethod
-    def from_response(cls, response: Answer | httpx.Response) -> RemoteError:
+    def from_response(cls, response: LocalResponse | httpx.Response) -> RemoteError:
         """The error that a response is."""
         try:
             problem = response.json()

@@ -25,7 +25,7 @@ _READ_BYTES: Final = 1 << 16
 
 
 @dataclass(slots=True)
-class Answer:
+class LocalResponse:
     """A response: its status, its media type and its body."""
 
     status_code: int
@@ -75,7 +75,7 @@ class LocalHTTP:
         headers: Mapping[str, str],
         params: Sequence[tuple[str, str]] = (),
         json_body: object = None,
-    ) -> Answer:
+    ) -> LocalResponse:
         """Send one request and return its response, whatever its status.
 
         Raises NoAnswer if the server does not run, the connection breaks or the time is over, and
@@ -107,7 +107,7 @@ class LocalHTTP:
                 connection.close()
         self._idle.clear()
 
-    async def _exchanged(self, origin: str, request: bytes) -> Answer:
+    async def _exchanged(self, origin: str, request: bytes) -> LocalResponse:
         idle = self._idle.setdefault(origin, [])
         connection = None
         while idle and connection is None:
@@ -149,7 +149,7 @@ class _Connection:
         with suppress(RuntimeError):  # the event loop that it belongs to is over
             self.writer.close()
 
-    async def exchanged(self, request: bytes, silence_s: float) -> tuple[Answer, bool]:
+    async def exchanged(self, request: bytes, silence_s: float) -> tuple[LocalResponse, bool]:
         """Send a request; return its response, and whether the connection can carry another."""
         response = _Response()
         parser = HttpResponseParser(response)
@@ -166,7 +166,7 @@ class _Connection:
             parser.feed_data(data)
             response.status = parser.get_status_code()
         keep = response.is_complete and parser.should_keep_alive()
-        return Answer(response.status, b"".join(response.body)), keep
+        return LocalResponse(response.status, b"".join(response.body)), keep
 
 
 @dataclass(slots=True)

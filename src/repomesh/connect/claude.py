@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 
-from repomesh.connect.cli import Cli, Place, hook_groups, server, stdio
-from repomesh.connect.entries import SERVER, SettingsFile, Want
+from repomesh.connect.cli import Cli, ConnectTarget, hook_groups, server, stdio
+from repomesh.connect.entries import SERVER, SettingsEntry, SettingsFile
 
 
-def settings(place: Place) -> list[SettingsFile]:
+def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`.mcp.json`, which is the narrowest scope for servers, and `settings.local.json` for the hooks.
 
     The entries name programs of this machine, so they don't go into `.claude/settings.json`, which teams
@@ -18,7 +18,7 @@ def settings(place: Place) -> list[SettingsFile]:
     if place.http is not None:
         helper = shlex.join(["cat", str(place.http.headers)])
         entry = {"type": "http", "url": place.http.endpoint, "headersHelper": helper}
-    approved = Want(("enabledMcpjsonServers",), SERVER, item=True)
+    approved = SettingsEntry(("enabledMcpjsonServers",), SERVER, item=True)
     hooks = hook_groups("claude")
     local = place.root / ".claude" / "settings.local.json"
     return [

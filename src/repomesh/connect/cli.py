@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from repomesh.connect.entries import SERVER, SettingsFile, Want, hook_command, proxy_command
-from repomesh.surfaces.hooks.dialects import DIALECTS, Dialect, Event, Moment
+from repomesh.connect.entries import SERVER, SettingsEntry, SettingsFile, hook_command, proxy_command
+from repomesh.surfaces.hooks.dialects import DIALECTS, HookDialect, HookEvent, HookPhase
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ConnectTarget:
     """Where a CLI is connected: the work tree, and whose settings."""
 
     root: Path
@@ -48,7 +48,7 @@ class Cli:
 
     name: str
     title: str
-    settings: Callable[[Place], list[SettingsFile]]
+    settings: Callable[[ConnectTarget], list[SettingsFile]]
     servers_in: str
     """Where its MCP entry stands, and in whose scope."""
     hooks_in: str
@@ -58,7 +58,7 @@ class Cli:
     """What its person has to do once."""
 
     @property
-    def dialect(self) -> Dialect:
+    def dialect(self) -> HookDialect:
         """How its hooks speak."""
         return DIALECTS[self.name]
 
@@ -66,11 +66,11 @@ class Cli:
         """By what its model is reached and its edits are checked; nothing where there is no way."""
         events = self.dialect.events.items()
 
-        def those(fits: Callable[[Event], bool]) -> tuple[str, ...]:
+        def those(fits: Callable[[HookEvent], bool]) -> tuple[str, ...]:
             return tuple(name for name, event in events if fits(event))
 
         return {
-            "start": those(lambda event: event.moment is Moment.SESSION_START and event.tells),
+            "start": those(lambda event: event.moment is HookPhase.SESSION_START and event.tells),
             "busy": those(lambda event: event.moment in _BUSY and event.tells),
             "turn_end": those(lambda event: event.blocks),
             "wake": (self.wake,) if self.wake else (),
@@ -78,14 +78,14 @@ class Cli:
         }
 
 
-_BUSY = frozenset({Moment.AFTER_TOOL, Moment.PROMPT})
-_OF_TOOLS = frozenset({Moment.BEFORE_TOOL, Moment.AFTER_TOOL})
+_BUSY = frozenset({HookPhase.AFTER_TOOL, HookPhase.PROMPT})
+_OF_TOOLS = frozenset({HookPhase.BEFORE_TOOL, HookPhase.AFTER_TOOL})
 TOKEN_VARIABLE = "REPOMESH_TOKEN"
 
 
-def server(path: Sequence[str], value: Mapping[str, Any]) -> Want:
+def server(path: Sequence[str], value: Mapping[str, Any]) -> SettingsEntry:
     """The MCP entry `repomesh` under `path`."""
-    return Want((*path, SERVER), dict(value))
+    return SettingsEntry((*path, SERVER), dict(value))
 
 
 def stdio(cli: str) -> dict[str, Any]:
@@ -94,12 +94,12 @@ def stdio(cli: str) -> dict[str, Any]:
     return {"command": program, "args": words}
 
 
-def hook_groups(cli: str) -> tuple[Want, ...]:
+def hook_groups(cli: str) -> tuple[SettingsEntry, ...]:
     """Hooks as Claude Code writes them and most others do, too: groups by event, with a matcher for tools."""
     made = []
     for name, event in DIALECTS[cli].events.items():
         group: dict[str, Any] = {"hooks": [{"type": "command", "command": hook_command(cli, name)}]}
         if event.matcher or event.moment in _OF_TOOLS:
             group = {"matcher": event.matcher or "*"} | group
-        made.append(Want(("hooks", name), group, item=True))
+        made.append(SettingsEntry(("hooks", name), group, item=True))
     return tuple(made)

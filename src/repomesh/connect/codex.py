@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, hook_groups, server, stdio
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget, hook_groups, server, stdio
 from repomesh.connect.entries import Scope, SettingsFile
 
 _PASSED = ["REPOMESH_AGENT", "REPOMESH_DATA", "REPOMESH_URL", TOKEN_VARIABLE, "XDG_STATE_HOME"]
 """Variables that the proxy may need: Codex hands its servers none that it was not told to."""
 
 
-def settings(place: Place) -> list[SettingsFile]:
+def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`~/.codex/config.toml` and `hooks.json`; over HTTP the server is the project's, as its address is."""
     home = place.under("CODEX_HOME", ".codex")
     hooks = SettingsFile(home / "hooks.json", "json", "user", hook_groups("codex"))

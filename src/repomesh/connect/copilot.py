@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, server, stdio
-from repomesh.connect.entries import Scope, SettingsFile, Want, hook_command
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget, server, stdio
+from repomesh.connect.entries import Scope, SettingsEntry, SettingsFile, hook_command
 from repomesh.surfaces.hooks.dialects import DIALECTS
 
 
-def settings(place: Place) -> list[SettingsFile]:
+def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`~/.copilot/mcp-config.json`, and a file of our own in its folder of hooks."""
     home = place.under("COPILOT_HOME", ".copilot")
-    wants = [Want(("version",), 1)]
+    wants = [SettingsEntry(("version",), 1)]
     for event in DIALECTS["copilot"].events:
         hook = {"type": "command", "bash": hook_command("copilot", event), "timeoutSec": 5}
-        wants.append(Want(("hooks", event), hook, item=True))
+        wants.append(SettingsEntry(("hooks", event), hook, item=True))
     hooks = SettingsFile(home / "hooks" / "repomesh.json", "json", "user", tuple(wants), whole=True)
     entry, path = {"type": "local"} | stdio("copilot"), home / "mcp-config.json"
     if place.http is not None:

@@ -9,14 +9,14 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from repomesh.connect import entries, jsontext, tomltext
-from repomesh.connect.entries import SettingsFile, Want
+from repomesh.connect.entries import SettingsEntry, SettingsFile
 
 Containers = Sequence[Sequence[str]]
 """Paths of objects, lists and tables that were not there before."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hunk:
+class EditedLines:
     """Lines that connect put in the place of others, at the line `at` of what it wrote."""
 
     at: int
@@ -39,12 +39,12 @@ def satisfied(file: SettingsFile, text: str, cli: str) -> bool:
     )
 
 
-def _is_entry(want: Want) -> bool:
+def _is_entry(want: SettingsEntry) -> bool:
     """Whether `_ours` finds it; settings such as a file's version are nobody's."""
     return want.item or want.path[-1] == entries.SERVER
 
 
-def _holds(root: jsontext.Node, want: Want) -> bool:
+def _holds(root: jsontext.Node, want: SettingsEntry) -> bool:
     found = jsontext.find(root, want.path)
     if found is None:
         return False
@@ -181,18 +181,18 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def hunks(before: str, after: str) -> list[Hunk]:
+def hunks(before: str, after: str) -> list[EditedLines]:
     """What leads from `after` back to `before`."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     found = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return [
-        Hunk(start, "".join(old[i:j]), "".join(new[start:end]))
+        EditedLines(start, "".join(old[i:j]), "".join(new[start:end]))
         for tag, i, j, start, end in found
         if tag != "equal"
     ]
 
 
-def exactly_before(after: str, changes: Sequence[Hunk]) -> str:
+def exactly_before(after: str, changes: Sequence[EditedLines]) -> str:
     """What stood there before `changes`, when nobody has touched it since."""
     lines = after.splitlines(keepends=True)
     for change in reversed(changes):
@@ -200,7 +200,7 @@ def exactly_before(after: str, changes: Sequence[Hunk]) -> str:
     return "".join(lines)
 
 
-def roughly_before(text: str, changes: Sequence[Hunk]) -> str | None:
+def roughly_before(text: str, changes: Sequence[EditedLines]) -> str | None:
     """`text` with each change taken back where it still stands, once; None when one does not."""
     for change in reversed(changes):
         if not change.inserted or text.count(change.inserted) != 1:

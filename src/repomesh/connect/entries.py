@@ -22,7 +22,7 @@ _HOOK = re.compile(r"(?:repomesh/connect/hook_main\.py['\"]?|\brepomesh-hook) ([
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class SettingsEntry:
     """A value that a settings file is to hold at `path`: there, or as an item of the list there."""
 
     path: tuple[str, ...]
@@ -40,7 +40,7 @@ class SettingsFile:
     path: Path
     format: Format
     scope: Scope
-    wants: tuple[Want, ...]
+    wants: tuple[SettingsEntry, ...]
     whole: bool = False
 
 

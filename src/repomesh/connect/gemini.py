@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, hook_groups, server, stdio
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget, hook_groups, server, stdio
 from repomesh.connect.entries import SettingsFile
 
 
-def settings(place: Place) -> list[SettingsFile]:
+def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`~/.gemini/settings.json` for both; over HTTP the server is the project's, as its address is."""
     path = place.under("GEMINI_CLI_HOME") / ".gemini" / "settings.json"
     hooks = hook_groups("gemini")

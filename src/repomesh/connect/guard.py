@@ -46,7 +46,7 @@ _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash")
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class GitHook:
     """One of git's hooks: whether it is ours or calls the guard, and the one that was before, if any."""
 
     name: str
@@ -62,7 +62,7 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class HookChange:
     """One change that `install` makes: the file, and what is done with it."""
 
     path: Path
@@ -101,7 +101,7 @@ def work_trees(start: Path) -> list[Path]:
     return [place for place in named if place.is_dir()] or [start]
 
 
-def look(start: Path) -> list[Hook]:
+def look(start: Path) -> list[GitHook]:
     """The hooks as they are in one work tree."""
     where, runs = folder(start), _runs_hooks(start)
     found = []
@@ -112,7 +112,7 @@ def look(start: Path) -> list[Hook]:
         )
         text = _read(path)
         calls = f"guard check --hook {name}" in text or _is_called_by_pre_commit(path, text)
-        found.append(Hook(name, path, runs and _MARK in text, kept, runs and calls))
+        found.append(GitHook(name, path, runs and _MARK in text, kept, runs and calls))
     return found
 
 
@@ -130,7 +130,7 @@ def unguarded(start: Path) -> list[tuple[Path, list[str]]] | None:
     return [(tree, missing) for tree, missing in trees if missing]
 
 
-def plan(start: Path, *, shared: bool = False) -> list[Step]:
+def plan(start: Path, *, shared: bool = False) -> list[HookChange]:
     """What `install` would do, for all work trees of the repository. Changes nothing.
 
     Raises HookInTheWay when a hook was set aside before, and another stands in its place by now; TrackedHook
@@ -189,7 +189,7 @@ def uninstall(start: Path) -> list[Path]:
     return changed
 
 
-def _taken_out(hook: Hook) -> list[Path]:
+def _taken_out(hook: GitHook) -> list[Path]:
     if hook.ours:
         hook.path.unlink(missing_ok=True)
     if hook.kept is not None and not _there(hook.path):
@@ -199,7 +199,7 @@ def _taken_out(hook: Hook) -> list[Path]:
     return [hook.path] if hook.ours else []
 
 
-def _steps(tree: Path, hook: Hook, *, shared: bool) -> list[Step]:
+def _steps(tree: Path, hook: GitHook, *, shared: bool) -> list[HookChange]:
     if _there(hook.path) and not hook.path.is_file():
         raise HookInTheWay(f"{hook.path} is no file", hint="Find out where it came from, and remove it.")
     if hook.calls and not hook.ours:
@@ -210,12 +210,12 @@ def _steps(tree: Path, hook: Hook, *, shared: bool) -> list[Step]:
         if _git(tree, "ls-files", "--error-unmatch", "--", str(hook.path)) is not None:
             raise TrackedHook(f"{hook.path} belongs to the repository's own files")
         kept = _kept(hook.path, by_shell=_runs_in_a_shell(hook.path))
-        aside = [Step(hook.path, f"set aside as {kept}, and called after ours{_advice(hook)}")]
+        aside = [HookChange(hook.path, f"set aside as {kept}, and called after ours{_advice(hook)}")]
     else:
         aside = []
     if hook.ours and _read(hook.path) == script(hook.name, hook.path, hook.kept, shared=shared):
         return aside
-    return [*aside, Step(hook.path, "written")]
+    return [*aside, HookChange(hook.path, "written")]
 
 
 def _same_tool(one: Path, other: Path) -> bool:
@@ -224,7 +224,7 @@ def _same_tool(one: Path, other: Path) -> bool:
     return any(all(tool in text for text in texts) for tool in _TOOLS)
 
 
-def _advice(hook: Hook) -> str:
+def _advice(hook: GitHook) -> str:
     """What to do where the tool of a hook is known to put its own back."""
     if "lefthook" not in _read(hook.path):
         return ""
@@ -232,9 +232,9 @@ def _advice(hook: Hook) -> str:
     return f"; lefthook puts its own back when it is installed again: add '{job}' to lefthook.yml as a job"
 
 
-def _by_folder(start: Path) -> dict[Path, list[Hook]]:
+def _by_folder(start: Path) -> dict[Path, list[GitHook]]:
     """The hooks of each folder that git looks into, by one work tree for which it does."""
-    found: dict[Path, tuple[Path, list[Hook]]] = {}
+    found: dict[Path, tuple[Path, list[GitHook]]] = {}
     for tree in work_trees(start):
         hooks = look(tree)
         found.setdefault(hooks[0].path.parent, (tree, hooks))

@@ -48,7 +48,7 @@ _UNREADABLE = (ValueError, StopIteration, RecursionError, SystemError)
 """What the scanner of `json` raises; the last when it misses an exception of `json.decoder`."""
 
 
-class GaveUp(Exception):
+class HookGaveUp(Exception):
     """The reason why there is nothing to print."""
 
 
@@ -60,7 +60,7 @@ def main() -> NoReturn:
     answer = b""
     try:
         answer = run(sys.argv[1:], log, begun + HOOK_ANSWER_S)
-    except GaveUp as reason:
+    except HookGaveUp as reason:
         log.write(str(reason))
     except BaseException as error:  # a hook must never stop the CLI that called it
         log.write(f"{type(error).__name__}: {error}")
@@ -68,9 +68,9 @@ def main() -> NoReturn:
 
 
 def run(words: list[str], log: Log, deadline: float) -> bytes:
-    """What to print for the hook `words` (CLI, EVENT); raises GaveUp or whatever else goes wrong."""
+    """What to print for the hook `words` (CLI, EVENT); raises HookGaveUp or whatever else goes wrong."""
     if len(words) != 2 or not all(word.replace("-", "").isalnum() and word.isascii() for word in words):
-        raise GaveUp("called with other words than CLI EVENT")
+        raise HookGaveUp("called with other words than CLI EVENT")
     cli, event = words
     log.label = f"{cli} {event}"
     body = read_input()  # to its end in any case: who writes it may not expect a closed pipe
@@ -80,7 +80,7 @@ def run(words: list[str], log: Log, deadline: float) -> bytes:
         return b""
     log.folder = folder
     if len(body) > HOOK_INPUT_BYTES_MAX:
-        raise GaveUp(f"the input is longer than {HOOK_INPUT_BYTES_MAX} bytes")
+        raise HookGaveUp(f"the input is longer than {HOOK_INPUT_BYTES_MAX} bytes")
     keep_wake(folder, cli, event, body)
     answer = ask(folder, marker, f"/v1/hooks/{cli}/{event}", shortened(body), deadline, log)
     if event.lower() == "sessionstart":
@@ -191,7 +191,7 @@ def _text(path: str) -> str:
 # -- whether it is trusted -------------------------------------------------------------------------
 
 
-class Folder:
+class TrustedFolder:
     """A data folder that this user made on this machine: its path, a descriptor of it, and its record."""
 
     def __init__(self, path: str, descriptor: int, record: str) -> None:
@@ -200,7 +200,7 @@ class Folder:
         self.record = record
 
 
-def trusted(path: str | None) -> Folder | None:
+def trusted(path: str | None) -> TrustedFolder | None:
     """The data folder at `path`; None for one that was not made here, or in which others may have written.
 
     The rules are those of `repomesh.kernel.trust.record_of`. Nothing that git could bring is believed: where
@@ -213,7 +213,7 @@ def trusted(path: str | None) -> Folder | None:
         record = _record(descriptor) if _is_private(descriptor) else None
     except (OSError, *_UNREADABLE):
         return None
-    return Folder(path, descriptor, record) if record is not None else None
+    return TrustedFolder(path, descriptor, record) if record is not None else None
 
 
 def _is_private(descriptor: int) -> bool:
@@ -319,7 +319,7 @@ def read_input() -> bytes:
 
 
 def shortened(body: bytes) -> bytes:
-    """The input without what is long and of no use; raises GaveUp when it is no JSON then."""
+    """The input without what is long and of no use; raises HookGaveUp when it is no JSON then."""
     if len(body) <= HOOK_SENT_BYTES_MAX:
         return body
     import json  # seldom, and then the rest takes longer anyway
@@ -327,9 +327,9 @@ def shortened(body: bytes) -> bytes:
     try:
         value = json.loads(body)
     except ValueError:
-        raise GaveUp("the input is long and no JSON") from None
+        raise HookGaveUp("the input is long and no JSON") from None
     if not isinstance(value, dict):
-        raise GaveUp("the input is long and no object")
+        raise HookGaveUp("the input is long and no object")
     value = {name: part for name, part in value.items() if name not in _RESULTS}
     made = json.dumps(value).encode()
     if len(made) <= HOOK_SENT_BYTES_MAX:
@@ -350,8 +350,10 @@ def _cut(value: Any) -> Any:
 # -- the request -----------------------------------------------------------------------------------
 
 
-def ask(folder: Folder, marker: dict[str, Any], path: str, body: bytes, deadline: float, log: Log) -> bytes:
-    """What the server answers to the hook; raises GaveUp with the reason why there is nothing."""
+def ask(
+    folder: TrustedFolder, marker: dict[str, Any], path: str, body: bytes, deadline: float, log: Log
+) -> bytes:
+    """What the server answers to the hook; raises HookGaveUp with the reason why there is nothing."""
     url, token = _server(folder, marker)
     scheme, host, port, prefix = _split(url)
     head = {
@@ -365,7 +367,7 @@ def ask(folder: Folder, marker: dict[str, Any], path: str, body: bytes, deadline
     }
     for name, value in head.items():
         if not isinstance(value, str) or not value.isprintable() or not value.isascii():
-            raise GaveUp(f"the header {name} would hold characters that no header may hold")
+            raise HookGaveUp(f"the header {name} would hold characters that no header may hold")
     lines = [f"POST {prefix}{path} HTTP/1.0", *(f"{name}: {value}" for name, value in head.items() if value)]
     return _exchange(scheme, host, port, "\r\n".join([*lines, "", ""]).encode() + body, deadline)
 
@@ -383,7 +385,7 @@ def wanted_agent(marker: dict[str, Any], log: Log) -> str:
     return agent
 
 
-def _server(folder: Folder, marker: dict[str, Any]) -> tuple[str, str]:
+def _server(folder: TrustedFolder, marker: dict[str, Any]) -> tuple[str, str]:
     """URL and token. A token of the data folder goes to the folder's own server only.
 
     A CLI that is connected over HTTP has a token of its own, and its hooks act as that token's agent, too.
@@ -393,20 +395,20 @@ def _server(folder: Folder, marker: dict[str, Any]) -> tuple[str, str]:
         return url, token
     note = read_json(f"{folder.record}/server.json")
     if not note or not isinstance(note.get("url"), str):
-        raise GaveUp("no server has said where it answers")
+        raise HookGaveUp("no server has said where it answers")
     own = note["url"]
     if not url and not _is_held(folder, note.get("pid")):
-        raise GaveUp("the server does not run")  # another program may listen on its port by now
+        raise HookGaveUp("the server does not run")  # another program may listen on its port by now
     if url and url.rstrip("/") != own.rstrip("/"):
-        raise GaveUp("REPOMESH_URL names another server, and REPOMESH_TOKEN is not set")
+        raise HookGaveUp("REPOMESH_URL names another server, and REPOMESH_TOKEN is not set")
     kept = f"connect/{marker.get('cli')}.token" if marker.get("http") else "token"
     try:
         return own, token or _token(folder, kept)
     except (OSError, ValueError):
-        raise GaveUp("the token can't be read") from None
+        raise HookGaveUp("the token can't be read") from None
 
 
-def _is_held(folder: Folder, pid: object) -> bool:
+def _is_held(folder: TrustedFolder, pid: object) -> bool:
     """Whether this process holds the lock of the data folder: it is the folder's server, and it runs."""
     import fcntl
 
@@ -420,7 +422,7 @@ def _is_held(folder: Folder, pid: object) -> bool:
     return False
 
 
-def _token(folder: Folder, name: str) -> str:
+def _token(folder: TrustedFolder, name: str) -> str:
     """The token in a file of the data folder; raises OSError for a link or a pipe anywhere on the way."""
     within, _, name = name.rpartition("/")
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -439,7 +441,7 @@ def _split(url: str) -> tuple[str, str, int, str]:
     if not colon or place.endswith("]"):
         host, port = place, "443" if scheme == "https" else "80"
     if scheme not in ("http", "https") or not host or not port.isdigit():
-        raise GaveUp("the server's URL is none")
+        raise HookGaveUp("the server's URL is none")
     return scheme, host.strip("[]"), int(port), (slash + prefix).rstrip("/")
 
 
@@ -453,9 +455,9 @@ def _exchange(scheme: str, host: str, port: int, request: bytes, deadline: float
         connection.sendall(request)
         return _answer(connection, deadline)
     except TimeoutError:
-        raise GaveUp("the server did not answer in time") from None
+        raise HookGaveUp("the server did not answer in time") from None
     except OSError as error:
-        raise GaveUp(f"the server can't be reached: {error.strerror or error}") from None
+        raise HookGaveUp(f"the server can't be reached: {error.strerror or error}") from None
     finally:
         if connection is not None:
             connection.close()
@@ -503,15 +505,15 @@ def _answer(connection: Any, deadline: float) -> bytes:
     while b"\r\n\r\n" not in got:
         got += _more(connection, deadline, "a whole head")
         if len(got) > _HEADER_BYTES_MAX:
-            raise GaveUp("the answer's head is too long")
+            raise HookGaveUp("the answer's head is too long")
     head, _, body = got.partition(b"\r\n\r\n")
     status, length = _understood(head)
     if status == 204:
         return b""
     if status != 200:
-        raise GaveUp(f"the server refused with {status}")
+        raise HookGaveUp(f"the server refused with {status}")
     if length < 0 or length > HOOK_OUTPUT_BYTES_MAX:
-        raise GaveUp(f"the answer is longer than {HOOK_OUTPUT_BYTES_MAX} bytes, or does not say how long")
+        raise HookGaveUp(f"the answer is longer than {HOOK_OUTPUT_BYTES_MAX} bytes, or does not say how long")
     while len(body) < length:
         body += _more(connection, deadline, "the whole answer")
     return body[:length]
@@ -521,7 +523,7 @@ def _more(connection: Any, deadline: float, wanted: str) -> bytes:
     _limit(connection, deadline)
     piece: bytes = connection.recv(65_536)
     if not piece:
-        raise GaveUp(f"the server hung up before {wanted} was there")
+        raise HookGaveUp(f"the server hung up before {wanted} was there")
     return piece
 
 
@@ -530,7 +532,7 @@ def _understood(head: bytes) -> tuple[int, int]:
     first, *lines = head.split(b"\r\n")
     words = first.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-        raise GaveUp("what answers there does not speak HTTP")
+        raise HookGaveUp("what answers there does not speak HTTP")
     for line in lines:
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-length" and value.strip().isdigit():
@@ -599,7 +601,7 @@ def _machine() -> str:
     return f"@{kept}.ns{''.join(sign for sign in space if sign.isdigit())}"
 
 
-def keep_wake(folder: Folder, cli: str, event: str, body: bytes) -> None:
+def keep_wake(folder: TrustedFolder, cli: str, event: str, body: bytes) -> None:
     """At a session's start keep where it may be woken, for the daemon; at its end forget it.
 
     Two processes may have one session open: the later one's note stands under the name by which the server
@@ -631,7 +633,7 @@ def keep_wake(folder: Folder, cli: str, event: str, body: bytes) -> None:
         _write_wake(within, name, wake | {"process": process})
 
 
-def _forget_wake(folder: Folder, session: str) -> None:
+def _forget_wake(folder: TrustedFolder, session: str) -> None:
     process = named(cli_processes()[0])
     try:
         within = _wakes(folder)
@@ -660,7 +662,7 @@ def _is_others(within: int, session: str, process: str) -> bool:
     return bool(start) and number.isdigit() and _start(int(number)) == start
 
 
-def _wakes(folder: Folder) -> int:
+def _wakes(folder: TrustedFolder) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open("wake", flags, dir_fd=folder.descriptor)
 
@@ -675,7 +677,7 @@ def _write_wake(within: int, name: str, wake: dict[str, Any]) -> None:
     os.replace(draft, name, src_dir_fd=within, dst_dir_fd=within)
 
 
-def revive_daemon(folder: Folder) -> None:
+def revive_daemon(folder: TrustedFolder) -> None:
     """Start the daemon again, which wakes idle sessions, where one ran before and holds its lock no more."""
     import fcntl
 
@@ -703,7 +705,7 @@ class Log:
     """A line for each hook that gave nothing, in a file that is set aside when it is full."""
 
     def __init__(self) -> None:
-        self.folder: Folder | None = None
+        self.folder: TrustedFolder | None = None
         self.label = ""
 
     def write(self, reason: str) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from repomesh.connect.cli import Cli, Place, server
+from repomesh.connect.cli import Cli, ConnectTarget, server
 from repomesh.connect.entries import SettingsFile, proxy_command
 
 _NAMES = ("opencode.jsonc", "opencode.json")
 
 
-def settings(place: Place) -> list[SettingsFile]:
+def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`opencode.json` of the project, or the one with comments where that is there."""
     path = next(
         (place.root / name for name in _NAMES if (place.root / name).exists()), place.root / _NAMES[1]

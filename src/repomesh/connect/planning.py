@@ -9,15 +9,15 @@ from difflib import unified_diff
 from pathlib import Path
 
 from repomesh.connect import editing, files, records
-from repomesh.connect.cli import Cli, Http, Place
-from repomesh.connect.entries import SettingsFile, Want
+from repomesh.connect.cli import Cli, ConnectTarget, Http
+from repomesh.connect.entries import SettingsEntry, SettingsFile
 from repomesh.connect.errors import BrokenSettings, SettingsChanged, UnsuitableSettings
-from repomesh.connect.records import FileRecord, Marker, Shared
+from repomesh.connect.records import ConnectedMarker, FileRecord, SharedSettings
 from repomesh.kernel import places
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FileChange:
     """A file that becomes another: `after` is its text, None when it goes."""
 
     content: files.Content
@@ -41,15 +41,15 @@ class Change:
 
 
 @dataclass(slots=True)
-class Plan:
+class ConnectPlan:
     """All that is to be done for one CLI."""
 
     cli: Cli
     data: Path
     state: Path
-    marker: Marker | None
-    shared: Shared
-    changes: list[Change] = field(default_factory=list)
+    marker: ConnectedMarker | None
+    shared: SharedSettings
+    changes: list[FileChange] = field(default_factory=list)
     known: bool = False
     """Whether the marker is there and says the same already."""
 
@@ -64,15 +64,15 @@ class Plan:
         return self.known and not self.changes
 
 
-def connect(cli: Cli, place: Place, data: Path, agent: str | None) -> Plan:
+def connect(cli: Cli, place: ConnectTarget, data: Path, agent: str | None) -> ConnectPlan:
     """What connects `cli`; raises BrokenSettings, UnsuitableSettings, ReadOnlySettings."""
     before = records.read_marker(data, cli.name)
     state = records.state_folder(place.home)
     shared = records.read_shared(state, cli.name)
-    marker = Marker(cli=cli.name, agent=agent, http=place.http is not None)
+    marker = ConnectedMarker(cli=cli.name, agent=agent, http=place.http is not None)
     if before is not None and (before.agent, before.http) == (agent, marker.http):
         marker.token_id = before.token_id
-    plan = Plan(cli, data, state, marker, Shared(repositories=list(shared.repositories)))
+    plan = ConnectPlan(cli, data, state, marker, SharedSettings(repositories=list(shared.repositories)))
     wanted = cli.settings(place)
     old = before.files if before is not None else {}
     wanted += _ignored(place, [file for file in wanted if file.scope == "project"], old)
@@ -97,13 +97,13 @@ def connect(cli: Cli, place: Place, data: Path, agent: str | None) -> Plan:
     return plan
 
 
-def disconnect(cli: Cli, place: Place, data: Path) -> Plan:
+def disconnect(cli: Cli, place: ConnectTarget, data: Path) -> ConnectPlan:
     """What takes `cli` out again; shared files stay while another repository needs them."""
     marker = records.read_marker(data, cli.name)
     state = records.state_folder(place.home)
     shared = records.read_shared(state, cli.name)
     rest = [one for one in shared.repositories if one != str(data)]
-    plan = Plan(cli, data, state, None, Shared(repositories=rest), known=marker is None)
+    plan = ConnectPlan(cli, data, state, None, SharedSettings(repositories=rest), known=marker is None)
     old = marker.files if marker is not None else {}
     candidates = cli.settings(place) + _ignored(place, cli.settings(place), old)
     for file in candidates:
@@ -119,16 +119,16 @@ def disconnect(cli: Cli, place: Place, data: Path) -> Plan:
     return plan
 
 
-def unchanged(shown: Plan, now: Plan) -> Plan:
+def unchanged(shown: ConnectPlan, now: ConnectPlan) -> ConnectPlan:
     """`now`, if it changes what a person agreed to in `shown`; raises SettingsChanged."""
     if shown.settings != now.settings:
         raise SettingsChanged(f"the settings of {now.cli.title} were changed meanwhile")
     return now
 
 
-def carry_out(plan: Plan) -> None:
+def carry_out(plan: ConnectPlan) -> None:
     """Do it; when a file can't be written those that were are put back, and the error is raised."""
-    done: list[Change] = []
+    done: list[FileChange] = []
     try:
         for change in plan.changes:
             files.require_writable(change.content)
@@ -145,7 +145,7 @@ def carry_out(plan: Plan) -> None:
             files.remove_folders(change.folders)
 
 
-def _remember(plan: Plan) -> None:
+def _remember(plan: ConnectPlan) -> None:
     records.write_shared(plan.state, plan.cli.name, plan.shared)
     if plan.marker is not None:
         records.write_marker(plan.data, plan.marker)
@@ -160,7 +160,7 @@ def _remember(plan: Plan) -> None:
 
 
 def _join(
-    plan: Plan, file: SettingsFile, old: dict[str, FileRecord], remembered: dict[str, FileRecord]
+    plan: ConnectPlan, file: SettingsFile, old: dict[str, FileRecord], remembered: dict[str, FileRecord]
 ) -> None:
     """Plan that `file` holds what is wanted, and remember how it got there."""
     content, key = files.read(file.path), str(file.path)
@@ -184,10 +184,10 @@ def _join(
         hunks=editing.hunks(before or "", after),
         containers=made,
     )
-    plan.changes.append(Change(content, after, of_git=file.format == "lines"))
+    plan.changes.append(FileChange(content, after, of_git=file.format == "lines"))
 
 
-def _part(plan: Plan, file: SettingsFile, record: FileRecord | None) -> None:
+def _part(plan: ConnectPlan, file: SettingsFile, record: FileRecord | None) -> None:
     """Plan that `file` holds nothing of ours."""
     content = files.read(file.path)
     if content.text is None:
@@ -199,7 +199,7 @@ def _part(plan: Plan, file: SettingsFile, record: FileRecord | None) -> None:
     if before != content.text:
         files.require_writable(content)
         folders = record.folders if record is not None else []
-        plan.changes.append(Change(content, before, folders, of_git=file.format == "lines"))
+        plan.changes.append(FileChange(content, before, folders, of_git=file.format == "lines"))
 
 
 def _before(file: SettingsFile, text: str | None, record: FileRecord | None, cli: str) -> str | None:
@@ -227,14 +227,14 @@ def _clean(file: SettingsFile, text: str, cli: str) -> bool:
 # -- files that are no longer wanted ---------------------------------------------------------------
 
 
-def _possible(cli: Cli, place: Place) -> set[str]:
+def _possible(cli: Cli, place: ConnectTarget) -> set[str]:
     """Every file that may be wanted in this work tree, in one way of connecting or another."""
     other = Http("http://localhost", Path("token"), Path("headers"))
     ways = (replace(place, http=None), replace(place, http=other))
     return {str(file.path) for way in ways for file in cli.settings(way)}
 
 
-def _leave_rest(plan: Plan, old: dict[str, FileRecord], wanted: Iterable[str]) -> None:
+def _leave_rest(plan: ConnectPlan, old: dict[str, FileRecord], wanted: Iterable[str]) -> None:
     """Take us out of the files that were connected once and are not meant any more."""
     for path in set(old) - set(wanted):
         _part(plan, _described(plan.cli, Path(path)), old[path])
@@ -244,7 +244,7 @@ def _described(cli: Cli, path: Path) -> SettingsFile:
     """The file at `path`, for taking entries out: what could be wanted there, in any of the CLI's ways."""
     if path.name == "exclude":
         return SettingsFile(path, "lines", "project", ())
-    place = Place(path.parent, Path.home(), os.environ)
+    place = ConnectTarget(path.parent, Path.home(), os.environ)
     wants = tuple(want for file in cli.settings(place) for want in file.wants)
     return SettingsFile(path, "toml" if path.suffix == ".toml" else "json", "project", wants)
 
@@ -252,7 +252,9 @@ def _described(cli: Cli, path: Path) -> SettingsFile:
 # -- what git is to ignore -------------------------------------------------------------------------
 
 
-def _ignored(place: Place, wanted: Sequence[SettingsFile], old: dict[str, FileRecord]) -> list[SettingsFile]:
+def _ignored(
+    place: ConnectTarget, wanted: Sequence[SettingsFile], old: dict[str, FileRecord]
+) -> list[SettingsFile]:
     """Have git leave out what connect makes in the project: it names programs of this machine."""
     exclude = places.git_path(place.root, "info/exclude")
     made = [
@@ -263,5 +265,5 @@ def _ignored(place: Place, wanted: Sequence[SettingsFile], old: dict[str, FileRe
     ]
     if exclude is None or not made:
         return []
-    lines = tuple(Want(("line",), f"/{file.path.relative_to(place.root)}") for file in made)
+    lines = tuple(SettingsEntry(("line",), f"/{file.path.relative_to(place.root)}") for file in made)
     return [SettingsFile(exclude, "lines", "project", lines)]

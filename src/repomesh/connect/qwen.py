@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from repomesh.connect.cli import TOKEN_VARIABLE, Cli, Place, hook_groups, server, stdio
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget, hook_groups, server, stdio
 from repomesh.connect.entries import SettingsFile
 
 
-def settings(place: Place) -> list[SettingsFile]:
+def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`.qwen/settings.json` of the project, for both."""
     entry = stdio("qwen")
     if place.http is not None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from repomesh.connect.editing import Hunk
+from repomesh.connect.editing import EditedLines
 from repomesh.connect.files import remove_folders, write_private
 from repomesh.kernel import places, trust
 
@@ -23,11 +23,11 @@ class FileRecord(_Kept):
     made: bool = Field(description="Whether there was none before.")
     folders: list[str] = Field(default_factory=list, description="Folders made for it, the innermost first.")
     digest: str = Field(description="SHA-256 of what connect left.")
-    hunks: list[Hunk] = Field(default_factory=list)
+    hunks: list[EditedLines] = Field(default_factory=list)
     containers: list[list[str]] = Field(default_factory=list, description="Objects and lists made in it.")
 
 
-class Marker(_Kept):
+class ConnectedMarker(_Kept):
     """In the record of the data folder: that its user connected the CLI here. Hooks do nothing without it."""
 
     cli: str
@@ -37,7 +37,7 @@ class Marker(_Kept):
     files: dict[str, FileRecord] = Field(default_factory=dict, description="Of the project, by path.")
 
 
-class Shared(_Kept):
+class SharedSettings(_Kept):
     """What a person's own settings files hold of us, and for which repositories."""
 
     repositories: list[str] = Field(default_factory=list, description="Data folders.")
@@ -64,23 +64,23 @@ def state_folder(home: Path) -> Path:
     return (Path(named) if named and Path(named).is_absolute() else home / ".local" / "state") / "repomesh"
 
 
-def read_marker(data: Path, cli: str) -> Marker | None:
+def read_marker(data: Path, cli: str) -> ConnectedMarker | None:
     """The marker, or None where the CLI is not connected. A broken one says no more than that it is."""
     path = marker_path(data, cli)
     if path is None:
         return None
-    marker = _read(path, Marker)
-    return Marker(cli=cli) if marker is None and path.exists() else marker
+    marker = _read(path, ConnectedMarker)
+    return ConnectedMarker(cli=cli) if marker is None and path.exists() else marker
 
 
-def read_shared(state: Path, cli: str) -> Shared:
+def read_shared(state: Path, cli: str) -> SharedSettings:
     """What is remembered of shared files, without repositories that are gone or no longer connected."""
-    found = _read(shared_path(state, cli), Shared) or Shared()
+    found = _read(shared_path(state, cli), SharedSettings) or SharedSettings()
     found.repositories = [data for data in found.repositories if read_marker(Path(data), cli) is not None]
     return found
 
 
-def write_marker(data: Path, marker: Marker) -> None:
+def write_marker(data: Path, marker: ConnectedMarker) -> None:
     """Keep the marker; only its owner may read it, since a hunk may hold a line with a secret.
 
     Raises UntrustedFolder unless the data folder was prepared.
@@ -91,7 +91,7 @@ def write_marker(data: Path, marker: Marker) -> None:
     write_private(path, marker.model_dump_json(indent=1) + "\n")
 
 
-def write_shared(state: Path, cli: str, shared: Shared) -> None:
+def write_shared(state: Path, cli: str, shared: SharedSettings) -> None:
     """Keep what is shared, or forget it when no repository needs it."""
     path = shared_path(state, cli)
     if shared.repositories:

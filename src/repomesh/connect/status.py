@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repomesh.connect import editing, files, records
-from repomesh.connect.cli import Cli, Http, Place
+from repomesh.connect.cli import Cli, ConnectTarget, Http
 from repomesh.connect.entries import SERVER
 from repomesh.connect.errors import BrokenSettings
 
@@ -20,7 +20,7 @@ _VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-+][\w.-]*\w)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CliStatus:
     """One CLI: its version where it is installed, and which of our entries its settings hold."""
 
     cli: Cli
@@ -38,7 +38,7 @@ class Found:
         return {name: ways if self.connected and self.hooks else () for name, ways in routes.items()}
 
 
-def look(clis: Sequence[Cli], place: Place, data: Path) -> list[Found]:
+def look(clis: Sequence[Cli], place: ConnectTarget, data: Path) -> list[CliStatus]:
     """Each of `clis`; their programs are asked for their versions side by side."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         versions = list(pool.map(version, clis))
@@ -66,10 +66,10 @@ def version(cli: Cli) -> str | None:
     return said[0] if said else "?"
 
 
-def _found(cli: Cli, said: str | None, place: Place, data: Path) -> Found:
+def _found(cli: Cli, said: str | None, place: ConnectTarget, data: Path) -> CliStatus:
     marker = records.read_marker(data, cli.name)
     if marker is not None and marker.http:
-        place = Place(place.root, place.home, place.variables, Http("", data, data))
+        place = ConnectTarget(place.root, place.home, place.variables, Http("", data, data))
     server, hooks, fault = False, not cli.dialect.events, ""
     for file in cli.settings(place):
         try:
@@ -81,4 +81,4 @@ def _found(cli: Cli, said: str | None, place: Place, data: Path) -> Found:
         server = server or (has_server and any(want.path[-1] == SERVER for want in file.wants))
         hooks = hooks or has_hooks
     agent = marker.agent if marker is not None else None
-    return Found(cli, said, marker is not None, server, hooks, agent, fault)
+    return CliStatus(cli, said, marker is not None, server, hooks, agent, fault)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from repomesh.client.errors import RemoteError
-from repomesh.daemon.ways import WAYS, Refused, Session, Way
+from repomesh.daemon.ways import WAYS, WakeRefused, WakeTarget, Way
 from repomesh.kernel.errors import Failure
 from repomesh.kernel.processes import machine, same_machine
 
@@ -20,7 +20,7 @@ AT_ONCE_MAX: Final = 4  # CLIs woken side by side
 AGAIN_AFTER_FAILURE_S: Final = 15.0  # until a session is looked at again that could not even be tried
 
 
-class Caller(Protocol):
+class WakeClient(Protocol):
     """What the waker needs of a client."""
 
     async def call_json(self, name: str, fields: Mapping[str, Any]) -> Any:
@@ -31,7 +31,7 @@ class Caller(Protocol):
 class Waker:
     """Wakes the CLIs of one machine."""
 
-    def __init__(self, client: Caller, data: Path, ways: Mapping[str, Way] = WAYS) -> None:
+    def __init__(self, client: WakeClient, data: Path, ways: Mapping[str, Way] = WAYS) -> None:
         self._client = client
         self._data = data
         self._ways = ways
@@ -76,9 +76,9 @@ class Waker:
                 return  # somebody read it meanwhile, or the session went on
             failure = ""
             try:
-                session = Session(**key, cwd=item["cwd"], processes=tuple(item["processes"]))
+                session = WakeTarget(**key, cwd=item["cwd"], processes=tuple(item["processes"]))
                 await self._ways[item["cli"]](self._data, session, wake["text"])
-            except Refused as refused:
+            except WakeRefused as refused:
                 failure = str(refused)
             except Exception as error:  # counted as a refusal, so that its tries are bounded, too
                 log.exception("a way to wake failed", **key)

@@ -31,12 +31,12 @@ NOTE_BYTES_MAX: Final = 10_000
 _HOMES: Final = ("HOME", "CODEX_HOME")
 
 
-class Refused(Exception):
+class WakeRefused(Exception):
     """A session can't be woken; the message says why, for the trace of what it should have been told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class WakeTarget:
     """A CLI session that is to be woken."""
 
     cli: str
@@ -45,18 +45,18 @@ class Session:
     processes: tuple[str, ...] = ()
 
 
-Way = Callable[[Path, Session, str], Awaitable[None]]
+Way = Callable[[Path, WakeTarget, str], Awaitable[None]]
 """Of (data folder, session, text): tells the session, or raises Refused."""
 
 
-async def claude(data: Path, session: Session, text: str) -> None:
+async def claude(data: Path, session: WakeTarget, text: str) -> None:
     """Put a message into Claude Code's inbox socket, whose place and token a hook kept."""
     place = _kept(data / WAKE_FOLDER / f"{session.session_id}.json")
     try:
         async with asyncio.timeout(CONNECT_S):
             reader, writer = await asyncio.open_unix_connection(place["socket"])
     except (OSError, TimeoutError) as error:
-        raise Refused(f"its inbox does not answer: {_said(error)}") from None
+        raise WakeRefused(f"its inbox does not answer: {_said(error)}") from None
     try:
         await _authenticated(reader, writer, place["token"])
         writer.write(_line({"type": "user", "message": {"role": "user", "content": text}}))
@@ -66,24 +66,24 @@ async def claude(data: Path, session: Session, text: str) -> None:
             async with asyncio.timeout(TAKEN_S):
                 await reader.read()
     except OSError as error:
-        raise Refused(f"its inbox broke off: {_said(error)}") from None
+        raise WakeRefused(f"its inbox broke off: {_said(error)}") from None
     finally:
         writer.close()
 
 
-async def codex(_data: Path, session: Session, text: str) -> None:
+async def codex(_data: Path, session: WakeTarget, text: str) -> None:
     """Queue a message for a thread of Codex, which looks for it every few seconds."""
     if ":" in session.session_id:  # the id of a second run; Codex knows the thread that both have open
-        raise Refused("its thread is open in another process, which would take the message")
+        raise WakeRefused("its thread is open in another process, which would take the message")
     if is_over(session.processes):
-        raise Refused("its process is over")  # the queue would take it, and nobody would look there
+        raise WakeRefused("its process is over")  # the queue would take it, and nobody would look there
     program, variables = own_program("codex", session.processes)
     if program is None:
-        raise Refused("no 'codex' is on the path of the daemon")
+        raise WakeRefused("no 'codex' is on the path of the daemon")
     try:
         process = await _started(program, variables, session, text)
     except OSError as error:  # its folder is gone, say
-        raise Refused(f"'codex queue' can't be started: {_said(error)}") from None
+        raise WakeRefused(f"'codex queue' can't be started: {_said(error)}") from None
     try:
         async with asyncio.timeout(COMMAND_S):
             _out, said = await process.communicate()
@@ -91,10 +91,10 @@ async def codex(_data: Path, session: Session, text: str) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-        raise Refused(f"'codex queue' did not end within {COMMAND_S:.0f} s") from None
+        raise WakeRefused(f"'codex queue' did not end within {COMMAND_S:.0f} s") from None
     if process.returncode != 0:
         last = said.decode(errors="replace").strip().rpartition("\n")[2]
-        raise Refused(f"'codex queue' ended with {process.returncode}: {last}"[:SAID_CHARS_MAX])
+        raise WakeRefused(f"'codex queue' ended with {process.returncode}: {last}"[:SAID_CHARS_MAX])
 
 
 WAYS: Final[dict[str, Way]] = {"claude": claude, "codex": codex}
@@ -102,7 +102,7 @@ WAYS: Final[dict[str, Way]] = {"claude": claude, "codex": codex}
 
 
 async def _started(
-    program: str, variables: dict[str, str], session: Session, text: str
+    program: str, variables: dict[str, str], session: WakeTarget, text: str
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(program, "queue", "--thread", session.session_id, "--message", text),
@@ -125,7 +125,7 @@ async def _authenticated(reader: asyncio.StreamReader, writer: asyncio.StreamWri
     except TimeoutError:
         return
     if ended:
-        raise Refused("its inbox does not take the token that its hook kept")
+        raise WakeRefused("its inbox does not take the token that its hook kept")
 
 
 def is_over(processes: Sequence[str]) -> bool:
@@ -163,16 +163,16 @@ def _kept(path: Path) -> dict[str, str]:
         with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
             about = os.fstat(file.fileno())
             if about.st_mode & 0o077 or about.st_size > NOTE_BYTES_MAX:
-                raise Refused("the note of its inbox is not its owner's alone")
+                raise WakeRefused("the note of its inbox is not its owner's alone")
             note: Any = json.loads(file.read(NOTE_BYTES_MAX + 1))
     except UnsafeFile:
-        raise Refused("the note of its inbox is not its owner's alone") from None
+        raise WakeRefused("the note of its inbox is not its owner's alone") from None
     except FileNotFoundError:
-        raise Refused("no hook of it told of an inbox") from None
+        raise WakeRefused("no hook of it told of an inbox") from None
     except (OSError, ValueError) as error:
-        raise Refused(f"the note of its inbox can't be read: {_said(error)}") from None
+        raise WakeRefused(f"the note of its inbox can't be read: {_said(error)}") from None
     if not isinstance(note, dict) or not all(isinstance(note.get(key), str) for key in ("socket", "token")):
-        raise Refused("the note of its inbox names none")
+        raise WakeRefused("the note of its inbox names none")
     return {"socket": note["socket"], "token": note["token"]}
 
 

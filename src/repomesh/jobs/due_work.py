@@ -22,7 +22,7 @@ Visit = tuple[str, str]
 
 
 @dataclass(slots=True)
-class Look:
+class DueVisits:
     """What a look found. `lasting` is found again by the next look until it is done; `seldom` may not be."""
 
     lasting: set[Visit] = field(default_factory=set)
@@ -71,7 +71,7 @@ class DueWork:
         for query in self._queries:
             query.ran_at = None
 
-    async def look(self) -> Look:
+    async def look(self) -> DueVisits:
         """What is due now, and when the next thing will be; None when nothing is within `ahead_s`.
 
         Workspaces that were removed and closed are left out.
@@ -86,8 +86,8 @@ class DueWork:
             query.ran_at = now
         return found
 
-    def _read(self, tx: Transaction, changed: bool) -> tuple[Look, list[_Query], datetime]:
-        look = Look()
+    def _read(self, tx: Transaction, changed: bool) -> tuple[DueVisits, list[_Query], datetime]:
+        look = DueVisits()
         ran = [query for query in self._queries if query.is_wanted(tx.now, changed=changed)]
         for query in ran:
             into = look.seldom if query.is_seldom else look.lasting
@@ -102,7 +102,7 @@ class DueWork:
     def _rows(self, tx: Transaction, statement: Prepared) -> list[Any]:
         return list(tx.execute(statement, {"now": tx.now, "until": tx.now + self._ahead}).all())
 
-    def _leave_out_closed(self, tx: Transaction, look: Look) -> None:
+    def _leave_out_closed(self, tx: Transaction, look: DueVisits) -> None:
         named = {workspace_id for workspace_id, _ in look.lasting | look.seldom}
         if named:
             kept = set(workspace_ids(tx, named))

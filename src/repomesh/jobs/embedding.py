@@ -18,7 +18,7 @@ from repomesh.store.base import Store
 log = structlog.get_logger("repomesh.embedding")
 
 
-class Embedding(Periodic):
+class EmbeddingWorker(Periodic):
     """Looks every `every_s` seconds for memories without a vector of what they say now.
 
     Up to when all had one it only keeps in mind: after a start everything is looked at once.

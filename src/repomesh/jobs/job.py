@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from repomesh.jobs.supervised import Supervised
+from repomesh.jobs.supervised import SupervisedWorker
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.job_policy import JobPolicy
@@ -28,7 +28,7 @@ Outcome = TypeVar("Outcome")
 log = structlog.get_logger("repomesh.jobs")
 
 
-class Job(Supervised, Generic[Due, Taken, Outcome]):
+class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
     """Does the work of one kind that is due in all workspaces, `policy.concurrency` pieces at once.
 
     A piece has a key, and at most one task of this process works on it. What fails keeps no other piece

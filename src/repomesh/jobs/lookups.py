@@ -27,7 +27,7 @@ class LookupFailed(Unavailable):
     hint = "A disk or network mount does not answer. Look at the mounts of the paths that were named."
 
 
-class Lookups:
+class FileLookups:
     """A pool for look-ups on the file system. `limit_s` is the time of one, waiting for a thread included."""
 
     def __init__(self, name: str, limit_s: float = LOOKUP_S) -> None:

@@ -6,10 +6,10 @@ import asyncio
 from abc import abstractmethod
 from contextlib import suppress
 
-from repomesh.jobs.supervised import Supervised
+from repomesh.jobs.supervised import SupervisedWorker
 
 
-class Periodic(Supervised):
+class Periodic(SupervisedWorker):
     """A pass every `every_s` seconds, and at once when told to."""
 
     def __init__(self, every_s: float) -> None:

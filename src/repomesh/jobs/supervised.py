@@ -13,7 +13,7 @@ from repomesh.kernel import limits
 log = structlog.get_logger("repomesh.jobs")
 
 
-class Supervised(ABC):
+class SupervisedWorker(ABC):
     """Does one pass of work after another, until it is stopped.
 
     A pass that fails is logged, whatever it was, and tried again after a pause that grows with each failure:

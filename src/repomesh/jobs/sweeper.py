@@ -14,12 +14,12 @@ from repomesh.adapters.bus.port import Bus
 from repomesh.domains.meetings.models import DueMeetings
 from repomesh.jobs.due_work import DueWork, Visit
 from repomesh.jobs.periodic import Periodic
-from repomesh.jobs.uptime import Uptime
+from repomesh.jobs.uptime import UptimeClock
 from repomesh.kernel import limits
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
-from repomesh.kernel.operation import PieceDone, Registry
+from repomesh.kernel.operation import PartialResult, Registry
 from repomesh.store.base import Store
 
 log = structlog.get_logger("repomesh.sweeper")
@@ -65,7 +65,7 @@ class Sweeper(Periodic):
         bus: Bus,
         every_s: float,
         sweeps: Sequence[str] = SWEEPS,
-        uptime: Uptime | None = None,
+        uptime: UptimeClock | None = None,
     ) -> None:
         super().__init__(every_s)
         self._registry = registry
@@ -134,7 +134,7 @@ class Sweeper(Periodic):
         caller = system_caller(workspace_id)
         if name not in ONE_BY_ONE:
             done = await self._run_one(name, caller)
-            if isinstance(done, PieceDone) and not done.complete:
+            if isinstance(done, PartialResult) and not done.complete:
                 self._pending.add((workspace_id, name))
                 return False
             return True

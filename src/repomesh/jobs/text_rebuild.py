@@ -14,7 +14,7 @@ from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.limits import REBUILD_DOCUMENTS, TEXT_INDEX_PASS_CHARS
 from repomesh.store import rebuilding
 from repomesh.store.base import Store
-from repomesh.store.rebuilding import OldDocument, Remaining
+from repomesh.store.rebuilding import OutdatedDocument, RebuildQueue
 
 log = structlog.get_logger("repomesh.text_rebuild")
 
@@ -62,7 +62,7 @@ class TextRebuild(Periodic):
         )
         return True
 
-    async def _words(self, workspace_id: str, of_type: str, some: Sequence[OldDocument]) -> Words:
+    async def _words(self, workspace_id: str, of_type: str, some: Sequence[OutdatedDocument]) -> Words:
         by_subject = {document.subject_id: document.id for document in some}
         read = await self._store.read(
             system_caller(workspace_id),
@@ -71,16 +71,16 @@ class TextRebuild(Periodic):
         return {by_subject[subject_id]: (of_type, found) for subject_id, found in read}
 
 
-def _grouped(documents: Sequence[OldDocument]) -> list[tuple[str, str, list[OldDocument]]]:
+def _grouped(documents: Sequence[OutdatedDocument]) -> list[tuple[str, str, list[OutdatedDocument]]]:
     """(workspace, type, documents) of those that are no doubles."""
-    groups: defaultdict[tuple[str, str], list[OldDocument]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str], list[OutdatedDocument]] = defaultdict(list)
     for document in documents:
         if not document.is_double:
             groups[document.workspace_id, document.type].append(document)
     return [(workspace_id, of_type, some) for (workspace_id, of_type), some in groups.items()]
 
 
-def _light(found: Remaining, words: Words) -> Remaining:
+def _light(found: RebuildQueue, words: Words) -> RebuildQueue:
     """The first of some documents, at least one, whose words are not too many for one transaction."""
     chars = 0
     for count, document in enumerate(found.documents):

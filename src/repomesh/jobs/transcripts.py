@@ -19,7 +19,7 @@ import structlog
 from repomesh.domains.messaging.delivery.models import DeliveriesConfirmed, ListUndecided, UndecidedDelivery
 from repomesh.jobs.due_work import DueWork
 from repomesh.jobs.job import Job
-from repomesh.jobs.lookups import LookupFailed, Lookups
+from repomesh.jobs.lookups import FileLookups, LookupFailed
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext, system_caller
@@ -64,7 +64,7 @@ class Transcripts(Job[str, _Undecided, Shown]):
         self._confirm = registry["delivery.confirm"]
         self._dispatch = dispatch
         self._due = DueWork([self._undecided], store, every_s)
-        self._lookups = Lookups("repomesh-transcripts", TRANSCRIPT_LOOKUP_S)
+        self._lookups = FileLookups("repomesh-transcripts", TRANSCRIPT_LOOKUP_S)
         self._looks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:

@@ -21,7 +21,7 @@ log = structlog.get_logger("repomesh.uptime")
 _SERVER = system_caller("")
 
 
-class Uptime:
+class UptimeClock:
     """Whether the server was there all the time, by the store's clock.
 
     Every pass of the sweeper and every transaction of a caller shows that it is. One that comes later than

@@ -17,9 +17,9 @@ from typing import Any
 import httpcore
 import httpx
 
-from repomesh.domains.webhooks.rules import Target, is_admitted, target
+from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, target
 from repomesh.domains.webhooks.screening import NotPublic, screened
-from repomesh.domains.webhooks.sending_models import DueDelivery, Outcome
+from repomesh.domains.webhooks.sending_models import AttemptOutcome, DueDelivery
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.signing import sign
@@ -76,7 +76,7 @@ class ScreenedNetwork(httpcore.AsyncNetworkBackend):
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
 
-class Sender:
+class WebhookSender:
     """Attempts deliveries over kept connections. It follows no redirect and goes through no proxy."""
 
     def __init__(self, hosts: Collection[str], clock: Clock, metrics: Metrics, version: str) -> None:
@@ -88,7 +88,7 @@ class Sender:
         self._pool: httpcore.AsyncConnectionPool | None = None
         self._opening = asyncio.Lock()
 
-    async def send(self, url: str, secrets: Collection[str], delivery: DueDelivery) -> Outcome:
+    async def send(self, url: str, secrets: Collection[str], delivery: DueDelivery) -> AttemptOutcome:
         """Make one attempt; whatever goes wrong with it is its outcome."""
         started = time.perf_counter()
         told: dict[str, Any]
@@ -104,7 +104,7 @@ class Sender:
         self._metrics.webhook_seconds.observe(time.perf_counter() - started)
         self._metrics.webhook_attempts.labels("failed" if told.get("error") else "delivered").inc()
         spread = random.random()  # noqa: S311 - it spreads load and protects nothing
-        return Outcome(delivery_id=delivery.id, attempts=delivery.attempts, spread=spread, **told)
+        return AttemptOutcome(delivery_id=delivery.id, attempts=delivery.attempts, spread=spread, **told)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -114,7 +114,7 @@ class Sender:
             self._pool = self._network = None
 
     async def _post(
-        self, to: Target, secrets: Collection[str], delivery: DueDelivery, deadline: asyncio.Timeout
+        self, to: WebhookTarget, secrets: Collection[str], delivery: DueDelivery, deadline: asyncio.Timeout
     ) -> dict[str, Any]:
         """Send one delivery; its status line is the answer, whatever becomes of the body behind it."""
         body = delivery.body.encode()

@@ -15,16 +15,16 @@ import structlog
 
 from repomesh.adapters.bus.port import Bus
 from repomesh.domains.webhooks import rules
-from repomesh.domains.webhooks.sending import NOTHING_TAKEN, Found, Ready, look, present, ready
+from repomesh.domains.webhooks.sending import NOTHING_TAKEN, ReadyWebhook, WebhookEvents, look, present, ready
 from repomesh.domains.webhooks.sending_models import (
-    Outcome,
+    AttemptOutcome,
     SettledWebhook,
     SettleWebhook,
     TakenWebhook,
     TakeWebhook,
 )
 from repomesh.jobs.job import Job
-from repomesh.jobs.webhook_sender import Sender
+from repomesh.jobs.webhook_sender import WebhookSender
 from repomesh.kernel import limits
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.identity import RequestContext, system_caller
@@ -48,20 +48,20 @@ class _Seen:
 class _Batch:
     """What was taken for one webhook, under a claim of its own, and what came of it so far."""
 
-    webhook: Ready
+    webhook: ReadyWebhook
     claim: str
     taken: TakenWebhook
     more: bool
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[AttemptOutcome] = field(default_factory=list)
 
 
-class Webhooks(Job[Ready, _Batch, None]):
+class Webhooks(Job[ReadyWebhook, _Batch, None]):
     """Serves the webhooks of all workspaces: when the log grows, and when a retry is due."""
 
     name = "webhooks"
 
     def __init__(
-        self, registry: Registry, dispatch: Dispatcher, store: Store, bus: Bus, sender: Sender
+        self, registry: Registry, dispatch: Dispatcher, store: Store, bus: Bus, sender: WebhookSender
     ) -> None:
         super().__init__(rules.POLICY, limits.LOG_POLL_S)
         self._take = registry["webhook.take"]
@@ -86,17 +86,17 @@ class Webhooks(Job[Ready, _Batch, None]):
         await super()._rest()
         await asyncio.sleep(limits.WEBHOOK_GATHER_S)
 
-    async def due(self) -> list[Ready]:
+    async def due(self) -> list[ReadyWebhook]:
         """The webhooks that nobody serves and that have something to do."""
         found = await self._store.read(system_caller(""), ready)
         self._any = bool(found or self._working)
         return [webhook for webhook in found if webhook.due or self._after(webhook) < webhook.last_seq]
 
-    def key(self, due: Ready) -> str:
+    def key(self, due: ReadyWebhook) -> str:
         """A webhook is served in the order of the log."""
         return due.id
 
-    async def take(self, due: Ready) -> _Batch | None:
+    async def take(self, due: ReadyWebhook) -> _Batch | None:
         """Look at a piece of the log for a webhook, and claim what is to be sent now."""
         again = await self._store.read(system_caller(""), partial(ready, webhook_id=due.id))
         if not again:
@@ -104,7 +104,7 @@ class Webhooks(Job[Ready, _Batch, None]):
         (webhook,) = again
         after = self._after(webhook)
         caller = system_caller(webhook.workspace_id)
-        found = Found((), after, None)
+        found = WebhookEvents((), after, None)
         if after < webhook.last_seq:
             found = await self._store.read(caller, lambda tx: look(tx, webhook, after))
         more = found.upto < webhook.last_seq
@@ -173,12 +173,12 @@ class Webhooks(Job[Ready, _Batch, None]):
             log.warning("dead letters", webhook_id=webhook.id, count=settled.dead)
         return settled.goes_on
 
-    def _after(self, webhook: Ready) -> int:
+    def _after(self, webhook: ReadyWebhook) -> int:
         """Behind which event to look for more."""
         seen = self._seen.get(webhook.id)
         return seen.upto if seen is not None and seen.position == webhook.position else webhook.position
 
-    def _is_late(self, webhook: Ready, upto: int) -> bool:
+    def _is_late(self, webhook: ReadyWebhook, upto: int) -> bool:
         """Whether to write down a position behind which nothing matched; till then it is kept here."""
         now = asyncio.get_running_loop().time()
         seen = self._seen.get(webhook.id)

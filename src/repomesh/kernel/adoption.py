@@ -28,7 +28,7 @@ class FolderServed(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class AdoptableFolder:
     """A data folder that may be adopted. `origin` says how it came here, `was_at` where it was made."""
 
     data: Path
@@ -43,7 +43,7 @@ class Candidate:
         return self.origin in ("trusted", "moved")
 
 
-def look(data: Path) -> Candidate:
+def look(data: Path) -> AdoptableFolder:
     """The folder, if it can be adopted.
 
     Raises NotFound, FolderServed, and UntrustedFolder for one that must not be: another user's, tracked by
@@ -66,10 +66,10 @@ def look(data: Path) -> Candidate:
             raise FolderServed(f"process {pid} uses {data}", pid=pid)
     about = trust.read_record(name) if name is not None else None
     was_at = str(about.get("path")) if about is not None else None
-    return Candidate(data, _origin(data, about), was_at, size_bytes(data / DATABASE))
+    return AdoptableFolder(data, _origin(data, about), was_at, size_bytes(data / DATABASE))
 
 
-def adopt(candidate: Candidate) -> None:
+def adopt(candidate: AdoptableFolder) -> None:
     """Trust the folder from now on, and let only its user enter it.
 
     Unless it was only moved it gets a new id, and at the next start a new owner's token; the tokens of CLIs

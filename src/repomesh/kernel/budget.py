@@ -32,14 +32,14 @@ TEXT_CHARS_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Positions:
+class PageEnds:
     """Where a page may end: `after` an item, or at `start`, before its first one."""
 
     after: Callable[[int], str]
     start: str
 
 
-def fit(page: Page[Item], max_chars: int, positions: Positions, text: str | None = None) -> Page[Item]:
+def fit(page: Page[Item], max_chars: int, positions: PageEnds, text: str | None = None) -> Page[Item]:
     """`page` so that its JSON has at most `max_chars` characters, and no fewer than need be.
 
     `text` names the items' long field, if they have one; an item that has it also has `truncated`, which
@@ -185,7 +185,7 @@ def _how_many(bare: Sequence[int], long: Sequence[int], left: int) -> int:
     return 1 if count == 0 and bare and bare[0] <= left else count
 
 
-def _with_first(page: Page[Item], left: int, positions: Positions) -> Page[Item]:
+def _with_first(page: Page[Item], left: int, positions: PageEnds) -> Page[Item]:
     """The page with no more than its first item, which is cut, or left out where that does not do."""
     first = shorten(page.items[0], left)
     fits = len(first.model_dump_json()) <= left
@@ -209,7 +209,7 @@ def _with_text(item: Item, field: str | None, value: str) -> Item:
     return item if field is None else item.model_copy(update={field: value, "truncated": True})
 
 
-def _page(page: Page[Item], items: list[Item], texts_cut: int, positions: Positions) -> Page[Item]:
+def _page(page: Page[Item], items: list[Item], texts_cut: int, positions: PageEnds) -> Page[Item]:
     missing = len(page.items) - len(items)
     following = page.next_cursor
     if missing:
@@ -224,7 +224,7 @@ def _said(items: int, texts: int) -> str:
     return "; ".join(part for part in (left_out, shortened) if part)
 
 
-def _frame(page: Page[Item], positions: Positions) -> int:
+def _frame(page: Page[Item], positions: PageEnds) -> int:
     """The characters of the page without its items, with the longest cursor and the longest words."""
     count = len(page.items)
     cursors = [page.next_cursor or "", positions.start, *(positions.after(index) for index in range(count))]

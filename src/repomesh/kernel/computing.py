@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Turns:
+class ComputeQueue:
     """Lets a few of the same kind of work run at once, and a bounded number wait for that, in their order."""
 
     def __init__(self, at_once: int, waiting_max: int) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from repomesh.kernel import limits
 from repomesh.kernel.budget import keep_within
-from repomesh.kernel.computing import Computing, Turns
+from repomesh.kernel.computing import ComputeQueue, Computing
 from repomesh.kernel.errors import (
     ConditionIgnored,
     DamagedRecord,
@@ -30,8 +30,8 @@ from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.json_text import run_aside
 from repomesh.kernel.json_values import canonical_json
-from repomesh.kernel.operation import Blocking, Kind, Operation, Payload, Registry, Shorten
-from repomesh.kernel.ports import Completions, Embedder, ServerAway, Signals, Store, Uptime
+from repomesh.kernel.operation import Kind, Operation, Payload, Registry, Shorten, WaitRule
+from repomesh.kernel.ports import AbsenceClock, Completions, Embedder, EventSignals, ServerAway, StorePort
 from repomesh.kernel.preparation import Preparation
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics, tracer
@@ -43,7 +43,7 @@ _FOLLOW_UPS_MAX = 10_000  # queued behind answers; beyond it they are dropped, a
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class OperationResult:
     """What an operation answered; `replayed` when an Idempotency-Key found an earlier result.
 
     `json` is the result as JSON text, where it was made on the thread that read it: a long one would keep
@@ -69,8 +69,8 @@ class Dispatcher:
     def __init__(
         self,
         registry: Registry,
-        store: Store,
-        signals: Signals,
+        store: StorePort,
+        signals: EventSignals,
         limiter: RateLimiter,
         metrics: Metrics,
         verify: Callable[[Any], None],
@@ -78,7 +78,7 @@ class Dispatcher:
         access_changed: Callable[[], None],
         completions: Completions,
         embedder: Embedder,
-        uptime: Uptime | None = None,
+        uptime: AbsenceClock | None = None,
     ) -> None:
         self._registry = registry
         self._store = store
@@ -94,14 +94,14 @@ class Dispatcher:
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._interrupted = False
-        self._searches = Turns(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
+        self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
         self._computing = Computing()
         self._on_call: list[Callable[[Caller], None]] = []
         self._refused_at: dict[str, float] = {}  # by code, of which there are few
 
     async def __call__(
         self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
-    ) -> Answer:
+    ) -> OperationResult:
         """Answer `payload`, or raise the RepomeshError that says why not. Nothing else is raised."""
         started = time.perf_counter()
         code = "ok"
@@ -158,7 +158,7 @@ class Dispatcher:
 
     async def _answer(
         self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
-    ) -> Answer:
+    ) -> OperationResult:
         caller.require(operation.scope)
         if operation.needs_agent:
             caller.acting_agent()
@@ -198,12 +198,12 @@ class Dispatcher:
     async def _wait(
         self,
         operation: Operation,
-        blocking: Blocking,
+        blocking: WaitRule,
         caller: Caller,
         request: BaseModel,
         context: RequestContext,
         key: _Key | None,
-    ) -> Answer:
+    ) -> OperationResult:
         deadline = time.monotonic() + blocking.seconds(request)
         task = asyncio.current_task()
         assert task is not None
@@ -241,7 +241,7 @@ class Dispatcher:
         request: BaseModel,
         context: RequestContext,
         key: _Key | None = None,
-    ) -> Answer:
+    ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
             async with self._searches.turn() if operation.searches else nullcontext():
                 query = partial(self._query, operation, request, context.also)
@@ -271,15 +271,17 @@ class Dispatcher:
 
     def _query(
         self, operation: Operation, request: BaseModel, also: Callable[[Any], Any] | None, tx: Any
-    ) -> Answer:
+    ) -> OperationResult:
         result = operation.function(self._checked(tx), request)
         if tx.damaged and isinstance(result, Page):  # which says which records it had to leave out
             result = result.model_copy(update={"damaged": tx.damaged})
         is_shown = operation.http is not None and operation.kind is Kind.QUERY
         seen = also and also(tx)
-        return _within_budget(result, request, seen) if is_shown else Answer(result, also=seen)
+        return _within_budget(result, request, seen) if is_shown else OperationResult(result, also=seen)
 
-    def _command(self, operation: Operation, request: BaseModel, key: _Key | None, tx: Any) -> Answer:
+    def _command(
+        self, operation: Operation, request: BaseModel, key: _Key | None, tx: Any
+    ) -> OperationResult:
         self._verify(self._checked(tx))
         also = tx.context.also
         recorded = None if key is None else tx.recall(operation.name, key.text, key.fingerprint)
@@ -287,7 +289,7 @@ class Dispatcher:
             result = operation.result.model_validate_json(recorded)
             whole = self._renew_secret(tx, result) if operation.secret else result
             shown = whole if operation.shorten is None else _shortened(operation.shorten, whole, request)
-            return Answer(shown, replayed=True, also=also and also(tx))
+            return OperationResult(shown, replayed=True, also=also and also(tx))
         result = operation.function(tx, request)
         if tx.context.if_match is not None and not tx.version_checked:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
@@ -295,7 +297,7 @@ class Dispatcher:
             kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
             tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
         shown = result if operation.shorten is None else _shortened(operation.shorten, result, request)
-        return Answer(shown, also=also and also(tx))
+        return OperationResult(shown, also=also and also(tx))
 
     def queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
         """Run an internal command behind what was answered or pushed; what goes wrong with it is logged."""
@@ -314,14 +316,14 @@ class Dispatcher:
             log.exception("follow-up failed", operation=operation.name)
 
 
-def _within_budget(result: BaseModel, request: BaseModel, also: Any) -> Answer:
+def _within_budget(result: BaseModel, request: BaseModel, also: Any) -> OperationResult:
     """A query's answer, as JSON too, within the characters that the request allows, if it says."""
     text = encode(result)
     max_chars = getattr(request, "max_chars", None)
     if max_chars is None or len(text) <= max_chars or len(text.decode()) <= max_chars:
-        return Answer(result, json=text, also=also)
+        return OperationResult(result, json=text, also=also)
     kept = keep_within(result, max_chars)
-    return Answer(kept, json=text if kept is result else encode(kept), also=also)
+    return OperationResult(kept, json=text if kept is result else encode(kept), also=also)
 
 
 def _shortened(shorten: Shorten, result: BaseModel, request: BaseModel) -> BaseModel:

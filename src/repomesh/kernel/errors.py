@@ -183,7 +183,7 @@ class AnswerErased(Conflict):
     hint = "Nothing was done again. Look at what is there now, and use a new Idempotency-Key to go on."
 
 
-class Gone(RepomeshError):
+class NoLongerAvailable(RepomeshError):
     """What was asked for existed once and has been pruned."""
 
     code = "gone"

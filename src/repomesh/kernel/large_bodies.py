@@ -30,9 +30,9 @@ class LargeBodies:
         self._turn = asyncio.Lock()
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
+    def share(self) -> Iterator[LargeBodyShare]:
         """One body's share, given back at the end."""
-        share = Share(self)
+        share = LargeBodyShare(self)
         try:
             yield share
         finally:
@@ -74,7 +74,7 @@ class _Once:
             lock.release()
 
 
-class Share:
+class LargeBodyShare:
     """What one body takes of the room for large ones; nothing while it is small."""
 
     def __init__(self, of: LargeBodies) -> None:

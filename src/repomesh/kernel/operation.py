@@ -85,7 +85,7 @@ class Model(BaseModel):
         return made
 
 
-class PieceDone(Model):
+class PartialResult(Model):
     """What one transaction did of work that is bounded for each: others may write before the next piece."""
 
     complete: bool = Field(description="Whether nothing is left that is due; if not, ask again.")
@@ -156,7 +156,7 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocking:
+class WaitRule:
     """How an operation waits: run, and while not `done`, run again after one of `events`.
 
     `seconds` reads the bound from the request; `again` carries what the last attempt answered (a place
@@ -217,7 +217,7 @@ class Operation:
     http: HttpBinding | None = None
     tool: Tool | None = None
     errors: tuple[type[RepomeshError], ...] = ()
-    blocking: Blocking | None = None
+    blocking: WaitRule | None = None
     follow_up: FollowUp | None = None
     prepare: Prepare | None = None
     searches: bool = False
@@ -304,14 +304,14 @@ class Registry:
 registry = Registry()
 
 
-class Options(TypedDict, total=False):
+class OperationOptions(TypedDict, total=False):
     """What a decorator may say of an operation; the meanings stand on `Operation`."""
 
     scope: Required[str]
     http: HttpBinding
     tool: Tool
     errors: tuple[type[RepomeshError], ...]
-    blocking: Blocking
+    blocking: WaitRule
     follow_up: FollowUp
     prepare: Prepare
     searches: bool
@@ -323,7 +323,7 @@ class Options(TypedDict, total=False):
     due: tuple[Due, ...]
 
 
-def _register(kind: Kind, name: str, function: Callable[..., Any], options: Options) -> None:
+def _register(kind: Kind, name: str, function: Callable[..., Any], options: OperationOptions) -> None:
     hints = get_type_hints(function)
     request = hints[list(inspect.signature(function).parameters)[1]]
     result = hints["return"] if kind is not Kind.SUBSCRIPTION else Empty
@@ -344,7 +344,7 @@ def _register(kind: Kind, name: str, function: Callable[..., Any], options: Opti
     )
 
 
-def command(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
+def command(name: str, **options: Unpack[OperationOptions]) -> Callable[[Function], Function]:
     """Register a function of (transaction, request) that writes."""
 
     def decorate(function: Function) -> Function:
@@ -354,7 +354,7 @@ def command(name: str, **options: Unpack[Options]) -> Callable[[Function], Funct
     return decorate
 
 
-def query(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
+def query(name: str, **options: Unpack[OperationOptions]) -> Callable[[Function], Function]:
     """Register a function of (transaction, request) that only reads."""
 
     def decorate(function: Function) -> Function:
@@ -364,7 +364,7 @@ def query(name: str, **options: Unpack[Options]) -> Callable[[Function], Functio
     return decorate
 
 
-def subscription(name: str, **options: Unpack[Options]) -> Callable[[Function], Function]:
+def subscription(name: str, **options: Unpack[OperationOptions]) -> Callable[[Function], Function]:
     """Register a function of (transaction, request) that answers the filter of a stream over the log."""
 
     def decorate(function: Function) -> Function:

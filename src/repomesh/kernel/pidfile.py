@@ -18,7 +18,7 @@ _BETWEEN_TRIES_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class PidfileClaim:
     """Whether the file was taken, and the process that holds it, None when it has not said who it is."""
 
     by_us: bool
@@ -26,7 +26,7 @@ class Taken:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[Taken]:
+def held(path: Path) -> Iterator[PidfileClaim]:
     """Hold the file while inside, unless another process does.
 
     The lock belongs to the process: the operating system lets go of it however the process ends.
@@ -37,9 +37,9 @@ def held(path: Path) -> Iterator[Taken]:
         if _locked(descriptor):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-            yield Taken(True, os.getpid())
+            yield PidfileClaim(True, os.getpid())
         else:
-            yield Taken(False, _pid(descriptor))
+            yield PidfileClaim(False, _pid(descriptor))
     finally:
         os.close(descriptor)
 

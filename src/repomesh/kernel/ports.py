@@ -17,7 +17,7 @@ class ServerAway(Exception):
     """The server was away, and who could not be heard meanwhile was not given grace yet."""
 
 
-class Uptime(Protocol):
+class AbsenceClock(Protocol):
     """Knows whether the server was away."""
 
     def check(self, tx: Any) -> None:
@@ -63,7 +63,7 @@ class Contents(Protocol):
         ...
 
 
-class Store(Protocol):
+class StorePort(Protocol):
     """Runs work in transactions and answers when its effects are durable."""
 
     settings: Settings
@@ -82,7 +82,7 @@ class Store(Protocol):
         ...
 
 
-class Signal(Protocol):
+class EventWait(Protocol):
     """One listener's alarm."""
 
     async def wait(self, timeout_s: float) -> bool:
@@ -90,16 +90,16 @@ class Signal(Protocol):
         ...
 
 
-class Signals(Protocol):
+class EventSignals(Protocol):
     """Tells listeners of new events that they may see."""
 
-    def listen(self, caller: Caller, types: frozenset[str]) -> AbstractAsyncContextManager[Signal]:
+    def listen(self, caller: Caller, types: frozenset[str]) -> AbstractAsyncContextManager[EventWait]:
         """Listen for events of `types` that `caller` may see, from the moment of entering."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ModelPrompt:
     """A task for a language model, and the material for it."""
 
     task: str
@@ -122,7 +122,7 @@ NO_COMPLETIONS: Final = "no model is configured: set REPOMESH_COMPLETIONS_URL an
 class Completions(Protocol):
     """Asks a language model for a text."""
 
-    async def complete(self, question: Question) -> Completion:
+    async def complete(self, question: ModelPrompt) -> Completion:
         """Ask the model; never raises for what the model does."""
         ...
 
@@ -132,7 +132,7 @@ class Completions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class EmbeddingRequest:
     """Texts of which vectors are to be made, and in `about` what the asker knows its answer by."""
 
     texts: tuple[str, ...]
@@ -140,7 +140,7 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class EmbeddingResult:
     """A vector of length 1 for each text, as 32-bit floats, or in `refusal` the reason why there is none."""
 
     vectors: tuple[bytes, ...] = ()
@@ -151,6 +151,6 @@ class Embedding:
 class Embedder(Protocol):
     """Makes vectors of texts."""
 
-    async def embed(self, wanted: Texts) -> Embedding:
+    async def embed(self, wanted: EmbeddingRequest) -> EmbeddingResult:
         """Make a vector for each text; never raises for what the model does."""
         ...

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from repomesh.kernel.computing import Computing
-from repomesh.kernel.ports import Completions, Embedder, Store
+from repomesh.kernel.ports import Completions, Embedder, StorePort
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Preparation:
     """
 
     read: Callable[[Callable[[Any], Any]], Awaitable[Any]]
-    store: Store
+    store: StorePort
     completions: Completions
     embedder: Embedder
     computing: Computing
@@ -41,7 +41,7 @@ Prepare = Callable[[Any, Preparation], Awaitable[BaseModel]]
 """Of (request, preparation): the request that the operation's function gets."""
 
 
-def on_thread(work: Callable[[Any, Store], object], when: Callable[[Any], bool] | None = None) -> Prepare:
+def on_thread(work: Callable[[Any, StorePort], object], when: Callable[[Any], bool] | None = None) -> Prepare:
     """A `prepare` that runs `work` of (request, store) on a thread and leaves the request as it is.
 
     With `when`, only for a request for which that returns True, and for each request of a batch; `work` must

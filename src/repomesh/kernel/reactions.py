@@ -22,7 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., None])
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted(Generic[Data]):
+class EmittedEvent(Generic[Data]):
     """An event that the running transaction emitted, as reactions receive it."""
 
     id: str
@@ -32,11 +32,11 @@ class Emitted(Generic[Data]):
 
 
 @dataclass(frozen=True, slots=True)
-class Reaction:
+class EventReaction:
     """A function of (transaction, event) and the event type to which it reacts."""
 
     event_type: str
-    function: Callable[[Any, Emitted[Any]], None]
+    function: Callable[[Any, EmittedEvent[Any]], None]
 
     @property
     def name(self) -> str:
@@ -47,42 +47,42 @@ class Reaction:
 class Reactions:
     """The reactions to each event type, in the order in which they run."""
 
-    def __init__(self, reactions: Sequence[Reaction] = ()) -> None:
+    def __init__(self, reactions: Sequence[EventReaction] = ()) -> None:
         self._all = tuple(reactions)
-        by_type: defaultdict[str, list[Reaction]] = defaultdict(list)
+        by_type: defaultdict[str, list[EventReaction]] = defaultdict(list)
         for reaction in reactions:
             by_type[reaction.event_type].append(reaction)
         self._by_type = {event_type: tuple(found) for event_type, found in by_type.items()}
 
-    def to(self, event_type: str) -> Sequence[Reaction]:
+    def to(self, event_type: str) -> Sequence[EventReaction]:
         """The reactions to events of a type; empty for most types."""
         return self._by_type.get(event_type, ())
 
-    def __iter__(self) -> Iterator[Reaction]:
+    def __iter__(self) -> Iterator[EventReaction]:
         return iter(self._all)
 
 
 NO_REACTIONS = Reactions()
 """For stores that only maintenance and tests open: nothing reacts to what they write."""
 
-_declared: defaultdict[str, list[Reaction]] = defaultdict(list)  # by the name of the declaring module
+_declared: defaultdict[str, list[EventReaction]] = defaultdict(list)  # by the name of the declaring module
 
 
 def on(*event_types: str) -> Callable[[Function], Function]:
     """Declare a function of (transaction, event) as a reaction to events; returns it unchanged.
 
-    The event is annotated as `Emitted[Data]`, where `Data` is the model with which the types are declared.
+    Annotate the event as `EmittedEvent[Data]`, where `Data` is the model that the types are declared with.
     Raises ValueError for an event type that is not declared, or declared with another model.
     """
 
     def decorate(function: Function) -> Function:
         annotation = list(get_type_hints(function).values())[1]
-        expected = get_args(annotation)[0] if get_origin(annotation) is Emitted else None
+        expected = get_args(annotation)[0] if get_origin(annotation) is EmittedEvent else None
         for event_type in event_types:
             declared = EVENT_TYPES.get(event_type)
             if declared is None or declared.data is not expected:
                 raise ValueError(f"{function.__module__}.{function.__qualname__} can't react to {event_type}")
-            _declared[function.__module__].append(Reaction(event_type, function))
+            _declared[function.__module__].append(EventReaction(event_type, function))
         return function
 
     return decorate

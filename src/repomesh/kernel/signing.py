@@ -32,7 +32,7 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-class Signed:
+class SignedHeaders:
     """The headers of a signed delivery, which are checked before its body is there."""
 
     def __init__(self, webhook_id: str, timestamp: str | None, signatures: str, now_s: float) -> None:

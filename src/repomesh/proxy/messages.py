@@ -55,7 +55,7 @@ class SessionLostError(RefusedError):
 
 
 @dataclass
-class Message:
+class ClientMessage:
     """One line of the client, and what had to be read of it."""
 
     line: bytes
@@ -64,7 +64,7 @@ class Message:
     params: Json
 
     @classmethod
-    def read(cls, line: bytes) -> Message:
+    def read(cls, line: bytes) -> ClientMessage:
         """Raises ValueError when the line is not one JSON-RPC message."""
         body = json.loads(line)
         if not isinstance(body, dict):
@@ -109,7 +109,7 @@ def header_safe(value: str) -> str:
     return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
 
-def told(message: Message, refused: RefusedError) -> Json:
+def told(message: ClientMessage, refused: RefusedError) -> Json:
     """How a client learns of a refusal: of a tool call as a result that the model reads, else as an error."""
     text = json.dumps(refused.body, separators=(",", ":"))
     if message.method == "tools/call":
@@ -120,7 +120,7 @@ def told(message: Message, refused: RefusedError) -> Json:
     return {"error": {"code": refused.rpc_code, "message": shown, "data": refused.body}}
 
 
-def answers(message: Message, data: bytes) -> bool:
+def answers(message: ClientMessage, data: bytes) -> bool:
     """Whether this is the answer to the message, and not a notification on the way to it."""
     try:
         body = json.loads(data)

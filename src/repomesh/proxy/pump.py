@@ -25,9 +25,9 @@ from repomesh.proxy.membership import Membership
 from repomesh.proxy.messages import (
     INVALID,
     UNAVAILABLE,
+    ClientMessage,
     Headers,
     Json,
-    Message,
     RefusedError,
     SessionLostError,
     answers,
@@ -51,10 +51,10 @@ T = TypeVar("T")
 
 
 @dataclass
-class Session:
+class UpstreamSession:
     """A session of the older handshake, and how to open it again."""
 
-    opening: Message
+    opening: ClientMessage
     headers: Headers = field(default_factory=dict)
 
 
@@ -65,7 +65,7 @@ class Proxy:
         self, http: httpx.AsyncClient, url: str, membership: Membership, write: Callable[[bytes], None]
     ) -> None:
         self._http, self._url, self._membership, self._write = http, f"{url}/mcp", membership, write
-        self._session: Session | None = None
+        self._session: UpstreamSession | None = None
         self._once = asyncio.Lock()
         self._opening: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +85,7 @@ class Proxy:
     def _take(self, line: bytes) -> None:
         """Start what a line asks for."""
         try:
-            message = Message.read(line)
+            message = ClientMessage.read(line)
         except ValueError as error:
             self._say({"id": None, "error": {"code": INVALID, "message": str(error)}})
             return
@@ -113,12 +113,12 @@ class Proxy:
         if task is not None:
             task.cancel()
 
-    async def _handshake(self, message: Message) -> None:
+    async def _handshake(self, message: ClientMessage) -> None:
         """What follows an `initialize` needs the session that it opens."""
         if self._opening is not None and message.method != "initialize":
             await asyncio.wait([self._opening])
 
-    async def _notify(self, message: Message) -> None:
+    async def _notify(self, message: ClientMessage) -> None:
         """Notifications and answers to the server's own requests: nobody waits for what becomes of them."""
         await self._handshake(message)
         identity = self._membership.headers
@@ -128,7 +128,7 @@ class Proxy:
             headers = {**ACCEPT, **identity, **self._addressing(message)}
             await self._http.post(self._url, content=message.line, headers=headers)
 
-    async def _answer(self, message: Message) -> None:
+    async def _answer(self, message: ClientMessage) -> None:
         """Answer one request, whatever happens to it, unless the client took it back."""
         try:
             await self._handshake(message)
@@ -143,7 +143,7 @@ class Proxy:
             failure = {"code": UNAVAILABLE, "message": f"The proxy failed: {error!r}"}
             self._say({"id": message.id, "error": failure})
 
-    async def _join(self, message: Message) -> None:
+    async def _join(self, message: ClientMessage) -> None:
         """Before the first request: become an agent, named after the client, and stay one."""
         async with self._once:
             await self._patiently(lambda: self._membership.register(message.client_name))
@@ -158,7 +158,7 @@ class Proxy:
             except (RefusedError, httpx.HTTPError) as error:
                 log(f"heartbeat: {error!r}")
 
-    async def _deliver(self, message: Message, key: Headers) -> None:
+    async def _deliver(self, message: ClientMessage, key: Headers) -> None:
         """Send a request and pass on its answer; a session or identity that was lost is made anew, once."""
         session, identity = self._session, self._membership.headers
         try:
@@ -192,13 +192,13 @@ class Proxy:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
 
-    async def _reopen(self, lost: Session | None) -> None:
+    async def _reopen(self, lost: UpstreamSession | None) -> None:
         """Open the session again as the client opened it, unless another request did so meanwhile."""
         async with self._once:
             if lost is None or self._session is not lost:
                 return
             log("the server lost the session; opening it again")
-            fresh = Session(lost.opening)
+            fresh = UpstreamSession(lost.opening)
             async for _answer in self._post(lost.opening, {}, fresh):
                 pass
             ready = b'{"jsonrpc":"2.0","method":"notifications/initialized"}'
@@ -206,9 +206,9 @@ class Proxy:
             await self._http.post(self._url, content=ready, headers=headers)
             self._session = fresh
 
-    async def _exchange(self, message: Message, extra: Headers) -> None:
+    async def _exchange(self, message: ClientMessage, extra: Headers) -> None:
         """One POST; writes what comes back."""
-        fresh = Session(message) if message.method == "initialize" else None
+        fresh = UpstreamSession(message) if message.method == "initialize" else None
         async for answer in self._post(message, extra, fresh):
             self._write(answer)
         if fresh is not None:
@@ -217,13 +217,15 @@ class Proxy:
     def _identity(self) -> Headers:
         return self._membership.headers or {}
 
-    def _addressing(self, message: Message) -> Headers:
+    def _addressing(self, message: ClientMessage) -> Headers:
         """The headers that say to which revision, and to which session, a message belongs."""
         if message.revision is not None:
             return message.stateless_headers()
         return self._session.headers if self._session is not None and message.method != "initialize" else {}
 
-    async def _post(self, message: Message, extra: Headers, opened: Session | None) -> AsyncIterator[bytes]:
+    async def _post(
+        self, message: ClientMessage, extra: Headers, opened: UpstreamSession | None
+    ) -> AsyncIterator[bytes]:
         """Send a request; yields the lines to write, the last of which is its answer."""
         headers = {**ACCEPT, **self._identity(), **self._addressing(message), **extra}
         async with self._http.stream("POST", self._url, content=message.line, headers=headers) as response:
@@ -246,7 +248,7 @@ class Proxy:
         raise httpx.RemoteProtocolError("the stream ended before the answer")
 
     @staticmethod
-    def _remember(opened: Session | None, response: httpx.Response, answer: bytes) -> None:
+    def _remember(opened: UpstreamSession | None, response: httpx.Response, answer: bytes) -> None:
         """Keep what the handshake's answer says about how to go on."""
         result = json.loads(answer).get("result") if opened is not None else None
         if opened is not None and isinstance(result, dict):

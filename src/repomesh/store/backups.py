@@ -56,7 +56,7 @@ class NoRoom(Unavailable):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class BackupCheck:
     """What a check found wrong, and whether it looked at everything."""
 
     problems: tuple[str, ...]
@@ -113,7 +113,7 @@ def check(database: Path) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class BackupOrigin:
     """The workspace of the repository whose server made a database."""
 
     workspace_id: str
@@ -121,35 +121,35 @@ class Home:
     path: str | None
 
 
-def home_of(database: Path) -> Home | None:
+def home_of(database: Path) -> BackupOrigin | None:
     """Whose database a file is; None when it does not say, as one that is damaged."""
     try:
         with closing(sqlite3.connect(_read_only(database), uri=True)) as connection:
             row = connection.execute("SELECT id, name, path FROM workspaces WHERE home").fetchone()
     except sqlite3.Error:  # what is wrong with it is said by `check`
         return None
-    return None if row is None else Home(str(row[0]), row[1], row[2])
+    return None if row is None else BackupOrigin(str(row[0]), row[1], row[2])
 
 
-def quick_check(database: Path, within_s: float | None = None) -> Checked:
+def quick_check(database: Path, within_s: float | None = None) -> BackupCheck:
     """What SQLite finds wrong with a database that may be in use; after `within_s` it is not waited for.
 
     SQLite walks through all pages at once and can't be stopped meanwhile, so that it does it in a thread.
     """
-    found: list[Checked] = []
+    found: list[BackupCheck] = []
     looking = threading.Thread(target=lambda: found.append(_looked_over(database)), daemon=True)
     looking.start()
     looking.join(within_s)
-    return found[0] if found else Checked((), complete=False)
+    return found[0] if found else BackupCheck((), complete=False)
 
 
-def _looked_over(database: Path) -> Checked:
+def _looked_over(database: Path) -> BackupCheck:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
             found = tuple(str(line) for (line,) in connection.execute("PRAGMA quick_check(5)"))
     except sqlite3.Error as error:
-        return Checked((str(error),))
-    return Checked(() if found == ("ok",) else found)
+        return BackupCheck((str(error),))
+    return BackupCheck(() if found == ("ok",) else found)
 
 
 def newest(data: Path) -> Path | None:

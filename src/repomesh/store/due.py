@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, exists, func, literal, select
 
 from repomesh.store.tables import counters
-from repomesh.store.types import Moment, later_by
+from repomesh.store.types import Timestamp, later_by
 
-NOW: ColumnElement[Any] = bindparam("now", type_=Moment())
-UNTIL: ColumnElement[Any] = bindparam("until", type_=Moment())
+NOW: ColumnElement[Any] = bindparam("now", type_=Timestamp())
+UNTIL: ColumnElement[Any] = bindparam("until", type_=Timestamp())
 _MICROSECOND = timedelta(microseconds=1)
 
 

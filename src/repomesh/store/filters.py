@@ -114,7 +114,7 @@ def filter_for(caller: Caller, **criteria: object) -> EventFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LogSlice:
     """A piece of the log: the events that match, and the number up to which everything was looked at."""
 
     events: list[StoredEvent]
@@ -123,7 +123,7 @@ class Stretch:
 
 def read_matching(
     connection: Connection, wanted: EventFilter, after: int, count: int = STREAM_READ_EVENTS
-) -> Stretch:
+) -> LogSlice:
     """The next events behind `after` that match, up to `count`, bounded in what is looked at, too.
 
     Raises Gone when the log was pruned beyond `after`.
@@ -138,7 +138,7 @@ def read_matching(
         found = stored_events(rows, STREAM_READ_CHARS)
     if len(found) == count or sum([len(event.json) for event in found]) >= STREAM_READ_CHARS:
         upto = found[-1].seq  # there may be more
-    return Stretch(found, upto)
+    return LogSlice(found, upto)
 
 
 def type_prefix(wanted: str) -> str:

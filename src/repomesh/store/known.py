@@ -8,7 +8,7 @@ from typing import Any
 from repomesh.kernel.limits import KNOWN_ANSWERS_MAX
 
 
-class Known:
+class RowCache:
     """Rows that were read, each until one of the tables changes that any of them was read from."""
 
     def __init__(self) -> None:

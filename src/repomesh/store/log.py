@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, select, update
 
 from repomesh.kernel.clock import rfc3339
-from repomesh.kernel.errors import Gone
+from repomesh.kernel.errors import NoLongerAvailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
-from repomesh.store.types import Moment
+from repomesh.store.types import Timestamp
 
 Severity = Literal["debug", "info", "warning", "error", "critical"]
 
@@ -92,7 +92,7 @@ class ClockBehind(Exception):
 
 # The last of an event's fields, and the only place of these signs: inside a text a quote is escaped.
 _DATA = ',"data":'
-_at = bindparam("at", type_=Moment())
+_at = bindparam("at", type_=Timestamp())
 _NEXT_SEQ = Prepared(
     update(counters)
     .where(counters.c.workspace_id == bindparam("ws"), counters.c.last_at < _at)
@@ -196,7 +196,7 @@ def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
 def require_kept(after: int, oldest: int) -> None:
     """Raise Gone when events behind `after` are no longer in a log that begins at `oldest`."""
     if after + 1 < oldest:
-        raise Gone(f"the log begins at {oldest}", oldest_seq=oldest)
+        raise NoLongerAvailable(f"the log begins at {oldest}", oldest_seq=oldest)
 
 
 def within_bytes(

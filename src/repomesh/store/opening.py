@@ -38,7 +38,7 @@ class DatabaseExists(Conflict):
     hint = "Start without '--new-database', or name another data folder with '--data'."
 
 
-class Unprotected(Forbidden):
+class UnprotectedFile(Forbidden):
     """Other users of this machine may read a file of the database, and this user can't change that."""
 
     code = "unprotected_file"
@@ -140,7 +140,7 @@ def _protect(data: Path) -> list[str]:
         except FileNotFoundError:
             continue
         except PermissionError:
-            raise Unprotected(
+            raise UnprotectedFile(
                 f"others may read {path}, and this user can't change that",
                 hint=f"Have its owner run: chmod 600 {path}",
             ) from None

@@ -17,7 +17,7 @@ from repomesh.store.prepared import Prepared
 Rows = list[Mapping[str, Any]]
 
 
-class Pending:
+class PendingInserts:
     """What the commands of one commit inserted and nobody has asked for. Written before anybody can see.
 
     `written` counts the rows that were written; `wrote_own` tells whether any belonged to the command that

@@ -28,7 +28,7 @@ _CHUNK = 500  # rows read at once
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneResult:
     """How many events went to which file, where the log begins now, and whether that was all."""
 
     events: int
@@ -37,7 +37,7 @@ class Pruned:
     complete: bool
 
 
-def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
+def prune(tx: Transaction, before: datetime | int, archive: Path) -> PruneResult:
     """Move the oldest events, up to `before` or to the bounds of one transaction, to a file in `archive`.
 
     The file holds CloudEvents, one a line, gzipped. It is on disk before the events are deleted; when the
@@ -49,7 +49,7 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
         with drafts.draft(archive / f"{oldest:012d}") as draft:
             count, complete = _write(tx, oldest, before, draft)
             if count == 0:
-                return Pruned(0, None, oldest, complete=True)
+                return PruneResult(0, None, oldest, complete=True)
             path = archive / f"{oldest:012d}-{oldest + count - 1:012d}.ndjson.gz"
             draft.replace(path)
         drafts.sync_folder(archive)
@@ -59,7 +59,7 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> Pruned:
     here = events.c.workspace_id == tx.workspace_id
     tx.execute(delete(events).where(here, events.c.seq < begins))
     tx.execute(update(counters).where(counters.c.workspace_id == tx.workspace_id).values(oldest_seq=begins))
-    return Pruned(count, path, begins, complete)
+    return PruneResult(count, path, begins, complete)
 
 
 def _write(tx: Transaction, oldest: int, before: datetime | int, draft: Path) -> tuple[int, bool]:

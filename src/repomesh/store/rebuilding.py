@@ -17,7 +17,7 @@ _newer = documents.alias("newer").c
 
 
 @dataclass(frozen=True, slots=True)
-class OldDocument:
+class OutdatedDocument:
     """A document whose words are of an older form.
 
     `is_double` says that the same subject has a newer document: what was cut in parts is one document now.
@@ -31,11 +31,11 @@ class OldDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class Remaining:
+class RebuildQueue:
     """Some documents that have to be rebuilt, newest first; all of them stand below `below`."""
 
     below: int
-    documents: Sequence[OldDocument]
+    documents: Sequence[OutdatedDocument]
 
 
 def left_percent(tx: Transaction) -> int | None:
@@ -44,7 +44,7 @@ def left_percent(tx: Transaction) -> int | None:
     return None if state is None else max(1, ceil(100 * state.below / max(state.started_at, 1)))
 
 
-def remaining(tx: Transaction, count: int) -> Remaining | None:
+def remaining(tx: Transaction, count: int) -> RebuildQueue | None:
     """The newest `count` documents of all workspaces that have to be rebuilt; None when all are."""
     state = tx.execute(_STATE, {}).one_or_none()
     if state is None:
@@ -58,11 +58,11 @@ def remaining(tx: Transaction, count: int) -> Remaining | None:
     )
     columns = table.id, table.workspace_id, table.type, table.subject_id, double.label("is_double")
     newest = select(*columns).where(table.id < state.below).order_by(table.id.desc()).limit(count)
-    return Remaining(state.below, [OldDocument(**row._asdict()) for row in tx.execute(newest)])
+    return RebuildQueue(state.below, [OutdatedDocument(**row._asdict()) for row in tx.execute(newest)])
 
 
 def settle(
-    tx: Transaction, done: Remaining, words: Mapping[int, tuple[str, Sequence[str]]], *, all_done: bool
+    tx: Transaction, done: RebuildQueue, words: Mapping[int, tuple[str, Sequence[str]]], *, all_done: bool
 ) -> bool:
     """Give documents their words, (type, words) by id, and delete the others of those that are `done`.
 

@@ -27,14 +27,14 @@ _NEW = "restore.db"  # the checked copy of the backup, until it gets the databas
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoreResult:
     """A restore that is done: from which file, and where the database is kept that it replaced."""
 
     source: str
     replaced: Path | None
 
 
-def restore(data: Path, source: Path) -> Restored:
+def restore(data: Path, source: Path) -> RestoreResult:
     """Put a backup in the place of the folder's database, and its contents beside it.
 
     The caller holds the folder. Raises NotFound, DamagedDatabase, NoRoom or SchemaTooNew before anything is
@@ -83,7 +83,7 @@ def discard(data: Path) -> bool:
     return True
 
 
-def finish(data: Path) -> Restored | None:
+def finish(data: Path) -> RestoreResult | None:
     """Carry out the plan of a restore, also one that was interrupted; None when there is none.
 
     The caller holds the folder.
@@ -102,7 +102,7 @@ def finish(data: Path) -> Restored | None:
         drafts.sync_folder(data)
     (data / PLAN).unlink()
     drafts.sync_folder(data)
-    return Restored(plan["source"], replaced if replaced.exists() else None)
+    return RestoreResult(plan["source"], replaced if replaced.exists() else None)
 
 
 def _write_plan(data: Path, source: Path, replaced: str) -> None:

@@ -37,12 +37,12 @@ from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
 from repomesh.store.base import DatabaseDamaged, Store, Work
-from repomesh.store.known import Known
-from repomesh.store.pending import Pending
+from repomesh.store.known import RowCache
+from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import SqliteText, index_waiting, waiting, waiting_load
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Moment
+from repomesh.store.types import Timestamp
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -136,7 +136,7 @@ class SqliteStore(Store):
         self._unindexed = 0 if self.damage else waiting(self._driver)
         self._fresh_texts = 0
         self._careful_batches = 0
-        self._known = Known()
+        self._known = RowCache()
         self._committed: _Committed | None = None
         self._go_on()
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
@@ -247,7 +247,7 @@ class SqliteStore(Store):
         self._driver.execute("BEGIN IMMEDIATE")
         if not self._goes_on:
             self._go_on()
-        pending = Pending(self._connection)
+        pending = PendingInserts(self._connection)
         events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         run = self._run_saved if self._careful_batches else self._run
         outcomes: list[_Outcome] = []
@@ -267,7 +267,7 @@ class SqliteStore(Store):
             return
         (newest,) = self._driver.execute(_NEWEST_TIME).fetchone()
         if newest is not None:
-            moment = Moment.from_database(newest)
+            moment = Timestamp.from_database(newest)
             assert moment is not None
             ahead_s = (moment - self.clock()).total_seconds()
             if ahead_s > limits.CLOCK_BEHIND_TOLD_S:
@@ -277,7 +277,7 @@ class SqliteStore(Store):
             self._steady.not_before(moment)
         self._goes_on = True
 
-    def _run(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
+    def _run(self, piece: _Piece, pending: PendingInserts, events: list[dict[str, Any]]) -> _Outcome:
         """Run one piece; what it inserts, and its events, join those that are written when all have run.
 
         Most pieces that fail have not written yet: nothing to undo. Raises _Spoilt for one that has.
@@ -294,7 +294,7 @@ class SqliteStore(Store):
             pending.drop_own()
             return _Outcome(piece, None, _explain(error))
 
-    def _run_saved(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
+    def _run_saved(self, piece: _Piece, pending: PendingInserts, events: list[dict[str, Any]]) -> _Outcome:
         """Run one piece behind a savepoint, so that it can be undone alone."""
         self._driver.execute("SAVEPOINT piece")
         try:
@@ -310,7 +310,7 @@ class SqliteStore(Store):
         self._driver.execute("RELEASE piece")
         return outcome
 
-    def _perform(self, piece: _Piece, pending: Pending, events: list[dict[str, Any]]) -> _Outcome:
+    def _perform(self, piece: _Piece, pending: PendingInserts, events: list[dict[str, Any]]) -> _Outcome:
         now = self._steady.following()
         store = self.settings, self.text_index, self._contents, self.reactions, pending, self._known
         tx = Transaction(self._connection, piece.caller, piece.context, now, *store)

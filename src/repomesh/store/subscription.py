@@ -8,7 +8,7 @@ from typing import Protocol
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.wakeup import Wakeup
-from repomesh.store.filters import EventFilter, Stretch
+from repomesh.store.filters import EventFilter, LogSlice
 from repomesh.store.log import StoredEvent
 
 
@@ -20,12 +20,12 @@ class SlowConsumer(RepomeshError):
     hint = "Connect again with 'after' set to resume_after; nothing is lost."
 
 
-class Source(Protocol):
+class SubscriptionSource(Protocol):
     """What a subscription reads: the log itself while it lags, and what is handed to it afterwards."""
 
     position: int
 
-    async def read(self, wanted: EventFilter, after: int) -> Stretch:
+    async def read(self, wanted: EventFilter, after: int) -> LogSlice:
         """A bounded read of the log for a subscriber that lags."""
         ...
 
@@ -56,7 +56,7 @@ class Subscription:
     not waiting there.
     """
 
-    def __init__(self, source: Source, wanted: EventFilter, after: int) -> None:
+    def __init__(self, source: SubscriptionSource, wanted: EventFilter, after: int) -> None:
         self.filter = wanted
         self.position = after
         self.live = False

@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 metadata = MetaData(
     naming_convention={
@@ -35,9 +35,9 @@ counters = Table(
     Column("last_seq", BigInteger, nullable=False),
     Column("oldest_seq", BigInteger, nullable=False),
     Column("last_fencing_token", BigInteger, nullable=False),
-    Column("last_at", Moment, nullable=False),  # of the last event; every later one bears a later time
-    Column("left_at", Moment),  # when the server was last there before it was away, and when it was again
-    Column("returned_at", Moment),
+    Column("last_at", Timestamp, nullable=False),  # of the last event; every later one bears a later time
+    Column("left_at", Timestamp),  # when the server was last there before it was away, and when it was again
+    Column("returned_at", Timestamp),
 )
 SERVER = ""
 """The `workspace_id` of the server's own counters, whose `last_at` is when it was last known to be there."""
@@ -64,7 +64,7 @@ events = Table(
     Column("hop", Integer, nullable=False),
     Column("traceparent", String),
     Column("data", Text, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
     Index("ix_events_type", "workspace_id", "type", "seq"),
     Index("ix_events_actor", "workspace_id", "actor", "seq"),
     Index("ix_events_correlation", "workspace_id", "correlation_id", "seq"),
@@ -97,7 +97,7 @@ idempotency_records = Table(
     Column("key", String, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("result", LargeBinary, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
     Index("ix_idempotency_records_at", "at"),
 )
 

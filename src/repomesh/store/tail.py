@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from repomesh.kernel import limits
-from repomesh.kernel.errors import Gone, InternalError, InvalidRequest, RepomeshError
+from repomesh.kernel.errors import InternalError, InvalidRequest, NoLongerAvailable, RepomeshError
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.kernel.wakeup import Wakeup
 from repomesh.store import log as event_log
 from repomesh.store.base import Store
-from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
+from repomesh.store.filters import EventFilter, LogSlice, filter_for, read_matching
 from repomesh.store.log import StoredEvent
 from repomesh.store.subscription import Listener, SlowConsumer, Subscription
 
@@ -79,7 +79,7 @@ class Tail:
             raise PositionAhead(f"after: the log ends at {last}", last_seq=last)
         return after
 
-    async def read(self, wanted: EventFilter, after: int) -> Stretch:
+    async def read(self, wanted: EventFilter, after: int) -> LogSlice:
         """A bounded read for a subscriber that lags; raises Gone when the log was pruned beyond it."""
         return await self._store.read(self._caller, lambda tx: read_matching(tx.connection, wanted, after))
 
@@ -134,7 +134,7 @@ class Tail:
         if first != self.position + 1:
             for alike in self._live.values():
                 for listener in alike:
-                    listener.fail(Gone(f"the log begins at {first}", oldest_seq=first))
+                    listener.fail(NoLongerAvailable(f"the log begins at {first}", oldest_seq=first))
         self.position = events[-1].seq
         delivered = 0
         for wanted, alike in self._live.items():

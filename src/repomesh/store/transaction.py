@@ -28,13 +28,13 @@ from repomesh.kernel.errors import AnswerErased, IdempotencyConflict, ReactionsT
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.ids import IdSequence
 from repomesh.kernel.ports import Contents
-from repomesh.kernel.reactions import Emitted, Reactions
+from repomesh.kernel.reactions import EmittedEvent, Reactions
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.words import Word, different_words
 from repomesh.store import log
-from repomesh.store.known import Known
+from repomesh.store.known import RowCache
 from repomesh.store.log import NewEvent
-from repomesh.store.pending import Pending
+from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, idempotency_records
 
@@ -115,12 +115,12 @@ class Transaction:
         text_index: TextIndex,
         contents: Callable[[], Contents],
         reactions: Reactions,
-        pending: Pending | None = None,
-        known: Known | None = None,
+        pending: PendingInserts | None = None,
+        known: RowCache | None = None,
     ) -> None:
         self._connection = connection
-        self._known = Known() if known is None else known
-        self._pending = pending or Pending(connection)
+        self._known = RowCache() if known is None else known
+        self._pending = pending or PendingInserts(connection)
         self._alone = pending is None
         self.caller = caller
         self.context = context
@@ -253,7 +253,7 @@ class Transaction:
             if self._depths.get(id_, 0) >= limits.REACTION_DEPTH_MAX:
                 raise self._too_deep(event)
             self._causes.append(id_)
-            emitted = Emitted(id_, event.type, event.subject, event.data)
+            emitted = EmittedEvent(id_, event.type, event.subject, event.data)
             for reaction in reactions:
                 reaction.function(self, emitted)
             self._causes.pop()

@@ -44,7 +44,7 @@ class Direct(TypeDecorator[Any]):
         return self.from_database(value)
 
 
-class Moment(Direct):
+class Timestamp(Direct):
     """A time with zone, kept as microseconds since 1970 in UTC: exact, ordered, 8 bytes."""
 
     impl = BigInteger
@@ -66,7 +66,7 @@ class Moment(Direct):
 
 def later_by(column: ColumnElement[Any], by_us: ColumnElement[int]) -> ColumnElement[Any]:
     """The time in a column, and so many microseconds."""
-    return type_coerce(type_coerce(column, BigInteger) + by_us, Moment())
+    return type_coerce(type_coerce(column, BigInteger) + by_us, Timestamp())
 
 
 class Json(Direct):

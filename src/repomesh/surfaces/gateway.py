@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from repomesh.domains.agents.authentication import Authenticator
-from repomesh.kernel.dispatch import Answer, Dispatcher
+from repomesh.kernel.dispatch import Dispatcher, OperationResult
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.large_bodies import LargeBodies
@@ -50,7 +50,7 @@ class Gateway:
         credentials: Credentials | Caller,
         payload: Payload,
         context: RequestContext,
-    ) -> Answer:
+    ) -> OperationResult:
         """Authenticate, run an operation and return its answer.
 
         `credentials` is a Caller where the surface authenticated before it read the payload, or keeps a
@@ -72,8 +72,8 @@ class Gateway:
 
 
 async def _until_gone(
-    work: Callable[[], Coroutine[Any, Any, Answer]], gone: Callable[[], Awaitable[object]] | None
-) -> Answer:
+    work: Callable[[], Coroutine[Any, Any, OperationResult]], gone: Callable[[], Awaitable[object]] | None
+) -> OperationResult:
     """Return the answer of `work`; raises Unavailable when `gone` returns first, and `work` is given up."""
     if gone is None:
         return await work()

@@ -13,7 +13,7 @@ import structlog
 
 from repomesh.domains.workspaces.models import TOKEN_REVOKED
 from repomesh.domains.workspaces.operations import home_workspace
-from repomesh.kernel.errors import Gone, RepomeshError, TokenRevoked
+from repomesh.kernel.errors import NoLongerAvailable, RepomeshError, TokenRevoked
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.store.base import Store
 from repomesh.store.filters import filter_for
@@ -119,7 +119,7 @@ class Revocations:
                         after = subscription.position
             except RepomeshError as error:
                 log.warning("revocations wait", workspace_id=workspace_id, reason=error.message)
-                after = None if isinstance(error, Gone) else after
+                after = None if isinstance(error, NoLongerAvailable) else after
                 await asyncio.sleep(_AGAIN_AFTER_S)
             except Exception:  # whatever it was, revoked tokens would stay in use if this ended
                 log.exception("revocations failed, and go on", workspace_id=workspace_id)

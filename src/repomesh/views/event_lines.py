@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from repomesh.views.terminal_text import Style, cell, clean
+from repomesh.views.terminal_text import TextStyle, cell, clean
 
 _COLOURS = {"debug": "2", "warning": "33", "error": "31", "critical": "1;31"}
 _FIRST = (
@@ -19,7 +19,7 @@ _FIRST = (
 _DETAIL_CHARS = 100
 
 
-def event_line(style: Style, event: Mapping[str, Any], names: Mapping[str, str]) -> str:
+def event_line(style: TextStyle, event: Mapping[str, Any], names: Mapping[str, str]) -> str:
     """Return an event as one line: number, time, actor, type, subject and the main fields of its data.
 
     `names` are the names of agents by id. The colour is that of the severity.

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from repomesh.views.terminal_text import Style, clean
+from repomesh.views.terminal_text import TextStyle, clean
 
 _BEGINNING_CHARS = 200  # of a text in the list; 'read' shows the rest
 
 
-def inbox_lines(style: Style, name: str, inbox: Mapping[str, Any]) -> list[str]:
+def inbox_lines(style: TextStyle, name: str, inbox: Mapping[str, Any]) -> list[str]:
     """Return the inbox of person `name`, a block for each sort of item that it holds."""
     lines = [f"{style.bold(clean(name))}: {_counted(inbox)}"]
     for title, items, draw in (
@@ -34,7 +34,7 @@ def inbox_lines(style: Style, name: str, inbox: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def question_lines(style: Style, question: Mapping[str, Any]) -> list[str]:
+def question_lines(style: TextStyle, question: Mapping[str, Any]) -> list[str]:
     """Return a question with its options, its deadline and what happens then."""
     who, when = style.bold(clean(question["asker_name"])), style.when(question["created_at"])
     lines = [f"{who} asks, {when}  {style.dim(style.short_id(question['id']))}"]
@@ -46,7 +46,7 @@ def question_lines(style: Style, question: Mapping[str, Any]) -> list[str]:
     return lines + _deadline(style, question)
 
 
-def permission_lines(style: Style, permission: Mapping[str, Any]) -> list[str]:
+def permission_lines(style: TextStyle, permission: Mapping[str, Any]) -> list[str]:
     """Return an agent CLI's request for a permission. Only that CLI's own terminal can answer it."""
     about = f" {permission['tool']}" if permission["tool"] else ""
     summary = f": {permission['summary']}" if permission["summary"] else ""
@@ -55,18 +55,18 @@ def permission_lines(style: Style, permission: Mapping[str, Any]) -> list[str]:
     return [clean(" ".join(text.split())), style.dim("answer it where that CLI runs")]
 
 
-def message_lines(style: Style, message: Mapping[str, Any]) -> list[str]:
+def message_lines(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     """Return a message with its whole text."""
     return [*_head(style, message), *clean(message["body"]).splitlines()]
 
 
-def message_summary(style: Style, message: Mapping[str, Any]) -> list[str]:
+def message_summary(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     """Return a message with the beginning of its text on one line."""
     text = " ".join(clean(message["body"]).split())
     return [*_head(style, message), text if len(text) <= _BEGINNING_CHARS else f"{text[:_BEGINNING_CHARS]}…"]
 
 
-def event_lines(style: Style, event: Mapping[str, Any], name: str) -> list[str]:
+def event_lines(style: TextStyle, event: Mapping[str, Any], name: str) -> list[str]:
     """Return an event of the log as it concerns person `name`; no lines if it does not."""
     data = event["data"]
     if event["type"] == "message.sent":
@@ -80,7 +80,7 @@ def event_lines(style: Style, event: Mapping[str, Any], name: str) -> list[str]:
     return [clean(f"not delivered: {data['subject']}")]
 
 
-def _head(style: Style, message: Mapping[str, Any]) -> list[str]:
+def _head(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     marks = [message["priority"]] if message["priority"] != "normal" else []
     marks += ["acknowledge"] if message["ack_required"] else []
     where = f" in #{message['channel']}" if message["channel"] else ""
@@ -90,7 +90,7 @@ def _head(style: Style, message: Mapping[str, Any]) -> list[str]:
     return [head, style.bold(clean(message["subject"]))] if message["subject"] else [head]
 
 
-def _deadline(style: Style, question: Mapping[str, Any]) -> list[str]:
+def _deadline(style: TextStyle, question: Mapping[str, Any]) -> list[str]:
     if question["deadline_at"] is None:
         return []
     when = style.when(question["deadline_at"])

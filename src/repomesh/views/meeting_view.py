@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from repomesh.views.terminal_text import Style, clean
+from repomesh.views.terminal_text import TextStyle, clean
 
 ENDED = frozenset({"completed", "cancelled"})
 """The states of a meeting in which nothing more comes."""
@@ -23,7 +23,7 @@ _NAME_CHARS = 24  # a longer name moves its row to the right
 _BEGINNING_CHARS = 80  # of a message that a decision concerns
 
 
-def meeting_page(style: Style, meeting: Mapping[str, Any]) -> list[str]:
+def meeting_page(style: TextStyle, meeting: Mapping[str, Any]) -> list[str]:
     """Return a meeting: its state, whom it waits for, its opinions, proposals, votes and decision."""
     lines = [
         *_titled(style, meeting["topic"]),
@@ -50,7 +50,7 @@ def meeting_page(style: Style, meeting: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def decision_page(style: Style, decision: Mapping[str, Any]) -> list[str]:
+def decision_page(style: TextStyle, decision: Mapping[str, Any]) -> list[str]:
     """Return a decision: its text, its reason, the votes, and the messages and tasks that it concerns."""
     meeting_id = style.short_id(decision["meeting_id"] or "")
     where = f"meeting {meeting_id}, round {decision['round']}, {decision['consensus']}"
@@ -73,7 +73,7 @@ def decision_page(style: Style, decision: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def request_page(style: Style, request: Mapping[str, Any]) -> list[str]:
+def request_page(style: TextStyle, request: Mapping[str, Any]) -> list[str]:
     """Return what a meeting asks of the caller, and the opinions before that."""
     sentence = {
         "opinion_request": "You are asked to speak",
@@ -92,7 +92,7 @@ def request_page(style: Style, request: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def topics_page(style: Style, suggestions: Mapping[str, Any]) -> list[str]:
+def topics_page(style: TextStyle, suggestions: Mapping[str, Any]) -> list[str]:
     """Return suggested topics with their numbers, and the command that creates a meeting on one."""
     lines: list[str] = []
     for number, topic in enumerate(suggestions["suggested_topics"], 1):
@@ -110,7 +110,7 @@ def topics_page(style: Style, suggestions: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def event_lines(style: Style, event: Mapping[str, Any]) -> list[str]:
+def event_lines(style: TextStyle, event: Mapping[str, Any]) -> list[str]:
     """Return an event of a meeting; its first line is to follow the time.
 
     No lines for a type that repeats what the events beside it show.
@@ -133,7 +133,7 @@ def _standing(meeting: Mapping[str, Any]) -> str:
     return " · ".join(parts)
 
 
-def _terms(style: Style, meeting: Mapping[str, Any]) -> str:
+def _terms(style: TextStyle, meeting: Mapping[str, Any]) -> str:
     rule = meeting["consensus"].replace("_", " ")
     quorum = f" of {meeting['quorum']}" if meeting["quorum"] else ""
     by = _line(meeting["created_by"] or "the owner")
@@ -141,7 +141,7 @@ def _terms(style: Style, meeting: Mapping[str, Any]) -> str:
     return f"rule: {rule}{quorum}; called by {by} {style.when(meeting['created_at'])}{chair}"
 
 
-def _waiting(style: Style, meeting: Mapping[str, Any]) -> list[str]:
+def _waiting(style: TextStyle, meeting: Mapping[str, Any]) -> list[str]:
     """Whom it waits for, and until when."""
     until = f" {style.until(meeting['due_at'])}" if meeting["due_at"] else ""
     if meeting["status"] == "pending":
@@ -168,7 +168,7 @@ def _participants(meeting: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {_line(participant['agent_name']):<{min(width, _NAME_CHARS)}}  {state}"
 
 
-def _round(style: Style, round_: Mapping[str, Any]) -> Iterator[str]:
+def _round(style: TextStyle, round_: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", style.bold(f"Round {round_['number']}"))
     for opinion in round_["opinions"]:
         yield from ("", f"  {_speaker(style, opinion)}", *_indented(opinion["content"], 4))
@@ -180,7 +180,7 @@ def _round(style: Style, round_: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {line}" for line in _vote(style, vote))
 
 
-def _outcome(style: Style, meeting: Mapping[str, Any]) -> list[str]:
+def _outcome(style: TextStyle, meeting: Mapping[str, Any]) -> list[str]:
     if meeting.get("decision"):
         decision = meeting["decision"]
         head = f"{style.bold('Decision')}  {style.dim(style.short_id(decision['id']))}"
@@ -196,7 +196,7 @@ def _outcome(style: Style, meeting: Mapping[str, Any]) -> list[str]:
 # -- the page of a decision ------------------------------------------------------------------------
 
 
-def _fallen(style: Style, decision: Mapping[str, Any]) -> str:
+def _fallen(style: TextStyle, decision: Mapping[str, Any]) -> str:
     """Why a decision does not hold any more."""
     instead = f" by {style.short_id(decision['superseded_by_id'])}" if decision["superseded_by_id"] else ""
     by = f" by {decision['overruled_by']}" if decision["overruled_by"] else ""
@@ -212,7 +212,7 @@ def _stood(decision: Mapping[str, Any]) -> Iterator[str]:
                 yield f"    would change: {_line(vote['amendment'])}"
 
 
-def _concerned(style: Style, decision: Mapping[str, Any]) -> Iterator[str]:
+def _concerned(style: TextStyle, decision: Mapping[str, Any]) -> Iterator[str]:
     """The messages and tasks that a decision concerns, or made; only ids where that is all there is."""
     for title, objects, ids in (
         ("Made tasks", decision.get("tasks"), decision["task_ids"]),
@@ -237,18 +237,18 @@ def _in_short(item: Mapping[str, Any]) -> str:
 # -- what happened ---------------------------------------------------------------------------------
 
 
-def _created(style: Style, data: Mapping[str, Any]) -> list[str]:
+def _created(style: TextStyle, data: Mapping[str, Any]) -> list[str]:
     names = [participant["agent_name"] for participant in data["meeting"]["participants"]]
     who = _line(names) or "nobody yet"
     return [f"called, with {who}: {_title(style, data['meeting']['topic'])}"]
 
 
-def _asked(style: Style, data: Mapping[str, Any]) -> list[str]:
+def _asked(style: TextStyle, data: Mapping[str, Any]) -> list[str]:
     until = f" until {_clock(data['due_at'])}" if data["due_at"] else ""
     return [f"round {data['round']}: {_name(style, data)} is asked to speak{until}"]
 
 
-def _presented(style: Style, data: Mapping[str, Any]) -> Iterator[str]:
+def _presented(style: TextStyle, data: Mapping[str, Any]) -> Iterator[str]:
     opinion = data["opinion"]
     yield _speaker(style, opinion)
     yield from _indented(opinion["content"])
@@ -256,7 +256,7 @@ def _presented(style: Style, data: Mapping[str, Any]) -> Iterator[str]:
         yield from ("  It proposes:", *_indented(opinion["proposal"], 4))
 
 
-def _requested(_style: Style, data: Mapping[str, Any]) -> list[str]:
+def _requested(_style: TextStyle, data: Mapping[str, Any]) -> list[str]:
     proposal = data["proposal"]
     until = _clock(data["due_at"])
     return [
@@ -265,23 +265,23 @@ def _requested(_style: Style, data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _completed_round(_style: Style, data: Mapping[str, Any]) -> list[str]:
+def _completed_round(_style: TextStyle, data: Mapping[str, Any]) -> list[str]:
     how = "carried" if data["agreed"] else "not carried"
     absent = f"; no vote of {_line(data['absent'])}" if data["absent"] else ""
     return [f"round {data['round']} is over: {how}{absent}"]
 
 
-def _reached(style: Style, data: Mapping[str, Any]) -> list[str]:
+def _reached(style: TextStyle, data: Mapping[str, Any]) -> list[str]:
     decision = data["decision"]
     head = f"{style.bold('decided')}  {style.dim(style.short_id(decision['id']))}"
     return [head, *_indented(decision["decision"]), *_stood(decision)]
 
 
-def _over(_style: Style, data: Mapping[str, Any]) -> list[str]:
+def _over(_style: TextStyle, data: Mapping[str, Any]) -> list[str]:
     return [f"the meeting is over: {(data['meeting']['outcome'] or '').replace('_', ' ')}"]
 
 
-_EVENTS: dict[str, Callable[[Style, Mapping[str, Any]], Iterable[str]]] = {
+_EVENTS: dict[str, Callable[[TextStyle, Mapping[str, Any]], Iterable[str]]] = {
     "meeting.created": _created,
     "meeting.joined": lambda style, data: [f"{_name(style, data)} joins"],
     "meeting.left": lambda style, data: [f"{_name(style, data)} leaves"],
@@ -307,13 +307,13 @@ _EVENTS: dict[str, Callable[[Style, Mapping[str, Any]], Iterable[str]]] = {
 # -- what they share -------------------------------------------------------------------------------
 
 
-def _titled(style: Style, topic: str) -> list[str]:
+def _titled(style: TextStyle, topic: str) -> list[str]:
     """A topic to the letter: its first line stands out."""
     first, *rest = clean(topic).splitlines() or [""]
     return [style.bold(first), *(f"  {line}" for line in rest)]
 
 
-def _title(style: Style, topic: str) -> str:
+def _title(style: TextStyle, topic: str) -> str:
     return style.bold(_line(topic))
 
 
@@ -323,11 +323,11 @@ def _line(words: str | Sequence[str]) -> str:
     return " ".join(clean(text).split())
 
 
-def _name(style: Style, data: Mapping[str, Any]) -> str:
+def _name(style: TextStyle, data: Mapping[str, Any]) -> str:
     return style.bold(_line(data["agent_name"]))
 
 
-def _speaker(style: Style, opinion: Mapping[str, Any]) -> str:
+def _speaker(style: TextStyle, opinion: Mapping[str, Any]) -> str:
     kind = opinion["kind"].replace("_", " ")
     return f"{_name(style, opinion)} ({kind}, #{opinion['sequence']})"
 
@@ -337,7 +337,7 @@ def _voted_on(proposal: Mapping[str, Any]) -> str:
     return f"Voted on ({proposal['source']}{by}):"
 
 
-def _vote(style: Style, vote: Mapping[str, Any]) -> list[str]:
+def _vote(style: TextStyle, vote: Mapping[str, Any]) -> list[str]:
     why = f": {_line(vote['reason'])}" if vote["reason"] else ""
     lines = [f"{_name(style, vote)} {_VERBS[vote['choice']]}{why}"]
     return lines + ([f"  would change: {_line(vote['amendment'])}"] if vote["amendment"] else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from repomesh.views.terminal_text import Style, clean
+from repomesh.views.terminal_text import TextStyle, clean
 
 _ROUTES = {
     "session_start": "handed out as its session began",
@@ -25,7 +25,7 @@ _TIMES = {
 }
 
 
-def path_lines(style: Style, trace: Mapping[str, Any]) -> list[str]:
+def path_lines(style: TextStyle, trace: Mapping[str, Any]) -> list[str]:
     """Return the answer of message.trace: per recipient each step with its time, then the notices."""
     count = trace["recipient_count"]
     lines = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from repomesh.views.terminal_text import Style, clean
+from repomesh.views.terminal_text import TextStyle, clean
 
 _PAST: Final = {
     "ack": "acknowledged",
@@ -48,7 +48,7 @@ _TITLES: Final = ("goal", "subject", "title", "topic", "question", "key", "react
 _IDS: Final = ("id", "message_id", "token_id", "webhook_id", "session_id", "seq")
 
 
-def outcome_line(style: Style, operation: str, answer: Mapping[str, Any]) -> str | None:
+def outcome_line(style: TextStyle, operation: str, answer: Mapping[str, Any]) -> str | None:
     """Return what the command `operation` did; None for an answer that is to be printed whole."""
     if operation in PRINTED_WHOLE:
         return None
@@ -70,7 +70,7 @@ def outcome_line(style: Style, operation: str, answer: Mapping[str, Any]) -> str
     return clean(", ".join([*parts, *_held(style, answer)]))
 
 
-def _next_in_meeting(style: Style, meeting: Mapping[str, Any]) -> str:
+def _next_in_meeting(style: TextStyle, meeting: Mapping[str, Any]) -> str:
     """What a meeting waits for now, or how it ended."""
     decision = meeting["decision_id"]
     if decision is not None:
@@ -103,7 +103,7 @@ def _thing(noun: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner[0] if len(inner) == 1 else answer
 
 
-def _named(style: Style, noun: str, thing: Mapping[str, Any]) -> str | None:
+def _named(style: TextStyle, noun: str, thing: Mapping[str, Any]) -> str | None:
     """By what a thing is called at the prompt: agents and channels by name, the rest by id."""
     if noun in ("agent", "channel", "workspace", "meeting_template") and thing.get("name"):
         return str(thing["name"])
@@ -111,14 +111,14 @@ def _named(style: Style, noun: str, thing: Mapping[str, Any]) -> str | None:
     return None if found is None else style.short_id(str(found))
 
 
-def _locks(style: Style, verb: str, answer: Mapping[str, Any]) -> str:
+def _locks(style: TextStyle, verb: str, answer: Mapping[str, Any]) -> str:
     held = answer.get("locks") or answer.get("released") or []
     names = ", ".join(str(one["resource"] if isinstance(one, dict) else one) for one in held) or "nothing"
     words = {"acquire": "locked", "renew": "still locked", "release": "released"}
     return clean(", ".join([f"{words.get(verb, past(verb))} {names}", *_held(style, answer)]))
 
 
-def _held(style: Style, answer: Mapping[str, Any]) -> list[str]:
+def _held(style: TextStyle, answer: Mapping[str, Any]) -> list[str]:
     """The fencing token of what is held, and until when."""
     said = [f"fencing token {answer['fencing_token']}"] if answer.get("fencing_token") is not None else []
     if isinstance(answer.get("expires_at"), str) and said:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from repomesh.views.terminal_text import Style, clean
+from repomesh.views.terminal_text import TextStyle, clean
 
 _LOOPBACK = ("127.", "localhost", "::1")
 
@@ -43,7 +43,7 @@ class StartedServer:
         }
 
 
-def banner_lines(style: Style, server: StartedServer, *, detached: bool) -> list[str]:
+def banner_lines(style: TextStyle, server: StartedServer, *, detached: bool) -> list[str]:
     """Return the banner of a started server, a block of lines for each subject, and an empty line after each.
 
     `detached` says that the server runs in the background.

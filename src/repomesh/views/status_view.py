@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from repomesh.views.terminal_text import Style, clean
+from repomesh.views.terminal_text import TextStyle, clean
 
 SHOWN_MAX: Final = 10
 """Lines of each block, so that the most urgent of all blocks fit on one screen."""
@@ -13,7 +13,7 @@ SHOWN_MAX: Final = 10
 Item = Mapping[str, Any]
 
 
-def status_lines(style: Style, status: Item) -> list[str]:
+def status_lines(style: TextStyle, status: Item) -> list[str]:
     """Return the lines of a status, as `repomesh status --json` prints it."""
     head = {
         "server": f"{status['url']} ({status['version']}, {status['database']})",
@@ -35,7 +35,7 @@ def status_lines(style: Style, status: Item) -> list[str]:
     return lines
 
 
-def _blocks(status: Item) -> Iterator[tuple[str, list[Item], Callable[[Style, Item], str]]]:
+def _blocks(status: Item) -> Iterator[tuple[str, list[Item], Callable[[TextStyle, Item], str]]]:
     """Yield title, items and the function that draws one item; agents always, the others if any exist."""
     yield "Agents", status["agents"]["items"], _agent
     for title, items, line in (
@@ -67,43 +67,43 @@ def _repository(workspace: Item) -> str:
     return f"{workspace['name']}, {workspace['path']}" if workspace["path"] else str(workspace["name"])
 
 
-def _last(style: Style, status: Item) -> str:
+def _last(style: TextStyle, status: Item) -> str:
     at = f", {style.when(status['last_event_at'])}" if status["last_event_at"] else ""
     return f"{status['last_seq']}{at}"
 
 
-def _agent(style: Style, agent: Item) -> str:
+def _agent(style: TextStyle, agent: Item) -> str:
     seen = f"seen {style.when(agent['last_seen_at'])}" if agent["last_seen_at"] else ""
     parts = (agent["status"], agent["program"], seen, agent["status_text"])
     return f"{agent['name']}: {', '.join(part for part in parts if part)}"
 
 
-def _lock(style: Style, lock: Item) -> str:
+def _lock(style: TextStyle, lock: Item) -> str:
     note = f" ({lock['note']})" if lock["note"] else ""
     shared = ", shared" if lock["mode"] == "shared" else ""
     return f"{lock['resource']}: {lock['agent_name']}{shared}, ends {style.when(lock['expires_at'])}{note}"
 
 
-def _task(style: Style, task: Item) -> str:
+def _task(style: TextStyle, task: Item) -> str:
     who = f", {task['agent_name']}" if task["state"] == "claimed" else ""
     percent = f" {task['percent']} %" if task["percent"] is not None and who else ""
     why = f": {task['reason']}" if task["state"] == "blocked" and task["reason"] else ""
     return f"{style.short_id(task['id'])}  {task['state']}{who}{percent}  {task['goal']}{why}"
 
 
-def _question(style: Style, asked: Item) -> str:
+def _question(style: TextStyle, asked: Item) -> str:
     until = f", {style.until(asked['deadline_at'])}" if asked["deadline_at"] else ""
     text = " ".join(asked["question"].split())
     return f"{style.short_id(asked['id'])}  {asked['asker_name']} asks {asked['asked_name']}{until}: {text}"
 
 
-def _urgent(style: Style, message: Item) -> str:
+def _urgent(style: TextStyle, message: Item) -> str:
     text = message["subject"] or " ".join(message["body"].split())
     waits = ", ".join(message["waits_for"])
     return f"{style.short_id(message['id'])}  {message['sender_name']}, waits for {waits}: {text}"
 
 
-def _meeting(style: Style, meeting: Item) -> str:
+def _meeting(style: TextStyle, meeting: Item) -> str:
     whose = f", {meeting['speaker_name']}'s turn" if meeting["speaker_name"] else ""
     due = f", goes on {style.when(meeting['due_at'])}" if meeting["due_at"] else ""
     return f"{style.short_id(meeting['id'])}  {meeting['topic']} ({meeting['phase']}{whose}{due})"

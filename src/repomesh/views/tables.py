@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from repomesh.views.terminal_text import Style, cell, clean, is_time
+from repomesh.views.terminal_text import TextStyle, cell, clean, is_time
 
 TEXT_CHARS_MIN: Final = 24
 """A column of text narrower than this is a staircase of words; another column goes before it."""
@@ -57,7 +57,7 @@ _COLOURS: Final = {state: colour for colour, states in _COLOURED_STATES.items() 
 
 
 def table(
-    style: Style, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str] = ()
+    style: TextStyle, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str] = ()
 ) -> tuple[str, str]:
     """Return a table of JSON objects and a note on the columns that were left out ('' if none was).
 
@@ -70,7 +70,7 @@ def table(
     )
 
 
-def object_lines(style: Style, value: Mapping[str, Any]) -> list[str]:
+def object_lines(style: TextStyle, value: Mapping[str, Any]) -> list[str]:
     """Return one JSON object: a line for each field that is not empty, texts of several lines last."""
     long = {name: text for name, text in value.items() if isinstance(text, str) and "\n" in text}
     short = {name: item for name, item in value.items() if name not in long}
@@ -111,7 +111,7 @@ def _tab_separated(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) ->
 
 
 def _drawn(
-    style: Style, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str]
+    style: TextStyle, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str]
 ) -> tuple[str, str]:
     from rich.console import Console  # loading Rich takes as long as most commands run
     from rich.table import Table
@@ -166,7 +166,7 @@ def _cut(text: str) -> str:
     return line if len(line) <= CELL_CHARS_MAX else f"{line[:CELL_CHARS_MAX]}…"
 
 
-def _colour(style: Style, name: str, value: object) -> str:
+def _colour(style: TextStyle, name: str, value: object) -> str:
     """The colour of a cell, so that ids, states and times are told apart at a glance."""
     if not style.colour:
         return ""

@@ -26,7 +26,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class TextStyle:
     """How text is written for one reader.
 
     `colour` allows bold, dim and coloured text as ANSI escape codes. `is_terminal` means that a person reads

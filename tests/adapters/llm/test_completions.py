@@ -12,11 +12,11 @@ from pydantic import SecretStr
 from completing import Model, serving_model
 from repomesh.adapters.llm.completions import EndpointCompletions
 from repomesh.kernel import limits
-from repomesh.kernel.ports import NO_COMPLETIONS, Completion, Question
+from repomesh.kernel.ports import NO_COMPLETIONS, Completion, ModelPrompt
 from repomesh.kernel.settings import Settings
 
 pytestmark = pytest.mark.anyio
-ASKED = Question("Sum up.", "| words")
+ASKED = ModelPrompt("Sum up.", "| words")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.leases import leasing, overlaps, prefilter, resources, rules
 from repomesh.domains.leases.candidates import PAGE_ROWS
-from repomesh.domains.leases.models import Mode, Obstacle
+from repomesh.domains.leases.models import LockObstacle, Mode
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.domains.workspaces.operations import workspace_ids
@@ -155,9 +155,9 @@ class Desk:
         queue: Sequence[Waiting],
         wanted: Sequence[Resource],
         mode: Mode = "exclusive",
-    ) -> list[Obstacle]:
+    ) -> list[LockObstacle]:
         """What is in the way of the first agent."""
-        found: list[Obstacle] = self.answer(
+        found: list[LockObstacle] = self.answer(
             held, queue, lambda tx: leasing.obstacles(tx, wanted, mode, self.ids[0])
         )
         return found

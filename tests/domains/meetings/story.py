@@ -13,7 +13,7 @@ from fractions import Fraction
 import orjson
 
 from repomesh.domains.meetings import flow, rules
-from repomesh.domains.meetings.flow import Flow, Given, Happened, Terms
+from repomesh.domains.meetings.flow import Given, Happened, MeetingState, MeetingTerms
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.limits import MEETING_ASKED_MAX, MEETING_PARTICIPANTS_MIN
 
@@ -93,9 +93,9 @@ class Round:
 class Story:
     """A meeting of these members, who are called by their names in capitals."""
 
-    def __init__(self, terms: Terms, members: tuple[str, ...]) -> None:
+    def __init__(self, terms: MeetingTerms, members: tuple[str, ...]) -> None:
         self.terms = terms
-        self.flow = Flow(terms, {one: one.upper() for one in members}, members)
+        self.flow = MeetingState(terms, {one: one.upper() for one in members}, members)
         self.now = START
         self.away: set[str] = set()
         self.present = list(members)
@@ -108,7 +108,7 @@ class Story:
         self.end_told: list[Happened] = []
         self.drafting = False
         self._drafting = False
-        self._given: Given = flow.Look()
+        self._given: Given = flow.Tick()
         self._gone: set[str] = set()
 
     @property
@@ -138,18 +138,18 @@ class Story:
         if self.is_over or (self.due_at is not None and self.now >= self.due_at):
             return False
         match given:
-            case flow.Speak(agent_id=who):
+            case flow.SpeakCommand(agent_id=who):
                 return self.speaking == who and round_ in (None, self.round.number)
-            case flow.Vote(agent_id=who):
+            case flow.VoteCommand(agent_id=who):
                 return who in self.missing() and round_ in (None, self.round.number)
-            case flow.Start():
+            case flow.StartCommand():
                 needed = max(MEETING_PARTICIPANTS_MIN, self.terms.quorum or 0)
                 return not self.rounds and len(self.present) >= needed
             case (
-                flow.Join() | flow.Cancel()
+                flow.JoinCommand() | flow.CancelCommand()
             ):  # unless it ends before that, as those who went away are not awaited
                 return self.gone() <= self._gone
-            case flow.Leave(agent_id=who):
+            case flow.LeaveCommand(agent_id=who):
                 return who in self.present and self.gone() <= self._gone
         return True
 
@@ -168,7 +168,7 @@ class Story:
             assert deadlines > 0, "every meeting ends"
             self.now = self.flow.due_at
             before = self.flow
-            assert self.do(flow.Look())
+            assert self.do(flow.Tick())
             assert self.flow != before
             deadlines -= 1
         assert self.is_over, "every meeting ends"
@@ -200,13 +200,13 @@ class Story:
         """What must hold when this happens, after all that happened before."""
         assert not self.is_over, "nothing happens after the end"
         match event:
-            case flow.Started():
+            case flow.MeetingStarted():
                 assert not self.rounds
                 assert len(self.present) >= (self.terms.quorum or 0), "it can decide"
                 self.open_round(set())
-            case flow.Joined(agent_id=who):
+            case flow.ParticipantJoined(agent_id=who):
                 self.joined(who)
-            case flow.Left(agent_id=who):
+            case flow.ParticipantLeft(agent_id=who):
                 self.left(who)
             case flow.OpinionRequested():
                 self.asked(event)
@@ -221,7 +221,7 @@ class Story:
                 self.await_for(event.due_at, self.terms.drafting_timeout_s)
                 self.drafting = True
             case flow.DeadlineMoved(due_at=due_at):
-                assert isinstance(self._given, flow.Resume)
+                assert isinstance(self._given, flow.ResumeAfterAbsence)
                 assert self.due_at is not None
                 assert due_at == self.due_at + timedelta(seconds=self._given.away_s), "by the absence"
                 self.due_at = due_at
@@ -234,7 +234,7 @@ class Story:
             case flow.ConsensusReached() | flow.NoConsensus():
                 assert not self.end_told
                 self.end_told.append(event)
-            case flow.Completed() | flow.Cancelled():
+            case flow.MeetingCompleted() | flow.Cancelled():
                 self.over(event)
 
     def open_round(self, dissent: set[str]) -> None:
@@ -247,14 +247,14 @@ class Story:
         self.due_at = None
 
     def joined(self, who: str) -> None:
-        assert self._given == flow.Join(who, who.upper())
+        assert self._given == flow.JoinCommand(who, who.upper())
         if who not in self.present:
             self.present.append(who)
         if self.rounds and not self.round.voting and not self.drafting:
             self.round.take_in(who)
 
     def left(self, who: str) -> None:
-        assert self._given == flow.Leave(who)
+        assert self._given == flow.LeaveCommand(who)
         self.present.remove(who)
         if self.rounds and who not in self.round.heard:
             self.round.passed.add(who)
@@ -293,11 +293,11 @@ class Story:
         if event.kind == "no_response":
             assert self.now >= self.due_at, "everybody has the time that was agreed"
         else:
-            assert isinstance(given, flow.Speak)
+            assert isinstance(given, flow.SpeakCommand)
             assert (given.agent_id, given.kind) == (who, event.kind)
             assert given.round in (None, round_.number)
             assert self.now < self.due_at, "what is late is not heard"
-        proposes = event.kind != "no_response" and isinstance(given, flow.Speak) and given.proposes
+        proposes = event.kind != "no_response" and isinstance(given, flow.SpeakCommand) and given.proposes
         round_.said.append(Said(event.sequence, who, event.kind, proposes))
         self.sequence, self.speaking, self.due_at = event.sequence, None, None
 
@@ -322,10 +322,10 @@ class Story:
         assert list(event.electors) == [one for one in self.present if one in round_.members]
         chosen = round_.proposal(self.terms.chair)
         if event.source == "written":
-            assert (given, chosen, self.drafting) == (flow.Written(round_.number), None, True)
+            assert (given, chosen, self.drafting) == (flow.ProposalReady(round_.number), None, True)
         elif event.source == "draft":
             is_due = self.due_at is not None and self.now >= self.due_at
-            failed = given == flow.Written(round_.number, failed=True)
+            failed = given == flow.ProposalReady(round_.number, failed=True)
             assert chosen is None
             assert is_due or failed if self.drafting else not self._drafting
         else:
@@ -338,7 +338,7 @@ class Story:
         round_, given, who = self.round, self._given, event.agent_id
         assert event.round == round_.number
         assert round_.voting
-        assert isinstance(given, flow.Vote)
+        assert isinstance(given, flow.VoteCommand)
         assert (given.agent_id, given.choice) == (who, event.choice)
         assert given.round in (None, round_.number)
         assert who not in round_.votes, "each votes once"
@@ -370,11 +370,11 @@ class Story:
         if not self.agreed and round_.number < terms.rounds_max:
             self.open_round({one for one, choice in round_.votes.items() if choice == "disagree"})
 
-    def over(self, event: flow.Completed | flow.Cancelled) -> None:
+    def over(self, event: flow.MeetingCompleted | flow.Cancelled) -> None:
         self.is_over = True
         self.speaking, self.due_at = None, None
         if isinstance(event, flow.Cancelled):
-            assert self._given == flow.Cancel()
+            assert self._given == flow.CancelCommand()
             assert not self.end_told
         elif event.outcome == "consensus":
             assert self.agreed, "a decision only under its rule"

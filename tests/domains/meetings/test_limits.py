@@ -12,7 +12,7 @@ from harness import Mesh, Refused
 from repomesh.domains.meetings import flow, rules, wording
 from repomesh.domains.meetings.decisions.models import RecordDecision
 from repomesh.domains.meetings.errors import TooManyParticipants
-from repomesh.domains.meetings.flow import Flow, Terms
+from repomesh.domains.meetings.flow import MeetingState, MeetingTerms
 from repomesh.domains.meetings.minutes.models import ReplayMeeting
 from repomesh.domains.meetings.models import CreateMeeting, JoinMeeting, Opinion, Proposal, Speak
 from repomesh.domains.meetings.templates.models import CreateTemplate
@@ -60,10 +60,12 @@ def test_requests_are_bounded(model: Any, fields: dict[str, Any], name: str, edg
 
 def test_so_many_take_part_and_no_more() -> None:
     members = {f"a{number}": f"a{number}" for number in range(limits.MEETING_PARTICIPANTS_MAX - 1)}
-    full, _ = rules.step(Flow(Terms(), members, tuple(members)), flow.Join("b", "b"), (), system_clock())
+    full, _ = rules.step(
+        MeetingState(MeetingTerms(), members, tuple(members)), flow.JoinCommand("b", "b"), (), system_clock()
+    )
     assert len(full.present) == limits.MEETING_PARTICIPANTS_MAX
     with pytest.raises(TooManyParticipants):
-        rules.step(full, flow.Join("c", "c"), (), system_clock())
+        rules.step(full, flow.JoinCommand("c", "c"), (), system_clock())
 
 
 async def test_a_proposal_as_long_as_an_opinion_is_refused_in_words(mesh: Mesh) -> None:
@@ -79,7 +81,7 @@ async def test_a_proposal_as_long_as_an_opinion_is_refused_in_words(mesh: Mesh) 
 
 
 def test_requests_keep_to_their_budget_whatever_was_said() -> None:
-    asked = wording.Asked(ID, "T" * 2_000, 1, 3, ["A" * 200] * 20, "P" * 2_000, system_clock())
+    asked = wording.PromptHeader(ID, "T" * 2_000, 1, 3, ["A" * 200] * 20, "P" * 2_000, system_clock())
     said = [
         Opinion(
             sequence=number,

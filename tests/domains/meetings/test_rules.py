@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from domains.meetings.story import START, Story
 from repomesh.domains.meetings import consensus, flow, rules
-from repomesh.domains.meetings.flow import Happened, Terms
+from repomesh.domains.meetings.flow import Happened, MeetingTerms
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.limits import MEETING_ASKED_MAX
 
@@ -30,9 +30,9 @@ CHOICES: tuple[flow.Choice, ...] = ("agree", "disagree", "abstain")
 KINDS: tuple[flow.OpinionKind, ...] = ("opinion", "proposal", "support", "objection")
 
 
-def terms(numbers: Iterator[int]) -> Terms:
+def terms(numbers: Iterator[int]) -> MeetingTerms:
     rule = RULES[next(numbers) % 4]
-    return Terms(
+    return MeetingTerms(
         rounds_max=1 + next(numbers) % 3,
         order=ORDERS[next(numbers) % 3],
         consensus=rule,
@@ -51,43 +51,46 @@ def act(story: Story, number: int, detail: int) -> None:
     expected = asked[detail % len(asked)] if asked else who
     match number % 16:
         case 0 | 1 | 2 | 3:
-            story.do(flow.Speak(expected, KINDS[detail % 4], proposes=detail % 3 == 0), drafting=detail > 127)
+            story.do(
+                flow.SpeakCommand(expected, KINDS[detail % 4], proposes=detail % 3 == 0),
+                drafting=detail > 127,
+            )
         case 4 | 5 | 6:
-            story.do(flow.Vote(expected, CHOICES[detail % 3]))
+            story.do(flow.VoteCommand(expected, CHOICES[detail % 3]))
         case 7:  # out of turn, twice, from outside
-            story.do(flow.Speak(who, "opinion"))
+            story.do(flow.SpeakCommand(who, "opinion"))
         case 8:
-            story.do(flow.Vote(who, CHOICES[detail // 6 % 3], round=detail % 4 or None))
+            story.do(flow.VoteCommand(who, CHOICES[detail // 6 % 3], round=detail % 4 or None))
         case 9:  # perhaps late
             story.now += timedelta(seconds=detail % 25)
-            story.do(flow.Speak(expected, "opinion", round=detail % 4 or None))
+            story.do(flow.SpeakCommand(expected, "opinion", round=detail % 4 or None))
         case 10:
-            story.do(flow.Join(who, who.upper()))
+            story.do(flow.JoinCommand(who, who.upper()))
         case 11 if detail % 64 == 0:
             for one in story.flow.present:
-                story.do(flow.Leave(one))
+                story.do(flow.LeaveCommand(one))
         case 11 if detail % 2:
-            story.do(flow.Leave(who))
+            story.do(flow.LeaveCommand(who))
         case 12 if detail % 4 == 0 and asked:  # gone when it is its turn, and back
             story.away |= {expected}
-            story.do(flow.Look())
+            story.do(flow.Tick())
             story.away -= {expected}
-            story.do(flow.Join(expected, expected.upper()))
+            story.do(flow.JoinCommand(expected, expected.upper()))
         case 12:
             story.away ^= {who}
-            story.do(flow.Look(), drafting=detail > 127)
+            story.do(flow.Tick(), drafting=detail > 127)
         case 13 if detail % 3 == 0:  # the server was away, and comes back before anybody says a word
             story.now += timedelta(seconds=detail)
-            story.do(flow.Resume(detail))
+            story.do(flow.ResumeAfterAbsence(detail))
         case 13:
             story.now += timedelta(seconds=detail % 25)
-            story.do(flow.Look(), drafting=detail > 127)
+            story.do(flow.Tick(), drafting=detail > 127)
         case 14:  # perhaps of a round that is over
-            story.do(flow.Written(story.flow.round - (detail % 3 == 0), failed=detail % 2 == 0))
+            story.do(flow.ProposalReady(story.flow.round - (detail % 3 == 0), failed=detail % 2 == 0))
         case 15 if detail % 16 == 0:
-            story.do(flow.Cancel())
+            story.do(flow.CancelCommand())
         case 15 if detail % 16 == 1:
-            story.do(flow.Start())
+            story.do(flow.StartCommand())
         case _:
             story.restart()
 
@@ -97,8 +100,8 @@ def act(story: Story, number: int, detail: int) -> None:
 def test_whatever_is_done_the_rules_hold(history: bytes) -> None:
     numbers = iter(history)
     story = Story(terms(numbers), AGENTS[: 1 + next(numbers) % 5])
-    story.do(flow.Join("f", "F"))
-    story.do(flow.Start())
+    story.do(flow.JoinCommand("f", "F"))
+    story.do(flow.StartCommand())
     after_the_end = 6
     for number, detail in zip(numbers, numbers, strict=False):
         after_the_end -= story.is_over
@@ -112,8 +115,8 @@ def test_whatever_is_done_the_rules_hold(history: bytes) -> None:
 
 
 def begun(*members: str, **fields: Any) -> Story:
-    story = Story(Terms(**fields), members)
-    assert story.do(flow.Start())
+    story = Story(MeetingTerms(**fields), members)
+    assert story.do(flow.StartCommand())
     return story
 
 
@@ -151,9 +154,9 @@ def test_when_a_proposal_is_carried(
     members = AGENTS[: max(len(choices), quorum or 2)]
     story = begun(*members, consensus=rule, quorum=quorum, rounds_max=1)
     while story.flow.phase == "discussion":
-        assert story.do(flow.Speak(asked(story)[0], "proposal", proposes=True))
+        assert story.do(flow.SpeakCommand(asked(story)[0], "proposal", proposes=True))
     for who, choice in zip(AGENTS, choices.rstrip(), strict=False):
-        assert story.do(flow.Vote(who, words[choice]))
+        assert story.do(flow.VoteCommand(who, words[choice]))
     story.end()
     assert (story.flow.outcome == "consensus") == expected
 
@@ -161,16 +164,16 @@ def test_when_a_proposal_is_carried(
 def test_dissent_speaks_first_in_the_next_round() -> None:
     story = begun("a", "b", "c", consensus="unanimous")
     for who in "abc":
-        story.do(flow.Speak(who, "opinion"))
+        story.do(flow.SpeakCommand(who, "opinion"))
     for who, choice in zip("abc", ("agree", "agree", "disagree"), strict=True):
-        assert story.do(flow.Vote(who, choice))  # type: ignore[arg-type]
+        assert story.do(flow.VoteCommand(who, choice))  # type: ignore[arg-type]
     assert (story.flow.round, story.flow.queue) == (2, ("c", "a", "b"))
 
 
 def test_a_random_order_is_another_each_round_and_the_same_on_every_node() -> None:
     found = set()
     for round_ in range(1, 9):
-        terms_ = Terms(order="random", seed="s")
+        terms_ = MeetingTerms(order="random", seed="s")
         order = consensus.speaking_order(terms_, dict.fromkeys(AGENTS, ""), AGENTS, round_, ())
         again = consensus.speaking_order(terms_, dict.fromkeys(AGENTS, ""), AGENTS[::-1], round_, ())
         assert order == again
@@ -182,15 +185,15 @@ def test_a_random_order_is_another_each_round_and_the_same_on_every_node() -> No
 def test_who_is_inactive_is_passed_over_at_once_and_may_come_back() -> None:
     story = begun("a", "b", "c")
     story.away = {"a", "b"}
-    story.do(flow.Look())
+    story.do(flow.Tick())
     assert asked(story) == ("c",)
-    assert story.do(flow.Join("b", "B"))
+    assert story.do(flow.JoinCommand("b", "B"))
     story.away = set()
-    assert story.do(flow.Speak("c", "opinion"))
+    assert story.do(flow.SpeakCommand("c", "opinion"))
     assert asked(story) == ("b",)
     with pytest.raises(RepomeshError, match="passed over"):
-        rules.step(story.flow, flow.Speak("a"), (), story.now)
-    assert story.do(flow.Speak("b", "opinion"))
+        rules.step(story.flow, flow.SpeakCommand("a"), (), story.now)
+    assert story.do(flow.SpeakCommand("b", "opinion"))
     assert story.flow.phase == "voting"
     assert asked(story) == ("a", "b", "c"), "who was passed over may vote"
 
@@ -203,16 +206,16 @@ def test_who_goes_at_its_turn_and_comes_back_is_asked_so_often_and_no_more() -> 
         times[who] += 1
         assert times[who] <= MEETING_ASKED_MAX
         story.away = {who}
-        story.do(flow.Look())
+        story.do(flow.Tick())
         story.away = set()
-        story.do(flow.Join(who, who.upper()))
+        story.do(flow.JoinCommand(who, who.upper()))
     assert times == {"a": MEETING_ASKED_MAX, "b": MEETING_ASKED_MAX}
 
 
 def test_when_nobody_is_there_the_deadlines_hold() -> None:
     story = begun("a", "b")
     story.away = {"a", "b"}
-    story.do(flow.Look())
+    story.do(flow.Tick())
     assert asked(story) == ("a",)
 
 
@@ -220,12 +223,12 @@ def test_a_late_opinion_is_told_what_happened_instead() -> None:
     story = begun("a", "b")
     story.now += timedelta(seconds=300)
     with pytest.raises(RepomeshError, match="ran out") as late:
-        rules.step(story.flow, flow.Speak("a"), (), story.now)
+        rules.step(story.flow, flow.SpeakCommand("a"), (), story.now)
     assert late.value.details["happened"] == "no_response"
     with pytest.raises(RepomeshError, match="round 1 is on"):
-        rules.step(story.flow, flow.Speak("b", round=2), (), story.now)
+        rules.step(story.flow, flow.SpeakCommand("b", round=2), (), story.now)
     with pytest.raises(RepomeshError) as early:
-        rules.step(story.flow, flow.Speak("b"), (), START)
+        rules.step(story.flow, flow.SpeakCommand("b"), (), START)
     assert (early.value.code, early.value.details["speaker"]) == ("not_your_turn", "A")
 
 
@@ -244,8 +247,8 @@ def test_the_proposal_is_the_chairs_else_the_last_unopposed_else_written() -> No
         ("pps", {}, ("unopposed", 2)),
         ("---", {}, ("draft", None)),
     ):
-        story = Listening(Terms(**fields), ("a", "b", "c"))
-        story.do(flow.Start())
+        story = Listening(MeetingTerms(**fields), ("a", "b", "c"))
+        story.do(flow.StartCommand())
         kinds: dict[str, flow.OpinionKind] = {
             "p": "proposal",
             "o": "objection",
@@ -253,26 +256,26 @@ def test_the_proposal_is_the_chairs_else_the_last_unopposed_else_written() -> No
             "-": "opinion",
         }
         for who, kind in zip("abc", said, strict=True):
-            story.do(flow.Speak(who, kinds[kind], proposes=kind == "p"))
+            story.do(flow.SpeakCommand(who, kinds[kind], proposes=kind == "p"))
         votes = [event for event in told if isinstance(event, flow.VoteRequested)]
         assert (votes[-1].source, votes[-1].sequence) == expected, said
 
 
 def test_a_proposal_can_be_written_elsewhere_or_is_drafted_at_the_deadline() -> None:
     story = begun("a", "b")
-    story.do(flow.Speak("a", "opinion"))
-    story.do(flow.Speak("b", "opinion"), drafting=True)
+    story.do(flow.SpeakCommand("a", "opinion"))
+    story.do(flow.SpeakCommand("b", "opinion"), drafting=True)
     assert story.flow.phase == "drafting"
     drafting = story.flow
-    assert rules.step(drafting, flow.Written(1), (), story.now)[0].phase == "voting"
+    assert rules.step(drafting, flow.ProposalReady(1), (), story.now)[0].phase == "voting"
     assert drafting.due_at is not None
-    assert rules.step(drafting, flow.Look(), (), drafting.due_at)[0].phase == "voting"
+    assert rules.step(drafting, flow.Tick(), (), drafting.due_at)[0].phase == "voting"
 
 
 def test_a_meeting_without_anybody_left_is_over() -> None:
     story = begun("a", "b")
-    story.do(flow.Leave("a"))
-    story.do(flow.Leave("b"))
+    story.do(flow.LeaveCommand("a"))
+    story.do(flow.LeaveCommand("b"))
     assert story.flow.outcome == "no_consensus"
 
 
@@ -287,62 +290,64 @@ def voting(*members: str, **fields: Any) -> Story:
     """A meeting that has spoken and is asked to vote."""
     story = begun(*members, **fields)
     for who in members:
-        assert story.do(flow.Speak(who, "proposal", proposes=True))
+        assert story.do(flow.SpeakCommand(who, "proposal", proposes=True))
     assert story.flow.phase == "voting"
     return story
 
 
 def test_one_who_is_left_of_three_decides_nothing() -> None:
     story = voting("a", "b", "c", rounds_max=1)
-    story.do(flow.Leave("b"))
-    story.do(flow.Leave("c"))
-    assert story.do(flow.Vote("a", "agree"))
+    story.do(flow.LeaveCommand("b"))
+    story.do(flow.LeaveCommand("c"))
+    assert story.do(flow.VoteCommand("a", "agree"))
     assert story.flow.outcome == "no_consensus"
 
 
 def test_one_who_is_left_before_the_vote_decides_nothing_either() -> None:
     story = begun("a", "b", "c", rounds_max=2)
-    story.do(flow.Leave("b"))
-    story.do(flow.Leave("c"))
+    story.do(flow.LeaveCommand("b"))
+    story.do(flow.LeaveCommand("c"))
     while not story.is_over:
-        story.do(flow.Speak("a", "proposal", proposes=True))
-        story.do(flow.Vote("a", "agree"))
+        story.do(flow.SpeakCommand("a", "proposal", proposes=True))
+        story.do(flow.VoteCommand("a", "agree"))
     assert story.flow.outcome == "no_consensus"
 
 
 def test_the_vote_of_one_who_left_after_it_still_counts() -> None:
     story = voting("a", "b", "c", rounds_max=1)
-    story.do(flow.Vote("b", "agree"))
-    story.do(flow.Leave("b"))
-    story.do(flow.Vote("a", "agree"))
-    story.do(flow.Leave("c"))
+    story.do(flow.VoteCommand("b", "agree"))
+    story.do(flow.LeaveCommand("b"))
+    story.do(flow.VoteCommand("a", "agree"))
+    story.do(flow.LeaveCommand("c"))
     assert story.flow.outcome == "consensus"
 
 
 def test_who_comes_back_during_a_vote_waits_for_the_next_round() -> None:
     story = begun("a", "b", "c")
-    story.do(flow.Leave("c"))
+    story.do(flow.LeaveCommand("c"))
     for who in "ab":
-        story.do(flow.Speak(who, "proposal", proposes=True))
-    story.do(flow.Join("c", "C"))
+        story.do(flow.SpeakCommand(who, "proposal", proposes=True))
+    story.do(flow.JoinCommand("c", "C"))
     with pytest.raises(RepomeshError) as refused:
-        rules.step(story.flow, flow.Vote("c", "agree"), (), story.now)
+        rules.step(story.flow, flow.VoteCommand("c", "agree"), (), story.now)
     assert refused.value.code == "not_voting"
 
 
 def test_a_deadline_that_passed_while_the_server_was_away_moves() -> None:
     story = voting("a", "b", "c", vote_timeout_s=300.0)
     story.now += timedelta(seconds=1_000)
-    story.do(flow.Resume(900.0))
+    story.do(flow.ResumeAfterAbsence(900.0))
     assert story.flow.due_at == START + timedelta(seconds=300 + 900)
     for who in "ab":
-        assert story.do(flow.Vote(who, "agree")), "the time that the server was away is nobody's silence"
+        assert story.do(flow.VoteCommand(who, "agree")), (
+            "the time that the server was away is nobody's silence"
+        )
 
 
 def test_a_deadline_that_had_passed_before_stays_passed() -> None:
     story = begun("a", "b", opinion_timeout_s=10.0)
     story.now += timedelta(seconds=500)
-    story.do(flow.Resume(480.0))
+    story.do(flow.ResumeAfterAbsence(480.0))
     assert asked(story) == ("b",)
 
 
@@ -351,6 +356,6 @@ def test_a_vote_that_was_kept_without_its_electorate_goes_on() -> None:
     del kept["electorate"]
     state = flow.load(kept)
     assert state.electors == ("a", "b")
-    state, _ = rules.step(state, flow.Vote("a", "agree"), (), START)
-    state, _ = rules.step(state, flow.Vote("b", "agree"), (), START)
+    state, _ = rules.step(state, flow.VoteCommand("a", "agree"), (), START)
+    state, _ = rules.step(state, flow.VoteCommand("b", "agree"), (), START)
     assert state.outcome == "consensus"

@@ -14,7 +14,13 @@ from pydantic import ValidationError
 import topic_traffic
 from repomesh.domains.meetings.topics.groups import grouped
 from repomesh.domains.meetings.topics.rules import Suggestion, suggest
-from repomesh.domains.meetings.topics.signals import MACHINE_MESSAGES_MIN, Met, Signal, not_met, with_machines
+from repomesh.domains.meetings.topics.signals import (
+    MACHINE_MESSAGES_MIN,
+    PastMeeting,
+    TopicSignal,
+    not_met,
+    with_machines,
+)
 from repomesh.domains.meetings.topics.stance import opposes, read_talk, settles
 from repomesh.domains.meetings.topics.words import read_words
 from repomesh.kernel.limits import LABEL_CHARS_MAX
@@ -24,10 +30,10 @@ from topic_traffic import NOW, WINDOW
 HELD_OUT = topic_traffic.scenarios(held_out=True)
 
 
-def said(by: str, text: str, *, ago_min: float, key: str = "thread/1", **further: object) -> Signal:
+def said(by: str, text: str, *, ago_min: float, key: str = "thread/1", **further: object) -> TopicSignal:
     at = NOW - timedelta(minutes=ago_min)
     fields = {"id": f"{by}-{ago_min}", "source": "message", "subject": "Retries", "place": "#dev"} | further
-    return Signal(at=at, by=by, text=text, key=key, alone=False, **fields)  # type: ignore[arg-type]
+    return TopicSignal(at=at, by=by, text=text, key=key, alone=False, **fields)  # type: ignore[arg-type]
 
 
 DISPUTE = [
@@ -43,7 +49,7 @@ DISPUTE = [
 
 
 def suggested(
-    signals: list[Signal], weights: TopicWeights | None = None, limit: int = 10
+    signals: list[TopicSignal], weights: TopicWeights | None = None, limit: int = 10
 ) -> list[Suggestion]:
     return suggest(signals, weights or TopicWeights(), NOW, WINDOW, limit)
 
@@ -175,7 +181,7 @@ def test_what_was_met_about_counts_only_as_far_as_it_goes_on() -> None:
     linked = [replace(one, message_id=one.id) for one in DISPUTE]
     later = said("ann", "It happened again.", ago_min=1)
     task = said("cid", "no", ago_min=30, key="task/7", source="failure", task_id="7")
-    meeting = Met(NOW - timedelta(minutes=5), [linked[1].id], ["7"], thread_id="9")
+    meeting = PastMeeting(NOW - timedelta(minutes=5), [linked[1].id], ["7"], thread_id="9")
     own = said("ben", "My opinion is no.", ago_min=2, key="thread/9")
     assert not_met([*linked, later, task, own], [meeting]) == [later]
     assert not_met([*linked, task], []) == [*linked, task]

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from injection import CORPUS, assert_enveloped, assert_harmless
 from repomesh.domains.messaging import envelope
-from repomesh.domains.messaging.envelope import Enclosed, Wrapped, cost, neutral, new_boundary, wrap
+from repomesh.domains.messaging.envelope import EnclosedMessage, Envelope, cost, neutral, new_boundary, wrap
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.limits import DELIVERY_BYTES_MAX, DELIVERY_CHARS_MAX
 
 
-def message(body: str, **fields: Any) -> Enclosed:
+def message(body: str, **fields: Any) -> EnclosedMessage:
     known = {"id": new_id(), "sender_name": "bob", "sender_type": "ai", "subject": "Hello", "body": body}
     known |= {"body_chars": len(body), "priority": "normal", "ack_required": False}
-    return Enclosed(**(known | {"created_at": system_clock()} | fields))
+    return EnclosedMessage(**(known | {"created_at": system_clock()} | fields))
 
 
-def wrapped(*messages: Enclosed, unread: int | None = None, **options: Any) -> Wrapped:
+def wrapped(*messages: EnclosedMessage, unread: int | None = None, **options: Any) -> Envelope:
     return wrap(messages, len(messages) if unread is None else unread, new_boundary(), **options)
 
 

@@ -15,7 +15,7 @@ from repomesh.domains.messaging import reading, receipts
 from repomesh.domains.messaging.channels.models import CreateChannel
 from repomesh.domains.messaging.channels.operations import create_channel
 from repomesh.domains.messaging.delivery import reminding
-from repomesh.domains.messaging.delivery.models import ExpireMessages, Remind
+from repomesh.domains.messaging.delivery.models import ExpireMessages, RemindOfMessages
 from repomesh.domains.messaging.delivery.undelivered import expire_messages
 from repomesh.domains.messaging.models import (
     ListChannelMessages,
@@ -106,7 +106,7 @@ def test_what_agents_ask_for_reads_an_index(town: Town) -> None:
             owner,
             lambda tx: reading.list_channel_messages(tx, ListChannelMessages(channel="dev")),
         ),
-        ("ix_receipts_unread", bob, lambda tx: reminding.remind(tx, Remind())),
+        ("ix_receipts_unread", bob, lambda tx: reminding.remind(tx, RemindOfMessages())),
         ("ix_messages_due", owner, lambda tx: expire_messages(tx, ExpireMessages())),
     ]
     for index, caller, work in asked:

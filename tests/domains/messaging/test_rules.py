@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from repomesh.domains.messaging import rules
 from repomesh.domains.messaging.delivery import rules as delivery_rules
-from repomesh.domains.messaging.delivery.models import Missed
+from repomesh.domains.messaging.delivery.models import MissedRecipient
 from repomesh.domains.messaging.errors import SeveralChannels, TooManyHops
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.limits import HOPS_MAX, LABEL_CHARS_MAX, UNDELIVERED_NAMED_MAX
@@ -54,7 +54,7 @@ def test_names_like_one_that_is_unknown_are_found_whatever_their_case() -> None:
 
 
 def test_a_notice_names_a_bounded_number_of_recipients() -> None:
-    missed = [Missed(agent_id=new_id(), agent_name=f"agent-{n}", status="stored") for n in range(25)]
+    missed = [MissedRecipient(agent_id=new_id(), agent_name=f"agent-{n}", status="stored") for n in range(25)]
     subject, body = delivery_rules.notice("s" * LABEL_CHARS_MAX, START, "expired", missed, 1_000)
     assert len(subject) == LABEL_CHARS_MAX
     assert body.count("never offered") == UNDELIVERED_NAMED_MAX

@@ -10,7 +10,7 @@ import pytest
 from harness import Mesh, Refused, Speaker
 from hooking import Cli
 from repomesh.views.message_path import path_lines
-from repomesh.views.terminal_text import Style
+from repomesh.views.terminal_text import TextStyle
 from tooling import call
 
 pytestmark = pytest.mark.anyio
@@ -138,7 +138,7 @@ async def test_people_read_it_line_by_line(mesh: Mesh, bob: Speaker) -> None:
     message_id = await send(bob, "carol", await cli.agent())
     await cli.hook("after")
     await cli.hook("after")
-    shown = "\n".join(path_lines(Style(datetime.now(UTC)), await trace(bob, message_id))) + "\n"
+    shown = "\n".join(path_lines(TextStyle(datetime.now(UTC)), await trace(bob, message_id))) + "\n"
     assert f"{message_id} from bob, " in shown
     assert "carol (active): stored\n" in shown
     assert "  not before its model: no route: " in shown

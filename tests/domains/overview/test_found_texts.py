@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from harness import Mesh
 from repomesh.domains.overview import snippets
-from repomesh.domains.overview.ranking import Asked
+from repomesh.domains.overview.ranking import StemMatcher
 from repomesh.domains.overview.showing import IN_ABOUT, TOO_DEEP
 from repomesh.domains.overview.snippets import find_spots, snippet
 from repomesh.kernel import limits
@@ -167,27 +167,27 @@ async def test_a_search_says_while_older_texts_are_not_indexed(mesh: Mesh) -> No
 
 
 def test_a_snippet_marks_letters_of_scripts_without_spaces_as_they_stand() -> None:
-    asked = Asked(["東京", "京タ", "タワ", "ワー"])
+    asked = StemMatcher(["東京", "京タ", "タワ", "ワー"])
     text = "昨日は東京タワーへ行きました。"
     assert snippet(text, find_spots(text, asked)) == "昨日は**東京タワー**へ行きました。"
     hangul = "서버를 다시"
-    assert snippet(hangul, find_spots(hangul, Asked(["서버"]))) == "**서버**를 다시"
+    assert snippet(hangul, find_spots(hangul, StemMatcher(["서버"]))) == "**서버**를 다시"
     wide = "ﷺ ㍿ and ﬁle"
-    assert snippet(wide, find_spots(wide, Asked(["file"]))) == "ﷺ ㍿ and **ﬁle**"
+    assert snippet(wide, find_spots(wide, StemMatcher(["file"]))) == "ﷺ ㍿ and **ﬁle**"
     pointed = "שָׁלוֹם עולם"
-    assert snippet(pointed, find_spots(pointed, Asked(["שלום"]))) == "**שָׁלוֹם** עולם"
+    assert snippet(pointed, find_spots(pointed, StemMatcher(["שלום"]))) == "**שָׁלוֹם** עולם"
 
 
 def test_a_snippet_of_an_identifier_marks_it_whole() -> None:
     for text in ("call parseJsonBody now", "größer parseJsonBody now"):
-        assert "**parseJsonBody**" in snippet(text, find_spots(text, Asked(["json"])))
+        assert "**parseJsonBody**" in snippet(text, find_spots(text, StemMatcher(["json"])))
 
 
 def test_a_snippet_has_three_parts_at_the_most() -> None:
     words = ["alpha", "bravo", "charlie", "delta"]
     for count, marks in ((1, 1), (2, 2), (3, 3), (4, 3)):
         text = f" {FILLER}".join(words[:count])
-        shown = snippet(text, find_spots(text, Asked(words[:count])))
+        shown = snippet(text, find_spots(text, StemMatcher(words[:count])))
         assert shown.count("**") == 2 * marks, shown
         assert len(shown) <= limits.SNIPPET_CHARS + 2 * 2 * marks + 3 * marks
 
@@ -195,6 +195,6 @@ def test_a_snippet_has_three_parts_at_the_most() -> None:
 def test_matches_are_weighed_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snippets, "SNIPPET_SPOTS_MAX", 3)
     text = "alpha " * 5_000 + FILLER + "omega"
-    assert {stem for _, _, stem in find_spots(text, Asked(["alpha", "omega"]))} == {"alpha"}
+    assert {stem for _, _, stem in find_spots(text, StemMatcher(["alpha", "omega"]))} == {"alpha"}
     monkeypatch.setattr(snippets, "SNIPPET_SPOTS_MAX", 5_001)
-    assert {stem for _, _, stem in find_spots(text, Asked(["alpha", "omega"]))} == {"alpha", "omega"}
+    assert {stem for _, _, stem in find_spots(text, StemMatcher(["alpha", "omega"]))} == {"alpha", "omega"}

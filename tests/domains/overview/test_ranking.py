@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repomesh.domains.overview import ranking
-from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Asked, Weights
+from repomesh.domains.overview.ranking import RECALL_WEIGHTS, RankingWeights, StemMatcher
 from repomesh.domains.overview.stems import forms, stem
 
 
@@ -30,10 +30,10 @@ def test_what_is_no_english_word_has_no_forms() -> None:
     assert "portability" not in forms("port")
 
 
-def worth(text: str, question: str, weights: Weights = RECALL_WEIGHTS) -> float:
+def worth(text: str, question: str, weights: RankingWeights = RECALL_WEIGHTS) -> float:
     words = text.split()
     rarities = {stem(word): 1.0 for word in question.split()}
-    return ranking.worth(ranking.hits(words, Asked(rarities)), len(words), rarities, 4, weights)
+    return ranking.worth(ranking.hits(words, StemMatcher(rarities)), len(words), rarities, 4, weights)
 
 
 def test_more_of_the_question_in_fewer_words_is_worth_more() -> None:
@@ -46,5 +46,5 @@ def test_neighbours_of_the_question_count_where_they_stand_together() -> None:
     near = worth("a b merge queue c d", "merge queue")
     far = worth("merge a b c d queue", "merge queue")
     assert near > far > worth("queue a b c d merge", "merge queue")
-    alike = Weights(pair=0.0)
+    alike = RankingWeights(pair=0.0)
     assert worth("a b merge queue", "merge queue", alike) == worth("queue a b merge", "merge queue", alike)

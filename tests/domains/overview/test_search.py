@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.overview.ranking import Asked
+from repomesh.domains.overview.ranking import StemMatcher
 from repomesh.domains.overview.snippets import find_spots, snippet
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import sessions
@@ -158,7 +158,7 @@ async def test_recall_keeps_to_the_session_and_to_what_is_asked_for(
 
 
 def shown_of(text: str, *stems: str) -> str:
-    return snippet(text, find_spots(text, Asked(stems)))
+    return snippet(text, find_spots(text, StemMatcher(stems)))
 
 
 def test_a_snippet_shows_the_part_with_most_of_the_words() -> None:

@@ -11,7 +11,12 @@ from sqlalchemy import func, select
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.tasks.claims import claim_task
-from repomesh.domains.tasks.errors import DependenciesUnmet, DependencyCycle, TaskClaimed, TaskStatusConflict
+from repomesh.domains.tasks.errors import (
+    DependenciesUnmet,
+    DependencyCycle,
+    TaskAlreadyClaimed,
+    TaskStatusConflict,
+)
 from repomesh.domains.tasks.finishing import (
     block_task,
     cancel_task,
@@ -109,7 +114,7 @@ def test_the_counter_is_what_a_count_would_say(
                 caller,
                 lambda tx, a=action, t=made[index], n=named: do(tx, a, t, n),  # type: ignore[misc]
             )
-        except (TaskStatusConflict, TaskClaimed, DependenciesUnmet, DependencyCycle):
+        except (TaskStatusConflict, TaskAlreadyClaimed, DependenciesUnmet, DependencyCycle):
             continue
         rows = store.read_now(caller, lambda tx: tx.execute(select(tasks).where(tasks.c.id.in_(ids))).all())
         assert {row.id: row.unmet for row in rows} == store.read_now(caller, lambda tx: counted(tx, ids))

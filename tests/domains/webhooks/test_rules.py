@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from repomesh.domains.webhooks.rules import (
-    Target,
+    WebhookTarget,
     given_up,
     is_admitted,
     is_public,
@@ -54,14 +54,14 @@ def test_what_is_of_the_internet_is_not(address: str) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("https://Example.com", Target("https", "example.com", 443, "/")),
-        ("http://example.com:8080/a/b?c=d&e", Target("http", "example.com", 8080, "/a/b?c=d&e")),
-        ("https://[2606:4700::1]:8443?x", Target("https", "2606:4700::1", 8443, "/?x")),
-        ("http://1.1.1.1/", Target("http", "1.1.1.1", 80, "/")),
-        ("http://xn--mnchen-3ya.example/", Target("http", "xn--mnchen-3ya.example", 80, "/")),
+        ("https://Example.com", WebhookTarget("https", "example.com", 443, "/")),
+        ("http://example.com:8080/a/b?c=d&e", WebhookTarget("http", "example.com", 8080, "/a/b?c=d&e")),
+        ("https://[2606:4700::1]:8443?x", WebhookTarget("https", "2606:4700::1", 8443, "/?x")),
+        ("http://1.1.1.1/", WebhookTarget("http", "1.1.1.1", 80, "/")),
+        ("http://xn--mnchen-3ya.example/", WebhookTarget("http", "xn--mnchen-3ya.example", 80, "/")),
     ],
 )
-def test_a_url_is_read_in_one_way(url: str, expected: Target) -> None:
+def test_a_url_is_read_in_one_way(url: str, expected: WebhookTarget) -> None:
     assert target(url) == expected
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repomesh.kernel.clis import PROGRAMS
-from repomesh.surfaces.hooks.dialects import DIALECTS, Moment
+from repomesh.surfaces.hooks.dialects import DIALECTS, HookPhase
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command
 
 SAMPLES = Path(__file__).parents[2] / "clis" / "samples"
@@ -42,22 +42,22 @@ def test_every_sample_of_an_event_is_understood_or_of_no_interest(path: Path) ->
 @pytest.mark.parametrize(
     ("cli", "name", "moment"),
     [
-        ("claude", "SessionStart", Moment.SESSION_START),
-        ("claude", "SessionStart.compact", Moment.COMPACTED),
-        ("codex", "SessionStart.compact", Moment.COMPACTED),
-        ("qwen", "SessionStart.compact", Moment.COMPACTED),
-        ("copilot", "preCompact.auto", Moment.COMPACTED),
-        ("claude", "UserPromptSubmit", Moment.PROMPT),
-        ("gemini", "BeforeAgent", Moment.PROMPT),
-        ("copilot", "postToolUse.bash", Moment.AFTER_TOOL),
-        ("gemini", "AfterAgent", Moment.TURN_END),
-        ("copilot", "agentStop", Moment.TURN_END),
-        ("claude", "PermissionRequest.Bash", Moment.PERMISSION),
-        ("copilot", "notification.permission_prompt", Moment.PERMISSION),
-        ("codex", "SessionEnd", Moment.SESSION_END),
+        ("claude", "SessionStart", HookPhase.SESSION_START),
+        ("claude", "SessionStart.compact", HookPhase.COMPACTED),
+        ("codex", "SessionStart.compact", HookPhase.COMPACTED),
+        ("qwen", "SessionStart.compact", HookPhase.COMPACTED),
+        ("copilot", "preCompact.auto", HookPhase.COMPACTED),
+        ("claude", "UserPromptSubmit", HookPhase.PROMPT),
+        ("gemini", "BeforeAgent", HookPhase.PROMPT),
+        ("copilot", "postToolUse.bash", HookPhase.AFTER_TOOL),
+        ("gemini", "AfterAgent", HookPhase.TURN_END),
+        ("copilot", "agentStop", HookPhase.TURN_END),
+        ("claude", "PermissionRequest.Bash", HookPhase.PERMISSION),
+        ("copilot", "notification.permission_prompt", HookPhase.PERMISSION),
+        ("codex", "SessionEnd", HookPhase.SESSION_END),
     ],
 )
-def test_events_are_moments(cli: str, name: str, moment: Moment) -> None:
+def test_events_are_moments(cli: str, name: str, moment: HookPhase) -> None:
     assert read(cli, name).moment is moment
 
 
@@ -87,7 +87,7 @@ def test_arguments_may_be_json_in_a_string() -> None:
 
 
 def test_a_prompt_that_nobody_wrote_is_none() -> None:
-    assert read("qwen", "UserPromptSubmit", prompt="").moment is Moment.AFTER_TOOL
+    assert read("qwen", "UserPromptSubmit", prompt="").moment is HookPhase.AFTER_TOOL
 
 
 def test_only_questions_to_a_person_are_permissions() -> None:

@@ -12,7 +12,7 @@ import pytest
 from harness import Mesh, Speaker
 from hooking import EVENTS, Cli, git, repository, text_of
 from repomesh.kernel.limits import HOOK_OUTPUT_BYTES_MAX
-from repomesh.surfaces.hooks.dialects.writes import Target, Writes
+from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget
 from repomesh.surfaces.hooks.places import in_repository
 
 pytestmark = pytest.mark.anyio
@@ -266,7 +266,7 @@ async def _leave_with_a_lock(mesh: Mesh, home: Path) -> None:
 
 
 def places(paths: list[str], cwd: Path, workspace: Path | None) -> tuple[str, ...]:
-    request = in_repository(Writes(tuple(map(Target, paths))), str(cwd), workspace and str(workspace))
+    request = in_repository(WriteSet(tuple(map(WriteTarget, paths))), str(cwd), workspace and str(workspace))
     return request.files if request is not None else ()
 
 

@@ -19,7 +19,7 @@ from repomesh.kernel.limits import (
     SHELL_PROGRAMS_MAX,
 )
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
-from repomesh.surfaces.hooks.dialects.writes import Writes
+from repomesh.surfaces.hooks.dialects.writes import WriteSet
 from repomesh.surfaces.hooks.places import in_repository
 
 LOCK = "src/parser/**"
@@ -542,7 +542,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def stopped(writes: Writes, home: Path) -> bool:
+def stopped(writes: WriteSet, home: Path) -> bool:
     request = in_repository(writes, str(home), str(home)) or GuardEdit()
     return bool(
         request.unresolved
@@ -582,7 +582,7 @@ def test_a_linked_work_tree_is_its_owners_own(home: Path, tmp_path: Path) -> Non
 def test_up_to_the_bound_of_characters_it_is_read_and_past_it_it_is_anything() -> None:
     inside = "echo ".ljust(SHELL_CHARS_MAX - 20, "x") + "; rm src/parser/a.py"
     assert len(inside) == SHELL_CHARS_MAX
-    assert writes_of_command(inside) == Writes(writes_of_command("rm src/parser/a.py").targets)
+    assert writes_of_command(inside) == WriteSet(writes_of_command("rm src/parser/a.py").targets)
     assert "characters" in writes_of_command(inside + " ").unresolved
 
 

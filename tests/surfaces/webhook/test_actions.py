@@ -11,7 +11,7 @@ from schemathesis import openapi
 from harness import Mesh
 from repomesh.operations import registry
 from repomesh.surfaces.webhook.actions import OFFERED, document
-from repomesh.surfaces.webhook.commands import COMMANDS, OPERATIONS, Batch, Command
+from repomesh.surfaces.webhook.commands import COMMANDS, OPERATIONS, WebhookBatch, WebhookCommand
 
 DOCUMENT = document("1", "https://mesh.example.org/")
 
@@ -51,11 +51,13 @@ def test_it_is_a_document_that_assistants_take() -> None:
 
 def test_it_has_every_field_of_every_command_that_it_offers() -> None:
     assert set(OFFERED) == set(COMMANDS) - {"delete_session"}
-    assert set(body()["properties"]) == set(Command.model_fields)
+    assert set(body()["properties"]) == set(WebhookCommand.model_fields)
     fields = {
         field
         for command in OFFERED
-        for field in (registry[OPERATIONS[command]].request if command in OPERATIONS else Batch).model_fields
+        for field in (
+            registry[OPERATIONS[command]].request if command in OPERATIONS else WebhookBatch
+        ).model_fields
     }
     assert set(body()["properties"]["data"]["properties"]) == fields - {"session_id", "agent_may_be_new"}
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKey, Integer, LargeBinary, Table
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Moment
+from repomesh.store.types import Ascii, Timestamp
 
 contents = Table(
     "contents",
     metadata,
     Column("sha256", Ascii, primary_key=True),
-    Column("kept_at", Moment, nullable=False),  # last, by the database's clock
+    Column("kept_at", Timestamp, nullable=False),  # last, by the database's clock
 )
 
 content_pieces = Table(

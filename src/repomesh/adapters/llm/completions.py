@@ -12,9 +12,9 @@ from typing import Any
 
 import structlog
 
-from repomesh.adapters.llm.endpoint import Endpoint, Unusable
+from repomesh.adapters.llm.endpoint import ModelEndpoint, UnusableAnswer
 from repomesh.kernel import limits
-from repomesh.kernel.ports import NO_COMPLETIONS, Completion, Question
+from repomesh.kernel.ports import NO_COMPLETIONS, Completion, ModelPrompt
 from repomesh.kernel.settings import Settings
 
 log = structlog.get_logger("repomesh.completions")
@@ -24,7 +24,7 @@ class EndpointCompletions:
     """Asks the endpoint that the settings name. The same question asked twice at once goes out once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._endpoint = Endpoint.below(
+        self._endpoint = ModelEndpoint.below(
             settings.completions_url,
             "chat/completions",
             settings.completions_key,
@@ -32,9 +32,9 @@ class EndpointCompletions:
             whose="the model's",
         )
         self._model = settings.completions_model
-        self._running: dict[Question, asyncio.Task[Completion]] = {}
+        self._running: dict[ModelPrompt, asyncio.Task[Completion]] = {}
 
-    async def complete(self, question: Question) -> Completion:
+    async def complete(self, question: ModelPrompt) -> Completion:
         """The model's answer; never raises for what the endpoint does."""
         if self._endpoint is None:
             return Completion(refusal=NO_COMPLETIONS)
@@ -58,7 +58,7 @@ class EndpointCompletions:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def _ask(self, endpoint: Endpoint, question: Question) -> Completion:
+    async def _ask(self, endpoint: ModelEndpoint, question: ModelPrompt) -> Completion:
         messages = [
             {"role": "system", "content": question.task},
             {"role": "user", "content": question.material},
@@ -67,7 +67,7 @@ class EndpointCompletions:
         try:
             raw = await endpoint.ask(body, limits.COMPLETION_S, limits.COMPLETION_BYTES_MAX)
             return Completion(text=_text(raw), model=self._model or "")
-        except Unusable as error:
+        except UnusableAnswer as error:
             log.warning("no completion", reason=str(error))
             return Completion(refusal=str(error))
 
@@ -80,5 +80,5 @@ def _text(raw: bytes) -> str:
     except (ValueError, LookupError, TypeError):
         text = None
     if not isinstance(text, str) or not text.strip():
-        raise Unusable("the model's endpoint answered no text")
+        raise UnusableAnswer("the model's endpoint answered no text")
     return text.strip()[: limits.COMPLETION_CHARS_MAX]

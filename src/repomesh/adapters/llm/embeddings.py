@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import structlog
 
-from repomesh.adapters.llm.endpoint import Endpoint, Unusable
+from repomesh.adapters.llm.endpoint import ModelEndpoint, UnusableAnswer
 from repomesh.kernel import limits
-from repomesh.kernel.ports import Embedding, Texts
+from repomesh.kernel.ports import EmbeddingRequest, EmbeddingResult
 from repomesh.kernel.settings import Settings
 
 log = structlog.get_logger("repomesh.embeddings")
@@ -31,7 +31,7 @@ class EndpointEmbedder:
     """Asks the endpoint that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        self._endpoint = Endpoint.below(
+        self._endpoint = ModelEndpoint.below(
             settings.embeddings_url,
             "embeddings",
             settings.embeddings_key,
@@ -43,30 +43,30 @@ class EndpointEmbedder:
         self._broken_until = 0.0
         self._running = 0
 
-    async def embed(self, wanted: Texts) -> Embedding:
+    async def embed(self, wanted: EmbeddingRequest) -> EmbeddingResult:
         """A vector for each text; never raises for what the endpoint does."""
         if self._endpoint is None:
-            return Embedding(refusal=NOT_CONFIGURED)
+            return EmbeddingResult(refusal=NOT_CONFIGURED)
         if time.monotonic() < self._broken_until:
-            return Embedding(refusal=self._broken)
+            return EmbeddingResult(refusal=self._broken)
         if self._running >= limits.EMBEDDINGS_AT_ONCE_MAX:
-            return Embedding(refusal="the embeddings' endpoint is busy")
+            return EmbeddingResult(refusal="the embeddings' endpoint is busy")
         self._running += 1
         try:
             return await self._ask(self._endpoint, wanted.texts)
         finally:
             self._running -= 1
 
-    async def _ask(self, endpoint: Endpoint, texts: Sequence[str]) -> Embedding:
+    async def _ask(self, endpoint: ModelEndpoint, texts: Sequence[str]) -> EmbeddingResult:
         patience_s = limits.EMBEDDING_S + limits.EMBEDDING_TEXT_S * len(texts)
         body = {"model": self._model, "input": list(texts), "encoding_format": "float"}
         try:
             raw = await endpoint.ask(body, patience_s, limits.EMBEDDING_BYTES_MAX)
-            return Embedding(_unit_vectors(raw, len(texts)), self._model)
-        except Unusable as error:
+            return EmbeddingResult(_unit_vectors(raw, len(texts)), self._model)
+        except UnusableAnswer as error:
             self._broken, self._broken_until = str(error), time.monotonic() + limits.EMBEDDINGS_PAUSE_S
             log.warning("no embeddings", reason=self._broken, pause_s=limits.EMBEDDINGS_PAUSE_S)
-            return Embedding(refusal=self._broken)
+            return EmbeddingResult(refusal=self._broken)
 
 
 def _unit_vectors(raw: bytes, count: int) -> tuple[bytes, ...]:
@@ -77,7 +77,7 @@ def _unit_vectors(raw: bytes, count: int) -> tuple[bytes, ...]:
     except (ValueError, LookupError, TypeError, OverflowError):
         vectors = []
     if len(vectors) != count or len({len(vector) for vector in vectors}) != 1:
-        raise Unusable("the embeddings' endpoint answered no vectors")
+        raise UnusableAnswer("the embeddings' endpoint answered no vectors")
     return tuple(vectors)
 
 

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from repomesh.kernel.places import LOOPBACK_HOSTS
 
 
-class Unusable(Exception):
+class UnusableAnswer(Exception):
     """There is no answer that can be used; the text says why, without the URL, which may hold a secret."""
 
 
-class Endpoint:
+class ModelEndpoint:
     """Where questions go. `name` stands in refusals for who is asked, `whose` before what belongs to it."""
 
     def __init__(self, url: str, key: SecretStr | None, *, name: str, whose: str) -> None:
@@ -27,7 +27,7 @@ class Endpoint:
     @classmethod
     def below(
         cls, base: str | None, path: str, key: SecretStr | None, *, name: str, whose: str
-    ) -> Endpoint | None:
+    ) -> ModelEndpoint | None:
         """The one at `path` of a configured base URL; None without one."""
         return None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, whose=whose)
 
@@ -39,9 +39,9 @@ class Endpoint:
             async with asyncio.timeout(patience_s):
                 return await self._answer(body, patience_s, bytes_max)
         except TimeoutError:
-            raise Unusable(f"{self._name} did not answer within {patience_s:g} s") from None
+            raise UnusableAnswer(f"{self._name} did not answer within {patience_s:g} s") from None
         except httpx.HTTPError as error:
-            raise Unusable(f"{self._name} can't be reached ({type(error).__name__})") from None
+            raise UnusableAnswer(f"{self._name} can't be reached ({type(error).__name__})") from None
 
     async def _answer(self, body: dict[str, Any], patience_s: float, bytes_max: int) -> bytes:
         import httpx
@@ -56,9 +56,9 @@ class Endpoint:
             http.stream("POST", self.url, headers=headers, json=body) as response,
         ):
             if response.status_code != 200:
-                raise Unusable(f"{self._whose} endpoint answered {response.status_code}")
+                raise UnusableAnswer(f"{self._whose} endpoint answered {response.status_code}")
             async for piece in response.aiter_bytes():
                 raw += piece
                 if len(raw) > bytes_max:
-                    raise Unusable(f"{self._whose} answer is too long")
+                    raise UnusableAnswer(f"{self._whose} answer is too long")
         return bytes(raw)

@@ -27,7 +27,7 @@ _PATIENCE_S = 60.0
 _PRESENT_EVERY_S = 0.7
 
 
-class Refused(Exception):
+class ToolRefused(Exception):
     """A tool said no."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
@@ -36,7 +36,7 @@ class Refused(Exception):
         self.answer = answer
 
 
-class Agent:
+class DemoAgent:
     """A name at the mesh, and two hands in the work tree that is the current folder."""
 
     def __init__(self, name: str, tools: Client) -> None:
@@ -49,7 +49,7 @@ class Agent:
         result = await self._tools.call_tool(tool, arguments)
         answer: dict[str, Any] = json.loads(result.content[0].text)  # type: ignore[union-attr]
         if result.is_error:
-            raise Refused(answer)
+            raise ToolRefused(answer)
         return answer
 
     async def arrive(self, *capabilities: str) -> None:
@@ -96,7 +96,7 @@ class Agent:
         while True:
             try:
                 return await self.call("claim_task", task_id=task_id, take_locks=True)
-            except Refused as refused:
+            except ToolRefused as refused:
                 if refused.code not in ("dependencies_unmet", "task_claimed", "lock_conflict"):
                     raise
                 await self.listen(0.5)
@@ -120,7 +120,7 @@ class Agent:
         return [word for key, value in values.items() for word in ("-c", f"{key}={value}")]
 
 
-async def ada(me: Agent) -> None:
+async def ada(me: DemoAgent) -> None:
     """Plans, writes who wrote the repository, and at last leads readers to both parts."""
     await me.join("history", "writing")
     ben, cleo = await me.find(capability="survey", name_prefix="b"), await me.find(name_prefix="cleo")
@@ -152,7 +152,7 @@ async def ada(me: Agent) -> None:
     await me.call("send_message", to=[f"#{CHANNEL}"], body="All three tasks are done. Thank you!")
 
 
-async def ben(me: Agent) -> None:
+async def ben(me: DemoAgent) -> None:
     """Takes the inventory and gets half-way: then he is killed, with his task claimed and his file locked."""
     await me.join("survey")
     (asked,) = await me.hear(lambda message: message["subject"].startswith("Who takes"))
@@ -166,7 +166,7 @@ async def ben(me: Agent) -> None:
     await asyncio.Event().wait()
 
 
-async def cleo(me: Agent) -> None:
+async def cleo(me: DemoAgent) -> None:
     """Is told no twice, waits, and finishes what ben could not."""
     await me.join("survey", "writing")
     (asked,) = await me.hear(lambda message: message["subject"].startswith("Who takes"))
@@ -186,30 +186,30 @@ async def cleo(me: Agent) -> None:
     await me.hear(lambda message: message["body"].startswith("All three"))
 
 
-async def _task(me: Agent, goal: str, path: str, capability: str, **fields: Any) -> str:
+async def _task(me: DemoAgent, goal: str, path: str, capability: str, **fields: Any) -> str:
     """Create a task for one file; answers its id."""
     made = await me.call("create_task", goal=goal, scope=[path], capabilities=[capability], **fields)
     return str(made["id"])
 
 
-async def _called(me: Agent, goal: str) -> str:
+async def _called(me: DemoAgent, goal: str) -> str:
     """The id of the task with this goal."""
     listed = await me.call("list_tasks", limit=50)
     return next(str(task["id"]) for task in listed["items"] if task["goal"] == goal)
 
 
-async def _done(me: Agent, claimed: dict[str, Any], result: str) -> None:
+async def _done(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:
     """Finish a task; the locks that came with it go with it."""
     token = claimed["fencing_token"]
     await me.call("finish_task", task_id=_id(claimed), fencing_token=token, outcome="done", result=result)
     say(f"has finished '{claimed['task']['goal']}': {result}")
 
 
-async def _is_refused(me: Agent, tool: str, **arguments: Any) -> None:
+async def _is_refused(me: DemoAgent, tool: str, **arguments: Any) -> None:
     """Try what must not be granted."""
     try:
         await me.call(tool, **arguments)
-    except Refused as refused:
+    except ToolRefused as refused:
         say(f"was told no by {tool}: {refused.answer['message']}")
     else:
         raise RuntimeError(f"{tool} granted what somebody else has")
@@ -276,7 +276,7 @@ async def connected(url: str, token: str, mode: ConnectMode) -> AsyncIterator[Cl
         yield client
 
 
-ROLES: dict[str, tuple[Callable[[Agent], Awaitable[None]], ConnectMode]] = {
+ROLES: dict[str, tuple[Callable[[DemoAgent], Awaitable[None]], ConnectMode]] = {
     "ada": (ada, "auto"),
     "ben": (ben, "legacy"),  # the older handshake, as some CLIs still speak it
     "cleo": (cleo, "auto"),
@@ -291,7 +291,7 @@ async def play(name: str) -> None:
         asyncio.timeout(_PATIENCE_S),
         connected(os.environ["REPOMESH_URL"], os.environ["REPOMESH_TOKEN"], mode) as tools,
     ):
-        await part(Agent(name, tools))
+        await part(DemoAgent(name, tools))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from repomesh.cli.demo.agent import AUTHORS, CHANNEL, INVENTORY, README, ROLES
 from repomesh.cli.demo.repository import git
-from repomesh.cli.demo.verdicts import Event, Record, killed, log_is_gapless, require
+from repomesh.cli.demo.verdicts import Event, RunRecord, killed, log_is_gapless, require
 
 
 @dataclass(kw_only=True)
-class Evidence(Record):
+class DemoRecord(RunRecord):
     """What is left when the play is over."""
 
     work: Path
@@ -29,7 +29,7 @@ class Evidence(Record):
         return self.first(type_, f"for {path}{f' by {by}' if by else ''}", fits)
 
 
-def registered(seen: Evidence) -> str:
+def registered(seen: DemoRecord) -> str:
     """Three agents registered."""
     joined = [(event["data"]["agent"], event["seq"]) for event in seen.of("agent.registered")]
     names = {agent["name"]: seq for agent, seq in joined if agent["status"] == "active"}
@@ -37,7 +37,7 @@ def registered(seen: Evidence) -> str:
     return f"events {', '.join(f'{names[name]} ({name})' for name in ROLES)}"
 
 
-def found_each_other(seen: Evidence) -> str:
+def found_each_other(seen: DemoRecord) -> str:
     """One found the others by name and capability, and wrote to them."""
     sent = seen.first(
         "message.sent",
@@ -47,7 +47,7 @@ def found_each_other(seen: Evidence) -> str:
     return f"event {sent['seq']}: ada to {' and '.join(sent['data']['to'])}"
 
 
-def talked_in_a_thread(seen: Evidence) -> str:
+def talked_in_a_thread(seen: DemoRecord) -> str:
     """They talked in a thread, and what asked for it was acknowledged."""
     voices: dict[str, set[str]] = {}
     for event in seen.of("message.sent"):
@@ -58,7 +58,7 @@ def talked_in_a_thread(seen: Evidence) -> str:
     return f"one thread with all three; acknowledged in events {', '.join(map(str, acked[:3]))}"
 
 
-def talked_in_a_channel(seen: Evidence) -> str:
+def talked_in_a_channel(seen: DemoRecord) -> str:
     """They talked in a channel."""
     said = [event["data"] for event in seen.of("message.sent") if event["data"]["channel"] == CHANNEL]
     voices = sorted({message["sender_name"] for message in said})
@@ -66,7 +66,7 @@ def talked_in_a_channel(seen: Evidence) -> str:
     return f"#{CHANNEL}: {len(said)} messages of {' and '.join(voices)}"
 
 
-def kept_the_order(seen: Evidence) -> str:
+def kept_the_order(seen: DemoRecord) -> str:
     """The task that depended on the others was claimed after both were done."""
     last = seen.task("task.claimed", README)["seq"]
     before = [seen.task("task.completed", path)["seq"] for path in (AUTHORS, INVENTORY)]
@@ -74,7 +74,7 @@ def kept_the_order(seen: Evidence) -> str:
     return f"done in events {before[0]} and {before[1]}, claimed in {last}"
 
 
-def locked_what_they_edit(seen: Evidence) -> str:
+def locked_what_they_edit(seen: DemoRecord) -> str:
     """Every file was locked by whoever committed it, with its task."""
     told = []
     for path, author in _commits(seen):
@@ -85,7 +85,7 @@ def locked_what_they_edit(seen: Evidence) -> str:
     return ", ".join(told)
 
 
-def were_told_no(seen: Evidence) -> str:
+def were_told_no(seen: DemoRecord) -> str:
     """They were told no where they collided: at a lock, and at a task that was not ready."""
     locks = seen.refusals("lock.acquire", "lock_conflict")
     claims = seen.refusals("task.claim", "dependencies_unmet")
@@ -94,7 +94,7 @@ def were_told_no(seen: Evidence) -> str:
     return f"the server counted {locks} refused locks and {claims} refused claims"
 
 
-def was_killed(seen: Evidence) -> str:
+def was_killed(seen: DemoRecord) -> str:
     """One was killed with its task claimed and its lock held."""
     killed(seen, "ben")
     claimed = seen.task("task.claimed", INVENTORY, "ben")
@@ -102,7 +102,7 @@ def was_killed(seen: Evidence) -> str:
     return f"ben, by SIGKILL, with fencing token {claimed['data']['fencing_token']} (event {claimed['seq']})"
 
 
-def was_reclaimed(seen: Evidence) -> str:
+def was_reclaimed(seen: DemoRecord) -> str:
     """Its task and its lock were taken back."""
 
     def held_it(event: Event) -> bool:
@@ -114,7 +114,7 @@ def was_reclaimed(seen: Evidence) -> str:
     return f"events {task['seq']} and {lock['seq']}: {lock['data']['reason']}"
 
 
-def another_took_over(seen: Evidence) -> str:
+def another_took_over(seen: DemoRecord) -> str:
     """Another was given both, with a higher fencing token, and finished."""
     old = seen.task("task.claimed", INVENTORY, "ben")["data"]["fencing_token"]
     claimed = seen.task("task.claimed", INVENTORY, "cleo")
@@ -125,13 +125,13 @@ def another_took_over(seen: Evidence) -> str:
     return f"cleo with token {new} after {old} (event {claimed['seq']}), done in event {done['seq']}"
 
 
-def old_token_is_refused(seen: Evidence) -> str:
+def old_token_is_refused(seen: DemoRecord) -> str:
     """The dead one's fencing token is refused."""
     require(seen.zombie.startswith("refused"), seen.zombie)
     return seen.zombie
 
 
-def work_is_in_git(seen: Evidence) -> str:
+def work_is_in_git(seen: DemoRecord) -> str:
     """The work is in git: one commit for each task, each of its file alone, nothing half-done."""
     paths = sorted(path for path, _ in _commits(seen))
     require(paths == sorted((AUTHORS, INVENTORY, README)), f"committed: {', '.join(paths) or 'nothing'}")
@@ -146,7 +146,7 @@ def work_is_in_git(seen: Evidence) -> str:
     return git(seen.work, "log", "--oneline", "--reverse", f"{seen.base}..HEAD").strip().replace("\n", "; ")
 
 
-CLAIMS: tuple[Callable[[Evidence], str], ...] = (
+CLAIMS: tuple[Callable[[DemoRecord], str], ...] = (
     registered,
     found_each_other,
     talked_in_a_thread,
@@ -164,7 +164,7 @@ CLAIMS: tuple[Callable[[Evidence], str], ...] = (
 """The story, claim by claim; each answers where it is written, or raises Missing."""
 
 
-def _commits(seen: Evidence) -> list[tuple[str, str]]:
+def _commits(seen: DemoRecord) -> list[tuple[str, str]]:
     """(path, author) of each commit, oldest first; raises Missing unless each touches one file."""
     text = git(seen.work, "log", "--reverse", "--format=%x00%an", "--name-only", f"{seen.base}..HEAD")
     made = []

@@ -36,7 +36,7 @@ def demo(ctx: typer.Context, *, keep: Keep = False, as_json: AsJson = False) -> 
     looked up in the event log and in git; fails when one of them did not happen.
     """
     if ctx.invoked_subcommand is None:
-        stage.show(Play, keep=keep, as_json=as_json)
+        stage.show(Demo, keep=keep, as_json=as_json)
 
 
 @app.command()
@@ -51,7 +51,7 @@ def meeting(*, keep: Keep = False, as_json: AsJson = False) -> None:
     stage.show(MeetingPlay, keep=keep, as_json=as_json)
 
 
-class Play(stage.Stage):
+class Demo(stage.DemoRun):
     """One performance in a scratch folder."""
 
     module = "repomesh.cli.demo.agent"
@@ -71,7 +71,7 @@ class Play(stage.Stage):
         async with self.server() as owner:
             telling = asyncio.create_task(self.tell(owner))
             await self.perform(owner)
-            seen = checks.Evidence(
+            seen = checks.DemoRecord(
                 log=[event async for event in owner.items("event.list", limit=200)],
                 metrics=(await owner.http.get("/metrics")).text,
                 work=self.work,

@@ -30,7 +30,7 @@ _TURN = "ben has the turn"
 _OVER = ("meeting.completed", "meeting.cancelled")
 
 
-class MeetingPlay(stage.Stage):
+class MeetingPlay(stage.DemoRun):
     """One meeting, on a server in a scratch folder."""
 
     module = participant.__name__
@@ -54,7 +54,7 @@ class MeetingPlay(stage.Stage):
             minutes = (await owner.call_json("meeting.minutes", about))["markdown"]
             self.scene("The minutes:")
             self.print(f"\n{clean(minutes)}")
-            seen = meeting_checks.Evidence(
+            seen = meeting_checks.MeetingRecord(
                 log=[event async for event in owner.items("event.list", limit=200)],
                 meeting=await owner.call_json("meeting.show", about),
                 minutes=minutes,

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from repomesh.cli.demo.participant import AMENDED, DISSENT, OVER_MCP, OVER_SOCKET, ROLES, TASK
-from repomesh.cli.demo.verdicts import Event, Missing, Record, killed, log_is_gapless, require
+from repomesh.cli.demo.verdicts import ClaimNotFound, Event, RunRecord, killed, log_is_gapless, require
 
 
 @dataclass(kw_only=True)
-class Evidence(Record):
+class MeetingRecord(RunRecord):
     """What is left when the meeting is over."""
 
     meeting: dict[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Evidence(Record):
         return {vote["agent_name"]: vote["choice"] for vote in cast if vote["round"] == round_}
 
 
-def took_their_seats(seen: Evidence) -> str:
+def took_their_seats(seen: MeetingRecord) -> str:
     """Four processes took part: two over MCP, two over a WebSocket."""
     registered = {event["data"]["agent"]["name"]: event["seq"] for event in seen.of("agent.registered")}
     joined = {event["data"]["agent_name"]: event["seq"] for event in seen.of("meeting.joined")}
@@ -53,7 +53,7 @@ def took_their_seats(seen: Evidence) -> str:
     return f"registered by tool in events {by_tool}; {seen.sockets} sockets open at the start"
 
 
-def was_killed_in_its_turn(seen: Evidence) -> str:
+def was_killed_in_its_turn(seen: MeetingRecord) -> str:
     """One was killed in its turn, before it said anything."""
     killed(seen, "ben")
     asked = seen.asked("ben", 1)
@@ -62,23 +62,23 @@ def was_killed_in_its_turn(seen: Evidence) -> str:
     return f"ben, by SIGKILL; asked in event {asked['seq']}"
 
 
-def went_on_without_it(seen: Evidence) -> str:
+def went_on_without_it(seen: MeetingRecord) -> str:
     """The meeting went on without the dead one."""
     skipped = (event for event in seen.of("meeting.turn_skipped") if event["data"]["agent_name"] == "ben")
     over = seen.opinion("ben", 1) or next(skipped, None)
     if over is None:
-        raise Missing("ben's turn did not end")
+        raise ClaimNotFound("ben's turn did not end")
     following = seen.asked("cleo", 1)
     require(over["seq"] < following["seq"], "the next was asked before ben's turn was over")
     why = "its time ran out" if over["type"] == "meeting.opinion_presented" else "it was known to be gone"
     return f"event {over['seq']}: {why}; cleo was asked in event {following['seq']}"
 
 
-def waited_no_longer_for_the_slow_one(seen: Evidence) -> str:
+def waited_no_longer_for_the_slow_one(seen: MeetingRecord) -> str:
     """The slow one missed its deadline, its late opinion was refused, and it was heard in the next round."""
     missed, heard = seen.opinion("cleo", 1), seen.opinion("cleo", 2)
     if missed is None or heard is None:
-        raise Missing("cleo's turns are not both on record")
+        raise ClaimNotFound("cleo's turns are not both on record")
     require(missed["data"]["opinion"]["kind"] == "no_response", "cleo spoke in time")
     require(heard["data"]["opinion"]["kind"] != "no_response", "cleo was not heard in round 2")
     late = seen.refusals("meeting.speak", "turn_over")
@@ -87,7 +87,7 @@ def waited_no_longer_for_the_slow_one(seen: Evidence) -> str:
     return f"event {missed['seq']}: {text}; {late} late opinion refused; heard in event {heard['seq']}"
 
 
-def spoke_one_at_a_time(seen: Evidence) -> str:
+def spoke_one_at_a_time(seen: MeetingRecord) -> str:
     """One was asked at a time, and nobody had two turns in a round."""
     speaker, turns = None, []
     for event in seen.of("meeting.opinion_requested", "meeting.opinion_presented", "meeting.turn_skipped"):
@@ -101,7 +101,7 @@ def spoke_one_at_a_time(seen: Evidence) -> str:
     return f"{len(turns)} turns: {', '.join(f'{name} in {round_}' for round_, name in turns)}"
 
 
-def voted_when_all_were_heard(seen: Evidence) -> str:
+def voted_when_all_were_heard(seen: MeetingRecord) -> str:
     """In both rounds the vote came after all opinions."""
     told = []
     for round_ in (1, 2):
@@ -112,14 +112,14 @@ def voted_when_all_were_heard(seen: Evidence) -> str:
     return "; ".join(told)
 
 
-def disagreed_first(seen: Evidence) -> str:
+def disagreed_first(seen: MeetingRecord) -> str:
     """The first round was not carried."""
     over = seen.first("meeting.round_completed", "of round 1", lambda event: event["data"]["round"] == 1)
     require(not over["data"]["agreed"], "round 1 was carried")
     return f"event {over['seq']}: {_told(seen.votes(1))}"
 
 
-def heard_dissent_first(seen: Evidence) -> str:
+def heard_dissent_first(seen: MeetingRecord) -> str:
     """The second round began with those who dissented."""
     against = [name for name, choice in seen.votes(1).items() if choice == "disagree"]
     asked = [
@@ -132,7 +132,7 @@ def heard_dissent_first(seen: Evidence) -> str:
     return f"{' and '.join(asked[: len(against)])}, then {' and '.join(asked[len(against) :])}"
 
 
-def decided_against_one(seen: Evidence) -> str:
+def decided_against_one(seen: MeetingRecord) -> str:
     """The second round was carried by two thirds, against one whose reason is kept."""
     reached = seen.first("meeting.consensus_reached")
     made = reached["data"]["decision"]
@@ -146,7 +146,7 @@ def decided_against_one(seen: Evidence) -> str:
     return f"event {recorded['seq']}: {_told(seen.votes(2))}"
 
 
-def made_its_task(seen: Evidence) -> str:
+def made_its_task(seen: MeetingRecord) -> str:
     """The decision made its task, in the transaction of the last vote."""
     made = seen.first("task.created", "for it", lambda event: event["data"]["task"]["goal"] == TASK)
     recorded = seen.first("decision.recorded")
@@ -157,7 +157,7 @@ def made_its_task(seen: Evidence) -> str:
     return f"events {made['seq']} to {over['seq']}, all of one moment: {TASK}"
 
 
-def wrote_the_minutes(seen: Evidence) -> str:
+def wrote_the_minutes(seen: MeetingRecord) -> str:
     """The minutes hold the decision, the silence, the dissent and its reason."""
     wanted = (f"> {AMENDED}", "[No response - timeout]", "- Dissented: dora", DISSENT, "- Agreed: ada, cleo")
     missing = [one for one in wanted if one not in seen.minutes]
@@ -165,7 +165,7 @@ def wrote_the_minutes(seen: Evidence) -> str:
     return f"{len(seen.minutes.splitlines())} lines of Markdown"
 
 
-CLAIMS: tuple[Callable[[Evidence], str], ...] = (
+CLAIMS: tuple[Callable[[MeetingRecord], str], ...] = (
     took_their_seats,
     was_killed_in_its_turn,
     went_on_without_it,
@@ -182,7 +182,7 @@ CLAIMS: tuple[Callable[[Evidence], str], ...] = (
 """The story, claim by claim; each answers where it is written, or raises Missing."""
 
 
-def _opinions(seen: Evidence, round_: int) -> Iterator[Event]:
+def _opinions(seen: MeetingRecord, round_: int) -> Iterator[Event]:
     presented = seen.of("meeting.opinion_presented")
     return (event for event in presented if event["data"]["opinion"]["round"] == round_)
 

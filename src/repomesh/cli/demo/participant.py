@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager
 
 from mcp.client.client import ConnectMode
 
-from repomesh.cli.demo.agent import Refused, say
-from repomesh.cli.demo.seat import Asked, Seat, socket_seat, tool_seat
+from repomesh.cli.demo.agent import ToolRefused, say
+from repomesh.cli.demo.seat import MeetingPrompt, Seat, socket_seat, tool_seat
 
 TOPIC = "May agents push to main?"
 PROPOSAL = "Agents push to main once the tests pass."
@@ -30,10 +30,10 @@ _LATE_S = OPINION_S + 0.5
 _SLOW_S = 1.0
 _PATIENCE_S = 70.0
 
-Part = Callable[[Seat, Asked], Awaitable[None]]
+Part = Callable[[Seat, MeetingPrompt], Awaitable[None]]
 
 
-async def ada(seat: Seat, asked: Asked) -> None:
+async def ada(seat: Seat, asked: MeetingPrompt) -> None:
     """Has the chair and makes the proposals, the second one of what the others had against the first."""
     if asked.what == "vote":
         await seat.vote(asked, "agree", "It is my proposal.")
@@ -44,14 +44,14 @@ async def ada(seat: Seat, asked: Asked) -> None:
         await seat.speak(asked, said, proposal=AMENDED, tasks=[{"goal": TASK, "type": "feature"}])
 
 
-async def ben(seat: Seat, asked: Asked) -> None:
+async def ben(seat: Seat, asked: MeetingPrompt) -> None:
     """Is asked, and killed while it thinks."""
     del seat
     say(f"is asked for its {asked.what} and thinks", mark="ben has the turn")
     await asyncio.Event().wait()
 
 
-async def cleo(seat: Seat, asked: Asked) -> None:
+async def cleo(seat: Seat, asked: MeetingPrompt) -> None:
     """Is slow: misses its first turn, and takes its time for the second."""
     if asked.what == "vote":
         choice, reason = ("disagree", "Who mends main at night?"), ("agree", "That answers my question.")
@@ -60,14 +60,14 @@ async def cleo(seat: Seat, asked: Asked) -> None:
         await asyncio.sleep(_LATE_S)
         try:
             await seat.speak(asked, "I have thought long about it.")
-        except Refused as refused:
+        except ToolRefused as refused:
             say(f"was too late: {refused.answer['message']}")
     else:
         await asyncio.sleep(_SLOW_S)
         await seat.speak(asked, "I could not say it in time: who mends main at night?")
 
 
-async def dora(seat: Seat, asked: Asked) -> None:
+async def dora(seat: Seat, asked: MeetingPrompt) -> None:
     """Is against it, both times."""
     if asked.what == "vote":
         amendment = "Another has to look first." if asked.round == 1 else None

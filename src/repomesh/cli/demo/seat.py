@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 from mcp.client.client import ConnectMode
 from websockets.asyncio.client import ClientConnection, connect
 
-from repomesh.cli.demo.agent import Agent, Refused, connected
+from repomesh.cli.demo.agent import DemoAgent, ToolRefused, connected
 
 _REQUEST = re.compile(r"in meeting (?P<meeting>[0-9a-f-]{36}), round (?P<round>\d+) of")
 _QUESTIONS: dict[str, Literal["opinion", "vote"]] = {
@@ -28,7 +28,7 @@ _OVER = ("Decided:", "No consensus:", "Cancelled:")  # how notices of the end be
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MeetingPrompt:
     """What the meeting asks of a participant."""
 
     what: Literal["opinion", "vote"]
@@ -38,24 +38,26 @@ class Asked:
 class Seat(Protocol):
     """Where a participant is asked, speaks and votes."""
 
-    async def asked(self) -> Asked | None:
+    async def asked(self) -> MeetingPrompt | None:
         """What is asked next; None when the meeting is over."""
 
-    async def speak(self, asked: Asked, content: str, **further: Any) -> None:
+    async def speak(self, asked: MeetingPrompt, content: str, **further: Any) -> None:
         """Give an opinion; raises Refused."""
 
-    async def vote(self, asked: Asked, choice: str, reason: str, amendment: str | None = None) -> None:
+    async def vote(
+        self, asked: MeetingPrompt, choice: str, reason: str, amendment: str | None = None
+    ) -> None:
         """Vote; raises Refused."""
 
 
 class ToolSeat:
     """Over MCP: requests are messages, and two tools answer them."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: DemoAgent) -> None:
         self._agent = agent
         self._meeting = ""
 
-    async def asked(self) -> Asked | None:
+    async def asked(self) -> MeetingPrompt | None:
         """What is asked next; None when the meeting is over."""
         while True:
             heard = await self._agent.call("wait_for_messages", timeout_s=2)
@@ -67,18 +69,20 @@ class ToolSeat:
                 if message["subject"].startswith(_OVER):
                     return None
 
-    def _request(self, what: Literal["opinion", "vote"], body: str) -> Asked:
+    def _request(self, what: Literal["opinion", "vote"], body: str) -> MeetingPrompt:
         found = _REQUEST.search(body)
         assert found is not None, body
         self._meeting = found["meeting"]
-        return Asked(what, int(found["round"]))
+        return MeetingPrompt(what, int(found["round"]))
 
-    async def speak(self, asked: Asked, content: str, **further: Any) -> None:
+    async def speak(self, asked: MeetingPrompt, content: str, **further: Any) -> None:
         """Give an opinion; raises Refused."""
         said = {"meeting_id": self._meeting, "round": asked.round, "content": content} | further
         await self._agent.call("speak_in_meeting", **said)
 
-    async def vote(self, asked: Asked, choice: str, reason: str, amendment: str | None = None) -> None:
+    async def vote(
+        self, asked: MeetingPrompt, choice: str, reason: str, amendment: str | None = None
+    ) -> None:
         """Vote; raises Refused."""
         said = {"meeting_id": self._meeting, "round": asked.round, "choice": choice, "reason": reason}
         await self._agent.call("vote_in_meeting", **said | ({"amendment": amendment} if amendment else {}))
@@ -92,20 +96,22 @@ class SocketSeat:
         self._meeting = meeting
         self._unread: deque[dict[str, Any]] = deque()
 
-    async def asked(self) -> Asked | None:
+    async def asked(self) -> MeetingPrompt | None:
         """What is asked next; None when the meeting is over."""
         while True:
             frame = self._unread.popleft() if self._unread else await self._frame()
             if frame["type"] in _QUESTIONS:
-                return Asked(_QUESTIONS[frame["type"]], frame["round"])
+                return MeetingPrompt(_QUESTIONS[frame["type"]], frame["round"])
             if frame.get("event") in ("meeting_completed", "meeting_cancelled"):
                 return None
 
-    async def speak(self, asked: Asked, content: str, **further: Any) -> None:
+    async def speak(self, asked: MeetingPrompt, content: str, **further: Any) -> None:
         """Give an opinion; raises Refused."""
         await self._say(type="opinion", round=asked.round, content=content, **further)
 
-    async def vote(self, asked: Asked, choice: str, reason: str, amendment: str | None = None) -> None:
+    async def vote(
+        self, asked: MeetingPrompt, choice: str, reason: str, amendment: str | None = None
+    ) -> None:
         """Vote; raises Refused."""
         agrees = {"agree": True, "disagree": False, "abstain": None}[choice]
         said = {"agrees": agrees, "reason": reason, "amendment": amendment}
@@ -121,7 +127,7 @@ class SocketSeat:
         while (answer := await self._frame()).get("id") != "mine":
             self._unread.append(answer)
         if answer["type"] == "error":
-            raise Refused(answer)
+            raise ToolRefused(answer)
 
     async def _frame(self) -> dict[str, Any]:
         frame: dict[str, Any] = json.loads(await self._socket.recv())
@@ -132,7 +138,7 @@ class SocketSeat:
 async def tool_seat(url: str, token: str, name: str, mode: ConnectMode) -> AsyncIterator[Seat]:
     """A seat over MCP, of an agent that is present from now on."""
     async with connected(url, token, mode) as tools:
-        agent = Agent(name, tools)
+        agent = DemoAgent(name, tools)
         await agent.arrive()
         yield ToolSeat(agent)
 

@@ -29,7 +29,7 @@ COLOURS = ("36", "33", "35", "32")
 """Of the players, in their order."""
 
 
-class Stage:
+class DemoRun:
     """One performance in a scratch folder. A demo says with what settings, who plays, and how it goes."""
 
     module = ""
@@ -175,7 +175,7 @@ class Stage:
         return coloured(f"{name:<5}", COLOURS[self.players.index(name)])
 
 
-def show(made: Callable[..., Stage], *, keep: bool, as_json: bool) -> None:
+def show(made: Callable[..., DemoRun], *, keep: bool, as_json: bool) -> None:
     """Play a demo and print it; exits with 1 when anything of its story did not happen."""
     scratch = Path(tempfile.mkdtemp(prefix="repomesh-demo-"))
     try:

@@ -12,12 +12,12 @@ Event = dict[str, Any]
 Seen = TypeVar("Seen")
 
 
-class Missing(Exception):
+class ClaimNotFound(Exception):
     """What a claim says can't be found."""
 
 
 @dataclass(kw_only=True)
-class Record:
+class RunRecord:
     """What is left of any demo when the play is over."""
 
     log: list[Event]
@@ -32,7 +32,7 @@ class Record:
         """The first event that fits; raises Missing."""
         found = next((event for event in self.of(type_) if fits(event)), None)
         if found is None:
-            raise Missing(f"the log has no {type_} {what}".rstrip())
+            raise ClaimNotFound(f"the log has no {type_} {what}".rstrip())
         return found
 
     def refusals(self, operation: str, code: str) -> int:
@@ -58,7 +58,7 @@ def verdicts(claims: Sequence[Callable[[Seen], str]], seen: Seen) -> list[Verdic
         text = (claim.__doc__ or "").strip()
         try:
             made.append(Verdict(text, True, claim(seen)))
-        except (Missing, OSError) as missing:
+        except (ClaimNotFound, OSError) as missing:
             made.append(Verdict(text, False, str(missing)))
     return made
 
@@ -66,16 +66,16 @@ def verdicts(claims: Sequence[Callable[[Seen], str]], seen: Seen) -> list[Verdic
 def require(true: bool, otherwise: str) -> None:
     """Raise Missing unless it is true."""
     if not true:
-        raise Missing(otherwise)
+        raise ClaimNotFound(otherwise)
 
 
-def killed(seen: Record, name: str) -> None:
+def killed(seen: RunRecord, name: str) -> None:
     """Raise Missing unless a player was ended by SIGKILL."""
     code = seen.exit_codes.get(name)
     require(code == -signal.SIGKILL, f"{name} ended with {code}")
 
 
-def log_is_gapless(seen: Record) -> str:
+def log_is_gapless(seen: RunRecord) -> str:
     """The event log has no gap."""
     numbers = [event["seq"] for event in seen.log]
     whole = bool(numbers) and numbers == list(range(1, len(numbers) + 1))

@@ -32,7 +32,7 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.clis import PROGRAMS, cli_of
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.identity import Role
@@ -105,7 +105,7 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
     if request.max_chars is None:
         return found
     start = request.cursor or encode_cursor("")
-    return fit(found, request.max_chars, Positions(lambda index: encode_cursor(items[index].name), start))
+    return fit(found, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].name), start))
 
 
 @query("agent.show", http=Get("/v1/agents/{agent_id}"), scope="agents:read", errors=(AgentNotFound,))
@@ -370,4 +370,4 @@ def _rejoin(
         if open_one.id == own:
             session_rows.rebind(tx, agent.id, open_one.id, instance_id)
     joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
-    return joined, how is rules.Joining.TAKE_OVER
+    return joined, how is rules.RegistrationKind.TAKE_OVER

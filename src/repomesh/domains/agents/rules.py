@@ -25,7 +25,7 @@ def name_key(name: str) -> str:
     return normalize("NFKC", name).casefold()
 
 
-class Joining(Enum):
+class RegistrationKind(Enum):
     """How a registration joins an agent that exists."""
 
     RETURN = "return"  # nobody else speaks for it
@@ -34,19 +34,19 @@ class Joining(Enum):
 
 def joining(
     request: RegisterAgent, name: str, open_instance_id: str | None, open_instance_live: bool
-) -> Joining:
+) -> RegistrationKind:
     """How `request` may join the existing agent `name`; raises the conflict that stands against it."""
     if not request.reuse_existing:
         raise AgentNameTaken(f"there is an agent '{name}' already")
     if open_instance_id is None or open_instance_id == request.instance_id:
-        return Joining.RETURN
+        return RegistrationKind.RETURN
     if request.force:
-        return Joining.TAKE_OVER
+        return RegistrationKind.TAKE_OVER
     if open_instance_live:
         raise AgentActiveElsewhere(f"another live instance speaks for '{name}'")
     if not request.takeover_if_stale:
         raise AgentStale(f"an instance of '{name}' went silent but was not closed")
-    return Joining.TAKE_OVER
+    return RegistrationKind.TAKE_OVER
 
 
 def require_person(type_: str, caller: Caller) -> None:

@@ -13,7 +13,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 CliState = Literal["busy", "idle"]
 """Whether the CLI's model works, or waits for its person or a message."""
@@ -85,7 +85,7 @@ class SweepCliSessions(Model):
     """Look for CLI sessions that nobody ended."""
 
 
-class EndedCliSessions(PieceDone):
+class EndedCliSessions(PartialResult):
     """The CLI sessions that were found to be over."""
 
     session_ids: list[str]

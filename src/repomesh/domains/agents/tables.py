@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Json, Moment, Uuid
+from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 # `name_key` is the name as names are compared. Where an older release let in names that differ in case only,
 # the later agents have 'key#id', which no name is: their exact names alone reach them.
@@ -34,8 +34,8 @@ agents = Table(
     Column("status", String(16), nullable=False),
     Column("status_text", String(200), nullable=False),
     Column("resources", Json, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("last_seen_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("last_seen_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     UniqueConstraint("workspace_id", "name", name="uq_agents_workspace_id_name"),
     Index("ix_agents_name_key", "workspace_id", "name_key", unique=True),
@@ -61,9 +61,9 @@ instances = Table(
     Column("agent_id", Uuid, ForeignKey("agents.id"), primary_key=True),
     Column("id", String(64), primary_key=True),
     Column("token_id", Uuid, ForeignKey("tokens.id"), nullable=False),
-    Column("started_at", Moment, nullable=False),
-    Column("last_seen_at", Moment, nullable=False),
-    Column("closed_at", Moment),
+    Column("started_at", Timestamp, nullable=False),
+    Column("last_seen_at", Timestamp, nullable=False),
+    Column("closed_at", Timestamp),
     Column("closed_reason", String(64)),
     Column("process_id", String(64)),
     Column("claimed_by_agent", Boolean, nullable=False),
@@ -86,9 +86,9 @@ cli_sessions = Table(
     Column("stop_blocks", Integer, nullable=False),
     Column("stop_told", Json, nullable=False),
     Column("briefing_due", Boolean, nullable=False),
-    Column("started_at", Moment, nullable=False),
-    Column("last_hook_at", Moment, nullable=False),
-    Column("ended_at", Moment),
+    Column("started_at", Timestamp, nullable=False),
+    Column("last_hook_at", Timestamp, nullable=False),
+    Column("ended_at", Timestamp),
     Column("ended_reason", String(64)),
     Column("claimed_by_agent", Boolean, nullable=False),
 )

@@ -8,7 +8,7 @@ from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.domains.workspaces.absence import Absence
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Moment, later_by, microseconds
+from repomesh.store.types import Timestamp, later_by, microseconds
 
 _NOW, _LIMIT, _AWAY = (bindparam(name, type_=BigInteger) for name in ("now_us", "limit_us", "away_us"))
 _GRACE = _NOW + case((leases.c.ttl_us < _LIMIT, leases.c.ttl_us), else_=_LIMIT)
@@ -20,7 +20,7 @@ _EXTEND = Prepared(
         leases.c.expires_at > bindparam("left_at"),
         type_coerce(leases.c.expires_at, BigInteger) < _GRACE,
     )
-    .values(expires_at=type_coerce(_GRACE, Moment()))
+    .values(expires_at=type_coerce(_GRACE, Timestamp()))
 )
 _POSTPONE = Prepared(
     update(lock_waiters)

@@ -47,7 +47,7 @@ Candidates = Iterator[tuple[Row[Any], Sequence[Resource]]]
 
 
 @dataclass(slots=True)
-class Search:
+class CandidateSearch:
     """A search for rows that may overlap with resources of one type, for an agent that wants one mode.
 
     `agent_id` is None for an agent that holds nothing and doesn't wait.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from repomesh.domains.leases.models import Obstacle
+from repomesh.domains.leases.models import LockObstacle
 from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
 
 
@@ -17,7 +17,7 @@ class LeaseConflict(Conflict):
     code = "lease_conflict"
     hint = "The conflicts name the holder and the time it expires. Ask the holder, wait, or take other work."
 
-    def __init__(self, message: str, obstacles: Sequence[Obstacle] = ()) -> None:
+    def __init__(self, message: str, obstacles: Sequence[LockObstacle] = ()) -> None:
         conflicts = [obstacle.model_dump(mode="json") for obstacle in obstacles]
         super().__init__(message, conflicts=conflicts)
         self.obstacles = obstacles

@@ -34,8 +34,8 @@ from repomesh.domains.leases.models import (
     Lease,
     LeasesEnded,
     LeasesGranted,
+    LockObstacle,
     Mode,
-    Obstacle,
 )
 from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.paths import Steps
@@ -115,7 +115,7 @@ def obstacles(
     mode: Mode,
     agent_id: str | None,
     steps: Steps | None = None,
-) -> list[Obstacle]:
+) -> list[LockObstacle]:
     """What stands against leasing `resources` to an agent (or to anybody new), without taking them.
 
     Who asks several times in one transaction passes the same `steps`. Raises ComparisonTooLarge.
@@ -123,7 +123,7 @@ def obstacles(
     return overlaps.obstacles(tx, overlaps.survey(tx, resources, mode, agent_id, steps), None)
 
 
-def conflict(obstacles: Sequence[Obstacle]) -> LeaseConflict:
+def conflict(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
     """The refusal that tells all of `obstacles`: a LockConflict when the first is on a path or resource."""
     first = obstacles[0]
     error = LockConflict if first.resource_type in LOCK_TYPES else LeaseConflict

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, literal, or_, select, update
 
 from repomesh.domains.leases import leasing, paths
-from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, LossesTold, LostLease, Mode
+from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, LossesReported, LostLease, Mode
 from repomesh.domains.leases.resources import PATH, Resource
 from repomesh.domains.leases.rows import UNTOLD, as_lease
 from repomesh.domains.leases.tables import leases, unindexed_expiry
@@ -90,7 +90,7 @@ def tell_again(tx: Transaction, agent_id: str, receipt: str) -> None:
 
 
 @command("lease.losses_told", scope="locks:write", needs_agent=True)
-def losses_told(tx: Transaction, request: LossesTold) -> Empty:
+def losses_told(tx: Transaction, request: LossesReported) -> Empty:
     """Note that the acting agent's model was told of leases that it lost."""
     note_told(tx, tx.caller.acting_agent(), request.lease_ids, request.receipt)
     return Empty()

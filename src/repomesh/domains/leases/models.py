@@ -54,7 +54,7 @@ class Lease(Model):
     max_hold_until: Timestamp = Field(description="Beyond this a heartbeat does not renew it.")
 
 
-class Obstacle(Model):
+class LockObstacle(Model):
     """What stands against taking a resource: a lease of somebody else, or somebody who asked first."""
 
     wanted: str = Field(description="The resource of the request.")
@@ -131,7 +131,7 @@ class GivenUp(Model):
     """A request left the queue; what stood against it at that time."""
 
     wait_s: float
-    obstacles: list[Obstacle]
+    obstacles: list[LockObstacle]
 
 
 class RenewLocks(Model):
@@ -203,7 +203,7 @@ class LockCheck(Model):
     """Whether the caller could lock all of it now, and what stands against it."""
 
     free: bool
-    conflicts: list[Obstacle]
+    conflicts: list[LockObstacle]
 
 
 class ForceReleaseLocks(Model):
@@ -267,7 +267,7 @@ class LostLease(Model):
     holder_name: str | None = Field(description="Who holds the same by now; null when nobody was seen to.")
 
 
-class LossesTold(Model):
+class LossesReported(Model):
     """The acting agent's model is told of leases that it lost."""
 
     lease_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=LOSSES_LOOKED_AT)]
@@ -278,7 +278,7 @@ class LockWaitStarted(Model):
     """Somebody queues for locks that others hold, or wait for."""
 
     wait: LockWait
-    obstacles: list[Obstacle]
+    obstacles: list[LockObstacle]
 
 
 class LockWaitEnded(Model):

@@ -37,7 +37,7 @@ from repomesh.domains.leases.models import (
 )
 from repomesh.domains.leases.overlaps import OBSTACLES_MAX
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
-from repomesh.kernel.operation import Blocking, Post, Tool, command
+from repomesh.kernel.operation import Post, Tool, WaitRule, command
 from repomesh.store.transaction import Transaction
 
 
@@ -59,7 +59,7 @@ def _refusal(given_up: GivenUp) -> LockConflict:
     scope="locks:write",
     errors=(LockConflict, InvalidResource, AgentRetired, TooManyLocks, ComparisonTooLarge),
     needs_agent=True,
-    blocking=Blocking(
+    blocking=WaitRule(
         seconds=lambda request: request.wait_s,
         events=frozenset({LEASE_RELEASED, LEASE_EXPIRED, LEASE_RECLAIMED, LOCK_WAIT_ABANDONED}),
         done=lambda result: not isinstance(result, QueuedLocks),

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Row
 
 from repomesh.domains.leases import candidates, paths, rows, rules
-from repomesh.domains.leases.candidates import PAGE_ROWS, Search
+from repomesh.domains.leases.candidates import PAGE_ROWS, CandidateSearch
 from repomesh.domains.leases.errors import ComparisonTooLarge
-from repomesh.domains.leases.models import Lease, Mode, Obstacle
+from repomesh.domains.leases.models import Lease, LockObstacle, Mode
 from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import PATH, Resource
 from repomesh.kernel.limits import PATTERN_SEGMENTS_MAX
@@ -23,7 +23,7 @@ OBSTACLES_MAX = 100  # told to one caller; the first of them stand for the rest
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Overlap:
     """A lease or a waiting request in a row, which overlaps with a wanted resource."""
 
     wanted: Resource
@@ -40,14 +40,14 @@ class Targets:
 
 
 @dataclass(slots=True)
-class Survey:
+class ConflictScan:
     """The leases on wanted resources, as far as they matter to one agent that wants them in one mode."""
 
     agent_id: str | None
     mode: Mode
     steps: Steps  # what comparing cost so far
-    searches: list[Search] = field(default_factory=list)
-    held: list[Standing] = field(default_factory=list)  # live leases of others that exclude it
+    searches: list[CandidateSearch] = field(default_factory=list)
+    held: list[Overlap] = field(default_factory=list)  # live leases of others that exclude it
     past: dict[str, Row[Any]] = field(default_factory=dict)  # leases that ran out, by id, not yet ended
     own: dict[Resource, Row[Any]] = field(default_factory=dict)  # what it holds of the very same
 
@@ -63,29 +63,29 @@ def survey(
     mode: Mode,
     agent_id: str | None,
     steps: Steps | None = None,
-) -> Survey:
+) -> ConflictScan:
     """Look at every lease that overlaps with `resources`, for an agent or anybody new.
 
     Reads what stands on the ancestors of a path, and what stands below it. Raises ComparisonTooLarge when
     that would take more than COMPARISON_STEPS_MAX, those that `steps` has counted already included.
     """
-    found = Survey(agent_id, mode, steps or Steps())
+    found = ConflictScan(agent_id, mode, steps or Steps())
     by_type: dict[str, list[Resource]] = {}
     for resource in resources:
         by_type.setdefault(resource.type, []).append(resource)
     for type_, wanted in by_type.items():
-        search = Search(tx, type_, wanted, agent_id, mode)
+        search = CandidateSearch(tx, type_, wanted, agent_id, mode)
         found.searches.append(search)
         for row, beside in search.held():
             for resource in _overlapping(row, beside, found.steps):
-                _note(tx, found, Standing(resource, row))
+                _note(tx, found, Overlap(resource, row))
             if found.full:
                 return found
             _require_steps(found.steps)
     return found
 
 
-def obstacles(tx: Transaction, found: Survey, position: int | None) -> list[Obstacle]:
+def obstacles(tx: Transaction, found: ConflictScan, position: int | None) -> list[LockObstacle]:
     """What is in the way of the agent of a survey, which may itself wait at `position`.
 
     At most OBSTACLES_MAX: the leases; only without any the requests that wait ahead. Raises
@@ -93,7 +93,7 @@ def obstacles(tx: Transaction, found: Survey, position: int | None) -> list[Obst
     """
     if found.held:
         return [obstacle(one.row, one.wanted.text) for one in found.held[:OBSTACLES_MAX]]
-    in_the_way: list[Obstacle] = []
+    in_the_way: list[LockObstacle] = []
     own: _Holdings | None = None
     for search in found.searches:
         ahead = _ahead(search, position, found.steps)
@@ -110,11 +110,11 @@ def obstacles(tx: Transaction, found: Survey, position: int | None) -> list[Obst
     return in_the_way
 
 
-def _ahead(search: Search, position: int | None, steps: Steps) -> Iterator[Standing]:
+def _ahead(search: CandidateSearch, position: int | None, steps: Steps) -> Iterator[Overlap]:
     """The requests ahead of `position` that wait for something wanted."""
     for row, beside in search.waiting(position):
         for resource in _overlapping(row, beside, steps):
-            yield Standing(resource, row)
+            yield Overlap(resource, row)
         _require_steps(steps)
 
 
@@ -130,7 +130,7 @@ class _Holdings:
         self._held = sorted(held, key=lambda row: row.prefix)
         self._prefixes = [row.prefix for row in self._held]
 
-    def waited_for(self, some: Sequence[Standing], steps: Steps) -> set[str]:
+    def waited_for(self, some: Sequence[Overlap], steps: Steps) -> set[str]:
         """The ids of those of at most PAGE_ROWS requests that wait for something the agent holds."""
         if not self._held:
             return set()
@@ -173,7 +173,7 @@ def holders_of(tx: Transaction, some: Sequence[Resource]) -> list[Row[Any]]:
     found: dict[str, Row[Any]] = {}
     steps = Steps()
     for resource in some:
-        for row, beside in Search(tx, resource.type, [resource], None).held():
+        for row, beside in CandidateSearch(tx, resource.type, [resource], None).held():
             if row.expires_at > tx.now and any(_overlapping(row, beside, steps)):
                 found[row.id] = row
             _require_steps(steps)
@@ -195,9 +195,9 @@ def holders_of_targets(tx: Transaction, targets: Targets, agent_id: str | None) 
     return list(found.values())
 
 
-def obstacle(held: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> Obstacle:
+def obstacle(held: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> LockObstacle:
     """A lease or, with `waiting`, a waiting request that is in the way of a wanted resource."""
-    return Obstacle(
+    return LockObstacle(
         wanted=wanted,
         resource_type=held.resource_type,
         resource=held.resource,
@@ -231,7 +231,7 @@ def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iter
             for row in candidates.held_below(tx, name, agent_id):
                 yield row, name
     for pattern in targets.patterns:
-        for row, _beside in Search(tx, PATH, [pattern], agent_id).held():
+        for row, _beside in CandidateSearch(tx, PATH, [pattern], agent_id).held():
             steps.taken += 1
             if steps.exhausted or pattern.overlaps(PATH, row.resource, steps):
                 yield row, pattern.text
@@ -270,7 +270,7 @@ def _require_steps(steps: Steps) -> None:
         raise ComparisonTooLarge("too many patterns would have to be compared with each other")
 
 
-def _note(tx: Transaction, found: Survey, one: Standing) -> None:
+def _note(tx: Transaction, found: ConflictScan, one: Overlap) -> None:
     row = one.row
     if row.expires_at <= tx.now:
         found.past[row.id] = row

@@ -28,7 +28,7 @@ _WILDCARD = re.compile(r"(?:^|/)\*\*(?:/|$)|\[[^/]*\]|\*+|[\[\]]")
 _SPECIAL = re.compile(r"[\\%_]")
 
 
-class Traits(TypedDict):
+class PathTraits(TypedDict):
     """The columns by which locks on paths are indexed beside their prefix."""
 
     kind: str
@@ -40,7 +40,7 @@ class Traits(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class PathFilter:
     """What a file or folder below a pattern's prefix must be like to be in conflict with the pattern."""
 
     kind: str | None
@@ -71,19 +71,19 @@ def kind_of(text: str, prefix: str) -> str:
     return extension if 0 < len(extension) <= KIND_CHARS_MAX else KIND_FOLDER
 
 
-def traits(type_: str, text: str, prefix: str) -> Traits:
+def traits(type_: str, text: str, prefix: str) -> PathTraits:
     """What the row of a lock on a resource is indexed by.
 
     It is stored with each lock: another rule needs a migration of the stored columns.
     """
     kind = kind_of(text, prefix)
     if type_ != PATH or kind in (KIND_PATTERN, KIND_FOLDER):
-        return Traits(kind=kind, name=None, depth=None)
+        return PathTraits(kind=kind, name=None, depth=None)
     name = text.rpartition("/")[2]
-    return Traits(kind=kind, name=name[:NAME_CHARS_MAX], depth=_depth(text))
+    return PathTraits(kind=kind, name=name[:NAME_CHARS_MAX], depth=_depth(text))
 
 
-def filter_of(pattern: str, prefix: str) -> Filter:
+def filter_of(pattern: str, prefix: str) -> PathFilter:
     """The filter for what stands below the `prefix` of a normalised pattern."""
     base = prefix + "/" if prefix else ""
     rest = pattern[len(base) :]
@@ -103,7 +103,7 @@ def filter_of(pattern: str, prefix: str) -> Filter:
     elif kind:
         way = "files"
     like, deeper = _like(rest), _deeper(base, rest)
-    return Filter(kind, like, deeper, depth, stem[:NAME_CHARS_MAX], behind_stem, way)
+    return PathFilter(kind, like, deeper, depth, stem[:NAME_CHARS_MAX], behind_stem, way)
 
 
 def _kind(rest: str) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from repomesh.domains.agents.models import AGENT_RETIRED, AgentChanged
 from repomesh.domains.leases import reclaim
-from repomesh.kernel.reactions import Emitted, on
+from repomesh.kernel.reactions import EmittedEvent, on
 from repomesh.store.transaction import Transaction
 
 
 @on(AGENT_RETIRED)
-def end_leases_of_retired_agent(tx: Transaction, event: Emitted[AgentChanged]) -> None:
+def end_leases_of_retired_agent(tx: Transaction, event: EmittedEvent[AgentChanged]) -> None:
     """End what a retired agent holds: nobody speaks for it any more."""
     reclaim.end_all_of(tx, event.data.agent.id)

@@ -14,7 +14,7 @@ from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import LIVE, leases, unindexed_expiry
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Moment, microseconds
+from repomesh.store.types import Timestamp, microseconds
 
 UNTOLD = ""
 """In the column `lost`: its holder was not told yet."""
@@ -62,7 +62,7 @@ _RENEWED = case((_BOUND < _FULL, _BOUND), else_=_FULL)
 _RENEW_ALL = Prepared(
     update(leases)
     .where(*_MINE, type_coerce(leases.c.expires_at, BigInteger) < _RENEWED)
-    .values(expires_at=type_coerce(_RENEWED, Moment()))
+    .values(expires_at=type_coerce(_RENEWED, Timestamp()))
 )
 
 

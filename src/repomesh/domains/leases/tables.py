@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 # A lease that is over keeps its row for a while, so that its holder can be told why.
 leases = Table(
@@ -42,10 +42,10 @@ leases = Table(
     Column("task_id", Uuid),
     Column("note", Text, nullable=False),
     Column("ttl_us", BigInteger, nullable=False),
-    Column("acquired_at", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
-    Column("max_hold_until", Moment, nullable=False),
-    Column("ended_at", Moment),
+    Column("acquired_at", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+    Column("max_hold_until", Timestamp, nullable=False),
+    Column("ended_at", Timestamp),
     Column("ended_reason", String(32)),
     Column("warned_s", Integer),  # its holder was warned when so many seconds were left
     # Null unless its holder lost it: then empty, until an answer tells of it, whose receipt it is from then.
@@ -97,8 +97,8 @@ lock_waiters = Table(
     Column("depth", Integer),
     Column("mode", String(16), nullable=False),
     Column("note", Text, nullable=False),
-    Column("since", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
+    Column("since", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
     PrimaryKeyConstraint("id", "ordinal"),
     Index("ix_lock_waiters_prefix", "workspace_id", "resource_type", "prefix", "id", "ordinal"),
     Index("ix_lock_waiters_kind", "workspace_id", "resource_type", "kind", "prefix", "id", "ordinal"),
@@ -119,5 +119,5 @@ for _column, _first in (("name", ("name",)), ("depth", ("depth", "kind"))):
 
 # Nearly every lease that is not ended is live, so an index on time is the wrong one to ask whether it is:
 # the sum hides the column from a planner that has no statistics. `now` is a parameter.
-unindexed_expiry = type_coerce(leases.c.expires_at + literal_column("0"), Moment())
-LIVE = and_(leases.c.ended_at.is_(None), unindexed_expiry > bindparam("now", type_=Moment()))
+unindexed_expiry = type_coerce(leases.c.expires_at + literal_column("0"), Timestamp())
+LIVE = and_(leases.c.ended_at.is_(None), unindexed_expiry > bindparam("now", type_=Timestamp()))

@@ -20,11 +20,11 @@ from repomesh.domains.leases.models import (
     LOCK_WAIT_GRANTED,
     LOCK_WAIT_STARTED,
     AcquireLocks,
+    LockObstacle,
     LockWait,
     LockWaitEnded,
     LockWaitStarted,
     Mode,
-    Obstacle,
     QueuedAcquireLocks,
     WaitEnded,
 )
@@ -62,14 +62,14 @@ _LEAVE = delete(lock_waiters).where(lock_waiters.c.id == bindparam("wait_id"))
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueuePlace:
     """A place in the queue; whoever has a lower position goes first."""
 
     position: int
     wait: LockWait
 
 
-def find(tx: Transaction, request: AcquireLocks, wanted: Sequence[Resource]) -> Place | None:
+def find(tx: Transaction, request: AcquireLocks, wanted: Sequence[Resource]) -> QueuePlace | None:
     """The calling agent's place for this request: from an earlier attempt, or from before a restart."""
     if isinstance(request, QueuedAcquireLocks):
         rows = tx.execute(_BY_ID, {"ws": tx.workspace_id, "wait_id": request.wait_id}).all()
@@ -84,8 +84,8 @@ def join(
     tx: Transaction,
     request: AcquireLocks,
     wanted: Sequence[Resource],
-    place: Place | None,
-    obstacles: Sequence[Obstacle],
+    place: QueuePlace | None,
+    obstacles: Sequence[LockObstacle],
 ) -> LockWait:
     """Queue for `wanted`, or stay there; answers the wait.
 
@@ -101,7 +101,7 @@ def join(
     return place.wait.model_copy(update={"until": until})
 
 
-def leave(tx: Transaction, place: Place, reason: WaitEnded) -> None:
+def leave(tx: Transaction, place: QueuePlace, reason: WaitEnded) -> None:
     """Give a place up. One that was abandoned wakes those behind it; behind a granted one they still wait."""
     tx.execute(_LEAVE, {"wait_id": place.wait.id})
     ended = LockWaitEnded(wait=place.wait, reason=reason)
@@ -124,7 +124,7 @@ def _enter(
     request: AcquireLocks,
     wanted: Sequence[Resource],
     until: datetime,
-    obstacles: Sequence[Obstacle],
+    obstacles: Sequence[LockObstacle],
 ) -> LockWait:
     wait = LockWait(
         id=tx.new_id(),
@@ -166,7 +166,7 @@ def _enter(
     return wait
 
 
-def _places(rows: Sequence[Row[Any]]) -> list[Place]:
+def _places(rows: Sequence[Row[Any]]) -> list[QueuePlace]:
     by_id: dict[str, list[Row[Any]]] = {}
     for row in sorted(rows, key=lambda row: row.ordinal):
         by_id.setdefault(row.id, []).append(row)
@@ -183,7 +183,7 @@ def _places(rows: Sequence[Row[Any]]) -> list[Place]:
             since=first.since,
             until=first.expires_at,
         )
-        places.append(Place(first.position, wait))
+        places.append(QueuePlace(first.position, wait))
     return places
 
 

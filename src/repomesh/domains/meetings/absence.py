@@ -19,4 +19,4 @@ _RUNNING = Prepared(
 def extend_deadlines(tx: Transaction, absence: Absence) -> None:
     """Move every open deadline by the absence: nobody's silence is counted while nobody could speak."""
     for meeting_id in tx.execute(_RUNNING, {"ws": tx.workspace_id}).scalars().all():
-        conduct_readable(tx, meeting_id, flow.Resume(absence.length.total_seconds()))
+        conduct_readable(tx, meeting_id, flow.ResumeAfterAbsence(absence.length.total_seconds()))

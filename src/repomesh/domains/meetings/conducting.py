@@ -17,9 +17,9 @@ from sqlalchemy import insert
 from repomesh.domains.meetings import events, flow, rows, rules, wording
 from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.decisions.models import Position
-from repomesh.domains.meetings.flow import Flow, Given
+from repomesh.domains.meetings.flow import Given, MeetingState
 from repomesh.domains.meetings.models import NO_RESPONSE, CastVote, Meeting, Opinion, Proposal
-from repomesh.domains.meetings.proceedings import Proceedings, Words
+from repomesh.domains.meetings.proceedings import CommandTexts, MeetingWriter
 from repomesh.domains.meetings.tables import (
     meeting_opinions,
     meeting_proposals,
@@ -33,17 +33,17 @@ from repomesh.store.transaction import Transaction
 _ADD_OPINION = Prepared(insert(meeting_opinions))
 _ADD_PROPOSAL = Prepared(insert(meeting_proposals))
 _ADD_VOTE = Prepared(insert(meeting_votes))
-_NO_WORDS = Words()
+_NO_WORDS = CommandTexts()
 log = structlog.get_logger("repomesh.meetings")
 
 
-def conduct(tx: Transaction, row: Any, given: Given, words: Words = _NO_WORDS) -> Meeting:
+def conduct(tx: Transaction, row: Any, given: Given, words: CommandTexts = _NO_WORDS) -> Meeting:
     """Do something to a meeting; answers how it stands then. Raises what the rules have against it."""
     before = flow.load(row.flow)
     after, happened = rules.step(
         before, given, _away(tx, row.id, before), tx.now, drafting=can_be_written(tx)
     )
-    under_way = Proceedings(tx, row._asdict(), after, words)
+    under_way = MeetingWriter(tx, row._asdict(), after, words)
     if after == before:
         return rows.as_meeting(under_way.columns)
     for event in happened:
@@ -71,7 +71,7 @@ def can_be_written(tx: Transaction) -> bool:
     return tx.settings.completions_url is not None
 
 
-def _away(tx: Transaction, meeting_id: str, state: Flow) -> frozenset[str]:
+def _away(tx: Transaction, meeting_id: str, state: MeetingState) -> frozenset[str]:
     """Who takes part and is known to be inactive. Who calls is there, whatever was written down of it."""
     if state.phase is None:
         return frozenset()
@@ -81,22 +81,22 @@ def _away(tx: Transaction, meeting_id: str, state: Flow) -> frozenset[str]:
 # -- one recorder for each thing that can happen ---------------------------------------------------
 
 
-def _joined(under_way: Proceedings, event: flow.Joined) -> None:
+def _joined(under_way: MeetingWriter, event: flow.ParticipantJoined) -> None:
     under_way.take_in(event.agent_id)
     name = under_way.state.names[event.agent_id]
     under_way.tell(events.MeetingMember, events.MEETING_JOINED, agent_id=event.agent_id, agent_name=name)
 
 
-def _left(under_way: Proceedings, event: flow.Left) -> None:
+def _left(under_way: MeetingWriter, event: flow.ParticipantLeft) -> None:
     name = under_way.state.names[event.agent_id]
     under_way.tell(events.MeetingMember, events.MEETING_LEFT, agent_id=event.agent_id, agent_name=name)
 
 
-def _started(under_way: Proceedings, event: flow.Started) -> None:
+def _started(under_way: MeetingWriter, event: flow.MeetingStarted) -> None:
     under_way.tell(events.MeetingChanged, events.MEETING_STARTED)
 
 
-def _opinion_requested(under_way: Proceedings, event: flow.OpinionRequested) -> None:
+def _opinion_requested(under_way: MeetingWriter, event: flow.OpinionRequested) -> None:
     tx, columns, who = under_way.tx, under_way.columns, event.agent_id
     said = rows.opinions_of(tx, under_way.id, event.round)
     asked = _asked(under_way, event.round, event.due_at, columns["opinion_prompt"])
@@ -107,13 +107,13 @@ def _opinion_requested(under_way: Proceedings, event: flow.OpinionRequested) -> 
     _tell_turn(under_way, events.MEETING_OPINION_REQUESTED, event, event.due_at)
 
 
-def _turn_skipped(under_way: Proceedings, event: flow.TurnSkipped) -> None:
+def _turn_skipped(under_way: MeetingWriter, event: flow.TurnSkipped) -> None:
     _tell_turn(under_way, events.MEETING_TURN_SKIPPED, event, None)
 
 
-def _opinion_presented(under_way: Proceedings, event: flow.OpinionPresented) -> None:
+def _opinion_presented(under_way: MeetingWriter, event: flow.OpinionPresented) -> None:
     silent = event.kind == "no_response"
-    words = Words(content=NO_RESPONSE) if silent else under_way.words
+    words = CommandTexts(content=NO_RESPONSE) if silent else under_way.words
     opinion = Opinion(
         sequence=event.sequence,
         round=event.round,
@@ -132,18 +132,18 @@ def _opinion_presented(under_way: Proceedings, event: flow.OpinionPresented) -> 
     under_way.tell(events.MeetingOpinion, events.MEETING_OPINION_PRESENTED, opinion=opinion)
 
 
-def _draft_requested(under_way: Proceedings, event: flow.DraftRequested) -> None:
+def _draft_requested(under_way: MeetingWriter, event: flow.DraftRequested) -> None:
     when: dict[str, Any] = {"round": event.round, "due_at": event.due_at}
     under_way.tell(events.MeetingDraft, events.MEETING_DRAFT_REQUESTED, **when)
 
 
-def _deadline_moved(under_way: Proceedings, event: flow.DeadlineMoved) -> None:
+def _deadline_moved(under_way: MeetingWriter, event: flow.DeadlineMoved) -> None:
     under_way.ask_until(event.due_at)
     when: dict[str, Any] = {"round": event.round, "due_at": event.due_at}
     under_way.tell(events.MeetingDeadline, events.MEETING_DEADLINE_MOVED, **when)
 
 
-def _vote_requested(under_way: Proceedings, event: flow.VoteRequested) -> None:
+def _vote_requested(under_way: MeetingWriter, event: flow.VoteRequested) -> None:
     said = rows.opinions_of(under_way.tx, under_way.id, event.round)
     proposal = _proposal(under_way, event, said)
     kept = proposal.model_dump(exclude={"tasks"}) | {"tasks": _as_json(proposal.tasks)}
@@ -167,7 +167,7 @@ def _vote_requested(under_way: Proceedings, event: flow.VoteRequested) -> None:
     )
 
 
-def _vote_cast(under_way: Proceedings, event: flow.VoteCast) -> None:
+def _vote_cast(under_way: MeetingWriter, event: flow.VoteCast) -> None:
     vote = CastVote(
         round=event.round,
         agent_id=event.agent_id,
@@ -182,13 +182,13 @@ def _vote_cast(under_way: Proceedings, event: flow.VoteCast) -> None:
     under_way.tell(events.MeetingVote, events.MEETING_VOTE_CAST, vote=vote)
 
 
-def _round_completed(under_way: Proceedings, event: flow.RoundCompleted) -> None:
+def _round_completed(under_way: MeetingWriter, event: flow.RoundCompleted) -> None:
     absent = [under_way.state.names[one] for one in event.absent]
     said: dict[str, Any] = {"round": event.round, "agreed": event.agreed, "absent": absent}
     under_way.tell(events.MeetingRound, events.MEETING_ROUND_COMPLETED, **said)
 
 
-def _consensus_reached(under_way: Proceedings, event: flow.ConsensusReached) -> None:
+def _consensus_reached(under_way: MeetingWriter, event: flow.ConsensusReached) -> None:
     tx, columns = under_way.tx, under_way.columns
     proposal = rows.proposals_of(tx, under_way.id, event.round)[event.round]
     positions = _positions(under_way, event.round)
@@ -216,7 +216,7 @@ def _consensus_reached(under_way: Proceedings, event: flow.ConsensusReached) -> 
         under_way.also(one)
 
 
-def _no_consensus(under_way: Proceedings, event: flow.NoConsensus) -> None:
+def _no_consensus(under_way: MeetingWriter, event: flow.NoConsensus) -> None:
     tx, columns = under_way.tx, under_way.columns
     names = list(under_way.state.names.values())
     votes = rows.votes_of(tx, under_way.id, event.round)
@@ -228,11 +228,11 @@ def _no_consensus(under_way: Proceedings, event: flow.NoConsensus) -> None:
     under_way.tell(events.MeetingNoConsensus, events.MEETING_NO_CONSENSUS, **said)
 
 
-def _completed(under_way: Proceedings, event: flow.Completed) -> None:
+def _completed(under_way: MeetingWriter, event: flow.MeetingCompleted) -> None:
     under_way.tell(events.MeetingChanged, events.MEETING_COMPLETED)
 
 
-def _cancelled(under_way: Proceedings, event: flow.Cancelled) -> None:
+def _cancelled(under_way: MeetingWriter, event: flow.Cancelled) -> None:
     under_way.columns["reason"] = under_way.words.reason
     if under_way.columns["started_at"] is not None:
         subject = wording.subject("Cancelled", under_way.columns["topic"])
@@ -240,10 +240,10 @@ def _cancelled(under_way: Proceedings, event: flow.Cancelled) -> None:
     under_way.tell(events.MeetingChanged, events.MEETING_CANCELLED)
 
 
-_RECORDERS: dict[type[Any], Callable[[Proceedings, Any], None]] = {
-    flow.Joined: _joined,
-    flow.Left: _left,
-    flow.Started: _started,
+_RECORDERS: dict[type[Any], Callable[[MeetingWriter, Any], None]] = {
+    flow.ParticipantJoined: _joined,
+    flow.ParticipantLeft: _left,
+    flow.MeetingStarted: _started,
     flow.OpinionRequested: _opinion_requested,
     flow.OpinionPresented: _opinion_presented,
     flow.TurnSkipped: _turn_skipped,
@@ -254,7 +254,7 @@ _RECORDERS: dict[type[Any], Callable[[Proceedings, Any], None]] = {
     flow.RoundCompleted: _round_completed,
     flow.ConsensusReached: _consensus_reached,
     flow.NoConsensus: _no_consensus,
-    flow.Completed: _completed,
+    flow.MeetingCompleted: _completed,
     flow.Cancelled: _cancelled,
 }
 
@@ -271,19 +271,19 @@ def round_before(tx: Transaction, meeting_id: str, round_: int) -> list[str]:
     return wording.dissent(proposal, rows.votes_of(tx, meeting_id, before))
 
 
-def _tell_turn(under_way: Proceedings, type_: str, event: Any, due_at: Any) -> None:
+def _tell_turn(under_way: MeetingWriter, type_: str, event: Any, due_at: Any) -> None:
     who = event.agent_id
     said = {"agent_id": who, "agent_name": under_way.state.names[who], "round": event.round, "due_at": due_at}
     under_way.tell(events.MeetingTurn, type_, recipient_id=who, **said)
 
 
-def _asked(under_way: Proceedings, round_: int, due_at: Any, prompt: str) -> wording.Asked:
+def _asked(under_way: MeetingWriter, round_: int, due_at: Any, prompt: str) -> wording.PromptHeader:
     columns, rounds_max = under_way.columns, under_way.state.terms.rounds_max
     topic, agenda = columns["topic"], columns["agenda"]
-    return wording.Asked(under_way.id, topic, round_, rounds_max, agenda, prompt, due_at)
+    return wording.PromptHeader(under_way.id, topic, round_, rounds_max, agenda, prompt, due_at)
 
 
-def _proposal(under_way: Proceedings, event: flow.VoteRequested, said: list[Opinion]) -> Proposal:
+def _proposal(under_way: MeetingWriter, event: flow.VoteRequested, said: list[Opinion]) -> Proposal:
     """What a round votes on, in words."""
     if event.source == "written":
         text, opinion = under_way.words.content, None
@@ -303,7 +303,7 @@ def _proposal(under_way: Proceedings, event: flow.VoteRequested, said: list[Opin
     )
 
 
-def _positions(under_way: Proceedings, round_: int) -> list[Position]:
+def _positions(under_way: MeetingWriter, round_: int) -> list[Position]:
     """Where everybody stood in the vote of a round, in the order of the participants."""
     votes = {
         vote.agent_id: vote for vote in rows.votes_of(under_way.tx, under_way.id) if vote.round == round_

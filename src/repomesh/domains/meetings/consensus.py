@@ -5,7 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from repomesh.domains.meetings.flow import Choice, Consensus, Flow, OpinionKind, Source, Tabled, Terms
+from repomesh.domains.meetings.flow import (
+    Choice,
+    Consensus,
+    MeetingState,
+    MeetingTerms,
+    OpinionKind,
+    Source,
+    TabledProposal,
+)
 from repomesh.kernel.limits import MEETING_PARTICIPANTS_MIN
 
 
@@ -38,8 +46,8 @@ def agreed(rule: Consensus, quorum: int | None, votes: Mapping[str, Choice], ele
 
 
 def tabled_with(
-    tabled: Sequence[Tabled], sequence: int, by: str, kind: OpinionKind, *, proposes: bool
-) -> tuple[Tabled, ...]:
+    tabled: Sequence[TabledProposal], sequence: int, by: str, kind: OpinionKind, *, proposes: bool
+) -> tuple[TabledProposal, ...]:
     """The proposals of a round after one more opinion.
 
     An objection opposes the newest proposal that others made before it.
@@ -49,13 +57,13 @@ def tabled_with(
         others = [index for index, one in enumerate(found) if one.by != by]
         if others:
             one = found[others[-1]]
-            found[others[-1]] = Tabled(one.sequence, one.by, one.opposed + 1)
+            found[others[-1]] = TabledProposal(one.sequence, one.by, one.opposed + 1)
     if proposes:
-        found.append(Tabled(sequence, by))
+        found.append(TabledProposal(sequence, by))
     return tuple(found)
 
 
-def chosen(tabled: Sequence[Tabled], chair: str | None) -> tuple[Source, int] | None:
+def chosen(tabled: Sequence[TabledProposal], chair: str | None) -> tuple[Source, int] | None:
     """Which proposal a vote is taken on: the chair's last one, else the last that nobody opposed."""
     for one in reversed(tabled):
         if one.by == chair:
@@ -67,7 +75,11 @@ def chosen(tabled: Sequence[Tabled], chair: str | None) -> tuple[Source, int] | 
 
 
 def speaking_order(
-    terms: Terms, names: Mapping[str, str], present: Sequence[str], round_: int, dissent: Collection[str]
+    terms: MeetingTerms,
+    names: Mapping[str, str],
+    present: Sequence[str],
+    round_: int,
+    dissent: Collection[str],
 ) -> tuple[str, ...]:
     """Who speaks when in a round: who dissented in the round before comes first."""
     order = list(present)
@@ -79,6 +91,6 @@ def speaking_order(
     return tuple(sorted(order, key=lambda one: one not in dissent))
 
 
-def dissenters(flow: Flow) -> frozenset[str]:
+def dissenters(flow: MeetingState) -> frozenset[str]:
     """Who voted against the proposal of the present round."""
     return frozenset(one for one, choice in flow.votes.items() if choice == "disagree")

@@ -38,7 +38,7 @@ Source = Literal["chair", "unopposed", "written", "draft"]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class MeetingTerms:
     """What was agreed before a meeting begins."""
 
     rounds_max: int = 3
@@ -61,7 +61,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Tabled:
+class TabledProposal:
     """A proposal of the present round, by the number of the opinion that made it."""
 
     sequence: int
@@ -70,13 +70,13 @@ class Tabled:
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
+class MeetingState:
     """How a meeting stands. `present` are the participants who have not left, in their order.
 
     `electorate` are those who were in when the vote of the present round began; it does not shrink.
     """
 
-    terms: Terms = field(default_factory=Terms)
+    terms: MeetingTerms = field(default_factory=MeetingTerms)
     names: Mapping[str, str] = field(default_factory=dict)
     present: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class Flow:
     speaker: str | None = None
     due_at: Timestamp | None = None
     sequence: int = 0
-    tabled: tuple[Tabled, ...] = ()
+    tabled: tuple[TabledProposal, ...] = ()
     votes: Mapping[str, Choice] = field(default_factory=dict)
     electorate: tuple[str, ...] = ()
 
@@ -108,16 +108,16 @@ class Flow:
         return ()
 
 
-_ADAPTER = TypeAdapter(Flow)
+_ADAPTER = TypeAdapter(MeetingState)
 
 
-def dump(flow: Flow) -> dict[str, Any]:
+def dump(flow: MeetingState) -> dict[str, Any]:
     """A flow as JSON values."""
     kept: dict[str, Any] = _ADAPTER.dump_python(flow, mode="json")
     return kept
 
 
-def load(kept: Mapping[str, Any]) -> Flow:
+def load(kept: Mapping[str, Any]) -> MeetingState:
     """The flow that was kept."""
     return _ADAPTER.validate_python(kept)
 
@@ -126,7 +126,7 @@ def load(kept: Mapping[str, Any]) -> Flow:
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class JoinCommand:
     """An agent takes part, comes back, or was skipped and is there again."""
 
     agent_id: str
@@ -134,24 +134,24 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class LeaveCommand:
     """A participant does not take part any more."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartCommand:
     """The first round begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel:
+class CancelCommand:
     """The meeting is not wanted any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Speak:
+class SpeakCommand:
     """A participant gives its opinion; `round` is the one that it means, if it says so."""
 
     agent_id: str
@@ -161,7 +161,7 @@ class Speak:
 
 
 @dataclass(frozen=True, slots=True)
-class Vote:
+class VoteCommand:
     """A participant votes."""
 
     agent_id: str
@@ -170,7 +170,7 @@ class Vote:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class ProposalReady:
     """The proposal of a round was written elsewhere, or `failed` to be."""
 
     round: int
@@ -178,39 +178,49 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Tick:
     """Time passed, or somebody went away."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resume:
+class ResumeAfterAbsence:
     """The server is back after an absence, which counts against nobody's time."""
 
     away_s: float
 
 
-Given = Join | Leave | Start | Cancel | Speak | Vote | Written | Look | Resume
+Given = (
+    JoinCommand
+    | LeaveCommand
+    | StartCommand
+    | CancelCommand
+    | SpeakCommand
+    | VoteCommand
+    | ProposalReady
+    | Tick
+    | ResumeAfterAbsence
+)
 
 
 # -- what that brings about ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class ParticipantJoined:
     """Somebody takes part now."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class ParticipantLeft:
     """Somebody does not take part any more."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class MeetingStarted:
     """The meeting is in progress."""
 
 
@@ -301,7 +311,7 @@ class NoConsensus:
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
+class MeetingCompleted:
     """The meeting is over."""
 
     outcome: Outcome
@@ -313,9 +323,9 @@ class Cancelled:
 
 
 Happened = (
-    Joined
-    | Left
-    | Started
+    ParticipantJoined
+    | ParticipantLeft
+    | MeetingStarted
     | OpinionRequested
     | OpinionPresented
     | TurnSkipped
@@ -326,6 +336,6 @@ Happened = (
     | RoundCompleted
     | ConsensusReached
     | NoConsensus
-    | Completed
+    | MeetingCompleted
     | Cancelled
 )

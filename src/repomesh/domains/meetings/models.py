@@ -265,7 +265,7 @@ class ShowRequest(OneMeeting):
     max_chars: RequestChars | None = None
 
 
-class Heard(Model):
+class HeardOpinion(Model):
     """An opinion as participants are told it."""
 
     sequence: int
@@ -288,7 +288,7 @@ class MeetingRequest(Model):
     agenda: list[str]
     prompt: str
     before: list[str] = Field(description="What the round before voted on and came to, the dissent first.")
-    opinions: list[Heard] = Field(description="Of this round, within the budget; longer ones are cut.")
+    opinions: list[HeardOpinion] = Field(description="Of this round, within the budget; longer ones are cut.")
     proposal: str | None
     due_at: Timestamp | None
     message_id: Id | None = Field(description="The message that asks; speaking or voting acknowledges it.")

@@ -22,7 +22,7 @@ from repomesh.domains.meetings.errors import (
     TooFewParticipants,
     TooManyParticipants,
 )
-from repomesh.domains.meetings.flow import Flow, Terms
+from repomesh.domains.meetings.flow import MeetingState, MeetingTerms
 from repomesh.domains.meetings.models import (
     CancelMeeting,
     CreateMeeting,
@@ -34,13 +34,13 @@ from repomesh.domains.meetings.models import (
     Round,
     ShowMeeting,
 )
-from repomesh.domains.meetings.proceedings import Proceedings, Words
+from repomesh.domains.meetings.proceedings import CommandTexts, MeetingWriter
 from repomesh.domains.meetings.tables import meeting_participants, meetings
 from repomesh.domains.meetings.templates import operations as templates
 from repomesh.domains.meetings.templates.errors import TemplateNotFound
 from repomesh.domains.meetings.templates.models import Template
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.store.paging import page
@@ -77,7 +77,7 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
     members = _members(tx, request)
     meeting_id = tx.new_id()
     chair = find_agent(tx, request.chair).id if request.chair else None
-    state = Flow(_terms(request, template, chair, meeting_id), members, tuple(members))
+    state = MeetingState(_terms(request, template, chair, meeting_id), members, tuple(members))
     agenda = template.agenda if request.agenda is None else request.agenda
     row: dict[str, Any] = dict.fromkeys(_table.keys()) | {
         "workspace_id": tx.workspace_id,
@@ -100,12 +100,12 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
         "version": 1,
     }
     tx.execute(insert(meetings), row)
-    under_way = Proceedings(tx, row, state, Words())
+    under_way = MeetingWriter(tx, row, state, CommandTexts())
     for agent_id in members:
         under_way.take_in(agent_id)
     under_way.tell(events.MeetingChanged, events.MEETING_CREATED)
     meeting = under_way.publish()
-    return conduct(tx, rows.find(tx, meeting_id), flow.Start()) if request.start else meeting
+    return conduct(tx, rows.find(tx, meeting_id), flow.StartCommand()) if request.start else meeting
 
 
 @query("meeting.list", http=Get("/v1/meetings"), scope="meetings:read", errors=(AgentNotFound,))
@@ -123,7 +123,7 @@ def list_meetings(tx: Transaction, request: ListMeetings) -> Page[Meeting]:
     found = Page[Meeting](items=items, next_cursor=following)
     if request.max_chars is None:
         return found
-    positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
+    positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
     return fit(found, request.max_chars, positions)
 
 
@@ -149,13 +149,13 @@ def join_meeting(tx: Transaction, request: JoinMeeting) -> Meeting:
     """
     row = rows.find(tx, request.meeting_id)
     agent_id = tx.caller.acting_agent()
-    words = Words()
+    words = CommandTexts()
     if request.max_chars is not None:
         part = meeting_participants.c
         mine = part.workspace_id == tx.workspace_id, part.meeting_id == row.id, part.agent_id == agent_id
         tx.execute(update(meeting_participants).where(*mine).values(max_chars=request.max_chars))
-        words = Words(max_chars=request.max_chars)
-    return conduct(tx, row, flow.Join(agent_id, str(tx.caller.agent_name)), words)
+        words = CommandTexts(max_chars=request.max_chars)
+    return conduct(tx, row, flow.JoinCommand(agent_id, str(tx.caller.agent_name)), words)
 
 
 @command(
@@ -167,7 +167,7 @@ def join_meeting(tx: Transaction, request: JoinMeeting) -> Meeting:
 )
 def leave_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
     """Take part no more. If it was the acting agent's turn the next is asked at once."""
-    return conduct(tx, rows.find(tx, request.meeting_id), flow.Leave(tx.caller.acting_agent()))
+    return conduct(tx, rows.find(tx, request.meeting_id), flow.LeaveCommand(tx.caller.acting_agent()))
 
 
 @command(
@@ -180,7 +180,7 @@ def start_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
     """Begin: the first participant is asked to speak. By any participant, or who leads the meeting."""
     row = rows.find(tx, request.meeting_id)
     _require_lead(tx, row, *flow.load(row.flow).present)
-    return conduct(tx, row, flow.Start())
+    return conduct(tx, row, flow.StartCommand())
 
 
 @command(
@@ -193,7 +193,7 @@ def cancel_meeting(tx: Transaction, request: CancelMeeting) -> Meeting:
     """Call a meeting off, by who called it, its chair or people. What was said so far stays."""
     row = rows.find(tx, request.meeting_id)
     _require_lead(tx, row)
-    return conduct(tx, row, flow.Cancel(), Words(reason=request.reason))
+    return conduct(tx, row, flow.CancelCommand(), CommandTexts(reason=request.reason))
 
 
 def detail(tx: Transaction, meeting_id: str) -> MeetingDetail:
@@ -253,13 +253,13 @@ def _in_service(tx: Transaction, ref: str) -> Agent:
     return agent
 
 
-def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: str) -> Terms:
+def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: str) -> MeetingTerms:
     consensus = request.consensus or template.consensus
     quorum = request.quorum
     if quorum is None and consensus == template.consensus:
         quorum = template.quorum
     templates.require_quorum(consensus, quorum)
-    return Terms(
+    return MeetingTerms(
         rounds_max=request.max_discussion_rounds or template.max_discussion_rounds,
         order=request.speaking_order or template.speaking_order,
         consensus=consensus,

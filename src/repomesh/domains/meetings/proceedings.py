@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, insert, update
 
 from repomesh.domains.meetings import flow, rows
 from repomesh.domains.meetings.events import MeetingChanged
-from repomesh.domains.meetings.flow import Flow
+from repomesh.domains.meetings.flow import MeetingState
 from repomesh.domains.meetings.models import Meeting
 from repomesh.domains.meetings.tables import meeting_participants, meetings
 from repomesh.domains.messaging import rows as message_rows
@@ -47,7 +47,7 @@ _CHANGE = Prepared(
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class CommandTexts:
     """What came with a command, in words: the rules know nothing of it."""
 
     content: str = ""
@@ -59,13 +59,13 @@ class Words:
 
 
 @dataclass(slots=True)
-class Proceedings:
+class MeetingWriter:
     """What is under way: the meeting's columns as they change, and the events to come."""
 
     tx: Transaction
     columns: dict[str, Any]
-    state: Flow
-    words: Words
+    state: MeetingState
+    words: CommandTexts
     _events: list[Callable[[Meeting], NewEvent]] = field(default_factory=list)
     _participants: dict[str, Any] | None = None
 
@@ -139,7 +139,7 @@ class Proceedings:
             thread_id = self.columns["thread_id"]
             system_notice(self.tx, self.state.present, subject, body, tags=(TAG,), thread_id=thread_id)
 
-    def write(self, before: Flow) -> Meeting:
+    def write(self, before: MeetingState) -> Meeting:
         """Write the meeting as it is now, and append the events; answers it."""
         columns, state = self.columns, self.state
         columns |= {"status": state.status, "outcome": state.outcome}
@@ -163,7 +163,7 @@ class Proceedings:
             self.tx.emit(event(meeting))
         return meeting
 
-    def _note_awaited(self, before: Flow) -> None:
+    def _note_awaited(self, before: MeetingState) -> None:
         was, now = set(before.awaited), set(self.state.awaited)
         changed = [self._one(one) | {"is_awaited": one in now} for one in sorted(was ^ now)]
         if changed:

@@ -11,7 +11,7 @@ from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import flow
 from repomesh.domains.meetings.errors import MeetingNotFound
-from repomesh.domains.meetings.flow import Flow
+from repomesh.domains.meetings.flow import MeetingState
 from repomesh.domains.meetings.models import CastVote, Meeting, Opinion, Participant, Proposal
 from repomesh.domains.meetings.tables import (
     meeting_opinions,
@@ -88,7 +88,7 @@ def as_meeting(columns: Mapping[str, Any]) -> Meeting:
     )
 
 
-def participants(state: Flow) -> list[Participant]:
+def participants(state: MeetingState) -> list[Participant]:
     """Who takes part, and who took part and left."""
     return [
         Participant(

@@ -23,20 +23,20 @@ from repomesh.domains.meetings.errors import (
     TooManyParticipants,
     TurnOver,
 )
-from repomesh.domains.meetings.flow import Flow, Given, Happened, Turn
+from repomesh.domains.meetings.flow import Given, Happened, MeetingState, Turn
 from repomesh.kernel.limits import MEETING_ASKED_MAX, MEETING_PARTICIPANTS_MAX, MEETING_PARTICIPANTS_MIN
 
 
 def step(
-    state: Flow, given: Given, away: Collection[str], now: datetime, *, drafting: bool = False
-) -> tuple[Flow, tuple[Happened, ...]]:
+    state: MeetingState, given: Given, away: Collection[str], now: datetime, *, drafting: bool = False
+) -> tuple[MeetingState, tuple[Happened, ...]]:
     """How a meeting stands after something was done, and what that brought about.
 
     `away` are participants known to be inactive; `drafting` says that proposals can be written elsewhere.
     Raises what stands against it, and then nothing has changed, not even by the time that passed.
     """
     run = _Run(state, away, now, drafting=drafting)
-    if isinstance(given, flow.Resume):  # before time is looked at
+    if isinstance(given, flow.ResumeAfterAbsence):  # before time is looked at
         run.move_deadline(given.away_s)
     run.settle()
     run.take(given)
@@ -47,7 +47,7 @@ def step(
 class _Run:
     """One step: the flow as it changes, and what happened so far."""
 
-    def __init__(self, state: Flow, away: Collection[str], now: datetime, *, drafting: bool) -> None:
+    def __init__(self, state: MeetingState, away: Collection[str], now: datetime, *, drafting: bool) -> None:
         self.flow = state
         self.now = now
         self.happened: list[Happened] = []
@@ -143,29 +143,29 @@ class _Run:
         """Do what is asked; raises what stands against it."""
         raise NotImplementedError(type(given))
 
-    @take.register(flow.Look)
-    @take.register(flow.Resume)
-    def _(self, given: flow.Look | flow.Resume) -> None:
+    @take.register(flow.Tick)
+    @take.register(flow.ResumeAfterAbsence)
+    def _(self, given: flow.Tick | flow.ResumeAfterAbsence) -> None:
         pass
 
     @take.register
-    def _(self, given: flow.Start) -> None:
+    def _(self, given: flow.StartCommand) -> None:
         self._require_status("pending")
         needed = max(MEETING_PARTICIPANTS_MIN, self.flow.terms.quorum or 0)
         if len(self.flow.present) < needed:
             raise TooFewParticipants(f"the meeting has {len(self.flow.present)} participants of {needed}")
         self._set(status="in_progress")
-        self._tell(flow.Started())
+        self._tell(flow.MeetingStarted())
         self._open_round(1)
 
     @take.register
-    def _(self, given: flow.Cancel) -> None:
+    def _(self, given: flow.CancelCommand) -> None:
         self._require_status("pending", "in_progress")
         self._set(phase=None, speaker=None, due_at=None, status="cancelled", outcome="cancelled")
         self._tell(flow.Cancelled())
 
     @take.register
-    def _(self, given: flow.Join) -> None:
+    def _(self, given: flow.JoinCommand) -> None:
         self._require_status("pending", "in_progress")
         state, who = self.flow, given.agent_id
         if who not in state.names and len(state.names) >= MEETING_PARTICIPANTS_MAX:
@@ -175,10 +175,10 @@ class _Run:
         self._note_joined(who)
         self._give_turn(who)
         if self.flow != state:
-            self._tell(flow.Joined(who))
+            self._tell(flow.ParticipantJoined(who))
 
     @take.register
-    def _(self, given: flow.Leave) -> None:
+    def _(self, given: flow.LeaveCommand) -> None:
         self._require_status("pending", "in_progress")
         state, who = self.flow, given.agent_id
         self._require_present(who)
@@ -188,10 +188,10 @@ class _Run:
         speaker = None if state.speaker == who else state.speaker
         present = tuple(one for one in state.present if one != who)
         self._set(present=present, joined=tuple(one for one in state.joined if one != who), speaker=speaker)
-        self._tell(flow.Left(who))
+        self._tell(flow.ParticipantLeft(who))
 
     @take.register
-    def _(self, given: flow.Speak) -> None:
+    def _(self, given: flow.SpeakCommand) -> None:
         self._require_status("in_progress")
         self._require_present(given.agent_id)
         self._require_turn(given.agent_id, given.round)
@@ -199,7 +199,7 @@ class _Run:
         self._record(given.agent_id, given.kind, proposes=given.proposes)
 
     @take.register
-    def _(self, given: flow.Vote) -> None:
+    def _(self, given: flow.VoteCommand) -> None:
         self._require_status("in_progress")
         self._require_present(given.agent_id)
         self._require_vote(given.agent_id, given.round)
@@ -208,7 +208,7 @@ class _Run:
         self._tell(flow.VoteCast(self.flow.round, given.agent_id, given.choice))
 
     @take.register
-    def _(self, given: flow.Written) -> None:
+    def _(self, given: flow.ProposalReady) -> None:
         if self.flow.phase == "drafting" and self.flow.round == given.round:
             self._request_votes("draft" if given.failed else "written", None)
 
@@ -263,7 +263,7 @@ class _Run:
 
     def _end(self, outcome: flow.Outcome) -> None:
         self._set(phase=None, speaker=None, due_at=None, status="completed", outcome=outcome)
-        self._tell(flow.Completed(outcome))
+        self._tell(flow.MeetingCompleted(outcome))
 
     # -- what stands against it --------------------------------------------------------------------
 

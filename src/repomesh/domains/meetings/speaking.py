@@ -32,7 +32,7 @@ from repomesh.domains.meetings.models import (
     ShowRequest,
     Speak,
 )
-from repomesh.domains.meetings.proceedings import Words
+from repomesh.domains.meetings.proceedings import CommandTexts
 from repomesh.domains.meetings.tables import RUNNING, meeting_participants, meetings
 from repomesh.domains.tasks.dependencies import count_unmet
 from repomesh.domains.tasks.errors import DependencyNotFound
@@ -74,9 +74,11 @@ def speak(tx: Transaction, request: Speak) -> Meeting:
     proposal = request.proposed
     kind = request.kind or ("proposal" if proposal else "opinion")
     who = tx.caller.acting_agent()
-    given = flow.Speak(who, kind, proposes=proposal is not None, round=request.round)
+    given = flow.SpeakCommand(who, kind, proposes=proposal is not None, round=request.round)
     _require_possible(tx, request.tasks)
-    return conduct(tx, row, given, Words(content=request.content, proposal=proposal, tasks=request.tasks))
+    return conduct(
+        tx, row, given, CommandTexts(content=request.content, proposal=proposal, tasks=request.tasks)
+    )
 
 
 @command(
@@ -95,8 +97,8 @@ def speak(tx: Transaction, request: Speak) -> Meeting:
 def vote(tx: Transaction, request: CastVoteRequest) -> Meeting:
     """Vote on the proposal of the round as the acting agent. The last vote ends the round at once."""
     row = rows.find(tx, request.meeting_id)
-    given = flow.Vote(tx.caller.acting_agent(), request.choice, request.round)
-    return conduct(tx, row, given, Words(reason=request.reason, amendment=request.amendment))
+    given = flow.VoteCommand(tx.caller.acting_agent(), request.choice, request.round)
+    return conduct(tx, row, given, CommandTexts(reason=request.reason, amendment=request.amendment))
 
 
 @query(
@@ -171,7 +173,7 @@ _GONE_ANYWHERE = (
 def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings:
     """Go on with meetings that are due."""
     found = _due(tx, request.meeting_id)
-    settled = [meeting_id for meeting_id in found if conduct_readable(tx, meeting_id, flow.Look())]
+    settled = [meeting_id for meeting_id in found if conduct_readable(tx, meeting_id, flow.Tick())]
     return SettledMeetings(meeting_ids=settled)
 
 

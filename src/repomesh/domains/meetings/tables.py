@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 meetings = Table(
     "meetings",
@@ -30,7 +30,7 @@ meetings = Table(
     Column("status", String(16), nullable=False),
     Column("outcome", String(16)),
     Column("phase", String(16)),
-    Column("due_at", Moment),
+    Column("due_at", Timestamp),
     Column("flow", Json, nullable=False),
     Column("agenda", Json, nullable=False),
     Column("template", String(64)),
@@ -46,9 +46,9 @@ meetings = Table(
     Column("reason", Text, nullable=False),
     Column("created_by", String(64)),
     Column("created_by_id", Uuid),
-    Column("created_at", Moment, nullable=False),
-    Column("started_at", Moment),
-    Column("ended_at", Moment),
+    Column("created_at", Timestamp, nullable=False),
+    Column("started_at", Timestamp),
+    Column("ended_at", Timestamp),
     Column("version", Integer, nullable=False),
     Index("ix_meetings_status", "workspace_id", "status", "id"),
 )
@@ -98,7 +98,7 @@ meeting_opinions = Table(
     Column("content", Text, nullable=False),
     Column("proposal", Text),
     Column("tasks", Json, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
     ForeignKeyConstraint(*_OF_MEETING, name="fk_meeting_opinions_meeting"),
 )
 
@@ -113,7 +113,7 @@ meeting_proposals = Table(
     Column("text", Text, nullable=False),
     Column("agent_name", String(64)),
     Column("tasks", Json, nullable=False),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
     ForeignKeyConstraint(*_OF_MEETING, name="fk_meeting_proposals_meeting"),
 )
 
@@ -128,6 +128,6 @@ meeting_votes = Table(
     Column("choice", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("amendment", Text),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
     ForeignKeyConstraint(*_OF_MEETING, name="fk_meeting_votes_meeting"),
 )

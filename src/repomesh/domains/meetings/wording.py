@@ -8,8 +8,8 @@ from datetime import datetime
 
 from repomesh.domains.meetings import consensus
 from repomesh.domains.meetings.decisions.models import Position
-from repomesh.domains.meetings.flow import Tabled
-from repomesh.domains.meetings.models import CastVote, Heard, Opinion, Proposal
+from repomesh.domains.meetings.flow import TabledProposal
+from repomesh.domains.meetings.models import CastVote, HeardOpinion, Opinion, Proposal
 from repomesh.domains.messaging.envelope import one_line
 from repomesh.kernel.budget import fair_share
 from repomesh.kernel.limits import (
@@ -24,7 +24,7 @@ _VERDICTS = {"agree": "agreed", "disagree": "disagreed", "abstain": "abstained",
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptHeader:
     """What every request says: of which meeting it is, and how long one may take."""
 
     meeting_id: str
@@ -48,11 +48,11 @@ def subject(what: str, topic: str) -> str:
     return shortened(f"{what}: {one_line(topic)}", LABEL_CHARS_MAX)
 
 
-def heard(opinions: Sequence[Opinion], max_chars: int) -> list[Heard]:
+def heard(opinions: Sequence[Opinion], max_chars: int) -> list[HeardOpinion]:
     """Opinions as others are told them: all of them, the longest cut until they fit."""
     share = fair_share([len(one.content) for one in opinions], max_chars)
     return [
-        Heard(
+        HeardOpinion(
             sequence=one.sequence,
             round=one.round,
             agent_name=one.agent_name,
@@ -64,7 +64,9 @@ def heard(opinions: Sequence[Opinion], max_chars: int) -> list[Heard]:
     ]
 
 
-def opinion_request(asked: Asked, opinions: Sequence[Opinion], before: Sequence[str], max_chars: int) -> str:
+def opinion_request(
+    asked: PromptHeader, opinions: Sequence[Opinion], before: Sequence[str], max_chars: int
+) -> str:
     """The body of the message that asks one participant to speak."""
     head = [
         f"Your turn to speak in meeting {asked.meeting_id}, round {asked.round} of {asked.rounds_max}, on:",
@@ -77,7 +79,7 @@ def opinion_request(asked: Asked, opinions: Sequence[Opinion], before: Sequence[
     return _around(head, opinions, tail, max_chars)
 
 
-def vote_request(asked: Asked, opinions: Sequence[Opinion], proposal: Proposal, max_chars: int) -> str:
+def vote_request(asked: PromptHeader, opinions: Sequence[Opinion], proposal: Proposal, max_chars: int) -> str:
     """The body of the message that asks all to vote."""
     by = f" of {proposal.agent_name}" if proposal.agent_name else ""
     head = [
@@ -110,7 +112,7 @@ def draft(opinions: Sequence[Opinion]) -> tuple[str, Opinion | None]:
     """
     said = [one for one in opinions if one.kind != "no_response"]
     by_number = {one.sequence: one for one in said}
-    tabled: tuple[Tabled, ...] = ()
+    tabled: tuple[TabledProposal, ...] = ()
     for one in said:
         proposes = one.proposal is not None
         tabled = consensus.tabled_with(tabled, one.sequence, one.agent_id, one.kind, proposes=proposes)
@@ -165,7 +167,7 @@ def _plain(text: str) -> str:
     return shortened(one_line(text[:REASON_CHARS_MAX]), MEETING_SUMMARY_CHARS)
 
 
-def _agenda(asked: Asked) -> list[str]:
+def _agenda(asked: PromptHeader) -> list[str]:
     lines = [f"Agenda: {'; '.join(asked.agenda)}"] if asked.agenda else []
     return [*lines, asked.prompt] if asked.prompt else lines
 

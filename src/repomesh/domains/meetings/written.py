@@ -12,13 +12,13 @@ from sqlalchemy import select
 from repomesh.domains.meetings import flow, rows
 from repomesh.domains.meetings.conducting import conduct
 from repomesh.domains.meetings.models import ProposalWritten, WriteProposal, WrittenProposal
-from repomesh.domains.meetings.proceedings import Words
+from repomesh.domains.meetings.proceedings import CommandTexts
 from repomesh.domains.meetings.tables import RUNNING, meetings
 from repomesh.domains.meetings.wording import shortened
 from repomesh.domains.messaging.envelope import BAR, neutral, one_line
 from repomesh.kernel.limits import MEETING_MATERIAL_CHARS, PROPOSAL_CHARS_MAX, SWEEP_CHANGES_S
 from repomesh.kernel.operation import Due, command
-from repomesh.kernel.ports import Completion, Question
+from repomesh.kernel.ports import Completion, ModelPrompt
 from repomesh.kernel.preparation import Preparation
 from repomesh.store.due import due_now
 from repomesh.store.transaction import Transaction
@@ -35,14 +35,14 @@ _MARK = "meeting "
 """How the first line of the material begins, by which an answer finds its meeting again."""
 
 
-def _question(tx: Transaction) -> Question | None:
+def _question(tx: Transaction) -> ModelPrompt | None:
     """What to ask a model for the meeting that waits the longest; None when none does."""
     table = meetings.c
     drafting = table.workspace_id == tx.workspace_id, RUNNING, table.phase == "drafting"
     row = tx.execute(
         select(meetings).where(*drafting).order_by(table.due_at, table.id).limit(1)
     ).one_or_none()
-    return None if row is None else Question(_TASK, _material(tx, row))
+    return None if row is None else ModelPrompt(_TASK, _material(tx, row))
 
 
 def _material(tx: Transaction, row: Any) -> str:
@@ -58,11 +58,11 @@ def _material(tx: Transaction, row: Any) -> str:
 
 async def _prepare(request: WriteProposal, preparation: Preparation) -> WriteProposal:
     """Ask a model for the proposal; the request with its text, or as it is when no meeting waits for one."""
-    asked: Question | None = await preparation.read(_question)
+    asked: ModelPrompt | None = await preparation.read(_question)
     return request if asked is None else _answered(asked, await preparation.completions.complete(asked))
 
 
-def _answered(asked: Question, completion: Completion) -> WrittenProposal:
+def _answered(asked: ModelPrompt, completion: Completion) -> WrittenProposal:
     meeting_id, _, round_ = asked.material.partition("\n")[0].removeprefix(_MARK).partition(" round ")
     text = shortened(neutral(completion.text), PROPOSAL_CHARS_MAX)
     return WrittenProposal(meeting_id=meeting_id, round=int(round_), text=text, refusal=completion.refusal)
@@ -81,6 +81,6 @@ def propose(tx: Transaction, request: WriteProposal) -> ProposalWritten:
     """
     if not isinstance(request, WrittenProposal):
         return ProposalWritten(meeting_id=None)
-    given = flow.Written(request.round, failed=bool(request.refusal))
-    meeting = conduct(tx, rows.find(tx, request.meeting_id), given, Words(content=request.text))
+    given = flow.ProposalReady(request.round, failed=bool(request.refusal))
+    meeting = conduct(tx, rows.find(tx, request.meeting_id), given, CommandTexts(content=request.text))
     return ProposalWritten(meeting_id=meeting.id)

@@ -62,7 +62,7 @@ _RECIPIENTS = Prepared(
 
 
 @dataclass(frozen=True, slots=True)
-class Addressed:
+class ResolvedRecipients:
     """Whom a message is for and whom it reaches.
 
     `to` is as it is shown; `recipient_ids` are the agents that receive it; `audience` may see its event.
@@ -76,7 +76,7 @@ class Addressed:
     broadcast: bool = False
 
 
-def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> Addressed:
+def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> ResolvedRecipients:
     """The recipients that `to` names at this moment; raises what stands against one of them.
 
     The sender is no recipient of what it sends to its channel or to everybody.
@@ -86,7 +86,7 @@ def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> Addressed:
     shown = [agent.name for agent in named]
     ids = dict.fromkeys(agent.id for agent in named)
     if wanted.channel is None and not wanted.everybody:
-        return Addressed(shown, list(ids), Audience("agents", tuple(ids)))
+        return ResolvedRecipients(shown, list(ids), Audience("agents", tuple(ids)))
     audience, channel = WORKSPACE, None
     if wanted.channel is not None:
         channel = find_channel(tx, wanted.channel)
@@ -103,7 +103,7 @@ def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> Addressed:
         ids |= dict.fromkeys(agent.id for agent in live_agents(tx) if agent.id != sender_id)
     if len(ids) > RECIPIENTS_MAX:
         raise TooManyRecipients(f"{len(ids)} agents would receive it, the limit is {RECIPIENTS_MAX}")
-    return Addressed(
+    return ResolvedRecipients(
         shown,
         list(ids),
         audience,

@@ -60,7 +60,7 @@ _HEAP: Final = re.compile(f"({_MARK}{{3}}){_MARK}+")
 
 
 @dataclass(frozen=True, slots=True)
-class Enclosed:
+class EnclosedMessage:
     """A message as an envelope needs it; `body` may be only the beginning of `body_chars` characters."""
 
     id: str
@@ -76,7 +76,7 @@ class Enclosed:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapped:
+class Envelope:
     """A delivery: its text, its boundary, and which messages it holds."""
 
     text: str
@@ -127,14 +127,14 @@ def neutral_values(value: Any, boundary: str) -> Any:
 
 
 def wrap(
-    messages: Sequence[Enclosed],
+    messages: Sequence[EnclosedMessage],
     unread: int,
     boundary: str,
     *,
     ahead: str = "",
     max_chars: int = DELIVERY_CHARS_MAX,
     max_bytes: int = DELIVERY_BYTES_MAX,
-) -> Wrapped:
+) -> Envelope:
     """The first of `messages`, as many as fit, in one envelope behind the line `ahead`.
 
     `unread` counts all that wait; those left out are told as 'n more unread'. The texts share what room there
@@ -144,9 +144,9 @@ def wrap(
     while few:
         text = _wrapped(few, unread, boundary, ahead, max_chars, max_bytes)
         if text is not None:
-            return Wrapped(text, boundary, tuple(message.id for message in few))
+            return Envelope(text, boundary, tuple(message.id for message in few))
         few.pop()
-    return Wrapped(_fitting(ahead, max_chars, max_bytes), boundary, ())
+    return Envelope(_fitting(ahead, max_chars, max_bytes), boundary, ())
 
 
 def cost(text: str) -> int:
@@ -155,7 +155,7 @@ def cost(text: str) -> int:
 
 
 def _wrapped(
-    few: Sequence[Enclosed], unread: int, boundary: str, ahead: str, max_chars: int, max_bytes: int
+    few: Sequence[EnclosedMessage], unread: int, boundary: str, ahead: str, max_chars: int, max_bytes: int
 ) -> str | None:
     """The envelope around all of `few`; None when they do not fit."""
     bodies = [neutral(message.body[: max_chars * _READ_FACTOR], boundary) for message in few]
@@ -183,7 +183,7 @@ def _wrapped(
 
 
 def _frame(
-    few: Sequence[Enclosed],
+    few: Sequence[EnclosedMessage],
     heads: Sequence[str],
     bodies: Sequence[str],
     unread: int,
@@ -209,13 +209,13 @@ def _count(number: int) -> str:
     return "1 message" if number == 1 else f"{number} messages"
 
 
-def _label(few: Sequence[Enclosed]) -> str:
+def _label(few: Sequence[EnclosedMessage]) -> str:
     return (
         LABEL if all(message.sender_type != "human" for message in few) else f"{LABEL}, nor does a person's"
     )
 
 
-def _head(message: Enclosed, boundary: str) -> str:
+def _head(message: EnclosedMessage, boundary: str) -> str:
     sender = one_line(message.sender_name, boundary)
     trust = {None: "the server", "human": "a person"}.get(message.sender_type, "an agent")
     channel = f" in #{one_line(message.channel, boundary)}" if message.channel else ""
@@ -229,7 +229,7 @@ def _head(message: Enclosed, boundary: str) -> str:
     return ", ".join(parts) + (f"\n{BAR}{subject}" if subject else "")
 
 
-def _barred(message: Enclosed, body: str, share: int) -> list[str]:
+def _barred(message: EnclosedMessage, body: str, share: int) -> list[str]:
     """The lines of a text, each behind a bar, and how much of it is missing."""
     part = body[:share].rstrip()
     lines = part.split("\n")[:ENVELOPE_LINES_MAX] if part else []

@@ -15,7 +15,7 @@ from repomesh.domains.messaging.models import ListMessages, Message, Priority, R
 from repomesh.domains.messaging.sending import DOCUMENT
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import first_id_at
 from repomesh.store import searching
@@ -31,7 +31,7 @@ _SLACK_MS = 60_000  # between the time of a message and that in its id, in what 
 _BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")
 
 
-class Narrowing(Protocol):
+class MessageFilters(Protocol):
     """A request that narrows a list of messages."""
 
     @property
@@ -51,7 +51,7 @@ class Narrowing(Protocol):
         """At least so urgent."""
 
 
-class Budgeted(PageRequest, Protocol):
+class BudgetedPage(PageRequest, Protocol):
     """A request for a page within a budget."""
 
     @property
@@ -59,7 +59,7 @@ class Budgeted(PageRequest, Protocol):
         """Characters of the answer at most."""
 
 
-def narrowed(tx: Transaction, request: Narrowing) -> list[ColumnElement[bool]]:
+def narrowed(tx: Transaction, request: MessageFilters) -> list[ColumnElement[bool]]:
     """The conditions on messages that an index answers; raises for an agent or channel that is not there."""
     table = messages.c
     conditions: list[ColumnElement[bool]] = []
@@ -74,7 +74,7 @@ def narrowed(tx: Transaction, request: Narrowing) -> list[ColumnElement[bool]]:
 
 
 def urgent(
-    request: Narrowing, priority: ColumnElement[int] = messages.c.priority
+    request: MessageFilters, priority: ColumnElement[int] = messages.c.priority
 ) -> list[ColumnElement[bool]]:
     """The condition on the least priority, on the column that the list is read by."""
     return [] if request.priority is None else [priority >= rules.RANKS[request.priority]]
@@ -134,12 +134,14 @@ def windowed(
     return items, encode_cursor(edge)
 
 
-def fitted(tx: Transaction, page: Page[Item], request: Budgeted, *, ascending: bool = False) -> Page[Item]:
+def fitted(
+    tx: Transaction, page: Page[Item], request: BudgetedPage, *, ascending: bool = False
+) -> Page[Item]:
     """A page of messages in the order of their ids, within the request's budget; reads on in long bodies."""
     most = budget(request.max_chars)
     page = page.model_copy(update={"items": rows.read_on(tx, page.items, most)})
     start = request.cursor or (_BEFORE_OLDEST if ascending else _BEFORE_NEWEST)
-    positions = Positions(lambda index: encode_cursor(page.items[index].id), start)
+    positions = PageEnds(lambda index: encode_cursor(page.items[index].id), start)
     return fit(page, most, positions, "body")
 
 
@@ -172,5 +174,5 @@ def search(
     told = searching.notice(tx, str(request.text))
     page = Page[Message](items=items, next_cursor=following, notice=told)
     start = request.cursor or searching.BEFORE_ALL
-    positions = Positions(lambda index: encode_cursor(found[index][0]), start)
+    positions = PageEnds(lambda index: encode_cursor(found[index][0]), start)
     return fit(page, most, positions, "body")

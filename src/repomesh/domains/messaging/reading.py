@@ -31,7 +31,7 @@ from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.budget import cut
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Blocking, Get, Tool, query
+from repomesh.kernel.operation import Get, Tool, WaitRule, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -89,7 +89,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     scope="messages:read",
     errors=_NOT_FOUND,
     needs_agent=True,
-    blocking=Blocking(
+    blocking=WaitRule(
         seconds=lambda request: request.timeout_s,
         events=frozenset({MESSAGE_SENT}),
         done=lambda result: bool(result.items or result.omitted),
@@ -231,7 +231,7 @@ def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page
     return _listed(tx, statement.where(*here, *times), request)
 
 
-def _listed(tx: Transaction, statement: Select[Any], request: listing.Budgeted) -> Page[Message]:
+def _listed(tx: Transaction, statement: Select[Any], request: listing.BudgetedPage) -> Page[Message]:
     items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
     return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 

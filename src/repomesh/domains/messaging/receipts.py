@@ -30,7 +30,7 @@ from repomesh.store.log import Audience, NewEvent
 from repomesh.store.paging import page
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Moment
+from repomesh.store.types import Timestamp
 
 _EVENTS = {
     "offered": MESSAGE_OFFERED,
@@ -52,7 +52,7 @@ _SET_TIMES = Prepared(
         receipts.c.agent_id == bindparam("agent"),
         receipts.c.message_id == bindparam("message"),
     )
-    .values({name: bindparam(f"new_{name}", type_=Moment()) for name in rules.TIMES})
+    .values({name: bindparam(f"new_{name}", type_=Timestamp()) for name in rules.TIMES})
 )
 _UNREAD = (
     select(func.count())
@@ -183,7 +183,7 @@ def advance_seen(tx: Transaction, message_ids: Sequence[str], status: ReceiptSta
     """Advance many at once; answers which of them had not got so far. Tells each sender in one event."""
     table = receipts.c
     implied = rules.TIMES[: rules.STATUSES.index(status)]
-    now = literal(tx.now, Moment())
+    now = literal(tx.now, Timestamp())
     statement = (
         update(receipts)
         .where(

@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 
 from repomesh.domains.agents.rules import SYSTEM_NAME
 from repomesh.domains.messaging import addressing, rows, rules
-from repomesh.domains.messaging.addressing import Addressed
+from repomesh.domains.messaging.addressing import ResolvedRecipients
 from repomesh.domains.messaging.channels.errors import ChannelArchived, ChannelNotFound, NotAMember
 from repomesh.domains.messaging.errors import (
     BadExpiry,
@@ -177,7 +177,7 @@ def system_notice(
     }
     row["due_at"] = None
     ids = list(names)
-    return _store(tx, row, Addressed(list(names.values()), ids, Audience("agents", tuple(ids))))
+    return _store(tx, row, ResolvedRecipients(list(names.values()), ids, Audience("agents", tuple(ids))))
 
 
 def forward(tx: Transaction, message_id: str, to: tuple[str, str], body: str, tags: Sequence[str]) -> Message:
@@ -201,7 +201,9 @@ def forward(tx: Transaction, message_id: str, to: tuple[str, str], body: str, ta
         "due_at": None,
     }
     agent_id, name = to
-    return _store(tx, row, Addressed([name], [agent_id], Audience("agents", (agent_id, parent.sender_id))))
+    return _store(
+        tx, row, ResolvedRecipients([name], [agent_id], Audience("agents", (agent_id, parent.sender_id)))
+    )
 
 
 def _continued(tx: Transaction, request: SendMessage, parent: Any) -> dict[str, Any]:
@@ -228,7 +230,7 @@ def _set_times(tx: Transaction, row: dict[str, Any], request: SendMessage) -> No
 
 
 def _store(
-    tx: Transaction, row: dict[str, Any], addressed: Addressed, words: Sequence[str] | None = None
+    tx: Transaction, row: dict[str, Any], addressed: ResolvedRecipients, words: Sequence[str] | None = None
 ) -> Message:
     """Store a message, whose body has these words."""
     row |= {
@@ -266,7 +268,7 @@ def _receipt(row: dict[str, Any], agent_id: str) -> dict[str, Any]:
     }
 
 
-def _sent(message: Message, addressed: Addressed) -> NewEvent:
+def _sent(message: Message, addressed: ResolvedRecipients) -> NewEvent:
     shown = message
     if message.body_chars > EVENT_BODY_CHARS_MAX:
         beginning = message.body[:EVENT_BODY_CHARS_MAX]

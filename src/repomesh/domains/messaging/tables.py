@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Json, Moment, Uuid
+from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 # `due_at` is when the sender must be told unless the message has arrived by then; null when nobody waits.
 messages = Table(
@@ -45,11 +45,11 @@ messages = Table(
     Column("related_message_id", Uuid),
     Column("hop", Integer, nullable=False),
     Column("ack_required", Boolean, nullable=False),
-    Column("ack_deadline", Moment),
-    Column("expires_at", Moment),
-    Column("due_at", Moment),
-    Column("undelivered_at", Moment),
-    Column("created_at", Moment, nullable=False),
+    Column("ack_deadline", Timestamp),
+    Column("expires_at", Timestamp),
+    Column("due_at", Timestamp),
+    Column("undelivered_at", Timestamp),
+    Column("created_at", Timestamp, nullable=False),
     Index("ix_messages_sender", "workspace_id", "sender_id", "id"),
     Index("ix_messages_thread", "workspace_id", "thread_id", "id"),
 )
@@ -91,12 +91,12 @@ receipts = Table(
     Column("message_id", Uuid, primary_key=True),
     Column("sender_id", Uuid),
     Column("priority", Integer, nullable=False),
-    Column("expires_at", Moment),
-    Column("stored_at", Moment, nullable=False),
-    Column("offered_at", Moment),
-    Column("injected_at", Moment),
-    Column("read_at", Moment),
-    Column("acked_at", Moment),
+    Column("expires_at", Timestamp),
+    Column("stored_at", Timestamp, nullable=False),
+    Column("offered_at", Timestamp),
+    Column("injected_at", Timestamp),
+    Column("read_at", Timestamp),
+    Column("acked_at", Timestamp),
     ForeignKeyConstraint(
         ["workspace_id", "message_id"], ["messages.workspace_id", "messages.id"], name="fk_receipts_message"
     ),
@@ -134,7 +134,7 @@ reactions = Table(
     Column("message_id", Uuid, primary_key=True),
     Column("agent_id", Uuid, primary_key=True),
     Column("reaction", Ascii, primary_key=True),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
     ForeignKeyConstraint(
         ["workspace_id", "message_id"], ["messages.workspace_id", "messages.id"], name="fk_reactions_message"
     ),

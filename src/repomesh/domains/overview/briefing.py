@@ -69,19 +69,19 @@ def show_briefing(tx: Transaction, request: ShowBriefing) -> Briefing:
     )
 
 
-class Unread(NamedTuple):
+class UnreadCounts(NamedTuple):
     """How many messages an agent has not read, and how many of those are important."""
 
     messages: int
     important: int
 
 
-def unread_of(tx: Transaction, agent_id: str) -> Unread:
+def unread_of(tx: Transaction, agent_id: str) -> UnreadCounts:
     """What an agent has not read."""
-    return Unread(unread_count(tx, agent_id), important_unread(tx, agent_id))
+    return UnreadCounts(unread_count(tx, agent_id), important_unread(tx, agent_id))
 
 
-def brief(tx: Transaction, agent: Agent, unread: Unread, max_chars: int, *ahead: str) -> str:
+def brief(tx: Transaction, agent: Agent, unread: UnreadCounts, max_chars: int, *ahead: str) -> str:
     """What an agent should know to begin, or to go on, in at most `max_chars`; what matters most comes first.
 
     That is what it lost and was not told of, as long as nobody notes that it is. `ahead` are lines that stand
@@ -161,7 +161,7 @@ def _and_more(lines: list[str], more: int) -> list[str]:
     return [*lines, f"and {more} more"] if more > 0 else lines
 
 
-def _waiting(tx: Transaction, agent_id: str, unread: Unread) -> list[str]:
+def _waiting(tx: Transaction, agent_id: str, unread: UnreadCounts) -> list[str]:
     ready = int(tx.execute(_READY, {"ws": tx.workspace_id}).scalar_one())
     lines = []
     if unread.messages:

@@ -12,7 +12,7 @@ from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.tables import messages
-from repomesh.domains.overview.search_models import Found, What
+from repomesh.domains.overview.search_models import SearchResult, What
 from repomesh.domains.sessions import memory_rows
 from repomesh.domains.sessions.rows import kept
 from repomesh.domains.sessions.tables import (
@@ -39,7 +39,7 @@ _MADE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TextCandidate:
     """Something that may be shown, the beginning of its text, and what else it is found by.
 
     `chars` is about the length of its whole text, where that is longer.
@@ -55,20 +55,20 @@ class Candidate:
         """Whether its text goes on."""
         return self.chars > SEARCH_TEXT_CHARS
 
-    def found(self, shown: Shown) -> Found:
+    def found(self, shown: TextExcerpt) -> SearchResult:
         """As it is shown."""
-        return Found(**self.fields, snippet=shown.snippet, elsewhere=shown.elsewhere)
+        return SearchResult(**self.fields, snippet=shown.snippet, elsewhere=shown.elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class TextExcerpt:
     """What is shown of a text, and where its match is when that is not in it."""
 
     snippet: str
     elsewhere: str | None = None
 
 
-class Wanted(Protocol):
+class SearchConditions(Protocol):
     """The conditions of a search."""
 
     @property
@@ -84,16 +84,16 @@ class Wanted(Protocol):
         """Only with all of these."""
 
 
-def read(tx: Transaction, ids: Mapping[What, Sequence[str]]) -> dict[str, Candidate]:
+def read(tx: Transaction, ids: Mapping[What, Sequence[str]]) -> dict[str, TextCandidate]:
     """The candidates among some ids of each type that are there, current, and for the caller to see."""
-    found: dict[str, Candidate] = {}
+    found: dict[str, TextCandidate] = {}
     for what, some in ids.items():
         if some:
             found |= {candidate.fields["id"]: candidate for candidate in _READERS[what](tx, some)}
     return found
 
 
-def meets(candidate: Candidate, wanted: Wanted) -> bool:
+def meets(candidate: TextCandidate, wanted: SearchConditions) -> bool:
     """Whether a candidate is of the session and type, and has the tags, that are asked for."""
     fields = candidate.fields
     if wanted.session_id is not None and fields["session_id"] != wanted.session_id:
@@ -103,7 +103,7 @@ def meets(candidate: Candidate, wanted: Wanted) -> bool:
     return set(wanted.tags) <= set(fields["tags"])
 
 
-def _chunks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+def _chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = chunks.c
     columns = [table[name] for name in _SAID]
     text = func.substr(table.content, 1, SEARCH_TEXT_CHARS).label("text")
@@ -126,7 +126,7 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
-def _memories(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+def _memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = memories.c
     columns = [table[name] for name in ["id", "session_id", "key", "type", "tags", "author", "updated_at"]]
     here = (
@@ -152,7 +152,7 @@ def _memories(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
-def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table, version = artifacts.c, artifact_versions.c
     columns = [table[name] for name in _MADE]
     newest = and_(
@@ -187,7 +187,7 @@ def _beginning(raw: Any, media_type: str) -> str:
     return without_escapes(text, known=media_type.startswith("application/json"))
 
 
-def _messages(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+def _messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = messages.c
     names = ["id", "subject", "tags", "priority", "sender_name", "created_at", "body_chars"]
     columns = [table[name] for name in names]
@@ -212,7 +212,7 @@ def _messages(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
-def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+def _tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table, link = tasks.c, session_tasks.c
     columns = [table[name] for name in ["id", "goal", "type", "tags", "agent_name", "updated_at"]]
     statement = (
@@ -237,7 +237,7 @@ def _tasks(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
     ]
 
 
-def _decisions(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
+def _decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = decisions.c
     names = ["id", "topic", "decision", "rationale", "status", "recorded_by", "created_at"]
     here = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "active"
@@ -260,14 +260,14 @@ def _decisions(tx: Transaction, ids: Sequence[str]) -> list[Candidate]:
 
 def _candidate(
     what: What, row: Row[Any], text: str, about: str, chars: int | None = None, **fields: Any
-) -> Candidate:
+) -> TextCandidate:
     """A candidate; `chars` are those of its whole text where `text` is only the beginning."""
     tags = getattr(row, "tags", [])  # decisions have none
     fields |= {"what": what, "id": row.id, "tags": tags}
-    return Candidate(fields, text[:SEARCH_TEXT_CHARS], about, len(text) if chars is None else chars)
+    return TextCandidate(fields, text[:SEARCH_TEXT_CHARS], about, len(text) if chars is None else chars)
 
 
-_READERS: Mapping[What, Callable[[Transaction, Sequence[str]], list[Candidate]]] = {
+_READERS: Mapping[What, Callable[[Transaction, Sequence[str]], list[TextCandidate]]] = {
     "chunk": _chunks,
     "memory": _memories,
     "artifact": _artifacts,

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.errors import ComparisonTooLarge
-from repomesh.domains.leases.models import Obstacle
+from repomesh.domains.leases.models import LockObstacle
 from repomesh.domains.messaging.events.models import Event, ListEvents
 from repomesh.domains.messaging.events.operations import list_events
 from repomesh.domains.messaging.models import ListMessages
@@ -134,7 +134,7 @@ def _words(event: Event) -> str:
 def _locks(tx: Transaction, task: Task) -> list[ContextLock]:
     """What others hold or wait for that overlaps with the task's scope."""
     wanted = [path for pattern in task.scope for path in resources.all_paths(pattern)]
-    found: dict[tuple[str, str, bool], Obstacle] = {}
+    found: dict[tuple[str, str, bool], LockObstacle] = {}
     for one in leasing.obstacles(tx, wanted, "exclusive", tx.caller.agent_id) if wanted else ():
         found.setdefault((one.resource, one.holder, one.waiting), one)
     near = sorted(found.values(), key=lambda one: (one.waiting, one.resource))[: limits.CONTEXT_ITEMS_MAX]

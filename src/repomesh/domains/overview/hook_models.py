@@ -53,7 +53,7 @@ class EndTurn(CliSessionKey):
     loop_guard: bool | None = Field(None, description="Whether it goes on only since its end was held back.")
 
 
-class Told(Model):
+class HookText(Model):
     """What to put before the model; nothing when `text` is empty."""
 
     text: str
@@ -82,7 +82,7 @@ class GuardEdit(Model):
     unresolved: str = ""
 
 
-class Hindrance(Model):
+class BlockingLock(Model):
     """A lock of somebody else on what would be written."""
 
     path: str = Field(description="The file, folder or glob, as it can be shown; '' is the root.")
@@ -98,7 +98,7 @@ class GuardVerdict(Model):
 
     verdict: Literal["free", "warned", "denied"]
     reason: str = Field(description="What the model is told: who holds what until when, and what to do.")
-    hindrances: list[Hindrance]
+    hindrances: list[BlockingLock]
 
 
 class ShowBriefing(Model):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from repomesh.domains.leases.models import EndedReason, Lease, LostLease
 from repomesh.domains.messaging.envelope import BAR, one_line
-from repomesh.domains.overview.hook_models import Hindrance
+from repomesh.domains.overview.hook_models import BlockingLock
 from repomesh.kernel.limits import (
     BRIEFING_ITEMS_MAX,
     DELIVERY_BYTES_MAX,
@@ -105,7 +105,7 @@ _WHY_LOST: dict[EndedReason, str] = {
 
 
 def denial(
-    hindrances: Sequence[Hindrance], lost: Sequence[LostLease], now: datetime, unresolved: str = ""
+    hindrances: Sequence[BlockingLock], lost: Sequence[LostLease], now: datetime, unresolved: str = ""
 ) -> str:
     """What a model is told that is about to edit what others hold; `unresolved`: why that could not be told.
 
@@ -130,7 +130,7 @@ def denial(
     )
 
 
-def _held(one: Hindrance, now: datetime) -> str:
+def _held(one: BlockingLock, now: datetime) -> str:
     what = f"'{shown(one.path)}'" if one.path else "a part of the repository"
     pattern = f" with '{one.resource}'" if one.resource != one.path and _PLAIN.fullmatch(one.resource) else ""
     left_s = max(round((one.expires_at - now).total_seconds()), 0)

@@ -26,15 +26,15 @@ from repomesh.domains.messaging.receipts import unread_count
 from repomesh.domains.overview import hook_rules
 from repomesh.domains.overview.briefing import show_briefing
 from repomesh.domains.overview.hook_models import (
+    BlockingLock,
     Deliver,
     EndTurn,
     GuardEdit,
     GuardVerdict,
-    Hindrance,
+    HookText,
     LookAtSession,
     SessionView,
     ShowBriefing,
-    Told,
 )
 from repomesh.kernel import file_names, limits
 from repomesh.kernel.operation import command, query
@@ -61,7 +61,7 @@ def look_at_session(tx: Transaction, request: LookAtSession) -> SessionView:
 
 
 @command("hook.deliver", scope="messages:write", needs_agent=True)
-def deliver(tx: Transaction, request: Deliver) -> Told:
+def deliver(tx: Transaction, request: Deliver) -> HookText:
     """Hand the acting agent what waits for it: its briefing if wanted, warnings, new messages."""
     agent_id = tx.caller.acting_agent()
     ahead = [_losses(tx, agent_id, request.boundary)]
@@ -76,16 +76,16 @@ def deliver(tx: Transaction, request: Deliver) -> Told:
 
 
 @command("hook.end_turn", scope="messages:write", needs_agent=True)
-def end_turn(tx: Transaction, request: EndTurn) -> Told:
+def end_turn(tx: Transaction, request: EndTurn) -> HookText:
     """Hold the end of a turn back when the acting agent has not dealt with what is important."""
     row = session_rows.find(tx, request.cli, request.session_id)
     if row is None:
-        return Told(text="")
+        return HookText(text="")
     pressing = deliveries.pressing(tx, tx.caller.acting_agent())
     fresh = hook_rules.worth_holding(pressing, row.stop_blocks, row.stop_told, request.loop_guard)
     if not fresh:
         session_rows.change(tx, row, stop_blocks=0, stop_told=[])
-        return Told(text="")
+        return HookText(text="")
     ahead = [_losses(tx, tx.caller.acting_agent(), request.boundary), _BEFORE_YOU_END]
     told = _told(tx, request, "turn_end", fresh, "\n".join(filter(None, ahead)))
     so_far = [*row.stop_told, *told.message_ids][-limits.STOP_TOLD_MAX :]
@@ -189,21 +189,21 @@ def _told(
     ahead: str,
     *,
     receipt: bool = False,
-) -> Told:
+) -> HookText:
     """An envelope with the first of the messages behind `ahead`, written down as a delivery.
 
     With `receipt` somebody wants to know whether the answer left in time, even without messages in it.
     """
     if not ids:
         text = envelope.wrap([], 0, request.boundary, ahead=ahead).text if ahead else ""
-        return Told(text=text, boundary=request.boundary if receipt else None)
+        return HookText(text=text, boundary=request.boundary if receipt else None)
     agent_id = tx.caller.acting_agent()
     some = deliveries.enclosed(tx, ids[: limits.DELIVERY_MESSAGES_MAX])
     wrapped = envelope.wrap(some, unread_count(tx, agent_id), request.boundary, ahead=ahead)
     if not wrapped.message_ids:
-        return Told(text=wrapped.text, boundary=request.boundary if receipt else None)
+        return HookText(text=wrapped.text, boundary=request.boundary if receipt else None)
     deliveries.record(tx, route, wrapped.boundary, wrapped.message_ids, request.cli, request.session_id)
-    return Told(text=wrapped.text, boundary=wrapped.boundary, message_ids=list(wrapped.message_ids))
+    return HookText(text=wrapped.text, boundary=wrapped.boundary, message_ids=list(wrapped.message_ids))
 
 
 def _verdict(tx: Transaction, request: GuardEdit) -> GuardVerdict:
@@ -241,8 +241,8 @@ def _targets(request: GuardEdit) -> Targets:
     return Targets(literals.decode_all(request.files, "files"), folders, patterns)
 
 
-def _hindrance(lease: Lease, path: str) -> Hindrance:
-    return Hindrance(
+def _hindrance(lease: Lease, path: str) -> BlockingLock:
+    return BlockingLock(
         path=file_names.shown(path),
         resource=lease.resource,
         mode=lease.mode,

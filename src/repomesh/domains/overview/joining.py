@@ -14,7 +14,7 @@ from repomesh.domains.agents.errors import (
 from repomesh.domains.agents.models import RegisterAgent
 from repomesh.domains.leases import losses
 from repomesh.domains.overview.briefing import brief, unread_of
-from repomesh.domains.overview.models import Join, Joined
+from repomesh.domains.overview.models import JoinedWorkspace, JoinWorkspace
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.transaction import Transaction
 
@@ -40,7 +40,7 @@ from repomesh.store.transaction import Transaction
     secret="token",
     changes_access=True,
 )
-def join(tx: Transaction, request: Join) -> Joined:
+def join(tx: Transaction, request: JoinWorkspace) -> JoinedWorkspace:
     """Join the workspace as an agent; answers the instance token that speaks for it, and a briefing.
 
     The same name is the same agent for ever. A silent instance of it is replaced, a live one only with
@@ -53,7 +53,7 @@ def join(tx: Transaction, request: Join) -> Joined:
     unread = unread_of(tx, made.agent.id)
     briefing = brief(tx, made.agent, unread, request.max_chars)
     losses.note_told(tx, made.agent.id, [lease.id for lease in losses.due(tx, made.agent.id)], _RECEIPT)
-    return Joined(**dict(made), briefing=briefing)
+    return JoinedWorkspace(**dict(made), briefing=briefing)
 
 
 _RECEIPT = "registered"  # of what a briefing tells that came with the registration

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from repomesh.domains.overview.search_models import Recall
 from repomesh.domains.sessions.tables import memory_vectors
 from repomesh.kernel import limits
-from repomesh.kernel.ports import Texts
+from repomesh.kernel.ports import EmbeddingRequest
 from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
@@ -26,7 +26,7 @@ _IN_A_BATCH = "a batch asks no model"
 _DIMENSIONS_CHANGED = "the model's vectors have another length now; they are made anew when memories change"
 
 
-class Meant(Recall):
+class QuestionVector(Recall):
     """A question with its vector, or why there is none."""
 
     vector: bytes = b""
@@ -38,9 +38,9 @@ async def prepare(request: Recall, preparation: Preparation) -> Recall:
     """The question with its vector, where embeddings are configured and memories are asked for."""
     if preparation.store.settings.embeddings_url is None or "memory" not in request.what:
         return request
-    made = await preparation.embedder.embed(Texts((request.text,)))
+    made = await preparation.embedder.embed(EmbeddingRequest((request.text,)))
     vector = made.vectors[0] if made.vectors else b""
-    return Meant(**request.model_dump(), vector=vector, model=made.model, refusal=made.refusal)
+    return QuestionVector(**request.model_dump(), vector=vector, model=made.model, refusal=made.refusal)
 
 
 def near(tx: Transaction, request: Recall) -> tuple[Mapping[str, float], str | None]:
@@ -51,7 +51,7 @@ def near(tx: Transaction, request: Recall) -> tuple[Mapping[str, float], str | N
     """
     if "memory" not in request.what:
         return {}, None
-    if not isinstance(request, Meant):
+    if not isinstance(request, QuestionVector):
         return {}, _IN_A_BATCH
     if request.refusal:
         return {}, request.refusal

@@ -13,16 +13,16 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.fields import Label, TextChars
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 
-class Join(RegisterAgent):
+class JoinWorkspace(RegisterAgent):
     """Join the workspace, or join again as an agent that is known."""
 
     max_chars: TextChars = Field(limits.BRIEFING_CHARS_MAX, description="Budget for the briefing.")
 
 
-class Joined(Registration):
+class JoinedWorkspace(Registration):
     """Who the caller is from now on, and what it should know. The instance token is shown once."""
 
     briefing: str = Field(description="What it holds, did last and has not read, and what was decided.")
@@ -36,7 +36,7 @@ class Heartbeat(Model):
     resources: Resources | None = Field(None, description="Figures such as 'context_left'.")
 
 
-class Pulse(Model):
+class HeartbeatResult(Model):
     """What an agent should know at each heartbeat."""
 
     agent: Agent
@@ -142,7 +142,7 @@ class ReclaimedLease(Model):
     reason: EndedReason
 
 
-class Reconciled(PieceDone):
+class Reconciled(PartialResult):
     """What was found and taken back."""
 
     inactive_agent_ids: list[Id] = Field(description="Agents that went silent.")

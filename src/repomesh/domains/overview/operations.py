@@ -6,7 +6,7 @@ from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentNotFound, NotYourAgent
 from repomesh.domains.leases import leasing, reclaim, waiting
 from repomesh.domains.messaging.receipts import unread_count
-from repomesh.domains.overview.models import Heartbeat, Pulse, ReclaimedLease, Reconcile, Reconciled
+from repomesh.domains.overview.models import Heartbeat, HeartbeatResult, ReclaimedLease, Reconcile, Reconciled
 from repomesh.domains.tasks.recovery import reclaimed_among
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Post, command
@@ -19,7 +19,7 @@ from repomesh.store.transaction import Transaction
     scope="agents:write",
     errors=(AgentNotFound, NotYourAgent),
 )
-def heartbeat(tx: Transaction, request: Heartbeat) -> Pulse:
+def heartbeat(tx: Transaction, request: Heartbeat) -> HeartbeatResult:
     """Say that an agent is alive; answers what waits for it.
 
     Its leases are renewed with it, up to the longest hold that the server allows.
@@ -29,7 +29,7 @@ def heartbeat(tx: Transaction, request: Heartbeat) -> Pulse:
     told = request.model_dump(include={"status_text", "resources"}, exclude_none=True)
     agent = agents.touch(tx, agent, tx.caller.instance_id, **told)
     leasing.renew_all(tx, agent.id)
-    return Pulse(
+    return HeartbeatResult(
         agent=agent,
         unread=unread_count(tx, agent.id),
         next_lease_expiry=leasing.soonest_expiry(tx, agent.id),

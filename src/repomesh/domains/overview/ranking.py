@@ -14,7 +14,7 @@ from repomesh.kernel.words import asked_words, flattened, words_of
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class RankingWeights:
     """How much speaks for a text.
 
     The first two are those of BM25 (Robertson and Zaragoza, 2009), `pair` is what two neighbours of the
@@ -32,8 +32,8 @@ class Weights:
     meaning: float = 0.6
 
 
-SEARCH_WEIGHTS = Weights()
-RECALL_WEIGHTS = Weights(k1=2.5, b=0.9, pair=0.5)
+SEARCH_WEIGHTS = RankingWeights()
+RECALL_WEIGHTS = RankingWeights(k1=2.5, b=0.9, pair=0.5)
 _NEAR_WORDS = 8  # as far as a pair may stand apart
 
 # Words that say nothing of what a question is about.
@@ -58,7 +58,7 @@ Hits = Sequence[tuple[int, str]]
 """(place, stem) of each word of a text that is asked for, in order."""
 
 
-class Asked(dict[str, str | None]):
+class StemMatcher(dict[str, str | None]):
     """Which of the stems that are asked for a word stands for; knows a word that it has met."""
 
     def __init__(self, stems: Collection[str]) -> None:
@@ -70,12 +70,14 @@ class Asked(dict[str, str | None]):
         return found
 
 
-def hits(words: Sequence[str], asked: Asked) -> Hits:
+def hits(words: Sequence[str], asked: StemMatcher) -> Hits:
     """Where what is asked for stands among the words of a text."""
     return [(place, one) for place, one in enumerate(map(asked.__getitem__, words)) if one is not None]
 
 
-def worth(found: Hits, length: int, rarities: Mapping[str, float], usual: float, weights: Weights) -> float:
+def worth(
+    found: Hits, length: int, rarities: Mapping[str, float], usual: float, weights: RankingWeights
+) -> float:
     """What a text of `length` words is worth for stems in the order of the question, each of its own rarity.
 
     `usual` is the length of most texts.

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from repomesh.domains.overview import candidates, meaning, ranking
-from repomesh.domains.overview.candidates import Candidate
-from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, Weights
-from repomesh.domains.overview.search_models import EVERYTHING, Recall, Recalled, Recollection, What
-from repomesh.domains.overview.showing import Showing
+from repomesh.domains.overview.candidates import TextCandidate
+from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, RankingWeights
+from repomesh.domains.overview.search_models import EVERYTHING, Recall, RecallPage, RecallResult, What
+from repomesh.domains.overview.showing import SnippetBuilder
 from repomesh.domains.overview.stems import forms, stem
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
@@ -50,7 +50,7 @@ class _Matches:
     prepare=meaning.prepare,
     searches=True,
 )
-def recall(tx: Transaction, request: Recall) -> Recollection:
+def recall(tx: Transaction, request: Recall) -> RecallPage:
     """Remember what may answer a question, the best first, and say why each is here.
 
     Not every word needs to occur. Rare words, words of the title, newer things and those of the type and
@@ -60,34 +60,34 @@ def recall(tx: Transaction, request: Recall) -> Recollection:
     found = gathered(tx, request)
     best = scored(tx, found)[: request.limit]
     said = None if tx.settings.embeddings_url is None else found.without_meaning
-    showing = Showing(tx, ranking.Asked(found.rarities))
+    showing = SnippetBuilder(tx, ranking.StemMatcher(found.rarities))
     items = [_recalled(one, showing) for one in best]
     told = searching.notice(tx, request.text)
-    return _fitted(Recollection(items=items, notice=told, without_meaning=said), request.max_chars)
+    return _fitted(RecallPage(items=items, notice=told, without_meaning=said), request.max_chars)
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class RecallText:
     """A candidate, how many words it has, and where what is asked for stands among them and in its title."""
 
-    candidate: Candidate
+    candidate: TextCandidate
     length: int
     hits: Hits
     titled: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class RecallCandidates:
     """What may answer a question, and how much each stem of it says."""
 
     request: Recall
-    texts: Sequence[Text]
+    texts: Sequence[RecallText]
     rarities: Mapping[str, float]
     near: Mapping[str, float]
     without_meaning: str | None
 
 
-def gathered(tx: Transaction, request: Recall) -> Gathered:
+def gathered(tx: Transaction, request: Recall) -> RecallCandidates:
     """What holds the most of what says much, and what is near in meaning."""
     matches = _matches(tx, request, _asked(request.text))
     chosen = _chosen(matches)
@@ -100,12 +100,12 @@ def gathered(tx: Transaction, request: Recall) -> Gathered:
     chosen += further
     there = candidates.read(tx, ids)
     kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
-    asked = ranking.Asked(matches.rarities)
+    asked = ranking.StemMatcher(matches.rarities)
     texts = [_text(one, asked, matches) for one in kept]
-    return Gathered(request, texts, matches.rarities, near, without_meaning)
+    return RecallCandidates(request, texts, matches.rarities, near, without_meaning)
 
 
-def _text(candidate: Candidate, asked: ranking.Asked, matches: _Matches) -> Text:
+def _text(candidate: TextCandidate, asked: ranking.StemMatcher, matches: _Matches) -> RecallText:
     words, fields = words_of(candidate.text), candidate.fields
     title = words_of(f"{fields['title']} {' '.join(fields['tags'])}")
     titled = frozenset(one for _, one in ranking.hits(title, asked))
@@ -114,7 +114,7 @@ def _text(candidate: Candidate, asked: ranking.Asked, matches: _Matches) -> Text
         seen = {one for _, one in found} | titled
         deep = [one for one, ids in matches.by_stem.items() if one not in seen and fields["id"] in ids]
         found += [(len(words) + _APART * count, one) for count, one in enumerate(deep, 1)]
-    return Text(candidate, len(words), found, titled)
+    return RecallText(candidate, len(words), found, titled)
 
 
 def _asked(text: str) -> dict[str, tuple[str, ...]]:
@@ -123,7 +123,7 @@ def _asked(text: str) -> dict[str, tuple[str, ...]]:
     return {stem(word): forms(word) for word in words}
 
 
-def _belongs(candidate: Candidate, request: Recall) -> bool:
+def _belongs(candidate: TextCandidate, request: Recall) -> bool:
     return request.session_id in (None, candidate.fields["session_id"])
 
 
@@ -171,15 +171,17 @@ def _chosen(matches: _Matches) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredText:
     """A candidate, what it is worth, and the parts of that in words."""
 
-    candidate: Candidate
+    candidate: TextCandidate
     parts: Mapping[str, float]
     score: float
 
 
-def scored(tx: Transaction, gathered: Gathered, weights: Weights = RECALL_WEIGHTS) -> list[Scored]:
+def scored(
+    tx: Transaction, gathered: RecallCandidates, weights: RankingWeights = RECALL_WEIGHTS
+) -> list[ScoredText]:
     """The candidates, the best first."""
     request, texts, rarities = gathered.request, gathered.texts, gathered.rarities
     usual = sum(text.length for text in texts) / max(len(texts), 1)
@@ -199,20 +201,20 @@ def scored(tx: Transaction, gathered: Gathered, weights: Weights = RECALL_WEIGHT
             f"is of type {fields['type']}": weights.type * (request.type == fields["type"]),
         }
         parts |= {f"has the tag {tag}": weights.tag for tag in request.tags if tag in fields["tags"]}
-        judged.append(Scored(text.candidate, parts, sum(parts.values())))
+        judged.append(ScoredText(text.candidate, parts, sum(parts.values())))
     return sorted(judged, key=lambda one: -one.score)
 
 
-def _recalled(one: Scored, showing: Showing) -> Recalled:
+def _recalled(one: ScoredText, showing: SnippetBuilder) -> RecallResult:
     """As it is shown."""
     weighty = sorted(one.parts.items(), key=lambda part: -part[1])
     why = [said for said, worth in weighty if worth >= _WHY_MIN]
     shown = showing.of(one.candidate)
     said = {"snippet": shown.snippet, "elsewhere": shown.elsewhere}
-    return Recalled(**one.candidate.fields, **said, score=round(one.score, 4), why=why)
+    return RecallResult(**one.candidate.fields, **said, score=round(one.score, 4), why=why)
 
 
-def _fitted(whole: Recollection, max_chars: int) -> Recollection:
+def _fitted(whole: RecallPage, max_chars: int) -> RecallPage:
     """As much as fits: snippets are cut first, then the last items left out."""
     items = whole.items
     frame = _FRAME_CHARS + len(whole.without_meaning or "") + len(whole.notice or "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from repomesh.domains.overview.models import ContextTask, TaskContext
-from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
+from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Model
 
@@ -17,7 +17,7 @@ _SECTIONS = {"dependencies": "result", "messages": "body", "events": "text", "lo
 
 _TEXTS = ("description", "result", "note", "reason")
 _SAID_CHARS = 200  # more than `omitted` ever takes
-_NOWHERE = Positions(lambda _index: "", "")
+_NOWHERE = PageEnds(lambda _index: "", "")
 
 
 def fitted(whole: TaskContext, max_chars: int) -> TaskContext:

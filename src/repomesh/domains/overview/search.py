@@ -7,14 +7,14 @@ from heapq import merge
 
 from repomesh.domains.agents.rows import by_name
 from repomesh.domains.overview import candidates, ranking
-from repomesh.domains.overview.candidates import Candidate
-from repomesh.domains.overview.search_models import EVERYTHING, Found, Search, What
-from repomesh.domains.overview.showing import Showing
+from repomesh.domains.overview.candidates import TextCandidate
+from repomesh.domains.overview.search_models import EVERYTHING, Search, SearchResult, What
+from repomesh.domains.overview.showing import SnippetBuilder
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, query
 from repomesh.kernel.words import Word, flattened, words_of
@@ -31,7 +31,7 @@ Match = tuple[int, What, str]
 
 
 @query("search.find", http=Get("/v1/search"), scope="sessions:read", errors=(SessionNotFound,), searches=True)
-def search(tx: Transaction, request: Search) -> Page[Found]:
+def search(tx: Transaction, request: Search) -> Page[SearchResult]:
     """Find what holds every word of `text` and meets the conditions, newest first.
 
     Without a word in `text` nothing is found, and `notice` says so.
@@ -88,9 +88,9 @@ def _stream(
 
 def _take(
     tx: Transaction, request: Search, matches: Iterator[Match], before: int | None, most: int
-) -> tuple[list[tuple[int, Candidate]], str | None]:
+) -> tuple[list[tuple[int, TextCandidate]], str | None]:
     """Up to `most` of the matches that meet the conditions, each once, and the cursor behind them."""
-    found: list[tuple[int, Candidate]] = []
+    found: list[tuple[int, TextCandidate]] = []
     seen: set[str] = set()
     looked_at = 0
     while looked_at < limits.TEXT_MATCHES_PER_PAGE:
@@ -115,7 +115,7 @@ def _take(
     return found, encode_cursor(before)
 
 
-def _meets(candidate: Candidate, request: Search) -> bool:
+def _meets(candidate: TextCandidate, request: Search) -> bool:
     at, author = candidate.fields["at"], candidate.fields["author"]
     if request.author is not None and author != request.author:
         return False
@@ -126,12 +126,14 @@ def _meets(candidate: Candidate, request: Search) -> bool:
     return candidates.meets(candidate, request)
 
 
-def _ranked(tx: Transaction, request: Search, words: Sequence[Word], matches: Iterator[Match]) -> Page[Found]:
+def _ranked(
+    tx: Transaction, request: Search, words: Sequence[Word], matches: Iterator[Match]
+) -> Page[SearchResult]:
     found, _ = _take(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
     texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found]
     usual = sum(map(len, texts)) / max(len(texts), 1)
     rarities = dict.fromkeys(flattened(words), 1.0)
-    asked = ranking.Asked(rarities)
+    asked = ranking.StemMatcher(rarities)
     scores = [
         ranking.worth(ranking.hits(text, asked), len(text), rarities, usual, ranking.SEARCH_WEIGHTS)
         for text in texts
@@ -144,20 +146,20 @@ def _page(
     tx: Transaction,
     request: Search,
     words: Sequence[Word],
-    found: Sequence[tuple[int, Candidate]],
+    found: Sequence[tuple[int, TextCandidate]],
     following: str | None,
-) -> Page[Found]:
-    showing = Showing(tx, ranking.Asked(flattened(words)))
+) -> Page[SearchResult]:
+    showing = SnippetBuilder(tx, ranking.StemMatcher(flattened(words)))
     items = [candidate.found(showing.of(candidate)) for _, candidate in found]
     told = searching.notice(tx, request.text)
-    page = Page[Found](items=items, next_cursor=following, notice=told)
+    page = Page[SearchResult](items=items, next_cursor=following, notice=told)
     return _fitted(page, [position for position, _ in found], request)
 
 
-def _fitted(found: Page[Found], places: Sequence[int], request: Search) -> Page[Found]:
+def _fitted(found: Page[SearchResult], places: Sequence[int], request: Search) -> Page[SearchResult]:
     if request.max_chars is None:
         return found
     start = request.cursor or searching.BEFORE_ALL
-    positions = Positions(lambda index: encode_cursor(places[index]), start)
+    positions = PageEnds(lambda index: encode_cursor(places[index]), start)
     short = fit(found, request.max_chars, positions, "snippet")
     return short if request.order == "newest" else short.model_copy(update={"next_cursor": None})

@@ -23,7 +23,7 @@ Whats = Annotated[tuple[What, ...], Field(min_length=1, max_length=len(EVERYTHIN
 Question = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1, max_length=2_000)]
 
 
-class Found(Model):
+class SearchResult(Model):
     """Something that was found, with the words around what it was found by."""
 
     what: What
@@ -67,7 +67,7 @@ class Search(Model):
     max_chars: MaxChars | None = None
 
 
-class Recalled(Found):
+class RecallResult(SearchResult):
     """Something that may answer a question, and why it is here."""
 
     score: float = Field(description="From 0; of use only to compare with the others of this answer.")
@@ -88,10 +88,10 @@ class Recall(Model):
     max_chars: MaxChars = limits.RECALL_CHARS_DEFAULT
 
 
-class Recollection(Model):
+class RecallPage(Model):
     """What was remembered, the best first."""
 
-    items: list[Recalled]
+    items: list[RecallResult]
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
     notice: str | None = Field(
         None,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from repomesh.domains.overview import texts
-from repomesh.domains.overview.candidates import Candidate, Shown
-from repomesh.domains.overview.ranking import Asked
+from repomesh.domains.overview.candidates import TextCandidate, TextExcerpt
+from repomesh.domains.overview.ranking import StemMatcher
 from repomesh.domains.overview.snippets import find_spots, snippet
 from repomesh.kernel import limits
 from repomesh.store.transaction import Transaction
@@ -13,15 +13,15 @@ IN_ABOUT = "It is found by its title, key, tags or speaker."
 TOO_DEEP = "The match stands further in than was looked for: read the text, or search with a smaller limit."
 
 
-class Showing:
+class SnippetBuilder:
     """Makes the snippets of one answer, and reads long texts for that within one bound for all of them."""
 
-    def __init__(self, tx: Transaction, asked: Asked) -> None:
+    def __init__(self, tx: Transaction, asked: StemMatcher) -> None:
         self._tx = tx
         self._asked = asked
         self._left = limits.SNIPPET_DEEP_CHARS
 
-    def of(self, candidate: Candidate) -> Shown:
+    def of(self, candidate: TextCandidate) -> TextExcerpt:
         """The part of a text that holds what was asked for; where the match is, when that is not in it."""
         text, spots = candidate.text, find_spots(candidate.text, self._asked)
         missing = self._asked.stems - {stem for _, _, stem in spots}
@@ -33,7 +33,7 @@ class Showing:
                 text = texts.whole(self._tx, candidate.fields["what"], candidate.fields["id"])
                 spots = find_spots(text, self._asked)
         if spots:
-            return Shown(snippet(text, spots))
+            return TextExcerpt(snippet(text, spots))
         if find_spots(candidate.about, self._asked):
-            return Shown(snippet(text, []), IN_ABOUT)
-        return Shown(snippet(text, []), TOO_DEEP if too_deep else None)
+            return TextExcerpt(snippet(text, []), IN_ABOUT)
+        return TextExcerpt(snippet(text, []), TOO_DEEP if too_deep else None)

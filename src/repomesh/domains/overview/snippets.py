@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from repomesh.domains.overview.ranking import Asked
+from repomesh.domains.overview.ranking import StemMatcher
 from repomesh.kernel.limits import SNIPPET_CHARS, SNIPPET_PARTS_MAX, SNIPPET_SPOTS_MAX, SNIPPET_STEP_CHARS
 from repomesh.kernel.words import folded_text, is_paired, located_words, parts
 
@@ -12,7 +12,7 @@ Spot = tuple[int, int, str]
 """(start, end, what was asked for) of one match in a text."""
 
 
-def find_spots(text: str, asked: Asked) -> list[Spot]:
+def find_spots(text: str, asked: StemMatcher) -> list[Spot]:
     """Where what is asked for stands in a text, until each of it was met once.
 
     The text is looked through step by step; one that can't hold any of it costs little.

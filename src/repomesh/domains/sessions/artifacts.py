@@ -32,12 +32,12 @@ from repomesh.domains.sessions.fields import content_text
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import artifact_versions, artifacts
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, command, query
-from repomesh.kernel.ports import Store
+from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_thread
 from repomesh.kernel.words import different_words
 from repomesh.store.log import NewEvent
@@ -51,7 +51,7 @@ _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _table = artifacts.c
 
 
-def _stage(request: AddArtifact, store: Store) -> None:
+def _stage(request: AddArtifact, store: StorePort) -> None:
     request.prepared().keep(store.contents)
 
 
@@ -119,7 +119,7 @@ def list_artifacts(tx: Transaction, request: ListArtifacts) -> Page[Artifact]:
     found = Page[Artifact](items=items, next_cursor=following)
     if request.max_chars is None:
         return found
-    positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
+    positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
     return fit(found, request.max_chars, positions)
 
 

@@ -33,11 +33,11 @@ from repomesh.domains.sessions.errors import (
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import chunks
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Post, command, query
-from repomesh.kernel.ports import Store
+from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_thread
 from repomesh.kernel.words import words_of
 from repomesh.store.log import NewEvent
@@ -69,7 +69,7 @@ _REFUSALS = (SessionNotFound, SessionNotActive, ChunkConflict, SequenceTaken, Se
 _MOST = limits.CONTENT_BODY_BYTES_MAX
 
 
-def _prepare_all(request: AddChunks, _store: Store) -> None:
+def _prepare_all(request: AddChunks, _store: StorePort) -> None:
     for chunk in request.chunks:
         chunk.prepared()
 
@@ -122,7 +122,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     if request.max_chars is None:
         return found
     start = request.cursor or encode_cursor(2**62 if request.newest_first else request.after)
-    positions = Positions(lambda index: encode_cursor(items[index].sequence), start)
+    positions = PageEnds(lambda index: encode_cursor(items[index].sequence), start)
     return fit(found, request.max_chars, positions, "content")
 
 

@@ -30,7 +30,7 @@ from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
 from repomesh.domains.tasks.tables import tasks
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import UUID_PATTERN
 from repomesh.kernel.operation import Get, Post, command, query
@@ -118,7 +118,7 @@ def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[Sessi
     found = Page[SessionTask](items=items, next_cursor=following)
     if request.max_chars is None:
         return found
-    positions = Positions(lambda index: encode_cursor(items[index].task.id), request.cursor or _NEWEST)
+    positions = PageEnds(lambda index: encode_cursor(items[index].task.id), request.cursor or _NEWEST)
     return fit(found, request.max_chars, positions)
 
 

@@ -24,7 +24,7 @@ from repomesh.domains.sessions.models import (
     SESSION_RESUMED,
     SESSION_TASK_DELEGATED,
     SESSION_UPDATED,
-    Erased,
+    ErasedContents,
     SessionDeleted,
 )
 from repomesh.domains.sessions.tables import (
@@ -49,31 +49,31 @@ from repomesh.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ErasedPiece:
     """What one piece of a deletion did: whether it was the last, all that is gone so far, its own rows."""
 
     done: bool
-    erased: Erased
+    erased: ErasedContents
     rows: int
 
 
-def erase(tx: Transaction, session: Row[Any], erased: Erased, reason: str) -> Piece:
+def erase(tx: Transaction, session: Row[Any], erased: ErasedContents, reason: str) -> ErasedPiece:
     """Delete up to ERASED_ROWS_MAX rows of a session; with the last of them the session itself."""
     left = limits.ERASED_ROWS_MAX
     for step in _STEPS:
         gone, erased = step(tx, session.uid, left, erased)
         left -= gone
         if left <= 0:
-            return Piece(False, erased, limits.ERASED_ROWS_MAX)
+            return ErasedPiece(False, erased, limits.ERASED_ROWS_MAX)
     tx.execute(delete(sessions).where(sessions.c.uid == session.uid))
     if is_staged(session.id):  # nobody saw it, so nobody is told
-        return Piece(True, erased, limits.ERASED_ROWS_MAX - left)
+        return ErasedPiece(True, erased, limits.ERASED_ROWS_MAX - left)
     gone_for_good = SessionDeleted(session_id=session.id, reason=reason, erased=erased)
     tx.emit(NewEvent(SESSION_DELETED, f"session/{session.id}", gone_for_good))
-    return Piece(True, erased, limits.ERASED_ROWS_MAX - left)
+    return ErasedPiece(True, erased, limits.ERASED_ROWS_MAX - left)
 
 
-def remember(tx: Transaction, uid: str, erased: Erased) -> None:
+def remember(tx: Transaction, uid: str, erased: ErasedContents) -> None:
     """Keep how far a deletion is."""
     tx.execute(update(sessions).where(sessions.c.uid == uid).values(erased=erased.model_dump()))
 
@@ -117,7 +117,7 @@ _QUOTING = (
 _ANSWERING = ("session.", "chunk.", "memory.", "artifact.", "batch.")
 """The operations whose answers quote it."""
 
-_Step = Callable[[Transaction, str, int, Erased], tuple[int, Erased]]
+_Step = Callable[[Transaction, str, int, ErasedContents], tuple[int, ErasedContents]]
 """Of (transaction, session, rows at most, what is gone so far): the rows it deleted, and what is gone now.
 
 It deletes fewer than it may only when nothing is left, or when the contents are large; then it says that it
@@ -125,7 +125,7 @@ used up all it may.
 """
 
 
-def _tasks(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int, Erased]:
+def _tasks(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
     """Cancel what is not finished; the tasks stay on the board, where others may depend on them."""
     linked = (
         select(session_tasks.c.task_id, tasks.c.status)
@@ -142,7 +142,7 @@ def _tasks(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int, E
     return len(ids), _grown(erased, tasks=len(ids), task_ids=ids)
 
 
-def _chunks(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int, Erased]:
+def _chunks(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
     listed = select(chunks.c.sequence, chunks.c.id, chunks.c.bytes).where(chunks.c.session_uid == uid)
     found = tx.execute(listed.order_by(chunks.c.sequence).limit(most)).all()
     some = _light(found)
@@ -155,7 +155,7 @@ def _chunks(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int, 
     return used, _grown(erased, chunks=len(some))
 
 
-def _memories(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int, Erased]:
+def _memories(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
     here = memories.c.workspace_id == tx.workspace_id, memories.c.session_uid == uid
     found = tx.execute(
         select(memories.c.id, memories.c.key, memories.c.version).where(*here).limit(most)
@@ -173,7 +173,7 @@ def _memories(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int
     return used, _grown(erased, memories=len(ids), memory_keys=[row.key for row in some])
 
 
-def _artifacts(tx: Transaction, uid: str, most: int, erased: Erased) -> tuple[int, Erased]:
+def _artifacts(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
     here = artifacts.c.session_uid == uid
     columns = artifacts.c.id, artifacts.c.artifact_id, artifacts.c.bytes, artifacts.c.version
     found = tx.execute(select(*columns).where(here).order_by(artifacts.c.id).limit(most)).all()
@@ -215,11 +215,11 @@ def _few(found: Sequence[Any], most: int) -> list[Any]:
     return some
 
 
-def _grown(erased: Erased, **more: Any) -> Erased:
+def _grown(erased: ErasedContents, **more: Any) -> ErasedContents:
     """What is gone so far, with some more; of each sort only the first names are kept."""
     fields = erased.model_dump()
     for name, value in more.items():
         fields[name] = fields[name] + value
         if isinstance(value, list):
             fields[name] = fields[name][: limits.ERASED_NAMED_MAX]
-    return Erased(**fields)
+    return ErasedContents(**fields)

@@ -25,7 +25,7 @@ from repomesh.domains.sessions.fields import (
     content_text,
 )
 from repomesh.domains.sessions.memory_models import Change, Confidence, MemoryStatus, Sources
-from repomesh.domains.sessions.models import Counts, Session, Title
+from repomesh.domains.sessions.models import Session, SessionCounts, Title
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
@@ -186,14 +186,14 @@ class ImportProgress(Model):
     session_id: str
     taken: int = Field(description="Items that are kept; go on behind them.")
     done: bool
-    counts: Counts
+    counts: SessionCounts
 
 
 class SessionImported(Model):
     """A session is there with all that hangs on it, as another place exported it."""
 
     session: Session
-    counts: Counts
+    counts: SessionCounts
 
 
 SESSION_IMPORTED = event_type(

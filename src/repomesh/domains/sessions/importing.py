@@ -45,7 +45,7 @@ from repomesh.domains.sessions.tables import (
 from repomesh.kernel import limits
 from repomesh.kernel.ids import IdSequence
 from repomesh.kernel.operation import Delete, Empty, Get, Post, command, query
-from repomesh.kernel.ports import Store
+from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_thread
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
@@ -56,7 +56,7 @@ STAGED = "~"
 _TAIL_BITS = 62
 
 
-def _stage(request: ImportSession, store: Store) -> None:
+def _stage(request: ImportSession, store: StorePort) -> None:
     for item in request.items:
         if isinstance(item, ImportedChunk):
             item.prepared()

@@ -29,7 +29,7 @@ from repomesh.domains.sessions.memory_models import (
 )
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import differing
@@ -117,7 +117,7 @@ def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
     if tags:
         return _tagged(tx, request, statement, tags)
     items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
-    positions = Positions(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
+    positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
     return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)
 
 
@@ -145,7 +145,7 @@ def list_versions(tx: Transaction, request: ListMemoryVersions) -> Page[MemoryVe
     if request.max_chars is None:
         return found
     start = request.cursor or encode_cursor(2**31)
-    return fit(found, request.max_chars, Positions(lambda index: encode_cursor(items[index].version), start))
+    return fit(found, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].version), start))
 
 
 @command(
@@ -201,7 +201,7 @@ def _require_current(row: Any) -> None:
         )
 
 
-def fitted(found: Page[ListedMemory], max_chars: int | None, positions: Positions) -> Page[ListedMemory]:
+def fitted(found: Page[ListedMemory], max_chars: int | None, positions: PageEnds) -> Page[ListedMemory]:
     """A page of memories within a budget; contents that are no text are then shown as JSON text."""
     if max_chars is None or len(found.model_dump_json()) <= max_chars:
         return found
@@ -232,5 +232,5 @@ def _tagged(tx: Transaction, request: ListMemories, statement: Any, tags: list[s
     shown, following = searching.search(tx, memory_rows.DOCUMENT, marks, request, wanted)
     items = [found[memory_id] for _, memory_id in shown]
     start = request.cursor or searching.BEFORE_ALL
-    positions = Positions(lambda index: encode_cursor(shown[index][0]), start)
+    positions = PageEnds(lambda index: encode_cursor(shown[index][0]), start)
     return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)

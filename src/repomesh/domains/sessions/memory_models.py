@@ -25,14 +25,14 @@ Confidence = Annotated[float, Field(ge=0, le=1)]
 WhyNot = Annotated[Reason, Field(min_length=1)]
 
 
-class Source(Model):
+class MemorySource(Model):
     """Where a memory comes from."""
 
     type: Literal["message", "chunk", "task", "artifact"]
     id: Key = Field(description="Its id, or its name in the session.")
 
 
-Sources = Annotated[tuple[Source, ...], Field(max_length=limits.MEMORY_SOURCES_MAX)]
+Sources = Annotated[tuple[MemorySource, ...], Field(max_length=limits.MEMORY_SOURCES_MAX)]
 
 
 class Memory(Model):
@@ -45,7 +45,7 @@ class Memory(Model):
     content: JsonValue
     tags: list[str]
     confidence: float | None = Field(description="How sure its author is, from 0 to 1.")
-    sources: list[Source]
+    sources: list[MemorySource]
     status: MemoryStatus
     superseded_by: str | None = Field(description="The key of the memory that holds instead.")
     reason: str = Field(description="Why it was superseded, retracted or restored.")
@@ -70,7 +70,7 @@ class MemoryVersion(Model):
     content: JsonValue
     tags: list[str]
     confidence: float | None
-    sources: list[Source]
+    sources: list[MemorySource]
     superseded_by: str | None
     reason: str
     author: str | None

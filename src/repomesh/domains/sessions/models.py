@@ -24,7 +24,7 @@ from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, MaxChars, PageLimit, Reason, Tags
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Empty, Model, PieceDone
+from repomesh.kernel.operation import Empty, Model, PartialResult
 
 SessionStatus = Literal["active", "paused", "completed", "deleting"]
 
@@ -52,7 +52,7 @@ class Session(ListedSession):
     metadata: dict[str, JsonValue]
 
 
-class Counts(Model):
+class SessionCounts(Model):
     """How much hangs on a session."""
 
     chunks: int
@@ -65,7 +65,7 @@ class Counts(Model):
 class SessionDetail(Session):
     """A session with what hangs on it, in figures."""
 
-    counts: Counts
+    counts: SessionCounts
 
 
 class CreateSession(Model):
@@ -120,7 +120,7 @@ class EraseSessions(Empty):
     """Go on with the sessions that are being deleted."""
 
 
-class Erased(Model):
+class ErasedContents(Model):
     """What went with a session; of each sort some are named, all are counted."""
 
     chunks: int = 0
@@ -141,10 +141,10 @@ class DeletedSession(Model):
     done: bool = Field(
         description="false: it is large, and goes on in pieces; session.deleted tells the end."
     )
-    erased: Erased = Field(description="What is gone so far.")
+    erased: ErasedContents = Field(description="What is gone so far.")
 
 
-class ErasedSessions(PieceDone):
+class ErasedSessions(PartialResult):
     """What one pass over the sessions that are being deleted did."""
 
     sessions: int
@@ -214,7 +214,7 @@ class SessionDeleted(Model):
 
     session_id: str
     reason: str
-    erased: Erased
+    erased: ErasedContents
 
 
 class TaskDelegated(Model):

@@ -26,7 +26,7 @@ from repomesh.domains.sessions.models import (
     CreateSession,
     DeletedSession,
     DeleteSession,
-    Erased,
+    ErasedContents,
     ErasedSessions,
     EraseSessions,
     ListedSession,
@@ -39,7 +39,7 @@ from repomesh.domains.sessions.models import (
 )
 from repomesh.domains.sessions.tables import DELETING, session_participants, sessions
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import differing
@@ -113,7 +113,7 @@ def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]
     found = Page[ListedSession](items=items, next_cursor=following)
     if request.max_chars is None:
         return found
-    positions = Positions(lambda index: encode_cursor(uids[index]), request.cursor or _NEWEST)
+    positions = PageEnds(lambda index: encode_cursor(uids[index]), request.cursor or _NEWEST)
     return fit(found, request.max_chars, positions)
 
 
@@ -201,7 +201,9 @@ def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     if not (caller.is_admin and caller.agent_id is None) and caller.agent_id != row.created_by_id:
         raise NotYourSession(f"session '{row.id}' was created by {row.created_by or 'the owner'}")
     going_on = row.status == "deleting"
-    before, reason = (Erased(**row.erased), row.reason) if going_on else (Erased(), request.reason)
+    before, reason = (
+        (ErasedContents(**row.erased), row.reason) if going_on else (ErasedContents(), request.reason)
+    )
     if not going_on:
         erasing.conceal(tx, row)
         row = rows.find(tx, request.session_id)
@@ -239,7 +241,7 @@ def erase_sessions(tx: Transaction, request: EraseSessions) -> ErasedSessions:
     row = tx.execute(waiting.order_by(sessions.c.uid).limit(1)).one_or_none()
     if row is None:
         return ErasedSessions(sessions=0, rows=0, complete=True)
-    before = Erased(**row.erased)
+    before = ErasedContents(**row.erased)
     piece = erasing.erase(tx, row, before, row.reason)
     if not piece.done:
         erasing.remember(tx, row.uid, piece.erased)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, sele
 
 from repomesh.domains.sessions import rules
 from repomesh.domains.sessions.errors import SessionNotFound
-from repomesh.domains.sessions.models import Counts, ListedSession, Session, SessionChanged
+from repomesh.domains.sessions.models import ListedSession, Session, SessionChanged, SessionCounts
 from repomesh.domains.sessions.tables import (
     artifacts,
     chunks,
@@ -112,7 +112,7 @@ def tell(tx: Transaction, type_: str, session: Session) -> None:
     tx.emit(NewEvent(type_, f"session/{session.id}", SessionChanged(session=session)))
 
 
-def counts(tx: Transaction, uid: str) -> Counts:
+def counts(tx: Transaction, uid: str) -> SessionCounts:
     """How much hangs on a session."""
     row = tx.execute(_COUNTS, {"uid": uid, "ws": tx.workspace_id}).one()
-    return Counts(**row._asdict())
+    return SessionCounts(**row._asdict())

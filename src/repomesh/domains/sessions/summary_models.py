@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from repomesh.domains.sessions.models import Counts, ListedSession, OneSession
+from repomesh.domains.sessions.models import ListedSession, OneSession, SessionCounts
 from repomesh.domains.tasks.models import TaskStatus
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.fields import RecordChars
@@ -31,7 +31,7 @@ class WrittenSummary(Model):
     made_at: Timestamp
 
 
-class Writing(SummarizeSession):
+class SummaryMaterial(SummarizeSession):
     """The request with what a model answered to it."""
 
     sha256: str = Field(description="Of what the model was given.")
@@ -90,7 +90,7 @@ class SessionSummary(Model):
     """What became of a session."""
 
     session: ListedSession
-    counts: Counts
+    counts: SessionCounts
     speakers: list[str] = Field(description="Who speaks in the newest chunks.")
     decisions: list[SummaryMemory]
     open_questions: list[SummaryMemory]

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Json, Moment, Uuid
+from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 NO_SESSION = ""
 """Stands for the session of what concerns the whole workspace."""
@@ -40,8 +40,8 @@ sessions = Table(
     Column("reason", Text, nullable=False),
     Column("created_by", String(64)),
     Column("created_by_id", Uuid),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Column("erased", Json),  # what is gone so far, while it is being deleted
     Index("ix_sessions_id", "workspace_id", "id", unique=True),
@@ -84,7 +84,7 @@ chunks = Table(
     Column("bytes", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("author", String(64)),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
     Column("content", Text, nullable=False),  # last: the others are read without it
     Index("ix_chunks_chunk_id", "session_uid", "chunk_id", unique=True),
     Index("ix_chunks_id", "workspace_id", "id", unique=True),
@@ -108,8 +108,8 @@ memories = Table(
     Column("superseded_by", Ascii),
     Column("reason", Text, nullable=False),
     Column("author", String(64)),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Index("ix_memories_key", "workspace_id", "session_uid", "key", unique=True),
     Index("ix_memories_type", "workspace_id", "type", "id"),
@@ -133,7 +133,7 @@ memory_versions = Table(
     Column("superseded_by", Ascii),
     Column("reason", Text, nullable=False),
     Column("author", String(64)),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
 )
 
 memory_vectors = Table(
@@ -168,8 +168,8 @@ artifacts = Table(
     Column("bytes", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("author", String(64)),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Index("ix_artifacts_artifact_id", "session_uid", "artifact_id", unique=True),
     Index("ix_artifacts_session", "session_uid", "id"),
@@ -186,7 +186,7 @@ artifact_versions = Table(
     Column("bytes", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("author", String(64)),
-    Column("at", Moment, nullable=False),
+    Column("at", Timestamp, nullable=False),
     Column("content", LargeBinary),  # null: a link, or it lies apart
     Index("ix_artifact_versions_sha256", "sha256"),
 )
@@ -210,6 +210,6 @@ session_summaries = Table(
     Column("workspace_id", Uuid, nullable=False),
     Column("sha256", String(64), nullable=False),  # of what the model was given
     Column("model", String(200), nullable=False),
-    Column("made_at", Moment, nullable=False),
+    Column("made_at", Timestamp, nullable=False),
     Column("text", Text, nullable=False),
 )

@@ -14,7 +14,7 @@ from repomesh.domains.sessions.tables import memories, memory_vectors, sessions
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.operation import Model, command
-from repomesh.kernel.ports import Texts
+from repomesh.kernel.ports import EmbeddingRequest
 from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
@@ -63,7 +63,7 @@ def _without_vector(statement: Select[Any], model: str | None) -> Select[Any]:
     return found.where(_table.status == "current", lacking)
 
 
-def _question(tx: Transaction, request: EmbedMemories) -> Texts | None:
+def _question(tx: Transaction, request: EmbedMemories) -> EmbeddingRequest | None:
     """The memories that were changed longest ago and have no vector of what they say now."""
     if tx.settings.embeddings_url is None:
         return None
@@ -78,7 +78,7 @@ def _question(tx: Transaction, request: EmbedMemories) -> Texts | None:
     if not rows:
         return None
     about = tuple((row.id, row.version, row.updated_at) for row in rows)
-    return Texts(tuple(_text(row) for row in rows), about)
+    return EmbeddingRequest(tuple(_text(row) for row in rows), about)
 
 
 def _text(row: Any) -> str:
@@ -88,7 +88,7 @@ def _text(row: Any) -> str:
 
 async def _prepare(request: EmbedMemories, preparation: Preparation) -> EmbedMemories:
     """Have a model make the vectors; the request with them, or as it is when there is nothing to do."""
-    texts: Texts | None = await preparation.read(lambda tx: _question(tx, request))
+    texts: EmbeddingRequest | None = await preparation.read(lambda tx: _question(tx, request))
     if texts is None:
         return request
     made = await preparation.embedder.embed(texts)

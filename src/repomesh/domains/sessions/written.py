@@ -18,14 +18,14 @@ from repomesh.domains.sessions.summary_models import (
     KeepWritten,
     SessionSummary,
     SummarizeSession,
-    Writing,
+    SummaryMaterial,
     WrittenSummary,
 )
 from repomesh.domains.sessions.tables import artifacts, chunks, memories, session_summaries, session_tasks
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Empty, command
-from repomesh.kernel.ports import NO_COMPLETIONS, Completion, Question
+from repomesh.kernel.ports import NO_COMPLETIONS, Completion, ModelPrompt
 from repomesh.kernel.preparation import Preparation
 from repomesh.store.transaction import Transaction
 
@@ -42,20 +42,20 @@ async def prepare(request: SummarizeSession, preparation: Preparation) -> Summar
     """The request with what a model wrote; as it is when nobody wants to know, or it was answered before."""
     if not request.written or preparation.store.settings.completions_url is None:
         return request
-    asked: Question | None = await preparation.read(lambda tx: _unanswered(tx, request))
+    asked: ModelPrompt | None = await preparation.read(lambda tx: _unanswered(tx, request))
     if asked is None:
         return request
     return _answered(request, asked, await preparation.completions.complete(asked))
 
 
-def _unanswered(tx: Transaction, request: SummarizeSession) -> Question | None:
+def _unanswered(tx: Transaction, request: SummarizeSession) -> ModelPrompt | None:
     row = rows.find_readable(tx, request.session_id)
     asked = _question(tx, row)
     return None if _cached(tx, row.uid, _digest(tx, asked)) else asked
 
 
-def _answered(request: SummarizeSession, asked: Question, completion: Completion) -> Writing:
-    return Writing(
+def _answered(request: SummarizeSession, asked: ModelPrompt, completion: Completion) -> SummaryMaterial:
+    return SummaryMaterial(
         **request.model_dump(),
         sha256=_sha256(asked, completion.model),
         text=neutral(completion.text)[: limits.SUMMARY_WRITTEN_CHARS],
@@ -68,7 +68,7 @@ def found(
     tx: Transaction, row: Row[Any], request: SummarizeSession
 ) -> tuple[WrittenSummary | None, str | None]:
     """What a model wrote of a session, or why there is nothing."""
-    if isinstance(request, Writing):
+    if isinstance(request, SummaryMaterial):
         if request.refusal:
             return None, request.refusal
         return WrittenSummary(text=request.text, generated=True, model=request.model, made_at=tx.now), None
@@ -82,7 +82,7 @@ def found(
 
 def to_keep(request: SummarizeSession, result: SessionSummary) -> tuple[str, KeepWritten] | None:
     """The command that keeps what was just written."""
-    if not isinstance(request, Writing) or request.refusal:
+    if not isinstance(request, SummaryMaterial) or request.refusal:
         return None
     fields = request.model_dump(include={"session_id", "sha256", "text", "model"})
     return "session.keep_written", KeepWritten(**fields)
@@ -109,15 +109,15 @@ def _cached(tx: Transaction, uid: str, sha256: str) -> Row[Any] | None:
     return tx.execute(select(session_summaries).where(*here)).one_or_none()
 
 
-def _digest(tx: Transaction, asked: Question) -> str:
+def _digest(tx: Transaction, asked: ModelPrompt) -> str:
     return _sha256(asked, tx.settings.completions_model or "")
 
 
-def _sha256(asked: Question, model: str) -> str:
+def _sha256(asked: ModelPrompt, model: str) -> str:
     return hashlib.sha256("\0".join((model, asked.task, asked.material)).encode()).hexdigest()
 
 
-def _question(tx: Transaction, row: Row[Any]) -> Question:
+def _question(tx: Transaction, row: Row[Any]) -> ModelPrompt:
     """What a model is given of a session: what it is, what is kept of it, how it began and ended."""
     head = [
         f"Session '{one_line(row.title)}', {row.status} {one_line(row.reason)}".rstrip(),
@@ -136,7 +136,7 @@ def _question(tx: Transaction, row: Row[Any]) -> Question:
             if len(text) + len(barred) > left:
                 break
             text += f"\n{barred}"
-    return Question(_TASK, text)
+    return ModelPrompt(_TASK, text)
 
 
 def _memories(tx: Transaction, uid: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from repomesh.domains.tasks.models import Attempt, ClaimedTask, ListedTask, Task, TaskDetail
-from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
+from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
 from repomesh.kernel.fields import Page
 
 AnyTask = TypeVar("AnyTask", bound=Task)
@@ -25,7 +25,7 @@ def fit_list(
     if max_chars is None or len(found.model_dump_json()) <= max_chars:
         return found
     short = found.model_copy(update={"items": [_shortened(task) for task in found.items]})
-    return fit(short, max_chars, Positions(positions.__getitem__, start), text="description")
+    return fit(short, max_chars, PageEnds(positions.__getitem__, start), text="description")
 
 
 def fit_detail(task: TaskDetail, max_chars: int | None) -> TaskDetail:

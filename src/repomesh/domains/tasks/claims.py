@@ -27,8 +27,8 @@ from repomesh.domains.tasks.errors import (
     CapabilitiesMissing,
     DependenciesUnmet,
     NoTaskReady,
+    TaskAlreadyClaimed,
     TaskAssigned,
-    TaskClaimed,
     TaskNotFound,
     TaskStatusConflict,
 )
@@ -40,8 +40,8 @@ from repomesh.domains.tasks.models import (
     RenewTask,
     ReportProgress,
     Task,
+    TaskClaimedData,
 )
-from repomesh.domains.tasks.models import TaskClaimed as TaskClaimedData
 from repomesh.domains.tasks.tables import READY, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
@@ -76,7 +76,7 @@ _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
     errors=(
         TaskNotFound,
         NoTaskReady,
-        TaskClaimed,
+        TaskAlreadyClaimed,
         TaskStatusConflict,
         DependenciesUnmet,
         CapabilitiesMissing,
@@ -243,7 +243,7 @@ def _claimed(task: Task, leases: Sequence[Lease]) -> ClaimedTask:
     )
 
 
-def _is_claimed(tx: Transaction, row: Row[Any], held: Lease) -> TaskClaimed:
+def _is_claimed(tx: Transaction, row: Row[Any], held: Lease) -> TaskAlreadyClaimed:
     details = {
         "holder": held.agent_id,
         "holder_name": held.agent_name,
@@ -251,8 +251,8 @@ def _is_claimed(tx: Transaction, row: Row[Any], held: Lease) -> TaskClaimed:
     }
     if held.agent_id != tx.caller.agent_id:
         until = f"{held.agent_name} holds task {row.id} until {details['expires_at']}"
-        return TaskClaimed(until, **details)
-    return TaskClaimed(
+        return TaskAlreadyClaimed(until, **details)
+    return TaskAlreadyClaimed(
         f"you hold task {row.id} already, until {details['expires_at']}",
         hint=f"Go on with fencing_token {held.fencing_token}, or renew it.",
         fencing_token=held.fencing_token,

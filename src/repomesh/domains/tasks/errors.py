@@ -26,7 +26,7 @@ class TaskStatusConflict(Conflict):
     hint = "Read the task; 'possible' names what can be done with it now."
 
 
-class TaskClaimed(Conflict):
+class TaskAlreadyClaimed(Conflict):
     """Somebody holds the task; `holder`, `holder_name` and `expires_at` say who and until when."""
 
     code = "task_claimed"

@@ -205,47 +205,47 @@ class ClaimTask(Model):
     max_chars: DetailChars | None = None
 
 
-class Held(Model):
+class HeldTaskRequest(Model):
     """What the holder of a task says; an older fencing token is refused."""
 
     task_id: Id
     fencing_token: FencingToken
 
 
-class RenewTask(Held):
+class RenewTask(HeldTaskRequest):
     """Hold a task longer."""
 
     ttl_s: TtlSeconds | None = None
     max_chars: DetailChars | None = None
 
 
-class ReportProgress(Held):
+class ReportProgress(HeldTaskRequest):
     """Tell how far it is."""
 
     note: Reason = ""
     percent: Percent | None = None
 
 
-class ReleaseTask(Held):
+class ReleaseTask(HeldTaskRequest):
     """Give a task back, for others to claim."""
 
     reason: Reason = ""
 
 
-class CompleteTask(Held):
+class CompleteTask(HeldTaskRequest):
     """The work is done."""
 
     result: TaskText = Field("", description="What came of it: for those who depend on it.")
 
 
-class FailTask(Held):
+class FailTask(HeldTaskRequest):
     """The work failed."""
 
     reason: WhyNot
     retry: bool = Field(False, description="Open it again for another attempt, while attempts are left.")
 
 
-class FinishTask(Held):
+class FinishTask(HeldTaskRequest):
     """How the holder parts with a task."""
 
     outcome: Outcome
@@ -321,7 +321,7 @@ class TaskChanged(Model):
     reason: str = ""
 
 
-class TaskClaimed(Model):
+class TaskClaimedData(Model):
     """An agent holds a task now."""
 
     task: Task
@@ -350,7 +350,7 @@ TASK_CREATED = event_type("task.created", TaskChanged, "A task was added to the 
 TASK_UPDATED = event_type(
     "task.updated", TaskChanged, "The goal, priority, dependencies or another field of a task changed."
 )
-TASK_CLAIMED = event_type("task.claimed", TaskClaimed, "An agent took a task under a lease.")
+TASK_CLAIMED = event_type("task.claimed", TaskClaimedData, "An agent took a task under a lease.")
 TASK_PROGRESSED = event_type(
     "task.progressed", TaskChanged, "The holder of a task reported a note or a percentage."
 )

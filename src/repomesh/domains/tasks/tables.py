@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 tasks = Table(
     "tasks",
@@ -46,8 +46,8 @@ tasks = Table(
     Column("result", Text),
     Column("reason", Text, nullable=False),
     Column("created_by", Uuid),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Column("assignee_id", Uuid),  # who alone may claim it
     Column("assignee_name", String(64)),
@@ -101,8 +101,8 @@ task_attempts = Table(
     Column("fencing_token", BigInteger, primary_key=True, autoincrement=False),
     Column("agent_id", Uuid, ForeignKey("agents.id"), nullable=False),
     Column("agent_name", String(64), nullable=False),
-    Column("started_at", Moment, nullable=False),
-    Column("ended_at", Moment),
+    Column("started_at", Timestamp, nullable=False),
+    Column("ended_at", Timestamp),
     Column("outcome", String(16)),
     Column("reason", Text, nullable=False),
 )

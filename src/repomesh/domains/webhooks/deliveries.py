@@ -18,7 +18,7 @@ from repomesh.domains.webhooks.models import (
 )
 from repomesh.domains.webhooks.sending_models import ForgetWebhooks, ForgottenWebhooks
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.limits import (
     HOUSEKEEPING_S,
@@ -57,7 +57,7 @@ def list_deliveries(tx: Transaction, request: ListWebhookDeliveries) -> Page[Web
     if request.max_chars is None:
         return found
     start = request.cursor or _NEWEST
-    return fit(found, request.max_chars, Positions(lambda index: encode_cursor(items[index].id), start))
+    return fit(found, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].id), start))
 
 
 @command(

@@ -29,7 +29,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits: RFC
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WebhookTarget:
     """A URL in the parts that a request needs. Screening and sending read it in this one way."""
 
     scheme: str
@@ -44,7 +44,7 @@ class Target:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def target(url: str) -> Target:
+def target(url: str) -> WebhookTarget:
     """The parts of a URL; raises ValueError with what is wrong with it."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS:
@@ -60,7 +60,7 @@ def target(url: str) -> Target:
     if port == 0:
         raise ValueError("port 0 is no port")
     path = parts.path or "/"
-    return Target(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
+    return WebhookTarget(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
 
 
 def is_admitted(host: str, port: int, hosts: Collection[str]) -> bool:

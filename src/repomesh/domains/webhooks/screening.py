@@ -7,8 +7,8 @@ from collections.abc import Collection
 
 from repomesh.domains.webhooks.errors import WebhookUrlRefused
 from repomesh.domains.webhooks.models import SubscribeWebhook, UpdateWebhook
-from repomesh.domains.webhooks.rules import Target, is_admitted, is_public, target
-from repomesh.kernel.ports import Store
+from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, is_public, target
+from repomesh.kernel.ports import StorePort
 
 
 class NotPublic(Exception):
@@ -40,7 +40,7 @@ def screened(host: str, port: int, *, admitted: bool) -> list[str]:
 def require_allowed(url: str, hosts: Collection[str]) -> None:
     """Raise WebhookUrlRefused unless webhooks may go to `url` as things are now."""
     try:
-        receiver: Target = target(url)
+        receiver: WebhookTarget = target(url)
     except ValueError as error:
         raise _refused(str(error)) from None
     if is_admitted(receiver.host, receiver.port, hosts):
@@ -53,7 +53,7 @@ def require_allowed(url: str, hosts: Collection[str]) -> None:
         raise _refused(f"there is no host {receiver.host}") from None
 
 
-def screen(request: SubscribeWebhook | UpdateWebhook, store: Store) -> None:
+def screen(request: SubscribeWebhook | UpdateWebhook, store: StorePort) -> None:
     """Look up the host in a request's URL, which takes time; raises WebhookUrlRefused."""
     if request.url is not None:
         require_allowed(request.url, store.settings.webhook_hosts)

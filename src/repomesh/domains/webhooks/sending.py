@@ -23,8 +23,8 @@ from repomesh.domains.webhooks.models import (
     WebhookMissed,
 )
 from repomesh.domains.webhooks.sending_models import (
+    AttemptOutcome,
     DueDelivery,
-    Outcome,
     PlannedDelivery,
     SettledWebhook,
     SettleWebhook,
@@ -34,10 +34,10 @@ from repomesh.domains.webhooks.sending_models import (
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.domains.workspaces.tables import workspaces
 from repomesh.kernel import limits
-from repomesh.kernel.errors import Gone
+from repomesh.kernel.errors import NoLongerAvailable
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
 from repomesh.kernel.operation import command
-from repomesh.store.filters import EventFilter, Stretch, filter_for, read_matching
+from repomesh.store.filters import EventFilter, LogSlice, filter_for, read_matching
 from repomesh.store.log import NewEvent, StoredEvent, bounds, cloud_event, event_fields, fields_of
 from repomesh.store.prepared import Prepared
 from repomesh.store.redacting import redacted_among
@@ -81,7 +81,7 @@ _GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyWebhook:
     """An active webhook that nobody serves now."""
 
     id: str
@@ -94,7 +94,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WebhookEvents:
     """What a piece of the log holds for a webhook. `missed_before` says that the piece before is gone."""
 
     deliveries: tuple[PlannedDelivery, ...]
@@ -102,7 +102,7 @@ class Found:
     missed_before: int | None
 
 
-def ready(tx: Transaction, webhook_id: str | None = None) -> list[Ready]:
+def ready(tx: Transaction, webhook_id: str | None = None) -> list[ReadyWebhook]:
     """The webhooks of every workspace, or the one, that could be served now; least lately served first."""
     table = webhooks.c
     parts = webhook_deliveries.c
@@ -117,7 +117,7 @@ def ready(tx: Transaction, webhook_id: str | None = None) -> list[Ready]:
     if webhook_id is not None:
         statement = statement.where(table.id == webhook_id)
     return [
-        Ready(
+        ReadyWebhook(
             row.id,
             row.workspace_id,
             row.agent_id,
@@ -130,13 +130,13 @@ def ready(tx: Transaction, webhook_id: str | None = None) -> list[Ready]:
     ]
 
 
-def look(tx: Transaction, webhook: Ready, after: int) -> Found:
+def look(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEvents:
     """What the log holds for a webhook behind `after`: a bounded piece, each event as it will be sent."""
     wanted = _filter(webhook)
     missed_before = None
     try:
         stretch = _read(tx, wanted, after)
-    except Gone:
+    except NoLongerAvailable:
         missed_before, _last = bounds(tx.connection, webhook.workspace_id)
         stretch = _read(tx, wanted, missed_before - 1)
     planned: list[PlannedDelivery] = []
@@ -150,7 +150,7 @@ def look(tx: Transaction, webhook: Ready, after: int) -> Found:
             body = orjson.dumps(cloud_event(told, webhook.workspace_id)).decode()
             planned.append(PlannedDelivery(event_id=event.id, seq=event.seq, type=event.type, body=body))
             chars += len(body)
-    return Found(tuple(planned), upto, missed_before)
+    return WebhookEvents(tuple(planned), upto, missed_before)
 
 
 @command("webhook.take", scope="webhooks:admin")
@@ -221,7 +221,7 @@ class _Settling:
         self.failed = 0
         self.dead_ids: list[str] = []
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: AttemptOutcome) -> None:
         """Write one outcome down."""
         if outcome.error is None:
             self._deliver(outcome)
@@ -241,14 +241,14 @@ class _Settling:
         if self._reason and row.status == "active":
             rows.disable(tx, row, self._reason)
 
-    def _deliver(self, outcome: Outcome) -> None:
+    def _deliver(self, outcome: AttemptOutcome) -> None:
         now = self._tx.now
         if self._write(_DELIVERED, outcome, until=now + timedelta(seconds=limits.WEBHOOK_KEPT_S)):
             self.delivered += 1
             self._failing_since = None
             self.columns |= {"delivered_at": now, "failing_since": None}
 
-    def _fail(self, outcome: Outcome) -> None:
+    def _fail(self, outcome: AttemptOutcome) -> None:
         now = self._tx.now
         gone = outcome.status == _GONE
         wait_s = rules.next_wait_s(outcome.attempts + 1, outcome.spread, outcome.retry_after_s)
@@ -273,7 +273,7 @@ class _Settling:
     def _write(
         self,
         statement: Prepared,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
         again_at: datetime | None = None,
         until: datetime | None = None,
     ) -> bool:
@@ -295,7 +295,7 @@ def _over(until: ColumnElement[Any], tx: Transaction) -> ColumnElement[bool]:
     return or_(until.is_(None), until <= tx.now)
 
 
-def _filter(webhook: Ready) -> EventFilter:
+def _filter(webhook: ReadyWebhook) -> EventFilter:
     """What the webhook may see and wants: as its agent, or as the owner."""
     role = Role.OWNER if webhook.agent_id is None else Role.AGENT
     caller = Caller(webhook.workspace_id, role, SYSTEM_TOKEN_ID, agent_id=webhook.agent_id)
@@ -310,7 +310,7 @@ def _concerns(webhook_id: str, event: StoredEvent, subject: str) -> bool:
     return event.type != WEBHOOK_DEAD_LETTERED
 
 
-def _read(tx: Transaction, wanted: EventFilter, after: int) -> Stretch:
+def _read(tx: Transaction, wanted: EventFilter, after: int) -> LogSlice:
     return read_matching(tx.connection, wanted, after, limits.WEBHOOK_PLANNED_MAX)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 
 class PlannedDelivery(Model):
@@ -47,7 +47,7 @@ class TakenWebhook(Model):
     full: bool = Field(False, description="Whether so many wait that the events must wait in the log.")
 
 
-class Outcome(Model):
+class AttemptOutcome(Model):
     """What came of one attempt."""
 
     delivery_id: Id
@@ -65,7 +65,7 @@ class SettleWebhook(Model):
 
     webhook_id: Id
     holder: Id
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[AttemptOutcome, ...]
     release: bool = Field(description="Whether the process has done with it for now.")
 
 
@@ -82,7 +82,7 @@ class ForgetWebhooks(Model):
     """Forget old deliveries, and what is left of webhooks that were deleted."""
 
 
-class ForgottenWebhooks(PieceDone):
+class ForgottenWebhooks(PartialResult):
     """How many rows were deleted."""
 
     deliveries: int

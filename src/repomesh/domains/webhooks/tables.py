@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 # The secrets are kept as they are, since they sign. `position` is the last event that was looked at.
 webhooks = Table(
@@ -21,16 +21,16 @@ webhooks = Table(
     Column("reason", Text, nullable=False),
     Column("secret", Text, nullable=False),
     Column("old_secret", Text),
-    Column("old_secret_until", Moment),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("old_secret_until", Timestamp),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Column("position", BigInteger, nullable=False),
-    Column("delivered_at", Moment),
-    Column("failing_since", Moment),
-    Column("rests_until", Moment),
+    Column("delivered_at", Timestamp),
+    Column("failing_since", Timestamp),
+    Column("rests_until", Timestamp),
     Column("claimed_by", Uuid),  # the process that sends for it now
-    Column("claimed_until", Moment),  # else when it was last served
+    Column("claimed_until", Timestamp),  # else when it was last served
     Index("ix_webhooks_workspace", "workspace_id", "id"),
 )
 
@@ -45,14 +45,14 @@ webhook_deliveries = Table(
     Column("type", String(100), nullable=False),
     Column("status", String(16), nullable=False),  # waiting, delivered or dead
     Column("attempts", Integer, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("next_at", Moment),
-    Column("last_at", Moment),
+    Column("created_at", Timestamp, nullable=False),
+    Column("next_at", Timestamp),
+    Column("last_at", Timestamp),
     Column("last_status", Integer),
     Column("last_error", Text),
     Column("response", Text),
-    Column("ended_at", Moment),
-    Column("forget_at", Moment),
+    Column("ended_at", Timestamp),
+    Column("forget_at", Timestamp),
     Column("body", Text),  # as it is sent; nothing once it was delivered
     Index("ix_webhook_deliveries_webhook", "webhook_id", "id"),
 )

@@ -8,7 +8,7 @@ from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Label, Name
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 
 class Workspace(Model):
@@ -61,7 +61,7 @@ class CloseWorkspace(Model):
     """Finish what the removal of this workspace began."""
 
 
-class ClosedWorkspace(PieceDone):
+class ClosedWorkspace(PartialResult):
     """How many tokens were revoked."""
 
     tokens: int
@@ -71,7 +71,7 @@ class ForgetKeys(Model):
     """Drop results kept for Idempotency-Keys longer than anybody repeats a request."""
 
 
-class ForgottenKeys(PieceDone):
+class ForgottenKeys(PartialResult):
     """How many were dropped."""
 
     count: int
@@ -83,7 +83,7 @@ class WorkspaceChanged(Model):
     workspace: Workspace
 
 
-class TokenRevoked(Model):
+class TokenRevokedData(Model):
     """A token is no longer valid: its sockets close and its leases are given back."""
 
     token_id: Id
@@ -108,5 +108,5 @@ TOKEN_CREATED = event_type(
     "token.created", TokenCreated, "A token was created; only its creator was shown the secret."
 )
 TOKEN_REVOKED = event_type(
-    "token.revoked", TokenRevoked, "A token was revoked: its sockets close, and its leases are released."
+    "token.revoked", TokenRevokedData, "A token was revoked: its sockets close, and its leases are released."
 )

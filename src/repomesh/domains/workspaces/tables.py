@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Boolean, Column, ForeignKey, Index, String, Table, Text
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Moment, Uuid
+from repomesh.store.types import Timestamp, Uuid
 
 workspaces = Table(
     "workspaces",
@@ -14,8 +14,8 @@ workspaces = Table(
     Column("name", String(64), nullable=False),
     Column("path", Text),
     Column("home", Boolean, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("removed_at", Moment),
+    Column("created_at", Timestamp, nullable=False),
+    Column("removed_at", Timestamp),
 )
 _present = workspaces.c.removed_at.is_(None)
 Index("uq_workspaces_name", workspaces.c.name, unique=True, sqlite_where=_present, postgresql_where=_present)
@@ -31,8 +31,8 @@ tokens = Table(
     Column("label", String(200), nullable=False),
     Column("agent_id", Uuid),
     Column("instance_id", String(64)),
-    Column("created_at", Moment, nullable=False),
-    Column("revoked_at", Moment),
+    Column("created_at", Timestamp, nullable=False),
+    Column("revoked_at", Timestamp),
     Index("uq_tokens_hash", "hash", unique=True),
     Index("ix_tokens_agent", "workspace_id", "agent_id"),
 )

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from sqlalchemy import Row, bindparam, false, insert, or_, select, update
 
-from repomesh.domains.workspaces.models import TOKEN_CREATED, TOKEN_REVOKED, TokenCreated, TokenRevoked
+from repomesh.domains.workspaces.models import TOKEN_CREATED, TOKEN_REVOKED, TokenCreated, TokenRevokedData
 from repomesh.domains.workspaces.tables import tokens, workspaces
 from repomesh.kernel import errors
 from repomesh.kernel.errors import Unauthenticated
@@ -90,7 +90,7 @@ def find(tx: Transaction, secret: str) -> Row[Any]:
 def webhook_key(tx: Transaction, secret: str) -> str | None:
     """The id of the key that signed webhooks of this workspace come with; None for one that is new.
 
-    Raises TokenRevoked for one that was revoked, or that a newer one took the place of.
+    Raises TokenRevokedData for one that was revoked, or that a newer one took the place of.
     """
     hashed = _key_digest(secret)
     here = tokens.c.workspace_id == tx.workspace_id, tokens.c.hash == hashed
@@ -135,7 +135,7 @@ def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) ->
     live = tokens.c.id == token_id, tokens.c.revoked_at.is_(None)
     if tx.change(update(tokens).where(*live).values(revoked_at=tx.now)) == 0:
         return False
-    revoked = TokenRevoked(token_id=token_id, agent_id=agent_id, reason=reason)
+    revoked = TokenRevokedData(token_id=token_id, agent_id=agent_id, reason=reason)
     tx.emit(NewEvent(TOKEN_REVOKED, f"token/{token_id}", revoked, ADMINS))
     return True
 

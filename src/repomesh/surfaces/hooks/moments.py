@@ -31,40 +31,40 @@ from repomesh.domains.overview.hook_models import (
     EndTurn,
     GuardEdit,
     GuardVerdict,
+    HookText,
     LookAtSession,
     SessionView,
-    Told,
 )
-from repomesh.jobs.lookups import LookupFailed, Lookups
+from repomesh.jobs.lookups import FileLookups, LookupFailed
 from repomesh.jobs.transcripts import Transcripts
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.limits import HOOK_NOTED_EVERY_S, LABEL_CHARS_MAX
 from repomesh.kernel.operation import invalid_request
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.hooks.dialects import Dialect, Heard, Moment
+from repomesh.surfaces.hooks.dialects import HookDialect, HookInput, HookPhase
 from repomesh.surfaces.hooks.places import in_repository
 
 log = structlog.get_logger("repomesh.hooks")
 
-_BEGINNINGS = (Moment.SESSION_START, Moment.COMPACTED)
-_STATES: dict[Moment, CliState] = {
-    Moment.PROMPT: "busy",
-    Moment.BEFORE_TOOL: "busy",
-    Moment.AFTER_TOOL: "busy",
-    Moment.COMPACTED: "busy",
-    Moment.TURN_END: "idle",
+_BEGINNINGS = (HookPhase.SESSION_START, HookPhase.COMPACTED)
+_STATES: dict[HookPhase, CliState] = {
+    HookPhase.PROMPT: "busy",
+    HookPhase.BEFORE_TOOL: "busy",
+    HookPhase.AFTER_TOOL: "busy",
+    HookPhase.COMPACTED: "busy",
+    HookPhase.TURN_END: "idle",
 }
 _OURS = "[repomesh rm"  # how an envelope begins; some CLIs tell of a held-back end as if it were a prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class HookCall:
     """One call of a hook."""
 
-    dialect: Dialect
+    dialect: HookDialect
     event: str
-    heard: Heard
+    heard: HookInput
     caller: Caller
     context: RequestContext
     wanted: str | None
@@ -81,16 +81,16 @@ class Reply:
     agent: Caller | None = None
 
 
-class Moments:
+class HookService:
     """Answers hooks."""
 
     def __init__(self, gateway: Gateway, transcripts: Transcripts) -> None:
         self._gateway = gateway
         self._transcripts = transcripts
-        self._lookups = Lookups("repomesh-places")
+        self._lookups = FileLookups("repomesh-places")
         self._behind: set[asyncio.Task[None]] = set()
 
-    async def answer(self, call: Call) -> Reply:
+    async def answer(self, call: HookCall) -> Reply:
         """What to print for a hook; raises RepomeshError."""
         heard = call.heard
         call.caller.require("agents:write")
@@ -105,7 +105,7 @@ class Moments:
                 SessionView, (await self._gateway.call("hook.look", call.caller, look, call.context)).result
             )
             if view.session is None or heard.moment in _BEGINNINGS or not view.binds:
-                if view.session is None and heard.moment is Moment.SESSION_END:
+                if view.session is None and heard.moment is HookPhase.SESSION_END:
                     return Reply()
                 view = await self._begun(call, view)
         except ValidationError as error:
@@ -124,34 +124,34 @@ class Moments:
         while self._behind:
             await asyncio.gather(*self._behind, return_exceptions=True)
 
-    async def _at_moment(self, call: Call, view: SessionView) -> Reply:
+    async def _at_moment(self, call: HookCall, view: SessionView) -> Reply:
         session = view.session
         assert session is not None
         # What the server calls it: a second run of a session at the same time is kept under an id of its own.
         heard = replace(call.heard, session_id=session.session_id)
         call = replace(call, heard=heard)
         agent = _acting(call.caller, session, view.agent_type)
-        if heard.moment is not Moment.SESSION_END:  # its heartbeat could come after the end, and undo it
+        if heard.moment is not HookPhase.SESSION_END:  # its heartbeat could come after the end, and undo it
             self._gateway.dispatch.heard(agent)
         if view.undecided:
             key = (agent.workspace_id, session.cli, session.session_id)
             self._transcripts.after_hook(*key, call.arrived)
         reply = Reply()
-        if heard.moment is Moment.BEFORE_TOOL:
+        if heard.moment is HookPhase.BEFORE_TOOL:
             reply = await self._guard(call, agent)
-        elif heard.moment is Moment.TURN_END:
+        elif heard.moment is HookPhase.TURN_END:
             reply = await self._end_turn(call, agent)
-        elif heard.moment is Moment.PERMISSION:
+        elif heard.moment is HookPhase.PERMISSION:
             await self._report(call, agent)
-        elif heard.moment is Moment.SESSION_END:
+        elif heard.moment is HookPhase.SESSION_END:
             await self._end(call, agent)
             return reply
         elif self._reaches_model(call):
             reply = await self._tell(call, agent, view)
-        self._note(call, view, agent, held_back=heard.moment is Moment.TURN_END and bool(reply.body))
+        self._note(call, view, agent, held_back=heard.moment is HookPhase.TURN_END and bool(reply.body))
         return reply
 
-    async def _begun(self, call: Call, view: SessionView) -> SessionView:
+    async def _begun(self, call: HookCall, view: SessionView) -> SessionView:
         """Register the session's agent, or find it; a beginning of a known session wants a briefing, too."""
         heard = call.heard
         request = BeginCliSession(
@@ -161,7 +161,7 @@ class Moments:
             processes=call.processes,
             cwd=heard.cwd,
             transcript_path=heard.transcript_path,
-            state="busy" if heard.moment is not Moment.SESSION_START else "idle",
+            state="busy" if heard.moment is not HookPhase.SESSION_START else "idle",
         )
         answer = await self._gateway.call("cli_session.begin", call.caller, request, call.context)
         begun: Any = answer.result
@@ -179,9 +179,9 @@ class Moments:
             }
         )
 
-    async def _tell(self, call: Call, agent: Caller, view: SessionView) -> Reply:
+    async def _tell(self, call: HookCall, agent: Caller, view: SessionView) -> Reply:
         """The briefing when it is due, warnings and new messages; nothing when there is nothing."""
-        lines = await self._warned(call, agent) if call.heard.moment is Moment.AFTER_TOOL else ""
+        lines = await self._warned(call, agent) if call.heard.moment is HookPhase.AFTER_TOOL else ""
         if not (view.due or view.briefing_due):
             return Reply(call.dialect.tell(call.event, lines)) if lines else Reply()
         request = Deliver(
@@ -192,13 +192,13 @@ class Moments:
             briefing=view.briefing_due,
             name_not_given=view.name_not_given,
         )
-        told = cast(Told, (await self._gateway.call("hook.deliver", agent, request, call.context)).result)
+        told = cast(HookText, (await self._gateway.call("hook.deliver", agent, request, call.context)).result)
         text = "\n".join(part for part in (lines, told.text) if part)
         if not text:
             return Reply()
         return Reply(call.dialect.tell(call.event, text), told.boundary, agent)
 
-    async def _end_turn(self, call: Call, agent: Caller) -> Reply:
+    async def _end_turn(self, call: HookCall, agent: Caller) -> Reply:
         if not call.dialect.events[call.event].blocks or call.heard.nested:
             return Reply()
         request = EndTurn(
@@ -207,19 +207,21 @@ class Moments:
             boundary=new_boundary(),
             loop_guard=call.heard.loop_guard,
         )
-        told = cast(Told, (await self._gateway.call("hook.end_turn", agent, request, call.context)).result)
+        told = cast(
+            HookText, (await self._gateway.call("hook.end_turn", agent, request, call.context)).result
+        )
         if not told.text:
             return Reply()
         return Reply(call.dialect.block(call.event, told.text), told.boundary, agent)
 
-    async def _guard(self, call: Call, agent: Caller) -> Reply:
+    async def _guard(self, call: HookCall, agent: Caller) -> Reply:
         """Deny the tool when others hold what it would write."""
         verdict = await self._verdict(call, agent, lock=self._gateway.settings.auto_lock)
         if verdict is None or verdict.verdict != "denied" or not call.dialect.events[call.event].denies:
             return Reply()
         return Reply(call.dialect.deny(call.event, verdict.reason))
 
-    async def _warned(self, call: Call, agent: Caller) -> str:
+    async def _warned(self, call: HookCall, agent: Caller) -> str:
         """What to say of a file that was written though others hold it, where edits are not denied."""
         if self._gateway.settings.guard != "warn":
             return ""
@@ -228,7 +230,7 @@ class Moments:
             f"You have just written what others hold. {verdict.reason}" if verdict and verdict.reason else ""
         )
 
-    async def _verdict(self, call: Call, agent: Caller, *, lock: bool) -> GuardVerdict | None:
+    async def _verdict(self, call: HookCall, agent: Caller, *, lock: bool) -> GuardVerdict | None:
         if not call.heard.writes or (self._gateway.settings.guard == "off" and not lock):
             return None
         workspace: Any = (await self._gateway.call("workspace.show", agent, {}, call.context)).result
@@ -243,7 +245,7 @@ class Moments:
         name = "hook.guard_and_lock" if lock else "hook.guard"
         return cast(GuardVerdict, (await self._gateway.call(name, agent, request, call.context)).result)
 
-    async def _report(self, call: Call, agent: Caller) -> None:
+    async def _report(self, call: HookCall, agent: Caller) -> None:
         request = ReportPermission(
             cli=call.dialect.cli,
             session_id=call.heard.session_id,
@@ -252,7 +254,7 @@ class Moments:
         )
         await self._gateway.call("cli_session.permission", agent, request, call.context)
 
-    async def _end(self, call: Call, agent: Caller) -> None:
+    async def _end(self, call: HookCall, agent: Caller) -> None:
         request = EndCliSession(
             cli=call.dialect.cli,
             session_id=call.heard.session_id,
@@ -261,7 +263,7 @@ class Moments:
         )
         await self._gateway.call("cli_session.end", call.caller, request, call.context)
 
-    def _note(self, call: Call, view: SessionView, agent: Caller, *, held_back: bool) -> None:
+    def _note(self, call: HookCall, view: SessionView, agent: Caller, *, held_back: bool) -> None:
         """Write down behind the answer what is new about the session; mostly nothing is."""
         session = view.session
         assert session is not None
@@ -273,17 +275,17 @@ class Moments:
         if heard.transcript_path is not None and heard.transcript_path != session.transcript_path:
             changed["transcript_path"] = heard.transcript_path
         told = self._reaches_model(call)
-        if heard.moment is Moment.COMPACTED and not told:
+        if heard.moment is HookPhase.COMPACTED and not told:
             changed["briefing_due"] = True
         elif view.briefing_due and told:
             changed["briefing_due"] = False
-        if heard.moment is Moment.PROMPT and view.stop_blocks and _OURS not in heard.prompt:
+        if heard.moment is HookPhase.PROMPT and view.stop_blocks and _OURS not in heard.prompt:
             changed["turn_over"] = True
         if changed or view.noted_s > HOOK_NOTED_EVERY_S:
             request = NoteCliSession(cli=session.cli, session_id=session.session_id, **changed)
             self._later("cli_session.note", agent, request)
 
-    def _reaches_model(self, call: Call) -> bool:
+    def _reaches_model(self, call: HookCall) -> bool:
         """Whether text in the answer reaches the session's own model."""
         return call.dialect.events[call.event].tells and not call.heard.nested
 

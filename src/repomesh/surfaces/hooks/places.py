@@ -15,12 +15,12 @@ from pathlib import Path
 from repomesh.domains.overview.hook_models import GuardEdit
 from repomesh.kernel import file_names, work_trees
 from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX
-from repomesh.surfaces.hooks.dialects.writes import Extent, Target, Writes
+from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget
 
 _WILD = frozenset("*?[")
 
 
-def in_repository(writes: Writes, cwd: str, workspace: str | None) -> GuardEdit | None:
+def in_repository(writes: WriteSet, cwd: str, workspace: str | None) -> GuardEdit | None:
     """What is written, from the root of the repository; None when all of it lies outside.
 
     Relative paths are from `cwd`. A linked work tree is the same repository, another repository is not:
@@ -63,7 +63,7 @@ class _Found:
             return not _is_absolute(self.cwd)
         return self._is_ours(self.here)
 
-    def add(self, target: Target) -> None:
+    def add(self, target: WriteTarget) -> None:
         """Look one target up."""
         path = target.path
         if path.startswith("~"):
@@ -73,18 +73,18 @@ class _Found:
                 self.unresolved = self.unresolved or "the folder that its paths are from is not known"
                 return
             path = f"{self.cwd}/{path}"
-        if target.extent is Extent.GLOB:
+        if target.extent is TargetExtent.GLOB:
             self._glob(path)
-        elif target.extent is Extent.WORK_TREE:
+        elif target.extent is TargetExtent.WORK_TREE:
             self._work_tree(path)
-        elif target.extent is Extent.INTO:
+        elif target.extent is TargetExtent.INTO:
             if path.endswith("/") or len(target.names) > 1 or Path(path).is_dir():
                 for name in target.names:
                     self._name(f"{path}/{name}", whole=True)
             else:
                 self._name(path, whole=True)
         else:
-            self._name(path, whole=target.extent is Extent.TREE)
+            self._name(path, whole=target.extent is TargetExtent.TREE)
 
     def request(self, reason: str) -> GuardEdit | None:
         """The question to the lock table."""

@@ -28,7 +28,7 @@ from repomesh.kernel.limits import (
 from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.dialects import DIALECTS
-from repomesh.surfaces.hooks.moments import Call, Moments, Reply
+from repomesh.surfaces.hooks.moments import HookCall, HookService, Reply
 from repomesh.surfaces.http.asgi import JSON, Receive, Scope, Send, header, read_body, respond, respond_empty
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
@@ -45,7 +45,7 @@ class Hooks:
     def __init__(self, gateway: Gateway, transcripts: Transcripts) -> None:
         self._gateway = gateway
         self._transcripts = transcripts
-        self.moments = Moments(gateway, transcripts)
+        self.moments = HookService(gateway, transcripts)
 
     def route(self) -> Route:
         """Where hooks ask."""
@@ -86,7 +86,7 @@ class Hooks:
             heard = await run_aside(len(body), lambda: dialect.read(event, _object(body)))
         if heard is None:
             return Reply()
-        call = Call(
+        call = HookCall(
             dialect=dialect,
             event=event,
             heard=heard,

@@ -16,7 +16,7 @@ from repomesh.store import log as event_log
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header, respond
 from repomesh.surfaces.http.authentication import authenticate
-from repomesh.surfaces.http.documents import Document, MadeOnce, respond_document
+from repomesh.surfaces.http.documents import BuiltOnce, JsonDocument, respond_document
 from repomesh.surfaces.http.guard import Guard
 from repomesh.surfaces.http.openapi import document
 from repomesh.surfaces.http.problems import send_problem
@@ -71,8 +71,8 @@ class AboutServer:
     def __init__(self, gateway: Gateway, checks: Sequence[Check] = ()) -> None:
         self._gateway = gateway
         self._checks = checks
-        self._openapi = MadeOnce(
-            lambda: Document.of(orjson.dumps(document(gateway.registry, gateway.version)))
+        self._openapi = BuiltOnce(
+            lambda: JsonDocument.of(orjson.dumps(document(gateway.registry, gateway.version)))
         )
 
     async def health(self, scope: Scope, send: Send) -> None:

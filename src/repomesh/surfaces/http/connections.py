@@ -16,7 +16,7 @@ from typing import Any
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Unavailable
-from repomesh.surfaces.http.turns import Turns
+from repomesh.surfaces.http.turns import FairTurns
 
 CONNECTION = "repomesh.connection"
 """The ASGI extension by which an application says that a request showed a valid token."""
@@ -146,9 +146,9 @@ class OpenConnections:
 
     def __init__(self, places: int) -> None:
         self.places = places
-        self.draining = Turns(limits.DRAIN_TURN_CONNECTIONS, limits.DRAIN_TURN_S)
-        self.upgrading = Turns(limits.UPGRADES_PER_TURN, limits.UPGRADE_TURN_S)
-        self.pipelining = Turns(limits.PIPELINED_PER_TURN, 0.0)
+        self.draining = FairTurns(limits.DRAIN_TURN_CONNECTIONS, limits.DRAIN_TURN_S)
+        self.upgrading = FairTurns(limits.UPGRADES_PER_TURN, limits.UPGRADE_TURN_S)
+        self.pipelining = FairTurns(limits.PIPELINED_PER_TURN, 0.0)
         self._open: set[OpenConnection] = set()
         self._unauthenticated: dict[OpenConnection, None] = {}  # the oldest first
         self._by_address: dict[str, dict[OpenConnection, None]] = {}

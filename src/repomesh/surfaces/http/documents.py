@@ -19,19 +19,19 @@ NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class JsonDocument:
     """A JSON document as bytes, and the ETag of exactly these."""
 
     body: bytes
     etag: str
 
     @classmethod
-    def of(cls, body: bytes) -> Document:
+    def of(cls, body: bytes) -> JsonDocument:
         """The document of these bytes; hashing takes some milliseconds for a megabyte."""
         return cls(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-class MadeOnce(Generic[T]):
+class BuiltOnce(Generic[T]):
     """What `make` returns, called once, on a thread, when somebody first asks for it."""
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -45,7 +45,7 @@ class MadeOnce(Generic[T]):
         return await asyncio.shield(self._made)  # a client that leaves takes it away from nobody
 
 
-async def respond_document(scope: Scope, send: Send, document: Document) -> None:
+async def respond_document(scope: Scope, send: Send, document: JsonDocument) -> None:
     """Send a JSON document, or 304 to a client that has it as it is."""
     body, etag = document.body, document.etag
     given = header(scope, b"if-none-match") or ""

@@ -15,7 +15,7 @@ import structlog
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from repomesh.kernel.dispatch import Answer, encode
+from repomesh.kernel.dispatch import OperationResult, encode
 from repomesh.kernel.errors import (
     InternalError,
     InvalidRequest,
@@ -101,7 +101,7 @@ class PathEndpoint:
         context: RequestContext,
         scope: Scope,
         receive: Receive,
-    ) -> Answer:
+    ) -> OperationResult:
         """The answer. Large bodies wait for their turn, and a wait ends when the client goes away."""
         bodies = self._gateway.bodies
         with bodies.share() as share:
@@ -271,7 +271,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-async def _send_answer(send: Send, binding: HttpBinding, answer: Answer) -> None:
+async def _send_answer(send: Send, binding: HttpBinding, answer: OperationResult) -> None:
     headers: list[tuple[bytes, bytes]] = []
     if "version" in type(answer.result).model_fields:
         headers.append((b"etag", f'"{answer.result.version}"'.encode()))  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Turns:
+class FairTurns:
     """Runs at most `at_once` pieces of work, then lets other clients be served for `pause_s` seconds."""
 
     def __init__(self, at_once: int, pause_s: float) -> None:

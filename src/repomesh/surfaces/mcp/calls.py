@@ -18,14 +18,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
-from repomesh.domains.leases.models import LossesTold
-from repomesh.domains.messaging.delivery.models import MessagesReturned, Remind, Reminder
+from repomesh.domains.leases.models import LossesReported
+from repomesh.domains.messaging.delivery.models import MessagesReturned, Reminder, RemindOfMessages
 from repomesh.domains.messaging.delivery.reminding import is_reminder_due
 from repomesh.domains.messaging.envelope import new_boundary
 from repomesh.domains.messaging.models import WaitForMessages
 from repomesh.domains.messaging.waits.models import BeginWait, Wait
 from repomesh.domains.overview import hook_rules
-from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.errors import (
     AgentRequired,
     Failure,
@@ -39,7 +39,7 @@ from repomesh.kernel.operation import Operation
 from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.leniency import understood
-from repomesh.surfaces.mcp.telling import Told, tell, with_losses
+from repomesh.surfaces.mcp.telling import ToolOutput, tell, with_losses
 from repomesh.surfaces.mcp.tools import compact
 
 log = structlog.get_logger("repomesh.mcp")
@@ -66,7 +66,7 @@ SessionKey = tuple[str, str]
 
 
 @dataclass(eq=False)
-class Exchange:
+class RequestScope:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
     `principal` is the caller that the token alone makes; `agent` the one that a header names;
@@ -84,7 +84,7 @@ class Exchange:
     def __post_init__(self) -> None:
         self.over = asyncio.Event()
         self.stream: anyio.CancelScope | None = None  # in which an open stream is served
-        self.returning: list[tuple[Caller, Told]] = []
+        self.returning: list[tuple[Caller, ToolOutput]] = []
         self.losses: list[tuple[Caller, tuple[str, ...]]] = []
         self.context = replace(self.context, gone=self.over.wait, carrier=self.principal)
         # To whom a session that this request opens belongs: the token, and the agent that a header names.
@@ -109,8 +109,8 @@ class Calls:
         self._bound: OrderedDict[SessionKey, str] = OrderedDict()
 
     async def run(
-        self, operation: Operation, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
-    ) -> Told:
+        self, operation: Operation, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
+    ) -> ToolOutput:
         """Call a tool, and tell its result or why it was refused."""
         context = _context(exchange, meta)
         try:
@@ -128,7 +128,7 @@ class Calls:
         return replace(told, reminder="\n".join(filter(None, (told.reminder, *said)))) if said else told
 
     async def answer(
-        self, name: str, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
+        self, name: str, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
     ) -> BaseModel:
         """What an operation answers to whom a request speaks for; raises RepomeshError."""
         operation = self._gateway.registry[name]
@@ -136,7 +136,9 @@ class Calls:
         payload = pydantic_core.to_json(arguments)
         return (await self._gateway.call(operation, caller, payload, _context(exchange, meta))).result
 
-    async def _told(self, operation: Operation, caller: Caller, answer: Answer, exchange: Exchange) -> Told:
+    async def _told(
+        self, operation: Operation, caller: Caller, answer: OperationResult, exchange: RequestScope
+    ) -> ToolOutput:
         """The answer as a model reads it, with what it must not overlook besides.
 
         What it lost comes first of all: in the answer itself where that is read for news, else in the line.
@@ -161,8 +163,8 @@ class Calls:
         return replace(told, reminder="\n".join(filter(None, (lost, reminder.line))))
 
     async def begin_wait(
-        self, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
-    ) -> Told | Wait:
+        self, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
+    ) -> ToolOutput | Wait:
         """Tell what is unread at once, or why not; else begin a wait that the client asks about again.
 
         A client that names no time waits as long as the server keeps a wait: nothing is lost by it.
@@ -187,8 +189,8 @@ class Calls:
         return cast(Wait, begun.result)
 
     async def on_wait(
-        self, operation: str, wait_id: str, exchange: Exchange, meta: Mapping[str, Any]
-    ) -> tuple[Wait, Told | None]:
+        self, operation: str, wait_id: str, exchange: RequestScope, meta: Mapping[str, Any]
+    ) -> tuple[Wait, ToolOutput | None]:
         """Look at a wait of the agent that the request speaks for, or cancel it; raises RepomeshError.
 
         Answers what the call would have told, too, when the wait has ended with something.
@@ -203,7 +205,7 @@ class Calls:
             return wait, None
         return wait, await self._told(shown, caller, replace(answer, result=wait.result, json=None), exchange)
 
-    async def returned(self, exchange: Exchange) -> None:
+    async def returned(self, exchange: RequestScope) -> None:
         """The answer has left: what stands in it is before the models that asked for it."""
         await self._losses_told(exchange)
         for caller, told in exchange.returning:
@@ -213,9 +215,9 @@ class Calls:
             except RepomeshError as error:  # who has just left is told nothing more
                 log.info("not noted as injected", code=error.code)
 
-    async def _losses_told(self, exchange: Exchange) -> None:
+    async def _losses_told(self, exchange: RequestScope) -> None:
         for caller, lease_ids in exchange.losses:
-            request = LossesTold(lease_ids=lease_ids, receipt=new_boundary())
+            request = LossesReported(lease_ids=lease_ids, receipt=new_boundary())
             try:
                 await self._gateway.call("lease.losses_told", caller, request, RequestContext())
             except RepomeshError as error:  # it is told of them once more
@@ -234,7 +236,7 @@ class Calls:
             return  # replaced or retired meanwhile: it is gone already
 
     async def _speaking(
-        self, operation: Operation, arguments: Arguments, exchange: Exchange, meta: Mapping[str, Any]
+        self, operation: Operation, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
     ) -> tuple[Caller, Arguments]:
         """Who calls, and the arguments with what a registration takes from where it comes."""
         named = _named(exchange, meta)
@@ -256,7 +258,7 @@ class Calls:
             arguments = here | arguments
         return caller, arguments
 
-    async def _identified(self, exchange: Exchange, named: str | None, *, registering: bool) -> Caller:
+    async def _identified(self, exchange: RequestScope, named: str | None, *, registering: bool) -> Caller:
         session = exchange.session
         bound = None if session is None else self._bound.get(session)
         if named is not None:
@@ -272,7 +274,7 @@ class Calls:
             self._bound.pop(session, None)
             return await self._gateway.authenticate(exchange.authorization)
 
-    def _bind(self, exchange: Exchange, meta: Mapping[str, Any], registered: Registration) -> None:
+    def _bind(self, exchange: RequestScope, meta: Mapping[str, Any], registered: Registration) -> None:
         """From now on the session speaks as the instance that was registered in it."""
         if exchange.session is None or not registered.token or _named(exchange, meta) is not None:
             return
@@ -282,10 +284,10 @@ class Calls:
 
 
 @cache
-def _wanted(operation: str) -> Remind:
+def _wanted(operation: str) -> RemindOfMessages:
     """What an answer of an operation does not say already."""
     area = operation.partition(".")[0]
-    return Remind(of_messages=operation not in _SHOW_MESSAGES, of_leases=area not in _SHOW_LEASES)
+    return RemindOfMessages(of_messages=operation not in _SHOW_MESSAGES, of_leases=area not in _SHOW_LEASES)
 
 
 def _watched(context: RequestContext, operation: Operation, caller: Caller) -> RequestContext:
@@ -301,7 +303,7 @@ def _has_budget(request: type[BaseModel]) -> bool:
     return field is not None and field.default is None
 
 
-def _named(exchange: Exchange, meta: Mapping[str, Any]) -> str | None:
+def _named(exchange: RequestScope, meta: Mapping[str, Any]) -> str | None:
     """The agent that a request names, the closest to it first."""
     if AGENT_META not in meta:
         return exchange.agent
@@ -325,7 +327,7 @@ def _instance_id(caller: Caller, session_id: str | None) -> str:
     )
 
 
-def _context(exchange: Exchange, meta: Mapping[str, Any]) -> RequestContext:
+def _context(exchange: RequestScope, meta: Mapping[str, Any]) -> RequestContext:
     """The request's context; a client that can't set headers carries the trace in `_meta`."""
     parent = meta.get("traceparent")
     if exchange.context.traceparent is not None or not isinstance(parent, str):
@@ -334,15 +336,15 @@ def _context(exchange: Exchange, meta: Mapping[str, Any]) -> RequestContext:
     return replace(exchange.context, trace_id=traced.trace_id, traceparent=traced.traceparent)
 
 
-def _refusal(error: RepomeshError, exchange: Exchange, context: RequestContext) -> Told:
+def _refusal(error: RepomeshError, exchange: RequestScope, context: RequestContext) -> ToolOutput:
     body = {"code": error.code, "message": error.message, "hint": _hint(error, exchange)}
     if error.failure is Failure.INTERNAL:
         body["trace_id"] = context.trace_id
     further = {name: value for name, value in error.details.items() if name not in body}
-    return Told(compact(body | further), is_error=True)
+    return ToolOutput(compact(body | further), is_error=True)
 
 
-def _hint(error: RepomeshError, exchange: Exchange) -> str:
+def _hint(error: RepomeshError, exchange: RequestScope) -> str:
     if not isinstance(error, AgentRequired):
         return error.hint
     if exchange.session_id is not None:

@@ -35,12 +35,12 @@ from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header, r
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
-from repomesh.surfaces.mcp.calls import WAIT, Calls, Exchange
+from repomesh.surfaces.mcp.calls import WAIT, Calls, RequestScope
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
-from repomesh.surfaces.mcp.resources import Resources
+from repomesh.surfaces.mcp.resources import SessionResources
 from repomesh.surfaces.mcp.sessions import OpenSession, OpenSessions
-from repomesh.surfaces.mcp.tasks import Tasks, Waits, declared
-from repomesh.surfaces.mcp.telling import Told
+from repomesh.surfaces.mcp.tasks import McpTasks, WaitTasks, declared
+from repomesh.surfaces.mcp.telling import ToolOutput
 from repomesh.surfaces.mcp.tools import listed, offered
 
 SESSION_IDLE_S: Final = 30 * 60
@@ -73,9 +73,9 @@ class ToolServer:
         # Registered rather than given to the constructor, whose types want result models and not plain JSON.
         self.protocol.add_request_handler("tools/list", types.PaginatedRequestParams, self._list)
         self.protocol.add_request_handler("tools/call", types.CallToolRequestParams, self._call)
-        self.tasks = Tasks(Waits(self.calls, _exchange_of))
+        self.tasks = McpTasks(WaitTasks(self.calls, _exchange_of))
         self.tasks.add_to(self.protocol)
-        Resources(self.calls, _exchange_of).add_to(self.protocol)
+        SessionResources(self.calls, _exchange_of).add_to(self.protocol)
 
     async def _list(self, _context: Context, _params: types.PaginatedRequestParams) -> dict[str, Any]:
         return self._listing
@@ -88,23 +88,23 @@ class ToolServer:
         meta: Mapping[str, Any] = context.meta or {}
         if operation.name == WAIT and declared(context):
             begun = await self.tasks.waits.begin(context, params.arguments or {})
-            return _result(begun) if isinstance(begun, Told) else begun
+            return _result(begun) if isinstance(begun, ToolOutput) else begun
         running = self.calls.run(operation, params.arguments or {}, exchange, meta)
         if operation.blocking is not None and "progress_token" in meta:
             return _result(await _reporting(context, running))
         return _result(await running)
 
 
-def _exchange_of(context: Context) -> Exchange:
+def _exchange_of(context: Context) -> RequestScope:
     """The HTTP request that a message came with."""
     assert context.request is not None
-    exchange: Exchange = context.request.scope[_EXCHANGE]
+    exchange: RequestScope = context.request.scope[_EXCHANGE]
     client = context.session.client_params
     exchange.program = client.client_info.name if client is not None else ""
     return exchange
 
 
-async def _reporting(context: Context, running: Awaitable[Told]) -> Told:
+async def _reporting(context: Context, running: Awaitable[ToolOutput]) -> ToolOutput:
     """Wait for the call, telling the client every few seconds that it goes on."""
     began = time.monotonic()
 
@@ -120,14 +120,14 @@ async def _reporting(context: Context, running: Awaitable[Told]) -> Told:
     return told
 
 
-def _result(told: Told) -> dict[str, Any]:
+def _result(told: ToolOutput) -> dict[str, Any]:
     # `resultType` is required by 2026-07-28; the library drops it for the older revisions.
     texts = [told.text, told.reminder] if told.reminder else [told.text]
     result = {"resultType": "complete", "content": [{"type": "text", "text": text} for text in texts]}
     return result | {"isError": True} if told.is_error else result
 
 
-class Endpoint:
+class McpEndpoint:
     """The ASGI application at `/mcp`: authenticates each request, then hands it to the protocol."""
 
     def __init__(self, gateway: Gateway, server: ToolServer) -> None:
@@ -142,7 +142,7 @@ class Endpoint:
             max_request_body_size=TEXT_BODY_BYTES_MAX,
         )
         self._open_sessions = OpenSessions()
-        self._open: set[Exchange] = set()
+        self._open: set[RequestScope] = set()
         self._noting: set[asyncio.Task[None]] = set()
         logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
 
@@ -189,9 +189,9 @@ class Endpoint:
                 exchange.end()  # the client left: what it waited for has nobody to answer
                 self._open.discard(exchange)
 
-    async def _exchange(self, scope: Scope) -> Exchange:
+    async def _exchange(self, scope: Scope) -> RequestScope:
         authorization = header(scope, b"authorization")
-        return Exchange(
+        return RequestScope(
             context=request_context(scope, Kind.COMMAND),
             principal=await authenticate(self._gateway, scope),
             authorization=authorization,
@@ -199,7 +199,7 @@ class Endpoint:
             session_id=header(scope, b"mcp-session-id") if _keeps_sessions(scope) else None,
         )
 
-    async def _begin_session(self, exchange: Exchange, scope: Scope) -> OpenSession:
+    async def _begin_session(self, exchange: RequestScope, scope: Scope) -> OpenSession:
         """Take a place for a session, for which another one may have to end; raises TooManyMcpSessions."""
         token_id = exchange.principal.token_id
         ended = self._open_sessions.make_room(token_id)
@@ -233,7 +233,7 @@ class Endpoint:
         await self._calls.leave((session.owner, session.id))
 
     async def _serve_in(
-        self, session: OpenSession, exchange: Exchange, scope: Scope, receive: Receive, send: Send
+        self, session: OpenSession, exchange: RequestScope, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request in a session, or the one that opens it, and note whether it is open afterwards."""
         status = 0
@@ -255,7 +255,7 @@ class Endpoint:
                 if session.id is None or status == HTTPStatus.NOT_FOUND or was_ended:
                     self._open_sessions.remove(session)
 
-    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, exchange: RequestScope, scope: Scope, receive: Receive, send: Send) -> None:
         # The session manager compares this user with the one that opened a session: another's gets 404.
         inner = {**scope, "user": _user(exchange.owner), _EXCHANGE: exchange}
         if scope["method"] == "DELETE":
@@ -275,7 +275,7 @@ class Endpoint:
         if not watched.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _after(self, exchange: Exchange) -> None:
+    def _after(self, exchange: RequestScope) -> None:
         """Note behind the answer which messages it put before a model."""
         task = asyncio.create_task(self._calls.returned(exchange))
         self._noting.add(task)
@@ -286,7 +286,7 @@ class Endpoint:
         while self._noting:
             await asyncio.gather(*self._noting, return_exceptions=True)
 
-    def _leaving(self, exchange: Exchange, send: Send) -> Send:
+    def _leaving(self, exchange: RequestScope, send: Send) -> Send:
         """A `send` that lets the agent of a session leave before it says that the session is over."""
 
         async def after(message: Message) -> None:

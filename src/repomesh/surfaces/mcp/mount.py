@@ -31,7 +31,7 @@ Extend = Callable[[Any], None]
 """Given the endpoint's `ToolServer` before it serves, to put more into it."""
 
 
-class Served(Protocol):
+class McpApplication(Protocol):
     """What `endpoint.Endpoint` looks like from here."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
@@ -57,7 +57,7 @@ class Mount:
     def __init__(self, gateway: Gateway) -> None:
         self.extensions: list[Extend] = []
         self._gateway = gateway
-        self._endpoint: asyncio.Future[Served] | None = None
+        self._endpoint: asyncio.Future[McpApplication] | None = None
         self._failure: str | None = None
         self._failures = 0
         self._wanted = asyncio.Event()
@@ -81,7 +81,7 @@ class Mount:
             await task
             self._endpoint = None
 
-    async def endpoint(self) -> Served:
+    async def endpoint(self) -> McpApplication:
         """The endpoint, built now if nobody asked for it before; raises Unavailable."""
         self._wanted.set()
         if self._endpoint is None:
@@ -140,7 +140,7 @@ class Mount:
         if not self._stopped.is_set():
             raise InternalError("it ended by itself")
 
-    def _future(self) -> asyncio.Future[Served]:
+    def _future(self) -> asyncio.Future[McpApplication]:
         """What requests wait for; a new one when the one before has its result already."""
         assert self._endpoint is not None
         if self._endpoint.done():
@@ -154,11 +154,11 @@ class Mount:
         future.set_exception(Unavailable(reason))
         future.exception()  # seen here; each request raises it again
 
-    def _build(self) -> Served:
+    def _build(self) -> McpApplication:
         # Imported here, in a thread: see WARM_UP_AFTER_S.
-        from repomesh.surfaces.mcp.endpoint import Endpoint, ToolServer
+        from repomesh.surfaces.mcp.endpoint import McpEndpoint, ToolServer
 
         server = ToolServer(self._gateway)
         for extend in self.extensions:
             extend(server)
-        return Endpoint(self._gateway, server)
+        return McpEndpoint(self._gateway, server)

@@ -22,7 +22,7 @@ from repomesh.domains.sessions.models import ListedSession
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.fields import Page
-from repomesh.surfaces.mcp.calls import MAX_CHARS, Calls, Exchange
+from repomesh.surfaces.mcp.calls import MAX_CHARS, Calls, RequestScope
 from repomesh.surfaces.mcp.telling import labelled
 
 Context = ServerRequestContext[Any, Any]
@@ -37,10 +37,10 @@ _JSON: Final = "application/json"
 _PRIVATE: Final = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
-class Resources:
+class SessionResources:
     """Lists and reads sessions for the agent of each request."""
 
-    def __init__(self, calls: Calls, exchange_of: Callable[[Context], Exchange]) -> None:
+    def __init__(self, calls: Calls, exchange_of: Callable[[Context], RequestScope]) -> None:
         self._calls = calls
         self._exchange_of = exchange_of
 

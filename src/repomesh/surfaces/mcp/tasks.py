@@ -24,8 +24,8 @@ from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.limits import WAIT_POLL_MS
 from repomesh.surfaces.http.asgi import header
-from repomesh.surfaces.mcp.calls import Arguments, Calls, Exchange
-from repomesh.surfaces.mcp.telling import Told
+from repomesh.surfaces.mcp.calls import Arguments, Calls, RequestScope
+from repomesh.surfaces.mcp.telling import ToolOutput
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 
@@ -46,7 +46,7 @@ class UpdateTaskParams(TaskParams):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class McpTask:
     """How a task stands. `further` holds what only its status has: a result, an error, requests."""
 
     id: str
@@ -73,7 +73,7 @@ class Task:
 class TaskSource(Protocol):
     """Where tasks are. Each method answers None when it knows no such task of the caller's."""
 
-    async def get(self, context: Context, task_id: str) -> Task | None:
+    async def get(self, context: Context, task_id: str) -> McpTask | None:
         """How a task stands."""
         ...
 
@@ -86,19 +86,19 @@ class TaskSource(Protocol):
         ...
 
 
-class Waits:
+class WaitTasks:
     """The waits for messages, as tasks."""
 
-    def __init__(self, calls: Calls, exchange_of: Callable[[Context], Exchange]) -> None:
+    def __init__(self, calls: Calls, exchange_of: Callable[[Context], RequestScope]) -> None:
         self._calls = calls
         self._exchange_of = exchange_of
 
-    async def begin(self, context: Context, arguments: Arguments) -> Told | Json:
+    async def begin(self, context: Context, arguments: Arguments) -> ToolOutput | Json:
         """Answer what is unread at once; else a task, which outlives this call."""
         told = await self._calls.begin_wait(arguments, self._exchange_of(context), context.meta or {})
-        return told if isinstance(told, Told) else created(_task(told, None))
+        return told if isinstance(told, ToolOutput) else created(_task(told, None))
 
-    async def get(self, context: Context, task_id: str) -> Task | None:
+    async def get(self, context: Context, task_id: str) -> McpTask | None:
         """How a wait stands; what it found is its result."""
         found = await self._run(context, "wait.look", task_id)
         return None if found is None else _task(*found)
@@ -111,7 +111,9 @@ class Waits:
         """Give a wait up."""
         return None if await self._run(context, "wait.cancel", task_id) is None else True
 
-    async def _run(self, context: Context, operation: str, task_id: str) -> tuple[Wait, Told | None] | None:
+    async def _run(
+        self, context: Context, operation: str, task_id: str
+    ) -> tuple[Wait, ToolOutput | None] | None:
         exchange, meta = self._exchange_of(context), context.meta or {}
         try:
             return await self._calls.on_wait(operation, task_id, exchange, meta)
@@ -123,19 +125,19 @@ class Waits:
             raise MCPError(code, f"{error.message}. {error.hint}", {"code": error.code}) from None
 
 
-def _task(wait: Wait, told: Told | None) -> Task:
+def _task(wait: Wait, told: ToolOutput | None) -> McpTask:
     status = {"waiting": "working", "over": "completed"}.get(wait.status, wait.status)
     ttl_ms = int((wait.expires_at - wait.created_at).total_seconds() * 1_000)
     further = None
     if told is not None:
         further = {"result": {"content": [{"type": "text", "text": told.text}], "isError": told.is_error}}
-    return Task(wait.id, status, wait.created_at, wait.updated_at, ttl_ms, further=further)
+    return McpTask(wait.id, status, wait.created_at, wait.updated_at, ttl_ms, further=further)
 
 
-class Tasks:
+class McpTasks:
     """The extension's methods, over all sources of tasks."""
 
-    def __init__(self, waits: Waits) -> None:
+    def __init__(self, waits: WaitTasks) -> None:
         self.waits = waits
         self.sources: list[TaskSource] = [waits]
 
@@ -169,7 +171,7 @@ class Tasks:
         raise _unknown(params.task_id)
 
 
-def created(task: Task) -> Json:
+def created(task: McpTask) -> Json:
     """The answer to a call that became a task."""
     return {"resultType": "task", **task.base}
 

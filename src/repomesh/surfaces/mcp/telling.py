@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from repomesh.domains.messaging.envelope import label, neutral_values, new_boundary
 from repomesh.domains.messaging.models import Message
 from repomesh.domains.overview.models import TaskContext
-from repomesh.domains.overview.search_models import Recollection
-from repomesh.kernel.dispatch import Answer
+from repomesh.domains.overview.search_models import RecallPage
+from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.fields import Page
 from repomesh.kernel.json_text import run_aside
 from repomesh.kernel.operation import Operation
@@ -29,7 +29,7 @@ _CONSPICUOUS: Final = re.compile(r"<|\\[ubfr]")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToolOutput:
     """What a model reads of a call, and which messages stand in it, under which boundary."""
 
     text: str
@@ -39,7 +39,7 @@ class Told:
     boundary: str = ""
 
 
-async def tell(operation: Operation, answer: Answer) -> Told:
+async def tell(operation: Operation, answer: OperationResult) -> ToolOutput:
     """An answer as a model reads it. What stands in it was written by others, so no text gets past this.
 
     Long ones are read through on a thread: a million characters take a tenth of a second.
@@ -55,20 +55,20 @@ def _text(operation: Operation, result: BaseModel) -> str:
     return result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
 
 
-def _told(result: BaseModel, text: str) -> Told:
+def _told(result: BaseModel, text: str) -> ToolOutput:
     message_ids = tuple(_messages(result))
-    labelled = bool(message_ids) or isinstance(result, Recollection)
+    labelled = bool(message_ids) or isinstance(result, RecallPage)
     plain = text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None
     if plain and not labelled:
-        return Told(text)
+        return ToolOutput(text)
     boundary = new_boundary()
     value: Any = neutral_values(pydantic_core.from_json(text), boundary)
     if not labelled:
-        return Told(_json(value))
-    return Told(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
+        return ToolOutput(_json(value))
+    return ToolOutput(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
 
 
-def with_losses(told: Told, lost: str) -> Told:
+def with_losses(told: ToolOutput, lost: str) -> ToolOutput:
     """A result that begins with what its reader lost."""
     behind = told.text.removeprefix("{")  # every result is an object, and may be too long to parse once more
     return replace(told, text=f'{{"{LOST}":{_json(lost)}{"" if behind == "}" else ","}{behind}')

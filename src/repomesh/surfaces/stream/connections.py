@@ -25,7 +25,7 @@ class TooManyStreams(Unavailable):
     hint = "Close those that you don't need, or try again later; one socket takes several subscriptions."
 
 
-class Stopping(Unavailable):
+class ServerStopping(Unavailable):
     """The server stops, or restarts."""
 
     code = "server_stopping"
@@ -86,7 +86,7 @@ class Connections:
     def counted(self, connection: Connection) -> Iterator[None]:
         """Inside, the connection is one of those open; raises TooManyStreams."""
         if self._stopping:
-            raise Stopping("the server is stopping")
+            raise ServerStopping("the server is stopping")
         if len(self._open) >= limits.STREAM_SUBSCRIBERS_MAX:
             raise TooManyStreams(f"{limits.STREAM_SUBSCRIBERS_MAX} streams and sockets are open")
         self._open.add(connection)
@@ -113,4 +113,4 @@ class Connections:
         """End all, since the server stops."""
         self._stopping = True
         for connection in tuple(self._open):
-            connection.end(Stopping("the server is stopping"))
+            connection.end(ServerStopping("the server is stopping"))

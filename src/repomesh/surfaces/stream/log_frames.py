@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from repomesh.domains.messaging.events.models import Criteria, EventTypes, StreamEvents
+from repomesh.domains.messaging.events.models import EventCriteria, EventTypes, StreamEvents
 from repomesh.kernel.fields import Position
 from repomesh.kernel.limits import LIST_ITEMS_MAX, SOCKET_FRAME_CHARS_MAX
 from repomesh.kernel.operation import Model
 from repomesh.surfaces.stream.frames import FrameId, Frames
 
 
-class Subscribe(Criteria):
+class Subscribe(EventCriteria):
     """Push events that match, from behind `after` or from now on."""
 
     type: Literal["subscribe"]
@@ -25,11 +25,11 @@ class Subscribe(Criteria):
 
     def request(self) -> StreamEvents:
         """The same as the operation takes it."""
-        criteria = self.model_dump(include=set(Criteria.model_fields))
+        criteria = self.model_dump(include=set(EventCriteria.model_fields))
         return StreamEvents(**criteria, type=self.types, after=self.after)
 
 
-class Resume(Model):
+class ResumeFrame(Model):
     """Begin a subscription again behind `after`."""
 
     type: Literal["resume"]
@@ -44,7 +44,7 @@ class Unsubscribe(Model):
     id: FrameId
 
 
-LOG_FRAMES = Frames(Subscribe, Resume, Unsubscribe, chars_max=SOCKET_FRAME_CHARS_MAX)
+LOG_FRAMES = Frames(Subscribe, ResumeFrame, Unsubscribe, chars_max=SOCKET_FRAME_CHARS_MAX)
 
 
 def event_frame_start(subscription_id: str) -> str:

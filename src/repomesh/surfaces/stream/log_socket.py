@@ -15,7 +15,7 @@ from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Receive, Scope, Send
 from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
-from repomesh.surfaces.stream.log_frames import LOG_FRAMES, Resume, Subscribe, event_frame_start
+from repomesh.surfaces.stream.log_frames import LOG_FRAMES, ResumeFrame, Subscribe, event_frame_start
 from repomesh.surfaces.stream.socket import Socket
 from repomesh.surfaces.stream.wire import FRAMES, takes_frames, text_frame
 
@@ -70,7 +70,7 @@ class LogSocket(Socket):
     async def _take(self, frame: Any, caller: Caller) -> None:
         if isinstance(frame, Subscribe):
             await self._subscribe(frame, caller)
-        elif isinstance(frame, Resume):
+        elif isinstance(frame, ResumeFrame):
             wanted = (await self._stop(frame.id)).wanted
             self._begin(frame.id, wanted, frame.after)
         else:

@@ -20,7 +20,7 @@ from repomesh.domains.meetings.models import (
     Speak,
 )
 from repomesh.domains.messaging.models import SendMessage, SentMessage
-from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.fields import Position, Reason, Text
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.limits import IDEMPOTENCY_KEY_CHARS_MAX, MEETING_FRAME_CHARS_MAX
@@ -121,7 +121,7 @@ class DirectMessage(_Said):
         return SendMessage(to=(self.receiver_id,), body=self.content, topic=topic_of(self.meeting_id))
 
 
-class Join(JoinMeeting, _Said):
+class JoinFrame(JoinMeeting, _Said):
     """Take part, or come back after one was passed over."""
 
     operation = "meeting.join"
@@ -133,7 +133,7 @@ class Join(JoinMeeting, _Said):
         return _only(JoinMeeting, self)
 
 
-class Leave(_Said):
+class LeaveFrame(_Said):
     """Take part no more."""
 
     operation = "meeting.leave"
@@ -145,10 +145,10 @@ class Leave(_Said):
         return OneMeeting(meeting_id=self.meeting_id)
 
 
-SaidFrame = OpinionFrame | ConsensusVote | DirectMessage | Join | Leave
+SaidFrame = OpinionFrame | ConsensusVote | DirectMessage | JoinFrame | LeaveFrame
 
 MEETING_FRAMES = Frames(
-    OpinionFrame, ConsensusVote, DirectMessage, Join, Leave, chars_max=MEETING_FRAME_CHARS_MAX
+    OpinionFrame, ConsensusVote, DirectMessage, JoinFrame, LeaveFrame, chars_max=MEETING_FRAME_CHARS_MAX
 )
 
 
@@ -201,7 +201,7 @@ def direct_message_frame(meeting_id: str, event: Any) -> str:
     )
 
 
-def accepted_frame(frame: SaidFrame, answer: Answer) -> str:
+def accepted_frame(frame: SaidFrame, answer: OperationResult) -> str:
     """What a participant did is done."""
     told: dict[str, object] = {"frame": frame.type, "meeting_id": frame.meeting_id}
     if frame.id is not None:

@@ -18,13 +18,13 @@ from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Kind
 from repomesh.surfaces.http.asgi import Scope
 from repomesh.surfaces.http.routes import request_context
-from repomesh.surfaces.stream.sse import Endpoint, SentEvents, frame
+from repomesh.surfaces.stream.sse import SseConnection, SseEndpoint, frame
 
 
-class Replays(Endpoint):
+class Replays(SseEndpoint):
     """The endpoint."""
 
-    async def _run(self, line: SentEvents, scope: Scope, caller: Caller) -> None:
+    async def _run(self, line: SseConnection, scope: Scope, caller: Caller) -> None:
         request = self._operation.parse(self._payload(scope))
         assert isinstance(request, StreamReplay)
         context = request_context(scope, Kind.SUBSCRIPTION)
@@ -52,7 +52,7 @@ class Replays(Endpoint):
         await line.serve(pump())
 
 
-async def _pause(line: SentEvents, until: float) -> None:
+async def _pause(line: SseConnection, until: float) -> None:
     """Wait, with a sign of life now and then so that nothing in between takes the line for dead."""
     while (left_s := until - time.monotonic()) > 0:
         await asyncio.sleep(min(left_s, limits.STREAM_POSITION_EVERY_S))

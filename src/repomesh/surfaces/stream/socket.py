@@ -17,7 +17,7 @@ from repomesh.store.subscription import SlowConsumer
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header
 from repomesh.surfaces.http.authentication import authenticate, named_agent
-from repomesh.surfaces.stream.connections import Connection, Connections, Stopping
+from repomesh.surfaces.stream.connections import Connection, Connections, ServerStopping
 from repomesh.surfaces.stream.frames import Auth, Frames, Ping, Pong, error_frame
 
 _SLOW = 4008
@@ -184,7 +184,7 @@ class Socket(Connection):
         """Close with the reason, in case that the client still reads."""
         if isinstance(why, SlowConsumer):
             code, reason = _SLOW, f"resume_after={why.details['resume_after']}"
-        elif isinstance(why, Stopping):
+        elif isinstance(why, ServerStopping):
             code, reason = _RESTARTING, why.code
         else:
             code, reason = self.close_codes.get(why.failure, _FAILED), why.code

@@ -38,7 +38,7 @@ _HEADERS = [
 _RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
 
 
-class Endpoint:
+class SseEndpoint:
     """What answers one operation with server-sent events."""
 
     def __init__(self, gateway: Gateway, connections: Connections, operation: str) -> None:
@@ -53,7 +53,7 @@ class Endpoint:
         if scope["method"] != "GET":
             await refuse_method(scope, send, ["GET"], trace_id)
             return
-        line = SentEvents(receive, send, trace_id)
+        line = SseConnection(receive, send, trace_id)
         try:
             caller = await authenticate(self._gateway, scope, named_agent(scope))
             with self._connections.counted(line):
@@ -62,7 +62,7 @@ class Endpoint:
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
 
-    async def _run(self, line: SentEvents, scope: Scope, caller: Caller) -> None:
+    async def _run(self, line: SseConnection, scope: Scope, caller: Caller) -> None:
         """Answer on `line`; what is raised before it is open is a problem document."""
         raise NotImplementedError
 
@@ -73,10 +73,10 @@ class Endpoint:
         return values | {"after": last_event_id} if last_event_id else values
 
 
-class EventStreams(Endpoint):
+class EventStreams(SseEndpoint):
     """The log's endpoint."""
 
-    async def _run(self, line: SentEvents, scope: Scope, caller: Caller) -> None:
+    async def _run(self, line: SseConnection, scope: Scope, caller: Caller) -> None:
         request = self._operation.parse(self._payload(scope))
         assert isinstance(request, StreamEvents)
         context = request_context(scope, Kind.SUBSCRIPTION)
@@ -86,7 +86,7 @@ class EventStreams(Endpoint):
             await LogStream(line).run(subscription)
 
 
-class SentEvents(Connection):
+class SseConnection(Connection):
     """One client's line of server-sent events. `position` is the number of the last event on it."""
 
     def __init__(self, receive: Receive, send: Send, trace_id: str) -> None:
@@ -131,7 +131,7 @@ class SentEvents(Connection):
 class LogStream:
     """The log on one client's line."""
 
-    def __init__(self, line: SentEvents) -> None:
+    def __init__(self, line: SseConnection) -> None:
         self._line = line
 
     async def run(self, subscription: Subscription) -> None:

@@ -12,7 +12,7 @@ from repomesh.kernel.telemetry import trace_id_of
 from repomesh.operations import registry
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
-from repomesh.surfaces.http.documents import Document, MadeOnce, respond_document
+from repomesh.surfaces.http.documents import BuiltOnce, JsonDocument, respond_document
 from repomesh.surfaces.http.routes import refuse_method
 from repomesh.surfaces.webhook.commands import COMMAND, COMMANDS, OPERATIONS
 
@@ -152,7 +152,7 @@ class Actions:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._document = MadeOnce(lambda: document(gateway.version, ""))
+        self._document = BuiltOnce(lambda: document(gateway.version, ""))
 
     def route(self) -> Route:
         """Where the document is."""
@@ -166,5 +166,5 @@ class Actions:
         asked = f"{scope.get('scheme', 'http')}://{header(scope, b'host')}"
         url = self._gateway.settings.public_url or asked
         made = await self._document.get()
-        named = Document.of(orjson.dumps(made | {"servers": servers(url)}))
+        named = JsonDocument.of(orjson.dumps(made | {"servers": servers(url)}))
         await respond_document(scope, send, named)

@@ -56,7 +56,7 @@ WebhookId = Annotated[
 ]
 
 
-class Command(Model):
+class WebhookCommand(Model):
     """One command, as it came."""
 
     type: Literal["collaborative_session_command"] = Field(
@@ -68,7 +68,7 @@ class Command(Model):
     webhook_id: WebhookId | None = Field(None, description="Of this delivery; a resend is answered alike.")
 
 
-class Batch(Model):
+class WebhookBatch(Model):
     """The data of a batch."""
 
     commands: Annotated[list[JsonValue], Field(min_length=1, max_length=limits.BATCH_STEPS_MAX)] = Field(
@@ -80,7 +80,7 @@ class Batch(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WebhookStep:
     """An operation, its request, and what was read in it otherwise than it came."""
 
     command: str
@@ -90,14 +90,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class MalformedStep:
     """A command of a batch that could not be read."""
 
     command: str
     error: InvalidRequest
 
 
-def read(body: bytes) -> Command:
+def read(body: bytes) -> WebhookCommand:
     """The command in a body, without what relays wrapped around it; raises InvalidRequest."""
     said = _json(body)
     for _ in range(limits.WEBHOOK_WRAPPINGS_MAX):
@@ -110,17 +110,17 @@ def read(body: bytes) -> Command:
         raise wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
     if said.get("type") != COMMAND:
         raise wrong("type", f"must be '{COMMAND}', or 'webhook' around such a payload", "literal_error")
-    return _validated(Command, understood(Command, said)[0])
+    return _validated(WebhookCommand, understood(WebhookCommand, said)[0])
 
 
-def batch(command: Command) -> tuple[list[Step | Malformed], bool]:
+def batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedStep], bool]:
     """The steps of a batch, and whether it goes on behind one that is refused.
 
     Raises InvalidRequest for a malformed batch, and for a malformed command unless the batch goes on.
     """
-    said = _validated(Batch, understood(Batch, command.data)[0], "data")
+    said = _validated(WebhookBatch, understood(WebhookBatch, command.data)[0], "data")
     goes_on = said.on_error == "continue"
-    steps: list[Step | Malformed] = []
+    steps: list[WebhookStep | MalformedStep] = []
     for number, one in enumerate(said.commands):
         try:
             steps.append(_step(one, command.session_id, f"data.commands.{number}"))
@@ -128,13 +128,15 @@ def batch(command: Command) -> tuple[list[Step | Malformed], bool]:
             if not goes_on:
                 raise
             name = one.get("command") if isinstance(one, dict) else None
-            steps.append(Malformed(name[:64] if isinstance(name, str) else "", error))
+            steps.append(MalformedStep(name[:64] if isinstance(name, str) else "", error))
     return steps, goes_on
 
 
-def _step(said: JsonValue, session_id: str | None, place: str) -> Step:
+def _step(said: JsonValue, session_id: str | None, place: str) -> WebhookStep:
     """A command inside a batch."""
-    one = _validated(Command, understood(Command, said)[0] if isinstance(said, dict) else said, place)
+    one = _validated(
+        WebhookCommand, understood(WebhookCommand, said)[0] if isinstance(said, dict) else said, place
+    )
     if one.command == "batch":
         raise wrong(f"{place}.command", "a batch can't hold another", "literal_error")
     if one.webhook_id is not None:
@@ -144,7 +146,7 @@ def _step(said: JsonValue, session_id: str | None, place: str) -> Step:
     return step(one, f"{place}.")
 
 
-def step(command: Command, place: str = "") -> Step:
+def step(command: WebhookCommand, place: str = "") -> WebhookStep:
     """The operation that a command stands for, and its request; raises InvalidRequest."""
     operation = OPERATIONS.get(command.command)
     if operation is None:
@@ -173,7 +175,7 @@ def step(command: Command, place: str = "") -> Step:
         raise wrong(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
     if command.session_id is not None and command.command not in _WITHOUT_SESSION:
         request["session_id"] = command.session_id
-    return Step(command.command, operation, request, tuple(said))
+    return WebhookStep(command.command, operation, request, tuple(said))
 
 
 def _as_goal(request: dict[str, Any]) -> list[str]:

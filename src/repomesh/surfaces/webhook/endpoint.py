@@ -20,7 +20,7 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.kernel import limits, signing
 from repomesh.kernel.clock import Clock
-from repomesh.kernel.dispatch import Answer
+from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.errors import (
     FAILURES,
     InternalError,
@@ -31,7 +31,7 @@ from repomesh.kernel.errors import (
 )
 from repomesh.kernel.identity import Caller, RequestContext, Role, system_caller
 from repomesh.kernel.json_text import run_aside
-from repomesh.kernel.large_bodies import Share
+from repomesh.kernel.large_bodies import LargeBodyShare
 from repomesh.kernel.limits import CONTENT_BODY_BYTES_MAX, WEBHOOK_ID_CHARS_MAX
 from repomesh.kernel.operation import Kind
 from repomesh.kernel.rates import RateLimiter
@@ -46,7 +46,7 @@ from repomesh.surfaces.http.authentication import (
 from repomesh.surfaces.http.problems import headers_of, problem
 from repomesh.surfaces.http.routes import refuse_method
 from repomesh.surfaces.webhook import commands
-from repomesh.surfaces.webhook.commands import Command, Malformed, Step
+from repomesh.surfaces.webhook.commands import MalformedStep, WebhookCommand, WebhookStep
 from repomesh.surfaces.webhook.unverified import Unverified
 
 log = structlog.get_logger("repomesh.webhook")
@@ -56,7 +56,7 @@ _RATE = "webhooks"
 _OF_HTTP = ("type", "title", "status", "trace_id")
 
 
-class Webhook:
+class WebhookEndpoint:
     """The endpoint, as an ASGI application."""
 
     def __init__(self, gateway: Gateway, clock: Clock) -> None:
@@ -100,7 +100,9 @@ class Webhook:
             log.exception("webhook failed", trace_id=trace_id)
             await _refuse(send, InternalError("the webhook failed inside the server"), request_id)
 
-    async def _authenticated(self, scope: Scope, receive: Receive, share: Share) -> tuple[bytes, Caller]:
+    async def _authenticated(
+        self, scope: Scope, receive: Receive, share: LargeBodyShare
+    ) -> tuple[bytes, Caller]:
         """The body and who sent it: by a key, before anything of the body is read, or by a signature of it.
 
         Raises Unauthenticated, RateLimited.
@@ -126,7 +128,7 @@ class Webhook:
         webhook_id = header(scope, b"webhook-id")
         if secret is None or webhook_id is None:
             raise Unauthenticated("signed webhooks need REPOMESH_WEBHOOK_SECRET here and a webhook-id there")
-        signed = signing.Signed(
+        signed = signing.SignedHeaders(
             webhook_id, header(scope, b"webhook-timestamp"), signatures, self._clock().timestamp()
         )
         with self._unverified.share() as share:
@@ -160,7 +162,7 @@ class Webhook:
         return await store.write(server, RequestContext(), lambda tx: tokens.enrol_webhook_key(tx, secret))
 
     async def _run(
-        self, caller: Caller, command: Command, context: RequestContext
+        self, caller: Caller, command: WebhookCommand, context: RequestContext
     ) -> tuple[Any, bool, Sequence[str]]:
         """What a command answers, whether it is a replay, and what was read otherwise than it came."""
         if command.command != "batch":
@@ -170,9 +172,13 @@ class Webhook:
         steps, goes_on = commands.batch(command)
         if goes_on:
             return await self._each(caller, steps, context), False, ()
-        return *await self._all(caller, [step for step in steps if isinstance(step, Step)], context), ()
+        return *await self._all(
+            caller, [step for step in steps if isinstance(step, WebhookStep)], context
+        ), ()
 
-    async def _one(self, caller: Caller, step: Step, context: RequestContext, place: str) -> Answer:
+    async def _one(
+        self, caller: Caller, step: WebhookStep, context: RequestContext, place: str
+    ) -> OperationResult:
         try:
             return await self._gateway.call(
                 step.operation, caller, pydantic_core.to_json(step.request), context
@@ -181,7 +187,7 @@ class Webhook:
             raise commands.placed(error, place) from None
 
     async def _all(
-        self, caller: Caller, steps: list[Step], context: RequestContext
+        self, caller: Caller, steps: list[WebhookStep], context: RequestContext
     ) -> tuple[dict[str, Any], bool]:
         """Every step in one transaction."""
         kinds = {self._gateway.registry[step.operation].kind for step in steps}
@@ -203,7 +209,7 @@ class Webhook:
         return {"results": done}, answer.replayed
 
     async def _each(
-        self, caller: Caller, steps: list[Step | Malformed], context: RequestContext
+        self, caller: Caller, steps: list[WebhookStep | MalformedStep], context: RequestContext
     ) -> dict[str, Any]:
         """Every step in a transaction of its own; what is refused does not stop the others."""
         done: list[dict[str, Any]] = []
@@ -211,7 +217,7 @@ class Webhook:
             key = context.idempotency_key and f"{context.idempotency_key}#{number}"
             one = RequestContext(context.trace_id, context.traceparent, idempotency_key=key)
             try:
-                if isinstance(step, Malformed):
+                if isinstance(step, MalformedStep):
                     raise step.error
                 answer = await self._one(caller, step, one, f"data.commands.{number}.")
                 said = {"status": "success", "data": answer.result.model_dump(mode="json")}
@@ -222,7 +228,7 @@ class Webhook:
         return {"results": done}
 
 
-def _webhook_id(scope: Scope, command: Command) -> str | None:
+def _webhook_id(scope: Scope, command: WebhookCommand) -> str | None:
     """The id of this delivery, wherever it stands; raises InvalidRequest for a malformed one."""
     for name in (b"webhook-id", b"idempotency-key"):
         given = header(scope, name)

@@ -23,16 +23,16 @@ class Unverified:
         self.held_bytes = 0
 
     @contextmanager
-    def share(self) -> Iterator[Share]:
+    def share(self) -> Iterator[UnverifiedShare]:
         """One body's share, given back at the end."""
-        share = Share(self)
+        share = UnverifiedShare(self)
         try:
             yield share
         finally:
             self.held_bytes -= share.held_bytes
 
 
-class Share:
+class UnverifiedShare:
     """What one body takes of it."""
 
     def __init__(self, of: Unverified) -> None:

@@ -33,7 +33,7 @@ from repomesh.domains.meetings.errors import OnlyPeople
 from repomesh.domains.meetings.operations import attended
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, cut, encoded_length, fair_share, fit
+from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query
@@ -192,7 +192,7 @@ def _fitted(
     if request.max_chars is None or len(found.model_dump_json()) <= request.max_chars:
         return found
     short = [item.model_copy(update={"rationale": "", "truncated": True}) for item in found.items]
-    positions = Positions(cursors.__getitem__, request.cursor or start)
+    positions = PageEnds(cursors.__getitem__, request.cursor or start)
     return fit(found.model_copy(update={"items": short}), request.max_chars, positions, "decision")
 
 

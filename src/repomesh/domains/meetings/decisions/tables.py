@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Index, Integer, String, Table, Text
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 decisions = Table(
     "decisions",
@@ -29,8 +29,8 @@ decisions = Table(
     Column("overruled_by", String(64)),
     Column("recorded_by", String(64)),
     Column("recorded_by_id", Uuid),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Index("ix_decisions_status", "workspace_id", "status", "id"),
     Index("ix_decisions_meeting", "workspace_id", "meeting_id"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, Integer, String, Table, Text
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Ascii, Json, Moment, Uuid
+from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 meeting_templates = Table(
     "meeting_templates",
@@ -23,5 +23,5 @@ meeting_templates = Table(
     Column("opinion_prompt", Text, nullable=False),
     Column("vote_prompt", Text, nullable=False),
     Column("created_by", String(64)),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
 )

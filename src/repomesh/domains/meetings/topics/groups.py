@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from repomesh.domains.meetings.topics.signals import Signal
+from repomesh.domains.meetings.topics.signals import TopicSignal
 from repomesh.domains.meetings.topics.words import read_words
 
 # Chosen on the tuning half of the labelled traffic.
@@ -22,14 +22,14 @@ _BESIDE = 4  # units before and after in the same place that are near
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class SignalGroup:
     """Signals about one matter in the order of time, and the words that set it apart from the others."""
 
-    signals: tuple[Signal, ...]
+    signals: tuple[TopicSignal, ...]
     terms: tuple[str, ...]
 
 
-def grouped(signals: Sequence[Signal]) -> list[Group]:
+def grouped(signals: Sequence[TopicSignal]) -> list[SignalGroup]:
     """The groups of signals, the one that began first at the front; the same for the same signals."""
     units = _units(signals)
     if not units:
@@ -40,28 +40,28 @@ def grouped(signals: Sequence[Signal]) -> list[Group]:
     for members in words.clusters(likeness, LIKE, GROUP_UNITS_MAX):
         held = sorted((one for index in members for one in units[index]), key=_order)
         lone = len(held) == 1 and held[0].source == "message"  # of which most groups are, and no topic
-        groups.append(Group(tuple(held), () if lone else words.terms(members)))
+        groups.append(SignalGroup(tuple(held), () if lone else words.terms(members)))
     return sorted(groups, key=lambda group: _order(group.signals[0]))
 
 
-def _order(signal: Signal) -> tuple[Any, ...]:
+def _order(signal: TopicSignal) -> tuple[Any, ...]:
     return signal.at, signal.id
 
 
-def _units(signals: Sequence[Signal]) -> list[list[Signal]]:
+def _units(signals: Sequence[TopicSignal]) -> list[list[TopicSignal]]:
     """Signals that certainly belong together, in the order of time."""
-    by_key: dict[str, list[Signal]] = {}
+    by_key: dict[str, list[TopicSignal]] = {}
     for one in sorted(signals, key=_order):
         by_key.setdefault(one.key, []).append(one)
     return list(by_key.values())
 
 
-def _text(unit: Sequence[Signal]) -> str:
+def _text(unit: Sequence[TopicSignal]) -> str:
     subjects = dict.fromkeys(one.subject for one in unit if one.subject)
     return "\n".join([*subjects, *(one.text for one in unit), unit[0].resource])
 
 
-def _near(units: Sequence[Sequence[Signal]]) -> Iterator[tuple[int, int, float]]:
+def _near(units: Sequence[Sequence[TopicSignal]]) -> Iterator[tuple[int, int, float]]:
     """Pairs of which one was said alone, in the same place as the other and soon before or after it."""
     places: dict[str, list[tuple[Any, int]]] = {}
     for index, unit in enumerate(units):
@@ -83,7 +83,7 @@ def _near(units: Sequence[Sequence[Signal]]) -> Iterator[tuple[int, int, float]]
     yield from ((first, second, worth) for (first, second), worth in best.items() if worth > _LOOSEST)
 
 
-def _named(units: Sequence[Sequence[Signal]]) -> Iterator[tuple[int, int, float]]:
+def _named(units: Sequence[Sequence[TopicSignal]]) -> Iterator[tuple[int, int, float]]:
     """Pairs of which one holds a resource or task that the other names."""
     holders: dict[str, list[int]] = {}
     for index, unit in enumerate(units):

@@ -15,7 +15,7 @@ from repomesh.domains.meetings.topics.models import (
     TopicFigures,
 )
 from repomesh.domains.meetings.topics.rules import Suggestion
-from repomesh.domains.meetings.topics.signals import Signal, not_met
+from repomesh.domains.meetings.topics.signals import TopicSignal, not_met
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InternalError
 from repomesh.kernel.operation import Get, query
@@ -25,10 +25,10 @@ from repomesh.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class TopicMaterial:
     """What topics are made of."""
 
-    signals: Sequence[Signal]
+    signals: Sequence[TopicSignal]
     retired: frozenset[str]
     now: datetime
 
@@ -41,20 +41,20 @@ class _Computed(SuggestTopics):
 
 async def _prepare(request: SuggestTopics, preparation: Preparation) -> _Computed:
     """Compute the topics: seconds for thousands of messages, so outside of any transaction."""
-    gathered: Gathered = await preparation.read(lambda tx: _gather(tx, request))
+    gathered: TopicMaterial = await preparation.read(lambda tx: _gather(tx, request))
     settings = preparation.store.settings
     topics = await preparation.computing.run(_topics, gathered, request, settings)
     return _Computed(**request.model_dump(), topics=topics)
 
 
-def _gather(tx: Transaction, request: SuggestTopics) -> Gathered:
+def _gather(tx: Transaction, request: SuggestTopics) -> TopicMaterial:
     since = tx.now - timedelta(hours=request.hours_back)
     signals = not_met(sources.gather(tx, since), sources.meetings_held(tx, since))
     people = {name for one in signals for name in (one.by, *one.others)}
-    return Gathered(signals, sources.retired(tx, people), tx.now)
+    return TopicMaterial(signals, sources.retired(tx, people), tx.now)
 
 
-def _topics(gathered: Gathered, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
+def _topics(gathered: TopicMaterial, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
     """Group and weigh what was gathered."""
     found = rules.suggest(
         gathered.signals,

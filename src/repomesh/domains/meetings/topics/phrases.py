@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from repomesh.domains.meetings.topics import stance
-from repomesh.domains.meetings.topics.groups import Group
-from repomesh.domains.meetings.topics.signals import Signal
-from repomesh.domains.meetings.topics.stance import Talk
+from repomesh.domains.meetings.topics.groups import SignalGroup
+from repomesh.domains.meetings.topics.signals import TopicSignal
+from repomesh.domains.meetings.topics.stance import Stance
 from repomesh.kernel.limits import LABEL_CHARS_MAX
 
 _TITLE_WORDS = 12  # of a first sentence that has to stand for a title
@@ -28,7 +28,7 @@ _NAME = re.compile(r"(?![a-f]+\d)[^\W\d_]+\d{0,2}")
 """A word that may stand in a title: letters, and a short number behind them (utf8); no piece of an id."""
 
 
-def title(group: Group, people: Sequence[Signal]) -> str:
+def title(group: SignalGroup, people: Sequence[TopicSignal]) -> str:
     """A title of one line: the resource that it is about, what people called it, or its first words."""
     resources = Counter(one.resource for one in people if one.resource)
     subjects = Counter(one.subject for one in people if one.subject)
@@ -56,7 +56,7 @@ def _unmarked(text: str) -> str:
     return re.sub(r"[ \t]*(?:\(\s*\)|\[\s*\])|^[\s:;,.–-]+", "", _MARKS.sub("", text))
 
 
-def _first_words(people: Sequence[Signal]) -> str:
+def _first_words(people: Sequence[TopicSignal]) -> str:
     """The first question of what was said, else its first sentence."""
     asked = next((one for one in people if "?" in one.text), people[0])
     sentences = _unmarked(asked.text).replace("?", "?\n").replace(". ", ".\n").splitlines()
@@ -66,7 +66,7 @@ def _first_words(people: Sequence[Signal]) -> str:
     return f"{cut} …" if len(words) > _TITLE_WORDS else cut
 
 
-def reason(people: Sequence[Signal], talk: Talk, now: datetime) -> str:
+def reason(people: Sequence[TopicSignal], talk: Stance, now: datetime) -> str:
     """Why it should be met about, in one sentence with its figures."""
     speakers = {one.by for one in people}
     sources = Counter(one.source for one in people)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from repomesh.domains.meetings.topics import phrases, stance
-from repomesh.domains.meetings.topics.groups import Group, grouped
-from repomesh.domains.meetings.topics.signals import Signal, with_machines
-from repomesh.domains.meetings.topics.stance import Talk
+from repomesh.domains.meetings.topics.groups import SignalGroup, grouped
+from repomesh.domains.meetings.topics.signals import TopicSignal, with_machines
+from repomesh.domains.meetings.topics.stance import Stance
 from repomesh.kernel.settings import TopicWeights
 
 # Chosen on the tuning half of the labelled traffic: how much of a thing counts as much (two thirds of all).
@@ -28,7 +28,7 @@ _NEED_MIN = 0.3  # of conflict or cost of delay: with less there is nothing to m
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TopicScores:
     """What speaks for a meeting, each from 0 to 1."""
 
     frequency: float
@@ -50,13 +50,13 @@ class Suggestion:
     topic: str
     priority: float
     reason: str
-    group: Group
+    group: SignalGroup
     people: tuple[str, ...]
-    figures: Figures
+    figures: TopicScores
 
 
 def suggest(
-    signals: Sequence[Signal], weights: TopicWeights, now: datetime, window: timedelta, limit: int
+    signals: Sequence[TopicSignal], weights: TopicWeights, now: datetime, window: timedelta, limit: int
 ) -> list[Suggestion]:
     """The topics to meet about, the most urgent first; the same for the same signals."""
     people = [one for one in with_machines(signals) if not one.machine]
@@ -66,7 +66,9 @@ def suggest(
     return worth[:limit]
 
 
-def _weighed(group: Group, weights: TopicWeights, now: datetime, window: timedelta) -> Suggestion | None:
+def _weighed(
+    group: SignalGroup, weights: TopicWeights, now: datetime, window: timedelta
+) -> Suggestion | None:
     people = [one for one in group.signals if not one.machine]
     if len(people) < 2 and not any(one.source != "message" for one in people):
         return None
@@ -85,9 +87,9 @@ def _weighed(group: Group, weights: TopicWeights, now: datetime, window: timedel
     )
 
 
-def _is_settled(people: Sequence[Signal]) -> bool:
+def _is_settled(people: Sequence[TopicSignal]) -> bool:
     """Whether some part of it was closed and none is open: threads by how they ended, records as they are."""
-    parts: dict[str, list[Signal]] = {}
+    parts: dict[str, list[TopicSignal]] = {}
     for one in people:
         record = one.source not in ("message", "event")
         parts.setdefault(one.key if record or not one.alone else "", []).append(one)
@@ -104,7 +106,7 @@ def _is_settled(people: Sequence[Signal]) -> bool:
     return closed
 
 
-def _figures(people: Sequence[Signal], talk: Talk, now: datetime, window: timedelta) -> Figures:
+def _figures(people: Sequence[TopicSignal], talk: Stance, now: datetime, window: timedelta) -> TopicScores:
     open_ = [one for one in people if not one.settled]
     conflicts = sum(one.source == "conflict" for one in open_)
     failures = sum(one.source == "failure" for one in open_)
@@ -122,7 +124,7 @@ def _figures(people: Sequence[Signal], talk: Talk, now: datetime, window: timede
     held = sum(one.source in ("blocker", "failure", "question") for one in open_)
     speakers = {name for one in people for name in (one.by, *one.others)}
     idle = stance.age_s(people[-1].at, now) / window.total_seconds()
-    return Figures(
+    return TopicScores(
         frequency=_much(len(people), _MANY_SIGNALS),
         conflict=contested,
         recency=math.exp(-idle),
@@ -141,13 +143,13 @@ def _any(*figures: float) -> float:
     return 1.0 - math.prod(1.0 - figure for figure in figures)
 
 
-def _mean(figures: Figures, weights: TopicWeights) -> float:
+def _mean(figures: TopicScores, weights: TopicWeights) -> float:
     parts: dict[str, float] = weights.model_dump()
     total = sum(weight * float(getattr(figures, name)) for name, weight in parts.items())
     return total / sum(parts.values())
 
 
-def _concerned(people: Sequence[Signal]) -> tuple[str, ...]:
+def _concerned(people: Sequence[TopicSignal]) -> tuple[str, ...]:
     """Who takes part in the matter, who said most first, then who was asked or stood in the way."""
     spoke = Counter(one.by for one in people)
     for one in people:

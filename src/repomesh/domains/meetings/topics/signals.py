@@ -12,7 +12,7 @@ Source = Literal["message", "event", "question", "blocker", "failure", "conflict
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class TopicSignal:
     """Something that was said or happened.
 
     Signals with the same `key` are about one matter for certain: a thread, a task, a resource. `place` is
@@ -47,9 +47,9 @@ MACHINE_MESSAGES_MIN = 4  # fewer show no pattern
 MACHINE_ALIKE = 0.4  # words that a notice shares with the one before; people's messages share 0.05 to 0.2
 
 
-def with_machines(signals: Sequence[Signal]) -> list[Signal]:
+def with_machines(signals: Sequence[TopicSignal]) -> list[TopicSignal]:
     """The same, with those marked that say again what their sender said just before, several times over."""
-    by_sender: dict[str, list[Signal]] = {}
+    by_sender: dict[str, list[TopicSignal]] = {}
     for one in sorted(signals, key=lambda signal: (signal.at, signal.id)):
         if one.source in ("message", "event"):
             by_sender.setdefault(one.by, []).append(one)
@@ -57,7 +57,7 @@ def with_machines(signals: Sequence[Signal]) -> list[Signal]:
     return [replace(one, machine=True) if one.id in notices else one for one in signals]
 
 
-def _repeating(sent: Sequence[Signal]) -> list[Signal]:
+def _repeating(sent: Sequence[TopicSignal]) -> list[TopicSignal]:
     """Those of a sender's messages that are like the one before or after, if there are enough of them."""
     if len(sent) < MACHINE_MESSAGES_MIN:
         return []
@@ -77,7 +77,7 @@ def _shape(text: str) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class PastMeeting:
     """A meeting that was called, with what it was linked to, and the thread of its own messages."""
 
     at: datetime
@@ -86,7 +86,7 @@ class Met:
     thread_id: str | None
 
 
-def not_met(signals: Sequence[Signal], held: Sequence[Met]) -> list[Signal]:
+def not_met(signals: Sequence[TopicSignal], held: Sequence[PastMeeting]) -> list[TopicSignal]:
     """The signals about which no meeting was called: of a linked thread or task only what came later."""
     keys = {one.message_id: one.key for one in signals if one.message_id is not None}
     until: dict[str, datetime] = {}

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Row, func, select
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases.models import LOCK_WAIT_STARTED
 from repomesh.domains.meetings.tables import meetings
-from repomesh.domains.meetings.topics.signals import Met, Signal
+from repomesh.domains.meetings.topics.signals import PastMeeting, TopicSignal
 from repomesh.domains.messaging import listing
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging import rules as message_rules
@@ -55,14 +55,14 @@ _LOCKS_NAMED = 3  # resources of one wait; more say the same
 _ALARMS = {"error", "critical"}
 
 
-def gather(tx: Transaction, since: datetime) -> list[Signal]:
+def gather(tx: Transaction, since: datetime) -> list[TopicSignal]:
     """What was said and happened since a time: the newest of each source, bounded."""
     happened = _events(tx, since)
     asked = {row.message_id: row for row in _questions(tx, since)}
     return [*_messages(tx, since, asked), *happened]
 
 
-def meetings_held(tx: Transaction, since: datetime) -> list[Met]:
+def meetings_held(tx: Transaction, since: datetime) -> list[PastMeeting]:
     """The newest meetings of a time but for those that were cancelled."""
     table = meetings.c
     *_, by_id = listing.within(since, None, table.id)
@@ -71,7 +71,8 @@ def meetings_held(tx: Transaction, since: datetime) -> list[Met]:
     ).where(table.workspace_id == tx.workspace_id, by_id, table.status != "cancelled")
     found = tx.execute(statement.order_by(table.id.desc()).limit(limits.TOPIC_EVENTS_MAX))
     return [
-        Met(row.created_at, row.related_message_ids, row.related_task_ids, row.thread_id) for row in found
+        PastMeeting(row.created_at, row.related_message_ids, row.related_task_ids, row.thread_id)
+        for row in found
     ]
 
 
@@ -84,7 +85,7 @@ def retired(tx: Transaction, names: Iterable[str]) -> frozenset[str]:
 # -- messages --------------------------------------------------------------------------------------
 
 
-def _messages(tx: Transaction, since: datetime, asked: Mapping[str, Row[Any]]) -> list[Signal]:
+def _messages(tx: Transaction, since: datetime, asked: Mapping[str, Row[Any]]) -> list[TopicSignal]:
     text = func.substr(messages.c.body, 1, limits.TOPIC_TEXT_CHARS).label("text")
     statement = select(*_MESSAGE, text).where(*_newest(tx, since), message_rows.visible(tx.caller))
     found = tx.execute(statement.order_by(messages.c.id.desc()).limit(limits.TOPIC_MESSAGES_MAX)).all()
@@ -102,10 +103,10 @@ def _newest(tx: Transaction, since: datetime) -> list[ColumnElement[bool]]:
     return [*conditions, people, *([] if last is None else [table.id >= last])]
 
 
-def _message(row: Row[Any], question: Row[Any] | None, *, alone: bool) -> Signal:
+def _message(row: Row[Any], question: Row[Any] | None, *, alone: bool) -> TopicSignal:
     direct = not row.broadcast and row.channel_name is None
     others = tuple(name for name in row.addressed_to if name[0] not in "#*") if direct else ()
-    return Signal(
+    return TopicSignal(
         id=row.id,
         source="message" if question is None else "question",
         at=row.created_at,
@@ -141,7 +142,7 @@ def _questions(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
 # -- events ----------------------------------------------------------------------------------------
 
 
-def _events(tx: Transaction, since: datetime) -> list[Signal]:
+def _events(tx: Transaction, since: datetime) -> list[TopicSignal]:
     _oldest, last = bounds(tx.connection, tx.workspace_id)
     after = first_seq_since(tx.connection, tx.workspace_id, since) - 1
     after = max(after, last - limits.TOPIC_EVENTS_LOOKED_AT)
@@ -189,7 +190,7 @@ def _blocks(type_: str) -> bool:
     return type_.partition(".")[0] == "blocker"
 
 
-def _signals(row: Row[Any], data: Any, by: str, status: str) -> Iterator[Signal]:
+def _signals(row: Row[Any], data: Any, by: str, status: str) -> Iterator[TopicSignal]:
     """What an event says."""
     if row.type == LOCK_WAIT_STARTED:
         yield from _waits(row, data)
@@ -199,11 +200,11 @@ def _signals(row: Row[Any], data: Any, by: str, status: str) -> Iterator[Signal]
         yield _posted(row, data, by)
 
 
-def _waits(row: Row[Any], data: Any) -> Iterator[Signal]:
+def _waits(row: Row[Any], data: Any) -> Iterator[TopicSignal]:
     """A wait for locks, once for each resource that somebody else had."""
     wait, obstacles = data["wait"], data["obstacles"]
     for number, one in enumerate(obstacles[:_LOCKS_NAMED]):
-        yield Signal(
+        yield TopicSignal(
             id=f"{row.id}/{number}",
             source="conflict",
             at=row.at,
@@ -215,8 +216,8 @@ def _waits(row: Row[Any], data: Any) -> Iterator[Signal]:
         )
 
 
-def _blocked(row: Row[Any], data: Any, by: str, status: str) -> Signal:
-    return Signal(
+def _blocked(row: Row[Any], data: Any, by: str, status: str) -> TopicSignal:
+    return TopicSignal(
         id=row.id,
         source="blocker",
         at=row.at,
@@ -229,7 +230,7 @@ def _blocked(row: Row[Any], data: Any, by: str, status: str) -> Signal:
     )
 
 
-def _failures(tx: Transaction, since: datetime, after: int) -> list[Signal]:
+def _failures(tx: Transaction, since: datetime, after: int) -> list[TopicSignal]:
     """Holds of tasks that came to nothing, of the tasks that lost or gave up their holder lately."""
     ids = {
         row.task_id
@@ -248,8 +249,8 @@ def _failures(tx: Transaction, since: datetime, after: int) -> list[Signal]:
     return [_failure(row) for row in tx.execute(statement)]
 
 
-def _failure(row: Row[Any]) -> Signal:
-    return Signal(
+def _failure(row: Row[Any]) -> TopicSignal:
+    return TopicSignal(
         id=f"{row.task_id}/{row.fencing_token}",
         source="failure",
         at=row.ended_at,
@@ -262,11 +263,11 @@ def _failure(row: Row[Any]) -> Signal:
     )
 
 
-def _posted(row: Row[Any], data: Any, by: str) -> Signal:
+def _posted(row: Row[Any], data: Any, by: str) -> TopicSignal:
     """An event of an agent's own; its texts are those in its data."""
     alarm = _blocks(row.type) or row.severity in _ALARMS
     tied = None if row.correlation_id == row.id else row.correlation_id
-    return Signal(
+    return TopicSignal(
         id=row.id,
         source="blocker" if alarm else "event",
         at=row.at,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from repomesh.domains.meetings.topics.signals import Signal
+from repomesh.domains.meetings.topics.signals import TopicSignal
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
@@ -80,17 +80,17 @@ def substance(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class Stance:
     """What can be read from the turns of a conversation."""
 
     opposed: float  # messages against what somebody else said before, each by its substance
     turns: float  # changes of the speaker between people who speak again, each by its substance
     settled: bool  # it ended with agreement
-    unanswered: Signal | None  # the last word is a question that nobody answered
+    unanswered: TopicSignal | None  # the last word is a question that nobody answered
     sides: tuple[str, ...]  # who spoke against somebody, the most often first
 
 
-def read_talk(messages: Sequence[Signal]) -> Talk:
+def read_talk(messages: Sequence[TopicSignal]) -> Stance:
     """Read the messages of people, in the order of time."""
     opposed = turns = 0.0
     against: dict[str, int] = {}
@@ -105,13 +105,13 @@ def read_talk(messages: Sequence[Signal]) -> Talk:
             turns += worth
         speakers[one.by] = speakers.get(one.by, 0) + 1
     sides = sorted(against, key=lambda name: (-against[name], name))
-    return Talk(opposed, turns, _ended(messages), _open_question(messages), tuple(sides))
+    return Stance(opposed, turns, _ended(messages), _open_question(messages), tuple(sides))
 
 
 _LAST = 3  # messages that say how a conversation ended
 
 
-def _ended(messages: Sequence[Signal]) -> bool:
+def _ended(messages: Sequence[TopicSignal]) -> bool:
     """Whether one of the last messages closed it, and none of them opposes after that."""
     last = messages[-_LAST:]
     for index in range(len(last) - 1, -1, -1):
@@ -122,7 +122,7 @@ def _ended(messages: Sequence[Signal]) -> bool:
     return False
 
 
-def _open_question(messages: Sequence[Signal]) -> Signal | None:
+def _open_question(messages: Sequence[TopicSignal]) -> TopicSignal | None:
     """The last question, when nobody but its asker spoke after it."""
     for index in range(len(messages) - 1, -1, -1):
         asked = messages[index]

@@ -22,13 +22,13 @@ _TERMS = 6
 _STEP = 1.3  # by how much the cut of too large a heap is raised at a time
 
 
-def read_words(texts: Sequence[str], words_share: float) -> Words:
+def read_words(texts: Sequence[str], words_share: float) -> WordVectors:
     """The vectors of some texts; raises TopicsUnavailable where the extra is not installed."""
     try:
         library = _Library(*map(import_module, _MODULES))
     except ImportError as error:
         raise TopicsUnavailable(f"what reads topics from texts is not installed: {error.name}") from error
-    return Words(library, texts, words_share)
+    return WordVectors(library, texts, words_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ _MODULES = (
 )
 
 
-class Words:
+class WordVectors:
     """The words of some texts: rows of unit length, of which the product is how alike two texts are."""
 
     def __init__(self, library: _Library, texts: Sequence[str], words_share: float) -> None:

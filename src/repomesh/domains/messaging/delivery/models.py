@@ -14,7 +14,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, Page, PageLimit
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 Route = Literal["session_start", "compacted", "prompt", "after_tool", "turn_end", "wake", "mcp"]
 """How messages were handed out: at a moment of a CLI session, by waking it, or as a tool's result."""
@@ -140,14 +140,14 @@ class ForgetDeliveries(Model):
     """Give up deliveries that were never confirmed, and forget old ones."""
 
 
-class ForgottenDeliveries(PieceDone):
+class ForgottenDeliveries(PartialResult):
     """How many were given up and forgotten."""
 
     failed: int
     forgotten: int
 
 
-class Remind(Model):
+class RemindOfMessages(Model):
     """What to be reminded of."""
 
     of_messages: bool = True
@@ -165,13 +165,13 @@ class ExpireMessages(Model):
     """Report what was not delivered in time."""
 
 
-class ExpiredMessages(PieceDone):
+class ExpiredMessages(PartialResult):
     """The messages that were looked at because their time had come."""
 
     message_ids: list[Id]
 
 
-class Missed(Model):
+class MissedRecipient(Model):
     """A recipient whom a message did not reach in time, and how far it got."""
 
     agent_id: Id
@@ -186,7 +186,7 @@ class MessageUndelivered(Model):
     message_id: Id
     subject: str
     reason: Literal["expired", "unacknowledged"]
-    missed: list[Missed]
+    missed: list[MissedRecipient]
     notice_id: Id
     at: Timestamp
 

@@ -28,7 +28,7 @@ from repomesh.domains.messaging.delivery.models import (
     UndecidedDelivery,
 )
 from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
-from repomesh.domains.messaging.envelope import Enclosed
+from repomesh.domains.messaging.envelope import EnclosedMessage
 from repomesh.domains.messaging.models import MessagesAdvanced
 from repomesh.domains.messaging.receipts import advance_seen
 from repomesh.domains.messaging.tables import messages, receipts
@@ -146,7 +146,7 @@ def undecided_count(tx: Transaction, cli: str, session_id: str) -> int:
     return int(tx.execute(_OPEN, key).scalar_one())
 
 
-def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[Enclosed]:
+def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[EnclosedMessage]:
     """Messages as an envelope needs them, in the order of the ids."""
     found = (
         tx.execute(_ENCLOSED, {"ws": tx.workspace_id, "message": id_}).one_or_none() for id_ in message_ids
@@ -293,8 +293,8 @@ def _mine(tx: Transaction, boundaries: Sequence[str]) -> tuple[Any, ...]:
     return (*here, table.agent_id == agent_id)
 
 
-def _enclosed(row: Row[Any]) -> Enclosed:
-    return Enclosed(
+def _enclosed(row: Row[Any]) -> EnclosedMessage:
+    return EnclosedMessage(
         id=row.id,
         sender_name=row.sender_name,
         sender_type=row.sender_type if row.sender_id is not None else None,

@@ -9,7 +9,7 @@ from repomesh.domains.leases import losses
 from repomesh.domains.leases.tables import leases, unindexed_expiry
 from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.delivery import rules
-from repomesh.domains.messaging.delivery.models import Remind, Reminder
+from repomesh.domains.messaging.delivery.models import Reminder, RemindOfMessages
 from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.kernel.limits import LEASE_WARNINGS_S, REMINDER_CANDIDATES_MAX
 from repomesh.kernel.operation import query
@@ -62,7 +62,7 @@ _IMPORTANT = Prepared(
 )
 
 
-def is_reminder_due(tx: Transaction, request: Remind) -> bool:
+def is_reminder_due(tx: Transaction, request: RemindOfMessages) -> bool:
     """Whether `message.remind` may have something to say to the acting agent: no more than a glance.
 
     Run in the transaction of every call of an agent, so it reads one row of each index at most. What other
@@ -77,7 +77,7 @@ def is_reminder_due(tx: Transaction, request: Remind) -> bool:
 
 
 @query("message.remind", scope="messages:read", needs_agent=True)
-def remind(tx: Transaction, request: Remind) -> Reminder:
+def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
     """What the acting agent must not overlook; nothing when its CLI's hooks tell it anyway."""
     key = {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}
     state = tx.execute(_STATE, key).one()

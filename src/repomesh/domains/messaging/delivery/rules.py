@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from repomesh.domains.messaging.delivery.models import Missed
+from repomesh.domains.messaging.delivery.models import MissedRecipient
 from repomesh.domains.messaging.models import ReceiptStatus
 from repomesh.kernel import limits
 
 
 def notice(
-    subject: str, sent_at: datetime, reason: str, missed: Sequence[Missed], total: int
+    subject: str, sent_at: datetime, reason: str, missed: Sequence[MissedRecipient], total: int
 ) -> tuple[str, str]:
     """Subject and body of a non-delivery notice."""
     what = "expired" if reason == "expired" else "was not acknowledged in time"
@@ -43,7 +43,7 @@ def reminder(senders: Sequence[str], left_s: float | None, warn_s: float) -> str
     return f"[repomesh] {' '.join(said)}" if said else ""
 
 
-def _line(one: Missed) -> str:
+def _line(one: MissedRecipient) -> str:
     return f"- {one.agent_name}: {_GOT[one.status]}" + (f" ({one.reason})" if one.reason else "")
 
 

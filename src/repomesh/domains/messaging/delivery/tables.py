@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKeyConstraint, Index, String, Table, and_
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 # One try to put messages before a model: what was handed out under a boundary, by which route, to which
 # CLI session. It left the server in time at `sent_at`; the boundary was known to be in the model's context
@@ -20,10 +20,10 @@ deliveries = Table(
     Column("session_id", String(128)),
     Column("route", String(32), nullable=False),
     Column("message_ids", Json, nullable=False),
-    Column("at", Moment, nullable=False),
-    Column("sent_at", Moment),
-    Column("confirmed_at", Moment),
-    Column("failed_at", Moment),
+    Column("at", Timestamp, nullable=False),
+    Column("sent_at", Timestamp),
+    Column("confirmed_at", Timestamp),
+    Column("failed_at", Timestamp),
     Column("failure", String(200)),
     Index("ix_deliveries_at", "workspace_id", "at"),
 )

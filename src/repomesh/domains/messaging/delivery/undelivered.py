@@ -16,7 +16,7 @@ from repomesh.domains.messaging.delivery.models import (
     ExpiredMessages,
     ExpireMessages,
     MessageUndelivered,
-    Missed,
+    MissedRecipient,
 )
 from repomesh.domains.messaging.delivery.tracing import deliveries_of, why_missed
 from repomesh.domains.messaging.sending import system_notice
@@ -76,7 +76,7 @@ def _that_fit(found: Sequence[Row[Any]]) -> list[Row[Any]]:
     return fit
 
 
-def _missed(tx: Transaction, message: Any) -> list[Missed]:
+def _missed(tx: Transaction, message: Any) -> list[MissedRecipient]:
     needed = receipts.c.acked_at if message.ack_required else receipts.c.injected_at
     statement = (
         select(receipts, agents.c.name, agents.c.status.label("agent_status"))
@@ -91,7 +91,7 @@ def _missed(tx: Transaction, message: Any) -> list[Missed]:
     found = tx.execute(statement).all()
     tried = deliveries_of(tx, message.id, [row.agent_id for row in found])
     return [
-        Missed(
+        MissedRecipient(
             agent_id=row.agent_id,
             agent_name=row.name,
             status=message_rules.status(row._asdict()),
@@ -105,7 +105,7 @@ def _why(tx: Transaction, row: Any, tried: Sequence[Delivery]) -> str:
     return why_missed(tx, row.agent_id, row.agent_status, tried)
 
 
-def _report(tx: Transaction, message: Any, missed: list[Missed]) -> None:
+def _report(tx: Transaction, message: Any, missed: list[MissedRecipient]) -> None:
     expired = message.expires_at is not None and message.expires_at <= tx.now
     reason: Literal["expired", "unacknowledged"] = "expired" if expired else "unacknowledged"
     subject, body = rules.notice(message.subject, message.created_at, reason, missed, message.recipient_count)

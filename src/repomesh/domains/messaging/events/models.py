@@ -105,7 +105,7 @@ class PostedData(RootModel[dict[str, JsonValue]]):
     """The data of a posted event: what its sender wrote."""
 
 
-class Criteria(Model):
+class EventCriteria(Model):
     """What events are asked for; an absent field asks for all."""
 
     recipient_id: Id | None = Field(None, description="Addressed to this agent, alone or with others.")
@@ -121,7 +121,7 @@ class Criteria(Model):
 _Types = Annotated[tuple[EventTypes, ...], Field(max_length=LIST_ITEMS_MAX)]
 
 
-class ListEvents(Criteria):
+class ListEvents(EventCriteria):
     """Which events to list."""
 
     type: _Types = Field((), description="These types and those below them: 'chat' finds 'chat.message'.")
@@ -145,7 +145,7 @@ class ShowEvent(Model):
     seq: Annotated[Position, Field(ge=1)]
 
 
-class StreamEvents(Criteria):
+class StreamEvents(EventCriteria):
     """Which events to push, and from where on."""
 
     type: _Types = Field((), description="These types and those below them.")

@@ -14,8 +14,8 @@ from repomesh.domains.messaging.channels.tables import channel_members
 from repomesh.domains.messaging.events.errors import EventNotFound, ReservedEventType, TwoAudiences
 from repomesh.domains.messaging.events.models import (
     LOG_PRUNED,
-    Criteria,
     Event,
+    EventCriteria,
     EventPage,
     ListEvents,
     PostedData,
@@ -26,8 +26,8 @@ from repomesh.domains.messaging.events.models import (
     ShowEvent,
     StreamEvents,
 )
-from repomesh.kernel.budget import Positions, fit
-from repomesh.kernel.errors import Gone, InvalidRequest
+from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.errors import InvalidRequest, NoLongerAvailable
 from repomesh.kernel.event_types import is_reserved
 from repomesh.kernel.fields import decode_cursor, encode_cursor
 from repomesh.kernel.json_values import stored_json
@@ -75,7 +75,7 @@ def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
     return PostedEvent(id=tx.emit(event), seq=seq, type=event.type, at=tx.now)
 
 
-@query("event.list", http=Get("/v1/events"), scope="events:read", errors=(Gone, ChannelNotFound))
+@query("event.list", http=Get("/v1/events"), scope="events:read", errors=(NoLongerAvailable, ChannelNotFound))
 def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     """List events that the caller may see, in their order, or newest first.
 
@@ -100,7 +100,9 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     return found if request.max_chars is None else _fit(found, request.max_chars, newest=request.newest)
 
 
-@query("event.show", http=Get("/v1/events/{seq}"), scope="events:read", errors=(EventNotFound, Gone))
+@query(
+    "event.show", http=Get("/v1/events/{seq}"), scope="events:read", errors=(EventNotFound, NoLongerAvailable)
+)
 def show_event(tx: Transaction, request: ShowEvent) -> Event:
     """Show one event by its number."""
     oldest, _last = bounds(tx.connection, tx.workspace_id)
@@ -112,7 +114,9 @@ def show_event(tx: Transaction, request: ShowEvent) -> Event:
     return as_event(row)
 
 
-@subscription("event.stream", http=Get("/v1/stream"), scope="events:read", errors=(Gone, ChannelNotFound))
+@subscription(
+    "event.stream", http=Get("/v1/stream"), scope="events:read", errors=(NoLongerAvailable, ChannelNotFound)
+)
 def stream_events(tx: Transaction, request: StreamEvents) -> EventFilter:
     """Push events that the caller may see, from `after` on, as they happen."""
     return _filter(tx, request, request.type)
@@ -177,8 +181,8 @@ def _subject(tx: Transaction, task_id: str | None, channel_id: str | None, recip
     return f"agent/{recipient_id or tx.caller.acting_agent()}"
 
 
-def _filter(tx: Transaction, criteria: Criteria, types: tuple[str, ...]) -> EventFilter:
-    named = criteria.model_dump(include=set(Criteria.model_fields) - {"channel"})
+def _filter(tx: Transaction, criteria: EventCriteria, types: tuple[str, ...]) -> EventFilter:
+    named = criteria.model_dump(include=set(EventCriteria.model_fields) - {"channel"})
     channel_id = None if criteria.channel is None else find_channel(tx, criteria.channel).id
     return filter_for(tx.caller, types=types, channel_id=channel_id, **named)
 
@@ -201,6 +205,6 @@ def _fit(found: EventPage, max_chars: int, *, newest: bool) -> EventPage:
     def after(index: int) -> str:
         return encode_cursor(found.items[index].seq)
 
-    fitted = fit(found, max_chars, Positions(after, encode_cursor(found.items[0].seq + before)))
+    fitted = fit(found, max_chars, PageEnds(after, encode_cursor(found.items[0].seq + before)))
     assert isinstance(fitted, EventPage)
     return fitted

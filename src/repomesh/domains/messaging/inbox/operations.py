@@ -21,7 +21,7 @@ from repomesh.domains.messaging.reading import received
 from repomesh.domains.messaging.receipts import unread_count
 from repomesh.domains.messaging.tables import receipts
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Model, query
 from repomesh.store.filters import EventFilter
@@ -34,7 +34,7 @@ NON_DELIVERY = "non-delivery"
 """The tag of the server's notices about messages that were not delivered."""
 
 _SAID_CHARS = 150  # more than `omitted` ever takes
-_NOWHERE = Positions(lambda _index: "", "")
+_NOWHERE = PageEnds(lambda _index: "", "")
 
 
 def _hand_out(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:

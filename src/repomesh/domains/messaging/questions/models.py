@@ -13,7 +13,7 @@ from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, PageLimit, Reason
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 QuestionStatus = Literal["open", "answered", "defaulted", "expired", "withdrawn"]
 """Open until somebody answers, the default applies, nobody answered in time, or its asker gives it up."""
@@ -101,7 +101,7 @@ class SettleQuestions(Model):
     """Do with questions what was asked for the case that nobody answers in time."""
 
 
-class SettledQuestions(PieceDone):
+class SettledQuestions(PartialResult):
     """The questions whose time had come."""
 
     question_ids: list[Id]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, Index, String, Table, Text, literal_column
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 # A question is the first message of a thread; `escalation_message_id` is the one that handed it on.
 questions = Table(
@@ -22,18 +22,18 @@ questions = Table(
     Column("options", Json, nullable=False),
     Column("default_answer", Text),
     Column("deadline_s", Float),
-    Column("deadline_at", Moment),
+    Column("deadline_at", Timestamp),
     Column("escalate_to_id", Uuid),
     Column("escalate_to_name", String(64)),
-    Column("escalated_at", Moment),
+    Column("escalated_at", Timestamp),
     Column("escalation_message_id", Uuid),
     Column("task_id", Uuid),
     Column("status", String(16), nullable=False),
     Column("answer", Text),
     Column("option", Text),
     Column("answered_by", String(64)),
-    Column("created_at", Moment, nullable=False),
-    Column("closed_at", Moment),
+    Column("created_at", Timestamp, nullable=False),
+    Column("closed_at", Timestamp),
     Index("ix_questions_message", "workspace_id", "message_id"),
     Index("ix_questions_asker", "workspace_id", "asker_id", "id"),
     Index("ix_questions_asked", "workspace_id", "asked_id", "id"),

@@ -86,7 +86,7 @@ class ReviewTexts(Model):
     truncated: bool = Field(False, description="Whether these are only the beginnings.")
 
 
-class Remark(Model):
+class ReviewComment(Model):
     """Something said in a review: a comment, perhaps about a line, or a verdict. A message, too."""
 
     message_id: Id
@@ -101,7 +101,7 @@ class Remark(Model):
     created_at: Timestamp
 
 
-class ShownReview(Page[Remark]):
+class ShownReview(Page[ReviewComment]):
     """A review with its texts, and one page of what was said, oldest first."""
 
     review: Review
@@ -185,7 +185,7 @@ class ReviewChanged(Model):
 
     review: Review
     texts: ReviewTexts | None = None
-    remark: Remark | None = None
+    remark: ReviewComment | None = None
 
 
 REVIEW_REQUESTED = event_type("review.requested", ReviewChanged, "An author asked for a review.")

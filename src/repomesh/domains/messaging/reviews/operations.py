@@ -33,10 +33,10 @@ from repomesh.domains.messaging.reviews.models import (
     CommentReview,
     DecideReview,
     ListReviews,
-    Remark,
     RequestReview,
     Review,
     ReviewChanged,
+    ReviewComment,
     Reviewer,
     ReviewTexts,
     ReviseReview,
@@ -48,7 +48,7 @@ from repomesh.domains.messaging.reviews.tables import review_reviewers, reviews
 from repomesh.domains.messaging.sending import send
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
-from repomesh.kernel.budget import Positions, fit
+from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query
@@ -140,7 +140,7 @@ def list_reviews(tx: Transaction, request: ListReviews) -> Page[Review]:
     if request.max_chars is None:
         return listed
     start = request.cursor or encode_cursor("g")  # before the newest id
-    positions = Positions(lambda index: encode_cursor(listed.items[index].id), start)
+    positions = PageEnds(lambda index: encode_cursor(listed.items[index].id), start)
     return fit(listed, request.max_chars, positions)
 
 
@@ -161,7 +161,7 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     shown = ShownReview(
         items=items, next_cursor=following, review=review, texts=texts, version=review.version
     )
-    positions = Positions(
+    positions = PageEnds(
         lambda index: encode_cursor(items[index].message_id), request.cursor or _FIRST_CURSOR
     )
     if not texts.truncated:
@@ -179,7 +179,7 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     rate="messages",
     needs_agent=True,
 )
-def comment_review(tx: Transaction, request: CommentReview) -> Remark:
+def comment_review(tx: Transaction, request: CommentReview) -> ReviewComment:
     """Comment on a review, on a file or on a line; the others in the review get it as a message."""
     review = _open_review(tx, request.review_id)
     rules.require_part(review, tx.caller.acting_agent())
@@ -290,7 +290,7 @@ def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
     return _remarked(tx, REVIEW_WITHDRAWN, review.model_copy(update={"state": "withdrawn"}), said)[0]
 
 
-def _fitted(shown: ShownReview, max_chars: int, positions: Positions) -> ShownReview:
+def _fitted(shown: ShownReview, max_chars: int, positions: PageEnds) -> ShownReview:
     fitted = fit(shown, max_chars, positions, "body")
     assert isinstance(fitted, ShownReview)
     return fitted
@@ -335,9 +335,9 @@ def _say(tx: Transaction, review: Review, what: str, body: str) -> Message:
 
 def _remarked(
     tx: Transaction, type_: str, review: Review, said: Message, **about: Any
-) -> tuple[Review, Remark]:
+) -> tuple[Review, ReviewComment]:
     """Keep what was said of the review, and how it stands after it."""
-    remark = Remark(
+    remark = ReviewComment(
         message_id=said.id,
         agent_id=said.sender_id,
         agent_name=said.sender_name,
@@ -366,7 +366,7 @@ def _tell(
     review: Review,
     *,
     texts: ReviewTexts | None = None,
-    remark: Remark | None = None,
+    remark: ReviewComment | None = None,
 ) -> None:
     if texts is not None:
         texts = rules.shortened(texts, limits.EVENT_BODY_CHARS_MAX)

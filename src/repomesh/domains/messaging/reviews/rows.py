@@ -11,7 +11,7 @@ from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, upd
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging import rows as message_rows
 from repomesh.domains.messaging.reviews.errors import ReviewNotFound
-from repomesh.domains.messaging.reviews.models import Remark, Review, Reviewer, ReviewTexts
+from repomesh.domains.messaging.reviews.models import Review, ReviewComment, Reviewer, ReviewTexts
 from repomesh.domains.messaging.reviews.tables import review_remarks, review_reviewers, reviews
 from repomesh.domains.messaging.tables import messages
 from repomesh.kernel.limits import REVIEW_DIFF_CHARS_MAX
@@ -111,7 +111,7 @@ def update_review(tx: Transaction, review: Review, texts: ReviewTexts | None = N
     _write_reviewers(tx, review)
 
 
-def insert_remark(tx: Transaction, review: Review, remark: Remark) -> None:
+def insert_remark(tx: Transaction, review: Review, remark: ReviewComment) -> None:
     """Note what a message of the thread is about."""
     fields = remark.model_dump(include={"message_id", "file", "line", "verdict"})
     about = {"workspace_id": tx.workspace_id, "review_id": review.id, "revision": review.revision}
@@ -134,9 +134,9 @@ def remarks(tx: Transaction, review: Review) -> Select[Any]:
     )
 
 
-def as_remark(row: Any) -> Remark:
+def as_remark(row: Any) -> ReviewComment:
     """The remark in a row of `remarks`."""
-    return Remark(
+    return ReviewComment(
         message_id=row.id,
         agent_id=row.sender_id,
         agent_name=row.sender_name,

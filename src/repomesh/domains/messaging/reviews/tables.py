@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, String, Table, Text
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 reviews = Table(
     "reviews",
@@ -27,8 +27,8 @@ reviews = Table(
     Column("thread_id", Uuid, nullable=False),
     Column("message_id", Uuid, nullable=False),  # asks for the present revision
     Column("comment_count", Integer, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
     Column("version", Integer, nullable=False),
     Index("ix_reviews_state", "workspace_id", "state", "id"),
     Index("ix_reviews_author", "workspace_id", "author_id", "id"),
@@ -53,7 +53,7 @@ review_reviewers = Table(
     Column("agent_name", String(64), nullable=False),
     Column("place", Integer, nullable=False),
     Column("verdict", String(24)),
-    Column("decided_at", Moment),
+    Column("decided_at", Timestamp),
     ForeignKeyConstraint(
         ["workspace_id", "review_id"],
         ["reviews.workspace_id", "reviews.id"],

@@ -11,7 +11,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Model, PieceDone
+from repomesh.kernel.operation import Model, PartialResult
 
 WaitStatus = Literal["waiting", "over", "cancelled"]
 
@@ -46,7 +46,7 @@ class ForgetWaits(Model):
     """Forget the waits whose time is over."""
 
 
-class ForgottenWaits(PieceDone):
+class ForgottenWaits(PartialResult):
     """How many were forgotten."""
 
     count: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Index, String, Table, Text
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Json, Moment, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 # `result` is what ended the wait, kept as it was answered: a finished wait says the same for ever.
 waits = Table(
@@ -17,10 +17,10 @@ waits = Table(
     Column("request", Json, nullable=False),
     Column("status", String(16), nullable=False),
     Column("result", Text),
-    Column("created_at", Moment, nullable=False),
-    Column("updated_at", Moment, nullable=False),
-    Column("until", Moment, nullable=False),
-    Column("expires_at", Moment, nullable=False),
+    Column("created_at", Timestamp, nullable=False),
+    Column("updated_at", Timestamp, nullable=False),
+    Column("until", Timestamp, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
     Index("ix_waits_agent", "workspace_id", "agent_id", "status", "created_at"),
     Index("ix_waits_expires_at", "workspace_id", "expires_at"),
 )

@@ -25,7 +25,7 @@ from repomesh.domains.messaging.tables import messages, receipts
 from repomesh.domains.messaging.waits.tables import waits
 from repomesh.domains.messaging.wakes import rules
 from repomesh.domains.messaging.wakes.models import DueWake, DueWakes, ListDueWakes, TakeWake, Wake, WakeDone
-from repomesh.domains.messaging.wakes.rules import Candidate
+from repomesh.domains.messaging.wakes.rules import WakeCandidate
 from repomesh.kernel.limits import DELIVERY_CANDIDATES_MAX, WAKE_SESSIONS_MAX
 from repomesh.kernel.operation import Empty, Get, Post, command, query
 from repomesh.store.transaction import Transaction
@@ -130,7 +130,7 @@ def _moments(tx: Transaction, session: Row[Any]) -> list[datetime | None]:
     return [rules.due_at(candidate, waits=waiting) for candidate in _candidates(tx, session, ids)]
 
 
-def _candidates(tx: Transaction, session: Row[Any], ids: Sequence[str]) -> list[Candidate]:
+def _candidates(tx: Transaction, session: Row[Any], ids: Sequence[str]) -> list[WakeCandidate]:
     tried = _tried(tx, session, ids)
     statement = (
         select(messages.c.id, messages.c.priority, messages.c.ack_required, messages.c.addressed_to)
@@ -150,7 +150,7 @@ def _candidates(tx: Transaction, session: Row[Any], ids: Sequence[str]) -> list[
     for row in tx.execute(statement):
         wakes = tried.get(row.id)
         found.append(
-            Candidate(
+            WakeCandidate(
                 priority=row.priority,
                 ack_required=row.ack_required,
                 direct=session.agent_name in row.addressed_to,

@@ -11,7 +11,7 @@ from repomesh.kernel.limits import WAKE_BEHIND_WAIT_S, WAKE_RETRY_S, WAKE_TRIES_
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class WakeCandidate:
     """A message that waits for an idle CLI session, and what was tried.
 
     `direct` says that its sender named the agent; `arrived` that the session was woken for it already.
@@ -26,14 +26,14 @@ class Candidate:
     failed_at: datetime | None = None
 
 
-def wakes(candidate: Candidate) -> bool:
+def wakes(candidate: WakeCandidate) -> bool:
     """Whether a message is worth a turn: what is for the agent itself, or important to everybody."""
     if candidate.priority >= IMPORTANT or candidate.ack_required:
         return True
     return candidate.direct and candidate.priority > RANKS["low"]
 
 
-def due_at(candidate: Candidate, *, waits: bool) -> datetime | None:
+def due_at(candidate: WakeCandidate, *, waits: bool) -> datetime | None:
     """When to wake the session for a message; None for never.
 
     Once is enough, and who refuses is asked again a few times, each time later. An agent whose client asks

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 revision = "0001"
 down_revision = None
@@ -47,7 +47,7 @@ def _store_tables() -> None:
         sa.Column("hop", sa.Integer, nullable=False),
         sa.Column("traceparent", sa.String),
         sa.Column("data", sa.Text, nullable=False),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "seq", name="pk_events"),
     )
     op.create_index("ix_events_type", "events", ["workspace_id", "type", "seq"])
@@ -70,7 +70,7 @@ def _store_tables() -> None:
         sa.Column("key", sa.String, nullable=False),
         sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("result", sa.LargeBinary, nullable=False),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint(
             "workspace_id", "principal", "operation", "key", name="pk_idempotency_records"
         ),
@@ -108,8 +108,8 @@ def _workspaces() -> None:
         sa.Column("name", sa.String(64), nullable=False),
         sa.Column("path", sa.Text),
         sa.Column("home", sa.Boolean, nullable=False),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("removed_at", Moment),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("removed_at", Timestamp),
         sa.PrimaryKeyConstraint("id", name="pk_workspaces"),
     )
     op.create_index(
@@ -129,8 +129,8 @@ def _workspaces() -> None:
         sa.Column("label", sa.String(200), nullable=False),
         sa.Column("agent_id", Uuid),
         sa.Column("instance_id", sa.String(64)),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("revoked_at", Moment),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("revoked_at", Timestamp),
         sa.PrimaryKeyConstraint("id", name="pk_tokens"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_tokens_workspace_id"),
     )
@@ -151,8 +151,8 @@ def _agents() -> None:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("status_text", sa.String(200), nullable=False),
         sa.Column("resources", sa.Text, nullable=False),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("last_seen_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("last_seen_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_agents"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_agents_workspace_id"),
@@ -165,9 +165,9 @@ def _agents() -> None:
         sa.Column("agent_id", Uuid, nullable=False),
         sa.Column("id", sa.String(64), nullable=False),
         sa.Column("token_id", Uuid, nullable=False),
-        sa.Column("started_at", Moment, nullable=False),
-        sa.Column("last_seen_at", Moment, nullable=False),
-        sa.Column("closed_at", Moment),
+        sa.Column("started_at", Timestamp, nullable=False),
+        sa.Column("last_seen_at", Timestamp, nullable=False),
+        sa.Column("closed_at", Timestamp),
         sa.Column("closed_reason", sa.String(64)),
         sa.PrimaryKeyConstraint("workspace_id", "agent_id", "id", name="pk_instances"),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name="fk_instances_agent_id"),

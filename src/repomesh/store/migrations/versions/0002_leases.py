@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 revision = "0002"
 down_revision = "0001"
@@ -32,10 +32,10 @@ def _leases() -> None:
         sa.Column("task_id", Uuid),
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("ttl_us", sa.BigInteger, nullable=False),
-        sa.Column("acquired_at", Moment, nullable=False),
-        sa.Column("expires_at", Moment, nullable=False),
-        sa.Column("max_hold_until", Moment, nullable=False),
-        sa.Column("ended_at", Moment),
+        sa.Column("acquired_at", Timestamp, nullable=False),
+        sa.Column("expires_at", Timestamp, nullable=False),
+        sa.Column("max_hold_until", Timestamp, nullable=False),
+        sa.Column("ended_at", Timestamp),
         sa.Column("ended_reason", sa.String(32)),
         sa.PrimaryKeyConstraint("id", name="pk_leases"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_leases_workspace_id"),
@@ -69,8 +69,8 @@ def _lock_waiters() -> None:
         sa.Column("prefix", Ascii, nullable=False),
         sa.Column("mode", sa.String(16), nullable=False),
         sa.Column("note", sa.Text, nullable=False),
-        sa.Column("since", Moment, nullable=False),
-        sa.Column("expires_at", Moment, nullable=False),
+        sa.Column("since", Timestamp, nullable=False),
+        sa.Column("expires_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("id", "ordinal", name="pk_lock_waiters"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_lock_waiters_workspace_id"),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name="fk_lock_waiters_agent_id"),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 revision = "0003"
 down_revision = "0002"
@@ -26,8 +26,8 @@ def _channels() -> None:
         sa.Column("name", Ascii, nullable=False),
         sa.Column("description", sa.String(200), nullable=False),
         sa.Column("created_by", Uuid),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("archived_at", Moment),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("archived_at", Timestamp),
         sa.PrimaryKeyConstraint("id", name="pk_channels"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_channels_workspace_id"),
         sa.UniqueConstraint("workspace_id", "name", name="uq_channels_workspace_id_name"),
@@ -37,7 +37,7 @@ def _channels() -> None:
         sa.Column("workspace_id", Uuid, nullable=False),
         sa.Column("channel_id", Uuid, nullable=False),
         sa.Column("agent_id", Uuid, nullable=False),
-        sa.Column("joined_at", Moment, nullable=False),
+        sa.Column("joined_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "channel_id", "agent_id", name="pk_channel_members"),
         sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name="fk_channel_members_channel_id"),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name="fk_channel_members_agent_id"),
@@ -69,11 +69,11 @@ def _messages() -> None:
         sa.Column("related_message_id", Uuid),
         sa.Column("hop", sa.Integer, nullable=False),
         sa.Column("ack_required", sa.Boolean, nullable=False),
-        sa.Column("ack_deadline", Moment),
-        sa.Column("expires_at", Moment),
-        sa.Column("due_at", Moment),
-        sa.Column("undelivered_at", Moment),
-        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("ack_deadline", Timestamp),
+        sa.Column("expires_at", Timestamp),
+        sa.Column("due_at", Timestamp),
+        sa.Column("undelivered_at", Timestamp),
+        sa.Column("created_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_messages"),
     )
     op.create_index("ix_messages_sender", "messages", ["workspace_id", "sender_id", "id"])
@@ -92,12 +92,12 @@ def _receipts() -> None:
         sa.Column("message_id", Uuid, nullable=False),
         sa.Column("sender_id", Uuid),
         sa.Column("priority", sa.Integer, nullable=False),
-        sa.Column("expires_at", Moment),
-        sa.Column("stored_at", Moment, nullable=False),
-        sa.Column("offered_at", Moment),
-        sa.Column("injected_at", Moment),
-        sa.Column("read_at", Moment),
-        sa.Column("acked_at", Moment),
+        sa.Column("expires_at", Timestamp),
+        sa.Column("stored_at", Timestamp, nullable=False),
+        sa.Column("offered_at", Timestamp),
+        sa.Column("injected_at", Timestamp),
+        sa.Column("read_at", Timestamp),
+        sa.Column("acked_at", Timestamp),
         sa.PrimaryKeyConstraint("workspace_id", "agent_id", "message_id", name="pk_receipts"),
         sa.ForeignKeyConstraint(
             ["workspace_id", "message_id"],
@@ -119,7 +119,7 @@ def _reactions() -> None:
         sa.Column("message_id", Uuid, nullable=False),
         sa.Column("agent_id", Uuid, nullable=False),
         sa.Column("reaction", Ascii, nullable=False),
-        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "message_id", "agent_id", "reaction", name="pk_reactions"),
         sa.ForeignKeyConstraint(
             ["workspace_id", "message_id"],
@@ -154,8 +154,8 @@ def _reviews() -> None:
         sa.Column("thread_id", Uuid, nullable=False),
         sa.Column("message_id", Uuid, nullable=False),
         sa.Column("comment_count", sa.Integer, nullable=False),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_reviews"),
     )
@@ -181,7 +181,7 @@ def _review_parts() -> None:
         sa.Column("agent_name", sa.String(64), nullable=False),
         sa.Column("place", sa.Integer, nullable=False),
         sa.Column("verdict", sa.String(24)),
-        sa.Column("decided_at", Moment),
+        sa.Column("decided_at", Timestamp),
         sa.PrimaryKeyConstraint("workspace_id", "review_id", "agent_id", name="pk_review_reviewers"),
         sa.ForeignKeyConstraint(
             ["workspace_id", "review_id"],

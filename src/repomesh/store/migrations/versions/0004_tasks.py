@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Moment, Uuid
+from repomesh.store.types import Timestamp, Uuid
 
 revision = "0004"
 down_revision = "0003"
@@ -42,8 +42,8 @@ def _tasks() -> None:
         sa.Column("result", sa.Text),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("created_by", Uuid),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_tasks"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_tasks_workspace_id"),
@@ -101,8 +101,8 @@ def _what_belongs_to_tasks() -> None:
         sa.Column("fencing_token", sa.BigInteger, nullable=False, autoincrement=False),
         sa.Column("agent_id", Uuid, nullable=False),
         sa.Column("agent_name", sa.String(64), nullable=False),
-        sa.Column("started_at", Moment, nullable=False),
-        sa.Column("ended_at", Moment),
+        sa.Column("started_at", Timestamp, nullable=False),
+        sa.Column("ended_at", Timestamp),
         sa.Column("outcome", sa.String(16)),
         sa.Column("reason", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "task_id", "fencing_token", name="pk_task_attempts"),

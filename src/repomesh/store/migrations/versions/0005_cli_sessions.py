@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Moment, Uuid
+from repomesh.store.types import Timestamp, Uuid
 
 revision = "0005"
 down_revision = "0004"
@@ -40,9 +40,9 @@ def _cli_sessions() -> None:
         sa.Column("stop_blocks", sa.Integer, nullable=False),
         sa.Column("stop_told", sa.Text, nullable=False),
         sa.Column("briefing_due", sa.Boolean, nullable=False),
-        sa.Column("started_at", Moment, nullable=False),
-        sa.Column("last_hook_at", Moment, nullable=False),
-        sa.Column("ended_at", Moment),
+        sa.Column("started_at", Timestamp, nullable=False),
+        sa.Column("last_hook_at", Timestamp, nullable=False),
+        sa.Column("ended_at", Timestamp),
         sa.Column("ended_reason", sa.String(64)),
         sa.PrimaryKeyConstraint("workspace_id", "cli", "session_id", name="pk_cli_sessions"),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name="fk_cli_sessions_agent_id"),
@@ -67,10 +67,10 @@ def _deliveries() -> None:
         sa.Column("session_id", sa.String(128)),
         sa.Column("route", sa.String(32), nullable=False),
         sa.Column("message_ids", sa.Text, nullable=False),
-        sa.Column("at", Moment, nullable=False),
-        sa.Column("sent_at", Moment),
-        sa.Column("confirmed_at", Moment),
-        sa.Column("failed_at", Moment),
+        sa.Column("at", Timestamp, nullable=False),
+        sa.Column("sent_at", Timestamp),
+        sa.Column("confirmed_at", Timestamp),
+        sa.Column("failed_at", Timestamp),
         sa.Column("failure", sa.String(200)),
         sa.PrimaryKeyConstraint("workspace_id", "boundary", name="pk_deliveries"),
     )

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Moment, Uuid
+from repomesh.store.types import Timestamp, Uuid
 
 revision = "0006"
 down_revision = "0005"
@@ -30,18 +30,18 @@ def _questions() -> None:
         sa.Column("options", sa.Text, nullable=False),
         sa.Column("default_answer", sa.Text),
         sa.Column("deadline_s", sa.Float),
-        sa.Column("deadline_at", Moment),
+        sa.Column("deadline_at", Timestamp),
         sa.Column("escalate_to_id", Uuid),
         sa.Column("escalate_to_name", sa.String(64)),
-        sa.Column("escalated_at", Moment),
+        sa.Column("escalated_at", Timestamp),
         sa.Column("escalation_message_id", Uuid),
         sa.Column("task_id", Uuid),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("answer", sa.Text),
         sa.Column("option", sa.Text),
         sa.Column("answered_by", sa.String(64)),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("closed_at", Moment),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("closed_at", Timestamp),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_questions"),
     )
 
@@ -76,10 +76,10 @@ def _waits() -> None:
         sa.Column("request", sa.Text, nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("result", sa.Text),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
-        sa.Column("until", Moment, nullable=False),
-        sa.Column("expires_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
+        sa.Column("until", Timestamp, nullable=False),
+        sa.Column("expires_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_waits"),
     )
     op.create_index("ix_waits_agent", "waits", ["workspace_id", "agent_id", "status", "created_at"])

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 revision = "0008"
 down_revision = "0007"
@@ -32,8 +32,8 @@ def _sessions() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("created_by", sa.String(64)),
         sa.Column("created_by_id", Uuid),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("erased", sa.Text),
         sa.PrimaryKeyConstraint("uid", name="pk_sessions"),
@@ -71,7 +71,7 @@ def _chunks() -> None:
         sa.Column("bytes", sa.Integer, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("author", sa.String(64)),
-        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("session_uid", "sequence", name="pk_chunks"),
         sa.ForeignKeyConstraint(["session_uid"], ["sessions.uid"], name="fk_chunks_session_uid"),
@@ -103,8 +103,8 @@ def _memories() -> None:
         sa.Column("key", Ascii, nullable=False),
         *_what_was_remembered(),
         sa.Column("status", sa.String(16), nullable=False),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_memories"),
     )
@@ -117,7 +117,7 @@ def _memories() -> None:
         sa.Column("version", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("change", sa.String(16), nullable=False),
         *_what_was_remembered(),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "memory_id", "version", name="pk_memory_versions"),
     )
 
@@ -139,8 +139,8 @@ def _artifacts() -> None:
         sa.Column("bytes", sa.Integer, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("author", sa.String(64)),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_artifacts"),
         sa.ForeignKeyConstraint(["session_uid"], ["sessions.uid"], name="fk_artifacts_session_uid"),
@@ -157,7 +157,7 @@ def _artifacts() -> None:
         sa.Column("bytes", sa.Integer, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("author", sa.String(64)),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.Column("content", sa.LargeBinary),
         sa.PrimaryKeyConstraint("workspace_id", "artifact_id", "version", name="pk_artifact_versions"),
     )

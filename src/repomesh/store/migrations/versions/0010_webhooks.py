@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Moment, Uuid
+from repomesh.store.types import Timestamp, Uuid
 
 revision = "0010"
 down_revision = "0009"
@@ -23,16 +23,16 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("secret", sa.Text, nullable=False),
         sa.Column("old_secret", sa.Text),
-        sa.Column("old_secret_until", Moment),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("old_secret_until", Timestamp),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("position", sa.BigInteger, nullable=False),
-        sa.Column("delivered_at", Moment),
-        sa.Column("failing_since", Moment),
-        sa.Column("rests_until", Moment),
+        sa.Column("delivered_at", Timestamp),
+        sa.Column("failing_since", Timestamp),
+        sa.Column("rests_until", Timestamp),
         sa.Column("claimed_by", Uuid),
-        sa.Column("claimed_until", Moment),
+        sa.Column("claimed_until", Timestamp),
         sa.PrimaryKeyConstraint("id", name="pk_webhooks"),
         sa.ForeignKeyConstraint(["workspace_id"], ["workspaces.id"], name="fk_webhooks_workspace_id"),
     )
@@ -47,14 +47,14 @@ def upgrade() -> None:
         sa.Column("type", sa.String(100), nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("next_at", Moment),
-        sa.Column("last_at", Moment),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("next_at", Timestamp),
+        sa.Column("last_at", Timestamp),
         sa.Column("last_status", sa.Integer),
         sa.Column("last_error", sa.Text),
         sa.Column("response", sa.Text),
-        sa.Column("ended_at", Moment),
-        sa.Column("forget_at", Moment),
+        sa.Column("ended_at", Timestamp),
+        sa.Column("forget_at", Timestamp),
         sa.Column("body", sa.Text),
         sa.PrimaryKeyConstraint("id", name="pk_webhook_deliveries"),
         sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name="fk_webhook_deliveries_webhook_id"),

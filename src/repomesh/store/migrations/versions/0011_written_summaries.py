@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Moment, Uuid
+from repomesh.store.types import Timestamp, Uuid
 
 revision = "0011"
 down_revision = "0010"
@@ -17,7 +17,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", Uuid, nullable=False),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("model", sa.String(200), nullable=False),
-        sa.Column("made_at", Moment, nullable=False),
+        sa.Column("made_at", Timestamp, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("session_uid", name="pk_session_summaries"),
         sa.ForeignKeyConstraint(["session_uid"], ["sessions.uid"], name="fk_session_summaries_session_uid"),

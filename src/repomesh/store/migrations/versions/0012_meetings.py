@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Ascii, Moment, Uuid
+from repomesh.store.types import Ascii, Timestamp, Uuid
 
 revision = "0012"
 down_revision = "0011"
@@ -36,7 +36,7 @@ def _meetings() -> None:
         sa.Column("status", sa.String(16), nullable=False),
         sa.Column("outcome", sa.String(16)),
         sa.Column("phase", sa.String(16)),
-        sa.Column("due_at", Moment),
+        sa.Column("due_at", Timestamp),
         sa.Column("flow", sa.Text, nullable=False),
         sa.Column("agenda", sa.Text, nullable=False),
         sa.Column("template", sa.String(64)),
@@ -52,9 +52,9 @@ def _meetings() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("created_by", sa.String(64)),
         sa.Column("created_by_id", Uuid),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("started_at", Moment),
-        sa.Column("ended_at", Moment),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("started_at", Timestamp),
+        sa.Column("ended_at", Timestamp),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_meetings"),
     )
@@ -87,7 +87,7 @@ def _meeting_opinions() -> None:
         sa.Column("content", sa.Text, nullable=False),
         sa.Column("proposal", sa.Text),
         sa.Column("tasks", sa.Text, nullable=False),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "meeting_id", "sequence", name="pk_meeting_opinions"),
         _of_meeting("meeting_opinions"),
     )
@@ -104,7 +104,7 @@ def _meeting_proposals() -> None:
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("agent_name", sa.String(64)),
         sa.Column("tasks", sa.Text, nullable=False),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "meeting_id", "round", name="pk_meeting_proposals"),
         _of_meeting("meeting_proposals"),
     )
@@ -121,7 +121,7 @@ def _meeting_votes() -> None:
         sa.Column("choice", sa.String(16), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("amendment", sa.Text),
-        sa.Column("at", Moment, nullable=False),
+        sa.Column("at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "meeting_id", "round", "agent_id", name="pk_meeting_votes"),
         _of_meeting("meeting_votes"),
     )
@@ -149,8 +149,8 @@ def _decisions() -> None:
         sa.Column("overruled_by", sa.String(64)),
         sa.Column("recorded_by", sa.String(64)),
         sa.Column("recorded_by_id", Uuid),
-        sa.Column("created_at", Moment, nullable=False),
-        sa.Column("updated_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
+        sa.Column("updated_at", Timestamp, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "id", name="pk_decisions"),
     )
@@ -172,7 +172,7 @@ def _meeting_templates() -> None:
         sa.Column("opinion_prompt", sa.Text, nullable=False),
         sa.Column("vote_prompt", sa.Text, nullable=False),
         sa.Column("created_by", sa.String(64)),
-        sa.Column("created_at", Moment, nullable=False),
+        sa.Column("created_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("workspace_id", "name", name="pk_meeting_templates"),
     )
 

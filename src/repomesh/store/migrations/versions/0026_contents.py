@@ -6,7 +6,7 @@ The files that a server on a shared database kept in its data folder are moved w
 import sqlalchemy as sa
 from alembic import op
 
-from repomesh.store.types import Ascii, Moment
+from repomesh.store.types import Ascii, Timestamp
 
 revision = "0026"
 down_revision = "0025"
@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "contents",
         sa.Column("sha256", Ascii, nullable=False),
-        sa.Column("kept_at", Moment, nullable=False),
+        sa.Column("kept_at", Timestamp, nullable=False),
         sa.PrimaryKeyConstraint("sha256", name="pk_contents"),
     )
     op.create_table(

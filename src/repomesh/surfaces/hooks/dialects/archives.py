@@ -6,20 +6,20 @@ from collections.abc import Callable
 from posixpath import dirname
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.programs import Call, options, put
-from repomesh.surfaces.hooks.dialects.shell_words import Word
-from repomesh.surfaces.hooks.dialects.writes import Extent
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall, options, put
+from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
-_HERE: Final = Word(".")
+_HERE: Final = ShellWord(".")
 
 
-def _into(call: Call, folders: list[Word]) -> None:
+def _into(call: ProgramCall, folders: list[ShellWord]) -> None:
     """Anything below the last of the folders, or below the current one."""
     for word in folders[-1:] or [_HERE]:
-        call.write(word, Extent.TREE)
+        call.write(word, TargetExtent.TREE)
 
 
-def _seven_zip(call: Call) -> None:
+def _seven_zip(call: ProgramCall) -> None:
     found = options(call.arguments, "-o -p -x -i")
     verb = found.operands[0].text if found.operands else ""
     if verb in ("x", "e"):
@@ -28,13 +28,13 @@ def _seven_zip(call: Call) -> None:
         call.write((found.operands[1:2] or [_HERE])[0])
 
 
-def _unrar(call: Call) -> None:
+def _unrar(call: ProgramCall) -> None:
     operands = options(call.arguments).operands
     if operands and operands[0].text in ("x", "e"):
         _into(call, [word for word in operands[2:] if word.text.endswith("/")])
 
 
-def _cpio(call: Call) -> None:
+def _cpio(call: ProgramCall) -> None:
     found = options(call.arguments, "-D --directory -F -O -I -E -H --file")
     if found.has("-i", "--extract"):
         _into(call, found.given("-D", "--directory"))
@@ -44,7 +44,7 @@ def _cpio(call: Call) -> None:
         call.write(word)
 
 
-def _pax(call: Call) -> None:
+def _pax(call: ProgramCall) -> None:
     found = options(call.arguments, "-f -s -o -x -b")
     if found.has("-r") and found.has("-w"):
         _into(call, found.operands)
@@ -55,10 +55,10 @@ def _pax(call: Call) -> None:
             call.write(word)
 
 
-def _extracts(verbs: str, folders: str = "") -> Callable[[Call], None]:
+def _extracts(verbs: str, folders: str = "") -> Callable[[ProgramCall], None]:
     """A program whose first word, with or without a dash, begins with one of the letters `verbs`."""
 
-    def handle(call: Call) -> None:
+    def handle(call: ProgramCall) -> None:
         first = call.arguments[0].text.lstrip("-") if call.arguments else ""
         if first and any(letter in first for letter in verbs):
             _into(call, options(call.arguments, folders).given(*folders.split()))
@@ -66,8 +66,8 @@ def _extracts(verbs: str, folders: str = "") -> Callable[[Call], None]:
     return handle
 
 
-def _unpack(folders: str) -> Callable[[Call], None]:
-    def handle(call: Call) -> None:
+def _unpack(folders: str) -> Callable[[ProgramCall], None]:
+    def handle(call: ProgramCall) -> None:
         found = options(call.arguments, folders)
         if not found.has("-l", "-L", "--list"):
             _into(call, found.given(*folders.split()))
@@ -75,7 +75,7 @@ def _unpack(folders: str) -> Callable[[Call], None]:
     return handle
 
 
-def _python_archive(call: Call) -> None:
+def _python_archive(call: ProgramCall) -> None:
     """`python -m zipfile` and `python -m tarfile`."""
     found = options(call.arguments)
     if found.has("-e", "--extract"):
@@ -85,32 +85,32 @@ def _python_archive(call: Call) -> None:
             call.write(word)
 
 
-def _split(call: Call) -> None:
+def _split(call: ProgramCall) -> None:
     """`split file prefix`, `csplit -f prefix file pattern`: every name that begins with the prefix."""
     valued = (
         "-a -b -C -l -n --suffix-length --bytes --lines --number --filter --additional-suffix -f --prefix"
     )
     found = options(call.arguments, valued)
     if call.name == "csplit":
-        prefixes = found.given("-f", "--prefix") or [Word("xx")]
+        prefixes = found.given("-f", "--prefix") or [ShellWord("xx")]
     else:
-        prefixes = found.operands[1:2] or [Word("x")]
+        prefixes = found.operands[1:2] or [ShellWord("x")]
     for word in prefixes:
-        call.write(Word(word.text + "*", True, word.unknown_from))
+        call.write(ShellWord(word.text + "*", True, word.unknown_from))
 
 
-def _rename(call: Call) -> None:
+def _rename(call: ProgramCall) -> None:
     """The files get names that only running it would tell, in the folders where they are."""
     found = options(call.arguments, "-e")
     if found.has("-n", "--nono", "--no-act"):
         return
     skipped = 0 if "-e" in found.values else 1
     for word in found.operands[skipped:]:
-        call.write(word, Extent.TREE)
-        call.write(Word(dirname(word.text) or ".", word.glob, word.unknown_from), Extent.TREE)
+        call.write(word, TargetExtent.TREE)
+        call.write(ShellWord(dirname(word.text) or ".", word.glob, word.unknown_from), TargetExtent.TREE)
 
 
-def _transfer(call: Call) -> None:
+def _transfer(call: ProgramCall) -> None:
     """`scp`: what comes to lie at the last operand, unless that is on another machine."""
     operands = options(call.arguments, "-i -o -P -F -l -c -J -S").operands
     if len(operands) >= 2 and ":" not in operands[-1].text.partition("/")[0]:
@@ -118,12 +118,12 @@ def _transfer(call: Call) -> None:
         put(call, sources, operands[-1])
 
 
-def _basename_of_remote(word: Word) -> Word:
+def _basename_of_remote(word: ShellWord) -> ShellWord:
     machine, colon, path = word.text.partition(":")
-    return Word(path, word.glob, word.unknown_from) if colon and "/" not in machine else word
+    return ShellWord(path, word.glob, word.unknown_from) if colon and "/" not in machine else word
 
 
-def _aria(call: Call) -> None:
+def _aria(call: ProgramCall) -> None:
     found = options(call.arguments, "-d --dir -o --out -i -x -s -k")
     if not (found.given("-o", "--out") and not found.given("-d", "--dir")):
         _into(call, found.given("-d", "--dir"))
@@ -131,7 +131,7 @@ def _aria(call: Call) -> None:
         call.write(word)
 
 
-def _editor(call: Call) -> None:
+def _editor(call: ProgramCall) -> None:
     """An editor that runs commands may write other files than those that it opens."""
     found = options(call.arguments, "-c --cmd -S -s -u -i --eval -l --load -f --funcall")
     for word in found.operands:
@@ -144,7 +144,7 @@ def _editor(call: Call) -> None:
             call.anything(f"what the commands of '{call.name}' write can't be told")
 
 
-ARCHIVES: Final[dict[str, Callable[[Call], None]]] = {
+ARCHIVES: Final[dict[str, Callable[[ProgramCall], None]]] = {
     **dict.fromkeys(("7z", "7za", "7zr", "7zz"), _seven_zip),
     **dict.fromkeys(("unrar", "rar"), _unrar),
     "cpio": _cpio,

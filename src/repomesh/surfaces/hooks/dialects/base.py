@@ -21,7 +21,7 @@ from repomesh.kernel.limits import (
     PERMISSION_SUMMARY_CHARS_MAX,
 )
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
-from repomesh.surfaces.hooks.dialects.writes import Target, Writes, bounded
+from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget, bounded
 
 Json = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ CUT = "repomesh_cut"
 """What a hook adds to an input whose texts it had to shorten."""
 
 
-class Moment(StrEnum):
+class HookPhase(StrEnum):
     """When a hook is called, whatever its CLI calls it."""
 
     SESSION_START = "session_start"
@@ -43,14 +43,14 @@ class Moment(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class HookEvent:
     """One of a CLI's hook events: when it comes, and what its answer can do.
 
     `matcher` narrows it to the tools that matter where the CLI can do so; `tells` says that text in the
     answer reaches the model, `blocks` that the turn goes on with a reason, `denies` that the tool is stopped.
     """
 
-    moment: Moment
+    moment: HookPhase
     matcher: str = ""
     tells: bool = False
     blocks: bool = False
@@ -58,7 +58,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HookInput:
     """What a hook said, in words that no longer depend on the CLI.
 
     `loop_guard` says whether the turn goes on only because its end was held back before, None where the CLI
@@ -67,12 +67,12 @@ class Heard:
     context is not the session's; `goes_on` that the process outlives the session.
     """
 
-    moment: Moment
+    moment: HookPhase
     session_id: str
     cwd: str = ""
     transcript_path: str | None = None
     tool: str = ""
-    writes: Writes = field(default_factory=Writes)
+    writes: WriteSet = field(default_factory=WriteSet)
     folder: str = ""
     loop_guard: bool | None = None
     reason: str = ""
@@ -83,7 +83,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class HookFieldNames:
     """The names under which a CLI's hooks say things."""
 
     session: str = "session_id"
@@ -93,7 +93,7 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class HookDialect:
     """How one CLI's hooks speak.
 
     `editors` are its tools that write the file which one of the named arguments holds; `shells` those that
@@ -101,11 +101,11 @@ class Dialect:
     """
 
     cli: str
-    events: Mapping[str, Event]
+    events: Mapping[str, HookEvent]
     editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shells: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
-    keys: Keys = Keys()
+    keys: HookFieldNames = HookFieldNames()
     tell_with: Callable[[str, str], Json] = lambda event, text: {
         "hookSpecificOutput": {"hookEventName": event, "additionalContext": text}
     }
@@ -117,9 +117,9 @@ class Dialect:
             "permissionDecisionReason": reason,
         }
     }
-    adjust: Callable[[Json, Heard], Heard | None] = lambda _said, heard: heard
+    adjust: Callable[[Json, HookInput], HookInput | None] = lambda _said, heard: heard
 
-    def read(self, event: str, said: Json) -> Heard | None:
+    def read(self, event: str, said: Json) -> HookInput | None:
         """What a hook said; None for an event that means nothing here, or one without a session."""
         known = self.events.get(event)
         session_id = said.get(self.keys.session)
@@ -129,10 +129,10 @@ class Dialect:
         tool = _text(said.get(self.keys.tool))[:LABEL_CHARS_MAX]
         source = _text(said.get("source"))
         moment = known.moment
-        if moment is Moment.SESSION_START and source == "compact":
-            moment = Moment.COMPACTED
+        if moment is HookPhase.SESSION_START and source == "compact":
+            moment = HookPhase.COMPACTED
         guard = said.get("stop_hook_active")
-        heard = Heard(
+        heard = HookInput(
             moment=moment,
             session_id=session_id,
             cwd=_path(said.get("cwd")) or "",
@@ -149,19 +149,19 @@ class Dialect:
         )
         return self.adjust(said, heard)
 
-    def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> Writes:
+    def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
         """What a call of a tool would write, as far as its arguments tell; `cut` if they came shortened."""
         named = self.editors.get(tool)
         if named is not None:
             values = [arguments[name] for name in named if name in arguments]
             paths = [value for value in values if isinstance(value, str)]
             odd = "" if len(paths) == len(values) else "the path in its input is no text"
-            return bounded(Writes(tuple(map(Target, paths)), odd))
+            return bounded(WriteSet(tuple(map(WriteTarget, paths)), odd))
         if tool not in self.shells and tool not in self.patchers:
-            return Writes()
+            return WriteSet()
         text = _command(arguments)
         if cut and len(text) >= HOOK_TEXT_CHARS_MAX:
-            return Writes((), "its input is too long to be looked through")
+            return WriteSet((), "its input is too long to be looked through")
         return writes_of_patch(text) if tool in self.patchers else writes_of_command(text)
 
     def tell(self, event: str, text: str) -> bytes:
@@ -177,13 +177,13 @@ class Dialect:
         return orjson.dumps(self.deny_with(event, reason))
 
 
-CLAUDE_EVENTS: Final[Mapping[str, Event]] = {
-    "SessionStart": Event(Moment.SESSION_START, tells=True),
-    "UserPromptSubmit": Event(Moment.PROMPT, tells=True),
-    "PreToolUse": Event(Moment.BEFORE_TOOL, denies=True),
-    "PostToolUse": Event(Moment.AFTER_TOOL, tells=True),
-    "Stop": Event(Moment.TURN_END, blocks=True),
-    "SessionEnd": Event(Moment.SESSION_END),
+CLAUDE_EVENTS: Final[Mapping[str, HookEvent]] = {
+    "SessionStart": HookEvent(HookPhase.SESSION_START, tells=True),
+    "UserPromptSubmit": HookEvent(HookPhase.PROMPT, tells=True),
+    "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, denies=True),
+    "PostToolUse": HookEvent(HookPhase.AFTER_TOOL, tells=True),
+    "Stop": HookEvent(HookPhase.TURN_END, blocks=True),
+    "SessionEnd": HookEvent(HookPhase.SESSION_END),
 }
 """The events that Claude Code has, and those CLIs that took its hooks over."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, Dialect, Event, Moment
+from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, HookDialect, HookEvent, HookPhase
 
 _SHELL = "Bash"
 _EDITORS = {
@@ -12,12 +12,12 @@ _EDITORS = {
     "NotebookEdit": ("notebook_path",),
 }
 
-CLAUDE = Dialect(
+CLAUDE = HookDialect(
     cli="claude",
     events={
         **CLAUDE_EVENTS,
-        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
-        "PermissionRequest": Event(Moment.PERMISSION),
+        "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
+        "PermissionRequest": HookEvent(HookPhase.PERMISSION),
     },
     editors=_EDITORS,
     shells=frozenset({_SHELL}),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, Dialect, Event, Moment
+from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, HookDialect, HookEvent, HookPhase
 
-CODEX = Dialect(
+CODEX = HookDialect(
     cli="codex",
     events={
         **CLAUDE_EVENTS,
-        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="apply_patch|Bash", denies=True),
-        "PermissionRequest": Event(Moment.PERMISSION),
+        "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, matcher="apply_patch|Bash", denies=True),
+        "PermissionRequest": HookEvent(HookPhase.PERMISSION),
     },
     shells=frozenset({"Bash"}),
     patchers=frozenset({"apply_patch"}),

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from repomesh.surfaces.hooks.dialects.base import Dialect, Event, Heard, Json, Keys, Moment
+from repomesh.surfaces.hooks.dialects.base import (
+    HookDialect,
+    HookEvent,
+    HookFieldNames,
+    HookInput,
+    HookPhase,
+    Json,
+)
 
 _EDITORS = {
     "create": ("path", "file_path"),
@@ -19,29 +26,29 @@ def _deny(_event: str, reason: str) -> Json:
     return {"permissionDecision": "deny", "permissionDecisionReason": reason}
 
 
-def _adjust(said: Json, heard: Heard) -> Heard | None:
+def _adjust(said: Json, heard: HookInput) -> HookInput | None:
     """That a person is asked, only a notification tells: `permissionRequest` comes before every tool."""
-    if heard.moment is Moment.PERMISSION and said.get("notification_type") != "permission_prompt":
+    if heard.moment is HookPhase.PERMISSION and said.get("notification_type") != "permission_prompt":
         return None
     return heard
 
 
-COPILOT = Dialect(
+COPILOT = HookDialect(
     cli="copilot",
     events={
-        "sessionStart": Event(Moment.SESSION_START, tells=True),
-        "userPromptSubmitted": Event(Moment.PROMPT, tells=True),
-        "preToolUse": Event(Moment.BEFORE_TOOL, denies=True),
-        "postToolUse": Event(Moment.AFTER_TOOL, tells=True),
-        "agentStop": Event(Moment.TURN_END, blocks=True),
-        "preCompact": Event(Moment.COMPACTED),
-        "notification": Event(Moment.PERMISSION),
-        "sessionEnd": Event(Moment.SESSION_END),
+        "sessionStart": HookEvent(HookPhase.SESSION_START, tells=True),
+        "userPromptSubmitted": HookEvent(HookPhase.PROMPT, tells=True),
+        "preToolUse": HookEvent(HookPhase.BEFORE_TOOL, denies=True),
+        "postToolUse": HookEvent(HookPhase.AFTER_TOOL, tells=True),
+        "agentStop": HookEvent(HookPhase.TURN_END, blocks=True),
+        "preCompact": HookEvent(HookPhase.COMPACTED),
+        "notification": HookEvent(HookPhase.PERMISSION),
+        "sessionEnd": HookEvent(HookPhase.SESSION_END),
     },
     editors=_EDITORS,
     shells=frozenset({"bash"}),
     patchers=frozenset({"apply_patch"}),
-    keys=Keys(session="sessionId", transcript="transcriptPath", tool="toolName", input="toolArgs"),
+    keys=HookFieldNames(session="sessionId", transcript="transcriptPath", tool="toolName", input="toolArgs"),
     tell_with=_tell,
     deny_with=_deny,
     adjust=_adjust,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.programs import Call, Handler, options
-from repomesh.surfaces.hooks.dialects.shell_words import Word
-from repomesh.surfaces.hooks.dialects.writes import Extent
+from repomesh.surfaces.hooks.dialects.programs import Handler, ProgramCall, options
+from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _VALUED: Final = "--config -c --line-length -l --parser --ignore-path --edition -i --exclude --include"
 
@@ -18,7 +18,7 @@ def _formatter(needed: str = "", harmless: str = "", verb: str = "", *, skipped:
     It does so with one of the options `needed`, and with none that is `harmless`; one of `verb` comes first.
     """
 
-    def handle(call: Call) -> None:
+    def handle(call: ProgramCall) -> None:
         takes = " ".join(one for one in _VALUED.split() if one not in needed.split())
         found = options(call.arguments, takes)
         operands = found.operands
@@ -30,8 +30,8 @@ def _formatter(needed: str = "", harmless: str = "", verb: str = "", *, skipped:
             operands = operands[1:]
         if found.has(*harmless.split()) or (needed and not found.has(*needed.split())):
             return
-        for word in operands[skipped:] or [Word(".")]:
-            call.write(word, Extent.TREE)
+        for word in operands[skipped:] or [ShellWord(".")]:
+            call.write(word, TargetExtent.TREE)
 
     return handle
 
@@ -39,17 +39,17 @@ def _formatter(needed: str = "", harmless: str = "", verb: str = "", *, skipped:
 def _work_tree(verb: str) -> Handler:
     """A program that rewrites what belongs to its project, if its first words are among `verb`."""
 
-    def handle(call: Call) -> None:
+    def handle(call: ProgramCall) -> None:
         found = options(call.arguments)
         words = "-".join(word.text for word in found.operands[:2])
         if {words, words.partition("-")[0]} & {*verb.split()} and not found.has("--check", "--help", "-h"):
-            call.write(Word("."), Extent.WORK_TREE)
+            call.write(ShellWord("."), TargetExtent.WORK_TREE)
 
     return handle
 
 
 _CHECKS: Final = "--check --diff --version --dry-run --help -h"
-FORMATTERS: Final[dict[str, Callable[[Call], None]]] = {
+FORMATTERS: Final[dict[str, Callable[[ProgramCall], None]]] = {
     "black": _formatter(harmless=_CHECKS),
     "isort": _formatter(harmless=f"{_CHECKS} --check-only -c"),
     "ruff": _formatter(verb="format check", harmless="--check --diff --help"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.surfaces.hooks.dialects.base import Dialect, Event, Heard, Json, Moment
+from repomesh.surfaces.hooks.dialects.base import HookDialect, HookEvent, HookInput, HookPhase, Json
 
 _SHELL = "run_shell_command"
 _EDITORS = {"write_file": ("file_path",), "replace": ("file_path",), "edit": ("file_path",)}
@@ -12,23 +12,23 @@ def _deny(_event: str, reason: str) -> Json:
     return {"decision": "deny", "reason": reason}
 
 
-def _adjust(said: Json, heard: Heard) -> Heard | None:
+def _adjust(said: Json, heard: HookInput) -> HookInput | None:
     """Of the notifications only the one about a permission matters."""
-    if heard.moment is Moment.PERMISSION and said.get("notification_type") != "ToolPermission":
+    if heard.moment is HookPhase.PERMISSION and said.get("notification_type") != "ToolPermission":
         return None
     return heard
 
 
-GEMINI = Dialect(
+GEMINI = HookDialect(
     cli="gemini",
     events={
-        "SessionStart": Event(Moment.SESSION_START, tells=True),
-        "BeforeAgent": Event(Moment.PROMPT, tells=True),
-        "BeforeTool": Event(Moment.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
-        "AfterTool": Event(Moment.AFTER_TOOL, tells=True),
-        "AfterAgent": Event(Moment.TURN_END, blocks=True),
-        "Notification": Event(Moment.PERMISSION),
-        "SessionEnd": Event(Moment.SESSION_END),
+        "SessionStart": HookEvent(HookPhase.SESSION_START, tells=True),
+        "BeforeAgent": HookEvent(HookPhase.PROMPT, tells=True),
+        "BeforeTool": HookEvent(HookPhase.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
+        "AfterTool": HookEvent(HookPhase.AFTER_TOOL, tells=True),
+        "AfterAgent": HookEvent(HookPhase.TURN_END, blocks=True),
+        "Notification": HookEvent(HookPhase.PERMISSION),
+        "SessionEnd": HookEvent(HookPhase.SESSION_END),
     },
     editors=_EDITORS,
     shells=frozenset({_SHELL}),

@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 
 from repomesh.surfaces.hooks.dialects.patches import patched
-from repomesh.surfaces.hooks.dialects.programs import Call, Options, copy, options
-from repomesh.surfaces.hooks.dialects.shell_words import Word
-from repomesh.surfaces.hooks.dialects.writes import Extent
+from repomesh.surfaces.hooks.dialects.programs import ParsedOptions, ProgramCall, copy, options
+from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _BEFORE = "-C -c --git-dir --work-tree --namespace --exec-path --config-env"
-_WHOLE = Word(".")
+_WHOLE = ShellWord(".")
 
 
-def git(call: Call) -> Word | None:
+def git(call: ProgramCall) -> ShellWord | None:
     """Handle a command of git; answers the folder that it is told to work in."""
     folder, work_tree, arguments = None, None, list(call.arguments)
     takes = _BEFORE.split()
@@ -27,7 +27,7 @@ def git(call: Call) -> Word | None:
             elif option.text == "--work-tree":
                 work_tree = value
         elif option.text.startswith("--work-tree="):
-            work_tree = Word(option.text.partition("=")[2], option.glob, option.unknown_from)
+            work_tree = ShellWord(option.text.partition("=")[2], option.glob, option.unknown_from)
     if arguments:
         handle = _VERBS.get(arguments[0].text)
         if handle is not None:
@@ -35,47 +35,47 @@ def git(call: Call) -> Word | None:
             handle(call)
             call.name = f"git {call.name}"
     if work_tree is not None and call.targets:
-        call.write(work_tree, Extent.TREE)
+        call.write(work_tree, TargetExtent.TREE)
     return folder
 
 
-def _whole(call: Call) -> None:
-    call.write(_WHOLE, Extent.WORK_TREE)
+def _whole(call: ProgramCall) -> None:
+    call.write(_WHOLE, TargetExtent.WORK_TREE)
 
 
-def _paths(call: Call, words: Sequence[Word]) -> None:
+def _paths(call: ProgramCall, words: Sequence[ShellWord]) -> None:
     for word in words:
         text = word.text
         if text.startswith(":"):  # magic: from the root, all but, ...
-            call.write(_WHOLE, Extent.WORK_TREE)
+            call.write(_WHOLE, TargetExtent.WORK_TREE)
             call.anything("what its pathspec means is not looked at")
         elif any(sign in text for sign in "*?["):  # git's own wildcards match across folders
             folder = re.split(r"[*?\[]", text, maxsplit=1)[0].rpartition("/")[0]
-            call.write(Word(folder or ".", unknown_from=word.unknown_from), Extent.TREE)
+            call.write(ShellWord(folder or ".", unknown_from=word.unknown_from), TargetExtent.TREE)
         else:
-            call.write(word, Extent.TREE)
+            call.write(word, TargetExtent.TREE)
 
 
-def _from_file(call: Call, found: Options) -> bool:
+def _from_file(call: ProgramCall, found: ParsedOptions) -> bool:
     if found.has("--pathspec-from-file"):
         call.anything("the paths are read from a file")
         return True
     return False
 
 
-def _rm(call: Call) -> None:
+def _rm(call: ProgramCall) -> None:
     found = options(call.arguments, "--pathspec-from-file")
     if not found.has("--cached", "-n", "--dry-run") and not _from_file(call, found):
         _paths(call, found.operands)
 
 
-def _mv(call: Call) -> None:
+def _mv(call: ProgramCall) -> None:
     call.name = "mv"
     if not options(call.arguments).has("-n", "--dry-run"):
         copy(call)
 
 
-def _restore(call: Call) -> None:
+def _restore(call: ProgramCall) -> None:
     found = options(call.arguments, "-s --source --pathspec-from-file")
     if found.has("--staged", "-S") and not found.has("--worktree", "-W"):
         return
@@ -83,7 +83,7 @@ def _restore(call: Call) -> None:
         _paths(call, found.operands)
 
 
-def _checkout(call: Call) -> None:
+def _checkout(call: ProgramCall) -> None:
     found = options(call.arguments, "-b -B --orphan --pathspec-from-file --conflict")
     if _from_file(call, found):
         return
@@ -99,7 +99,7 @@ def _checkout(call: Call) -> None:
         pass
     elif len(found.operands) == 1:  # a branch, or a path: the one is looked up where the other is
         if found.operands[0].text not in ("HEAD", "@"):
-            call.write(found.operands[0], Extent.TREE)
+            call.write(found.operands[0], TargetExtent.TREE)
             _whole(call)
     else:
         _paths(call, found.operands)
@@ -107,13 +107,13 @@ def _checkout(call: Call) -> None:
         _whole(call)
 
 
-def _switch(call: Call) -> None:
+def _switch(call: ProgramCall) -> None:
     found = options(call.arguments, "-c -C --create --force-create --orphan --conflict")
     if not found.has("-c", "-C", "--create", "--force-create", "--orphan") or found.operands:
         _whole(call)
 
 
-def _stash(call: Call) -> None:
+def _stash(call: ProgramCall) -> None:
     found = options(call.arguments, "-m --message")
     verb = found.operands[0].text if found.operands and found.behind is None else "push"
     if verb not in ("list", "show", "drop", "clear", "create", "store"):
@@ -123,12 +123,12 @@ def _stash(call: Call) -> None:
             _whole(call)
 
 
-def _reset(call: Call) -> None:
+def _reset(call: ProgramCall) -> None:
     if options(call.arguments).has("--hard", "--merge", "--keep"):
         _whole(call)
 
 
-def _clean(call: Call) -> None:
+def _clean(call: ProgramCall) -> None:
     found = options(call.arguments, "-e --exclude")
     if found.has("-n", "--dry-run"):
         return
@@ -138,7 +138,7 @@ def _clean(call: Call) -> None:
         _whole(call)
 
 
-def _apply(call: Call) -> None:
+def _apply(call: ProgramCall) -> None:
     found = options(call.arguments, "-p -C --directory --include --exclude --whitespace")
     reads = found.has("--check", "--stat", "--numstat", "--summary", "--cached", "-h")
     if reads and not found.has("--apply", "--index"):
@@ -146,37 +146,37 @@ def _apply(call: Call) -> None:
     apply_patch(call, found)
 
 
-def apply_patch(call: Call, found: Options) -> None:
+def apply_patch(call: ProgramCall, found: ParsedOptions) -> None:
     """A patch is applied: the one that the command is fed, else one that only running it would tell."""
     named = found.given("-i", "--input")
     paths = patched(call.fed) if call.fed is not None and not named else []
     if not paths:
         call.anything("which files its patch changes can't be told without reading it")
     for path in paths:
-        call.write(Word(path))
+        call.write(ShellWord(path))
 
 
-def _am(call: Call) -> None:
+def _am(call: ProgramCall) -> None:
     if not options(call.arguments).has("--abort", "--quit", "--show-current-patch"):
         call.anything("which files its patches change can't be told without reading them")
 
 
-def _pick(call: Call) -> None:
+def _pick(call: ProgramCall) -> None:
     if not options(call.arguments).has("--quit"):
         _whole(call)
 
 
-def _checkout_index(call: Call) -> None:
+def _checkout_index(call: ProgramCall) -> None:
     found = options(call.arguments, "--prefix --stage")
     if found.has("-a", "--all"):
         _whole(call)
     _paths(call, found.operands)
 
 
-def _verbs(*harmless: str) -> Callable[[Call], None]:
+def _verbs(*harmless: str) -> Callable[[ProgramCall], None]:
     """A command that rewrites the work tree, but with one of these words or options first."""
 
-    def handle(call: Call) -> None:
+    def handle(call: ProgramCall) -> None:
         found = options(call.arguments)
         first = found.operands[0].text if found.operands else ""
         if first not in harmless and not found.has(*(one for one in harmless if one.startswith("-"))):
@@ -185,13 +185,13 @@ def _verbs(*harmless: str) -> Callable[[Call], None]:
     return handle
 
 
-def _read_tree(call: Call) -> None:
+def _read_tree(call: ProgramCall) -> None:
     found = options(call.arguments, "--index-output --prefix")
     if found.has("-u", "--reset") and not found.has("-n", "--dry-run"):
         _whole(call)
 
 
-def _rebase(call: Call) -> None:
+def _rebase(call: ProgramCall) -> None:
     """What it brings is committed work; `--exec` runs commands in between."""
     found = options(call.arguments, "-x --exec -s -X --onto")
     if found.has("-x", "--exec"):
@@ -200,13 +200,13 @@ def _rebase(call: Call) -> None:
         _whole(call)
 
 
-def _stashes(call: Call) -> None:
+def _stashes(call: ProgramCall) -> None:
     """`merge` and `pull`: committed work, but with `--autostash` what is not committed is set aside."""
     if options(call.arguments, "-s -X -m -F").has("--autostash"):
         _whole(call)
 
 
-def _made(call: Call) -> None:
+def _made(call: ProgramCall) -> None:
     """`clone`, `worktree add`: a folder that is made, where one is named; removed or moved ones alike."""
     found = options(
         call.arguments, "-b -B -o -c -u -j --branch --origin --depth --reference --filter --config"
@@ -215,37 +215,37 @@ def _made(call: Call) -> None:
     if call.name == "worktree":
         if operands and operands[0].text in ("add", "remove", "move"):
             for word in operands[1 : 2 if operands[0].text == "add" else None]:
-                call.write(word, Extent.TREE)
+                call.write(word, TargetExtent.TREE)
     elif len(operands) > 1:
-        call.write(operands[1], Extent.TREE)
+        call.write(operands[1], TargetExtent.TREE)
 
 
-def _output(call: Call) -> None:
+def _output(call: ProgramCall) -> None:
     """`git diff --output=file` and its like."""
     for word in options(call.arguments, "--output").given("--output"):
         call.write(word)
 
 
-def _format_patch(call: Call) -> None:
+def _format_patch(call: ProgramCall) -> None:
     found = options(call.arguments, "-o --output-directory")
     for word in found.given("-o", "--output-directory"):
-        call.write(word, Extent.TREE)
+        call.write(word, TargetExtent.TREE)
 
 
-def _merge_file(call: Call) -> None:
+def _merge_file(call: ProgramCall) -> None:
     found = options(call.arguments, "-L --marker-size")
     if not found.has("-p", "--stdout"):
         for word in found.operands[:1]:
             call.write(word)
 
 
-def _archive(call: Call) -> None:
+def _archive(call: ProgramCall) -> None:
     found = options(call.arguments, "-o --output --format --prefix --remote")
     for word in found.given("-o", "--output"):
         call.write(word)
 
 
-_VERBS: dict[str, Callable[[Call], None]] = {
+_VERBS: dict[str, Callable[[ProgramCall], None]] = {
     "rm": _rm,
     "mv": _mv,
     "restore": _restore,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.programs import Call, in_place, options
-from repomesh.surfaces.hooks.dialects.shell_words import Word
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall, in_place, options
+from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
 
 _WRITING: Final = re.compile(
     r"""
@@ -31,18 +31,18 @@ _AWK_RUNS: Final = re.compile(r"""\bsystem\s*\(|\|\s*["&]""")
 _SED_OUTPUT: Final = re.compile(r"(?:^|[;{}\n/|,#!\d$\s]|/[gpiImMe\d]{1,8})[wW]\s+([^\s;}][^\n;}]*)")
 
 
-def code(call: Call, valued: str = "", codes: str = "-c") -> None:
+def code(call: ProgramCall, valued: str = "", codes: str = "-c") -> None:
     """An interpreter: the code that it gets as an option's value, or is fed."""
     found = options(call.arguments, f"{codes} {valued}")
     texts = found.given(*codes.split())
     if not texts and call.fed is not None and (not found.operands or found.operands[0].text == "-"):
-        texts = [Word(call.fed)]
+        texts = [ShellWord(call.fed)]
     for word in texts:
         if _WRITING.search(word.text):
             call.anything(f"what the code of '{call.name}' writes can't be told without running it")
 
 
-def awk(call: Call) -> None:
+def awk(call: ProgramCall) -> None:
     """`-i inplace` edits its files; a program may print to files and run commands."""
     found = options(call.arguments, "-f --file -v --assign -F -i --include -e --source")
     programs = found.given("-e", "--source")
@@ -61,15 +61,15 @@ def awk(call: Call) -> None:
             _write_of_awk(call, output.strip())
 
 
-def _write_of_awk(call: Call, output: str) -> None:
+def _write_of_awk(call: ProgramCall, output: str) -> None:
     literal = re.fullmatch(r'"([^"\\]*)"', output)
     if literal is not None:
-        call.write(Word(literal[1]))
+        call.write(ShellWord(literal[1]))
     elif not re.fullmatch(r"[\d.]+\)*", output):  # a comparison
         call.anything("the files that awk prints to are only known when it runs")
 
 
-def sed(call: Call) -> None:
+def sed(call: ProgramCall) -> None:
     """`-i` edits its files; `w` in a script names files to write."""
     in_place(call)
     found = options(call.arguments, "-e -f --expression --file -l")
@@ -78,10 +78,10 @@ def sed(call: Call) -> None:
         scripts = found.operands[:1]
     for script in scripts:
         for name in _SED_OUTPUT.findall(script.text):
-            call.write(Word(name, unknown_from=None if script.known else 0))
+            call.write(ShellWord(name, unknown_from=None if script.known else 0))
 
 
-def in_place_or_code(call: Call) -> None:
+def in_place_or_code(call: ProgramCall) -> None:
     """`perl` and `ruby`: `-i` edits files, `-e` is code."""
     in_place(call)
     code(call, codes="-e -E")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from repomesh.surfaces.hooks.dialects.base import Dialect
+from repomesh.surfaces.hooks.dialects.base import HookDialect
 
-OPENCODE = Dialect(cli="opencode", events={})
+OPENCODE = HookDialect(cli="opencode", events={})

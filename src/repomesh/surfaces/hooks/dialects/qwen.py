@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from repomesh.surfaces.hooks.dialects.base import CLAUDE_EVENTS, Dialect, Event, Heard, Json, Moment
+from repomesh.surfaces.hooks.dialects.base import (
+    CLAUDE_EVENTS,
+    HookDialect,
+    HookEvent,
+    HookInput,
+    HookPhase,
+    Json,
+)
 
 _SHELL = "run_shell_command"
 _EDITORS = {
@@ -15,21 +22,21 @@ _EDITORS = {
 }
 
 
-def _adjust(said: Json, heard: Heard) -> Heard | None:
+def _adjust(said: Json, heard: HookInput) -> HookInput | None:
     """After every tool it tells of a prompt that nobody wrote."""
-    if heard.moment is Moment.PROMPT and not heard.prompt:
-        return replace(heard, moment=Moment.AFTER_TOOL)
-    if heard.moment is Moment.PERMISSION and said.get("notification_type") != "permission_prompt":
+    if heard.moment is HookPhase.PROMPT and not heard.prompt:
+        return replace(heard, moment=HookPhase.AFTER_TOOL)
+    if heard.moment is HookPhase.PERMISSION and said.get("notification_type") != "permission_prompt":
         return None
     return heard
 
 
-QWEN = Dialect(
+QWEN = HookDialect(
     cli="qwen",
     events={
         **CLAUDE_EVENTS,
-        "PreToolUse": Event(Moment.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
-        "Notification": Event(Moment.PERMISSION),
+        "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
+        "Notification": HookEvent(HookPhase.PERMISSION),
     },
     editors=_EDITORS,
     shells=frozenset({_SHELL}),

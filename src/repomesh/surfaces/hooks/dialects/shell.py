@@ -12,14 +12,20 @@ from dataclasses import dataclass, field
 
 from repomesh.kernel.limits import SHELL_CHARS_MAX, SHELL_DEPTH_MAX, SHELL_PROGRAMS_MAX
 from repomesh.surfaces.hooks.dialects import programs
-from repomesh.surfaces.hooks.dialects.folders import Chain, Folders, moved
+from repomesh.surfaces.hooks.dialects.folders import CommandChain, WorkingFolders, moved
 from repomesh.surfaces.hooks.dialects.git_commands import apply_patch, git
 from repomesh.surfaces.hooks.dialects.patches import of_codex, patched
-from repomesh.surfaces.hooks.dialects.programs import UNTOLD, Call, options
-from repomesh.surfaces.hooks.dialects.shell_words import PROCESS, Command, Reader, Word, alternatives
+from repomesh.surfaces.hooks.dialects.programs import UNTOLD, ProgramCall, options
+from repomesh.surfaces.hooks.dialects.shell_words import (
+    PROCESS,
+    ShellCommand,
+    ShellReader,
+    ShellWord,
+    alternatives,
+)
 from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
 from repomesh.surfaces.hooks.dialects.wrappers import joined, unwrap
-from repomesh.surfaces.hooks.dialects.writes import Extent, Target, Writes, below, bounded
+from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget, below, bounded
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
@@ -29,20 +35,20 @@ _KEYWORDS = frozenset(
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset"})
 
 
-def writes_of_patch(text: str) -> Writes:
+def writes_of_patch(text: str) -> WriteSet:
     """The files that a patch touches; anything, when it names none."""
     paths = patched(text)
-    return bounded(Writes(tuple(map(Target, paths)), "" if paths else "its patch names no file"))
+    return bounded(WriteSet(tuple(map(WriteTarget, paths)), "" if paths else "its patch names no file"))
 
 
-def writes_of_command(text: str) -> Writes:
+def writes_of_command(text: str) -> WriteSet:
     """What a shell command writes, relative paths as they stand."""
-    patch = tuple(map(Target, of_codex(text.split("\n")))) if "*** " in text else ()
+    patch = tuple(map(WriteTarget, of_codex(text.split("\n")))) if "*** " in text else ()
     if len(text) > SHELL_CHARS_MAX:
-        return Writes((), f"the command has more than {SHELL_CHARS_MAX} characters")
+        return WriteSet((), f"the command has more than {SHELL_CHARS_MAX} characters")
     scan = _Scan()
-    scan.run(text, Folders(), 0)
-    return bounded(Writes((*patch, *scan.targets), scan.unresolved))
+    scan.run(text, WorkingFolders(), 0)
+    return bounded(WriteSet((*patch, *scan.targets), scan.unresolved))
 
 
 @dataclass(slots=True)
@@ -50,12 +56,12 @@ class _Called:
     """A command: the words from the program's name on, the folders that it is moved to, a shell's command in
     their place, and whether it is a test, in which `>` compares."""
 
-    words: list[Word]
+    words: list[ShellWord]
     tested: bool = False
-    folders: list[Word] = field(default_factory=list)
-    script: Word | None = None
+    folders: list[ShellWord] = field(default_factory=list)
+    script: ShellWord | None = None
 
-    def inside(self, folders: Folders) -> Folders:
+    def inside(self, folders: WorkingFolders) -> WorkingFolders:
         """The folders that the program runs in, where the command is run in these."""
         for place in self.folders:
             folders = folders.joined(place)
@@ -66,17 +72,22 @@ class _Scan:
     """Goes through the commands of a text, and those inside of them, and collects what they write."""
 
     def __init__(self) -> None:
-        self.targets: list[Target] = []
+        self.targets: list[WriteTarget] = []
         self.unresolved = ""
         self._programs = 0
-        self._handed: Call | None = None  # the command before in the pipeline
+        self._handed: ProgramCall | None = None  # the command before in the pipeline
 
-    def run(self, text: str, folders: Folders, depth: int) -> Folders:
+    def run(self, text: str, folders: WorkingFolders, depth: int) -> WorkingFolders:
         """Read `text` as the commands of a shell; returns where one behind them may run."""
         if depth > SHELL_DEPTH_MAX:
             self._anything(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
             return folders
-        reader, chain, outer, before = Reader(text), Chain(folders), list[Chain](), list[Folders]()
+        reader, chain, outer, before = (
+            ShellReader(text),
+            CommandChain(folders),
+            list[CommandChain](),
+            list[WorkingFolders](),
+        )
         while (command := reader.next_command()) is not None:
             for _ in range(command.opens):
                 outer.append(chain)
@@ -92,12 +103,19 @@ class _Scan:
         return chain.here
 
     def _simple(
-        self, command: Command, reader: Reader, chain: Chain, before: list[Folders], depth: int
+        self,
+        command: ShellCommand,
+        reader: ShellReader,
+        chain: CommandChain,
+        before: list[WorkingFolders],
+        depth: int,
     ) -> None:
         """One simple command, and what it does to where the next one runs."""
         called = self._called(command.words, reader)
         words, folders = called.words, called.inside(chain.here)
-        call = Call(words[0].text.rpartition("/")[2] if words else "", _operands(words[1:]), command.fed)
+        call = ProgramCall(
+            words[0].text.rpartition("/")[2] if words else "", _operands(words[1:]), command.fed
+        )
         if not called.tested:
             for word in command.outputs:
                 call.write(word)
@@ -105,7 +123,7 @@ class _Scan:
         handed, self._handed = self._handed, call if command.piped else None
         if call.fed is None and handed is not None:
             call.fed = _printed(handed)
-        place: Folders | None = None
+        place: WorkingFolders | None = None
         if called.script is not None:
             self._script(called.script, folders, depth)
         if call.name in ("cd", "pushd", "popd"):
@@ -119,21 +137,23 @@ class _Scan:
             self._program(call, handed, folders, depth)
         chain.go_on(command.ending, place, leaves=call.name in ("exit", "return"))
 
-    def _unnamed(self, call: Call, folders: Folders) -> None:
+    def _unnamed(self, call: ProgramCall, folders: WorkingFolders) -> None:
         """A program that only running would name, as `$CC`: it may write what it is given."""
         for word in options(call.arguments).operands:
             if word.known:
-                call.write(word, Extent.TREE)
+                call.write(word, TargetExtent.TREE)
         self._collect(call, folders)
 
-    def _script(self, script: Word, folders: Folders, depth: int) -> Folders:
+    def _script(self, script: ShellWord, folders: WorkingFolders, depth: int) -> WorkingFolders:
         """A word that a shell runs as commands; returns where one behind them may run."""
         if script.known:
             return self.run(script.text, folders, depth + 1)
         self._anything("the commands that it runs are only known when it runs")
         return folders
 
-    def _program(self, call: Call, handed: Call | None, folders: Folders, depth: int) -> None:
+    def _program(
+        self, call: ProgramCall, handed: ProgramCall | None, folders: WorkingFolders, depth: int
+    ) -> None:
         name = program_of(call.name)
         self._programs += 1
         if depth > SHELL_DEPTH_MAX:
@@ -162,7 +182,7 @@ class _Scan:
             PROGRAMS[name](call)
             self._collect(call, folders)
 
-    def _patch(self, call: Call, found: programs.Options, folders: Folders) -> None:
+    def _patch(self, call: ProgramCall, found: programs.ParsedOptions, folders: WorkingFolders) -> None:
         place = (found.given("-d", "--directory"))[:1]
         if call.name == "apply_patch" and call.fed is None and found.operands:
             call.fed = found.operands[0].text
@@ -172,17 +192,19 @@ class _Scan:
             apply_patch(call, found)
         self._collect(call, folders.joined(place[0]) if place else folders)
 
-    def _again(self, words: list[Word], call: Call, folders: Folders, depth: int) -> None:
+    def _again(self, words: list[ShellWord], call: ProgramCall, folders: WorkingFolders, depth: int) -> None:
         """A command that another one runs."""
-        called = self._called(words, Reader(""))
+        called = self._called(words, ShellReader(""))
         folders = called.inside(folders)
         if called.script is not None:
             self._script(called.script, folders, depth)
         if called.words:
-            inner = Call(called.words[0].text.rpartition("/")[2], called.words[1:], call.fed)
+            inner = ProgramCall(called.words[0].text.rpartition("/")[2], called.words[1:], call.fed)
             self._program(inner, None, folders, depth + 1)
 
-    def _shell(self, call: Call, handed: Call | None, folders: Folders, depth: int) -> None:
+    def _shell(
+        self, call: ProgramCall, handed: ProgramCall | None, folders: WorkingFolders, depth: int
+    ) -> None:
         """`sh -c 'commands'`, or a shell that is fed its commands."""
         found = options(call.arguments, "-c -o -O --rcfile --init-file")
         scripts = found.given("-c")
@@ -198,7 +220,9 @@ class _Scan:
         elif handed is not None:
             self._anything("the commands that it is fed are only known when it runs")
 
-    def _xargs(self, call: Call, handed: Call | None, folders: Folders, depth: int) -> None:
+    def _xargs(
+        self, call: ProgramCall, handed: ProgramCall | None, folders: WorkingFolders, depth: int
+    ) -> None:
         """What `xargs` hands on is what the command before it names, else it can't be told."""
         takes = {
             "-I",
@@ -223,7 +247,7 @@ class _Scan:
             elif option.startswith("-I"):
                 place = option[2:]
         found = programs.found_by(handed) if handed is not None else None
-        given = found if found is not None else [Word(UNTOLD)]
+        given = found if found is not None else [ShellWord(UNTOLD)]
         if place or call.name == "parallel":
             place = place or "{}"
             words = [self._filled(word, place, given) for word in rest]
@@ -233,13 +257,17 @@ class _Scan:
         self._again(parts, call, folders, depth)
 
     @staticmethod
-    def _filled(word: Word, place: str, given: list[Word]) -> list[Word]:
+    def _filled(word: ShellWord, place: str, given: list[ShellWord]) -> list[ShellWord]:
         text = word.forms()[0].text
         if text == place:
             return given
-        return [Word(text.replace(place, UNTOLD), word.glob, word.unknown_from)] if place in text else [word]
+        return (
+            [ShellWord(text.replace(place, UNTOLD), word.glob, word.unknown_from)]
+            if place in text
+            else [word]
+        )
 
-    def _called(self, words: list[Word], reader: Reader) -> _Called:
+    def _called(self, words: list[ShellWord], reader: ShellReader) -> _Called:
         """What a command comes to, behind assignments, keywords and programs such as `sudo`."""
         at, called = 0, _Called([])
         while at < len(words):
@@ -273,7 +301,7 @@ class _Scan:
         called.words = words[at:]
         return called
 
-    def _collect(self, call: Call, folders: Folders) -> None:
+    def _collect(self, call: ProgramCall, folders: WorkingFolders) -> None:
         """Take over what was found of a command that runs in one of `folders`."""
         for target in call.targets:
             for folder in folders.paths:
@@ -289,14 +317,14 @@ class _Scan:
         self.unresolved = self.unresolved or reason
 
 
-def _operands(words: list[Word]) -> list[Word]:
+def _operands(words: list[ShellWord]) -> list[ShellWord]:
     """A program's words; where only one is no option, its braces are source and target: `mv a.py{,.bak}`."""
     if sum(not word.text.startswith("-") for word in words) != 1:
         return words
     return [form for word in words for form in ([word] if word.text.startswith("-") else word.forms())]
 
 
-def _printed(call: Call) -> str | None:
+def _printed(call: ProgramCall) -> str | None:
     """What a program prints, where it prints what it is given."""
     if call.name == "cat":
         return call.fed

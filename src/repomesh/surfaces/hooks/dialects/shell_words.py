@@ -26,7 +26,7 @@ _TEMPORARY = "/tmp"  # noqa: S108 - nothing is made there; it stands for a place
 
 
 @dataclass(slots=True)
-class Word:
+class ShellWord:
     """One word. From `unknown_from` on its text can't be told; `glob` says that it holds wildcards."""
 
     text: str = ""
@@ -39,31 +39,31 @@ class Word:
         """Whether the whole text is."""
         return self.unknown_from is None
 
-    def behind(self, start: int) -> Word:
+    def behind(self, start: int) -> ShellWord:
         """The part of it from a character on."""
         unknown = None if self.unknown_from is None else max(self.unknown_from - start, 0)
-        return Word(self.text[start:], self.glob, unknown, self.quoted)
+        return ShellWord(self.text[start:], self.glob, unknown, self.quoted)
 
-    def forms(self) -> list[Word]:
+    def forms(self) -> list[ShellWord]:
         """The words that its braces stand for."""
         texts = _expanded(self.text)
         if texts is None:
             at = self.text.index(_OPEN)
             known = at if self.unknown_from is None else min(at, self.unknown_from)
-            return [Word(self.text[:at], self.glob, known, self.quoted)]
+            return [ShellWord(self.text[:at], self.glob, known, self.quoted)]
         made = []
         for text in texts:
             unknown = None if self.known else _common(text, self.text)
-            made.append(Word(text, self.glob or "*" in text, unknown, self.quoted))
+            made.append(ShellWord(text, self.glob or "*" in text, unknown, self.quoted))
         return made if _OPEN in self.text else [self]
 
 
 @dataclass(slots=True)
-class Command:
+class ShellCommand:
     """A simple command: its words, where its output goes, and the text that it is fed."""
 
-    words: list[Word] = field(default_factory=list)
-    outputs: list[Word] = field(default_factory=list)
+    words: list[ShellWord] = field(default_factory=list)
+    outputs: list[ShellWord] = field(default_factory=list)
     fed: str | None = None
     piped: bool = False
     ending: str = ""
@@ -72,7 +72,7 @@ class Command:
     closes: int = 0
 
 
-class Reader:
+class ShellReader:
     """Reads one text. `inner` collects the texts of command substitutions, which run as commands, too."""
 
     def __init__(self, text: str) -> None:
@@ -81,17 +81,17 @@ class Reader:
         self.inner: list[str] = []
         self.torn = False
         """Whether the text ends within a quotation or a substitution, or is not understood."""
-        self.variables: dict[str, Word] = {}
+        self.variables: dict[str, ShellWord] = {}
         self._budget = SHELL_CHARS_MAX  # of characters that variables add: `A=$A$A` grows without end
         self._line_end = (
             self._behind
         ) = -1  # of the line that here-documents stand behind, and where these end
 
-    def next_command(self) -> Command | None:
+    def next_command(self) -> ShellCommand | None:
         """The next simple command, which may be without words; None at the end."""
         if self.at >= len(self.text):
             return None
-        command = Command()
+        command = ShellCommand()
         while self.at < len(self.text):
             self._skip_blanks()
             operator = self._operator()
@@ -147,10 +147,10 @@ class Reader:
     def _before_redirect(self) -> bool:
         return self.at < len(self.text) and self.text[self.at] in "<>"
 
-    def _redirect(self, command: Command, operator: str) -> None:
+    def _redirect(self, command: ShellCommand, operator: str) -> None:
         if operator in ("<", ">") and self.text.startswith("(", self.at):  # a process in a file's place
             self.at += 1
-            command.words.append(Word(PROCESS))
+            command.words.append(ShellWord(PROCESS))
             self.inner.append(self._to(")"))
             return
         self._skip_blanks()
@@ -169,7 +169,7 @@ class Reader:
         elif operator not in ("<", "<&"):
             command.outputs.append(word)
 
-    def _feed(self, command: Command, end: str, *, indented: bool) -> None:
+    def _feed(self, command: ShellCommand, end: str, *, indented: bool) -> None:
         """Give a command its here-document, which stands behind the line, and behind those before it."""
         text = self.text
         if self._line_end < self.at:
@@ -190,20 +190,20 @@ class Reader:
 
     def _substituted(self, text: str) -> None:
         """Collect the commands that are run for an unquoted here-document."""
-        reader = Reader(text)
+        reader = ShellReader(text)
         while reader.at < len(reader.text):
             sign = reader.text[reader.at]
             reader.at += 1
             if sign == "\\":
                 reader.at += 1
             elif sign in "$`":
-                reader._expansion(Word(), [], sign, quoted=True)
+                reader._expansion(ShellWord(), [], sign, quoted=True)
         self.inner += reader.inner
 
     # -- words -------------------------------------------------------------------------------------
 
-    def _word(self) -> Word:
-        word, pieces, text = Word(), list[str](), self.text
+    def _word(self) -> ShellWord:
+        word, pieces, text = ShellWord(), list[str](), self.text
         braces = 0
         while self.at < len(text) and text[self.at] not in _ENDS:
             sign = text[self.at]
@@ -238,12 +238,12 @@ class Reader:
         word.text = "".join(pieces)
         return word
 
-    def _literal(self, word: Word, text: str) -> str:
+    def _literal(self, word: ShellWord, text: str) -> str:
         """A quoted part; one that begins like a home folder is none."""
         word.quoted = True
         return "./" + text if text.startswith("~") else text
 
-    def _quoted(self, word: Word, pieces: list[str]) -> None:
+    def _quoted(self, word: ShellWord, pieces: list[str]) -> None:
         text = self.text
         word.quoted = True
         while self.at < len(text) and text[self.at] != '"':
@@ -269,7 +269,7 @@ class Reader:
         self.torn = self.torn or end < 0
         return len(self.text) if end < 0 else end
 
-    def _expansion(self, word: Word, pieces: list[str], sign: str, *, quoted: bool) -> None:
+    def _expansion(self, word: ShellWord, pieces: list[str], sign: str, *, quoted: bool) -> None:
         """A variable or a command's output, at the sign behind its `$`; a mere `$` is itself."""
         text = self.text
         if sign == "`":
@@ -304,7 +304,7 @@ class Reader:
                 self._variable(word, pieces, text[self.at : end])
             self.at = end
 
-    def _ansi(self, word: Word, pieces: list[str]) -> None:
+    def _ansi(self, word: ShellWord, pieces: list[str]) -> None:
         r"""`$'a\tb'`: a text in which escapes count; with any of them it counts as not known."""
         end = self.at + 1
         while end < len(self.text) and self.text[end] != "'":
@@ -315,7 +315,7 @@ class Reader:
         pieces.append(self._literal(word, inside))
         self.at = end + 1
 
-    def _variable(self, word: Word, pieces: list[str], name: str) -> None:
+    def _variable(self, word: ShellWord, pieces: list[str], name: str) -> None:
         value = self.variables.get(name)
         if name == "HOME" and not any(pieces) and value is None:
             pieces.append("~")
@@ -330,12 +330,12 @@ class Reader:
             word.glob = word.glob or value.glob
             pieces.append(value.text)
 
-    def _usable(self, value: Word) -> bool:
+    def _usable(self, value: ShellWord) -> bool:
         """Whether a variable's value is one word, and adds no more than there is room for."""
         plain = not any(sign in value.text for sign in " \t\n")
         return value.known and plain and len(value.text) <= self._budget
 
-    def _output(self, word: Word, pieces: list[str], command: str) -> None:
+    def _output(self, word: ShellWord, pieces: list[str], command: str) -> None:
         self.inner.append(command)
         words = command.split()
         if words[:1] == ["mktemp"] and not any("/" in one or one in ("-p", "--tmpdir") for one in words):
@@ -409,7 +409,7 @@ class Reader:
                 return
 
 
-def _cut(word: Word, pieces: list[str]) -> None:
+def _cut(word: ShellWord, pieces: list[str]) -> None:
     """From here on the word's text can't be told."""
     if word.unknown_from is None:
         word.unknown_from = sum(map(len, pieces))
@@ -446,11 +446,11 @@ def _common(one: str, other: str) -> int:
     return next((at for at in range(shorter) if one[at] != other[at]), shorter)
 
 
-def alternatives(words: list[Word]) -> Word:
+def alternatives(words: list[ShellWord]) -> ShellWord:
     """A word that stands for any of `words`: what a loop's variable may be."""
     if any(not word.known for word in words) or len(words) > SHELL_WORD_FORMS_MAX:
-        return Word("", unknown_from=0)
+        return ShellWord("", unknown_from=0)
     if len(words) == 1:
         return words[0]
     text = _OPEN + _COMMA.join(word.text for word in words) + _CLOSE
-    return Word(text, any(word.glob for word in words))
+    return ShellWord(text, any(word.glob for word in words))

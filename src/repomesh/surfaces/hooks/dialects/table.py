@@ -10,7 +10,7 @@ from typing import Final
 from repomesh.surfaces.hooks.dialects import inline_code, programs
 from repomesh.surfaces.hooks.dialects.archives import ARCHIVES
 from repomesh.surfaces.hooks.dialects.formatters import FORMATTERS
-from repomesh.surfaces.hooks.dialects.programs import Call
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall
 
 _VERSIONED: Final = re.compile(r"(python|pypy|node|ruby|perl|php|lua|clang|gcc|g\+\+)[\d.-]*\d")
 
@@ -21,7 +21,7 @@ def program_of(name: str) -> str:
     return versioned[1] if versioned is not None else name
 
 
-PROGRAMS: Final[dict[str, Callable[[Call], None]]] = {
+PROGRAMS: Final[dict[str, Callable[[ProgramCall], None]]] = {
     **programs.PROGRAMS,
     **ARCHIVES,
     **FORMATTERS,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.shell_words import Reader, Word
+from repomesh.surfaces.hooks.dialects.shell_words import ShellReader, ShellWord
 from repomesh.surfaces.hooks.dialects.table import program_of
 
 
@@ -28,12 +28,12 @@ class _Wrapper:
 
 
 @dataclass(frozen=True, slots=True)
-class Wrapped:
+class WrappedCommand:
     """What a wrapper runs: a program's words, a shell's command, or both; and where."""
 
-    words: list[Word]
-    folder: Word | None = None
-    script: Word | None = None
+    words: list[ShellWord]
+    folder: ShellWord | None = None
+    script: ShellWord | None = None
 
 
 _PYTHON_RUN: Final = "--with -p --python --extra --group --env-file --index-url"
@@ -92,7 +92,7 @@ _PASSED: Final = frozenset({"--", "run"})  # in front of the program, behind the
 _VERSION: Final = re.compile(r"(?<=[\w.-])(?:@|[=<>~!]=)[\w.^~*-]+$")  # `prettier@3`, `ruff==0.5`
 
 
-def unwrap(words: list[Word]) -> Wrapped | None:
+def unwrap(words: list[ShellWord]) -> WrappedCommand | None:
     """What the first of the words runs, where that is a wrapper such as `sudo` or `npx`; else None."""
     name = _name(words[0])
     if program_of(name) in ("python", "pypy"):
@@ -115,32 +115,32 @@ def unwrap(words: list[Word]) -> Wrapped | None:
     while rest and rest[0].text in _PASSED and wrapper.verbs:
         rest = rest[1:]
     if name == "watch":  # its words are a shell's command, joined
-        return Wrapped([], found.folder, joined(rest))
+        return WrappedCommand([], found.folder, joined(rest))
     if name == "env" and found.script is not None and found.script.known:
-        split = Reader(found.script.text).next_command()
-        return Wrapped([*(split.words if split is not None else []), *rest], found.folder)
+        split = ShellReader(found.script.text).next_command()
+        return WrappedCommand([*(split.words if split is not None else []), *rest], found.folder)
     if found.script is not None:
-        return Wrapped([], found.folder, found.script)
+        return WrappedCommand([], found.folder, found.script)
     if rest and (wrapper.verbs or name in ("npx", "bunx", "pnpx", "uvx")):
         rest = [_unversioned(rest[0]), *rest[1:]]
-    return Wrapped(rest, found.folder)
+    return WrappedCommand(rest, found.folder)
 
 
 class _Found:
     """What the options of a wrapper say."""
 
     def __init__(self) -> None:
-        self.folder: Word | None = None
-        self.script: Word | None = None
+        self.folder: ShellWord | None = None
+        self.script: ShellWord | None = None
 
-    def options(self, words: list[Word], at: int, wrapper: _Wrapper) -> int:
+    def options(self, words: list[ShellWord], at: int, wrapper: _Wrapper) -> int:
         """Pass over options and their values; answers where the next word is."""
         valued, folders, scripts = (
             set(one.split()) for one in (wrapper.valued, wrapper.folder, wrapper.script)
         )
         while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
             option, equals, _ = words[at].text.partition("=")
-            value: Word | None = None
+            value: ShellWord | None = None
             if equals and option in valued | folders | scripts:
                 value = words[at].behind(len(option) + 1)
             elif option[:2] in folders | scripts and len(option) > 2 and not option.startswith("--"):
@@ -156,29 +156,31 @@ class _Found:
         return at + (at < len(words) and words[at].text == "--")
 
 
-def _module(words: list[Word]) -> Wrapped | None:
+def _module(words: list[ShellWord]) -> WrappedCommand | None:
     """`python -m black src` runs the module as a program."""
     for at, word in enumerate(words[1:], 1):
         if word.text == "-m" and at + 1 < len(words):
-            return Wrapped(words[at + 1 :])
+            return WrappedCommand(words[at + 1 :])
         if word.text.startswith("-m") and len(word.text) > 2:
-            return Wrapped([word.behind(2), *words[at + 1 :]])
+            return WrappedCommand([word.behind(2), *words[at + 1 :]])
         if not word.text.startswith("-") or word.text in ("-", "-c"):
             return None
     return None
 
 
-def _name(word: Word) -> str:
+def _name(word: ShellWord) -> str:
     return word.forms()[0].text.rpartition("/")[2]
 
 
-def joined(words: list[Word]) -> Word:
+def joined(words: list[ShellWord]) -> ShellWord:
     """The words as one text, as `eval` reads them."""
-    return Word(
+    return ShellWord(
         " ".join(word.text for word in words), unknown_from=None if all(w.known for w in words) else 0
     )
 
 
-def _unversioned(word: Word) -> Word:
+def _unversioned(word: ShellWord) -> ShellWord:
     """The program of `prettier@3` or `nixpkgs#black`."""
-    return Word(_VERSION.sub("", word.text).rpartition("#")[2], word.glob, word.unknown_from, word.quoted)
+    return ShellWord(
+        _VERSION.sub("", word.text).rpartition("#")[2], word.glob, word.unknown_from, word.quoted
+    )

@@ -9,7 +9,7 @@ from posixpath import join
 from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX
 
 
-class Extent(StrEnum):
+class TargetExtent(StrEnum):
     """How much a target stands for."""
 
     FILE = "file"
@@ -24,19 +24,19 @@ class Extent(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class WriteTarget:
     """One thing that is written. `path` may be relative, and begin with `~` for the home folder."""
 
     path: str
-    extent: Extent = Extent.FILE
+    extent: TargetExtent = TargetExtent.FILE
     names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Writes:
+class WriteSet:
     """All that is written. `unresolved` says why more may be written than `targets`: then it is anything."""
 
-    targets: tuple[Target, ...] = ()
+    targets: tuple[WriteTarget, ...] = ()
     unresolved: str = ""
 
     @property
@@ -48,7 +48,7 @@ class Writes:
         return bool(self.targets or self.unresolved)
 
 
-def bounded(writes: Writes) -> Writes:
+def bounded(writes: WriteSet) -> WriteSet:
     """The same, each target once and none that is a device; past a bound it is unresolved, never cut."""
     kept = tuple(dict.fromkeys(one for one in writes.targets if one.path and not _is_device(one.path)))
     reason = writes.unresolved
@@ -56,11 +56,11 @@ def bounded(writes: Writes) -> Writes:
         reason = reason or f"it names a path of more than {FILE_PATH_CHARS_MAX} characters"
         kept = tuple(one for one in kept if len(one.path) <= FILE_PATH_CHARS_MAX and "\0" not in one.path)
     if len(kept) > EDITED_PATHS_MAX:
-        return Writes((), reason or f"it names more than {EDITED_PATHS_MAX} paths")
-    return Writes(kept, reason)
+        return WriteSet((), reason or f"it names more than {EDITED_PATHS_MAX} paths")
+    return WriteSet(kept, reason)
 
 
-def below(folder: str, target: Target) -> Target:
+def below(folder: str, target: WriteTarget) -> WriteTarget:
     """A target of a command that runs in `folder`, which may be relative, too."""
     path = target.path
     if not folder or path.startswith(("/", "~")):
