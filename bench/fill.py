@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import insert, select, text, update
 
 from repomesh.app import Server, prepare
-from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.ids import new_id

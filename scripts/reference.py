@@ -19,7 +19,7 @@ from pydantic import BaseModel
 import repomesh.app  # with it come the errors of the surfaces
 import repomesh.surfaces.mcp.sessions  # noqa: F401 (which the app imports only when MCP is used)
 from repomesh.cli.root import ENTRIES
-from repomesh.connect.known import CLIS
+from repomesh.connect.cli_registry import CLIS
 from repomesh.kernel.errors import FAILURES, RepomeshError
 from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.operation import Kind, Operation

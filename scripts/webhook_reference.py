@@ -11,7 +11,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import FAILURES, RepomeshError
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
-from repomesh.surfaces.webhook.commands import OPERATIONS, WebhookBatch, WebhookCommand
+from repomesh.surfaces.inbound.commands import OPERATIONS, WebhookBatch, WebhookCommand
 
 _SEARCHED = "query_memories"  # with a text it is another operation
 _PAGE = "Page["

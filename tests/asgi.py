@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from harness import Mesh
-from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.surfaces.http.asgi_messages import ASGIApp
 
 JSON = (b"content-type", b"application/json")
 

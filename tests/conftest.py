@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,6 +22,26 @@ from notebook import Notebook, open_notebook
 from repomesh.app import Server, open_workspace, prepare
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
+
+# A test waits for the disk about as long as it computes, so that its files lie in memory where there is room.
+# What must survive a loss of power is tested by what is asked of the disk, not by the disk.
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES_MIN = 4 * 2**30
+
+
+def _runs_programs_in_memory() -> bool:
+    if not os.access(_MEMORY, os.W_OK):
+        return False
+    found = os.statvfs(_MEMORY)
+    return not found.f_flag & os.ST_NOEXEC and found.f_bavail * found.f_frsize >= _MEMORY_BYTES_MIN
+
+
+if _runs_programs_in_memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# Started in the background of a script, a process ignores interrupts, and all that it starts do, too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What tests make is remembered in a folder of their own, never in the user's.
 _STATE = tempfile.TemporaryDirectory(prefix="repomesh-state-")

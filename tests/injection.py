@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import Any
 
-from repomesh.domains.messaging.envelope import LABEL, LABEL_PEOPLE
+from repomesh.domains.messaging.messages.envelope import LABEL, LABEL_PEOPLE
 
 ESC = "\x1b"
 OLD = "rm0123456789abcdef01234567"

@@ -48,13 +48,13 @@ from repomesh.store.transaction import Transaction
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.routes import Hooks
 from repomesh.surfaces.http.application import application
-from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.surfaces.http.asgi_messages import ASGIApp
+from repomesh.surfaces.inbound.actions import Actions
+from repomesh.surfaces.inbound.endpoint import WebhookEndpoint
 from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
 from repomesh.surfaces.stream.connections import Connections
 from repomesh.surfaces.stream.routes import stream_routes
-from repomesh.surfaces.webhook.actions import Actions
-from repomesh.surfaces.webhook.endpoint import WebhookEndpoint
 
 VERSION = package_version("repomesh")
 
@@ -102,7 +102,7 @@ class Server:
         sender = WebhookSender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
-        self.dispatch.on_call(self.presence.heard)
+        self.dispatch.on_call(self.presence.record_call)
         self.store.on_commit(self.bus.publish)
         self.gateway = Gateway(
             registry=registry,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from repomesh.domains.agents import cli_sessions as _cli_sessions
 from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
 from repomesh.domains.agents import processes as _processes
-from repomesh.domains.leases import losses as _losses
+from repomesh.domains.agents.cli_sessions import operations as _cli_sessions
+from repomesh.domains.leases import lost_leases as _losses
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.leases import reactions as _lease_reactions
+from repomesh.domains.meetings import model_proposals as _proposals
 from repomesh.domains.meetings import operations as _meetings
 from repomesh.domains.meetings import speaking as _speaking
-from repomesh.domains.meetings import written as _proposals
 from repomesh.domains.meetings.decisions import operations as _decisions
 from repomesh.domains.meetings.minutes import operations as _minutes
 from repomesh.domains.meetings.templates import operations as _meeting_templates
 from repomesh.domains.meetings.topics import operations as _topics
-from repomesh.domains.messaging import operations as _messaging
 from repomesh.domains.messaging.channels import operations as _channels
 from repomesh.domains.messaging.delivery import operations as _deliveries
 from repomesh.domains.messaging.delivery import reminding as _reminding
@@ -25,6 +24,7 @@ from repomesh.domains.messaging.delivery import tracing as _tracing
 from repomesh.domains.messaging.delivery import undelivered as _undelivered
 from repomesh.domains.messaging.events import operations as _events
 from repomesh.domains.messaging.inbox import operations as _inbox
+from repomesh.domains.messaging.messages import operations as _messaging
 from repomesh.domains.messaging.questions import operations as _questions
 from repomesh.domains.messaging.reviews import operations as _reviews
 from repomesh.domains.messaging.waits import operations as _waits

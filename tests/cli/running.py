@@ -18,7 +18,7 @@ import pytest
 import prompt
 from prompt import Done
 from repomesh.cli import detach
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.store import folder
 
 
@@ -53,7 +53,7 @@ class Shell:
 
     @property
     def data(self) -> Path:
-        return self.folder / places.DATA
+        return self.folder / data_folder.DATA
 
 
 def environment() -> dict[str, str]:
@@ -102,7 +102,7 @@ def serve(shell: Shell, migrated_file: Path, **variables: str) -> None:
     started = prompt.start(["up", "--port", "0"], shell.folder, environment() | variables)
 
     def answers() -> bool:
-        note = places.read_server(shell.data)
+        note = data_folder.read_server(shell.data)
         return note is not None and detach.is_ready(note["url"])
 
     assert eventually(answers), started.wait().err

@@ -15,8 +15,8 @@ import pytest
 
 from cli.running import Done, Shell, eventually
 from completing import serving_model
-from repomesh.cli import alone, session_files
-from repomesh.kernel import places
+from repomesh.cli import offline, session_files
+from repomesh.kernel import data_folder
 from repomesh.store import folder
 
 MANY = 3_000
@@ -104,26 +104,26 @@ def test_commands_at_the_same_time_wait_for_each_other(shell: Shell) -> None:
 
 def test_a_server_is_asked_while_it_runs_and_not_waited_for_when_it_is_gone(shell: Shell) -> None:
     server = shell.start("up", "--port", "0")
-    assert eventually(lambda: places.read_server(shell.data) is not None, 60)
+    assert eventually(lambda: data_folder.read_server(shell.data) is not None, 60)
     shell.ok("session", "create", "plan")
     server.kill()
     server.communicate()
-    assert places.read_server(shell.data) is not None, "the note of the server that was killed"
+    assert data_folder.read_server(shell.data) is not None, "the note of the server that was killed"
     assert [one["id"] for one in shell.ok("session", "list")["items"]] == ["plan"]
     elsewhere = shell("session", "list", "--json", "--url", "http://127.0.0.1:9")
     assert elsewhere.problem["code"] == "server_unreachable"
 
 
 def test_who_holds_the_folder_for_long_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alone, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(offline, "PATIENCE_S", 0.1)
     folder.prepare(tmp_path)
     with (
         folder.held(tmp_path),
-        pytest.raises(alone.FolderBusy, match=r"process \d+ holds"),
-        alone.held(tmp_path),
+        pytest.raises(offline.FolderBusy, match=r"process \d+ holds"),
+        offline.held(tmp_path),
     ):
         pass
-    with alone.held(tmp_path) as free:
+    with offline.held(tmp_path) as free:
         assert free
 
 

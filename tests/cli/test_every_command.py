@@ -14,7 +14,7 @@ import pytest
 from cli import tree
 from cli.running import Shell
 from repomesh.cli import output
-from repomesh.cli.calling import WITHOUT_SERVER
+from repomesh.cli.with_client import WITHOUT_SERVER
 from repomesh.client import client
 from repomesh.kernel.errors import FAILURES, Failure
 

@@ -15,7 +15,7 @@ import pytest
 
 from cli.running import Shell, eventually
 from connect.hooking import HOOK, answering, environment, ok, serving
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 HTML = b"<!doctype html><title>It works!</title>"
 ANSWERS: dict[str, tuple[int, str, bytes]] = {
@@ -75,11 +75,14 @@ def test_what_answers_is_told_to_be_no_server_of_ours(shell: Shell, foreign: str
 def test_nothing_is_sent_to_the_port_of_a_server_that_was_killed(shell: Shell) -> None:
     """Another program may listen there by now."""
     started = shell.ok("up", "--detach", "--port", "0")
-    port, secret = int(started["url"].rpartition(":")[2]), places.read_secret(shell.data / places.TOKEN)
+    port, secret = (
+        int(started["url"].rpartition(":")[2]),
+        data_folder.read_secret(shell.data / data_folder.TOKEN),
+    )
     shell("connect", "claude")
     proxy = shell.start("mcp", "--agent", "ann")
     os.kill(started["pid"], signal.SIGKILL)
-    assert eventually(lambda: places.running_server(shell.data) is None)
+    assert eventually(lambda: data_folder.running_server(shell.data) is None)
     hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"clientInfo": {"name": "x"}}}
     with serving(answering(ok(b"{}")), port) as foreign:
         for words in (*COMMANDS, ("daemon",), ("doctor",), ("token", "list")):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli.running import Shell, eventually, git
-from repomesh.cli import person
+from repomesh.cli import terminal_user
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def test_the_one_who_was_made_up_is_who_comes(jane: Shell) -> None:
     [("Jané  Doe", "jane-doe"), ("", ""), ("佐藤", ""), ("a" * 90, "a" * 60), ("-x_Y-", "x-y")],
 )
 def test_a_persons_name_becomes_an_agents(text: str, name: str) -> None:
-    assert person.as_name(text) == name
+    assert terminal_user.as_name(text) == name
 
 
 def test_a_name_that_another_has_gets_a_number() -> None:
-    assert person.free_name("jane", {"jane", "jane-2"}) == "jane-3"
-    assert person.free_name("repomesh", set()) == "repomesh-2"
+    assert terminal_user.free_name("jane", {"jane", "jane-2"}) == "jane-3"
+    assert terminal_user.free_name("repomesh", set()) == "repomesh-2"

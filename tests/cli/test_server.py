@@ -13,14 +13,14 @@ from pathlib import Path
 import httpx
 
 from cli.running import Shell, eventually, git
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.store import folder, migrate
 
 
 def test_up_serves_says_where_and_leaves_the_work_tree_clean(shell: Shell) -> None:
     done = shell("up", "--detach", "--port", "0")
     assert done.code == 0, done.err
-    note = places.read_server(shell.data)
+    note = data_folder.read_server(shell.data)
     assert note is not None
     assert httpx.get(f"{note['url']}/healthz").json()["status"] == "ok"
     for told in (note["url"], "/mcp", "/v1/ws", "/v1/stream", str(shell.data / "token"), " connect ", "down"):
@@ -35,12 +35,12 @@ def test_up_serves_says_where_and_leaves_the_work_tree_clean(shell: Shell) -> No
 def test_down_stops_it_and_says_when_nothing_runs(running: Shell) -> None:
     assert running.ok("down")["stopped"] is True
     assert folder.holder(running.data) is None
-    assert places.read_server(running.data) is None
+    assert data_folder.read_server(running.data) is None
     assert running.ok("down") == {"stopped": False, "pid": None, "data": str(running.data)}
 
 
 def test_a_second_server_on_the_folder_is_refused_with_the_first_ones_pid_and_url(running: Shell) -> None:
-    note = places.read_server(running.data)
+    note = data_folder.read_server(running.data)
     assert note is not None
     for options in (("--port", "0"), ("--port", "0", "--detach")):
         done = running("up", *options)
@@ -84,7 +84,7 @@ def test_without_a_port_a_server_takes_the_next_free_one_and_keeps_it(shell: She
 
 
 def test_a_busy_port_names_another_server_of_ours(running: Shell, tmp_path: Path) -> None:
-    note = places.read_server(running.data)
+    note = data_folder.read_server(running.data)
     assert note is not None
     other = Shell(tmp_path)
     done = other("up", "--port", note["url"].rpartition(":")[2])
@@ -104,7 +104,7 @@ def test_every_worktree_and_folder_of_the_repository_finds_its_server(running: S
 
 
 def test_a_signal_stops_it_soon_although_requests_are_open(running: Shell) -> None:
-    note = places.read_server(running.data)
+    note = data_folder.read_server(running.data)
     assert note is not None
     address = note["url"].removeprefix("http://").split(":")
     with socket.create_connection((address[0], int(address[1]))) as unfinished:
@@ -118,7 +118,7 @@ def test_a_signal_stops_it_soon_although_requests_are_open(running: Shell) -> No
 
 def test_in_the_foreground_ctrl_c_ends_it_well(shell: Shell) -> None:
     process = shell.start("up", "--port", "0")
-    assert eventually(lambda: places.read_server(shell.data) is not None)
+    assert eventually(lambda: data_folder.read_server(shell.data) is not None)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 0, err

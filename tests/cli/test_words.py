@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.running import Shell
-from repomesh.cli import command, failures, wording
+from repomesh.cli import command, failures, prompt_hints
 from repomesh.cli.generic import flags_of, words
 from repomesh.client.catalogue import operations
 
@@ -92,7 +92,7 @@ def test_no_hint_speaks_of_routes_tools_or_fields() -> None:
     while found:
         error = found.pop()
         found += error.__subclasses__()
-        hint = wording.for_prompt(error.hint) if isinstance(error.hint, str) else ""
+        hint = prompt_hints.for_prompt(error.hint) if isinstance(error.hint, str) else ""
         assert "/v1/" not in hint, hint
         for tool in (one.tool for one in operations().values() if one.tool):
             assert "_" not in tool or tool not in hint.split(), hint

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from cli.running import Shell, eventually
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 
 def test_agents_talk(running: Shell) -> None:
@@ -73,7 +73,7 @@ def test_the_log_is_followed(running: Shell) -> None:
 
 
 def test_following_goes_on_when_the_server_was_restarted(running: Shell) -> None:
-    note = places.read_server(running.data)
+    note = data_folder.read_server(running.data)
     assert note is not None
     following = running.start("events", "tail", "--follow", "--json", "--after", "0")
     assert following.stdout is not None

@@ -13,7 +13,7 @@ from cli.running import git
 from connect.hooking import hold
 from repomesh.client.discovery import find
 from repomesh.client.errors import ServerNotFound
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.store import folder
 
 
@@ -30,13 +30,13 @@ def project(tmp_path: Path) -> Iterator[Path]:
     root.mkdir()
     git(root, "init", "-q")
     git(root, "commit", "-q", "--allow-empty", "-m", "Begin")
-    with _serve(root / places.DATA):
+    with _serve(root / data_folder.DATA):
         yield root
 
 
 def _serve(data: Path) -> IO[bytes]:
     folder.prepare(data)
-    folder.write_secret(data / places.TOKEN, "rpm_secret")
+    folder.write_secret(data / data_folder.TOKEN, "rpm_secret")
     folder.write_server(data, os.getpid(), "http://127.0.0.1:1", "0")
     return hold(data)
 
@@ -50,7 +50,7 @@ def test_the_repository_that_one_stands_in_names_it(project: Path, tmp_path: Pat
         assert (found.url, found.token, found.data) == (
             "http://127.0.0.1:1",
             "rpm_secret",
-            project / places.DATA,
+            project / data_folder.DATA,
         )
 
 
@@ -76,17 +76,17 @@ def test_the_folders_token_goes_to_its_own_server_only(
 def test_outside_of_git_the_nearest_folder_above_counts(tmp_path: Path) -> None:
     below = tmp_path / "x" / "y"
     below.mkdir(parents=True)
-    with _serve(tmp_path / places.DATA):
-        assert find(start=below).data == tmp_path / places.DATA
+    with _serve(tmp_path / data_folder.DATA):
+        assert find(start=below).data == tmp_path / data_folder.DATA
 
 
 def test_submodules_and_bare_repositories_have_their_own(project: Path, tmp_path: Path) -> None:
     git(project, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(project), "inner")
-    assert places.repository(project / "inner") == project / "inner"
+    assert data_folder.repository(project / "inner") == project / "inner"
     bare, linked = tmp_path / "bare.git", tmp_path / "of-bare"
     git(tmp_path, "clone", "-q", "--bare", str(project), str(bare))
     git(bare, "worktree", "add", "-q", str(linked))
-    assert places.repository(linked) == bare
+    assert data_folder.repository(linked) == bare
 
 
 def test_none_is_said_with_the_command_that_starts_one(tmp_path: Path) -> None:

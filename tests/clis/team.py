@@ -18,7 +18,7 @@ from cli.running import Shell, repository, serve
 from clis.model import Asked
 from clis.running import Desk, installer
 from repomesh.cli import detach
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 PEER = "bob"
 """Who speaks to the CLIs in tests: an agent that needs none."""
@@ -30,8 +30,8 @@ class Team:
     def __init__(self, folder: Path) -> None:
         self.shell = Shell(folder)
         self.folder = folder
-        note = places.read_server(self.shell.data)
-        token = places.read_secret(self.shell.data / places.TOKEN)
+        note = data_folder.read_server(self.shell.data)
+        token = data_folder.read_secret(self.shell.data / data_folder.TOKEN)
         assert note is not None
         headers = {"Authorization": f"Bearer {token}"}
         self.http = httpx.Client(base_url=note["url"], headers=headers, timeout=30, trust_env=False)

@@ -16,7 +16,7 @@ from clis.relay import relayed
 from clis.running import Desk
 from clis.team import Team, enveloped, message_id, team
 from clis.wires import Answer, Text
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 __all__ = ["team"]
 pytestmark = pytest.mark.clis
@@ -99,12 +99,12 @@ def test_waiting_costs_few_requests(team: Team, tmp_path: Path) -> None:
     desk = Desk.make(there("claude"), team.folder, tmp_path / "home")
     team.connect(desk, "--agent", "ann")
     wait = tools.mcp("claude", "repomesh", "wait_for_messages")
-    note = places.read_server(team.shell.data)
+    note = data_folder.read_server(team.shell.data)
     assert note is not None
     with relayed(note["url"]) as relay, scripted(wait, Text("I wait.")) as model:
         elsewhere = {
             "REPOMESH_URL": relay.url,
-            "REPOMESH_TOKEN": places.read_secret(team.shell.data / places.TOKEN) or "",
+            "REPOMESH_TOKEN": data_folder.read_secret(team.shell.data / data_folder.TOKEN) or "",
         }
         with terminal.claude(desk, model.url, "Wait.", "--allowedTools=mcp__repomesh", **elsewhere) as seat:
             assert two_turns(model), seat.shown

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cli.running import Done, Shell, git
-from repomesh.connect import known, planning
+from repomesh.connect import cli_registry, planning
 from repomesh.connect.cli import ConnectTarget
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.store import folder
 
 CLIS = ("claude", "codex", "gemini", "copilot", "qwen", "opencode")
@@ -53,14 +53,14 @@ class Desk:
 
     @property
     def data(self) -> Path:
-        return self.folder / places.DATA
+        return self.folder / data_folder.DATA
 
     @property
     def markers(self) -> Path:
         """Where it is kept which CLIs are connected, once a data folder is there."""
         record = trust.record_of(self.data)
         assert record is not None
-        return record / places.CONNECT
+        return record / data_folder.CONNECT
 
     def __call__(self, *words: str, **variables: str) -> Done:
         return Shell(self.folder)(*words, HOME=str(self.root / "home"), **variables)
@@ -73,14 +73,14 @@ class Desk:
 
     def join(self, cli: str) -> bool:
         """What `connect CLI --yes` does, in this process; answers whether anything changed."""
-        plan = planning.connect(known.named(cli), self.place, self.data, None)
+        plan = planning.connect(cli_registry.named(cli), self.place, self.data, None)
         folder.prepare(self.data)
         planning.carry_out(plan)
         return not plan.nothing
 
     def part(self, cli: str) -> None:
         """What `disconnect CLI --yes` does, in this process."""
-        planning.carry_out(planning.disconnect(known.named(cli), self.place, self.data))
+        planning.carry_out(planning.disconnect(cli_registry.named(cli), self.place, self.data))
 
     @property
     def place(self) -> ConnectTarget:
@@ -100,7 +100,7 @@ class Desk:
             name = str(path.relative_to(self.root))
             if "/.git/" in f"/{name}/" and not name.endswith("info/exclude"):
                 continue
-            if f"/{places.DATA}/" in f"/{name}/" or name.endswith("state/repomesh"):
+            if f"/{data_folder.DATA}/" in f"/{name}/" or name.endswith("state/repomesh"):
                 continue
             if "state/repomesh/folders/" in f"{name}/":
                 continue

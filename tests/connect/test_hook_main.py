@@ -18,7 +18,7 @@ from cli.running import git
 from connect.hooking import DEADLINE_S, HOOK, Place, Server, answering, environment, ok, read_request, serving
 from repomesh.connect import entries, hook_main
 from repomesh.domains.agents.models import PROCESS_PATTERN
-from repomesh.kernel import limits, places, processes
+from repomesh.kernel import data_folder, limits, processes
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_it_finds_the_folder_as_everybody_does(place: Place, tmp_path: Path) -> 
         place.folder / "sub",
         plain,
     ):
-        assert found_from(start) == str(places.data_folder(start)), start
+        assert found_from(start) == str(data_folder.data_folder(start)), start
 
 
 def test_a_named_folder_wins(place: Place, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from cli.running import Shell, running, shell
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 __all__ = ["running", "shell"]
 
@@ -103,7 +103,7 @@ def test_the_endpoint_is_used_with_a_token_that_git_never_sees(running: Shell, h
     done = running("connect", "claude", "--http", "--agent", "dora", "--yes", HOME=home)
     assert done.code == 0, done.err
     data = running.data / "connect"
-    secret = places.read_secret(data / "claude.token")
+    secret = data_folder.read_secret(data / "claude.token")
     assert secret is not None
     text = (running.folder / ".mcp.json").read_text()
     assert secret not in text + done.out + done.err
@@ -118,7 +118,7 @@ def test_the_endpoint_is_used_with_a_token_that_git_never_sees(running: Shell, h
     assert answer.status_code == 200
     again = json.loads(running("connect", "claude", "--http", "--yes", "--json", HOME=home).out)
     assert again[0]["changed"] is False
-    assert places.read_secret(data / "claude.token") == secret
+    assert data_folder.read_secret(data / "claude.token") == secret
     assert running("disconnect", "claude", "--yes", HOME=home).code == 0
     assert not data.exists()
     assert httpx.get(made["url"].replace("/mcp", "/v1/workspace"), headers=headers).status_code == 401
@@ -146,7 +146,7 @@ def test_back_to_the_proxy_the_token_is_revoked(running: Shell, home: str) -> No
 @pytest.mark.parametrize("cli", ["codex", "gemini", "copilot", "qwen", "opencode"])
 def test_no_token_stands_in_any_settings(running: Shell, home: str, cli: str) -> None:
     assert running("connect", cli, "--http", "--yes", HOME=home).code == 0
-    secret = places.read_secret(running.data / f"connect/{cli}.token")
+    secret = data_folder.read_secret(running.data / f"connect/{cli}.token")
     assert secret is not None
     kept = {running.data / f"connect/{cli}.token", running.data / f"connect/{cli}.headers"}
     files = [path for folder in (running.folder, Path(home)) for path in folder.rglob("*") if path.is_file()]

@@ -20,9 +20,9 @@ import pytest
 
 from cli.running import Shell, eventually, running, shell
 from repomesh.connect import hook_main
-from repomesh.daemon import background, ways
+from repomesh.daemon import background, wake_methods
 from repomesh.daemon.waker import is_here
-from repomesh.kernel import places, processes, trust
+from repomesh.kernel import data_folder, processes, trust
 from repomesh.kernel.processes import machine
 
 __all__ = ["running", "shell"]
@@ -71,8 +71,8 @@ class Place:
 
     def __init__(self, shell: Shell) -> None:
         self.shell, self.data = shell, shell.data
-        note = places.read_server(self.data)
-        token = places.read_secret(self.data / places.TOKEN)
+        note = data_folder.read_server(self.data)
+        token = data_folder.read_secret(self.data / data_folder.TOKEN)
         assert note is not None
         self.http = httpx.Client(
             base_url=note["url"], headers={"Authorization": f"Bearer {token}"}, timeout=30
@@ -209,8 +209,8 @@ def connects(place: Place) -> None:
     """What 'repomesh connect claude' leaves for the daemon."""
     record = trust.record_of(place.data)
     assert record is not None
-    (record / places.CONNECT).mkdir(exist_ok=True)
-    (record / places.CONNECT / "claude.json").write_text("{}")
+    (record / data_folder.CONNECT).mkdir(exist_ok=True)
+    (record / data_folder.CONNECT / "claude.json").write_text("{}")
 
 
 def test_it_ends_with_its_server_and_comes_with_the_next(place: Place, inbox: Inbox) -> None:
@@ -218,7 +218,7 @@ def test_it_ends_with_its_server_and_comes_with_the_next(place: Place, inbox: In
     place.begins("claude", "s-1")
     place.keeps("s-1", inbox.path)
     with daemon(place) as process:
-        server = places.read_server(place.data)
+        server = data_folder.read_server(place.data)
         assert server is not None
         os.kill(server["pid"], 9)
         assert eventually(lambda: process.poll() is not None)
@@ -253,7 +253,7 @@ def test_who_is_not_the_owner_wakes_nobody(place: Place) -> None:
     made = place.shell.ok("token", "create", "agent", "--agent", "carl", "--show-token")
     process = place.shell.start("daemon", REPOMESH_URL=str(place.http.base_url), REPOMESH_TOKEN=made["token"])
     assert process.wait(20) == 0
-    assert "does not hold the scope" in (place.data / places.DAEMON_LOG).read_text()
+    assert "does not hold the scope" in (place.data / data_folder.DAEMON_LOG).read_text()
 
 
 def test_there_is_one_for_each_repository_and_up_starts_it_where_it_is_needed(place: Place) -> None:
@@ -282,30 +282,30 @@ def test_a_session_of_another_machine_is_not_ours() -> None:
 
 
 def test_a_session_is_told_by_the_program_that_it_runs() -> None:
-    found, variables = ways.own_program(Path(sys.executable).resolve().name, [f"{os.getpid()}@here"])
+    found, variables = wake_methods.own_program(Path(sys.executable).resolve().name, [f"{os.getpid()}@here"])
     assert found == str(Path(sys.executable).resolve())
     assert variables["HOME"] == os.environ["HOME"]
-    assert ways.own_program("no-such-program", [str(os.getpid()), "1"]) == (None, {})
+    assert wake_methods.own_program("no-such-program", [str(os.getpid()), "1"]) == (None, {})
 
 
 def test_a_session_whose_processes_are_gone_is_over() -> None:
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait(10)
-    assert ways.is_over([f"{ended.pid}@here", f"{ended.pid}@here", str(os.getpid())])
-    assert not ways.is_over([str(ended.pid), f"{os.getpid()}@here"])
-    assert not ways.is_over([])
+    assert wake_methods.is_over([f"{ended.pid}@here", f"{ended.pid}@here", str(os.getpid())])
+    assert not wake_methods.is_over([str(ended.pid), f"{os.getpid()}@here"])
+    assert not wake_methods.is_over([])
 
 
 def test_a_number_that_is_given_again_is_not_the_sessions() -> None:
-    assert ways.is_over([f"{os.getpid()}.1@here"])
-    assert not ways.is_over([processes.named(os.getpid())])
-    assert ways.own_program(Path(sys.executable).resolve().name, [f"{os.getpid()}.1@here"])[1] == {}
+    assert wake_methods.is_over([f"{os.getpid()}.1@here"])
+    assert not wake_methods.is_over([processes.named(os.getpid())])
+    assert wake_methods.own_program(Path(sys.executable).resolve().name, [f"{os.getpid()}.1@here"])[1] == {}
 
 
 def test_a_second_run_of_a_thread_is_not_queued_for(tmp_path: Path) -> None:
-    session = ways.WakeTarget("codex", f"t-1:{os.getpid()}.1", "", (processes.named(os.getpid()),))
-    with pytest.raises(ways.WakeRefused, match="open in another process"):
-        asyncio.run(ways.codex(tmp_path, session, "look"))
+    session = wake_methods.WakeTarget("codex", f"t-1:{os.getpid()}.1", "", (processes.named(os.getpid()),))
+    with pytest.raises(wake_methods.WakeRefused, match="open in another process"):
+        asyncio.run(wake_methods.codex(tmp_path, session, "look"))
 
 
 def test_a_second_lock_is_refused_and_a_dead_holder_forgotten(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from repomesh.client.errors import RemoteError
 from repomesh.daemon.background import is_alive
+from repomesh.daemon.wake_methods import WakeTarget, codex, is_over
 from repomesh.daemon.waker import AGAIN_AFTER_FAILURE_S, Waker
-from repomesh.daemon.ways import WakeTarget, codex, is_over
 
 pytestmark = pytest.mark.anyio
 

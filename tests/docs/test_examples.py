@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.running import Shell, running, shell
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 __all__ = ["running", "shell"]
 
@@ -37,7 +37,7 @@ SCRIPTS = scripts()
 
 def environment(at: Shell) -> dict[str, str]:
     """What a reader has set by then: the commands on the path, and where the server is."""
-    note = places.read_server(at.data)
+    note = data_folder.read_server(at.data)
     variables = {name: value for name, value in os.environ.items() if not name.startswith("REPOMESH_")}
     variables |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "REPOMESH_PORT": "0"}
     if note is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh
-from repomesh.surfaces.webhook.commands import COMMANDS
+from repomesh.surfaces.inbound.commands import COMMANDS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("LLM_SESSION_API.md", "CHATGPT_INTEGRATION.md", "CLAUDE_MOBILE_INTEGRATION.md")

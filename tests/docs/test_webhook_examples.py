@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness import Mesh
-from repomesh.surfaces.webhook.commands import COMMANDS
+from repomesh.surfaces.inbound.commands import COMMANDS
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ import pytest
 
 from fault.running import AT_FULL_SIZE, Process
 from repomesh.domains.workspaces.operations import home_workspace
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings
@@ -121,7 +121,7 @@ async def test_what_was_acknowledged_survives_kill_9(process: Process, settings:
     await assert_present(process, done)
     await asyncio.to_thread(process.stop)
     assert_log_is_whole(settings, done)
-    written = (settings.data / places.LOG).read_text()
+    written = (settings.data / data_folder.LOG).read_text()
     assert not any(token in written for token in (process.token, *(writer.token for writer in writers)))
 
 

@@ -13,7 +13,7 @@ import pytest
 from fault.running import HERE, Process
 from repomesh.cli import detach
 from repomesh.cli.serving import FORCED_EXIT
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.store import folder
 
 pytestmark = pytest.mark.fault
@@ -34,7 +34,7 @@ def test_a_thread_that_never_ends_does_not_keep_the_process(process: Process) ->
     process._process.terminate()
     process._process.communicate(timeout=60)
     assert process._process.returncode == FORCED_EXIT
-    log = (process.data / places.LOG).read_text()
+    log = (process.data / data_folder.LOG).read_text()
     assert "did not stop in time" in log
     assert "hanging" in log
 
@@ -47,4 +47,4 @@ def test_down_kills_what_can_not_even_end_itself(process: Process, monkeypatch: 
     assert detach.stop(process.data) == process._process.pid
     assert process._process.wait(60) == -signal.SIGKILL
     assert folder.holder(process.data) is None
-    assert places.read_server(process.data) is None
+    assert data_folder.read_server(process.data) is None

@@ -18,8 +18,8 @@ from repomesh.domains.meetings.tables import meetings
 from repomesh.jobs.contents import ContentSweeper
 from repomesh.jobs.periodic import Periodic
 from repomesh.kernel import limits
+from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.identity import RequestContext, system_caller
-from repomesh.kernel.places import CONTENTS
 from repomesh.store.transaction import Transaction
 from repomesh.surfaces.revocations import Revocations
 

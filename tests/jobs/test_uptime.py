@@ -16,7 +16,7 @@ from sqlalchemy import update
 from clocks import MovableClock
 from harness import Mesh, Refused, Speaker
 from repomesh.app import Server, open_workspace
-from repomesh.domains.messaging.models import WaitForMessages
+from repomesh.domains.messaging.messages.models import WaitForMessages
 from repomesh.domains.messaging.waits.models import BeginWait, WaitChosen
 from repomesh.domains.webhooks.tables import webhooks
 from repomesh.domains.workspaces.absence import last_absence, silent_before

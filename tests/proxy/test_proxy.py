@@ -20,7 +20,7 @@ from fault.running import Process
 from harness import Speaker
 from live import LiveMesh
 from proxy.pipes import Pipes, calling, hello, proxy
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from tooling import MODES, ToolRefused, proxy_command, through_proxy, told, use
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
@@ -263,7 +263,7 @@ async def test_it_ends_with_its_client_though_another_holds_the_pipe_open(live: 
 async def test_it_follows_the_server_of_its_folder_to_another_port(tmp_path: Path, engine: str) -> None:
     shell = Shell(repository(tmp_path / "project"))
     assert shell("up", "--detach", "--port", "0").code == 0
-    first = places.read_server(shell.data)
+    first = data_folder.read_server(shell.data)
     words = [sys.executable, "-m", "repomesh.cli.main", "mcp", "--agent", "alice"]
     client = await asyncio.create_subprocess_exec(*words, cwd=shell.folder, stdin=PIPE, stdout=PIPE)
     pipes = Pipes(client)
@@ -273,7 +273,7 @@ async def test_it_follows_the_server_of_its_folder_to_another_port(tmp_path: Pat
         assert shell("down").code == 0
         assert shell("up", "--detach", "--port", "0").code == 0
         assert first is not None
-        assert places.read_server(shell.data) != first
+        assert data_folder.read_server(shell.data) != first
         pipes.send(calling("list_agents", 3, stateless=False))
         assert told((await pipes.answer(3))["result"])["items"]
     finally:

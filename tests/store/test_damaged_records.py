@@ -10,7 +10,7 @@ from sqlalchemy import Table, text
 from domains.meetings.meeting import called
 from harness import Mesh, Refused
 from repomesh.domains.meetings.tables import meetings
-from repomesh.domains.messaging.tables import messages
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.identity import system_caller
 from repomesh.store.transaction import Transaction

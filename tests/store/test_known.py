@@ -61,7 +61,7 @@ def test_what_was_undone_is_not_known(notebook: Notebook, engine: str, careful: 
 
 
 def test_no_more_is_kept_than_the_limit(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repomesh.store.known.KNOWN_ANSWERS_MAX", 3)
+    monkeypatch.setattr("repomesh.store.row_cache.KNOWN_ANSWERS_MAX", 3)
     for number in range(10):
         notebook.write_now(f"note {number}")
     assert all(_knows(notebook, f"note {number}") for number in range(10))

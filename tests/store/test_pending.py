@@ -123,8 +123,8 @@ async def test_a_row_that_the_database_refuses_fails_its_own_command(notebook: N
 
 
 def test_a_statement_knows_its_tables() -> None:
-    from repomesh.domains.messaging.receipts import _COUNT_UNREAD
-    from repomesh.domains.messaging.sending import _INSERT_RECEIPT
+    from repomesh.domains.messaging.messages.receipts import _COUNT_UNREAD
+    from repomesh.domains.messaging.messages.sending import _INSERT_RECEIPT
 
     assert _COUNT_UNREAD.tables == {"receipts"}
     assert _INSERT_RECEIPT.tables == {"receipts", "messages"}

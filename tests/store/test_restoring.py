@@ -15,7 +15,7 @@ import pytest
 
 from notebook import Notebook
 from repomesh.adapters.contents.folder import FolderContents
-from repomesh.kernel.places import CONTENTS
+from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.settings import Settings
 from repomesh.store import backups, drafts, folder, opening, restoring
 

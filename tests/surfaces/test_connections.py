@@ -18,8 +18,8 @@ from rawsocket import connected, in_loop, request, sweep, until, upgrade
 from repomesh.kernel import limits
 from repomesh.kernel.limits import BODY_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_COUNT_MAX, PIPELINED_MAX
 from repomesh.surfaces.http.connections import OpenConnection
+from repomesh.surfaces.http.fair_turns import FairTurns
 from repomesh.surfaces.http.protocol import HttpProtocol
-from repomesh.surfaces.http.turns import FairTurns
 from repomesh.surfaces.stream.protocol import Protocol
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]

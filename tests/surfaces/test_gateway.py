@@ -25,7 +25,11 @@ async def test_it_takes_what_a_request_shows_or_whom_it_was_found_to_be(mesh: Me
     caller = await gateway.authenticate(shown.authorization)
     by_credentials = await gateway.call("agent.list", shown, {}, RequestContext())
     by_caller = await gateway.call(gateway.registry["agent.list"], caller, {}, RequestContext())
-    assert by_credentials.result == by_caller.result
+    # The sign of life that the first call was is noted behind its answer.
+    first, second = (found.result.model_dump(mode="json") for found in (by_credentials, by_caller))
+    for item in first["items"] + second["items"]:
+        item.pop("last_seen_at")
+    assert first == second
     named = await gateway.call(
         "message.inbox", Credentials(f"Bearer {mesh.token}", "bob"), {}, RequestContext()
     )

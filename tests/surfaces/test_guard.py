@@ -8,7 +8,7 @@ from asgi import request, websocket_close_code
 from harness import Mesh
 from repomesh.app import Server
 from repomesh.kernel.settings import Settings
-from repomesh.surfaces.http.asgi import Receive, Scope, Send, respond
+from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send, respond
 from repomesh.surfaces.http.guard import Guard
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]

@@ -14,8 +14,8 @@ from live import LiveMesh, live
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
+from repomesh.surfaces.inbound.commands import OPERATIONS as COMMANDS
 from repomesh.surfaces.mcp.tools import offered
-from repomesh.surfaces.webhook.commands import OPERATIONS as COMMANDS
 from surfaces.ways import Outcome, Way, by_name, comparable, done, over_http, over_webhook, ways
 from tooling import ask
 

@@ -14,12 +14,12 @@ from typing import Any
 import prompt
 from examples import Payload
 from harness import Speaker
+from repomesh.cli.command_overrides import SHAPES, CommandOverride
 from repomesh.cli.root import ENTRIES
-from repomesh.cli.shapes import SHAPES, CommandOverride
 from repomesh.client import catalogue
 from repomesh.kernel.errors import FAILURES, Failure
 from repomesh.kernel.operation import Operation
-from repomesh.surfaces.webhook.commands import OPERATIONS as COMMANDS
+from repomesh.surfaces.inbound.commands import OPERATIONS as COMMANDS
 from tooling import ToolRefused, call
 
 Outcome = tuple[str, Any]

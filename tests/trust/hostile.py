@@ -16,7 +16,7 @@ from typing import IO
 
 from cli.running import git
 from connect.hooking import hold
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.store import folder
 
 SECRET = "AKIA-the-victims-secret"
@@ -37,7 +37,7 @@ class Scene:
 
     @property
     def data(self) -> Path:
-        return self.root / places.DATA
+        return self.root / data_folder.DATA
 
     def note(self) -> str:
         """What a running server would say, but the attacker's."""
@@ -69,11 +69,11 @@ class Scene:
     def trusted(self) -> Path:
         """A data folder that the victim made here, and connected; answers its record."""
         folder.prepare(self.data)
-        folder.write_secret(self.data / places.TOKEN, "rpm_victims")
+        folder.write_secret(self.data / data_folder.TOKEN, "rpm_victims")
         record = trust.record_of(self.data)
         assert record is not None
-        (record / places.CONNECT).mkdir()
-        (record / places.CONNECT / "claude.json").write_text('{"cli": "claude"}')
+        (record / data_folder.CONNECT).mkdir()
+        (record / data_folder.CONNECT / "claude.json").write_text('{"cli": "claude"}')
         return record
 
     def served(self) -> None:

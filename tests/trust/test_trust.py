@@ -20,7 +20,7 @@ from connect.hooking import Place, environment, hold
 from repomesh.adapters.contents.folder import FolderContents
 from repomesh.client import discovery
 from repomesh.connect import hook_main
-from repomesh.kernel import adoption, places, private_files, trust
+from repomesh.kernel import adoption, data_folder, private_files, trust
 from repomesh.kernel.git import RepositoryUnreadable
 from repomesh.kernel.limits import FOLDER_ENTRIES_MAX, PRIVATE_FILE_BYTES_MAX
 from repomesh.kernel.private_files import UnsafeFile, open_private, read_private
@@ -36,9 +36,9 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def data(project: Path) -> Path:
     """A data folder that was made here, with a token."""
-    made = project / places.DATA
+    made = project / data_folder.DATA
     folder.prepare(made)
-    folder.write_secret(made / places.TOKEN, "rpm_secret")
+    folder.write_secret(made / data_folder.TOKEN, "rpm_secret")
     folder.write_server(made, 1, "http://127.0.0.1:1", "0")
     return made
 
@@ -64,7 +64,7 @@ def accepted(data: Path) -> Path:
 
 def test_it_is_known_under_every_name_that_leads_to_it(data: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(data.parent)
-    assert accepted(data) == accepted(tmp_path / "link" / places.DATA)
+    assert accepted(data) == accepted(tmp_path / "link" / data_folder.DATA)
 
 
 def test_all_that_lies_in_it_is_its_owners_alone(shell: Shell) -> None:
@@ -89,7 +89,7 @@ def test_every_kind_of_repository_has_one(project: Path, tmp_path: Path, kind: s
         git(tmp_path, "clone", "-q", "--bare", str(project), str(start))
     else:
         start.mkdir()
-    made = places.data_folder(start)
+    made = data_folder.data_folder(start)
     folder.prepare(made)
     accepted(made)
     assert hook_main.trusted(found_by_hook(start)) is not None
@@ -124,7 +124,7 @@ def test_an_empty_folder_becomes_ones_own(tmp_path: Path) -> None:
 
 
 def test_many_may_make_it_at_once(tmp_path: Path) -> None:
-    made = tmp_path / places.DATA
+    made = tmp_path / data_folder.DATA
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(folder.prepare, [made] * 8))
     accepted(made)
@@ -156,13 +156,13 @@ def test_what_others_may_do_is_taken_from_them_first(data: Path) -> None:
 
 
 def test_what_git_tracked_once_stays_refused(data: Path, project: Path) -> None:
-    git(project, "add", "-f", places.DATA)
+    git(project, "add", "-f", data_folder.DATA)
     assert "git tracks" in refused_by_command(data)
-    git(project, "rm", "-q", "-r", "--cached", places.DATA)
+    git(project, "rm", "-q", "-r", "--cached", data_folder.DATA)
     assert "may have replaced" in refused(data).message
-    adoption.adopt(adoption.look(data))
+    adoption.adopt(adoption.inspect(data))
     accepted(data)
-    assert not (data / places.TOKEN).exists()
+    assert not (data / data_folder.TOKEN).exists()
 
 
 def refused_by_command(data: Path) -> str:
@@ -220,10 +220,10 @@ def test_without_xdg_the_home_folder_remembers(
 ) -> None:
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    folder.prepare(project / places.DATA)
-    assert accepted(project / places.DATA).is_relative_to(tmp_path / ".local/state/repomesh")
+    folder.prepare(project / data_folder.DATA)
+    assert accepted(project / data_folder.DATA).is_relative_to(tmp_path / ".local/state/repomesh")
     monkeypatch.setenv("XDG_STATE_HOME", "relative/is/ignored")
-    accepted(project / places.DATA)
+    accepted(project / data_folder.DATA)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_without_a_place_to_remember_it_says_what_to_set(project: Path, variable
     done = prompt.run(("up", "--json"), project, environment() | variables)
     assert done.problem["code"] == StateFolderUnusable.code
     assert "XDG_STATE_HOME" in done.problem["hint"]
-    assert not (project / places.DATA).exists()
+    assert not (project / data_folder.DATA).exists()
     hook = Place(project).hook(**variables)
     assert (hook.returncode, hook.stdout, hook.stderr) == (0, b"", b"")
 
@@ -244,7 +244,7 @@ def test_a_state_folder_that_others_write_is_refused(
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     trust.records_folder().chmod(0o777)
     with pytest.raises(StateFolderUnusable) as raised:
-        folder.prepare(project / places.DATA)
+        folder.prepare(project / data_folder.DATA)
     assert "chmod 700" in raised.value.hint
 
 
@@ -254,7 +254,7 @@ def test_a_state_folder_that_others_write_is_refused(
 def test_a_folder_of_an_earlier_version_needs_one_command(running: Shell) -> None:
     """It has no id and no record, and modes as they came; its token was its owner's for long."""
     running.ok("down")
-    old = places.read_secret(running.data / places.TOKEN)
+    old = data_folder.read_secret(running.data / data_folder.TOKEN)
     (running.data / trust.ID).unlink()
     running.data.chmod(0o755)
     (running.data / "repomesh.db").chmod(0o644)
@@ -268,7 +268,7 @@ def test_a_folder_of_an_earlier_version_needs_one_command(running: Shell) -> Non
     assert running.ok("trust", "--yes")["origin"] == "unknown"
     running.ok("up", "--port", "0", "--detach")
     assert running.ok("agent", "list")["items"] == []
-    assert places.read_secret(running.data / places.TOKEN) != old
+    assert data_folder.read_secret(running.data / data_folder.TOKEN) != old
     assert running("agent", "list", REPOMESH_TOKEN=str(old)).code == 5, "what lay there before opens nothing"
 
 
@@ -283,7 +283,7 @@ def test_a_copy_speaks_to_no_other_server_and_can_be_adopted(running: Shell, tmp
     assert copy("agent", "list").code == 6, "its own server does not run yet"
     accepted(copy.data)
     assert running.ok("agent", "list")["items"] == [], "the first one is as it was"
-    assert places.read_secret(copy.data / places.TOKEN) is None
+    assert data_folder.read_secret(copy.data / data_folder.TOKEN) is None
     assert not (copy.data / "server.json").exists()
 
 
@@ -293,28 +293,28 @@ def test_a_moved_repository_keeps_its_token(project: Path, data: Path, tmp_path:
     assert "moved" in moved("status").err
     made = moved.ok("trust", "--yes")
     assert (made["origin"], made["token_kept"]) == ("moved", True)
-    assert places.read_secret(moved.data / places.TOKEN) == "rpm_secret"
-    assert places.read_server(moved.data) is None, "its server ran elsewhere"
+    assert data_folder.read_secret(moved.data / data_folder.TOKEN) == "rpm_secret"
+    assert data_folder.read_server(moved.data) is None, "its server ran elsewhere"
     assert moved.ok("trust")["origin"] == "trusted"
 
 
 @pytest.mark.parametrize("inside", ["connect/claude.json", "deep/er/link"])
 def test_no_folder_with_a_link_inside_is_adopted(project: Path, tmp_path: Path, inside: str) -> None:
-    link = project / places.DATA / inside
+    link = project / data_folder.DATA / inside
     link.parent.mkdir(parents=True)
     link.symlink_to(tmp_path)
     with pytest.raises(UntrustedFolder) as raised:
-        adoption.look(project / places.DATA)
+        adoption.inspect(project / data_folder.DATA)
     assert str(link) in raised.value.hint
 
 
 def test_no_folder_is_adopted_that_git_tracks_or_that_is_in_use(project: Path, data: Path) -> None:
     (data / trust.ID).unlink()
     with folder.held(data), pytest.raises(adoption.FolderServed):
-        adoption.look(data)
-    git(project, "add", "-f", places.DATA)
+        adoption.inspect(data)
+    git(project, "add", "-f", data_folder.DATA)
     with pytest.raises(UntrustedFolder):
-        adoption.look(data)
+        adoption.inspect(data)
 
 
 # -- which server the token goes to ----------------------------------------------------------------
@@ -342,7 +342,7 @@ def test_git_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setattr("repomesh.kernel.git.GIT_S", 0.2)
     with pytest.raises(RepositoryUnreadable) as raised:
-        places.data_folder(tmp_path)
+        data_folder.data_folder(tmp_path)
     assert "did not answer" in raised.value.message
 
 
@@ -360,9 +360,9 @@ def test_the_hint_names_what_git_tracks(project: Path) -> None:
     (project / ".RepoMesh" / "token").write_text("rpm_attackers")
     git(project, "add", ".")
     with pytest.raises(UntrustedFolder) as raised:
-        folder.prepare(project / places.DATA)
+        folder.prepare(project / data_folder.DATA)
     assert f"'git -C {project} rm -r -f .RepoMesh'" in raised.value.hint
-    assert not (project / places.DATA).exists()
+    assert not (project / data_folder.DATA).exists()
 
 
 @contextmanager
@@ -397,17 +397,17 @@ def test_files_that_come_and_go_meanwhile_are_no_fault(data: Path) -> None:
 
 
 def test_files_that_come_and_go_while_the_database_is_looked_for_are_no_fault(data: Path) -> None:
-    backup, log = data / "backups" / "first.db", data / f"{places.DATABASE}-wal"
-    with coming_and_going(data / places.DATABASE, log, backup):
+    backup, log = data / "backups" / "first.db", data / f"{data_folder.DATABASE}-wal"
+    with coming_and_going(data / data_folder.DATABASE, log, backup):
         for _ in range(300):
             with suppress(opening.DatabaseMissing):
                 opening.prepare_file(data)
-            adoption.look(data)
+            adoption.inspect(data)
 
 
 def test_contents_that_are_erased_meanwhile_are_not_listed(data: Path) -> None:
     name = "ab" * 32
-    with coming_and_going(data / places.CONTENTS / name[:2] / name):
+    with coming_and_going(data / data_folder.CONTENTS / name[:2] / name):
         for _ in range(300):
             assert set(FolderContents(data).old(-60.0, 10)) <= {name}
 
@@ -426,7 +426,7 @@ def test_a_folder_is_adopted_while_files_in_it_go(data: Path) -> None:
             private_files.write_private(path, b"{}")
         with ThreadPoolExecutor(1) as pool:
             gone = pool.submit(unlink, sessions[::-1])
-            adoption.adopt(adoption.look(data))
+            adoption.adopt(adoption.inspect(data))
             gone.result()
         accepted(data)
 
@@ -434,7 +434,7 @@ def test_a_folder_is_adopted_while_files_in_it_go(data: Path) -> None:
 def test_sessions_that_begin_at_once_all_keep_where_they_are_woken(data: Path) -> None:
     place = Place(data.parent)
     trust_record = accepted(data)
-    (trust_record / places.CONNECT).mkdir()
+    (trust_record / data_folder.CONNECT).mkdir()
     place.mark()
 
     def begin(number: int) -> int:

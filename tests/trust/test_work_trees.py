@@ -15,10 +15,10 @@ from cli.running import git, repository
 from connect.hooking import Place, answering, environment, ok, serving
 from repomesh.connect import hook_main
 from repomesh.domains.overview.hook_models import GuardEdit
-from repomesh.kernel import places, work_trees
-from repomesh.kernel.places import ForeignWorkTree
+from repomesh.kernel import data_folder, work_trees
+from repomesh.kernel.data_folder import ForeignWorkTree
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget
-from repomesh.surfaces.hooks.places import in_repository
+from repomesh.surfaces.hooks.repo_paths import in_repository
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_what_leads_to_a_repository_that_does_not_lead_back_is_refused(
     (archive / "deep").mkdir()
     for start in (archive, archive / "deep"):
         with pytest.raises(ForeignWorkTree) as raised:
-            places.data_folder(start)
+            data_folder.data_folder(start)
         assert "worktree repair" in raised.value.hint
         assert by_hook(start, monkeypatch) is None
     assert work_trees.home(archive) is None
@@ -140,8 +140,8 @@ def test_what_is_bound_to_no_other_folder_has_its_own_data(
     home: Path, archive: Path, build: Callable[[Path, Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(home, archive)
-    assert places.data_folder(archive) == archive / places.DATA
-    assert by_hook(archive, monkeypatch) == f"{archive}/{places.DATA}"
+    assert data_folder.data_folder(archive) == archive / data_folder.DATA
+    assert by_hook(archive, monkeypatch) == f"{archive}/{data_folder.DATA}"
 
 
 def test_neither_a_command_nor_a_hook_speaks_to_the_server_of_the_repository(
@@ -160,7 +160,7 @@ def test_neither_a_command_nor_a_hook_speaks_to_the_server_of_the_repository(
         assert "worktree repair" in doctor.out + doctor.err
         assert server.requests == []
         assert place.hook("Stop", cwd=home.parent / "linked").stdout == b"{}", "the real one is"
-    assert not (archive / places.DATA).exists()
+    assert not (archive / data_folder.DATA).exists()
 
 
 def test_a_cli_is_offered_nothing_there(home: Path, archive: Path) -> None:
@@ -195,8 +195,8 @@ def test_commands_and_hooks_find_the_same_where_git_leads_both_ways(
     there = {"home/inner": home / "inner", "of-bare": tmp_path / "bare.git"}.get(name, home)
     for start in (tmp_path / name, tmp_path / name / "deep"):
         start.mkdir(exist_ok=True)
-        assert places.data_folder(start) == there / places.DATA
-        assert by_hook(start, monkeypatch) == f"{there}/{places.DATA}"
+        assert data_folder.data_folder(start) == there / data_folder.DATA
+        assert by_hook(start, monkeypatch) == f"{there}/{data_folder.DATA}"
 
 
 def test_a_moved_work_tree_is_repaired_by_git(
@@ -205,45 +205,45 @@ def test_a_moved_work_tree_is_repaired_by_git(
     moved = tmp_path / "moved"
     (tmp_path / "linked").rename(moved)
     with pytest.raises(ForeignWorkTree):
-        places.data_folder(moved)
+        data_folder.data_folder(moved)
     git(moved, "worktree", "repair")
-    assert places.data_folder(moved) == home / places.DATA
-    assert by_hook(moved, monkeypatch) == f"{home}/{places.DATA}"
+    assert data_folder.data_folder(moved) == home / data_folder.DATA
+    assert by_hook(moved, monkeypatch) == f"{home}/{data_folder.DATA}"
 
 
 def test_a_copied_work_tree_is_none(home: Path, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "linked", tmp_path / "copy")
     with pytest.raises(ForeignWorkTree):
-        places.data_folder(tmp_path / "copy")
+        data_folder.data_folder(tmp_path / "copy")
 
 
 def test_a_link_to_a_work_tree_leads_to_its_repository(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "linked")
-    assert places.data_folder(tmp_path / "link") == home / places.DATA
+    assert data_folder.data_folder(tmp_path / "link") == home / data_folder.DATA
     monkeypatch.setenv("CLAUDE_PROJECT_DIR", str(tmp_path / "link"))
-    assert by_hook(tmp_path, monkeypatch) == f"{home}/{places.DATA}"
+    assert by_hook(tmp_path, monkeypatch) == f"{home}/{data_folder.DATA}"
 
 
 def test_in_gits_own_folder_it_is_the_repositorys(home: Path) -> None:
     for start in (home / ".git", home / ".git/hooks", home / ".git/worktrees/linked"):
-        assert places.data_folder(start) == home / places.DATA
+        assert data_folder.data_folder(start) == home / data_folder.DATA
 
 
 def test_the_environment_of_a_git_hook_names_the_repository(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIT_DIR", str(home / ".git/worktrees/linked"))
-    assert places.data_folder(tmp_path / "linked") == home / places.DATA
+    assert data_folder.data_folder(tmp_path / "linked") == home / data_folder.DATA
     monkeypatch.setenv("GIT_DIR", str(home / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    assert places.data_folder(tmp_path) == home / places.DATA
+    assert data_folder.data_folder(tmp_path) == home / data_folder.DATA
 
 
 def test_what_git_does_not_take_for_its_own_is_passed_over(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (home / "empty" / ".git").mkdir(parents=True)
-    assert places.data_folder(home / "empty") == home / places.DATA
-    assert by_hook(home / "empty", monkeypatch) == f"{home}/{places.DATA}"
+    assert data_folder.data_folder(home / "empty") == home / data_folder.DATA
+    assert by_hook(home / "empty", monkeypatch) == f"{home}/{data_folder.DATA}"

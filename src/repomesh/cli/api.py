@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import ids, output, secrets, show
-from repomesh.cli.calling import ask
 from repomesh.cli.options import ActingAgent, Url
+from repomesh.cli.with_client import ask
 from repomesh.client.catalogue import OperationDescription, operation, operations
 from repomesh.kernel.errors import InvalidRequest
 
@@ -101,7 +101,7 @@ def _list(*, as_json: bool) -> None:
 
 
 def _describe(described: OperationDescription) -> None:
-    output.say(f"{described.name}: {described.summary}")
+    output.print_line(f"{described.name}: {described.summary}")
     output.print_table(
         [
             {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from repomesh.cli.command_overrides import CommandOverride
 from repomesh.cli.generic import add, group, option
-from repomesh.cli.shapes import CommandOverride
 from repomesh.client.catalogue import operation
 from repomesh.kernel.errors import InvalidRequest
 

@@ -13,12 +13,12 @@ import typer
 
 from repomesh.cli import connect_http, connect_status, output
 from repomesh.cli.options import AsJson, Url
-from repomesh.connect import known, planning, records
+from repomesh.connect import cli_registry, planning, records
 from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget
 from repomesh.connect.files import alone
 from repomesh.connect.planning import ConnectPlan
 from repomesh.daemon import background
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store import folder
@@ -35,7 +35,7 @@ _Name = Annotated[
         metavar="[CLI]",
         help="claude, codex, gemini, copilot, qwen or opencode.",
         show_default=False,
-        autocompletion=lambda incomplete: [name for name in known.CLIS if name.startswith(incomplete)],
+        autocompletion=lambda incomplete: [name for name in cli_registry.CLIS if name.startswith(incomplete)],
     ),
 ]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")]
@@ -107,8 +107,8 @@ def disconnect(
     them disconnects.
     """
     data, place = _here()
-    every = [one for one in known.CLIS.values() if records.read_marker(data, one.name) is not None]
-    plans = [planning.disconnect(one, place, data) for one in ([known.named(cli)] if cli else every)]
+    every = [one for one in cli_registry.CLIS.values() if records.read_marker(data, one.name) is not None]
+    plans = [planning.disconnect(one, place, data) for one in ([cli_registry.named(cli)] if cli else every)]
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         for shown in plans:
             with alone(place.home):
@@ -120,7 +120,7 @@ def disconnect(
 
 def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
     """The CLIs that are meant, and that `agent` can be one of them; raises InvalidRequest."""
-    chosen = [known.named(cli)] if cli else known.installed()
+    chosen = [cli_registry.named(cli)] if cli else cli_registry.installed()
     if agent is not None and len(chosen) != 1:
         raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
     if agent is not None and re.fullmatch(_AGENT, agent, re.ASCII) is None:
@@ -132,10 +132,10 @@ def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
 def _here() -> tuple[Path, ConnectTarget]:
     """The data folder, and where one stands; raises UntrustedFolder."""
     start = Path.cwd()
-    data = places.data_folder(start)
+    data = data_folder.data_folder(start)
     trust.require(data)
-    root = places.work_tree(start)
-    if places.repository(start) is None and data.name == places.DATA:
+    root = data_folder.work_tree(start)
+    if data_folder.repository(start) is None and data.name == data_folder.DATA:
         root = data.parent
     return data, ConnectTarget(root, Path.home(), os.environ)
 
@@ -164,16 +164,16 @@ def _show(diff: str) -> None:
 
 def _report(plans: Sequence[ConnectPlan], done: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        output.print_json([_told(plan, dry_run=dry_run) for plan in plans])
+        output.print_json([_plan_as_json(plan, dry_run=dry_run) for plan in plans])
         return
     for plan in plans:
         if plan.nothing:
-            output.say(f"{plan.cli.title}: {done} already")
+            output.print_line(f"{plan.cli.title}: {done} already")
         elif not dry_run:
-            output.say(f"{plan.cli.title}: {done}")
+            output.print_line(f"{plan.cli.title}: {done}")
 
 
-def _told(plan: ConnectPlan, *, dry_run: bool) -> dict[str, Any]:
+def _plan_as_json(plan: ConnectPlan, *, dry_run: bool) -> dict[str, Any]:
     return {
         "cli": plan.cli.name,
         "changed": not plan.nothing and not dry_run,
@@ -188,11 +188,11 @@ def _afterwards(clis: Sequence[Cli], data: Path, *, http: bool) -> None:
     """What the person has to know or do."""
     for cli in clis:
         if cli.afterwards:
-            output.note(cli.afterwards)
+            output.print_note(cli.afterwards)
         if http and cli.name not in ("claude", "opencode"):
             token = connect_http.token_path(data, cli)
-            output.note(
+            output.print_note(
                 f'{cli.title} takes the token from its environment: export {TOKEN_VARIABLE}="$(cat {token})"'
             )
-    if clis and places.read_server(data) is None:
-        output.note("Start the server with 'repomesh up --detach', then the CLI.")
+    if clis and data_folder.read_server(data) is None:
+        output.print_note("Start the server with 'repomesh up --detach', then the CLI.")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from httpx import codes
 
 from repomesh.cli import output
-from repomesh.cli.calling import ask
+from repomesh.cli.with_client import ask
 from repomesh.client import discovery
 from repomesh.client.errors import RemoteError
 from repomesh.connect import records
 from repomesh.connect.cli import Cli, Http
 from repomesh.connect.files import remove_folders, write_private
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.kernel.clis import PROGRAMS
 from repomesh.kernel.errors import RepomeshError
 
@@ -42,7 +42,7 @@ def prepare(plan: ConnectPlan, url: str | None) -> None:
     """Make the token that the CLI is to use, unless there is one that the server still takes."""
     marker, path = plan.marker, token_path(plan.data, plan.cli)
     assert marker is not None
-    kept = places.read_secret(path)
+    kept = data_folder.read_secret(path)
     if marker.token_id and kept and ask(lambda client: _is_taken(client, kept), url=url):
         return
     forget(plan, url)
@@ -64,10 +64,12 @@ def forget(plan: ConnectPlan, url: str | None) -> None:
         try:
             ask(lambda client: client.call_json("token.revoke", {"token_id": token_id}), url=url)
         except (RemoteError, RepomeshError) as error:
-            output.note(f"The token of {cli.title} was not revoked ({error}): see 'repomesh token list'.")
+            output.print_note(
+                f"The token of {cli.title} was not revoked ({error}): see 'repomesh token list'."
+            )
     token_path(data, cli).unlink(missing_ok=True)
     _headers_path(data, cli).unlink(missing_ok=True)
-    remove_folders([str(data / places.CONNECT)])
+    remove_folders([str(data / data_folder.CONNECT)])
 
 
 async def _is_taken(client: Client, token: str) -> bool:

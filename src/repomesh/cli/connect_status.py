@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repomesh.cli import output
-from repomesh.cli.calling import ask
+from repomesh.cli.with_client import ask
 from repomesh.client.errors import RemoteError
-from repomesh.connect import known, status
+from repomesh.connect import cli_registry, status
 from repomesh.connect.cli import ConnectTarget
 from repomesh.connect.status import CliStatus
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.kernel.clis import cli_of
 from repomesh.kernel.errors import Unavailable
 
@@ -36,11 +36,11 @@ _COLUMNS = (
 def show(name: str | None, *, as_json: bool, url: str | None) -> None:
     """Print what there is; without a server what the files tell."""
     start = Path.cwd()
-    data = places.data_folder(start)
+    data = data_folder.data_folder(start)
     trust.require(data)
-    place = ConnectTarget(places.work_tree(start), Path.home(), os.environ)
-    chosen = [known.named(name)] if name else list(known.CLIS.values())
-    found = status.look(chosen, place, data)
+    place = ConnectTarget(data_folder.work_tree(start), Path.home(), os.environ)
+    chosen = [cli_registry.named(name)] if name else list(cli_registry.CLIS.values())
+    found = status.statuses(chosen, place, data)
     try:
         agents, reached = ask(_agents, url=url), True
     except (Unavailable, RemoteError):
@@ -52,9 +52,11 @@ def show(name: str | None, *, as_json: bool, url: str | None) -> None:
     output.print_table([_shown(row) for row in rows], _COLUMNS)
     for row in rows:
         if row["problem"]:
-            output.note(f"{row['cli']}: {row['problem']}")
+            output.print_note(f"{row['cli']}: {row['problem']}")
     if not reached:
-        output.note("No server answers here, so nothing is known of who is alive: 'repomesh up --detach'.")
+        output.print_note(
+            "No server answers here, so nothing is known of who is alive: 'repomesh up --detach'."
+        )
 
 
 async def _agents(client: Client) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import typer
 from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import Unauthenticated
 from repomesh.store import folder
 
@@ -33,16 +33,20 @@ def daemon(
     """
     from repomesh.daemon import background
 
-    data = places.data_folder(Path.cwd()).absolute()
+    data = data_folder.data_folder(Path.cwd()).absolute()
     trust.require(data)
     if stop:
         pid = background.stop(data)
-        _tell({"stopped": pid is not None, "pid": pid}, "Stopped." if pid else "None runs.", as_json=as_json)
+        _print_result(
+            {"stopped": pid is not None, "pid": pid}, "Stopped." if pid else "None runs.", as_json=as_json
+        )
     elif (running := background.holder(data)) is not None:
-        _tell({"running": True, "pid": running}, f"It runs already (process {running}).", as_json=as_json)
+        _print_result(
+            {"running": True, "pid": running}, f"It runs already (process {running}).", as_json=as_json
+        )
     elif detach:
         pid = background.start(data)
-        _tell({"running": True, "pid": pid}, f"It runs (process {pid}).", as_json=as_json)
+        _print_result({"running": True, "pid": pid}, f"It runs (process {pid}).", as_json=as_json)
     else:
         _run(data, url)
 
@@ -56,12 +60,12 @@ def _run(data: Path, url: str | None) -> None:
         raise Unauthenticated(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
     os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(data)
-    log_to(data / places.DAEMON_LOG, "info")
+    log_to(data / data_folder.DAEMON_LOG, "info")
     run(data, address)
 
 
-def _tell(told: dict[str, object], said: str, *, as_json: bool) -> None:
+def _print_result(told: dict[str, object], said: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json(told)
     else:
-        output.say(said)
+        output.print_line(said)

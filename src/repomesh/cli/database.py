@@ -53,7 +53,9 @@ def upgrade(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJ
             migrate.upgrade(store)  # a database that is empty
         if settings.database_url is None:
             opening.note_made(settings.data)
-    _tell(notes or [f"The database has schema {migrate.HEAD}."], {"schema": migrate.HEAD}, as_json=as_json)
+    _print_result(
+        notes or [f"The database has schema {migrate.HEAD}."], {"schema": migrate.HEAD}, as_json=as_json
+    )
 
 
 @db.command()
@@ -66,7 +68,7 @@ def current(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJ
     with _store(settings) as store:
         revision = migrate.current(store)
     found = {"schema": revision, "needed": migrate.HEAD}
-    _tell(
+    _print_result(
         [f"The database has schema {revision or 'none'}; this release needs {migrate.HEAD}."],
         found,
         as_json=as_json,
@@ -82,7 +84,9 @@ def check(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJso
     _require_database(settings)
     with _store(settings) as store:
         revision = migrate.check(store)
-    _tell([f"The database has this release's schema, {revision}."], {"schema": revision}, as_json=as_json)
+    _print_result(
+        [f"The database has this release's schema, {revision}."], {"schema": revision}, as_json=as_json
+    )
 
 
 def backup(
@@ -106,7 +110,7 @@ def backup(
     if beside.exists():
         told |= {"contents": str(beside)}
         lines.append(f"The artifacts' contents over 1 MiB are in {beside}; it belongs to the backup.")
-    _tell(lines, told, as_json=as_json)
+    _print_result(lines, told, as_json=as_json)
 
 
 def restore(
@@ -136,7 +140,9 @@ def restore(
     lines = [f"Restored {file}. 'repomesh up' starts with it."]
     if replaced is not None:
         lines.append(f"The database that it replaced is {replaced}.")
-    _tell(lines, {"restored": str(file), "replaced": str(replaced) if replaced else None}, as_json=as_json)
+    _print_result(
+        lines, {"restored": str(file), "replaced": str(replaced) if replaced else None}, as_json=as_json
+    )
 
 
 def _ask_about_other(file: Path, data: Path, *, as_json: bool) -> None:
@@ -192,12 +198,12 @@ def _refuse_postgres(settings: Settings, command: str, file: Path) -> None:
         )
 
 
-def _tell(lines: list[str], told: Mapping[str, object], *, as_json: bool) -> None:
+def _print_result(lines: list[str], told: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
         output.print_json(told)
         return
     for line in lines:
-        output.say(command.as_typed(line))
+        output.print_line(command.as_typed(line))
 
 
 backup_app = typer.Typer(add_completion=False)

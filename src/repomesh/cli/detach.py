@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from repomesh.cli.logfile import tail
 from repomesh.client.errors import RemoteError
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.kernel.errors import FAILURES, Conflict, Failure, Unavailable
 from repomesh.kernel.limits import STOP_FORCED_S
 from repomesh.kernel.own_program import own_program
@@ -86,7 +86,7 @@ def stop(data: Path) -> int | None:
         _signal(pid, signal.SIGKILL)
         if not _is_gone(data, pid, _KILLED_S):
             raise StopFailed(f"process {pid} is still there, though it was killed")
-    note = places.read_server(data)
+    note = data_folder.read_server(data)
     if note is not None and note["pid"] == pid:  # a server that had to end itself leaves it behind
         folder.forget_server(data)
     return pid
@@ -127,7 +127,7 @@ def _server(data: Path) -> int | None:
         pid = folder.holder(data)
         if pid is None:
             return None
-        note = places.read_server(data)
+        note = data_folder.read_server(data)
         if note is not None and note["pid"] == pid:
             return pid
         if time.monotonic() > deadline:
@@ -138,7 +138,7 @@ def _server(data: Path) -> int | None:
 def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> None:
     deadline = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < deadline:
-        note = places.read_server(data)
+        note = data_folder.read_server(data)
         if note is not None and note["pid"] == process.pid and is_ready(note["url"]):
             return
         time.sleep(_TICK_S)
@@ -156,7 +156,7 @@ def _failed(process: subprocess.Popen[bytes], data: Path, said: str) -> Exceptio
         status = FAILURES[Failure(told["failure"])].http
         return RemoteError(status, told["code"], told["message"], told["hint"])
     except (ValueError, LookupError, TypeError):  # it did not end with an error of ours
-        log = tail(data / places.LOG, 10)
+        log = tail(data / data_folder.LOG, 10)
         return StartFailed("\n".join(part for part in (reason, said.strip(), log) if part))
 
 

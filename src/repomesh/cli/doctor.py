@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from repomesh.cli import checks, command, output
+from repomesh.cli import command, doctor_checks, output
 from repomesh.cli.options import AsJson, Url
 from repomesh.cli.up import read_settings
 from repomesh.client import discovery
@@ -46,29 +46,29 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _checks(settings: Settings, url: str | None) -> Iterator[checks.DoctorCheck]:
+def _checks(settings: Settings, url: str | None) -> Iterator[doctor_checks.DoctorCheck]:
     """Of a server elsewhere only what it answers can be looked at."""
-    yield from checks.machine()
+    yield from doctor_checks.machine()
     if url is None:
-        untrusted = checks.trusted(settings)
+        untrusted = doctor_checks.trusted(settings)
         if untrusted is not None:  # nothing in it is looked at
             yield untrusted
             return
-        yield from checks.data(settings)
-        yield from checks.database(settings)
-        yield from checks.process(settings)
-        yield from checks.guarded(Path.cwd())
+        yield from doctor_checks.data(settings)
+        yield from doctor_checks.database(settings)
+        yield from doctor_checks.process(settings)
+        yield from doctor_checks.guarded(Path.cwd())
     try:
         address = discovery.find(url=url, data=settings.data)
     except ServerNotFound:
         return
     except UntrustedFolder as error:  # of a server elsewhere, for which no token is named
-        yield checks.refused(error)
+        yield doctor_checks.refused(error)
         return
-    yield from checks.answers(address)
+    yield from doctor_checks.answers(address)
 
 
-def _show(check: checks.DoctorCheck) -> None:
+def _show(check: doctor_checks.DoctorCheck) -> None:
     mark, colour = ("ok", "32") if check.fine else ("FAIL", "1;31") if check.required else ("note", "33")
     shown = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_style() else f"{mark:<4}"
     print(f"{shown}  {check.name:<12} {clean(check.detail)}")

@@ -9,7 +9,7 @@ import typer
 
 from repomesh.cli import output
 from repomesh.cli.options import AsJson
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 
 app = typer.Typer(add_completion=False)
 
@@ -26,13 +26,13 @@ def down(
     from repomesh.cli.detach import stop
     from repomesh.daemon import background
 
-    folder = (data or places.data_folder(Path.cwd())).absolute()
+    folder = (data or data_folder.data_folder(Path.cwd())).absolute()
     trust.require(folder)
     pid = stop(folder)
     background.stop(folder)  # which the server ends itself, unless it was killed
     if as_json:
         output.print_json({"stopped": pid is not None, "pid": pid, "data": str(folder)})
     elif pid is None:
-        output.say(f"No server runs for {folder}.")
+        output.print_line(f"No server runs for {folder}.")
     else:
-        output.say(f"Stopped the server of {folder.parent} (process {pid}).")
+        output.print_line(f"Stopped the server of {folder.parent} (process {pid}).")

@@ -11,7 +11,7 @@ from repomesh.cli import output
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.client import discovery
 from repomesh.client.errors import ServerNotFound
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 app = typer.Typer(add_completion=False)
 
@@ -31,8 +31,8 @@ def env(
     address = discovery.find(url=url, agent=acting_agent)
     if address.token is None:
         raise ServerNotFound(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
-    file = address.data / places.TOKEN if address.data is not None else None
-    in_file = file is not None and places.read_secret(file) == address.token
+    file = address.data / data_folder.TOKEN if address.data is not None else None
+    in_file = file is not None and data_folder.read_secret(file) == address.token
     if as_json:
         told = {"url": address.url, "token_file": str(file) if in_file else None, "agent": address.agent}
         output.print_json(told)

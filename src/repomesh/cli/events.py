@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import completing, ids, output
-from repomesh.cli.calling import ask
 from repomesh.cli.generic import group, moment
 from repomesh.cli.options import ActingAgent, AsJson, Url
+from repomesh.cli.with_client import ask
 from repomesh.views.event_lines import add_name, event_line
 
 if TYPE_CHECKING:

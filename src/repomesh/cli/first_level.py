@@ -15,7 +15,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "status": ("Show whose server answers, who is there, what is held and what waits.", "status", _SERVER),
     "env": ("Print the variables by which programs find this server.", "env", _SERVER),
     "logs": ("Print the log file of the server's process; -f goes on.", "logs", _SERVER),
-    "open": ("Open the description of the server's API in a browser.", "browse", _SERVER),
+    "open": ("Open the description of the server's API in a browser.", "open_browser", _SERVER),
     "daemon": ("Wake idle agent CLIs when a message comes; 'up' starts it.", "daemon", _SERVER),
     "doctor": ("Find what is wrong here, and the command that mends it.", "doctor", _SERVER),
     "trust": ("Use a data folder that you moved, copied, or made with an earlier version.", "trust", _SERVER),

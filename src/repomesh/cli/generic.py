@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from repomesh.cli import claims, completing, ids, pathspecs, secrets, show, waiting, wording
-from repomesh.cli.calling import WITHOUT_SERVER, ask
+from repomesh.cli import completing, fencing_tokens, ids, pathspecs, prompt_hints, secrets, show, waiting
+from repomesh.cli.command_overrides import FURTHER, SHAPES, CommandOverride
 from repomesh.cli.failures import in_options
 from repomesh.cli.lazy_group import LazyGroup, command_of
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.shapes import FURTHER, SHAPES, CommandOverride
+from repomesh.cli.with_client import WITHOUT_SERVER, ask
 from repomesh.client.catalogue import OperationDescription, RequestField, operation, operations
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest
@@ -98,7 +98,9 @@ class _Entry:
         summary = self.shape.help or self.described.summary
         paragraphs = f"{summary}\n\n{self.described.description}".strip().split("\n\n")
         called = _called(self.described, self.shape)
-        return "\n\n".join(wording.help_of(" ".join(paragraph.split()), called) for paragraph in paragraphs)
+        return "\n\n".join(
+            prompt_hints.help_of(" ".join(paragraph.split()), called) for paragraph in paragraphs
+        )
 
     def made(self, name: str) -> Any:
         """Make the command."""
@@ -177,7 +179,7 @@ def _runner(
             fields = values if prepare is None else await prepare(client, values, beside)
             fields = pathspecs.resolved(described.name, fields, url)
             whole = await ids.resolved(client, described.name, fields)
-            whole = await claims.with_token(client, described, whole)
+            whole = await fencing_tokens.with_token(client, described, whole)
             answer = await waiting.call(client, described, whole, agent)
             try:
                 keep(answer)
@@ -307,7 +309,7 @@ def _option(
     if field.type == "boolean" and field.default is not False:
         flags = [f"{flags[0]}/--no-{flags[0][2:]}"]
     offered = completing.of_field(described.name, field.name)
-    looked_up = " Left out: that of the present claim." * claims.may_be_looked_up(described, field)
+    looked_up = " Left out: that of the present claim." * fencing_tokens.may_be_looked_up(described, field)
     about = typer.Option(
         *flags,
         metavar=_metavar(described, field),
@@ -319,7 +321,7 @@ def _option(
         type_: Any = list[str] if field.choices else list[_type(field)]  # type: ignore[misc]
     else:
         type_ = _type(field)
-    required = field.required and not claims.may_be_looked_up(described, field)
+    required = field.required and not fencing_tokens.may_be_looked_up(described, field)
     return _parameter(field.name, type_, about, required=required)
 
 
@@ -335,7 +337,7 @@ def _parameter(name: str, type_: Any, about: Any, *, required: bool) -> inspect.
 
 def _about(described: OperationDescription, field: RequestField, called: Mapping[str, str]) -> str:
     """What a field is, in the words of the prompt."""
-    text = wording.help_of(field.help, called) or f"{field.name.replace('_', ' ').capitalize()}."
+    text = prompt_hints.help_of(field.help, called) or f"{field.name.replace('_', ' ').capitalize()}."
     if pathspecs.is_pathspec(described.name, field.name):
         text = text.replace(" from the repository's root", "")
         text = f"{text} {pathspecs.HELP}"

@@ -18,9 +18,9 @@ from repomesh.cli import output, pathspecs
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.client import discovery
 from repomesh.client.errors import RemoteError, ServerNotFound
-from repomesh.connect import guard, hook_main, touched
+from repomesh.connect import guard, hook_main, touched_files
 from repomesh.connect.errors import OutsideRepository
-from repomesh.kernel import file_names, places, processes
+from repomesh.kernel import data_folder, file_names, processes
 from repomesh.kernel.errors import RepomeshError, Unavailable
 from repomesh.kernel.limits import HOOK_PROCESSES_MAX, LIST_ITEMS_MAX, NAME_CHARS_MAX
 from repomesh.kernel.trust import UntrustedFolder
@@ -63,7 +63,7 @@ def install(
         if as_json:
             output.print_json({"steps": [{"path": str(one.path), "action": one.action} for one in steps]})
         for step in [] if as_json else steps:
-            output.say(f"{step.path}: would be {step.action}")
+            output.print_line(f"{step.path}: would be {step.action}")
         return
     changed = guard.install(Path.cwd(), shared=shared)
     _report(changed, "installed", "installed already", as_json=as_json)
@@ -86,7 +86,7 @@ def status(*, as_json: AsJson = False) -> None:
             "path": str(hook.path),
             "before": hook.kept and str(hook.kept),
         }
-        for hook in guard.look(Path.cwd())
+        for hook in guard.installed_hooks(Path.cwd())
     ]
     if as_json:
         output.print_json({"items": rows})
@@ -130,20 +130,20 @@ def check(
     if as_json:
         output.print_json({"free": not conflicts, "conflicts": conflicts})
     else:
-        _tell(conflicts)
+        _print_conflicts(conflicts)
     if conflicts:
         raise typer.Exit(guard.REFUSED)
 
 
 def _paths(given: Sequence[str], hook: str | None) -> list[str]:
     """The exact names to check, from the root of the repository; those given end with '/' for folders."""
-    root = places.work_tree(Path.cwd())
+    root = data_folder.work_tree(Path.cwd())
     if hook == "pre-push":
         remote, url = (*given, "", "")[:2]
         lines = os.fsdecode(sys.stdin.buffer.read()).splitlines()
-        return touched.of_push(root, remote, url, lines)
+        return touched_files.of_push(root, remote, url, lines)
     if hook is not None or not given:
-        return touched.of_commit(root)
+        return touched_files.of_commit(root)
     return [_from_root(path, root) for path in given]
 
 
@@ -157,19 +157,19 @@ def _from_root(path: str, root: Path) -> str:
 
 def _skip(error: RepomeshError | RemoteError) -> None:
     """Git goes on; in a repository that never had a server nobody needs to be told."""
-    if not isinstance(error, ServerNotFound) or places.data_folder(Path.cwd()).exists():
+    if not isinstance(error, ServerNotFound) or data_folder.data_folder(Path.cwd()).exists():
         message = error.message if isinstance(error, RepomeshError) else str(error)
-        output.note(f"repomesh guard: locks were not checked: {message}")
+        output.print_note(f"repomesh guard: locks were not checked: {message}")
         if isinstance(error, UntrustedFolder):
-            output.note(f"hint: {error.hint}")
+            output.print_note(f"hint: {error.hint}")
 
 
 def _refuse(error: Exception) -> None:
     known = isinstance(error, (RepomeshError, RemoteError))
     message = str(error) if known else f"{type(error).__name__}: {error}"
-    output.note(f"repomesh guard: refused, since it could not be checked: {message}")
+    output.print_note(f"repomesh guard: refused, since it could not be checked: {message}")
     hint = error.hint if isinstance(error, RepomeshError) else ""
-    output.note(f"hint: {hint or 'report this'}; --no-verify passes by the guard.")
+    output.print_note(f"hint: {hint or 'report this'}; --no-verify passes by the guard.")
 
 
 async def _conflicts(
@@ -210,7 +210,7 @@ async def _act(client: Client, agent: str | None) -> None:
             raise
     client.act_as(None)
     await client.call_json("workspace.show", {})
-    output.note(
+    output.print_note(
         f"repomesh guard: there is no agent '{clean(agent)}' here{meant}, or it is retired: who"
         " commits holds nothing; look at REPOMESH_AGENT, or at --as"
     )
@@ -244,13 +244,13 @@ async def _own_agent(client: Client) -> str | None:
     return found["agent"]["name"] if found["agent"] is not None else None
 
 
-def _tell(conflicts: Sequence[dict[str, Any]]) -> None:
+def _print_conflicts(conflicts: Sequence[dict[str, Any]]) -> None:
     for one in conflicts[:_SHOWN_MAX]:
-        output.note(f"repomesh guard: {_sentence(one)}")
+        output.print_note(f"repomesh guard: {_sentence(one)}")
     if len(conflicts) > _SHOWN_MAX:
-        output.note(f"repomesh guard: and {len(conflicts) - _SHOWN_MAX} more")
+        output.print_note(f"repomesh guard: and {len(conflicts) - _SHOWN_MAX} more")
     if conflicts:
-        output.note("hint: ask the holder ('repomesh message send'), wait, or leave these paths out.")
+        output.print_note("hint: ask the holder ('repomesh message send'), wait, or leave these paths out.")
 
 
 def _sentence(conflict: dict[str, Any]) -> str:
@@ -266,6 +266,6 @@ def _report(changed: Sequence[Path], done: str, nothing: str, *, as_json: bool) 
         output.print_json({"changed": [str(path) for path in changed]})
         return
     for path in changed:
-        output.say(f"{path}: {done}")
+        output.print_line(f"{path}: {done}")
     if not changed:
-        output.say(f"The guard is {nothing}.")
+        output.print_line(f"The guard is {nothing}.")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from repomesh.cli import ids, output, person
-from repomesh.cli.calling import ask
+from repomesh.cli import ids, output, terminal_user
 from repomesh.cli.failures import CommandLineError
 from repomesh.cli.options import AsJson, Url
+from repomesh.cli.with_client import ask
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.views import inbox_view
 from repomesh.views.terminal_text import clean
@@ -70,13 +70,13 @@ def list_(
     """Show what needs you, the most urgent first."""
 
     async def run(client: Client) -> Any:
-        who = await person.become(client, named)
+        who = await terminal_user.become(client, named)
         return who, await client.call_json("inbox.show", {"limit": limit})
 
     who, found = ask(run, url=url)
     if who["type"] != "human":
         name = clean(who["name"])
-        output.note(f"{name} is no person: its messages are in 'repomesh message inbox --as {name}'.")
+        output.print_note(f"{name} is no person: its messages are in 'repomesh message inbox --as {name}'.")
     if as_json:
         output.print_json(found)
     else:
@@ -88,7 +88,7 @@ def read(id_: Id, *, as_json: AsJson = False, url: Url = None, named: As = None)
     """Show one question or message whole; a message then counts as read."""
 
     async def run(client: Client) -> tuple[str, Any]:
-        await person.become(client, named)
+        await terminal_user.become(client, named)
         noun, full = await _resolve(client, id_)
         if noun == "question":
             return noun, await client.call_json("question.show", {"question_id": full})
@@ -119,7 +119,7 @@ def reply(
         raise InvalidRequest("the answer is empty")
 
     async def run(client: Client) -> tuple[str, Any]:
-        await person.become(client, named)
+        await terminal_user.become(client, named)
         noun, full = await _resolve(client, id_)
         if noun == "question":
             return noun, await client.call_json("question.answer", {"question_id": full, "answer": said})
@@ -129,9 +129,9 @@ def reply(
     if as_json:
         output.print_json(done)
     elif noun == "question":
-        output.say(f"{done['asker_name']} is told: {done['answer']}")
+        output.print_line(f"{done['asker_name']} is told: {done['answer']}")
     else:
-        output.say(f"sent to {', '.join(done['to'])}")
+        output.print_line(f"sent to {', '.join(done['to'])}")
 
 
 @app.command()
@@ -141,7 +141,7 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
     async def run(client: Client) -> None:
         from repomesh.client.stream import follow as events
 
-        who = await person.become(client, named)
+        who = await terminal_user.become(client, named)
         position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
         found = await client.call_json("inbox.show", {"limit": _ALL})
         _print(found if as_json else inbox_view.inbox_lines(output.style(), who["name"], found))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.calling import ask
 from repomesh.cli.generic import moment
 from repomesh.cli.options import AsJson, Url
+from repomesh.cli.with_client import ask
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -35,9 +35,9 @@ def prune(
     if as_json:
         output.print_json(moved)
         return
-    output.say(f"Archived {moved['events']} events; the log begins at {moved['oldest_seq']}.")
+    output.print_line(f"Archived {moved['events']} events; the log begins at {moved['oldest_seq']}.")
     for path in moved["paths"]:
-        output.say(path)
+        output.print_line(path)
 
 
 async def _prune(client: Client, before: int | str) -> dict[str, Any]:

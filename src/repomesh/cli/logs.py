@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from repomesh.cli.logfile import last_lines
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import NotFound
 from repomesh.views.terminal_text import cell, clean
 
@@ -47,9 +47,9 @@ def logs(
     ] = False,
 ) -> None:
     """Print the last lines of the server's log: starts, stops, refusals and errors."""
-    folder = (data or places.data_folder(Path.cwd())).absolute()
+    folder = (data or data_folder.data_folder(Path.cwd())).absolute()
     trust.require(folder)
-    path = folder / (places.DAEMON_LOG if daemon else places.LOG)
+    path = folder / (data_folder.DAEMON_LOG if daemon else data_folder.LOG)
     if not path.exists():
         raise NoLog(f"there is no log {path}")
     shown, position = last_lines(path, lines)

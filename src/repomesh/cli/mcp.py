@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from repomesh.cli import command
 from repomesh.client import discovery
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import FAILURES, Failure, RepomeshError, Unauthenticated
 from repomesh.kernel.git import RepositoryUnreadable
 
@@ -57,13 +57,13 @@ def _marker(cli: str) -> dict[str, Any] | None:
     says what to do about it.
     """
     try:
-        record = trust.require(places.data_folder(Path.cwd()))
+        record = trust.require(data_folder.data_folder(Path.cwd()))
     except (trust.UntrustedFolder, RepositoryUnreadable) as error:
         _complain(error)
         return None
     if record is None:
         return None
-    path = record / places.CONNECT / f"{cli}.json"
+    path = record / data_folder.CONNECT / f"{cli}.json"
     note = trust.read_note(path)
     return {} if note is None and path.exists() else note  # there, and can't be read
 

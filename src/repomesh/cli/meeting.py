@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from repomesh.cli import completing, ids, output
-from repomesh.cli.calling import ask
+from repomesh.cli.command_overrides import CommandOverride
 from repomesh.cli.generic import add, group, option
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.shapes import CommandOverride
+from repomesh.cli.with_client import ask
 from repomesh.client.catalogue import operation
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, NotFound
@@ -219,7 +219,7 @@ def minutes(
         print(text, end="", flush=True)
     else:
         output.write_private(output_, text)
-        output.note(f"wrote {output_}")
+        output.print_note(f"wrote {output_}")
 
 
 def _print(event: Mapping[str, Any], mark: str, *, as_json: bool) -> None:

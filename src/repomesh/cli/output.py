@@ -32,7 +32,7 @@ def wants_style() -> bool:
     return is_terminal() and not os.environ.get("NO_COLOR")
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """One line for a person, to standard output."""
     print(clean(text))
 
@@ -65,7 +65,7 @@ def _width_chars() -> int:
 _notes: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 
 
-def note(text: str) -> None:
+def print_note(text: str) -> None:
     """One line beside the result, to standard error; inside `notes_kept` it is printed at the end."""
     kept = _notes.get()
     if kept is None:
@@ -127,7 +127,7 @@ def write_private(path: Path, text: str) -> None:
 
 def report(error: RepomeshError | RemoteError, *, as_json: bool) -> int:
     """Tell an error on standard error; answers the exit code of its class."""
-    from repomesh.cli.wording import for_prompt, hint_of
+    from repomesh.cli.prompt_hints import for_prompt, hint_of
 
     hint = for_prompt(hint_of(error))
     if as_json:
@@ -144,13 +144,13 @@ def report(error: RepomeshError | RemoteError, *, as_json: bool) -> int:
         print(as_json_text(told), file=sys.stderr)
     else:
         shown = style()
-        note(f"error: {shown.short_ids(error.message)}")
+        print_note(f"error: {shown.short_ids(error.message)}")
         for field in error.details.get("errors", [])[1:]:
-            note(f"       {field['field']}: {shown.short_ids(field['message'])}")
+            print_note(f"       {field['field']}: {shown.short_ids(field['message'])}")
         for one in error.details.get("candidates", []):
-            note(f"       {shown.short_id(one['id'])}  {one['what']} {one['title']}")
+            print_note(f"       {shown.short_id(one['id'])}  {one['what']} {one['title']}")
         if hint:
-            note(f"hint: {hint}")
+            print_note(f"hint: {hint}")
     return error.exit_code if isinstance(error, RemoteError) else FAILURES[error.failure].exit
 
 
@@ -165,7 +165,7 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> No
     text, left_out = tables.table(style(), rows, columns)
     print(text)
     if left_out:
-        note(left_out)
+        print_note(left_out)
 
 
 def print_object(value: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from repomesh.client import discovery
 from repomesh.connect.errors import OutsideRepository
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 _FIELDS: Final = frozenset({"resources", "paths", "folders", "files", "scope"})
 _EXACT: Final = frozenset(
@@ -55,20 +55,20 @@ def resolved(operation: str, fields: Mapping[str, Any], url: str | None) -> dict
 def root_of(url: str | None) -> Path | None:
     """The root of the work tree that one stands in; None when the server that is asked is another's."""
     here = Path.cwd()
-    data = places.data_folder(here)
+    data = data_folder.data_folder(here)
     named = url or os.environ.get("REPOMESH_URL")
     if named:
-        note = places.read_server(data)
+        note = data_folder.read_server(data)
         if note is None or not discovery.same_server(named, note["url"]):
             return None
-    repository = places.repository(here)
+    repository = data_folder.repository(here)
     if repository is None:
         return data.parent if data.parent in (here, *here.parents) else None
-    if data.name == places.DATA and data.parent != repository:
-        other = places.repository(data.parent) if data.parent.is_dir() else None
+    if data.name == data_folder.DATA and data.parent != repository:
+        other = data_folder.repository(data.parent) if data.parent.is_dir() else None
         if other is not None and other != repository:
             return None
-    return places.work_tree(here)
+    return data_folder.work_tree(here)
 
 
 def from_root(text: str, root: Path | None, *, exact: bool = False) -> str:

@@ -60,7 +60,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        output.say(f"repomesh {version('repomesh')}")
+        output.print_line(f"repomesh {version('repomesh')}")
         raise typer.Exit
 
 

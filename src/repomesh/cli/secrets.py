@@ -55,7 +55,7 @@ def kept_file(
         file.write(f"{answer[described.secret or '']}\n")
         file.flush()
         written = True
-        output.note(f"wrote the {described.secret} to {path}")
+        output.print_note(f"wrote the {described.secret} to {path}")
 
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from repomesh.cli import completing, output, session_files, session_import, show
-from repomesh.cli.calling import ask
 from repomesh.cli.generic import group, words
 from repomesh.cli.options import ActingAgent, AsJson, Url
+from repomesh.cli.with_client import ask
 from repomesh.client.catalogue import operation
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest

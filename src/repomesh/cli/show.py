@@ -33,7 +33,7 @@ def result(
     if as_json:
         output.print_json(value)
     elif outcome is not None:
-        output.say(outcome)
+        output.print_line(outcome)
         secret = value.get(described.secret or "")
         if secret and not secret.startswith("("):
             print(f"{described.secret}\t{secret}")
@@ -42,7 +42,7 @@ def result(
         if drawing.text is not None:
             print(drawing.text)
         for note in drawing.notes:
-            output.note(note)
+            output.print_note(note)
 
 
 def without_secret(described: OperationDescription, value: Any) -> Any:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.calling import ask
 from repomesh.cli.options import AsJson, Url
+from repomesh.cli.with_client import ask
 from repomesh.client import discovery
 from repomesh.daemon import background
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.store import folder
 from repomesh.views.status_view import status_lines
 
@@ -45,9 +45,9 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     """
     address = discovery.find(url=url)
     found = ask(_status, url=url)
-    here = places.data_folder(Path.cwd())
+    here = data_folder.data_folder(Path.cwd())
     data = _data_of(address.url, here, found["workspace"]["path"])
-    note = places.read_server(data) if data is not None else None
+    note = data_folder.read_server(data) if data is not None else None
     told = {
         "url": address.url,
         "version": found.pop("version"),
@@ -62,14 +62,14 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     else:
         output.print_lines(status_lines(output.style(), told))
     if told["warning"] and not as_json:
-        output.note(f"warning: {told['warning']}")
+        output.print_note(f"warning: {told['warning']}")
 
 
 def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
     """The data folder of the server at `url`: one whose holder says that it answers there."""
-    candidates = [here, *([Path(repository) / places.DATA] if repository else [])]
+    candidates = [here, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
-        note = places.read_server(data)
+        note = data_folder.read_server(data)
         if note is not None and note["url"] == url and folder.holder(data) == note["pid"]:
             return data
     return None
@@ -77,7 +77,7 @@ def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
 
 def _foreign(here: Path, data: Path | None, repository: str | None) -> str | None:
     """What to say when the server is another repository's; None when it is this one's, or not known."""
-    if places.repository(Path.cwd()) is None and not here.exists():
+    if data_folder.repository(Path.cwd()) is None and not here.exists():
         return None
     is_ours = data == here if data is not None else repository is None or Path(repository) == here.parent
     if is_ours:

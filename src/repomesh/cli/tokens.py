@@ -11,7 +11,7 @@ from repomesh.cli.generic import group
 from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
 from repomesh.client.errors import ServerNotFound
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 app = group("token", "Make, list and revoke tokens.")
 
@@ -29,10 +29,12 @@ def show(
     address = discovery.find(url=url)
     if address.token is None:
         raise ServerNotFound(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
-    own = address.data is not None and address.token == places.read_secret(address.data / places.TOKEN)
+    own = address.data is not None and address.token == data_folder.read_secret(
+        address.data / data_folder.TOKEN
+    )
     told = {
         "url": address.url,
-        "from": str(address.data / places.TOKEN) if own and address.data else "REPOMESH_TOKEN",
+        "from": str(address.data / data_folder.TOKEN) if own and address.data else "REPOMESH_TOKEN",
         "acting_as": address.agent,
     }
     if show_token:

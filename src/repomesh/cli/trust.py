@@ -9,7 +9,7 @@ import typer
 
 from repomesh.cli import command, output
 from repomesh.cli.options import AsJson
-from repomesh.kernel import adoption, places
+from repomesh.kernel import adoption, data_folder
 from repomesh.kernel.adoption import AdoptableFolder
 
 app = typer.Typer(add_completion=False)
@@ -36,7 +36,7 @@ def trust(
 
     Say yes only to what you know: its database says which agents and webhooks get the messages.
     """
-    candidate = adoption.look((data or places.data_folder(Path.cwd())).absolute())
+    candidate = adoption.inspect((data or data_folder.data_folder(Path.cwd())).absolute())
     if not as_json:
         _show(candidate)
     if candidate.origin != "trusted" and not yes:
@@ -53,11 +53,11 @@ def trust(
         )
     elif candidate.origin != "trusted":
         said = "Trusted. After 'repomesh up' look at 'repomesh token list' and 'repomesh webhook list'."
-        output.say(command.as_typed(said))
+        output.print_line(command.as_typed(said))
 
 
 def _show(candidate: AdoptableFolder) -> None:
     size = candidate.database_bytes
     holds = "no database" if size is None else f"a database of {size:,} bytes"
-    output.say(f"{candidate.data} holds {holds}.")
-    output.say(_ORIGINS[candidate.origin].format(was_at=candidate.was_at))
+    output.print_line(f"{candidate.data} holds {holds}.")
+    output.print_line(_ORIGINS[candidate.origin].format(was_at=candidate.was_at))

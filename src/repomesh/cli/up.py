@@ -18,7 +18,7 @@ from repomesh.cli import output
 from repomesh.cli.failures import of_settings
 from repomesh.cli.options import AsJson
 from repomesh.cli.starting import DEFAULT, StartOptions, prepare_database
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.operation import invalid_request
 from repomesh.kernel.settings import Settings
@@ -92,7 +92,7 @@ def read_settings(given: dict[str, Any]) -> Settings:
     """Settings from the options given, the environment and the repository, in this order."""
     options = frozenset(given)
     if "data" not in given:
-        given["data"] = places.data_folder(Path.cwd())
+        given["data"] = data_folder.data_folder(Path.cwd())
     given["data"] = Path(given["data"]).absolute()
     try:
         return Settings(**given)
@@ -102,7 +102,7 @@ def read_settings(given: dict[str, Any]) -> Settings:
 
 def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: bool) -> None:
     """Bind first, so that a busy port is told at once; then open, migrate and serve."""
-    from repomesh.cli.listen import listen, listen_near, url_of
+    from repomesh.cli.listening_port import listen, listen_near, url_of
 
     note = None
     if "port" in settings.model_fields_set:
@@ -141,7 +141,7 @@ def opened(
     from repomesh.cli.logfile import log_to
     from repomesh.kernel.telemetry import configure_tracing
 
-    log_to(settings.data / places.LOG, settings.log_level)
+    log_to(settings.data / data_folder.LOG, settings.log_level)
     configure_tracing(settings, VERSION)
     from repomesh.store import backups, opening
     from repomesh.store.base import DatabaseDamaged
@@ -190,9 +190,9 @@ def _to_announce(settings: Settings, options: StartOptions, url: str) -> tuple[S
 
 def repository_of(data: Path) -> Path:
     """The folder that the workspace is about: around the data folder, unless that lies elsewhere."""
-    if data.name == places.DATA:
+    if data.name == data_folder.DATA:
         return data.parent
-    return places.repository(Path.cwd()) or Path.cwd()
+    return data_folder.repository(Path.cwd()) or Path.cwd()
 
 
 def migrate(store: Any, settings: Settings) -> list[str]:
@@ -223,7 +223,7 @@ def _already_running(settings: Settings) -> StartedServer | None:
     """The server of the data folder, if one answers."""
     from repomesh.cli.detach import is_ready
 
-    note = places.read_server(settings.data)
+    note = data_folder.read_server(settings.data)
     if note is None or folder.holder(settings.data) != note["pid"] or not is_ready(note["url"]):
         return None
     return StartedServer(
@@ -250,4 +250,4 @@ def _announce(started: StartedServer, *, as_json: bool, quiet: bool, detached: b
         print("\n".join(banner_lines(output.style(), started, detached=detached)), flush=True)
         warning = exposure_warning(started.host)
         if warning:
-            output.note(warning)
+            output.print_note(warning)

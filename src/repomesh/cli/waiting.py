@@ -25,7 +25,7 @@ async def call(
     seconds = float(fields.get("timeout_s", usual))
     whom = agent or os.environ.get("REPOMESH_AGENT")
     if seconds > 0 and output.is_terminal():
-        output.note(f"waiting{f' for messages to {whom}' if whom else ''}, {seconds:g} s …")
+        output.print_note(f"waiting{f' for messages to {whom}' if whom else ''}, {seconds:g} s …")
     end = time.monotonic() + seconds
     left = seconds
     while True:

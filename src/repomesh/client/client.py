@@ -15,7 +15,7 @@ from repomesh.client import discovery
 from repomesh.client.catalogue import OperationDescription, operation
 from repomesh.client.errors import MissingField, NoAnswer, RemoteError, ServerUnreachable, UnusableAddress
 from repomesh.client.local_http import LocalHTTP, LocalResponse
-from repomesh.kernel.places import LOOPBACK_HOSTS
+from repomesh.kernel.data_folder import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
     import httpx
@@ -72,7 +72,7 @@ class Client:
     def _opened(self) -> httpx.AsyncClient:
         import httpx  # takes longer to load than most commands to run (see `local_http`)
 
-        from repomesh.kernel.sending import only_to
+        from repomesh.kernel.running_server import only_to
 
         try:
             httpx.URL(self.url)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from repomesh.client.errors import ServerNotFound, UnusableAddress
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Address:
         """
         if self.named or self.data is None:
             return self.url
-        note = places.running_server(self.data)
+        note = data_folder.running_server(self.data)
         return note["url"] if note is not None else None
 
 
@@ -59,14 +59,14 @@ def find(
     _require_usable(url, token, agent)
     if url and token:
         return Address(url.rstrip("/"), token, agent)
-    data = data or places.data_folder(start or Path.cwd())
+    data = data or data_folder.data_folder(start or Path.cwd())
     trust.require(data)
-    own = places.read_secret(data / places.TOKEN)
+    own = data_folder.read_secret(data / data_folder.TOKEN)
     if url:
-        note = places.read_server(data)
+        note = data_folder.read_server(data)
         here = note is not None and same_server(url, note["url"])
         return Address(url.rstrip("/"), own if here else None, agent, data if here else None)
-    note = places.running_server(data)
+    note = data_folder.running_server(data)
     if note is None:
         state = "is not running" if own else "was never started"
         raise ServerNotFound(f"the server of {data.parent} {state}")

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from httptools import HttpParserError, HttpResponseParser
 
 from repomesh.client.errors import NoAnswer, UnusableAddress
-from repomesh.kernel.places import LOOPBACK_HOSTS
+from repomesh.kernel.data_folder import LOOPBACK_HOSTS
 
 CONNECTIONS_MAX: Final = 100
 """Requests at a time, as many as httpx allows; further ones wait."""

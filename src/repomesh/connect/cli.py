@@ -70,8 +70,8 @@ class Cli:
             return tuple(name for name, event in events if fits(event))
 
         return {
-            "start": those(lambda event: event.moment is HookPhase.SESSION_START and event.tells),
-            "busy": those(lambda event: event.moment in _BUSY and event.tells),
+            "start": those(lambda event: event.moment is HookPhase.SESSION_START and event.reaches_model),
+            "busy": those(lambda event: event.moment in _BUSY and event.reaches_model),
             "turn_end": those(lambda event: event.blocks),
             "wake": (self.wake,) if self.wake else (),
             "guard": those(lambda event: event.denies),

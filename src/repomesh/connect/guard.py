@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from repomesh.connect.asking_git import run_git
 from repomesh.connect.errors import (
     HookInTheWay,
     NoRepository,
@@ -20,7 +19,8 @@ from repomesh.connect.errors import (
     TrackedHook,
     UnusableHooksPath,
 )
-from repomesh.kernel import places
+from repomesh.connect.git_queries import run_git
+from repomesh.kernel import data_folder
 from repomesh.kernel.errors import FAILURES, Failure
 from repomesh.kernel.own_program import own_program
 
@@ -71,8 +71,8 @@ class HookChange:
 
 def folder(start: Path) -> Path:
     """Where git looks for hooks. Raises NoRepository."""
-    root = places.work_tree(start)
-    found = places.git_path(root, "hooks")
+    root = data_folder.work_tree(start)
+    found = data_folder.git_path(root, "hooks")
     if found is None:
         raise NoRepository(f"{start} is in no git repository")
     return found
@@ -101,7 +101,7 @@ def work_trees(start: Path) -> list[Path]:
     return [place for place in named if place.is_dir()] or [start]
 
 
-def look(start: Path) -> list[GitHook]:
+def installed_hooks(start: Path) -> list[GitHook]:
     """The hooks as they are in one work tree."""
     where, runs = folder(start), _runs_hooks(start)
     found = []
@@ -124,9 +124,13 @@ def _is_called_by_pre_commit(path: Path, text: str) -> bool:
 
 def unguarded(start: Path) -> list[tuple[Path, list[str]]] | None:
     """The work trees in which hooks are missing, with these; None where the guard was never installed."""
-    if _git(start, "config", "--get", _INSTALLED) is None and not any(hook.ours for hook in look(start)):
+    if _git(start, "config", "--get", _INSTALLED) is None and not any(
+        hook.ours for hook in installed_hooks(start)
+    ):
         return None
-    trees = [(tree, [hook.name for hook in look(tree) if not hook.guards]) for tree in work_trees(start)]
+    trees = [
+        (tree, [hook.name for hook in installed_hooks(tree) if not hook.guards]) for tree in work_trees(start)
+    ]
     return [(tree, missing) for tree, missing in trees if missing]
 
 
@@ -236,7 +240,7 @@ def _by_folder(start: Path) -> dict[Path, list[GitHook]]:
     """The hooks of each folder that git looks into, by one work tree for which it does."""
     found: dict[Path, tuple[Path, list[GitHook]]] = {}
     for tree in work_trees(start):
-        hooks = look(tree)
+        hooks = installed_hooks(tree)
         found.setdefault(hooks[0].path.parent, (tree, hooks))
     return dict(found.values())
 

@@ -94,7 +94,7 @@ def run(words: list[str], log: Log, deadline: float) -> bytes:
 def data_folder(cli: str) -> str | None:
     """The data folder of the repository around the hook's session; None outside of any.
 
-    It is what `repomesh.kernel.places.data_folder` answers, without asking git.
+    It is what `repomesh.kernel.data_folder.data_folder` answers, without asking git.
     """
     named = os.environ.get("REPOMESH_DATA")
     if named:

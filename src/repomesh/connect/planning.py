@@ -13,7 +13,7 @@ from repomesh.connect.cli import Cli, ConnectTarget, Http
 from repomesh.connect.entries import SettingsEntry, SettingsFile
 from repomesh.connect.errors import BrokenSettings, SettingsChanged, UnsuitableSettings
 from repomesh.connect.records import ConnectedMarker, FileRecord, SharedSettings
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _ignored(
     place: ConnectTarget, wanted: Sequence[SettingsFile], old: dict[str, FileRecord]
 ) -> list[SettingsFile]:
     """Have git leave out what connect makes in the project: it names programs of this machine."""
-    exclude = places.git_path(place.root, "info/exclude")
+    exclude = data_folder.git_path(place.root, "info/exclude")
     made = [
         file
         for file in wanted

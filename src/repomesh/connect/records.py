@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from repomesh.connect.editing import EditedLines
 from repomesh.connect.files import remove_folders, write_private
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 
 
 class _Kept(BaseModel):
@@ -50,7 +50,7 @@ M = TypeVar("M", bound=_Kept)
 def marker_path(data: Path, cli: str) -> Path | None:
     """Where the marker of a repository is; None for a data folder that is not there, or not trusted."""
     record = trust.record_of(data)
-    return record / places.CONNECT / f"{cli}.json" if record is not None else None
+    return record / data_folder.CONNECT / f"{cli}.json" if record is not None else None
 
 
 def shared_path(state: Path, cli: str) -> Path:

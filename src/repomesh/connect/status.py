@@ -38,7 +38,7 @@ class CliStatus:
         return {name: ways if self.connected and self.hooks else () for name, ways in routes.items()}
 
 
-def look(clis: Sequence[Cli], place: ConnectTarget, data: Path) -> list[CliStatus]:
+def statuses(clis: Sequence[Cli], place: ConnectTarget, data: Path) -> list[CliStatus]:
     """Each of `clis`; their programs are asked for their versions side by side."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         versions = list(pool.map(version, clis))

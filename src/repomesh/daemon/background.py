@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from repomesh.kernel import pidfile, places, trust
+from repomesh.kernel import data_folder, pidfile, trust
 from repomesh.kernel.limits import PROCESS_NUMBER_MAX
 from repomesh.kernel.own_program import own_program
 
@@ -33,7 +33,7 @@ def start_if_needed(data: Path) -> bool:
 
 def ensure(data: Path) -> bool:
     """Start a daemon unless one runs, if there is a server for it and a CLI that it can wake."""
-    reachable = places.read_server(data) is not None or "REPOMESH_URL" in os.environ
+    reachable = data_folder.read_server(data) is not None or "REPOMESH_URL" in os.environ
     if not reachable or not _needed(data) or holder(data) is not None:
         return False
     start(data)
@@ -93,4 +93,6 @@ def held(data: Path) -> Iterator[bool]:
 
 def _needed(data: Path) -> bool:
     record = trust.record_of(data)
-    return record is not None and any((record / places.CONNECT / f"{cli}.json").exists() for cli in WOKEN)
+    return record is not None and any(
+        (record / data_folder.CONNECT / f"{cli}.json").exists() for cli in WOKEN
+    )

@@ -14,7 +14,7 @@ from repomesh.client.errors import RemoteError
 from repomesh.daemon.background import held
 from repomesh.daemon.waker import Waker
 from repomesh.daemon.watch import ServerGoneError, watch
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 
 log = structlog.get_logger("repomesh.daemon")
 
@@ -51,5 +51,5 @@ def _moved(address: Address) -> bool:
     """
     if address.data is None:
         return False
-    note = places.running_server(address.data)
+    note = data_folder.running_server(address.data)
     return note is None or note["url"] != address.url

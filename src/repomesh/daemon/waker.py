@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from repomesh.client.errors import RemoteError
-from repomesh.daemon.ways import WAYS, WakeRefused, WakeTarget, Way
+from repomesh.daemon.wake_methods import WAYS, WakeRefused, WakeTarget, Way
 from repomesh.kernel.errors import Failure
 from repomesh.kernel.processes import machine, same_machine
 

@@ -29,7 +29,7 @@ class Presence:
         self._heard: OrderedDict[tuple[str, str | None], float] = OrderedDict()
         self._beats: set[asyncio.Task[None]] = set()
 
-    def heard(self, caller: Caller) -> None:
+    def record_call(self, caller: Caller) -> None:
         """Note a call; called on the event loop for every caller."""
         if caller.agent_id is None or caller.token_id == SYSTEM_TOKEN_ID:
             return  # the server's own work for an agent says nothing of its life

@@ -15,7 +15,14 @@ import structlog
 
 from repomesh.adapters.bus.port import Bus
 from repomesh.domains.webhooks import rules
-from repomesh.domains.webhooks.sending import NOTHING_TAKEN, ReadyWebhook, WebhookEvents, look, present, ready
+from repomesh.domains.webhooks.sending import (
+    NOTHING_TAKEN,
+    ReadyWebhook,
+    WebhookEvents,
+    present,
+    read_events,
+    ready,
+)
 from repomesh.domains.webhooks.sending_models import (
     AttemptOutcome,
     SettledWebhook,
@@ -106,7 +113,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         caller = system_caller(webhook.workspace_id)
         found = WebhookEvents((), after, None)
         if after < webhook.last_seq:
-            found = await self._store.read(caller, lambda tx: look(tx, webhook, after))
+            found = await self._store.read(caller, lambda tx: read_events(tx, webhook, after))
         more = found.upto < webhook.last_seq
         if not (webhook.due or found.deliveries or found.missed_before or self._is_late(webhook, found.upto)):
             return _Batch(webhook, "", NOTHING_TAKEN, more) if more else None

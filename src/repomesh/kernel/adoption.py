@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from repomesh.kernel import pidfile, trust
+from repomesh.kernel.data_folder import CONNECT, DATABASE, LOCK, SERVER
 from repomesh.kernel.errors import Conflict, NotFound
-from repomesh.kernel.places import CONNECT, DATABASE, LOCK, SERVER
 from repomesh.kernel.private_files import open_private, size_bytes
 
 Origin = Literal["trusted", "moved", "copied", "unknown"]
@@ -43,7 +43,7 @@ class AdoptableFolder:
         return self.origin in ("trusted", "moved")
 
 
-def look(data: Path) -> AdoptableFolder:
+def inspect(data: Path) -> AdoptableFolder:
     """The folder, if it can be adopted.
 
     Raises NotFound, FolderServed, and UntrustedFolder for one that must not be: another user's, tracked by

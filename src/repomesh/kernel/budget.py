@@ -49,7 +49,7 @@ def fit(page: Page[Item], max_chars: int, positions: PageEnds, text: str | None 
     too; an item that can't be cut so short is left out, and `next_cursor` leads behind it.
     """
     in_part = sum(_is_cut(item, text) for item in page.items)
-    whole = page.model_copy(update={"omitted": _said(0, in_part)}) if in_part else page
+    whole = page.model_copy(update={"omitted": _cut_notice(0, in_part)}) if in_part else page
     if len(whole.model_dump_json()) <= max_chars:
         return whole
     left = max_chars - _frame(page, positions)
@@ -190,7 +190,7 @@ def _with_first(page: Page[Item], left: int, positions: PageEnds) -> Page[Item]:
     first = shorten(page.items[0], left)
     fits = len(first.model_dump_json()) <= left
     following = page.next_cursor if len(page.items) == 1 else positions.after(0)
-    said = _said(len(page.items) - 1, 1) if fits else _too_long(page.items[0])
+    said = _cut_notice(len(page.items) - 1, 1) if fits else _too_long(page.items[0])
     items = [first] if fits else []
     return page.model_copy(update={"items": items, "next_cursor": following, "omitted": said})
 
@@ -214,11 +214,11 @@ def _page(page: Page[Item], items: list[Item], texts_cut: int, positions: PageEn
     following = page.next_cursor
     if missing:
         following = positions.after(len(items) - 1)
-    said = _said(missing, texts_cut)
+    said = _cut_notice(missing, texts_cut)
     return page.model_copy(update={"items": items, "next_cursor": following, "omitted": said})
 
 
-def _said(items: int, texts: int) -> str:
+def _cut_notice(items: int, texts: int) -> str:
     left_out = f"items left out: {items}, go on with next_cursor" if items else ""
     shortened = f"texts cut: {texts}, raise max_chars" if texts else ""
     return "; ".join(part for part in (left_out, shortened) if part)
@@ -228,6 +228,6 @@ def _frame(page: Page[Item], positions: PageEnds) -> int:
     """The characters of the page without its items, with the longest cursor and the longest words."""
     count = len(page.items)
     cursors = [page.next_cursor or "", positions.start, *(positions.after(index) for index in range(count))]
-    said = max([_said(count, count), *map(_too_long, page.items[:1])], key=len)
+    said = max([_cut_notice(count, count), *map(_too_long, page.items[:1])], key=len)
     widest = {"items": [], "next_cursor": max(cursors, key=len), "omitted": said}
     return len(page.model_copy(update=widest).model_dump_json())

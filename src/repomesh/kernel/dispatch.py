@@ -138,7 +138,7 @@ class Dispatcher:
         """Have `listener` hear of every caller that was let in."""
         self._on_call.append(listener)
 
-    def heard(self, caller: Caller) -> None:
+    def notify_called(self, caller: Caller) -> None:
         """Tell of a caller that gave a sign of life, here or on a surface that keeps its line open."""
         for listener in self._on_call:
             listener(caller)
@@ -164,7 +164,7 @@ class Dispatcher:
             caller.acting_agent()
         size = len(payload) if isinstance(payload, bytes) else 0
         request = await run_aside(size, operation.parse, payload)
-        self.heard(caller)
+        self.notify_called(caller)
         try:
             if operation.rate is not None:
                 self._limiter.take(operation.rate, caller)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import httpx
 
-from repomesh.kernel.sending import only_to
+from repomesh.kernel.running_server import only_to
 from repomesh.proxy.membership import CONNECT_S, Membership
 from repomesh.proxy.pump import SILENCE_S, Proxy, stdin_lines, write_line
 

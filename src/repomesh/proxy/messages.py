@@ -109,7 +109,7 @@ def header_safe(value: str) -> str:
     return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
 
-def told(message: ClientMessage, refused: RefusedError) -> Json:
+def refusal_answer(message: ClientMessage, refused: RefusedError) -> Json:
     """How a client learns of a refusal: of a tool call as a result that the model reads, else as an error."""
     text = json.dumps(refused.body, separators=(",", ":"))
     if message.method == "tools/call":
@@ -139,8 +139,8 @@ def refusal(response: httpx.Response, body: bytes) -> RefusedError:
         problem = {}
     error = problem.get("error")
     if isinstance(error, dict) and isinstance(error.get("code"), int):
-        told = str(error.get("message"))
-        return RefusedError("protocol", told, rpc_code=error["code"], status=response.status_code)
+        refusal_answer = str(error.get("message"))
+        return RefusedError("protocol", refusal_answer, rpc_code=error["code"], status=response.status_code)
     code = str(problem.get("code", "unavailable"))
     message = problem.get("detail") or problem.get("title") or f"The server answered {response.status_code}."
     return RefusedError(code, str(message), str(problem.get("hint", "")), status=response.status_code)

@@ -34,7 +34,7 @@ from repomesh.proxy.messages import (
     events,
     one_line,
     refusal,
-    told,
+    refusal_answer,
 )
 
 SILENCE_S: Final = 60.0
@@ -87,11 +87,11 @@ class Proxy:
         try:
             message = ClientMessage.read(line)
         except ValueError as error:
-            self._say({"id": None, "error": {"code": INVALID, "message": str(error)}})
+            self._write_message({"id": None, "error": {"code": INVALID, "message": str(error)}})
             return
         if message.is_request and len(self._requests) >= MAX_REQUESTS:
             busy = f"{MAX_REQUESTS} requests are open already."
-            self._say({"id": message.id, "error": {"code": UNAVAILABLE, "message": busy}})
+            self._write_message({"id": message.id, "error": {"code": UNAVAILABLE, "message": busy}})
             return
         if message.method == "notifications/cancelled":
             self._cancel(message.params.get("requestId"))
@@ -137,11 +137,11 @@ class Proxy:
             key = {"Idempotency-Key": uuid.uuid4().hex}
             await self._patiently(lambda: self._deliver(message, key))
         except RefusedError as refused:
-            self._say({"id": message.id, **told(message, refused)})
+            self._write_message({"id": message.id, **refusal_answer(message, refused)})
         except Exception as error:
             log(f"{message.method}: {error!r}")
             failure = {"code": UNAVAILABLE, "message": f"The proxy failed: {error!r}"}
-            self._say({"id": message.id, "error": failure})
+            self._write_message({"id": message.id, "error": failure})
 
     async def _join(self, message: ClientMessage) -> None:
         """Before the first request: become an agent, named after the client, and stay one."""
@@ -256,7 +256,7 @@ class Proxy:
             if session_id := response.headers.get("mcp-session-id"):
                 opened.headers["Mcp-Session-Id"] = session_id
 
-    def _say(self, body: Json) -> None:
+    def _write_message(self, body: Json) -> None:
         self._write(json.dumps({"jsonrpc": "2.0", **body}, separators=(",", ":")).encode())
 
     async def _close(self) -> None:

@@ -7,7 +7,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from repomesh.kernel.places import CONTENTS
+from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.private_files import listed
 from repomesh.store.drafts import draft, sync_file, sync_folder
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from repomesh.kernel import pidfile, trust
+from repomesh.kernel.data_folder import DATABASE, LOCK, SERVER, TOKEN, read_secret, read_server
 from repomesh.kernel.errors import Conflict
-from repomesh.kernel.places import DATABASE, LOCK, SERVER, TOKEN, read_secret, read_server
 from repomesh.kernel.private_files import open_private, write_private
 
 __all__ = [

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import orjson
 
+from repomesh.kernel.data_folder import DATABASE
 from repomesh.kernel.errors import Conflict, Forbidden
-from repomesh.kernel.places import DATABASE
 from repomesh.kernel.private_files import listed, size_bytes
 from repomesh.store import backups, drafts, prune, restoring
 

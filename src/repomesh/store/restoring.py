@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import orjson
 
+from repomesh.kernel.data_folder import DATABASE
 from repomesh.kernel.errors import NotFound
-from repomesh.kernel.places import DATABASE
 from repomesh.kernel.private_files import size_bytes
 from repomesh.store import backup_contents, backups, drafts, migrate
 

@@ -1,6 +1,6 @@
 """SQLite: one writer thread with group commit, and a pool of reading threads.
 
-A batch runs without savepoints, which cost each piece two statements and copies of the pages that it
+A batch runs without savepoints, which cost each command two statements and copies of the pages that it
 changes. When one fails after it wrote, the batch is rolled back and run again with them; work may run again.
 
 While more waits, a batch is answered when the next one begins to commit: its callers' event loop then works
@@ -37,9 +37,9 @@ from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics, tracer
 from repomesh.store import log as event_log
 from repomesh.store.base import DatabaseDamaged, Store, Work
-from repomesh.store.known import RowCache
 from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import DRIVER
+from repomesh.store.row_cache import RowCache
 from repomesh.store.sqlite_text import SqliteText, index_waiting, waiting, waiting_load
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp
@@ -70,7 +70,7 @@ _NEWEST_TIME = "SELECT max(max(last_at), max(coalesce(returned_at, 0))) FROM cou
 
 
 @dataclass(slots=True)
-class _Piece:
+class _QueuedCommand:
     """One command waiting for the writer. `loop` is the one that its future belongs to, if any."""
 
     caller: Caller
@@ -82,7 +82,7 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Outcome:
-    piece: _Piece
+    command: _QueuedCommand
     result: Any
     error: BaseException | None
     texts: int = 0
@@ -98,11 +98,11 @@ class _Committed:
 
 
 class _BatchLost(Exception):
-    """The database rolled the whole transaction back, and with it every piece of the batch."""
+    """The database rolled the whole transaction back, and with it every command of the batch."""
 
 
-class _Spoilt(Exception):
-    """A piece failed after it wrote, and no savepoint stands before what it wrote."""
+class _NeedsSavepoints(Exception):
+    """A command failed after it wrote, and no savepoint stands before what it wrote."""
 
 
 class SqliteStore(Store):
@@ -128,7 +128,9 @@ class SqliteStore(Store):
             self._engine = _engine(path, _WRITER_PRAGMAS)
         self._connection, self._driver = _connected(self._engine)
         self._file = _identity(path)
-        self._queue: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()  # None is the last thing in it
+        self._queue: queue.SimpleQueue[_QueuedCommand | None] = (
+            queue.SimpleQueue()
+        )  # None is the last thing in it
         self._gate = threading.Lock()
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
@@ -153,73 +155,73 @@ class SqliteStore(Store):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with tracer.span("store.write"):
-            self._submit(_Piece(caller, context, work, future, loop))
+            self._submit(_QueuedCommand(caller, context, work, future, loop))
             return await future
 
     def write_now(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
         """Queue `work` and wait for its commit."""
         future: Future[T] = Future()
-        self._submit(_Piece(caller, RequestContext(), work, future))
+        self._submit(_QueuedCommand(caller, RequestContext(), work, future))
         return future.result()
 
     def write_beside(self, work: Callable[[Transaction], T]) -> T:
         """Queue `work` like that of any workspace: there is one writer."""
         return self.write_now(system_caller(""), work)
 
-    def _submit(self, piece: _Piece) -> None:
+    def _submit(self, command: _QueuedCommand) -> None:
         with self._gate:  # so that nothing is queued behind the None that ends the writer
             self._check_open()
             self.require_whole()
             if self._queue.qsize() >= limits.WRITE_QUEUE_MAX:
                 raise Unavailable(f"{limits.WRITE_QUEUE_MAX} commands already wait for the database")
-            self._queue.put(piece)
+            self._queue.put(command)
 
     def _write_batches(self) -> None:
         more = True
         while more:
             if self._queue.empty():
-                self._tell()
+                self._resolve_committed()
             batch, more = self._take()
             if batch:
                 self._commit(batch)
             if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):
-                self._tell()
+                self._resolve_committed()
                 self._index_texts()
-        self._tell()
+        self._resolve_committed()
 
-    def _take(self) -> tuple[list[_Piece], bool]:
+    def _take(self) -> tuple[list[_QueuedCommand], bool]:
         """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace.
 
         Answers the batch, empty when nothing came while texts wait to be indexed, and whether more may come.
         """
-        batch: list[_Piece] = []
+        batch: list[_QueuedCommand] = []
         patience_s = limits.TEXT_INDEX_IDLE_S if self._unindexed else None
         if self._unindexed >= limits.TEXT_INDEX_BATCH:
             patience_s = 0
         try:
-            while (piece := self._queue.get(timeout=patience_s)) is not None:
-                batch.append(piece)
+            while (command := self._queue.get(timeout=patience_s)) is not None:
+                batch.append(command)
                 if len(batch) >= limits.WRITE_BATCH_MAX or self._queue.empty():
                     return batch, True
         except queue.Empty:
             return batch, True
         return batch, False
 
-    def _commit(self, batch: list[_Piece]) -> None:
-        """Run every piece and commit once; they are answered soon."""
+    def _commit(self, batch: list[_QueuedCommand]) -> None:
+        """Run every command and commit once; they are answered soon."""
         try:
             outcomes, last = self._run_all(batch)
-        except _Spoilt as spoilt:
+        except _NeedsSavepoints as error:
             self._known.forget()
             self._driver.rollback()
             if len(batch) == 1:
-                _answer([_Outcome(batch[0], None, _explain(spoilt.__cause__ or spoilt))])
+                _answer([_Outcome(batch[0], None, _explain(error.__cause__ or error))])
                 return
             self._careful_batches = limits.CAREFUL_BATCHES
             self._commit(batch)
             return
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
-            self._tell()
+            self._resolve_committed()
             self._undo(batch, lost.__cause__ or lost)
             return
         self._careful_batches = max(0, self._careful_batches - 1)
@@ -229,14 +231,14 @@ class SqliteStore(Store):
         self._unindexed += self._fresh_texts
         self._committed = _Committed(outcomes, last, time.monotonic())
 
-    def _tell(self) -> None:
+    def _resolve_committed(self) -> None:
         """Answer the callers of the batch that was committed last, and tell where the logs end now."""
         committed, self._committed = self._committed, None
         if committed is not None:
             _answer(committed.outcomes)
             self._announce(committed.last)
 
-    def _run_all(self, batch: list[_Piece]) -> tuple[list[_Outcome], dict[str, int]]:
+    def _run_all(self, batch: list[_QueuedCommand]) -> tuple[list[_Outcome], dict[str, int]]:
         """Run a batch up to its commit; answers the outcomes and each log's last number.
 
         Raises DatabaseDamaged when the file was removed or replaced: what is written into it would be lost.
@@ -251,13 +253,13 @@ class SqliteStore(Store):
         events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         run = self._run_saved if self._careful_batches else self._run
         outcomes: list[_Outcome] = []
-        for piece in batch:
-            outcomes.append(run(piece, pending, events[piece.caller.workspace_id]))
+        for command in batch:
+            outcomes.append(run(command, pending, events[command.caller.workspace_id]))
             if self._committed and time.monotonic() - self._committed.at > limits.ANSWER_WITHIN_S:
-                self._tell()
+                self._resolve_committed()
         pending.write()
         last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in events.items() if rows}
-        self._tell()
+        self._resolve_committed()
         self._driver.execute("COMMIT")
         return outcomes, last
 
@@ -277,49 +279,55 @@ class SqliteStore(Store):
             self._steady.not_before(moment)
         self._goes_on = True
 
-    def _run(self, piece: _Piece, pending: PendingInserts, events: list[dict[str, Any]]) -> _Outcome:
-        """Run one piece; what it inserts, and its events, join those that are written when all have run.
+    def _run(
+        self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
+    ) -> _Outcome:
+        """Run one command; what it inserts, and its events, join those that are written when all have run.
 
-        Most pieces that fail have not written yet: nothing to undo. Raises _Spoilt for one that has.
+        Most pieces that fail have not written yet: nothing to undo. Raises _NeedsSavepoints for one that has.
         """
         pending.mark()
         before = self._driver.total_changes - pending.written
         try:
-            return self._perform(piece, pending, events)
-        except Exception as error:  # whatever it is belongs to the caller of this piece alone
+            return self._perform(command, pending, events)
+        except Exception as error:  # whatever it is belongs to the caller of this command alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
             if pending.wrote_own or self._driver.total_changes - pending.written != before:
-                raise _Spoilt from error
+                raise _NeedsSavepoints from error
             pending.drop_own()
-            return _Outcome(piece, None, _explain(error))
+            return _Outcome(command, None, _explain(error))
 
-    def _run_saved(self, piece: _Piece, pending: PendingInserts, events: list[dict[str, Any]]) -> _Outcome:
-        """Run one piece behind a savepoint, so that it can be undone alone."""
-        self._driver.execute("SAVEPOINT piece")
+    def _run_saved(
+        self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
+    ) -> _Outcome:
+        """Run one command behind a savepoint, so that it can be undone alone."""
+        self._driver.execute("SAVEPOINT command")
         try:
-            outcome = self._perform(piece, pending, events)
+            outcome = self._perform(command, pending, events)
             pending.write()
-        except Exception as error:  # whatever it is belongs to the caller of this piece alone
+        except Exception as error:  # whatever it is belongs to the caller of this command alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
             pending.drop()
             self._known.forget()
-            self._driver.execute("ROLLBACK TO piece")
-            outcome = _Outcome(piece, None, _explain(error))
-        self._driver.execute("RELEASE piece")
+            self._driver.execute("ROLLBACK TO command")
+            outcome = _Outcome(command, None, _explain(error))
+        self._driver.execute("RELEASE command")
         return outcome
 
-    def _perform(self, piece: _Piece, pending: PendingInserts, events: list[dict[str, Any]]) -> _Outcome:
+    def _perform(
+        self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
+    ) -> _Outcome:
         now = self._steady.following()
         store = self.settings, self.text_index, self._contents, self.reactions, pending, self._known
-        tx = Transaction(self._connection, piece.caller, piece.context, now, *store)
+        tx = Transaction(self._connection, command.caller, command.context, now, *store)
         tx.events_ahead = len(events)
-        result = tx.run(piece.work)
+        result = tx.run(command.work)
         if not self._driver.in_transaction:  # what follows would be committed statement by statement
             raise _BatchLost
         events += tx.events
-        return _Outcome(piece, result, None, tx.texts)
+        return _Outcome(command, result, None, tx.texts)
 
     def _index_texts(self) -> None:
         """Index what waits, at least as much as was just written, so that it does not grow.
@@ -338,9 +346,9 @@ class SqliteStore(Store):
             with suppress(OSError, ValueError):
                 log.warning("texts not indexed", reason=str(error))
 
-    def _undo(self, batch: list[_Piece], cause: BaseException) -> None:
+    def _undo(self, batch: list[_QueuedCommand], cause: BaseException) -> None:
         """Roll back what may still be open. A failure of the machine is told to every caller of the batch;
-        otherwise one piece spoils it for the others, and each is tried alone."""
+        otherwise one command spoils it for the others, and each is tried alone."""
         self._known.forget()
         with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is undone in its turn
             self._driver.rollback()
@@ -353,12 +361,12 @@ class SqliteStore(Store):
             # Each its own: an error collects the frames that it passes through.
             _answer([_Outcome(one, None, type(told)(told.message, hint=told.hint)) for one in batch])
         elif len(batch) > 1:
-            for piece in batch:
-                self._commit([piece])
+            for command in batch:
+                self._commit([command])
         else:
-            spoilt = RuntimeError("what the command wrote could not be committed")
-            spoilt.__cause__ = cause
-            _answer([_Outcome(batch[0], None, spoilt)])
+            error = RuntimeError("what the command wrote could not be committed")
+            error.__cause__ = cause
+            _answer([_Outcome(batch[0], None, error)])
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -438,10 +446,10 @@ def _answer(outcomes: Sequence[_Outcome]) -> None:
     """Answer whoever waits; an event loop is woken once for all of its own."""
     of_loops: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
     for outcome in outcomes:
-        if outcome.piece.loop is None:
+        if outcome.command.loop is None:
             _resolve([outcome])
         else:
-            of_loops[outcome.piece.loop].append(outcome)
+            of_loops[outcome.command.loop].append(outcome)
     for loop, of_loop in of_loops.items():
         try:
             loop.call_soon_threadsafe(_resolve, of_loop)
@@ -452,7 +460,7 @@ def _answer(outcomes: Sequence[_Outcome]) -> None:
 
 def _resolve(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
-        future = outcome.piece.future
+        future = outcome.command.future
         if future.done():  # its caller stopped waiting
             continue
         if outcome.error is None:

@@ -32,10 +32,10 @@ from repomesh.kernel.reactions import EmittedEvent, Reactions
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.words import Word, different_words
 from repomesh.store import log
-from repomesh.store.known import RowCache
 from repomesh.store.log import NewEvent
 from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import Prepared
+from repomesh.store.row_cache import RowCache
 from repomesh.store.tables import counters, idempotency_records
 
 T = TypeVar("T")

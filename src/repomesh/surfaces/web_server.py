@@ -8,7 +8,7 @@ import socket
 import uvicorn
 
 from repomesh.kernel import limits, open_files
-from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.surfaces.http.asgi_messages import ASGIApp
 from repomesh.surfaces.http.connections import OpenConnections
 from repomesh.surfaces.http.protocol import HttpProtocol
 from repomesh.surfaces.stream.protocol import Protocol

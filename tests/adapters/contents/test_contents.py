@@ -21,10 +21,10 @@ from repomesh.adapters.contents.database import DatabaseContents
 from repomesh.adapters.contents.folder import FolderContents
 from repomesh.adapters.contents.tables import content_pieces, contents
 from repomesh.app import Server
+from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.errors import DamagedRecord, Unavailable
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.limits import CONTENT_PIECE_BYTES
-from repomesh.kernel.places import CONTENTS
 from repomesh.kernel.ports import Contents
 from repomesh.kernel.settings import Settings
 from repomesh.store.base import Store

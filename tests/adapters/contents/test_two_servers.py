@@ -22,8 +22,8 @@ from repomesh.adapters.contents.tables import content_pieces, contents
 from repomesh.app import Server, prepare
 from repomesh.jobs.contents import ContentSweeper
 from repomesh.kernel.clock import system_clock
+from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.identity import system_caller
-from repomesh.kernel.places import CONTENTS
 from repomesh.kernel.settings import Settings
 from repomesh.store import folder
 

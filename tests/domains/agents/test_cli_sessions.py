@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.agents.session_rules import depth, first_free
+from repomesh.domains.agents.cli_sessions.rules import depth, first_free
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import RequestContext
 from repomesh.operations import registry

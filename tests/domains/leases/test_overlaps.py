@@ -14,7 +14,7 @@ from sqlalchemy import insert
 
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.leases import leasing, overlaps, prefilter, resources, rules
+from repomesh.domains.leases import conflicts, leasing, prefilter, resources, rules
 from repomesh.domains.leases.candidates import PAGE_ROWS
 from repomesh.domains.leases.models import LockObstacle, Mode
 from repomesh.domains.leases.resources import Resource
@@ -263,7 +263,7 @@ def test_files_are_found_by_name_and_by_depth_as_a_comparison_of_all_rows_finds_
 def test_who_may_hold_something_is_whom_a_comparison_of_all_rows_finds(
     desk: Desk, held: list[Held], wanted: Resource
 ) -> None:
-    found = desk.answer(held, (), lambda tx: [row.resource for row in overlaps.holders_of(tx, [wanted])])
+    found = desk.answer(held, (), lambda tx: [row.resource for row in conflicts.holders_of(tx, [wanted])])
     expected = [one.resource.text for one in held if one.live and overlap(one.resource, wanted)]
     assert sorted(found) == sorted(expected)
 
@@ -303,14 +303,14 @@ def test_what_does_not_fit_on_one_page_is_read_to_the_end(
 
 def test_of_many_in_the_way_as_many_are_told_as_one_caller_is_told(desk: Desk) -> None:
     many = [resources.path(f"src/f{number}.py") for number in range(MANY)]
-    for count in (overlaps.OBSTACLES_MAX, overlaps.OBSTACLES_MAX + 1):
+    for count in (conflicts.OBSTACLES_MAX, conflicts.OBSTACLES_MAX + 1):
         held = [*map(Held, many[:count])]
-        assert len(desk.obstacles(held, (), [resources.path("src")])) == overlaps.OBSTACLES_MAX
+        assert len(desk.obstacles(held, (), [resources.path("src")])) == conflicts.OBSTACLES_MAX
     for wanted in ("src/**", "src", "**/*.py", "src/*", "**"):
         found = desk.obstacles([*map(Held, many)], (), [resources.path(wanted)])
-        assert len(found) == overlaps.OBSTACLES_MAX
+        assert len(found) == conflicts.OBSTACLES_MAX
         found = desk.obstacles((), [Waiting([one]) for one in many], [resources.path(wanted)])
-        assert len(found) == overlaps.OBSTACLES_MAX
+        assert len(found) == conflicts.OBSTACLES_MAX
 
 
 def test_who_waits_for_what_the_caller_holds_is_not_in_its_way_however_many_wait(desk: Desk) -> None:

@@ -13,9 +13,9 @@ from plans import Plan, analyze, plans, scans
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.leases import leasing, prefilter, reclaim, resources, waiting
+from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.models import AcquireLocks, ListLocks, ReleaseLocks
 from repomesh.domains.leases.operations import acquire_locks, release_locks
-from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.queries import list_locks
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.domains.workspaces.operations import workspace_ids

@@ -6,8 +6,8 @@ import pytest
 
 from harness import Mesh
 from repomesh.domains.leases import leasing, resources
+from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.errors import InvalidResource
-from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import system_caller
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 import orjson
 
 from repomesh.domains.meetings import flow, rules
-from repomesh.domains.meetings.flow import Given, Happened, MeetingState, MeetingTerms
+from repomesh.domains.meetings.flow import MeetingCommand, MeetingEffect, MeetingState, MeetingTerms
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.limits import MEETING_ASKED_MAX, MEETING_PARTICIPANTS_MIN
 
@@ -105,10 +105,10 @@ class Story:
         self.due_at: datetime | None = None
         self.agreed: bool | None = None
         self.is_over = False
-        self.end_told: list[Happened] = []
+        self.end_told: list[MeetingEffect] = []
         self.drafting = False
         self._drafting = False
-        self._given: Given = flow.Tick()
+        self._given: MeetingCommand = flow.Tick()
         self._gone: set[str] = set()
 
     @property
@@ -117,7 +117,7 @@ class Story:
 
     # -- what is done ------------------------------------------------------------------------------
 
-    def do(self, given: Given, *, drafting: bool = False) -> bool:
+    def do(self, given: MeetingCommand, *, drafting: bool = False) -> bool:
         """Do one thing; False when it was refused, and then nothing may have changed."""
         self._given, self._drafting = given, drafting
         before, fair = self.flow, self.is_asked_for(given)
@@ -132,7 +132,7 @@ class Story:
         self.compare()
         return True
 
-    def is_asked_for(self, given: Given) -> bool:
+    def is_asked_for(self, given: MeetingCommand) -> bool:
         """Whether the rules may not refuse this: it is what is asked for, and in time."""
         round_ = getattr(given, "round", None)
         if self.is_over or (self.due_at is not None and self.now >= self.due_at):
@@ -196,7 +196,7 @@ class Story:
             assert state.awaited == (self.speaking,)
             assert self.speaking not in self.gone()
 
-    def check(self, event: Happened) -> None:
+    def check(self, event: MeetingEffect) -> None:
         """What must hold when this happens, after all that happened before."""
         assert not self.is_over, "nothing happens after the end"
         match event:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from domains.meetings.meeting import called, say, show, vote
 from harness import Mesh, Refused
-from repomesh.domains.meetings import flow, rules, wording
+from repomesh.domains.meetings import flow, prompts, rules
 from repomesh.domains.meetings.decisions.models import RecordDecision
 from repomesh.domains.meetings.errors import TooManyParticipants
 from repomesh.domains.meetings.flow import MeetingState, MeetingTerms
@@ -81,7 +81,7 @@ async def test_a_proposal_as_long_as_an_opinion_is_refused_in_words(mesh: Mesh) 
 
 
 def test_requests_keep_to_their_budget_whatever_was_said() -> None:
-    asked = wording.PromptHeader(ID, "T" * 2_000, 1, 3, ["A" * 200] * 20, "P" * 2_000, system_clock())
+    asked = prompts.PromptHeader(ID, "T" * 2_000, 1, 3, ["A" * 200] * 20, "P" * 2_000, system_clock())
     said = [
         Opinion(
             sequence=number,
@@ -100,8 +100,8 @@ def test_requests_keep_to_their_budget_whatever_was_said() -> None:
         round=1, source="chair", sequence=1, agent_name="n", text="p" * 8_000, tasks=[], at=system_clock()
     )
     for budget in (limits.MEETING_REQUEST_CHARS_MIN, limits.MEETING_REQUEST_CHARS_DEFAULT, 40_000):
-        assert len(wording.vote_request(asked, said, proposal, budget)) <= budget
-        text = wording.opinion_request(asked, said, [], budget)
+        assert len(prompts.vote_request(asked, said, proposal, budget)) <= budget
+        text = prompts.opinion_request(asked, said, [], budget)
         assert len(text) <= budget
         assert "#50 " in text
         assert f"Give your opinion by {asked.due_at:%Y}" in text

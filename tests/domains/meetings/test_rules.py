@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from domains.meetings.story import START, Story
 from repomesh.domains.meetings import consensus, flow, rules
-from repomesh.domains.meetings.flow import Happened, MeetingTerms
+from repomesh.domains.meetings.flow import MeetingEffect, MeetingTerms
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.limits import MEETING_ASKED_MAX
 
@@ -233,10 +233,10 @@ def test_a_late_opinion_is_told_what_happened_instead() -> None:
 
 
 def test_the_proposal_is_the_chairs_else_the_last_unopposed_else_written() -> None:
-    told: list[Happened] = []
+    told: list[MeetingEffect] = []
 
     class Listening(Story):
-        def check(self, event: Happened) -> None:
+        def check(self, event: MeetingEffect) -> None:
             super().check(event)
             told.append(event)
 

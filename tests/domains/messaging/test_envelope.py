@@ -9,8 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from injection import CORPUS, assert_enveloped, assert_harmless
-from repomesh.domains.messaging import envelope
-from repomesh.domains.messaging.envelope import EnclosedMessage, Envelope, cost, neutral, new_boundary, wrap
+from repomesh.domains.messaging.messages import envelope
+from repomesh.domains.messaging.messages.envelope import (
+    EnclosedMessage,
+    Envelope,
+    cost,
+    neutral,
+    new_boundary,
+    wrap,
+)
 from repomesh.kernel.clock import system_clock
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.limits import DELIVERY_BYTES_MAX, DELIVERY_CHARS_MAX

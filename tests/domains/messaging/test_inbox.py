@@ -8,7 +8,7 @@ import pytest
 
 from harness import Mesh, Speaker
 from hooking import Cli
-from repomesh.domains.agents.session_models import (
+from repomesh.domains.agents.cli_sessions.models import (
     BeginCliSession,
     EndCliSession,
     NoteCliSession,

@@ -11,13 +11,13 @@ from sqlalchemy import insert
 from plans import analyze, plans, scans, steps
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.messaging import reading, receipts
 from repomesh.domains.messaging.channels.models import CreateChannel
 from repomesh.domains.messaging.channels.operations import create_channel
 from repomesh.domains.messaging.delivery import reminding
 from repomesh.domains.messaging.delivery.models import ExpireMessages, RemindOfMessages
 from repomesh.domains.messaging.delivery.undelivered import expire_messages
-from repomesh.domains.messaging.models import (
+from repomesh.domains.messaging.messages import reading, receipts
+from repomesh.domains.messaging.messages.models import (
     ListChannelMessages,
     ListMessages,
     ReadInbox,
@@ -26,9 +26,9 @@ from repomesh.domains.messaging.models import (
     SendMessage,
     WaitForMessages,
 )
-from repomesh.domains.messaging.sending import send
-from repomesh.domains.messaging.tables import messages
-from repomesh.domains.messaging.tables import receipts as receipt_rows
+from repomesh.domains.messaging.messages.sending import send
+from repomesh.domains.messaging.messages.tables import messages
+from repomesh.domains.messaging.messages.tables import receipts as receipt_rows
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.ids import new_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.messaging.models import MessagesSeen
+from repomesh.domains.messaging.messages.models import MessagesSeen
 from repomesh.kernel.identity import Caller, RequestContext, Role
 from talking import bodies, receipt, say, settled
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.messaging.operations import approved_review
+from repomesh.domains.messaging.messages.operations import approved_review
 from repomesh.domains.messaging.reviews.models import Verdict
 from repomesh.domains.messaging.reviews.rules import state_of
 from repomesh.kernel.identity import system_caller

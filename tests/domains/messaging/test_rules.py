@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repomesh.domains.messaging import rules
 from repomesh.domains.messaging.delivery import rules as delivery_rules
 from repomesh.domains.messaging.delivery.models import MissedRecipient
-from repomesh.domains.messaging.errors import SeveralChannels, TooManyHops
+from repomesh.domains.messaging.messages import rules
+from repomesh.domains.messaging.messages.errors import SeveralChannels, TooManyHops
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.limits import HOPS_MAX, LABEL_CHARS_MAX, UNDELIVERED_NAMED_MAX
 

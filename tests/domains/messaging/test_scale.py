@@ -9,10 +9,10 @@ import pytest
 
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.messaging.errors import TooManyRecipients
-from repomesh.domains.messaging.models import ListReceipts, MessageChosen, SendMessage
-from repomesh.domains.messaging.receipts import ack_message, list_receipts, unread_count
-from repomesh.domains.messaging.sending import send
+from repomesh.domains.messaging.messages.errors import TooManyRecipients
+from repomesh.domains.messaging.messages.models import ListReceipts, MessageChosen, SendMessage
+from repomesh.domains.messaging.messages.receipts import ack_message, list_receipts, unread_count
+from repomesh.domains.messaging.messages.sending import send
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.limits import RECIPIENTS_MAX

@@ -11,7 +11,7 @@ from clocks import MovableClock
 from harness import Mesh, Refused, Speaker
 from hooking import Cli, boundary_of
 from injection import CORPUS, assert_enveloped
-from repomesh.domains.messaging.rules import RANKS
+from repomesh.domains.messaging.messages.rules import RANKS
 from repomesh.domains.messaging.wakes import rules as wake_rules
 from repomesh.domains.messaging.wakes.rules import WakeCandidate
 from repomesh.kernel import limits

@@ -10,8 +10,8 @@ from sqlalchemy import insert
 
 from harness import Mesh
 from repomesh.domains.overview import snippets
+from repomesh.domains.overview.excerpts import IN_ABOUT, TOO_DEEP
 from repomesh.domains.overview.ranking import StemMatcher
-from repomesh.domains.overview.showing import IN_ABOUT, TOO_DEEP
 from repomesh.domains.overview.snippets import find_spots, snippet
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller

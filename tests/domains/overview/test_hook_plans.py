@@ -11,19 +11,19 @@ from sqlalchemy import insert
 
 from plans import analyze, plans, scans, steps
 from repomesh.app import Server
-from repomesh.domains.agents import cli_sessions as sessions
+from repomesh.domains.agents.cli_sessions import operations as sessions
+from repomesh.domains.agents.cli_sessions.models import SweepCliSessions
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.agents.session_models import SweepCliSessions
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging.delivery import operations as deliveries
 from repomesh.domains.messaging.delivery.models import ForgetDeliveries, ListUndecided, TraceMessage
 from repomesh.domains.messaging.delivery.tables import deliveries as delivery_rows
 from repomesh.domains.messaging.delivery.tables import delivery_messages
 from repomesh.domains.messaging.delivery.tracing import trace_message
-from repomesh.domains.messaging.models import SendMessage
-from repomesh.domains.messaging.sending import send
-from repomesh.domains.messaging.tables import messages
-from repomesh.domains.messaging.tables import receipts as receipt_rows
+from repomesh.domains.messaging.messages.models import SendMessage
+from repomesh.domains.messaging.messages.sending import send
+from repomesh.domains.messaging.messages.tables import messages
+from repomesh.domains.messaging.messages.tables import receipts as receipt_rows
 from repomesh.domains.overview.hook_models import LookAtSession
 from repomesh.domains.overview.hooks import look_at_session
 from repomesh.domains.workspaces.operations import workspace_ids

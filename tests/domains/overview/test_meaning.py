@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from completing import Model, serving
 from harness import Mesh
-from repomesh.domains.overview import meaning
+from repomesh.domains.overview import question_vectors
 from repomesh.domains.sessions.tables import memory_vectors
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
@@ -162,7 +162,7 @@ async def test_the_newest_vectors_are_compared_and_no_more(
 
 def newest_kept() -> int:
     """How many vectors of the workspace that was asked about last stay in memory."""
-    return len(next(reversed(meaning._vectors._of.values())).ids)
+    return len(next(reversed(question_vectors._vectors._of.values())).ids)
 
 
 @pytest.mark.settings(embeddings_url=None)

@@ -116,7 +116,7 @@ def test_answers_are_in_the_words_of_each_cli() -> None:
         return json.loads(data)
 
     claude = DIALECTS["claude"]
-    assert said(claude.tell("PostToolUse", "x")) == {
+    assert said(claude.context_output("PostToolUse", "x")) == {
         "hookSpecificOutput": {"hookEventName": "PostToolUse", "additionalContext": "x"}
     }
     assert said(claude.block("Stop", "x")) == {"decision": "block", "reason": "x"}
@@ -125,7 +125,7 @@ def test_answers_are_in_the_words_of_each_cli() -> None:
     assert said(gemini.block("AfterAgent", "x")) == {"decision": "deny", "reason": "x"}
     assert said(gemini.deny("BeforeTool", "x")) == {"decision": "deny", "reason": "x"}
     copilot = DIALECTS["copilot"]
-    assert said(copilot.tell("postToolUse", "x")) == {"additionalContext": "x"}
+    assert said(copilot.context_output("postToolUse", "x")) == {"additionalContext": "x"}
     assert said(copilot.deny("preToolUse", "x"))["permissionDecision"] == "deny"
 
 
@@ -171,6 +171,9 @@ def test_whatever_is_said_nothing_breaks(said: dict[str, Any], cli: str) -> None
         ("git checkout main -- f.py", ("f.py",)),
         ("git rm -f g.py", ("g.py",)),
         ("echo x > /dev/null", ()),
+        ("echo x | tee /dev/stderr /dev/shm/shop/a.py", ("/dev/shm/shop/a.py",)),
+        ("echo x > /dev/../home/ann/a.py", ("/dev/../home/ann/a.py",)),
+        ("rm -rf /dev/s*/shop", ("/dev/s*/shop",)),
         ("echo 'unclosed > x", ()),
         ("apply_patch <<'E'\n*** Begin Patch\n*** Update File: a.py\n*** Move to: b.py\nE", ("a.py", "b.py")),
     ],

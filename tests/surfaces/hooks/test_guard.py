@@ -13,7 +13,7 @@ from harness import Mesh, Speaker
 from hooking import EVENTS, Cli, git, repository, text_of
 from repomesh.kernel.limits import HOOK_OUTPUT_BYTES_MAX
 from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget
-from repomesh.surfaces.hooks.places import in_repository
+from repomesh.surfaces.hooks.repo_paths import in_repository
 
 pytestmark = pytest.mark.anyio
 

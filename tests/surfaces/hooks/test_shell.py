@@ -20,7 +20,7 @@ from repomesh.kernel.limits import (
 )
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
 from repomesh.surfaces.hooks.dialects.writes import WriteSet
-from repomesh.surfaces.hooks.places import in_repository
+from repomesh.surfaces.hooks.repo_paths import in_repository
 
 LOCK = "src/parser/**"
 

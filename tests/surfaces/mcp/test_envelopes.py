@@ -9,7 +9,7 @@ import pytest
 
 from harness import Mesh, Speaker
 from injection import CORPUS, assert_harmless, texts_of
-from repomesh.domains.messaging.envelope import LABEL
+from repomesh.domains.messaging.messages.envelope import LABEL
 from repomesh.surfaces.mcp.tasks import EXTENSION
 from tooling import Session, ask, call
 

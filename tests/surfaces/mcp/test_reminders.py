@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Speaker
-from repomesh.domains.agents.session_models import BeginCliSession
+from repomesh.domains.agents.cli_sessions.models import BeginCliSession
 from repomesh.domains.messaging.delivery import rules
 from repomesh.kernel.identity import RequestContext
 from tooling import ask

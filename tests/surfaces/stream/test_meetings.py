@@ -15,7 +15,7 @@ from domains.meetings.meeting import called, inbox, say, show, types, vote
 from harness import Speaker
 from live import LiveMesh, serving, url_of
 from repomesh.app import Server
-from repomesh.domains.messaging.models import MESSAGE_SENT
+from repomesh.domains.messaging.messages.models import MESSAGE_SENT
 from repomesh.kernel import limits
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.operation import Model

@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from repomesh.adapters.contents.damage import damaged
+from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.errors import Unavailable
-from repomesh.kernel.places import CONTENTS
 from repomesh.kernel.private_files import listed
 from repomesh.store.drafts import sync_folder
 from repomesh.store.transaction import Transaction

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from repomesh.kernel.places import LOOPBACK_HOSTS
+from repomesh.kernel.data_folder import LOOPBACK_HOSTS
 
 
 class UnusableAnswer(Exception):

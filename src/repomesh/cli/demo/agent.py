@@ -73,11 +73,11 @@ class DemoAgent:
             found = await self.call("list_agents", status="active", **criteria)
             if found["items"]:
                 wanted = ", ".join(f"{key} '{value}'" for key, value in criteria.items())
-                say(f"found {found['items'][0]['name']} by {wanted}")
+                print_line(f"found {found['items'][0]['name']} by {wanted}")
                 return str(found["items"][0]["name"])
             await asyncio.sleep(0.1)
 
-    async def hear(self, about: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
+    async def wait_for(self, about: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
         """Wait for so many messages that fit; each that comes is acknowledged."""
         wanted: list[dict[str, Any]] = []
         while len(wanted) < count:
@@ -134,7 +134,7 @@ async def ada(me: DemoAgent) -> None:
         body=f"It is task `{inventory}`; the other one waits for it: `{link}`.",
         ack_required=True,
     )
-    await me.hear(lambda message: message["thread_id"] == asked["thread_id"], count=2)
+    await me.wait_for(lambda message: message["thread_id"] == asked["thread_id"], count=2)
     await me.call("send_message", to=[f"#{CHANNEL}"], body=f"Three tasks are up; I take `{authors}`.")
     claimed = await me.claim(authors)
     names = (await git("shortlog", "--summary", "--numbered", "HEAD")).splitlines()
@@ -145,7 +145,7 @@ async def ada(me: DemoAgent) -> None:
     claimed = await me.claim(link)
     context = await me.call("get_task_context", task_id=link)
     results = [dependency["result"] for dependency in context["dependencies"]]
-    say(f"read what came of the tasks before: {'; '.join(results)}")
+    print_line(f"read what came of the tasks before: {'; '.join(results)}")
     links = f"\n\nSee [who wrote this]({AUTHORS}) and [what is in it]({INVENTORY}).\n"
     made = await me.commit(README, _read(README).rstrip("\n") + links, "Lead readers to both")
     await _done(me, claimed, f"{README} leads to both, commit {made}")
@@ -155,35 +155,37 @@ async def ada(me: DemoAgent) -> None:
 async def ben(me: DemoAgent) -> None:
     """Takes the inventory and gets half-way: then he is killed, with his task claimed and his file locked."""
     await me.join("survey")
-    (asked,) = await me.hear(lambda message: message["subject"].startswith("Who takes"))
+    (asked,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
     await me.call("send_message", parent_message_id=asked["id"], body="I take it: files and lines by type.")
     claimed = await me.claim(await _called(me, "Say what is in it"))
     _write(INVENTORY, "\n".join((await _inventory())[:5]))
     await me.call(
         "send_message", to=[f"#{CHANNEL}"], body=f"I hold {INVENTORY} and am half-way.", task_id=_id(claimed)
     )
-    say(f"is half-way through {INVENTORY}, with fencing token {claimed['fencing_token']}", mark="half-way")
+    print_line(
+        f"is half-way through {INVENTORY}, with fencing token {claimed['fencing_token']}", mark="half-way"
+    )
     await asyncio.Event().wait()
 
 
 async def cleo(me: DemoAgent) -> None:
     """Is told no twice, waits, and finishes what ben could not."""
     await me.join("survey", "writing")
-    (asked,) = await me.hear(lambda message: message["subject"].startswith("Who takes"))
+    (asked,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
     await me.call("send_message", parent_message_id=asked["id"], body="Let Ben do it; I help where I can.")
-    await me.hear(lambda message: message["sender_name"] == "ben")
+    await me.wait_for(lambda message: message["sender_name"] == "ben")
     await _is_refused(me, "acquire_locks", resources=[INVENTORY], note="only to correct a word")
     await _is_refused(me, "claim_task", task_id=await _called(me, "Lead readers to both"))
     await me.call("send_message", to=["ben"], body="You hold the file that I wanted. I wait.")
-    say("was told no twice and waits", mark="told no")
+    print_line("was told no twice and waits", mark="told no")
     claimed = await me.claim(await _called(me, "Say what is in it"))
     context = await me.call("get_task_context", task_id=_id(claimed))
     lost = next(event for event in context["events"] if event["type"] == "task.reclaimed")
-    say(f"was given ben's task and his lock, because: {lost['text']}")
+    print_line(f"was given ben's task and his lock, because: {lost['text']}")
     lines = await _inventory()
     made = await me.commit(INVENTORY, "\n".join(lines) + "\n", "Say what is in it")
     await _done(me, claimed, f"{INVENTORY} is whole ({lines[-1].lower().rstrip('.')}), commit {made}")
-    await me.hear(lambda message: message["body"].startswith("All three"))
+    await me.wait_for(lambda message: message["body"].startswith("All three"))
 
 
 async def _task(me: DemoAgent, goal: str, path: str, capability: str, **fields: Any) -> str:
@@ -202,7 +204,7 @@ async def _done(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:
     """Finish a task; the locks that came with it go with it."""
     token = claimed["fencing_token"]
     await me.call("finish_task", task_id=_id(claimed), fencing_token=token, outcome="done", result=result)
-    say(f"has finished '{claimed['task']['goal']}': {result}")
+    print_line(f"has finished '{claimed['task']['goal']}': {result}")
 
 
 async def _is_refused(me: DemoAgent, tool: str, **arguments: Any) -> None:
@@ -210,7 +212,7 @@ async def _is_refused(me: DemoAgent, tool: str, **arguments: Any) -> None:
     try:
         await me.call(tool, **arguments)
     except ToolRefused as refused:
-        say(f"was told no by {tool}: {refused.answer['message']}")
+        print_line(f"was told no by {tool}: {refused.answer['message']}")
     else:
         raise RuntimeError(f"{tool} granted what somebody else has")
 
@@ -256,7 +258,7 @@ async def git(*words: str) -> str:
     return out.decode(errors="replace")
 
 
-def say(text: str, **marks: str) -> None:
+def print_line(text: str, **marks: str) -> None:
     """Tell whoever watches the demo."""
     print(json.dumps({"text": text} | marks), flush=True)
 

@@ -17,7 +17,7 @@ from repomesh.cli.options import AsJson
 from repomesh.client.client import Client
 from repomesh.client.errors import RemoteError
 from repomesh.client.stream import follow
-from repomesh.kernel import places
+from repomesh.kernel import data_folder
 from repomesh.views.event_lines import add_name, event_line
 
 app = typer.Typer(add_completion=False, invoke_without_command=True)
@@ -65,11 +65,11 @@ class Demo(stage.DemoRun):
 
     async def play(self) -> list[Verdict]:
         """The play itself; answers what is to be said of it."""
-        origin = repository.prepare(places.repository(Path.cwd()), self.work)
+        origin = repository.prepare(data_folder.repository(Path.cwd()), self.work)
         base = repository.git(self.work, "rev-parse", "HEAD").strip()
         self.scene(f"The repository is {origin}; a server starts beside it.")
         async with self.server() as owner:
-            telling = asyncio.create_task(self.tell(owner))
+            telling = asyncio.create_task(self.print_events(owner))
             await self.perform(owner)
             seen = checks.DemoRecord(
                 log=[event async for event in owner.items("event.list", limit=200)],
@@ -112,7 +112,7 @@ class Demo(stage.DemoRun):
             except RemoteError as refused:
                 self.zombie = f"refused: {refused.code}, {refused.message}"
 
-    async def tell(self, owner: Client) -> None:
+    async def print_events(self, owner: Client) -> None:
         """Print the event log as it grows; when the dead agent's task is taken back, let its ghost write."""
         names: dict[str, str] = {}
         bens: dict[str, Any] = {}

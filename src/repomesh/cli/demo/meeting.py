@@ -79,7 +79,7 @@ class MeetingPlay(stage.DemoRun):
                     for name in ROLES:
                         await self.marks[HERE.format(name)].wait()
                     self.sockets = _open_streams((await owner.http.get("/metrics")).text)
-                    telling = asyncio.create_task(self.tell(owner, meeting_id))
+                    telling = asyncio.create_task(self.print_events(owner, meeting_id))
                     await owner.call_json("meeting.start", {"meeting_id": meeting_id})
                     await self.marks[_TURN].wait()
                     self.kill("ben")
@@ -93,7 +93,7 @@ class MeetingPlay(stage.DemoRun):
                 telling.cancel()
         await asyncio.gather(*watching)
 
-    async def tell(self, owner: Client, meeting_id: str) -> None:
+    async def print_events(self, owner: Client, meeting_id: str) -> None:
         """Print what happens in the meeting as it happens."""
         async for event in follow(owner, after=0, correlation_id=meeting_id, type=["meeting", "decision"]):
             for index, line in enumerate(meeting_view.event_lines(output.style(), event)):

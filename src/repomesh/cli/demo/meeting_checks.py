@@ -116,10 +116,10 @@ def disagreed_first(seen: MeetingRecord) -> str:
     """The first round was not carried."""
     over = seen.first("meeting.round_completed", "of round 1", lambda event: event["data"]["round"] == 1)
     require(not over["data"]["agreed"], "round 1 was carried")
-    return f"event {over['seq']}: {_told(seen.votes(1))}"
+    return f"event {over['seq']}: {_votes_as_text(seen.votes(1))}"
 
 
-def heard_dissent_first(seen: MeetingRecord) -> str:
+def dissenters_spoke_first(seen: MeetingRecord) -> str:
     """The second round began with those who dissented."""
     against = [name for name, choice in seen.votes(1).items() if choice == "disagree"]
     asked = [
@@ -143,7 +143,7 @@ def decided_against_one(seen: MeetingRecord) -> str:
     require({one["agent_name"] for one in made["agreement"]} == {"ada", "cleo"}, "not the two agreed")
     recorded = seen.first("decision.recorded", "of the meeting")
     require(seen.meeting.get("decision_id") == recorded["data"]["decision"]["id"], "another decision stands")
-    return f"event {recorded['seq']}: {_told(seen.votes(2))}"
+    return f"event {recorded['seq']}: {_votes_as_text(seen.votes(2))}"
 
 
 def made_its_task(seen: MeetingRecord) -> str:
@@ -173,7 +173,7 @@ CLAIMS: tuple[Callable[[MeetingRecord], str], ...] = (
     spoke_one_at_a_time,
     voted_when_all_were_heard,
     disagreed_first,
-    heard_dissent_first,
+    dissenters_spoke_first,
     decided_against_one,
     made_its_task,
     wrote_the_minutes,
@@ -187,5 +187,5 @@ def _opinions(seen: MeetingRecord, round_: int) -> Iterator[Event]:
     return (event for event in presented if event["data"]["opinion"]["round"] == round_)
 
 
-def _told(votes: dict[str, str]) -> str:
+def _votes_as_text(votes: dict[str, str]) -> str:
     return ", ".join(f"{name} {choice}" for name, choice in votes.items())

@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager
 
 from mcp.client.client import ConnectMode
 
-from repomesh.cli.demo.agent import ToolRefused, say
+from repomesh.cli.demo.agent import ToolRefused, print_line
 from repomesh.cli.demo.seat import MeetingPrompt, Seat, socket_seat, tool_seat
 
 TOPIC = "May agents push to main?"
@@ -47,7 +47,7 @@ async def ada(seat: Seat, asked: MeetingPrompt) -> None:
 async def ben(seat: Seat, asked: MeetingPrompt) -> None:
     """Is asked, and killed while it thinks."""
     del seat
-    say(f"is asked for its {asked.what} and thinks", mark="ben has the turn")
+    print_line(f"is asked for its {asked.what} and thinks", mark="ben has the turn")
     await asyncio.Event().wait()
 
 
@@ -61,7 +61,7 @@ async def cleo(seat: Seat, asked: MeetingPrompt) -> None:
         try:
             await seat.speak(asked, "I have thought long about it.")
         except ToolRefused as refused:
-            say(f"was too late: {refused.answer['message']}")
+            print_line(f"was too late: {refused.answer['message']}")
     else:
         await asyncio.sleep(_SLOW_S)
         await seat.speak(asked, "I could not say it in time: who mends main at night?")
@@ -88,7 +88,7 @@ HERE = "{} is here"
 async def play(name: str) -> None:
     """Take part until the meeting is over."""
     async with asyncio.timeout(_PATIENCE_S), _seat(name) as seat:
-        say("is here", mark=HERE.format(name))
+        print_line("is here", mark=HERE.format(name))
         while (asked := await seat.asked()) is not None:
             await ROLES[name](seat, asked)
 

@@ -107,7 +107,7 @@ class SocketSeat:
 
     async def speak(self, asked: MeetingPrompt, content: str, **further: Any) -> None:
         """Give an opinion; raises Refused."""
-        await self._say(type="opinion", round=asked.round, content=content, **further)
+        await self._send_frame(type="opinion", round=asked.round, content=content, **further)
 
     async def vote(
         self, asked: MeetingPrompt, choice: str, reason: str, amendment: str | None = None
@@ -115,13 +115,13 @@ class SocketSeat:
         """Vote; raises Refused."""
         agrees = {"agree": True, "disagree": False, "abstain": None}[choice]
         said = {"agrees": agrees, "reason": reason, "amendment": amendment}
-        await self._say(type="consensus_vote", round=asked.round, **said)
+        await self._send_frame(type="consensus_vote", round=asked.round, **said)
 
     async def join(self) -> None:
         """Say that one takes part."""
-        await self._say(type="join")
+        await self._send_frame(type="join")
 
-    async def _say(self, **frame: Any) -> None:
+    async def _send_frame(self, **frame: Any) -> None:
         """Send a frame and wait for what became of it; what comes before is kept for later."""
         await self._socket.send(json.dumps(frame | {"meeting_id": self._meeting, "id": "mine"}))
         while (answer := await self._frame()).get("id") != "mine":

@@ -22,7 +22,7 @@ from rich.text import Text
 from repomesh.cli import detach, output
 from repomesh.cli.demo.verdicts import Verdict
 from repomesh.client.client import Client
-from repomesh.kernel import places, trust
+from repomesh.kernel import data_folder, trust
 from repomesh.kernel.own_program import own_program
 
 COLOURS = ("36", "33", "35", "32")
@@ -117,7 +117,7 @@ class DemoRun:
         )
         try:
             url = await self.ready(process)
-            async with Client(url, places.read_secret(self.data / places.TOKEN)) as owner:
+            async with Client(url, data_folder.read_secret(self.data / data_folder.TOKEN)) as owner:
                 yield owner
         finally:
             with suppress(ProcessLookupError):
@@ -128,7 +128,7 @@ class DemoRun:
         """The URL of the server as soon as it answers."""
         deadline = time.monotonic() + 30
         while process.returncode is None and time.monotonic() < deadline:
-            note = places.read_server(self.data)
+            note = data_folder.read_server(self.data)
             if note is not None and detach.is_ready(note["url"]):
                 self.scene(f"It answers at {note['url']}.")
                 return note["url"]
@@ -188,7 +188,7 @@ def show(made: Callable[..., DemoRun], *, keep: bool, as_json: bool) -> None:
         told = [{"claim": each.claim, "holds": each.holds, "why": each.why} for each in found]
         output.print_json({"claims": told, "scratch": str(scratch) if keep else None})
     elif keep:
-        output.say(f"What it worked on and the server's data are in {scratch}.")
+        output.print_line(f"What it worked on and the server's data are in {scratch}.")
     if not all(each.holds for each in found):
         raise typer.Exit(1)
 

@@ -74,7 +74,7 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     try:
         token = tokens.find(tx, secret)
     except Unauthenticated:
-        _tell_why(tx, secret)
+        _raise_if_revoked(tx, secret)
         raise
     caller = Caller(
         workspace_id=token.workspace_id,
@@ -108,7 +108,7 @@ def _is_variant(tx: Transaction, row: Row[Any], name: str) -> bool:
     return named is not None and named.id == row.id
 
 
-def _tell_why(tx: Transaction, secret: str) -> None:
+def _raise_if_revoked(tx: Transaction, secret: str) -> None:
     """Raise TokenRevoked when the secret was valid once: a replaced instance must learn that it was."""
     its_instance = and_(
         instances.c.workspace_id == token_rows.c.workspace_id,

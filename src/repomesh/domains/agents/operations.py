@@ -6,7 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row, Select, Text, and_, or_, select, type_coerce, update
 
-from repomesh.domains.agents import rows, rules, session_rows, session_rules
+from repomesh.domains.agents import rows, rules
+from repomesh.domains.agents.cli_sessions import rows as session_rows
+from repomesh.domains.agents.cli_sessions import rules as session_rules
+from repomesh.domains.agents.cli_sessions.models import CLI_SESSION_CHANGED
 from repomesh.domains.agents.errors import (
     AgentNotFound,
     NotYourAgent,
@@ -26,7 +29,6 @@ from repomesh.domains.agents.models import (
     ShowAgent,
 )
 from repomesh.domains.agents.rows import as_agent as as_agent
-from repomesh.domains.agents.session_models import CLI_SESSION_CHANGED
 from repomesh.domains.agents.tables import ACTIVE, agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.absence import silent_before
@@ -70,7 +72,7 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     if hooked is not None:
         _take_session(tx, hooked, agent, instance_id)
     type_ = AGENT_TAKEN_OVER if took_over else AGENT_REGISTERED
-    rows.tell(tx, type_, agent, instance_id=instance_id)
+    rows.emit_changed(tx, type_, agent, instance_id=instance_id)
     made = _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
     return made.model_copy(update={"name_not_given": rows.other_name(tx, request.name, agent.id)})
 
@@ -138,7 +140,7 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     for token_id in tx.execute(live).scalars().all():
         tokens.revoke(tx, token_id, agent.id, "agent retired")
     retired = rows.change(tx, agent, status="retired")
-    rows.tell(tx, AGENT_RETIRED, retired)
+    rows.emit_changed(tx, AGENT_RETIRED, retired)
     return retired
 
 
@@ -168,7 +170,7 @@ def depart(tx: Transaction, agent: Agent, reason: str) -> Agent:
     if agent.status != "active":
         return agent
     gone = rows.change(tx, agent, status="inactive")
-    rows.tell(tx, AGENT_LEFT, gone, reason=reason)
+    rows.emit_changed(tx, AGENT_LEFT, gone, reason=reason)
     return gone
 
 
@@ -199,7 +201,7 @@ def sweep_agents(tx: Transaction) -> list[str]:
     swept: list[str] = []
     for row in tx.execute(silent.limit(limits.AGENTS_SWEPT_MAX)).all():
         gone = rows.change(tx, as_agent(row), status="inactive")
-        rows.tell(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
+        rows.emit_changed(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
         swept.append(gone.id)
     return swept
 
@@ -229,7 +231,7 @@ def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any
     if (status, status_text) == (agent.status, agent.status_text):
         return seen
     changed = rows.change(tx, seen)
-    rows.tell(tx, AGENT_STATUS_CHANGED, changed, instance_id=instance_id)
+    rows.emit_changed(tx, AGENT_STATUS_CHANGED, changed, instance_id=instance_id)
     return changed
 
 
@@ -270,17 +272,17 @@ def ensure_agent(tx: Transaction, name: str, type_: str = "ai") -> Agent:
         return as_agent(row)
     agent = rows.create(tx, name, RegisterAgent(name=name, type=type_))
     agent = rows.change(tx, agent, status="inactive")
-    rows.tell(tx, AGENT_REGISTERED, agent)
+    rows.emit_changed(tx, AGENT_REGISTERED, agent)
     return agent
 
 
 def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registration:
     agent = find_agent(tx, tx.caller.acting_agent())
     rules.joining(request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True)
-    told = _told(request)
+    told = _given_fields(request)
     if agent.status != "active" or differing(told, agent):
         agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **told)
-        rows.tell(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
+        rows.emit_changed(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)
 
 
@@ -299,7 +301,7 @@ def _registration(
     )
 
 
-def _told(request: RegisterAgent) -> dict[str, Any]:
+def _given_fields(request: RegisterAgent) -> dict[str, Any]:
     """What a registration says of an agent; what it leaves out stays as it was."""
     return {
         name: list(value) if isinstance(value, tuple) else value
@@ -369,5 +371,5 @@ def _rejoin(
         rows.close_instances(tx, agent.id, TAKEN_OVER)
         if open_one.id == own:
             session_rows.rebind(tx, agent.id, open_one.id, instance_id)
-    joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_told(request))
+    joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_given_fields(request))
     return joined, how is rules.RegistrationKind.TAKE_OVER

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
-from repomesh.domains.agents import session_rules
+from repomesh.domains.agents.cli_sessions import rules
 from repomesh.domains.agents.models import FindAgentOfProcess, FoundAgent
 from repomesh.domains.agents.rows import as_agent
 from repomesh.domains.agents.tables import agents, cli_sessions, instances
@@ -32,11 +32,11 @@ def find_agent_of_process(tx: Transaction, request: FindAgentOfProcess) -> Found
     here = {"ws": tx.workspace_id}
     claims = [(row.claimed_by_agent, row.process_id, row.agent_id) for row in tx.execute(_OF_INSTANCES, here)]
     for row in tx.execute(_OF_SESSIONS, here):
-        cli = session_rules.cli_process(row.processes)
+        cli = rules.cli_process(row.processes)
         claims += [(row.claimed_by_agent, cli, row.agent_id)] if cli is not None else []
     claims.sort(key=lambda claim: claim[0])
     known = [(process, agent_id) for _, process, agent_id in claims]
-    agent_id = session_rules.nearest(request.processes, known)
+    agent_id = rules.nearest(request.processes, known)
     if agent_id is None:
         return FoundAgent(agent=None)
     found = tx.execute(_AGENT, here | {"agent": agent_id}).one()

@@ -160,7 +160,7 @@ def change(tx: Transaction, agent: Agent, **fields: Any) -> Agent:
     return changed
 
 
-def tell(
+def emit_changed(
     tx: Transaction, type_: str, agent: Agent, *, instance_id: str | None = None, reason: str = ""
 ) -> None:
     """Append an event with what an agent is now."""

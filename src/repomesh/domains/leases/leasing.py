@@ -16,7 +16,8 @@ from sqlalchemy import Row, bindparam, select
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentRetired
 from repomesh.domains.agents.tables import agents as agent_rows
-from repomesh.domains.leases import overlaps, quotas, rows
+from repomesh.domains.leases import conflicts, quotas, rows
+from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.errors import (
     LeaseConflict,
     LeaseExpired,
@@ -37,7 +38,6 @@ from repomesh.domains.leases.models import (
     LockObstacle,
     Mode,
 )
-from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_expiry
@@ -99,8 +99,8 @@ def grant(
     without an acting agent; AgentRetired for a retired one.
     """
     agent_id = tx.caller.acting_agent()
-    found = overlaps.survey(tx, resources, mode, agent_id)
-    in_the_way = overlaps.obstacles(tx, found, position)
+    found = conflicts.scan(tx, resources, mode, agent_id)
+    in_the_way = conflicts.obstacles(tx, found, position)
     if in_the_way:
         raise conflict(in_the_way)
     _require_present(tx, agent_id)
@@ -120,7 +120,7 @@ def obstacles(
 
     Who asks several times in one transaction passes the same `steps`. Raises ComparisonTooLarge.
     """
-    return overlaps.obstacles(tx, overlaps.survey(tx, resources, mode, agent_id, steps), None)
+    return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, steps), None)
 
 
 def conflict(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
@@ -192,7 +192,7 @@ def blocking_locks(tx: Transaction, targets: Targets, agent_id: str | None) -> l
 
     Shared ones too, since who shares a lock reads in peace. Takes nothing.
     """
-    return [(as_lease(row), on) for row, on in overlaps.holders_of_targets(tx, targets, agent_id)]
+    return [(as_lease(row), on) for row, on in conflicts.holders_of_targets(tx, targets, agent_id)]
 
 
 def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
@@ -225,7 +225,7 @@ def renew(tx: Transaction, held: Sequence[Lease], ttl_s: float | None = None) ->
         for lease in held
     ]
     rows.extend(tx, renewed)
-    _tell(tx, LEASE_RENEWED, renewed)
+    _emit_granted(tx, LEASE_RENEWED, renewed)
     return renewed
 
 
@@ -263,7 +263,7 @@ def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str 
 
 
 def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None) -> Exception:
-    others = [row for row in overlaps.holders_of(tx, [resource]) if row.agent_id != tx.caller.agent_id]
+    others = [row for row in conflicts.holders_of(tx, [resource]) if row.agent_id != tx.caller.agent_id]
     if others and (past is not None or fencing_token < others[0].fencing_token):
         holder = others[0]
         return StaleFencingToken(
@@ -322,7 +322,7 @@ def _take(
     known = {row.id for row in own.values()}
     rows.extend(tx, [lease for lease in taken if lease.id in known])
     rows.add(tx, resources, [lease for lease in taken if lease.id not in known])
-    _tell(tx, LEASE_RENEWED if only_extends else LEASE_ACQUIRED, taken)
+    _emit_granted(tx, LEASE_RENEWED if only_extends else LEASE_ACQUIRED, taken)
     return taken
 
 
@@ -353,7 +353,7 @@ def _new(
     )
 
 
-def _tell(tx: Transaction, type_: str, granted: Sequence[Lease]) -> None:
+def _emit_granted(tx: Transaction, type_: str, granted: Sequence[Lease]) -> None:
     first = granted[0]
     data = LeasesGranted(leases=list(granted))
     tx.emit(NewEvent(type_, f"lease/{first.id}", data, task_id=first.task_id))

@@ -127,7 +127,7 @@ class QueuedLocks(AcquiredLocks):
     wait_id: Id
 
 
-class GivenUp(Model):
+class GaveUpWaiting(Model):
     """A request left the queue; what stood against it at that time."""
 
     wait_s: float

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import leasing, overlaps, resources, waiting
+from repomesh.domains.leases import conflicts, leasing, resources, waiting
+from repomesh.domains.leases.conflicts import OBSTACLES_MAX
 from repomesh.domains.leases.errors import (
     ComparisonTooLarge,
     InvalidResource,
@@ -26,7 +27,7 @@ from repomesh.domains.leases.models import (
     AcquireLocks,
     ForcedLocks,
     ForceReleaseLocks,
-    GivenUp,
+    GaveUpWaiting,
     HeldLock,
     Lease,
     QueuedAcquireLocks,
@@ -35,13 +36,12 @@ from repomesh.domains.leases.models import (
     ReleaseLocks,
     RenewLocks,
 )
-from repomesh.domains.leases.overlaps import OBSTACLES_MAX
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.kernel.operation import Post, Tool, WaitRule, command
 from repomesh.store.transaction import Transaction
 
 
-def _refusal(given_up: GivenUp) -> LockConflict:
+def _refusal(given_up: GaveUpWaiting) -> LockConflict:
     if given_up.obstacles:
         refused = leasing.conflict(given_up.obstacles)
         return LockConflict(f"{refused.message}; waited {given_up.wait_s:g} s", given_up.obstacles)
@@ -100,7 +100,7 @@ def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
 
 
 @command("lock.give_up", scope="locks:write", needs_agent=True)
-def give_up(tx: Transaction, request: AcquireLocks) -> GivenUp:
+def give_up(tx: Transaction, request: AcquireLocks) -> GaveUpWaiting:
     """Leave the queue; answers what stands against the request still."""
     wanted = resources.parse_all(request.resources)
     place = waiting.find(tx, request, wanted)
@@ -109,8 +109,8 @@ def give_up(tx: Transaction, request: AcquireLocks) -> GivenUp:
         waiting.leave(tx, place, "gave_up")
         position = place.position
     agent_id = tx.caller.acting_agent()
-    found = overlaps.survey(tx, wanted, request.mode, agent_id)
-    return GivenUp(wait_s=request.wait_s, obstacles=overlaps.obstacles(tx, found, position))
+    found = conflicts.scan(tx, wanted, request.mode, agent_id)
+    return GaveUpWaiting(wait_s=request.wait_s, obstacles=conflicts.obstacles(tx, found, position))
 
 
 @command(
@@ -233,7 +233,7 @@ def _mine_of_folder(tx: Transaction, resource: Resource, fencing_token: int | No
 def _not_held(tx: Transaction, resource: Resource, fencing_token: int | None) -> NotHolder:
     if fencing_token is not None:
         leasing.check(tx, resource, fencing_token)  # knows better what became of it
-    standing = overlaps.holders_of(tx, [resource])
+    standing = conflicts.holders_of(tx, [resource])
     holders = [
         f"'{row.agent_name}' holds '{row.resource}'"
         if row.agent_id != tx.caller.agent_id

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import leasing, literals, overlaps, resources, rules
+from repomesh.domains.leases import conflicts, leasing, literals, resources, rules
+from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.errors import ComparisonTooLarge, InvalidResource
 from repomesh.domains.leases.models import CheckLocks, CheckPaths, Lease, ListLocks, LockCheck
-from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.resources import LOCK_TYPES, PATH
 from repomesh.domains.leases.tables import LIVE, leases
 from repomesh.kernel import file_names
@@ -39,7 +39,7 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
     folder = resources.path(request.prefix).prefix if request.prefix is not None else None
     if request.path is not None:
-        found: Sequence[Row[Any]] = overlaps.holders_of(tx, resources.parse(request.path))
+        found: Sequence[Row[Any]] = conflicts.holders_of(tx, resources.parse(request.path))
         return _sorted(request, found, agent_id, folder)
     now = {"ws": tx.workspace_id, "now": tx.now}
     if agent_id is not None:
@@ -73,7 +73,7 @@ def check_paths(tx: Transaction, request: CheckPaths) -> LockCheck:
         folders=literals.decode_all(request.folders, "folders"),
     )
     conflicts = [
-        overlaps.obstacle(lease, file_names.encode(on))
+        conflicts.obstacle(lease, file_names.encode(on))
         for lease, on in leasing.blocking_locks(tx, targets, tx.caller.agent_id)
         if rules.exclude_each_other(lease.mode, request.mode)
     ]

@@ -189,7 +189,7 @@ class ResumeAfterAbsence:
     away_s: float
 
 
-Given = (
+MeetingCommand = (
     JoinCommand
     | LeaveCommand
     | StartCommand
@@ -322,7 +322,7 @@ class Cancelled:
     """The meeting was called off."""
 
 
-Happened = (
+MeetingEffect = (
     ParticipantJoined
     | ParticipantLeft
     | MeetingStarted

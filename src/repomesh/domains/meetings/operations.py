@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import brief, events, flow, people, relations, rows
+from repomesh.domains.meetings import brief, events, flow, people_only, relations, rows
 from repomesh.domains.meetings.conducting import conduct
 from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.errors import (
@@ -23,6 +23,7 @@ from repomesh.domains.meetings.errors import (
     TooManyParticipants,
 )
 from repomesh.domains.meetings.flow import MeetingState, MeetingTerms
+from repomesh.domains.meetings.meeting_writer import CommandTexts, MeetingWriter
 from repomesh.domains.meetings.models import (
     CancelMeeting,
     CreateMeeting,
@@ -34,7 +35,6 @@ from repomesh.domains.meetings.models import (
     Round,
     ShowMeeting,
 )
-from repomesh.domains.meetings.proceedings import CommandTexts, MeetingWriter
 from repomesh.domains.meetings.tables import meeting_participants, meetings
 from repomesh.domains.meetings.templates import operations as templates
 from repomesh.domains.meetings.templates.errors import TemplateNotFound
@@ -100,11 +100,11 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
         "version": 1,
     }
     tx.execute(insert(meetings), row)
-    under_way = MeetingWriter(tx, row, state, CommandTexts())
+    writer = MeetingWriter(tx, row, state, CommandTexts())
     for agent_id in members:
-        under_way.take_in(agent_id)
-    under_way.tell(events.MeetingChanged, events.MEETING_CREATED)
-    meeting = under_way.publish()
+        writer.take_in(agent_id)
+    writer.emit(events.MeetingChanged, events.MEETING_CREATED)
+    meeting = writer.publish()
     return conduct(tx, rows.find(tx, meeting_id), flow.StartCommand()) if request.start else meeting
 
 
@@ -275,5 +275,5 @@ def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: 
 def _require_lead(tx: Transaction, row: Any, *also: str) -> None:
     """Raise NotYourMeeting unless the caller leads the meeting, or is one of those that may do it, too."""
     leaders = (row.created_by_id, flow.load(row.flow).terms.chair, *also)
-    if not people.is_person(tx.caller) and tx.caller.agent_id not in leaders:
+    if not people_only.is_person(tx.caller) and tx.caller.agent_id not in leaders:
         raise NotYourMeeting(f"the meeting was called by '{row.created_by or 'the owner'}'")

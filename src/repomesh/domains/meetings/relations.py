@@ -8,10 +8,10 @@ from sqlalchemy import select
 
 from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.decisions.errors import DecisionNotFound, DecisionStatusConflict
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging.errors import MessageNotFound
-from repomesh.domains.messaging.models import Message
-from repomesh.domains.messaging.tables import messages
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages.errors import MessageNotFound
+from repomesh.domains.messaging.messages.models import Message
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.tasks import rows as task_rows
 from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.domains.tasks.models import Task

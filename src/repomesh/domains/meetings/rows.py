@@ -28,7 +28,7 @@ _BY_ID = Prepared(
 )
 
 
-def _said(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
+def _selects_of(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
     """The selects of what `model` shows of a meeting's rows: of all rounds, and of one."""
     here = table.c.workspace_id == bindparam("ws"), table.c.meeting_id == bindparam("id")
     shown = [column for column in table.c if column.name in model.model_fields]
@@ -36,9 +36,9 @@ def _said(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
     return Prepared(statement), Prepared(statement.where(table.c.round == bindparam("round")))
 
 
-_OPINIONS = _said(meeting_opinions, Opinion, "sequence")
-_PROPOSALS = _said(meeting_proposals, Proposal, "round")
-_VOTES = _said(meeting_votes, CastVote, "round", "at", "agent_id")
+_OPINIONS = _selects_of(meeting_opinions, Opinion, "sequence")
+_PROPOSALS = _selects_of(meeting_proposals, Proposal, "round")
+_VOTES = _selects_of(meeting_votes, CastVote, "round", "at", "agent_id")
 _part = meeting_participants.c
 _MINE = _part.workspace_id == bindparam("ws"), _part.meeting_id == bindparam("id")
 _PARTICIPANTS = Prepared(select(meeting_participants).where(*_MINE).order_by(_part.agent_id))

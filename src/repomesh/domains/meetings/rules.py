@@ -23,34 +23,39 @@ from repomesh.domains.meetings.errors import (
     TooManyParticipants,
     TurnOver,
 )
-from repomesh.domains.meetings.flow import Given, Happened, MeetingState, Turn
+from repomesh.domains.meetings.flow import MeetingCommand, MeetingEffect, MeetingState, Turn
 from repomesh.kernel.limits import MEETING_ASKED_MAX, MEETING_PARTICIPANTS_MAX, MEETING_PARTICIPANTS_MIN
 
 
 def step(
-    state: MeetingState, given: Given, away: Collection[str], now: datetime, *, drafting: bool = False
-) -> tuple[MeetingState, tuple[Happened, ...]]:
+    state: MeetingState,
+    command: MeetingCommand,
+    away: Collection[str],
+    now: datetime,
+    *,
+    drafting: bool = False,
+) -> tuple[MeetingState, tuple[MeetingEffect, ...]]:
     """How a meeting stands after something was done, and what that brought about.
 
     `away` are participants known to be inactive; `drafting` says that proposals can be written elsewhere.
     Raises what stands against it, and then nothing has changed, not even by the time that passed.
     """
     run = _Run(state, away, now, drafting=drafting)
-    if isinstance(given, flow.ResumeAfterAbsence):  # before time is looked at
-        run.move_deadline(given.away_s)
+    if isinstance(command, flow.ResumeAfterAbsence):  # before time is looked at
+        run.move_deadline(command.away_s)
     run.settle()
-    run.take(given)
+    run.take(command)
     run.settle()
-    return run.flow, tuple(run.happened)
+    return run.flow, tuple(run.effects)
 
 
 class _Run:
-    """One step: the flow as it changes, and what happened so far."""
+    """One step: the flow as it changes, and its effects so far."""
 
     def __init__(self, state: MeetingState, away: Collection[str], now: datetime, *, drafting: bool) -> None:
         self.flow = state
         self.now = now
-        self.happened: list[Happened] = []
+        self.effects: list[MeetingEffect] = []
         self._away = frozenset(away)
         self._drafting = drafting
 
@@ -59,7 +64,7 @@ class _Run:
         if self.flow.due_at is not None:
             due_at = self.flow.due_at + timedelta(seconds=away_s)
             self._set(due_at=due_at)
-            self._tell(flow.DeadlineMoved(self.flow.round, due_at))
+            self._emit(flow.DeadlineMoved(self.flow.round, due_at))
 
     # -- what comes by itself ----------------------------------------------------------------------
 
@@ -68,7 +73,7 @@ class _Run:
         phases = {"discussion": self._discuss, "drafting": self._draft, "voting": self._count}
         while self.flow.phase is not None:
             if not self.flow.present:
-                self._tell(flow.NoConsensus(self.flow.round))
+                self._emit(flow.NoConsensus(self.flow.round))
                 return self._end("no_consensus")
             if not phases[self.flow.phase]():
                 return None
@@ -101,7 +106,7 @@ class _Run:
         elif self._drafting:
             due_at = self._in(state.terms.drafting_timeout_s)
             self._set(phase="drafting", due_at=due_at)
-            self._tell(flow.DraftRequested(state.round, due_at))
+            self._emit(flow.DraftRequested(state.round, due_at))
         else:
             self._request_votes("draft", None)
         return True
@@ -125,12 +130,12 @@ class _Run:
         electors = len(state.electorate or state.electors)
         agreed = consensus.agreed(terms.consensus, terms.quorum, state.votes, electors)
         absent = tuple(one for one in state.electors if one not in state.votes)
-        self._tell(flow.RoundCompleted(state.round, agreed, absent))
+        self._emit(flow.RoundCompleted(state.round, agreed, absent))
         if agreed:
-            self._tell(flow.ConsensusReached(state.round))
+            self._emit(flow.ConsensusReached(state.round))
             self._end("consensus")
         elif state.round >= terms.rounds_max:
-            self._tell(flow.NoConsensus(state.round))
+            self._emit(flow.NoConsensus(state.round))
             self._end("no_consensus")
         else:
             self._open_round(state.round + 1)
@@ -139,48 +144,48 @@ class _Run:
     # -- what is done ------------------------------------------------------------------------------
 
     @singledispatchmethod
-    def take(self, given: Any) -> None:
+    def take(self, command: Any) -> None:
         """Do what is asked; raises what stands against it."""
-        raise NotImplementedError(type(given))
+        raise NotImplementedError(type(command))
 
     @take.register(flow.Tick)
     @take.register(flow.ResumeAfterAbsence)
-    def _(self, given: flow.Tick | flow.ResumeAfterAbsence) -> None:
+    def _(self, command: flow.Tick | flow.ResumeAfterAbsence) -> None:
         pass
 
     @take.register
-    def _(self, given: flow.StartCommand) -> None:
+    def _(self, command: flow.StartCommand) -> None:
         self._require_status("pending")
         needed = max(MEETING_PARTICIPANTS_MIN, self.flow.terms.quorum or 0)
         if len(self.flow.present) < needed:
             raise TooFewParticipants(f"the meeting has {len(self.flow.present)} participants of {needed}")
         self._set(status="in_progress")
-        self._tell(flow.MeetingStarted())
+        self._emit(flow.MeetingStarted())
         self._open_round(1)
 
     @take.register
-    def _(self, given: flow.CancelCommand) -> None:
+    def _(self, command: flow.CancelCommand) -> None:
         self._require_status("pending", "in_progress")
         self._set(phase=None, speaker=None, due_at=None, status="cancelled", outcome="cancelled")
-        self._tell(flow.Cancelled())
+        self._emit(flow.Cancelled())
 
     @take.register
-    def _(self, given: flow.JoinCommand) -> None:
+    def _(self, command: flow.JoinCommand) -> None:
         self._require_status("pending", "in_progress")
-        state, who = self.flow, given.agent_id
+        state, who = self.flow, command.agent_id
         if who not in state.names and len(state.names) >= MEETING_PARTICIPANTS_MAX:
             raise TooManyParticipants(f"{len(state.names)} agents took part, which is the limit")
         present = state.present if who in state.present else (*state.present, who)
-        self._set(names={**state.names, who: given.name}, present=present)
+        self._set(names={**state.names, who: command.name}, present=present)
         self._note_joined(who)
         self._give_turn(who)
         if self.flow != state:
-            self._tell(flow.ParticipantJoined(who))
+            self._emit(flow.ParticipantJoined(who))
 
     @take.register
-    def _(self, given: flow.LeaveCommand) -> None:
+    def _(self, command: flow.LeaveCommand) -> None:
         self._require_status("pending", "in_progress")
-        state, who = self.flow, given.agent_id
+        state, who = self.flow, command.agent_id
         self._require_present(who)
         turn = state.turns.get(who)
         if turn is not None and turn.status in ("waiting", "asked"):
@@ -188,29 +193,29 @@ class _Run:
         speaker = None if state.speaker == who else state.speaker
         present = tuple(one for one in state.present if one != who)
         self._set(present=present, joined=tuple(one for one in state.joined if one != who), speaker=speaker)
-        self._tell(flow.ParticipantLeft(who))
+        self._emit(flow.ParticipantLeft(who))
 
     @take.register
-    def _(self, given: flow.SpeakCommand) -> None:
+    def _(self, command: flow.SpeakCommand) -> None:
         self._require_status("in_progress")
-        self._require_present(given.agent_id)
-        self._require_turn(given.agent_id, given.round)
-        self._note_joined(given.agent_id)
-        self._record(given.agent_id, given.kind, proposes=given.proposes)
+        self._require_present(command.agent_id)
+        self._require_turn(command.agent_id, command.round)
+        self._note_joined(command.agent_id)
+        self._record(command.agent_id, command.kind, proposes=command.proposes)
 
     @take.register
-    def _(self, given: flow.VoteCommand) -> None:
+    def _(self, command: flow.VoteCommand) -> None:
         self._require_status("in_progress")
-        self._require_present(given.agent_id)
-        self._require_vote(given.agent_id, given.round)
-        self._note_joined(given.agent_id)
-        self._set(votes={**self.flow.votes, given.agent_id: given.choice})
-        self._tell(flow.VoteCast(self.flow.round, given.agent_id, given.choice))
+        self._require_present(command.agent_id)
+        self._require_vote(command.agent_id, command.round)
+        self._note_joined(command.agent_id)
+        self._set(votes={**self.flow.votes, command.agent_id: command.choice})
+        self._emit(flow.VoteCast(self.flow.round, command.agent_id, command.choice))
 
     @take.register
-    def _(self, given: flow.ProposalReady) -> None:
-        if self.flow.phase == "drafting" and self.flow.round == given.round:
-            self._request_votes("draft" if given.failed else "written", None)
+    def _(self, command: flow.ProposalReady) -> None:
+        if self.flow.phase == "drafting" and self.flow.round == command.round:
+            self._request_votes("draft" if command.failed else "written", None)
 
     # -- steps of both -----------------------------------------------------------------------------
 
@@ -237,13 +242,13 @@ class _Run:
         due_at = self._in(self.flow.terms.opinion_timeout_s)
         self._turn(who, Turn("asked", self.flow.turns[who].asked + 1))
         self._set(speaker=who, due_at=due_at)
-        self._tell(flow.OpinionRequested(self.flow.round, who, due_at))
+        self._emit(flow.OpinionRequested(self.flow.round, who, due_at))
         return True
 
     def _skip(self, who: str) -> bool:
         self._turn(who, replace(self.flow.turns[who], status="skipped"))
         self._set(speaker=None, due_at=None)
-        self._tell(flow.TurnSkipped(self.flow.round, who))
+        self._emit(flow.TurnSkipped(self.flow.round, who))
         return True
 
     def _record(self, who: str, kind: flow.OpinionKind, *, proposes: bool) -> None:
@@ -253,17 +258,17 @@ class _Run:
         self._turn(who, replace(state.turns[who], status="no_response" if silent else "spoke"))
         tabled = consensus.tabled_with(state.tabled, sequence, who, kind, proposes=proposes)
         self._set(sequence=sequence, tabled=tabled, speaker=None, due_at=None)
-        self._tell(flow.OpinionPresented(state.round, who, sequence, kind))
+        self._emit(flow.OpinionPresented(state.round, who, sequence, kind))
 
     def _request_votes(self, source: flow.Source, sequence: int | None) -> None:
         due_at = self._in(self.flow.terms.vote_timeout_s)
         electors = self.flow.electors
         self._set(phase="voting", due_at=due_at, electorate=electors)
-        self._tell(flow.VoteRequested(self.flow.round, source, sequence, electors, due_at))
+        self._emit(flow.VoteRequested(self.flow.round, source, sequence, electors, due_at))
 
     def _end(self, outcome: flow.Outcome) -> None:
         self._set(phase=None, speaker=None, due_at=None, status="completed", outcome=outcome)
-        self._tell(flow.MeetingCompleted(outcome))
+        self._emit(flow.MeetingCompleted(outcome))
 
     # -- what stands against it --------------------------------------------------------------------
 
@@ -281,17 +286,17 @@ class _Run:
 
     def _require_turn(self, who: str, round_: int | None) -> None:
         state = self.flow
-        happened: str = state.turns[who].status if who in state.turns else "came_later"
+        turn_status: str = state.turns[who].status if who in state.turns else "came_later"
         if round_ is not None and round_ != state.round:
-            happened = "round_over" if round_ < state.round else "round_not_begun"
+            turn_status = "round_over" if round_ < state.round else "round_not_begun"
         elif state.speaker == who:
             return
-        elif happened == "waiting":
+        elif turn_status == "waiting":
             speaker = state.names[state.speaker or ""]
             raise NotYourTurn(f"it is the turn of '{speaker}'", speaker=speaker, round=state.round)
         raise TurnOver(
-            f"round {state.round} is on, in its {state.phase}: {_IN_WORDS[happened]}",
-            happened=happened,
+            f"round {state.round} is on, in its {state.phase}: {_IN_WORDS[turn_status]}",
+            happened=turn_status,
             round=state.round,
             phase=state.phase,
         )
@@ -331,8 +336,8 @@ class _Run:
     def _set(self, **changes: Any) -> None:
         self.flow = replace(self.flow, **changes)
 
-    def _tell(self, event: Happened) -> None:
-        self.happened.append(event)
+    def _emit(self, event: MeetingEffect) -> None:
+        self.effects.append(event)
 
 
 _IN_WORDS = {

@@ -10,7 +10,7 @@ from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import agents
-from repomesh.domains.meetings import flow, rows, wording
+from repomesh.domains.meetings import flow, prompts, rows
 from repomesh.domains.meetings.conducting import conduct, conduct_readable, round_before
 from repomesh.domains.meetings.errors import (
     AlreadyVoted,
@@ -21,6 +21,7 @@ from repomesh.domains.meetings.errors import (
     NotYourTurn,
     TurnOver,
 )
+from repomesh.domains.meetings.meeting_writer import CommandTexts
 from repomesh.domains.meetings.models import (
     CastVoteRequest,
     DueMeetings,
@@ -32,7 +33,6 @@ from repomesh.domains.meetings.models import (
     ShowRequest,
     Speak,
 )
-from repomesh.domains.meetings.proceedings import CommandTexts
 from repomesh.domains.meetings.tables import RUNNING, meeting_participants, meetings
 from repomesh.domains.tasks.dependencies import count_unmet
 from repomesh.domains.tasks.errors import DependencyNotFound
@@ -130,7 +130,7 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
         agenda=row.agenda,
         prompt=row.opinion_prompt if state.phase == "discussion" else row.vote_prompt,
         before=round_before(tx, row.id, state.round) if state.phase == "discussion" else [],
-        opinions=wording.heard(said, budget),
+        opinions=prompts.heard_opinions(said, budget),
         proposal=row.proposal,
         due_at=state.due_at if asked else None,
         message_id=mine.message_id if asked else None,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from repomesh.domains.leases.absence import extend_expiries
 from repomesh.domains.meetings.absence import extend_deadlines as extend_meetings
-from repomesh.domains.messaging import absence as messages
+from repomesh.domains.messaging.messages import absence as messages
 from repomesh.domains.messaging.questions.operations import extend_deadlines as extend_questions
 from repomesh.domains.webhooks.absence import discount_absence
 from repomesh.domains.workspaces.absence import Absence, begin_grace

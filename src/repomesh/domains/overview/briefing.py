@@ -9,15 +9,15 @@ from sqlalchemy import bindparam, func, select
 
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import leasing, losses
+from repomesh.domains.leases import leasing, lost_leases
 from repomesh.domains.leases.models import Lease
 from repomesh.domains.meetings.decisions.rows import newest_active
-from repomesh.domains.messaging.envelope import BAR, one_line
-from repomesh.domains.messaging.receipts import important_unread, unread_count
+from repomesh.domains.messaging.messages.envelope import BAR, one_line
+from repomesh.domains.messaging.messages.receipts import important_unread, unread_count
 from repomesh.domains.overview import hook_rules
-from repomesh.domains.overview.deeds import last_deeds
 from repomesh.domains.overview.hook_models import Briefing, ShowBriefing
 from repomesh.domains.overview.hook_rules import shown
+from repomesh.domains.overview.recent_activity import last_deeds
 from repomesh.domains.sessions import memory_rows
 from repomesh.domains.tasks.tables import READY, tasks
 from repomesh.domains.workspaces.tables import workspaces
@@ -92,7 +92,7 @@ def brief(tx: Transaction, agent: Agent, unread: UnreadCounts, max_chars: int, *
     lines += [*_waiting(tx, agent.id, unread), *ahead]
     lines += last_deeds(tx, agent.id, {lease.resource for lease in held if lease.resource_type == "task"})
     decided = _decisions(tx, max_chars // 4)
-    lost = hook_rules.losses(losses.due(tx, agent.id), min(max_chars // 2, limits.LOSSES_SHARE_CHARS))
+    lost = hook_rules.losses(lost_leases.due(tx, agent.id), min(max_chars // 2, limits.LOSSES_SHARE_CHARS))
     lines = [lost, *lines] if lost else lines
     return "\n".join([_cut(lines, max_chars - len("\n".join(["", *decided]))), *decided])
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from sqlalchemy import Row, and_, func, select
 
 from repomesh.domains.meetings.decisions.tables import decisions
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging import rules as message_rules
-from repomesh.domains.messaging.tables import messages
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages import rules as message_rules
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.overview.search_models import SearchResult, What
 from repomesh.domains.sessions import memory_rows
 from repomesh.domains.sessions.rows import kept

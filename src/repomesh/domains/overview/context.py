@@ -13,8 +13,8 @@ from repomesh.domains.leases.errors import ComparisonTooLarge
 from repomesh.domains.leases.models import LockObstacle
 from repomesh.domains.messaging.events.models import Event, ListEvents
 from repomesh.domains.messaging.events.operations import list_events
-from repomesh.domains.messaging.models import ListMessages
-from repomesh.domains.messaging.reading import list_messages
+from repomesh.domains.messaging.messages.models import ListMessages
+from repomesh.domains.messaging.messages.reading import list_messages
 from repomesh.domains.overview import rules
 from repomesh.domains.overview.models import (
     ContextDependency,

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from repomesh.domains.agents.cli_sessions.models import CliSession, CliSessionKey
 from repomesh.domains.agents.models import AgentRef, ProcessId
-from repomesh.domains.agents.session_models import CliSession, CliSessionKey
 from repomesh.domains.leases.models import LiteralPath, Mode
 from repomesh.domains.messaging.delivery.models import Boundary, Route
 from repomesh.kernel import limits

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from repomesh.domains.leases.models import EndedReason, Lease, LostLease
-from repomesh.domains.messaging.envelope import BAR, one_line
+from repomesh.domains.messaging.messages.envelope import BAR, one_line
 from repomesh.domains.overview.hook_models import BlockingLock
 from repomesh.kernel.limits import (
     BRIEFING_ITEMS_MAX,

@@ -12,17 +12,17 @@ from typing import Any
 
 from sqlalchemy import update
 
-from repomesh.domains.agents import session_rows
-from repomesh.domains.leases import leasing, literals, losses, paths, resources, rows
+from repomesh.domains.agents.cli_sessions import rows as session_rows
+from repomesh.domains.leases import leasing, literals, lost_leases, paths, resources, rows
+from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.errors import ComparisonTooLarge, InvalidResource, LockConflict, TooManyLocks
 from repomesh.domains.leases.models import AUTO_LOCK_NOTE, Lease, LostLease
-from repomesh.domains.leases.overlaps import Targets
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import leases
-from repomesh.domains.messaging import envelope
 from repomesh.domains.messaging.delivery import operations as deliveries
 from repomesh.domains.messaging.delivery.models import Route
-from repomesh.domains.messaging.receipts import unread_count
+from repomesh.domains.messaging.messages import envelope
+from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.overview import hook_rules
 from repomesh.domains.overview.briefing import show_briefing
 from repomesh.domains.overview.hook_models import (
@@ -72,7 +72,7 @@ def deliver(tx: Transaction, request: Deliver) -> HookText:
         ahead.append(show_briefing(tx, ShowBriefing(max_chars=limits.BRIEFING_SHARE_CHARS)).text)
     ahead += _warnings(tx, agent_id)
     ids = deliveries.candidates(tx, agent_id, request.cli, request.session_id)
-    return _told(tx, request, request.route, ids, "\n".join(filter(None, ahead)), receipt=lost)
+    return _hook_text(tx, request, request.route, ids, "\n".join(filter(None, ahead)), receipt=lost)
 
 
 @command("hook.end_turn", scope="messages:write", needs_agent=True)
@@ -87,7 +87,7 @@ def end_turn(tx: Transaction, request: EndTurn) -> HookText:
         session_rows.change(tx, row, stop_blocks=0, stop_told=[])
         return HookText(text="")
     ahead = [_losses(tx, tx.caller.acting_agent(), request.boundary), _BEFORE_YOU_END]
-    told = _told(tx, request, "turn_end", fresh, "\n".join(filter(None, ahead)))
+    told = _hook_text(tx, request, "turn_end", fresh, "\n".join(filter(None, ahead)))
     so_far = [*row.stop_told, *told.message_ids][-limits.STOP_TOLD_MAX :]
     session_rows.change(tx, row, stop_blocks=row.stop_blocks + 1, stop_told=so_far)
     return told
@@ -145,7 +145,7 @@ def _is_lock(lease: Lease) -> bool:
 def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:
     if deliveries.candidates(tx, agent_id, cli, session_id, most=1):
         return True
-    if losses.any_due(tx, agent_id):
+    if lost_leases.any_due(tx, agent_id):
         return True
     soonest = leasing.soonest_expiry(tx, agent_id)
     if soonest is None or soonest - tx.now > timedelta(seconds=max(limits.LEASE_WARNINGS_S)):
@@ -175,13 +175,13 @@ def _warnings(tx: Transaction, agent_id: str) -> list[str]:
 
 def _losses(tx: Transaction, agent_id: str, receipt: str) -> str:
     """What an agent must know before anything else: the leases that it lost. It is told of them by this."""
-    lost = losses.due(tx, agent_id)
+    lost = lost_leases.due(tx, agent_id)
     if lost:
-        losses.note_told(tx, agent_id, [lease.id for lease in lost], receipt)
+        lost_leases.note_told(tx, agent_id, [lease.id for lease in lost], receipt)
     return hook_rules.losses(lost, limits.LOSSES_SHARE_CHARS)
 
 
-def _told(
+def _hook_text(
     tx: Transaction,
     request: Deliver | EndTurn,
     route: Route,
@@ -224,7 +224,9 @@ def _own_past(tx: Transaction, names: Sequence[str]) -> list[LostLease]:
     agent_id = tx.caller.agent_id
     if agent_id is None:
         return []
-    found = [losses.on_path(tx, agent_id, name) for name in dict.fromkeys(names[: limits.BRIEFING_ITEMS_MAX])]
+    found = [
+        lost_leases.on_path(tx, agent_id, name) for name in dict.fromkeys(names[: limits.BRIEFING_ITEMS_MAX])
+    ]
     return list({lost.id: lost for lost in found if lost is not None}.values())
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import Row, Table, and_, select
 
 from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.decisions.tables import decisions
-from repomesh.domains.messaging import sending
-from repomesh.domains.messaging.tables import messages
+from repomesh.domains.messaging.messages import sending
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.sessions import artifact_models, memory_rows
 from repomesh.domains.sessions import artifacts as artifact_rows
 from repomesh.domains.sessions import chunks as chunk_rows

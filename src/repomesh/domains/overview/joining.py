@@ -12,7 +12,7 @@ from repomesh.domains.agents.errors import (
     PersonReserved,
 )
 from repomesh.domains.agents.models import RegisterAgent
-from repomesh.domains.leases import losses
+from repomesh.domains.leases import lost_leases
 from repomesh.domains.overview.briefing import brief, unread_of
 from repomesh.domains.overview.models import JoinedWorkspace, JoinWorkspace
 from repomesh.kernel.operation import Post, Tool, command
@@ -52,7 +52,9 @@ def join(tx: Transaction, request: JoinWorkspace) -> JoinedWorkspace:
     made = agents.register_agent(tx, RegisterAgent(**fields))
     unread = unread_of(tx, made.agent.id)
     briefing = brief(tx, made.agent, unread, request.max_chars)
-    losses.note_told(tx, made.agent.id, [lease.id for lease in losses.due(tx, made.agent.id)], _RECEIPT)
+    lost_leases.note_told(
+        tx, made.agent.id, [lease.id for lease in lost_leases.due(tx, made.agent.id)], _RECEIPT
+    )
     return JoinedWorkspace(**dict(made), briefing=briefing)
 
 

@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, Table, func, or_, select, true
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.meetings.tables import meetings
-from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.questions import rows as question_rows
 from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.reviews.tables import reviews
-from repomesh.domains.messaging.tables import messages
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.errors import AgentNotFound, NotYourAgent
 from repomesh.domains.leases import leasing, reclaim, waiting
-from repomesh.domains.messaging.receipts import unread_count
+from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.overview.models import Heartbeat, HeartbeatResult, ReclaimedLease, Reconcile, Reconciled
 from repomesh.domains.tasks.recovery import reclaimed_among
 from repomesh.kernel import limits

@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from repomesh.domains.overview import candidates, meaning, ranking
+from repomesh.domains.overview import candidates, question_vectors, ranking
 from repomesh.domains.overview.candidates import TextCandidate
+from repomesh.domains.overview.excerpts import SnippetBuilder
 from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, RankingWeights
 from repomesh.domains.overview.search_models import EVERYTHING, Recall, RecallPage, RecallResult, What
-from repomesh.domains.overview.showing import SnippetBuilder
 from repomesh.domains.overview.stems import forms, stem
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
@@ -47,7 +47,7 @@ class _Matches:
     ),
     scope="sessions:read",
     errors=(SessionNotFound,),
-    prepare=meaning.prepare,
+    prepare=question_vectors.prepare,
     searches=True,
 )
 def recall(tx: Transaction, request: Recall) -> RecallPage:
@@ -91,7 +91,7 @@ def gathered(tx: Transaction, request: Recall) -> RecallCandidates:
     """What holds the most of what says much, and what is near in meaning."""
     matches = _matches(tx, request, _asked(request.text))
     chosen = _chosen(matches)
-    near, without_meaning = meaning.near(tx, request)
+    near, without_meaning = question_vectors.near(tx, request)
     ids: dict[What, list[str]] = {}
     for id_ in chosen:
         ids.setdefault(matches.types[id_], []).append(id_)

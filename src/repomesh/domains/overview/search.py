@@ -8,8 +8,8 @@ from heapq import merge
 from repomesh.domains.agents.rows import by_name
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import TextCandidate
+from repomesh.domains.overview.excerpts import SnippetBuilder
 from repomesh.domains.overview.search_models import EVERYTHING, Search, SearchResult, What
-from repomesh.domains.overview.showing import SnippetBuilder
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark

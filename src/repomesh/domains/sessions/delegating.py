@@ -9,7 +9,7 @@ from sqlalchemy import Row, insert, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import ensure_agent, find_agent
-from repomesh.domains.messaging.sending import system_notice
+from repomesh.domains.messaging.messages.sending import system_notice
 from repomesh.domains.sessions import rows
 from repomesh.domains.sessions.errors import (
     SessionNotActive,

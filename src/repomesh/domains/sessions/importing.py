@@ -183,7 +183,7 @@ def _finish(tx: Transaction, staged: Row[Any], session_id: str) -> None:
     columns = {"id": session_id, "status": was["status"], "reason": was["reason"], "erased": None}
     columns["updated_at"] = datetime.fromisoformat(was["updated_at"])
     tx.execute(update(sessions).where(sessions.c.uid == staged.uid).values(columns))
-    rows.take_part(tx, staged.uid, list(staged.participants))
+    rows.replace_participants(tx, staged.uid, list(staged.participants))
     session = rows.as_session(rows.find(tx, session_id)._asdict())
     imported = SessionImported(session=session, counts=rows.counts(tx, staged.uid))
     tx.emit(NewEvent(SESSION_IMPORTED, f"session/{session_id}", imported))
@@ -253,7 +253,7 @@ class _Import:
         if memory_rows.by_key(tx, self._uid, item.key) is not None:
             raise _Refused(f"memory '{item.key}' is in the file before")
         names = ("key", "status", "created_at", "updated_at")
-        fields = self._said(item) | self._place | {name: getattr(item, name) for name in names}
+        fields = self._version_fields(item) | self._place | {name: getattr(item, name) for name in names}
         fields["id"] = self._new_id(item.id, item.created_at)
         change = "stored" if item.status == "current" else item.status
         memory_rows.restore(tx, fields, change)
@@ -270,9 +270,9 @@ class _Import:
         )
         self._tx.execute(delete(memory_versions).where(*here))
         mark = {"workspace_id": self._tx.workspace_id, "memory_id": row.id, "at": item.at}
-        self._tx.execute(insert(memory_versions), self._said(item) | mark | {"change": item.change})
+        self._tx.execute(insert(memory_versions), self._version_fields(item) | mark | {"change": item.change})
 
-    def _said(self, item: ImportedMemory | ImportedMemoryVersion) -> dict[str, Any]:
+    def _version_fields(self, item: ImportedMemory | ImportedMemoryVersion) -> dict[str, Any]:
         names = ("type", "content", "confidence", "superseded_by", "reason", "author", "version")
         sources = [source.model_dump() for source in item.sources]
         return {name: getattr(item, name) for name in names} | {

@@ -79,9 +79,9 @@ def create_session(tx: Transaction, request: CreateSession) -> Session:
         "erased": None,
     }
     tx.execute(insert(sessions), fields)
-    rows.take_part(tx, fields["uid"], participants)
+    rows.replace_participants(tx, fields["uid"], participants)
     session = rows.as_session(fields)
-    rows.tell(tx, SESSION_CREATED, session)
+    rows.emit_changed(tx, SESSION_CREATED, session)
     return session
 
 
@@ -144,9 +144,9 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     if not columns:
         return rows.as_session(row._asdict())
     if "participants" in columns:
-        rows.take_part(tx, row.uid, columns["participants"])
+        rows.replace_participants(tx, row.uid, columns["participants"])
     session = rows.change(tx, row, **columns)
-    rows.tell(tx, SESSION_UPDATED, session)
+    rows.emit_changed(tx, SESSION_UPDATED, session)
     return session
 
 
@@ -252,5 +252,5 @@ def _lead(tx: Transaction, request: ChangeStatus, action: rules.Action, event: s
     row = rows.find(tx, request.session_id)
     rules.require_allowed(action, row.id, row.status, row.reason)
     session = rows.change(tx, row, status=rules.LEADS_TO[action], reason=request.reason)
-    rows.tell(tx, event, session)
+    rows.emit_changed(tx, event, session)
     return session

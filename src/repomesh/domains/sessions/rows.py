@@ -99,7 +99,7 @@ def change(tx: Transaction, row: Row[Any], **columns: Any) -> Session:
     return as_session(row._asdict() | columns)
 
 
-def take_part(tx: Transaction, uid: str, participants: list[str]) -> None:
+def replace_participants(tx: Transaction, uid: str, participants: list[str]) -> None:
     """Have the session found by those who take part in it, and by nobody else."""
     tx.execute(delete(session_participants).where(session_participants.c.session_uid == uid))
     if participants:
@@ -107,7 +107,7 @@ def take_part(tx: Transaction, uid: str, participants: list[str]) -> None:
         tx.execute(_JOIN, [mark | {"participant": name} for name in participants])
 
 
-def tell(tx: Transaction, type_: str, session: Session) -> None:
+def emit_changed(tx: Transaction, type_: str, session: Session) -> None:
     """Append what a session has become."""
     tx.emit(NewEvent(type_, f"session/{session.id}", SessionChanged(session=session)))
 

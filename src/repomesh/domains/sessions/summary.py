@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from repomesh.domains.sessions import memory_rows, rows, written
+from repomesh.domains.sessions import memory_rows, model_summaries, rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.summary_models import (
     SessionSummary,
@@ -28,8 +28,8 @@ from repomesh.store.transaction import Transaction
     http=Get("/v1/sessions/{session_id}/summary"),
     scope="sessions:read",
     errors=(SessionNotFound,),
-    prepare=written.prepare,
-    follow_up=written.to_keep,
+    prepare=model_summaries.prepare,
+    follow_up=model_summaries.to_keep,
 )
 def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSummary:
     """Sum up a session: figures, who took part, decisions, open questions, action items, artifacts, tasks.
@@ -70,7 +70,7 @@ def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSumm
         timeline=moments[-limits.SUMMARY_ITEMS_MAX :],
     )
     if request.written:
-        text, reason = written.found(tx, row, request)
+        text, reason = model_summaries.found(tx, row, request)
         summary = summary.model_copy(update={"written": text, "not_written": reason})
     return _fitted(summary, request.max_chars)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, or_, select
 
-from repomesh.domains.messaging.sending import system_notice
+from repomesh.domains.messaging.messages.sending import system_notice
 from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_UNBLOCKED, Task
 from repomesh.domains.tasks.tables import task_dependencies, tasks
@@ -72,13 +72,13 @@ def reconsider(tx: Transaction, task: Task) -> Task:
     if because:
         return task if task.reason in because else _block(tx, rows.find(tx, task.id), because[0])
     opened = rows.change(tx, rows.find(tx, task.id), status="open", reason="")
-    rows.tell(tx, TASK_UNBLOCKED, opened, "its dependencies were replaced")
+    rows.emit_changed(tx, TASK_UNBLOCKED, opened, "its dependencies were replaced")
     return opened
 
 
 def _block(tx: Transaction, row: Row[Any], reason: str) -> Task:
     task = rows.change(tx, row, status="blocked", reason=reason)
-    rows.tell(tx, TASK_BLOCKED, task, reason, severity="warning")
+    rows.emit_changed(tx, TASK_BLOCKED, task, reason, severity="warning")
     return task
 
 

@@ -158,7 +158,7 @@ def report_progress(tx: Transaction, request: ReportProgress) -> Task:
     if not differing(told, row):
         return rows.as_task(row)
     task = rows.change(tx, row, **told)
-    rows.tell(tx, TASK_PROGRESSED, task)
+    rows.emit_changed(tx, TASK_PROGRESSED, task)
     return task
 
 

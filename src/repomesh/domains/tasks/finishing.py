@@ -60,7 +60,7 @@ def complete_task(tx: Transaction, request: CompleteTask) -> Task:
         raise ReviewRequired(f"task {row.id} needs an approved review before it completes")
     holding.part(tx, row, "done", "")
     task = rows.change(tx, row, status="done", result=request.result, percent=100)
-    rows.tell(tx, TASK_COMPLETED, task)
+    rows.emit_changed(tx, TASK_COMPLETED, task)
     rows.dependency_is_done(tx, task.id)
     return task
 
@@ -81,7 +81,7 @@ def fail_task(tx: Transaction, request: FailTask) -> Task:
     holding.part(tx, row, "failed", request.reason)
     if not request.retry:
         task = rows.change(tx, row, status="failed", reason=request.reason)
-        rows.tell(tx, TASK_FAILED, task, request.reason, severity="error")
+        rows.emit_changed(tx, TASK_FAILED, task, request.reason, severity="error")
         blocking.block_dependents(tx, task)
         return task
     attempts = row.attempts + 1
@@ -89,7 +89,7 @@ def fail_task(tx: Transaction, request: FailTask) -> Task:
         return _reopen(tx, row, request.reason, attempts=attempts)
     why = rows.why_failed(tx, row.id, attempts)
     task = rows.change(tx, row, status="failed", attempts=attempts, reason=why)
-    rows.tell(tx, TASK_FAILED, task, why, severity="error")
+    rows.emit_changed(tx, TASK_FAILED, task, why, severity="error")
     blocking.block_dependents(tx, task)
     return task
 
@@ -130,7 +130,7 @@ def block_task(tx: Transaction, request: BlockTask) -> Task:
         forced = request.fencing_token is None
         holding.part(tx, row, "blocked", request.reason, "forced" if forced else "released")
     task = rows.change(tx, row, status="blocked", reason=request.reason, **rows.NOBODY)
-    rows.tell(tx, TASK_BLOCKED, task, request.reason, severity="warning")
+    rows.emit_changed(tx, TASK_BLOCKED, task, request.reason, severity="warning")
     return task
 
 
@@ -155,7 +155,7 @@ def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
             unmet=rows.unmet_dependencies(tx, row.id),
         )
     task = rows.change(tx, row, status="open", reason=request.reason)
-    rows.tell(tx, TASK_UNBLOCKED, task, request.reason)
+    rows.emit_changed(tx, TASK_UNBLOCKED, task, request.reason)
     return task
 
 
@@ -186,7 +186,7 @@ def cancel(tx: Transaction, request: CancelTask) -> Task:
         by_holder = tx.caller.agent_id == row.agent_id
         holding.part(tx, row, "cancelled", request.reason, "released" if by_holder else "forced")
     task = rows.change(tx, row, status="cancelled", reason=request.reason)
-    rows.tell(tx, TASK_CANCELLED, task, request.reason, severity="warning")
+    rows.emit_changed(tx, TASK_CANCELLED, task, request.reason, severity="warning")
     blocking.block_dependents(tx, task)
     return task
 
@@ -222,7 +222,7 @@ def _finish(tx: Transaction, request: FinishTask) -> Task:
 
 def _reopen(tx: Transaction, row: Row[Any], reason: str, **columns: Any) -> Task:
     task = rows.change(tx, row, status="open", reason=reason, **columns, **rows.NOBODY)
-    rows.tell(tx, TASK_RELEASED, task, reason)
+    rows.emit_changed(tx, TASK_RELEASED, task, reason)
     return blocking.block_if_never_ready(tx, task)
 
 

@@ -254,7 +254,7 @@ class FinishTask(HeldTaskRequest):
     retry: bool = Field(False, description="For 'failed': open it again while attempts are left.")
 
     @model_validator(mode="after")
-    def _says_why(self) -> FinishTask:
+    def _has_reason(self) -> FinishTask:
         if self.outcome in ("failed", "blocked") and not self.reason:
             raise ValueError(f"'reason' must say why the task is {self.outcome}")
         return self

@@ -112,7 +112,7 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     dependencies.connect(tx, task.id, needed)
     _tag(tx, task)
     _index(tx, task, _words(request))
-    rows.tell(tx, TASK_CREATED, task)
+    rows.emit_changed(tx, TASK_CREATED, task)
     return blocking.block_if_never_ready(tx, task)
 
 
@@ -194,12 +194,12 @@ def update_task(tx: Transaction, request: UpdateTask) -> Task:
     if columns.keys() & {"goal", "description"}:
         tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, task.id)
         _index(tx, task, _words(request) if "description" in columns else different_words(task.description))
-    rows.tell(tx, TASK_UPDATED, task)
+    rows.emit_changed(tx, TASK_UPDATED, task)
     if "dependencies" in columns:
         reconsider = blocking.reconsider if blocked_by_dependency else blocking.block_if_never_ready
         task = reconsider(tx, task)
     if task.ready and not before.ready:
-        rows.tell_ready(tx, task)
+        rows.emit_ready(tx, task)
     return task
 
 

@@ -112,7 +112,7 @@ def reclaim(tx: Transaction, row: Row[Any]) -> None:
         )
     )
     if status == "failed":
-        rows.tell(tx, TASK_FAILED, task, task.reason, severity="error")
+        rows.emit_changed(tx, TASK_FAILED, task, task.reason, severity="error")
         blocking.block_dependents(tx, task)
     else:
         blocking.block_if_never_ready(tx, task)

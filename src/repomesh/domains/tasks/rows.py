@@ -101,7 +101,9 @@ def _change(columns: tuple[str, ...]) -> Prepared:
     return Prepared(update(tasks).where(tasks.c.id == bindparam("task")).values(values))
 
 
-def tell(tx: Transaction, type_: str, task: Task, reason: str = "", *, severity: Severity = "info") -> None:
+def emit_changed(
+    tx: Transaction, type_: str, task: Task, reason: str = "", *, severity: Severity = "info"
+) -> None:
     """Append that `task` changed."""
     changed = TaskChanged(task=task, reason=reason)
     tx.emit(NewEvent(type_, f"task/{task.id}", changed, task_id=task.id, severity=severity))
@@ -118,10 +120,10 @@ def dependency_is_done(tx: Transaction, task_id: str) -> None:
     if tx.change(_ONE_LESS_UNMET, here) == 0:
         return
     for row in tx.execute(_NOW_READY, here).all():
-        tell_ready(tx, change(tx, row), task_id)
+        emit_ready(tx, change(tx, row), task_id)
 
 
-def tell_ready(tx: Transaction, task: Task, completed_dependency: str | None = None) -> None:
+def emit_ready(tx: Transaction, task: Task, completed_dependency: str | None = None) -> None:
     """Append that a task can be claimed now, so that agents that wait for work are woken."""
     ready = TaskReady(task=task, completed_dependency=completed_dependency)
     tx.emit(NewEvent(TASK_READY, f"task/{task.id}", ready, task_id=task.id))

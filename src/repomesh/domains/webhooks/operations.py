@@ -83,7 +83,7 @@ def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
     }
     tx.execute(insert(webhooks), fields)
     webhook = rows.as_webhook(fields)
-    rows.tell(tx, WEBHOOK_CREATED, webhook)
+    rows.emit_changed(tx, WEBHOOK_CREATED, webhook)
     return WebhookSecret(webhook=webhook, secret=secret)
 
 
@@ -141,7 +141,7 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     if columns.get("status") == "active" and request.skip_missed:
         _skip_missed(tx, row)
     webhook = rows.change(tx, row, **columns)
-    rows.tell(tx, WEBHOOK_UPDATED, webhook)
+    rows.emit_changed(tx, WEBHOOK_UPDATED, webhook)
     return webhook
 
 
@@ -162,7 +162,7 @@ def rotate_secret(tx: Transaction, request: OneWebhook) -> WebhookSecret:
     until = tx.now + timedelta(seconds=WEBHOOK_OLD_SECRET_S)
     rows.note(tx, row.id, secret=secret, old_secret=row.secret, old_secret_until=until)
     webhook = rows.as_webhook(row._asdict())
-    rows.tell(tx, WEBHOOK_SECRET_ROTATED, webhook)
+    rows.emit_changed(tx, WEBHOOK_SECRET_ROTATED, webhook)
     return WebhookSecret(webhook=webhook, secret=secret)
 
 
@@ -177,7 +177,7 @@ def delete_webhook(tx: Transaction, request: OneWebhook) -> DeletedWebhook:
     row = rows.find(tx, request.webhook_id)
     webhook = rows.as_webhook(row._asdict())
     rows.note(tx, row.id, status="deleted", url="", secret="", old_secret=None, updated_at=tx.now)
-    rows.tell(tx, WEBHOOK_DELETED, webhook)
+    rows.emit_changed(tx, WEBHOOK_DELETED, webhook)
     return DeletedWebhook(webhook_id=row.id)
 
 

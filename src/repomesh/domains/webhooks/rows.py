@@ -56,7 +56,7 @@ def note(tx: Transaction, webhook_id: str, **columns: Any) -> None:
     tx.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(**columns))
 
 
-def tell(tx: Transaction, type_: str, webhook: Webhook, severity: Severity = "info") -> None:
+def emit_changed(tx: Transaction, type_: str, webhook: Webhook, severity: Severity = "info") -> None:
     """Append what a webhook has become, for the workspace's owners and the agent whose it is."""
     changed = WebhookChanged(webhook=webhook)
     tx.emit(NewEvent(type_, subject(webhook.id), changed, audience(webhook.agent_id), severity))
@@ -64,7 +64,7 @@ def tell(tx: Transaction, type_: str, webhook: Webhook, severity: Severity = "in
 
 def disable(tx: Transaction, row: Row[Any], reason: str) -> None:
     """Give a webhook up, and say why."""
-    tell(tx, WEBHOOK_DISABLED, change(tx, row, status="disabled", reason=reason), "error")
+    emit_changed(tx, WEBHOOK_DISABLED, change(tx, row, status="disabled", reason=reason), "error")
 
 
 def subject(webhook_id: str) -> str:

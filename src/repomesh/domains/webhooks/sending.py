@@ -130,7 +130,7 @@ def ready(tx: Transaction, webhook_id: str | None = None) -> list[ReadyWebhook]:
     ]
 
 
-def look(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEvents:
+def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEvents:
     """What the log holds for a webhook behind `after`: a bounded piece, each event as it will be sent."""
     wanted = _filter(webhook)
     missed_before = None
@@ -154,7 +154,7 @@ def look(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEvents:
 
 
 @command("webhook.take", scope="webhooks:admin")
-def take(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
+def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
     """Make deliveries of the events that were found, and claim those that are due, the oldest first.
 
     Nothing is taken when another process was faster, or the webhook is no longer to be served.
@@ -179,7 +179,7 @@ def take(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
 
 
 @command("webhook.settle", scope="webhooks:admin")
-def settle(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
+def settle_attempts(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
     """Write down what came of attempts: delivered, to be tried again, or dead; renew or end the claim.
 
     An outcome that was written down before counts once. Answers of 410, and failing for days, disable.
@@ -199,7 +199,7 @@ def settle(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
     columns |= settling.columns
     if columns:
         rows.note(tx, row.id, **columns)
-    settling.tell()
+    settling.emit()
     return SettledWebhook(
         delivered=settling.delivered,
         failed=settling.failed,
@@ -228,7 +228,7 @@ class _Settling:
         else:
             self._fail(outcome)
 
-    def tell(self) -> None:
+    def emit(self) -> None:
         """Append the events of it."""
         tx, row = self._tx, self._row
         if self.dead_ids:

@@ -28,8 +28,17 @@ from repomesh.kernel.limits import (
 from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.dialects import DIALECTS
-from repomesh.surfaces.hooks.moments import HookCall, HookService, Reply
-from repomesh.surfaces.http.asgi import JSON, Receive, Scope, Send, header, read_body, respond, respond_empty
+from repomesh.surfaces.hooks.service import HookCall, HookService, Reply
+from repomesh.surfaces.http.asgi_messages import (
+    JSON,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+    respond,
+    respond_empty,
+)
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import refuse_method

@@ -14,7 +14,7 @@ from repomesh.kernel.identity import system_caller
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store import log as event_log
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header, respond
+from repomesh.surfaces.http.asgi_messages import ASGIApp, Receive, Scope, Send, header, respond
 from repomesh.surfaces.http.authentication import authenticate
 from repomesh.surfaces.http.documents import BuiltOnce, JsonDocument, respond_document
 from repomesh.surfaces.http.guard import Guard

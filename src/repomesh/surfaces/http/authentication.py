@@ -9,7 +9,7 @@ from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Scope, header
+from repomesh.surfaces.http.asgi_messages import Scope, header
 from repomesh.surfaces.http.connections import CONNECTION
 
 _AGENT: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")

@@ -16,7 +16,7 @@ from typing import Any
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Unavailable
-from repomesh.surfaces.http.turns import FairTurns
+from repomesh.surfaces.http.fair_turns import FairTurns
 
 CONNECTION = "repomesh.connection"
 """The ASGI extension by which an application says that a request showed a valid token."""

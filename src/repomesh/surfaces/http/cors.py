@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from repomesh.surfaces.http.asgi import ASGIApp
+from repomesh.surfaces.http.asgi_messages import ASGIApp
 
 _METHODS = ("GET", "POST", "PATCH", "DELETE")
 _REQUEST_HEADERS = (

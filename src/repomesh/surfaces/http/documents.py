@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from repomesh.surfaces.http.asgi import JSON, Scope, Send, header
+from repomesh.surfaces.http.asgi_messages import JSON, Scope, Send, header
 
 T = TypeVar("T")
 

@@ -10,12 +10,12 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from repomesh.kernel.data_folder import LOOPBACK_HOSTS
 from repomesh.kernel.errors import ForeignOrigin, Misdirected, RepomeshError, TooLarge
 from repomesh.kernel.limits import URL_BYTES_MAX
-from repomesh.kernel.places import LOOPBACK_HOSTS
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import trace_id_of
-from repomesh.surfaces.http.asgi import ASGIApp, Receive, Scope, Send, header
+from repomesh.surfaces.http.asgi_messages import ASGIApp, Receive, Scope, Send, header
 from repomesh.surfaces.http.cors import SharedAnswers
 from repomesh.surfaces.http.problems import send_problem
 

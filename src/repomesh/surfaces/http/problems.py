@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from repomesh.kernel.errors import FAILURES, Failure, RepomeshError
-from repomesh.surfaces.http.asgi import Headers, Send, respond
+from repomesh.surfaces.http.asgi_messages import Headers, Send, respond
 
 PROBLEM_JSON = b"application/problem+json"
 

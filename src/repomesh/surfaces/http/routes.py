@@ -34,7 +34,7 @@ from repomesh.kernel.limits import (
 from repomesh.kernel.operation import HttpBinding, Kind, Operation, Payload
 from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import (
+from repomesh.surfaces.http.asgi_messages import (
     JSON,
     Count,
     Receive,

@@ -21,8 +21,8 @@ from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
 from repomesh.domains.leases.models import LossesReported
 from repomesh.domains.messaging.delivery.models import MessagesReturned, Reminder, RemindOfMessages
 from repomesh.domains.messaging.delivery.reminding import is_reminder_due
-from repomesh.domains.messaging.envelope import new_boundary
-from repomesh.domains.messaging.models import WaitForMessages
+from repomesh.domains.messaging.messages.envelope import new_boundary
+from repomesh.domains.messaging.messages.models import WaitForMessages
 from repomesh.domains.messaging.waits.models import BeginWait, Wait
 from repomesh.domains.overview import hook_rules
 from repomesh.kernel.dispatch import OperationResult
@@ -39,7 +39,7 @@ from repomesh.kernel.operation import Operation
 from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.leniency import understood
-from repomesh.surfaces.mcp.telling import ToolOutput, tell, with_losses
+from repomesh.surfaces.mcp.tool_output import ToolOutput, render, with_losses
 from repomesh.surfaces.mcp.tools import compact
 
 log = structlog.get_logger("repomesh.mcp")
@@ -124,7 +124,7 @@ class Calls:
             return _refusal(error, exchange, context)
         if isinstance(answer.result, Registration):
             self._bind(exchange, meta, answer.result)
-        told = await self._told(operation, caller, answer, exchange)
+        told = await self._tool_output(operation, caller, answer, exchange)
         return replace(told, reminder="\n".join(filter(None, (told.reminder, *said)))) if said else told
 
     async def answer(
@@ -136,14 +136,14 @@ class Calls:
         payload = pydantic_core.to_json(arguments)
         return (await self._gateway.call(operation, caller, payload, _context(exchange, meta))).result
 
-    async def _told(
+    async def _tool_output(
         self, operation: Operation, caller: Caller, answer: OperationResult, exchange: RequestScope
     ) -> ToolOutput:
         """The answer as a model reads it, with what it must not overlook besides.
 
         What it lost comes first of all: in the answer itself where that is read for news, else in the line.
         """
-        told = await tell(operation, answer)
+        told = await render(operation, answer)
         if told.message_ids and caller.agent_id is not None:
             exchange.returning.append((caller, told))
         if not answer.also:
@@ -181,7 +181,7 @@ class Calls:
             wait_s = wanted.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
             assert operation.blocking is not None
             if wait_s == 0 or operation.blocking.done(answer.result):
-                return await self._told(operation, caller, answer, exchange)
+                return await self._tool_output(operation, caller, answer, exchange)
             begin = BeginWait(wanted=at_once, wait_s=wait_s)
             begun = await self._gateway.call("wait.begin", caller, begin, context)
         except RepomeshError as error:
@@ -203,7 +203,9 @@ class Calls:
         wait = cast(Wait, answer.result)
         if wait.result is None:
             return wait, None
-        return wait, await self._told(shown, caller, replace(answer, result=wait.result, json=None), exchange)
+        return wait, await self._tool_output(
+            shown, caller, replace(answer, result=wait.result, json=None), exchange
+        )
 
     async def returned(self, exchange: RequestScope) -> None:
         """The answer has left: what stands in it is before the models that asked for it."""

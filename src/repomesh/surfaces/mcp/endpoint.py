@@ -31,7 +31,7 @@ from repomesh.kernel.limits import TEXT_BODY_BYTES_MAX
 from repomesh.kernel.operation import Kind
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header, read_body
+from repomesh.surfaces.http.asgi_messages import Message, Receive, Scope, Send, header, read_body
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
@@ -40,7 +40,7 @@ from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
 from repomesh.surfaces.mcp.resources import SessionResources
 from repomesh.surfaces.mcp.sessions import OpenSession, OpenSessions
 from repomesh.surfaces.mcp.tasks import McpTasks, WaitTasks, declared
-from repomesh.surfaces.mcp.telling import ToolOutput
+from repomesh.surfaces.mcp.tool_output import ToolOutput
 from repomesh.surfaces.mcp.tools import listed, offered
 
 SESSION_IDLE_S: Final = 30 * 60
@@ -108,13 +108,13 @@ async def _reporting(context: Context, running: Awaitable[ToolOutput]) -> ToolOu
     """Wait for the call, telling the client every few seconds that it goes on."""
     began = time.monotonic()
 
-    async def tell() -> None:
+    async def report_progress() -> None:
         while True:
             await anyio.sleep(PROGRESS_EVERY_S)
             await context.session.report_progress(round(time.monotonic() - began, 1))
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(tell)
+        tasks.start_soon(report_progress)
         told = await running
         tasks.cancel_scope.cancel()
     return told

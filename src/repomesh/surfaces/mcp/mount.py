@@ -16,7 +16,7 @@ import structlog
 from repomesh.kernel.errors import InternalError, Unavailable
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
+from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send, header
 from repomesh.surfaces.http.problems import send_problem
 
 log = structlog.get_logger("repomesh.mcp")

@@ -17,13 +17,13 @@ from mcp.server.lowlevel.server import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel
 
-from repomesh.domains.messaging.envelope import one_line
+from repomesh.domains.messaging.messages.envelope import one_line
 from repomesh.domains.sessions.models import ListedSession
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.fields import Page
 from repomesh.surfaces.mcp.calls import MAX_CHARS, Calls, RequestScope
-from repomesh.surfaces.mcp.telling import labelled
+from repomesh.surfaces.mcp.tool_output import labelled
 
 Context = ServerRequestContext[Any, Any]
 Json = dict[str, Any]

@@ -23,9 +23,9 @@ from repomesh.domains.messaging.waits.models import Wait
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.limits import WAIT_POLL_MS
-from repomesh.surfaces.http.asgi import header
+from repomesh.surfaces.http.asgi_messages import header
 from repomesh.surfaces.mcp.calls import Arguments, Calls, RequestScope
-from repomesh.surfaces.mcp.telling import ToolOutput
+from repomesh.surfaces.mcp.tool_output import ToolOutput
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
 

@@ -13,7 +13,7 @@ from repomesh.store.filters import EventFilter
 from repomesh.store.log import StoredEvent
 from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Receive, Scope, Send
+from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send
 from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
 from repomesh.surfaces.stream.log_frames import LOG_FRAMES, ResumeFrame, Subscribe, event_frame_start
 from repomesh.surfaces.stream.socket import Socket
@@ -62,7 +62,7 @@ class LogSocket(Socket):
     async def run(self, caller: Caller) -> None:
         """Serve the client until the end, then close with the reason."""
         who = {"workspace_id": caller.workspace_id, "role": caller.role, "agent_id": caller.agent_id}
-        await self._tell(server_frame("ready", **who))
+        await self._send_frame(server_frame("ready", **who))
         await self._serve(caller)
 
     # -- what the client sends ---------------------------------------------------------------------
@@ -75,7 +75,7 @@ class LogSocket(Socket):
             self._begin(frame.id, wanted, frame.after)
         else:
             await self._stop(frame.id)
-            await self._tell(server_frame("unsubscribed", subscription=frame.id))
+            await self._send_frame(server_frame("unsubscribed", subscription=frame.id))
 
     def _refusal(self, error: RepomeshError, text: str) -> str:
         about = None if isinstance(error, TooLarge) else id_of(text)
@@ -110,13 +110,15 @@ class LogSocket(Socket):
             async with self._gateway.tails.subscribe(wanted, after) as subscription:
                 self._running[id_].position = subscription.position
                 subscription.on_failure = self._failed
-                await self._tell(server_frame("subscribed", subscription=id_, position=subscription.position))
+                await self._send_frame(
+                    server_frame("subscribed", subscription=id_, position=subscription.position)
+                )
                 await self._pump(id_, subscription)
         except SlowConsumer:
             raise
         except RepomeshError as error:
             self._running.pop(id_, None)
-            await self._tell(error_frame(error, self._trace_id, subscription=id_))
+            await self._send_frame(error_frame(error, self._trace_id, subscription=id_))
 
     async def _pump(self, id_: str, subscription: Subscription) -> None:
         running = self._running[id_]
@@ -128,11 +130,11 @@ class LogSocket(Socket):
                 await push(start, events, running)
             else:
                 running.position = subscription.position
-                await self._tell(server_frame("position", subscription=id_, seq=running.position))
+                await self._send_frame(server_frame("position", subscription=id_, seq=running.position))
 
     async def _push_texts(self, start: str, events: list[StoredEvent], running: _Running) -> None:
         for event in events:
-            await self._tell(f"{start}{event.json}}}")
+            await self._send_frame(f"{start}{event.json}}}")
             running.position = event.seq
 
     async def _push_frames(self, start: str, events: list[StoredEvent], running: _Running) -> None:

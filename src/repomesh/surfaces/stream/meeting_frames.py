@@ -19,7 +19,7 @@ from repomesh.domains.meetings.models import (
     OneMeeting,
     Speak,
 )
-from repomesh.domains.messaging.models import SendMessage, SentMessage
+from repomesh.domains.messaging.messages.models import SendMessage, SentMessage
 from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.fields import Position, Reason, Text
 from repomesh.kernel.identity import Caller

@@ -12,7 +12,7 @@ from repomesh.domains.agents.rules import name_key
 from repomesh.domains.meetings.errors import NotAParticipant
 from repomesh.domains.meetings.events import MEETING_OPINION_REQUESTED, MEETING_VOTE_REQUESTED
 from repomesh.domains.meetings.models import Meeting, MeetingRequest, ShowRequest
-from repomesh.domains.messaging.models import MESSAGE_SENT, MessagesSeen
+from repomesh.domains.messaging.messages.models import MESSAGE_SENT, MessagesSeen
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, Forbidden, InvalidRequest, RepomeshError, TooLarge
 from repomesh.kernel.identity import Caller, RequestContext
@@ -21,7 +21,7 @@ from repomesh.store.filters import EventFilter, filter_for
 from repomesh.store.log import StoredEvent
 from repomesh.store.subscription import Subscription
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Receive, Scope, Send
+from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send
 from repomesh.surfaces.http.routes import query_values
 from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
 from repomesh.surfaces.stream.meeting_frames import (
@@ -88,7 +88,7 @@ class MeetingSocket(Socket):
                 "meeting.show", caller, {"meeting_id": self._meeting_id}, self._context
             )
             meeting = cast(Meeting, shown.result)
-            await self._tell(connected_frame(caller, meeting, self._position))
+            await self._send_frame(connected_frame(caller, meeting, self._position))
             self.start(self._push(caller, subscription))
             await self._serve(caller)
 
@@ -109,7 +109,7 @@ class MeetingSocket(Socket):
             raise AnotherMeeting(f"this socket is for the meeting {self._meeting_id}")
         context = RequestContext(trace_id=self._trace_id, idempotency_key=frame.idempotency_key)
         answer = await self._gateway.call(frame.operation, caller, frame.request(), context)
-        await self._tell(accepted_frame(frame, answer))
+        await self._send_frame(accepted_frame(frame, answer))
 
     def _refusal(self, error: RepomeshError, text: str) -> str:
         about = None if isinstance(error, TooLarge) else id_of(text)
@@ -124,7 +124,7 @@ class MeetingSocket(Socket):
         behind = True
         while True:
             events = await subscription.next(0 if behind else pause_s)
-            self._gateway.dispatch.heard(caller)  # who keeps the line open is there
+            self._gateway.dispatch.notify_called(caller)  # who keeps the line open is there
             for event in events:
                 await self._show(event, caller)
                 self._position = event.seq
@@ -135,7 +135,7 @@ class MeetingSocket(Socket):
                 await self._ask(caller)
             else:
                 self._position = subscription.position
-                await self._tell(server_frame("position", seq=self._position))
+                await self._send_frame(server_frame("position", seq=self._position))
 
     async def _show(self, event: StoredEvent, caller: Caller) -> None:
         if event.type == MESSAGE_SENT:
@@ -144,7 +144,7 @@ class MeetingSocket(Socket):
         elif event.correlation_id != self._meeting_id:
             return
         elif event.type in EVENTS:
-            await self._tell(meeting_event_frame(EVENTS[event.type], self._meeting_id, event.json))
+            await self._send_frame(meeting_event_frame(EVENTS[event.type], self._meeting_id, event.json))
         elif event.type == MEETING_VOTE_REQUESTED or (
             event.type == MEETING_OPINION_REQUESTED and event.recipient_id == caller.agent_id
         ):
@@ -153,7 +153,7 @@ class MeetingSocket(Socket):
     async def _hand_over(self, event: dict[str, Any], caller: Caller) -> None:
         """Tell of a message to the participant, if it belongs to the meeting."""
         if event["data"]["topic"] == topic_of(self._meeting_id):
-            await self._tell(direct_message_frame(self._meeting_id, event))
+            await self._send_frame(direct_message_frame(self._meeting_id, event))
             self._offered(event["data"]["id"], caller)
 
     async def _ask(self, caller: Caller) -> None:
@@ -168,7 +168,7 @@ class MeetingSocket(Socket):
         asked = cast(MeetingRequest, answer.result)
         if asked.message_id is not None and asked.message_id != self._asked:
             self._asked = asked.message_id
-            await self._tell(request_frame(asked))
+            await self._send_frame(request_frame(asked))
             self._offered(asked.message_id, caller)
 
     def _offered(self, message_id: str, caller: Caller) -> None:

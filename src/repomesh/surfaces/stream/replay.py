@@ -16,7 +16,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Kind
-from repomesh.surfaces.http.asgi import Scope
+from repomesh.surfaces.http.asgi_messages import Scope
 from repomesh.surfaces.http.routes import request_context
 from repomesh.surfaces.stream.sse import SseConnection, SseEndpoint, frame
 

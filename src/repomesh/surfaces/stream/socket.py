@@ -15,7 +15,7 @@ from repomesh.kernel.json_text import run_aside
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store.subscription import SlowConsumer
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Message, Receive, Scope, Send, header
+from repomesh.surfaces.http.asgi_messages import Message, Receive, Scope, Send, header
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.stream.connections import Connection, Connections, ServerStopping
 from repomesh.surfaces.stream.frames import Auth, Frames, Ping, Pong, error_frame
@@ -123,7 +123,7 @@ class Socket(Connection):
         """Close a socket that was not let in; it is opened for that, or no browser would show the reason."""
         if not self._is_open:
             await self._open()
-        await self._tell(error_frame(error, self._trace_id))
+        await self._send_frame(error_frame(error, self._trace_id))
         await self._close(error)
 
     # -- what the kinds of sockets fill in ---------------------------------------------------------
@@ -160,19 +160,19 @@ class Socket(Connection):
                 self.end(None)
                 return
             text = _text(message)
-            self._gateway.dispatch.heard(caller)
+            self._gateway.dispatch.notify_called(caller)
             try:
                 frame = await run_aside(len(text), self.frames.read, text)
                 if isinstance(frame, Ping):
-                    await self._tell('{"type":"pong"}')
+                    await self._send_frame('{"type":"pong"}')
                 elif isinstance(frame, Auth):
                     raise UnexpectedFrame("this socket is authenticated already")
                 elif not isinstance(frame, Pong):
                     await self._take(frame, caller)
             except RepomeshError as error:
-                await self._tell(self._refusal(error, text))
+                await self._send_frame(self._refusal(error, text))
 
-    async def _tell(self, frame: str) -> None:
+    async def _send_frame(self, frame: str) -> None:
         await self._send({"type": "websocket.send", "text": frame})
 
     def _failed(self, error: RepomeshError) -> None:

@@ -23,7 +23,7 @@ from repomesh.store.filters import EventFilter
 from repomesh.store.log import StoredEvent
 from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.http.asgi import Receive, Scope, Send, header
+from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send, header
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import problem, send_problem
 from repomesh.surfaces.http.routes import list_fields, query_values, refuse_method, request_context
@@ -146,7 +146,7 @@ class LogStream:
         self._line.end(error)
 
     async def _pump(self, subscription: Subscription) -> None:
-        await self._tell_position(_RETRY)
+        await self._send_position(_RETRY)
         while True:
             events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
             for position, chunk in _chunks(events):
@@ -154,9 +154,9 @@ class LogStream:
                 self._line.position = position
             if not events:
                 self._line.position = subscription.position
-                await self._tell_position()
+                await self._send_position()
 
-    async def _tell_position(self, before: bytes = b"") -> None:
+    async def _send_position(self, before: bytes = b"") -> None:
         position = self._line.position
         await self._line.write(before + frame("position", position, b'{"seq":%d}' % position))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from repomesh.surfaces.http.asgi import Scope
+from repomesh.surfaces.http.asgi_messages import Scope
 
 FRAMES = "repomesh.websocket.frames"
 """The extension, and the type of its message: `{"type": FRAMES, "frames": bytes}`."""

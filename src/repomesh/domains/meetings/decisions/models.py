@@ -9,7 +9,7 @@ from pydantic import Field
 from repomesh.domains.agents.models import AgentRef
 from repomesh.domains.meetings.fields import PlannedTasks, ProposalText, Rationale, Related, Said, Topic
 from repomesh.domains.meetings.flow import Choice, Consensus
-from repomesh.domains.messaging.models import Message
+from repomesh.domains.messaging.messages.models import Message
 from repomesh.domains.tasks.models import Task
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp

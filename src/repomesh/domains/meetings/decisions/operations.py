@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.meetings import people, relations
+from repomesh.domains.meetings import people_only, relations
 from repomesh.domains.meetings.decisions import rows
 from repomesh.domains.meetings.decisions.errors import (
     DecisionNotFound,
@@ -88,7 +88,7 @@ def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
 )
 def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
-    people.require_person(tx.caller, "record decisions; agents take them in meetings")
+    people_only.require_person(tx.caller, "record decisions; agents take them in meetings")
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
     decision, told = rows.add(
         tx,
@@ -116,14 +116,14 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
 )
 def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
     """Say that a later decision holds instead. By people; a meeting says so when it is called."""
-    people.require_person(tx.caller, "supersede decisions by hand")
+    people_only.require_person(tx.caller, "supersede decisions by hand")
     row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)
     later = rows.find(tx, request.by)
     if later.status != "active" or later.id <= row.id:
         raise NotALaterDecision(f"decision {later.id} is {later.status} and of {later.created_at:%Y-%m-%d}")
     changed = rows.superseded(tx, row, later.id, request.reason)
-    rows.tell(tx, DECISION_SUPERSEDED, changed)
+    rows.emit_changed(tx, DECISION_SUPERSEDED, changed)
     return changed
 
 
@@ -135,11 +135,11 @@ def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
 )
 def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
     """Say as a person that a decision does not hold, and why."""
-    people.require_person(tx.caller, "overrule decisions")
+    people_only.require_person(tx.caller, "overrule decisions")
     row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)
     changed = rows.overruled(tx, row, tx.caller.agent_name or "owner", request.reason)
-    rows.tell(tx, DECISION_OVERRULED, changed)
+    rows.emit_changed(tx, DECISION_OVERRULED, changed)
     return changed
 
 

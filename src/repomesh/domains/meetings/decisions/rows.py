@@ -136,7 +136,7 @@ def overruled(tx: Transaction, row: Any, by: str | None, reason: str) -> Decisio
     return _change(tx, row, status="overruled", overruled_by=by, reason=reason)
 
 
-def tell(tx: Transaction, type_: str, decision: Decision) -> None:
+def emit_changed(tx: Transaction, type_: str, decision: Decision) -> None:
     """Append what a decision is now."""
     tx.emit(_event(type_, decision))
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from repomesh.domains.meetings.decisions.models import Decision, Position
 from repomesh.domains.meetings.models import Meeting, MeetingDetail, Round
-from repomesh.domains.meetings.wording import shortened
-from repomesh.domains.messaging.envelope import one_line
+from repomesh.domains.meetings.prompts import shortened
+from repomesh.domains.messaging.messages.envelope import one_line
 
 _RULES = {
     "unanimous": "nobody disagrees",

@@ -59,7 +59,7 @@ def create_template(tx: Transaction, request: CreateTemplate) -> Template:
     template = Template(**request.model_dump(), **made)
     row = template.model_dump(exclude={"built_in"}) | {"workspace_id": tx.workspace_id}
     tx.execute(insert(meeting_templates), row)
-    _tell(tx, MEETING_TEMPLATE_CREATED, template)
+    _emit_changed(tx, MEETING_TEMPLATE_CREATED, template)
     return template
 
 
@@ -96,7 +96,7 @@ def delete_template(tx: Transaction, request: OneTemplate) -> Template:
         raise TemplateBuiltIn(f"'{template.name}' comes with the server")
     here = _table.workspace_id == tx.workspace_id, _table.name == template.name
     tx.execute(delete(meeting_templates).where(*here))
-    _tell(tx, MEETING_TEMPLATE_DELETED, template)
+    _emit_changed(tx, MEETING_TEMPLATE_DELETED, template)
     return template
 
 
@@ -131,5 +131,5 @@ def _as_template(row: Any) -> Template:
     return Template(**fields, built_in=False)
 
 
-def _tell(tx: Transaction, type_: str, template: Template) -> None:
+def _emit_changed(tx: Transaction, type_: str, template: Template) -> None:
     tx.emit(NewEvent(type_, f"meeting_template/{template.name}", TemplateChanged(template=template)))

@@ -14,11 +14,11 @@ from repomesh.domains.agents.tables import agents
 from repomesh.domains.leases.models import LOCK_WAIT_STARTED
 from repomesh.domains.meetings.tables import meetings
 from repomesh.domains.meetings.topics.signals import PastMeeting, TopicSignal
-from repomesh.domains.messaging import listing
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging import rules as message_rules
+from repomesh.domains.messaging.messages import listing
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages import rules as message_rules
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.questions.tables import questions
-from repomesh.domains.messaging.tables import messages
 from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_FAILED, TASK_RECLAIMED, TASK_RELEASED
 from repomesh.domains.tasks.tables import task_attempts, tasks
 from repomesh.kernel import limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.messaging.models import ChannelRef
+from repomesh.domains.messaging.messages.models import ChannelRef
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, Label, Name, PageLimit

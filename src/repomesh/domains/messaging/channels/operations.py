@@ -100,7 +100,7 @@ def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     closed = tx.change(update(channels).where(*still_open).values(archived_at=tx.now))
     channel = rows.show(tx, row.id)
     if closed:
-        _tell(tx, CHANNEL_ARCHIVED, channel, ChannelChanged(channel=channel))
+        _emit_changed(tx, CHANNEL_ARCHIVED, channel, ChannelChanged(channel=channel))
     return channel
 
 
@@ -148,7 +148,7 @@ def leave_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     gone = tx.change(delete(channel_members).where(*mine))
     channel = rows.show(tx, row.id)
     if gone:
-        _tell(tx, CHANNEL_LEFT, channel, _membership(tx, channel))
+        _emit_changed(tx, CHANNEL_LEFT, channel, _membership(tx, channel))
     return channel
 
 
@@ -183,7 +183,7 @@ def _create(tx: Transaction, name: str, description: str) -> Channel:
     )
     own = {"workspace_id": tx.workspace_id, "name_key": name_key(name)}
     tx.execute(insert(channels), channel.model_dump(exclude={"member_count"}) | own)
-    _tell(tx, CHANNEL_CREATED, channel, ChannelChanged(channel=channel))
+    _emit_changed(tx, CHANNEL_CREATED, channel, ChannelChanged(channel=channel))
     return channel if tx.caller.agent_id is None else _join(tx, channel.id)
 
 
@@ -196,7 +196,7 @@ def _join(tx: Transaction, channel_id: str) -> Channel:
     }
     tx.execute(insert(channel_members), row)
     channel = rows.show(tx, channel_id)
-    _tell(tx, CHANNEL_JOINED, channel, _membership(tx, channel))
+    _emit_changed(tx, CHANNEL_JOINED, channel, _membership(tx, channel))
     return channel
 
 
@@ -207,7 +207,9 @@ def _membership(tx: Transaction, channel: Channel) -> ChannelMembership:
     )
 
 
-def _tell(tx: Transaction, type_: str, channel: Channel, data: ChannelChanged | ChannelMembership) -> None:
+def _emit_changed(
+    tx: Transaction, type_: str, channel: Channel, data: ChannelChanged | ChannelMembership
+) -> None:
     tx.emit(NewEvent(type_, f"channel/{channel.id}", data, channel_id=channel.id))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from repomesh.domains.leases.models import LostLease
-from repomesh.domains.messaging.models import Message, ReceiptStatus
+from repomesh.domains.messaging.messages.models import Message, ReceiptStatus
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type

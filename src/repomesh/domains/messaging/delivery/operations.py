@@ -14,8 +14,7 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents, cli_sessions
-from repomesh.domains.leases import losses
-from repomesh.domains.messaging import rules as message_rules
+from repomesh.domains.leases import lost_leases
 from repomesh.domains.messaging.delivery.models import (
     DeliveriesConfirmed,
     DeliverySent,
@@ -28,10 +27,11 @@ from repomesh.domains.messaging.delivery.models import (
     UndecidedDelivery,
 )
 from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
-from repomesh.domains.messaging.envelope import EnclosedMessage
-from repomesh.domains.messaging.models import MessagesAdvanced
-from repomesh.domains.messaging.receipts import advance_seen
-from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.messages import rules as message_rules
+from repomesh.domains.messaging.messages.envelope import EnclosedMessage
+from repomesh.domains.messaging.messages.models import MessagesAdvanced
+from repomesh.domains.messaging.messages.receipts import advance_seen
+from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Empty, command, query
@@ -185,7 +185,7 @@ def delivery_sent(tx: Transaction, request: DeliverySent) -> Empty:
     how: dict[str, Any] = {"sent_at": tx.now}
     if request.failure:
         how = {"failed_at": tx.now, "failure": request.failure}
-        losses.tell_again(tx, tx.caller.acting_agent(), request.boundary)
+        lost_leases.report_again(tx, tx.caller.acting_agent(), request.boundary)
     tx.execute(update(deliveries).where(*_mine(tx, [request.boundary]), *_UNDECIDED).values(**how))
     return Empty()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from repomesh.domains.agents.tables import cli_sessions
-from repomesh.domains.leases import losses
+from repomesh.domains.leases import lost_leases
 from repomesh.domains.leases.tables import leases, unindexed_expiry
-from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.delivery import rules
 from repomesh.domains.messaging.delivery.models import Reminder, RemindOfMessages
-from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.messages import rules as message_rules
+from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel.limits import LEASE_WARNINGS_S, REMINDER_CANDIDATES_MAX
 from repomesh.kernel.operation import query
 from repomesh.store.prepared import Prepared
@@ -37,7 +37,7 @@ _DUE = Prepared(
         _HOOKED.label("hooked"),
         _SOONEST.scalar_subquery().label("soonest"),
         _UNREAD.label("unread"),
-        losses.ENDED_UNTOLD.label("lost"),
+        lost_leases.ENDED_UNTOLD.label("lost"),
     )
 )
 
@@ -86,7 +86,7 @@ def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
     senders = []
     if request.of_messages:
         senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
-    lost = losses.due(tx, key["agent"])
+    lost = lost_leases.due(tx, key["agent"])
     left_s = None
     if request.of_leases and state.soonest is not None:
         left_s = (state.soonest - tx.now).total_seconds()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from repomesh.domains.messaging.delivery.models import MissedRecipient
-from repomesh.domains.messaging.models import ReceiptStatus
+from repomesh.domains.messaging.messages.models import ReceiptStatus
 from repomesh.kernel import limits
 
 

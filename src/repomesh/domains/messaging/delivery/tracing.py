@@ -8,8 +8,6 @@ from typing import Any
 from sqlalchemy import Row, and_, exists, select
 
 from repomesh.domains.agents.tables import agents, cli_sessions
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.delivery import rules
 from repomesh.domains.messaging.delivery.models import (
     Delivery,
@@ -19,9 +17,11 @@ from repomesh.domains.messaging.delivery.models import (
     TraceMessage,
 )
 from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
-from repomesh.domains.messaging.errors import MessageNotFound, ReceiptsPrivate
-from repomesh.domains.messaging.receipts import require_receipts
-from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages import rules as message_rules
+from repomesh.domains.messaging.messages.errors import MessageNotFound, ReceiptsPrivate
+from repomesh.domains.messaging.messages.receipts import require_receipts
+from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel.limits import PAGE_ITEMS_MAX
 from repomesh.kernel.operation import Get, query
 from repomesh.store.paging import page

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from sqlalchemy import Row, select, update
 
 from repomesh.domains.agents.tables import agents
-from repomesh.domains.messaging import rules as message_rules
 from repomesh.domains.messaging.delivery import rules
 from repomesh.domains.messaging.delivery.models import (
     MESSAGE_UNDELIVERED,
@@ -19,8 +18,9 @@ from repomesh.domains.messaging.delivery.models import (
     MissedRecipient,
 )
 from repomesh.domains.messaging.delivery.tracing import deliveries_of, why_missed
-from repomesh.domains.messaging.sending import system_notice
-from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.messages import rules as message_rules
+from repomesh.domains.messaging.messages.sending import system_notice
+from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, command
 from repomesh.store.due import due_at

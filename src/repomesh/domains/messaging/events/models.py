@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, JsonValue, RootModel, StringConstraints
 
 from repomesh.domains.agents.models import AgentRef
-from repomesh.domains.messaging.models import ChannelRef
+from repomesh.domains.messaging.messages.models import ChannelRef
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
 from repomesh.kernel.fields import Cursor, MaxChars, Page, PageLimit, Position

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from repomesh.domains.agents.models import PermissionRequested
-from repomesh.domains.messaging.models import ReceivedMessage
+from repomesh.domains.messaging.messages.models import ReceivedMessage
 from repomesh.domains.messaging.questions.models import Question
 from repomesh.kernel.fields import MaxChars, PageLimit
 from repomesh.kernel.limits import INBOX_ITEMS_DEFAULT

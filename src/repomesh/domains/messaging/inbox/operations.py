@@ -12,14 +12,14 @@ from sqlalchemy import Row, select, tuple_
 from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, PermissionRequested
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
-from repomesh.domains.messaging import listing, rows
 from repomesh.domains.messaging.inbox import rules
 from repomesh.domains.messaging.inbox.models import Inbox, ShowInbox
-from repomesh.domains.messaging.models import MessagesSeen, ReceivedMessage
+from repomesh.domains.messaging.messages import listing, rows
+from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage
+from repomesh.domains.messaging.messages.reading import received
+from repomesh.domains.messaging.messages.receipts import unread_count
+from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.domains.messaging.questions.operations import open_questions
-from repomesh.domains.messaging.reading import received
-from repomesh.domains.messaging.receipts import unread_count
-from repomesh.domains.messaging.tables import receipts
 from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page

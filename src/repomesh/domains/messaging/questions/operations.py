@@ -12,8 +12,9 @@ from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.people import first_person, newest_person
 from repomesh.domains.agents.rules import PERSON
-from repomesh.domains.messaging.errors import RecipientRetired
-from repomesh.domains.messaging.models import SendMessage
+from repomesh.domains.messaging.messages.errors import RecipientRetired
+from repomesh.domains.messaging.messages.models import SendMessage
+from repomesh.domains.messaging.messages.sending import forward, send, system_notice
 from repomesh.domains.messaging.questions import rows, rules
 from repomesh.domains.messaging.questions.errors import (
     DeadlineMissing,
@@ -41,7 +42,6 @@ from repomesh.domains.messaging.questions.models import (
     WithdrawQuestion,
 )
 from repomesh.domains.messaging.questions.tables import OPEN, questions
-from repomesh.domains.messaging.sending import forward, send, system_notice
 from repomesh.domains.workspaces.absence import Absence
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
@@ -106,7 +106,7 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
         "closed_at": None,
     }
     tx.execute(insert(questions), row)
-    return rows.tell(tx, QUESTION_ASKED, row)
+    return rows.emit_changed(tx, QUESTION_ASKED, row)
 
 
 @query("question.list", http=Get("/v1/questions"), scope="messages:read", errors=(AgentNotFound,))

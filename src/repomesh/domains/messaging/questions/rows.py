@@ -70,10 +70,10 @@ def change(tx: Transaction, row: Any, type_: str, **values: Any) -> Question:
     """Write what became of a question, and tell those whom it concerns."""
     here = questions.c.workspace_id == tx.workspace_id, questions.c.id == row.id
     tx.execute(update(questions).where(*here).values(**values))
-    return tell(tx, type_, row._asdict() | values)
+    return emit_changed(tx, type_, row._asdict() | values)
 
 
-def tell(tx: Transaction, type_: str, row: Mapping[str, Any]) -> Question:
+def emit_changed(tx: Transaction, type_: str, row: Mapping[str, Any]) -> Question:
     """Tell the asker, and those to whom it was put, how a question stands; answers it."""
     told = as_question(row)
     involved = [row["asker_id"], row["asked_id"]]

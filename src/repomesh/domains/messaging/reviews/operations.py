@@ -8,9 +8,11 @@ from sqlalchemy import and_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.messaging import rows as message_rows
-from repomesh.domains.messaging.errors import RecipientRetired
-from repomesh.domains.messaging.models import Message, SendMessage
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages.errors import RecipientRetired
+from repomesh.domains.messaging.messages.models import Message, SendMessage
+from repomesh.domains.messaging.messages.sending import send
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.reviews import rows, rules
 from repomesh.domains.messaging.reviews.errors import (
     LineWithoutFile,
@@ -45,8 +47,6 @@ from repomesh.domains.messaging.reviews.models import (
     WithdrawReview,
 )
 from repomesh.domains.messaging.reviews.tables import review_reviewers, reviews
-from repomesh.domains.messaging.sending import send
-from repomesh.domains.messaging.tables import messages
 from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
@@ -114,7 +114,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
     )
     review = review.model_copy(update={"thread_id": asking.id, "message_id": asking.id})
     rows.insert_review(tx, review, texts)
-    _tell(tx, REVIEW_REQUESTED, review, texts=texts)
+    _emit_changed(tx, REVIEW_REQUESTED, review, texts=texts)
     return review
 
 
@@ -184,7 +184,7 @@ def comment_review(tx: Transaction, request: CommentReview) -> ReviewComment:
     review = _open_review(tx, request.review_id)
     rules.require_part(review, tx.caller.acting_agent())
     rules.require_anchor(request.file, request.line)
-    said = _say(tx, review, rules.place(request.file, request.line), request.body)
+    said = _send_comment(tx, review, rules.place(request.file, request.line), request.body)
     return _remarked(tx, REVIEW_COMMENTED, review, said, file=request.file, line=request.line)[1]
 
 
@@ -210,7 +210,7 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
     if mine.verdict == request.verdict and not request.summary:
         return review
     type_, word = _VERDICTS[request.verdict]
-    said = _say(tx, review, word, request.summary or f"{word} (revision {review.revision}).")
+    said = _send_comment(tx, review, word, request.summary or f"{word} (revision {review.revision}).")
     decided = mine.model_copy(update={"verdict": request.verdict, "decided_at": tx.now})
     reviewers = [decided if one.agent_id == agent_id else one for one in review.reviewers]
     state = rules.state_of(one.verdict for one in reviewers)
@@ -267,7 +267,7 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
         ),
     )
     review = _changed(tx, review.model_copy(update={"message_id": asking.id}), texts)
-    _tell(tx, REVIEW_REVISED, review, texts=texts)
+    _emit_changed(tx, REVIEW_REVISED, review, texts=texts)
     return review
 
 
@@ -286,7 +286,7 @@ def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
     rules.require_author(review, tx.caller.acting_agent())
     if review.state == "withdrawn":
         return review
-    said = _say(tx, review, "Withdrawn", request.reason or "This review is withdrawn.")
+    said = _send_comment(tx, review, "Withdrawn", request.reason or "This review is withdrawn.")
     return _remarked(tx, REVIEW_WITHDRAWN, review.model_copy(update={"state": "withdrawn"}), said)[0]
 
 
@@ -313,7 +313,7 @@ def _asked(tx: Transaction, names: tuple[str, ...], author_id: str) -> list[Revi
     ]
 
 
-def _say(tx: Transaction, review: Review, what: str, body: str) -> Message:
+def _send_comment(tx: Transaction, review: Review, what: str, body: str) -> Message:
     """Answer the message that asks for the present revision, to everybody else in the review.
 
     Who is out of service is left out; when nobody else is left, it is said to oneself and so kept.
@@ -350,7 +350,7 @@ def _remarked(
     )
     rows.insert_remark(tx, review, remark)
     review = _changed(tx, review.model_copy(update={"comment_count": review.comment_count + 1}))
-    _tell(tx, type_, review, remark=remark)
+    _emit_changed(tx, type_, review, remark=remark)
     return review, remark
 
 
@@ -360,7 +360,7 @@ def _changed(tx: Transaction, review: Review, texts: ReviewTexts | None = None) 
     return changed
 
 
-def _tell(
+def _emit_changed(
     tx: Transaction,
     type_: str,
     review: Review,

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents
-from repomesh.domains.messaging import rows as message_rows
+from repomesh.domains.messaging.messages import rows as message_rows
+from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.reviews.errors import ReviewNotFound
 from repomesh.domains.messaging.reviews.models import Review, ReviewComment, Reviewer, ReviewTexts
 from repomesh.domains.messaging.reviews.tables import review_remarks, review_reviewers, reviews
-from repomesh.domains.messaging.tables import messages
 from repomesh.kernel.limits import REVIEW_DIFF_CHARS_MAX
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction

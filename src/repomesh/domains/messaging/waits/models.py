@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from repomesh.domains.messaging.models import ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.messages.models import ReceivedMessage, WaitForMessages
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.fields import Page

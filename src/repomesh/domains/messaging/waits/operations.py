@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from repomesh.domains.messaging.models import MessagesSeen, ReceivedMessage, WaitForMessages
-from repomesh.domains.messaging.reading import wait_for_messages
+from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.messages.reading import wait_for_messages
 from repomesh.domains.messaging.waits.errors import WaitNotFound
 from repomesh.domains.messaging.waits.models import BeginWait, ForgetWaits, ForgottenWaits, Wait, WaitChosen
 from repomesh.domains.messaging.waits.tables import waits

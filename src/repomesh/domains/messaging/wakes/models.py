@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from repomesh.domains.agents.session_models import Cli, CliSessionKey
+from repomesh.domains.agents.cli_sessions.models import Cli, CliSessionKey
 from repomesh.domains.messaging.delivery.models import Boundary
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Label

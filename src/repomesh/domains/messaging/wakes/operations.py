@@ -16,12 +16,12 @@ from sqlalchemy import Row, and_, exists, func, select
 from repomesh.domains.agents.errors import AgentNotFound, CliSessionNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.tables import agents, cli_sessions
-from repomesh.domains.messaging import envelope
 from repomesh.domains.messaging.delivery import operations as delivered
 from repomesh.domains.messaging.delivery.models import DeliverySent
 from repomesh.domains.messaging.delivery.tables import deliveries, delivery_messages
-from repomesh.domains.messaging.receipts import unread_count
-from repomesh.domains.messaging.tables import messages, receipts
+from repomesh.domains.messaging.messages import envelope
+from repomesh.domains.messaging.messages.receipts import unread_count
+from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.domains.messaging.waits.tables import waits
 from repomesh.domains.messaging.wakes import rules
 from repomesh.domains.messaging.wakes.models import DueWake, DueWakes, ListDueWakes, TakeWake, Wake, WakeDone

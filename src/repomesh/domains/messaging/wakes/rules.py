@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from repomesh.domains.messaging.rules import IMPORTANT, RANKS
+from repomesh.domains.messaging.messages.rules import IMPORTANT, RANKS
 from repomesh.kernel.limits import WAKE_BEHIND_WAIT_S, WAKE_RETRY_S, WAKE_TRIES_MAX
 
 

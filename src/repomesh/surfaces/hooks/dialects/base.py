@@ -46,13 +46,13 @@ class HookPhase(StrEnum):
 class HookEvent:
     """One of a CLI's hook events: when it comes, and what its answer can do.
 
-    `matcher` narrows it to the tools that matter where the CLI can do so; `tells` says that text in the
+    `matcher` narrows it to the tools that matter where the CLI can; `reaches_model`: text in the
     answer reaches the model, `blocks` that the turn goes on with a reason, `denies` that the tool is stopped.
     """
 
     moment: HookPhase
     matcher: str = ""
-    tells: bool = False
+    reaches_model: bool = False
     blocks: bool = False
     denies: bool = False
 
@@ -106,7 +106,7 @@ class HookDialect:
     shells: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
     keys: HookFieldNames = HookFieldNames()
-    tell_with: Callable[[str, str], Json] = lambda event, text: {
+    context_with: Callable[[str, str], Json] = lambda event, text: {
         "hookSpecificOutput": {"hookEventName": event, "additionalContext": text}
     }
     block_with: Callable[[str, str], Json] = lambda _event, reason: {"decision": "block", "reason": reason}
@@ -164,9 +164,9 @@ class HookDialect:
             return WriteSet((), "its input is too long to be looked through")
         return writes_of_patch(text) if tool in self.patchers else writes_of_command(text)
 
-    def tell(self, event: str, text: str) -> bytes:
+    def context_output(self, event: str, text: str) -> bytes:
         """What to print so that the model reads `text`."""
-        return orjson.dumps(self.tell_with(event, text))
+        return orjson.dumps(self.context_with(event, text))
 
     def block(self, event: str, reason: str) -> bytes:
         """What to print so that the turn goes on, with `reason` before the model."""
@@ -178,10 +178,10 @@ class HookDialect:
 
 
 CLAUDE_EVENTS: Final[Mapping[str, HookEvent]] = {
-    "SessionStart": HookEvent(HookPhase.SESSION_START, tells=True),
-    "UserPromptSubmit": HookEvent(HookPhase.PROMPT, tells=True),
+    "SessionStart": HookEvent(HookPhase.SESSION_START, reaches_model=True),
+    "UserPromptSubmit": HookEvent(HookPhase.PROMPT, reaches_model=True),
     "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, denies=True),
-    "PostToolUse": HookEvent(HookPhase.AFTER_TOOL, tells=True),
+    "PostToolUse": HookEvent(HookPhase.AFTER_TOOL, reaches_model=True),
     "Stop": HookEvent(HookPhase.TURN_END, blocks=True),
     "SessionEnd": HookEvent(HookPhase.SESSION_END),
 }

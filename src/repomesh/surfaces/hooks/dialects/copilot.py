@@ -18,7 +18,7 @@ _EDITORS = {
 }
 
 
-def _tell(_event: str, text: str) -> Json:
+def _additional_context(_event: str, text: str) -> Json:
     return {"additionalContext": text}
 
 
@@ -36,10 +36,10 @@ def _adjust(said: Json, heard: HookInput) -> HookInput | None:
 COPILOT = HookDialect(
     cli="copilot",
     events={
-        "sessionStart": HookEvent(HookPhase.SESSION_START, tells=True),
-        "userPromptSubmitted": HookEvent(HookPhase.PROMPT, tells=True),
+        "sessionStart": HookEvent(HookPhase.SESSION_START, reaches_model=True),
+        "userPromptSubmitted": HookEvent(HookPhase.PROMPT, reaches_model=True),
         "preToolUse": HookEvent(HookPhase.BEFORE_TOOL, denies=True),
-        "postToolUse": HookEvent(HookPhase.AFTER_TOOL, tells=True),
+        "postToolUse": HookEvent(HookPhase.AFTER_TOOL, reaches_model=True),
         "agentStop": HookEvent(HookPhase.TURN_END, blocks=True),
         "preCompact": HookEvent(HookPhase.COMPACTED),
         "notification": HookEvent(HookPhase.PERMISSION),
@@ -49,7 +49,7 @@ COPILOT = HookDialect(
     shells=frozenset({"bash"}),
     patchers=frozenset({"apply_patch"}),
     keys=HookFieldNames(session="sessionId", transcript="transcriptPath", tool="toolName", input="toolArgs"),
-    tell_with=_tell,
+    context_with=_additional_context,
     deny_with=_deny,
     adjust=_adjust,
 )

@@ -22,10 +22,10 @@ def _adjust(said: Json, heard: HookInput) -> HookInput | None:
 GEMINI = HookDialect(
     cli="gemini",
     events={
-        "SessionStart": HookEvent(HookPhase.SESSION_START, tells=True),
-        "BeforeAgent": HookEvent(HookPhase.PROMPT, tells=True),
+        "SessionStart": HookEvent(HookPhase.SESSION_START, reaches_model=True),
+        "BeforeAgent": HookEvent(HookPhase.PROMPT, reaches_model=True),
         "BeforeTool": HookEvent(HookPhase.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
-        "AfterTool": HookEvent(HookPhase.AFTER_TOOL, tells=True),
+        "AfterTool": HookEvent(HookPhase.AFTER_TOOL, reaches_model=True),
         "AfterAgent": HookEvent(HookPhase.TURN_END, blocks=True),
         "Notification": HookEvent(HookPhase.PERMISSION),
         "SessionEnd": HookEvent(HookPhase.SESSION_END),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from posixpath import join
+from fnmatch import fnmatchcase
+from posixpath import join, normpath
 
 from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX
 
@@ -69,4 +70,8 @@ def below(folder: str, target: WriteTarget) -> WriteTarget:
 
 
 def _is_device(path: str) -> bool:
-    return path.startswith("/dev/") or path == "-"
+    """Whether a path names a device, or standard output; files lie below `/dev/shm`, as on any disk."""
+    if path == "-":
+        return True
+    folders = normpath(path).split("/")
+    return folders[:2] == ["", "dev"] and len(folders) > 2 and not fnmatchcase("shm", folders[2])

@@ -1,0 +1,96 @@
+"""Commands on the store alone: with no server running they hold its data folder and are one for themselves.
+
+The client speaks to the same application that `up` serves, in this process and without a socket, so that
+nothing is done in another way than through a server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from repomesh.cli import output
+from repomesh.client import discovery
+from repomesh.kernel import data_folder, trust
+from repomesh.kernel.errors import NotFound
+from repomesh.store import folder
+
+if TYPE_CHECKING:
+    from repomesh.client.client import Client
+
+PATIENCE_S: Final = 15.0
+"""How long a command waits for another that holds the data folder, or for a server that starts."""
+
+
+class FolderBusy(folder.FolderInUse):
+    """Another command works on the store alone, and takes long; or a server starts, and takes long."""
+
+    code = "data_folder_busy"
+    hint = "Wait until it is done, or start a server with 'repomesh up': commands then need not wait."
+
+
+class NoDataFolder(NotFound):
+    """Nothing was written here yet, so there is nothing to be read, and reading makes no data folder."""
+
+    code = "no_data_folder"
+    hint = (
+        "'repomesh up' makes one, and so does the first command that writes, such as 'repomesh memory store'."
+    )
+
+
+def require_made(data: Path) -> None:
+    """Raise NoDataFolder unless a server or a command that writes has made the data folder."""
+    if trust.require(data) is None:
+        raise NoDataFolder(f"there is no data folder {data}")
+
+
+@contextmanager
+def held(data: Path) -> Iterator[bool]:
+    """Hold the data folder inside and give True; give False when a server does, which is to be asked.
+
+    Raises FolderBusy when another process holds it for long and is no server that answers.
+    """
+    with ExitStack() as stack:
+        yield _taken(stack, data)
+
+
+def _taken(stack: ExitStack, data: Path) -> bool:
+    if data_folder.running_server(data) is not None:
+        return False
+    import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
+    os.umask(0o077)  # what lies in the data folder is its owner's alone
+    folder.prepare(data)
+    try:
+        stack.enter_context(folder.held(data, PATIENCE_S))
+    except folder.FolderInUse as busy:
+        if busy.details["url"] is None:
+            raise FolderBusy(busy.message, **busy.details) from None
+        return False
+    return True
+
+
+@asynccontextmanager
+async def client(data: Path, agent: str | None) -> AsyncIterator[Client]:
+    """A client of a server in this process, on a data folder that is held."""
+    import httpx
+
+    from repomesh.cli.up import opened, read_settings
+    from repomesh.client.client import Client
+
+    is_new = not (data / data_folder.TOKEN).exists()
+    server, notes = opened(read_settings({"data": data}))
+    for note in [f"Made the data folder {data}."] if is_new else notes:
+        output.print_note(note)
+    async with server.alone():
+        address = discovery.find(url=_HERE, agent=agent, data=data)
+        token = address.token or data_folder.read_secret(data / data_folder.TOKEN)
+        transport = httpx.ASGITransport(server.asgi)
+        async with Client(_HERE, token, address.agent, transport) as speaking:
+            yield speaking
+
+
+_HERE: Final = "http://localhost"

@@ -1,0 +1,126 @@
+"""Hints of the server in the words of the prompt: commands for routes and tools, options for fields."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from repomesh.cli import command
+from repomesh.cli.command_overrides import SHAPES, CommandOverride
+from repomesh.client.catalogue import operations
+from repomesh.client.errors import RemoteError
+from repomesh.kernel.errors import AgentRequired, InvalidRequest, NotFound, RepomeshError, Stale
+
+_ROUTE: Final = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/v1/[\w/{}-]+)")
+_WORD: Final = re.compile(r"\b[a-z]+(?:(?:_[a-z]+)+\b(?:=true)?|=true)")
+_LISTING: Final = re.compile(
+    r"\b[Ll]ist the (agent|channel|task|meeting|decision|session|review|question|lock|event|webhook)s\b"
+)
+_NOUNS: Final = {"event": "events"}  # nouns whose group has another name
+
+
+_HINTS: Final = {
+    "agent_required": "Say who acts: '--as NAME', or set REPOMESH_AGENT.",
+    "invalid_request": "Correct it and try again.",
+    "task_status": "'repomesh task show TASK_ID' shows its state.",  # the message says what is possible
+    "fencing_token_missing": "Give --fencing-token, which the claim was answered with.",
+    "not_holder": "'repomesh lock list' shows who holds what. Acquire it first.",
+    "stale_version": "Somebody changed it meanwhile. Look at it, and do it again.",
+    "not_found": "Check the id; the group's 'list' shows what there is.",
+}
+"""By code, what a person at a prompt is told in place of the hint of its class."""
+
+
+def hint_of(error: RepomeshError | RemoteError) -> str:
+    """What to do about an error, for who typed a command."""
+    if error.code in ("unauthenticated", "token_revoked"):
+        return _about_token(error)
+    if error.code == "not_found" and error.message.startswith("there is nothing at /"):
+        return "Look at REPOMESH_URL and '--url': a server's URL has no path, as in http://127.0.0.1:8787."
+    token = _TOKEN_AS_PATH.match(error.message) if error.code == "not_holder" else None
+    if token is not None:
+        return f"If {token[1]} is a fencing token: 'repomesh lock release --fencing-token {token[1]}'."
+    usual = _DEFAULTS.get(error.code)
+    if error.code in _HINTS and (usual is None or error.hint == usual):
+        return _HINTS[error.code]
+    return error.hint.replace("X-Repomesh-Agent", "--as (or REPOMESH_AGENT)")
+
+
+_TOKEN_AS_PATH: Final = re.compile(r"you hold no lock on '(?:[^']*/)?(\d+)'")
+_DEFAULTS: Final = {
+    "agent_required": AgentRequired.hint,
+    "invalid_request": InvalidRequest.hint,
+    "not_found": NotFound.hint,
+    "stale_version": Stale.hint,
+    "task_status": "Read the task; 'possible' names what can be done with it now.",
+    "fencing_token_missing": "Send the fencing_token that the claim was answered with.",
+    "not_holder": "Acquire it first. The answer has the fencing token that proves it.",
+}
+"""The hints of the classes, which _HINTS take the place of; an error's own hint is kept."""
+
+
+def _about_token(error: RepomeshError | RemoteError) -> str:
+    if os.environ.get("REPOMESH_TOKEN"):
+        state = "was revoked" if error.code == "token_revoked" else "is none of this server's"
+        return f"REPOMESH_TOKEN is set and {state}. Unset it to use the repository's own, or set another."
+    return "Run it in the server's repository, or set REPOMESH_TOKEN: 'repomesh token create' makes one."
+
+
+def for_prompt(hint: str) -> str:
+    """A hint that a person at a prompt can follow: every command in it can be typed here."""
+    hint = _LISTING.sub(lambda found: f"{found[0]} ({_typed(f'{found[1]}.list')})", hint)
+    if _ROUTE.search(hint) or _WORD.search(hint):
+        hint = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), hint)
+        hint = _WORD.sub(lambda found: _word(found[0]), hint)
+    return command.as_typed(hint)
+
+
+def _word(word: str) -> str:
+    name = word.removesuffix("=true")
+    return _tools().get(name) or (f"--{name.replace('_', '-')}" if name in _fields() else word)
+
+
+def _typed(name: str) -> str:
+    """The command that calls an operation, in quotes."""
+    noun, _, verb = name.partition(".")
+    verb = SHAPES.get(name, CommandOverride()).name or verb.replace("_", "-").replace(".", "-")
+    return f"'repomesh {_NOUNS.get(noun, noun)} {verb}'"
+
+
+_CODE: Final = re.compile(r"`([^`]+)`")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
+_OF_HTTP: Final = re.compile(r"If-Match|ETag|/v1/|\bheader\b|Last-Event-ID|The body may have")
+
+
+def help_of(text: str, called: Mapping[str, str]) -> str:
+    """A text about an operation or a field for who types the command; `called` are its words by field.
+
+    Fields become options and arguments, routes commands; sentences about HTTP are left out.
+    """
+    text = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), text)
+    kept = [one for one in _SENTENCE.split(text) if not _OF_HTTP.search(one)]
+    return _CODE.sub(lambda found: _spelled(found[1], called), " ".join(kept))
+
+
+def _spelled(word: str, called: Mapping[str, str]) -> str:
+    if word in called:
+        return called[word]
+    return word if " " in word else word.replace("_", " ")
+
+
+@cache
+def _routes() -> dict[tuple[str, str], str]:
+    return {(each.method, each.path): _typed(name) for name, each in operations().items()}
+
+
+@cache
+def _tools() -> dict[str, str]:
+    return {each.tool: _typed(name) for name, each in operations().items() if each.tool}
+
+
+@cache
+def _fields() -> frozenset[str]:
+    return frozenset(field.name for each in operations().values() for field in each.fields)

@@ -1,0 +1,338 @@
+"""CLI sessions: which agent a run of a CLI speaks as, from its first hook to its last.
+
+The MCP proxy and the hooks of one CLI start in any order. Whoever comes second is found to belong to the
+first by the CLI's process, so that both are one agent.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, delete, insert, or_, select, tuple_
+
+from repomesh.domains.agents import rows as agent_rows
+from repomesh.domains.agents.cli_sessions import rows, rules
+from repomesh.domains.agents.cli_sessions.models import (
+    CLI_SESSION_CHANGED,
+    CLI_SESSION_ENDED,
+    CLI_SESSION_STARTED,
+    BeginCliSession,
+    BegunCliSession,
+    CliSession,
+    CliSessionKey,
+    EndCliSession,
+    EndedCliSessions,
+    ListCliSessions,
+    NoteCliSession,
+    ReportPermission,
+    SweepCliSessions,
+)
+from repomesh.domains.agents.errors import (
+    AgentActiveElsewhere,
+    AgentNameReserved,
+    AgentNotFound,
+    AgentRetired,
+    CliSessionNotFound,
+    NotYourAgent,
+)
+from repomesh.domains.agents.models import (
+    AGENT_PERMISSION_REQUESTED,
+    PermissionRequested,
+    RegisterAgent,
+)
+from repomesh.domains.agents.operations import SESSION_OVER, depart, find_agent, register_agent, touch
+from repomesh.domains.agents.rows import OF_HOOKS
+from repomesh.domains.agents.tables import agents, cli_sessions, instances
+from repomesh.kernel import limits
+from repomesh.kernel.clis import PROGRAMS
+from repomesh.kernel.fields import Page
+from repomesh.kernel.operation import Due, Empty, Get, command, query
+from repomesh.store.due import due_now
+from repomesh.store.log import Audience, NewEvent
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+Speaker = tuple[str, str]
+"""The ids of an agent and of the instance that speaks for it."""
+
+
+@query("cli_session.list", http=Get("/v1/cli-sessions"), scope="agents:read", errors=(AgentNotFound,))
+def list_cli_sessions(tx: Transaction, request: ListCliSessions) -> Page[CliSession]:
+    """List the runs of agents' CLIs that hooks told of, by CLI: those that are not over, or all."""
+    table = cli_sessions.c
+    statement = (
+        select(cli_sessions, agents.c.name.label("agent_name"))
+        .join(agents, agents.c.id == table.agent_id)
+        .where(table.workspace_id == tx.workspace_id)
+    )
+    if request.agent is not None:
+        statement = statement.where(table.agent_id == find_agent(tx, request.agent).id)
+    if request.cli is not None:
+        statement = statement.where(table.cli == request.cli)
+    if request.live:
+        statement = statement.where(table.ended_at.is_(None))
+    keys = [table.cli, table.session_id]
+    items, next_cursor = page(tx, statement, request, keys, rows.as_session)
+    return Page[CliSession](items=items, next_cursor=next_cursor)
+
+
+@command(
+    "cli_session.begin",
+    scope="agents:write",
+    errors=(NotYourAgent, AgentNameReserved, AgentActiveElsewhere, AgentRetired),
+    changes_access=True,
+)
+def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSession:
+    """Bind a CLI session to its agent: the one it had, its proxy's, or one that is registered now.
+
+    A session that lives in another process keeps that one's agent; the caller's is a second run of it.
+    """
+    own_id, known = rows.find_run(tx, request.cli, request.session_id, request.processes)
+    request = request.model_copy(update={"session_id": own_id})
+    connected = _connected(tx, request)
+    if known is not None:
+        _require_heir(tx, known)
+    if known is not None and _goes_on(tx, known, connected):
+        return _begun(tx, request, _begin_again(tx, known, request), new=False)
+    agent_id, instance_id = connected or _speaker(tx, request, known)
+    agent_rows.set_process(tx, agent_id, instance_id, rules.cli_process(request.processes))
+    row = {
+        "agent_id": agent_id,
+        "instance_id": instance_id,
+        "processes": list(request.processes),
+        "transcript_path": request.transcript_path,
+        "cwd": request.cwd,
+        "state": request.state,
+        "stop_blocks": 0,
+        "stop_told": [],
+        "briefing_due": True,
+        "last_hook_at": tx.now,
+        "ended_at": None,
+        "ended_reason": None,
+        "claimed_by_agent": agent_rows.by_agent(tx),
+    }
+    if known is not None:
+        begun = rows.change(tx, known, CLI_SESSION_STARTED, **row)
+    else:
+        key = {"workspace_id": tx.workspace_id, "cli": request.cli, "session_id": request.session_id}
+        _forget_old(tx)
+        tx.execute(insert(cli_sessions), key | row | {"started_at": tx.now})
+        begun = _find(tx, request)
+        rows.emit_changed(tx, CLI_SESSION_STARTED, begun)
+    return _begun(tx, request, begun, new=True)
+
+
+@command("cli_session.note", scope="agents:write", errors=(CliSessionNotFound, NotYourAgent))
+def note_cli_session(tx: Transaction, request: NoteCliSession) -> CliSession:
+    """Write down that a CLI session was heard of, and what changed about it."""
+    row = _find(tx, request)
+    _require_speaker(tx, row)
+    changed: dict[str, Any] = {"last_hook_at": tx.now}
+    if request.turn_over:
+        changed |= {"stop_blocks": 0, "stop_told": []}
+    for name in ("state", "transcript_path", "briefing_due"):
+        if getattr(request, name) is not None:
+            changed[name] = getattr(request, name)
+    told = request.state not in (None, row.state)
+    return rows.as_session(rows.change(tx, row, CLI_SESSION_CHANGED if told else None, **changed))
+
+
+@command(
+    "cli_session.end",
+    scope="agents:write",
+    errors=(CliSessionNotFound, NotYourAgent),
+    changes_access=True,
+)
+def end_cli_session(tx: Transaction, request: EndCliSession) -> CliSession:
+    """Note that a CLI session is over. Its instance ends with it, unless another session speaks through it.
+
+    A proxy that its CLI kills can't say that it leaves; one that lives on registers again.
+    """
+    row = _find(tx, request)
+    _require_speaker(tx, row)
+    if row.ended_at is not None:
+        return rows.as_session(row)
+    ended = rows.change(
+        tx,
+        row,
+        CLI_SESSION_ENDED,
+        ended_at=tx.now,
+        ended_reason=request.reason[:64] or SESSION_OVER,
+        state="idle",
+    )
+    others = [one for one in rows.live_of(tx, row.agent_id) if one.instance_id == row.instance_id]
+    if not others and not request.goes_on:
+        depart(tx, find_agent(tx, row.agent_id), SESSION_OVER)
+    return rows.as_session(ended)
+
+
+@command("cli_session.permission", scope="agents:write", errors=(CliSessionNotFound, NotYourAgent))
+def report_permission(tx: Transaction, request: ReportPermission) -> Empty:
+    """Tell the people of the workspace that a CLI waits for its person's permission. Grants nothing."""
+    row = _find(tx, request)
+    _require_speaker(tx, row)
+    asked = PermissionRequested(
+        agent_id=row.agent_id,
+        agent_name=row.agent_name,
+        cli=row.cli,
+        session_id=row.session_id,
+        tool=request.tool,
+        summary=request.summary,
+        at=tx.now,
+    )
+    people = select(agents.c.id).where(agents.c.workspace_id == tx.workspace_id, agents.c.type == "human")
+    audience = Audience("agents", tuple(tx.execute(people.limit(limits.RECIPIENTS_MAX)).scalars()))
+    subject = f"agent/{row.agent_id}"
+    tx.emit(
+        NewEvent(AGENT_PERMISSION_REQUESTED, subject, asked, audience, severity="warning", actor=row.agent_id)
+    )
+    return Empty()
+
+
+_LOST = (
+    cli_sessions.c.ended_at.is_(None),
+    or_(agents.c.status != "active", instances.c.closed_at.is_not(None)),
+)
+
+
+def _with_holder(statement: Select[Any]) -> Select[Any]:
+    """A select of CLI sessions, each with its agent and, where it is known, its instance."""
+    table = cli_sessions.c
+    return statement.join(agents, agents.c.id == table.agent_id).outerjoin(
+        instances,
+        (instances.c.workspace_id == table.workspace_id)
+        & (instances.c.agent_id == table.agent_id)
+        & (instances.c.id == table.instance_id),
+    )
+
+
+_LOST_ANYWHERE = _with_holder(due_now(cli_sessions.c.workspace_id, *_LOST))
+
+
+@command(
+    "cli_session.sweep",
+    scope="agents:admin",
+    due=(Due(lambda _: _LOST_ANYWHERE, every_s=limits.SWEEP_CHANGES_S, on_change=True),),
+)
+def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSessions:
+    """End the CLI sessions whose agent went silent or whose instance is closed."""
+    table = cli_sessions.c
+    lost = select(table.cli, table.session_id).where(table.workspace_id == tx.workspace_id, *_LOST)
+    ended = []
+    for found in tx.execute(_with_holder(lost).limit(limits.RECLAIM_MAX)).all():
+        row = _find(tx, CliSessionKey(cli=found.cli, session_id=found.session_id))
+        rows.change(tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason=rows.GONE, state="idle")
+        ended.append(row.session_id)
+    return EndedCliSessions(session_ids=ended, complete=len(ended) < limits.RECLAIM_MAX)
+
+
+def _forget_old(tx: Transaction) -> None:
+    """Forget the sessions that nobody will resume any more; done when another begins, which is seldom."""
+    old = tx.now - timedelta(seconds=limits.CLI_SESSIONS_KEPT_S)
+    table = cli_sessions.c
+    here = table.workspace_id == tx.workspace_id
+    key = tuple_(table.cli, table.session_id)
+    some = select(table.cli, table.session_id).where(here, table.ended_at < old)
+    forgotten = key.in_(some.limit(limits.CLI_SESSIONS_FORGOTTEN_MAX))
+    tx.execute(delete(cli_sessions).where(here, forgotten))
+
+
+def _find(tx: Transaction, key: CliSessionKey | BeginCliSession) -> Row[Any]:
+    row = rows.find(tx, key.cli, key.session_id)
+    if row is None:
+        raise CliSessionNotFound(f"no hook told of a session '{key.session_id}' of {key.cli}")
+    return row
+
+
+def _require_speaker(tx: Transaction, row: Row[Any]) -> None:
+    """Raise NotYourAgent unless the caller's token may speak for the agent of a CLI session."""
+    if not tx.caller.is_admin and tx.caller.agent_id != row.agent_id:
+        raise NotYourAgent(f"this token does not speak for '{row.agent_name}'")
+
+
+def _require_heir(tx: Transaction, row: Row[Any]) -> None:
+    """Raise NotYourAgent when a session is of another agent than the token's, and that one still speaks.
+
+    Else its CLI was connected anew, as the token's agent.
+    """
+    if row.ended_at is not None:
+        return
+    instance = agent_rows.open_instance_of(tx, row.agent_id)
+    if instance is not None and rows.is_spoken_for(tx, row.agent_id, instance):
+        _require_speaker(tx, row)
+
+
+def _begun(tx: Transaction, request: BeginCliSession, row: Row[Any], *, new: bool) -> BegunCliSession:
+    """The answer, with the name that was asked for if the session's agent has another."""
+    other = agent_rows.other_name(tx, request.wanted, row.agent_id)
+    return BegunCliSession(session=rows.as_session(row), new=new, name_not_given=other)
+
+
+def _same_run(row: Row[Any], request: BeginCliSession) -> bool:
+    return rules.same_run(row.processes, request.processes)
+
+
+def _goes_on(tx: Transaction, row: Row[Any], connected: Speaker | None) -> bool:
+    """Whether a session still speaks as it did: nobody ended it, and nothing else is connected by now."""
+    if row.ended_at is not None or row.agent_status == "retired":
+        return False
+    if not rows.binds(tx.caller, row):
+        return False
+    if connected is not None:
+        return connected == (row.agent_id, row.instance_id)
+    return rows.is_open(tx, row.agent_id, row.instance_id)
+
+
+def _begin_again(tx: Transaction, known: Row[Any], request: BeginCliSession) -> Row[Any]:
+    """A session that began again: compacted in the same run, or resumed in another."""
+    touch(tx, find_agent(tx, known.agent_id), known.instance_id)
+    process = rules.cli_process(request.processes)
+    agent_rows.set_process(tx, known.agent_id, known.instance_id, process)
+    changed: dict[str, Any] = {"last_hook_at": tx.now}
+    if request.processes and (known.claimed_by_agent or not agent_rows.by_agent(tx)):
+        changed["processes"] = list(request.processes)
+    if request.transcript_path is not None:
+        changed["transcript_path"] = request.transcript_path
+    return rows.change(tx, known, **changed)
+
+
+def _connected(tx: Transaction, request: BeginCliSession) -> Speaker | None:
+    """The agent and instance of the token, or of the process tree, that is connected; None for neither."""
+    caller = tx.caller
+    if caller.instance_id is not None:
+        return caller.acting_agent(), caller.instance_id
+    found = rows.instance_of(tx, request.cli, request.processes)
+    if found is not None:
+        return found.agent_id, found.id
+    if caller.agent_id is not None:
+        open_one = agent_rows.open_instance_of(tx, caller.agent_id)
+        if open_one is not None and agent_rows.is_live(tx, open_one.last_seen_at):
+            return caller.agent_id, open_one.id
+    return None
+
+
+def _speaker(tx: Transaction, request: BeginCliSession, known: Row[Any] | None) -> Speaker:
+    """Whom a CLI session speaks as when nothing is connected: as its run or itself did, or a new agent."""
+    caller = tx.caller
+    if known is not None and not rows.binds(caller, known):
+        known = None
+    prior = rows.of_run(tx, request.cli, request.processes) or known
+    if prior is not None and prior.agent_status == "retired":
+        prior = None
+    if (
+        prior is not None
+        and _same_run(prior, request)
+        and rows.is_open(tx, prior.agent_id, prior.instance_id)
+    ):
+        # An agent that stayed inactive would have its session ended by the next sweep.
+        touch(tx, find_agent(tx, prior.agent_id), prior.instance_id)
+        return prior.agent_id, prior.instance_id
+    wanted = prior.agent_name if prior is not None else request.wanted
+    stem = rules.stem(request.cli, wanted, "") or request.cli
+    name = caller.agent_name or rows.free_name(tx, stem, request.cli, wanted=wanted is not None)
+    program = PROGRAMS.get(request.cli, request.cli)
+    made = register_agent(
+        tx, RegisterAgent(name=name, program=program, instance_id=f"{OF_HOOKS}{tx.new_id()}")
+    )
+    return made.agent.id, made.instance_id

@@ -1,0 +1,1 @@
+"""Messages: sending, reading, receipts and reactions."""

@@ -1,0 +1,38 @@
+"""Deadlines of messages that ran while the server was away, so that nobody could keep them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, bindparam, case, or_, update
+
+from repomesh.domains.messaging.messages.tables import messages
+from repomesh.domains.messaging.waits.tables import waits
+from repomesh.domains.workspaces.absence import Absence
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+from repomesh.store.types import later_by
+
+_AWAY = bindparam("away_us", type_=BigInteger)
+_DUE = later_by(messages.c.due_at, _AWAY)
+# What has a time of its own to expire is useless from then on, whoever was there.
+_UNACKED = Prepared(
+    update(messages)
+    .where(
+        messages.c.workspace_id == bindparam("ws"),
+        messages.c.due_at > bindparam("left_at"),
+        messages.c.ack_required,
+        or_(messages.c.expires_at.is_(None), messages.c.due_at < messages.c.expires_at),
+    )
+    .values(due_at=case((messages.c.expires_at < _DUE, messages.c.expires_at), else_=_DUE))
+)
+_WAITS = Prepared(
+    update(waits)
+    .where(waits.c.workspace_id == bindparam("ws"), waits.c.expires_at > bindparam("left_at"))
+    .values(expires_at=later_by(waits.c.expires_at, _AWAY))
+)
+
+
+def extend_deadlines(tx: Transaction, absence: Absence) -> None:
+    """Report messages as not acknowledged, and forget waits, later by as long as the server was away."""
+    key = {"ws": tx.workspace_id, "left_at": absence.left_at, "away_us": absence.length_us}
+    tx.change(_UNACKED, key)
+    tx.change(_WAITS, key)

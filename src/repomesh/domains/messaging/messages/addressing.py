@@ -1,0 +1,202 @@
+"""Whom a message reaches: names, channels and everybody become the agents that are present."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, or_, select
+
+from repomesh.domains.agents.operations import live_agents
+from repomesh.domains.agents.rules import name_key
+from repomesh.domains.agents.tables import agents
+from repomesh.domains.messaging.channels.errors import NotAMember
+from repomesh.domains.messaging.channels.rows import find_channel, require_open
+from repomesh.domains.messaging.channels.tables import channel_members
+from repomesh.domains.messaging.messages import rules
+from repomesh.domains.messaging.messages.errors import (
+    NobodyAddressed,
+    RecipientNotFound,
+    RecipientRetired,
+    TooManyRecipients,
+)
+from repomesh.domains.messaging.messages.tables import receipts
+from repomesh.kernel.limits import RECIPIENTS_MAX
+from repomesh.store.log import WORKSPACE, Audience
+from repomesh.store.prepared import Prepared
+from repomesh.store.transaction import Transaction
+
+_PERSON = select(agents.c.id, agents.c.name, agents.c.name_key, agents.c.status).where(
+    agents.c.workspace_id == bindparam("ws")
+)
+_ONE = Prepared(
+    _PERSON.where(
+        or_(
+            agents.c.name == bindparam("ref"),
+            agents.c.name_key == bindparam("key"),
+            agents.c.id == bindparam("ref"),
+        )
+    )
+)
+_SEVERAL = _PERSON.where(
+    or_(
+        agents.c.name.in_(bindparam("refs", expanding=True)),
+        agents.c.name_key.in_(bindparam("keys", expanding=True)),
+        agents.c.id.in_(bindparam("refs", expanding=True)),
+    )
+)
+_MEMBERS = Prepared(
+    select(channel_members.c.agent_id, agents.c.status)
+    .join(agents, agents.c.id == channel_members.c.agent_id)
+    .where(
+        channel_members.c.workspace_id == bindparam("ws"),
+        channel_members.c.channel_id == bindparam("channel"),
+    )
+)
+_RECIPIENTS = Prepared(
+    select(receipts.c.agent_id).where(
+        receipts.c.workspace_id == bindparam("ws"), receipts.c.message_id == bindparam("message")
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRecipients:
+    """Whom a message is for and whom it reaches.
+
+    `to` is as it is shown; `recipient_ids` are the agents that receive it; `audience` may see its event.
+    """
+
+    to: list[str]
+    recipient_ids: list[str]
+    audience: Audience
+    channel_id: str | None = None
+    channel_name: str | None = None
+    broadcast: bool = False
+
+
+def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> ResolvedRecipients:
+    """The recipients that `to` names at this moment; raises what stands against one of them.
+
+    The sender is no recipient of what it sends to its channel or to everybody.
+    """
+    wanted = rules.addresses(to)
+    named = _named(tx, wanted.agents)
+    shown = [agent.name for agent in named]
+    ids = dict.fromkeys(agent.id for agent in named)
+    if wanted.channel is None and not wanted.everybody:
+        return ResolvedRecipients(shown, list(ids), Audience("agents", tuple(ids)))
+    audience, channel = WORKSPACE, None
+    if wanted.channel is not None:
+        channel = find_channel(tx, wanted.channel)
+        require_open(channel)
+        members = present_members(tx, channel.id)
+        if sender_id not in members:
+            raise NotAMember(f"you are not a member of '#{channel.name}'")
+        shown.insert(0, f"#{channel.name}")
+        audience = Audience("channel", tuple(dict.fromkeys([*members, *ids])))
+        ids |= dict.fromkeys(member for member in members if member != sender_id)
+    if wanted.everybody:
+        shown.insert(0, "*")
+        audience = WORKSPACE
+        ids |= dict.fromkeys(agent.id for agent in live_agents(tx) if agent.id != sender_id)
+    if len(ids) > RECIPIENTS_MAX:
+        raise TooManyRecipients(f"{len(ids)} agents would receive it, the limit is {RECIPIENTS_MAX}")
+    return ResolvedRecipients(
+        shown,
+        list(ids),
+        audience,
+        channel_id=channel.id if channel else None,
+        channel_name=channel.name if channel else None,
+        broadcast=wanted.everybody,
+    )
+
+
+def reply_addresses(tx: Transaction, parent: Any, sender_id: str) -> list[str]:
+    """Whom an answer without `to` is for: the parent's sender, and the channel that it was said in.
+
+    Who goes on after a message of its own speaks to the same recipients.
+    """
+    asker = parent.sender_id
+    if parent.channel_id is not None:
+        to = [f"#{parent.channel_id}"]
+        if asker not in (None, sender_id, *present_members(tx, parent.channel_id)) and _is_present(tx, asker):
+            to.append(asker)
+        return to
+    if asker is None:
+        raise NobodyAddressed("the message to answer is a notice of the server, which has no sender")
+    if asker != sender_id:
+        return [asker]
+    return ["*"] if parent.broadcast else recipients_of(tx, parent.id)
+
+
+def audience_of(tx: Transaction, message: Any) -> Audience:
+    """Who may see now what happens to a message."""
+    if message.broadcast:
+        return WORKSPACE
+    involved = [message.sender_id] if message.sender_id is not None else []
+    involved += recipients_of(tx, message.id)
+    if message.channel_id is None:
+        return Audience("agents", tuple(involved))
+    return Audience("channel", tuple(dict.fromkeys([*involved, *present_members(tx, message.channel_id)])))
+
+
+def present_members(tx: Transaction, channel_id: str) -> dict[str, None]:
+    """The ids of a channel's members who are in service."""
+    rows = tx.execute(_MEMBERS, {"ws": tx.workspace_id, "channel": channel_id})
+    return {row.agent_id: None for row in rows if row.status != "retired"}
+
+
+def recipients_of(tx: Transaction, message_id: str) -> list[str]:
+    """The ids of the agents that received a message."""
+    rows = tx.execute(_RECIPIENTS, {"ws": tx.workspace_id, "message": message_id})
+    return [row.agent_id for row in rows]
+
+
+def names_of(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, str]:
+    """The names of agents by their ids."""
+    found = tx.execute(_SEVERAL, _asked(tx, agent_ids))
+    return {row.id: row.name for row in found if row.id in agent_ids}
+
+
+def _is_present(tx: Transaction, agent_id: str) -> bool:
+    row = tx.execute(_ONE, {"ws": tx.workspace_id, "ref": agent_id, "key": agent_id}).first()
+    return row is not None and row.status != "retired"
+
+
+def _asked(tx: Transaction, refs: Sequence[str]) -> dict[str, Any]:
+    return {"ws": tx.workspace_id, "refs": list(refs), "keys": [name_key(ref) for ref in refs]}
+
+
+def _named(tx: Transaction, refs: Sequence[str]) -> list[Any]:
+    """The agents with these names, in whatever case, or ids, in this order."""
+    if not refs:
+        return []
+    if len(refs) == 1:
+        rows = tx.known(_ONE, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
+    else:
+        rows = list(tx.execute(_SEVERAL, _asked(tx, refs)))
+    by_name = {row.name_key: row for row in rows} | {row.name: row for row in rows}
+    by_id = {row.id: row for row in rows}
+    known = {ref: by_id.get(ref) or by_name.get(ref) or by_name.get(name_key(ref)) for ref in refs}
+    unknown = [ref for ref in refs if known[ref] is None]
+    if unknown:
+        raise _unknown(tx, unknown)
+    found = [row for ref in refs if (row := known[ref]) is not None]
+    retired = [row.name for row in found if row.status == "retired"]
+    if retired:
+        raise RecipientRetired(f"out of service: {', '.join(retired[:20])}", retired=retired)
+    return found
+
+
+def _unknown(tx: Transaction, refs: list[str]) -> RecipientNotFound:
+    names = [agent.name for agent in live_agents(tx)]
+    near = {ref: rules.near(ref, names) for ref in refs[:20]}
+    hints = [f"for '{ref}' perhaps {' or '.join(found)}" for ref, found in near.items() if found]
+    return RecipientNotFound(
+        f"there is no agent {', '.join(repr(ref) for ref in near)}",
+        hint=f"Check the names: {'; '.join(hints)}." if hints else None,
+        unknown=refs,
+        near=near,
+    )

@@ -1,0 +1,178 @@
+"""What the lists of messages share: filters, pages, full text, and the budget of characters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import ColumnElement, Row, Select
+
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.messaging.channels.rows import find_channel
+from repomesh.domains.messaging.messages import rows, rules
+from repomesh.domains.messaging.messages.models import ListMessages, Message, Priority, ReceivedMessage
+from repomesh.domains.messaging.messages.sending import DOCUMENT
+from repomesh.domains.messaging.messages.tables import messages
+from repomesh.kernel import limits
+from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.ids import first_id_at
+from repomesh.store import searching
+from repomesh.store.paging import PageRequest, page, position
+from repomesh.store.transaction import Transaction
+
+Item = TypeVar("Item", bound=Message)
+
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_SLACK_MS = 60_000  # between the time of a message and that in its id, in what older releases wrote
+
+# Cursors before the first item, in either order: every id begins with a digit or a letter up to 'f'.
+_BEFORE_OLDEST, _BEFORE_NEWEST = encode_cursor("0"), encode_cursor("g")
+
+
+class MessageFilters(Protocol):
+    """A request that narrows a list of messages."""
+
+    @property
+    def sender(self) -> str | None:
+        """From this agent."""
+
+    @property
+    def channel(self) -> str | None:
+        """In this channel."""
+
+    @property
+    def topic(self) -> str | None:
+        """Of this topic."""
+
+    @property
+    def priority(self) -> Priority | None:
+        """At least so urgent."""
+
+
+class BudgetedPage(PageRequest, Protocol):
+    """A request for a page within a budget."""
+
+    @property
+    def max_chars(self) -> int | None:
+        """Characters of the answer at most."""
+
+
+def narrowed(tx: Transaction, request: MessageFilters) -> list[ColumnElement[bool]]:
+    """The conditions on messages that an index answers; raises for an agent or channel that is not there."""
+    table = messages.c
+    conditions: list[ColumnElement[bool]] = []
+    if request.sender is not None:
+        conditions.append(table.sender_id == find_agent(tx, request.sender).id)
+    if request.channel is not None:
+        conditions.append(table.channel_id == find_channel(tx, request.channel).id)
+    if request.topic is not None:
+        # The second condition is what the index of topics holds, which a planner does not infer.
+        conditions += [table.topic == request.topic, table.topic != ""]
+    return conditions
+
+
+def urgent(
+    request: MessageFilters, priority: ColumnElement[int] = messages.c.priority
+) -> list[ColumnElement[bool]]:
+    """The condition on the least priority, on the column that the list is read by."""
+    return [] if request.priority is None else [priority >= rules.RANKS[request.priority]]
+
+
+def within(
+    since: datetime | None, until: datetime | None, key: ColumnElement[str] = messages.c.id
+) -> list[ColumnElement[bool]]:
+    """The conditions of a time range; `until` itself is outside.
+
+    `key` is the column of message ids by which the list is read. Ids begin with the time of their command, so
+    that a range of times is also one of ids; older releases took the ids' time from a clock of their own.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    if since is not None:
+        conditions.append(messages.c.created_at >= since)
+        conditions.append(key >= first_id_at(_milliseconds(since) - _SLACK_MS))
+    if until is not None:
+        conditions.append(messages.c.created_at < until)
+        conditions.append(key < first_id_at(_milliseconds(until) + _SLACK_MS))
+    return conditions
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def budget(max_chars: int | None) -> int:
+    """The budget of an answer; without one, the greatest that can be asked for."""
+    return limits.MAX_CHARS_MAX if max_chars is None else max_chars
+
+
+def windowed(
+    tx: Transaction,
+    statement: Select[Any],
+    indexed: Sequence[ColumnElement[bool]],
+    further: Sequence[ColumnElement[bool]],
+    request: PageRequest,
+    key: ColumnElement[Any],
+) -> tuple[list[Message], str | None]:
+    """A page, newest first, of the rows that meet the `indexed` conditions and the `further` ones.
+
+    No more rows than the last of LOG_WINDOWS are looked at: when few of very many meet the further
+    conditions the page may be short, and its cursor goes on behind what was looked at.
+    """
+    walked = statement.where(*indexed).with_only_columns(key).order_by(key.desc())
+    if request.cursor is not None:
+        walked = walked.where(key < position(request.cursor, [key])[0])
+    edge: str | None = None
+    for window in limits.LOG_WINDOWS:
+        edge = tx.execute(walked.offset(window - 1).limit(1)).scalar_one_or_none()
+        seen = [] if edge is None else [key >= edge]
+        wanted = statement.where(*indexed, *further, *seen)
+        items, next_cursor = page(tx, wanted, request, [key], as_item, descending=True)
+        if edge is None or next_cursor is not None:
+            return items, next_cursor
+    return items, encode_cursor(edge)
+
+
+def fitted(
+    tx: Transaction, page: Page[Item], request: BudgetedPage, *, ascending: bool = False
+) -> Page[Item]:
+    """A page of messages in the order of their ids, within the request's budget; reads on in long bodies."""
+    most = budget(request.max_chars)
+    page = page.model_copy(update={"items": rows.read_on(tx, page.items, most)})
+    start = request.cursor or (_BEFORE_OLDEST if ascending else _BEFORE_NEWEST)
+    positions = PageEnds(lambda index: encode_cursor(page.items[index].id), start)
+    return fit(page, most, positions, "body")
+
+
+def as_item(row: Row[Any]) -> Message:
+    """The message in a row of a list."""
+    return rows.as_message(row._asdict())
+
+
+def as_received(row: Row[Any]) -> ReceivedMessage:
+    """The message in a row that holds its recipient's receipt, too."""
+    fields = row._asdict()
+    return ReceivedMessage.of(rows.message_fields(fields) | {"status": rules.status(fields)})
+
+
+def search(
+    tx: Transaction, request: ListMessages, statement: Select[Any], conditions: Sequence[ColumnElement[bool]]
+) -> Page[Message]:
+    """A page of the messages that hold the words of `request.text`, newest first."""
+
+    def mine(ids: Sequence[str]) -> set[str]:
+        wanted = statement.with_only_columns(messages.c.id).where(messages.c.id.in_(ids), *conditions)
+        return set(tx.execute(wanted).scalars())
+
+    found, following = searching.search(tx, DOCUMENT, str(request.text), request, mine)
+    ids = [message_id for _, message_id in found]
+    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    by_id = {row.id: as_item(row) for row in tx.execute(rows.selected().where(*here))}
+    most = budget(request.max_chars)
+    items = rows.read_on(tx, [by_id[message_id] for message_id in ids], most)
+    told = searching.notice(tx, str(request.text))
+    page = Page[Message](items=items, next_cursor=following, notice=told)
+    start = request.cursor or searching.BEFORE_ALL
+    positions = PageEnds(lambda index: encode_cursor(found[index][0]), start)
+    return fit(page, most, positions, "body")

@@ -1,0 +1,26 @@
+"""The operations on messages, by topic, and what other domains call of messaging."""
+
+from __future__ import annotations
+
+from repomesh.domains.messaging.channels.rows import find_channel
+from repomesh.domains.messaging.messages import message_reactions, reading, receipts, sending
+from repomesh.domains.messaging.messages.reading import list_messages
+from repomesh.domains.messaging.messages.receipts import important_unread, unread_count
+from repomesh.domains.messaging.messages.rows import find_message
+from repomesh.domains.messaging.messages.sending import send, system_notice
+from repomesh.domains.messaging.reviews.rows import approved_review
+
+__all__ = [
+    "approved_review",
+    "find_channel",
+    "find_message",
+    "important_unread",
+    "list_messages",
+    "message_reactions",
+    "reading",
+    "receipts",
+    "send",
+    "sending",
+    "system_notice",
+    "unread_count",
+]

@@ -1,0 +1,256 @@
+"""Reading messages: inbox, outbox, log, thread, and waiting for something new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, exists, or_
+
+from repomesh.domains.agents.errors import AgentNotFound
+from repomesh.domains.agents.operations import find_agent
+from repomesh.domains.messaging.channels import rows as channel_rows
+from repomesh.domains.messaging.channels.errors import ChannelNotFound, NotAMember
+from repomesh.domains.messaging.delivery.models import MessageTrace, Thread, TraceMessage
+from repomesh.domains.messaging.delivery.tracing import trace_message
+from repomesh.domains.messaging.messages import listing, rows
+from repomesh.domains.messaging.messages.errors import MessageNotFound, ReceiptsPrivate
+from repomesh.domains.messaging.messages.models import (
+    MESSAGE_SENT,
+    ListChannelMessages,
+    ListMessages,
+    Message,
+    MessagesSeen,
+    ReadInbox,
+    ReadOutbox,
+    ReadThread,
+    ReceivedMessage,
+    ShowMessage,
+    WaitForMessages,
+)
+from repomesh.domains.messaging.messages.tables import messages, receipts
+from repomesh.kernel.budget import cut
+from repomesh.kernel.fields import Page
+from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
+from repomesh.kernel.operation import Get, Tool, WaitRule, query
+from repomesh.store.paging import page
+from repomesh.store.transaction import Transaction
+
+_TRACED_COUNTS = (PAGE_ITEMS_DEFAULT, 20, 5, 1)
+"""Recipients of a trace beside a thread, fewer where a budget asks for it."""
+
+_NOT_FOUND = (AgentNotFound, ChannelNotFound)
+
+
+def _hand_out(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesSeen] | None:
+    """Note behind the answer which messages were offered by it."""
+    fresh = [message.id for message in result.items if message.status == "stored"]
+    return ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh))) if fresh else None
+
+
+@query(
+    "message.inbox",
+    http=Get("/v1/messages/inbox"),
+    tool=Tool(
+        "read_inbox",
+        "Your messages, newest first; with unread=true what you have not dealt with.",
+        fields=("unread", "sender", "channel", "cursor", "max_chars"),
+        read_only=True,
+    ),
+    scope="messages:read",
+    errors=_NOT_FOUND,
+    needs_agent=True,
+    follow_up=_hand_out,
+)
+def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
+    """List what the acting agent received, newest first, without what has expired.
+
+    Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
+    """
+    times = listing.within(request.since, request.until, receipts.c.message_id)
+    conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority), *times]
+    if request.unread:
+        conditions.append(receipts.c.read_at.is_(None))
+    statement = received(tx).where(*conditions)
+    items, next_cursor = page(
+        tx, statement, request, [receipts.c.message_id], listing.as_received, descending=True
+    )
+    return listing.fitted(tx, Page[ReceivedMessage](items=items, next_cursor=next_cursor), request)
+
+
+@query(
+    "message.wait",
+    http=Get("/v1/messages/wait"),
+    tool=Tool(
+        "wait_for_messages",
+        "Wait for a message. Unread ones come at once, until you acknowledge them.",
+        fields=("timeout_s", "thread_id", "max_chars"),
+        read_only=True,
+    ),
+    scope="messages:read",
+    errors=_NOT_FOUND,
+    needs_agent=True,
+    blocking=WaitRule(
+        seconds=lambda request: request.timeout_s,
+        events=frozenset({MESSAGE_SENT}),
+        done=lambda result: bool(result.items or result.omitted),
+    ),
+    follow_up=_hand_out,
+)
+def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[ReceivedMessage]:
+    """Answer what is unread, oldest first: at once if there is something, else as soon as it arrives.
+
+    The list is empty when `timeout_s` passes without a message.
+    """
+    conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority)]
+    if request.thread_id is not None:
+        conditions.append(messages.c.thread_id == request.thread_id)
+    if request.after is not None:
+        conditions.append(receipts.c.message_id > request.after)
+    statement = received(tx).where(receipts.c.read_at.is_(None), *conditions)
+    items, next_cursor = page(tx, statement, request, [receipts.c.message_id], listing.as_received)
+    waiting = Page[ReceivedMessage](items=items, next_cursor=next_cursor)
+    return listing.fitted(tx, waiting, request, ascending=True)
+
+
+@query(
+    "message.outbox",
+    http=Get("/v1/messages/outbox"),
+    scope="messages:read",
+    errors=_NOT_FOUND,
+    needs_agent=True,
+)
+def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
+    """List what the acting agent sent, newest first; `never_offered` finds what some recipient never saw."""
+    table = messages.c
+    mine = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
+    indexed = [*mine, *listing.narrowed(tx, request), *listing.within(request.since, request.until)]
+    further = listing.urgent(request)
+    if request.never_offered:
+        waiting = receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id
+        further.append(exists().where(*waiting, receipts.c.offered_at.is_(None)))
+    statement = rows.selected()
+    items, next_cursor = listing.windowed(tx, statement, indexed, further, request, table.id)
+    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+
+
+@query("message.list", http=Get("/v1/messages"), scope="messages:read", errors=_NOT_FOUND)
+def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
+    """The communication log, newest first, of what the caller may see."""
+    table = messages.c
+    indexed = [table.workspace_id == tx.workspace_id, *listing.narrowed(tx, request)]
+    if request.task_id is not None:
+        indexed.append(table.task_id == request.task_id)
+    statement = rows.selected()
+    key: ColumnElement[Any] = table.id
+    if request.recipient is not None:
+        key = receipts.c.message_id
+        statement = statement.add_columns(key).select_from(receipts).join(messages, _same_message())
+        indexed.append(receipts.c.workspace_id == tx.workspace_id)
+        indexed.append(receipts.c.agent_id == find_agent(tx, request.recipient).id)
+    indexed += listing.within(request.since, request.until, key)
+    further = [rows.visible(tx.caller), *listing.urgent(request)]
+    if request.text is not None:
+        return listing.search(tx, request, statement, [*indexed, *further])
+    items, next_cursor = listing.windowed(tx, statement, indexed, further, request, key)
+    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+
+
+@query(
+    "message.show",
+    http=Get("/v1/messages/{message_id}"),
+    scope="messages:read",
+    errors=(MessageNotFound,),
+)
+def show_message(tx: Transaction, request: ShowMessage) -> Message:
+    """Show one message. With `max_chars` its body is cut so that the answer has no more, if that suffices."""
+    message = rows.find_message(tx, request.message_id)
+    if request.max_chars is None or len(message.model_dump_json()) <= request.max_chars:
+        return message
+    bare = message.model_copy(update={"body": "", "truncated": True})
+    left = max(0, request.max_chars - len(bare.model_dump_json()))
+    return bare.model_copy(update={"body": cut(message.body, left)})
+
+
+@query(
+    "message.thread",
+    http=Get("/v1/messages/{message_id}/thread"),
+    tool=Tool(
+        "read_thread",
+        "The conversation that a message belongs to.",
+        fields=("message_id", "newest_first", "trace", "cursor", "max_chars"),
+        read_only=True,
+    ),
+    scope="messages:read",
+    errors=(MessageNotFound, ReceiptsPrivate),
+)
+def read_thread(tx: Transaction, request: ReadThread) -> Thread:
+    """List the messages of a thread, oldest first unless `newest_first`, that the caller may see.
+
+    With `trace` the path of the message itself comes along, for who may see its receipts.
+    """
+    trace = _traced(tx, request) if request.trace else None
+    table = messages.c
+    thread_id = rows.find(tx, request.message_id).thread_id
+    statement = rows.selected().where(
+        table.workspace_id == tx.workspace_id, table.thread_id == thread_id, rows.visible(tx.caller)
+    )
+    newest_first = request.newest_first
+    items, next_cursor = page(tx, statement, request, [table.id], listing.as_item, descending=newest_first)
+    thread = Thread(items=items, next_cursor=next_cursor, trace=trace)
+    shown = listing.fitted(tx, thread, request, ascending=not newest_first)
+    assert isinstance(shown, Thread)
+    return shown
+
+
+def _traced(tx: Transaction, request: ReadThread) -> MessageTrace:
+    """The path of a message in at most half of the budget, or with one recipient; its cursor leads on."""
+    left = listing.budget(request.max_chars) // 2
+    for count in _TRACED_COUNTS:
+        trace = trace_message(tx, TraceMessage(message_id=request.message_id, limit=count))
+        if len(trace.model_dump_json()) <= left:
+            break
+    return trace
+
+
+@query(
+    "channel.messages",
+    http=Get("/v1/channels/{channel}/messages"),
+    scope="messages:read",
+    errors=(ChannelNotFound, NotAMember),
+)
+def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page[Message]:
+    """List what was said in a channel, newest first: for its members, for observers and the owner."""
+    channel = channel_rows.find_channel(tx, request.channel)
+    agent_id = tx.caller.agent_id
+    if agent_id is not None and not channel_rows.is_member(tx, channel.id, agent_id):
+        raise NotAMember(f"you are not a member of '#{channel.name}'")
+    table = messages.c
+    here = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
+    statement = rows.selected()
+    times = listing.within(request.since, request.until)
+    return _listed(tx, statement.where(*here, *times), request)
+
+
+def _listed(tx: Transaction, statement: Select[Any], request: listing.BudgetedPage) -> Page[Message]:
+    items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
+    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+
+
+def received(tx: Transaction) -> Select[Any]:
+    """What the acting agent received and what has not expired, with its receipt."""
+    table = receipts.c
+    times = [table.offered_at, table.injected_at, table.read_at, table.acked_at]
+    return (
+        rows.selected(table.message_id, *times)
+        .select_from(receipts)
+        .join(messages, _same_message())
+        .where(
+            table.workspace_id == tx.workspace_id,
+            table.agent_id == tx.caller.acting_agent(),
+            or_(table.expires_at.is_(None), table.expires_at > tx.now),
+        )
+    )
+
+
+def _same_message() -> ColumnElement[bool]:
+    return and_(messages.c.workspace_id == receipts.c.workspace_id, messages.c.id == receipts.c.message_id)
