@@ -57,7 +57,7 @@ def commands() -> str:
         if command == _SEARCHED:
             lines += [
                 "With `text` in `data` it is a search instead: it takes the fields of"
-                " [`search`](#search) but `what`, and answers a page of [Found](#found).",
+                " [`search`](#search) but `what`, and answers a page of [SearchResult](#searchresult).",
                 "",
             ]
     schema = WebhookBatch.model_json_schema()

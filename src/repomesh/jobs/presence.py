@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import replace
 
 import structlog
 
@@ -51,6 +52,8 @@ class Presence:
         await asyncio.gather(*self._beats, return_exceptions=True)
 
     async def _beat(self, caller: Caller) -> None:
+        # That it lives is no act of its own, so that a token of few scopes says it, too.
+        caller = replace(caller, scopes=None)
         request = self._heartbeat.request(agent_id=caller.agent_id)
         try:
             await self._dispatch(self._heartbeat, caller, request, RequestContext())

@@ -26,6 +26,7 @@ log = structlog.get_logger("repomesh.sweeper")
 
 SWEEPS = (
     "workspace.close",
+    "token.expire",
     "recovery.reconcile",
     "cli_session.sweep",
     "delivery.forget",

@@ -129,6 +129,13 @@ class TokenRevoked(Unauthenticated):
     hint = "If another instance took over this agent, this one must stop; else register again."
 
 
+class TokenExpired(Unauthenticated):
+    """The token was made for a time that is over."""
+
+    code = "token_expired"
+    hint = "Ask the workspace's owner for a new one: 'repomesh token create' makes it."
+
+
 class Forbidden(RepomeshError):
     """The token is valid but does not allow this."""
 

@@ -27,6 +27,11 @@ Name = Annotated[
 ]
 """A name of an agent or channel: letters, digits, '.', '_' and '-', beginning with a letter or digit."""
 
+Scope = Annotated[
+    str, StringConstraints(pattern=r"^([a-z_]+|\*):(read|write|admin)$", max_length=limits.NAME_CHARS_MAX)
+]
+"""What a token may do in one area: 'messages:read'; '*' stands for every area."""
+
 Label = Annotated[str, StringConstraints(pattern=_ONE_LINE, max_length=limits.LABEL_CHARS_MAX)]
 """One line of text."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -39,6 +40,9 @@ class Caller:
     instance_id: str | None = None
     # The home workspace's owner also administers the server: its workspaces and metrics.
     home: bool = False
+    scopes: frozenset[str] | None = None
+    """The scopes to which the token was narrowed; None for all that its role holds."""
+    expires_at: datetime | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -50,10 +54,22 @@ class Caller:
         """Who is accountable, as written in every event: the role and the token's id."""
         return f"{self.role}:{self.token_id}"
 
-    def require(self, scope: str) -> None:
-        """Raise Forbidden unless the caller's role holds `scope`."""
+    def holds(self, scope: str) -> bool:
+        """Whether the caller's role, and its token's own scopes where it has any, hold `scope`."""
         right = scope.rpartition(":")[2]
-        if right not in _RIGHTS[self.role]:
+        if not role_holds(self.role, scope):
+            return False
+        return self.scopes is None or scope in self.scopes or f"*:{right}" in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raise Forbidden unless the caller holds `scope`."""
+        if not self.holds(scope):
+            if role_holds(self.role, scope):
+                kept = ", ".join(sorted(self.scopes or ()))
+                raise Forbidden(
+                    f"this token does not hold the scope '{scope}'; it holds {kept}",
+                    hint=f"Use another token, or make one: repomesh token create --scopes {scope},…",
+                )
             raise Forbidden(f"a token of role '{self.role}' does not hold the scope '{scope}'")
         if scope == "server:admin" and not self.home:
             raise Forbidden(
@@ -66,6 +82,11 @@ class Caller:
         if self.agent_id is None:
             raise AgentRequired("this is done by an agent, and the request names none")
         return self.agent_id
+
+
+def role_holds(role: Role, scope: str) -> bool:
+    """Whether a role holds a scope: whether it has the right that the scope ends with."""
+    return scope.rpartition(":")[2] in _RIGHTS[role]
 
 
 SYSTEM_TOKEN_ID = "system"

@@ -85,6 +85,10 @@ MCP_SESSIONS_MAX = 1_000  # of the older handshake, of 38 kB each; beyond it the
 MCP_TOKEN_SESSIONS_MAX = 100  # of one token: its clients on one machine, several times over
 STOP_FORCED_S = 10.0  # after the signal to stop; what is still running then ends with the process
 
+TOKEN_SCOPES_MAX = 50  # more than there are
+TOKEN_LIFE_S_MIN = 60
+TOKEN_LIFE_S_MAX = 10 * 365 * 86_400  # a longer one is meant to have no end
+
 # Names and texts
 NAME_CHARS_MAX = 64
 LABEL_CHARS_MAX = 200  # subjects, goals, topics: one line

@@ -230,6 +230,11 @@ class Operation:
     summary: str = field(default="")
     description: str = field(default="")
 
+    @property
+    def is_offered(self) -> bool:
+        """Whether a surface offers it to callers; else only the server runs it."""
+        return self.http is not None or self.tool is not None
+
     def parse(self, payload: Payload) -> BaseModel:
         """The request inside `payload`; raises InvalidRequest with each field that is wrong."""
         if isinstance(payload, BaseModel):

@@ -139,8 +139,8 @@ def refusal(response: httpx.Response, body: bytes) -> RefusedError:
         problem = {}
     error = problem.get("error")
     if isinstance(error, dict) and isinstance(error.get("code"), int):
-        refusal_answer = str(error.get("message"))
-        return RefusedError("protocol", refusal_answer, rpc_code=error["code"], status=response.status_code)
+        said = str(error.get("message"))
+        return RefusedError("protocol", said, rpc_code=error["code"], status=response.status_code)
     code = str(problem.get("code", "unavailable"))
     message = problem.get("detail") or problem.get("title") or f"The server answered {response.status_code}."
     return RefusedError(code, str(message), str(problem.get("hint", "")), status=response.status_code)

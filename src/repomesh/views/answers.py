@@ -18,7 +18,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "Lease": ("resource", "mode", "agent_name", "fencing_token", "expires_at", "note"),
     "HeldLock": ("resource", "mode", "fencing_token", "expires_at"),
     "ListedTask": ("id", "status", "ready", "priority", "type", "agent_name", "goal"),
-    "Obstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
+    "LockObstacle": ("wanted", "resource", "mode", "holder_name", "waiting", "expires_at", "note"),
     "Meeting": ("id", "status", "outcome", "round", "speaker_name", "due_at", "topic"),
     "Template": ("name", "consensus", "max_discussion_rounds", "description"),
     "Question": ("id", "status", "asker_name", "asked_name", "question", "answer", "deadline_at"),
@@ -26,12 +26,12 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "Receipt": ("agent_name", "status", "stored_at", "offered_at", "injected_at", "read_at", "acked_at"),
     "Artifact": ("session_id", "artifact_id", "type", "title", "version", "bytes", "author", "updated_at"),
     "Chunk": ("sequence", "speaker", "created_at", "chunk_id", "bytes", "content"),
-    "Found": ("what", "id", "title", "snippet", "at", "key", "session_id"),
+    "SearchResult": ("what", "id", "title", "snippet", "at", "key", "session_id"),
     "ListedDecision": ("id", "status", "created_at", "topic"),
     "ListedMemory": ("key", "type", "status", "session_id", "tags", "author", "updated_at", "id"),
     "ListedSession": ("id", "status", "title", "participants", "created_by", "created_at"),
-    "Recalled": ("id", "score", "what", "session_id", "key", "snippet", "why"),
-    "Remark": ("created_at", "agent_name", "verdict", "file", "line", "body"),
+    "RecallResult": ("id", "score", "what", "session_id", "key", "snippet", "why"),
+    "ReviewComment": ("created_at", "agent_name", "verdict", "file", "line", "body"),
     "Review": ("id", "state", "author_name", "reviewers", "title", "updated_at"),
     "SessionTask": (
         "session_id",
@@ -60,7 +60,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 _KEPT: Final[dict[str, tuple[str, ...]]] = {
     "Event": ("type", "subject", "actor_name", "at"),
-    "Found": ("title", "snippet", "at"),
+    "SearchResult": ("title", "snippet", "at"),
 }
 """What a list is read for: these columns stay longest."""
 
@@ -78,7 +78,12 @@ _PAGES: Final[dict[str, Callable[[TextStyle, Mapping[str, Any]], list[str]]]] = 
     "SuggestedTopics": meeting_view.topics_page,
 }
 """Objects that have a page of their own."""
-_INNER: Final = {"locks": "HeldLock", "conflicts": "Obstacle", "obstacles": "Obstacle", "history": "Attempt"}
+_INNER: Final = {
+    "locks": "HeldLock",
+    "conflicts": "LockObstacle",
+    "obstacles": "LockObstacle",
+    "history": "Attempt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ def _list(style: TextStyle, item: str, page: Mapping[str, Any], searched: Sequen
         notes += [note] if note else []
     if not items:
         among = f" among {', '.join(searched)}; '--what' looks elsewhere" if searched else ""
-        notes.append(f"nothing{' was said yet' if item == 'Remark' else ''}{among}")
+        notes.append(f"nothing{' was said yet' if item == 'ReviewComment' else ''}{among}")
     notes += [str(page[name]) for name in ("notice", "omitted") if page.get(name)]
     return _drawing(lines, notes + _more(page))
 

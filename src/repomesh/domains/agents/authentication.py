@@ -16,7 +16,7 @@ from repomesh.domains.agents.rows import by_name
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
-from repomesh.kernel.errors import Forbidden, TokenRevoked, Unauthenticated
+from repomesh.kernel.errors import Forbidden, TokenExpired, TokenRevoked, Unauthenticated
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store
@@ -48,7 +48,7 @@ class Authenticator:
             raise Unauthenticated("the request carries no bearer token")
         key = (tokens.digest(secret.strip()), agent or None)
         known = self._known.get(key)
-        if known is not None and known[0] > time.monotonic():
+        if known is not None and known[0] > time.monotonic() and not self._is_over(known[1]):
             return known[1]
         if agent and _AGENT_REF.fullmatch(agent) is None:
             raise AgentNotFound("there is no agent of the name in X-Repomesh-Agent: it is no agent's name")
@@ -63,6 +63,9 @@ class Authenticator:
             self._known.popitem(last=False)
         return caller
 
+    def _is_over(self, caller: Caller) -> bool:
+        return caller.expires_at is not None and caller.expires_at <= self._store.clock()
+
     def forget(self) -> None:
         """Look everybody up again: something changed who may do what."""
         self._generation += 1
@@ -74,7 +77,7 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     try:
         token = tokens.find(tx, secret)
     except Unauthenticated:
-        _raise_if_revoked(tx, secret)
+        _raise_why_ended(tx, secret)
         raise
     caller = Caller(
         workspace_id=token.workspace_id,
@@ -82,6 +85,8 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
         token_id=token.id,
         instance_id=token.instance_id,
         home=token.home,
+        scopes=None if token.scopes is None else frozenset(token.scopes),
+        expires_at=token.expires_at,
     )
     tx.workspace_id = token.workspace_id
     if token.agent_id is not None:
@@ -108,14 +113,15 @@ def _is_variant(tx: Transaction, row: Row[Any], name: str) -> bool:
     return named is not None and named.id == row.id
 
 
-def _raise_if_revoked(tx: Transaction, secret: str) -> None:
-    """Raise TokenRevoked when the secret was valid once: a replaced instance must learn that it was."""
+def _raise_why_ended(tx: Transaction, secret: str) -> None:
+    """Raise TokenRevoked or TokenExpired when the secret was valid once: its holder must learn it."""
     its_instance = and_(
         instances.c.workspace_id == token_rows.c.workspace_id,
         instances.c.agent_id == token_rows.c.agent_id,
         instances.c.token_id == token_rows.c.id,
     )
-    ended = select(instances.c.closed_reason).select_from(token_rows.outerjoin(instances, its_instance))
+    columns = instances.c.closed_reason, token_rows.c.expires_at
+    ended = select(*columns).select_from(token_rows.outerjoin(instances, its_instance))
     row = tx.execute(ended.where(token_rows.c.hash == tokens.digest(secret))).one_or_none()
     if row is None:
         return
@@ -123,4 +129,6 @@ def _raise_if_revoked(tx: Transaction, secret: str) -> None:
         raise InstanceReplaced("another instance took over this agent")
     if row.closed_reason == SESSION_OVER:
         raise InstanceEnded("the CLI said that its session is over")
+    if tokens.is_over(tx, row.expires_at):
+        raise TokenExpired(f"the token expired at {row.expires_at:%Y-%m-%d %H:%M:%S} UTC")
     raise TokenRevoked(f"the token was revoked: {row.closed_reason or 'by an administrator'}")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from repomesh.domains.agents.errors import AgentNameMissing, AgentNameReserved
+from repomesh.domains.agents.errors import AgentNameMissing, AgentNameReserved, UnknownScope
 from repomesh.domains.agents.models import CreatedToken, CreateToken, ListTokens, RevokeToken, Token
 from repomesh.domains.agents.operations import ensure_agent
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
-from repomesh.kernel.errors import NotFound
+from repomesh.kernel.errors import Forbidden, NotFound
 from repomesh.kernel.fields import Page
-from repomesh.kernel.identity import Role
-from repomesh.kernel.operation import Delete, Get, Post, command, query
+from repomesh.kernel.identity import Role, role_holds
+from repomesh.kernel.operation import Delete, Get, Post, command, query, registry
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -24,19 +25,37 @@ from repomesh.store.transaction import Transaction
     "token.create",
     http=Post("/v1/tokens", status=201),
     scope="tokens:admin",
-    errors=(AgentNameMissing, AgentNameReserved),
+    errors=(AgentNameMissing, AgentNameReserved, UnknownScope),
     secret="token",
 )
 def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
     """Make a token of a role. The secret is shown once; only its hash is kept."""
+    _require_grantable(tx, request)
     agent_id = None
     if request.role == "agent":
         if request.agent is None:
             raise AgentNameMissing("a token of role 'agent' is for one agent, and none is named")
         agent_id = ensure_agent(tx, request.agent).id
     role = Role(request.role)
-    token_id, secret = tokens.issue(tx, tx.workspace_id, role, request.label, agent_id=agent_id)
-    return CreatedToken(token_id=token_id, token=secret, role=role, agent_id=agent_id)
+    life = request.expires_in_s
+    token_id, secret = tokens.issue(
+        tx,
+        tx.workspace_id,
+        role,
+        request.label,
+        agent_id=agent_id,
+        scopes=request.scopes,
+        expires_at=None if life is None else tx.now + timedelta(seconds=life),
+    )
+    made = tx.execute(select(token_rows).where(token_rows.c.id == token_id)).one()
+    return CreatedToken(
+        token_id=token_id,
+        token=secret,
+        role=role,
+        agent_id=agent_id,
+        scopes=made.scopes,
+        expires_at=made.expires_at,
+    )
 
 
 @query("token.list", http=Get("/v1/tokens"), scope="tokens:admin")
@@ -60,6 +79,19 @@ def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
     return _as_token(row)
 
 
+def _require_grantable(tx: Transaction, request: CreateToken) -> None:
+    """Raise UnknownScope, or Forbidden for a scope that the role or the caller does not hold."""
+    known = {operation.scope for operation in registry if operation.is_offered}
+    known |= {f"*:{scope.rpartition(':')[2]}" for scope in known}
+    for scope in request.scopes or ():
+        if scope not in known:
+            raise UnknownScope(f"no operation asks for the scope '{scope}'", scopes=sorted(known))
+        if not role_holds(Role(request.role), scope):
+            raise Forbidden(f"a token of role '{request.role}' can't hold the scope '{scope}'")
+        if not tx.caller.holds(scope):
+            raise Forbidden(f"this token does not hold the scope '{scope}' and can't give it away")
+
+
 def _tokens() -> Select[Any]:
     """Tokens with the names of their agents."""
     joined = token_rows.outerjoin(agents, agents.c.id == token_rows.c.agent_id)
@@ -75,4 +107,6 @@ def _as_token(row: Row[Any]) -> Token:
         agent_name=row.agent_name,
         instance_id=row.instance_id,
         created_at=row.created_at,
+        scopes=row.scopes,
+        expires_at=row.expires_at,
     )

@@ -26,6 +26,13 @@ class AgentNameReserved(InvalidRequest):
     hint = "Choose another name."
 
 
+class UnknownScope(InvalidRequest):
+    """A token was to be narrowed to a scope that no operation asks for."""
+
+    code = "unknown_scope"
+    hint = "A scope is an area and a right, such as 'tasks:write'; '*:read' stands for all that only read."
+
+
 class AgentActiveElsewhere(Conflict):
     """A live instance speaks for this agent already."""
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from repomesh.kernel.clock import Timestamp
 from repomesh.kernel.event_types import event_type
-from repomesh.kernel.fields import Cursor, Label, MaxChars, Name, PageLimit, Tag, Tags
+from repomesh.kernel.fields import Cursor, Label, MaxChars, Name, PageLimit, Scope, Tag, Tags
 from repomesh.kernel.identity import Role
 from repomesh.kernel.ids import Id
 from repomesh.kernel.limits import (
@@ -17,6 +17,9 @@ from repomesh.kernel.limits import (
     PAGE_ITEMS_DEFAULT,
     PROCESS_ID_CHARS_MAX,
     PROCESS_NUMBER_MAX,
+    TOKEN_LIFE_S_MAX,
+    TOKEN_LIFE_S_MIN,
+    TOKEN_SCOPES_MAX,
 )
 from repomesh.kernel.operation import Model
 
@@ -168,6 +171,8 @@ class Token(Model):
     agent_name: str | None = Field(description="Who acts with it; null for one of no agent.")
     instance_id: str | None
     created_at: Timestamp
+    scopes: list[str] | None = Field(description="To what the token is narrowed; null for all of its role.")
+    expires_at: Timestamp | None = Field(description="When it ends by itself; null for never.")
 
 
 class CreateToken(Model):
@@ -176,6 +181,14 @@ class CreateToken(Model):
     role: Literal["owner", "agent", "observer"]
     label: Label = ""
     agent: Name | None = Field(None, description="For role 'agent': the agent's name; made if unknown.")
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=TOKEN_SCOPES_MAX)] | None = Field(
+        None,
+        description="Narrow the token to these scopes, such as 'messages:read', or '*:read' for all that"
+        " only read. Without them it holds all of its role.",
+    )
+    expires_in_s: Annotated[int, Field(ge=TOKEN_LIFE_S_MIN, le=TOKEN_LIFE_S_MAX)] | None = Field(
+        None, description="After how many seconds the token ends; without it, never."
+    )
 
 
 class CreatedToken(Model):
@@ -185,6 +198,8 @@ class CreatedToken(Model):
     token: str
     role: Role
     agent_id: Id | None
+    scopes: list[str] | None = None
+    expires_at: Timestamp | None = None
 
 
 class ListTokens(Model):

@@ -61,8 +61,8 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
 def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
     """Ask whether the caller could lock resources now, without locking them."""
     wanted = resources.parse_all(request.resources)
-    conflicts = leasing.obstacles(tx, wanted, request.mode, tx.caller.agent_id)
-    return LockCheck(free=not conflicts, conflicts=conflicts)
+    obstacles = leasing.obstacles(tx, wanted, request.mode, tx.caller.agent_id)
+    return LockCheck(free=not obstacles, conflicts=obstacles)
 
 
 @query("lock.check_paths", http=Post("/v1/locks/check-paths"), scope="locks:read", errors=(InvalidResource,))
@@ -72,12 +72,12 @@ def check_paths(tx: Transaction, request: CheckPaths) -> LockCheck:
         files=literals.decode_all(request.paths, "paths"),
         folders=literals.decode_all(request.folders, "folders"),
     )
-    conflicts = [
+    obstacles = [
         conflicts.obstacle(lease, file_names.encode(on))
         for lease, on in leasing.blocking_locks(tx, targets, tx.caller.agent_id)
         if rules.exclude_each_other(lease.mode, request.mode)
     ]
-    return LockCheck(free=not conflicts, conflicts=conflicts)
+    return LockCheck(free=not obstacles, conflicts=obstacles)
 
 
 def _within(folder: str) -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.questions import rows as question_rows
 from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.reviews.tables import reviews
+from repomesh.domains.overview.rules import readable
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
@@ -75,7 +76,8 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
     """
     found: list[FoundId] = []
     complete = True
-    for what in (one for one in _ORDER if not request.what or one in request.what):
+    asked = [what for what in _ORDER if not request.what or what in request.what]
+    for what in readable(tx.caller, asked):
         items, is_whole = _matching(tx, what, request.part)
         found += items
         complete = complete and is_whole

@@ -10,6 +10,7 @@ from repomesh.domains.overview import candidates, question_vectors, ranking
 from repomesh.domains.overview.candidates import TextCandidate
 from repomesh.domains.overview.excerpts import SnippetBuilder
 from repomesh.domains.overview.ranking import RECALL_WEIGHTS, Hits, RankingWeights
+from repomesh.domains.overview.rules import readable
 from repomesh.domains.overview.search_models import EVERYTHING, Recall, RecallPage, RecallResult, What
 from repomesh.domains.overview.stems import forms, stem
 from repomesh.domains.sessions import rows as session_rows
@@ -57,6 +58,7 @@ def recall(tx: Transaction, request: Recall) -> RecallPage:
     tags that you name count more. Only the newest matches of each word are looked at. Where embeddings are
     configured, memories that mean something like it come, too, whatever their words.
     """
+    request = request.model_copy(update={"what": readable(tx.caller, request.what)})
     found = gathered(tx, request)
     best = scored(tx, found)[: request.limit]
     said = None if tx.settings.embeddings_url is None else found.without_meaning

@@ -8,16 +8,40 @@ from typing import Any, TypeVar
 from repomesh.domains.overview.models import ContextTask, TaskContext
 from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
 from repomesh.kernel.fields import Page
+from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Model
 
 Item = TypeVar("Item", bound=Model)
+Kind = TypeVar("Kind", bound=str)
 
 _SECTIONS = {"dependencies": "result", "messages": "body", "events": "text", "locks": "note"}
 """The lists of a context, each with the long field of its items."""
 
 _TEXTS = ("description", "result", "note", "reason")
+READ_SCOPES: dict[str, str] = {
+    "agent": "agents:read",
+    "artifact": "sessions:read",
+    "chunk": "sessions:read",
+    "decision": "meetings:read",
+    "meeting": "meetings:read",
+    "memory": "sessions:read",
+    "message": "messages:read",
+    "question": "messages:read",
+    "review": "reviews:read",
+    "task": "tasks:read",
+}
+"""The scope that reads each kind of what searches find."""
+
 _SAID_CHARS = 200  # more than `omitted` ever takes
 _NOWHERE = PageEnds(lambda _index: "", "")
+
+
+def readable(caller: Caller, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
+    """Those of some kinds that the caller's token may read; raises Forbidden when there is none."""
+    kept = tuple(kind for kind in kinds if caller.holds(READ_SCOPES[kind]))
+    if not kept:
+        caller.require(READ_SCOPES[kinds[0]])
+    return kept
 
 
 def fitted(whole: TaskContext, max_chars: int) -> TaskContext:

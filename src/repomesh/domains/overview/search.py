@@ -9,6 +9,7 @@ from repomesh.domains.agents.rows import by_name
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import TextCandidate
 from repomesh.domains.overview.excerpts import SnippetBuilder
+from repomesh.domains.overview.rules import readable
 from repomesh.domains.overview.search_models import EVERYTHING, Search, SearchResult, What
 from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
@@ -39,6 +40,7 @@ def search(tx: Transaction, request: Search) -> Page[SearchResult]:
     With `order` 'rank' the best of the newest 500 matches come, in one page. When few of very many matches
     meet the conditions a page may be short; its cursor goes on behind what was looked at.
     """
+    request = request.model_copy(update={"what": readable(tx.caller, request.what)})
     author = by_name(tx, request.author) if request.author is not None else None
     if author is not None:
         request = request.model_copy(update={"author": author.name})

@@ -98,6 +98,19 @@ class TokenCreated(Model):
     role: str
     label: str
     agent_id: Id | None
+    scopes: list[str] | None = None
+    expires_at: Timestamp | None = None
+
+
+class ExpireTokens(Model):
+    """Revoke the tokens whose time is over."""
+
+
+class ExpiredTokens(Model):
+    """How many were revoked, and whether those were all."""
+
+    count: int
+    complete: bool
 
 
 WORKSPACE_ADDED = event_type("workspace.added", WorkspaceChanged, "A workspace was added to the server.")

@@ -16,6 +16,8 @@ from repomesh.domains.workspaces.models import (
     AddWorkspace,
     ClosedWorkspace,
     CloseWorkspace,
+    ExpiredTokens,
+    ExpireTokens,
     ListWorkspaces,
     RemoveWorkspace,
     ShowWorkspace,
@@ -29,7 +31,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import NotFound
 from repomesh.kernel.identity import Role
 from repomesh.kernel.operation import Delete, Due, Get, Post, command, query
-from repomesh.store.due import due_now
+from repomesh.store.due import due_at, due_now
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.transaction import Transaction, open_counters
 
@@ -109,6 +111,27 @@ def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace
     for token in found:
         tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
     return ClosedWorkspace(tokens=len(found), complete=len(found) < limits.TOKENS_CLOSED_MAX)
+
+
+EXPIRED = "expired"
+_EXPIRED = (token_rows.c.revoked_at.is_(None), token_rows.c.expires_at.is_not(None))
+
+
+@command(
+    "token.expire",
+    scope="workspace:admin",
+    due=(Due(lambda _: due_at(token_rows.c.workspace_id, token_rows.c.expires_at, *_EXPIRED)),),
+    changes_access=True,
+)
+def expire_tokens(tx: Transaction, request: ExpireTokens) -> ExpiredTokens:
+    """Revoke the tokens whose time is over: their sockets close, and their leases are released."""
+    over = token_rows.c.workspace_id == tx.workspace_id, token_rows.c.expires_at <= tx.now
+    found = tx.execute(
+        select(token_rows.c.id, token_rows.c.agent_id).where(*over, *_EXPIRED).limit(limits.TOKENS_CLOSED_MAX)
+    ).all()
+    for token in found:
+        tokens.revoke(tx, token.id, token.agent_id, EXPIRED)
+    return ExpiredTokens(count=len(found), complete=len(found) < limits.TOKENS_CLOSED_MAX)
 
 
 def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, home: bool) -> AddedWorkspace:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, String, Table, Text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, String, Table, Text, and_
 
 from repomesh.store.tables import metadata
-from repomesh.store.types import Timestamp, Uuid
+from repomesh.store.types import Json, Timestamp, Uuid
 
 workspaces = Table(
     "workspaces",
@@ -33,6 +33,16 @@ tokens = Table(
     Column("instance_id", String(64)),
     Column("created_at", Timestamp, nullable=False),
     Column("revoked_at", Timestamp),
+    Column("scopes", Json),
+    Column("expires_at", Timestamp),
     Index("uq_tokens_hash", "hash", unique=True),
     Index("ix_tokens_agent", "workspace_id", "agent_id"),
+)
+_ends = and_(tokens.c.expires_at.is_not(None), tokens.c.revoked_at.is_(None))
+Index(
+    "ix_tokens_expiry",
+    tokens.c.expires_at,
+    tokens.c.workspace_id,
+    sqlite_where=_ends,
+    postgresql_where=_ends,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,7 +34,7 @@ _BY_HASH = Prepared(
     )
 )
 _LIVE = Prepared(
-    select(tokens.c.id)
+    select(tokens.c.id, tokens.c.expires_at)
     .join(workspaces, workspaces.c.id == tokens.c.workspace_id)
     .where(tokens.c.id == bindparam("id"), tokens.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None))
 )
@@ -56,8 +58,17 @@ def issue(
     agent_id: str | None = None,
     instance_id: str | None = None,
     hashed: str | None = None,
+    scopes: Collection[str] | None = None,
+    expires_at: datetime | None = None,
 ) -> tuple[str, str]:
-    """Make a token; answers its id and its secret, which is nowhere else. With `hashed` none opens it."""
+    """Make a token; answers its id and its secret, which is nowhere else. With `hashed` none opens it.
+
+    A token that is made with one that was narrowed is narrowed alike: at most the scopes and the time of the
+    caller's own. The caller's scopes must hold `scopes`, which is for the operation to check.
+    """
+    caller = tx.caller
+    scopes = caller.scopes if scopes is None else scopes
+    expires_at = min((at for at in (expires_at, caller.expires_at) if at is not None), default=None)
     token_id, secret = tx.new_id(), new_secret()
     tx.execute(
         _INSERT,
@@ -70,27 +81,43 @@ def issue(
             "agent_id": agent_id,
             "instance_id": instance_id,
             "created_at": tx.now,
+            "scopes": None if scopes is None else sorted(scopes),
+            "expires_at": expires_at,
         },
     )
     if workspace_id == tx.workspace_id:  # a new workspace's own log begins with its first command
-        created = TokenCreated(token_id=token_id, role=role, label=label, agent_id=agent_id)
+        created = TokenCreated(
+            token_id=token_id,
+            role=role,
+            label=label,
+            agent_id=agent_id,
+            scopes=None if scopes is None else sorted(scopes),
+            expires_at=expires_at,
+        )
         tx.emit(NewEvent(TOKEN_CREATED, f"token/{token_id}", created, ADMINS))
     return token_id, secret
 
 
 def find(tx: Transaction, secret: str) -> Row[Any]:
-    """The live token with this secret; raises Unauthenticated."""
+    """The live token with this secret; raises Unauthenticated, TokenExpired for one whose time is over."""
     wanted = digest(secret)
     row = tx.execute(_BY_HASH, {"hash": wanted}).one_or_none()
     if row is None or not hmac.compare_digest(row.hash, wanted):
         raise Unauthenticated("the token is not known, or it was revoked")
+    if is_over(tx, row.expires_at):
+        raise errors.TokenExpired(f"the token expired at {row.expires_at:%Y-%m-%d %H:%M:%S} UTC")
     return row
+
+
+def is_over(tx: Transaction, expires_at: datetime | None) -> bool:
+    """Whether the time of a token is over; for one without an end it never is."""
+    return expires_at is not None and expires_at <= tx.now
 
 
 def webhook_key(tx: Transaction, secret: str) -> str | None:
     """The id of the key that signed webhooks of this workspace come with; None for one that is new.
 
-    Raises TokenRevokedData for one that was revoked, or that a newer one took the place of.
+    Raises TokenRevoked for one that was revoked, or that a newer one took the place of.
     """
     hashed = _key_digest(secret)
     here = tokens.c.workspace_id == tx.workspace_id, tokens.c.hash == hashed
@@ -124,10 +151,15 @@ def _key_digest(secret: str) -> str:
 
 
 def verify(tx: Transaction) -> None:
-    """Raise errors.TokenRevoked when the caller's token was revoked since the request came in."""
+    """Raise TokenRevoked or TokenExpired when the caller's token ended since the request came in."""
     token_id = tx.caller.token_id
-    if token_id != SYSTEM_TOKEN_ID and not tx.known(_LIVE, {"id": token_id}):
+    if token_id == SYSTEM_TOKEN_ID:
+        return
+    live = tx.known(_LIVE, {"id": token_id})
+    if not live:
         raise errors.TokenRevoked("the token was revoked")
+    if is_over(tx, live[0].expires_at):
+        raise errors.TokenExpired("the token expired")
 
 
 def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) -> bool:
