@@ -55,8 +55,8 @@ def commit(home: Path, **files: str) -> str:
 _HOOK = """
 import os, sys
 from pathlib import Path
-from repomesh.connect import touched
-Path(sys.argv[1]).write_bytes(os.fsencode(chr(10).join(touched.of_commit(Path.cwd()))))
+from repomesh.connect import touched_files
+Path(sys.argv[1]).write_bytes(os.fsencode(chr(10).join(touched_files.of_commit(Path.cwd()))))
 sys.exit(1)
 """
 _PEOPLE = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "Test")

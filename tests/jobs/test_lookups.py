@@ -55,7 +55,7 @@ async def test_no_more_wait_than_the_bound() -> None:
 def test_a_stuck_one_does_not_keep_the_process() -> None:
     code = (
         "import asyncio, time; from repomesh.jobs.lookups import *\n"
-        "try: asyncio.run(Lookups('x', 0.05).run(lambda: time.sleep(600)))\n"
+        "try: asyncio.run(FileLookups('x', 0.05).run(lambda: time.sleep(600)))\n"
         "except LookupFailed: print('gave up')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
