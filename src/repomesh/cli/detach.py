@@ -34,21 +34,27 @@ class StartFailed(Unavailable):
     """The server in the background did not come up."""
 
     code = "start_failed"
-    hint = "Its log says more; 'repomesh doctor' finds the usual causes."
+    hint = "'repomesh logs' shows why; 'repomesh doctor' finds the usual causes."
 
 
 class NotAServer(Conflict):
     """The process that holds the data folder is no running server."""
 
     code = "not_a_server"
-    hint = "Another repomesh command uses the folder; wait until it is done."
+    hint = (
+        "Another repomesh command uses the folder; wait until it has ended. 'repomesh status' "
+        "shows its process."
+    )
 
 
 class StopFailed(Unavailable):
     """The system does not end the server's process."""
 
     code = "stop_failed"
-    hint = "It waits for a device that does not answer, such as a disk or a network folder; look at that."
+    hint = (
+        "The process waits for a disk or network folder that does not answer. 'kill -9' with its "
+        "number ends it."
+    )
 
 
 def start(settings: Settings, options: Sequence[str] = ()) -> StartedServer:

@@ -63,7 +63,7 @@ class Aborted(RepomeshError):
     """The person at the prompt said no."""
 
     code = "aborted"
-    hint = "Nothing was changed."
+    hint = "Nothing was changed; '--yes' answers the question in advance."
 
 
 class UnexpectedFailure(RepomeshError):
@@ -77,21 +77,21 @@ class FileMissing(NotFound):
     """A file or folder that the command needs does not exist."""
 
     code = "file_not_found"
-    hint = "Check the path."
+    hint = "Check the path with 'ls'."
 
 
 class FileExists(Conflict):
     """A file is in the place where the command is to write a new one."""
 
     code = "file_exists"
-    hint = "Name another file, or move that one away."
+    hint = "Name another file, or move the existing one with 'mv'."
 
 
 class FileForbidden(Forbidden):
     """This user may not read or write the file."""
 
     code = "file_forbidden"
-    hint = "Check who owns it and who may write it: ls -ld PATH"
+    hint = "Check who owns the file and who may write it, with 'ls -ld PATH'."
 
 
 class FileUnusable(Unavailable):

@@ -96,7 +96,7 @@ class IdNotFound(NotFound):
     """No id that the caller may see begins or ends so."""
 
     code = "id_not_found"
-    hint = "Give the id as a list prints it, or whole."
+    hint = "Give the id as a list command prints it, such as 'repomesh task list', or the whole id."
 
 
 _NEXT: Final = "next"  # what 'task claim' takes in place of an id

@@ -18,6 +18,7 @@ _ROUTE: Final = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/v1/[\w/{}-]+)")
 _WORD: Final = re.compile(r"\b[a-z]+(?:(?:_[a-z]+)+\b(?:=true)?|=true)")
 _LISTING: Final = re.compile(
     r"\b[Ll]ist the (agent|channel|task|meeting|decision|session|review|question|lock|event|webhook)s\b"
+    r"(?! with )(?![^.]*/v1/)"
 )
 _NOUNS: Final = {"event": "events"}  # nouns whose group has another name
 
@@ -57,7 +58,7 @@ _DEFAULTS: Final = {
     "stale_version": Stale.hint,
     "task_status": "Read the task; 'possible' names what can be done with it now.",
     "fencing_token_missing": "Send the fencing_token that the claim was answered with.",
-    "not_holder": "Acquire it first. The answer has the fencing token that proves it.",
+    "not_holder": "Acquire it first. The answer has the 'fencing_token' that proves it.",
 }
 """The hints of the classes, which _HINTS take the place of; an error's own hint is kept."""
 

@@ -106,4 +106,4 @@ class MissingField(InvalidRequest):
     """A field that stands in the operation's path was not given."""
 
     code = "missing_field"
-    hint = "Give the named field."
+    hint = "Send the named field; '--help' lists the fields."

@@ -23,14 +23,14 @@ class BrokenSettings(InvalidRequest):
     """A settings file of an agent CLI can't be read as what it should be; it was left alone."""
 
     code = "broken_settings"
-    hint = "Mend the named place, then run the command again."
+    hint = "Correct the named line of the settings file; 'repomesh doctor' reads it again."
 
 
 class UnsuitableSettings(Conflict):
     """A settings file holds something else where an entry of ours belongs; it was left alone."""
 
     code = "unsuitable_settings"
-    hint = "Change that place by hand, or remove it, then run the command again."
+    hint = "Correct or remove the named entry of the settings file, then run 'repomesh connect' again."
 
 
 class ReadOnlySettings(Conflict):
@@ -44,28 +44,28 @@ class SettingsChanged(Conflict):
     """A settings file changed between the reading and the writing; nothing was written."""
 
     code = "settings_changed"
-    hint = "Run the command again; a running agent CLI may have written it."
+    hint = "Run 'repomesh connect' again; a running agent CLI may have written the file."
 
 
 class NoRepository(InvalidRequest):
     """The guard belongs into a git repository, and here is none."""
 
     code = "no_repository"
-    hint = "Go into the repository, then run the command again."
+    hint = "Change into the repository with 'cd', then run the command again."
 
 
 class HookInTheWay(Conflict):
     """A git hook stands where one that was set aside belongs."""
 
     code = "hook_in_the_way"
-    hint = "Keep one of the two: join them by hand, or remove the one that is no longer needed."
+    hint = "Merge the two hooks by hand, or remove the unused one with 'rm'."
 
 
 class GitRefused(InvalidRequest):
     """Git refuses to tell what is changed."""
 
     code = "git_refused"
-    hint = "Do what git says."
+    hint = "Follow git's message above; 'git status' shows the state of the repository."
 
 
 class TrackedHook(Conflict):
@@ -103,4 +103,4 @@ class OutsideRepository(InvalidRequest):
     """A path that is to be checked lies outside of the repository."""
 
     code = "outside_repository"
-    hint = "Name paths from the root of the repository."
+    hint = "Name paths from the root of the repository, such as 'src/app.py'."

@@ -24,7 +24,7 @@ class LookupFailed(Unavailable):
     """A file could not be looked at in time."""
 
     code = "lookup_failed"
-    hint = "A disk or network mount does not answer. Look at the mounts of the paths that were named."
+    hint = "A disk or network mount does not answer. 'mount' lists the mounts of the named paths."
 
 
 class FileLookups:

@@ -111,7 +111,7 @@ class InvalidRequest(RepomeshError):
 
     code = "invalid_request"
     failure = Failure.INVALID
-    hint = "Correct the named fields and send it again. Nothing was changed."
+    hint = "Correct the fields that 'errors' names, and send it again. Nothing was changed."
 
 
 class Unauthenticated(RepomeshError):
@@ -126,7 +126,7 @@ class TokenRevoked(Unauthenticated):
     """The token was valid once and has been revoked."""
 
     code = "token_revoked"
-    hint = "If another instance took over this agent, this one must stop; else register again."
+    hint = "If another instance took over this agent, stop; otherwise register again with register_agent."
 
 
 class TokenExpired(Unauthenticated):
@@ -157,7 +157,7 @@ class NotFound(RepomeshError):
 
     code = "not_found"
     failure = Failure.NOT_FOUND
-    hint = "Check the id; list the collection to see what there is."
+    hint = "Check 'id' in the path; the list of the same path without it shows what exists."
 
 
 class MethodNotAllowed(RepomeshError):
@@ -173,7 +173,7 @@ class Conflict(RepomeshError):
 
     code = "conflict"
     failure = Failure.CONFLICT
-    hint = "Read the present state and decide again."
+    hint = "Read the current state, and decide again; its ETag says which it is."
 
 
 class IdempotencyConflict(Conflict):
@@ -187,7 +187,7 @@ class AnswerErased(Conflict):
     """This was done before under the same Idempotency-Key; its answer went with what was deleted since."""
 
     code = "answer_erased"
-    hint = "Nothing was done again. Look at what is there now, and use a new Idempotency-Key to go on."
+    hint = "Nothing was done again. Read the current state, and use a new Idempotency-Key to go on."
 
 
 class NoLongerAvailable(RepomeshError):
@@ -195,7 +195,7 @@ class NoLongerAvailable(RepomeshError):
 
     code = "gone"
     failure = Failure.GONE
-    hint = "Start again from the oldest position that is still there."
+    hint = "Read from the oldest position that exists, which 'oldest_seq' names."
 
 
 class Stale(RepomeshError):
@@ -203,7 +203,7 @@ class Stale(RepomeshError):
 
     code = "stale_version"
     failure = Failure.STALE
-    hint = "Read it again, apply your change to what you find, and send its new ETag."
+    hint = "Read it again, apply your change to the current state, and send its new ETag in If-Match."
 
 
 class ConditionIgnored(InvalidRequest):
@@ -218,7 +218,10 @@ class TooLarge(RepomeshError):
 
     code = "too_large"
     failure = Failure.TOO_LARGE
-    hint = "Send less, or split it."
+    hint = (
+        "Send a smaller body (see its Content-Length), or split it over several requests; the "
+        "message names the limit."
+    )
 
 
 class HeadersTooLarge(RepomeshError):
@@ -226,7 +229,10 @@ class HeadersTooLarge(RepomeshError):
 
     code = "headers_too_large"
     failure = Failure.HEADERS_TOO_LARGE
-    hint = "Send shorter and fewer headers; what is long belongs into the body."
+    hint = (
+        "Send fewer or shorter headers; long values belong in the body. 'Authorization' and "
+        "'X-Repomesh-Agent' suffice."
+    )
 
 
 class MalformedRequest(RepomeshError):
@@ -234,7 +240,7 @@ class MalformedRequest(RepomeshError):
 
     code = "malformed_request"
     failure = Failure.MALFORMED
-    hint = "Speak HTTP/1.1, and give a body's length either by Content-Length or by chunks."
+    hint = "Speak HTTP/1.1, and give a body's length with Content-Length or Transfer-Encoding."
 
 
 class RequestTimeout(RepomeshError):
@@ -242,7 +248,10 @@ class RequestTimeout(RepomeshError):
 
     code = "request_timeout"
     failure = Failure.TIMED_OUT
-    hint = "Send it again, at once and whole. Nothing was changed."
+    hint = (
+        "Send the whole request again without pauses; its Content-Length says how much is awaited. "
+        "Nothing was changed."
+    )
 
 
 class UnsupportedMedia(RepomeshError):

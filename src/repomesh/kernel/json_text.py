@@ -31,14 +31,14 @@ class JsonTooComplex(InvalidRequest):
     """The JSON nests too deep, or holds too many values, or an object too many keys."""
 
     code = "json_too_complex"
-    hint = "Send it in several requests, or as one text. Nothing was changed."
+    hint = "Send the data in several requests, or as one text in 'content'. Nothing was changed."
 
 
 class DuplicateKey(InvalidRequest):
     """An object of the JSON has a key twice, of which parsers take the first or the last."""
 
     code = "duplicate_key"
-    hint = "Send each key of an object once. Nothing was changed."
+    hint = "Send each 'key' of a JSON object once. Nothing was changed."
 
 
 def check_shape(text: bytes) -> None:

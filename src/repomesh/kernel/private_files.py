@@ -21,7 +21,7 @@ class UnsafeFile(Forbidden):
     """A file of the data folder is a symbolic link, a pipe, a device, or another user's."""
 
     code = "unsafe_file"
-    hint = "Remove it; repomesh makes it anew when it is needed."
+    hint = "Remove the file with 'rm'; repomesh makes a new one when it needs it."
 
 
 def open_private(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:

@@ -24,7 +24,7 @@ class FolderMissing(NotFound):
     """The folder in which a backup is to lie does not exist."""
 
     code = "folder_missing"
-    hint = "Make it with mkdir, or name another file."
+    hint = "Create the folder with 'mkdir', or name another file."
 
 
 class NoDatabase(NotFound):
@@ -38,21 +38,21 @@ class BackupExists(Conflict):
     """The file that the backup should be written to is there already."""
 
     code = "backup_exists"
-    hint = "Name another file, or remove that one first."
+    hint = "Name another file, or remove the existing one with 'rm'."
 
 
 class DamagedDatabase(InvalidRequest):
     """The file is no database of ours, or it is damaged."""
 
     code = "damaged_database"
-    hint = "Use another backup. Nothing was changed."
+    hint = "Use another backup. 'repomesh doctor' checks the database. Nothing was changed."
 
 
 class NoRoom(Unavailable):
     """The copy could not be written: the disk is full, fails, or may not be written."""
 
     code = "no_room"
-    hint = "Make room on the disk and try again. Nothing was changed."
+    hint = "Make room on the disk ('df -h' shows it) and try again. Nothing was changed."
 
 
 @dataclass(frozen=True, slots=True)

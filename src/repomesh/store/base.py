@@ -35,8 +35,8 @@ class OutcomeUnknown(Unavailable):
 
     code = "outcome_unknown"
     hint = (
-        "Send it again with the same Idempotency-Key, if it had one: it is then done once. "
-        "Otherwise look whether it was done."
+        "Send it again with the same Idempotency-Key if it had one: it is then done once. "
+        "Otherwise read the current state first."
     )
 
 

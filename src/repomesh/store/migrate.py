@@ -28,7 +28,10 @@ class SchemaTooNew(Conflict):
     """The database was written by a newer release, which this one can't read."""
 
     code = "schema_too_new"
-    hint = "Start the release that wrote it, or restore the backup that it made before it migrated."
+    hint = (
+        "Start the release that wrote it, or restore the backup from before the migration: "
+        "'repomesh restore FILE'."
+    )
 
 
 class SchemaOutdated(Conflict):

@@ -42,7 +42,7 @@ class UnprotectedFile(Forbidden):
     """Other users of this machine may read a file of the database, and this user can't change that."""
 
     code = "unprotected_file"
-    hint = "Have the file's owner take the others' rights away: chmod 600 FILE"
+    hint = "Ask the file's owner to run 'chmod 600 FILE'."
 
 
 def prepare_file(data: Path, *, begin_anew: bool = False) -> list[str]:

@@ -28,7 +28,7 @@ class PositionAhead(InvalidRequest):
     """The position to go on from is not reached yet: it belongs to another log, or to a later backup."""
 
     code = "position_ahead"
-    hint = "Go on from last_seq, or read again from the start; this log does not hold what you saw."
+    hint = "Read from 'last_seq', or from the start: this log does not hold the event that 'after' names."
 
 
 class Tail:

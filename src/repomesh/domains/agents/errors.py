@@ -9,7 +9,7 @@ class AgentNotFound(NotFound):
     """No agent of this workspace has that name or id."""
 
     code = "agent_not_found"
-    hint = "List the agents to see who is there; an agent joins with register_agent."
+    hint = "List the agents with GET /v1/agents; an agent joins with register_agent."
 
 
 class AgentNameTaken(Conflict):
@@ -23,21 +23,24 @@ class AgentNameReserved(InvalidRequest):
     """The server writes its own notices under this name."""
 
     code = "agent_name_reserved"
-    hint = "Choose another name."
+    hint = "Send another 'name'."
 
 
 class UnknownScope(InvalidRequest):
     """A token was to be narrowed to a scope that no operation asks for."""
 
     code = "unknown_scope"
-    hint = "A scope is an area and a right, such as 'tasks:write'; '*:read' stands for all that only read."
+    hint = (
+        "A scope is an area and a right, such as 'tasks:write'; '*:read' stands for everything "
+        "that only reads."
+    )
 
 
 class AgentActiveElsewhere(Conflict):
     """A live instance speaks for this agent already."""
 
     code = "agent_active_elsewhere"
-    hint = "Choose another name; if the other instance is yours and lost, send force=true to take over."
+    hint = "Send another 'name'; if the other instance is yours and lost, send 'force' true to take over."
 
 
 class AgentStale(Conflict):
@@ -51,14 +54,14 @@ class NotYourAgent(Forbidden):
     """An agent's token speaks for that agent only."""
 
     code = "not_your_agent"
-    hint = "Leave the name out, use your own agent's, or use the owner's token."
+    hint = "Leave 'agent_id' out, use your own agent's, or use the owner's token."
 
 
 class AgentRetired(Forbidden):
     """A retired agent does not act."""
 
     code = "agent_retired"
-    hint = "Register it again to bring it back, or name another agent."
+    hint = "Register it again with register_agent, or name another agent."
 
 
 class AgentNameMissing(InvalidRequest):
@@ -79,18 +82,18 @@ class CliSessionNotFound(NotFound):
     """No hook told of such a CLI session."""
 
     code = "cli_session_not_found"
-    hint = "List the CLI sessions; one is known from its first hook on."
+    hint = "List the sessions of CLIs with GET /v1/cli-sessions; one exists from its first hook on."
 
 
 class InstanceEnded(TokenRevoked):
     """The session of the CLI that this instance belonged to is over."""
 
     code = "instance_ended"
-    hint = "Register again, if the CLI goes on."
+    hint = "Register again with register_agent if the CLI goes on."
 
 
 class InstanceReplaced(TokenRevoked):
     """Another instance speaks for this agent now, so this one must stop."""
 
     code = "instance_replaced"
-    hint = "Stop this instance, or register under another name."
+    hint = "Stop this instance, or register with register_agent under another name."

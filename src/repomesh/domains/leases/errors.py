@@ -15,7 +15,9 @@ class LeaseConflict(Conflict):
     """
 
     code = "lease_conflict"
-    hint = "The conflicts name the holder and the time it expires. Ask the holder, wait, or take other work."
+    hint = (
+        "'conflicts' names each holder and when the lease expires. Ask the holder, wait, or take other work."
+    )
 
     def __init__(self, message: str, obstacles: Sequence[LockObstacle] = ()) -> None:
         conflicts = [obstacle.model_dump(mode="json") for obstacle in obstacles]
@@ -28,8 +30,8 @@ class LockConflict(LeaseConflict):
 
     code = "lock_conflict"
     hint = (
-        "The conflicts name the holder and the time it expires. Ask the holder, give wait_s to queue for it,"
-        " or work on other files."
+        "'conflicts' names each holder and when the lock expires. Ask the holder, send wait_s to "
+        "queue, or work on other files."
     )
 
 
@@ -37,28 +39,31 @@ class StaleFencingToken(Conflict):
     """The lease behind this fencing token is over, and somebody else holds the resource now."""
 
     code = "stale_fencing_token"
-    hint = "Stop: your work on it is no longer protected. Acquire it anew and look at what changed."
+    hint = (
+        "Stop: another holder has the lease. Get a new 'fencing_token', and check what changed "
+        "before you write."
+    )
 
 
 class LeaseExpired(Conflict):
     """The lease behind this fencing token is over: it expired, was released or was taken away."""
 
     code = "lease_expired"
-    hint = "Acquire it anew, look at what changed meanwhile, and go on with the new fencing token."
+    hint = "Acquire it again, check what changed meanwhile, and continue with the new 'fencing_token'."
 
 
 class NotHolder(Conflict):
     """The calling agent does not hold that."""
 
     code = "not_holder"
-    hint = "Acquire it first. The answer has the fencing token that proves it."
+    hint = "Acquire it first. The answer has the 'fencing_token' that proves it."
 
 
 class TooManyLocks(Conflict):
     """The agent or the workspace holds, or waits for, as many locks as one may."""
 
     code = "too_many_locks"
-    hint = "Release locks that are no longer needed, or lock a folder ('src/') instead of its files."
+    hint = "Release unused locks with release_locks, or lock a folder ('src/') instead of its files."
 
 
 class ComparisonTooLarge(Conflict):
@@ -68,7 +73,7 @@ class ComparisonTooLarge(Conflict):
     """
 
     code = "comparison_too_large"
-    hint = "Name fewer resources at once, or narrower patterns: begin them with a folder, use fewer '*'."
+    hint = "Send fewer 'resources' at once, or narrower patterns: begin them with a folder, use fewer '*'."
 
 
 class InvalidResource(InvalidRequest):
@@ -82,4 +87,4 @@ class LockNotFound(NotFound):
     """No live lock fits the request."""
 
     code = "lock_not_found"
-    hint = "List the locks to see what is held, and by whom."
+    hint = "List the locks with GET /v1/locks."

@@ -9,21 +9,24 @@ class MeetingNotFound(NotFound):
     """No meeting of this workspace has that id."""
 
     code = "meeting_not_found"
-    hint = "List the meetings to see their ids."
+    hint = "List the meetings with GET /v1/meetings."
 
 
 class MeetingStatusConflict(Conflict):
     """The meeting has not begun, or is over; `meeting_status` and `outcome` say which."""
 
     code = "meeting_status"
-    hint = "Read the meeting: start one that is pending; call another when it is over."
+    hint = (
+        "Read the meeting with GET /v1/meetings/{meeting_id}; POST /v1/meetings/{meeting_id}/start "
+        "begins a pending one."
+    )
 
 
 class NotYourMeeting(Forbidden):
     """A meeting is led by who called it, its chair, people, and the workspace's owner."""
 
     code = "not_your_meeting"
-    hint = "Ask who called it or its chair, or use the owner's token."
+    hint = "Ask the agent in 'created_by' or the chair, or use the owner's token."
 
 
 class NotAParticipant(Forbidden):
@@ -37,49 +40,54 @@ class NotYourTurn(Conflict):
     """Somebody else speaks now; `speaker` names who."""
 
     code = "not_your_turn"
-    hint = "Wait until you are asked: the request comes as a message."
+    hint = "Wait for the message that asks you: wait_for_messages."
 
 
 class TurnOver(Conflict):
     """It is too late for this opinion; `happened` says what happened instead."""
 
     code = "turn_over"
-    hint = "Read the meeting to see where it is. One who was skipped joins again to have the turn."
+    hint = (
+        "Read the meeting with GET /v1/meetings/{meeting_id}. If you were skipped, join again to get a turn."
+    )
 
 
 class NotVoting(Conflict):
     """There is no vote now, or it is one that began before this participant came in."""
 
     code = "not_voting"
-    hint = "Read the meeting to see where it is; votes are taken when everybody in the round was heard."
+    hint = (
+        "Read the meeting with GET /v1/meetings/{meeting_id}; the vote begins when everybody in "
+        "the round has spoken."
+    )
 
 
 class AlreadyVoted(Conflict):
     """A participant votes once a round."""
 
     code = "already_voted"
-    hint = "Your vote stands. When there is another round you will be asked again."
+    hint = "Your vote counts. Another round asks again; 'round' tells which one is running."
 
 
 class DuplicateParticipant(Conflict):
     """An agent is named more than once, perhaps by its name and by its id."""
 
     code = "duplicate_participant"
-    hint = "Name each participant once. No meeting was made."
+    hint = "Name each of 'participants' once. No meeting was created."
 
 
 class TooFewParticipants(Conflict):
     """A meeting needs two participants to begin, and as many as its quorum."""
 
     code = "too_few_participants"
-    hint = "Have others join, or record a decision without a meeting."
+    hint = "Add 'participants', or record a decision without a meeting with POST /v1/decisions."
 
 
 class TooManyParticipants(Conflict):
     """A meeting has a bounded number of participants, those who left included."""
 
     code = "too_many_participants"
-    hint = "Call another meeting, or have some speak for others."
+    hint = "Send fewer 'participants': some may speak for others, or call a second meeting."
 
 
 class QuorumMissing(InvalidRequest):
@@ -93,4 +101,4 @@ class OnlyPeople(Forbidden):
     """Only people and the workspace's owner do this; agents decide in meetings."""
 
     code = "only_people"
-    hint = "Call a meeting, or ask a person to do it."
+    hint = "Propose it in a meeting with POST /v1/meetings, or ask a person with ask_human."

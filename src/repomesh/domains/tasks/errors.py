@@ -9,14 +9,17 @@ class TaskNotFound(NotFound):
     """No task of this workspace has that id."""
 
     code = "task_not_found"
-    hint = "List the tasks to see their ids."
+    hint = "List the tasks with GET /v1/tasks."
 
 
 class NoTaskReady(NotFound):
     """No open task can be claimed by this agent now. `details` say what stands in the way."""
 
     code = "no_task_ready"
-    hint = "Wait for a task.ready or task.created event, or finish or unblock what others wait for."
+    hint = (
+        "No task can be claimed. See what blocks the open ones with GET /v1/tasks, or wait for a "
+        "'task.ready' event."
+    )
 
 
 class TaskStatusConflict(Conflict):
@@ -44,7 +47,7 @@ class DependenciesUnmet(Conflict):
     """The task depends on tasks that are not done."""
 
     code = "dependencies_unmet"
-    hint = "Do those first, or take them out of the task's dependencies."
+    hint = "Complete those first, or remove them from 'dependencies'."
 
 
 class DependencyCycle(Conflict):
@@ -58,39 +61,39 @@ class DependencyNotFound(InvalidRequest):
     """A dependency is no task of this workspace."""
 
     code = "dependency_not_found"
-    hint = "Create the tasks that others depend on first, and use the ids that were answered."
+    hint = "Create the tasks in 'dependencies' first, and name them by the ids that were answered."
 
 
 class DependenciesTooMany(Conflict):
     """More unfinished tasks stand before this one than the server is willing to follow."""
 
     code = "dependencies_too_many"
-    hint = "Finish some of the tasks before it, or depend on fewer."
+    hint = "Complete some of 'dependencies' first, or name fewer."
 
 
 class CapabilitiesMissing(Conflict):
     """The task needs capabilities that the agent did not register with; `missing` names them."""
 
     code = "capabilities_missing"
-    hint = "Leave it to an agent that has them, or register again with the capabilities you have."
+    hint = "Leave it to an agent that has them, or register again with these 'capabilities'."
 
 
 class TaskAssigned(Conflict):
     """The task is meant for one agent alone; `assignee_name` says for whom."""
 
     code = "task_assigned"
-    hint = "Leave it to that agent, or claim another."
+    hint = "Leave it to that agent, or claim another with claim_task."
 
 
 class ReviewRequired(Conflict):
     """The task completes only with an approved review that is linked to it."""
 
     code = "review_required"
-    hint = "Request a review with this task's id, and complete the task when it is approved."
+    hint = "Request a review with this 'task_id', and complete the task when it is approved."
 
 
 class NotYourTask(Forbidden):
     """Somebody else holds the task, and the caller neither made it nor owns the workspace."""
 
     code = "not_your_task"
-    hint = "Ask its holder or its creator, or use the owner's token."
+    hint = "Ask its holder or the agent in 'created_by', or use the owner's token."

@@ -9,7 +9,7 @@ class WebhookNotFound(NotFound):
     """There is no webhook with this id."""
 
     code = "webhook_not_found"
-    hint = "List the webhooks to see which there are."
+    hint = "List the webhooks with GET /v1/webhooks."
 
 
 class WebhookUrlRefused(InvalidRequest):
@@ -26,25 +26,25 @@ class WebhookNotActive(Conflict):
     """The webhook is paused or disabled, so nothing is sent."""
 
     code = "webhook_not_active"
-    hint = "Set its status to 'active' first."
+    hint = "Set 'status' to 'active' first, with PATCH /v1/webhooks/{webhook_id}."
 
 
 class TooManyWebhooks(Conflict):
     """The workspace has as many webhooks as it may have."""
 
     code = "too_many_webhooks"
-    hint = "Delete one that is not used, or have one receive more types."
+    hint = "Delete an unused webhook with DELETE /v1/webhooks/{webhook_id}, or give one more 'types'."
 
 
 class WebhookDeliveryNotFound(NotFound):
     """The webhook has no delivery with this id, or it was so long ago that it is forgotten."""
 
     code = "webhook_delivery_not_found"
-    hint = "List the webhook's deliveries to see which there are."
+    hint = "List the deliveries with GET /v1/webhooks/{webhook_id}/deliveries."
 
 
 class NotADeadLetter(Conflict):
     """Only what could not be delivered is sent again."""
 
     code = "not_a_dead_letter"
-    hint = "List the webhook's deliveries of status 'dead'; those that wait are tried again by themselves."
+    hint = "List the deliveries whose 'status' is 'dead'; the others are retried without a request."

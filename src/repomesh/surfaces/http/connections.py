@@ -28,7 +28,7 @@ class TooManyConnections(Unavailable):
     """All places for connections are taken by clients that are authenticated."""
 
     code = "too_many_connections"
-    hint = "Try again in a moment, over fewer connections."
+    hint = "Retry in a moment over fewer connections; Retry-After names the seconds."
 
 
 class OpenConnection(asyncio.Transport):

@@ -13,7 +13,7 @@ class TooMuchUnverified(Unavailable):
     """Signed webhooks are under way whose signatures can't be checked before their bodies are complete."""
 
     code = "too_much_unverified"
-    hint = "Send it again in a moment; a delivery with an API key is not held up."
+    hint = "Retry in a moment; a delivery with an API key in 'Authorization' is not held up."
 
 
 class Unverified:

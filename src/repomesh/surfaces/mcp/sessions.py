@@ -19,7 +19,9 @@ class TooManyMcpSessions(Unavailable):
     """All MCP sessions of the older handshake that may be open are in use."""
 
     code = "too_many_mcp_sessions"
-    hint = "Try again in a moment. Close streams that are not read, and end sessions with DELETE after use."
+    hint = (
+        "Retry in the seconds of Retry-After. Close unread streams, and end sessions with DELETE after use."
+    )
 
 
 @dataclass(eq=False)

@@ -22,14 +22,14 @@ class TooManyStreams(Unavailable):
     """The server pushes to as many streams and sockets as it can."""
 
     code = "too_many_streams"
-    hint = "Close those that you don't need, or try again later; one socket takes several subscriptions."
+    hint = "Close unused streams, or retry later; one WebSocket takes several 'subscribe' frames."
 
 
 class ServerStopping(Unavailable):
     """The server stops, or restarts."""
 
     code = "server_stopping"
-    hint = "Connect again in a moment and go on behind the last event that you got; nothing is lost."
+    hint = "Connect again in a moment with 'after' set to the last event that you received; nothing is lost."
 
 
 class Connection:

@@ -24,21 +24,21 @@ class SubscriptionTaken(Conflict):
     """A subscription of this socket has the name already."""
 
     code = "subscription_taken"
-    hint = "Choose another id, or send unsubscribe or resume for the one that there is."
+    hint = "Send another 'id', or 'unsubscribe' or 'resume' for the existing one."
 
 
 class TooManySubscriptions(Conflict):
     """A socket carries a bounded number of subscriptions."""
 
     code = "too_many_subscriptions"
-    hint = "Unsubscribe one, ask for several types in one subscription, or open another socket."
+    hint = "Send 'unsubscribe' for one, name several 'types' in one subscription, or open another socket."
 
 
 class SubscriptionNotFound(NotFound):
     """This socket has no subscription of that name."""
 
     code = "subscription_not_found"
-    hint = "Send subscribe first."
+    hint = "Send a 'subscribe' frame first."
 
 
 @dataclass(slots=True)

@@ -45,7 +45,7 @@ class AnotherMeeting(InvalidRequest):
     """A socket is for the meeting in its URL."""
 
     code = "another_meeting"
-    hint = "Send this meeting's id, or open another socket for the other meeting."
+    hint = "Send this meeting's 'meeting_id', or open another socket for the other meeting."
 
 
 class MeetingSocket(Socket):

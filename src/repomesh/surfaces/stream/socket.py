@@ -28,7 +28,7 @@ class UnexpectedFrame(Conflict):
     """The frame is a valid one, at another time."""
 
     code = "unexpected_frame"
-    hint = "Send auth once and first, and only when the upgrade carried no Authorization header."
+    hint = "Send 'auth' once, as the first frame, and only if the upgrade had no Authorization header."
 
 
 class Sockets:

@@ -9,14 +9,14 @@ class DecisionNotFound(NotFound):
     """No decision of this workspace has that id."""
 
     code = "decision_not_found"
-    hint = "List the decisions to see their ids."
+    hint = "List the decisions with GET /v1/decisions."
 
 
 class DecisionStatusConflict(Conflict):
     """The decision was superseded or overruled already; `decision_status` says which."""
 
     code = "decision_status"
-    hint = "Read it to see what holds instead."
+    hint = "Read it with GET /v1/decisions/{decision_id}: it names the decision that is active instead."
 
 
 class NotALaterDecision(InvalidRequest):

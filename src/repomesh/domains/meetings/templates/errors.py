@@ -9,18 +9,18 @@ class TemplateNotFound(NotFound):
     """No template has that name."""
 
     code = "template_not_found"
-    hint = "List the templates to see their names."
+    hint = "List the templates with GET /v1/meeting-templates."
 
 
 class TemplateNameTaken(Conflict):
     """A template of that name is there already, built in or made here."""
 
     code = "template_name_taken"
-    hint = "Choose another name, or delete the one that was made here first."
+    hint = "Send another 'name', or delete the existing template first."
 
 
 class TemplateBuiltIn(Conflict):
     """Templates that come with the server stay."""
 
     code = "template_built_in"
-    hint = "Create a template of your own beside it."
+    hint = "Create a template of your own with POST /v1/meeting-templates."

@@ -9,21 +9,21 @@ class ChannelNotFound(NotFound):
     """No channel of this workspace has that name or id."""
 
     code = "channel_not_found"
-    hint = "List the channels; join_channel makes one that does not exist."
+    hint = "List the channels with GET /v1/channels; join_channel creates one that does not exist."
 
 
 class ChannelNameTaken(Conflict):
     """There is a channel of that name, open or archived."""
 
     code = "channel_name_taken"
-    hint = "Join it, or choose another name."
+    hint = "Join it with join_channel, or send another 'name'."
 
 
 class ChannelArchived(Conflict):
     """An archived channel can be read, but nobody joins it or sends to it."""
 
     code = "channel_archived"
-    hint = "Use another channel; list those that are open."
+    hint = "Use another channel. List the open ones with GET /v1/channels."
 
 
 class NotAMember(Forbidden):
@@ -37,4 +37,4 @@ class NotYourChannel(Forbidden):
     """Only who made a channel, or the workspace's owner, archives it."""
 
     code = "not_your_channel"
-    hint = "Ask who made it, or leave the channel instead."
+    hint = "Ask the agent in 'created_by', or leave the channel with POST /v1/channels/{channel}/leave."

@@ -23,4 +23,4 @@ class EventNotFound(NotFound):
     """No event with this number, or none that the caller may see."""
 
     code = "event_not_found"
-    hint = "List the events to see what there is; last_seq is the last number."
+    hint = "List the events with GET /v1/events; 'last_seq' is the newest number."

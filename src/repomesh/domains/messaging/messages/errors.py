@@ -9,7 +9,7 @@ class MessageNotFound(NotFound):
     """There is no such message, or it is none that the caller may see."""
 
     code = "message_not_found"
-    hint = "Check the id; read_inbox and GET /v1/messages list what you may see."
+    hint = "Check 'message_id'; read_inbox and GET /v1/messages list the messages that you may see."
 
 
 class NobodyAddressed(InvalidRequest):
@@ -23,7 +23,7 @@ class SeveralChannels(InvalidRequest):
     """A message belongs to one channel at most."""
 
     code = "several_channels"
-    hint = "Send it to each channel on its own."
+    hint = "Send the message once for each '#channel'."
 
 
 class BadExpiry(InvalidRequest):
@@ -37,53 +37,53 @@ class RecipientNotFound(NotFound):
     """No agent of this workspace has the name or id that a message is addressed to."""
 
     code = "recipient_not_found"
-    hint = "List the agents to see who is there."
+    hint = "List the agents with GET /v1/agents."
 
 
 class RecipientRetired(Conflict):
     """The message is addressed to an agent that is out of service."""
 
     code = "recipient_retired"
-    hint = "Leave that agent out, or find one with the same capability in the list of agents."
+    hint = "Leave it out of 'to'. GET /v1/agents lists others with the same 'capability'."
 
 
 class TooManyRecipients(Conflict):
     """A message goes to a bounded number of agents."""
 
     code = "too_many_recipients"
-    hint = "Send it to a smaller channel, or to the agents whom it concerns."
+    hint = "Send it to a smaller '#channel', or name the agents in 'to'."
 
 
 class TooManyHops(Conflict):
     """Agents answered each other so often without a human in between that it looks like a loop."""
 
     code = "too_many_hops"
-    hint = "Stop here and bring a human in: the answer of one in this thread starts the count anew."
+    hint = "Stop here and ask a person with ask_human; a person's answer in this thread resets the count."
 
 
 class NotARecipient(Forbidden):
     """Only who received a message can say that it was read or acknowledged."""
 
     code = "not_a_recipient"
-    hint = "Act as the agent that received it; to comment on it, react or answer."
+    hint = "Act as an agent in 'to'. To comment on the message, react to it or answer with send_message."
 
 
 class ReceiptsPrivate(Forbidden):
     """How far a message got is for its sender, its recipients and the workspace's owner."""
 
     code = "receipts_private"
-    hint = "Ask its sender, or use the owner's token."
+    hint = "Ask the message's sender, or use the owner's token."
 
 
 class ReactionNotFound(NotFound):
     """The acting agent has no such reaction on this message."""
 
     code = "reaction_not_found"
-    hint = "List the reactions of the message; one agent can't remove another's."
+    hint = "List the reactions with GET /v1/messages/{message_id}/reactions; an agent removes only its own."
 
 
 class TooManyReactions(Conflict):
     """An agent can put a bounded number of different reactions on one message."""
 
     code = "too_many_reactions"
-    hint = "Remove one of yours first, or answer with a message."
+    hint = "Remove one of your reactions first, or answer with send_message."

@@ -9,14 +9,14 @@ class QuestionNotFound(NotFound):
     """There is no such question, or the caller neither asked it nor was asked."""
 
     code = "question_not_found"
-    hint = "Check the id; GET /v1/questions lists those that you asked or were asked."
+    hint = "List the questions that you asked or were asked with GET /v1/questions."
 
 
 class QuestionClosed(Conflict):
     """The question was answered, settled at its deadline, or withdrawn."""
 
     code = "question_closed"
-    hint = "Send its asker a message if it still matters."
+    hint = "Write to its asker with send_message if it still matters."
 
 
 class NotAPerson(InvalidRequest):
@@ -37,7 +37,7 @@ class NotTheAsker(Forbidden):
     """Only who asked a question, or the workspace's owner, withdraws it."""
 
     code = "not_the_asker"
-    hint = "Answer it instead, or leave it to its asker."
+    hint = "Answer it with POST /v1/questions/{question_id}/answer; only its asker may withdraw it."
 
 
 class DeadlineMissing(InvalidRequest):
@@ -51,4 +51,4 @@ class TooManyQuestions(Conflict):
     """An agent has a bounded number of open questions."""
 
     code = "too_many_questions"
-    hint = "Wait for answers, or withdraw questions that no longer matter."
+    hint = "Wait for answers, or withdraw questions with POST /v1/questions/{question_id}/withdraw."

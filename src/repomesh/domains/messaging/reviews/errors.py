@@ -9,7 +9,7 @@ class ReviewNotFound(NotFound):
     """There is no such review in this workspace."""
 
     code = "review_not_found"
-    hint = "Check the id; GET /v1/reviews lists them."
+    hint = "List the reviews with GET /v1/reviews."
 
 
 class NothingToReview(InvalidRequest):
@@ -23,7 +23,7 @@ class OwnReviewer(InvalidRequest):
     """Nobody reviews what is their own."""
 
     code = "own_reviewer"
-    hint = "Name other agents as reviewers; list the agents to see who is there."
+    hint = "Name other agents in 'reviewers'. List the agents with GET /v1/agents."
 
 
 class LineWithoutFile(InvalidRequest):
@@ -37,32 +37,32 @@ class ReviewWithdrawn(Conflict):
     """The author has withdrawn the review, and nothing can be added to it."""
 
     code = "review_withdrawn"
-    hint = "Ask the author to request a new one."
+    hint = "Ask the author for a new one, with POST /v1/reviews."
 
 
 class StaleRevision(Conflict):
     """The verdict is about a revision that the author has replaced since. `revision` is the present one."""
 
     code = "stale_revision"
-    hint = "Look at the present revision and decide again."
+    hint = "Read the current 'revision' with GET /v1/reviews/{review_id}, and decide again."
 
 
 class NotAReviewer(Forbidden):
     """Only who was asked decides, and never the author."""
 
     code = "not_a_reviewer"
-    hint = "Ask the author to name you as a reviewer when the review is revised."
+    hint = "Ask the author to add you to 'reviewers' with the next revision."
 
 
 class NotTheAuthor(Forbidden):
     """Only the author revises or withdraws a review."""
 
     code = "not_the_author"
-    hint = "Comment on it, or ask the author."
+    hint = "Comment with POST /v1/reviews/{review_id}/comments, or ask the author."
 
 
 class NotInReview(Forbidden):
     """Only the author and the reviewers comment on a review."""
 
     code = "not_in_review"
-    hint = "Write a message to the author, or ask to be named as a reviewer."
+    hint = "Write to the author with send_message, or ask to be added to 'reviewers'."

@@ -9,4 +9,4 @@ class WaitNotFound(NotFound):
     """The acting agent began no such wait, or it is so old that it was forgotten."""
 
     code = "wait_not_found"
-    hint = "Begin another: wait_for_messages answers at once what arrived in the meantime."
+    hint = "Call wait_for_messages again: it answers at once what arrived in the meantime."

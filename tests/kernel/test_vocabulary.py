@@ -1,0 +1,72 @@
+"""One name for one thing, and hints that name what to type: what a newcomer reads first."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import repomesh
+from repomesh.kernel.errors import RepomeshError
+from repomesh.operations import registry
+
+SOURCES = [
+    path
+    for path in sorted(Path(repomesh.__file__).parent.rglob("*.py"))
+    if "versions" not in path.parts and not path.name.startswith("generated")
+]
+VAGUE = {"tell", "told", "say", "said", "do", "hear", "heard"}
+"""Names of functions that do not say what is done: emit, resolve, print, send or encode?"""
+ROUTE = re.compile(r"\b(?P<verb>GET|POST|PUT|PATCH|DELETE) (?P<path>/v1/[\w/{}-]+)")
+NAMED = re.compile(
+    r"'[^']+'|\b[a-z]+_[a-z_]+\b|\b[A-Z]+_[A-Z_]+\b|--[a-z]|/v1/"
+    r"|\b(Authorization|Idempotency-Key|If-Match|ETag|Retry-After|Content-[A-Z]\w+|X-Repomesh-\w+|Allow)\b"
+)
+"""A command or value in quotes, a field or tool, a setting, an option, a route, or a header."""
+
+
+def definitions(kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[tuple[str, Path]]:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, kind):
+                yield node.name, path  # type: ignore[attr-defined]
+
+
+def errors(base: type[RepomeshError] = RepomeshError) -> Iterator[type[RepomeshError]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from errors(error)
+
+
+def own_errors() -> list[type[RepomeshError]]:
+    for module in pkgutil.walk_packages(repomesh.__path__, "repomesh."):
+        if "migrations" not in module.name and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return [error for error in errors() if error.__module__.startswith("repomesh.") and "hint" in vars(error)]
+
+
+def test_a_public_class_name_means_one_thing() -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for name, path in definitions(ast.ClassDef):
+        if not name.startswith("_"):
+            places[name].append(str(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_function_is_named_after_what_it_does() -> None:
+    functions = definitions((ast.FunctionDef, ast.AsyncFunctionDef))
+    assert [(name, str(path)) for name, path in functions if name.lstrip("_") in VAGUE] == []
+
+
+def test_a_hint_names_what_to_type_or_to_send() -> None:
+    assert [f"{error.code}: {error.hint}" for error in own_errors() if not NAMED.search(error.hint)] == []
+
+
+def test_a_hint_names_routes_that_there_are() -> None:
+    routes = {(each.http.method, each.http.path) for each in registry if each.http is not None}
+    named = {(found["verb"], found["path"]) for error in own_errors() for found in ROUTE.finditer(error.hint)}
+    assert named - routes == set()
