@@ -89,12 +89,29 @@ def test_wrong_values_are_told_in_words_of_the_prompt(
     ("words", "said"),
     [
         (("up", "--port", "99999"), "--port: must be at most 65535\nhint: Correct it and try again."),
-        (("--as", "alice", "status"), "Put it after the command: 'repomesh … --as'."),
-        (("message", "--as", "alice", "inbox"), "Put it after the command: 'repomesh message … --as'."),
+        (("--as", "alice", "status"), "Put it after the command: 'repomesh … --as NAME'."),
+        (("message", "--as", "alice", "inbox"), "Put it after the command: 'repomesh message … --as NAME'."),
         (("lock", "acquire", "a", "--wait", "3"), "Did you mean '--wait-s'?"),
         (("search", "sqlite"), "Did you mean 'repomesh search find sqlite'?"),
-        (("message", "hi you"), "Did you mean 'repomesh message send AGENT \"hi you\"'?"),
-        (("memory", "the key"), "Did you mean 'repomesh memory store KEY \"the key\"'?"),
+        (("message", "hi you"), "A text is given with 'repomesh message send TO BODY'."),
+        (("memory", "the key"), "A text is given with 'repomesh memory store KEY CONTENT'."),
+        (("meeting", "vote", "m", "agre"), "error: CHOICE: 'agre' is not one of"),
+        (
+            ("meeting", "vote", "agree", "m"),
+            "MEETING_ID CHOICE'. Did you mean 'repomesh meeting vote m agree'?",
+        ),
+        (
+            ("message", "send", "--to", "ben", "--body", "hi"),
+            "position: 'repomesh message send TO BODY'",
+        ),
+        (("message", "send", "ben", "hi", "--as"), "hint: Name the agent: '--as NAME'."),
+        (
+            ("message", "send", "ben", "hi", "you"),
+            'in quotes: repomesh message send ben "hi you".',
+        ),
+        (("task", "create", "Fix", "it", "now"), 'repomesh task create "Fix it now"'),
+        (("chunk", "add", "database"), "Give CONTENT, or '-' to read it from standard input."),
+        (("meeting", "minutes", "m", "m.md"), "Name the file with '--output m.md'."),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(

@@ -82,6 +82,16 @@ _IN_SESSION: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """By field of what has a name in its session, the operation that lists it and the fields that name one."""
 
+_OWN_LIST: Final = ("agent", "decision", "meeting", "memory", "question", "review", "task")
+LISTINGS: Final = {
+    **{sort: f"{sort} list" for sort in _OWN_LIST},
+    "message": "message inbox",
+    "token": "token list",
+    "webhook": "webhook list",
+    "workspace": "workspace list",
+}
+"""By sort, the command that prints its ids."""
+
 _NOT_NAMED: Final = frozenset({"artifact_not_found", "chunk_not_found", "invalid_request"})
 _LISTED_MAX: Final = 1_000  # newest looked at for a name; who has more gives the id
 
@@ -232,7 +242,7 @@ async def _by_name(client: Client, given: str, sort: str) -> str:
         raise AmbiguousId(f"'{given}' names {len(matches)} {sort}s", hint=hint, candidates=matches)
     if not matches:
         near = spelling.near(given, [name for name, _ in named])
-        hint = f"Give its {field}, or its id as 'repomesh {sort} list' prints it."
+        hint = f"Give its {field}, or its id as 'repomesh {LISTINGS[sort]}' prints it."
         raise IdNotFound(f"there is no {sort} '{given}'", hint=f"{spelling.meant(near)}{hint}")
     return matches[0]["id"]
 
@@ -271,7 +281,7 @@ def _only(given: str, matches: list[dict[str, str]], sorts: tuple[str, ...], *, 
 
 def _listing(sorts: tuple[str, ...]) -> str:
     """Which commands print the ids."""
-    commands = " and ".join(f"'repomesh {sort} list'" for sort in sorts[:2])
+    commands = " and ".join(f"'repomesh {LISTINGS[sort]}'" for sort in sorts[:2])
     return f"Give the id as {commands or 'a list'} print{'' if len(sorts) == 2 else 's'} it, or whole."
 
 
