@@ -23,11 +23,11 @@ _NOUNS: Final = {"event": "events"}  # nouns whose group has another name
 
 
 _HINTS: Final = {
-    "agent_required": "Say who acts: '--as NAME', or set REPOMESH_AGENT.",
+    "agent_required": "Add '--as NAME', or set REPOMESH_AGENT.",
     "invalid_request": "Correct it and try again.",
     "task_status": "'repomesh task show TASK_ID' shows its state.",  # the message says what is possible
     "fencing_token_missing": "Give --fencing-token, which the claim was answered with.",
-    "not_holder": "'repomesh lock list' shows who holds what. Acquire it first.",
+    "not_holder": "'repomesh lock list' shows who holds what.",
     "stale_version": "Somebody changed it meanwhile. Look at it, and do it again.",
     "not_found": "Check the id; the group's 'list' shows what there is.",
 }

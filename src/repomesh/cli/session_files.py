@@ -146,9 +146,9 @@ _MARKDOWN: dict[str, Callable[[Item], str]] = {
 
 
 @contextmanager
-def progress(stream: TextIO, written: TextIO) -> Iterator[Callable[[Item], None]]:
+def progress(stream: TextIO, written: TextIO, *, to_file: bool = False) -> Iterator[Callable[[Item], None]]:
     """Shows how far an export is, where a person looks on and does not see it `written`."""
-    if not stream.isatty() or written.isatty():
+    if not stream.isatty() or (written.isatty() and not to_file):
         yield lambda _item: None
         return
     from rich.console import Console
