@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from cli.running import Shell
+from cli.running import Shell, environment
 from repomesh.cli import failures, generic, root, secrets, spelling
 from repomesh.client.catalogue import operation, operations
 from repomesh.operations import registry
@@ -301,6 +304,61 @@ def test_the_claim_of_somebody_else_is_told_as_one(team: Shell) -> None:
     assert "error: ben has claimed this task" in refused
     assert f"'repomesh task show {task}'" in refused
     assert "Acquire" not in team("lock", "release", "nothing", "--as", "ann").err
+
+
+def test_a_goal_of_any_length_names_the_one_task_that_it_begins(team: Shell) -> None:
+    task = team.ok("task", "create", "Add a health check")["id"]
+    assert team.ok("task", "show", "Add")["id"] == task
+    assert team.ok("task", "claim", "add a health", "--as", "ann")["task"]["id"] == task
+    facade = team.ok("task", "create", "facade")["id"]
+    assert team.ok("task", "show", "facade")["id"] == facade
+    team.ok("task", "create", "Add a page")
+    several = team("task", "show", "Add").err
+    assert "'Add' names 2 tasks" in several
+    assert "is too short to find an id by" in team("task", "show", "Bad").err
+
+
+def test_memories_of_one_key_are_told_apart_by_their_sessions(running: Shell) -> None:
+    for session in ("one", "two"):
+        running.ok("session", "create", session)
+        running.ok("memory", "store", "port", "4711", "--session-id", session)
+    shown = running("memory", "show", "port").err
+    assert "'port' names 2 memories" in shown
+    assert "port (session one)" in shown
+    assert "port (session two)" in shown
+
+
+@pytest.mark.parametrize("words", [["--help"], ["events", "--help"], [], ["api"]])
+def test_a_closed_pipe_ends_a_command_without_a_word(shell: Shell, words: list[str]) -> None:
+    for _ in range(3):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [sys.executable, "-m", "repomesh.cli.main", *words],
+            cwd=shell.folder,
+            env=environment(),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_without_words_it_prints_its_help(shell: Shell) -> None:
+    done = shell()
+    assert (done.code, done.err) == (0, "")
+    assert done.out == shell("--help").out
+
+
+def test_a_server_outside_of_git_says_so(running: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    started = Shell(folder)("up", "--detach", "--port", "0")
+    Shell(folder)("down")
+    assert f"warning: {folder} is not a git repository" in started.err
+    assert "is not a git repository" not in running("up", "--detach").err
 
 
 def _patterns(schema: object) -> Iterator[str]:

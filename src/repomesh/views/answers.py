@@ -60,7 +60,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 _KEPT: Final[dict[str, tuple[str, ...]]] = {
     "Event": ("type", "subject", "actor_name", "at"),
-    "SearchResult": ("title", "snippet", "at"),
+    "SearchResult": ("id", "snippet"),
 }
 """What a list is read for: these columns stay longest."""
 
