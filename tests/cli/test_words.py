@@ -112,6 +112,29 @@ def test_a_wrong_word_is_answered_with_the_right_one(shell: Shell) -> None:
     assert "'repomesh task create'" in shell("task", "creat").err
 
 
+def test_answers_are_sentences(running: Shell) -> None:
+    for name in ("ann", "ben"):
+        running.ok("agent", "register", name)
+    running.ok("lock", "acquire", "a.txt", "--as", "ann")
+    refused = running("lock", "acquire", "a.txt", "--as", "ben").err
+    assert "hint: The line above says who holds it and until when. Ask them, or queue" in refused
+    assert running("lock", "check", "a.txt", "--as", "ben").out.startswith("not free\n")
+    assert running("lock", "check", "b.txt", "--as", "ben").out == "free\n"
+    assert "hint: Which agent are you? Add '--as NAME'" in running("lock", "acquire", "b.txt").err
+    nothing = running("search", "find", "")
+    assert (nothing.out + nothing.err).count("There is no word") == 1
+    assert "['" not in running("search", "find", "--help").out
+
+
+def test_the_help_of_the_first_level_has_whole_sentences(shell: Shell) -> None:
+    assert "...\n" not in shell("--help", COLUMNS="80").out.partition("\n")[2]
+
+
+def test_a_cli_that_is_not_installed_is_told_as_such(shell: Shell, tmp_path: Path) -> None:
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    assert "Claude Code is not installed" in shell("connect", "claude", "--dry-run", **bare).err
+
+
 def exists(typed: str) -> bool:
     """Whether the words of a command, as a text names it, lead to one of the tree."""
     command_: Any = None

@@ -420,7 +420,9 @@ def _help(described: OperationDescription, field: RequestField, called: Mapping[
     elif field.name in _FROM_STDIN:
         parts.append("'-' reads standard input.")
     if field.default not in (None, "", [], False) and field.type != "boolean":
-        parts.append(f"Default: {field.default}.")
+        default = field.default
+        shown = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
+        parts.append(f"Default: {shown}.")
     return " ".join(parts)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = group("session", "Shared memory that outlives conversations: create, search, export.")
+app = group("session", "Shared memory: create, search, export.")
 
 _Session = Annotated[
     str,
