@@ -162,7 +162,7 @@ def test_an_export_shows_how_far_it_is_on_a_terminal_only() -> None:
         (io.StringIO(), io.StringIO()),
         (Terminal(), Terminal()),
     ):
-        with session_files.progress(stream, written) as step:
+        with session_files.progress(stream, written, after_s=0) as step:
             step({"what": "session", "counts": counts})
             step({"what": "chunk"})
         shown.append(stream.getvalue())

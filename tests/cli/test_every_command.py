@@ -45,7 +45,7 @@ READ_ONLY = {"db upgrade": 6, "up": 6}
 """The same in a folder that may not be written."""
 
 ALONE = {
-    "artifact add": 2,
+    "artifact add": 3,
     "chunk add": 3,
     "chunk add-many": 2,
     "memory restore": 3,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from cli.running import Shell
-from repomesh.cli import failures, root, secrets, spelling
+from cli.running import Shell, environment
+from repomesh.cli import failures, generic, root, secrets, spelling
 from repomesh.client.catalogue import operation, operations
 from repomesh.operations import registry
 
@@ -89,12 +93,29 @@ def test_wrong_values_are_told_in_words_of_the_prompt(
     ("words", "said"),
     [
         (("up", "--port", "99999"), "--port: must be at most 65535\nhint: Correct it and try again."),
-        (("--as", "alice", "status"), "Put it after the command: 'repomesh … --as'."),
-        (("message", "--as", "alice", "inbox"), "Put it after the command: 'repomesh message … --as'."),
-        (("lock", "acquire", "a", "--wait", "3"), "Did you mean '--wait-s'?"),
+        (("--as", "alice", "status"), "Put it after the command: 'repomesh … --as NAME'."),
+        (("message", "--as", "alice", "inbox"), "Put it after the command: 'repomesh message … --as NAME'."),
+        (("lock", "acquire", "a", "--wiat", "3"), "Did you mean '--wait'"),
         (("search", "sqlite"), "Did you mean 'repomesh search find sqlite'?"),
-        (("message", "hi you"), "Did you mean 'repomesh message send AGENT \"hi you\"'?"),
-        (("memory", "the key"), "Did you mean 'repomesh memory store KEY \"the key\"'?"),
+        (("message", "hi you"), "A text is given with 'repomesh message send TO BODY'."),
+        (("memory", "the key"), "A text is given with 'repomesh memory store KEY CONTENT'."),
+        (("meeting", "vote", "m", "agre"), "error: CHOICE: 'agre' is not one of"),
+        (
+            ("meeting", "vote", "agree", "m"),
+            "MEETING_ID CHOICE'. Did you mean 'repomesh meeting vote m agree'?",
+        ),
+        (
+            ("message", "send", "--to", "ben", "--body", "hi"),
+            "position: 'repomesh message send TO BODY'",
+        ),
+        (("message", "send", "ben", "hi", "--as"), "hint: Name the agent: '--as NAME'."),
+        (
+            ("message", "send", "ben", "hi", "you"),
+            'in quotes: repomesh message send ben "hi you".',
+        ),
+        (("task", "create", "Fix", "it", "now"), 'repomesh task create "Fix it now"'),
+        (("meeting", "speak", "m"), "Give CONTENT, or '-' to read it from standard input."),
+        (("meeting", "minutes", "m", "m.md"), "Name the file with '--output m.md'."),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(
@@ -188,6 +209,156 @@ def test_a_wait_may_be_longer_than_a_request(running: Shell) -> None:
         running.ok("agent", "register", name)
     running.ok("message", "send", "bob", "Hi", "--as", "alice")
     assert running.ok("message", "wait", "--timeout-s", "999", "--as", "bob")["items"]
+
+
+@pytest.fixture
+def team(running: Shell) -> Shell:
+    for name in ("ann", "ben"):
+        running.ok("agent", "register", name)
+    return running
+
+
+def test_an_id_that_fits_several_messages_shows_sender_and_text(team: Shell) -> None:
+    first = team.ok("message", "send", "ben", "The port is free", "--as", "ann")["id"]
+    titled = ("message", "send", "ben", "Longer text", "--subject", "Lunch")
+    second = team.ok(*titled, "--as", "ann")["id"]
+    shown = team("message", "ack", first[:6], "--as", "ben").err
+    assert f"{first}  message ann: The port is free" in shown
+    assert f"{second}  message ann: Lunch" in shown
+
+
+def test_the_recipient_that_was_meant_is_named(team: Shell) -> None:
+    team.ok("channel", "create", "dev", "--as", "ann")
+    for words, said in (
+        (("hello", "ben"), "The order is TO BODY. Did you mean 'repomesh message send ben hello'?"),
+        (("dev", "hi"), "Did you mean '#dev'?"),
+        (("all", "hi"), "'*' sends a message to everybody."),
+    ):
+        assert f"hint: {said}" in team("message", "send", *words, "--as", "ann").err
+    sent = team.ok("message", "send", "ben", "hi", "--as", "ann")["id"]
+    swapped = team("message", "react", "thumbs", sent, "--as", "ben").err
+    assert f"Did you mean 'repomesh message react {sent} thumbs'?" in swapped
+
+
+def test_a_session_is_made_and_filled_by_what_people_type(running: Shell) -> None:
+    said = running("session", "create", "Choosing the database").err
+    assert 'repomesh session create choosing-the-database --title "Choosing the database"' in said
+    assert "Did you mean 'My-channel'?" in running("channel", "create", "My channel").err
+    running.ok("session", "create", "database")
+    for text in ("words", "two words"):
+        swapped = running("chunk", "add", text, "database").err
+        assert "The order is SESSION_ID CONTENT. Did you mean 'repomesh chunk add database" in swapped
+    assert "'-' to read it from standard input, or '--file PATH'" in running("chunk", "add", "database").err
+    chunk = running.ok("chunk", "add", "database", "--file", "README.md")
+    assert running.ok("chunk", "read", "database", chunk["id"])["content"] == "A project.\n"
+    assert "exclude each other" in running("chunk", "add", "database", "x", "--file", "README.md").err
+    assert running.ok("memory", "store", "readme", "--file", "README.md")["content"] == "A project.\n"
+    artifact = running.ok("artifact", "add", "database", "README.md")
+    assert running.ok("artifact", "read", "database", "README.md")["content"] == "A project.\n"
+    assert artifact["title"] == "README.md"
+    assert "'--file PATH'" in running("artifact", "add", "database", "nothing.md").err
+    found = running.ok("search", "find", "a", "project")["items"]
+    assert {one["what"] for one in found} == {"chunk", "memory", "artifact"}
+    assert running.ok("session", "search-memories", "a", "project")["items"]
+    out = running.folder / "database.json"
+    assert running("session", "export", "nothing", "-o", str(out)).code == 3
+    assert not out.exists()
+    assert "wrote" in running("session", "export", "database", "-o", str(out)).err
+    assert out.read_text() == running("session", "export", "database").out
+    asked = running("session", "delete", "database").err
+    assert "Delete session 'database' with 1 chunk, 11 bytes of chunks, 1 artifact?" in asked
+    assert running("session", "delete", "database", "--yes").out == "session database deleted\n"
+
+
+def test_durations_and_times_are_taken_as_people_write_them(team: Shell) -> None:
+    assert generic.seconds("--ttl-s", "5m") == 300
+    assert generic.seconds("--ttl-s", "1.5") == 1.5
+    sent = team.ok("message", "send", "ben", "hi", "--ttl", "5m", "--as", "ann")["id"]
+    shown = team.ok("message", "show", sent, "--as", "ann")
+    lasts = datetime.fromisoformat(shown["expires_at"]) - datetime.fromisoformat(shown["created_at"])
+    assert lasts.total_seconds() == 300
+    wrong = team("lock", "acquire", "a", "--ttl-s", "soon", "--as", "ann").err
+    assert "--ttl-s: 'soon' is no duration\nhint: Give a number of seconds, or '90s', '5m'" in wrong
+    for words in (("message", "inbox", "--as", "ann"), ("events", "list")):
+        assert "'2h' or '3d' for so long ago" in team(*words, "--since", "yesterday").err
+
+
+def test_a_meeting_names_its_next_step(team: Shell) -> None:
+    made = team("meeting", "create", "Which?", "ann", "ben").out
+    meeting = made.split()[1]
+    begin = f"'repomesh meeting start {meeting}' begins it"
+    assert begin in made
+    assert begin in team("meeting", "speak", meeting, "x", "--as", "ann").err
+    team.ok("meeting", "start", meeting)
+    for name in ("ann", "ben"):
+        team.ok("meeting", "speak", meeting, "x", "--kind", "proposal", "--as", name)
+    assert "1 of 2 have voted; waiting for ben" in team("meeting", "vote", meeting, "yes", "--as", "ann").out
+    shown = team.ok("meeting", "show", meeting)
+    assert [one["vote"] for one in shown["participants"]] == ["agree", None]
+
+
+def test_the_claim_of_somebody_else_is_told_as_one(team: Shell) -> None:
+    task = team.ok("task", "create", "Write it")["id"]
+    team.ok("task", "claim", task, "--as", "ben")
+    refused = team("task", "complete", task, "--as", "ann").err
+    assert "error: ben has claimed this task" in refused
+    assert f"'repomesh task show {task}'" in refused
+    assert "Acquire" not in team("lock", "release", "nothing", "--as", "ann").err
+
+
+def test_a_goal_of_any_length_names_the_one_task_that_it_begins(team: Shell) -> None:
+    task = team.ok("task", "create", "Add a health check")["id"]
+    assert team.ok("task", "show", "Add")["id"] == task
+    assert team.ok("task", "claim", "add a health", "--as", "ann")["task"]["id"] == task
+    facade = team.ok("task", "create", "facade")["id"]
+    assert team.ok("task", "show", "facade")["id"] == facade
+    team.ok("task", "create", "Add a page")
+    several = team("task", "show", "Add").err
+    assert "'Add' names 2 tasks" in several
+    assert "is too short to find an id by" in team("task", "show", "Bad").err
+
+
+def test_memories_of_one_key_are_told_apart_by_their_sessions(running: Shell) -> None:
+    for session in ("one", "two"):
+        running.ok("session", "create", session)
+        running.ok("memory", "store", "port", "4711", "--session-id", session)
+    shown = running("memory", "show", "port").err
+    assert "'port' names 2 memories" in shown
+    assert "port (session one)" in shown
+    assert "port (session two)" in shown
+
+
+@pytest.mark.parametrize("words", [["--help"], ["events", "--help"], [], ["api"]])
+def test_a_closed_pipe_ends_a_command_without_a_word(shell: Shell, words: list[str]) -> None:
+    for _ in range(3):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [sys.executable, "-m", "repomesh.cli.main", *words],
+            cwd=shell.folder,
+            env=environment(),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_without_words_it_prints_its_help(shell: Shell) -> None:
+    done = shell()
+    assert (done.code, done.err) == (0, "")
+    assert done.out == shell("--help").out
+
+
+def test_a_server_outside_of_git_says_so(running: Shell, tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    started = Shell(folder)("up", "--detach", "--port", "0")
+    Shell(folder)("down")
+    assert f"warning: {folder} is not a git repository" in started.err
+    assert "is not a git repository" not in running("up", "--detach").err
 
 
 def _patterns(schema: object) -> Iterator[str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.core import TyperGroup
 
 from cli.running import Shell
-from repomesh.cli import command, failures, prompt_hints
+from repomesh.cli import command, failures, ids, prompt_hints, root, synonyms
 from repomesh.cli.generic import flags_of, words
 from repomesh.client.catalogue import operations
 
@@ -99,12 +103,81 @@ def test_no_hint_speaks_of_routes_tools_or_fields() -> None:
 
 
 def test_a_wrong_word_is_answered_with_the_right_one(shell: Shell) -> None:
-    for typed, meant in failures.ALIASES.items():
+    for typed, meant in synonyms.ALIASES.items():
         refused = shell(typed)
         assert refused.code == 2
         assert f"'repomesh {meant}'" in refused.err, refused.err
+    assert "'repomesh down' and then 'repomesh up'" in shell("restart").err
     assert "'repomesh task --help'" in shell("task", "help").err
     assert "'repomesh task create'" in shell("task", "creat").err
+
+
+def test_answers_are_sentences(running: Shell) -> None:
+    for name in ("ann", "ben"):
+        running.ok("agent", "register", name)
+    running.ok("lock", "acquire", "a.txt", "--as", "ann")
+    refused = running("lock", "acquire", "a.txt", "--as", "ben").err
+    assert "hint: The line above says who holds it and until when. Ask them, or queue" in refused
+    assert running("lock", "check", "a.txt", "--as", "ben").out.startswith("not free\n")
+    assert running("lock", "check", "b.txt", "--as", "ben").out == "free\n"
+    assert "hint: Which agent are you? Add '--as NAME'" in running("lock", "acquire", "b.txt").err
+    nothing = running("search", "find", "")
+    assert (nothing.out + nothing.err).count("There is no word") == 1
+    assert "['" not in running("search", "find", "--help").out
+
+
+def test_the_help_of_the_first_level_has_whole_sentences(shell: Shell) -> None:
+    assert "...\n" not in shell("--help", COLUMNS="80").out.partition("\n")[2]
+
+
+def test_a_cli_that_is_not_installed_is_told_as_such(shell: Shell, tmp_path: Path) -> None:
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    assert "Claude Code is not installed" in shell("connect", "claude", "--dry-run", **bare).err
+
+
+def exists(typed: str) -> bool:
+    """Whether the words of a command, as a text names it, lead to one of the tree."""
+    command_: Any = None
+    for word in typed.split()[1:]:
+        if command_ is None:
+            if word not in root.ENTRIES:
+                return word.startswith("-") or word in ("…", "NAME")
+            command_ = root.ENTRIES[word].load(word)
+        elif isinstance(command_, TyperGroup) and re.match(r"[a-z]", word):
+            if word not in command_.commands:
+                return False
+            command_ = command_.commands[word]
+    return True
+
+
+def test_every_command_that_a_text_names_exists() -> None:
+    named = {(value, "a list of ids") for value in ids.LISTINGS.values()}
+    named |= {(value, "a word for a command") for value in synonyms.ALIASES.values()}
+    for file in (ROOT / "src" / "repomesh").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found = re.findall(r"'repomesh ([a-z][\w -]*)", node.value)
+                named |= {(typed.strip(), file.name) for typed in found}
+    assert len(named) > 100
+    assert [one for one in sorted(named) if not exists(f"repomesh {one[0]}")] == []
+
+
+def test_a_verb_that_a_group_does_not_have_is_never_filled_into_a_command_that_writes(shell: Shell) -> None:
+    for typed, meant in (
+        ("message sent", "message outbox"),
+        ("message list", "message inbox"),
+        ("memory get", "memory show"),
+        ("memory add", "memory store"),
+        ("task done", "task complete"),
+        ("agent remove", "agent retire"),
+        ("meeting end", "meeting cancel"),
+        ("lock unlock", "lock release"),
+        ("session new", "session create"),
+    ):
+        assert f"Did you mean 'repomesh {meant}'? " in shell(*typed.split(), "x").err
+    for group in root.ENTRIES:
+        if isinstance(root.ENTRIES[group].load(group), TyperGroup) and group != "inbox":
+            assert "qqqq'?" not in shell(group, "qqqq").err.replace("search find qqqq", "")
 
 
 def test_hints_name_what_can_be_typed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

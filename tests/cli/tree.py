@@ -21,7 +21,12 @@ ENDLESS = frozenset({"demo", "demo meeting", "inbox follow"})
 LEARNED = {"create": ["--show-token"], "add": ["--show-token"], "rotate-secret": ["--show-secret"]}
 """By verb, options without which nobody would learn what is made."""
 
-ALSO_NEEDED = {("artifact", "add"): ("x" * 8,), ("meeting", "create"): ("x" * 8, "x" * 8)}
+ALSO_NEEDED = {
+    ("artifact", "add"): ("x" * 8, "--content", "x"),
+    ("chunk", "add"): ("x" * 8,),
+    ("memory", "store"): ("x" * 8,),
+    ("meeting", "create"): ("x" * 8, "x" * 8),
+}
 """Arguments that one of several options may stand for, so that none of them is required."""
 
 
@@ -72,6 +77,8 @@ def _needed(command: Any) -> Iterator[str]:
 
 
 def _value(parameter: Any) -> str:
+    if parameter.name == "before":  # a time
+        return "30d"
     descriptor = parameter.type_descriptor
     if descriptor.choices:
         return str(descriptor.choices[0])

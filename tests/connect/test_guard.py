@@ -207,7 +207,11 @@ def test_the_check_by_hand(guarded: Shell) -> None:
     done = guarded("guard", "check", "src/a.py", "docs/b.md")
     assert done.code == 4
     assert "bob has locked" in done.err
+    assert "hint: if you are bob, set REPOMESH_AGENT=bob." in done.err
+    assert "REPOMESH_AGENT" not in guarded("guard", "check", "src/a.py", "--as", "alice").err
     assert guarded.ok("guard", "check", "docs/b.md") == {"free": True, "conflicts": []}
+    assert guarded("guard", "check", "docs/b.md").out == "1 path checked: free\n"
+    assert guarded("guard", "check").out == "nothing is staged: nothing to check\n"
     assert guarded("guard", "check", "src/a.py", "--as", "bob").code == 0
     guarded.ok("down")
     assert guarded("guard", "check", "src/a.py").code == 6

@@ -15,8 +15,11 @@ def test_the_turns_of_a_meeting_say_how_it_goes_on() -> None:
     style = TextStyle(datetime.now(UTC))
     speak, vote = "meeting.speak", "meeting.vote"
     assert outcome_line(style, speak, meeting) == "spoke in meeting m: it is bob's turn to speak"
-    meeting |= {"phase": "voting", "speaker_name": None}
+    ann, ben = ({"agent_name": name, "status": "joined", "vote": None} for name in ("ann", "ben"))
+    meeting |= {"phase": "voting", "speaker_name": None, "participants": [ann, ben]}
     assert outcome_line(style, vote, meeting) == "voted in meeting m: everybody may vote now"
+    ann["vote"] = "agree"
+    assert outcome_line(style, vote, meeting) == "voted in meeting m: 1 of 2 have voted; waiting for ben"
     meeting |= {"status": "completed", "phase": None, "outcome": "no_consensus"}
     assert outcome_line(style, vote, meeting) == "voted in meeting m: ended with no consensus"
     meeting |= {"outcome": "consensus", "decision_id": "d"}

@@ -24,9 +24,16 @@ app = group("artifact", "What came of a session: add, list, read.")
 async def _from_file(_client: Client, fields: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an artifact with a file's content, and its name as the title where none is given."""
     path: Path | None = options["file"]
+    is_empty = not any(name in fields for name in ("content", "content_base64"))
+    if path is None and is_empty and await asyncio.to_thread(Path(fields.get("title", "")).is_file):
+        path = Path(fields["title"])
+        fields = {name: value for name, value in fields.items() if name != "title"}
     if path is None:
         if "title" not in fields:
             raise InvalidRequest("an artifact needs a title", hint="Give TITLE, or a file with --file.")
+        if is_empty:
+            hint = "Name a file with '--file PATH', or give '--content TEXT'; '-' reads standard input."
+            raise InvalidRequest("an artifact needs a content", hint=hint)
         return fields
     raw = await asyncio.to_thread(path.read_bytes)
     try:

@@ -24,7 +24,9 @@ SHAPES: dict[str, CommandOverride] = {
         hidden=True
     ),  # a command of its own reads a file; links come by 'repomesh api'
     "channel.create": CommandOverride(arguments=("name",)),
-    "chunk.add": CommandOverride(arguments=("session_id", "content")),
+    "chunk.add": CommandOverride(  # a command of its own takes a file, too
+        arguments=("session_id", "content"), hidden=True
+    ),
     "decision.record": CommandOverride(arguments=("topic", "decision")),
     "event.post": CommandOverride(arguments=("type",)),
     "lock.acquire": CommandOverride(arguments=("resources",)),
@@ -40,7 +42,7 @@ SHAPES: dict[str, CommandOverride] = {
     "meeting.speak": CommandOverride(arguments=("meeting_id", "content")),
     "meeting.suggest_topics": CommandOverride(name="suggest"),
     "meeting.vote": CommandOverride(arguments=("meeting_id", "choice")),
-    "memory.store": CommandOverride(arguments=("key", "content")),
+    "memory.store": CommandOverride(arguments=("key", "content"), hidden=True),  # the same
     "message.list": CommandOverride(name="search", help="Search the communication log."),
     "message.react": CommandOverride(arguments=("message_id", "reaction")),
     "message.send": CommandOverride(arguments=("to", "body"), left_out=("parent_message_id",)),

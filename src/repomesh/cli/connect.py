@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,9 @@ def connect(
         there = replace(place, http=connect_http.endpoint(data, one, url)) if http else place
         return planning.connect(one, there, data, wanted)
 
+    for one in chosen:
+        if shutil.which(one.name) is None:
+            output.print_note(f"warning: {one.title} is not installed: there is no '{one.name}' on the PATH")
     plans = [planned(one) for one in chosen]
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         folder.prepare(data)

@@ -62,13 +62,27 @@ def converted(annotation: Any, value: Any, about: Any) -> Any:
     value.encode()  # raises for what is no text, as pydantic does
     if annotation is str:
         return value
-    if get_origin(annotation) is Literal and value in get_args(annotation):
-        return value
+    if get_origin(annotation) is Literal:
+        meant = _choice(value, get_args(annotation))
+        if meant is not None:
+            return meant
     if annotation is int and _INTEGER.fullmatch(value) and _is_within(int(value), about):
         return int(value)
     if annotation is float and _NUMBER.fullmatch(value) and _is_within(float(value), about):
         return float(value)
     raise ValueError
+
+
+_AGREEMENT: Final = {"yes": "agree", "y": "agree", "no": "disagree", "n": "disagree"}
+"""What people answer where these are the choices."""
+
+
+def _choice(value: str, choices: Sequence[Any]) -> Any:
+    """The choice that is meant, in any case; None for none."""
+    if value in choices:
+        return value
+    word = _AGREEMENT.get(value.casefold(), value.casefold())
+    return word if word in choices else None
 
 
 def _is_within(number: float, about: Any) -> bool:

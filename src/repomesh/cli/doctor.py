@@ -1,4 +1,4 @@
-"""`repomesh doctor`: what is wrong here, and the command that mends it."""
+"""`repomesh doctor`: what is wrong here, and the command that fixes it."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import completing, ids, output
-from repomesh.cli.generic import group, moment
+from repomesh.cli.generic import group, past_moment
 from repomesh.cli.options import ActingAgent, AsJson, Url
 from repomesh.cli.with_client import ask
 from repomesh.views.event_lines import add_name, event_line
@@ -68,7 +68,7 @@ def tail(
         "task_id": task_id,
         "severity": severity,
         "correlation_id": correlation_id,
-        "since": moment(since) if since else None,
+        "since": past_moment("--since", since) if since else None,
     }
 
     async def run(client: Client) -> None:

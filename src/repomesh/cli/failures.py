@@ -8,49 +8,14 @@ import traceback
 from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
-from typer._click.core import Context
-from typer._click.exceptions import (
-    BadParameter,
-    ClickException,
-    MissingParameter,
-    NoSuchOption,
-    UsageError,
-)
-from typer.core import TyperGroup
+from typer._click.exceptions import BadParameter, ClickException, MissingParameter
 
-from repomesh.cli import spelling
+from repomesh.cli import spelling, usage_errors
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound, RepomeshError, Unavailable
 
 TRACEBACK: Final = "REPOMESH_TRACEBACK"
 """With this variable set, a failure that nobody foresaw is printed with the place where it happened."""
-
-ALIASES: Final = {
-    "ps": "status",
-    "start": "up",
-    "serve": "up",
-    "run": "up",
-    "stop": "down",
-    "kill": "down",
-    "help": "--help",
-    "version": "--version",
-    "init": "up",
-    "ls": "status",
-    "who": "agent list",
-    "agents": "agent list",
-    "tasks": "task list",
-    "locks": "lock list",
-    "send": "message send",
-    "tail": "events tail",
-    "claim": "task claim",
-    "login": "token show",
-    "config": "env",
-    "check": "doctor",
-    "remember": "memory store",
-    "recall": "search recall",
-    "find": "search find",
-}
-"""What people type for a command of another name."""
 
 
 class CommandLineError(InvalidRequest):
@@ -161,7 +126,6 @@ _PLAIN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 """What the library that checks values says, and what a person at a prompt is told instead."""
 
 CORRECT: Final = "Correct it and try again."
-_CHOICES: Final = re.compile(r"'([^']*)'")
 
 
 def as_error(error: BaseException) -> RepomeshError | RemoteError:
@@ -219,7 +183,7 @@ def _near_choice(one: Mapping[str, Any], values: Mapping[str, Any]) -> str:
         given = given[int(index)]
     if not isinstance(given, str) or "Input should be '" not in str(one["message"]):
         return ""
-    return spelling.meant(spelling.near(given, _CHOICES.findall(str(one["message"]))))
+    return spelling.meant(spelling.near(given, usage_errors.CHOICES.findall(str(one["message"]))))
 
 
 def of_settings(error: InvalidRequest, options: Container[str]) -> InvalidRequest:
@@ -253,71 +217,8 @@ def _usage(error: ClickException) -> CommandLineError:
     message = error.format_message()
     if isinstance(error, BadParameter) and not isinstance(error, MissingParameter):
         message = f"{_parameter(error)}: {plain(error.message)}"
-    message = message.rstrip(".")
-    context = error.ctx if isinstance(error, UsageError) else None
-    path = context.command_path if context is not None else "repomesh"
-    hint = f"'{path} --help' shows how it is used."
-    unknown = re.fullmatch(r"No such command '(.*?)'(?:\. Did you mean (.*)\?)?", message, re.DOTALL)
-    choice = re.search(r"'(.*)' is not one of (.*)", message)
-    if unknown is not None:
-        message = f"there is no command '{path} {unknown[1]}'"
-        hint = _instead(path, unknown[1], context)
-    elif isinstance(error, NoSuchOption):
-        message = f"no such option: {error.option_name}"
-        hint = f"{_instead_of_option(path, error.option_name, context)}{hint}"
-    elif choice is not None:
-        hint = f"{spelling.meant(spelling.near(choice[1], _CHOICES.findall(choice[2])))}{hint}"
-    return CommandLineError(message[:1].lower() + message[1:], hint=hint)
-
-
-_FREE_TEXT: Final = {
-    "search": "search find",
-    "message": "message send AGENT",
-    "memory": "memory store KEY",
-    "question": "question ask",
-    "task": "task create",
-    "chunk": "chunk add SESSION_ID",
-    "decision": "decision record TOPIC",
-    "agent": "agent show",
-    "channel": "channel show",
-    "lock": "lock acquire",
-    "meeting": "meeting suggest",
-    "session": "session show",
-}
-"""By group, the command that takes what may be given where a verb belongs: a text or a name."""
-
-
-def _instead(path: str, word: str, context: Context | None) -> str:
-    """What to type in place of a word that is no command of the group at `path`."""
-    alias = ALIASES.get(word) if path == "repomesh" else "--help" if word == "help" else None
-    if alias is not None:
-        return f"'{path} {alias}' does that."
-    known = (
-        context.command.list_commands(context) if context and isinstance(context.command, TyperGroup) else []
-    )
-    near = spelling.near(word, known)
-    if near:
-        names = " or ".join(f"'{path} {name}'" for name in near)
-        return f"Did you mean {names}? '{path} --help' lists all."
-    taker = _FREE_TEXT.get(path.rpartition(" ")[2]) if path != "repomesh" else None
-    if taker is not None:
-        given = word if re.fullmatch(r"[\w./:@#-]+", word) else f'"{word}"'
-        return f"Did you mean 'repomesh {taker} {given}'? '{path} --help' lists the commands."
-    return f"'{path} --help' lists the commands."
-
-
-_OF_COMMANDS: Final = frozenset({"--as", "--json", "--url"})
-
-
-def _instead_of_option(path: str, name: str, context: Context | None) -> str:
-    """What to type in place of an option that the command at `path` does not have; ends with a space."""
-    if context is None:
-        return ""
-    if isinstance(context.command, TyperGroup) and name in _OF_COMMANDS:
-        return f"Put it after the command: '{path} … {name}'. "
-    options = [flag for each in context.command.params for flag in (*each.opts, *each.secondary_opts)]
-    near = spelling.near(name, [flag for flag in options if flag.startswith("--")])
-    return spelling.meant(near)
+    message, hint = usage_errors.explained(error, message.rstrip("."))
+    return CommandLineError(usage_errors.lower_first(message), hint=hint)
 
 
 def _parameter(error: BadParameter) -> str:

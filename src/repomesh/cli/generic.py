@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from repomesh.cli import completing, fencing_tokens, ids, pathspecs, prompt_hints, secrets, show, waiting
+from repomesh.cli import (
+    completing,
+    corrections,
+    fencing_tokens,
+    ids,
+    pathspecs,
+    prompt_hints,
+    secrets,
+    show,
+    waiting,
+)
 from repomesh.cli.command_overrides import FURTHER, SHAPES, CommandOverride
 from repomesh.cli.failures import in_options
 from repomesh.cli.lazy_group import LazyGroup, command_of
@@ -49,7 +59,7 @@ _PAST = frozenset({"since", "until"})
 _SENTENCES = frozenset({"agenda", "options"})  # lists of texts, in which a comma is a comma
 _WORD_LISTS = frozenset({"options"})  # of these, single words with commas between are several
 _SINGLE_WORDS = re.compile(r"[^,\s]*[^\W\d][^,\s]*(,[^,\s]+){1,7}")  # no number such as 1,000
-_PERSON_ANSWERS = "A person answers with 'repomesh inbox reply ID ANSWER', an agent with '--as NAME'."
+_JOINED = frozenset({"text"})  # of queries, which change nothing: several words are one text
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -123,6 +133,32 @@ def moment(text: str) -> str:
     return then.isoformat().replace("+00:00", "Z")
 
 
+def past_moment(called: str, text: str) -> str:
+    """The same; raises InvalidRequest, which names the option, for what is no time."""
+    then = moment(text)
+    try:
+        datetime.fromisoformat(then)
+    except ValueError:
+        hint = "Give '90s', '15m', '2h' or '3d' for so long ago, or a time like 2026-01-31T12:00:00Z."
+        raise InvalidRequest(f"{called}: '{text}' is no time", hint=hint) from None
+    return then
+
+
+def is_duration(field: RequestField) -> bool:
+    """Whether a field is a number of seconds."""
+    return field.name.endswith("_s") and field.type in ("integer", "number")
+
+
+def seconds(called: str, text: str) -> float:
+    """A number of seconds, or '90s', '5m', '2h', '1d'; raises InvalidRequest, which names the option."""
+    found = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if found is None:
+        hint = "Give a number of seconds, or '90s', '5m', '2h' or '1d'."
+        raise InvalidRequest(f"{called}: '{text}' is no duration", hint=hint)
+    number = float(found[1]) * _UNITS[found[2] or "s"]
+    return int(number) if number.is_integer() else number
+
+
 def words(text: str) -> list[str]:
     """What stands between the commas of a text, but for those inside the braces and brackets of patterns."""
     found, depth = [""], 0
@@ -163,6 +199,7 @@ def _runner(
     positional = [fields[name] for name in _positional(described, shape)]
     called = _called(described, shape)
     or_alone = described.name.partition(".")[0] in WITHOUT_SERVER
+    names = [field.name for field in positional]
 
     def run(**given: Any) -> None:
         as_json, url, agent = given.pop("as_json"), given.pop("server_url"), given.pop("acting_agent")
@@ -172,15 +209,20 @@ def _runner(
             show_secret = secrets.shown(described, wanted=show_secret, as_json=as_json)
         beside = {each.name: given.pop(each.name) for each in options}
         values = {
-            name: _value(fields[name], value) for name, value in given.items() if value not in (None, [])
+            name: value_of(fields[name], value) for name, value in given.items() if value not in (None, [])
         }
+        meant: list[str] = []
 
         async def work(client: Client) -> Any:
             fields = values if prepare is None else await prepare(client, values, beside)
             fields = pathspecs.resolved(described.name, fields, url)
             whole = await ids.resolved(client, described.name, fields)
             whole = await fencing_tokens.with_token(client, described, whole)
-            answer = await waiting.call(client, described, whole, agent)
+            try:
+                answer = await waiting.call(client, described, whole, agent)
+            except RemoteError as error:
+                meant.append(await corrections.meant(client, described, names, whole, error))
+                raise
             try:
                 keep(answer)
             except OSError:
@@ -194,9 +236,15 @@ def _runner(
                     work, url=url, agent=agent, or_alone=or_alone, writes=described.kind == "command"
                 )
         except RemoteError as error:
-            if (described.name, error.code) == ("question.answer", "agent_required"):
-                error.hint = _PERSON_ANSWERS
+            error = error if any(meant) else corrections.corrected(described, values, error)
+            wrong = error.details.get("errors") or [{"field": ""}]
+            if names and wrong[0]["field"] == names[0]:
+                meant.append(corrections.swapped_id(described, names, values))
+            error.hint = f"{''.join(meant)}{error.hint}".strip()
             raise in_options(error, called, values) from None
+        except ids.IdNotFound as error:
+            error.hint = f"{corrections.swapped_id(described, names, values)}{error.hint}"
+            raise
         if not show_secret:
             result = show.without_secret(described, result)
         default = next((field.default for field in described.fields if field.name == "what"), None)
@@ -230,6 +278,7 @@ def _arguments(
         about = typer.Argument(
             metavar=field.name.upper(), help=" ".join(words), show_default=False, autocompletion=offered
         )
+        listed = listed or (field.name in _JOINED and described.kind == "query" and field is fields[-1])
         type_ = list[str] if listed else str if field.many else _type(field)
         made.append(_parameter(field.name, type_, about, required=field.name in needed))
     return made
@@ -256,6 +305,8 @@ def flags_of(field: RequestField, described: OperationDescription) -> list[str]:
     """
     own = flag(field.name)
     also = list(_SYNONYMS.get(field.name, ()))
+    if is_duration(field):
+        also.append(own.removesuffix("-s"))
     if own.endswith("-id"):
         also.append(own.removesuffix("-id"))
     elif field.many and own.endswith("s") and not own.endswith("ies"):
@@ -326,6 +377,8 @@ def _option(
 
 
 def _type(field: RequestField) -> Any:
+    if is_duration(field):
+        return str
     return Literal[field.choices] if field.choices else _TYPES.get(field.type, str)
 
 
@@ -354,6 +407,8 @@ def _help(described: OperationDescription, field: RequestField, called: Mapping[
         parts.append("What begins with '{' or '[' is JSON; '-' reads standard input.")
     elif field.name in _PAST:
         parts.append("'2h' is two hours ago.")
+    elif is_duration(field):
+        parts.append("'5m' is five minutes.")
     elif field.name in _WORD_LISTS:
         parts.append("May be given several times; 'yes,no' are two, and commas before blanks are commas.")
     elif field.many:
@@ -365,7 +420,9 @@ def _help(described: OperationDescription, field: RequestField, called: Mapping[
     elif field.name in _FROM_STDIN:
         parts.append("'-' reads standard input.")
     if field.default not in (None, "", [], False) and field.type != "boolean":
-        parts.append(f"Default: {field.default}.")
+        default = field.default
+        shown = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
+        parts.append(f"Default: {shown}.")
     return " ".join(parts)
 
 
@@ -388,7 +445,11 @@ def _common(described: OperationDescription) -> list[inspect.Parameter]:
     return common
 
 
-def _value(field: RequestField, given: Any) -> Any:
+def value_of(field: RequestField, given: Any) -> Any:
+    """The value of a field as it is sent, from what was typed.
+
+    Raises InvalidRequest for what is no JSON, no duration or no time where one is needed.
+    """
     if field.many and isinstance(given, str):
         return words(given)
     if field.name in _WORD_LISTS and len(given) == 1 and _SINGLE_WORDS.fullmatch(given[0]):
@@ -396,7 +457,11 @@ def _value(field: RequestField, given: Any) -> Any:
     if _splits(field):
         return [word for one in given for word in words(one)]
     if field.name in _PAST:
-        return moment(given)
+        return past_moment(flag(field.name), given)
+    if is_duration(field):
+        return seconds(flag(field.name), given)
+    if field.name in _JOINED and isinstance(given, list):
+        given = " ".join(given)
     if field.type == "any":
         given = sys.stdin.read() if given == "-" else given
     if field.type == "json" or (field.type == "any" and given[:1] in ("{", "[")):

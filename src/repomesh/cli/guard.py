@@ -8,6 +8,7 @@ import posixpath
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,7 +114,7 @@ def check(
     person, who holds nothing.
     """
     try:
-        conflicts = asyncio.run(_conflicts(given or [], hook, url, agent))
+        checked = asyncio.run(_checked(given or [], hook, url, agent))
     except (Unavailable, RemoteError, UntrustedFolder) as error:
         if hook is None:
             raise
@@ -128,10 +129,12 @@ def check(
         _refuse(error)
         raise typer.Exit(guard.REFUSED) from None
     if as_json:
-        output.print_json({"free": not conflicts, "conflicts": conflicts})
+        output.print_json({"free": not checked.conflicts, "conflicts": checked.conflicts})
     else:
-        _print_conflicts(conflicts)
-    if conflicts:
+        _print_conflicts(checked)
+        if hook is None and not checked.conflicts:
+            output.print_line(_free(checked))
+    if checked.conflicts:
         raise typer.Exit(guard.REFUSED)
 
 
@@ -172,9 +175,16 @@ def _refuse(error: Exception) -> None:
     output.print_note(f"hint: {hint or 'report this'}; --no-verify passes by the guard.")
 
 
-async def _conflicts(
-    given: Sequence[str], hook: str | None, url: str | None, agent: str | None
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What others hold of the paths that were checked, for the agent who asks; None is a person."""
+
+    conflicts: list[dict[str, Any]]
+    path_count: int
+    agent: str | None
+
+
+async def _checked(given: Sequence[str], hook: str | None, url: str | None, agent: str | None) -> _Checked:
     """What others hold of the paths in question, each lock once, and what can't be checked.
 
     The server is asked first: without one, nothing that git says stands against going on.
@@ -184,13 +194,14 @@ async def _conflicts(
     # Whoever the environment names may be nobody, who is looked at below.
     address = discovery.find(url=url, acts=False)
     async with Client(address.url, address.token, served_url=address.served_url) as client:
-        await _act(client, agent or os.environ.get("REPOMESH_AGENT") or await _own_agent(client))
+        acting = agent or os.environ.get("REPOMESH_AGENT") or await _own_agent(client)
+        await _act(client, acting)
         paths = _paths(given, hook)
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(paths), LIST_ITEMS_MAX):
             for one in await _held(client, paths[start : start + LIST_ITEMS_MAX]):
                 found.setdefault(str(one["resource"]) + str(one["holder"]), one)
-        return list(found.values())
+        return _Checked(list(found.values()), len(paths), acting)
 
 
 async def _act(client: Client, agent: str | None) -> None:
@@ -244,11 +255,21 @@ async def _own_agent(client: Client) -> str | None:
     return found["agent"]["name"] if found["agent"] is not None else None
 
 
-def _print_conflicts(conflicts: Sequence[dict[str, Any]]) -> None:
+def _free(checked: _Checked) -> str:
+    if not checked.path_count:
+        return "nothing is staged: nothing to check"
+    return f"{checked.path_count} {'path' if checked.path_count == 1 else 'paths'} checked: free"
+
+
+def _print_conflicts(checked: _Checked) -> None:
+    conflicts = checked.conflicts
     for one in conflicts[:_SHOWN_MAX]:
         output.print_note(f"repomesh guard: {_sentence(one)}")
     if len(conflicts) > _SHOWN_MAX:
         output.print_note(f"repomesh guard: and {len(conflicts) - _SHOWN_MAX} more")
+    holder = next((one["holder_name"] for one in conflicts if one["holder_name"]), None)
+    if checked.agent is None and holder is not None:
+        output.print_note(f"hint: if you are {holder}, set REPOMESH_AGENT={holder}. Otherwise:")
     if conflicts:
         output.print_note("hint: ask the holder ('repomesh message send'), wait, or leave these paths out.")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from repomesh.cli import spelling
@@ -81,6 +82,16 @@ _IN_SESSION: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "chunk_id": ("chunk.list", ("chunk_id",)),
 }
 """By field of what has a name in its session, the operation that lists it and the fields that name one."""
+
+_OWN_LIST: Final = ("agent", "decision", "meeting", "memory", "question", "review", "task")
+LISTINGS: Final = {
+    **{sort: f"{sort} list" for sort in _OWN_LIST},
+    "message": "message inbox",
+    "token": "token list",
+    "webhook": "webhook list",
+    "workspace": "workspace list",
+}
+"""By sort, the command that prints its ids."""
 
 _NOT_NAMED: Final = frozenset({"artifact_not_found", "chunk_not_found", "invalid_request"})
 _LISTED_MAX: Final = 1_000  # newest looked at for a name; who has more gives the id
@@ -182,12 +193,25 @@ async def find(client: Client, given: str, *sorts: str) -> str:
     if len(part) < ID_PART_CHARS_MIN:
         if is_name:
             return given
+        if len(sorts) == 1 and sorts[0] in _NAMED_BY:
+            return await _short_name(client, given, sorts[0])
         raise _too_short(given)
     found = await client.call_json("id.find", {"part": part, "what": list(sorts)})
     matches = found["items"]
     if is_name and not matches:
         return given
+    if not matches and len(sorts) == 1 and sorts[0] in _NAMED_BY:
+        with suppress(IdNotFound):  # a name such as 'facade'
+            return await _by_name(client, given, sorts[0])
     return _only(given, matches, sorts, complete=found["complete"])
+
+
+async def _short_name(client: Client, given: str, sort: str) -> str:
+    """The id of the one thing whose name is, or begins with, a word that may be a part of an id, too."""
+    try:
+        return await _by_name(client, given, sort)
+    except IdNotFound:
+        raise _too_short(given) from None
 
 
 async def _memory_key(client: Client, given: str) -> str:
@@ -215,26 +239,41 @@ async def _task_or_next(client: Client, given: str) -> str:
 async def _by_name(client: Client, given: str, sort: str) -> str:
     """The id of the one thing of a sort that has this name; raises AmbiguousId and IdNotFound."""
     operation, field = _NAMED_BY[sort]
-    named: list[tuple[str, str]] = []
+    named: list[tuple[str, str, str]] = []
     if sort == "memory" and _KEY.fullmatch(given):  # by its key also one that holds no more is listed
         found = await client.call_json(operation, {"key": given, "limit": 200})
-        named = [(given, one["id"]) for one in found["items"]]
+        named = [(given, one["id"], _session(one)) for one in found["items"]]
     if not named:
         async for one in client.items(operation, limit=200):
-            named.append((str(one[field]), one["id"]))
+            named.append((str(one[field]), one["id"], _session(one)))
             if len(named) >= _LISTED_MAX:
                 break
-    matches = [
-        {"what": sort, "id": id_, "title": name} for name, id_ in named if name.casefold() == given.casefold()
-    ]
+    matches = _called(given, named, sort)
     if len(matches) > 1:
         hint = "Give the id of the one that you mean."
-        raise AmbiguousId(f"'{given}' names {len(matches)} {sort}s", hint=hint, candidates=matches)
+        plural = _PLURALS.get(sort, f"{sort}s")
+        raise AmbiguousId(f"'{given}' names {len(matches)} {plural}", hint=hint, candidates=matches)
     if not matches:
-        near = spelling.near(given, [name for name, _ in named])
-        hint = f"Give its {field}, or its id as 'repomesh {sort} list' prints it."
+        near = spelling.near(given, [name for name, _, _ in named])
+        hint = f"Give its {field}, or its id as 'repomesh {LISTINGS[sort]}' prints it."
         raise IdNotFound(f"there is no {sort} '{given}'", hint=f"{spelling.meant(near)}{hint}")
     return matches[0]["id"]
+
+
+_PLURALS: Final = {"memory": "memories"}
+
+
+def _session(item: Mapping[str, Any]) -> str:
+    return f" (session {item['session_id']})" if item.get("session_id") else ""
+
+
+def _called(given: str, named: Sequence[tuple[str, str, str]], sort: str) -> list[dict[str, str]]:
+    """Those of the things that have this name, in any case; else, but of keys, those whose name begins so."""
+    key = given.casefold()
+    whole = [one for one in named if one[0].casefold() == key]
+    if not whole and sort != "memory":
+        whole = [one for one in named if one[0].casefold().startswith(key)]
+    return [{"what": sort, "id": id_, "title": f"{name}{session}"} for name, id_, session in whole]
 
 
 async def _listed(client: Client, name: str, given: str) -> str:
@@ -271,7 +310,7 @@ def _only(given: str, matches: list[dict[str, str]], sorts: tuple[str, ...], *, 
 
 def _listing(sorts: tuple[str, ...]) -> str:
     """Which commands print the ids."""
-    commands = " and ".join(f"'repomesh {sort} list'" for sort in sorts[:2])
+    commands = " and ".join(f"'repomesh {LISTINGS[sort]}'" for sort in sorts[:2])
     return f"Give the id as {commands or 'a list'} print{'' if len(sorts) == 2 else 's'} it, or whole."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.generic import moment
+from repomesh.cli.generic import past_moment
 from repomesh.cli.options import AsJson, Url
 from repomesh.cli.with_client import ask
 
@@ -30,7 +30,7 @@ def prune(
     url: Url = None,
 ) -> None:
     """Move old events from the log to archives in the data folder: gzipped CloudEvents, one a line."""
-    wanted = int(before) if before.isdigit() else moment(before)
+    wanted = int(before) if before.isdigit() else past_moment("--before", before)
     moved = ask(lambda client: _prune(client, wanted), url=url)
     if as_json:
         output.print_json(moved)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.exceptions import Abort
@@ -94,7 +94,7 @@ def confirm(question: str, *, as_json: bool = False, default: bool = False) -> N
     """
     if as_json or not sys.stdin.isatty():
         hint = "'--yes' answers the question beforehand."
-        raise InvalidRequest(f"nobody is there to be asked: {clean(question)}", hint=hint)
+        raise InvalidRequest(f"this needs a yes, and input is no terminal: {clean(question)}", hint=hint)
     try:
         agreed = typer.confirm(clean(question), default=default, err=True)
     except Abort:  # the end of the input: the question's line is still open
@@ -118,10 +118,15 @@ def as_json_text(value: object, indent: int | None = None) -> str:
     return UNSHOWN.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Write a text to a file; a new one is for its owner only, since it holds what agents say."""
+def private_file(path: Path) -> TextIO:
+    """Open a file to write to; a new one is for its owner only, since it holds what agents say."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    return os.fdopen(descriptor, "w", encoding="utf-8")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a text to such a file."""
+    with private_file(path) as file:
         file.write(text)
 
 

@@ -24,11 +24,13 @@ _NOUNS: Final = {"event": "events"}  # nouns whose group has another name
 
 
 _HINTS: Final = {
-    "agent_required": "Say who acts: '--as NAME', or set REPOMESH_AGENT.",
+    "agent_required": "Which agent are you? Add '--as NAME', or set REPOMESH_AGENT.",
     "invalid_request": "Correct it and try again.",
     "task_status": "'repomesh task show TASK_ID' shows its state.",  # the message says what is possible
     "fencing_token_missing": "Give --fencing-token, which the claim was answered with.",
-    "not_holder": "'repomesh lock list' shows who holds what. Acquire it first.",
+    "lease_conflict": "The line above says who holds it and until when. Ask them, or wait.",
+    "lock_conflict": "The line above says who holds it and until when. Ask them, or queue: '--wait-s 5m'.",
+    "not_holder": "'repomesh lock list' shows who holds what.",
     "stale_version": "Somebody changed it meanwhile. Look at it, and do it again.",
     "not_found": "Check the id; the group's 'list' shows what there is.",
 }

@@ -102,7 +102,7 @@ def _ended(words: Sequence[str], *, as_json: bool) -> int:
             return help_.exit_code
         return output.report(CommandLineError("a command is missing"), as_json=True)
     except Abort:
-        return output.report(Aborted("nobody agreed"), as_json=as_json)
+        return output.report(Aborted("not confirmed"), as_json=as_json)
     except Exception as error:  # the edge of the process: whatever it is, it is told in one form
         return output.report(as_error(error), as_json=as_json)
     return ended if isinstance(ended, int) else 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO, TypeVar
 
 import typer
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = group("session", "Shared memory that outlives conversations: create, search, export.")
+app = group("session", "Shared memory: create, search, export.")
 
 _Session = Annotated[
     str,
@@ -33,7 +34,8 @@ _Session = Annotated[
         autocompletion=completing.of("session"),
     ),
 ]
-_Query = Annotated[str, typer.Argument(metavar="QUERY", help="Words that must all occur.")]
+_SINGULAR: Final = {"memories": "memory"}
+_Query = Annotated[list[str], typer.Argument(metavar="QUERY", help="Words that must all occur.")]
 _Limit = Annotated[int, typer.Option(help="Items a page.")]
 _Within = Annotated[
     str | None, typer.Option("--session", "--session-id", help="Only of this session.", show_default=False)
@@ -66,11 +68,16 @@ def delete(
         found = _ask(
             lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
         )
-        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in found["counts"].items())
-        output.confirm(f"Delete '{session_id}' with {counts}?", as_json=as_json)
+        counts = ", ".join(_count(count, name) for name, count in found["counts"].items() if count)
+        output.confirm(
+            f"Delete session '{session_id}'{f' with {counts}' if counts else ''}?", as_json=as_json
+        )
     fields = {"session_id": session_id, "reason": reason}
     gone = _ask(lambda client: _deleted(client, fields), url, acting_agent)
-    show.result(operation("session.delete"), gone, as_json=as_json)
+    if as_json:
+        output.print_json(gone)
+    else:
+        output.print_line(f"session {session_id} deleted")
 
 
 @app.command("search-conversations")
@@ -85,7 +92,7 @@ def search_conversations(
     acting_agent: ActingAgent = None,
 ) -> None:
     """Find what was said."""
-    fields = {"text": query, "what": ["chunk"], "session_id": session, "limit": limit}
+    fields = {"text": " ".join(query), "what": ["chunk"], "session_id": session, "limit": limit}
     fields["cursor"] = cursor
     _list("search.find", fields, as_json, url, acting_agent)
 
@@ -104,7 +111,7 @@ def search_memories(
     acting_agent: ActingAgent = None,
 ) -> None:
     """Find what is remembered."""
-    fields = {"text": query, "what": ["memory"], "session_id": session, "type": type_}
+    fields = {"text": " ".join(query), "what": ["memory"], "session_id": session, "type": type_}
     fields["tags"] = [tag for one in tags or [] for tag in words(one)]
     _list("search.find", fields | {"limit": limit, "cursor": cursor}, as_json, url, acting_agent)
 
@@ -150,23 +157,35 @@ def export(
         Literal["json", "jsonl", "markdown"],
         typer.Option("--format", help="'json': one document; 'jsonl': one thing a line."),
     ] = "json",
+    output_: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it to a file.", show_default=False),
+    ] = None,
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """Write a whole session to standard output, with the contents of its artifacts."""
+    """Write a whole session to standard output or to a file, with the contents of its artifacts."""
     write = session_files.WRITERS[format_]()
 
     async def work(client: Client) -> None:
         head = write.head  # behind the first thing: a session that is not there leaves no half a document
-        with session_files.progress(sys.stderr, sys.stdout) as step:
+        with ExitStack() as stack:
+            out: TextIO | None = None
+            step = stack.enter_context(
+                session_files.progress(sys.stderr, sys.stdout, to_file=output_ is not None)
+            )
             async for item in session_files.whole(client, session_id):
-                sys.stdout.write(head + write(item))
+                if out is None:  # a session that is not there makes no file
+                    out = sys.stdout if output_ is None else stack.enter_context(output.private_file(output_))
+                out.write(head + write(item))
                 head = ""
                 step(item)
-        sys.stdout.write(write.tail)
+            (out or sys.stdout).write(write.tail)
 
     _ask(work, url, acting_agent)
     sys.stdout.flush()
+    if output_ is not None:
+        output.print_note(f"wrote {output_}")
 
 
 @app.command("import")
@@ -211,6 +230,14 @@ def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, age
     else:
         found = _ask(lambda client: client.call_json(name, given), url, agent)
     show.result(operation(name), found, as_json=as_json)
+
+
+def _count(count: int, name: str) -> str:
+    """'3 chunks': the number with the name of what is counted; 'chunk_bytes' is a size."""
+    plain = name.replace("_", " ")
+    if plain.endswith("bytes"):
+        return f"{count} {'byte' if count == 1 else 'bytes'} of {plain.removesuffix('bytes').strip()}s"
+    return f"{count} {_SINGULAR.get(plain, plain.removesuffix('s')) if count == 1 else plain}"
 
 
 def _ask(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 _PIECE_CHARS = 1_000_000
+PROGRESS_AFTER_S = 1.0  # an export that is over sooner needs no bar
 
 Item = dict[str, Any]
 
@@ -146,25 +148,32 @@ _MARKDOWN: dict[str, Callable[[Item], str]] = {
 
 
 @contextmanager
-def progress(stream: TextIO, written: TextIO) -> Iterator[Callable[[Item], None]]:
-    """Shows how far an export is, where a person looks on and does not see it `written`."""
-    if not stream.isatty() or written.isatty():
+def progress(
+    stream: TextIO, written: TextIO, *, to_file: bool = False, after_s: float = PROGRESS_AFTER_S
+) -> Iterator[Callable[[Item], None]]:
+    """Shows how far an export is, where a person looks on and does not see it `written`, after a while."""
+    if not stream.isatty() or (written.isatty() and not to_file):
         yield lambda _item: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     # What is written meanwhile goes where it was sent, not above the bar.
-    with Progress(
-        console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as bar:
-        task = bar.add_task("exporting", total=None)
+    bar = Progress(console=Console(file=stream), transient=True, redirect_stdout=False, redirect_stderr=False)
+    task = bar.add_task("exporting", total=None)
+    begun = time.monotonic()
 
-        def step(item: Item) -> None:
-            if item["what"] == "session":
-                counts = item["counts"]
-                total = sum(counts[name] for name in ("chunks", "memories", "artifacts", "tasks"))
-                bar.update(task, total=total + 1)
-            bar.advance(task)
+    def step(item: Item) -> None:
+        if item["what"] == "session":
+            counts = item["counts"]
+            total = sum(counts[name] for name in ("chunks", "memories", "artifacts", "tasks"))
+            bar.update(task, total=total + 1)
+        bar.advance(task)
+        if not bar.live.is_started and time.monotonic() - begun >= after_s:
+            bar.start()
 
+    try:
         yield step
+    finally:
+        if bar.live.is_started:
+            bar.stop()

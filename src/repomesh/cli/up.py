@@ -76,6 +76,8 @@ def up(
     os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(settings.data)
     start_options = StartOptions(new_database=new_database, accept_damage=accept_damage)
+    if settings.data.name == data_folder.DATA and data_folder.repository(settings.data.parent) is None:
+        output.print_note(f"warning: {settings.data.parent} is not a git repository")
     if detach:
         from repomesh.cli.detach import start
 

@@ -80,7 +80,7 @@ class Caller:
     def acting_agent(self) -> str:
         """The id of the agent that acts; raises AgentRequired when the request names none."""
         if self.agent_id is None:
-            raise AgentRequired("this is done by an agent, and the request names none")
+            raise AgentRequired("this needs an acting agent, and the request names none")
         return self.agent_id
 
 

@@ -60,11 +60,13 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 _KEPT: Final[dict[str, tuple[str, ...]]] = {
     "Event": ("type", "subject", "actor_name", "at"),
-    "SearchResult": ("title", "snippet", "at"),
+    "SearchResult": ("id", "snippet"),
 }
 """What a list is read for: these columns stay longest."""
 
-_NOT_ABOVE_ITEMS: Final = frozenset({"items", "next_cursor", "omitted", "version", "oldest_seq", "last_seq"})
+_NOT_ABOVE_ITEMS: Final = frozenset(
+    {"items", "next_cursor", "notice", "omitted", "version", "oldest_seq", "last_seq"}
+)
 """Fields of a list that are not shown above its items: notes tell them, or they are positions."""
 
 _MESSAGES: Final = frozenset({"Message", "ReceivedMessage"})
@@ -162,7 +164,11 @@ def _object(style: TextStyle, value: Mapping[str, Any]) -> tuple[list[str], list
     if flat.get("written"):
         flat = {**flat, "written": _generated(flat["written"])}
     lists = {name: rows for name, rows in flat.items() if _is_table(rows)}
-    lines = object_lines(style, {name: item for name, item in flat.items() if name not in lists})
+    lines = []
+    if "conflicts" in flat and isinstance(flat.get("free"), bool):
+        lines.append("free" if flat["free"] else "not free")
+        flat = {name: item for name, item in flat.items() if name != "free"}
+    lines += object_lines(style, {name: item for name, item in flat.items() if name not in lists})
     notes = []
     for name, rows in lists.items():
         text, note = table(style, rows, COLUMNS.get(_INNER.get(name, "")) or _scalars(rows[0]))

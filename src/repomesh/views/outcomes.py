@@ -67,6 +67,8 @@ def outcome_line(style: TextStyle, operation: str, answer: Mapping[str, Any]) ->
     title = next((str(thing[name]) for name in _TITLES if thing.get(name) and str(thing[name]) != named), "")
     if title:
         parts[-1] += f": {' '.join(title.split())}"
+    if operation == "meeting.create" and thing["status"] == "pending":
+        parts[-1] += f"; '{style.program} meeting start {named}' begins it"
     return clean(", ".join([*parts, *_held(style, answer)]))
 
 
@@ -79,8 +81,19 @@ def _next_in_meeting(style: TextStyle, meeting: Mapping[str, Any]) -> str:
         return f"ended with {meeting['outcome'].replace('_', ' ')}"
     if meeting["phase"] == "discussion" and meeting["speaker_name"] is not None:
         return f"it is {meeting['speaker_name']}'s turn to speak"
-    waiting = {"drafting": "the proposal is being written", "voting": "everybody may vote now"}
+    if meeting["phase"] == "voting":
+        return _votes(meeting)
+    waiting = {"drafting": "the proposal is being written"}
     return waiting.get(meeting["phase"]) or str(meeting["status"]).replace("_", " ")
+
+
+def _votes(meeting: Mapping[str, Any]) -> str:
+    """How many of those who take part have voted in this round, and who has not."""
+    voters = [one for one in meeting["participants"] if one["status"] != "left"]
+    waiting = [str(one["agent_name"]) for one in voters if one["vote"] is None]
+    if len(waiting) == len(voters):
+        return "everybody may vote now"
+    return f"{len(voters) - len(waiting)} of {len(voters)} have voted; waiting for {', '.join(waiting)}"
 
 
 def past(verb: str) -> str:

@@ -136,7 +136,7 @@ def _drawn(
     with page.capture() as text_of:
         page.print(grid)
     left_out = [_title(name) for name in filled if name not in shown]
-    note = f"left out for want of room: {', '.join(left_out)} (a pipe and --json have all)"
+    note = f"hidden columns: {', '.join(left_out)} (widen the terminal, or use --json)"
     return text_of.get().removesuffix("\n"), note if left_out else ""
 
 

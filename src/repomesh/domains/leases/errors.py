@@ -15,9 +15,7 @@ class LeaseConflict(Conflict):
     """
 
     code = "lease_conflict"
-    hint = (
-        "'conflicts' names each holder and when the lease expires. Ask the holder, wait, or take other work."
-    )
+    hint = "`conflicts` says who holds it and until when. Ask the holder, wait, or take other work."
 
     def __init__(self, message: str, obstacles: Sequence[LockObstacle] = ()) -> None:
         conflicts = [obstacle.model_dump(mode="json") for obstacle in obstacles]
@@ -30,8 +28,8 @@ class LockConflict(LeaseConflict):
 
     code = "lock_conflict"
     hint = (
-        "'conflicts' names each holder and when the lock expires. Ask the holder, send wait_s to "
-        "queue, or work on other files."
+        "`conflicts` says who holds it and until when. Ask the holder, queue for it with wait_s, or work on"
+        " other files."
     )
 
 

@@ -166,7 +166,7 @@ class CreateMeeting(Model):
         None, description=f"{limits.MEETING_ROUNDS_DEFAULT} unless said otherwise."
     )
     speaking_order: Order | None = Field(
-        None, description="'given' (as named), 'fixed' (by name) or 'random' (anew each round)."
+        None, description="'given' (as named), 'fixed' (by name) or 'random' (shuffled each round)."
     )
     opinion_timeout_s: TimeoutSeconds | None = Field(
         None,

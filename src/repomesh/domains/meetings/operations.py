@@ -68,9 +68,9 @@ _PLAIN = Template(name="plain", built_in=True)
     rate="messages",
 )
 def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
-    """Call a meeting on a topic, which is kept to the letter. It waits for its start.
+    """Call a meeting on a topic. It is pending until it is started.
 
-    Its decision will concern the messages and tasks that are named. Nothing is made if anything is refused.
+    Its decision will concern the messages and tasks that are named. It is created whole or not at all.
     """
     template = _PLAIN if request.template is None else templates.find(tx, request.template)
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, StringConstraints
-from sqlalchemy import ColumnElement, Table, func, or_, select, true
+from sqlalchemy import ColumnElement, Table, case, func, or_, select, true
 
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings.decisions.tables import decisions
@@ -25,15 +25,33 @@ from repomesh.store.transaction import Transaction
 
 Identified = Literal["agent", "task", "message", "question", "review", "meeting", "decision", "memory"]
 
+_MESSAGE: ColumnElement[str] = (
+    messages.c.sender_name
+    + ": "
+    + func.substr(
+        case((messages.c.subject != "", messages.c.subject), else_=messages.c.body), 1, limits.ID_TITLE_CHARS
+    )
+)
+
 _TITLES: dict[Identified, ColumnElement[str]] = {
     "agent": agents.c.name,
     "task": tasks.c.goal,
-    "message": messages.c.subject,
+    "message": _MESSAGE,
     "question": questions.c.question,
     "review": reviews.c.title,
     "meeting": meetings.c.topic,
     "decision": decisions.c.topic,
     "memory": memories.c.key,
+}
+_TABLES: dict[Identified, Table] = {
+    "agent": agents,
+    "task": tasks,
+    "message": messages,
+    "question": questions,
+    "review": reviews,
+    "meeting": meetings,
+    "decision": decisions,
+    "memory": memories,
 }
 _ORDER: tuple[Identified, ...] = get_args(Identified)
 
@@ -57,7 +75,10 @@ class FoundId(Model):
 
     what: Identified
     id: Id
-    title: str = Field(description="Its name, goal, subject, question, title, topic or key, cut.")
+    title: str = Field(
+        description="Its name, goal, question, title, topic or key; of a message its sender and the beginning"
+        " of its subject, else of its text. Cut."
+    )
 
 
 class FoundIds(Model):
@@ -89,7 +110,7 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
 def _matching(tx: Transaction, what: Identified, part: str) -> tuple[list[FoundId], bool]:
     """What matches among the newest of a sort, one more than are answered, and whether these are all."""
     title = _TITLES[what]
-    table: Table = title.table
+    table = _TABLES[what]
     own = table.c.workspace_id == tx.workspace_id
     newest = select(table.c.id).where(own).order_by(table.c.id.desc()).limit(limits.ID_ROWS_MAX)
     oldest_seen = tx.execute(
@@ -109,7 +130,10 @@ def _matching(tx: Transaction, what: Identified, part: str) -> tuple[list[FoundI
         .limit(limits.ID_MATCHES_MAX + 1)
     )
     rows: list[Any] = list(tx.execute(chosen))
-    items = [FoundId(what=what, id=row.id, title=row.title[: limits.ID_TITLE_CHARS]) for row in rows]
+    items = [
+        FoundId(what=what, id=row.id, title=" ".join(row.title.split())[: limits.ID_TITLE_CHARS])
+        for row in rows
+    ]
     return items, oldest_seen is None
 
 

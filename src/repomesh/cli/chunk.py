@@ -1,0 +1,9 @@
+"""`repomesh chunk`: the conversation of a session, also taken from files."""
+
+from __future__ import annotations
+
+from repomesh.cli.content_file import add_with_file
+from repomesh.cli.generic import group
+
+app = group("chunk", "Conversation of a session: add, list, read.")
+add_with_file(app, "chunk.add")

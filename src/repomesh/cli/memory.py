@@ -1,0 +1,9 @@
+"""`repomesh memory`: what is remembered, also taken from files."""
+
+from __future__ import annotations
+
+from repomesh.cli.content_file import add_with_file
+from repomesh.cli.generic import group
+
+app = group("memory", "What to remember: store, list, correct.")
+add_with_file(app, "memory.store")
