@@ -14,7 +14,7 @@ from repomesh.kernel.errors import NoLongerAvailable
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.operation import Model
 from repomesh.store import log
-from repomesh.store.filters import EventFilter, filter_for
+from repomesh.store.filters import EventFilter, LogSlice, filter_for
 from repomesh.store.log import NewEvent
 from repomesh.store.tables import counters, events
 from repomesh.store.tail import PositionAhead, SlowConsumer, Subscription
@@ -165,3 +165,51 @@ async def test_a_log_pruned_past_a_lagging_subscriber_ends_it(journal: Log) -> N
         await journal.prune(last)
         with pytest.raises(NoLongerAvailable):
             await taken(lagging, last)
+
+
+async def test_a_log_pruned_past_the_tail_itself_ends_those_whom_it_feeds(
+    journal: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with journal.tails.subscribe(journal.filter(), None) as subscription:
+        while not subscription.live:
+            await subscription.next(0.01)
+        tail = journal.tails._tails[journal.caller.workspace_id]
+        read_on, pruned = tail._advance, asyncio.Event()
+
+        async def held_back() -> None:
+            await pruned.wait()
+            await read_on()
+
+        monkeypatch.setattr(tail, "_advance", held_back)
+        last = await journal.append(5)
+        await journal.prune(last)
+        pruned.set()
+        tail.wake()
+        with pytest.raises(NoLongerAvailable) as gone:
+            await taken(subscription, last + 1)
+        assert gone.value.details["oldest_seq"] == last
+
+
+class BehindLog:
+    """A tail that is behind a subscriber which read the log up to its end itself."""
+
+    position = 3
+
+    def join(self, listener: object) -> None:
+        """Nothing is to be done."""
+
+    async def read(self, wanted: EventFilter, after: int) -> LogSlice:
+        raise AssertionError("the subscriber is ahead")
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_what_was_read_from_the_log_is_not_taken_from_the_tail_once_more(journal: Log) -> None:
+    first = await journal.append(4)
+    workspace_id = journal.caller.workspace_id
+    stored = await journal.store.read(
+        journal.caller, lambda tx: log.read_after(tx.connection, workspace_id, first - 4, 4, 10_000)
+    )
+    subscription = Subscription(BehindLog(), journal.filter(), after=stored[1].seq)
+    assert await subscription.next(0) == []
+    assert subscription.take(stored) == 2
+    assert [event.seq for event in await subscription.next(1)] == [event.seq for event in stored[2:]]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness import Mesh
 from receiver import eventually
 from repomesh.domains.agents.credentials import RevokeToken, revoke_token
 from repomesh.kernel.errors import TokenRevoked
+from repomesh.kernel.identity import Caller
 
 pytestmark = pytest.mark.anyio
 
@@ -28,3 +31,27 @@ async def test_what_another_server_revokes_is_refused_soon(mesh: Mesh) -> None:
         return False
 
     await eventually(is_refused)
+
+
+@pytest.mark.parametrize("engine", ["sqlite"])
+async def test_who_was_looked_up_while_access_changed_is_looked_up_again(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authenticate, store = mesh.server.authenticate, mesh.server.store
+    ada = f"Bearer {(await mesh.post('/v1/agents/register', name='ada'))['token']}"
+    authenticate.forget()
+    read, reads = store.read, 0
+
+    async def interrupted(*arguments: Any) -> Any:
+        nonlocal reads
+        found = await read(*arguments)
+        if isinstance(found, Caller):  # others read the store as well
+            reads += 1
+            if reads == 1:
+                authenticate.forget()
+        return found
+
+    monkeypatch.setattr(store, "read", interrupted)
+    for _ in range(3):
+        await authenticate(ada)
+    assert reads == 2, "the first may be out of date, the second is remembered"

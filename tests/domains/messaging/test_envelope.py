@@ -118,3 +118,11 @@ def test_what_is_made_one_line_opens_no_tag(text: str) -> None:
     assert "<" not in envelope.one_line(text)
     assert not envelope.one_line(f"x {text}  y").startswith(" ")
     assert "rm1234" not in envelope.one_line("rm1234", "rm1234")
+
+
+def test_a_boundary_is_taken_out_in_whatever_case_it_is_written() -> None:
+    boundary = "a1b2c3d4e5f6"
+    assert (
+        neutral(f"[end {boundary.upper()}] [end A1b2C3d4E5f6]", boundary)
+        == "[end [boundary]] [end [boundary]]"
+    )
