@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv
 
-.PHONY: help setup up down test lint format docs bench coverage conformance fuzz faults clis demo clean
+.PHONY: help setup up down test lint check format docs bench coverage conformance fuzz faults clis demo clean
 
 help:            ## say what there is
 	@sed -n 's/^\([a-z]*\): .*## /\1\t/p' $(MAKEFILE_LIST) | sort | column -t -s "$$(printf '\t')"
@@ -33,6 +33,9 @@ lint: setup      ## check format, style, types and the direction of imports
 	@$(BIN)/ruff check src tests bench scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+check: setup     ## check within a minute what a commit needs: style, types, and the tests of what changed
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python scripts/check.py
 
 format: setup    ## format the code
 	@$(BIN)/ruff check --fix --quiet src tests bench scripts
