@@ -156,9 +156,8 @@ async def opened(mesh: LiveMesh, path: str, speaker: Speaker | None, **options: 
     if speaker is not None and speaker.token is not None:
         headers["Authorization"] = f"Bearer {speaker.token}"
     url = mesh.url.replace("http", "ws") + path
-    async with connect(
-        url, additional_headers=headers, compression=None, max_size=None, proxy=None, **options
-    ) as raw:
+    usual: dict[str, Any] = {"compression": None, "max_size": None, "proxy": None, "open_timeout": 60}
+    async with connect(url, additional_headers=headers, **(usual | options)) as raw:
         yield Wire(raw)
 
 
