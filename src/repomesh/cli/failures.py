@@ -74,6 +74,7 @@ _FORMS: Final[dict[str, str]] = {
     r"^[A-Za-z0-9_-]+$": "what 'next_cursor' of the page before says",
     r"^[A-Za-z0-9]{": "letters and digits",
     r"^[0-9]{1,10}(": "a process's number, as hooks name it",
+    r"^([a-z_]+|\*):": "an area and a right, such as 'tasks:write' or '*:read'",
     r"^[a-z0-9_-]{": "lower-case letters, digits, '_' and '-'",
     r"^[a-z][a-z0-9_]{": "a word of lower-case letters, digits and '_'",
     r"^[a-z][a-z0-9-]*$": "a word of lower-case letters, digits and '-'",

@@ -60,7 +60,7 @@ _DEFAULTS: Final = {
     "stale_version": Stale.hint,
     "task_status": "Read the task; 'possible' names what can be done with it now.",
     "fencing_token_missing": "Send the fencing_token that the claim was answered with.",
-    "not_holder": "Acquire it first. The answer has the 'fencing_token' that proves it.",
+    "not_holder": "Acquire it first. The answer has the fencing_token that proves it.",
 }
 """The hints of the classes, which _HINTS take the place of; an error's own hint is kept."""
 

@@ -54,7 +54,7 @@ class NotHolder(Conflict):
     """The calling agent does not hold that."""
 
     code = "not_holder"
-    hint = "Acquire it first. The answer has the 'fencing_token' that proves it."
+    hint = "Acquire it first. The answer has the fencing_token that proves it."
 
 
 class TooManyLocks(Conflict):
