@@ -23,10 +23,10 @@ VAGUE = {"tell", "told", "say", "said", "do", "hear", "heard"}
 """Names of functions that do not say what is done: emit, resolve, print, send or encode?"""
 ROUTE = re.compile(r"\b(?P<verb>GET|POST|PUT|PATCH|DELETE) (?P<path>/v1/[\w/{}-]+)")
 NAMED = re.compile(
-    r"'[^']+'|`[^`]+`|\b[a-z]+_[a-z_]+\b|\b[A-Z]+_[A-Z_]+\b|--[a-z]|/v1/"
+    r"\bGET\b|'[^']+'|`[^`]+`|\b[a-z]+_[a-z_]+\b|\b[A-Z]+_[A-Z_]+\b|--[a-z]|/v1/"
     r"|\b(Authorization|Idempotency-Key|If-Match|ETag|Retry-After|Content-[A-Z]\w+|X-Repomesh-\w+|Allow)\b"
 )
-"""A command or value in quotes, a field or tool, a setting, an option, a route, or a header."""
+"""A verb, a command or value in quotes, a field or tool, a setting, an option, a route, or a header."""
 
 
 def definitions(kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[tuple[str, Path]]:

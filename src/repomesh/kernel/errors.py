@@ -157,7 +157,7 @@ class NotFound(RepomeshError):
 
     code = "not_found"
     failure = Failure.NOT_FOUND
-    hint = "Check 'id' in the path; the list of the same path without it shows what exists."
+    hint = "Check the id; GET on the same path without it lists what exists."
 
 
 class MethodNotAllowed(RepomeshError):
