@@ -327,12 +327,13 @@ def _formatted(code: str) -> str:
 def main() -> int:
     """Write the files, or with --check name those that are out of date; returns the exit code."""
     check = "--check" in sys.argv
-    stale = [path for path, text in Writer().files().items() if not path.exists() or path.read_text() != text]
+    files = Writer().files()
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if check:
             print(f"{path.relative_to(ROOT)} is out of date: run 'make docs'", file=sys.stderr)
         else:
-            path.write_text(Writer().files()[path])
+            path.write_text(files[path])
     return 1 if check and stale else 0
 
 

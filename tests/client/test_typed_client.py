@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import textwrap
@@ -265,11 +266,23 @@ def blocking() -> None:
 
 
 def test_a_type_checker_accepts_right_callers_and_finds_what_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "right.py").write_text(_RIGHT)
+    right = [
+        _RIGHT,
+        *re.findall(r"```python\n(.*?)```", (ROOT / "docs/python-client.md").read_text(), re.DOTALL),
+    ]
+    for number, code in enumerate(right):
+        (tmp_path / f"right_{number}.py").write_text(code)
     (tmp_path / "wrong.py").write_text(_WRONG)
     settings = ["--strict", "--config-file", "", "--no-error-summary", "--follow-imports=silent"]
     cache = ["--cache-dir", str(ROOT / ".mypy_cache" / "callers")]
-    command = [sys.executable, "-m", "mypy", *settings, *cache, "right.py", "wrong.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        *settings,
+        *cache,
+        *sorted(path.name for path in tmp_path.glob("*.py")),
+    ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     expected = {
         (number, line.rpartition("# error: ")[2])

@@ -119,11 +119,17 @@ class Client:
     async def call_model(
         self, name: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> BaseModel:
-        """Run an operation with fields of JSON values; otherwise like `call`."""
+        """Run an operation with fields of JSON values; otherwise like `call`.
+
+        Raises RemoteError for an answer that the model refuses, as of a server of another release.
+        """
         described = operation(name)
         answer = await self._send(described, fields, idempotency_key)
         _checked(answer, described.answers)
-        return described.result_model().model_validate_json(answer.content, extra="ignore")
+        try:
+            return described.result_model().model_validate_json(answer.content, extra="ignore")
+        except ValueError as error:
+            raise RemoteError.not_repomesh(answer.status_code) from error
 
     async def call_json(
         self, name: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None
