@@ -41,8 +41,9 @@ format: setup    ## format the code
 	@$(BIN)/ruff check --fix --quiet src tests bench scripts
 	@$(BIN)/ruff format src tests bench scripts
 
-docs: setup      ## write what is derived from the code anew: parts of docs/, the clients' catalogue
+docs: setup      ## write what is derived from the code anew: parts of docs/, the catalogue, the typed client
 	@$(BIN)/python -m repomesh.surfaces.catalogue src/repomesh/client/catalogue.json
+	@$(BIN)/python scripts/typed_client.py
 	@$(BIN)/python scripts/reference.py
 
 coverage: setup  ## run the tests and say which lines none of them reached

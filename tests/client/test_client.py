@@ -101,3 +101,13 @@ async def test_silence_is_told_after_a_few_tries(mesh: Mesh) -> None:
     async with _client(mesh, "before", "before", "before") as client:
         with pytest.raises(ServerUnreachable):
             await client.call("agent.list")
+
+
+async def test_an_answer_of_another_shape_is_a_refusal() -> None:
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"items": [{"name": "alice"}], "next_cursor": None})
+
+    async with Client("http://localhost", "rpm_x", transport=httpx.MockTransport(answer)) as client:
+        with pytest.raises(RemoteError) as refused:
+            await client.call("agent.list")
+    assert refused.value.code == "not_repomesh"

@@ -64,6 +64,14 @@ def test_the_environment_wins(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (found.url, found.token, found.agent) == ("http://elsewhere:80", "mine", "alice")
 
 
+def test_what_the_caller_names_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPOMESH_URL", "http://mesh.example")
+    monkeypatch.setenv("REPOMESH_TOKEN", "mine")
+    monkeypatch.setenv("REPOMESH_AGENT", "alice")
+    address = find(url="http://other.example", token="theirs", agent="bob")
+    assert (address.url, address.token, address.agent) == ("http://other.example", "theirs", "bob")
+
+
 def test_the_folders_token_goes_to_its_own_server_only(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

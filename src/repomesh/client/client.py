@@ -90,10 +90,15 @@ class Client:
 
     @classmethod
     def discovered(
-        cls, *, url: str | None = None, agent: str | None = None, data: Path | None = None
+        cls,
+        *,
+        url: str | None = None,
+        token: str | None = None,
+        agent: str | None = None,
+        data: Path | None = None,
     ) -> Self:
         """A client of the server that the environment or the repository names; raises ServerNotFound."""
-        address = discovery.find(url=url, agent=agent, data=data)
+        address = discovery.find(url=url, token=token, agent=agent, data=data)
         return cls(address.url, address.token, address.agent, served_url=address.served_url)
 
     async def __aenter__(self) -> Self:
@@ -109,10 +114,22 @@ class Client:
 
     async def call(self, name: str, /, **fields: Any) -> BaseModel:
         """Run an operation; answers its result model. Fields that a newer server adds are ignored."""
+        return await self.call_model(name, fields)
+
+    async def call_model(
+        self, name: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> BaseModel:
+        """Run an operation with fields of JSON values; otherwise like `call`.
+
+        Raises RemoteError for an answer that the model refuses, as of a server of another release.
+        """
         described = operation(name)
-        answer = await self._send(described, fields)
+        answer = await self._send(described, fields, idempotency_key)
         _checked(answer, described.answers)
-        return described.result_model().model_validate_json(answer.content, extra="ignore")
+        try:
+            return described.result_model().model_validate_json(answer.content, extra="ignore")
+        except ValueError as error:
+            raise RemoteError.not_repomesh(answer.status_code) from error
 
     async def call_json(
         self, name: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None

@@ -38,6 +38,7 @@ class Address:
 def find(
     *,
     url: str | None = None,
+    token: str | None = None,
     agent: str | None = None,
     acts: bool = True,
     start: Path | None = None,
@@ -54,7 +55,7 @@ def find(
     never sent to any server but the folder's own. A URL that nobody named is that of a server that runs.
     """
     url = (url or os.environ.get("REPOMESH_URL") or "").rstrip("/").removesuffix("/v1") or None
-    token = os.environ.get("REPOMESH_TOKEN")
+    token = token or os.environ.get("REPOMESH_TOKEN")
     agent = (agent or os.environ.get("REPOMESH_AGENT")) if acts else None
     _require_usable(url, token, agent)
     if url and token:

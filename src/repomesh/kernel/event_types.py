@@ -6,8 +6,12 @@ Agents may post events of other types; these are reserved, so that nobody can fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic import BaseModel
+
+Severity = Literal["debug", "info", "warning", "error", "critical"]
+"""How important an event is."""
 
 
 @dataclass(frozen=True, slots=True)

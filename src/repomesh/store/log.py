@@ -14,12 +14,11 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import NoLongerAvailable
+from repomesh.kernel.event_types import Severity
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
 from repomesh.store.types import Timestamp
-
-Severity = Literal["debug", "info", "warning", "error", "critical"]
 
 EVERYONE: Literal["workspace"] = "workspace"
 

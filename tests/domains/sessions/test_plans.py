@@ -14,7 +14,8 @@ from repomesh.domains.overview.search import search
 from repomesh.domains.overview.search_models import Recall, Search
 from repomesh.domains.sessions import chunks, vectors
 from repomesh.domains.sessions.chunk_models import AddChunks, ListChunks, NewChunk, ReadChunk
-from repomesh.domains.sessions.exporting import ExportSession, export_session
+from repomesh.domains.sessions.export_models import ExportSession
+from repomesh.domains.sessions.exporting import export_session
 from repomesh.domains.sessions.memories import list_memories, store_memory
 from repomesh.domains.sessions.memory_models import ListMemories, StoreMemory
 from repomesh.domains.sessions.models import CreateSession, ListSessions

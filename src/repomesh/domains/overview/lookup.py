@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
-from pydantic import Field, StringConstraints
 from sqlalchemy import ColumnElement, Table, case, func, or_, select, true
 
 from repomesh.domains.agents.tables import agents
@@ -15,15 +14,13 @@ from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.questions import rows as question_rows
 from repomesh.domains.messaging.questions.tables import questions
 from repomesh.domains.messaging.reviews.tables import reviews
+from repomesh.domains.overview.lookup_models import IDENTIFIED, FindIds, FoundId, FoundIds, Identified
 from repomesh.domains.overview.rules import readable
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
-from repomesh.kernel.ids import Id
-from repomesh.kernel.operation import Get, Model, query
+from repomesh.kernel.operation import Get, query
 from repomesh.store.transaction import Transaction
-
-Identified = Literal["agent", "task", "message", "question", "review", "meeting", "decision", "memory"]
 
 _MESSAGE: ColumnElement[str] = (
     messages.c.sender_name
@@ -53,39 +50,6 @@ _TABLES: dict[Identified, Table] = {
     "decision": decisions,
     "memory": memories,
 }
-_ORDER: tuple[Identified, ...] = get_args(Identified)
-
-
-class FindIds(Model):
-    """What to look among, and what is known of the id."""
-
-    part: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^[0-9a-f-]*$", min_length=limits.ID_PART_CHARS_MIN, max_length=limits.ID_CHARS
-        ),
-    ] = Field(description="The beginning or the end of an id.")
-    what: Annotated[list[Identified], Field(max_length=len(_ORDER))] = Field(
-        [], description="Only among these; among all when empty."
-    )
-
-
-class FoundId(Model):
-    """One thing whose id matches."""
-
-    what: Identified
-    id: Id
-    title: str = Field(
-        description="Its name, goal, question, title, topic or key; of a message its sender and the beginning"
-        " of its subject, else of its text. Cut."
-    )
-
-
-class FoundIds(Model):
-    """What matches, at most a few; the newest of each sort first."""
-
-    items: list[FoundId]
-    complete: bool = Field(description="Whether everything was looked at, and all that matches is here.")
 
 
 @query("id.find", http=Get("/v1/ids"), scope="sessions:read")
@@ -97,7 +61,7 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
     """
     found: list[FoundId] = []
     complete = True
-    asked = [what for what in _ORDER if not request.what or what in request.what]
+    asked = [what for what in IDENTIFIED if not request.what or what in request.what]
     for what in readable(tx.caller, asked):
         items, is_whole = _matching(tx, what, request.part)
         found += items

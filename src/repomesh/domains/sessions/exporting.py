@@ -4,104 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field
 from sqlalchemy import select
 
 from repomesh.domains.sessions import memory_rows, rows
 from repomesh.domains.sessions.artifact_models import Artifact, ArtifactVersion
-from repomesh.domains.sessions.chunk_models import Chunk, ListChunks
+from repomesh.domains.sessions.chunk_models import ListChunks
 from repomesh.domains.sessions.chunks import list_chunks
 from repomesh.domains.sessions.delegating import list_session_tasks
 from repomesh.domains.sessions.errors import SessionNotFound
-from repomesh.domains.sessions.memory_models import ListedMemory, MemoryVersion
-from repomesh.domains.sessions.models import (
-    ListSessionTasks,
-    OneSession,
-    SessionDetail,
-    SessionTask,
+from repomesh.domains.sessions.export_models import (
+    ExportedArtifact,
+    ExportedArtifactVersion,
+    ExportedChunk,
+    ExportedMemory,
+    ExportedMemoryVersion,
+    ExportedSession,
+    ExportedTask,
+    ExportPage,
+    ExportSession,
 )
+from repomesh.domains.sessions.models import ListSessionTasks, OneSession
 from repomesh.domains.sessions.operations import show_session
 from repomesh.domains.sessions.tables import artifact_versions, artifacts, memories, memory_versions
-from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest
-from repomesh.kernel.fields import Cursor, Page, PageLimit, decode_cursor, encode_cursor
+from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Model, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 _memory, _artifact = memories.c, artifacts.c
-
-
-class ExportedSession(SessionDetail):
-    """The session itself."""
-
-    what: Literal["session"] = "session"
-
-
-class ExportedChunk(Chunk):
-    """A piece of its conversation."""
-
-    what: Literal["chunk"] = "chunk"
-
-
-class ExportedMemory(ListedMemory):
-    """A memory of it, whatever became of it."""
-
-    what: Literal["memory"] = "memory"
-
-
-class ExportedMemoryVersion(MemoryVersion):
-    """What a memory was in a version, the present one included."""
-
-    what: Literal["memory_version"] = "memory_version"
-    key: str
-
-
-class ExportedArtifactVersion(ArtifactVersion):
-    """An earlier version of an artifact; its content is read on its own."""
-
-    what: Literal["artifact_version"] = "artifact_version"
-    artifact_id: str
-
-
-class ExportedArtifact(Artifact):
-    """An artifact of it; its content is read on its own."""
-
-    what: Literal["artifact"] = "artifact"
-
-
-class ExportedTask(SessionTask):
-    """A task that was handed out in it."""
-
-    what: Literal["task"] = "task"
-
-
-Exported = Annotated[
-    ExportedSession
-    | ExportedChunk
-    | ExportedMemory
-    | ExportedMemoryVersion
-    | ExportedArtifact
-    | ExportedArtifactVersion
-    | ExportedTask,
-    Field(discriminator="what"),
-]
-
-
-class ExportSession(OneSession):
-    """Which session to export."""
-
-    cursor: Cursor | None = None
-    limit: PageLimit = limits.PAGE_ITEMS_MAX
-
-
-class ExportPage(Model):
-    """One page of a session; `next_cursor` is null on the last."""
-
-    items: list[Exported]
-    next_cursor: str | None = None
 
 
 @query(

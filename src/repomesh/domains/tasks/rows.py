@@ -12,7 +12,8 @@ from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.domains.tasks.models import TASK_READY, Attempt, Ending, Task, TaskChanged, TaskReady
 from repomesh.domains.tasks.tables import READY, task_attempts, task_dependencies, tasks
 from repomesh.kernel import limits
-from repomesh.store.log import NewEvent, Severity
+from repomesh.kernel.event_types import Severity
+from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 

@@ -12,7 +12,8 @@ from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.webhooks.errors import WebhookNotFound
 from repomesh.domains.webhooks.models import WEBHOOK_DISABLED, Webhook, WebhookChanged
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
-from repomesh.store.log import ADMINS, Audience, NewEvent, Severity
+from repomesh.kernel.event_types import Severity
+from repomesh.store.log import ADMINS, Audience, NewEvent
 from repomesh.store.transaction import Transaction
 
 

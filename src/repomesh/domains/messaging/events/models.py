@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, JsonValue, RootModel, StringConstrai
 from repomesh.domains.agents.models import AgentRef
 from repomesh.domains.messaging.messages.models import ChannelRef
 from repomesh.kernel.clock import Timestamp
-from repomesh.kernel.event_types import event_type
+from repomesh.kernel.event_types import Severity, event_type
 from repomesh.kernel.fields import Cursor, MaxChars, Page, PageLimit, Position
 from repomesh.kernel.ids import Id
 from repomesh.kernel.json_values import require_kept
@@ -22,7 +22,6 @@ from repomesh.kernel.limits import (
     PAGE_ITEMS_DEFAULT,
 )
 from repomesh.kernel.operation import Model
-from repomesh.store.log import Severity
 
 _TYPE = r"[a-z][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*"
 
