@@ -17,7 +17,7 @@ from repomesh.operations import registry
 SOURCES = [
     path
     for path in sorted(Path(repomesh.__file__).parent.rglob("*.py"))
-    if "versions" not in path.parts and not path.name.startswith("generated")
+    if not {"versions", "generated"} & set(path.parts)
 ]
 VAGUE = {"tell", "told", "say", "said", "do", "hear", "heard"}
 """Names of functions that do not say what is done: emit, resolve, print, send or encode?"""
