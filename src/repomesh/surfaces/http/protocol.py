@@ -83,6 +83,10 @@ class HttpProtocol(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
+        # Requests that were not begun refer to this object: they would stay until the garbage collector.
+        self.pipeline.clear()
+        if self.cycle is not self._running:
+            self.cycle = None
 
     # -- what comes from the client ----------------------------------------------------------------
 
