@@ -4006,7 +4006,8 @@ class SyncTasks(BlockingGroup[async_mesh.AsyncTasks]):
         """Show what one needs to know to work on a task, in at most `max_chars` characters.
 
         The task, what came of its dependencies, the last messages and events about it that the
-        caller may see, and what others hold or wait for that overlaps with its scope.
+        caller may see, and what others hold or wait for that overlaps with its scope. A token of
+        some scopes sees the parts that these read.
 
         Args:
             max_chars: Budget for the answer; what was left out is said. Default: 12000.

@@ -58,15 +58,16 @@ def show_task_context(tx: Transaction, request: ShowTaskContext) -> TaskContext:
     """Show what one needs to know to work on a task, in at most `max_chars` characters.
 
     The task, what came of its dependencies, the last messages and events about it that the caller may
-    see, and what others hold or wait for that overlaps with its scope.
+    see, and what others hold or wait for that overlaps with its scope. A token of some scopes
+    sees the parts that these read.
     """
     task = rows.as_task(rows.find(tx, request.task_id))
     whole = TaskContext(
         task=ContextTask(**task.model_dump(include=set(ContextTask.model_fields))),
         dependencies=_dependencies(tx, task),
-        messages=_messages(tx, task, request.max_chars),
-        events=_events(tx, task),
-        locks=_locks(tx, task),
+        messages=_messages(tx, task, request.max_chars) if tx.caller.holds("messages:read") else [],
+        events=_events(tx, task) if tx.caller.holds("events:read") else [],
+        locks=_locks(tx, task) if tx.caller.holds("locks:read") else [],
     )
     if len(whole.model_dump_json()) <= request.max_chars:
         return whole

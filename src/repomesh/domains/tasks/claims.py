@@ -103,6 +103,7 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
         row = _claimable(tx, request.task_id, skills)
     wanted = [resources.work(resources.TASK, row.id)]
     if request.take_locks:
+        tx.caller.require("locks:write")
         wanted += _scope(row)
     leases = leasing.grant(tx, wanted, ttl_s=request.ttl_s, note=row.goal, task_id=row.id)
     token = leases[0].fencing_token

@@ -104,7 +104,9 @@ def _the_host(scope: Scope) -> str:
 
 def _origin_host(origin: str) -> str:
     try:
-        return (urlsplit(origin).hostname or "").lower()
+        parts = urlsplit(origin)
+        _ = parts.port  # raises ValueError for one that is no number
+        return (parts.hostname or "").lower()
     except ValueError:
         return ""
 

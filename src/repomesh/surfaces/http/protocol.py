@@ -86,7 +86,7 @@ class HttpProtocol(HttpToolsProtocol):
         # Requests that were not begun refer to this object: they would stay until the garbage collector.
         self.pipeline.clear()
         if self.cycle is not self._running:
-            self.cycle = None
+            self.cycle = None  # type: ignore[assignment]  # as uvicorn begins with
 
     # -- what comes from the client ----------------------------------------------------------------
 
