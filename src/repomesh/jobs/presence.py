@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import replace
 
 import structlog
 
@@ -53,9 +52,8 @@ class Presence:
 
     async def _beat(self, caller: Caller) -> None:
         # That it lives is no act of its own, so that a token of few scopes says it, too.
-        caller = replace(caller, scopes=None)
         request = self._heartbeat.request(agent_id=caller.agent_id)
         try:
-            await self._dispatch(self._heartbeat, caller, request, RequestContext())
+            await self._dispatch(self._heartbeat, caller.with_all_scopes(), request, RequestContext())
         except RepomeshError as error:
             log.info("sign of life refused", agent_id=caller.agent_id, code=error.code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -56,26 +56,29 @@ class Caller:
 
     def holds(self, scope: str) -> bool:
         """Whether the caller's role, and its token's own scopes where it has any, hold `scope`."""
-        right = scope.rpartition(":")[2]
         if not role_holds(self.role, scope):
             return False
-        return self.scopes is None or scope in self.scopes or f"*:{right}" in self.scopes
+        return self.scopes is None or not self.scopes.isdisjoint((scope, in_every_area(scope)))
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the caller holds `scope`."""
-        if not self.holds(scope):
-            if role_holds(self.role, scope):
-                kept = ", ".join(sorted(self.scopes or ()))
-                raise Forbidden(
-                    f"this token does not hold the scope '{scope}'; it holds {kept}",
-                    hint=f"Use another token, or make one: repomesh token create --scopes {scope},…",
-                )
+        if not role_holds(self.role, scope):
             raise Forbidden(f"a token of role '{self.role}' does not hold the scope '{scope}'")
+        if not self.holds(scope):
+            kept = ", ".join(sorted(self.scopes or ()))
+            raise Forbidden(
+                f"this token does not hold the scope '{scope}'; it holds {kept}",
+                hint=f"Use another token, or make one: repomesh token create --scopes {scope},…",
+            )
         if scope == "server:admin" and not self.home:
             raise Forbidden(
                 "only the owner of the server's home workspace administers the server",
                 hint="Use the owner's token of the workspace in which 'repomesh up' was started.",
             )
+
+    def with_all_scopes(self) -> Caller:
+        """The caller with all that its role holds, for what the server notes and the token need not allow."""
+        return self if self.scopes is None else replace(self, scopes=None)
 
     def acting_agent(self) -> str:
         """The id of the agent that acts; raises AgentRequired when the request names none."""
@@ -87,6 +90,11 @@ class Caller:
 def role_holds(role: Role, scope: str) -> bool:
     """Whether a role holds a scope: whether it has the right that the scope ends with."""
     return scope.rpartition(":")[2] in _RIGHTS[role]
+
+
+def in_every_area(scope: str) -> str:
+    """The scope that holds the right of `scope` in every area: '*:read' of 'tasks:read'."""
+    return f"*:{scope.rpartition(':')[2]}"
 
 
 SYSTEM_TOKEN_ID = "system"

@@ -16,7 +16,7 @@ from repomesh.domains.agents.rows import by_name
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
-from repomesh.kernel.errors import Forbidden, TokenExpired, TokenRevoked, Unauthenticated
+from repomesh.kernel.errors import Forbidden, TokenRevoked, Unauthenticated
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store
@@ -64,7 +64,7 @@ class Authenticator:
         return caller
 
     def _is_over(self, caller: Caller) -> bool:
-        return caller.expires_at is not None and caller.expires_at <= self._store.clock()
+        return tokens.is_over(caller.expires_at, self._store.clock())
 
     def forget(self) -> None:
         """Look everybody up again: something changed who may do what."""
@@ -129,6 +129,5 @@ def _raise_why_ended(tx: Transaction, secret: str) -> None:
         raise InstanceReplaced("another instance took over this agent")
     if row.closed_reason == SESSION_OVER:
         raise InstanceEnded("the CLI said that its session is over")
-    if tokens.is_over(tx, row.expires_at):
-        raise TokenExpired(f"the token expired at {row.expires_at:%Y-%m-%d %H:%M:%S} UTC")
+    tokens.require_time(row.expires_at, tx.now)
     raise TokenRevoked(f"the token was revoked: {row.closed_reason or 'by an administrator'}")

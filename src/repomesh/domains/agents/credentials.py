@@ -15,7 +15,7 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel.errors import Forbidden, NotFound
 from repomesh.kernel.fields import Page
-from repomesh.kernel.identity import Role, role_holds
+from repomesh.kernel.identity import Role, in_every_area, role_holds
 from repomesh.kernel.operation import Delete, Get, Post, command, query, registry
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -38,23 +38,24 @@ def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
         agent_id = ensure_agent(tx, request.agent).id
     role = Role(request.role)
     life = request.expires_in_s
+    expires_at = None if life is None else tx.now + timedelta(seconds=life)
+    scopes, expires_at = tokens.narrowed(tx.caller, request.scopes, expires_at)
     token_id, secret = tokens.issue(
         tx,
         tx.workspace_id,
         role,
         request.label,
         agent_id=agent_id,
-        scopes=request.scopes,
-        expires_at=None if life is None else tx.now + timedelta(seconds=life),
+        scopes=scopes,
+        expires_at=expires_at,
     )
-    made = tx.execute(select(token_rows).where(token_rows.c.id == token_id)).one()
     return CreatedToken(
         token_id=token_id,
         token=secret,
         role=role,
         agent_id=agent_id,
-        scopes=made.scopes,
-        expires_at=made.expires_at,
+        scopes=scopes,
+        expires_at=expires_at,
     )
 
 
@@ -82,7 +83,7 @@ def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
 def _require_grantable(tx: Transaction, request: CreateToken) -> None:
     """Raise UnknownScope, or Forbidden for a scope that the role or the caller does not hold."""
     known = {operation.scope for operation in registry if operation.is_offered}
-    known |= {f"*:{scope.rpartition(':')[2]}" for scope in known}
+    known |= {in_every_area(scope) for scope in known}
     for scope in request.scopes or ():
         if scope not in known:
             raise UnknownScope(f"no operation asks for the scope '{scope}'", scopes=sorted(known))

@@ -15,7 +15,7 @@ from repomesh.domains.workspaces.models import TOKEN_CREATED, TOKEN_REVOKED, Tok
 from repomesh.domains.workspaces.tables import tokens, workspaces
 from repomesh.kernel import errors
 from repomesh.kernel.errors import Unauthenticated
-from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Role
+from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
 from repomesh.kernel.ids import new_secret
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.prepared import Prepared
@@ -66,9 +66,7 @@ def issue(
     A token that is made with one that was narrowed is narrowed alike: at most the scopes and the time of the
     caller's own. The caller's scopes must hold `scopes`, which is for the operation to check.
     """
-    caller = tx.caller
-    scopes = caller.scopes if scopes is None else scopes
-    expires_at = min((at for at in (expires_at, caller.expires_at) if at is not None), default=None)
+    kept, expires_at = narrowed(tx.caller, scopes, expires_at)
     token_id, secret = tx.new_id(), new_secret()
     tx.execute(
         _INSERT,
@@ -81,7 +79,7 @@ def issue(
             "agent_id": agent_id,
             "instance_id": instance_id,
             "created_at": tx.now,
-            "scopes": None if scopes is None else sorted(scopes),
+            "scopes": kept,
             "expires_at": expires_at,
         },
     )
@@ -91,11 +89,20 @@ def issue(
             role=role,
             label=label,
             agent_id=agent_id,
-            scopes=None if scopes is None else sorted(scopes),
+            scopes=kept,
             expires_at=expires_at,
         )
         tx.emit(NewEvent(TOKEN_CREATED, f"token/{token_id}", created, ADMINS))
     return token_id, secret
+
+
+def narrowed(
+    caller: Caller, scopes: Collection[str] | None, expires_at: datetime | None
+) -> tuple[list[str] | None, datetime | None]:
+    """The scopes and the end of a token that a caller makes; None and None for one without limits."""
+    scopes = caller.scopes if scopes is None else scopes
+    ends = [at for at in (expires_at, caller.expires_at) if at is not None]
+    return None if scopes is None else sorted(scopes), min(ends, default=None)
 
 
 def find(tx: Transaction, secret: str) -> Row[Any]:
@@ -104,14 +111,19 @@ def find(tx: Transaction, secret: str) -> Row[Any]:
     row = tx.execute(_BY_HASH, {"hash": wanted}).one_or_none()
     if row is None or not hmac.compare_digest(row.hash, wanted):
         raise Unauthenticated("the token is not known, or it was revoked")
-    if is_over(tx, row.expires_at):
-        raise errors.TokenExpired(f"the token expired at {row.expires_at:%Y-%m-%d %H:%M:%S} UTC")
+    require_time(row.expires_at, tx.now)
     return row
 
 
-def is_over(tx: Transaction, expires_at: datetime | None) -> bool:
+def is_over(expires_at: datetime | None, now: datetime) -> bool:
     """Whether the time of a token is over; for one without an end it never is."""
-    return expires_at is not None and expires_at <= tx.now
+    return expires_at is not None and expires_at <= now
+
+
+def require_time(expires_at: datetime | None, now: datetime) -> None:
+    """Raise TokenExpired when the time of a token is over."""
+    if is_over(expires_at, now):
+        raise errors.TokenExpired(f"the token expired at {expires_at:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def webhook_key(tx: Transaction, secret: str) -> str | None:
@@ -158,8 +170,7 @@ def verify(tx: Transaction) -> None:
     live = tx.known(_LIVE, {"id": token_id})
     if not live:
         raise errors.TokenRevoked("the token was revoked")
-    if is_over(tx, live[0].expires_at):
-        raise errors.TokenExpired("the token expired")
+    require_time(live[0].expires_at, tx.now)
 
 
 def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) -> bool:

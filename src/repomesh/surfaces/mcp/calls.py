@@ -213,7 +213,9 @@ class Calls:
         for caller, told in exchange.returning:
             request = MessagesReturned(message_ids=told.message_ids, boundary=told.boundary)
             try:
-                await self._gateway.call("delivery.returned", _unlimited(caller), request, RequestContext())
+                await self._gateway.call(
+                    "delivery.returned", caller.with_all_scopes(), request, RequestContext()
+                )
             except RepomeshError as error:  # who has just left is told nothing more
                 log.info("not noted as injected", code=error.code)
 
@@ -221,7 +223,9 @@ class Calls:
         for caller, lease_ids in exchange.losses:
             request = LossesReported(lease_ids=lease_ids, receipt=new_boundary())
             try:
-                await self._gateway.call("lease.losses_told", _unlimited(caller), request, RequestContext())
+                await self._gateway.call(
+                    "lease.losses_told", caller.with_all_scopes(), request, RequestContext()
+                )
             except RepomeshError as error:  # it is told of them once more
                 log.info("not noted as told", code=error.code)
 
@@ -355,8 +359,3 @@ def _hint(error: RepomeshError, exchange: RequestScope) -> str:
         "This connection keeps no session: name the agent with the header X-Repomesh-Agent, use its own "
         "token, or connect through 'repomesh mcp'."
     )
-
-
-def _unlimited(caller: Caller) -> Caller:
-    """The caller with all that its role holds: the server notes something, which its token need not allow."""
-    return replace(caller, scopes=None)
