@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -25,6 +28,17 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def partial_index(
+    name: str, *columns: ColumnElement[Any], where: ColumnElement[bool], unique: bool = False
+) -> Index:
+    """Declare an index over the rows of a table that meet `where`, alike on both engines.
+
+    Write values in `where` out as literals: only queries that are seen to imply it use the index.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
 
 # The last number given out of each kind, in a row of its own that nothing references, so that
 # counting never waits for a foreign-key check.
@@ -70,22 +84,20 @@ events = Table(
     Index("ix_events_correlation", "workspace_id", "correlation_id", "seq"),
 )
 _notable = events.c.severity != "info"  # nearly all are, and are found along their numbers
-Index(
+partial_index(
     "ix_events_severity",
     events.c.workspace_id,
     events.c.severity,
     events.c.seq,
-    sqlite_where=_notable,
-    postgresql_where=_notable,
+    where=_notable,
 )
 for _column in ("task_id", "channel_id"):
-    Index(
+    partial_index(
         f"ix_events_{_column}",
         events.c.workspace_id,
         events.c[_column],
         events.c.seq,
-        sqlite_where=events.c[_column].is_not(None),
-        postgresql_where=events.c[_column].is_not(None),
+        where=events.c[_column].is_not(None),
     )
 
 idempotency_records = Table(

@@ -15,7 +15,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 # `name_key` is the name as names are compared. Where an older release let in names that differ in case only,
@@ -44,12 +44,11 @@ agents = Table(
 
 # Written out rather than bound: a partial index serves only queries that are seen to imply it.
 ACTIVE = agents.c.status == literal_column("'active'")
-Index(
+partial_index(
     "ix_agents_silent",
     agents.c.last_seen_at,
     agents.c.workspace_id,
-    sqlite_where=ACTIVE,
-    postgresql_where=ACTIVE,
+    where=ACTIVE,
 )
 
 # `claimed_by_agent`, here and of CLI sessions: an agent's own token named the process, and not the owner's.
@@ -93,10 +92,9 @@ cli_sessions = Table(
     Column("claimed_by_agent", Boolean, nullable=False),
 )
 _live = cli_sessions.c.ended_at.is_(None)
-Index(
+partial_index(
     "ix_cli_sessions_live",
     cli_sessions.c.workspace_id,
     cli_sessions.c.agent_id,
-    sqlite_where=_live,
-    postgresql_where=_live,
+    where=_live,
 )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Timestamp, Uuid
 
 # A lease that is over keeps its row for a while, so that its holder can be told why.
@@ -69,14 +69,13 @@ for _name, _columns, _where in (
     ("ix_leases_lost", ("agent_id", "lost"), _lost),
     ("ix_leases_patterns", ("agent_id",), and_(OPEN, IS_PATTERN)),
 ):
-    Index(
+    partial_index(
         _name,
         leases.c.workspace_id,
         *(leases.c[column] for column in _columns),
-        sqlite_where=_where,
-        postgresql_where=_where,
+        where=_where,
     )
-Index("ix_leases_due", leases.c.expires_at, leases.c.workspace_id, sqlite_where=OPEN, postgresql_where=OPEN)
+partial_index("ix_leases_due", leases.c.expires_at, leases.c.workspace_id, where=OPEN)
 
 # A place in the queue: one row for each resource of a waiting request, all with its id and position.
 lock_waiters = Table(
@@ -109,12 +108,11 @@ lock_waiters = Table(
 
 for _column, _first in (("name", ("name",)), ("depth", ("depth", "kind"))):
     _of_files = lock_waiters.c[_column].is_not(None)
-    Index(
+    partial_index(
         f"ix_lock_waiters_{_column}",
         lock_waiters.c.workspace_id,
         *(lock_waiters.c[column] for column in (*_first, "prefix", "id", "ordinal")),
-        sqlite_where=_of_files,
-        postgresql_where=_of_files,
+        where=_of_files,
     )
 
 # Nearly every lease that is not ended is live, so an index on time is the wrong one to ask whether it is:

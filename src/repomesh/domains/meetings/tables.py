@@ -17,7 +17,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 meetings = Table(
@@ -54,19 +54,17 @@ meetings = Table(
 )
 # Written out rather than bound: a partial index serves only queries that are seen to imply it.
 RUNNING = meetings.c.status == literal_column("'in_progress'")
-Index(
+partial_index(
     "ix_meetings_due",
     meetings.c.workspace_id,
     meetings.c.due_at,
-    sqlite_where=RUNNING,
-    postgresql_where=RUNNING,
+    where=RUNNING,
 )
-Index(
+partial_index(
     "ix_meetings_due_anywhere",
     meetings.c.due_at,
     meetings.c.workspace_id,
-    sqlite_where=RUNNING,
-    postgresql_where=RUNNING,
+    where=RUNNING,
 )
 
 _OF_MEETING = ("workspace_id", "meeting_id"), ("meetings.workspace_id", "meetings.id")

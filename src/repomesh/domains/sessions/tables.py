@@ -20,7 +20,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 NO_SESSION = ""
@@ -51,12 +51,11 @@ sessions = Table(
 
 # Written out rather than bound: a partial index serves only queries that are seen to imply it.
 DELETING = sessions.c.status == literal_column("'deleting'")
-Index(
+partial_index(
     "ix_sessions_deleting",
     sessions.c.workspace_id,
     sessions.c.uid,
-    sqlite_where=DELETING,
-    postgresql_where=DELETING,
+    where=DELETING,
 )
 
 session_participants = Table(

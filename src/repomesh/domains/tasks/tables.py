@@ -16,7 +16,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 tasks = Table(
@@ -55,24 +55,22 @@ tasks = Table(
     Index("ix_tasks_status", "workspace_id", "status", "id"),
 )
 _held = tasks.c.agent_id.is_not(None)
-Index(
+partial_index(
     "ix_tasks_agent",
     tasks.c.workspace_id,
     tasks.c.agent_id,
     tasks.c.id,
-    sqlite_where=_held,
-    postgresql_where=_held,
+    where=_held,
 )
 # What can be claimed, best first: as cheap to find among 100,000 tasks as among ten.
 # Written out rather than bound: a partial index serves only queries that are seen to imply it.
 READY = and_(tasks.c.status == literal_column("'open'"), tasks.c.unmet == literal_column("0"))
-Index(
+partial_index(
     "ix_tasks_ready",
     tasks.c.workspace_id,
     tasks.c.rank,
     tasks.c.id,
-    sqlite_where=READY,
-    postgresql_where=READY,
+    where=READY,
 )
 
 task_dependencies = Table(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 # The secrets are kept as they are, since they sign. `position` is the last event that was looked at.
@@ -59,25 +59,22 @@ webhook_deliveries = Table(
 _WAITING = webhook_deliveries.c.status == "waiting"
 _DEAD = webhook_deliveries.c.status == "dead"
 _ENDED = webhook_deliveries.c.forget_at.is_not(None)
-Index(
+partial_index(
     "ix_webhook_deliveries_due",
     webhook_deliveries.c.webhook_id,
     webhook_deliveries.c.next_at,
     webhook_deliveries.c.seq,
-    sqlite_where=_WAITING,
-    postgresql_where=_WAITING,
+    where=_WAITING,
 )
-Index(
+partial_index(
     "ix_webhook_deliveries_dead",
     webhook_deliveries.c.webhook_id,
     webhook_deliveries.c.id,
-    sqlite_where=_DEAD,
-    postgresql_where=_DEAD,
+    where=_DEAD,
 )
-Index(
+partial_index(
     "ix_webhook_deliveries_forget",
     webhook_deliveries.c.workspace_id,
     webhook_deliveries.c.forget_at,
-    sqlite_where=_ENDED,
-    postgresql_where=_ENDED,
+    where=_ENDED,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, String, Table, Text, and_
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 workspaces = Table(
@@ -18,7 +18,7 @@ workspaces = Table(
     Column("removed_at", Timestamp),
 )
 _present = workspaces.c.removed_at.is_(None)
-Index("uq_workspaces_name", workspaces.c.name, unique=True, sqlite_where=_present, postgresql_where=_present)
+partial_index("uq_workspaces_name", workspaces.c.name, unique=True, where=_present)
 
 # Only hashes of secrets are kept. `agent_id` is not a foreign key: tokens come before agents.
 tokens = Table(
@@ -39,10 +39,9 @@ tokens = Table(
     Index("ix_tokens_agent", "workspace_id", "agent_id"),
 )
 _ends = and_(tokens.c.expires_at.is_not(None), tokens.c.revoked_at.is_(None))
-Index(
+partial_index(
     "ix_tokens_expiry",
     tokens.c.expires_at,
     tokens.c.workspace_id,
-    sqlite_where=_ends,
-    postgresql_where=_ends,
+    where=_ends,
 )

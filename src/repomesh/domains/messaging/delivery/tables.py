@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, String, Table, and_
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 # One try to put messages before a model: what was handed out under a boundary, by which route, to which
@@ -28,14 +28,13 @@ deliveries = Table(
     Index("ix_deliveries_at", "workspace_id", "at"),
 )
 _undecided = and_(deliveries.c.confirmed_at.is_(None), deliveries.c.failed_at.is_(None))
-Index(
+partial_index(
     "ix_deliveries_open",
     deliveries.c.workspace_id,
     deliveries.c.cli,
     deliveries.c.session_id,
     deliveries.c.at,
-    sqlite_where=_undecided,
-    postgresql_where=_undecided,
+    where=_undecided,
 )
 
 # Which messages each delivery carried, found by the message.

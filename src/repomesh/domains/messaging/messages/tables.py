@@ -17,7 +17,7 @@ from sqlalchemy import (
     Text,
 )
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 # `due_at` is when the sender must be told unless the message has arrived by then; null when nobody waits.
@@ -54,31 +54,28 @@ messages = Table(
     Index("ix_messages_thread", "workspace_id", "thread_id", "id"),
 )
 _having = messages.c.topic != ""
-Index(
+partial_index(
     "ix_messages_topic",
     messages.c.workspace_id,
     messages.c.topic,
     messages.c.id,
-    sqlite_where=_having,
-    postgresql_where=_having,
+    where=_having,
 )
 for _name, _second in (("channel", "channel_id"), ("task", "task_id"), ("due", "due_at")):
     _having = messages.c[_second].is_not(None)
-    Index(
+    partial_index(
         f"ix_messages_{_name}",
         messages.c.workspace_id,
         messages.c[_second],
         messages.c.id,
-        sqlite_where=_having,
-        postgresql_where=_having,
+        where=_having,
     )
 _having = messages.c.due_at.is_not(None)
-Index(
+partial_index(
     "ix_messages_due_anywhere",
     messages.c.due_at,
     messages.c.workspace_id,
-    sqlite_where=_having,
-    postgresql_where=_having,
+    where=_having,
 )
 
 # One row for each recipient. Sender, priority and expiry stand here once more so that counting what is
@@ -103,7 +100,7 @@ receipts = Table(
     Index("ix_receipts_message", "workspace_id", "message_id", "agent_id"),
 )
 _unread = receipts.c.read_at.is_(None)
-Index(
+partial_index(
     "ix_receipts_unread",
     receipts.c.workspace_id,
     receipts.c.agent_id,
@@ -111,11 +108,10 @@ Index(
     receipts.c.priority,
     receipts.c.expires_at,
     receipts.c.read_at,  # always null here, but without it one engine would look into the rows
-    sqlite_where=_unread,
-    postgresql_where=_unread,
+    where=_unread,
 )
 _not_injected = receipts.c.injected_at.is_(None)
-Index(
+partial_index(
     "ix_receipts_not_injected",
     receipts.c.workspace_id,
     receipts.c.agent_id,
@@ -123,8 +119,7 @@ Index(
     receipts.c.priority,
     receipts.c.expires_at,
     receipts.c.injected_at,  # always null here, but without it one engine would look into the rows
-    sqlite_where=_not_injected,
-    postgresql_where=_not_injected,
+    where=_not_injected,
 )
 
 reactions = Table(

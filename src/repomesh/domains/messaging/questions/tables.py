@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, String, Table, Text, literal_column
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 # A question is the first message of a thread; `escalation_message_id` is the one that handed it on.
@@ -39,28 +39,25 @@ questions = Table(
     Index("ix_questions_asked", "workspace_id", "asked_id", "id"),
 )
 _handed_on = questions.c.escalated_at.is_not(None)
-Index(
+partial_index(
     "ix_questions_escalated",
     questions.c.workspace_id,
     questions.c.escalate_to_id,
     questions.c.id,
-    sqlite_where=_handed_on,
-    postgresql_where=_handed_on,
+    where=_handed_on,
 )
 # Written out rather than bound: a partial index serves only queries that are seen to imply it.
 OPEN = questions.c.status == literal_column("'open'")
-Index(
+partial_index(
     "ix_questions_due",
     questions.c.workspace_id,
     questions.c.deadline_at,
     questions.c.id,
-    sqlite_where=OPEN,
-    postgresql_where=OPEN,
+    where=OPEN,
 )
-Index(
+partial_index(
     "ix_questions_due_anywhere",
     questions.c.deadline_at,
     questions.c.workspace_id,
-    sqlite_where=OPEN,
-    postgresql_where=OPEN,
+    where=OPEN,
 )

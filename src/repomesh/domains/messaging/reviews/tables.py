@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKeyConstraint, Index, Integer, String, Table, Text
 
-from repomesh.store.tables import metadata
+from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Json, Timestamp, Uuid
 
 reviews = Table(
@@ -34,13 +34,12 @@ reviews = Table(
     Index("ix_reviews_author", "workspace_id", "author_id", "id"),
 )
 _of_a_task = reviews.c.task_id.is_not(None)
-Index(
+partial_index(
     "ix_reviews_task",
     reviews.c.workspace_id,
     reviews.c.task_id,
     reviews.c.id,
-    sqlite_where=_of_a_task,
-    postgresql_where=_of_a_task,
+    where=_of_a_task,
 )
 
 # `place` keeps the order in which they were named; the verdict is the one on the present revision.
