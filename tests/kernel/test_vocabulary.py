@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
 import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import repomesh
+from kernel.test_errors import all_errors
+from repomesh.cli import prompt_hints
 from repomesh.kernel.errors import RepomeshError
 from repomesh.operations import registry
 
@@ -36,17 +36,8 @@ def definitions(kind: type[ast.AST] | tuple[type[ast.AST], ...]) -> Iterator[tup
                 yield node.name, path  # type: ignore[attr-defined]
 
 
-def errors(base: type[RepomeshError] = RepomeshError) -> Iterator[type[RepomeshError]]:
-    for error in base.__subclasses__():
-        yield error
-        yield from errors(error)
-
-
 def own_errors() -> list[type[RepomeshError]]:
-    for module in pkgutil.walk_packages(repomesh.__path__, "repomesh."):
-        if "migrations" not in module.name and not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    return [error for error in errors() if error.__module__.startswith("repomesh.") and "hint" in vars(error)]
+    return [error for error in all_errors()[1:] if "hint" in vars(error)]
 
 
 def test_a_public_class_name_means_one_thing() -> None:
@@ -70,3 +61,8 @@ def test_a_hint_names_routes_that_there_are() -> None:
     routes = {(each.http.method, each.http.path) for each in registry if each.http is not None}
     named = {(found["verb"], found["path"]) for error in own_errors() for found in ROUTE.finditer(error.hint)}
     assert named - routes == set()
+
+
+def test_the_prompt_knows_the_hints_that_it_has_better_words_for() -> None:
+    hints = {(error.code, error.hint) for error in own_errors()}
+    assert prompt_hints._DEFAULTS.items() <= hints

@@ -16,10 +16,6 @@ from repomesh.kernel.errors import AgentRequired, InvalidRequest, NotFound, Repo
 
 _ROUTE: Final = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE) (/v1/[\w/{}-]+)")
 _WORD: Final = re.compile(r"\b[a-z]+(?:(?:_[a-z]+)+\b(?:=true)?|=true)")
-_LISTING: Final = re.compile(
-    r"\b[Ll]ist the (agent|channel|task|meeting|decision|session|review|question|lock|event|webhook)s\b"
-    r"(?! with )(?![^.]*/v1/)"
-)
 _NOUNS: Final = {"event": "events"}  # nouns whose group has another name
 
 
@@ -74,7 +70,6 @@ def _about_token(error: RepomeshError | RemoteError) -> str:
 
 def for_prompt(hint: str) -> str:
     """A hint that a person at a prompt can follow: every command in it can be typed here."""
-    hint = _LISTING.sub(lambda found: f"{found[0]} ({_typed(f'{found[1]}.list')})", hint)
     if _ROUTE.search(hint) or _WORD.search(hint):
         hint = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), hint)
         hint = _WORD.sub(lambda found: _word(found[0]), hint)
