@@ -253,6 +253,12 @@ def test_a_session_is_made_and_filled_by_what_people_type(running: Shell) -> Non
     assert running.ok("chunk", "read", "database", chunk["id"])["content"] == "A project.\n"
     assert "exclude each other" in running("chunk", "add", "database", "x", "--file", "README.md").err
     assert running.ok("memory", "store", "readme", "--file", "README.md")["content"] == "A project.\n"
+    (running.folder / "latin1.txt").write_bytes("Grüße".encode("latin-1"))
+    (running.folder / "dash.txt").write_text("-")
+    for words in (("chunk", "add", "database"), ("memory", "store", "greeting")):
+        refused = running(*words, "--file", "latin1.txt")
+        assert (refused.code, "not UTF-8" in refused.err) == (2, True)
+    assert running.ok("memory", "store", "dash", "--file", "dash.txt", stdin="x")["content"] == "-"
     artifact = running.ok("artifact", "add", "database", "README.md")
     assert running.ok("artifact", "read", "database", "README.md")["content"] == "A project.\n"
     assert artifact["title"] == "README.md"

@@ -6,12 +6,11 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from repomesh.cli.command_overrides import CommandOverride
 from repomesh.cli.generic import add, group, option
+from repomesh.cli.options import file_option
 from repomesh.client.catalogue import operation
 from repomesh.kernel.errors import InvalidRequest
 
@@ -48,20 +47,7 @@ add(
     operation("artifact.add"),
     CommandOverride(arguments=("session_id", "title"), optional=("title",), left_out=("url",)),
     options=[
-        option(
-            "file",
-            Annotated[
-                Path | None,
-                typer.Option(
-                    "--file",
-                    exists=True,
-                    dir_okay=False,
-                    readable=True,
-                    help="Take the content from this file, and the title where none is given.",
-                    show_default=False,
-                ),
-            ],
-        )
+        option("file", file_option("Take the content from this file, and the title where none is given."))
     ],
     prepare=_from_file,
 )

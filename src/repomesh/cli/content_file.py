@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from repomesh.cli.command_overrides import SHAPES
-from repomesh.cli.generic import add, option, value_of
+from repomesh.cli.generic import add, option, parsed
+from repomesh.cli.options import file_option
 from repomesh.client.catalogue import operation
 from repomesh.kernel.errors import InvalidRequest
 
@@ -36,10 +37,9 @@ def add_with_file(app: typer.Typer, name: str) -> None:
             raise InvalidRequest(wrong, hint=hint)
         if path is None:
             return fields
-        text = await asyncio.to_thread(path.read_text, encoding="utf-8")
-        return {**fields, _FIELD: value_of(content, text)}
+        text = await asyncio.to_thread(path.read_text, encoding="utf-8", errors="surrogateescape")
+        return {**fields, _FIELD: parsed(content, text)}
 
     words = "Take the content from this file, in place of CONTENT."
-    about = typer.Option("--file", exists=True, dir_okay=False, readable=True, help=words, show_default=False)
     shape = replace(SHAPES[name], optional=(_FIELD,), hidden=False)
-    add(app, described, shape, [option("file", Annotated[Path | None, about])], from_file)
+    add(app, described, shape, [option("file", file_option(words))], from_file)

@@ -462,14 +462,17 @@ def value_of(field: RequestField, given: Any) -> Any:
         return seconds(flag(field.name), given)
     if field.name in _JOINED and isinstance(given, list):
         given = " ".join(given)
-    if field.type == "any":
-        given = sys.stdin.read() if given == "-" else given
+    if given == "-" and (field.type == "any" or (field.type != "json" and field.name in _FROM_STDIN)):
+        given = sys.stdin.read()
+    return parsed(field, given)
+
+
+def parsed(field: RequestField, given: Any) -> Any:
+    """The JSON of a field that takes it, any other value as it is; raises InvalidRequest for bad JSON."""
     if field.type == "json" or (field.type == "any" and given[:1] in ("{", "[")):
         try:
             return json.loads(given)
         except ValueError as error:
             hint = "Write texts in double quotes, and quote the whole for the shell."
             raise InvalidRequest(f"{field.name}: this is not JSON: {error}", hint=hint) from None
-    if given == "-" and field.name in _FROM_STDIN:
-        return sys.stdin.read()
     return given

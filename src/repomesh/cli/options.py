@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -32,3 +33,9 @@ ActingAgent = Annotated[
         rich_help_panel=_PANEL,
     ),
 ]
+
+
+def file_option(words: str) -> Any:
+    """The type of an option `--file` that names a file to read, with `words` as its help."""
+    about = typer.Option("--file", exists=True, dir_okay=False, readable=True, help=words, show_default=False)
+    return Annotated[Path | None, about]

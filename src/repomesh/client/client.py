@@ -13,7 +13,14 @@ from urllib.parse import quote, urlsplit
 
 from repomesh.client import discovery
 from repomesh.client.catalogue import OperationDescription, operation
-from repomesh.client.errors import MissingField, NoAnswer, RemoteError, ServerUnreachable, UnusableAddress
+from repomesh.client.errors import (
+    MissingField,
+    NoAnswer,
+    RemoteError,
+    ServerUnreachable,
+    TextNotUtf8,
+    UnusableAddress,
+)
 from repomesh.client.local_http import LocalHTTP, LocalResponse
 from repomesh.kernel.data_folder import LOOPBACK_HOSTS
 
@@ -166,7 +173,10 @@ class Client:
             request["params"] = query(rest)
         if described.kind == "command":
             request["headers"]["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
-        response = await self._patiently(described.method, path, request)
+        try:
+            response = await self._patiently(described.method, path, request)
+        except UnicodeEncodeError:
+            raise TextNotUtf8(f"{described.name}: a text holds bytes that are not UTF-8") from None
         if not response.is_success:
             raise RemoteError.from_response(response)
         return response

@@ -107,3 +107,9 @@ class MissingField(InvalidRequest):
 
     code = "missing_field"
     hint = "Send the named field; '--help' lists the fields."
+
+
+class TextNotUtf8(InvalidRequest):
+    """A text of the request holds bytes that are no UTF-8, as arguments and files may."""
+
+    hint = "Convert it to UTF-8, as with 'iconv'; an artifact keeps any bytes, in 'content_base64'."
