@@ -1,4 +1,4 @@
-"""How `repomesh` is typed here: its name, or its path where the shell does not find it."""
+"""The command name to print in texts: `repomesh`, or its path where it is not on PATH."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAMED = re.compile(r"(?<![\w./-])repomesh(?= (?:-{0,2}[a-z]))")
 
 @cache
 def here() -> str:
-    """What to type for `repomesh`: its name when the shell finds this one, else its path, quoted."""
+    """Return `repomesh` when the shell finds this one under that name, else its quoted path."""
     program = Path(sys.argv[0])
     if program.name == "main.py":  # a server in the background, for whom whoever started it speaks
         return "repomesh"

@@ -1,4 +1,4 @@
-"""How single operations look on the command line, where that can't be told from their fields alone."""
+"""Overrides of generated commands: arguments, names and help that don't follow from an operation's fields."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 WAIT_S: Final = 2.0
-"""How long a shell waits for a server to complete a word: longer and people press the key again."""
+"""Time limit of a shell completion, in seconds: after a longer wait people press the key again."""
 _LIMIT: Final = 200  # offered at most: a page of the server's
 
 Complete = Callable[[str], list[tuple[str, str]]]
@@ -42,7 +42,7 @@ _OWN_NAMES: Final = frozenset({("session.create", "session_id"), ("channel.creat
 
 
 def of_field(operation: str, name: str) -> Complete | None:
-    """What completes a field of an operation; None where nothing is known to."""
+    """Return the completion function of an operation's field; None when it has none."""
     if (operation, name) in _OWN_NAMES:
         return None
     if name in _CHANNELS:

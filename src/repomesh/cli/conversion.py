@@ -74,7 +74,7 @@ def converted(annotation: Any, value: Any, about: Any) -> Any:
 
 
 _AGREEMENT: Final = {"yes": "agree", "y": "agree", "no": "disagree", "n": "disagree"}
-"""What people answer where these are the choices."""
+"""The choice, by the word that people type for it: `agree` for `yes`."""
 
 
 def _choice(value: str, choices: Sequence[Any]) -> Any:

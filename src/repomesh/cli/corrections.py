@@ -1,4 +1,4 @@
-"""What was probably meant by a command that was refused: swapped arguments, names with blanks."""
+"""Hints for refused commands: swapped arguments, names with blanks, meetings that have not begun."""
 
 from __future__ import annotations
 

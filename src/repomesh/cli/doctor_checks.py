@@ -1,4 +1,4 @@
-"""What `repomesh doctor` looks at: the machine, the data folder, the database and the server."""
+"""The checks of `repomesh doctor`: the machine, the data folder, the database and the server."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def machine() -> Iterator[DoctorCheck]:
 
 
 def trusted(settings: Settings) -> DoctorCheck | None:
-    """What is wrong with a data folder that is not used; None for one that is, or is not there yet."""
+    """Return why a data folder is refused; None when it is used or does not exist yet."""
     try:
         trust.require(settings.data)
     except (trust.UntrustedFolder, trust.StateFolderUnusable) as error:
@@ -133,7 +133,7 @@ def guarded(start: Path) -> Iterator[DoctorCheck]:
 
 
 def database(settings: Settings) -> Iterator[DoctorCheck]:
-    """What the store says of the database."""
+    """Yield the results of the store's own health checks of the database."""
     from repomesh.store.health_checks import examine
 
     for finding in examine(settings):

@@ -59,11 +59,7 @@ def explained(error: ClickException, message: str) -> tuple[str, str]:
         return f"there is no command '{path} {unknown[1]}'", synonyms.instead(path, unknown[1], known)
     if isinstance(error, NoSuchOption):
         message = f"no such option: {error.option_name}"
-        if (
-            context is not None
-            and isinstance(context.command, TyperGroup)
-            and error.option_name in _OF_COMMANDS
-        ):
+        if is_group and error.option_name in _OF_COMMANDS:
             value = _OF_COMMANDS[error.option_name]
             return message, f"Put it after the command: '{path} … {error.option_name}{value}'."
         return message, f"{_instead_of_option(error.option_name, context)}{hint}"

@@ -9,7 +9,7 @@ from repomesh.adapters.bus.port import Bus
 from repomesh.kernel.settings import BusName, Settings
 
 BUSES: Mapping[BusName, Callable[[Settings], Bus]] = {"local": lambda _settings: LocalBus()}
-"""How each bus is made, by its name in the settings."""
+"""The constructor of each bus, by its name in the settings."""
 
 
 def open_bus(settings: Settings) -> Bus:

@@ -1,4 +1,4 @@
-"""What is said of a content that can't be read."""
+"""The error for contents that can't be read."""
 
 from __future__ import annotations
 
