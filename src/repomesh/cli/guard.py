@@ -25,7 +25,7 @@ from repomesh.kernel import data_folder, file_names, processes
 from repomesh.kernel.errors import RepomeshError, Unavailable
 from repomesh.kernel.limits import HOOK_PROCESSES_MAX, LIST_ITEMS_MAX, NAME_CHARS_MAX
 from repomesh.kernel.trust import UntrustedFolder
-from repomesh.views.terminal_text import ago, clean
+from repomesh.views.terminal_text import ago, clean, counted
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -258,7 +258,7 @@ async def _own_agent(client: Client) -> str | None:
 def _free(checked: _Checked) -> str:
     if not checked.path_count:
         return "nothing is staged: nothing to check"
-    return f"{checked.path_count} {'path' if checked.path_count == 1 else 'paths'} checked: free"
+    return f"{counted(checked.path_count, 'path')} checked: free"
 
 
 def _print_conflicts(checked: _Checked) -> None:

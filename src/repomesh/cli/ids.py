@@ -12,6 +12,7 @@ from repomesh.cli import spelling
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest, NotFound
 from repomesh.kernel.limits import ID_CHARS, ID_END_CHARS, ID_PART_CHARS_MIN
+from repomesh.views.terminal_text import counted
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -251,16 +252,13 @@ async def _by_name(client: Client, given: str, sort: str) -> str:
     matches = _called(given, named, sort)
     if len(matches) > 1:
         hint = "Give the id of the one that you mean."
-        plural = _PLURALS.get(sort, f"{sort}s")
-        raise AmbiguousId(f"'{given}' names {len(matches)} {plural}", hint=hint, candidates=matches)
+        message = f"'{given}' names {counted(len(matches), sort)}"
+        raise AmbiguousId(message, hint=hint, candidates=matches)
     if not matches:
         near = spelling.near(given, [name for name, _, _ in named])
         hint = f"Give its {field}, or its id as 'repomesh {LISTINGS[sort]}' prints it."
         raise IdNotFound(f"there is no {sort} '{given}'", hint=f"{spelling.meant(near)}{hint}")
     return matches[0]["id"]
-
-
-_PLURALS: Final = {"memory": "memories"}
 
 
 def _session(item: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from repomesh.cli.with_client import ask
 from repomesh.client.catalogue import operation
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest
+from repomesh.views.terminal_text import counted, plural
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -236,8 +237,8 @@ def _count(count: int, name: str) -> str:
     """'3 chunks': the number with the name of what is counted; 'chunk_bytes' is a size."""
     plain = name.replace("_", " ")
     if plain.endswith("bytes"):
-        return f"{count} {'byte' if count == 1 else 'bytes'} of {plain.removesuffix('bytes').strip()}s"
-    return f"{count} {_SINGULAR.get(plain, plain.removesuffix('s')) if count == 1 else plain}"
+        return f"{counted(count, 'byte')} of {plural(plain.removesuffix('bytes').strip())}"
+    return counted(count, _SINGULAR.get(plain, plain.removesuffix("s")))
 
 
 def _ask(

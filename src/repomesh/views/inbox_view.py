@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from repomesh.views.terminal_text import TextStyle, clean
+from repomesh.views.terminal_text import TextStyle, clean, counted
 
 _BEGINNING_CHARS = 200  # of a text in the list; 'read' shows the rest
 
@@ -107,8 +107,4 @@ def _counted(inbox: Mapping[str, Any]) -> str:
         (len(inbox["permissions"]), "permission"),
         (inbox["unread"], "unread message"),
     )
-    return ", ".join(_number(count, word) for count, word in counts if count) or "nothing needs you"
-
-
-def _number(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+    return ", ".join(counted(count, word) for count, word in counts if count) or "nothing needs you"

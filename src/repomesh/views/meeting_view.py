@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from repomesh.views.terminal_text import TextStyle, clean
+from repomesh.views.terminal_text import TextStyle, clean, counted
 
 ENDED = frozenset({"completed", "cancelled"})
 """The states of a meeting in which nothing more comes."""
@@ -32,7 +32,7 @@ def meeting_page(style: TextStyle, meeting: Mapping[str, Any]) -> list[str]:
         style.dim(style.short_id(meeting["id"])),
     ]
     linked = [
-        _count(meeting[f"related_{noun}_ids"], noun)
+        counted(len(meeting[f"related_{noun}_ids"]), noun)
         for noun in ("message", "task")
         if meeting[f"related_{noun}_ids"]
     ]
@@ -97,7 +97,7 @@ def topics_page(style: TextStyle, suggestions: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     for number, topic in enumerate(suggestions["suggested_topics"], 1):
         who = _line(topic["suggested_participants"]) or "nobody in service"
-        counts = f"{_count(topic['related_messages'], 'message')}, {_count(topic['related_tasks'], 'task')}"
+        counts = ", ".join(counted(len(topic[f"related_{noun}s"]), noun) for noun in ("message", "task"))
         lines += [
             f"{number}. {style.bold(_line(topic['topic']))}  {topic['priority']:.2f}",
             f"   {_line(topic['reason'])}",
@@ -350,7 +350,3 @@ def _indented(text: str, by: int = 2) -> list[str]:
 def _clock(moment: str) -> str:
     """A time for those who may read of it later."""
     return f"{moment[:19].replace('T', ' ')} UTC"
-
-
-def _count(items: Sequence[Any], word: str) -> str:
-    return f"{len(items)} {word}{'' if len(items) == 1 else 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from repomesh.views.terminal_text import TextStyle, clean
+from repomesh.views.terminal_text import TextStyle, clean, counted
 
 _ROUTES = {
     "session_start": "handed out as its session began",
@@ -27,10 +27,9 @@ _TIMES = {
 
 def path_lines(style: TextStyle, trace: Mapping[str, Any]) -> list[str]:
     """Return the answer of message.trace: per recipient each step with its time, then the notices."""
-    count = trace["recipient_count"]
     lines = [
         f"{style.short_id(trace['message_id'])} from {clean(trace['sender_name'])}, {trace['created_at']}, "
-        f"to {count} {'recipient' if count == 1 else 'recipients'}"
+        f"to {counted(trace['recipient_count'], 'recipient')}"
     ]
     for recipient in trace["recipients"]:
         lines += ["", f"{recipient['agent_name']} ({recipient['agent_status']}): {recipient['status']}"]

@@ -103,6 +103,16 @@ def cell(value: object) -> str:
     return clean(str(value))
 
 
+def plural(noun: str) -> str:
+    """The plural of a noun: 'memories', 'tasks'."""
+    return f"{noun[:-1]}ies" if noun[-1:] == "y" and noun[-2:-1] not in "aeiou" else f"{noun}s"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: '1 task', '2 memories'."""
+    return f"{count} {noun if count == 1 else plural(noun)}"
+
+
 def ago(time: str, now: datetime) -> str:
     """Return an ISO 8601 time relative to `now`: '12 s ago', 'in 4 min'; unchanged if it is no such time."""
     try:

@@ -30,26 +30,17 @@ _MESSAGE: ColumnElement[str] = (
     )
 )
 
-_TITLES: dict[Identified, ColumnElement[str]] = {
-    "agent": agents.c.name,
-    "task": tasks.c.goal,
-    "message": _MESSAGE,
-    "question": questions.c.question,
-    "review": reviews.c.title,
-    "meeting": meetings.c.topic,
-    "decision": decisions.c.topic,
-    "memory": memories.c.key,
+_TITLES: dict[Identified, tuple[Table, ColumnElement[str]]] = {
+    "agent": (agents, agents.c.name),
+    "task": (tasks, tasks.c.goal),
+    "message": (messages, _MESSAGE),
+    "question": (questions, questions.c.question),
+    "review": (reviews, reviews.c.title),
+    "meeting": (meetings, meetings.c.topic),
+    "decision": (decisions, decisions.c.topic),
+    "memory": (memories, memories.c.key),
 }
-_TABLES: dict[Identified, Table] = {
-    "agent": agents,
-    "task": tasks,
-    "message": messages,
-    "question": questions,
-    "review": reviews,
-    "meeting": meetings,
-    "decision": decisions,
-    "memory": memories,
-}
+"""By sort, the table and what its rows are shown by."""
 
 
 @query("id.find", http=Get("/v1/ids"), scope="sessions:read")
@@ -73,8 +64,7 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
 
 def _matching(tx: Transaction, what: Identified, part: str) -> tuple[list[FoundId], bool]:
     """What matches among the newest of a sort, one more than are answered, and whether these are all."""
-    title = _TITLES[what]
-    table = _TABLES[what]
+    table, title = _TITLES[what]
     own = table.c.workspace_id == tx.workspace_id
     newest = select(table.c.id).where(own).order_by(table.c.id.desc()).limit(limits.ID_ROWS_MAX)
     oldest_seen = tx.execute(
