@@ -21,8 +21,31 @@ _PATTERN: Final = re.compile(r"String should match pattern '(.*)'", re.DOTALL)
 _PERSON_ANSWERS: Final = "A person answers with 'repomesh inbox reply ID ANSWER', an agent with '--as NAME'."
 
 
-def corrected(described: OperationDescription, values: Mapping[str, Any], error: RemoteError) -> RemoteError:
-    """Return the error with a message and a hint about what was typed; itself where nothing is known."""
+def corrected(
+    described: OperationDescription,
+    positional: Sequence[str],
+    values: Mapping[str, Any],
+    error: RemoteError,
+    meant: str,
+) -> RemoteError:
+    """Return the error with a hint about what was typed, which begins with what `meant` returned for it."""
+    if not meant:
+        error = _about_values(described, values, error)
+    if positional and _wrong_field(error) == positional[0]:
+        meant += swapped_id(described, positional, values)
+    return _with(error, hint=f"{meant}{error.hint}".strip())
+
+
+def _wrong_field(error: RemoteError) -> str:
+    """The first field that a refused request has wrong; empty for any other error."""
+    errors = error.details.get("errors") or [{"field": ""}]
+    return str(errors[0]["field"])
+
+
+def _about_values(
+    described: OperationDescription, values: Mapping[str, Any], error: RemoteError
+) -> RemoteError:
+    """Return the error with a message and a hint about the values; itself where nothing is known."""
     if (described.name, error.code) == ("question.answer", "agent_required"):
         return _with(error, hint=_PERSON_ANSWERS)
     if error.code == "meeting_status" and error.details.get("meeting_status") == "pending":
@@ -89,8 +112,7 @@ async def meant(
 
 
 def _is_about_session(error: RemoteError) -> bool:
-    errors = error.details.get("errors") or [{"field": ""}]
-    return error.code == "session_not_found" or errors[0]["field"] == "session_id"
+    return error.code == "session_not_found" or _wrong_field(error) == "session_id"
 
 
 def swapped_id(described: OperationDescription, positional: Sequence[str], fields: Mapping[str, Any]) -> str:

@@ -211,9 +211,10 @@ def _runner(
         values = {
             name: value_of(fields[name], value) for name, value in given.items() if value not in (None, [])
         }
-        meant: list[str] = []
+        meant = ""
 
         async def work(client: Client) -> Any:
+            nonlocal meant
             fields = values if prepare is None else await prepare(client, values, beside)
             fields = pathspecs.resolved(described.name, fields, url)
             whole = await ids.resolved(client, described.name, fields)
@@ -221,7 +222,7 @@ def _runner(
             try:
                 answer = await waiting.call(client, described, whole, agent)
             except RemoteError as error:
-                meant.append(await corrections.meant(client, described, names, whole, error))
+                meant = await corrections.meant(client, described, names, whole, error)
                 raise
             try:
                 keep(answer)
@@ -236,11 +237,7 @@ def _runner(
                     work, url=url, agent=agent, or_alone=or_alone, writes=described.kind == "command"
                 )
         except RemoteError as error:
-            error = error if any(meant) else corrections.corrected(described, values, error)
-            wrong = error.details.get("errors") or [{"field": ""}]
-            if names and wrong[0]["field"] == names[0]:
-                meant.append(corrections.swapped_id(described, names, values))
-            error.hint = f"{''.join(meant)}{error.hint}".strip()
+            error = corrections.corrected(described, names, values, error, meant)
             raise in_options(error, called, values) from None
         except ids.IdNotFound as error:
             error.hint = f"{corrections.swapped_id(described, names, values)}{error.hint}"
