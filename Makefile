@@ -34,8 +34,9 @@ lint: setup      ## check format, style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-check: setup     ## check within a minute what a commit needs: style, types, and the tests of what changed
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python scripts/check.py
+check: lint      ## check within a minute what a commit needs: what lint does, and the tests of what changed, on SQLite
+	@tests=$$($(BIN)/python scripts/changed_tests.py); test -z "$$tests" || \
+		PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 -k "not postgresql" $$tests
 
 format: setup    ## format the code
 	@$(BIN)/ruff check --fix --quiet src tests bench scripts

@@ -1,19 +1,16 @@
-"""Checks what a commit needs within a minute: format, style, types, imports, and the tests of what changed.
+"""Names the tests of what changed, for `make check`.
 
 The tests are those beside the changed files: of `src/repomesh/store/log.py` those in `tests/store` whose name
-holds `log`, else the whole folder, each on SQLite alone. `make test` runs everything, on both engines.
+holds `log`, else the whole folder.
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-BIN = Path(sys.executable).parent
 FOLDER_FILES_MAX = 12  # of tests; a folder that holds more is left to `make test`
 SLOW = ("tests/fault", "tests/clis", "tests/conformance")
 
@@ -41,31 +38,10 @@ def tests_of(path: Path) -> Iterator[Path]:
         yield test.relative_to(ROOT)
 
 
-def main() -> int:
-    """Run every step; returns how many failed."""
-    tests = sorted({test for path in changed() for test in tests_of(path)})
-    tests = [test for test in tests if not str(test).startswith(SLOW)]
-    steps = [
-        ("format", [BIN / "ruff", "format", "--check", "--quiet", "src", "tests", "bench", "scripts"]),
-        ("style", [BIN / "ruff", "check", "--quiet", "src", "tests", "bench", "scripts"]),
-        ("types", [BIN / "mypy"]),
-        ("imports", [BIN / "lint-imports"]),
-    ]
-    if tests:
-        options = ["-q", "-n", "2", "-k", "not postgresql"]
-        steps.append((f"{len(tests)} files of tests", [BIN / "python", "-m", "pytest", *options, *tests]))
-    return sum(not _passes(name, command) for name, command in steps)
-
-
-def _passes(name: str, command: Sequence[str | Path]) -> bool:
-    began = time.monotonic()
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True, check=False)
-    print(
-        f"{'ok' if done.returncode == 0 else 'FAILED':7}{name} ({time.monotonic() - began:.0f} s)", flush=True
-    )
-    if done.returncode != 0:
-        print(done.stdout + done.stderr)
-    return done.returncode == 0
+def main() -> None:
+    """Print the test files, one a line."""
+    tests = sorted({str(test) for path in changed() for test in tests_of(path)})
+    print("\n".join(test for test in tests if not test.startswith(SLOW)))
 
 
 def _git(*words: str) -> list[str]:
@@ -74,4 +50,4 @@ def _git(*words: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
