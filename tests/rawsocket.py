@@ -15,7 +15,7 @@ from live import LiveMesh
 
 _LOOKS = 6_000
 _WAIT_S = 60  # a guard against hanging; nothing here takes long by itself
-_CONTINUATION, _TEXT, _CLOSE, PING = 0, 1, 8, 9
+_CONTINUATION, _TEXT, _CLOSE, PING, PONG = 0, 1, 8, 9, 10
 _FINAL = 0x80
 
 

@@ -206,6 +206,18 @@ async def test_pings_to_which_nobody_reads_the_answers(process: Process, crowd: 
     await serves(process)
 
 
+async def test_pings_before_a_token(process: Process, crowd: Crowd, watched: None) -> None:
+    """Each connection is closed for it, and comes again."""
+    pings = frame(opcode=PING) * 5_000
+    for _ in range(WAVES):
+        opened = await asyncio.gather(*(crowd.join(upgrade()) for _ in range(SEVERAL)))
+        for raw in filter(None, opened):
+            await raw.answer()
+            await raw.send(pings)
+        await serves(process)
+        crowd.leave()
+
+
 async def test_sockets_without_a_token(process: Process, crowd: Crowd, watched: None) -> None:
     await crowd.join_all(MANY, upgrade())
     await serves(process)
@@ -218,6 +230,23 @@ async def test_event_streams_without_a_token(process: Process, crowd: Crowd, wat
 
 async def test_pipelined_requests(process: Process, crowd: Crowd, watched: None) -> None:
     await crowd.join_all(SEVERAL, *[request("GET", "/healthz") * 1_500] * 20)
+    await serves(process)
+
+
+async def test_bursts_of_requests_over_many_connections(
+    process: Process, crowd: Crowd, watched: None
+) -> None:
+    for _ in range(WAVES):
+        await crowd.join_all(MANY // 5, request("GET", "/healthz") * 17)
+        await asyncio.sleep(0.5)
+        crowd.leave()
+    await serves(process)
+
+
+async def test_clients_that_ask_and_leave(process: Process, crowd: Crowd, watched: None) -> None:
+    for _ in range(10 * WAVES):
+        await crowd.join_all(MANY // 10, request("GET", "/v1/agents"))
+        crowd.leave()
     await serves(process)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -168,6 +168,76 @@ async def test_work_that_many_ask_for_is_done_in_turns(engine: str) -> None:
     assert (done, rounds) == (sorted(done), 2)
 
 
+async def test_work_in_several_pieces_goes_behind_what_waits_with_each_of_them(engine: str) -> None:
+    turns = FairTurns(2, 0.0)
+    done: list[str] = []
+
+    def piece(name: str, left: int) -> bool:
+        done.append(name)
+        if left:
+            turns.wait(partial(piece, name, left - 1))
+        return True
+
+    turns.wait(partial(piece, "long", 3))
+    for _ in range(3):
+        turns.wait(partial(piece, "short", 0))
+    assert len(done) == 2
+    async with asyncio.timeout(_WAIT_S):
+        while len(done) < 7:
+            await asyncio.sleep(0)
+    assert done == ["long", "long", "long", "short", "short", "short", "long"]
+
+
+async def test_health_waits_for_no_other_request_of_clients_without_a_token(live: LiveMesh) -> None:
+    turns = live.web.connections.requests
+
+    async def hold() -> None:
+        turns._left = 0
+        turns._next_turn = asyncio.get_running_loop().call_later(_WAIT_S, turns._begin_turn)
+
+    async def go_on() -> None:
+        assert len(turns) == 1
+        turns._begin_turn()
+
+    await in_loop(live, hold())
+    async with connected(live) as asking, connected(live) as probing:
+        await asking.send(request("GET", "/v1/agents"))
+        await probing.send(HEALTH)
+        assert (await probing.answer()).status == 200
+        await in_loop(live, go_on())
+        assert (await asking.answer()).status == 401
+
+
+async def test_clients_that_have_left_before_their_turn_are_not_served(live: LiveMesh) -> None:
+    """While many come at once; at other times one may end its direction and wait for the answer."""
+    blocked, goes_on = threading.Event(), threading.Event()
+    address = live.web.servers[0].sockets[0].getsockname()
+
+    async def block() -> None:
+        blocked.set()
+        goes_on.wait(_WAIT_S)
+
+    async def requests_of(count: int) -> float:
+        blocked.clear()
+        goes_on.clear()
+        before = live.web.server_state.total_requests
+        blocking = asyncio.create_task(in_loop(live, block()))
+        await asyncio.to_thread(blocked.wait, _WAIT_S)
+        for _ in range(count):
+            with socket.create_connection(address, timeout=_WAIT_S) as client:
+                client.sendall(HEALTH)
+        goes_on.set()
+        await blocking
+        async with connected(live) as raw:  # behind them
+            await raw.send(HEALTH)
+            assert (await raw.answer()).status == 200
+        await until(lambda: _is_no_more_than(lambda: list(live.web.server_state.connections), 0))
+        return live.web.server_state.total_requests - before - 1
+
+    assert await requests_of(10) == 10
+    assert 0 < await requests_of(3 * limits.CROWD_CONNECTIONS) <= limits.CROWD_CONNECTIONS
+
+
 async def test_many_sockets_at_once_are_all_upgraded(live: LiveMesh) -> None:
     async with AsyncExitStack() as open_ones:
         count = 3 * limits.UPGRADES_PER_TURN + 1
@@ -179,7 +249,7 @@ async def test_many_sockets_at_once_are_all_upgraded(live: LiveMesh) -> None:
 async def test_pipelined_requests_of_many_connections_are_all_answered_in_order(live: LiveMesh) -> None:
     asked = (HEALTH + request("GET", "/nothing")) * (PIPELINED_MAX // 2)
     async with AsyncExitStack() as open_ones:
-        count = limits.PIPELINED_PER_TURN + 1
+        count = limits.REQUESTS_PER_TURN + 1
         many = [await open_ones.enter_async_context(connected(live)) for _ in range(count)]
         await asyncio.gather(*(raw.send(asked) for raw in many))
         for raw in many:
@@ -236,7 +306,7 @@ async def test_connections_that_end_with_requests_in_their_queue_leave_nothing_e
     gc.disable()
     try:
         async with AsyncExitStack() as open_ones:
-            count = 4 * limits.PIPELINED_PER_TURN
+            count = 4 * limits.REQUESTS_PER_TURN
             many = [await open_ones.enter_async_context(connected(live)) for _ in range(count)]
             for raw in many:
                 await raw.send(HEALTH * PIPELINED_MAX)
@@ -247,7 +317,7 @@ async def test_connections_that_end_with_requests_in_their_queue_leave_nothing_e
         gc.enable()
 
 
-async def _is_no_more_than(left: Callable[[], list[object]], before: int) -> bool:
+async def _is_no_more_than(left: Callable[[], Sequence[object]], before: int) -> bool:
     return len(left()) <= before
 
 

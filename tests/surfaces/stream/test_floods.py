@@ -7,9 +7,13 @@ import json
 import pytest
 
 from live import LiveMesh, stream
-from rawsocket import PING, Raw, connected, fragments, frame, in_loop, sweep, until, upgrade, upgraded
+from rawsocket import PING, PONG, Raw, connected, fragments, frame, in_loop, sweep, until, upgrade, upgraded
 from repomesh.kernel import limits
-from repomesh.kernel.limits import SOCKET_AUTH_BYTES_MAX, SOCKET_AUTH_FRAME_BYTES_MAX, SOCKET_FRAGMENTS_MAX
+from repomesh.kernel.limits import (
+    SOCKET_AUTH_FRAME_BYTES_MAX,
+    SOCKET_AUTH_PINGS_MAX,
+    SOCKET_FRAGMENTS_MAX,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
 
@@ -47,10 +51,27 @@ async def test_what_comes_before_the_token_is_bounded(live: LiveMesh) -> None:
             await raw.send(flood)
             assert await raw.close_code() in (REFUSED, TOO_BIG, 0)
     async with upgraded(live) as raw:
-        await raw.send(frame(b"x" * 100, opcode=PING) * (SOCKET_AUTH_BYTES_MAX // 200))
+        await raw.send(frame(b"x" * 100, opcode=PING) * SOCKET_AUTH_PINGS_MAX)
         await raw.send(auth(live, 100))
         while b"ready" not in await raw.reader.readuntil(b"}"):
             pass
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG])
+async def test_the_pings_before_the_token_are_counted(live: LiveMesh, opcode: int) -> None:
+    """Each costs as much as a request to parse."""
+    async with upgraded(live) as raw:
+        await raw.send(frame(opcode=opcode) * SOCKET_AUTH_PINGS_MAX)
+        await raw.send(auth(live, 100))
+        while b"ready" not in await raw.reader.readuntil(b"}"):
+            pass
+        await raw.send(frame(opcode=opcode) * (SOCKET_AUTH_PINGS_MAX + 1))
+        await raw.send(frame(json.dumps({"type": "ping"}).encode()))
+        while b"pong" not in await raw.reader.readuntil(b"}"):
+            pass
+    async with upgraded(live) as raw:
+        await raw.send(frame(opcode=opcode) * (SOCKET_AUTH_PINGS_MAX + 1))
+        assert await raw.close_code() == REFUSED
 
 
 async def test_a_message_has_a_bounded_number_of_fragments(live: LiveMesh) -> None:

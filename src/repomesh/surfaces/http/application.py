@@ -20,6 +20,7 @@ from repomesh.surfaces.http.documents import BuiltOnce, JsonDocument, respond_do
 from repomesh.surfaces.http.guard import Guard
 from repomesh.surfaces.http.openapi import document
 from repomesh.surfaces.http.problems import send_problem
+from repomesh.surfaces.http.protocol import HEALTH_PATH
 from repomesh.surfaces.http.routes import refuse_method, routes
 
 log = structlog.get_logger("repomesh.http")
@@ -38,7 +39,7 @@ def application(gateway: Gateway, further: Sequence[BaseRoute] = (), checks: Seq
     about = AboutServer(gateway, checks)
     known = [
         *further,
-        Route("/healthz", _Page(about.health)),
+        Route(HEALTH_PATH, _Page(about.health)),
         Route("/readyz", _Page(about.readiness)),
         Route("/metrics", _Page(about.metrics)),
         Route("/openapi.json", _Page(about.openapi)),

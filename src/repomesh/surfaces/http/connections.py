@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ CONNECTION = "repomesh.connection"
 """The ASGI extension by which an application says that a request showed a valid token."""
 
 _IPV6_NETWORK_BITS = 64  # what one customer is given
+_CLOSE_WAIT = 8  # TCP_CLOSE_WAIT of Linux's tcp_states.h: the client sends no more
 
 
 class TooManyConnections(Unavailable):
@@ -148,10 +150,14 @@ class OpenConnections:
         self.places = places
         self.draining = FairTurns(limits.DRAIN_TURN_CONNECTIONS, limits.DRAIN_TURN_S)
         self.upgrading = FairTurns(limits.UPGRADES_PER_TURN, limits.UPGRADE_TURN_S)
-        self.pipelining = FairTurns(limits.PIPELINED_PER_TURN, 0.0)
+        self.health_requests = FairTurns(limits.REQUESTS_PER_TURN, 0.0)
+        self.requests = FairTurns(limits.REQUESTS_PER_TURN, 0.0)  # without a token so far, or pipelined
+        self.frames = FairTurns(limits.SOCKET_SLICES_PER_TURN, 0.0)
         self._open: set[OpenConnection] = set()
         self._unauthenticated: dict[OpenConnection, None] = {}  # the oldest first
         self._by_address: dict[str, dict[OpenConnection, None]] = {}
+        self._accepted = 0
+        self._accepted_since = 0.0
 
     def __len__(self) -> int:
         return len(self._open)
@@ -172,6 +178,22 @@ class OpenConnections:
         if connection.address is not None:
             self._by_address.setdefault(connection.address, {})[connection] = None
         return connection
+
+    def drop_if_left(self, transport: asyncio.Transport, now: float) -> bool:
+        """Close a new connection whose client has left already, while many come at once; whether it did.
+
+        Those that connect, ask and leave fill the queue of the system. Serving each of them takes twice as
+        long as closing it, and whoever comes behind waits for all of them. At other times a client may
+        send its request, end its direction and wait for the answer.
+        """
+        if now - self._accepted_since >= limits.CROWD_S:
+            self._accepted, self._accepted_since = 0, now
+        self._accepted += 1
+        if self._accepted <= limits.CROWD_CONNECTIONS or not _has_left(transport):
+            return False
+        transport.set_protocol(asyncio.Protocol())
+        transport.abort()
+        return True
 
     def note_authenticated(self, connection: OpenConnection) -> None:
         """Count a connection among those that showed a valid token."""
@@ -211,6 +233,14 @@ class OpenConnections:
             same.pop(connection, None)
             if not same:
                 del self._by_address[connection.address or ""]
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    tcp_info = getattr(socket, "TCP_INFO", None)  # Linux
+    if tcp_info is None:
+        return False
+    state: bytes = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, tcp_info, 1)
+    return state[0] == _CLOSE_WAIT
 
 
 def _foreign_address(transport: asyncio.Transport) -> str | None:

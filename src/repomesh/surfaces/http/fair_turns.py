@@ -19,6 +19,7 @@ class FairTurns:
         self._pause_s = pause_s
         self._waiting: deque[Callable[[], bool]] = deque()
         self._left = at_once
+        self._is_running = False
         self._next_turn: asyncio.Handle | None = None
 
     def __len__(self) -> int:
@@ -28,15 +29,20 @@ class FairTurns:
         """Run `work` now when this turn has room and nothing waits, or else in a later turn, in order.
 
         `work` returns False when there was nothing to do, as for a connection that is closed; then it does
-        not count.
+        not count. It may call `wait` for its own next piece, which goes behind all that waits by then.
         """
         self._waiting.append(work)
-        self._run_waiting()
+        if not self._is_running:
+            self._run_waiting()
 
     def _run_waiting(self) -> None:
-        while self._waiting and self._left:
-            if self._waiting.popleft()():
-                self._left -= 1
+        self._is_running = True
+        try:
+            while self._waiting and self._left:
+                if self._waiting.popleft()():
+                    self._left -= 1
+        finally:
+            self._is_running = False
         if self._next_turn is None and self._left < self._at_once:
             self._next_turn = asyncio.get_running_loop().call_later(self._pause_s, self._begin_turn)
 

@@ -33,6 +33,9 @@ from repomesh.surfaces.http.connections import (
 from repomesh.surfaces.http.problems import PROBLEM_JSON, headers_of, problem
 
 
+HEALTH_PATH = "/healthz"
+
+
 class _Reading(Enum):
     """What comes next from the client."""
 
@@ -56,6 +59,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Take a place for the connection, or refuse it."""
         transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
         connections: OpenConnections = self.config.connections  # type: ignore[attr-defined]
+        if connections.drop_if_left(transport, self.loop.time()):
+            return
         self._reading = _Reading.HEADERS
         self._ended = False
         self._running: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that came last
@@ -221,7 +226,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self.pipeline and not self.connection.is_closing():
             self.server_state.total_requests += 1
-            self._connections.pipelining.wait(self._answer_next)
+            self._connections.requests.wait(self._answer_next)
             return
         super().on_response_complete()
         if self.connection.is_closing():
@@ -236,8 +241,8 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to answer the request that waits longest; nothing more is read before the last of them."""
         if not self.pipeline or self.connection.is_closing():
             return False
-        cycle, app = self.pipeline.pop()
-        self._start_asgi_task(cycle, app)
+        self._running, app = self.pipeline.pop()
+        super()._start_asgi_task(self._running, app)
         return True
 
     def end(self) -> None:
@@ -309,8 +314,23 @@ class HttpProtocol(HttpToolsProtocol):
         return bool(self.pipeline) or (self._running is not None and not self._running.response_complete)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin to answer; a client without a token takes its turn, since a flood asks over many connections.
+
+        Whoever asks for the server's health does not wait for those that ask for anything else.
+        """
         self._running = cycle
+        if self.connection.is_authenticated:
+            super()._start_asgi_task(cycle, app)
+            return
+        is_health = cycle.scope["path"] == HEALTH_PATH
+        turns = self._connections.health_requests if is_health else self._connections.requests
+        turns.wait(lambda: self._answer_first(cycle, app))
+
+    def _answer_first(self, cycle: RequestResponseCycle, app: Any) -> bool:
+        if cycle.disconnected or self.connection.is_closing():
+            return False
         super()._start_asgi_task(cycle, app)
+        return True
 
     def _write_refusal(self, error: RepomeshError) -> None:
         """Write an answer by hand: there is no request that the application could answer."""

@@ -31,8 +31,10 @@ class Protocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.connection = cast(OpenConnection, transport)
         self._unparsed = bytearray()
-        self._parsing: asyncio.Handle | None = None
+        self._turns = self.config.connections.frames  # type: ignore[attr-defined]
+        self._is_waiting = False
         self._early_bytes = 0
+        self._early_pings = 0
         self.conn.max_message_size = limits.SOCKET_AUTH_FRAME_BYTES_MAX
         within_s = limits.SOCKET_AUTH_S + limits.STREAM_CLOSE_S  # in which the application says why itself
         self.connection.expect(self.loop.time() + within_s, self.connection.abort)
@@ -60,13 +62,17 @@ class Protocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, a bounded piece at a time."""
         self._unparsed += data
-        if self._parsing is None:
-            self._parse()
+        self._wait_to_parse()
 
-    def _parse(self) -> None:
-        self._parsing = None
+    def _wait_to_parse(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._turns.wait(self._parse)
+
+    def _parse(self) -> bool:
+        self._is_waiting = False
         if self.disconnected or not self._unparsed:
-            return
+            return False
         was_upgraded = self.handshake_initiated
         # The upgrade's headers come from the HTTP protocol, which has bounded them.
         size = limits.SOCKET_SLICE_BYTES if was_upgraded else len(self._unparsed)
@@ -80,6 +86,7 @@ class Protocol(WebSocketsSansIOProtocol):
             if self._early_bytes > limits.SOCKET_AUTH_BYTES_MAX:
                 self._fail("authenticate first")
         self._go_on()
+        return True
 
     def _go_on(self) -> None:
         """Read on when everything is parsed, and parse on when the application took what there was."""
@@ -87,9 +94,9 @@ class Protocol(WebSocketsSansIOProtocol):
             return
         if not self._unparsed:
             self.transport.resume_reading()
-        elif self._parsing is None:
+        else:
             self.transport.pause_reading()
-            self._parsing = self.loop.call_soon(self._parse)
+            self._wait_to_parse()
 
     async def receive(self) -> Any:
         """The next message for the application."""
@@ -129,10 +136,22 @@ class Protocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         """Answer a ping, unless the client reads no answers."""
+        self._count_early_ping()
         if self.writable.is_set():
             super().handle_ping()
         else:
             self.conn.data_to_send()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Take the answer to a ping, or one that nobody asked for."""
+        self._count_early_ping()
+        super().handle_pong(event)
+
+    def _count_early_ping(self) -> None:
+        if not self.connection.is_authenticated:
+            self._early_pings += 1
+            if self._early_pings > limits.SOCKET_AUTH_PINGS_MAX:
+                self._fail("authenticate first")
 
     # -- what goes to the client -------------------------------------------------------------------
 
