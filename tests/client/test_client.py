@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from harness import Mesh
 from repomesh.client import client as client_module
 from repomesh.client.client import Client
-from repomesh.client.errors import MissingField, RemoteError, ServerUnreachable
+from repomesh.client.errors import MissingField, RemoteError, ServerFrozen, ServerUnreachable
 from repomesh.domains.agents.models import Agent, Registration
 from repomesh.kernel.errors import Failure
 from repomesh.kernel.fields import Page
@@ -111,3 +112,25 @@ async def test_an_answer_of_another_shape_is_a_refusal() -> None:
         with pytest.raises(RemoteError) as refused:
             await client.call("agent.list")
     assert refused.value.code == "not_repomesh"
+
+
+async def test_a_server_that_takes_connections_and_answers_nobody_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One whose process is stopped: the system goes on accepting for it."""
+    monkeypatch.setattr(client_module, "SILENCE_S", 0.05)
+    monkeypatch.setattr(client_module, "HEALTH_S", 0.05)
+    stopped = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = stopped.sockets[0].getsockname()[1]
+    async with stopped, Client(f"http://127.0.0.1:{port}", "rpm_token") as client:
+        with pytest.raises(ServerFrozen, match="answered nothing"):
+            await client.call("agent.list")
+
+
+async def test_a_long_wait_goes_on_while_the_server_answers_others(
+    owner: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "SILENCE_S", 0.05)
+    await owner.call("agent.register", name="alice")
+    owner.act_as("alice")
+    assert (await owner.call_json("message.wait", {"timeout_s": 0.3}))["items"] == []

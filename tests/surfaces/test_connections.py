@@ -183,7 +183,7 @@ async def test_work_in_several_pieces_goes_behind_what_waits_with_each_of_them(e
         turns.wait(partial(piece, "short", 0))
     assert len(done) == 2
     async with asyncio.timeout(_WAIT_S):
-        while len(done) < 7:
+        while len(turns):
             await asyncio.sleep(0)
     assert done == ["long", "long", "long", "short", "short", "short", "long"]
 

@@ -73,6 +73,19 @@ async def test_no_bytes_in_a_url_or_a_header_upset_the_server(mesh: Mesh) -> Non
 
 
 @on_sqlite
+async def test_two_authorization_headers_are_refused(mesh: Mesh) -> None:
+    """A proxy in front may have looked at the other one."""
+    token = b"Bearer " + mesh.token.encode()
+    for other in (token, b"Bearer rpm_other"):
+        for path in ("/v1/agents", "/metrics", "/mcp"):
+            headers = [(b"host", b"localhost"), (b"authorization", token), (b"authorization", other)]
+            answer = await request(
+                mesh.server.asgi, "POST" if path == "/mcp" else "GET", path, headers=headers
+            )
+            assert (answer.status, answer.json["code"]) == (422, "invalid_request"), path
+
+
+@on_sqlite
 async def test_every_number_in_a_query_is_bounded(mesh: Mesh) -> None:
     for limit in ("0", "-1", "201", "1.5", "1e2", "0x10", "9" * 30, "9" * 5_000, "nan"):
         with pytest.raises(Refused) as refused:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from repomesh.client import discovery
@@ -17,6 +17,7 @@ from repomesh.client.errors import (
     MissingField,
     NoAnswer,
     RemoteError,
+    ServerFrozen,
     ServerUnreachable,
     TextNotUtf8,
     UnusableAddress,
@@ -28,17 +29,21 @@ if TYPE_CHECKING:
     import httpx
     from pydantic import BaseModel
 
+T = TypeVar("T")
+
 ATTEMPTS = 3  # a server that restarts is back within a second or two
 PAUSE_S = 0.3
 CONNECT_S = 5.0
 ANSWER_S = 65.0  # the longest wait that a server grants is 50 s
+SILENCE_S = 10.0  # without an answer, then the server is asked whether it is well
+HEALTH_S = 10.0  # for that answer; a machine that is busy with everything else needs some seconds
 
 
 class Client:
     """Speaks to one server as one principal. Use it as an async context manager.
 
     Every command carries an Idempotency-Key and is sent again under it when the connection breaks, so it
-    acts once. Refusals are raised as RemoteError, silence as ServerUnreachable.
+    acts once. Refusals are raised as RemoteError, silence as ServerUnreachable or ServerFrozen.
     """
 
     def __init__(
@@ -188,12 +193,33 @@ class Client:
         attempt = 1
         while True:
             try:
-                return await self._exchanged(method, path, **request)
+                return await self._unless_frozen(self._exchanged(method, path, **request))
             except NoAnswer as error:
                 if attempt == ATTEMPTS:
                     raise ServerUnreachable(f"no answer from {self.url}: {error}") from error
             await asyncio.sleep(PAUSE_S * attempt)
             attempt += 1
+
+    async def _unless_frozen(self, exchange: Coroutine[Any, Any, T]) -> T:
+        """Await a response, however long it takes, as long as the server answers others.
+
+        Raises ServerFrozen when it does not: its process is stopped, or has something else to do.
+        """
+        response = asyncio.ensure_future(exchange)
+        try:
+            done, _ = await asyncio.wait({response}, timeout=SILENCE_S)
+            if not done:
+                async with asyncio.timeout(HEALTH_S):
+                    await self._exchanged("GET", "/healthz")
+        except TimeoutError:
+            response.cancel()
+            raise ServerFrozen(
+                f"{self.url} accepts connections and has answered nothing for {SILENCE_S + HEALTH_S:.0f} s"
+            ) from None
+        except BaseException:
+            response.cancel()
+            raise
+        return await response
 
     async def _exchanged(
         self,

@@ -78,6 +78,16 @@ class ServerUnreachable(Unavailable):
     hint = "Start the server with 'repomesh up', or set REPOMESH_URL; 'repomesh doctor' says what is wrong."
 
 
+class ServerFrozen(ServerUnreachable):
+    """The server takes connections and answers nobody."""
+
+    code = "server_frozen"
+    hint = (
+        "Its process is stopped or overloaded. 'repomesh logs' shows what it did last, 'repomesh down' ends it, "
+        "'repomesh up' starts it again; nothing that was acknowledged is lost."
+    )
+
+
 class UnusableAddress(InvalidRequest):
     """What is named as the server's URL, the token or the agent can't be one."""
 

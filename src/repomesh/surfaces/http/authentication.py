@@ -53,8 +53,11 @@ async def authenticate(
     """The caller behind the Authorization header, or credentials that came in another way.
 
     From then on its connection is not among those that are closed when places are short, and a WebSocket may
-    send messages of up to `message_bytes_max` bytes. Raises Unauthenticated or Forbidden.
+    send messages of up to `message_bytes_max` bytes. Raises Unauthenticated or Forbidden, and InvalidRequest
+    for two Authorization headers: a proxy may have looked at the other one.
     """
+    if sum(name == b"authorization" for name, _value in scope["headers"]) > 1:
+        raise bad_header("Authorization", "came more than once")
     caller = await gateway.authenticate(authorization or header(scope, b"authorization"), agent)
     mark_authenticated(scope, message_bytes_max)
     return caller

@@ -32,7 +32,6 @@ from repomesh.surfaces.http.connections import (
 )
 from repomesh.surfaces.http.problems import PROBLEM_JSON, headers_of, problem
 
-
 HEALTH_PATH = "/healthz"
 
 
