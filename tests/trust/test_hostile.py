@@ -200,6 +200,7 @@ def test_no_module_of_the_repository_is_loaded(tmp_path: Path, attacker: Server,
     git(scene.root, "commit", "-qm", "Modules")
     (tmp_path / "home").mkdir()
     own = environment() | {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    own |= {"PYTHONPATH": "."}  # as many who develop have it
     try:
         for words in (
             ("up", "--detach", "--port", "0"),
@@ -210,6 +211,7 @@ def test_no_module_of_the_repository_is_loaded(tmp_path: Path, attacker: Server,
         ):
             done = prompt.run(words, place, own)
             assert done.code == 0, (words, done.err)
+        git(place, "commit", "-qm", "Guarded", "--allow-empty", environment=own)
     finally:
         prompt.run(("down",), place, own)
     assert not loaded.exists()

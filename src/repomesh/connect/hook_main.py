@@ -692,7 +692,7 @@ def revive_daemon(folder: TrustedFolder) -> None:
     finally:
         os.close(lock)
     quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_RDWR, 0) for number in (0, 1, 2)]
-    words = [sys.executable, "-P", "-m", "repomesh.cli.main", "daemon"]
+    words = [sys.executable, "-E", "-P", "-m", "repomesh.cli.main", "daemon"]
     os.posix_spawn(
         sys.executable, words, os.environ | {"REPOMESH_DATA": folder.path}, file_actions=quiet, setsid=True
     )

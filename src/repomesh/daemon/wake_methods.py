@@ -77,7 +77,7 @@ async def codex(_data: Path, session: WakeTarget, text: str) -> None:
         raise WakeRefused("its thread is open in another process, which would take the message")
     if is_over(session.processes):
         raise WakeRefused("its process is over")  # the queue would take it, and nobody would look there
-    program, variables = own_program("codex", session.processes)
+    program, variables = running_program("codex", session.processes)
     if program is None:
         raise WakeRefused("no 'codex' is on the path of the daemon")
     try:
@@ -139,7 +139,7 @@ def _lives(process: str) -> bool:
     return number is not None and is_alive(number) and not was_replaced(process)
 
 
-def own_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+def running_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """The program that a session runs, and where it keeps its things; else the one on the path.
 
     A session may have been started by another version, or with another home, than the daemon.

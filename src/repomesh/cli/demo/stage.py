@@ -84,6 +84,7 @@ class DemoRun:
         given = {"REPOMESH_URL": url, "REPOMESH_TOKEN": self.tokens[name]} | variables
         self.processes[name] = process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-E",
             "-P",
             "-m",
             self.module,
