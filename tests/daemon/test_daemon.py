@@ -282,7 +282,9 @@ def test_a_session_of_another_machine_is_not_ours() -> None:
 
 
 def test_a_session_is_told_by_the_program_that_it_runs() -> None:
-    found, variables = wake_methods.running_program(Path(sys.executable).resolve().name, [f"{os.getpid()}@here"])
+    found, variables = wake_methods.running_program(
+        Path(sys.executable).resolve().name, [f"{os.getpid()}@here"]
+    )
     assert found == str(Path(sys.executable).resolve())
     assert variables["HOME"] == os.environ["HOME"]
     assert wake_methods.running_program("no-such-program", [str(os.getpid()), "1"]) == (None, {})
@@ -299,7 +301,9 @@ def test_a_session_whose_processes_are_gone_is_over() -> None:
 def test_a_number_that_is_given_again_is_not_the_sessions() -> None:
     assert wake_methods.is_over([f"{os.getpid()}.1@here"])
     assert not wake_methods.is_over([processes.named(os.getpid())])
-    assert wake_methods.running_program(Path(sys.executable).resolve().name, [f"{os.getpid()}.1@here"])[1] == {}
+    assert (
+        wake_methods.running_program(Path(sys.executable).resolve().name, [f"{os.getpid()}.1@here"])[1] == {}
+    )
 
 
 def test_a_second_run_of_a_thread_is_not_queued_for(tmp_path: Path) -> None:
