@@ -83,8 +83,8 @@ class ServerFrozen(ServerUnreachable):
 
     code = "server_frozen"
     hint = (
-        "Its process is stopped or overloaded. 'repomesh logs' shows what it did last, 'repomesh down' ends it, "
-        "'repomesh up' starts it again; nothing that was acknowledged is lost."
+        "Its process is stopped or overloaded: 'repomesh logs' shows its last lines, 'repomesh down' ends it "
+        "and 'repomesh up' starts it again; nothing that was acknowledged is lost."
     )
 
 

@@ -25,6 +25,20 @@ from repomesh.surfaces.hooks.repo_paths import in_repository
 LOCK = "src/parser/**"
 
 WRITES = r"""
+strace -o src/parser/a.py true
+/usr/bin/time --output=src/parser/a.py make
+perf record -o src/parser/a.py make
+script -O src/parser/a.py -c make
+find . -name x -exec strace -osrc/parser/a.py cat {} +
+gpg --output src/parser/a.py -d key.gpg
+openssl rand -hex -out src/parser/a.py 8
+xxd -r dump.txt src/parser/a.py
+iconv -f latin1 -t utf-8 -o src/parser/a.py b.py
+pip install -q -t src/parser requests
+python3 -m pip download --dest src/parser requests
+uv pip install --target=src requests
+git config -f src/parser/a.cfg core.bare true
+git -c alias.x='!rm src/parser/a.py' x
 echo x > src/parser/a.py
 echo x >> src/parser/a.py
 echo x >| src/parser/a.py
@@ -363,6 +377,16 @@ rm -rf link
 """
 
 READS = r"""
+strace -o trace.txt cat src/parser/a.py
+gpg --verify src/parser/a.py.asc src/parser/a.py
+openssl dgst -sha256 src/parser/a.py
+xxd src/parser/a.py
+xxd src/parser/a.py dump.txt
+iconv -f latin1 src/parser/a.py
+pip install -r src/parser/requirements.txt
+git config -f src/parser/a.cfg --list
+git config -f src/parser/a.cfg get core.bare
+git -c color.ui=false log src/parser
 ls -l src/parser
 cat src/parser/a.py
 head -n 5 src/parser/a.py > /dev/null

@@ -26,6 +26,8 @@ def git(call: ProgramCall) -> ShellWord | None:
                 folder = value
             elif option.text == "--work-tree":
                 work_tree = value
+            elif option.text == "-c" and value.text.lower().startswith("alias."):
+                call.anything("it runs an alias that it defines itself")
         elif option.text.startswith("--work-tree="):
             work_tree = ShellWord(option.text.partition("=")[2], option.glob, option.unknown_from)
     if arguments:
@@ -245,7 +247,16 @@ def _archive(call: ProgramCall) -> None:
         call.write(word)
 
 
+def _config(call: ProgramCall) -> None:
+    found = options(call.arguments, "-f --file --type --default --blob")
+    reads = found.has("-l", "--list", "--get", "--get-all", "--get-regexp", "--get-urlmatch")
+    if not reads and len(found.operands) > 1 and found.operands[0].text not in ("get", "list"):
+        for word in found.given("-f", "--file"):
+            call.write(word)
+
+
 _VERBS: dict[str, Callable[[ProgramCall], None]] = {
+    "config": _config,
     "rm": _rm,
     "mv": _mv,
     "restore": _restore,

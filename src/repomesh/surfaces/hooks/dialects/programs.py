@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from posixpath import basename, join
 
 from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
@@ -373,6 +374,26 @@ def _wget(call: ProgramCall) -> None:
             call.write(word, TargetExtent.TREE)
 
 
+def _openssl(call: ProgramCall) -> None:
+    """Its options have one dash and whole words: `-out FILE`."""
+    for option, word in pairwise(call.arguments):
+        if option.text in ("-out", "-keyout", "-writerand", "-CAserial"):
+            call.write(word)
+
+
+def _xxd(call: ProgramCall) -> None:
+    for word in options(call.arguments, "-c -g -l -s -n -o -R").operands[1:]:
+        call.write(word)
+
+
+def _pip(call: ProgramCall) -> None:
+    found = options(call.arguments, "-t --target --prefix --root --src -d --dest -w --wheel-dir -r -c -e -i")
+    for word in found.given(
+        "-t", "--target", "--prefix", "--root", "--src", "-d", "--dest", "-w", "--wheel-dir"
+    ):
+        call.write(word, TargetExtent.TREE)
+
+
 _TREE = _operands(TargetExtent.TREE)
 
 PROGRAMS: dict[str, Handler] = {
@@ -399,6 +420,12 @@ PROGRAMS: dict[str, Handler] = {
         ("gcc", "g++", "cc", "c++", "clang", "clang++", "ld", "rustc", "ghc", "swiftc", "pandoc", "dot"),
         _outputs("-o --output -I -L -l -D -T", "-o", "--output"),
     ),
+    **dict.fromkeys(
+        ("iconv", "gpg", "gpg2", "age", "jo", "yq", "xmllint"), _outputs("-o --output", "-o", "--output")
+    ),
+    "openssl": _openssl,
+    "xxd": _xxd,
+    **dict.fromkeys(("pip", "pip3", "uv"), _pip),  # `uv pip`
     "find": _find,
     "curl": _curl,
     "wget": _wget,

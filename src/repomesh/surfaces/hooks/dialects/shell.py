@@ -53,13 +53,14 @@ def writes_of_command(text: str) -> WriteSet:
 
 @dataclass(slots=True)
 class _Called:
-    """A command: the words from the program's name on, the folders that it is moved to, a shell's command in
-    their place, and whether it is a test, in which `>` compares."""
+    """A command: the words from the program's name on, the folders that it is moved to, and a shell's command
+    in their place; what wrappers before it write; and whether it is a test, in which `>` compares."""
 
     words: list[ShellWord]
     tested: bool = False
     folders: list[ShellWord] = field(default_factory=list)
     script: ShellWord | None = None
+    outputs: list[ShellWord] = field(default_factory=list)
 
     def inside(self, folders: WorkingFolders) -> WorkingFolders:
         """The folders that the program runs in, where the command is run in these."""
@@ -117,7 +118,7 @@ class _Scan:
             words[0].text.rpartition("/")[2] if words else "", _operands(words[1:]), command.fed
         )
         if not called.tested:
-            for word in command.outputs:
+            for word in (*command.outputs, *called.outputs):
                 call.write(word)
         self._collect(call, chain.here)  # the shell opens them, wherever the program runs
         handed, self._handed = self._handed, call if command.piped else None
@@ -195,6 +196,9 @@ class _Scan:
     def _again(self, words: list[ShellWord], call: ProgramCall, folders: WorkingFolders, depth: int) -> None:
         """A command that another one runs."""
         called = self._called(words, ShellReader(""))
+        for word in called.outputs:
+            call.write(word)
+        self._collect(call, folders)
         folders = called.inside(folders)
         if called.script is not None:
             self._script(called.script, folders, depth)
@@ -296,6 +300,7 @@ class _Scan:
                 words, at = wrapped.words, 0
                 called.folders += [wrapped.folder] if wrapped.folder is not None else []
                 called.script = wrapped.script
+                called.outputs += wrapped.outputs
             else:
                 break
         called.words = words[at:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from repomesh.surfaces.hooks.dialects.shell_words import ShellReader, ShellWord
@@ -25,15 +25,18 @@ class _Wrapper:
     """Options whose value is the folder that the program runs in."""
     script: str = ""
     """Options whose value is a shell's command."""
+    output: str = ""
+    """Options whose value is a file that the wrapper itself writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class WrappedCommand:
-    """What a wrapper runs: a program's words, a shell's command, or both; and where."""
+    """The command that a wrapper runs: words, a script, or both; its folder; files the wrapper writes."""
 
     words: list[ShellWord]
     folder: ShellWord | None = None
     script: ShellWord | None = None
+    outputs: list[ShellWord] = field(default_factory=list)
 
 
 _PYTHON_RUN: Final = "--with -p --python --extra --group --env-file --index-url"
@@ -47,7 +50,7 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "nohup": _Wrapper(),
     "coproc": _Wrapper(),
     "setsid": _Wrapper(),
-    "time": _Wrapper("-f -o"),
+    "time": _Wrapper("-f --format", output="-o --output"),
     "nice": _Wrapper("-n --adjustment"),
     "ionice": _Wrapper("-c -n -p"),
     "chrt": _Wrapper("-p", skipped=1),
@@ -60,9 +63,13 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "busybox": _Wrapper(),
     "caffeinate": _Wrapper("-t -w"),
     "xvfb-run": _Wrapper("-n -s -e -f -p"),
-    "strace": _Wrapper("-e -o -s -p"),
+    "strace": _Wrapper("-e -s -p", output="-o --output"),
+    "ltrace": _Wrapper("-e -s -p", output="-o --output"),
+    "perf": _Wrapper("-e -F -p", verbs="record stat", output="-o --output"),
     "watch": _Wrapper("-n --interval"),
-    "script": _Wrapper("-T -E -O -I -B", skipped=1, script="-c --command"),
+    "script": _Wrapper(
+        "-E", skipped=1, script="-c --command", output="-T -O -I -B --log-out --log-in --log-io"
+    ),
     "su": _Wrapper("-s -g -G --shell", skipped=1, script="-c --command"),
     "direnv": _Wrapper("", skipped=1, verbs="exec"),
     "npx": _Wrapper("-p --package", script="-c --call"),
@@ -101,6 +108,11 @@ def unwrap(words: list[ShellWord]) -> WrappedCommand | None:
     if wrapper is None or len(words) < 2:
         return None
     found = _Found()
+    command = _command(words, name, wrapper, found)
+    return None if command is None else replace(command, outputs=found.outputs)
+
+
+def _command(words: list[ShellWord], name: str, wrapper: _Wrapper, found: _Found) -> WrappedCommand | None:
     at = found.options(words, 1, wrapper)
     if wrapper.verbs:
         if at >= len(words):
@@ -132,26 +144,32 @@ class _Found:
     def __init__(self) -> None:
         self.folder: ShellWord | None = None
         self.script: ShellWord | None = None
+        self.outputs: list[ShellWord] = []
 
     def options(self, words: list[ShellWord], at: int, wrapper: _Wrapper) -> int:
         """Pass over options and their values; answers where the next word is."""
-        valued, folders, scripts = (
-            set(one.split()) for one in (wrapper.valued, wrapper.folder, wrapper.script)
+        folders, scripts, outputs = (
+            set(names.split()) for names in (wrapper.folder, wrapper.script, wrapper.output)
         )
+        valued = {*wrapper.valued.split(), *folders, *scripts, *outputs}
         while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
             option, equals, _ = words[at].text.partition("=")
             value: ShellWord | None = None
-            if equals and option in valued | folders | scripts:
+            if equals and option in valued:
                 value = words[at].behind(len(option) + 1)
-            elif option[:2] in folders | scripts and len(option) > 2 and not option.startswith("--"):
+            elif (
+                option[:2] in folders | scripts | outputs and len(option) > 2 and not option.startswith("--")
+            ):
                 option, value = option[:2], words[at].behind(2)
-            elif option in valued | folders | scripts and at + 1 < len(words):
+            elif option in valued and at + 1 < len(words):
                 at += 1
                 value = words[at]
             if option in folders:
                 self.folder = value
             elif option in scripts:
                 self.script = value
+            elif option in outputs and value is not None:
+                self.outputs.append(value)
             at += 1
         return at + (at < len(words) and words[at].text == "--")
 
