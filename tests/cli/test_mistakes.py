@@ -32,6 +32,11 @@ def test_printed_ids_and_names_are_taken_in_a_session(running: Shell) -> None:
         assert running.ok("artifact", "show", "database", part)["id"] == artifact["id"]
     for part in (memory["id"][-8:], "database-choice"):
         assert running.ok("memory", "show", part)["id"] == memory["id"]
+    assert running("session", "export", "database", "--output", "session.json").code == 0
+    running.ok("session", "import", "session.json", "--session-id", "copy")
+    copied = running.ok("chunk", "read", "copy", chunk["id"][-8:])
+    assert (copied["content"], copied["chunk_id"]) == ("We took SQLite.", chunk["id"])
+    assert running.ok("artifact", "read", "copy", artifact["id"][-8:])["content"] == "create table"
     newer = running.ok("memory", "store", "database", "PostgreSQL")
     superseded = running.ok(
         "memory", "supersede", "database-choice", "--by", newer["id"][-8:], "--reason", "grown"
@@ -116,6 +121,13 @@ def test_wrong_values_are_told_in_words_of_the_prompt(
         (("task", "create", "Fix", "it", "now"), 'repomesh task create "Fix it now"'),
         (("meeting", "speak", "m"), "Give CONTENT, or '-' to read it from standard input."),
         (("meeting", "minutes", "m", "m.md"), "Name the file with '--output m.md'."),
+        (("message", "send", "ben", "hi", "--ack-required", "true"), "takes no value: leave out 'true'."),
+        (
+            ("message", "send", "ben", "hi", "--ack-required", "no"),
+            "takes no value: leave out --ack-required",
+        ),
+        (("message", "send", "ben", "hi", "--ack-required=true"), "Give --ack-required alone"),
+        (("task", "list", "--ready", "false"), "takes no value: write --no-ready."),
     ],
 )
 def test_wrong_words_are_answered_with_the_right_ones(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _HEX: Final = re.compile(r"[0-9a-f-]+")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _AGENTS: Final = (
     "agent",
     "agent_id",
@@ -156,7 +157,9 @@ async def _in_session(client: Client, field: str, fields: Mapping[str, Any]) -> 
     listing, names = _IN_SESSION[field]
     seen, matches = 0, []
     async for one in client.items(listing, session_id=fields["session_id"], limit=200):
-        if fits(one["id"], given.lower()) or any(str(one[name]) == given for name in names):
+        # What was given no name is called by its id; behind an import that is the id in the first session.
+        called = [one["id"], *([one[field]] if _UUID.fullmatch(one[field]) else [])]
+        if any(fits(id_, given.lower()) for id_ in called) or any(str(one[name]) == given for name in names):
             what = {"what": field.removesuffix("_id"), "id": one["id"], "title": str(one[names[-1]])}
             matches.append(what | {"name": one[field]})
         seen += 1

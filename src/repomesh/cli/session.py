@@ -197,7 +197,8 @@ def import_(
     ],
     *,
     session_id: Annotated[
-        str | None, typer.Option("--id", help="Another id for the session.", show_default=False)
+        str | None,
+        typer.Option("--id", "--session-id", help="Another id for the session.", show_default=False),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an import of this file that broke off.")

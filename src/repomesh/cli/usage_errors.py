@@ -27,6 +27,8 @@ _TEXTS: Final = frozenset(
     {"answer", "body", "content", "decision", "goal", "question", "query", "text", "title", "topic"}
 )
 """Arguments that are a text, which people forget to quote."""
+_TRUE: Final = frozenset({"true", "yes", "on", "1"})
+_FALSE: Final = frozenset({"false", "no", "off", "0"})
 _OF_COMMANDS: Final = {"--as": " NAME", "--json": "", "--url": " URL"}
 """Options of every command that groups do not have, each with what follows it."""
 _MEANT_BY_OPTION: Final = {
@@ -123,6 +125,16 @@ def _swapped(context: Context | None, given: str, choices: Sequence[str]) -> str
 
 def _extra(context: Context, extra: str) -> str:
     """What to do with more words than the command takes; ends with a space."""
+    flag = next(
+        (
+            each
+            for each in context.command.params
+            if getattr(each, "is_flag", False) and context.params[each.name]
+        ),
+        None,
+    )
+    if extra.lower() in _TRUE | _FALSE and flag is not None:
+        return _valued_flag(flag, extra)
     arguments = _arguments(context)
     if any("--output" in each.opts for each in context.command.params) and " " not in extra:
         return f"Name the file with '--output {shlex.quote(extra)}'. "
@@ -131,6 +143,15 @@ def _extra(context: Context, extra: str) -> str:
     before = [shlex.quote(str(context.params.get(each.name) or "")) for each in arguments[:-1]]
     text = f'"{context.params.get(arguments[-1].name)} {extra}"'
     return f"Put the text in quotes: {' '.join([context.command_path, *before, text])}. "
+
+
+def _valued_flag(flag: Any, value: str) -> str:
+    """What to type in place of a flag with a value, as `--ready false`; ends with a space."""
+    name = flag.opts[0]
+    if value.lower() in _TRUE:
+        return f"{name} takes no value: leave out '{value}'. "
+    instead = f"write {flag.secondary_opts[0]}" if flag.secondary_opts else f"leave out {name}, too"
+    return f"{name} takes no value: {instead}. "
 
 
 def _missing(error: MissingParameter) -> str:
@@ -145,4 +166,6 @@ def _missing(error: MissingParameter) -> str:
 def _without_value(error: BadOptionUsage, hint: str) -> str:
     if error.option_name == "--as":
         return "Name the agent: '--as NAME'."
+    if "does not take a value" in error.message:
+        return f"Give {error.option_name} alone, or leave it out. {hint}"
     return hint

@@ -12,6 +12,12 @@ from repomesh.views.terminal_text import TextStyle, clean, counted
 
 ENDED = frozenset({"completed", "cancelled"})
 """The states of a meeting in which nothing more comes."""
+_SOURCES = {
+    "chair": "the chair's proposal",
+    "unopposed": "{name}'s proposal, the last one without an objection",
+    "written": "a proposal that the language model wrote",
+    "draft": "a draft of the opinions, since no proposal was free of objections",
+}
 _VERBS = {"agree": "agrees", "disagree": "disagrees", "abstain": "abstains"}
 _STOOD = (
     ("agreement", "agreed"),
@@ -333,8 +339,8 @@ def _speaker(style: TextStyle, opinion: Mapping[str, Any]) -> str:
 
 
 def _voted_on(proposal: Mapping[str, Any]) -> str:
-    by = f", {_line(proposal['agent_name'])}" if proposal["agent_name"] else ""
-    return f"Voted on ({proposal['source']}{by}):"
+    words = _SOURCES.get(proposal["source"], proposal["source"])
+    return f"Voted on {words.format(name=_line(proposal['agent_name'] or ''))}:"
 
 
 def _vote(style: TextStyle, vote: Mapping[str, Any]) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from repomesh.domains.meetings.decisions.models import Decision, Position
+from repomesh.domains.meetings.flow import Source
 from repomesh.domains.meetings.models import Meeting, MeetingDetail, Round
 from repomesh.domains.meetings.prompts import shortened
 from repomesh.domains.messaging.messages.envelope import one_line
@@ -15,6 +17,14 @@ _RULES = {
     "two_thirds": "two thirds of those who agree or disagree",
     "quorum": "more agree than disagree, with enough votes cast",
 }
+
+_SOURCES: Final[dict[Source, str]] = {
+    "chair": "the chair's proposal",
+    "unopposed": "{name}'s proposal, the last one without an objection",
+    "written": "a proposal that the language model wrote",
+    "draft": "a draft of the opinions, since no proposal was free of objections",
+}
+"""By whose proposal it is, what to call it."""
 
 
 def markdown(meeting: MeetingDetail, max_chars: int | None = None) -> str:
@@ -58,8 +68,8 @@ def _round(one: Round) -> list[str]:
             lines += ["", "It proposes:", "", *_quoted(said.proposal)]
         lines.append("")
     if one.proposal is not None:
-        by = f", {one.proposal.agent_name}" if one.proposal.agent_name else ""
-        lines += [f"### Voted on ({one.proposal.source}{by})", "", *_quoted(one.proposal.text), ""]
+        source = _SOURCES[one.proposal.source].format(name=one.proposal.agent_name)
+        lines += [f"### Voted on {source}", "", *_quoted(one.proposal.text), ""]
         for vote in one.votes:
             lines.append(_stood(vote.agent_name, vote.choice, vote.reason, vote.amendment))
         lines.append("")
