@@ -69,6 +69,8 @@ def outcome_line(style: TextStyle, operation: str, answer: Mapping[str, Any]) ->
         parts[-1] += f": {' '.join(title.split())}"
     if operation == "meeting.create" and thing["status"] == "pending":
         parts[-1] += f"; '{style.program} meeting start {named}' begins it"
+    elif operation == "meeting.create":
+        parts[-1] += f"; started: {_next_in_meeting(style, thing)}"
     return clean(", ".join([*parts, *_held(style, answer)]))
 
 

@@ -54,6 +54,10 @@ async def test_recall_shows_a_deep_match_and_says_why(mesh: Mesh) -> None:
     [item] = (await mesh.get("/v1/recall", text="Where does a zebra sleep?", what=["chunk"]))["items"]
     assert "**zebras**" in item["snippet"]
     assert any(reason.startswith("holds zebra") for reason in item["why"])
+    [item] = (await mesh.get("/v1/recall", text="What did the databases and zebras do?", what=["chunk"]))[
+        "items"
+    ]
+    assert "holds zebras" in item["why"]  # the word that was asked for, not its stem
 
 
 async def test_words_far_apart_are_shown_together(mesh: Mesh) -> None:

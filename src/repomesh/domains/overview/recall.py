@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from repomesh.domains.overview import candidates, question_vectors, ranking
@@ -87,11 +87,14 @@ class RecallCandidates:
     rarities: Mapping[str, float]
     near: Mapping[str, float]
     without_meaning: str | None
+    asked_words: Mapping[str, str]
+    """By stem, the word of the question."""
 
 
 def gathered(tx: Transaction, request: Recall) -> RecallCandidates:
     """What holds the most of what says much, and what is near in meaning."""
-    matches = _matches(tx, request, _asked(request.text))
+    words = ranking.question_words(request.text, limits.RECALL_WORDS_MAX)
+    matches = _matches(tx, request, {stem(word): forms(word) for word in words})
     chosen = _chosen(matches)
     near, without_meaning = question_vectors.near(tx, request)
     ids: dict[What, list[str]] = {}
@@ -104,7 +107,8 @@ def gathered(tx: Transaction, request: Recall) -> RecallCandidates:
     kept = [there[id_] for id_ in chosen if id_ in there and _belongs(there[id_], request)]
     asked = ranking.StemMatcher(matches.rarities)
     texts = [_text(one, asked, matches) for one in kept]
-    return RecallCandidates(request, texts, matches.rarities, near, without_meaning)
+    asked_words = {stem(word): word for word in reversed(words)}
+    return RecallCandidates(request, texts, matches.rarities, near, without_meaning, asked_words)
 
 
 def _text(candidate: TextCandidate, asked: ranking.StemMatcher, matches: _Matches) -> RecallText:
@@ -117,12 +121,6 @@ def _text(candidate: TextCandidate, asked: ranking.StemMatcher, matches: _Matche
         deep = [one for one, ids in matches.by_stem.items() if one not in seen and fields["id"] in ids]
         found += [(len(words) + _APART * count, one) for count, one in enumerate(deep, 1)]
     return RecallText(candidate, len(words), found, titled)
-
-
-def _asked(text: str) -> dict[str, tuple[str, ...]]:
-    """The stems of what is asked about, and the forms of each."""
-    words = ranking.question_words(text, limits.RECALL_WORDS_MAX)
-    return {stem(word): forms(word) for word in words}
 
 
 def _belongs(candidate: TextCandidate, request: Recall) -> bool:
@@ -196,8 +194,8 @@ def scored(
         held = {one for _, one in text.hits}
         titled_worth = sum(map(rarities.__getitem__, text.titled)) / total
         parts = {
-            f"holds {', '.join(sorted(held))}": worth / best,
-            f"is titled {', '.join(sorted(text.titled))}": weights.title * titled_worth,
+            f"holds {_in_words(held, gathered)}": worth / best,
+            f"is titled {_in_words(text.titled, gathered)}": weights.title * titled_worth,
             "means something like it": weights.meaning * gathered.near.get(fields["id"], 0.0),
             "is recent": weights.recency * ranking.recency((tx.now - fields["at"]).total_seconds()),
             f"is of type {fields['type']}": weights.type * (request.type == fields["type"]),
@@ -205,6 +203,10 @@ def scored(
         parts |= {f"has the tag {tag}": weights.tag for tag in request.tags if tag in fields["tags"]}
         judged.append(ScoredText(text.candidate, parts, sum(parts.values())))
     return sorted(judged, key=lambda one: -one.score)
+
+
+def _in_words(stems: Iterable[str], gathered: RecallCandidates) -> str:
+    return ", ".join(sorted(gathered.asked_words[one] for one in stems))
 
 
 def _recalled(one: ScoredText, showing: SnippetBuilder) -> RecallResult:
