@@ -205,6 +205,17 @@ async def _heartbeat(world: World) -> Payload:
     return {"agent_id": "alice", "status_text": world.word("thinking")}
 
 
+@example("agent.rename")
+async def _rename(world: World) -> Payload:
+    """Alice holds a lock and a task, and something of every other sort bears her name, too."""
+    await world.lock()
+    await world.claim()
+    await world.review()
+    await world.question()
+    await world.meeting()
+    return {"agent_id": "alice", "name": world.word("alice")}
+
+
 @example("agent.retire")
 async def _retire(world: World) -> Payload:
     agent = await world.newcomer()

@@ -12,6 +12,7 @@ from repomesh.domains.leases import queries as _lock_queries
 from repomesh.domains.leases import reactions as _lease_reactions
 from repomesh.domains.meetings import model_proposals as _proposals
 from repomesh.domains.meetings import operations as _meetings
+from repomesh.domains.meetings import reactions as _meeting_reactions
 from repomesh.domains.meetings import speaking as _speaking
 from repomesh.domains.meetings.decisions import operations as _decisions
 from repomesh.domains.meetings.minutes import operations as _minutes
@@ -26,7 +27,9 @@ from repomesh.domains.messaging.events import operations as _events
 from repomesh.domains.messaging.inbox import operations as _inbox
 from repomesh.domains.messaging.messages import operations as _messaging
 from repomesh.domains.messaging.questions import operations as _questions
+from repomesh.domains.messaging.questions import reactions as _question_reactions
 from repomesh.domains.messaging.reviews import operations as _reviews
+from repomesh.domains.messaging.reviews import reactions as _review_reactions
 from repomesh.domains.messaging.waits import operations as _waits
 from repomesh.domains.messaging.wakes import operations as _wakes
 from repomesh.domains.overview import batches as _batches
@@ -117,7 +120,14 @@ DOMAINS = (
 )
 
 # In the same order, which is that in which they run.
-REACTIONS = (_lease_reactions, _task_reactions, _webhook_reactions)
+REACTIONS = (
+    _lease_reactions,
+    _review_reactions,
+    _question_reactions,
+    _task_reactions,
+    _meeting_reactions,
+    _webhook_reactions,
+)
 reactions = ordered(REACTIONS)
 
 __all__ = ["DOMAINS", "REACTIONS", "reactions", "registry"]

@@ -293,6 +293,7 @@ HOUSEKEEPING_S = 60.0  # between looks for what is only to be forgotten
 SWEEP_ROUNDS_MAX = 1_000  # of one pass, each a bounded piece of every command; the next pass goes on
 
 # Presence, of agents and of the server itself
+FORMER_NAMES_MAX = 20  # of one agent; each is kept for it for good
 AGENTS_SWEPT_MAX = 100  # set inactive in one transaction, with an event each
 ABSENCE_S = 25.0  # a shorter gap costs an agent less than one of its heartbeats, which come every 30 s
 PRESENCE_NOTED_EVERY_S = 10.0  # the next start takes the server for away since then; two fit into a gap

@@ -93,7 +93,7 @@ from repomesh.client.groups import BlockingGroup, ListOf, SyncClientBase
 
 class SyncAgents(BlockingGroup[async_mesh.AsyncAgents]):
     """`agent.briefing`, `agent.heartbeat`, `agent.leave`, `agent.list`, `agent.of_process`,
-    `agent.register`, `agent.retire` and `agent.show`.
+    `agent.register`, `agent.rename`, `agent.retire` and `agent.show`.
     """
 
     def briefing(self, *, max_chars: int | None = None) -> Briefing:
@@ -282,6 +282,22 @@ class SyncAgents(BlockingGroup[async_mesh.AsyncAgents]):
                 idempotency_key=idempotency_key,
             )
         )
+
+    def rename(self, *, agent_id: str, name: str, idempotency_key: str | None = None) -> Agent:
+        """Give an agent another name, under which it holds and is awaited from now on.
+
+        What it said keeps the name under which it was said. Its former name goes on leading to
+        it, also for programs that it runs, and nobody else can take it.
+
+        Args:
+            name: The new name.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `agent_name_reserved`, `agent_name_taken`,
+                `agent_not_found`, `not_your_agent`, `too_many_former_names`.
+        """
+        return self._run(self._group.rename(agent_id=agent_id, name=name, idempotency_key=idempotency_key))
 
     def retire(self, *, agent_id: str, idempotency_key: str | None = None) -> Agent:
         """Take an agent out of service: its tokens are revoked and what it held is given back.

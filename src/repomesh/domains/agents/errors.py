@@ -19,6 +19,13 @@ class AgentNameTaken(Conflict):
     hint = "Choose another name, or send reuse_existing=true to join as that agent."
 
 
+class TooManyFormerNames(Conflict):
+    """An agent was renamed as often as it may be; each name that it had is kept for it."""
+
+    code = "too_many_former_names"
+    hint = "Use one of its former names again, or register another agent with register_agent."
+
+
 class AgentNameReserved(InvalidRequest):
     """The server writes its own notices under this name."""
 

@@ -155,6 +155,13 @@ class RetireAgent(Model):
     agent_id: AgentRef
 
 
+class RenameAgent(Model):
+    """Give an agent another name; the one that it has goes on leading to it."""
+
+    agent_id: AgentRef
+    name: Name = Field(description="The new name.")
+
+
 class CloseInstance(Model):
     """Leave: the calling instance ends, its token with it."""
 
@@ -223,6 +230,13 @@ class AgentChanged(Model):
     reason: str = ""
 
 
+class AgentRenamed(Model):
+    """An agent has another name; `agent` is what it is now."""
+
+    agent: Agent
+    former_name: str
+
+
 class PermissionRequested(Model):
     """An agent's CLI asks its person whether a tool may run, and the agent stands still until it is told.
 
@@ -256,6 +270,12 @@ AGENT_LEFT = event_type(
 )
 AGENT_RETIRED = event_type(
     "agent.retired", AgentChanged, "An agent was taken out of service; it can no longer act or be addressed."
+)
+AGENT_RENAMED = event_type(
+    "agent.renamed",
+    AgentRenamed,
+    "An agent got another name, which what it holds and what waits for it now bears; what it said keeps the "
+    "name under which it was said. The former name goes on leading to it.",
 )
 AGENT_PERMISSION_REQUESTED = event_type(
     "agent.permission_requested",

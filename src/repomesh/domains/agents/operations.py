@@ -11,20 +11,26 @@ from repomesh.domains.agents.cli_sessions import rows as session_rows
 from repomesh.domains.agents.cli_sessions import rules as session_rules
 from repomesh.domains.agents.cli_sessions.models import CLI_SESSION_CHANGED
 from repomesh.domains.agents.errors import (
+    AgentNameReserved,
+    AgentNameTaken,
     AgentNotFound,
     NotYourAgent,
+    TooManyFormerNames,
 )
 from repomesh.domains.agents.models import (
     AGENT_LEFT,
     AGENT_REGISTERED,
+    AGENT_RENAMED,
     AGENT_RETIRED,
     AGENT_STATUS_CHANGED,
     AGENT_TAKEN_OVER,
     Agent,
+    AgentRenamed,
     CloseInstance,
     ListAgents,
     RegisterAgent,
     Registration,
+    RenameAgent,
     RetireAgent,
     ShowAgent,
 )
@@ -42,6 +48,7 @@ from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.settings import Settings
 from repomesh.store.due import before, due_at, span
+from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
@@ -114,6 +121,35 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
 def show_agent(tx: Transaction, request: ShowAgent) -> Agent:
     """Show one agent, by name or id."""
     return find_agent(tx, request.agent_id)
+
+
+@command(
+    "agent.rename",
+    http=Post("/v1/agents/{agent_id}/rename"),
+    scope="agents:write",
+    errors=(AgentNotFound, NotYourAgent, AgentNameTaken, AgentNameReserved, TooManyFormerNames),
+    changes_access=True,
+)
+def rename_agent(tx: Transaction, request: RenameAgent) -> Agent:
+    """Give an agent another name, under which it holds and is awaited from now on.
+
+    What it said keeps the name under which it was said. Its former name goes on leading to it, also for
+    programs that it runs, and nobody else can take it.
+    """
+    agent = find_agent(tx, request.agent_id)
+    require_self(tx, agent)
+    if agent.name == request.name:
+        return agent
+    renamed = rows.rename(tx, agent, request.name)
+    tx.emit(
+        NewEvent(
+            AGENT_RENAMED,
+            f"agent/{agent.id}",
+            AgentRenamed(agent=renamed, former_name=agent.name),
+            actor=agent.id,
+        )
+    )
+    return renamed
 
 
 @command(
@@ -245,9 +281,10 @@ def find_agent(tx: Transaction, name_or_id: str) -> Agent:
     found = sorted(
         tx.execute(statement).all(), key=lambda row: (row.id != name_or_id, row.name != name_or_id)
     )
-    if not found:
+    agent = found[0] if found else rows.by_former_name(tx, name_or_id)
+    if agent is None:
         raise AgentNotFound(f"there is no agent '{name_or_id}'")
-    return as_agent(found[0])
+    return as_agent(agent)
 
 
 def require_self(tx: Transaction, agent: Agent) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents import rules
-from repomesh.domains.agents.errors import AgentNameReserved
+from repomesh.domains.agents.errors import AgentNameReserved, AgentNameTaken, TooManyFormerNames
 from repomesh.domains.agents.models import Agent, AgentChanged, RegisterAgent
-from repomesh.domains.agents.tables import agents, instances
+from repomesh.domains.agents.tables import agents, former_names, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.absence import silent_before
+from repomesh.kernel import limits
 from repomesh.kernel.identity import Role
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
@@ -33,7 +34,51 @@ def by_name(tx: Transaction, name: str) -> Row[Any] | None:
     """The agent with this name, else the one whose name differs from it in nothing but case."""
     alike = or_(agents.c.name == name, agents.c.name_key == rules.name_key(name))
     found = tx.execute(select(agents).where(agents.c.workspace_id == tx.workspace_id, alike)).all()
-    return min(found, key=lambda row: row.name != name, default=None)
+    return min(found, key=lambda row: row.name != name, default=None) or by_former_name(tx, name)
+
+
+def by_former_name(tx: Transaction, name: str) -> Row[Any] | None:
+    """The agent that had this name before it was renamed."""
+    of_agent = former_names.c.agent_id == agents.c.id
+    key = former_names.c.workspace_id == tx.workspace_id, former_names.c.name_key == rules.name_key(name)
+    return tx.execute(select(agents).join(former_names, of_agent).where(*key)).one_or_none()
+
+
+def as_recorded(tx: Transaction, name: str) -> str:
+    """A name as records spell it that were made under it, whatever its case: an agent's present or former."""
+    key = rules.name_key(name)
+    former = select(former_names.c.name).where(
+        former_names.c.workspace_id == tx.workspace_id, former_names.c.name_key == key
+    )
+    spelled: str | None = tx.execute(former).scalar_one_or_none()
+    if spelled is not None:
+        return spelled
+    agent = by_name(tx, name)
+    return name if agent is None else str(agent.name)
+
+
+def rename(tx: Transaction, agent: Agent, name: str) -> Agent:
+    """Give an agent another name and keep the one that it has for it; answers it as it is now.
+
+    Raises AgentNameTaken, AgentNameReserved and TooManyFormerNames.
+    """
+    key, former_key = rules.name_key(name), rules.name_key(agent.name)
+    if key == rules.SYSTEM_NAME:
+        raise AgentNameReserved(f"no agent may be called '{name}'")
+    other = by_name(tx, name)
+    if other is not None and other.id != agent.id:
+        raise AgentNameTaken(f"there is an agent '{other.name}' already, or it was called '{name}' before")
+    mine = former_names.c.workspace_id == tx.workspace_id, former_names.c.agent_id == agent.id
+    if key != former_key:
+        tx.execute(delete(former_names).where(*mine, former_names.c.name_key == key))
+        if tx.execute(select(func.count()).where(*mine)).scalar_one() >= limits.FORMER_NAMES_MAX:
+            raise TooManyFormerNames(f"'{agent.name}' had {limits.FORMER_NAMES_MAX} other names before")
+        own = {"workspace_id": tx.workspace_id, "agent_id": agent.id}
+        tx.execute(insert(former_names), own | {"name_key": former_key, "name": agent.name, "until": tx.now})
+    renamed = agent.model_copy(update={"name": name, "version": agent.version + 1})
+    here = update(agents).where(agents.c.id == agent.id)
+    tx.execute(here.values(name=name, name_key=key, version=renamed.version))
+    return renamed
 
 
 def as_agents_write(tx: Transaction, names: Iterable[str]) -> list[str]:
@@ -44,6 +89,9 @@ def as_agents_write(tx: Transaction, names: Iterable[str]) -> list[str]:
     here = select(agents.c.name, agents.c.name_key).where(agents.c.workspace_id == tx.workspace_id, alike)
     found = tx.execute(here).all()
     known = {row.name_key: row.name for row in found} | {row.name: row.name for row in found}
+    for name in asked:
+        if rules.name_key(name) not in known and (renamed := by_former_name(tx, name)) is not None:
+            known[name] = renamed.name
     return list(dict.fromkeys(known.get(name) or known.get(rules.name_key(name), name) for name in asked))
 
 
@@ -56,9 +104,14 @@ def other_name(tx: Transaction, asked: str | None, agent_id: str) -> str | None:
 
 
 def taken_names(tx: Transaction) -> set[str]:
-    """The keys of the names that agents have."""
-    keys = tx.execute(select(agents.c.name_key).where(agents.c.workspace_id == tx.workspace_id)).scalars()
-    return set(keys)
+    """The keys of the names that agents have or had."""
+    return {
+        key
+        for table in (agents, former_names)
+        for key in tx.execute(
+            select(table.c.name_key).where(table.c.workspace_id == tx.workspace_id)
+        ).scalars()
+    }
 
 
 def create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:

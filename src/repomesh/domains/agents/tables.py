@@ -51,6 +51,18 @@ partial_index(
     where=ACTIVE,
 )
 
+# The names that agents had before they were renamed, as names are compared. Nobody else can take them.
+former_names = Table(
+    "former_names",
+    metadata,
+    Column("workspace_id", Uuid, primary_key=True),
+    Column("name_key", Ascii, primary_key=True),
+    Column("name", Ascii, nullable=False),
+    Column("agent_id", Uuid, ForeignKey("agents.id"), nullable=False),
+    Column("until", Timestamp, nullable=False),
+    Index("ix_former_names_agent", "workspace_id", "agent_id"),
+)
+
 # `claimed_by_agent`, here and of CLI sessions: an agent's own token named the process, and not the owner's.
 # Such a claim binds nobody but that agent.
 instances = Table(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import agents
@@ -126,6 +127,20 @@ def participant_rows(tx: Transaction, meeting_id: str) -> dict[str, Any]:
 def away(tx: Transaction, meeting_id: str) -> frozenset[str]:
     """Who takes part, or did, and is known to be inactive. People come and go, and answer when they look."""
     return frozenset(tx.execute(_AWAY, {"ws": tx.workspace_id, "id": meeting_id}).scalars())
+
+
+def rename_participant(tx: Transaction, agent_id: str, name: str) -> None:
+    """Give a participant another name in the meetings that are pending or in progress."""
+    table = meetings.c
+    taken_in = select(meeting_participants.c.meeting_id).where(
+        meeting_participants.c.workspace_id == tx.workspace_id, meeting_participants.c.agent_id == agent_id
+    )
+    running = table.workspace_id == tx.workspace_id, table.status.in_(("pending", "in_progress"))
+    for row in tx.execute(select(table.id, table.flow).where(*running, table.id.in_(taken_in))).all():
+        state = flow.load(row.flow)
+        renamed = replace(state, names={**state.names, agent_id: name})
+        own = update(meetings).where(table.workspace_id == tx.workspace_id, table.id == row.id)
+        tx.execute(own.values(flow=flow.dump(renamed), version=table.version + 1))
 
 
 def _read(

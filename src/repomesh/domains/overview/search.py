@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import merge
 
-from repomesh.domains.agents.rows import by_name
+from repomesh.domains.agents.rows import as_recorded
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import TextCandidate
 from repomesh.domains.overview.excerpts import SnippetBuilder
@@ -41,9 +41,8 @@ def search(tx: Transaction, request: Search) -> Page[SearchResult]:
     meet the conditions a page may be short; its cursor goes on behind what was looked at.
     """
     request = request.model_copy(update={"what": readable(tx.caller, request.what)})
-    author = by_name(tx, request.author) if request.author is not None else None
-    if author is not None:
-        request = request.model_copy(update={"author": author.name})
+    if request.author is not None:
+        request = request.model_copy(update={"author": as_recorded(tx, request.author)})
     words = search_words(request.text)
     uid = None if request.session_id is None else session_rows.find(tx, request.session_id).uid
     matches = _matches(tx, request, words, uid) if words else iter(())

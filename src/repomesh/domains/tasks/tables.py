@@ -39,7 +39,7 @@ tasks = Table(
     Column("max_attempts", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("agent_id", Uuid, ForeignKey("agents.id")),
-    Column("agent_name", String(64)),  # a name never changes, so it needs no join
+    Column("agent_name", String(64)),  # as the agent was called while it held the task
     Column("fencing_token", BigInteger),
     Column("percent", Integer),
     Column("note", Text, nullable=False),

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select
 
 from repomesh.domains.agents.operations import live_agents
+from repomesh.domains.agents.rows import by_former_name
 from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging.channels.errors import NotAMember
@@ -180,6 +181,8 @@ def _named(tx: Transaction, refs: Sequence[str]) -> list[Any]:
     by_name = {row.name_key: row for row in rows} | {row.name: row for row in rows}
     by_id = {row.id: row for row in rows}
     known = {ref: by_id.get(ref) or by_name.get(ref) or by_name.get(name_key(ref)) for ref in refs}
+    for ref in refs:
+        known[ref] = known[ref] or by_former_name(tx, ref)
     unknown = [ref for ref in refs if known[ref] is None]
     if unknown:
         raise _unknown(tx, unknown)
