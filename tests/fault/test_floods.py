@@ -134,6 +134,11 @@ async def crowd(process: Process) -> AsyncIterator[Crowd]:
     made.leave()
 
 
+def bearer(process: Process) -> str:
+    """The header with the owner's token."""
+    return f"Authorization: Bearer {process.token}"
+
+
 async def serves(process: Process) -> None:
     """Somebody with a token gets everything: the API, a stream, MCP; and the server is ready."""
     bearer = {"Authorization": f"Bearer {process.token}"}
@@ -173,6 +178,13 @@ async def test_signed_webhooks_of_somebody_without_the_secret(
     await serves(process)
 
 
+async def test_bodies_of_tiny_chunks(process: Process, crowd: Crowd, watched: None) -> None:
+    begun = request("POST", "/v1/messages", "Transfer-Encoding: chunked")
+    for headers in (begun, request("POST", "/v1/messages", "Transfer-Encoding: chunked", bearer(process))):
+        await crowd.join_all(SEVERAL, headers, *[b"1\r\na\r\n" * 10_000] * (LARGE_BYTES // SEVERAL // 60_000))
+    await serves(process)
+
+
 async def test_one_header_without_an_end(process: Process, crowd: Crowd, watched: None) -> None:
     await crowd.join(b"GET / HTTP/1.1\r\nX: ", *[PIECE] * (LARGE_BYTES // len(PIECE)))
     await serves(process)
@@ -200,9 +212,8 @@ async def test_frames_without_an_end(process: Process, crowd: Crowd, watched: No
 
 
 async def test_pings_to_which_nobody_reads_the_answers(process: Process, crowd: Crowd, watched: None) -> None:
-    bearer = f"Authorization: Bearer {process.token}"
     pings = frame(b"x" * 125, opcode=PING) * 500
-    await crowd.join_all(SEVERAL, upgrade(bearer), *[pings] * 100)
+    await crowd.join_all(SEVERAL, upgrade(bearer(process)), *[pings] * 100)
     await serves(process)
 
 
@@ -216,6 +227,12 @@ async def test_pings_before_a_token(process: Process, crowd: Crowd, watched: Non
             await raw.send(pings)
         await serves(process)
         crowd.leave()
+
+
+@pytest.mark.parametrize("text", [b"[", b'{"type":"zz"}'])
+async def test_frames_that_are_refused(process: Process, crowd: Crowd, watched: None, text: bytes) -> None:
+    await crowd.join_all(SEVERAL, upgrade(bearer(process)), *[frame(text) * 5_000] * 20)
+    await serves(process)
 
 
 async def test_sockets_without_a_token(process: Process, crowd: Crowd, watched: None) -> None:

@@ -243,6 +243,14 @@ class MalformedRequest(RepomeshError):
     hint = "Speak HTTP/1.1, and give a body's length with Content-Length or Transfer-Encoding."
 
 
+class ChunksTooSmall(RepomeshError):
+    """A body came in so many tiny chunks that reading it would keep others waiting."""
+
+    code = "chunks_too_small"
+    failure = Failure.MALFORMED
+    hint = "Send the body with Content-Length, or in chunks of some kilobytes with Transfer-Encoding."
+
+
 class RequestTimeout(RepomeshError):
     """The request was not complete in time."""
 

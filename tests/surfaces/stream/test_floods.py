@@ -14,6 +14,7 @@ from repomesh.kernel.limits import (
     SOCKET_AUTH_PINGS_MAX,
     SOCKET_FRAGMENTS_MAX,
 )
+from repomesh.surfaces.stream.protocol import Protocol
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
 
@@ -133,6 +134,28 @@ async def cut_off(live: LiveMesh, raw: Raw) -> None:
         return len(live.web.connections) < before
 
     await until(is_gone)
+
+
+async def test_a_socket_whose_frames_are_refused_one_after_another_is_closed(live: LiveMesh) -> None:
+    wrong = frame(b"[")
+    async with upgraded(live, bearer(live)) as raw:
+        await raw.send(wrong * limits.SOCKET_REFUSED_FRAMES_MAX, frame(json.dumps({"type": "ping"}).encode()))
+        got = b""
+        while b"pong" not in got:
+            got += await raw.reader.read(65_536)
+        assert got.count(b'"type":"error"') == limits.SOCKET_REFUSED_FRAMES_MAX
+        await raw.send(wrong)
+        assert await raw.close_code() == REFUSED
+
+
+async def test_what_comes_behind_the_servers_close_is_bounded(live: LiveMesh) -> None:
+    """Six megabytes a second were kept for each of them."""
+    async with upgraded(live, bearer(live)) as raw:
+        protocols = [each for each in live.web.server_state.connections if isinstance(each, Protocol)]
+        await raw.send(*[frame(b"[") * 10_000] * 20)
+        assert await raw.rest()
+    assert all(len(each._unparsed) <= limits.SOCKET_CLOSING_BYTES_MAX for each in protocols)
+    assert len(protocols) == 1
 
 
 async def test_an_upgrade_that_the_library_refuses_is_answered(live: LiveMesh) -> None:

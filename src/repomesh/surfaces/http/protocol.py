@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from repomesh.kernel import limits
 from repomesh.kernel.errors import (
     FAILURES,
+    ChunksTooSmall,
     HeadersTooLarge,
     MalformedRequest,
     RepomeshError,
@@ -65,6 +66,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that came last
         self._header_bytes = 0
         self._idle_bytes = 0  # since the last byte of a body, or the end of headers
+        self._chunks = 0  # of the present body, and its bytes
+        self._body_bytes = 0
         self._dropped_bytes = 0
         self._refusal: RepomeshError | None = None
         self._connections = connections
@@ -189,15 +192,27 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         self._reading = _Reading.BODY
         self._idle_bytes = self._dropped_bytes = 0
+        self._chunks = self._body_bytes = 0
         self.connection.expect_nothing()
         if self.cycle is not before:
             self.cycle.transport = self._answering  # type: ignore[assignment]
         if len(self.pipeline) >= limits.PIPELINED_MAX:
             self._take_no_more()
 
+    def on_chunk_header(self) -> None:
+        """Count a chunk: each takes as long to parse as a kilobyte, so most must not be tiny."""
+        self._chunks += 1
+        tiny = self._body_bytes < self._chunks * limits.CHUNK_BYTES_MEAN_MIN
+        if tiny and self._chunks > limits.SMALL_CHUNKS_MAX and self._reading is not _Reading.NOTHING:
+            self._refusal = ChunksTooSmall(
+                f"the first {self._chunks} chunks of the body hold {self._body_bytes} bytes"
+            )
+            raise _Dropped
+
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body; behind the answer it is dropped."""
         self._idle_bytes = 0
+        self._body_bytes += len(body)
         if self._reading is _Reading.NOTHING or self.cycle is None:
             return
         if self.cycle.response_complete:

@@ -35,6 +35,7 @@ class Protocol(WebSocketsSansIOProtocol):
         self._is_waiting = False
         self._early_bytes = 0
         self._early_pings = 0
+        self._late_bytes = 0  # behind the server's close
         self.conn.max_message_size = limits.SOCKET_AUTH_FRAME_BYTES_MAX
         within_s = limits.SOCKET_AUTH_S + limits.STREAM_CLOSE_S  # in which the application says why itself
         self.connection.expect(self.loop.time() + within_s, self.connection.abort)
@@ -61,8 +62,21 @@ class Protocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, a bounded piece at a time."""
+        if self.close_sent and self._is_past_close(len(data)):
+            return
         self._unparsed += data
         self._wait_to_parse()
+        if self._unparsed and not self.transport.is_closing():
+            self.transport.pause_reading()  # it may be resumed while a piece waits, as when a close is sent
+
+    def _is_past_close(self, size: int) -> bool:
+        """Whether a client has sent too much behind the server's close to be waited for; then the line ends."""
+        self._late_bytes += size
+        if self._late_bytes <= limits.SOCKET_CLOSING_BYTES_MAX:
+            return False
+        self._unparsed.clear()
+        self.transport.close()
+        return True
 
     def _wait_to_parse(self) -> None:
         if not self._is_waiting:

@@ -21,6 +21,7 @@ from repomesh.surfaces.stream.connections import Connection, Connections, Server
 from repomesh.surfaces.stream.frames import Auth, Frames, Ping, Pong, error_frame
 
 _SLOW = 4008
+_POLICY = 1008
 _RESTARTING, _LATER, _FAILED = 1012, 1013, 1011  # as RFC 6455's registry names them
 
 
@@ -29,6 +30,14 @@ class UnexpectedFrame(Conflict):
 
     code = "unexpected_frame"
     hint = "Send 'auth' once, as the first frame, and only if the upgrade had no Authorization header."
+
+
+class TooManyRefusedFrames(RepomeshError):
+    """A client sent one wrong frame after another."""
+
+    code = "too_many_refused_frames"
+    failure = Failure.RATE_LIMITED
+    hint = "Correct the client: the errors of its frames say what is wrong with each. Then connect again."
 
 
 class Sockets:
@@ -154,8 +163,10 @@ class Socket(Connection):
             await self._close(why)
 
     async def _read(self, caller: Caller) -> None:
+        refused = 0
         while True:
             message = await self._receive()
+            await asyncio.sleep(0)  # many frames come at once; others are served between two of them
             if message["type"] == "websocket.disconnect":
                 self.end(None)
                 return
@@ -170,6 +181,10 @@ class Socket(Connection):
                 elif not isinstance(frame, Pong):
                     await self._take(frame, caller)
             except RepomeshError as error:
+                refused += 1
+                if refused > limits.SOCKET_REFUSED_FRAMES_MAX:
+                    self.end(TooManyRefusedFrames(f"{refused} frames of this socket were refused"))
+                    return
                 await self._send_frame(self._refusal(error, text))
 
     async def _send_frame(self, frame: str) -> None:
@@ -186,6 +201,8 @@ class Socket(Connection):
             code, reason = _SLOW, f"resume_after={why.details['resume_after']}"
         elif isinstance(why, ServerStopping):
             code, reason = _RESTARTING, why.code
+        elif isinstance(why, TooManyRefusedFrames):
+            code, reason = _POLICY, why.code
         else:
             code, reason = self.close_codes.get(why.failure, _FAILED), why.code
         with suppress(TimeoutError, OSError):
