@@ -39,7 +39,7 @@ from repomesh.kernel.operation import Operation
 from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.leniency import understood
-from repomesh.surfaces.mcp.tool_output import ToolOutput, render, with_losses
+from repomesh.surfaces.mcp.tool_output import ToolOutput, neutral_json, render, with_losses
 from repomesh.surfaces.mcp.tools import compact
 
 log = structlog.get_logger("repomesh.mcp")
@@ -347,7 +347,8 @@ def _refusal(error: RepomeshError, exchange: RequestScope, context: RequestConte
     if error.failure is Failure.INTERNAL:
         body["trace_id"] = context.trace_id
     further = {name: value for name, value in error.details.items() if name not in body}
-    return ToolOutput(compact(body | further), is_error=True)
+    # What stands in the way is named in the words of others, such as the note on a lock.
+    return ToolOutput(neutral_json(compact(body | further)), is_error=True)
 
 
 def _hint(error: RepomeshError, exchange: RequestScope) -> str:

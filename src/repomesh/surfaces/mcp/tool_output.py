@@ -57,15 +57,18 @@ def _text(operation: Operation, result: BaseModel) -> str:
 
 def _labelled(result: BaseModel, text: str) -> ToolOutput:
     message_ids = tuple(_messages(result))
-    labelled = bool(message_ids) or isinstance(result, RecallPage)
-    plain = text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None
-    if plain and not labelled:
-        return ToolOutput(text)
+    if not message_ids and not isinstance(result, RecallPage):
+        return ToolOutput(neutral_json(text))
     boundary = new_boundary()
     value: Any = neutral_values(pydantic_core.from_json(text), boundary)
-    if not labelled:
-        return ToolOutput(_json(value))
     return ToolOutput(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
+
+
+def neutral_json(text: str) -> str:
+    """JSON with every text in it made neutral; as it was where there is nothing to change."""
+    if text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None:
+        return text
+    return _json(neutral_values(pydantic_core.from_json(text), new_boundary()))
 
 
 def with_losses(told: ToolOutput, lost: str) -> ToolOutput:

@@ -67,7 +67,7 @@ class Protocol(WebSocketsSansIOProtocol):
         self._unparsed += data
         self._wait_to_parse()
         if self._unparsed and not self.transport.is_closing():
-            self.transport.pause_reading()  # it may be resumed while a piece waits, as when a close is sent
+            self.transport.pause_reading()  # a close that is sent resumes it
 
     def _is_past_close(self, size: int) -> bool:
         """Whether a client has sent too much behind the server's close to be waited for; then the line ends."""
