@@ -13,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 import structlog
+from hypothesis.internal.conjecture import engine as conjecture
 
 import contract
 import databases
@@ -42,6 +43,10 @@ if _runs_programs_in_memory():
 # Started in the background of a script, a process ignores interrupts, and all that it starts do, too.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A property that fails is shown somewhat larger than it could be, but in seconds: Hypothesis shrinks for
+# up to five minutes and has no setting for it.
+conjecture.MAX_SHRINKING_SECONDS = 15
 
 # What tests make is remembered in a folder of their own, never in the user's.
 _STATE = tempfile.TemporaryDirectory(prefix="repomesh-state-")

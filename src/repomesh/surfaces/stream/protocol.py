@@ -70,7 +70,7 @@ class Protocol(WebSocketsSansIOProtocol):
             self.transport.pause_reading()  # a close that is sent resumes it
 
     def _is_past_close(self, size: int) -> bool:
-        """Whether a client has sent too much behind the server's close to be waited for; then the line ends."""
+        """End a line on which too much comes behind the server's close; whether it was ended."""
         self._late_bytes += size
         if self._late_bytes <= limits.SOCKET_CLOSING_BYTES_MAX:
             return False
