@@ -8,6 +8,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import httpcore
 import pytest
 from standardwebhooks.webhooks import WebhookVerificationError
 
@@ -15,6 +16,7 @@ from harness import Mesh, Refused, Speaker
 from receiver import Answer, Receiver, eventually, receiving
 from repomesh.adapters.bus.local import LocalBus
 from repomesh.app import Server
+from repomesh.jobs import webhook_sender
 from repomesh.jobs.webhook_sender import WebhookSender
 from repomesh.jobs.webhooks import Webhooks
 from repomesh.kernel import limits
@@ -348,6 +350,19 @@ async def test_the_status_is_the_answer_whatever_becomes_of_the_body(
     assert [got.headers["webhook-id"] for got in receiver.got] == [
         one["event_id"] for one in await deliveries(mesh, webhook)
     ]
+
+
+async def test_of_an_answer_that_comes_in_tiny_pieces_few_are_read() -> None:
+    read: list[bytes] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            read.append(b"x")
+            yield b"x"
+
+    response = httpcore.Response(200, content=endless())
+    assert await webhook_sender._beginning(response) == "x" * limits.WEBHOOK_RESPONSE_PIECES_MAX
+    assert len(read) == limits.WEBHOOK_RESPONSE_PIECES_MAX
 
 
 async def test_a_failure_is_a_failure_even_where_its_body_never_ends(

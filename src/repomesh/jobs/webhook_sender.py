@@ -183,9 +183,14 @@ async def _beginning(response: httpcore.Response) -> str:
     # The status was the answer: a body that drips, breaks off or lies about its length changes nothing.
     with suppress(TimeoutError, *_UNANSWERED):
         async with asyncio.timeout(limits.WEBHOOK_RESPONSE_S):
+            pieces = 0
             async for chunk in response.aiter_stream():
                 held += chunk
-                if len(held) >= limits.WEBHOOK_RESPONSE_BYTES_MAX:
+                pieces += 1
+                if (
+                    len(held) >= limits.WEBHOOK_RESPONSE_BYTES_MAX
+                    or pieces >= limits.WEBHOOK_RESPONSE_PIECES_MAX
+                ):
                     break
     text = held[: limits.WEBHOOK_RESPONSE_BYTES_MAX].decode(errors="replace").replace("\0", "")
     return text[: limits.WEBHOOK_EXCERPT_CHARS_MAX]

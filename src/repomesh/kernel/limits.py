@@ -488,6 +488,7 @@ WEBHOOK_REST_S_MAX = 300.0  # the same after a long outage
 WEBHOOK_REST_SHARE = 0.1  # of the time for which it has been failing, between these two
 WEBHOOK_FAILING_S_MAX = 5 * 24 * 3600.0  # without one success; then it is disabled
 WEBHOOK_RESPONSE_BYTES_MAX = 4_096  # of an answer that are read; only its status counts
+WEBHOOK_RESPONSE_PIECES_MAX = 64  # in which it comes; each takes 0.1 ms to parse, however small
 WEBHOOK_EXCERPT_CHARS_MAX = 500  # of an answer that are kept
 WEBHOOK_BATCH = 20  # deliveries that are taken at once; a killed server sends no more of them twice
 WEBHOOK_PLANNED_MAX = 100  # events of the log that become deliveries in one transaction
