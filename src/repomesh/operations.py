@@ -24,8 +24,8 @@ from repomesh.domains.messaging.delivery import reminding as _reminding
 from repomesh.domains.messaging.delivery import tracing as _tracing
 from repomesh.domains.messaging.delivery import undelivered as _undelivered
 from repomesh.domains.messaging.events import operations as _events
-from repomesh.domains.messaging.inbox import operations as _inbox
 from repomesh.domains.messaging.messages import operations as _messaging
+from repomesh.domains.messaging.personal_inbox import operations as _inbox
 from repomesh.domains.messaging.questions import operations as _questions
 from repomesh.domains.messaging.questions import reactions as _question_reactions
 from repomesh.domains.messaging.reviews import operations as _reviews

@@ -64,11 +64,11 @@ async def test_a_wait_ends_when_nobody_waits_for_its_answer(mesh: Mesh) -> None:
 @pytest.mark.parametrize("whose", ["caller", "carrier"])
 async def test_a_wait_ends_with_either_token_that_it_depends_on(mesh: Mesh, whose: str) -> None:
     bob, carol = await mesh.agent("bob"), await mesh.agent("carol")
-    carrier = await mesh.server.authenticate(f"Bearer {carol.token}")
-    context = RequestContext(carrier=carrier)
+    token_caller = await mesh.server.authenticate(f"Bearer {carol.token}")
+    context = RequestContext(token_caller=token_caller)
     wait = asyncio.create_task(waited(mesh, Credentials(f"Bearer {bob.token}"), context))
     await until_waiting(mesh, wait)
     caller = await mesh.server.authenticate(f"Bearer {bob.token}")
-    token_id = caller.token_id if whose == "caller" else carrier.token_id
+    token_id = caller.token_id if whose == "caller" else token_caller.token_id
     await mesh.delete(f"/v1/tokens/{token_id}")
     assert isinstance(await wait, TokenRevoked)

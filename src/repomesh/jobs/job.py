@@ -1,9 +1,9 @@
 """The one pattern of background jobs: take → effect → settle.
 
-`take` leases due work in a short transaction and reads what its effect needs. `effect` speaks with the world
+`take` claims due work in a short transaction and reads what its effect needs. `effect` speaks with the world
 outside and holds no transaction. `settle` records in a short transaction what came of it: success, the next
-attempt or a dead letter (`kernel.job_policy`). Each lease bears a fencing token of its own; when another
-process took the work since, `settle` changes nothing. So an effect may happen twice, and is recorded once.
+attempt or a dead letter (`kernel.job_policy`). Each claim has an id or a version of its own, by which
+`settle` sees that another process took the work since. So an effect may happen twice, and is recorded once.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ _UNANSWERED = (
     UnicodeError,
 )
 _BUSY = frozenset({429, 502, 503, 504})  # of whoever stands before the receiver, or asks for a pause
-_SECONDS = 12  # digits that a number of seconds may have
+_RETRY_AFTER_DIGITS_MAX = 12  # digits that a number of seconds may have
 
 
 class ScreenedNetwork(httpcore.AsyncNetworkBackend):
@@ -83,7 +83,7 @@ class WebhookSender:
         self._hosts = hosts
         self._clock = clock
         self._metrics = metrics
-        self._agent = f"repomesh/{version}"
+        self._user_agent = f"repomesh/{version}"
         self._network: ScreenedNetwork | None = None
         self._pool: httpcore.AsyncConnectionPool | None = None
         self._opening = asyncio.Lock()
@@ -91,20 +91,20 @@ class WebhookSender:
     async def send(self, url: str, secrets: Collection[str], delivery: DueDelivery) -> AttemptOutcome:
         """Make one attempt; whatever goes wrong with it is its outcome."""
         started = time.perf_counter()
-        told: dict[str, Any]
+        outcome: dict[str, Any]
         try:
             async with asyncio.timeout(limits.WEBHOOK_TIMEOUT_S) as deadline:
-                told = await self._post(target(url), secrets, delivery, deadline)
+                outcome = await self._post(target(url), secrets, delivery, deadline)
         except TimeoutError:
-            told = {"error": f"no answer within {limits.WEBHOOK_TIMEOUT_S:.0f} s", "answered": False}
+            outcome = {"error": f"no answer within {limits.WEBHOOK_TIMEOUT_S:.0f} s", "answered": False}
         except _UNANSWERED as error:
-            told = {"error": _reason(error), "answered": False}
+            outcome = {"error": _error_text(error), "answered": False}
         except (NotPublic, ValueError) as error:
-            told = {"error": str(error), "answered": False}
+            outcome = {"error": str(error), "answered": False}
         self._metrics.webhook_seconds.observe(time.perf_counter() - started)
-        self._metrics.webhook_attempts.labels("failed" if told.get("error") else "delivered").inc()
+        self._metrics.webhook_attempts.labels("failed" if outcome.get("error") else "delivered").inc()
         spread = random.random()  # noqa: S311 - it spreads load and protects nothing
-        return AttemptOutcome(delivery_id=delivery.id, attempts=delivery.attempts, spread=spread, **told)
+        return AttemptOutcome(delivery_id=delivery.id, attempts=delivery.attempts, spread=spread, **outcome)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -125,7 +125,7 @@ class WebhookSender:
             "Content-Type": "application/cloudevents+json; charset=utf-8",
             "Content-Length": str(len(body)),
             "Accept-Encoding": "identity",
-            "User-Agent": self._agent,
+            "User-Agent": self._user_agent,
             "webhook-id": delivery.event_id,
             "webhook-timestamp": str(at),
             "webhook-signature": signatures,
@@ -137,20 +137,20 @@ class WebhookSender:
             return self._judged(response, await _beginning(response))
 
     def _judged(self, response: httpcore.Response, excerpt: str) -> dict[str, Any]:
-        told: dict[str, Any] = {"status": response.status, "response": excerpt}
+        outcome: dict[str, Any] = {"status": response.status, "response": excerpt}
         if 200 <= response.status < 300:
-            return told
-        told["error"] = f"answered {response.status}"
+            return outcome
+        outcome["error"] = f"answered {response.status}"
         if 300 <= response.status < 400:
-            told["error"] += ", and redirects are not followed"
-        told["answered"] = response.status not in _BUSY
-        return told | {"retry_after_s": self._retry_after_s(response)}
+            outcome["error"] += ", and redirects are not followed"
+        outcome["answered"] = response.status not in _BUSY
+        return outcome | {"retry_after_s": self._retry_after_s(response)}
 
     def _retry_after_s(self, response: httpcore.Response) -> float | None:
         """The seconds that Retry-After asks for, or that lie before the time it names."""
         said = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
         text = said.decode("ascii", errors="replace").strip()
-        if text.isascii() and text.isdigit() and len(text) <= _SECONDS:
+        if text.isascii() and text.isdigit() and len(text) <= _RETRY_AFTER_DIGITS_MAX:
             return float(text)
         try:
             moment = parsedate_to_datetime(text)
@@ -196,7 +196,7 @@ async def _beginning(response: httpcore.Response) -> str:
     return text[: limits.WEBHOOK_EXCERPT_CHARS_MAX]
 
 
-def _reason(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     """What was wrong with the line, without addresses of this machine."""
     if isinstance(error, socket.gaierror | UnicodeError):
         return "there is no host of this name"

@@ -47,13 +47,13 @@ class OperationResult:
     """What an operation answered; `replayed` when an Idempotency-Key found an earlier result.
 
     `json` is the result as JSON text, where it was made on the thread that read it: a long one would keep
-    others waiting on the event loop. `also` is what the context's `also` returned.
+    others waiting on the event loop. `side_result` is what the context's `side_query` returned.
     """
 
     result: BaseModel
     replayed: bool = False
     json: bytes | None = None
-    also: Any = None
+    side_result: Any = None
 
 
 class Dispatcher:
@@ -62,8 +62,9 @@ class Dispatcher:
     `verify` checks the caller's token again inside each writing transaction, so that a token revoked a
     moment ago can't write; `renew_secret` puts a secret into a replayed result, since no record holds
     one; `access_changed` is called after an operation that changes who may do what.
-    With `uptime`, nothing is done after an absence of the server before everybody was given grace for it.
-    Whoever `on_call` was given to hears of every caller that was let in.
+    With `uptime`, the first operation after an absence of the server (stopped, asleep, restarted) waits until
+    the deadlines of leases and agents were moved by that time. Callbacks given to `on_call` run for each
+    caller that was let in.
     """
 
     def __init__(
@@ -191,7 +192,9 @@ class Dispatcher:
 
     def _preparation(self, caller: Caller) -> Preparation:
         async def read(work: Callable[[Any], Any]) -> Any:
-            return await self._in_grace(lambda: self._store.read(caller, lambda tx: work(self._checked(tx))))
+            return await self._after_absence(
+                lambda: self._store.read(caller, lambda tx: work(self._checked(tx)))
+            )
 
         return Preparation(read, self._store, self._completions, self._embedder, self._computing)
 
@@ -244,17 +247,17 @@ class Dispatcher:
     ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
             async with self._searches.turn() if operation.searches else nullcontext():
-                query = partial(self._query, operation, request, context.also)
-                return await self._in_grace(lambda: self._store.read(caller, query))
+                query = partial(self._query, operation, request, context.side_query)
+                return await self._after_absence(lambda: self._store.read(caller, query))
         try:
             command = partial(self._command, operation, request, key)
-            return await self._in_grace(lambda: self._store.write(caller, context, command))
+            return await self._after_absence(lambda: self._store.write(caller, context, command))
         finally:  # also when the caller is gone: what it asked for may have been done
             if operation.changes_access:
                 self._access_changed()
 
-    async def _in_grace(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return what `attempt` returns; after an absence of the server, once everybody was given grace."""
+    async def _after_absence(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return what `attempt` returns; after an absence of the server, once deadlines were moved."""
         while True:
             try:
                 return await attempt()
@@ -270,26 +273,30 @@ class Dispatcher:
         return tx
 
     def _query(
-        self, operation: Operation, request: BaseModel, also: Callable[[Any], Any] | None, tx: Any
+        self, operation: Operation, request: BaseModel, side_query: Callable[[Any], Any] | None, tx: Any
     ) -> OperationResult:
         result = operation.function(self._checked(tx), request)
         if tx.damaged and isinstance(result, Page):  # which says which records it had to leave out
             result = result.model_copy(update={"damaged": tx.damaged})
         is_shown = operation.http is not None and operation.kind is Kind.QUERY
-        seen = also and also(tx)
-        return _within_budget(result, request, seen) if is_shown else OperationResult(result, also=seen)
+        side_result = side_query and side_query(tx)
+        return (
+            _within_budget(result, request, side_result)
+            if is_shown
+            else OperationResult(result, side_result=side_result)
+        )
 
     def _command(
         self, operation: Operation, request: BaseModel, key: _Key | None, tx: Any
     ) -> OperationResult:
         self._verify(self._checked(tx))
-        also = tx.context.also
+        side_query = tx.context.side_query
         recorded = None if key is None else tx.recall(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
             whole = self._renew_secret(tx, result) if operation.secret else result
             shown = whole if operation.shorten is None else _shortened(operation.shorten, whole, request)
-            return OperationResult(shown, replayed=True, also=also and also(tx))
+            return OperationResult(shown, replayed=True, side_result=side_query and side_query(tx))
         result = operation.function(tx, request)
         if tx.context.if_match is not None and not tx.version_checked:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
@@ -297,7 +304,7 @@ class Dispatcher:
             kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
             tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
         shown = result if operation.shorten is None else _shortened(operation.shorten, result, request)
-        return OperationResult(shown, also=also and also(tx))
+        return OperationResult(shown, side_result=side_query and side_query(tx))
 
     def queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
         """Run an internal command behind what was answered or pushed; what goes wrong with it is logged."""
@@ -316,14 +323,14 @@ class Dispatcher:
             log.exception("follow-up failed", operation=operation.name)
 
 
-def _within_budget(result: BaseModel, request: BaseModel, also: Any) -> OperationResult:
+def _within_budget(result: BaseModel, request: BaseModel, side_result: Any) -> OperationResult:
     """A query's answer, as JSON too, within the characters that the request allows, if it says."""
     text = encode(result)
     max_chars = getattr(request, "max_chars", None)
     if max_chars is None or len(text) <= max_chars or len(text.decode()) <= max_chars:
-        return OperationResult(result, json=text, also=also)
+        return OperationResult(result, json=text, side_result=side_result)
     kept = keep_within(result, max_chars)
-    return OperationResult(kept, json=text if kept is result else encode(kept), also=also)
+    return OperationResult(kept, json=text if kept is result else encode(kept), side_result=side_result)
 
 
 def _shortened(shorten: Shorten, result: BaseModel, request: BaseModel) -> BaseModel:

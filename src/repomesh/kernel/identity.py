@@ -110,9 +110,9 @@ class RequestContext:
     """What travels with a request besides its payload, on whichever surface it came.
 
     `gone` returns when nobody waits for the answer any more; without it the caller stays to the end.
-    `carrier` is the caller whose token the request carried, where it speaks as another one through a session:
-    a wait ends when either token is revoked. `also` is a function of the transaction, run behind the
-    operation in the same one; its result is the answer's `also`.
+    `token_caller` is the caller whose token the request carried, where it speaks as another one through a
+    session: a wait ends when either token is revoked. `side_query` is a function of the transaction, run
+    after the operation in the same one; its result is the answer's `side_result`.
     """
 
     trace_id: str = ""
@@ -121,5 +121,5 @@ class RequestContext:
     idempotency_key: str | None = None
     if_match: int | None = None
     gone: Callable[[], Awaitable[object]] | None = None
-    carrier: Caller | None = None
-    also: Callable[[Any], Any] | None = None
+    token_caller: Caller | None = None
+    side_query: Callable[[Any], Any] | None = None

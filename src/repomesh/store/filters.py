@@ -126,7 +126,7 @@ def read_matching(
 ) -> LogSlice:
     """The next events behind `after` that match, up to `count`, bounded in what is looked at, too.
 
-    Raises Gone when the log was pruned beyond `after`.
+    Raises NoLongerAvailable when the log was pruned beyond `after`.
     """
     oldest, last = bounds(connection, wanted.workspace_id)
     require_kept(after, oldest)

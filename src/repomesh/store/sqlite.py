@@ -118,7 +118,7 @@ class SqliteStore(Store):
         self.path = path
         self.damage = tuple(damage)
         self._steady = SteadyClock(clock)
-        self._goes_on = False
+        self._clock_restored = False
         self.text_index = SqliteText()
         if self.damage:
             self._engine = _engine(path, _READER_PRAGMAS, may_write=False)
@@ -137,10 +137,10 @@ class SqliteStore(Store):
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
         self._unindexed = 0 if self.damage else waiting(self._driver)
         self._fresh_texts = 0
-        self._careful_batches = 0
+        self._batches_with_savepoints = 0
         self._known = RowCache()
-        self._committed: _Committed | None = None
-        self._go_on()
+        self._unanswered_batch: _Committed | None = None
+        self._restore_clock()
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
         self._writer.start()
 
@@ -180,14 +180,14 @@ class SqliteStore(Store):
         more = True
         while more:
             if self._queue.empty():
-                self._resolve_committed()
+                self._answer_previous_batch()
             batch, more = self._take()
             if batch:
                 self._commit(batch)
             if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):
-                self._resolve_committed()
+                self._answer_previous_batch()
                 self._index_texts()
-        self._resolve_committed()
+        self._answer_previous_batch()
 
     def _take(self) -> tuple[list[_QueuedCommand], bool]:
         """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace.
@@ -217,23 +217,23 @@ class SqliteStore(Store):
             if len(batch) == 1:
                 _answer([_Outcome(batch[0], None, _explain(error.__cause__ or error))])
                 return
-            self._careful_batches = limits.CAREFUL_BATCHES
+            self._batches_with_savepoints = limits.CAREFUL_BATCHES
             self._commit(batch)
             return
         except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
-            self._resolve_committed()
+            self._answer_previous_batch()
             self._undo(batch, lost.__cause__ or lost)
             return
-        self._careful_batches = max(0, self._careful_batches - 1)
+        self._batches_with_savepoints = max(0, self._batches_with_savepoints - 1)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
         self._fresh_texts = sum(outcome.texts for outcome in outcomes)
         self._unindexed += self._fresh_texts
-        self._committed = _Committed(outcomes, last, time.monotonic())
+        self._unanswered_batch = _Committed(outcomes, last, time.monotonic())
 
-    def _resolve_committed(self) -> None:
+    def _answer_previous_batch(self) -> None:
         """Answer the callers of the batch that was committed last, and tell where the logs end now."""
-        committed, self._committed = self._committed, None
+        committed, self._unanswered_batch = self._unanswered_batch, None
         if committed is not None:
             _answer(committed.outcomes)
             self._announce(committed.last)
@@ -247,23 +247,26 @@ class SqliteStore(Store):
             self.damage = (f"{self.path.name} was removed or replaced while the server runs",)
             raise DatabaseDamaged(f"nothing was written: {self.damage[0]}")
         self._driver.execute("BEGIN IMMEDIATE")
-        if not self._goes_on:
-            self._go_on()
+        if not self._clock_restored:
+            self._restore_clock()
         pending = PendingInserts(self._connection)
         events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        run = self._run_saved if self._careful_batches else self._run
+        run = self._run_in_savepoint if self._batches_with_savepoints else self._run
         outcomes: list[_Outcome] = []
         for command in batch:
             outcomes.append(run(command, pending, events[command.caller.workspace_id]))
-            if self._committed and time.monotonic() - self._committed.at > limits.ANSWER_WITHIN_S:
-                self._resolve_committed()
+            if (
+                self._unanswered_batch
+                and time.monotonic() - self._unanswered_batch.at > limits.ANSWER_WITHIN_S
+            ):
+                self._answer_previous_batch()
         pending.write()
         last = {ws: event_log.append(self._connection, ws, rows) for ws, rows in events.items() if rows}
-        self._resolve_committed()
+        self._answer_previous_batch()
         self._driver.execute("COMMIT")
         return outcomes, last
 
-    def _go_on(self) -> None:
+    def _restore_clock(self) -> None:
         """Let time go on from the newest that was committed, should the clock have been put back since."""
         if self._driver.execute(_KEEPS_TIMES).fetchone() is None:  # not before the schema is made
             return
@@ -277,14 +280,14 @@ class SqliteStore(Store):
                     "the clock is behind what was written by it: it was put back", seconds=round(ahead_s)
                 )
             self._steady.not_before(moment)
-        self._goes_on = True
+        self._clock_restored = True
 
     def _run(
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
     ) -> _Outcome:
         """Run one command; what it inserts, and its events, join those that are written when all have run.
 
-        Most pieces that fail have not written yet: nothing to undo. Raises _NeedsSavepoints for one that has.
+        Most that fail have not written yet: nothing to undo. Raises _NeedsSavepoints for one that has.
         """
         pending.mark()
         before = self._driver.total_changes - pending.written
@@ -298,7 +301,7 @@ class SqliteStore(Store):
             pending.drop_own()
             return _Outcome(command, None, _explain(error))
 
-    def _run_saved(
+    def _run_in_savepoint(
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
     ) -> _Outcome:
         """Run one command behind a savepoint, so that it can be undone alone."""
@@ -320,8 +323,8 @@ class SqliteStore(Store):
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
     ) -> _Outcome:
         now = self._steady.following()
-        store = self.settings, self.text_index, self._contents, self.reactions, pending, self._known
-        tx = Transaction(self._connection, command.caller, command.context, now, *store)
+        parts = self.settings, self.text_index, self._contents, self.reactions, pending, self._known
+        tx = Transaction(self._connection, command.caller, command.context, now, *parts)
         tx.events_ahead = len(events)
         result = tx.run(command.work)
         if not self._driver.in_transaction:  # what follows would be committed statement by statement
@@ -353,7 +356,7 @@ class SqliteStore(Store):
         with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is undone in its turn
             self._driver.rollback()
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
-            log.error("batch undone", pieces=len(batch), reason=repr(cause))
+            log.error("batch undone", commands=len(batch), reason=repr(cause))
         told = _explain(cause)
         if isinstance(told, DatabaseDamaged):  # what is written now may be lost, or make it worse
             self.damage = (str(cause),)
@@ -382,8 +385,8 @@ class SqliteStore(Store):
             connection, driver = self._reader()
             driver.execute("BEGIN")
             try:
-                store = self.settings, self.text_index, self._contents, self.reactions
-                tx = Transaction(connection, caller, RequestContext(), self.now(), *store)
+                parts = self.settings, self.text_index, self._contents, self.reactions
+                tx = Transaction(connection, caller, RequestContext(), self.now(), *parts)
                 return tx.run(work)
             finally:
                 driver.rollback()  # nothing to undo: it ends the snapshot, if an error has not ended it

@@ -70,7 +70,7 @@ class Tail:
                 await self._task
 
     async def start_position(self, after: int) -> int:
-        """`after`, when the log still holds what comes behind it; raises Gone or PositionAhead otherwise."""
+        """`after`, if the log holds all that comes after it; raises NoLongerAvailable or PositionAhead."""
         oldest, last = await self._store.read(
             self._caller, lambda tx: event_log.bounds(tx.connection, self.workspace_id)
         )
@@ -80,7 +80,7 @@ class Tail:
         return after
 
     async def read(self, wanted: EventFilter, after: int) -> LogSlice:
-        """A bounded read for a subscriber that lags; raises Gone when the log was pruned beyond it."""
+        """A bounded read for a subscriber that lags; raises NoLongerAvailable if the log was pruned."""
         return await self._store.read(self._caller, lambda tx: read_matching(tx.connection, wanted, after))
 
     def join(self, listener: Listener) -> None:
@@ -177,7 +177,7 @@ class Tails:
     async def subscribe(self, wanted: EventFilter, after: int | None) -> AsyncIterator[Subscription]:
         """A subscription from behind `after`, or from now on when it is None.
 
-        Raises Gone when the log was pruned beyond `after`, PositionAhead when it does not reach to it.
+        Raises NoLongerAvailable if the log was pruned beyond `after`, PositionAhead if it ends before.
         """
         async with self._tail(wanted.workspace_id) as tail:
             begin = tail.position if after is None else await tail.start_position(after)

@@ -66,8 +66,8 @@ class Gateway:
             return await self.dispatch(operation, credentials, payload, context)
         run = partial(self.dispatch, operation, credentials, payload, context)
         work = partial(self.revocations.while_valid, credentials, run)
-        if context.carrier is not None and context.carrier.token_id != credentials.token_id:
-            work = partial(self.revocations.while_valid, context.carrier, work)
+        if context.token_caller is not None and context.token_caller.token_id != credentials.token_id:
+            work = partial(self.revocations.while_valid, context.token_caller, work)
         return await _until_gone(work, context.gone)
 
 

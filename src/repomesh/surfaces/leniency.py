@@ -24,27 +24,27 @@ _CONTAINERS = {"array": list, "object": dict}
 _ANYTHING = frozenset({"string", "null", "array", "object", "integer", "number", "boolean"})
 
 
-def understood(request: type[BaseModel], fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def corrected(request: type[BaseModel], fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The fields as the request takes them, and a sentence about each that was read otherwise than it came.
 
     What can't be read so is left for the request to refuse.
     """
     expected = _expected(request)
     read: dict[str, Any] = {}
-    said: list[str] = []
+    corrections: list[str] = []
     for name, value in fields.items():
         types, optional, of_texts = expected.get(name, (_ANYTHING, False, False))
         if value is None and optional and "null" not in types:
-            said.append(f"{name}: null was taken for 'not given'")
+            corrections.append(f"{name}: null was taken for 'not given'")
             continue
         meant = _meant(value, types) if isinstance(value, str) else value
         if meant is value and isinstance(value, str) and of_texts and value.strip()[:1] not in ("", "[", "{"):
-            said.append(f"{name}: a text was read as a list of one")
+            corrections.append(f"{name}: a text was read as a list of one")
             meant = [value]
         elif meant is not value:
-            said.append(f"{name}: a text was read as {_kind(meant)}")
+            corrections.append(f"{name}: a text was read as {_kind(meant)}")
         read[name] = meant
-    return read, said
+    return read, corrections
 
 
 def _meant(text: str, types: frozenset[str]) -> Any:

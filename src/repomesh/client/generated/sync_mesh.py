@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # a model is loaded when an operation first returns it
     from repomesh.domains.messaging.channels.models import Channel, ChannelMember
     from repomesh.domains.messaging.delivery.models import MessageTrace, Thread
     from repomesh.domains.messaging.events.models import Event, EventPage, PostedEvent, PrunedLog
-    from repomesh.domains.messaging.inbox.models import Inbox
     from repomesh.domains.messaging.messages.models import (
         Message,
         Reaction,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:  # a model is loaded when an operation first returns it
         ReceivedMessage,
         SentMessage,
     )
+    from repomesh.domains.messaging.personal_inbox.models import Inbox
     from repomesh.domains.messaging.questions.models import Question
     from repomesh.domains.messaging.reviews.models import Review, ReviewComment, ShownReview
     from repomesh.domains.messaging.wakes.models import DueWakes, Wake

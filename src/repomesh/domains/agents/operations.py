@@ -201,7 +201,7 @@ def leave(tx: Transaction, request: CloseInstance) -> Agent:
 
 
 def depart(tx: Transaction, agent: Agent, reason: str) -> Agent:
-    """Close the agent's open instance; what it held is free as soon as the recovery worker looks."""
+    """Close the agent's open instance; what it held is free as soon as the sweeper looks."""
     rows.close_instances(tx, agent.id, reason)
     if agent.status != "active":
         return agent

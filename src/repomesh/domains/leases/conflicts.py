@@ -86,7 +86,7 @@ def scan(
 
 
 def obstacles(tx: Transaction, found: ConflictScan, position: int | None) -> list[LockObstacle]:
-    """What is in the way of the agent of a survey, which may itself wait at `position`.
+    """What is in the way of the agent of a scan, which may itself wait at `position`.
 
     At most OBSTACLES_MAX: the leases; only without any the requests that wait ahead. Raises
     ComparisonTooLarge.

@@ -281,7 +281,7 @@ def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[
 
 
 def _require_present(tx: Transaction, agent_id: str) -> None:
-    """Whoever takes a lease is there: otherwise the next pass of the recovery worker would end it."""
+    """Whoever takes a lease is there: otherwise the next pass of the sweeper would end it."""
     agent = tx.execute(_PRESENCE, {"agent": agent_id}).one()
     if agent.status == "retired":
         raise AgentRetired(f"the agent '{tx.caller.agent_name}' is retired")

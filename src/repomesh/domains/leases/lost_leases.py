@@ -20,7 +20,7 @@ from repomesh.store.transaction import Transaction
 
 _MINE = leases.c.workspace_id == bindparam("ws"), leases.c.agent_id == bindparam("agent")
 _ENDED = select(leases).where(*_MINE, leases.c.lost == UNTOLD)
-# Past its time, but no pass of the recovery worker has ended it yet.
+# Past its time, but no pass of the sweeper has ended it yet.
 _LAPSED = select(leases).where(
     *_MINE,
     leases.c.ended_at.is_(None),

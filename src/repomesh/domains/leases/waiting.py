@@ -1,7 +1,7 @@
 """The queue for locks: a row for each waiting request keeps its place, also over a restart.
 
 Whoever asked first is served first where two requests exclude each other. A place is void from the time
-until which its request waits; the recovery worker then tells those behind it.
+until which its request waits; the sweeper then tells those behind it.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ POLICY = JobPolicy(
 """How webhooks are served: so many at once; a batch ends within `limit_s`; each delivery has its attempts."""
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
-# Cloud machines reach their keeper there, though the address is a public one (Azure).
-_KEEPERS = frozenset({IPv4Address("168.63.129.16")})
+# A public address, at which machines of Azure reach the service that manages them.
+_CLOUD_HOST_ADDRESSES = frozenset({IPv4Address("168.63.129.16")})
 # Of the registries of special addresses, what some Python releases take for public.
 _SPECIAL = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "5f00::/16")))
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits: RFC 6052
@@ -76,7 +76,7 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(found, IPv6Address) and found.is_site_local:
         return False
-    if found in _KEEPERS or any(found in network for network in _SPECIAL):
+    if found in _CLOUD_HOST_ADDRESSES or any(found in network for network in _SPECIAL):
         return False
     # Some multicast addresses count as global; those reserved are nobody's yet.
     return found.is_global and not found.is_multicast and not found.is_reserved

@@ -15,7 +15,7 @@ from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.json_text import parse_json
 from repomesh.kernel.operation import Model, invalid_request
 from repomesh.operations import registry
-from repomesh.surfaces.leniency import understood
+from repomesh.surfaces.leniency import corrected
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -110,7 +110,7 @@ def read(body: bytes) -> WebhookCommand:
         raise wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
     if said.get("type") != COMMAND:
         raise wrong("type", f"must be '{COMMAND}', or 'webhook' around such a payload", "literal_error")
-    return _validated(WebhookCommand, understood(WebhookCommand, said)[0])
+    return _validated(WebhookCommand, corrected(WebhookCommand, said)[0])
 
 
 def batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedStep], bool]:
@@ -118,7 +118,7 @@ def batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedStep], b
 
     Raises InvalidRequest for a malformed batch, and for a malformed command unless the batch goes on.
     """
-    said = _validated(WebhookBatch, understood(WebhookBatch, command.data)[0], "data")
+    said = _validated(WebhookBatch, corrected(WebhookBatch, command.data)[0], "data")
     goes_on = said.on_error == "continue"
     steps: list[WebhookStep | MalformedStep] = []
     for number, one in enumerate(said.commands):
@@ -135,7 +135,9 @@ def batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedStep], b
 def _step(said: JsonValue, session_id: str | None, place: str) -> WebhookStep:
     """A command inside a batch."""
     one = _validated(
-        WebhookCommand, understood(WebhookCommand, said)[0] if isinstance(said, dict) else said, place
+        WebhookCommand,
+        corrected(WebhookCommand, said)[0] if isinstance(said, dict) else said,
+        place,
     )
     if one.command == "batch":
         raise wrong(f"{place}.command", "a batch can't hold another", "literal_error")
@@ -167,7 +169,7 @@ def step(command: WebhookCommand, place: str = "") -> WebhookStep:
         request["what"] = ["memory"]
         if "tags" not in request and request.get("tag") is not None:
             request["tags"] = [request.pop("tag")]
-    request, said = understood(registry[operation].request, request)
+    request, said = corrected(registry[operation].request, request)
     if command.command == "delegate_task":
         said += _as_goal(request)
         request.setdefault("agent_may_be_new", True)

@@ -38,7 +38,7 @@ from repomesh.kernel.limits import LABEL_CHARS_MAX, LOSSES_SHARE_CHARS, WAIT_KEP
 from repomesh.kernel.operation import Operation
 from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.leniency import understood
+from repomesh.surfaces.leniency import corrected
 from repomesh.surfaces.mcp.tool_output import ToolOutput, neutral_json, render, with_losses
 from repomesh.surfaces.mcp.tools import compact
 
@@ -54,24 +54,24 @@ SESSIONS_BOUND_MAX: Final = 2_000
 MAX_CHARS: Final = 20_000
 """Budget of an answer to a model that names none: some 5,000 tokens."""
 
-_SHOW_MESSAGES: Final = frozenset({"message.inbox", WAIT})
-_SHOW_LEASES: Final = frozenset({"lock", "task"})
+_TELLING_MESSAGES: Final = frozenset({"message.inbox", WAIT})
+_AREAS_TELLING_LEASES: Final = frozenset({"lock", "task"})
 """Whose answers say already what a reminder would."""
 
 _AGENT = TypeAdapter(AgentRef)
 
 Arguments = dict[str, Any]
 SessionKey = tuple[str, str]
-"""Owner and id of a session of the older handshake."""
+"""Owner and id of a session of the `initialize` handshake (revisions before 2026-07-28)."""
 
 
 @dataclass(eq=False)
-class RequestScope:
+class McpRequest:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
     `principal` is the caller that the token alone makes; `agent` the one that a header names;
-    `session_id` is None in the stateless revision, whatever its headers carry; `program` is what the client
-    calls itself.
+    `session_id` is None in the stateless revision (2026-07-28), whatever its headers carry; `program` is what
+    the client calls itself.
     """
 
     context: RequestContext
@@ -84,9 +84,9 @@ class RequestScope:
     def __post_init__(self) -> None:
         self.over = asyncio.Event()
         self.stream: anyio.CancelScope | None = None  # in which an open stream is served
-        self.returning: list[tuple[Caller, ToolOutput]] = []
-        self.losses: list[tuple[Caller, tuple[str, ...]]] = []
-        self.context = replace(self.context, gone=self.over.wait, carrier=self.principal)
+        self.unconfirmed_outputs: list[tuple[Caller, ToolOutput]] = []
+        self.lost_leases: list[tuple[Caller, tuple[str, ...]]] = []
+        self.context = replace(self.context, gone=self.over.wait, token_caller=self.principal)
         # To whom a session that this request opens belongs: the token, and the agent that a header names.
         self.owner = f"{self.principal.principal} {self.agent or ''}"
         # The session of the older handshake, as its opener's; None in the stateless revision. Another
@@ -109,35 +109,41 @@ class Calls:
         self._bound: OrderedDict[SessionKey, str] = OrderedDict()
 
     async def run(
-        self, operation: Operation, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
+        self, operation: Operation, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> ToolOutput:
         """Call a tool, and tell its result or why it was refused."""
-        context = _context(exchange, meta)
+        context = _context(mcp_request, meta)
         try:
-            caller, arguments = await self._speaking(operation, arguments, exchange, meta)
-            arguments, said = understood(operation.request, arguments)
+            caller, arguments = await self._resolved_caller(operation, arguments, mcp_request, meta)
+            arguments, corrections = corrected(operation.request, arguments)
             if _has_budget(operation.request):
                 arguments = {"max_chars": MAX_CHARS} | arguments
-            watched = _watched(context, operation, caller)
-            answer = await self._gateway.call(operation, caller, pydantic_core.to_json(arguments), watched)
+            checked_context = _with_reminder_check(context, operation, caller)
+            answer = await self._gateway.call(
+                operation, caller, pydantic_core.to_json(arguments), checked_context
+            )
         except RepomeshError as error:
-            return _refusal(error, exchange, context)
+            return _refusal(error, mcp_request, context)
         if isinstance(answer.result, Registration):
-            self._bind(exchange, meta, answer.result)
-        told = await self._tool_output(operation, caller, answer, exchange)
-        return replace(told, reminder="\n".join(filter(None, (told.reminder, *said)))) if said else told
+            self._bind(mcp_request, meta, answer.result)
+        told = await self._tool_output(operation, caller, answer, mcp_request)
+        return (
+            replace(told, reminder="\n".join(filter(None, (told.reminder, *corrections))))
+            if corrections
+            else told
+        )
 
     async def answer(
-        self, name: str, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
+        self, name: str, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> BaseModel:
         """What an operation answers to whom a request speaks for; raises RepomeshError."""
         operation = self._gateway.registry[name]
-        caller, arguments = await self._speaking(operation, arguments, exchange, meta)
+        caller, arguments = await self._resolved_caller(operation, arguments, mcp_request, meta)
         payload = pydantic_core.to_json(arguments)
-        return (await self._gateway.call(operation, caller, payload, _context(exchange, meta))).result
+        return (await self._gateway.call(operation, caller, payload, _context(mcp_request, meta))).result
 
     async def _tool_output(
-        self, operation: Operation, caller: Caller, answer: OperationResult, exchange: RequestScope
+        self, operation: Operation, caller: Caller, answer: OperationResult, mcp_request: McpRequest
     ) -> ToolOutput:
         """The answer as a model reads it, with what it must not overlook besides.
 
@@ -145,72 +151,76 @@ class Calls:
         """
         told = await render(operation, answer)
         if told.message_ids and caller.agent_id is not None:
-            exchange.returning.append((caller, told))
-        if not answer.also:
+            mcp_request.unconfirmed_outputs.append((caller, told))
+        if not answer.side_result:
             return told
-        context = RequestContext(exchange.context.trace_id)
+        context = RequestContext(mcp_request.context.trace_id)
         try:
-            reminded = await self._gateway.call("message.remind", caller, _wanted(operation.name), context)
+            reminded = await self._gateway.call(
+                "message.remind", caller, _reminder_request(operation.name), context
+            )
         except RepomeshError:  # the call itself was answered; an agent that has just left needs no reminder
             return told
         reminder = cast(Reminder, reminded.result)
         if not reminder.lost:
             return replace(told, reminder=reminder.line)
-        exchange.losses.append((caller, tuple(lease.id for lease in reminder.lost)))
+        mcp_request.lost_leases.append((caller, tuple(lease.id for lease in reminder.lost)))
         lost = hook_rules.losses(reminder.lost, LOSSES_SHARE_CHARS)
-        if operation.name in _SHOW_MESSAGES:
+        if operation.name in _TELLING_MESSAGES:
             return replace(with_losses(told, lost), reminder=reminder.line)
         return replace(told, reminder="\n".join(filter(None, (lost, reminder.line))))
 
     async def begin_wait(
-        self, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
+        self, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> ToolOutput | Wait:
         """Tell what is unread at once, or why not; else begin a wait that the client asks about again.
 
         A client that names no time waits as long as the server keeps a wait: nothing is lost by it.
         """
-        operation, context = self._gateway.registry[WAIT], _context(exchange, meta)
+        operation, context = self._gateway.registry[WAIT], _context(mcp_request, meta)
         try:
-            caller, arguments = await self._speaking(operation, arguments, exchange, meta)
-            arguments, _said = understood(operation.request, arguments)
+            caller, arguments = await self._resolved_caller(operation, arguments, mcp_request, meta)
+            arguments, _corrections = corrected(operation.request, arguments)
             payload = pydantic_core.to_json({"max_chars": MAX_CHARS} | arguments)
             wanted = cast(WaitForMessages, operation.parse(payload))
             at_once = wanted.model_copy(update={"timeout_s": 0.0})
-            looking = _watched(context, operation, caller)
-            answer = await self._gateway.call(operation, caller, at_once, looking)
+            checked_context = _with_reminder_check(context, operation, caller)
+            answer = await self._gateway.call(operation, caller, at_once, checked_context)
             wait_s = wanted.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
             assert operation.blocking is not None
             if wait_s == 0 or operation.blocking.done(answer.result):
-                return await self._tool_output(operation, caller, answer, exchange)
+                return await self._tool_output(operation, caller, answer, mcp_request)
             begin = BeginWait(wanted=at_once, wait_s=wait_s)
             begun = await self._gateway.call("wait.begin", caller, begin, context)
         except RepomeshError as error:
-            return _refusal(error, exchange, context)
+            return _refusal(error, mcp_request, context)
         return cast(Wait, begun.result)
 
     async def on_wait(
-        self, operation: str, wait_id: str, exchange: RequestScope, meta: Mapping[str, Any]
+        self, operation: str, wait_id: str, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> tuple[Wait, ToolOutput | None]:
         """Look at a wait of the agent that the request speaks for, or cancel it; raises RepomeshError.
 
         Answers what the call would have told, too, when the wait has ended with something.
         """
-        looked = self._gateway.registry[operation]
-        caller, arguments = await self._speaking(looked, {"wait_id": wait_id}, exchange, meta)
-        shown = self._gateway.registry[WAIT]
-        context = _watched(_context(exchange, meta), shown, caller)
-        answer = await self._gateway.call(looked, caller, pydantic_core.to_json(arguments), context)
+        wait_operation = self._gateway.registry[operation]
+        caller, arguments = await self._resolved_caller(
+            wait_operation, {"wait_id": wait_id}, mcp_request, meta
+        )
+        message_operation = self._gateway.registry[WAIT]
+        context = _with_reminder_check(_context(mcp_request, meta), message_operation, caller)
+        answer = await self._gateway.call(wait_operation, caller, pydantic_core.to_json(arguments), context)
         wait = cast(Wait, answer.result)
         if wait.result is None:
             return wait, None
         return wait, await self._tool_output(
-            shown, caller, replace(answer, result=wait.result, json=None), exchange
+            message_operation, caller, replace(answer, result=wait.result, json=None), mcp_request
         )
 
-    async def returned(self, exchange: RequestScope) -> None:
+    async def confirm_returned(self, mcp_request: McpRequest) -> None:
         """The answer has left: what stands in it is before the models that asked for it."""
-        await self._losses_told(exchange)
-        for caller, told in exchange.returning:
+        await self._losses_told(mcp_request)
+        for caller, told in mcp_request.unconfirmed_outputs:
             request = MessagesReturned(message_ids=told.message_ids, boundary=told.boundary)
             try:
                 await self._gateway.call(
@@ -219,8 +229,8 @@ class Calls:
             except RepomeshError as error:  # who has just left is told nothing more
                 log.info("not noted as injected", code=error.code)
 
-    async def _losses_told(self, exchange: RequestScope) -> None:
-        for caller, lease_ids in exchange.losses:
+    async def _losses_told(self, mcp_request: McpRequest) -> None:
+        for caller, lease_ids in mcp_request.lost_leases:
             request = LossesReported(lease_ids=lease_ids, receipt=new_boundary())
             try:
                 await self._gateway.call(
@@ -241,36 +251,36 @@ class Calls:
         except RepomeshError:
             return  # replaced or retired meanwhile: it is gone already
 
-    async def _speaking(
-        self, operation: Operation, arguments: Arguments, exchange: RequestScope, meta: Mapping[str, Any]
+    async def _resolved_caller(
+        self, operation: Operation, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> tuple[Caller, Arguments]:
         """Who calls, and the arguments with what a registration takes from where it comes."""
-        named = _named(exchange, meta)
+        named = _named(mcp_request, meta)
         registering = operation.name == REGISTER
         try:
-            caller = await self._identified(exchange, named, registering=registering)
+            caller = await self._identified(mcp_request, named, registering=registering)
         except AgentNotFound:
             if not registering:
                 raise
             # The header names the agent that is now to be.
-            caller = await self._gateway.authenticate(exchange.authorization)
+            caller = await self._gateway.authenticate(mcp_request.authorization)
             arguments = {"name": named} | arguments
         if registering and caller.instance_id is None:
             # The same connection registering again is the same instance, not a rival of itself.
-            session_id = None if named else exchange.session_id
+            session_id = None if named else mcp_request.session_id
             here = {"instance_id": _instance_id(caller, session_id)}
-            if program := _label(exchange.program):
+            if program := _label(mcp_request.program):
                 here["program"] = program
             arguments = here | arguments
         return caller, arguments
 
-    async def _identified(self, exchange: RequestScope, named: str | None, *, registering: bool) -> Caller:
-        session = exchange.session
+    async def _identified(self, mcp_request: McpRequest, named: str | None, *, registering: bool) -> Caller:
+        session = mcp_request.session
         bound = None if session is None else self._bound.get(session)
         if named is not None:
-            return await self._gateway.authenticate(exchange.authorization, named)
+            return await self._gateway.authenticate(mcp_request.authorization, named)
         if session is None or bound is None:
-            return exchange.principal
+            return mcp_request.principal
         self._bound.move_to_end(session)
         try:
             return await self._gateway.authenticate(bound)
@@ -278,29 +288,31 @@ class Calls:
             if not registering:
                 raise
             self._bound.pop(session, None)
-            return await self._gateway.authenticate(exchange.authorization)
+            return await self._gateway.authenticate(mcp_request.authorization)
 
-    def _bind(self, exchange: RequestScope, meta: Mapping[str, Any], registered: Registration) -> None:
+    def _bind(self, mcp_request: McpRequest, meta: Mapping[str, Any], registered: Registration) -> None:
         """From now on the session speaks as the instance that was registered in it."""
-        if exchange.session is None or not registered.token or _named(exchange, meta) is not None:
+        if mcp_request.session is None or not registered.token or _named(mcp_request, meta) is not None:
             return
-        self._bound[exchange.session] = f"Bearer {registered.token}"
+        self._bound[mcp_request.session] = f"Bearer {registered.token}"
         if len(self._bound) > SESSIONS_BOUND_MAX:
             self._bound.popitem(last=False)
 
 
 @cache
-def _wanted(operation: str) -> RemindOfMessages:
+def _reminder_request(operation: str) -> RemindOfMessages:
     """What an answer of an operation does not say already."""
     area = operation.partition(".")[0]
-    return RemindOfMessages(of_messages=operation not in _SHOW_MESSAGES, of_leases=area not in _SHOW_LEASES)
+    return RemindOfMessages(
+        of_messages=operation not in _TELLING_MESSAGES, of_leases=area not in _AREAS_TELLING_LEASES
+    )
 
 
-def _watched(context: RequestContext, operation: Operation, caller: Caller) -> RequestContext:
+def _with_reminder_check(context: RequestContext, operation: Operation, caller: Caller) -> RequestContext:
     """The context of a call that finds out, in its own transaction, whether its agent must be reminded."""
     if caller.agent_id is None:
         return context
-    return replace(context, also=partial(is_reminder_due, request=_wanted(operation.name)))
+    return replace(context, side_query=partial(is_reminder_due, request=_reminder_request(operation.name)))
 
 
 @cache
@@ -309,10 +321,10 @@ def _has_budget(request: type[BaseModel]) -> bool:
     return field is not None and field.default is None
 
 
-def _named(exchange: RequestScope, meta: Mapping[str, Any]) -> str | None:
+def _named(mcp_request: McpRequest, meta: Mapping[str, Any]) -> str | None:
     """The agent that a request names, the closest to it first."""
     if AGENT_META not in meta:
-        return exchange.agent
+        return mcp_request.agent
     try:
         return _AGENT.validate_python(meta[AGENT_META], strict=True)
     except ValidationError:
@@ -333,17 +345,17 @@ def _instance_id(caller: Caller, session_id: str | None) -> str:
     )
 
 
-def _context(exchange: RequestScope, meta: Mapping[str, Any]) -> RequestContext:
+def _context(mcp_request: McpRequest, meta: Mapping[str, Any]) -> RequestContext:
     """The request's context; a client that can't set headers carries the trace in `_meta`."""
     parent = meta.get("traceparent")
-    if exchange.context.traceparent is not None or not isinstance(parent, str):
-        return exchange.context
+    if mcp_request.context.traceparent is not None or not isinstance(parent, str):
+        return mcp_request.context
     traced = traced_context(parent)
-    return replace(exchange.context, trace_id=traced.trace_id, traceparent=traced.traceparent)
+    return replace(mcp_request.context, trace_id=traced.trace_id, traceparent=traced.traceparent)
 
 
-def _refusal(error: RepomeshError, exchange: RequestScope, context: RequestContext) -> ToolOutput:
-    body = {"code": error.code, "message": error.message, "hint": _hint(error, exchange)}
+def _refusal(error: RepomeshError, mcp_request: McpRequest, context: RequestContext) -> ToolOutput:
+    body = {"code": error.code, "message": error.message, "hint": _hint(error, mcp_request)}
     if error.failure is Failure.INTERNAL:
         body["trace_id"] = context.trace_id
     further = {name: value for name, value in error.details.items() if name not in body}
@@ -351,10 +363,10 @@ def _refusal(error: RepomeshError, exchange: RequestScope, context: RequestConte
     return ToolOutput(neutral_json(compact(body | further)), is_error=True)
 
 
-def _hint(error: RepomeshError, exchange: RequestScope) -> str:
+def _hint(error: RepomeshError, mcp_request: McpRequest) -> str:
     if not isinstance(error, AgentRequired):
         return error.hint
-    if exchange.session_id is not None:
+    if mcp_request.session_id is not None:
         return "Call register_agent first; this session then speaks as that agent."
     return (
         "This connection keeps no session: name the agent with the header X-Repomesh-Agent, use its own "

@@ -35,7 +35,7 @@ from repomesh.surfaces.http.asgi_messages import Message, Receive, Scope, Send, 
 from repomesh.surfaces.http.authentication import authenticate, named_agent
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
-from repomesh.surfaces.mcp.calls import WAIT, Calls, RequestScope
+from repomesh.surfaces.mcp.calls import WAIT, Calls, McpRequest
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
 from repomesh.surfaces.mcp.resources import SessionResources
 from repomesh.surfaces.mcp.sessions import OpenSession, OpenSessions
@@ -84,24 +84,24 @@ class ToolServer:
         operation = self._tools.get(params.name)
         if operation is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-        exchange = _exchange_of(context)
+        mcp_request = _exchange_of(context)
         meta: Mapping[str, Any] = context.meta or {}
         if operation.name == WAIT and declared(context):
             begun = await self.tasks.waits.begin(context, params.arguments or {})
             return _result(begun) if isinstance(begun, ToolOutput) else begun
-        running = self.calls.run(operation, params.arguments or {}, exchange, meta)
+        running = self.calls.run(operation, params.arguments or {}, mcp_request, meta)
         if operation.blocking is not None and "progress_token" in meta:
             return _result(await _reporting(context, running))
         return _result(await running)
 
 
-def _exchange_of(context: Context) -> RequestScope:
+def _exchange_of(context: Context) -> McpRequest:
     """The HTTP request that a message came with."""
     assert context.request is not None
-    exchange: RequestScope = context.request.scope[_EXCHANGE]
+    mcp_request: McpRequest = context.request.scope[_EXCHANGE]
     client = context.session.client_params
-    exchange.program = client.client_info.name if client is not None else ""
-    return exchange
+    mcp_request.program = client.client_info.name if client is not None else ""
+    return mcp_request
 
 
 async def _reporting(context: Context, running: Awaitable[ToolOutput]) -> ToolOutput:
@@ -142,7 +142,7 @@ class McpEndpoint:
             max_request_body_size=TEXT_BODY_BYTES_MAX,
         )
         self._open_sessions = OpenSessions()
-        self._open: set[RequestScope] = set()
+        self._open: set[McpRequest] = set()
         self._noting: set[asyncio.Task[None]] = set()
         logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
 
@@ -155,8 +155,8 @@ class McpEndpoint:
 
     def cut(self) -> None:
         """End every open wait and stream; other calls are short and finish by themselves."""
-        for exchange in tuple(self._open):
-            exchange.end()
+        for mcp_request in tuple(self._open):
+            mcp_request.end()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -166,8 +166,8 @@ class McpEndpoint:
         session: OpenSession | None = None
         async with AsyncExitStack() as held:
             try:
-                exchange = await self._exchange(scope)
-                session = self._open_sessions.find(exchange.session_id, exchange.owner)
+                mcp_request = await self._mcp_request(scope)
+                session = self._open_sessions.find(mcp_request.session_id, mcp_request.owner)
                 if scope["method"] == "POST":
                     share = held.enter_context(bodies.share())
                     body = await read_body(scope, receive, TEXT_BODY_BYTES_MAX, count=share.count)
@@ -175,23 +175,23 @@ class McpEndpoint:
                     await run_aside(len(body), check_shape, body)
                     receive = _replayed(body, receive)
                     if _opens_session(scope, body):
-                        session = await self._begin_session(exchange, scope)
+                        session = await self._begin_session(mcp_request, scope)
             except RepomeshError as error:
                 await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
                 return
-            self._open.add(exchange)
+            self._open.add(mcp_request)
             try:
                 if session is None:
-                    await self._serve(exchange, scope, receive, send)
+                    await self._serve(mcp_request, scope, receive, send)
                 else:
-                    await self._serve_in(session, exchange, scope, receive, send)
+                    await self._serve_in(session, mcp_request, scope, receive, send)
             finally:
-                exchange.end()  # the client left: what it waited for has nobody to answer
-                self._open.discard(exchange)
+                mcp_request.end()  # the client left: what it waited for has nobody to answer
+                self._open.discard(mcp_request)
 
-    async def _exchange(self, scope: Scope) -> RequestScope:
+    async def _mcp_request(self, scope: Scope) -> McpRequest:
         authorization = header(scope, b"authorization")
-        return RequestScope(
+        return McpRequest(
             context=request_context(scope, Kind.COMMAND),
             principal=await authenticate(self._gateway, scope),
             authorization=authorization,
@@ -199,11 +199,11 @@ class McpEndpoint:
             session_id=header(scope, b"mcp-session-id") if _keeps_sessions(scope) else None,
         )
 
-    async def _begin_session(self, exchange: RequestScope, scope: Scope) -> OpenSession:
+    async def _begin_session(self, mcp_request: McpRequest, scope: Scope) -> OpenSession:
         """Take a place for a session, for which another one may have to end; raises TooManyMcpSessions."""
-        token_id = exchange.principal.token_id
+        token_id = mcp_request.principal.token_id
         ended = self._open_sessions.make_room(token_id)
-        session = self._open_sessions.begin(token_id, exchange.owner)
+        session = self._open_sessions.begin(token_id, mcp_request.owner)
         if ended is not None:
             try:
                 with anyio.CancelScope(shield=True):
@@ -233,7 +233,7 @@ class McpEndpoint:
         await self._calls.leave((session.owner, session.id))
 
     async def _serve_in(
-        self, session: OpenSession, exchange: RequestScope, scope: Scope, receive: Receive, send: Send
+        self, session: OpenSession, mcp_request: McpRequest, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a request in a session, or the one that opens it, and note whether it is open afterwards."""
         status = 0
@@ -249,35 +249,35 @@ class McpEndpoint:
 
         with self._open_sessions.in_use(session):
             try:
-                await self._serve(exchange, scope, receive, noted)
+                await self._serve(mcp_request, scope, receive, noted)
             finally:
                 was_ended = scope["method"] == "DELETE" and 0 < status < 400
                 if session.id is None or status == HTTPStatus.NOT_FOUND or was_ended:
                     self._open_sessions.remove(session)
 
-    async def _serve(self, exchange: RequestScope, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, mcp_request: McpRequest, scope: Scope, receive: Receive, send: Send) -> None:
         # The session manager compares this user with the one that opened a session: another's gets 404.
-        inner = {**scope, "user": _user(exchange.owner), _EXCHANGE: exchange}
+        inner = {**scope, "user": _user(mcp_request.owner), _EXCHANGE: mcp_request}
         if scope["method"] == "DELETE":
-            send = self._leaving(exchange, send)
-        watched = _Watched(send)
+            send = self._leaving(mcp_request, send)
+        send_with_end = _SendWithEnd(send)
         if scope["method"] != "GET":
-            await self._sessions.asgi_app(inner, receive, watched)
-            if (exchange.returning or exchange.losses) and watched.finished:
-                self._after(exchange)
+            await self._sessions.asgi_app(inner, receive, send_with_end)
+            if (mcp_request.unconfirmed_outputs or mcp_request.lost_leases) and send_with_end.finished:
+                self._after(mcp_request)
             return
         with anyio.CancelScope() as stream:
-            exchange.stream = stream
-            if exchange.over.is_set():
+            mcp_request.stream = stream
+            if mcp_request.over.is_set():
                 stream.cancel()
-            async with self._gateway.revocations.watching(exchange.principal, stream.cancel):
-                await self._sessions.asgi_app(inner, receive, watched)
-        if not watched.finished:  # a stream that was cut, or that the server's shutdown ended
+            async with self._gateway.revocations.watching(mcp_request.principal, stream.cancel):
+                await self._sessions.asgi_app(inner, receive, send_with_end)
+        if not send_with_end.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _after(self, exchange: RequestScope) -> None:
+    def _after(self, mcp_request: McpRequest) -> None:
         """Note behind the answer which messages it put before a model."""
-        task = asyncio.create_task(self._calls.returned(exchange))
+        task = asyncio.create_task(self._calls.confirm_returned(mcp_request))
         self._noting.add(task)
         task.add_done_callback(self._noting.discard)
 
@@ -286,13 +286,13 @@ class McpEndpoint:
         while self._noting:
             await asyncio.gather(*self._noting, return_exceptions=True)
 
-    def _leaving(self, exchange: RequestScope, send: Send) -> Send:
+    def _leaving(self, mcp_request: McpRequest, send: Send) -> Send:
         """A `send` that lets the agent of a session leave before it says that the session is over."""
 
         async def after(message: Message) -> None:
             ended = message["type"] == "http.response.start" and message["status"] < 400
-            if ended and exchange.session is not None:
-                await self._calls.leave(exchange.session)
+            if ended and mcp_request.session is not None:
+                await self._calls.leave(mcp_request.session)
             await send(message)
 
         return after
@@ -314,7 +314,7 @@ def _opens_session(scope: Scope, body: bytes) -> bool:
     return isinstance(message, dict) and message.get("method") == "initialize"
 
 
-class _Watched:
+class _SendWithEnd:
     """A `send` that remembers whether the response was finished."""
 
     def __init__(self, send: Send) -> None:

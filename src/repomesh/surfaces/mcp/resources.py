@@ -22,7 +22,7 @@ from repomesh.domains.sessions.models import ListedSession
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.fields import Page
-from repomesh.surfaces.mcp.calls import MAX_CHARS, Calls, RequestScope
+from repomesh.surfaces.mcp.calls import MAX_CHARS, Calls, McpRequest
 from repomesh.surfaces.mcp.tool_output import labelled
 
 Context = ServerRequestContext[Any, Any]
@@ -40,7 +40,7 @@ _PRIVATE: Final = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"
 class SessionResources:
     """Lists and reads sessions for the agent of each request."""
 
-    def __init__(self, calls: Calls, exchange_of: Callable[[Context], RequestScope]) -> None:
+    def __init__(self, calls: Calls, exchange_of: Callable[[Context], McpRequest]) -> None:
         self._calls = calls
         self._exchange_of = exchange_of
 
@@ -86,8 +86,8 @@ class SessionResources:
         return whole if len(whole) <= max_chars else text
 
     async def _answer(self, context: Context, name: str, arguments: Json) -> Any:
-        exchange, meta = self._exchange_of(context), cast(Mapping[str, Any], context.meta or {})
-        return await _refused(self._calls.answer(name, arguments, exchange, meta))
+        mcp_request, meta = self._exchange_of(context), cast(Mapping[str, Any], context.meta or {})
+        return await _refused(self._calls.answer(name, arguments, mcp_request, meta))
 
 
 def _listed(session: ListedSession) -> Json:

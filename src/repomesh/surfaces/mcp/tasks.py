@@ -24,7 +24,7 @@ from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.errors import Failure, RepomeshError
 from repomesh.kernel.limits import WAIT_POLL_MS
 from repomesh.surfaces.http.asgi_messages import header
-from repomesh.surfaces.mcp.calls import Arguments, Calls, RequestScope
+from repomesh.surfaces.mcp.calls import Arguments, Calls, McpRequest
 from repomesh.surfaces.mcp.tool_output import ToolOutput
 
 EXTENSION: Final = "io.modelcontextprotocol/tasks"
@@ -89,7 +89,7 @@ class TaskSource(Protocol):
 class WaitTasks:
     """The waits for messages, as tasks."""
 
-    def __init__(self, calls: Calls, exchange_of: Callable[[Context], RequestScope]) -> None:
+    def __init__(self, calls: Calls, exchange_of: Callable[[Context], McpRequest]) -> None:
         self._calls = calls
         self._exchange_of = exchange_of
 
@@ -114,9 +114,9 @@ class WaitTasks:
     async def _run(
         self, context: Context, operation: str, task_id: str
     ) -> tuple[Wait, ToolOutput | None] | None:
-        exchange, meta = self._exchange_of(context), context.meta or {}
+        mcp_request, meta = self._exchange_of(context), context.meta or {}
         try:
-            return await self._calls.on_wait(operation, task_id, exchange, meta)
+            return await self._calls.on_wait(operation, task_id, mcp_request, meta)
         except RepomeshError as error:
             if error.failure in (Failure.NOT_FOUND, Failure.INVALID):
                 return None

@@ -90,7 +90,7 @@ _PRESSING = Prepared(
     .limit(limits.STOP_TOLD_MAX)
 )
 _UNDECIDED = deliveries.c.confirmed_at.is_(None), deliveries.c.failed_at.is_(None)
-_OPEN = Prepared(
+_COUNT_UNDECIDED = Prepared(
     select(func.count())
     .select_from(deliveries)
     .where(
@@ -119,15 +119,17 @@ def candidates(
     """Up to `most` messages to hand out now, urgent and then new ones first: none that was given just now."""
     key = {"ws": tx.workspace_id, "agent": agent_id}
     waiting = tx.execute(_CANDIDATES, key | {"now": tx.now}).all()
-    before: datetime | None = None
+    retry_before: datetime | None = None
     found: list[str] = []
     for row in sorted(
         waiting, key=lambda row: row.priority, reverse=True
     ):  # of one priority the newest first
         asked = key | {"message": row.message_id, "cli": cli, "session": session_id}
         tries = tx.execute(_TRIES, asked).all()
-        before = before or (silent_before(tx, limits.DELIVERY_RETRY_S) if tries else None)
-        if len(tries) < limits.DELIVERY_TRIES_MAX and all(before and one.at < before for one in tries):
+        retry_before = retry_before or (silent_before(tx, limits.DELIVERY_RETRY_S) if tries else None)
+        if len(tries) < limits.DELIVERY_TRIES_MAX and all(
+            retry_before and one.at < retry_before for one in tries
+        ):
             found.append(row.message_id)
             if len(found) == most:
                 break
@@ -143,7 +145,7 @@ def pressing(tx: Transaction, agent_id: str) -> list[str]:
 def undecided_count(tx: Transaction, cli: str, session_id: str) -> int:
     """How many deliveries to a CLI session are neither confirmed nor failed."""
     key = {"ws": tx.workspace_id, "cli": cli, "session": session_id}
-    return int(tx.execute(_OPEN, key).scalar_one())
+    return int(tx.execute(_COUNT_UNDECIDED, key).scalar_one())
 
 
 def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[EnclosedMessage]:
@@ -248,7 +250,9 @@ def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveri
     )
 
 
-_UNSEEN = due_at(deliveries.c.workspace_id, deliveries.c.at, *_UNDECIDED, after_s=limits.DELIVERY_UNDECIDED_S)
+_OVERDUE = due_at(
+    deliveries.c.workspace_id, deliveries.c.at, *_UNDECIDED, after_s=limits.DELIVERY_UNDECIDED_S
+)
 _OLD = due_in_each(
     deliveries.c.workspace_id,
     deliveries.c.at < before(limits.DELIVERIES_KEPT_S),
@@ -259,7 +263,7 @@ _OLD = due_in_each(
     "delivery.forget",
     scope="messages:admin",
     due=(
-        Due(lambda _: _UNSEEN, every_s=limits.HOUSEKEEPING_S),
+        Due(lambda _: _OVERDUE, every_s=limits.HOUSEKEEPING_S),
         Due(lambda _: _OLD, every_s=limits.HOUSEKEEPING_S),
     ),
 )

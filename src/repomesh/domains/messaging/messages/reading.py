@@ -41,8 +41,8 @@ _TRACED_COUNTS = (PAGE_ITEMS_DEFAULT, 20, 5, 1)
 _NOT_FOUND = (AgentNotFound, ChannelNotFound)
 
 
-def _hand_out(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesSeen] | None:
-    """Note behind the answer which messages were offered by it."""
+def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesSeen] | None:
+    """After the answer has left, mark the messages in it as offered."""
     fresh = [message.id for message in result.items if message.status == "stored"]
     return ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh))) if fresh else None
 
@@ -59,7 +59,7 @@ def _hand_out(request: Any, result: Page[ReceivedMessage]) -> tuple[str, Message
     scope="messages:read",
     errors=_NOT_FOUND,
     needs_agent=True,
-    follow_up=_hand_out,
+    follow_up=_mark_offered,
 )
 def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     """List what the acting agent received, newest first, without what has expired.
@@ -94,7 +94,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
         events=frozenset({MESSAGE_SENT}),
         done=lambda result: bool(result.items or result.omitted),
     ),
-    follow_up=_hand_out,
+    follow_up=_mark_offered,
 )
 def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[ReceivedMessage]:
     """Answer what is unread, oldest first: at once if there is something, else as soon as it arrives.

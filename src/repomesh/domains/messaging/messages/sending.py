@@ -83,7 +83,7 @@ _PLAIN: dict[str, Any] = {
     ),
     rate="messages",
     needs_agent=True,
-    prepare=on_thread(lambda request, _store: _words(request), when=lambda request: is_long(request.body)),
+    prepare=on_thread(lambda request, _port: _words(request), when=lambda request: is_long(request.body)),
 )
 def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
     """Send a message as the acting agent.

@@ -33,8 +33,8 @@ _FIND = Prepared(select(waits).where(*_OWN))
 _INSERT = Prepared(insert(waits))
 
 
-def _hand_out(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
-    """Note behind the answer which messages were offered by it."""
+def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
+    """After the answer has left, mark the messages in it as offered."""
     found = wait.result.items if wait.result is not None else []
     fresh = [message.id for message in found if message.status == "stored"]
     return ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh))) if fresh else None
@@ -63,7 +63,13 @@ def begin_wait(tx: Transaction, request: BeginWait) -> Wait:
     return _as_wait(row)
 
 
-@command("wait.look", scope="messages:write", errors=(WaitNotFound,), needs_agent=True, follow_up=_hand_out)
+@command(
+    "wait.look",
+    scope="messages:write",
+    errors=(WaitNotFound,),
+    needs_agent=True,
+    follow_up=_mark_offered,
+)
 def look_at_wait(tx: Transaction, request: WaitChosen) -> Wait:
     """How a wait of the acting agent stands: it is over once there is a message, or its time has passed.
 

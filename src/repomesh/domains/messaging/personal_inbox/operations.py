@@ -12,13 +12,13 @@ from sqlalchemy import Row, select, tuple_
 from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, PermissionRequested
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
-from repomesh.domains.messaging.inbox import rules
-from repomesh.domains.messaging.inbox.models import Inbox, ShowInbox
 from repomesh.domains.messaging.messages import listing, rows
 from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage
 from repomesh.domains.messaging.messages.reading import received
 from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.messaging.messages.tables import receipts
+from repomesh.domains.messaging.personal_inbox import rules
+from repomesh.domains.messaging.personal_inbox.models import Inbox, ShowInbox
 from repomesh.domains.messaging.questions.operations import open_questions
 from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
@@ -37,8 +37,8 @@ _SAID_CHARS = 150  # more than `omitted` ever takes
 _NOWHERE = PageEnds(lambda _index: "", "")
 
 
-def _hand_out(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:
-    """Note behind the answer which messages were offered by it."""
+def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:
+    """After the answer has left, mark the messages in it as offered."""
     fresh = [message.id for message in (*inbox.notices, *inbox.messages) if message.status == "stored"]
     fresh += [question.message_id for question in inbox.questions]
     return (
@@ -48,7 +48,13 @@ def _hand_out(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | N
     )
 
 
-@query("inbox.show", http=Get("/v1/inbox"), scope="messages:read", needs_agent=True, follow_up=_hand_out)
+@query(
+    "inbox.show",
+    http=Get("/v1/inbox"),
+    scope="messages:read",
+    needs_agent=True,
+    follow_up=_mark_offered,
+)
 def show_inbox(tx: Transaction, request: ShowInbox) -> Inbox:
     """Show what needs the acting agent: what holds others up first, then what only wants to be read.
 
