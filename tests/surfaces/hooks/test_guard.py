@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from harness import Mesh, Speaker
 from hooking import EVENTS, Cli, git, repository, text_of
-from repomesh.kernel.limits import HOOK_OUTPUT_BYTES_MAX
+from repomesh.kernel.limits import HOOK_ON_LOOP_BYTES, HOOK_OUTPUT_BYTES_MAX
 from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget
 from repomesh.surfaces.hooks.repo_paths import in_repository
 
@@ -283,3 +285,21 @@ def test_a_path_that_runs_in_circles_is_looked_at_no_further(home: Path) -> None
 
 def test_every_cli_with_hooks_is_tried() -> None:
     assert set(EDITS) == set(EVENTS)
+
+
+async def test_long_inputs_are_read_one_after_another(mesh: Mesh) -> None:
+    """Several threads that read at once would leave the server's event loop no interpreter."""
+    reading, most = 0, 0
+
+    class Slow:
+        def read(self, _event: str, _said: Any) -> None:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            time.sleep(0.01)
+            reading -= 1
+
+    hooks: Any = mesh.server.hooks
+    body = json.dumps({"text": "x" * HOOK_ON_LOOP_BYTES}).encode()
+    await asyncio.gather(*(hooks._heard(Slow(), "PreToolUse", body) for _ in range(5)))
+    assert most == 1
