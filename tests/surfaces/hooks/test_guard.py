@@ -14,6 +14,7 @@ import pytest
 from harness import Mesh, Speaker
 from hooking import EVENTS, Cli, git, repository, text_of
 from repomesh.kernel.limits import HOOK_ON_LOOP_BYTES, HOOK_OUTPUT_BYTES_MAX
+from repomesh.surfaces.hooks.dialects import DIALECTS
 from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget
 from repomesh.surfaces.hooks.repo_paths import in_repository
 
@@ -62,6 +63,43 @@ async def test_an_edit_of_a_locked_file_is_denied(mesh: Mesh, bob: Speaker, home
     said = printed.get("hookSpecificOutput", printed)
     assert said.get("permissionDecision", said.get("decision")) == "deny"
     assert await edit(cli, home / "src" / "other.py") is None
+
+
+COMMANDS: list[tuple[str, str, str]] = [
+    ("gemini", "run_shell_command", "dir_path"),
+    ("gemini", "run_shell_command", "directory"),
+    ("qwen", "run_shell_command", "directory"),
+    ("codex", "Bash", "workdir"),
+    ("codex", "apply_patch", "workdir"),
+    ("copilot", "bash", "cwd"),
+    ("claude", "Bash", "cwd"),
+    ("claude", "Bash", "workdir"),
+]
+
+
+@pytest.mark.parametrize(("name", "tool", "argument"), COMMANDS)
+async def test_a_command_runs_in_the_folder_that_its_arguments_name(
+    mesh: Mesh, bob: Speaker, home: Path, name: str, tool: str, argument: str
+) -> None:
+    cli = Cli(mesh, name, cwd=str(home))
+    patch = "*** Begin Patch\n*** Delete File: a.py\n*** End Patch"
+
+    async def denied(folder: str) -> bool:
+        arguments = {"command": patch if tool == "apply_patch" else "rm a.py", argument: folder}
+        keys = ("toolName", "toolArgs") if name == "copilot" else ("tool_name", "tool_input")
+        return await cli.hook("before", **dict(zip(keys, (tool, arguments), strict=True))) is not None
+
+    assert await denied("src/parser")
+    assert await denied(str(home / "src" / "parser"))
+    assert not await denied("src")
+    assert not await denied("")
+
+
+def test_a_folder_that_is_no_path_may_be_any() -> None:
+    said = {"session_id": "s", "cwd": "/w", "tool_name": "Bash"}
+    heard = DIALECTS["claude"].read("PreToolUse", said | {"tool_input": {"command": "rm a", "cwd": 1}})
+    assert heard is not None
+    assert heard.writes.unresolved
 
 
 async def test_a_pattern_that_is_a_speech_is_not_repeated(mesh: Mesh, home: Path) -> None:
