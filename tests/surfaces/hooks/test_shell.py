@@ -377,6 +377,33 @@ git pull --rebase --autostash
 git rebase --autostash main
 git merge --autostash x
 rm !(docs)
+echo ${x:-$(rm src/parser/a.py)}
+echo "${x:-`rm src/parser/a.py`}"
+echo ${x:-${y:-$(rm src/parser/a.py)}}
+echo $((1+$(rm src/parser/a.py)))
+echo $((rm src/parser/a.py); ls)
+if (( $(rm src/parser/a.py) > 2 )); then ls; fi
+rm docs/!($(rm src/parser/a.py))
+alias q=rm; q src/parser/a.py
+alias q='rm -f' l=ls; l; q src/parser/a.py
+alias q='ls; rm'; q src/parser/a.py
+curl -O --output-dir src/parser http://localhost/a.py
+curl --create-dirs --output-dir src/parser -o a.py http://localhost/x
+curl -LO --output-dir "$DIR" http://localhost/a.py
+ex -s src/parser/a.py
+ex -sc wq src/parser/a.py
+vi -es src/parser/a.py
+vim -E -s src/parser/a.py
+php -r 'file_put_contents("src/parser/a.py", "x");'
+php -r 'fwrite(fopen("src/parser/a.py", "w"), "x");'
+php -r 'rename("src/parser/a.py", "b");'
+rm -rf ~+/src
+rm -rf ~+
+cd docs; rm -rf ~-/src
+docker cp c:/x src/parser/a.py
+docker cp c:/app/parser src
+docker compose cp web:/x src/parser
+kubectl cp -n main pod:/x ./src/parser/a.py
 echo x > link/a.py
 rm -rf link
 """
@@ -502,6 +529,24 @@ trap 'rm docs/x.md' EXIT
 echo $"hello"
 echo 'ls' | sh
 gcc -c src/parser/a.c
+echo ${x:-src/parser} "${y:-$(ls src/parser)}"
+echo ${#x} ${x%%.py} $((i + 1))
+echo $((1+$(wc -l < src/parser/a.py)))
+alias ll='ls -l'; ll src/parser
+alias ls='ls -l'; ls src/parser
+curl -O --output-dir docs http://localhost/a.py
+curl -O --output-dir /tmp http://localhost/src/parser/a.py
+ex -s docs/x.md
+vim -s keys docs/x.md
+php -r 'echo file_get_contents("src/parser/a.py");'
+php -r 'echo str_replace("a", "b", "w");'
+python -c 'x = [1]; y = x.copy(); print(y)'
+rm -rf ~+/docs
+docker cp src/parser/a.py c:/x
+docker cp c:/x docs/
+docker ps -a
+docker compose up -d
+kubectl get pods -n main
 git diff --output=docs/x.md
 env -C docs rm x.md
 env -C src ls
@@ -678,6 +723,7 @@ python -W a |npx |uvx |uv run |npm exec |env -S 'a|git -c a |git |xargs |xargs -
 find . -exec |find . -name a |find . -exec a ; |tar |perl -e a |sed 'w a|awk '{print > a}' |python -c open
 patch |apply_patch |trap a |eval |eval a;|<(|echo $(rm a);|`rm x`; |(rm x);|(cd a) |cd a;|cd a\|\||pushd a;
 popd;|set -e;|a=b |if |export |function |a |a;|rm a |rm {a,b};|a{b,c}|a{|{a,|{ , }|{1..2}|$x|"$x|$((|${a:-$(
+${a:-|$((1+$(|*($(|alias a=b;a;|~-/|~+/a |docker cp |curl --output-dir a -O |!(
 `\`|$'|""|"a" |*(|a#|a>b |2>&1 |&>a |<<<a |<<-A |$(<<A |~|-I
 """
 REPEATED_TEXTS = [part for line in REPEATED.strip().split("\n") for part in re.split(r"(?<!\\)\|", line)]
@@ -695,6 +741,8 @@ LONG = {
     "homes": "A=;echo " + "$A" * 9_000 + "$HOME" * 4_000,
     "awk": "awk '" + "print " * 6_000 + "'",
     "open": 'python -c "open' + "open'" * 7_000 + '"',
+    "defaults": "${a:-" * 90 + "x$(a)" * 7_500 + "}" * 90,
+    "many defaults": ("${a:-" * 60 + "}" * 60) * 110,
     "here-document": "cat <<A\n" + "$(a)" * 9_000 + "\nA\n",
 }
 

@@ -22,12 +22,13 @@ _WRITING: Final = re.compile(
     | \b(?:shutil|fileinput|FileUtils|subprocess|child_process|popen|execSync|spawnSync|importlib|ctypes)\b
     | \bFile\.(?:write|delete|rename|open)\b | \b(?:system|exec|eval|spawn|qx|__import__)\s*[(\["'{]
     | \bfs(?:/promises)?['"]?\)?\.(?:rm|cp|rename|write|truncate)
+    | \b(?:file_put_contents|move_uploaded_file)\b | \brename\s*[("'] | (?<![.\w])copy\s*\(\s*['"]
     | \b(?:Set|Add|Clear)-Content\b | \b(?:Out-File|Remove-Item|Move-Item|Copy-Item|New-Item)\b
     """,
     re.VERBOSE,
 )
 _OPEN_MODE: Final = re.compile(r"""['"](?:[rbU]{0,2}[wax+][bt+]{0,2}['"]|\s{0,20}\+?>)""")
-_OPEN: Final = re.compile(r"\bopen\b")
+_OPEN: Final = re.compile(r"\bf?open\b")
 _OPEN_CHARS: Final = 200  # between `open` and the mode, on one line
 _AWK_STATEMENT_END: Final = re.compile(r"[;}\n]")
 _AWK_PRINT: Final = re.compile(r"\bprintf?\b")

@@ -368,12 +368,27 @@ def executed_by_find(call: ProgramCall) -> list[list[ShellWord]]:
 
 
 def _curl(call: ProgramCall) -> None:
-    found = options(call.arguments, "-o --output -H -X -d --data -u -A -e --url -b -c --cookie-jar")
-    for word in found.given("-o", "--output"):
+    valued = "-o --output --output-dir -H -X -d --data -u -A -e --url -b -c --cookie-jar"
+    found = options(call.arguments, valued)
+    outputs = found.given("-o", "--output")
+    if found.has("-O", "--remote-name", "--remote-name-all"):
+        operands = [*found.operands, *found.given("--url")]
+        outputs += [ShellWord(basename(word.text.partition("?")[0].rstrip("/"))) for word in operands]
+    for folder in found.given("--output-dir")[-1:]:
+        outputs = [_within(folder, word) for word in outputs]
+    for word in outputs:
         call.write(word)
-    if found.has("-O", "--remote-name"):
-        for word in found.operands:
-            call.write(ShellWord(basename(word.text.partition("?")[0].rstrip("/"))))
+
+
+def _within(folder: ShellWord, word: ShellWord) -> ShellWord:
+    """A relative name below a folder."""
+    if word.text.startswith("/"):
+        return word
+    base = folder.text.rstrip("/") + "/"
+    unknown = folder.unknown_from
+    if unknown is None and word.unknown_from is not None:
+        unknown = len(base) + word.unknown_from
+    return ShellWord(base + word.text, folder.glob or word.glob, unknown)
 
 
 def _wget(call: ProgramCall) -> None:
@@ -414,7 +429,6 @@ PROGRAMS: dict[str, Handler] = {
     "tee": _operands(TargetExtent.FILE),
     "sponge": _operands(TargetExtent.FILE),
     "ed": _operands(TargetExtent.FILE, valued="-p"),
-    "ex": _operands(TargetExtent.FILE, valued="-c -s"),
     "mkfifo": _operands(TargetExtent.FILE, valued="-m"),
     "chmod": _operands(TargetExtent.TREE, skipped=1),
     **dict.fromkeys(("cp", "mv", "install", "ln", "gcp", "gmv"), copy),

@@ -85,6 +85,7 @@ class _Scan:
         self.unresolved = ""
         self._programs = 0
         self._steps = StepBudget()
+        self._aliases: dict[str, ShellWord] = {}
         self._handed: ProgramCall | None = None  # the command before in the pipeline
 
     def run(self, text: str, folders: WorkingFolders, depth: int) -> WorkingFolders:
@@ -154,6 +155,8 @@ class _Scan:
             place = self._script(joined(call.arguments), folders, depth)
         elif words and not words[0].known:
             self._unnamed(call, folders)
+        elif call.name == "alias":
+            self._define(call.arguments)
         elif words:
             chain.strict = chain.strict or (call.name == "set" and options(call.arguments).has("-e"))
             self._program(call, handed, folders, depth)
@@ -320,6 +323,9 @@ class _Scan:
             elif text == "[[":
                 called.tested = True
                 return called
+            elif text in self._aliases and not word.quoted:
+                self._count_program()
+                words[at : at + 1] = self._aliased(text)
             elif (wrapped := unwrap(words, at, self._steps)) is not None:
                 self._count_program()
                 self._steps.take(_STEPS_OF_PROGRAM)
@@ -333,6 +339,21 @@ class _Scan:
                 break
         called.words = words[at:]
         return called
+
+    def _define(self, arguments: list[ShellWord]) -> None:
+        """`alias q='rm -f'`."""
+        for word in arguments:
+            name, equals, _ = word.text.partition("=")
+            if equals:
+                self._aliases[name] = word.behind(len(name) + 1)
+
+    def _aliased(self, name: str) -> list[ShellWord]:
+        """The words that an alias stands for; it is forgotten then, as within itself."""
+        value = self._aliases.pop(name)
+        command = ShellReader(value.text, self._steps).next_command()
+        if not value.known or command is None or command.ending or command.outputs:
+            self._anything("it runs an alias of several commands")
+        return command.words if command is not None else []
 
     def _count_program(self) -> None:
         self._programs += 1

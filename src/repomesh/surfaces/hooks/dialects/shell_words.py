@@ -33,7 +33,7 @@ _PLAIN_RUN = re.compile(
     r"""[^ \t\r\n;&|()<>'"\\$`{},*?+@!\[]+"""
 )  # of a word, in which nothing has a meaning
 _UNQUOTED_RUN = re.compile(r"[^\\$`]*")  # of a here-document
-_PLAIN_WORD = re.compile(rf"[ \t\r]*(?!#)({_PLAIN_RUN.pattern})(?=[ \t\r\n;&|()]|\Z)")
+_PLAIN_WORD = re.compile(rf"[ \t\r]*(?!#|~-)({_PLAIN_RUN.pattern})(?=[ \t\r\n;&|()]|\Z)")
 _QUOTED_RUN = re.compile(r'[^"\\$`]+')
 _BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
 _ANSI_QUOTED = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
@@ -199,6 +199,7 @@ class ShellReader:
         end = text.find("))", start, start + _ARITHMETIC_CHARS) if text.startswith("(", start) else -1
         if end < 0 or ";" in text[start:end] or "\n" in text[start:end]:
             return False
+        self._substituted(text[start:end])
         self.at = end + 2
         return True
 
@@ -255,7 +256,9 @@ class ShellReader:
             at = stop + 1
 
     def _substituted(self, text: str) -> None:
-        """Collect the commands that are run for an unquoted here-document."""
+        """Collect the commands that are run for an unquoted here-document, or within an expansion."""
+        if "$" not in text and "`" not in text:
+            return
         reader = ShellReader(text, self.steps)
         while reader.at < len(reader.text):
             reader.at = _end(_UNQUOTED_RUN, reader.text, reader.at) + 1
@@ -303,13 +306,16 @@ class ShellReader:
                 pieces.append(_COMMA)
             elif sign in "*?+@!" and text.startswith("(", self.at):  # as in `!(kept)`
                 self.at += 1
-                self._to(")")
+                self._substituted(self._to(")"))
                 word.glob = True
                 pieces.append("*")
             else:
                 word.glob = word.glob or sign in "*?["
                 pieces.append(sign)
         word.text = "".join(pieces)
+        if word.text.startswith(("~+", "~-")) and word.text[2:3] in ("", "/"):  # where the shell is, or was
+            word.unknown_from = 0 if word.text[1] == "-" or word.unknown_from == 0 else word.unknown_from
+            word.text = "./" + word.text[2:].lstrip("/")
         if _OPEN in word.text:
             self.steps.take(_STEPS_OF_FORM * min(SHELL_WORD_FORMS_MAX, 1 << min(word.text.count(_COMMA), 16)))
         return word
@@ -356,14 +362,20 @@ class ShellReader:
             self.at = end + 1
         elif text.startswith("((", self.at):
             self.at += 1
-            self._to(")")
-            pieces.append("0")
+            inside = self._to(")")
+            if inside.endswith(")") and not any(sign in inside for sign in ";\n"):
+                self._substituted(inside)
+                pieces.append("0")
+            else:  # a subshell, as in `$((rm a); ls)`
+                self._output(word, pieces, inside)
         elif text.startswith("(", self.at):
             self.at += 1
             self._output(word, pieces, self._to(")"))
         elif text.startswith("{", self.at):
             self.at += 1
-            self._variable(word, pieces, self._to("}"))
+            inside = self._to("}")
+            self._substituted(inside)
+            self._variable(word, pieces, inside)
         elif text.startswith("'", self.at) and not quoted:
             self._ansi(word, pieces)
         elif text.startswith('"', self.at) and not quoted:
