@@ -102,13 +102,15 @@ class HookFieldNames:
 class HookDialect:
     """How one CLI's hooks speak.
 
-    `editors` are its tools that write the file which one of the named arguments holds; `shells` those that
-    run a command; `patchers` those whose argument is a patch.
+    `editors` are its tools that write the file which one of the named arguments holds; `mcp_editors` those of
+    any MCP server, which it calls `mcp__SERVER__TOOL`; `shells` those that run a command; `patchers` those
+    whose argument is a patch.
     """
 
     cli: str
     events: Mapping[str, HookEvent]
     editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mcp_editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shells: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
     keys: HookFieldNames = HookFieldNames()
@@ -164,6 +166,8 @@ class HookDialect:
     def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
         """What a call of a tool would write, as far as its arguments tell; `cut` if they came shortened."""
         named = self.editors.get(tool)
+        if tool.startswith("mcp__"):
+            named = self.mcp_editors.get(tool.rpartition("__")[2])
         if named is not None:
             values = [arguments[name] for name in named if name in arguments]
             paths = [value for value in values if isinstance(value, str)]
