@@ -8,7 +8,7 @@ from posixpath import dirname
 from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import ProgramCall, options, put
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _HERE: Final = ShellWord(".")

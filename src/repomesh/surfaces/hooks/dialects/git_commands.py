@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from repomesh.surfaces.hooks.dialects.patches import patched
 from repomesh.surfaces.hooks.dialects.programs import ParsedOptions, ProgramCall, copy, options
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _BEFORE = "-C -c --git-dir --work-tree --namespace --exec-path --config-env"

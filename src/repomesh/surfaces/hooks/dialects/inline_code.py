@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import ProgramCall, in_place, options
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 
 _CHARS_PER_STEP: Final = 4  # of code that is searched
 _WRITING: Final = re.compile(

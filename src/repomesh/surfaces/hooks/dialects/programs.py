@@ -9,7 +9,7 @@ from itertools import pairwise
 from posixpath import basename, join
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord, StepBudget
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteTarget
 
 _ESCAPES = re.compile(r"\\(?:[abefnrtv]|0\d{0,3}|x[0-9a-fA-F]{1,2})")

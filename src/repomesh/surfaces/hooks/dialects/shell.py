@@ -16,16 +16,14 @@ from repomesh.surfaces.hooks.dialects.folders import CommandChain, WorkingFolder
 from repomesh.surfaces.hooks.dialects.git_commands import apply_patch, git
 from repomesh.surfaces.hooks.dialects.patches import of_codex, patched
 from repomesh.surfaces.hooks.dialects.programs import UNTOLD, ProgramCall, options
-from repomesh.surfaces.hooks.dialects.shell_words import (
-    PROCESS,
+from repomesh.surfaces.hooks.dialects.shell_words import PROCESS, ShellCommand, ShellReader
+from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
+from repomesh.surfaces.hooks.dialects.word_forms import (
     ShellBoundExceeded,
-    ShellCommand,
-    ShellReader,
     ShellWord,
     StepBudget,
     alternatives,
 )
-from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
 from repomesh.surfaces.hooks.dialects.wrappers import joined, unwrap
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget, below, bounded
 

@@ -16,12 +16,17 @@ from typing import Final
 from repomesh.kernel.limits import (
     SHELL_CHARS_MAX,
     SHELL_NESTING_MAX,
-    SHELL_STEPS_MAX,
     SHELL_WORD_FORMS_MAX,
 )
+from repomesh.surfaces.hooks.dialects.word_forms import (
+    BRACE_CLOSE,
+    BRACE_COMMA,
+    BRACE_OPEN,
+    ShellBoundExceeded,
+    ShellWord,
+    StepBudget,
+)
 
-# Stand for `{`, `,` and `}` of an unquoted brace group; private characters, which no file's name has.
-_OPEN, _COMMA, _CLOSE = "\ue0f0", "\ue0f1", "\ue0f2"
 _BLANKS = " \t\r"
 _ENDS = _BLANKS + "\n;&|()<>"
 _OPERATORS = frozenset({"&>>", "<<<", "<<-", ";;&", "&>", ">>", ">|", ">&", "<>", "<<", "<&"})
@@ -52,64 +57,6 @@ _STEPS_OF_EXPANSION: Final = 2
 _STEPS_OF_FORM: Final = 3
 PROCESS = "/dev/fd/0"  # stands for a process in a file's place
 _TEMPORARY = "/tmp"  # noqa: S108 - nothing is made there; it stands for a place outside of any repository
-
-
-class ShellBoundExceeded(Exception):
-    """A command takes more steps to read than it may; the message says which bound it is."""
-
-
-class StepBudget:
-    """The steps that reading one command may take, each of about a microsecond."""
-
-    def __init__(self) -> None:
-        self._left = SHELL_STEPS_MAX
-
-    def take(self, steps: int) -> None:
-        """Count steps that are about to be taken; raises ShellBoundExceeded when none are left."""
-        self._left -= steps
-        if self._left < 0:
-            raise ShellBoundExceeded(f"it takes more than {SHELL_STEPS_MAX} steps to read")
-
-
-@dataclass(slots=True)
-class ShellWord:
-    """One word. From `unknown_from` on its text can't be told; `glob` says that it holds wildcards."""
-
-    text: str = ""
-    glob: bool = False
-    unknown_from: int | None = None
-    quoted: bool = False
-    _forms: list[ShellWord] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def known(self) -> bool:
-        """Whether the whole text is."""
-        return self.unknown_from is None
-
-    def behind(self, start: int) -> ShellWord:
-        """The part of it from a character on."""
-        unknown = None if self.unknown_from is None else max(self.unknown_from - start, 0)
-        return ShellWord(self.text[start:], self.glob, unknown, self.quoted)
-
-    def forms(self) -> list[ShellWord]:
-        """The words that its braces stand for."""
-        if _OPEN not in self.text:
-            return [self]
-        if self._forms is None:
-            self._forms = self._made_forms()
-        return self._forms
-
-    def _made_forms(self) -> list[ShellWord]:
-        texts = _expanded(self.text)
-        if texts is None:
-            at = self.text.index(_OPEN)
-            known = at if self.unknown_from is None else min(at, self.unknown_from)
-            return [ShellWord(self.text[:at], self.glob, known, self.quoted)]
-        made = []
-        for text in texts:
-            unknown = None if self.known else _common(text, self.text)
-            made.append(ShellWord(text, self.glob or "*" in text, unknown, self.quoted))
-        return made
 
 
 @dataclass(slots=True)
@@ -298,12 +245,12 @@ class ShellReader:
                 self._expansion(word, pieces, sign, quoted=False)
             elif sign == "{":
                 braces += 1
-                pieces.append(_OPEN)
+                pieces.append(BRACE_OPEN)
             elif sign == "}" and braces:
                 braces -= 1
-                pieces.append(_CLOSE)
+                pieces.append(BRACE_CLOSE)
             elif sign == "," and braces:
-                pieces.append(_COMMA)
+                pieces.append(BRACE_COMMA)
             elif sign in "*?+@!" and text.startswith("(", self.at):  # as in `!(kept)`
                 self.at += 1
                 self._substituted(self._to(")"))
@@ -316,8 +263,10 @@ class ShellReader:
         if word.text.startswith(("~+", "~-")) and word.text[2:3] in ("", "/"):  # where the shell is, or was
             word.unknown_from = 0 if word.text[1] == "-" or word.unknown_from == 0 else word.unknown_from
             word.text = "./" + word.text[2:].lstrip("/")
-        if _OPEN in word.text:
-            self.steps.take(_STEPS_OF_FORM * min(SHELL_WORD_FORMS_MAX, 1 << min(word.text.count(_COMMA), 16)))
+        if BRACE_OPEN in word.text:
+            self.steps.take(
+                _STEPS_OF_FORM * min(SHELL_WORD_FORMS_MAX, 1 << min(word.text.count(BRACE_COMMA), 16))
+            )
         return word
 
     def _literal(self, word: ShellWord, pieces: list[str], text: str) -> None:
@@ -505,50 +454,3 @@ def _cut(word: ShellWord, pieces: list[str]) -> None:
     """From here on the word's text can't be told."""
     if word.unknown_from is None:
         word.unknown_from = sum(map(len, pieces))
-
-
-def _expanded(text: str) -> list[str] | None:
-    """The texts that the brace groups stand for; None for more than SHELL_WORD_FORMS_MAX."""
-    if _OPEN not in text:
-        return [text]
-    done, waiting, steps = list[str](), [text], 0
-    while waiting:
-        steps += 1
-        if max(steps, len(done) + len(waiting)) > SHELL_WORD_FORMS_MAX:
-            return None
-        one = waiting.pop()
-        end = one.find(_CLOSE)
-        start = one.rfind(_OPEN, 0, end) if end >= 0 else -1
-        if start < 0:
-            done.append(one.replace(_OPEN, "{").replace(_COMMA, ",").replace(_CLOSE, "}"))
-            continue
-        inside = one[start + 1 : end]
-        if _COMMA in inside:
-            waiting += [one[:start] + part + one[end + 1 :] for part in reversed(inside.split(_COMMA))]
-        elif ".." in inside:
-            waiting.append(f"{one[:start]}*{one[end + 1 :]}")
-        else:
-            waiting.append(f"{one[:start]}{{{inside}}}{one[end + 1 :]}")
-    return done
-
-
-def _common(one: str, other: str) -> int:
-    """How far two texts agree."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def alternatives(words: list[ShellWord]) -> ShellWord:
-    """A word that stands for any of `words`: what a loop's variable may be."""
-    if any(not word.known for word in words) or len(words) > SHELL_WORD_FORMS_MAX:
-        return ShellWord("", unknown_from=0)
-    if len(words) == 1:
-        return words[0]
-    text = _OPEN + _COMMA.join(word.text for word in words) + _CLOSE
-    return ShellWord(text, any(word.glob for word in words))

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.shell_words import ShellReader, ShellWord, StepBudget
+from repomesh.surfaces.hooks.dialects.shell_words import ShellReader
 from repomesh.surfaces.hooks.dialects.table import program_of
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
 
 
 @dataclass(frozen=True, slots=True)
