@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cli.running import Shell, git, running, shell
+from hooking import repository
 from repomesh.connect import guard
 from repomesh.kernel import processes
 
@@ -114,6 +115,39 @@ def test_deleting_and_renaming_touch_a_path_too(guarded: Shell) -> None:
     git(guarded.folder, "reset", "-q", "--hard")
     git(guarded.folder, "rm", "-q", "src/b.py")
     assert tried(guarded.folder, "commit", "-m", "Remove").code == 1
+
+
+@pytest.mark.parametrize("lock", ["newdir/x.py", "newdir/*.py", "newdir/sub/"])
+def test_a_file_or_link_in_the_place_of_a_locked_folder(guarded: Shell, lock: str) -> None:
+    guarded.ok("lock", "acquire", lock, "--as", "bob")
+    change(guarded.folder, "newdir")
+    refused = tried(guarded.folder, "commit", "-m", "File")
+    assert refused.code == 1
+    assert "bob has locked newdir/" in refused.err
+    git(guarded.folder, "rm", "-qf", "newdir")
+    (guarded.folder / "newdir").symlink_to("docs")
+    git(guarded.folder, "add", "-A")
+    assert tried(guarded.folder, "commit", "-m", "Link").code == 1
+
+
+def test_a_pattern_of_any_folder_stands_below_no_file(guarded: Shell) -> None:
+    guarded.ok("lock", "acquire", "**/*.py", "--as", "bob")
+    change(guarded.folder, "README.md", "newdirs")
+    assert tried(guarded.folder, "commit", "-m", "Free").code == 0
+
+
+def test_the_pointer_of_a_submodule_conflicts_with_locks_below_it(guarded: Shell, tmp_path: Path) -> None:
+    repository(tmp_path / "other")
+    added = ("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(tmp_path / "other"), "lib")
+    git(guarded.folder, *added)
+    assert tried(guarded.folder, "commit", "-m", "Add the submodule").code == 0
+    guarded.ok("lock", "acquire", "lib/s", "--as", "bob")
+    change(guarded.folder / "lib", "s")
+    assert tried(guarded.folder / "lib", "commit", "-m", "Inside").code == 0
+    git(guarded.folder, "add", "lib")
+    refused = tried(guarded.folder, "commit", "-m", "Pointer")
+    assert refused.code == 1
+    assert "bob has locked lib/s" in refused.err
 
 
 def test_strange_names(guarded: Shell) -> None:

@@ -221,6 +221,9 @@ HOOK_DEADLINE_S = 0.45  # of a process that must be gone within 0.5 s, its own s
 HOOK_OUTPUT_BYTES_MAX = 4_096  # of an answer: it goes into a model's context
 HOOK_INPUT_BYTES_MAX = 16 * 1024 * 1024  # of a hook's input; more could not be read in time
 HOOK_SENT_BYTES_MAX = 1024 * 1024  # by a hook: longer inputs go without what tools answered
+HOOK_ON_LOOP_BYTES = (
+    4_096  # of an input, read in a few ms; longer ones are read on a thread, one after another
+)
 HOOK_BODY_BYTES_MAX = HOOK_SENT_BYTES_MAX + 65_536  # and what the server is told beside it
 HOOK_TEXT_CHARS_MAX = 16_000  # of each text of an input that is too long even so; patches name files earlier
 HOOK_LOG_BYTES_MAX = 256 * 1024  # of hooks.log, beside as much in hooks.log.1
@@ -272,9 +275,11 @@ STOP_LOOKED_AT_MAX = 500  # newest unread messages looked at for what should hol
 STOP_TOLD_MAX = 50  # messages remembered as told at the ends of one turn
 LEASE_WARNINGS_S = (300, 60)  # seconds left at which a holder is warned, once for each
 EDITED_PATHS_MAX = 1_000  # that one tool call names; one of more counts as touching the whole repository
-SHELL_CHARS_MAX = 40_000  # of a shell command, read within 0.1 s; a longer one counts likewise
+SHELL_CHARS_MAX = 40_000  # of a shell command; a longer one counts likewise
+SHELL_STEPS_MAX = 16_000  # of reading one, some 20 ms; one that takes more counts likewise
+SHELL_NESTING_MAX = 100  # of brackets and quotations within one substitution; deeper ones count likewise
 SHELL_DEPTH_MAX = 8  # of commands inside of commands (`sh -c`); deeper ones count likewise
-SHELL_PROGRAMS_MAX = 1_000  # in one command, wrappers such as `sudo` included; more count likewise
+SHELL_PROGRAMS_MAX = 500  # in one command, wrappers such as `sudo` included; more count likewise
 SHELL_FOLDERS_MAX = 16  # that a command may run in, behind `cd`s that may have failed; more count as any
 SHELL_WORD_FORMS_MAX = 64  # of one word's braces, `{a,b}`; more count as any name in their folder
 LOOKUP_S = 0.25  # for a look at files that a caller named: the hook that waits for it gives up at 0.4 s

@@ -252,3 +252,13 @@ async def test_a_replayed_acquire_answers_the_same_locks(mesh: Mesh) -> None:
 
 async def test_a_lock_needs_an_agent(mesh: Mesh) -> None:
     assert (await refused(mesh, "a.py")).code == "agent_required"
+
+
+async def test_what_stands_below_a_file_conflicts_with_it(mesh: Mesh) -> None:
+    """Of many files each is looked below; a pattern that only might fit something there does not count."""
+    bob = await mesh.agent("bob")
+    await bob.post("/v1/locks/acquire", resources=["n/x.py", "m/*.py", "file-20/a/b", "**/*.md"])
+    files = [f"file-{number}" for number in range(30)]
+    answer = await mesh.post("/v1/locks/check-paths", paths=["n", "m", "n0", "n.d", *files])
+    on = {one["wanted"]: one["resource"] for one in answer["conflicts"]}
+    assert on == {"n": "n/x.py", "m": "m/*.py", "file-20": "file-20/a/b"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,22 @@ def test_what_a_shell_command_writes(command: str, paths: tuple[str, ...]) -> No
 @given(st.text(alphabet=st.sampled_from("ab >|&;'\"<\n$(){}*-/#\\"), max_size=60))
 def test_no_command_breaks_the_reader(command: str) -> None:
     assert all(target.path for target in writes_of_command(command).targets)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "paths"),
+    [
+        ("mcp__filesystem__write_file", {"path": "a.py", "content": "x"}, ("a.py",)),
+        ("mcp__my__files__edit_file", {"file_path": "a.py"}, ("a.py",)),
+        ("mcp__filesystem__create_file", {"path": "a.py"}, ("a.py",)),
+        ("mcp__filesystem__move_file", {"source": "a.py", "destination": "b.py"}, ("a.py", "b.py")),
+        ("mcp__filesystem__read_file", {"path": "a.py"}, ()),
+        ("write_file", {"path": "a.py"}, ()),
+    ],
+)
+def test_tools_of_mcp_servers_that_write_files(
+    tool: str, arguments: dict[str, str], paths: tuple[str, ...]
+) -> None:
+    assert DIALECTS["claude"].edited(tool, arguments).paths == paths
+    matched = re.search(DIALECTS["claude"].events["PreToolUse"].matcher, tool) is not None
+    assert matched is bool(paths)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 
 from harness import Mesh, Speaker
 from hooking import EVENTS, Cli, git, repository, text_of
-from repomesh.kernel.limits import HOOK_OUTPUT_BYTES_MAX
+from repomesh.kernel.limits import HOOK_ON_LOOP_BYTES, HOOK_OUTPUT_BYTES_MAX
+from repomesh.surfaces.hooks.dialects import DIALECTS
 from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget
 from repomesh.surfaces.hooks.repo_paths import in_repository
 
@@ -60,6 +63,43 @@ async def test_an_edit_of_a_locked_file_is_denied(mesh: Mesh, bob: Speaker, home
     said = printed.get("hookSpecificOutput", printed)
     assert said.get("permissionDecision", said.get("decision")) == "deny"
     assert await edit(cli, home / "src" / "other.py") is None
+
+
+COMMANDS: list[tuple[str, str, str]] = [
+    ("gemini", "run_shell_command", "dir_path"),
+    ("gemini", "run_shell_command", "directory"),
+    ("qwen", "run_shell_command", "directory"),
+    ("codex", "Bash", "workdir"),
+    ("codex", "apply_patch", "workdir"),
+    ("copilot", "bash", "cwd"),
+    ("claude", "Bash", "cwd"),
+    ("claude", "Bash", "workdir"),
+]
+
+
+@pytest.mark.parametrize(("name", "tool", "argument"), COMMANDS)
+async def test_a_command_runs_in_the_folder_that_its_arguments_name(
+    mesh: Mesh, bob: Speaker, home: Path, name: str, tool: str, argument: str
+) -> None:
+    cli = Cli(mesh, name, cwd=str(home))
+    patch = "*** Begin Patch\n*** Delete File: a.py\n*** End Patch"
+
+    async def denied(folder: str) -> bool:
+        arguments = {"command": patch if tool == "apply_patch" else "rm a.py", argument: folder}
+        keys = ("toolName", "toolArgs") if name == "copilot" else ("tool_name", "tool_input")
+        return await cli.hook("before", **dict(zip(keys, (tool, arguments), strict=True))) is not None
+
+    assert await denied("src/parser")
+    assert await denied(str(home / "src" / "parser"))
+    assert not await denied("src")
+    assert not await denied("")
+
+
+def test_a_folder_that_is_no_path_may_be_any() -> None:
+    said = {"session_id": "s", "cwd": "/w", "tool_name": "Bash"}
+    heard = DIALECTS["claude"].read("PreToolUse", said | {"tool_input": {"command": "rm a", "cwd": 1}})
+    assert heard is not None
+    assert heard.writes.unresolved
 
 
 async def test_a_pattern_that_is_a_speech_is_not_repeated(mesh: Mesh, home: Path) -> None:
@@ -283,3 +323,21 @@ def test_a_path_that_runs_in_circles_is_looked_at_no_further(home: Path) -> None
 
 def test_every_cli_with_hooks_is_tried() -> None:
     assert set(EDITS) == set(EVENTS)
+
+
+async def test_long_inputs_are_read_one_after_another(mesh: Mesh) -> None:
+    """Several threads that read at once would leave the server's event loop no interpreter."""
+    reading, most = 0, 0
+
+    class Slow:
+        def read(self, _event: str, _said: Any) -> None:
+            nonlocal reading, most
+            reading += 1
+            most = max(most, reading)
+            time.sleep(0.01)
+            reading -= 1
+
+    hooks: Any = mesh.server.hooks
+    body = json.dumps({"text": "x" * HOOK_ON_LOOP_BYTES}).encode()
+    await asyncio.gather(*(hooks._heard(Slow(), "PreToolUse", body) for _ in range(5)))
+    assert most == 1

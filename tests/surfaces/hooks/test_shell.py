@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from repomesh.kernel.limits import (
     SHELL_DEPTH_MAX,
     SHELL_FOLDERS_MAX,
     SHELL_PROGRAMS_MAX,
+    SHELL_STEPS_MAX,
 )
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
 from repomesh.surfaces.hooks.dialects.writes import WriteSet
@@ -167,6 +170,8 @@ sh -c 'rm src/parser/a.py'
 bash -lc "cd src && rm parser/a.py"
 bash -c 'sh -c "rm src/parser/a.py"'
 bash <<'EOF'⏎rm src/parser/a.py⏎EOF
+(cat list) | sh
+cat list |⏎sh
 cat <<'EOF' | sh⏎rm src/parser/a.py⏎EOF
 echo 'rm src/parser/a.py' | sh
 eval rm src/parser/a.py
@@ -372,6 +377,33 @@ git pull --rebase --autostash
 git rebase --autostash main
 git merge --autostash x
 rm !(docs)
+echo ${x:-$(rm src/parser/a.py)}
+echo "${x:-`rm src/parser/a.py`}"
+echo ${x:-${y:-$(rm src/parser/a.py)}}
+echo $((1+$(rm src/parser/a.py)))
+echo $((rm src/parser/a.py); ls)
+if (( $(rm src/parser/a.py) > 2 )); then ls; fi
+rm docs/!($(rm src/parser/a.py))
+alias q=rm; q src/parser/a.py
+alias q='rm -f' l=ls; l; q src/parser/a.py
+alias q='ls; rm'; q src/parser/a.py
+curl -O --output-dir src/parser http://localhost/a.py
+curl --create-dirs --output-dir src/parser -o a.py http://localhost/x
+curl -LO --output-dir "$DIR" http://localhost/a.py
+ex -s src/parser/a.py
+ex -sc wq src/parser/a.py
+vi -es src/parser/a.py
+vim -E -s src/parser/a.py
+php -r 'file_put_contents("src/parser/a.py", "x");'
+php -r 'fwrite(fopen("src/parser/a.py", "w"), "x");'
+php -r 'rename("src/parser/a.py", "b");'
+rm -rf ~+/src
+rm -rf ~+
+cd docs; rm -rf ~-/src
+docker cp c:/x src/parser/a.py
+docker cp c:/app/parser src
+docker compose cp web:/x src/parser
+kubectl cp -n main pod:/x ./src/parser/a.py
 echo x > link/a.py
 rm -rf link
 """
@@ -497,6 +529,24 @@ trap 'rm docs/x.md' EXIT
 echo $"hello"
 echo 'ls' | sh
 gcc -c src/parser/a.c
+echo ${x:-src/parser} "${y:-$(ls src/parser)}"
+echo ${#x} ${x%%.py} $((i + 1))
+echo $((1+$(wc -l < src/parser/a.py)))
+alias ll='ls -l'; ll src/parser
+alias ls='ls -l'; ls src/parser
+curl -O --output-dir docs http://localhost/a.py
+curl -O --output-dir /tmp http://localhost/src/parser/a.py
+ex -s docs/x.md
+vim -s keys docs/x.md
+php -r 'echo file_get_contents("src/parser/a.py");'
+php -r 'echo str_replace("a", "b", "w");'
+python -c 'x = [1]; y = x.copy(); print(y)'
+rm -rf ~+/docs
+docker cp src/parser/a.py c:/x
+docker cp c:/x docs/
+docker ps -a
+docker compose up -d
+kubectl get pods -n main
 git diff --output=docs/x.md
 env -C docs rm x.md
 env -C src ls
@@ -664,6 +714,65 @@ def test_commands_in_commands_up_to_the_bound() -> None:
 
     assert writes_of_command(nested(SHELL_DEPTH_MAX)).paths == ("a",)
     assert "deep" in writes_of_command(nested(SHELL_DEPTH_MAX + 1)).unresolved
+
+
+# Texts that once took more steps than their length, or many: each is repeated without end.
+REPEATED = r"""
+env -C a |timeout 5 |env |chrt |taskset 1 |flock a |watch |time -o a |script -O a |su -c a |python -m
+python -W a |npx |uvx |uv run |npm exec |env -S 'a|git -c a |git |xargs |xargs -I{} a{} |parallel a |fd -x
+find . -exec |find . -name a |find . -exec a ; |tar |perl -e a |sed 'w a|awk '{print > a}' |python -c open
+patch |apply_patch |trap a |eval |eval a;|<(|echo $(rm a);|`rm x`; |(rm x);|(cd a) |cd a;|cd a\|\||pushd a;
+popd;|set -e;|a=b |if |export |function |a |a;|rm a |rm {a,b};|a{b,c}|a{|{a,|{ , }|{1..2}|$x|"$x|$((|${a:-$(
+${a:-|$((1+$(|*($(|alias a=b;a;|~-/|~+/a |docker cp |curl --output-dir a -O |!(
+`\`|$'|""|"a" |*(|a#|a>b |2>&1 |&>a |<<<a |<<-A |$(<<A |~|-I
+"""
+REPEATED_TEXTS = [part for line in REPEATED.strip().split("\n") for part in re.split(r"(?<!\\)\|", line)]
+LONG = {
+    "tee": "| tee x " * 5_000,
+    "line ends": "\n" * SHELL_CHARS_MAX,
+    "substitutions": "$(" * 12_000 + "rm x" + ")" * 12_000,
+    "deep in words": "$(" * SHELL_DEPTH_MAX + "true;" * 7_000 + ")" * SHELL_DEPTH_MAX,
+    "xargs": "echo " + "a " * 4_000 + "| xargs -I{} rm " + "{} " * 4_000,
+    "find": "find " + "a " * 9_000 + "-name b " * 2_000 + "-delete",
+    "find -exec": "find . " + "a " * 9_000 + "-exec rm " + "{} " * 3_000 + ";",
+    "folders": "cd a||cd b||cd c||cd d||" + "rm x " * 7_000,
+    "braces": "rm " + "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b} " * 1_200,
+    "values": "A={a,b}{a,b}{a,b}{a,b}{a,b}{a,b};" + "rm $A;" * 900,
+    "homes": "A=;echo " + "$A" * 9_000 + "$HOME" * 4_000,
+    "awk": "awk '" + "print " * 6_000 + "'",
+    "open": 'python -c "open' + "open'" * 7_000 + '"',
+    "defaults": "${a:-" * 90 + "x$(a)" * 7_500 + "}" * 90,
+    "many defaults": ("${a:-" * 60 + "}" * 60) * 110,
+    "here-document": "cat <<A\n" + "$(a)" * 9_000 + "\nA\n",
+}
+
+
+@pytest.mark.parametrize("text", [*REPEATED_TEXTS, *LONG.values()], ids=[*REPEATED_TEXTS, *LONG])
+def test_no_text_takes_many_steps_or_long(text: str) -> None:
+    text = (text * SHELL_CHARS_MAX)[:SHELL_CHARS_MAX] if text in REPEATED_TEXTS else text
+    assert steps_of(text) < 8 * SHELL_STEPS_MAX
+    begun = time.process_time()
+    writes_of_command(text)
+    assert time.process_time() - begun < 0.5  # of some 0.02, where nothing else is done and collected
+
+
+def test_past_the_bound_of_steps_it_is_anything() -> None:
+    assert "steps" in writes_of_command("| tee x " * 5_000).unresolved
+
+
+@pytest.mark.parametrize("end", ["EOF", "'EOF'"])
+def test_a_long_here_document_is_read(end: str) -> None:
+    lines = "def f(x): return g(x, [1, 2], {'a': \"b\"}) + x * 3  # f(x)\n" * 640
+    assert 39_000 > len(lines) > 37_000
+    writes = writes_of_command(f"cat > docs/x.md <<{end}\n{lines}EOF\nrm a")
+    assert (writes.paths, writes.unresolved) == (("docs/x.md", "a"), "")
+
+
+def test_a_command_with_as_many_paths_as_count_is_read() -> None:
+    writes = writes_of_command(
+        "rm -f " + " ".join(f"src/a/{number}.py" for number in range(EDITED_PATHS_MAX))
+    )
+    assert (len(writes.targets), writes.unresolved) == (EDITED_PATHS_MAX, "")
 
 
 SIGNS = "' $( \"$( ` { {a,b} A=$A$A; (( \\ ${ [[ ( ) cd|a; echo|a;"

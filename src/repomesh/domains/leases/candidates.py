@@ -129,6 +129,22 @@ def held_below(tx: Transaction, folder: str, agent_id: str | None) -> Iterator[R
     return _below(tx, _LEASES, bounds, Resource(PATH, folder, folder))
 
 
+def held_below_each(
+    tx: Transaction, files: Sequence[str], agent_id: str | None
+) -> Iterator[tuple[Row[Any], str]]:
+    """Leases of others, not ended, on a path or pattern below one of some files, with the file.
+
+    Below most files nothing stands: one statement asks about several.
+    """
+    search = CandidateSearch(tx, PATH, (), agent_id)
+    for start in range(0, len(files), _KEYS_FEW):
+        some = files[start : start + _KEYS_FEW]
+        if search._look_below(some):
+            for file in some:
+                for row in held_below(tx, file, agent_id):
+                    yield row, file
+
+
 def requests(tx: Transaction, wait_ids: Sequence[str]) -> Iterator[Row[Any]]:
     """All rows of at most PAGE_ROWS waiting requests."""
     ids = list(wait_ids) + [wait_ids[-1]] * (PAGE_ROWS - len(wait_ids))

@@ -183,6 +183,7 @@ def holders_of(tx: Transaction, some: Sequence[Resource]) -> list[Row[Any]]:
 def holders_of_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> list[tuple[Row[Any], str]]:
     """The live locks of others, exclusive or shared, on what is about to be written; and on which part of it.
 
+    What stands below a file counts, too: where a file or a submodule is put, nothing of it can be.
     At most OBSTACLES_MAX. Names are literal; only `targets.patterns` are compared as patterns. A bounded
     number of indexed reads and comparisons: behind COMPARISON_STEPS_MAX whatever may stand against it does.
     """
@@ -218,7 +219,8 @@ def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iter
     for row in candidates.held_on(tx, {*files, *folders}):
         for name in files.get(row.prefix, ()):
             steps.taken += 1
-            if steps.exhausted or paths.holds(row.resource, name, steps):
+            below = row.prefix == name  # a file where a pattern such as `name/*.py` has a folder
+            if below or steps.exhausted or paths.holds(row.resource, name, steps):
                 yield row, name
                 break
         for name in folders.get(row.prefix, ()):
@@ -230,6 +232,7 @@ def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iter
         if _storable(name):
             for row in candidates.held_below(tx, name, agent_id):
                 yield row, name
+    yield from candidates.held_below_each(tx, [name for name in targets.files if _storable(name)], agent_id)
     for pattern in targets.patterns:
         for row, _beside in CandidateSearch(tx, PATH, [pattern], agent_id).held():
             steps.taken += 1

@@ -186,7 +186,10 @@ LiteralPaths = Annotated[tuple[LiteralPath, ...], Field(max_length=LIST_ITEMS_MA
 
 
 class CheckPaths(Model):
-    """Ask who has locked files by their exact names, as git has them: nothing in a name is a wildcard."""
+    """Ask who has locked files by their exact names, as git has them: nothing in a name is a wildcard.
+
+    A file also conflicts with locks that name something below it, as if it were a folder.
+    """
 
     paths: LiteralPaths = Field((), description="Each byte of a name may be percent-encoded, '%' must be.")
     folders: LiteralPaths = Field((), description="The same for folders with all below; '.' is the root.")

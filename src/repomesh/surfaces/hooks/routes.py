@@ -6,6 +6,7 @@ prints nothing, too: no CLI is ever stopped by its hooks failing.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import replace
@@ -18,16 +19,17 @@ from repomesh.domains.agents.models import PROCESS_PATTERN, is_process
 from repomesh.jobs.transcripts import Transcripts
 from repomesh.kernel.errors import InternalError, InvalidRequest, RepomeshError
 from repomesh.kernel.identity import RequestContext
-from repomesh.kernel.json_text import check_shape, run_aside
+from repomesh.kernel.json_text import check_shape
 from repomesh.kernel.limits import (
     HOOK_ANSWER_S,
     HOOK_BODY_BYTES_MAX,
+    HOOK_ON_LOOP_BYTES,
     HOOK_PROCESSES_MAX,
     PROCESS_ID_CHARS_MAX,
 )
 from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.hooks.dialects import DIALECTS
+from repomesh.surfaces.hooks.dialects import DIALECTS, HookDialect, HookInput
 from repomesh.surfaces.hooks.service import HookCall, HookService, Reply
 from repomesh.surfaces.http.asgi_messages import (
     JSON,
@@ -55,6 +57,7 @@ class Hooks:
         self._gateway = gateway
         self._transcripts = transcripts
         self.moments = HookService(gateway, transcripts)
+        self._reading = asyncio.Lock()
 
     def route(self) -> Route:
         """Where hooks ask."""
@@ -92,7 +95,7 @@ class Hooks:
         if dialect is None or event not in dialect.events:
             return Reply()
         async with self._gateway.bodies.turn(len(body)):
-            heard = await run_aside(len(body), lambda: dialect.read(event, _object(body)))
+            heard = await self._heard(dialect, event, body)
         if heard is None:
             return Reply()
         call = HookCall(
@@ -106,6 +109,16 @@ class Hooks:
             arrived=arrived,
         )
         return await self.moments.answer(call)
+
+    async def _heard(self, dialect: HookDialect, event: str, body: bytes) -> HookInput | None:
+        """Read a body; long ones on a thread, one after another: several would leave others no interpreter.
+
+        A lock of its own, since behind the turn for large bodies a hook could wait until it gives up.
+        """
+        if len(body) <= HOOK_ON_LOOP_BYTES:
+            return dialect.read(event, _object(body))
+        async with self._reading:
+            return await asyncio.to_thread(lambda: dialect.read(event, _object(body)))
 
 
 def _object(body: bytes) -> dict[str, object]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from posixpath import dirname
 from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import ProgramCall, options, put
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _HERE: Final = ShellWord(".")
@@ -99,6 +100,9 @@ def _split(call: ProgramCall) -> None:
         call.write(ShellWord(word.text + "*", True, word.unknown_from))
 
 
+_EX_MODE: Final = re.compile(r"-[A-Za-z]*[eE]")
+
+
 def _rename(call: ProgramCall) -> None:
     """The files get names that only running it would tell, in the folders where they are."""
     found = options(call.arguments, "-e")
@@ -123,6 +127,18 @@ def _basename_of_remote(word: ShellWord) -> ShellWord:
     return ShellWord(path, word.glob, word.unknown_from) if colon and "/" not in machine else word
 
 
+def _copy_out(call: ProgramCall) -> None:
+    """`docker cp`, `kubectl cp`: what comes to lie at the last operand, unless that is in a container."""
+    found = options(
+        call.arguments, "-n --namespace -c --container --context -H --host -f --file -p --project-name"
+    )
+    operands = found.operands
+    while operands and operands[0].text in ("container", "compose"):
+        operands = operands[1:]
+    if len(operands) == 3 and operands[0].text == "cp" and ":" not in operands[2].text.partition("/")[0]:
+        put(call, [_basename_of_remote(operands[1])], operands[2])
+
+
 def _aria(call: ProgramCall) -> None:
     found = options(call.arguments, "-d --dir -o --out -i -x -s -k")
     if not (found.given("-o", "--out") and not found.given("-d", "--dir")):
@@ -133,7 +149,10 @@ def _aria(call: ProgramCall) -> None:
 
 def _editor(call: ProgramCall) -> None:
     """An editor that runs commands may write other files than those that it opens."""
-    found = options(call.arguments, "-c --cmd -S -s -u -i --eval -l --load -f --funcall")
+    # In Ex mode `-s` is silence; else it names a file of keys.
+    silent = call.name == "ex" or any(_EX_MODE.match(word.text) for word in call.arguments)
+    script = "" if silent else "-s"
+    found = options(call.arguments, f"-c --cmd -S {script} -u -i --eval -l --load -f --funcall")
     for word in found.operands:
         if not word.text.startswith("+"):
             call.write(word)
@@ -157,7 +176,8 @@ ARCHIVES: Final[dict[str, Callable[[ProgramCall], None]]] = {
     **dict.fromkeys(("split", "csplit", "gsplit"), _split),
     **dict.fromkeys(("rename", "prename", "file-rename", "mmv"), _rename),
     "scp": _transfer,
+    **dict.fromkeys(("docker", "podman", "nerdctl", "kubectl", "oc"), _copy_out),
     **dict.fromkeys(("zipfile", "tarfile"), _python_archive),
     "aria2c": _aria,
-    **dict.fromkeys(("vi", "vim", "nvim", "view", "emacs", "nano", "micro", "helix", "hx"), _editor),
+    **dict.fromkeys(("ex", "vi", "vim", "nvim", "view", "emacs", "nano", "micro", "helix", "hx"), _editor),
 }

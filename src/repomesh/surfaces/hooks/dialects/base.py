@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from posixpath import join
 from typing import Any, Final
 
 import orjson
@@ -27,6 +28,10 @@ Json = Mapping[str, Any]
 
 CUT = "repomesh_cut"
 """What a hook adds to an input whose texts it had to shorten."""
+
+
+_FOLDER_ARGUMENTS: Final = ("dir_path", "directory", "workdir", "cwd")
+"""How CLIs name the folder that a command is to run in; a relative one is from the hook's own."""
 
 
 class HookPhase(StrEnum):
@@ -63,8 +68,9 @@ class HookInput:
 
     `loop_guard` says whether the turn goes on only because its end was held back before, None where the CLI
     does not tell; `writes` is what the tool writes, as its input names it, with relative paths from `folder`,
-    which is `cwd` even where that can't be written down; `nested` says that a subagent is at work, whose
-    context is not the session's; `goes_on` that the process outlives the session.
+    which is the folder that a command is to run in, else `cwd`, even where that can't be written down;
+    `nested` says that a subagent is at work, whose context is not the session's; `goes_on` that the process
+    outlives the session.
     """
 
     moment: HookPhase
@@ -96,13 +102,15 @@ class HookFieldNames:
 class HookDialect:
     """How one CLI's hooks speak.
 
-    `editors` are its tools that write the file which one of the named arguments holds; `shells` those that
-    run a command; `patchers` those whose argument is a patch.
+    `editors` are its tools that write the file which one of the named arguments holds; `mcp_editors` those of
+    any MCP server, which it calls `mcp__SERVER__TOOL`; `shells` those that run a command; `patchers` those
+    whose argument is a patch.
     """
 
     cli: str
     events: Mapping[str, HookEvent]
     editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mcp_editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shells: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
     keys: HookFieldNames = HookFieldNames()
@@ -132,14 +140,20 @@ class HookDialect:
         if moment is HookPhase.SESSION_START and source == "compact":
             moment = HookPhase.COMPACTED
         guard = said.get("stop_hook_active")
+        writes, folder = self.edited(tool, arguments, cut=said.get(CUT) is True), _text(said.get("cwd"))
+        if tool in self.shells or tool in self.patchers:
+            place = _working_folder(arguments)
+            if place is None:
+                writes = replace(writes, unresolved=writes.unresolved or "the folder in its input is no path")
+            folder = join(folder, place) if place else folder
         heard = HookInput(
             moment=moment,
             session_id=session_id,
             cwd=_path(said.get("cwd")) or "",
             transcript_path=_path(said.get(self.keys.transcript)),
             tool=tool,
-            writes=self.edited(tool, arguments, cut=said.get(CUT) is True),
-            folder=_text(said.get("cwd")),
+            writes=writes,
+            folder=folder,
             loop_guard=guard if isinstance(guard, bool) else None,
             reason=(_text(said.get("reason")) or source)[:64],
             prompt=_text(said.get("prompt")),
@@ -152,6 +166,8 @@ class HookDialect:
     def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
         """What a call of a tool would write, as far as its arguments tell; `cut` if they came shortened."""
         named = self.editors.get(tool)
+        if tool.startswith("mcp__"):
+            named = self.mcp_editors.get(tool.rpartition("__")[2])
         if named is not None:
             values = [arguments[name] for name in named if name in arguments]
             paths = [value for value in values if isinstance(value, str)]
@@ -208,6 +224,16 @@ def _object(value: object) -> Json:
         except ValueError:
             return {}
     return value if isinstance(value, dict) else {}
+
+
+def _working_folder(arguments: Json) -> str | None:
+    """The folder that a tool's arguments have a command run in; '' for none, None for what is no path."""
+    for name in _FOLDER_ARGUMENTS:
+        value = arguments.get(name)
+        if value is None or value == "":
+            continue
+        return value if isinstance(value, str) and len(value) <= FILE_PATH_CHARS_MAX else None
+    return ""
 
 
 def _command(arguments: Json) -> str:

@@ -12,14 +12,22 @@ _EDITORS = {
     "NotebookEdit": ("notebook_path",),
 }
 
+_MCP_EDITORS = {
+    **dict.fromkeys(("write_file", "edit_file", "create_file"), ("path", "file_path")),
+    "move_file": ("source", "destination"),
+}
+_MATCHER = "|".join((*_EDITORS, _SHELL, f"mcp__.*__({'|'.join(_MCP_EDITORS)})"))
+"""A regular expression, which the CLI looks for anywhere in a tool's name: a few more tools fit it."""
+
 CLAUDE = HookDialect(
     cli="claude",
     events={
         **CLAUDE_EVENTS,
-        "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, matcher="|".join((*_EDITORS, _SHELL)), denies=True),
+        "PreToolUse": HookEvent(HookPhase.BEFORE_TOOL, matcher=_MATCHER, denies=True),
         "PermissionRequest": HookEvent(HookPhase.PERMISSION),
     },
     editors=_EDITORS,
+    mcp_editors=_MCP_EDITORS,
     shells=frozenset({_SHELL}),
 )
 """A call of a tool by a subagent carries `agent_id`: what it is told would not reach the session."""

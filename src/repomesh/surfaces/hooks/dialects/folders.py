@@ -8,7 +8,7 @@ from posixpath import join, normpath
 
 from repomesh.kernel.limits import SHELL_FOLDERS_MAX
 from repomesh.surfaces.hooks.dialects.programs import ProgramCall, options
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 
 _CHAINED = frozenset({"&&", "||", "|", "|&"})
 

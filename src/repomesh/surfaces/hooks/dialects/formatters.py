@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import Handler, ProgramCall, options
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _VALUED: Final = "--config -c --line-length -l --parser --ignore-path --edition -i --exclude --include"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from repomesh.surfaces.hooks.dialects.patches import patched
 from repomesh.surfaces.hooks.dialects.programs import ParsedOptions, ProgramCall, copy, options
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _BEFORE = "-C -c --git-dir --work-tree --namespace --exec-path --config-env"
@@ -16,12 +16,14 @@ _WHOLE = ShellWord(".")
 
 def git(call: ProgramCall) -> ShellWord | None:
     """Handle a command of git; answers the folder that it is told to work in."""
-    folder, work_tree, arguments = None, None, list(call.arguments)
+    folder, work_tree, arguments, at = None, None, call.arguments, 0
     takes = _BEFORE.split()
-    while arguments and arguments[0].text.startswith("-"):
-        option = arguments.pop(0)
-        if option.text in takes and arguments:
-            value = arguments.pop(0)
+    while at < len(arguments) and arguments[at].text.startswith("-"):
+        option = arguments[at]
+        at += 1
+        if option.text in takes and at < len(arguments):
+            value = arguments[at]
+            at += 1
             if option.text == "-C":
                 folder = value
             elif option.text == "--work-tree":
@@ -30,10 +32,10 @@ def git(call: ProgramCall) -> ShellWord | None:
                 call.anything("it runs an alias that it defines itself")
         elif option.text.startswith("--work-tree="):
             work_tree = ShellWord(option.text.partition("=")[2], option.glob, option.unknown_from)
-    if arguments:
-        handle = _VERBS.get(arguments[0].text)
+    if at < len(arguments):
+        handle = _VERBS.get(arguments[at].text)
         if handle is not None:
-            call.arguments, call.name = arguments[1:], arguments[0].text
+            call.arguments, call.name = arguments[at + 1 :], arguments[at].text
             handle(call)
             call.name = f"git {call.name}"
     if work_tree is not None and call.targets:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from posixpath import basename, join
+from typing import Final
 
-from repomesh.surfaces.hooks.dialects.shell_words import ShellWord
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteTarget
 
 _ESCAPES = re.compile(r"\\(?:[abefnrtv]|0\d{0,3}|x[0-9a-fA-F]{1,2})")
+_STEPS_OF_TARGET: Final = 3
 UNTOLD = "\ue0ff"
 """Stands for arguments that come from elsewhere, as `xargs` gets them."""
 
@@ -25,12 +27,15 @@ class ProgramCall:
     fed: str | None = None
     targets: list[WriteTarget] = field(default_factory=list)
     unresolved: str = ""
+    steps: StepBudget = field(default_factory=StepBudget)
 
     def write(
         self, word: ShellWord, extent: TargetExtent = TargetExtent.FILE, names: Sequence[str] = ()
     ) -> None:
-        """The program writes what a word names."""
-        for form in word.forms():
+        """The program writes what a word names. Raises ShellBoundExceeded."""
+        forms = word.forms()
+        self.steps.take(_STEPS_OF_TARGET * len(forms))
+        for form in forms:
             self._write(form, extent, tuple(names))
 
     def anything(self, reason: str) -> None:
@@ -100,12 +105,14 @@ def options(arguments: Sequence[ShellWord], valued: str = "") -> ParsedOptions:
 
 def _short(found: ParsedOptions, word: ShellWord, takes: frozenset[str], words: Iterator[ShellWord]) -> None:
     """`-abc`: each letter is a flag, until one that takes the rest, or the next word, as its value."""
-    found.flags.add(word.text)
-    for at, letter in enumerate(word.text[1:], 1):
+    text = word.text
+    found.flags.add(text)
+    for letter in dict.fromkeys(text[1:]):
         flag = "-" + letter
         found.flags.add(flag)
         if flag in takes:
-            value = word.behind(at + 1) if at + 1 < len(word.text) else next(words, None)
+            at = text.index(letter, 1)
+            value = word.behind(at + 1) if at + 1 < len(text) else next(words, None)
             if value is not None:
                 found.values.setdefault(flag, []).append(value)
             return
@@ -262,6 +269,7 @@ def found_by(call: ProgramCall) -> list[ShellWord] | None:
         roots, names = _find_roots(call.arguments)
         if not names:
             return [ShellWord(join(root.text, UNTOLD), root.glob, root.unknown_from) for root in roots]
+        call.steps.take(_STEPS_OF_TARGET * len(roots) * len(names))
         return [_anywhere_below(root, name) for root in roots for name in names]
     if call.name in ("echo", "printf"):
         return _printed_words(call)
@@ -331,6 +339,7 @@ def _find(call: ProgramCall) -> None:
 def _write_found(call: ProgramCall) -> None:
     roots, names = _find_roots(call.arguments)
     for root in roots:
+        call.steps.take(1)
         if names:
             for name in names:
                 call.write(_anywhere_below(root, name))
@@ -349,7 +358,9 @@ def executed_by_find(call: ProgramCall) -> list[list[ShellWord]]:
             end = next((i for i in range(at + 1, len(words)) if words[i].text in (";", "+")), len(words))
             command: list[ShellWord] = []
             for part in words[at + 1 : end]:
-                command += found if part.forms()[0].text == "{}" else [part]
+                filled = found if part.forms()[0].text == "{}" else [part]
+                call.steps.take(len(filled))
+                command += filled
             commands.append(command)
             at = end  # what is in it is that command's own
         at += 1
@@ -357,12 +368,27 @@ def executed_by_find(call: ProgramCall) -> list[list[ShellWord]]:
 
 
 def _curl(call: ProgramCall) -> None:
-    found = options(call.arguments, "-o --output -H -X -d --data -u -A -e --url -b -c --cookie-jar")
-    for word in found.given("-o", "--output"):
+    valued = "-o --output --output-dir -H -X -d --data -u -A -e --url -b -c --cookie-jar"
+    found = options(call.arguments, valued)
+    outputs = found.given("-o", "--output")
+    if found.has("-O", "--remote-name", "--remote-name-all"):
+        operands = [*found.operands, *found.given("--url")]
+        outputs += [ShellWord(basename(word.text.partition("?")[0].rstrip("/"))) for word in operands]
+    for folder in found.given("--output-dir")[-1:]:
+        outputs = [_within(folder, word) for word in outputs]
+    for word in outputs:
         call.write(word)
-    if found.has("-O", "--remote-name"):
-        for word in found.operands:
-            call.write(ShellWord(basename(word.text.partition("?")[0].rstrip("/"))))
+
+
+def _within(folder: ShellWord, word: ShellWord) -> ShellWord:
+    """A relative name below a folder."""
+    if word.text.startswith("/"):
+        return word
+    base = folder.text.rstrip("/") + "/"
+    unknown = folder.unknown_from
+    if unknown is None and word.unknown_from is not None:
+        unknown = len(base) + word.unknown_from
+    return ShellWord(base + word.text, folder.glob or word.glob, unknown)
 
 
 def _wget(call: ProgramCall) -> None:
@@ -403,7 +429,6 @@ PROGRAMS: dict[str, Handler] = {
     "tee": _operands(TargetExtent.FILE),
     "sponge": _operands(TargetExtent.FILE),
     "ed": _operands(TargetExtent.FILE, valued="-p"),
-    "ex": _operands(TargetExtent.FILE, valued="-c -s"),
     "mkfifo": _operands(TargetExtent.FILE, valued="-m"),
     "chmod": _operands(TargetExtent.TREE, skipped=1),
     **dict.fromkeys(("cp", "mv", "install", "ln", "gcp", "gmv"), copy),

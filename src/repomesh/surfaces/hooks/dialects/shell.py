@@ -16,14 +16,14 @@ from repomesh.surfaces.hooks.dialects.folders import CommandChain, WorkingFolder
 from repomesh.surfaces.hooks.dialects.git_commands import apply_patch, git
 from repomesh.surfaces.hooks.dialects.patches import of_codex, patched
 from repomesh.surfaces.hooks.dialects.programs import UNTOLD, ProgramCall, options
-from repomesh.surfaces.hooks.dialects.shell_words import (
-    PROCESS,
-    ShellCommand,
-    ShellReader,
+from repomesh.surfaces.hooks.dialects.shell_words import PROCESS, ShellCommand, ShellReader
+from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
+from repomesh.surfaces.hooks.dialects.word_forms import (
+    ShellBoundExceeded,
     ShellWord,
+    StepBudget,
     alternatives,
 )
-from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
 from repomesh.surfaces.hooks.dialects.wrappers import joined, unwrap
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget, below, bounded
 
@@ -32,6 +32,9 @@ _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
 _KEYWORDS = frozenset(
     {"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "fi", "done", "esac"}
 )
+_STEPS_OF_COMMAND = 10
+_STEPS_OF_PROGRAM = 8
+_STEPS_OF_MOVE = 5
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset"})
 
 
@@ -47,7 +50,10 @@ def writes_of_command(text: str) -> WriteSet:
     if len(text) > SHELL_CHARS_MAX:
         return WriteSet((), f"the command has more than {SHELL_CHARS_MAX} characters")
     scan = _Scan()
-    scan.run(text, WorkingFolders(), 0)
+    try:
+        scan.run(text, WorkingFolders(), 0)
+    except ShellBoundExceeded as bound:
+        return bounded(WriteSet((*patch, *scan.targets), str(bound)))
     return bounded(WriteSet((*patch, *scan.targets), scan.unresolved))
 
 
@@ -64,7 +70,7 @@ class _Called:
 
     def inside(self, folders: WorkingFolders) -> WorkingFolders:
         """The folders that the program runs in, where the command is run in these."""
-        for place in self.folders:
+        for place in self.folders:  # each came with a wrapper, and these are counted
             folders = folders.joined(place)
         return folders
 
@@ -76,15 +82,19 @@ class _Scan:
         self.targets: list[WriteTarget] = []
         self.unresolved = ""
         self._programs = 0
+        self._steps = StepBudget()
+        self._aliases: dict[str, ShellWord] = {}
         self._handed: ProgramCall | None = None  # the command before in the pipeline
 
     def run(self, text: str, folders: WorkingFolders, depth: int) -> WorkingFolders:
-        """Read `text` as the commands of a shell; returns where one behind them may run."""
+        """Read `text` as the commands of a shell; returns where one behind them may run.
+
+        Raises ShellBoundExceeded.
+        """
         if depth > SHELL_DEPTH_MAX:
-            self._anything(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
-            return folders
+            raise ShellBoundExceeded(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
         reader, chain, outer, before = (
-            ShellReader(text),
+            ShellReader(text, self._steps),
             CommandChain(folders),
             list[CommandChain](),
             list[WorkingFolders](),
@@ -96,7 +106,11 @@ class _Scan:
             inner, reader.inner = reader.inner, []
             for part in inner:
                 self.run(part, chain.here, depth + 1)
-            self._simple(command, reader, chain, before, depth)
+            if command.words or command.outputs or command.piped:
+                self._simple(command, reader, chain, before, depth)
+            else:
+                self._handed = None
+                chain.go_on(command.ending)
             for _ in range(min(command.closes, len(outer))):
                 chain = outer.pop()
         if reader.torn:
@@ -112,10 +126,14 @@ class _Scan:
         depth: int,
     ) -> None:
         """One simple command, and what it does to where the next one runs."""
+        self._steps.take(_STEPS_OF_COMMAND)
         called = self._called(command.words, reader)
         words, folders = called.words, called.inside(chain.here)
         call = ProgramCall(
-            words[0].text.rpartition("/")[2] if words else "", _operands(words[1:]), command.fed
+            words[0].text.rpartition("/")[2] if words else "",
+            _operands(words[1:]),
+            command.fed,
+            steps=self._steps,
         )
         if not called.tested:
             for word in (*command.outputs, *called.outputs):
@@ -128,11 +146,15 @@ class _Scan:
         if called.script is not None:
             self._script(called.script, folders, depth)
         if call.name in ("cd", "pushd", "popd"):
+            self._steps.take(_STEPS_OF_MOVE * len(folders.paths))
             place = moved(call, folders, before)
         elif call.name == "eval":
+            self._steps.take(len(call.arguments))
             place = self._script(joined(call.arguments), folders, depth)
         elif words and not words[0].known:
             self._unnamed(call, folders)
+        elif call.name == "alias":
+            self._define(call.arguments)
         elif words:
             chain.strict = chain.strict or (call.name == "set" and options(call.arguments).has("-e"))
             self._program(call, handed, folders, depth)
@@ -156,10 +178,11 @@ class _Scan:
         self, call: ProgramCall, handed: ProgramCall | None, folders: WorkingFolders, depth: int
     ) -> None:
         name = program_of(call.name)
-        self._programs += 1
+        self._count_program()
+        self._steps.take(_STEPS_OF_PROGRAM + len(call.arguments))
         if depth > SHELL_DEPTH_MAX:
-            self._anything(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
-        elif name in _SHELLS:
+            raise ShellBoundExceeded(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
+        if name in _SHELLS:
             self._shell(call, handed, folders, depth)
         elif name in ("eval", "trap"):
             self._script(joined(call.arguments[: None if name == "eval" else 1]), folders, depth)
@@ -195,7 +218,7 @@ class _Scan:
 
     def _again(self, words: list[ShellWord], call: ProgramCall, folders: WorkingFolders, depth: int) -> None:
         """A command that another one runs."""
-        called = self._called(words, ShellReader(""))
+        called = self._called(words, ShellReader("", self._steps))
         for word in called.outputs:
             call.write(word)
         self._collect(call, folders)
@@ -203,7 +226,9 @@ class _Scan:
         if called.script is not None:
             self._script(called.script, folders, depth)
         if called.words:
-            inner = ProgramCall(called.words[0].text.rpartition("/")[2], called.words[1:], call.fed)
+            inner = ProgramCall(
+                called.words[0].text.rpartition("/")[2], called.words[1:], call.fed, steps=self._steps
+            )
             self._program(inner, None, folders, depth + 1)
 
     def _shell(
@@ -242,19 +267,23 @@ class _Scan:
             "--max-procs",
             "--delimiter",
         }
-        rest, place = list(call.arguments), ""
-        while rest and rest[0].text.startswith("-"):
-            option = rest.pop(0).forms()[0].text
-            if option in takes and rest:
-                value = rest.pop(0)
+        arguments, at, place = call.arguments, 0, ""
+        while at < len(arguments) and arguments[at].text.startswith("-"):
+            option = arguments[at].forms()[0].text
+            at += 1
+            if option in takes and at < len(arguments):
+                value = arguments[at]
+                at += 1
                 place = value.forms()[0].text if option == "-I" else place
             elif option.startswith("-I"):
                 place = option[2:]
+        rest = arguments[at:]
         found = programs.found_by(handed) if handed is not None else None
         given = found if found is not None else [ShellWord(UNTOLD)]
         if place or call.name == "parallel":
             place = place or "{}"
             words = [self._filled(word, place, given) for word in rest]
+            self._steps.take(sum(map(len, words)))
             parts = [part for some in words for part in some]
         else:
             parts = [*rest, *given]
@@ -273,11 +302,8 @@ class _Scan:
 
     def _called(self, words: list[ShellWord], reader: ShellReader) -> _Called:
         """What a command comes to, behind assignments, keywords and programs such as `sudo`."""
-        at, called = 0, _Called([])
+        words, at, called = list(words), 0, _Called([])
         while at < len(words):
-            if self._programs > SHELL_PROGRAMS_MAX:
-                self._anything(f"it runs more than {SHELL_PROGRAMS_MAX} programs")
-                return called
             word = words[at]
             text = word.forms()[0].text
             assigned = _ASSIGNMENT.match(text)
@@ -295,9 +321,15 @@ class _Scan:
             elif text == "[[":
                 called.tested = True
                 return called
-            elif (wrapped := unwrap(words[at:])) is not None:
-                self._programs += 1
-                words, at = wrapped.words, 0
+            elif text in self._aliases and not word.quoted:
+                self._count_program()
+                words[at : at + 1] = self._aliased(text)
+            elif (wrapped := unwrap(words, at, self._steps)) is not None:
+                self._count_program()
+                self._steps.take(_STEPS_OF_PROGRAM)
+                at = wrapped.at - len(wrapped.before)
+                words[max(at, 0) : wrapped.at] = wrapped.before
+                at = max(at, 0)
                 called.folders += [wrapped.folder] if wrapped.folder is not None else []
                 called.script = wrapped.script
                 called.outputs += wrapped.outputs
@@ -306,8 +338,29 @@ class _Scan:
         called.words = words[at:]
         return called
 
+    def _define(self, arguments: list[ShellWord]) -> None:
+        """`alias q='rm -f'`."""
+        for word in arguments:
+            name, equals, _ = word.text.partition("=")
+            if equals:
+                self._aliases[name] = word.behind(len(name) + 1)
+
+    def _aliased(self, name: str) -> list[ShellWord]:
+        """The words that an alias stands for; it is forgotten then, as within itself."""
+        value = self._aliases.pop(name)
+        command = ShellReader(value.text, self._steps).next_command()
+        if not value.known or command is None or command.ending or command.outputs:
+            self._anything("it runs an alias of several commands")
+        return command.words if command is not None else []
+
+    def _count_program(self) -> None:
+        self._programs += 1
+        if self._programs > SHELL_PROGRAMS_MAX:
+            raise ShellBoundExceeded(f"it runs more than {SHELL_PROGRAMS_MAX} programs")
+
     def _collect(self, call: ProgramCall, folders: WorkingFolders) -> None:
         """Take over what was found of a command that runs in one of `folders`."""
+        self._steps.take(2 * len(call.targets) * len(folders.paths))
         for target in call.targets:
             for folder in folders.paths:
                 if folder is None and not target.path.startswith(("/", "~")):

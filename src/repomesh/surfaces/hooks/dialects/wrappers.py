@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.shell_words import ShellReader, ShellWord
+from repomesh.surfaces.hooks.dialects.shell_words import ShellReader
 from repomesh.surfaces.hooks.dialects.table import program_of
+from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,34 @@ class _Wrapper:
 
 @dataclass(frozen=True, slots=True)
 class WrappedCommand:
-    """The command that a wrapper runs: words, a script, or both; its folder; files the wrapper writes."""
+    """The command that a wrapper runs: words, a script, or both; its folder; files the wrapper writes.
 
-    words: list[ShellWord]
+    The words are those of `before`, which the wrapper spells otherwise, and those of its own from `at` on.
+    """
+
+    at: int
+    before: list[ShellWord] = field(default_factory=list)
     folder: ShellWord | None = None
     script: ShellWord | None = None
     outputs: list[ShellWord] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _OptionNames:
+    """A wrapper's options with a value, by what the value is."""
+
+    folders: frozenset[str]
+    scripts: frozenset[str]
+    outputs: frozenset[str]
+    valued: frozenset[str]
+
+
+@cache
+def _option_names(wrapper: _Wrapper) -> _OptionNames:
+    folders, scripts, outputs, valued = (
+        frozenset(names.split()) for names in (wrapper.folder, wrapper.script, wrapper.output, wrapper.valued)
+    )
+    return _OptionNames(folders, scripts, outputs, valued | folders | scripts | outputs)
 
 
 _PYTHON_RUN: Final = "--with -p --python --extra --group --env-file --index-url"
@@ -99,21 +123,26 @@ _PASSED: Final = frozenset({"--", "run"})  # in front of the program, behind the
 _VERSION: Final = re.compile(r"(?<=[\w.-])(?:@|[=<>~!]=)[\w.^~*-]+$")  # `prettier@3`, `ruff==0.5`
 
 
-def unwrap(words: list[ShellWord]) -> WrappedCommand | None:
-    """What the first of the words runs, where that is a wrapper such as `sudo` or `npx`; else None."""
-    name = _name(words[0])
+def unwrap(words: list[ShellWord], start: int, steps: StepBudget) -> WrappedCommand | None:
+    """What the word at `start` runs, where that is a wrapper such as `sudo` or `npx`; else None.
+
+    Raises ShellBoundExceeded.
+    """
+    name = _name(words[start])
     if program_of(name) in ("python", "pypy"):
-        return _module(words)
+        return _module(words, start)
     wrapper = _WRAPPERS.get(name)
-    if wrapper is None or len(words) < 2:
+    if wrapper is None or len(words) - start < 2:
         return None
-    found = _Found()
-    command = _command(words, name, wrapper, found)
+    found = _Found(steps)
+    command = _command(words, start, name, wrapper, found)
     return None if command is None else replace(command, outputs=found.outputs)
 
 
-def _command(words: list[ShellWord], name: str, wrapper: _Wrapper, found: _Found) -> WrappedCommand | None:
-    at = found.options(words, 1, wrapper)
+def _command(
+    words: list[ShellWord], start: int, name: str, wrapper: _Wrapper, found: _Found
+) -> WrappedCommand | None:
+    at = found.options(words, start + 1, wrapper)
     if wrapper.verbs:
         if at >= len(words):
             return None
@@ -123,64 +152,68 @@ def _command(words: list[ShellWord], name: str, wrapper: _Wrapper, found: _Found
             return None
     if wrapper.skipped and found.script is None:
         at = found.options(words, at + wrapper.skipped, wrapper) if wrapper.script else at + wrapper.skipped
-    rest = words[at:]
-    while rest and rest[0].text in _PASSED and wrapper.verbs:
-        rest = rest[1:]
+    while at < len(words) and words[at].text in _PASSED and wrapper.verbs:
+        at += 1
     if name == "watch":  # its words are a shell's command, joined
-        return WrappedCommand([], found.folder, joined(rest))
+        found.steps.take(len(words) - at)
+        return WrappedCommand(len(words), folder=found.folder, script=joined(words[at:]))
     if name == "env" and found.script is not None and found.script.known:
-        split = ShellReader(found.script.text).next_command()
-        return WrappedCommand([*(split.words if split is not None else []), *rest], found.folder)
+        split = ShellReader(found.script.text, found.steps).next_command()
+        return WrappedCommand(at, split.words if split is not None else [], found.folder)
     if found.script is not None:
-        return WrappedCommand([], found.folder, found.script)
-    if rest and (wrapper.verbs or name in ("npx", "bunx", "pnpx", "uvx")):
-        rest = [_unversioned(rest[0]), *rest[1:]]
-    return WrappedCommand(rest, found.folder)
+        return WrappedCommand(len(words), folder=found.folder, script=found.script)
+    if at < len(words) and (wrapper.verbs or name in ("npx", "bunx", "pnpx", "uvx")):
+        return WrappedCommand(at + 1, [_unversioned(words[at])], found.folder)
+    return WrappedCommand(at, folder=found.folder)
 
 
 class _Found:
     """What the options of a wrapper say."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: StepBudget) -> None:
+        self.steps = steps
         self.folder: ShellWord | None = None
         self.script: ShellWord | None = None
         self.outputs: list[ShellWord] = []
 
     def options(self, words: list[ShellWord], at: int, wrapper: _Wrapper) -> int:
         """Pass over options and their values; answers where the next word is."""
-        folders, scripts, outputs = (
-            set(names.split()) for names in (wrapper.folder, wrapper.script, wrapper.output)
-        )
-        valued = {*wrapper.valued.split(), *folders, *scripts, *outputs}
+        names = _option_names(wrapper)
         while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
+            self.steps.take(2)
             option, equals, _ = words[at].text.partition("=")
             value: ShellWord | None = None
-            if equals and option in valued:
+            if equals and option in names.valued:
                 value = words[at].behind(len(option) + 1)
             elif (
-                option[:2] in folders | scripts | outputs and len(option) > 2 and not option.startswith("--")
+                len(option) > 2
+                and not option.startswith("--")
+                and (
+                    option[:2] in names.folders or option[:2] in names.scripts or option[:2] in names.outputs
+                )
             ):
                 option, value = option[:2], words[at].behind(2)
-            elif option in valued and at + 1 < len(words):
+            elif option in names.valued and at + 1 < len(words):
                 at += 1
                 value = words[at]
-            if option in folders:
+            if option in names.folders:
                 self.folder = value
-            elif option in scripts:
+            elif option in names.scripts:
                 self.script = value
-            elif option in outputs and value is not None:
+            elif option in names.outputs and value is not None:
                 self.outputs.append(value)
             at += 1
         return at + (at < len(words) and words[at].text == "--")
 
 
-def _module(words: list[ShellWord]) -> WrappedCommand | None:
+def _module(words: list[ShellWord], start: int) -> WrappedCommand | None:
     """`python -m black src` runs the module as a program."""
-    for at, word in enumerate(words[1:], 1):
+    for at in range(start + 1, len(words)):
+        word = words[at]
         if word.text == "-m" and at + 1 < len(words):
-            return WrappedCommand(words[at + 1 :])
+            return WrappedCommand(at + 1)
         if word.text.startswith("-m") and len(word.text) > 2:
-            return WrappedCommand([word.behind(2), *words[at + 1 :]])
+            return WrappedCommand(at + 1, [word.behind(2)])
         if not word.text.startswith("-") or word.text in ("-", "-c"):
             return None
     return None
