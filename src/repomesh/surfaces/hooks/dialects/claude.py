@@ -16,8 +16,8 @@ _MCP_EDITORS = {
     **dict.fromkeys(("write_file", "edit_file", "create_file"), ("path", "file_path")),
     "move_file": ("source", "destination"),
 }
-_MATCHER = "|".join((*_EDITORS, _SHELL, f"mcp__.*__({'|'.join(_MCP_EDITORS)})"))
-"""A regular expression, which the CLI looks for anywhere in a tool's name: a few more tools fit it."""
+_MATCHER = f"^({'|'.join((*_EDITORS, _SHELL))}|mcp__.*__({'|'.join(_MCP_EDITORS)}))$"
+"""A regular expression, anchored since the CLI looks for it anywhere in a tool's name."""
 
 CLAUDE = HookDialect(
     cli="claude",
