@@ -63,7 +63,7 @@ class Notebook:
         """(seq, text) of every note's event; fails unless the workspace's log is gapless."""
 
         def read(tx: Transaction) -> list[tuple[int, str]]:
-            found = read_after(tx.connection, self.caller.workspace_id, 0, 1_000_000)
+            found = read_after(tx.connection, self.caller.workspace_id, 0, 1_000_000).events
             assert [event.seq for event in found] == list(range(1, len(found) + 1))
             return [
                 (event.seq, orjson.loads(event.json)["data"]["text"])

@@ -160,7 +160,7 @@ def assert_log_is_whole(settings: Settings, done: Acknowledged) -> None:
     home = store.read_now(system_caller(""), home_workspace)
     assert home is not None
     events = store.read_now(
-        system_caller(home.id), lambda tx: read_after(tx.connection, home.id, 0, 10_000_000)
+        system_caller(home.id), lambda tx: read_after(tx.connection, home.id, 0, 10_000_000).events
     )
     last = store.read_now(system_caller(home.id), lambda tx: bounds(tx.connection, home.id))[1]
     store.close()

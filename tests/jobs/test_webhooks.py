@@ -10,6 +10,7 @@ from typing import Any
 
 import httpcore
 import pytest
+from sqlalchemy import text
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from harness import Mesh, Refused, Speaker
@@ -24,6 +25,7 @@ from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.operations import registry
+from repomesh.store.transaction import Transaction
 
 pytestmark = [pytest.mark.anyio, pytest.mark.settings(webhook_hosts=["127.0.0.1", "hook.example"])]
 
@@ -101,6 +103,30 @@ async def test_an_event_arrives_signed_as_a_cloud_event(mesh: Mesh, receiver: Re
     )
     assert delivery["next_at"] is None
     assert (await detail(mesh, webhook))["delivered_at"] is not None
+
+
+async def test_a_damaged_event_is_skipped_and_named(mesh: Mesh, receiver: Receiver) -> None:
+    alice = await mesh.agent("alice")
+    webhook = await subscribe(mesh, receiver.url, "chat")
+    await mesh.patch(f"/v1/webhooks/{webhook['id']}", status="paused")
+    posted = [await alice.post("/v1/events", type="chat.message", data={"n": n}) for n in range(4)]
+    seqs = [one["seq"] for one in posted]
+
+    def damage(tx: Transaction) -> None:
+        broken = {seqs[1]: {"at": 2**63 - 1}, seqs[2]: {"data": "{"}}
+        for seq, columns in broken.items():
+            for name, value in columns.items():
+                statement = text(f"UPDATE events SET {name} = :value WHERE seq = :seq")
+                tx.connection.execute(statement, {"value": value, "seq": seq})
+
+    mesh.server.store.write_now(system_caller((await mesh.get("/v1/workspace"))["id"]), damage)
+    await mesh.patch(f"/v1/webhooks/{webhook['id']}", status="active")
+    await settled(mesh, webhook, ("delivered", 1), ("delivered", 1))
+    assert [got.verified(webhook["secret"])["seq"] for got in await receiver.arrived(2)] == [seqs[0], seqs[3]]
+    missed = (await mesh.get("/v1/events", type="webhook.missed"))["items"]
+    assert [(one["data"]["after"], one["data"]["oldest_seq"]) for one in missed] == [
+        (seq - 1, seq + 1) for seq in seqs[1:3]
+    ]
 
 
 async def test_events_arrive_in_the_order_of_the_log(mesh: Mesh, receiver: Receiver) -> None:

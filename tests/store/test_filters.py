@@ -101,7 +101,7 @@ def test_a_filter_matches_what_it_selects(
         server.store.write_now(caller, lambda tx, step=step: emit(tx, happened, step))
 
     def compare(tx: Transaction) -> None:
-        everything = read_after(tx.connection, workspace_id, 0, 1_000)
+        everything = read_after(tx.connection, workspace_id, 0, 1_000).events
         assert len(everything) == len(happened)
         for one in asked:
             wanted = replace(one, workspace_id=workspace_id)

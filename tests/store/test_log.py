@@ -30,7 +30,9 @@ def stores(notebook: Notebook, engine: str) -> Iterator[list[Notebook]]:
 
 def read(notebook: Notebook, after: int) -> list[StoredEvent]:
     ws = notebook.caller.workspace_id
-    return notebook.store.read_now(notebook.caller, lambda tx: read_after(tx.connection, ws, after, 10_000))
+    return notebook.store.read_now(
+        notebook.caller, lambda tx: read_after(tx.connection, ws, after, 10_000).events
+    )
 
 
 class Follower(threading.Thread):

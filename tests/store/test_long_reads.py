@@ -39,7 +39,7 @@ def test_the_log_is_read_to_its_end_in_pieces(notes: Notebook) -> None:
 
     def pieces(tx: Transaction) -> list[list[int]]:
         found = [[logged[0] - 1]]
-        while piece := read_after(tx.connection, ws, found[-1][-1], 500, limits.STREAM_READ_CHARS):
+        while piece := read_after(tx.connection, ws, found[-1][-1], 500, limits.STREAM_READ_CHARS).events:
             found.append([event.seq for event in piece])
         return found[1:]
 

@@ -320,7 +320,7 @@ def test_time_goes_on_from_the_newest_event_of_an_older_database(store: Store) -
     migrate.upgrade(store)
     caller = system_caller("w")
     store.write_now(caller, lambda tx: tx.emit(NewEvent("test.note", "s", Nothing())))
-    old, new = store.read_now(caller, lambda tx: read_after(tx.connection, "w", 0, 10))
+    old, new = store.read_now(caller, lambda tx: read_after(tx.connection, "w", 0, 10).events)
     assert old.at == ahead
     assert new.at > ahead
 

@@ -27,7 +27,7 @@ def written(notebook: Notebook) -> list[tuple[datetime, str]]:
     """(time, id) of every event, in the order of the log."""
 
     def read(tx: Transaction) -> list[tuple[datetime, str]]:
-        found = read_after(tx.connection, tx.workspace_id, 0, 1_000)
+        found = read_after(tx.connection, tx.workspace_id, 0, 1_000).events
         return [(event.at, event.id) for event in found]
 
     return notebook.store.read_now(notebook.caller, read)

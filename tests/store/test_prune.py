@@ -43,7 +43,9 @@ class Log:
     def numbers(self) -> list[int]:
         """What is still in the log."""
         workspace_id = self.caller.workspace_id
-        rows = self.store.read_now(self.caller, lambda tx: read_after(tx.connection, workspace_id, 0, 1_000))
+        rows = self.store.read_now(
+            self.caller, lambda tx: read_after(tx.connection, workspace_id, 0, 1_000).events
+        )
         return [event.seq for event in rows]
 
     def oldest(self) -> int:

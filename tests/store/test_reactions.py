@@ -45,7 +45,7 @@ def logged(notebook: Notebook) -> list[dict[str, Any]]:
     """The events of notes and copies, as they stand in the log."""
 
     def read(tx: Transaction) -> list[dict[str, Any]]:
-        found = read_after(tx.connection, notebook.caller.workspace_id, 0, 1_000_000)
+        found = read_after(tx.connection, notebook.caller.workspace_id, 0, 1_000_000).events
         assert [event.seq for event in found] == list(range(1, len(found) + 1))
         return [orjson.loads(event.json) for event in found if event.type in (NOTE, COPY)]
 

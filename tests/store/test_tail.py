@@ -113,7 +113,7 @@ async def everything(journal: Log) -> list[dict[str, object]]:
     """The whole log, as (seq, type)."""
     workspace_id = journal.caller.workspace_id
     rows = await journal.store.read(
-        journal.caller, lambda tx: log.read_after(tx.connection, workspace_id, 0, 10_000)
+        journal.caller, lambda tx: log.read_after(tx.connection, workspace_id, 0, 10_000).events
     )
     return [{"seq": event.seq, "type": event.type} for event in rows]
 
@@ -207,7 +207,7 @@ async def test_what_was_read_from_the_log_is_not_taken_from_the_tail_once_more(j
     first = await journal.append(4)
     workspace_id = journal.caller.workspace_id
     stored = await journal.store.read(
-        journal.caller, lambda tx: log.read_after(tx.connection, workspace_id, first - 4, 4, 10_000)
+        journal.caller, lambda tx: log.read_after(tx.connection, workspace_id, first - 4, 4, 10_000).events
     )
     subscription = Subscription(BehindLog(), journal.filter(), after=stored[1].seq)
     assert await subscription.next(0) == []

@@ -115,7 +115,8 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         if after < webhook.last_seq:
             found = await self._store.read(caller, lambda tx: read_events(tx, webhook, after))
         more = found.upto < webhook.last_seq
-        if not (webhook.due or found.deliveries or found.missed_before or self._is_late(webhook, found.upto)):
+        changes = webhook.due or found.deliveries or found.missed_before or found.damaged
+        if not (changes or self._is_late(webhook, found.upto)):
             return _Batch(webhook, "", NOTHING_TAKEN, more) if more else None
         request = TakeWebhook(
             webhook_id=webhook.id,
@@ -123,6 +124,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             position=webhook.position,
             upto=found.upto,
             missed_before=found.missed_before,
+            damaged=found.damaged,
             deliveries=found.deliveries,
         )
         taken = (await self._dispatch(self._take, caller, request, RequestContext())).result

@@ -115,10 +115,14 @@ def filter_for(caller: Caller, **criteria: object) -> EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class LogSlice:
-    """A piece of the log: the events that match, and the number up to which everything was looked at."""
+    """A piece of the log: the events that match, and the number up to which everything was looked at.
+
+    `damaged` are the numbers of those that match and can't be read.
+    """
 
     events: list[StoredEvent]
     upto: int
+    damaged: tuple[int, ...] = ()
 
 
 def read_matching(
@@ -136,9 +140,9 @@ def read_matching(
     sized = within_bytes(connection, statement.limit(count), events.c.seq, STREAM_READ_CHARS)
     with connection.execute(sized) as rows:
         found = stored_events(rows, STREAM_READ_CHARS)
-    if len(found) == count or sum([len(event.json) for event in found]) >= STREAM_READ_CHARS:
-        upto = found[-1].seq  # there may be more
-    return LogSlice(found, upto)
+    if found.count == count or found.chars >= STREAM_READ_CHARS:
+        upto = found.last  # there may be more
+    return LogSlice(found.events, upto, found.damaged)
 
 
 def type_prefix(wanted: str) -> str:

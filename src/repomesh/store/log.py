@@ -13,12 +13,14 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, insert, select, update
 
 from repomesh.kernel.clock import rfc3339
-from repomesh.kernel.errors import NoLongerAvailable
+from repomesh.kernel.errors import DamagedRecord, NoLongerAvailable
 from repomesh.kernel.event_types import Severity
 from repomesh.kernel.identity import Caller, RequestContext
+from repomesh.kernel.json_values import stored_json
+from repomesh.store.damage import POSSIBLE, is_damage, log_once
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
-from repomesh.store.types import Timestamp
+from repomesh.store.types import Timestamp, Unreadable
 
 EVERYONE: Literal["workspace"] = "workspace"
 
@@ -79,6 +81,22 @@ class StoredEvent:
     correlation_id: str
     at: datetime
     json: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsRead:
+    """The events in rows of the log that were read one after another, without those that can't be read.
+
+    `first` and `last` are the numbers of the first and the last row, 0 for no row; `count` and `chars` are of
+    all rows; `damaged` are the numbers of the rows that were left out.
+    """
+
+    events: list[StoredEvent]
+    first: int
+    last: int
+    count: int
+    chars: int
+    damaged: tuple[int, ...]
 
 
 class ClockBehind(Exception):
@@ -172,7 +190,7 @@ def last_time(connection: Connection, workspace_id: str) -> datetime | None:
 
 def read_after(
     connection: Connection, workspace_id: str, after: int, count: int, chars: int | None = None
-) -> list[StoredEvent]:
+) -> EventsRead:
     """Up to `count` events behind `after`, in order; no further than the one that reaches to `chars`."""
     asked = {"ws": workspace_id, "after": after, "count": count}
     if chars is not None and connection.dialect.name == "postgresql":
@@ -222,21 +240,61 @@ def within_bytes(
     return select(*columns).where(func.coalesce(sized.c.ahead, 0) <= 4 * chars).order_by(found)
 
 
-def stored_events(rows: Iterable[Row[Any]], chars: int | None = None) -> list[StoredEvent]:
-    """The events in rows of the table, no further than the one that reaches to `chars` together."""
-    found: list[StoredEvent] = []
-    left = chars
+def stored_events(rows: Iterable[Row[Any]], chars: int | None = None) -> EventsRead:
+    """The events in rows of the table, no further than the one that reaches to `chars` together.
+
+    A row that can't be read is left out, and named in the server's log once.
+    """
+    events: list[StoredEvent] = []
+    damaged: list[int] = []
+    first = last = count = size = 0
     for row in rows:
-        found.append(stored_event(row))
-        if left is not None:
-            left -= len(found[-1].json)
-            if left <= 0:
-                break
-    return found
+        first, last, count = first or row.seq, row.seq, count + 1
+        try:
+            events.append(stored_event(row))
+            size += len(events[-1].json)
+        except DamagedRecord as error:
+            damaged.append(row.seq)
+            log_once(row.workspace_id, event_name(row.seq), error.message)
+        if chars is not None and size >= chars:
+            break
+    return EventsRead(events, first, last, count, size, tuple(damaged))
+
+
+def event_name(seq: int) -> str:
+    """How a damaged event is named."""
+    return f"event/{seq}"
 
 
 def stored_event(row: Row[Any]) -> StoredEvent:
-    """The event in a row of the table."""
+    """The event in a row of the table; raises DamagedRecord."""
+    try:
+        return _stored_event(row)
+    except POSSIBLE as error:
+        if not is_damage(error, row):
+            raise
+        raise damaged_event(row.seq, error) from error
+
+
+def damaged_event(seq: int, error: Exception) -> DamagedRecord:
+    """The error of an event that can't be read."""
+    return DamagedRecord(f"the event {seq} can't be read: {error}", record={"seq": seq})
+
+
+def event_data(row: Row[Any]) -> Any:
+    """The data of an event; raises DamagedRecord for what is no JSON object."""
+    try:
+        data = stored_json(row.data)
+    except (TypeError, ValueError) as error:
+        raise damaged_event(row.seq, error) from error
+    if not isinstance(data, dict):
+        raise damaged_event(row.seq, TypeError("its data is no JSON object"))
+    return data
+
+
+def _stored_event(row: Row[Any]) -> StoredEvent:
+    fields = event_fields(row)
+    event_data(row)  # it is passed on as the text that was stored, so nobody else looks at it
     return StoredEvent(
         workspace_id=row.workspace_id,
         seq=row.seq,
@@ -250,7 +308,7 @@ def stored_event(row: Row[Any]) -> StoredEvent:
         severity=row.severity,
         correlation_id=row.correlation_id,
         at=row.at,
-        json=orjson.dumps(event_fields(row)).decode(),
+        json=orjson.dumps(fields).decode(),
     )
 
 
@@ -276,6 +334,17 @@ def event_fields(row: Row[Any]) -> dict[str, Any]:
         "at": rfc3339(row.at),
         "data": orjson.Fragment(row.data),
     }
+
+
+def raw_fields(row: Row[Any]) -> dict[str, Any]:
+    """An event that can't be read, column by column as it is stored; bytes in hexadecimal digits."""
+    fields = {}
+    for name, value in row._asdict().items():
+        raw = value.raw if isinstance(value, Unreadable) else value
+        if isinstance(raw, datetime):
+            raw = rfc3339(raw)
+        fields[str(name)] = raw.hex() if isinstance(raw, bytes) else raw
+    return fields
 
 
 def fields_of(event: StoredEvent) -> dict[str, Any]:

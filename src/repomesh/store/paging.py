@@ -6,20 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import orjson
-import structlog
-from pydantic import ValidationError
 from sqlalchemy import ColumnElement, Result, Row, Select, tuple_
 
 from repomesh.kernel import limits
-from repomesh.kernel.errors import DamagedRecord, InvalidRequest
+from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import decode_cursor, encode_cursor
+from repomesh.store.damage import readable
 from repomesh.store.transaction import Transaction
 
 Item = TypeVar("Item")
-log = structlog.get_logger("repomesh.store")
-
-UNREADABLE = (DamagedRecord, ValidationError, LookupError)
-"""What reading a damaged record raises: a column's type, its model, or a table of the values it may have."""
 
 
 class PageRequest(Protocol):
@@ -54,15 +49,9 @@ def page(
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     order = [key.desc() if descending else key.asc() for key in keys]
     ordered = statement.order_by(*order).limit(request.limit + 1)
-    try:
-        rows, more = take(tx.execute(ordered), request.limit)
-        items = [as_item(row) for row in rows]
-        last = tuple(rows[-1]._mapping[key] for key in keys) if more else ()
-    except UNREADABLE:
-        places = [tuple(row) for row in tx.execute(ordered.with_only_columns(*keys))]
-        items, count = _readable(tx, statement, keys, places[: request.limit], as_item)
-        more = count < len(places)
-        last = places[count - 1]
+    rows, more = take(tx.execute(ordered), request.limit)
+    items = readable(tx, rows, as_item, lambda row: "/".join(str(row._mapping[key]) for key in keys))
+    last = tuple(rows[-1]._mapping[key] for key in keys) if more else ()
     return items, encode_cursor(*last) if more else None
 
 
@@ -91,33 +80,6 @@ def row_chars(row: Row[Any]) -> int:
         elif isinstance(value, (dict, list)):
             size += len(orjson.dumps(value))
     return size
-
-
-def _readable(
-    tx: Transaction,
-    statement: Select[Any],
-    keys: Sequence[ColumnElement[Any]],
-    places: Sequence[tuple[Any, ...]],
-    as_item: Callable[[Row[Any]], Item],
-) -> tuple[list[Item], int]:
-    """The items at these places, each read alone, without those that can't be read; and how many were.
-
-    As in `take`, a page of long records ends early.
-    """
-    items: list[Item] = []
-    left = limits.PAGE_CHARS_MAX
-    for count, place in enumerate(places):
-        here = (key == value for key, value in zip(keys, place, strict=True))
-        try:
-            row = tx.execute(statement.where(*here)).first()
-            left -= 0 if row is None else row_chars(row)
-            if items and left < 0:
-                return items, count
-            items += [] if row is None else [as_item(row)]
-        except UNREADABLE as error:
-            tx.damaged.append("/".join(map(str, place)))
-            log.error("damaged record left out", place=place, reason=str(error))
-    return items, len(places)
 
 
 def position(cursor: str, keys: Sequence[ColumnElement[Any]]) -> list[str | int | float | None]:

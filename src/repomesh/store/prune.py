@@ -13,16 +13,29 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, delete, select, update
 
-from repomesh.kernel.errors import Unavailable
+from repomesh.kernel.errors import DamagedRecord, Unavailable
 from repomesh.kernel.limits import PAGE_CHARS_MAX, PRUNE_CHARS_MAX, PRUNE_EVENTS_MAX
 from repomesh.store import drafts
-from repomesh.store.log import bounds, cloud_event, event_fields, within_bytes
+from repomesh.store.damage import log_once
+from repomesh.store.log import (
+    bounds,
+    cloud_event,
+    event_data,
+    event_fields,
+    event_name,
+    raw_fields,
+    within_bytes,
+)
 from repomesh.store.paging import take
 from repomesh.store.tables import counters, events
 from repomesh.store.transaction import Transaction
+from repomesh.store.types import Unreadable
 
 ARCHIVE = "archive"
 """The folder of the archives in the data folder."""
+
+DAMAGED = "repomesh.damaged_event"
+"""The type under which an archive holds an event that can't be read, with its row as data."""
 
 _CHUNK = 500  # rows read at once
 
@@ -40,8 +53,9 @@ class PruneResult:
 def prune(tx: Transaction, before: datetime | int, archive: Path) -> PruneResult:
     """Move the oldest events, up to `before` or to the bounds of one transaction, to a file in `archive`.
 
-    The file holds CloudEvents, one a line, gzipped. It is on disk before the events are deleted; when the
-    transaction fails after all, the file is written again under the same name by the next one.
+    The file holds CloudEvents, one a line, gzipped; of an event that can't be read it holds the row. It is on
+    disk before the events are deleted; when the transaction fails after all, the file is written again under
+    the same name by the next one.
     """
     oldest, _last = bounds(tx.connection, tx.workspace_id)
     try:
@@ -67,17 +81,23 @@ def _write(tx: Transaction, oldest: int, before: datetime | int, draft: Path) ->
     count = chars = 0
     with draft.open("r+b") as raw:
         with gzip.open(raw, "wb", compresslevel=6) as file:
+            timeless: list[bytes] = []  # events without a time: as old as the next one that has any
             for row in _rows(tx, oldest):
-                if not _is_older(row, before):
+                older = _is_older(row, before)
+                if older is False:
                     complete = True
                     break
-                if count >= PRUNE_EVENTS_MAX or chars >= PRUNE_CHARS_MAX:
+                if count + len(timeless) >= PRUNE_EVENTS_MAX or chars >= PRUNE_CHARS_MAX:
                     complete = False
                     break
-                line = orjson.dumps(cloud_event(event_fields(row), tx.workspace_id)) + b"\n"
-                file.write(line)
-                count += 1
-                chars += len(line)
+                lines = [*timeless, _line(tx, row)]
+                if older is None:
+                    timeless = lines
+                    continue
+                timeless = []
+                file.writelines(lines)
+                count += len(lines)
+                chars += sum(map(len, lines))
             else:
                 complete = True
         raw.flush()
@@ -98,5 +118,32 @@ def _rows(tx: Transaction, begin: int) -> Iterator[Row[Any]]:
         begin = rows[-1].seq + 1
 
 
-def _is_older(row: Row[Any], before: datetime | int) -> bool:
-    return bool(row.seq < before if isinstance(before, int) else row.at < before)
+def _is_older(row: Row[Any], before: datetime | int) -> bool | None:
+    """Whether an event is to be moved; None when its time can't be read."""
+    if isinstance(before, int):
+        return bool(row.seq < before)
+    return None if isinstance(row.at, Unreadable) else bool(row.at < before)
+
+
+def _line(tx: Transaction, row: Row[Any]) -> bytes:
+    """The archive's line of an event; one that can't be read stands there as its row."""
+    try:
+        event_data(row)
+        line = orjson.dumps(cloud_event(event_fields(row), tx.workspace_id))
+    except (DamagedRecord, TypeError) as error:  # TypeError: bytes in place of a text
+        log_once(tx.workspace_id, event_name(row.seq), str(error))
+        line = orjson.dumps(_damaged(row, tx.workspace_id))
+    return line + b"\n"
+
+
+def _damaged(row: Row[Any], workspace_id: str) -> dict[str, Any]:
+    """A CloudEvent that holds a row that can't be read, column by column."""
+    return {
+        "specversion": "1.0",
+        "id": f"{workspace_id}/{row.seq}",
+        "source": f"/v1/workspaces/{workspace_id}",
+        "type": DAMAGED,
+        "datacontenttype": "application/json",
+        "data": raw_fields(row),
+        "seq": row.seq,
+    }

@@ -12,6 +12,7 @@ from repomesh.store.filters import EventFilter, type_prefix
 from repomesh.store.log import bounds, within_bytes
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import events
+from repomesh.store.types import Unreadable
 
 # More types than these are most of the log, which is then read along its numbers.
 _TYPES_MAX = 24
@@ -53,12 +54,22 @@ def first_seq_since(connection: Connection, workspace_id: str, moment: datetime)
     high = last + 1
     while low < high:
         middle = (low + high) // 2
-        at = _AT.run(connection, {"ws": workspace_id, "seq": middle}).scalar_one_or_none()
-        if at is None or at < moment - _CLOCK_SLACK:  # None: archived a moment ago
-            low = middle + 1
+        probe, at = middle, _at(connection, workspace_id, middle)
+        while isinstance(at, Unreadable) and probe < high - 1:  # its next readable neighbour stands for it
+            probe += 1
+            at = _at(connection, workspace_id, probe)
+        if not isinstance(at, Unreadable) and (at is None or at < moment - _CLOCK_SLACK):
+            low = probe + 1  # None: archived a moment ago
         else:
             high = middle
     return low
+
+
+def _at(connection: Connection, workspace_id: str, seq: int) -> datetime | Unreadable | None:
+    at: datetime | Unreadable | None = _AT.run(
+        connection, {"ws": workspace_id, "seq": seq}
+    ).scalar_one_or_none()
+    return at
 
 
 def read_page(

@@ -271,9 +271,8 @@ class SqliteStore(Store):
         if self._driver.execute(_KEEPS_TIMES).fetchone() is None:  # not before the schema is made
             return
         (newest,) = self._driver.execute(_NEWEST_TIME).fetchone()
-        if newest is not None:
-            moment = Timestamp.from_database(newest)
-            assert moment is not None
+        moment = Timestamp.from_database(newest)
+        if isinstance(moment, datetime):
             ahead_s = (moment - self.clock()).total_seconds()
             if ahead_s > limits.CLOCK_BEHIND_TOLD_S:
                 log.warning(

@@ -16,7 +16,7 @@ from repomesh.kernel.wakeup import Wakeup
 from repomesh.store import log as event_log
 from repomesh.store.base import Store
 from repomesh.store.filters import EventFilter, LogSlice, filter_for, read_matching
-from repomesh.store.log import StoredEvent
+from repomesh.store.log import EventsRead, StoredEvent
 from repomesh.store.subscription import Listener, SlowConsumer, Subscription
 
 log = structlog.get_logger("repomesh.tail")
@@ -111,7 +111,7 @@ class Tail:
 
     async def _advance(self) -> None:
         while True:
-            events = await self._store.read(
+            found = await self._store.read(
                 self._caller,
                 lambda tx: event_log.read_after(
                     tx.connection,
@@ -121,24 +121,23 @@ class Tail:
                     limits.STREAM_READ_CHARS,
                 ),
             )
-            if not events:
+            if not found.count:
                 return
             with tracer.span("push"):
-                self._hand_out(events)
-            chars = sum([len(event.json) for event in events])
-            if len(events) < limits.STREAM_READ_EVENTS and chars < limits.STREAM_READ_CHARS:
+                self._hand_out(found)
+            if found.count < limits.STREAM_READ_EVENTS and found.chars < limits.STREAM_READ_CHARS:
                 return
 
-    def _hand_out(self, events: list[StoredEvent]) -> None:
-        first = events[0].seq
+    def _hand_out(self, found: EventsRead) -> None:
+        first = found.first
         if first != self.position + 1:
             for alike in self._live.values():
                 for listener in alike:
                     listener.fail(NoLongerAvailable(f"the log begins at {first}", oldest_seq=first))
-        self.position = events[-1].seq
+        self.position = found.last
         delivered = 0
         for wanted, alike in self._live.items():
-            matching = [event for event in events if wanted.matches(event)]
+            matching = [event for event in found.events if wanted.matches(event)]
             if matching:
                 delivered += sum([self._give(listener, matching) for listener in tuple(alike)])
         self._metrics.delivered.inc(delivered)

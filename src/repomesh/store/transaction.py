@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -269,6 +270,24 @@ class Transaction:
             f"more than {limits.REACTION_DEPTH_MAX} events caused each other, the last a {chain[0]}",
             chain=chain[::-1],
         )
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo all that is done inside, events and texts too, when it raises; the error is raised on."""
+        connection = self.connection  # what waits is written, so that it is not undone
+        drafts, texts = len(self._drafts), len(self._texts)
+        connection.exec_driver_sql("SAVEPOINT part")
+        try:
+            yield
+            self._pending.write()
+        except Exception:  # whatever it is belongs to the caller
+            self._pending.drop()
+            self._known.forget()
+            connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
+            del self._drafts[drafts:], self._texts[texts:]
+            raise
+        finally:
+            connection.exec_driver_sql("RELEASE SAVEPOINT part")
 
     def next_seq(self) -> int:
         """The number that the next event emitted will have; nobody else numbers any in the meantime."""

@@ -22,6 +22,32 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+class Unreadable:
+    """Stands for a stored value that can't be read: whatever uses the value raises DamagedRecord.
+
+    So reading a row never fails, and a damaged one fails alone, where it becomes a model. `raw` is what is
+    stored.
+    """
+
+    __slots__ = ("raw", "reason")
+
+    def __init__(self, raw: Any, reason: str) -> None:
+        self.raw = raw
+        self.reason = reason
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # libraries look for protocols by these
+            raise AttributeError(name)
+        raise DamagedRecord(self.reason)
+
+    def _refuse(self, *_others: Any) -> Any:
+        raise DamagedRecord(self.reason)
+
+    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __add__ = __radd__ = __sub__ = __rsub__ = _refuse
+    __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __format__ = __str__ = _refuse
+
+
 class Direct(TypeDecorator[Any]):
     """A type whose conversions are the same on both engines, and two plain functions."""
 
@@ -56,12 +82,12 @@ class Timestamp(Direct):
         return None if value is None else microseconds(value)
 
     @staticmethod
-    def from_database(value: int | None) -> datetime | None:
-        """The time in UTC; raises DamagedRecord for what is none."""
+    def from_database(value: int | None) -> datetime | Unreadable | None:
+        """The time in UTC; Unreadable for what is none."""
         try:
             return None if value is None else _EPOCH + timedelta(microseconds=value)
         except (TypeError, OverflowError) as error:
-            raise DamagedRecord(f"a stored time can't be read: {error}") from error
+            return Unreadable(value, f"a stored time can't be read: {error}")
 
 
 def later_by(column: ColumnElement[Any], by_us: ColumnElement[int]) -> ColumnElement[Any]:
@@ -82,11 +108,11 @@ class Json(Direct):
 
     @staticmethod
     def from_database(value: str | None) -> Any:
-        """The value as Python holds it; raises DamagedRecord for what is no JSON."""
+        """The value as Python holds it; Unreadable for what is no JSON."""
         try:
             return None if value is None else shown_json(orjson.loads(value), value)
         except ValueError as error:
-            raise DamagedRecord(f"a stored value can't be read: {error}") from error
+            return Unreadable(value, f"a stored value can't be read: {error}")
 
 
 # Text that compares by code point on both engines, for prefixes and ranges.

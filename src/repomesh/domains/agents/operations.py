@@ -47,6 +47,7 @@ from repomesh.kernel.identity import Role
 from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.settings import Settings
+from repomesh.store.damage import each_alone
 from repomesh.store.due import before, due_at, span
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -235,10 +236,14 @@ def sweep_agents(tx: Transaction) -> list[str]:
         agents.c.last_seen_at < before,
     )
     swept: list[str] = []
-    for row in tx.execute(silent.limit(limits.AGENTS_SWEPT_MAX)).all():
+
+    def sweep(row: Row[Any]) -> None:
         gone = rows.change(tx, as_agent(row), status="inactive")
         rows.emit_changed(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
         swept.append(gone.id)
+
+    found = tx.execute(silent.limit(limits.AGENTS_SWEPT_MAX)).all()
+    each_alone(tx, found, sweep, lambda row: f"agent/{row.id}")
     return swept
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -17,6 +19,7 @@ from repomesh.domains.leases.models import Lease, LockObstacle, Mode
 from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import PATH, Resource
 from repomesh.kernel.limits import PATTERN_SEGMENTS_MAX
+from repomesh.store.damage import POSSIBLE, is_damage, note, readable
 from repomesh.store.transaction import Transaction
 
 OBSTACLES_MAX = 100  # told to one caller; the first of them stand for the rest
@@ -67,7 +70,8 @@ def scan(
     """Look at every lease that overlaps with `resources`, for an agent or anybody new.
 
     Reads what stands on the ancestors of a path, and what stands below it. Raises ComparisonTooLarge when
-    that would take more than COMPARISON_STEPS_MAX, those that `steps` has counted already included.
+    that would take more than COMPARISON_STEPS_MAX, those that `steps` has counted already included; and
+    DamagedRecord for a lease beside `resources` that can't be read.
     """
     found = ConflictScan(agent_id, mode, steps or Steps())
     by_type: dict[str, list[Resource]] = {}
@@ -77,8 +81,11 @@ def scan(
         search = CandidateSearch(tx, type_, wanted, agent_id, mode)
         found.searches.append(search)
         for row, beside in search.held():
-            for resource in _overlapping(row, beside, found.steps):
-                _note(tx, found, Overlap(resource, row))
+            try:
+                for resource in _overlapping(row, beside, found.steps):
+                    _note(tx, found, Overlap(resource, row))
+            except POSSIBLE as error:  # it may stand against it
+                raise _damaged(row, error) from error
             if found.full:
                 return found
             _require_steps(found.steps)
@@ -113,8 +120,9 @@ def obstacles(tx: Transaction, found: ConflictScan, position: int | None) -> lis
 def _ahead(search: CandidateSearch, position: int | None, steps: Steps) -> Iterator[Overlap]:
     """The requests ahead of `position` that wait for something wanted."""
     for row, beside in search.waiting(position):
-        for resource in _overlapping(row, beside, steps):
-            yield Overlap(resource, row)
+        # One that can't be read is left out: its agent asks again.
+        for overlapping in readable(search.tx, [row], partial(_all_overlapping, beside, steps), rows.name):
+            yield from (Overlap(resource, row) for resource in overlapping)
         _require_steps(steps)
 
 
@@ -127,7 +135,8 @@ class _Holdings:
     def __init__(self, tx: Transaction, agent_id: str | None) -> None:
         self._tx = tx
         held = rows.live_of(tx, agent_id) if agent_id else ()
-        self._held = sorted(held, key=lambda row: row.prefix)
+        kept = readable(tx, held, lambda row: (row, rows.as_lease(row)), rows.name)
+        self._held = sorted([row for row, _lease in kept], key=lambda row: row.prefix)
         self._prefixes = [row.prefix for row in self._held]
 
     def waited_for(self, some: Sequence[Overlap], steps: Steps) -> set[str]:
@@ -174,7 +183,7 @@ def holders_of(tx: Transaction, some: Sequence[Resource]) -> list[Row[Any]]:
     steps = Steps()
     for resource in some:
         for row, beside in CandidateSearch(tx, resource.type, [resource], None).held():
-            if row.expires_at > tx.now and any(_overlapping(row, beside, steps)):
+            if any(readable(tx, [row], partial(_is_beside, tx, beside, steps), rows.name)):
                 found[row.id] = row
             _require_steps(steps)
     return list(found.values())
@@ -198,6 +207,24 @@ def holders_of_targets(tx: Transaction, targets: Targets, agent_id: str | None) 
 
 def obstacle(held: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> LockObstacle:
     """A lease or, with `waiting`, a waiting request that is in the way of a wanted resource."""
+    try:
+        return _obstacle(held, wanted, waiting=waiting)
+    except POSSIBLE as error:
+        if isinstance(held, Lease):
+            raise
+        raise _damaged(held, error) from error
+
+
+def _damaged(row: Row[Any], error: Exception) -> Exception:
+    """What to raise for a lease that can't be compared: DamagedRecord, if it is no fault of the code."""
+    return rows.damaged(row, error) if is_damage(error, row) else error
+
+
+def _is_beside(tx: Transaction, beside: Sequence[Resource], steps: Steps, row: Row[Any]) -> bool:
+    return row.expires_at > tx.now and any(_overlapping(row, beside, steps))
+
+
+def _obstacle(held: Lease | Row[Any], wanted: str, *, waiting: bool) -> LockObstacle:
     return LockObstacle(
         wanted=wanted,
         resource_type=held.resource_type,
@@ -216,7 +243,7 @@ def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iter
     steps = Steps()
     files = _by_ancestor(targets.files)
     folders = _by_ancestor(targets.folders)
-    for row in candidates.held_on(tx, {*files, *folders}):
+    for row in _comparable(tx, candidates.held_on(tx, {*files, *folders})):
         for name in files.get(row.prefix, ()):
             steps.taken += 1
             below = row.prefix == name  # a file where a pattern such as `name/*.py` has a folder
@@ -230,14 +257,24 @@ def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iter
                 break
     for name in targets.folders:
         if _storable(name):
-            for row in candidates.held_below(tx, name, agent_id):
+            for row in _comparable(tx, candidates.held_below(tx, name, agent_id)):
                 yield row, name
     yield from candidates.held_below_each(tx, [name for name in targets.files if _storable(name)], agent_id)
     for pattern in targets.patterns:
-        for row, _beside in CandidateSearch(tx, PATH, [pattern], agent_id).held():
+        beside = CandidateSearch(tx, PATH, [pattern], agent_id).held()
+        for row in _comparable(tx, (row for row, _pattern in beside)):
             steps.taken += 1
             if steps.exhausted or pattern.overlaps(PATH, row.resource, steps):
                 yield row, pattern.text
+
+
+def _comparable(tx: Transaction, found: Iterable[Row[Any]]) -> Iterator[Row[Any]]:
+    """The leases without those whose resource or time can't be read, which are noted."""
+    for row in found:
+        if isinstance(row.resource, str) and isinstance(row.expires_at, datetime):
+            yield row
+        else:
+            note(tx, rows.name(row), TypeError("its resource or time can't be read"))
 
 
 def _by_ancestor(names: Iterable[str]) -> dict[str, list[str]]:
@@ -266,6 +303,10 @@ def _overlapping(row: Row[Any], beside: Iterable[Resource], steps: Steps) -> Ite
         steps.taken += 1
         if resource.overlaps(row.resource_type, row.resource, steps):
             yield resource
+
+
+def _all_overlapping(beside: Iterable[Resource], steps: Steps, row: Row[Any]) -> list[Resource]:
+    return list(_overlapping(row, beside, steps))
 
 
 def _require_steps(steps: Steps) -> None:

@@ -42,6 +42,7 @@ from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_expiry
 from repomesh.kernel.clock import rfc3339
+from repomesh.store.damage import readable
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -58,7 +59,6 @@ __all__ = [
     "is_live",
     "live_lease",
     "live_leases",
-    "live_under",
     "obstacles",
     "release",
     "renew",
@@ -104,7 +104,7 @@ def grant(
     if in_the_way:
         raise conflict(in_the_way)
     _require_present(tx, agent_id)
-    end(tx, [as_lease(row) for row in found.past.values()], "expired")
+    end(tx, [rows.to_end(tx, row) for row in found.past.values()], "expired")
     quotas.require_room(tx, [resource for resource in resources if resource not in found.own])
     return _take(tx, resources, found.own, mode, ttl_s, note, task_id, max_hold_s)
 
@@ -177,11 +177,6 @@ def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None 
     raise _refusal(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
 
 
-def live_under(tx: Transaction, fencing_token: int) -> list[Lease]:
-    """Every live lease with this fencing token, whosever it is."""
-    return [as_lease(row) for row in rows.with_token(tx, fencing_token) if is_live(row, tx.now)]
-
-
 def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
     """Every live lease on exactly this resource; several only when they are shared."""
     return [as_lease(row) for row in rows.live_on(tx, resource)]
@@ -192,7 +187,8 @@ def blocking_locks(tx: Transaction, targets: Targets, agent_id: str | None) -> l
 
     Shared ones too, since who shares a lock reads in peace. Takes nothing.
     """
-    return [(as_lease(row), on) for row, on in conflicts.holders_of_targets(tx, targets, agent_id)]
+    blocking = conflicts.holders_of_targets(tx, targets, agent_id)
+    return [(lease, on) for row, on in blocking for lease in readable(tx, [row], as_lease, rows.name)]
 
 
 def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
@@ -202,8 +198,8 @@ def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
 
 
 def held_by(tx: Transaction, agent_id: str) -> list[Lease]:
-    """The live leases of an agent, oldest first."""
-    return [as_lease(row) for row in rows.live_of(tx, agent_id)]
+    """The live leases of an agent, oldest first, without those that can't be read."""
+    return readable(tx, rows.live_of(tx, agent_id), as_lease, rows.name)
 
 
 # -- renewing and ending ---------------------------------------------------------------------------

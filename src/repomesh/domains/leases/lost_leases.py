@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Row, bindparam, literal, or_, select, update
@@ -11,10 +12,12 @@ from sqlalchemy import Row, bindparam, literal, or_, select, update
 from repomesh.domains.leases import leasing, paths
 from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, LossesReported, LostLease, Mode
 from repomesh.domains.leases.resources import PATH, Resource
-from repomesh.domains.leases.rows import UNTOLD, as_lease
+from repomesh.domains.leases.rows import UNTOLD, as_lease, name, to_end
 from repomesh.domains.leases.tables import leases, unindexed_expiry
 from repomesh.kernel import limits
+from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.operation import Empty, command
+from repomesh.store.damage import readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -60,7 +63,8 @@ def due(tx: Transaction, agent_id: str) -> list[LostLease]:
     """
     found = _untold(tx, agent_id)
     named = found[: limits.BRIEFING_ITEMS_MAX]
-    return [_lost(tx, row, by_whom=True) for row in named] + [_lost(tx, row) for row in found[len(named) :]]
+    lost = readable(tx, named, partial(_lost, tx, by_whom=True), name)
+    return lost + readable(tx, found[len(named) :], partial(_lost, tx), name)
 
 
 def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
@@ -68,15 +72,16 @@ def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
     key = {"ws": tx.workspace_id, "agent": agent_id}
     lapsed = tx.execute(_SOME_LAPSED, key | {"now": tx.now}).all()
     for row in [*lapsed, *tx.execute(_REMEMBERED, key).all()]:
-        if row.resource_type == PATH and paths.holds(row.resource, path):
-            return _lost(tx, row)
+        for lost in readable(tx, [row], partial(_lost, tx), name):
+            if row.resource_type == PATH and paths.holds(row.resource, path):
+                return lost
     return None
 
 
 def note_told(tx: Transaction, agent_id: str, lease_ids: Sequence[str], receipt: str) -> None:
     """Note that an agent is told of losses, under the receipt of the answer; ends those that only lapsed."""
     chosen = [row for row in _untold(tx, agent_id) if row.id in set(lease_ids)]
-    lapsed = [as_lease(row) for row in chosen if row.ended_at is None]
+    lapsed = [to_end(tx, row) for row in chosen if row.ended_at is None]
     leasing.end(tx, lapsed, "expired")
     mine = leases.c.workspace_id == tx.workspace_id, leases.c.id.in_([row.id for row in chosen])
     if chosen:
@@ -129,8 +134,11 @@ def _lost_at(row: Row[Any]) -> datetime:
 
 
 def _holder_now(tx: Transaction, row: Row[Any]) -> str | None:
-    """Who holds by now what stands against taking the same again; None when it is free."""
+    """Who holds by now what stands against taking the same again; None when it is free or can't be told."""
     mode: Mode = row.mode
     wanted = Resource(row.resource_type, row.resource, row.prefix)
-    held = [one for one in leasing.obstacles(tx, [wanted], mode, row.agent_id) if not one.waiting]
+    try:
+        held = [one for one in leasing.obstacles(tx, [wanted], mode, row.agent_id) if not one.waiting]
+    except DamagedRecord:  # of another's lease
+        return None
     return held[0].holder_name if held else None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import conflicts, leasing, resources, waiting
+from repomesh.domains.leases import conflicts, leasing, resources, rows, waiting
 from repomesh.domains.leases.conflicts import OBSTACLES_MAX
 from repomesh.domains.leases.errors import (
     ComparisonTooLarge,
@@ -37,6 +40,8 @@ from repomesh.domains.leases.models import (
     RenewLocks,
 )
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
+from repomesh.domains.leases.tables import leases
+from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.operation import Post, Tool, WaitRule, command
 from repomesh.store.transaction import Transaction
 
@@ -244,19 +249,30 @@ def _not_held(tx: Transaction, resource: Resource, fencing_token: int | None) ->
 
 
 def _chosen(tx: Transaction, request: ForceReleaseLocks) -> list[Lease]:
-    """The live locks that fit everything that the request names."""
+    """The live locks that fit everything that the request names; and damaged ones, live or not."""
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
+    table = leases.c
     if request.resources:
         wanted = resources.parse_all(request.resources)
-        found = [lease for resource in wanted for lease in leasing.live_leases(tx, resource)]
+        named = [and_(table.resource_type == one.type, table.resource == one.text) for one in wanted]
     elif request.fencing_token is not None:
-        found = leasing.live_under(tx, request.fencing_token)
+        named = [table.fencing_token == request.fencing_token]
     else:
-        found = leasing.held_by(tx, agent_id or "")
+        named = [table.agent_id == agent_id]
     return [
         lease
-        for lease in found
-        if lease.resource_type in LOCK_TYPES
-        and agent_id in (None, lease.agent_id)
-        and request.fencing_token in (None, lease.fencing_token)
+        for row in rows.open_among(tx, named)
+        if agent_id in (None, row.agent_id) and request.fencing_token in (None, row.fencing_token)
+        if (lease := _to_take_away(tx, row)) is not None
     ]
+
+
+def _to_take_away(tx: Transaction, row: Row[Any]) -> Lease | None:
+    """The lock in a row, if it is live or can't be read; None otherwise, and for what is no lock."""
+    if row.resource_type not in LOCK_TYPES and isinstance(row.resource_type, str):
+        return None
+    try:
+        lease = rows.as_lease(row)
+    except DamagedRecord:
+        return rows.to_end(tx, row)
+    return lease if rows.is_live(row, tx.now) else None

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases import conflicts, leasing, literals, resources, rules
+from repomesh.domains.leases import conflicts, leasing, literals, resources, rows, rules
 from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.errors import ComparisonTooLarge, InvalidResource
 from repomesh.domains.leases.models import CheckLocks, CheckPaths, Lease, ListLocks, LockCheck
@@ -18,6 +18,7 @@ from repomesh.domains.leases.tables import LIVE, leases
 from repomesh.kernel import file_names
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, query
+from repomesh.store.damage import readable
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -40,11 +41,11 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     folder = resources.path(request.prefix).prefix if request.prefix is not None else None
     if request.path is not None:
         found: Sequence[Row[Any]] = conflicts.holders_of(tx, resources.parse(request.path))
-        return _sorted(request, found, agent_id, folder)
+        return _sorted(tx, request, found, agent_id, folder)
     now = {"ws": tx.workspace_id, "now": tx.now}
     if agent_id is not None:
         found = tx.execute(_OF_AGENT, now | {"agent": agent_id}).all()
-        return _sorted(request, found, agent_id, folder)
+        return _sorted(tx, request, found, agent_id, folder)
     statement = _LIVE.params(**now)
     if folder is not None:
         statement = statement.where(_within(folder))
@@ -89,14 +90,21 @@ def _within(folder: str) -> ColumnElement[bool]:
     return and_(leases.c.resource_type == PATH, prefix >= folder, prefix < folder + "0", inside)
 
 
+def _is_readable(tx: Transaction, row: Row[Any]) -> bool:
+    """Whether a lease can be read; one that can't is left out and named."""
+    return bool(readable(tx, [row], leasing.as_lease, rows.name))
+
+
 def _sorted(
-    request: ListLocks, found: Sequence[Row[Any]], agent_id: str | None, folder: str | None
+    tx: Transaction, request: ListLocks, found: Sequence[Row[Any]], agent_id: str | None, folder: str | None
 ) -> Page[Lease]:
     """A page of rows that were found without an order: those of one agent or on one path are few."""
     chosen = [
         row
         for row in found
-        if agent_id in (None, row.agent_id) and (folder is None or _lies_within(row, folder))
+        if _is_readable(tx, row)
+        and agent_id in (None, row.agent_id)
+        and (folder is None or _lies_within(row, folder))
     ]
     chosen.sort(key=_position)
     if request.cursor is not None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from repomesh.domains.agents.operations import LEFT, SESSION_OVER
 from repomesh.domains.agents.rows import OF_HOOKS
 from repomesh.domains.agents.tables import agents, instances
-from repomesh.domains.leases import leasing
+from repomesh.domains.leases import leasing, rows
 from repomesh.domains.leases.models import EndedReason, Lease
 from repomesh.domains.leases.tables import OPEN, leases
 from repomesh.domains.workspaces.tables import tokens
@@ -197,7 +197,7 @@ def end_all_of(tx: Transaction, agent_id: str) -> None:
     At most `LEASES_RECLAIMED_MAX`; `reclaim` ends the rest.
     """
     key = {"ws": tx.workspace_id, "agent": agent_id, "count": limits.LEASES_RECLAIMED_MAX}
-    held = [leasing.as_lease(row) for row in tx.execute(_OF_AGENT, key)]
+    held = [rows.to_end(tx, row) for row in tx.execute(_OF_AGENT, key)]
     leasing.end(tx, [lease for lease in held if lease.expires_at <= tx.now], "expired")
     leasing.end(tx, [lease for lease in held if lease.expires_at > tx.now], "abandoned")
 
@@ -208,8 +208,8 @@ def forget_ended(tx: Transaction) -> int:
     return tx.change(_FORGET, {"ws": tx.workspace_id, "before": before, "count": limits.LEASES_FORGOTTEN_MAX})
 
 
-def _end(tx: Transaction, rows: Any, reason: EndedReason, ended: list[tuple[Lease, EndedReason]]) -> None:
-    over = [leasing.as_lease(row) for row in rows]
+def _end(tx: Transaction, held: Any, reason: EndedReason, ended: list[tuple[Lease, EndedReason]]) -> None:
+    over = [rows.to_end(tx, row) for row in held]
     leasing.end(tx, over, reason)
     ended += [(lease, reason) for lease in over]
 

@@ -6,16 +6,39 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Row, bindparam, case, func, insert, select, type_coerce, update
+from pydantic import ValidationError
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 
 from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, Lease
 from repomesh.domains.leases.prefilter import traits
 from repomesh.domains.leases.resources import Resource
-from repomesh.domains.leases.tables import LIVE, leases, unindexed_expiry
+from repomesh.domains.leases.tables import LIVE, OPEN, leases, unindexed_expiry
+from repomesh.kernel.errors import DamagedRecord
+from repomesh.store.damage import POSSIBLE, is_damage, note
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Timestamp, microseconds
+from repomesh.store.types import Timestamp, Unreadable, microseconds
 
+UNREADABLE_TEXT = "?"
+"""Stands in a lease that is ended for a text that can't be read."""
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The same for the id of its holder."""
+_HINT = (
+    "Nothing can be locked beside it until it is gone. The workspace's owner ends it: "
+    "'repomesh lock force-release {} --reason damaged'."
+)
 UNTOLD = ""
 """In the column `lost`: its holder was not told yet."""
 
@@ -72,7 +95,70 @@ def is_live(row: Row[Any], now: datetime) -> bool:
 
 
 def as_lease(row: Row[Any]) -> Lease:
-    """The lease in a row of the table."""
+    """The lease in a row of the table; raises DamagedRecord with a hint at how the owner ends it."""
+    try:
+        return _as_lease(row)
+    except POSSIBLE as error:
+        if not is_damage(error, row):
+            raise
+        raise damaged(row, error) from error
+
+
+def damaged(row: Row[Any], error: Exception) -> DamagedRecord:
+    """The error of a lease, or a place in the queue, that can't be read."""
+    reason = ", ".join(fields_named(error)) if isinstance(error, ValidationError) else str(error)
+    return DamagedRecord(
+        f"the lease {row.id} can't be read: {reason}",
+        hint=_HINT.format(_selector(row)),
+        record={"lease_id": row.id},
+    )
+
+
+def to_end(tx: Transaction, row: Row[Any]) -> Lease:
+    """The lease in a row, to be ended: what can't be read of it is replaced by something harmless."""
+    try:
+        return as_lease(row)
+    except DamagedRecord as error:
+        note(tx, name(row), error)
+    readable = {key: _readable_or_none(value) for key, value in row._asdict().items()}
+    ttl_us = readable["ttl_us"]
+    values = {key: readable[key] for key in Lease.model_fields if key in readable}
+    values["ttl_s"] = ttl_us / 1_000_000 if isinstance(ttl_us, int) else 0.0
+    try:
+        return Lease(**values)
+    except ValidationError as error:
+        placeholders = _placeholders(tx)
+        return Lease(**values | {field: placeholders[field] for field in fields_named(error)})
+
+
+def name(row: Row[Any]) -> str:
+    """How a damaged lease is named."""
+    return f"lease/{row.id}"
+
+
+def fields_named(error: ValidationError) -> list[str]:
+    """The fields that a model refused."""
+    return [str(one["loc"][0]) for one in error.errors() if one["loc"]]
+
+
+def _placeholders(tx: Transaction) -> dict[str, Any]:
+    times = dict.fromkeys(("acquired_at", "expires_at", "max_hold_until"), tx.now)
+    texts = dict.fromkeys(("resource_type", "resource", "agent_name", "note"), UNREADABLE_TEXT)
+    return times | texts | {"agent_id": NOBODY, "mode": "exclusive", "fencing_token": 0, "task_id": None}
+
+
+def _readable_or_none(value: Any) -> Any:
+    return None if isinstance(value, bytes | Unreadable) else value
+
+
+def _selector(row: Row[Any]) -> str:
+    """How the owner names a damaged lease: by what of it can be read."""
+    if isinstance(getattr(row, "fencing_token", None), int):
+        return f"--fencing-token {row.fencing_token}"
+    return f"--agent {row.agent_name}" if isinstance(row.agent_name, str) else "--agent NAME"
+
+
+def _as_lease(row: Row[Any]) -> Lease:
     return Lease(
         id=row.id,
         resource_type=row.resource_type,
@@ -102,15 +188,21 @@ def live_on(tx: Transaction, resource: Resource) -> Sequence[Row[Any]]:
 
 
 def live_of(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
-    """The live leases of an agent, oldest first."""
+    """The live leases of an agent, oldest first, also those that can't be read."""
     return tx.execute(_HELD_BY, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}).all()
 
 
+def open_among(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
+    """Leases of the workspace that meet one of some conditions and are not ended; not all may be live."""
+    here = leases.c.workspace_id == tx.workspace_id, OPEN, or_(*chosen)
+    return tx.execute(select(leases).where(*here).order_by(leases.c.id)).all()
+
+
 def soonest_expiry(tx: Transaction, agent_id: str) -> datetime | None:
-    """When the first of an agent's live leases expires; None when it holds nothing."""
+    """When the first of an agent's live leases expires; None when it holds nothing that can be read."""
     key = {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}
-    expiry: datetime | None = tx.execute(_SOONEST, key).scalar_one()
-    return expiry
+    expiry: datetime | Unreadable | None = tx.execute(_SOONEST, key).scalar_one()
+    return None if isinstance(expiry, Unreadable) else expiry
 
 
 def add(tx: Transaction, resources: Sequence[Resource], new: Sequence[Lease]) -> None:

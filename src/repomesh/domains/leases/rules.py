@@ -7,7 +7,7 @@ from repomesh.domains.leases.models import Mode
 
 def exclude_each_other(one: Mode, other: Mode) -> bool:
     """Whether two holders may not have these modes at once: only shared goes with shared."""
-    return "exclusive" in (one, other)
+    return (one, other) != ("shared", "shared")  # so that a mode that can't be read excludes
 
 
 def way_around(holder: str, *, waiting: bool) -> str:

@@ -33,6 +33,7 @@ from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import lock_waiters
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due
+from repomesh.store.damage import UNREADABLE, note
 from repomesh.store.due import due_at
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
@@ -111,12 +112,20 @@ def leave(tx: Transaction, place: QueuePlace, reason: WaitEnded) -> None:
 
 def expire(tx: Transaction) -> int:
     """End the waits of whom nothing was heard until their end; answers how many."""
-    places = _places(
-        tx.execute(_PAST, {"ws": tx.workspace_id, "now": tx.now, "count": limits.LEASES_RECLAIMED_MAX}).all()
-    )
-    for place in places:
-        leave(tx, place, "expired")
-    return len(places)
+    here = {"ws": tx.workspace_id, "now": tx.now, "count": limits.LEASES_RECLAIMED_MAX}
+    past = tx.execute(_PAST, here).all()
+    by_id: dict[str, list[Row[Any]]] = {}
+    for row in past:
+        by_id.setdefault(row.id, []).append(row)
+    for id_, group in by_id.items():
+        try:
+            [place] = _places(group)
+        except UNREADABLE as error:
+            note(tx, f"wait/{id_}", error)
+            tx.execute(_LEAVE, {"wait_id": id_})
+        else:
+            leave(tx, place, "expired")
+    return len(by_id)
 
 
 def _enter(

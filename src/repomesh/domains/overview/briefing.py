@@ -94,6 +94,9 @@ def brief(tx: Transaction, agent: Agent, unread: UnreadCounts, max_chars: int, *
     decided = _decisions(tx, max_chars // 4)
     lost = hook_rules.losses(lost_leases.due(tx, agent.id), min(max_chars // 2, limits.LOSSES_SHARE_CHARS))
     lines = [lost, *lines] if lost else lines
+    if tx.damaged:
+        some = ", ".join(tx.damaged[: limits.BRIEFING_ITEMS_MAX])
+        lines.insert(1, f"Left out, since it can't be read (the owner can see to it): {some}")
     return "\n".join([_cut(lines, max_chars - len("\n".join(["", *decided]))), *decided])
 
 

@@ -156,9 +156,9 @@ def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> 
 def _to_warn(tx: Transaction, agent_id: str) -> list[tuple[Lease, int]]:
     """The leases of which an agent is to be warned, each with the threshold that was reached."""
     found = []
-    for row in rows.live_of(tx, agent_id):
-        lease = leasing.as_lease(row)
-        reached = hook_rules.threshold(lease, row.warned_s, tx.now)
+    warned = {row.id: row.warned_s for row in rows.live_of(tx, agent_id)}
+    for lease in leasing.held_by(tx, agent_id):
+        reached = hook_rules.threshold(lease, warned[lease.id], tx.now)
         if reached is not None:
             found.append((lease, reached))
     return found

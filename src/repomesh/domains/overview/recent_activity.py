@@ -14,6 +14,7 @@ from repomesh.domains.sessions.rows import kept
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
+from repomesh.store.damage import readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
@@ -42,9 +43,11 @@ def last_deeds(tx: Transaction, agent_id: str, besides: Collection[str]) -> list
     if not some:
         return []
     about = _about(tx, some)
-    lines = [
-        f"{BAR}{row.at:%m-%d %H:%M} {row.type} {shown(about.get(row.subject, row.subject))}" for row in some
-    ]
+
+    def line(row: Row[Any]) -> str:
+        return f"{BAR}{row.at:%m-%d %H:%M} {row.type} {shown(about.get(row.subject, row.subject))}"
+
+    lines = readable(tx, some, line, lambda row: f"event of {row.subject}")
     return ["What you did last, newest first:", *lines]
 
 

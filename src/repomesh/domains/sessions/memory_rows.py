@@ -15,6 +15,7 @@ from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions, sessions
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.words import different_words
+from repomesh.store import damage
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -139,7 +140,9 @@ def _kept_silently(
 def newest(tx: Transaction, type_: str, count: int) -> list[Memory]:
     """The memories of a type that hold, the last changed first."""
     wanted = {"ws": tx.workspace_id, "type": type_, "count": count}
-    return [as_memory(row._asdict()) for row in tx.execute(_NEWEST, wanted)]
+    return damage.readable(
+        tx, tx.execute(_NEWEST, wanted), lambda row: as_memory(row._asdict()), lambda row: f"memory/{row.id}"
+    )
 
 
 def text_of(memory: Memory) -> str:

@@ -47,6 +47,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Post, Tool, command
+from repomesh.store.damage import UNREADABLE, note
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -192,11 +193,20 @@ def _next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool) -> 
     locked: list[str] = []
     steps = Steps()
     for row in _candidates(tx):
-        lacking = rules.missing_capabilities(row.capabilities, skills)
-        if lacking:
-            missing.update(dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing)]))
-        elif not take_locks or not leasing.obstacles(tx, _scope(row), "exclusive", tx.caller.agent_id, steps):
-            return rows.find(tx, row.id)
+        try:
+            lacking = rules.missing_capabilities(row.capabilities, skills)
+            if lacking:
+                missing.update(dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing)]))
+                continue
+            is_free = not take_locks or not leasing.obstacles(
+                tx, _scope(row), "exclusive", tx.caller.agent_id, steps
+            )
+            if is_free:
+                task = rows.find(tx, row.id)
+                rows.as_task(task)
+                return task
+        except UNREADABLE as error:  # of this task, or of a lease beside its scope
+            note(tx, f"task/{row.id}", error)
         else:
             locked.append(row.id)
             if len(locked) == limits.CLAIM_LOCKED_MAX:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select
 
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.models import EndedReason, Lease
+from repomesh.domains.leases.rows import to_end
 from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import Ending
@@ -43,15 +45,19 @@ def require(tx: Transaction, action: Action, task_id: str, fencing_token: int) -
 
 def leases_for(tx: Transaction, task_id: str, agent_id: str) -> list[Lease]:
     """What an agent holds for a task: the claim, and every lock for it that is not ended."""
-    found = tx.execute(_FOR_TASK, {"ws": tx.workspace_id, "agent": agent_id, "task": task_id})
-    return [leasing.as_lease(row) for row in found]
+    return [leasing.as_lease(row) for row in _rows_for(tx, task_id, agent_id)]
+
+
+def _rows_for(tx: Transaction, task_id: str, agent_id: str) -> Sequence[Row[Any]]:
+    return tx.execute(_FOR_TASK, {"ws": tx.workspace_id, "agent": agent_id, "task": task_id}).all()
 
 
 def part(
     tx: Transaction, row: Row[Any], outcome: Ending, reason: str, ended: EndedReason = "released"
 ) -> None:
     """End the hold of a claimed task: its lease, the locks held for it, and the attempt."""
-    leasing.end(tx, leases_for(tx, row.id, row.agent_id), ended, reason[:_NOTE_CHARS])
+    held = [to_end(tx, lease) for lease in _rows_for(tx, row.id, row.agent_id)]
+    leasing.end(tx, held, ended, reason[:_NOTE_CHARS])
     rows.end_attempt(tx, row, outcome, reason)
 
 

@@ -39,6 +39,7 @@ from repomesh.kernel.preparation import on_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import different_words, words_of
 from repomesh.store import searching
+from repomesh.store.damage import readable
 from repomesh.store.paging import page
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -243,7 +244,9 @@ def _search(tx: Transaction, words: str, request: ListTasks, statement: Select[A
 
     found, following = searching.search(tx, DOCUMENT, words, request, wanted)
     read = statement.where(_table.id.in_([task_id for _, task_id in found]))
-    by_id = {row.id: ListedTask(**rows.task_fields(row)) for row in tx.execute(read)}
+    listed = readable(tx, tx.execute(read), lambda row: ListedTask(**rows.task_fields(row)))
+    by_id = {task.id: task for task in listed}
+    found = [(position, task_id) for position, task_id in found if task_id in by_id]
     items = [by_id[task_id] for _, task_id in found]
     positions = [encode_cursor(position) for position, _ in found]
     start = request.cursor or searching.BEFORE_ALL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, bindparam, select
@@ -11,6 +12,7 @@ from repomesh.domains.leases import resources
 from repomesh.domains.leases.models import EndedReason, Lease
 from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import blocking, holding, rows, rules
+from repomesh.domains.tasks.errors import TaskNotFound
 from repomesh.domains.tasks.models import (
     TASK_FAILED,
     TASK_RECLAIMED,
@@ -20,6 +22,7 @@ from repomesh.domains.tasks.models import (
 )
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
+from repomesh.store.damage import UNREADABLE, note
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -84,7 +87,13 @@ def reclaim_expired(tx: Transaction) -> None:
 
 
 def _reclaim_if_held(tx: Transaction, task_id: str, fencing_token: int) -> None:
-    row = rows.find(tx, task_id)
+    """Take back a task with this claim; one that can't be read, or whose lease can't, is left out."""
+    try:
+        row = rows.find(tx, task_id)
+        rows.as_task(row)  # before anything is written, since others are taken back in this transaction
+    except (TaskNotFound, *UNREADABLE) as error:
+        note(tx, f"task/{task_id}", error)
+        return
     if row.status == "claimed" and row.fencing_token == fencing_token:
         reclaim(tx, row)
 
@@ -125,8 +134,13 @@ def _why(tx: Transaction, row: Row[Any]) -> tuple[EndedReason, str]:
     if lease is None:
         return "expired", "its lease is over"
     if lease.ended_at is None:
-        return "expired", f"its lease expired at {rfc3339(lease.expires_at)}"
-    return lease.ended_reason, f"its lease {_IN_WORDS[lease.ended_reason]} at {rfc3339(lease.ended_at)}"
+        return "expired", f"its lease expired{_at(lease.expires_at)}"
+    return lease.ended_reason, f"its lease {_IN_WORDS[lease.ended_reason]}{_at(lease.ended_at)}"
+
+
+def _at(moment: object) -> str:
+    """When, unless it can't be read."""
+    return f" at {rfc3339(moment)}" if isinstance(moment, datetime) else ""
 
 
 _IN_WORDS: dict[str, str] = {

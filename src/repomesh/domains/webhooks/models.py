@@ -181,7 +181,10 @@ class WebhookReplayed(Model):
 
 
 class WebhookMissed(Model):
-    """Events were archived before a webhook had them: it was paused for long, or its server was down."""
+    """Events were archived before a webhook had them, or one can't be read: nothing of them is sent.
+
+    It was paused for long, or its server was down; or the event between the two numbers is damaged.
+    """
 
     webhook_id: Id
     after: int = Field(description="The last `seq` that it had seen.")
@@ -207,5 +210,6 @@ WEBHOOK_REPLAYED = event_type("webhook.replayed", WebhookReplayed, "Dead letters
 WEBHOOK_MISSED = event_type(
     "webhook.missed",
     WebhookMissed,
-    "Events were archived before a webhook received them: it was paused, or its server was away, for long.",
+    "Events were archived before a webhook received them, since it was paused or its server was away for "
+    "long; or a damaged event was left out.",
 )

@@ -34,11 +34,21 @@ from repomesh.domains.webhooks.sending_models import (
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.domains.workspaces.tables import workspaces
 from repomesh.kernel import limits
-from repomesh.kernel.errors import NoLongerAvailable
+from repomesh.kernel.errors import DamagedRecord, NoLongerAvailable
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
 from repomesh.kernel.operation import command
+from repomesh.store.damage import note, readable
 from repomesh.store.filters import EventFilter, LogSlice, filter_for, read_matching
-from repomesh.store.log import NewEvent, StoredEvent, bounds, cloud_event, event_fields, fields_of
+from repomesh.store.log import (
+    NewEvent,
+    StoredEvent,
+    bounds,
+    cloud_event,
+    event_data,
+    event_fields,
+    event_name,
+    fields_of,
+)
 from repomesh.store.prepared import Prepared
 from repomesh.store.redacting import redacted_among
 from repomesh.store.tables import counters
@@ -78,6 +88,7 @@ _DEAD = Prepared(_attempted.values(status="dead", ended_at=bindparam("now")))
 _FAILED = Prepared(_attempted)
 NOTHING_TAKEN = TakenWebhook(url="", secrets=[], deliveries=[])
 _GONE = 410
+_DAMAGED = "its row can't be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +106,13 @@ class ReadyWebhook:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvents:
-    """What a piece of the log holds for a webhook. `missed_before` says that the piece before is gone."""
+    """What a piece of the log holds for a webhook. `missed_before` says that the piece before is gone,
+    `damaged` which events of the piece can't be read."""
 
     deliveries: tuple[PlannedDelivery, ...]
     upto: int
     missed_before: int | None
+    damaged: tuple[int, ...] = ()
 
 
 def ready(tx: Transaction, webhook_id: str | None = None) -> list[ReadyWebhook]:
@@ -116,18 +129,14 @@ def ready(tx: Transaction, webhook_id: str | None = None) -> list[ReadyWebhook]:
     )
     if webhook_id is not None:
         statement = statement.where(table.id == webhook_id)
-    return [
-        ReadyWebhook(
-            row.id,
-            row.workspace_id,
-            row.agent_id,
-            tuple(row.types),
-            row.position,
-            row.last_seq,
-            bool(row.due),
-        )
-        for row in tx.execute(statement)
-    ]
+    return readable(tx, tx.execute(statement), _as_ready, lambda row: rows.subject(row.id))
+
+
+def _as_ready(row: Row[Any]) -> ReadyWebhook:
+    types = tuple(row.types)
+    return ReadyWebhook(
+        row.id, row.workspace_id, row.agent_id, types, row.position, row.last_seq, bool(row.due)
+    )
 
 
 def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEvents:
@@ -150,7 +159,8 @@ def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEv
             body = orjson.dumps(cloud_event(told, webhook.workspace_id)).decode()
             planned.append(PlannedDelivery(event_id=event.id, seq=event.seq, type=event.type, body=body))
             chars += len(body)
-    return WebhookEvents(tuple(planned), upto, missed_before)
+    damaged = tuple(seq for seq in stretch.damaged if seq <= upto)
+    return WebhookEvents(tuple(planned), upto, missed_before, damaged)
 
 
 @command("webhook.take", scope="webhooks:admin")
@@ -317,9 +327,9 @@ def _read(tx: Transaction, wanted: EventFilter, after: int) -> LogSlice:
 def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
     """Make deliveries of the events that were found."""
     if request.missed_before is not None:
-        missed = WebhookMissed(webhook_id=row.id, after=row.position, oldest_seq=request.missed_before)
-        audience = rows.audience(row.agent_id)
-        tx.emit(NewEvent(WEBHOOK_MISSED, rows.subject(row.id), missed, audience, "error"))
+        _emit_missed(tx, row, after=row.position, oldest_seq=request.missed_before)
+    for seq in request.damaged:
+        _emit_missed(tx, row, after=seq - 1, oldest_seq=seq + 1)
     if request.deliveries:
         shared = {"workspace_id": tx.workspace_id, "webhook_id": row.id, "status": "waiting", "attempts": 0}
         shared |= {"created_at": tx.now, "next_at": tx.now, "ended_at": None, "forget_at": None}
@@ -327,17 +337,35 @@ def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
         tx.execute(_PLAN, [shared | {"id": tx.new_id()} | one.model_dump() for one in request.deliveries])
 
 
+def _emit_missed(tx: Transaction, row: Row[Any], *, after: int, oldest_seq: int) -> None:
+    missed = WebhookMissed(webhook_id=row.id, after=after, oldest_seq=oldest_seq)
+    tx.emit(NewEvent(WEBHOOK_MISSED, rows.subject(row.id), missed, rows.audience(row.agent_id), "error"))
+
+
 def _due(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
     key = {"webhook": webhook_id, "now": tx.now, "count": limits.WEBHOOK_BATCH}
-    return present(tx, [DueDelivery(**row._asdict()) for row in tx.execute(_DUE, key)])
+    found = tx.execute(_DUE, key).all()
+    deliveries = readable(tx, found, lambda row: DueDelivery(**row._asdict()))
+    for row in found if len(deliveries) < len(found) else ():
+        if all(row.id != one.id for one in deliveries):  # else it stands before the others for ever
+            until = tx.now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
+            ended = {"status": "dead", "ended_at": tx.now, "forget_at": until, "last_error": _DAMAGED}
+            tx.change(update(webhook_deliveries).where(_parts.id == row.id).values(**ended))
+    return present(tx, deliveries)
 
 
 def present(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
     """Deliveries with their events as they are now: what was redacted since is sent to nobody."""
-    bodies = {
-        row.seq: orjson.dumps(cloud_event(event_fields(row), tx.workspace_id)).decode()
-        for row in redacted_among(tx, [one.seq for one in deliveries])
-    }
+    bodies: dict[int, str] = {}
+    for row in redacted_among(tx, [one.seq for one in deliveries]):
+        try:
+            event_data(row)
+            fields = cloud_event(event_fields(row), tx.workspace_id)
+        except DamagedRecord as error:  # it was redacted, so its old body is sent to nobody either
+            [planned] = [one for one in deliveries if one.seq == row.seq][:1]
+            fields = orjson.loads(planned.body) | {"data": {"redacted": True}}
+            note(tx, event_name(row.seq), error)
+        bodies[row.seq] = orjson.dumps(fields).decode()
     return [one.model_copy(update={"body": bodies.get(one.seq, one.body)}) for one in deliveries]
 
 

@@ -25,6 +25,9 @@ class TakeWebhook(Model):
     position: int = Field(description="Behind which the events were looked for; another one takes nothing.")
     upto: int = Field(description="The `seq` up to which the log was looked at.")
     missed_before: int | None = Field(description="The log's oldest `seq`, when it begins behind `position`.")
+    damaged: tuple[int, ...] = Field(
+        (), description="Of the events that were found, those that can't be read."
+    )
     deliveries: tuple[PlannedDelivery, ...]
 
 

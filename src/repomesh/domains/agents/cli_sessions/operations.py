@@ -48,6 +48,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.clis import PROGRAMS
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Empty, Get, command, query
+from repomesh.store.damage import each_alone
 from repomesh.store.due import due_now
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.paging import page
@@ -220,10 +221,14 @@ def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSe
     table = cli_sessions.c
     lost = select(table.cli, table.session_id).where(table.workspace_id == tx.workspace_id, *_LOST)
     ended = []
-    for found in tx.execute(_with_holder(lost).limit(limits.RECLAIM_MAX)).all():
+
+    def end(found: Row[Any]) -> None:
         row = _find(tx, CliSessionKey(cli=found.cli, session_id=found.session_id))
         rows.change(tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason=rows.GONE, state="idle")
         ended.append(row.session_id)
+
+    found = tx.execute(_with_holder(lost).limit(limits.RECLAIM_MAX)).all()
+    each_alone(tx, found, end, lambda row: f"cli_session/{row.cli}/{row.session_id}")
     return EndedCliSessions(session_ids=ended, complete=len(ended) < limits.RECLAIM_MAX)
 
 

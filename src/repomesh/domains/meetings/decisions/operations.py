@@ -40,6 +40,7 @@ from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.preparation import on_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.store import searching
+from repomesh.store.damage import readable
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -175,7 +176,8 @@ def _search(
 
     found, following = searching.search(tx, rows.DOCUMENT, words, request, wanted)
     read = statement.where(_table.id.in_([decision_id for _, decision_id in found]))
-    by_id = {row.id: _listed(row) for row in tx.execute(read)}
+    by_id = {decision.id: decision for decision in readable(tx, tx.execute(read), _listed)}
+    found = [(position, decision_id) for position, decision_id in found if decision_id in by_id]
     items = [by_id[decision_id] for _, decision_id in found]
     cursors = [encode_cursor(position) for position, _ in found]
     answer = Page[ListedDecision](items=items, next_cursor=following, notice=searching.notice(tx, words))

@@ -20,6 +20,7 @@ from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
 from repomesh.kernel.words import different_words
+from repomesh.store.damage import readable
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -79,7 +80,9 @@ def still_active(tx: Transaction, decision_id: str | None) -> str | None:
 def newest_active(tx: Transaction, count: int) -> list[Decision]:
     """The newest decisions that hold."""
     return [
-        as_decision(row._asdict()) for row in tx.execute(_NEWEST, {"ws": tx.workspace_id, "count": count})
+        decision
+        for row in tx.execute(_NEWEST, {"ws": tx.workspace_id, "count": count})
+        for decision in readable(tx, [row], lambda one: as_decision(one._asdict()))
     ]
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import pydantic_core
 from sqlalchemy import ColumnElement, Row, func, select
 
 from repomesh.domains.agents.tables import agents
@@ -23,8 +22,9 @@ from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_FAILED, TASK_RECLAI
 from repomesh.domains.tasks.tables import task_attempts, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.event_types import EVENT_TYPES
+from repomesh.store.damage import readable
 from repomesh.store.filters import filter_for
-from repomesh.store.log import bounds
+from repomesh.store.log import bounds, event_data, event_name
 from repomesh.store.paging import take
 from repomesh.store.reading import first_seq_since, read_page, types_of
 from repomesh.store.transaction import Transaction
@@ -152,7 +152,7 @@ def _events(tx: Transaction, since: datetime) -> list[TopicSignal]:
         for row in _of_type(tx, type_, since, after, limits.TOPIC_EVENTS_MAX)
     ]
     rows += _posted_rows(tx, since, after)
-    told = [(row, pydantic_core.from_json(row.data)) for row in rows]
+    told = readable(tx, rows, lambda row: (row, event_data(row)), lambda row: event_name(row.seq))
     names = _names(tx, {row.actor for row in rows} - {None})
     statuses = _statuses(tx, {row.task_id for row in rows} - {None})
     signals = [

@@ -35,6 +35,7 @@ from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Empty, command, query
+from repomesh.store.damage import readable
 from repomesh.store.due import before, due_at, due_in_each, due_now
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -125,7 +126,7 @@ def candidates(
         waiting, key=lambda row: row.priority, reverse=True
     ):  # of one priority the newest first
         asked = key | {"message": row.message_id, "cli": cli, "session": session_id}
-        tries = tx.execute(_TRIES, asked).all()
+        tries = [one for one in tx.execute(_TRIES, asked).all() if isinstance(one.at, datetime)]
         retry_before = retry_before or (silent_before(tx, limits.DELIVERY_RETRY_S) if tries else None)
         if len(tries) < limits.DELIVERY_TRIES_MAX and all(
             retry_before and one.at < retry_before for one in tries
@@ -153,7 +154,8 @@ def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[EnclosedMessag
     found = (
         tx.execute(_ENCLOSED, {"ws": tx.workspace_id, "message": id_}).one_or_none() for id_ in message_ids
     )
-    return [_enclosed(row) for row in found if row is not None]
+    there = (row for row in found if row is not None)
+    return readable(tx, there, _enclosed, lambda row: f"message/{row.id}")
 
 
 def record(
@@ -246,7 +248,12 @@ def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveri
     rows = tx.execute(statement.order_by(table.at.desc()).limit(limits.PAGE_ITEMS_MAX)).all()
     shown = UndecidedDelivery.model_fields
     return UndecidedDeliveries(
-        items=[UndecidedDelivery(**{name: getattr(row, name) for name in shown}) for row in rows]
+        items=readable(
+            tx,
+            rows,
+            lambda row: UndecidedDelivery(**{name: getattr(row, name) for name in shown}),
+            lambda row: f"delivery/{row.boundary}",
+        )
     )
 
 

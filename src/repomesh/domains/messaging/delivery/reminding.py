@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import and_, bindparam, exists, func, or_, select
 
 from repomesh.domains.agents.tables import cli_sessions
@@ -71,7 +73,7 @@ def is_reminder_due(tx: Transaction, request: RemindOfMessages) -> bool:
     state = tx.peek(_DUE, {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}).one()
     if state.hooked:
         return False
-    left_s = None if state.soonest is None else (state.soonest - tx.now).total_seconds()
+    left_s = _left_s(tx, state.soonest)
     ends_soon = left_s is not None and left_s <= (min(LEASE_WARNINGS_S) if request.of_leases else 0)
     return bool(state.lost or ends_soon or (request.of_messages and state.unread))
 
@@ -87,7 +89,10 @@ def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
     if request.of_messages:
         senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
     lost = lost_leases.due(tx, key["agent"])
-    left_s = None
-    if request.of_leases and state.soonest is not None:
-        left_s = (state.soonest - tx.now).total_seconds()
+    left_s = _left_s(tx, state.soonest) if request.of_leases else None
     return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)), lost=lost)
+
+
+def _left_s(tx: Transaction, soonest: object) -> float | None:
+    """Seconds until the first lease ends; None for none, or one whose time can't be read."""
+    return (soonest - tx.now).total_seconds() if isinstance(soonest, datetime) else None

@@ -23,6 +23,7 @@ from repomesh.domains.messaging.messages.sending import system_notice
 from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, command
+from repomesh.store.damage import each_alone
 from repomesh.store.due import due_at
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.transaction import Transaction
@@ -54,14 +55,21 @@ def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages
     due = _DUE.where(table.workspace_id == tx.workspace_id, table.due_at <= tx.now)
     found = tx.execute(due.order_by(table.due_at, table.id).limit(limits.UNDELIVERED_MAX + 1)).all()
     rows = _that_fit(found)
-    for row in rows:
+    here = table.workspace_id == tx.workspace_id
+
+    def report(row: Row[Any]) -> None:
         missed = _missed(tx, row)
         told = bool(missed) and row.sender_id is not None
         if told:
             _report(tx, row, missed)
-        here = table.workspace_id == tx.workspace_id, table.id == row.id
-        tx.execute(update(messages).where(*here).values(due_at=None, undelivered_at=tx.now if told else None))
-    return ExpiredMessages(message_ids=[row.id for row in rows], complete=len(rows) == len(found))
+        at = tx.now if told else None
+        tx.execute(update(messages).where(here, table.id == row.id).values(due_at=None, undelivered_at=at))
+
+    damaged = [row.id for row in each_alone(tx, rows, report, lambda row: f"message/{row.id}")]
+    if damaged:  # else they were due for ever
+        tx.execute(update(messages).where(here, table.id.in_(damaged)).values(due_at=None))
+    reported = [row.id for row in rows if row.id not in damaged]
+    return ExpiredMessages(message_ids=reported, complete=len(rows) == len(found))
 
 
 def _that_fit(found: Sequence[Row[Any]]) -> list[Row[Any]]:

@@ -30,10 +30,21 @@ from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import InvalidRequest, NoLongerAvailable
 from repomesh.kernel.event_types import is_reserved
 from repomesh.kernel.fields import decode_cursor, encode_cursor
-from repomesh.kernel.json_values import stored_json
 from repomesh.kernel.operation import Get, Post, command, query, subscription
+from repomesh.store.damage import UNREADABLE, readable
 from repomesh.store.filters import EventFilter, filter_for
-from repomesh.store.log import ADMINS, WORKSPACE, Audience, NewEvent, bounds, event_fields, require_kept
+from repomesh.store.log import (
+    ADMINS,
+    WORKSPACE,
+    Audience,
+    NewEvent,
+    bounds,
+    damaged_event,
+    event_data,
+    event_fields,
+    event_name,
+    require_kept,
+)
 from repomesh.store.paging import take
 from repomesh.store.prune import prune
 from repomesh.store.reading import read_page
@@ -94,8 +105,8 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
         newest=request.newest,
     )
     rows, more = take(matching, request.limit)
-    shown = [as_event(row) for row in rows]
-    following = encode_cursor(shown[-1].seq) if more else None
+    shown = readable(tx, rows, as_event, lambda row: event_name(row.seq))
+    following = encode_cursor(rows[-1].seq) if more else None
     found = EventPage(items=shown, next_cursor=following, oldest_seq=oldest, last_seq=last)
     return found if request.max_chars is None else _fit(found, request.max_chars, newest=request.newest)
 
@@ -143,9 +154,11 @@ def prune_log(tx: Transaction, request: PruneLog) -> PrunedLog:
 
 
 def as_event(row: Row[Any]) -> Event:
-    """The event in a row of the log."""
-    told = event_fields(row) | {"at": row.at, "data": stored_json(row.data)}
-    return Event(**told)
+    """The event in a row of the log; raises DamagedRecord."""
+    try:
+        return Event(**(event_fields(row) | {"at": row.at, "data": event_data(row)}))
+    except UNREADABLE as error:
+        raise damaged_event(row.seq, error) from error
 
 
 def _audience(tx: Transaction, request: PostEvent) -> tuple[Audience, str | None, str | None]:

@@ -19,6 +19,7 @@ from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import first_id_at
 from repomesh.store import searching
+from repomesh.store.damage import readable
 from repomesh.store.paging import PageRequest, page, position
 from repomesh.store.transaction import Transaction
 
@@ -168,7 +169,9 @@ def search(
     found, following = searching.search(tx, DOCUMENT, str(request.text), request, mine)
     ids = [message_id for _, message_id in found]
     here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    by_id = {row.id: as_item(row) for row in tx.execute(rows.selected().where(*here))}
+    by_id = {one.id: one for one in readable(tx, tx.execute(rows.selected().where(*here)), as_item)}
+    found = [(position, message_id) for position, message_id in found if message_id in by_id]
+    ids = [message_id for _, message_id in found]
     most = budget(request.max_chars)
     items = rows.read_on(tx, [by_id[message_id] for message_id in ids], most)
     told = searching.notice(tx, str(request.text))

@@ -15,6 +15,7 @@ from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel.budget import text_share
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Model
+from repomesh.store.damage import require_readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -134,8 +135,9 @@ def as_message(row: Mapping[str, Any]) -> Message:
 
 
 def message_fields(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the message in a row, whose body may be only the beginning."""
+    """The fields of the message in a row, whose body may be only the beginning. Raises DamagedRecord."""
     fields = {name: row[column] for name, column in _FIELDS}
+    require_readable(fields.values())
     fields["priority"] = rules.PRIORITIES[row["priority"]]
     fields["truncated"] = len(row["body"]) < row["body_chars"]
     return fields

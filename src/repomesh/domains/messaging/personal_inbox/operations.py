@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 
-import orjson
 from sqlalchemy import Row, select, tuple_
 
 from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, PermissionRequested
@@ -24,7 +23,9 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Model, query
+from repomesh.store.damage import readable
 from repomesh.store.filters import EventFilter
+from repomesh.store.log import event_data, event_name
 from repomesh.store.reading import read_page
 from repomesh.store.transaction import Transaction
 
@@ -79,7 +80,9 @@ def _unread(tx: Transaction, request: ShowInbox, asked: Sequence[str]) -> list[R
     """The unread messages, the most urgent and then the newest first, without those that ask a question."""
     statement = received(tx).where(receipts.c.read_at.is_(None), receipts.c.message_id.not_in(asked))
     urgent = statement.order_by(receipts.c.priority.desc(), receipts.c.message_id.desc())
-    found = [listing.as_received(row) for row in tx.execute(urgent.limit(request.limit))]
+    found = readable(
+        tx, tx.execute(urgent.limit(request.limit)), listing.as_received, lambda row: f"message/{row.id}"
+    )
     return rows.read_on(tx, found, listing.budget(request.max_chars))
 
 
@@ -99,8 +102,7 @@ def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
         tx.connection, wanted, after=None, before=None, count=limits.PERMISSIONS_READ_MAX, newest=True
     )
     newest: dict[tuple[str, str], PermissionRequested] = {}
-    for row in asked_for:
-        asked = PermissionRequested.model_validate(orjson.loads(row.data))
+    for asked in readable(tx, asked_for, _asked, lambda row: event_name(row.seq)):
         newest.setdefault((asked.cli, asked.session_id), asked)
     if not newest:
         return []
@@ -112,6 +114,10 @@ def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
     )
     waiting = [newest[row.cli, row.session_id] for row in tx.execute(live) if _waits(row, newest)]
     return sorted(waiting, key=lambda asked: asked.at, reverse=True)[:count]
+
+
+def _asked(row: Row[Any]) -> PermissionRequested:
+    return PermissionRequested.model_validate(event_data(row))
 
 
 def _waits(session: Row[Any], newest: dict[tuple[str, str], PermissionRequested]) -> bool:

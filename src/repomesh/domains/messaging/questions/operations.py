@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import Row, func, insert, select, update
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import Agent
@@ -46,6 +47,7 @@ from repomesh.domains.workspaces.absence import Absence
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Get, Post, Tool, command, query
+from repomesh.store.damage import each_alone, readable
 from repomesh.store.due import due_at
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -183,10 +185,14 @@ def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuesti
     statement = select(questions).where(*due).order_by(table.deadline_at, table.id)
     found = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX + 1)).all()
     settled = found[: limits.QUESTIONS_DUE_MAX]
-    for row in settled:
-        _settle(tx, row)
+    damaged = [row.id for row in each_alone(tx, settled, partial(_settle, tx), rows.name)]
+    if damaged:  # else they were due for ever
+        of_damaged = update(questions).where(table.workspace_id == tx.workspace_id, table.id.in_(damaged))
+        tx.execute(of_damaged.values(deadline_at=None))
     complete = len(settled) == len(found)
-    return SettledQuestions(question_ids=[row.id for row in settled], complete=complete)
+    return SettledQuestions(
+        question_ids=[row.id for row in settled if row.id not in damaged], complete=complete
+    )
 
 
 def extend_deadlines(tx: Transaction, absence: Absence) -> None:
@@ -194,8 +200,11 @@ def extend_deadlines(tx: Transaction, absence: Absence) -> None:
     table = questions.c
     running = table.status == "open", table.deadline_at > absence.left_at
     waiting = select(questions).where(table.workspace_id == tx.workspace_id, *running).order_by(table.id)
-    for row in tx.execute(waiting).all():
+
+    def extend(row: Row[Any]) -> None:
         rows.change(tx, row, QUESTION_EXTENDED, deadline_at=row.deadline_at + absence.length)
+
+    each_alone(tx, tx.execute(waiting).all(), extend, rows.name)
 
 
 def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]:
@@ -203,7 +212,8 @@ def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]
     table = questions.c
     mine = table.workspace_id == tx.workspace_id, table.status == "open", rows.put_to(agent_id)
     urgent = table.deadline_at.is_(None), table.deadline_at, table.id
-    return [_listed(row) for row in tx.execute(select(questions).where(*mine).order_by(*urgent).limit(count))]
+    found = tx.execute(select(questions).where(*mine).order_by(*urgent).limit(count))
+    return readable(tx, found, _listed, rows.name)
 
 
 def _settle(tx: Transaction, row: Any) -> None:

@@ -119,3 +119,8 @@ def settle(tx: Transaction, parent: Any, body: str) -> None:
         answered_by=tx.caller.agent_name,
         closed_at=tx.now,
     )
+
+
+def name(row: Any) -> str:
+    """How a damaged question is named."""
+    return f"question/{row.id}"

@@ -1,0 +1,103 @@
+"""Damaged rows: one that can't be read ends alone, and is named.
+
+Column types answer `Unreadable` for what they can't read, so that the rows beside it are read. What makes a
+model of a row raises one of the errors below; whoever reads many rows leaves that one out with `readable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from repomesh.kernel import limits
+from repomesh.kernel.errors import DamagedRecord
+from repomesh.store.types import Unreadable
+
+if TYPE_CHECKING:  # which reads the log, and so this module
+    from repomesh.store.transaction import Transaction
+
+Item = TypeVar("Item")
+Row = TypeVar("Row", bound=Any)
+log = structlog.get_logger("repomesh.store")
+
+UNREADABLE = (DamagedRecord, ValidationError, LookupError)
+"""What reading a damaged record raises: a column's type, its model, or a table of the values it may have."""
+POSSIBLE = (*UNREADABLE, TypeError, ValueError, AttributeError)
+"""The same, and what plain code raises for bytes in place of a text: a fault in it unless `is_damage`."""
+
+
+def is_damage(error: Exception, row: Iterable[Any]) -> bool:
+    """Whether one of POSSIBLE came of what the row holds, rather than of a fault in the code."""
+    return isinstance(error, UNREADABLE) or any(isinstance(value, bytes | Unreadable) for value in row)
+
+
+def readable(
+    tx: Transaction,
+    rows: Iterable[Any],
+    as_item: Callable[[Any], Item],
+    name: Callable[[Any], str] = lambda row: str(row.id),
+) -> list[Item]:
+    """What the rows hold, without those that can't be read, which are noted in `tx.damaged` by `name`."""
+    items: list[Item] = []
+    for row in rows:
+        try:
+            _require_types(row)
+            items.append(as_item(row))
+        except POSSIBLE as error:
+            if not is_damage(error, row):
+                raise
+            note(tx, name(row), error)
+    return items
+
+
+def _require_types(row: Iterable[Any]) -> None:
+    for value in row:
+        if value.__class__ is Unreadable:
+            raise DamagedRecord(value.reason)
+
+
+def require_readable(values: Iterable[Any]) -> None:
+    """Raise DamagedRecord for values of a row that no model will look at, when one can't be read."""
+    for value in values:
+        if value.__class__ in _UNREADABLE_TYPES:
+            raise DamagedRecord("a stored value can't be read: it is not of its column's type")
+
+
+_UNREADABLE_TYPES = frozenset({bytes, Unreadable})
+
+
+def each_alone(
+    tx: Transaction,
+    rows: Iterable[Row],
+    work: Callable[[Row], object],
+    name: Callable[[Row], str] = lambda row: str(row.id),
+) -> list[Row]:
+    """Do some work on each row; answers the rows that can't be read, of whose work everything is undone."""
+    damaged: list[Row] = []
+    for row in rows:
+        try:
+            with tx.savepoint():
+                work(row)
+        except POSSIBLE as error:
+            if not is_damage(error, row):
+                raise
+            note(tx, name(row), error)
+            damaged.append(row)
+    return damaged
+
+
+def note(tx: Transaction, name: str, error: Exception) -> None:
+    """Note that a record is left out of an answer, and name it in the log once."""
+    if name not in tx.damaged:
+        tx.damaged.append(name)
+    log_once(tx.workspace_id, name, str(error))
+
+
+@lru_cache(maxsize=limits.DAMAGED_NAMED_MAX)
+def log_once(workspace_id: str, name: str, reason: str) -> None:
+    """Name a damaged record in the log, unless it was lately."""
+    log.error("damaged record left out", workspace_id=workspace_id, record=name, reason=reason)
