@@ -55,9 +55,9 @@ from repomesh.domains.tasks import finishing as _finishing
 from repomesh.domains.tasks import operations as _tasks
 from repomesh.domains.tasks import reactions as _task_reactions
 from repomesh.domains.webhooks import deliveries as _webhook_deliveries
+from repomesh.domains.webhooks import delivery_queue as _webhook_sending
 from repomesh.domains.webhooks import operations as _webhooks
 from repomesh.domains.webhooks import reactions as _webhook_reactions
-from repomesh.domains.webhooks import sending as _webhook_sending
 from repomesh.domains.workspaces import housekeeping as _housekeeping
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry

@@ -17,9 +17,9 @@ from typing import Any
 import httpcore
 import httpx
 
+from repomesh.domains.webhooks.delivery_queue_models import AttemptOutcome, DueDelivery
 from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, target
 from repomesh.domains.webhooks.screening import NotPublic, screened
-from repomesh.domains.webhooks.sending_models import AttemptOutcome, DueDelivery
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.signing import sign
@@ -96,11 +96,14 @@ class WebhookSender:
             async with asyncio.timeout(limits.WEBHOOK_TIMEOUT_S) as deadline:
                 outcome = await self._post(target(url), secrets, delivery, deadline)
         except TimeoutError:
-            outcome = {"error": f"no answer within {limits.WEBHOOK_TIMEOUT_S:.0f} s", "answered": False}
+            outcome = {
+                "error": f"no answer within {limits.WEBHOOK_TIMEOUT_S:.0f} s",
+                "receiver_available": False,
+            }
         except _UNANSWERED as error:
-            outcome = {"error": _error_text(error), "answered": False}
+            outcome = {"error": _error_text(error), "receiver_available": False}
         except (NotPublic, ValueError) as error:
-            outcome = {"error": str(error), "answered": False}
+            outcome = {"error": str(error), "receiver_available": False}
         self._metrics.webhook_seconds.observe(time.perf_counter() - started)
         self._metrics.webhook_attempts.labels("failed" if outcome.get("error") else "delivered").inc()
         spread = random.random()  # noqa: S311 - it spreads load and protects nothing
@@ -143,7 +146,7 @@ class WebhookSender:
         outcome["error"] = f"answered {response.status}"
         if 300 <= response.status < 400:
             outcome["error"] += ", and redirects are not followed"
-        outcome["answered"] = response.status not in _BUSY
+        outcome["receiver_available"] = response.status not in _BUSY
         return outcome | {"retry_after_s": self._retry_after_s(response)}
 
     def _retry_after_s(self, response: httpcore.Response) -> float | None:

@@ -15,15 +15,15 @@ import structlog
 
 from repomesh.adapters.bus.port import Bus
 from repomesh.domains.webhooks import rules
-from repomesh.domains.webhooks.sending import (
+from repomesh.domains.webhooks.delivery_queue import (
     NOTHING_TAKEN,
     ReadyWebhook,
     WebhookEvents,
-    present,
     read_events,
     ready,
+    with_redactions,
 )
-from repomesh.domains.webhooks.sending_models import (
+from repomesh.domains.webhooks.delivery_queue_models import (
     AttemptOutcome,
     SettledWebhook,
     SettleWebhook,
@@ -53,11 +53,11 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Batch:
-    """What was taken for one webhook, under a claim of its own, and what came of it so far."""
+    """What was claimed for one webhook, and what came of it so far; without a claim nothing is to be sent."""
 
     webhook: ReadyWebhook
-    claim: str
-    taken: TakenWebhook
+    claim_id: str
+    claimed: TakenWebhook
     more: bool
     outcomes: list[AttemptOutcome] = field(default_factory=list)
 
@@ -76,17 +76,17 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         self._dispatch = dispatch
         self._store = store
         self._sender = sender
-        self._any = True
+        self._has_webhooks = True
         self._seen: dict[str, _Seen] = {}
-        bus.subscribe(self._hint)
+        bus.subscribe(self._on_log_growth)
 
     async def stop(self) -> None:
         """Cut the attempts under way, and write down what came of those before."""
         await super().stop()
         await self._sender.close()
 
-    def _hint(self, _workspace_id: str, _seq: int) -> None:
-        if self._any:  # without a webhook a growing log is nothing to wake for
+    def _on_log_growth(self, _workspace_id: str, _seq: int) -> None:
+        if self._has_webhooks:  # without a webhook a growing log is nothing to wake for
             self.wake()
 
     async def _rest(self) -> None:
@@ -96,7 +96,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
     async def due(self) -> list[ReadyWebhook]:
         """The webhooks that nobody serves and that have something to do."""
         found = await self._store.read(system_caller(""), ready)
-        self._any = bool(found or self._working)
+        self._has_webhooks = bool(found or self._working)
         return [webhook for webhook in found if webhook.due or self._after(webhook) < webhook.last_seq]
 
     def key(self, due: ReadyWebhook) -> str:
@@ -116,11 +116,11 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             found = await self._store.read(caller, lambda tx: read_events(tx, webhook, after))
         more = found.upto < webhook.last_seq
         changes = webhook.due or found.deliveries or found.missed_before or found.damaged
-        if not (changes or self._is_late(webhook, found.upto)):
+        if not (changes or self._must_write_position(webhook, found.upto)):
             return _Batch(webhook, "", NOTHING_TAKEN, more) if more else None
         request = TakeWebhook(
             webhook_id=webhook.id,
-            holder=new_id(),
+            claim_id=new_id(),
             position=webhook.position,
             upto=found.upto,
             missed_before=found.missed_before,
@@ -130,47 +130,47 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         taken = (await self._dispatch(self._take, caller, request, RequestContext())).result
         assert isinstance(taken, TakenWebhook)
         self._seen.pop(webhook.id, None)
-        return _Batch(webhook, request.holder, taken, more and not taken.full)
+        return _Batch(webhook, request.claim_id, taken, more and not taken.full)
 
-    async def effect(self, taken: _Batch) -> None:
+    async def effect(self, batch: _Batch) -> None:
         """Attempt what was taken, one after the other.
 
         What came of it is written down now and then. A receiver that does not answer gets a rest, and with it
         what else is due.
         """
         loop = asyncio.get_running_loop()
-        caller = system_caller(taken.webhook.workspace_id)
+        caller = system_caller(batch.webhook.workspace_id)
         settled_at = loop.time()
-        for delivery in taken.taken.deliveries:
-            [now] = await self._store.read(caller, partial(present, deliveries=[delivery]))
-            outcome = await self._sender.send(taken.taken.url, taken.taken.secrets, now)
-            taken.outcomes.append(outcome)
-            if not outcome.answered:
+        for delivery in batch.claimed.deliveries:
+            [current] = await self._store.read(caller, partial(with_redactions, deliveries=[delivery]))
+            outcome = await self._sender.send(batch.claimed.url, batch.claimed.secrets, current)
+            batch.outcomes.append(outcome)
+            if not outcome.receiver_available:
                 return
             if loop.time() - settled_at >= limits.WEBHOOK_SETTLE_EVERY_S:
                 settled_at = loop.time()
-                if not await self._record(taken, release=False):
+                if not await self._record(batch, release=False):
                     return
 
-    async def settle(self, taken: _Batch, outcome: BaseException | None) -> bool:
+    async def settle(self, batch: _Batch, outcome: BaseException | None) -> bool:
         """Write down what came of the attempts, also when they were cut: else they are made twice."""
-        sent = len(taken.taken.deliveries)
-        if sent:
-            await self._record(taken, release=True)
+        claimed_count = len(batch.claimed.deliveries)
+        if claimed_count:
+            await self._record(batch, release=True)
         if outcome is not None:
             return False
-        if taken.taken.full:  # what is due will make room
+        if batch.claimed.full:  # what is due will make room
             await asyncio.sleep(limits.LOG_POLL_S)
-        if taken.claim and sent < limits.WEBHOOK_BATCH:
+        if batch.claim_id and claimed_count < limits.WEBHOOK_BATCH:
             await asyncio.sleep(limits.WEBHOOK_GATHER_S)
-        return bool(sent) or taken.more
+        return bool(claimed_count) or batch.more
 
     async def _record(self, batch: _Batch, *, release: bool) -> bool:
         """Write outcomes down; answers whether to go on with what was taken."""
         outcomes, batch.outcomes = batch.outcomes, []
         webhook = batch.webhook
         request = SettleWebhook(
-            webhook_id=webhook.id, holder=batch.claim, outcomes=tuple(outcomes), release=release
+            webhook_id=webhook.id, claim_id=batch.claim_id, outcomes=tuple(outcomes), release=release
         )
         caller = system_caller(webhook.workspace_id)
         settled = (await self._dispatch(self._settle, caller, request, RequestContext())).result
@@ -180,15 +180,15 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
                 log.info("webhook not delivered", webhook_id=webhook.id, reason=outcome.error)
         if settled.dead:
             log.warning("dead letters", webhook_id=webhook.id, count=settled.dead)
-        return settled.goes_on
+        return settled.claim_holds
 
     def _after(self, webhook: ReadyWebhook) -> int:
         """Behind which event to look for more."""
         seen = self._seen.get(webhook.id)
         return seen.upto if seen is not None and seen.position == webhook.position else webhook.position
 
-    def _is_late(self, webhook: ReadyWebhook, upto: int) -> bool:
-        """Whether to write down a position behind which nothing matched; till then it is kept here."""
+    def _must_write_position(self, webhook: ReadyWebhook, upto: int) -> bool:
+        """Note in memory up to where nothing matched; whether it is time to write that down."""
         now = asyncio.get_running_loop().time()
         seen = self._seen.get(webhook.id)
         if seen is None or seen.position != webhook.position:

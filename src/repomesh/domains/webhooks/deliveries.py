@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, delete, exists, select, update
 
 from repomesh.domains.webhooks import rows
+from repomesh.domains.webhooks.delivery_queue_models import ForgetWebhooks, ForgottenWebhooks
 from repomesh.domains.webhooks.errors import NotADeadLetter, WebhookDeliveryNotFound, WebhookNotFound
 from repomesh.domains.webhooks.models import (
     WEBHOOK_REPLAYED,
@@ -16,7 +17,6 @@ from repomesh.domains.webhooks.models import (
     WebhookDelivery,
     WebhookReplayed,
 )
-from repomesh.domains.webhooks.sending_models import ForgetWebhooks, ForgottenWebhooks
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor

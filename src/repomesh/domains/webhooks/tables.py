@@ -29,8 +29,9 @@ webhooks = Table(
     Column("delivered_at", Timestamp),
     Column("failing_since", Timestamp),
     Column("rests_until", Timestamp),
-    Column("claimed_by", Uuid),  # the process that sends for it now
-    Column("claimed_until", Timestamp),  # else when it was last served
+    Column("claimed_by", Uuid),  # the id of the present claim
+    # The end of the claim; without one, when the last ended: the webhook served longest ago comes first.
+    Column("claimed_until", Timestamp),
     Index("ix_webhooks_workspace", "workspace_id", "id"),
 )
 

@@ -21,7 +21,7 @@ class TakeWebhook(Model):
     """Take what a webhook is to send now, and with it the events that were found behind its position."""
 
     webhook_id: Id
-    holder: Id = Field(description="The process that sends.")
+    claim_id: Id = Field(description="Names this claim; a new one for each time that work is taken.")
     position: int = Field(description="Behind which the events were looked for; another one takes nothing.")
     upto: int = Field(description="The `seq` up to which the log was looked at.")
     missed_before: int | None = Field(description="The log's oldest `seq`, when it begins behind `position`.")
@@ -58,7 +58,9 @@ class AttemptOutcome(Model):
     status: int | None = None
     error: str | None = Field(None, description="Why it failed; absent for what was delivered.")
     response: str | None = None
-    answered: bool = Field(True, description="Whether the receiver itself did; else it gets a rest.")
+    receiver_available: bool = Field(
+        True, description="False where no answer came, or one that asks to come back later (429, 502-504)."
+    )
     retry_after_s: float | None = None
     spread: float = Field(0.0, ge=0, lt=1, description="A random part of the wait before the next attempt.")
 
@@ -67,7 +69,7 @@ class SettleWebhook(Model):
     """What came of what was taken."""
 
     webhook_id: Id
-    holder: Id
+    claim_id: Id
     outcomes: tuple[AttemptOutcome, ...]
     release: bool = Field(description="Whether the process has done with it for now.")
 
@@ -78,7 +80,7 @@ class SettledWebhook(Model):
     delivered: int = 0
     failed: int = 0
     dead: int = 0
-    goes_on: bool = Field(False, description="Whether the webhook is active and the claim still holds.")
+    claim_holds: bool = Field(False, description="Whether the webhook is active and the claim still holds.")
 
 
 class ForgetWebhooks(Model):

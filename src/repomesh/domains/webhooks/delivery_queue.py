@@ -15,14 +15,7 @@ import orjson
 from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, insert, or_, select, update
 
 from repomesh.domains.webhooks import rows, rules
-from repomesh.domains.webhooks.models import (
-    WEBHOOK_DEAD_LETTERED,
-    WEBHOOK_MISSED,
-    WEBHOOK_TESTED,
-    WebhookDeadLettered,
-    WebhookMissed,
-)
-from repomesh.domains.webhooks.sending_models import (
+from repomesh.domains.webhooks.delivery_queue_models import (
     AttemptOutcome,
     DueDelivery,
     PlannedDelivery,
@@ -30,6 +23,13 @@ from repomesh.domains.webhooks.sending_models import (
     SettleWebhook,
     TakenWebhook,
     TakeWebhook,
+)
+from repomesh.domains.webhooks.models import (
+    WEBHOOK_DEAD_LETTERED,
+    WEBHOOK_MISSED,
+    WEBHOOK_TESTED,
+    WebhookDeadLettered,
+    WebhookMissed,
 )
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.domains.workspaces.tables import workspaces
@@ -54,38 +54,38 @@ from repomesh.store.redacting import redacted_among
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
-_parts = webhook_deliveries.c
+_delivery = webhook_deliveries.c
 _PLAN = Prepared(insert(webhook_deliveries))
 _DUE = Prepared(
-    select(_parts.id, _parts.event_id, _parts.seq, _parts.attempts, _parts.body)
+    select(_delivery.id, _delivery.event_id, _delivery.seq, _delivery.attempts, _delivery.body)
     .where(
-        _parts.webhook_id == bindparam("webhook"),
-        _parts.status == "waiting",
-        _parts.next_at <= bindparam("now"),
+        _delivery.webhook_id == bindparam("webhook"),
+        _delivery.status == "waiting",
+        _delivery.next_at <= bindparam("now"),
     )
-    .order_by(_parts.next_at, _parts.seq)
+    .order_by(_delivery.next_at, _delivery.seq)
     .limit(bindparam("count"))
 )
 _attempted = (
     update(webhook_deliveries)
     .where(
-        _parts.id == bindparam("delivery"),
-        _parts.status == "waiting",
-        _parts.attempts == bindparam("before"),
+        _delivery.id == bindparam("delivery"),
+        _delivery.status == "waiting",
+        _delivery.attempts == bindparam("attempts_before"),
     )
     .values(
-        attempts=_parts.attempts + 1,
+        attempts=_delivery.attempts + 1,
         last_at=bindparam("now"),
-        last_status=bindparam("answer"),
+        last_status=bindparam("status_answered"),
         last_error=bindparam("error"),
         response=bindparam("excerpt"),
         next_at=bindparam("again_at"),
-        forget_at=bindparam("until"),
+        forget_at=bindparam("forgotten_at"),
     )
 )
 _DELIVERED = Prepared(_attempted.values(status="delivered", ended_at=bindparam("now"), body=None))
 _DEAD = Prepared(_attempted.values(status="dead", ended_at=bindparam("now")))
-_FAILED = Prepared(_attempted)
+_TO_RETRY = Prepared(_attempted)
 NOTHING_TAKEN = TakenWebhook(url="", secrets=[], deliveries=[])
 _GONE = 410
 _DAMAGED = "its row can't be read"
@@ -182,7 +182,7 @@ def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
     deliveries = _due(tx, row.id)
     if deliveries:
         until = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
-        columns |= {"claimed_by": request.holder, "claimed_until": until}
+        columns |= {"claimed_by": request.claim_id, "claimed_until": until}
     if columns:
         rows.note(tx, row.id, **columns)
     return TakenWebhook(url=row.url, secrets=_secrets(tx, row), deliveries=deliveries, full=full)
@@ -198,10 +198,10 @@ def settle_attempts(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
     if row is None:
         return SettledWebhook()
     columns: dict[str, Any] = {}
-    claimed = row.claimed_by == request.holder
+    claimed = row.claimed_by == request.claim_id
     if claimed:
         renewed = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
-        columns["claimed_by"] = None if request.release else request.holder
+        columns["claimed_by"] = None if request.release else request.claim_id
         columns["claimed_until"] = tx.now if request.release else renewed
     settling = _Settling(tx, row)
     for outcome in request.outcomes:
@@ -214,7 +214,7 @@ def settle_attempts(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
         delivered=settling.delivered,
         failed=settling.failed,
         dead=len(settling.dead_ids),
-        goes_on=claimed and row.status == "active",
+        claim_holds=claimed and row.status == "active",
     )
 
 
@@ -234,9 +234,9 @@ class _Settling:
     def add(self, outcome: AttemptOutcome) -> None:
         """Write one outcome down."""
         if outcome.error is None:
-            self._deliver(outcome)
+            self._mark_delivered(outcome)
         else:
-            self._fail(outcome)
+            self._mark_failed(outcome)
 
     def emit(self) -> None:
         """Append the events of it."""
@@ -251,28 +251,30 @@ class _Settling:
         if self._reason and row.status == "active":
             rows.disable(tx, row, self._reason)
 
-    def _deliver(self, outcome: AttemptOutcome) -> None:
+    def _mark_delivered(self, outcome: AttemptOutcome) -> None:
         now = self._tx.now
-        if self._write(_DELIVERED, outcome, until=now + timedelta(seconds=limits.WEBHOOK_KEPT_S)):
+        if self._write(_DELIVERED, outcome, forgotten_at=now + timedelta(seconds=limits.WEBHOOK_KEPT_S)):
             self.delivered += 1
             self._failing_since = None
             self.columns |= {"delivered_at": now, "failing_since": None}
 
-    def _fail(self, outcome: AttemptOutcome) -> None:
+    def _mark_failed(self, outcome: AttemptOutcome) -> None:
         now = self._tx.now
         gone = outcome.status == _GONE
         wait_s = rules.next_wait_s(outcome.attempts + 1, outcome.spread, outcome.retry_after_s)
         if gone or wait_s is None:
-            if not self._write(_DEAD, outcome, until=now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)):
+            if not self._write(
+                _DEAD, outcome, forgotten_at=now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
+            ):
                 return
             self.dead_ids.append(outcome.delivery_id)
         else:
-            if not self._write(_FAILED, outcome, again_at=now + timedelta(seconds=wait_s)):
+            if not self._write(_TO_RETRY, outcome, again_at=now + timedelta(seconds=wait_s)):
                 return
             self.failed += 1
         self._failing_since = self._failing_since or now
         self.columns["failing_since"] = self._failing_since
-        if not outcome.answered:
+        if not outcome.receiver_available:
             rest_s = rules.rest_s(self._failing_since, now, outcome.retry_after_s)
             self.columns["rests_until"] = now + timedelta(seconds=rest_s)
         if gone:
@@ -285,18 +287,18 @@ class _Settling:
         statement: Prepared,
         outcome: AttemptOutcome,
         again_at: datetime | None = None,
-        until: datetime | None = None,
+        forgotten_at: datetime | None = None,
     ) -> bool:
         """Whether it was not written down before."""
         said = {
             "delivery": outcome.delivery_id,
-            "before": outcome.attempts,
+            "attempts_before": outcome.attempts,
             "now": self._tx.now,
-            "answer": outcome.status,
+            "status_answered": outcome.status,
             "error": outcome.error,
             "excerpt": outcome.response,
             "again_at": again_at,
-            "until": until,
+            "forgotten_at": forgotten_at,
         }
         return bool(self._tx.change(statement, said))
 
@@ -350,11 +352,11 @@ def _due(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
         if all(row.id != one.id for one in deliveries):  # else it stands before the others for ever
             until = tx.now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
             ended = {"status": "dead", "ended_at": tx.now, "forget_at": until, "last_error": _DAMAGED}
-            tx.change(update(webhook_deliveries).where(_parts.id == row.id).values(**ended))
-    return present(tx, deliveries)
+            tx.change(update(webhook_deliveries).where(_delivery.id == row.id).values(**ended))
+    return with_redactions(tx, deliveries)
 
 
-def present(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
+def with_redactions(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
     """Deliveries with their events as they are now: what was redacted since is sent to nobody."""
     bodies: dict[int, str] = {}
     for row in redacted_among(tx, [one.seq for one in deliveries]):
