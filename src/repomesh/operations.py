@@ -35,11 +35,12 @@ from repomesh.domains.messaging.wakes import operations as _wakes
 from repomesh.domains.overview import batches as _batches
 from repomesh.domains.overview import briefing as _briefing
 from repomesh.domains.overview import context as _task_context
+from repomesh.domains.overview import heartbeat as _heartbeat
 from repomesh.domains.overview import hooks as _hooks
 from repomesh.domains.overview import joining as _joining
 from repomesh.domains.overview import lookup as _lookup
-from repomesh.domains.overview import operations as _overview
 from repomesh.domains.overview import recall as _recall
+from repomesh.domains.overview import reconciling as _reconciling
 from repomesh.domains.overview import search as _search
 from repomesh.domains.sessions import artifacts as _artifacts
 from repomesh.domains.sessions import chunks as _chunks
@@ -108,7 +109,8 @@ DOMAINS = (
     _webhooks,
     _webhook_deliveries,
     _webhook_sending,
-    _overview,
+    _heartbeat,
+    _reconciling,
     _lookup,
     _search,
     _recall,

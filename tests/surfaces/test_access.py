@@ -22,6 +22,7 @@ FOREIGN: dict[str, set[int]] = {
     "agent.register": {200},  # it registers itself
     "agent.heartbeat": {403},
     "agent.leave": {403},
+    "agent.rename": {403},
     "channel.archive": {403},
     "channel.messages": {403},
     "message.read": {403},

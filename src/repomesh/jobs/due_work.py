@@ -23,10 +23,10 @@ Visit = tuple[str, str]
 
 @dataclass(slots=True)
 class DueVisits:
-    """What a look found. `lasting` is found again by the next look until it is done; `seldom` may not be."""
+    """What a look found: `found_again` comes up in each look until it is done, `found_once` may not."""
 
-    lasting: set[Visit] = field(default_factory=set)
-    seldom: set[Visit] = field(default_factory=set)
+    found_again: set[Visit] = field(default_factory=set)
+    found_once: set[Visit] = field(default_factory=set)
     next_at: datetime | None = None
 
 
@@ -40,12 +40,12 @@ class _Query:
     ran_at: datetime | None = None
 
     def is_wanted(self, now: datetime, *, changed: bool) -> bool:
-        if self.ran_at is None or not self.is_seldom or (changed and self.due.on_change):
+        if self.ran_at is None or not self.is_found_once or (changed and self.due.on_change):
             return True
         return now - self.ran_at >= timedelta(seconds=self.due.every_s)
 
     @property
-    def is_seldom(self) -> bool:
+    def is_found_once(self) -> bool:
         return self.due.every_s > 0
 
 
@@ -90,7 +90,7 @@ class DueWork:
         look = DueVisits()
         ran = [query for query in self._queries if query.is_wanted(tx.now, changed=changed)]
         for query in ran:
-            into = look.seldom if query.is_seldom else look.lasting
+            into = look.found_once if query.is_found_once else look.found_again
             for workspace_id, due_at in self._rows(tx, query.statement):
                 if due_at <= tx.now:
                     into.add((workspace_id, query.name))
@@ -103,8 +103,8 @@ class DueWork:
         return list(tx.execute(statement, {"now": tx.now, "until": tx.now + self._ahead}).all())
 
     def _leave_out_closed(self, tx: Transaction, look: DueVisits) -> None:
-        named = {workspace_id for workspace_id, _ in look.lasting | look.seldom}
+        named = {workspace_id for workspace_id, _ in look.found_again | look.found_once}
         if named:
             kept = set(workspace_ids(tx, named))
-            look.lasting = {visit for visit in look.lasting if visit[0] in kept}
-            look.seldom = {visit for visit in look.seldom if visit[0] in kept}
+            look.found_again = {visit for visit in look.found_again if visit[0] in kept}
+            look.found_once = {visit for visit in look.found_once if visit[0] in kept}

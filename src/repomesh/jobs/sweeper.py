@@ -113,8 +113,8 @@ class Sweeper(Periodic):
                 await self._uptime.tick()
             look = await self._due.look()
             self._next_at = look.next_at
-            self._pending |= look.seldom
-            due = (look.lasting | self._pending) - finished
+            self._pending |= look.found_once
+            due = (look.found_again | self._pending) - finished
             if not due:
                 self._pending.clear()
                 return

@@ -86,7 +86,7 @@ class Transcripts(Job[str, _Undecided, Shown]):
 
     async def due(self) -> list[str]:
         """The workspaces with deliveries whose transcript may show them by now."""
-        return sorted(workspace_id for workspace_id, _ in (await self._due.look()).lasting)
+        return sorted(workspace_id for workspace_id, _ in (await self._due.look()).found_again)
 
     def key(self, due: str) -> str:
         """A workspace."""

@@ -291,7 +291,7 @@ class Dispatcher:
     ) -> OperationResult:
         self._verify(self._checked(tx))
         side_query = tx.context.side_query
-        recorded = None if key is None else tx.recall(operation.name, key.text, key.fingerprint)
+        recorded = None if key is None else tx.recorded_answer(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
             whole = self._renew_secret(tx, result) if operation.secret else result
@@ -302,7 +302,7 @@ class Dispatcher:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
         if key is not None and (operation.blocking is None or operation.blocking.done(result)):
             kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
-            tx.remember(operation.name, key.text, key.fingerprint, kept.model_dump_json())
+            tx.record_answer(operation.name, key.text, key.fingerprint, kept.model_dump_json())
         shown = result if operation.shorten is None else _shortened(operation.shorten, result, request)
         return OperationResult(shown, side_result=side_query and side_query(tx))
 

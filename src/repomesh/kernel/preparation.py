@@ -41,7 +41,9 @@ Prepare = Callable[[Any, Preparation], Awaitable[BaseModel]]
 """Of (request, preparation): the request that the operation's function gets."""
 
 
-def on_thread(work: Callable[[Any, StorePort], object], when: Callable[[Any], bool] | None = None) -> Prepare:
+def on_worker_thread(
+    work: Callable[[Any, StorePort], object], when: Callable[[Any], bool] | None = None
+) -> Prepare:
     """A `prepare` that runs `work` of (request, store) on a thread and leaves the request as it is.
 
     With `when`, only for a request for which that returns True, and for each request of a batch; `work` must

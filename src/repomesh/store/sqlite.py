@@ -85,7 +85,7 @@ class _Outcome:
     command: _QueuedCommand
     result: Any
     error: BaseException | None
-    texts: int = 0
+    indexing_load: int = 0
 
 
 @dataclass(slots=True)
@@ -227,7 +227,7 @@ class SqliteStore(Store):
         self._batches_with_savepoints = max(0, self._batches_with_savepoints - 1)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
-        self._fresh_texts = sum(outcome.texts for outcome in outcomes)
+        self._fresh_texts = sum(outcome.indexing_load for outcome in outcomes)
         self._unindexed += self._fresh_texts
         self._unanswered_batch = _Committed(outcomes, last, time.monotonic())
 
@@ -329,7 +329,7 @@ class SqliteStore(Store):
         if not self._driver.in_transaction:  # what follows would be committed statement by statement
             raise _BatchLost
         events += tx.events
-        return _Outcome(command, result, None, tx.texts)
+        return _Outcome(command, result, None, tx.indexing_load)
 
     def _index_texts(self) -> None:
         """Index what waits, at least as much as was just written, so that it does not grow.

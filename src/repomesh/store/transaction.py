@@ -130,7 +130,7 @@ class Transaction:
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
         self._contents = contents
-        self.texts = 0
+        self.indexing_load = 0
         self.damaged: list[str] = []  # the keys of records that a list left out
         self.events: list[dict[str, Any]] = []
         # Events of earlier commands in the same commit, which get their numbers before this one's.
@@ -314,7 +314,7 @@ class Transaction:
         if expected is not None and expected != version:
             raise Stale(f"the present version is {version}, not {expected}", version=version)
 
-    def recall(self, operation: str, key: str, fingerprint: str) -> bytes | None:
+    def recorded_answer(self, operation: str, key: str, fingerprint: str) -> bytes | None:
         """The result recorded under an idempotency key.
 
         Raises IdempotencyConflict for another request, and AnswerErased.
@@ -329,7 +329,7 @@ class Transaction:
             raise AnswerErased("this was done under this Idempotency-Key before, and its answer was erased")
         return result
 
-    def remember(self, operation: str, key: str, fingerprint: str, result: str) -> None:
+    def record_answer(self, operation: str, key: str, fingerprint: str, result: str) -> None:
         """Record a result under an idempotency key, in the transaction of its effect."""
         self.execute(
             insert(idempotency_records),
@@ -363,7 +363,9 @@ class Transaction:
     def _finish(self) -> None:
         self.react()
         if self._texts:
-            self.texts = sum(1 + len(words) // limits.TEXT_INDEX_WORDS_EACH for *_, words in self._texts)
+            self.indexing_load = sum(
+                1 + len(words) // limits.TEXT_INDEX_WORDS_EACH for *_, words in self._texts
+            )
             self.text_index.add(self, self._texts)
         if self._alone:
             self._pending.write()

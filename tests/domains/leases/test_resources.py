@@ -51,5 +51,6 @@ async def test_a_guard_sees_who_forbids_to_write_a_file(mesh: Mesh) -> None:
 
     assert blocking("app/[id]/page.tsx") == ["app/[id]/*.tsx"]
     assert blocking("app/i/page.tsx", "src/main.py") == ["app/[id]/*.tsx", "src/*.py"]
-    assert blocking("docs/a.md", "src/deep/main.py", "src") == []
+    assert blocking("docs/a.md", "src/deep/main.py") == []
+    assert blocking("src") == ["src/*.py"]  # a file there would take the place of the folder
     assert blocking("src/*", "src/a\\b") == []

@@ -51,7 +51,7 @@ class ConflictScan:
     steps: Steps  # what comparing cost so far
     searches: list[CandidateSearch] = field(default_factory=list)
     held: list[Overlap] = field(default_factory=list)  # live leases of others that exclude it
-    past: dict[str, Row[Any]] = field(default_factory=dict)  # leases that ran out, by id, not yet ended
+    expired: dict[str, Row[Any]] = field(default_factory=dict)  # leases that ran out, by id, not yet ended
     own: dict[Resource, Row[Any]] = field(default_factory=dict)  # what it holds of the very same
 
     @property
@@ -80,9 +80,9 @@ def scan(
     for type_, wanted in by_type.items():
         search = CandidateSearch(tx, type_, wanted, agent_id, mode)
         found.searches.append(search)
-        for row, beside in search.held():
+        for row, possible in search.held():
             try:
-                for resource in _overlapping(row, beside, found.steps):
+                for resource in _overlapping(row, possible, found.steps):
                     _note(tx, found, Overlap(resource, row))
             except POSSIBLE as error:  # it may stand against it
                 raise _damaged(row, error) from error
@@ -100,28 +100,28 @@ def obstacles(tx: Transaction, found: ConflictScan, position: int | None) -> lis
     """
     if found.held:
         return [obstacle(one.row, one.wanted.text) for one in found.held[:OBSTACLES_MAX]]
-    in_the_way: list[LockObstacle] = []
-    own: _Holdings | None = None
+    obstacles_found: list[LockObstacle] = []
+    holdings: _Holdings | None = None
     for search in found.searches:
         ahead = _ahead(search, position, found.steps)
-        while some := list(islice(ahead, PAGE_ROWS)):
-            own = own or _Holdings(tx, found.agent_id)
-            in_their_way = own.waited_for(some, found.steps)
-            in_the_way += [
+        while requests := list(islice(ahead, PAGE_ROWS)):
+            holdings = holdings or _Holdings(tx, found.agent_id)
+            waiting_for_us = holdings.waited_for(requests, found.steps)
+            obstacles_found += [
                 obstacle(one.row, one.wanted.text, waiting=True)
-                for one in some
-                if one.row.id not in in_their_way
+                for one in requests
+                if one.row.id not in waiting_for_us
             ]
-            if len(in_the_way) >= OBSTACLES_MAX:
-                return in_the_way[:OBSTACLES_MAX]
-    return in_the_way
+            if len(obstacles_found) >= OBSTACLES_MAX:
+                return obstacles_found[:OBSTACLES_MAX]
+    return obstacles_found
 
 
 def _ahead(search: CandidateSearch, position: int | None, steps: Steps) -> Iterator[Overlap]:
     """The requests ahead of `position` that wait for something wanted."""
-    for row, beside in search.waiting(position):
+    for row, possible in search.waiting(position):
         # One that can't be read is left out: its agent asks again.
-        for overlapping in readable(search.tx, [row], partial(_all_overlapping, beside, steps), rows.name):
+        for overlapping in readable(search.tx, [row], partial(_all_overlapping, possible, steps), rows.name):
             yield from (Overlap(resource, row) for resource in overlapping)
         _require_steps(steps)
 
@@ -159,10 +159,10 @@ class _Holdings:
         return any(
             rules.exclude_each_other(lease.mode, row.mode)
             and wanted.overlaps(lease.resource_type, lease.resource, steps)
-            for lease in self._beside(wanted)
+            for lease in self._leases_around(wanted)
         )
 
-    def _beside(self, wanted: Resource) -> Iterator[Row[Any]]:
+    def _leases_around(self, wanted: Resource) -> Iterator[Row[Any]]:
         is_path = wanted.type == PATH
         for prefix in paths.ancestors(wanted.prefix) if is_path else (wanted.prefix,):
             start = bisect_left(self._prefixes, prefix)
@@ -182,8 +182,8 @@ def holders_of(tx: Transaction, some: Sequence[Resource]) -> list[Row[Any]]:
     found: dict[str, Row[Any]] = {}
     steps = Steps()
     for resource in some:
-        for row, beside in CandidateSearch(tx, resource.type, [resource], None).held():
-            if any(readable(tx, [row], partial(_is_beside, tx, beside, steps), rows.name)):
+        for row, possible in CandidateSearch(tx, resource.type, [resource], None).held():
+            if any(readable(tx, [row], partial(_is_overlapping, tx, possible, steps), rows.name)):
                 found[row.id] = row
             _require_steps(steps)
     return list(found.values())
@@ -220,8 +220,8 @@ def _damaged(row: Row[Any], error: Exception) -> Exception:
     return rows.damaged(row, error) if is_damage(error, row) else error
 
 
-def _is_beside(tx: Transaction, beside: Sequence[Resource], steps: Steps, row: Row[Any]) -> bool:
-    return row.expires_at > tx.now and any(_overlapping(row, beside, steps))
+def _is_overlapping(tx: Transaction, possible: Sequence[Resource], steps: Steps, row: Row[Any]) -> bool:
+    return row.expires_at > tx.now and any(_overlapping(row, possible, steps))
 
 
 def _obstacle(held: Lease | Row[Any], wanted: str, *, waiting: bool) -> LockObstacle:
@@ -261,8 +261,8 @@ def _on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> Iter
                 yield row, name
     yield from candidates.held_below_each(tx, [name for name in targets.files if _storable(name)], agent_id)
     for pattern in targets.patterns:
-        beside = CandidateSearch(tx, PATH, [pattern], agent_id).held()
-        for row in _comparable(tx, (row for row, _pattern in beside)):
+        possible = CandidateSearch(tx, PATH, [pattern], agent_id).held()
+        for row in _comparable(tx, (row for row, _pattern in possible)):
             steps.taken += 1
             if steps.exhausted or pattern.overlaps(PATH, row.resource, steps):
                 yield row, pattern.text
@@ -297,16 +297,16 @@ def _storable(name: str) -> bool:
     return True
 
 
-def _overlapping(row: Row[Any], beside: Iterable[Resource], steps: Steps) -> Iterator[Resource]:
+def _overlapping(row: Row[Any], possible: Iterable[Resource], steps: Steps) -> Iterator[Resource]:
     """Those of some resources that overlap with a row's; counts the steps."""
-    for resource in beside:
+    for resource in possible:
         steps.taken += 1
         if resource.overlaps(row.resource_type, row.resource, steps):
             yield resource
 
 
-def _all_overlapping(beside: Iterable[Resource], steps: Steps, row: Row[Any]) -> list[Resource]:
-    return list(_overlapping(row, beside, steps))
+def _all_overlapping(possible: Iterable[Resource], steps: Steps, row: Row[Any]) -> list[Resource]:
+    return list(_overlapping(row, possible, steps))
 
 
 def _require_steps(steps: Steps) -> None:
@@ -317,7 +317,7 @@ def _require_steps(steps: Steps) -> None:
 def _note(tx: Transaction, found: ConflictScan, one: Overlap) -> None:
     row = one.row
     if row.expires_at <= tx.now:
-        found.past[row.id] = row
+        found.expired[row.id] = row
     elif row.agent_id == found.agent_id:
         if row.resource == one.wanted.text:
             found.own[one.wanted] = row

@@ -51,7 +51,7 @@ __all__ = [
     "as_lease",
     "blocking_locks",
     "check",
-    "conflict",
+    "conflict_error",
     "end",
     "grant",
     "held_by",
@@ -102,9 +102,9 @@ def grant(
     found = conflicts.scan(tx, resources, mode, agent_id)
     in_the_way = conflicts.obstacles(tx, found, position)
     if in_the_way:
-        raise conflict(in_the_way)
-    _require_present(tx, agent_id)
-    end(tx, [rows.to_end(tx, row) for row in found.past.values()], "expired")
+        raise conflict_error(in_the_way)
+    _require_in_service(tx, agent_id)
+    end(tx, [rows.to_end(tx, row) for row in found.expired.values()], "expired")
     quotas.require_room(tx, [resource for resource in resources if resource not in found.own])
     return _take(tx, resources, found.own, mode, ttl_s, note, task_id, max_hold_s)
 
@@ -123,7 +123,7 @@ def obstacles(
     return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, steps), None)
 
 
-def conflict(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
+def conflict_error(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
     """The refusal that tells all of `obstacles`: a LockConflict when the first is on a path or resource."""
     first = obstacles[0]
     error = LockConflict if first.resource_type in LOCK_TYPES else LeaseConflict
@@ -155,7 +155,7 @@ def check(tx: Transaction, resource: Resource, fencing_token: int) -> Lease:
         if is_live(row, tx.now):
             return as_lease(row)
         past = row
-    raise _refusal(tx, resource, fencing_token, past)
+    raise _lost_lease_error(tx, resource, fencing_token, past)
 
 
 def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None = None) -> list[Lease]:
@@ -174,7 +174,7 @@ def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None 
     if all(row.agent_id != agent_id for row in fit):
         raise NotHolder(f"the fencing token {fencing_token} is {fit[0].agent_name}'s, not yours")
     row = fit[0]
-    raise _refusal(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
+    raise _lost_lease_error(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
 
 
 def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
@@ -258,7 +258,9 @@ def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str 
 # -- parts -----------------------------------------------------------------------------------------
 
 
-def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None) -> Exception:
+def _lost_lease_error(
+    tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None
+) -> Exception:
     others = [row for row in conflicts.holders_of(tx, [resource]) if row.agent_id != tx.caller.agent_id]
     if others and (past is not None or fencing_token < others[0].fencing_token):
         holder = others[0]
@@ -276,8 +278,8 @@ def _refusal(tx: Transaction, resource: Resource, fencing_token: int, past: Row[
     return NotHolder(f"you hold no lease on '{resource.text}' with the fencing token {fencing_token}")
 
 
-def _require_present(tx: Transaction, agent_id: str) -> None:
-    """Whoever takes a lease is there: otherwise the next pass of the sweeper would end it."""
+def _require_in_service(tx: Transaction, agent_id: str) -> None:
+    """Note a sign of life of who takes a lease, or the sweeper would end it; raises AgentRetired."""
     agent = tx.execute(_PRESENCE, {"agent": agent_id}).one()
     if agent.status == "retired":
         raise AgentRetired(f"the agent '{tx.caller.agent_name}' is retired")

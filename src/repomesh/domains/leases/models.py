@@ -31,7 +31,7 @@ overruled by an admin."""
 AUTO_LOCK_NOTE = "editing"
 """The note of locks that the edit hook takes by itself, for the moment of an edit."""
 
-WaitEnded = Literal["granted", "gave_up", "expired"]
+WaitEndReason = Literal["granted", "gave_up", "expired"]
 
 
 class Lease(Model):
@@ -288,7 +288,7 @@ class LockWaitEnded(Model):
     """Somebody does not wait any more: granted, gave up, or was not heard of until the wait's end."""
 
     wait: LockWait
-    reason: WaitEnded
+    reason: WaitEndReason
 
 
 LEASE_ACQUIRED = event_type(

@@ -46,9 +46,9 @@ from repomesh.kernel.operation import Post, Tool, WaitRule, command
 from repomesh.store.transaction import Transaction
 
 
-def _refusal(given_up: GaveUpWaiting) -> LockConflict:
+def _wait_timed_out(given_up: GaveUpWaiting) -> LockConflict:
     if given_up.obstacles:
-        refused = leasing.conflict(given_up.obstacles)
+        refused = leasing.conflict_error(given_up.obstacles)
         return LockConflict(f"{refused.message}; waited {given_up.wait_s:g} s", given_up.obstacles)
     return LockConflict(f"waited {given_up.wait_s:g} s; it became free this very moment, so ask again")
 
@@ -72,7 +72,7 @@ def _refusal(given_up: GaveUpWaiting) -> LockConflict:
             **request.model_dump(exclude={"wait_id"}), wait_id=queued.wait_id
         ),
         give_up="lock.give_up",
-        refusal=_refusal,
+        refusal=_wait_timed_out,
     ),
 )
 def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:

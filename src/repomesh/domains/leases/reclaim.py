@@ -177,8 +177,8 @@ def reclaim(tx: Transaction) -> list[tuple[Lease, EndedReason]]:
     an agent that is inactive lasts until it expires. At most `LEASES_RECLAIMED_MAX` in one transaction.
     """
     ended: list[tuple[Lease, EndedReason]] = []
-    left = limits.LEASES_RECLAIMED_MAX
-    expired = tx.execute(_EXPIRED, {"ws": tx.workspace_id, "now": tx.now, "count": left}).all()
+    remaining = limits.LEASES_RECLAIMED_MAX
+    expired = tx.execute(_EXPIRED, {"ws": tx.workspace_id, "now": tx.now, "count": remaining}).all()
     _end(tx, expired, "expired", ended)
     gone = _GONE_FOR_GOOD if tx.settings.leases_at_leave == "keep" else _GONE
     holders = tx.execute(gone, {"ws": tx.workspace_id, "count": limits.LEASES_RECLAIMED_MAX}).all()
@@ -186,7 +186,7 @@ def reclaim(tx: Transaction) -> list[tuple[Lease, EndedReason]]:
         if holder.status == "active" and _hand_over(tx, holder):
             continue
         key = {"ws": tx.workspace_id, "agent": holder.agent_id, "token": holder.token_id}
-        held = tx.execute(_HELD, key | {"count": max(left - len(ended), 0)}).all()
+        held = tx.execute(_HELD, key | {"count": max(remaining - len(ended), 0)}).all()
         _end(tx, held, "revoked" if holder.status == "active" else "abandoned", ended)
     return ended
 

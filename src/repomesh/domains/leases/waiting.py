@@ -26,7 +26,7 @@ from repomesh.domains.leases.models import (
     LockWaitStarted,
     Mode,
     QueuedAcquireLocks,
-    WaitEnded,
+    WaitEndReason,
 )
 from repomesh.domains.leases.prefilter import traits
 from repomesh.domains.leases.resources import Resource
@@ -38,16 +38,16 @@ from repomesh.store.due import due_at
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
-_OURS = lock_waiters.c.workspace_id == bindparam("ws")
-_BY_ID = select(lock_waiters).where(_OURS, lock_waiters.c.id == bindparam("wait_id"))
+_IN_WORKSPACE = lock_waiters.c.workspace_id == bindparam("ws")
+_BY_ID = select(lock_waiters).where(_IN_WORKSPACE, lock_waiters.c.id == bindparam("wait_id"))
 _BY_REQUEST = select(lock_waiters).where(
-    _OURS,
+    _IN_WORKSPACE,
     lock_waiters.c.agent_id == bindparam("agent"),
     lock_waiters.c.request_hash == bindparam("request"),
 )
 _PAST = (
     select(lock_waiters)
-    .where(_OURS, lock_waiters.c.expires_at <= bindparam("now"))
+    .where(_IN_WORKSPACE, lock_waiters.c.expires_at <= bindparam("now"))
     .order_by(lock_waiters.c.id)
     .limit(bindparam("count"))
 )
@@ -102,7 +102,7 @@ def join(
     return place.wait.model_copy(update={"until": until})
 
 
-def leave(tx: Transaction, place: QueuePlace, reason: WaitEnded) -> None:
+def leave(tx: Transaction, place: QueuePlace, reason: WaitEndReason) -> None:
     """Give a place up. One that was abandoned wakes those behind it; behind a granted one they still wait."""
     tx.execute(_LEAVE, {"wait_id": place.wait.id})
     ended = LockWaitEnded(wait=place.wait, reason=reason)

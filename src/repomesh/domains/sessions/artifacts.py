@@ -38,7 +38,7 @@ from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.words import different_words
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -62,7 +62,7 @@ def _stage(request: AddArtifact, store: StorePort) -> None:
     ),
     scope="sessions:write",
     errors=(SessionNotFound, SessionNotActive, Stale),
-    prepare=on_thread(_stage),
+    prepare=on_worker_thread(_stage),
 )
 def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
     """Add an artifact of up to 10 MiB, or a new version of one that has this name.

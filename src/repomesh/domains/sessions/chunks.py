@@ -38,7 +38,7 @@ from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.words import words_of
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import position
@@ -79,7 +79,7 @@ def _prepare_all(request: AddChunks, _store: StorePort) -> None:
     http=Post("/v1/sessions/{session_id}/chunks", status=201, body_bytes_max=_MOST),
     scope="sessions:write",
     errors=_REFUSALS,
-    prepare=on_thread(lambda request, _store: request.prepared()),
+    prepare=on_worker_thread(lambda request, _store: request.prepared()),
 )
 def add_chunk(tx: Transaction, request: AddChunk) -> ChunkInfo:
     """Add a piece of conversation, of up to 10 MiB in UTF-8, to an active session.
@@ -95,7 +95,7 @@ def add_chunk(tx: Transaction, request: AddChunk) -> ChunkInfo:
     http=Post("/v1/sessions/{session_id}/chunks/batch", status=201, body_bytes_max=_MOST),
     scope="sessions:write",
     errors=_REFUSALS,
-    prepare=on_thread(_prepare_all),
+    prepare=on_worker_thread(_prepare_all),
 )
 def add_chunks(tx: Transaction, request: AddChunks) -> AddedChunks:
     """Add up to 200 pieces of conversation, all or none."""

@@ -46,7 +46,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.ids import IdSequence
 from repomesh.kernel.operation import Delete, Empty, Get, Post, command, query
 from repomesh.kernel.ports import StorePort
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
@@ -69,7 +69,7 @@ def _stage(request: ImportSession, store: StorePort) -> None:
     http=Post("/v1/imports", body_bytes_max=limits.CONTENT_BODY_BYTES_MAX),
     scope="sessions:admin",
     errors=(SessionExists, ImportNotFound, ImportOutOfStep, ImportRefused),
-    prepare=on_thread(_stage),
+    prepare=on_worker_thread(_stage),
 )
 def import_session(tx: Transaction, request: ImportSession) -> ImportProgress:
     """Take a piece of an exported session, of up to 200 items; the last piece makes all of it visible.

@@ -34,7 +34,7 @@ from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import differing
 from repomesh.kernel.operation import Get, Post, Tool, command, query
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.store import searching
 from repomesh.store.paging import page
@@ -56,7 +56,9 @@ _table = memories.c
     ),
     scope="sessions:write",
     errors=(SessionNotFound, SessionNotActive, Stale),
-    prepare=on_thread(lambda request, _store: _words(request), when=lambda request: is_long(request.content)),
+    prepare=on_worker_thread(
+        lambda request, _store: _words(request), when=lambda request: is_long(request.content)
+    ),
 )
 def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
     """Remember something under a key. An existing key gets a new version, unless it says just this."""

@@ -21,7 +21,7 @@ from repomesh.domains.leases.errors import (
 from repomesh.domains.leases.models import HeldLock, Lease
 from repomesh.domains.leases.paths import Steps
 from repomesh.domains.leases.resources import Resource
-from repomesh.domains.tasks import holding, recovery, rows, rules
+from repomesh.domains.tasks import holding, reclaiming, rows, rules
 from repomesh.domains.tasks.brief import fit_claim
 from repomesh.domains.tasks.errors import (
     CapabilitiesMissing,
@@ -98,7 +98,7 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
     """
     skills = tx.execute(_SKILLS, {"agent": tx.caller.acting_agent()}).scalar_one()
     if request.task_id == "next":
-        recovery.reclaim_expired(tx)
+        reclaiming.reclaim_expired(tx)
         row = _next_ready(tx, skills, take_locks=request.take_locks)
     else:
         row = _claimable(tx, request.task_id, skills)
@@ -171,7 +171,7 @@ def _claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row[Any]
         held = leasing.live_lease(tx, resources.work(resources.TASK, row.id))
         if held is not None:
             raise _is_claimed(tx, row, held)
-        recovery.reclaim(tx, row)
+        reclaiming.reclaim(tx, row)
         row = rows.find(tx, task_id)
     rules.require_allowed("claim", row.id, row.status, row.reason)
     if row.unmet:

@@ -35,7 +35,7 @@ from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import different_words, words_of
 from repomesh.store import searching
@@ -65,7 +65,7 @@ _ADD_TAG = Prepared(insert(task_tags))
     ),
     scope="tasks:write",
     errors=(AgentNotFound, AgentRetired, DependencyNotFound),
-    prepare=on_thread(
+    prepare=on_worker_thread(
         lambda request, _store: _words(request), when=lambda request: is_long(request.description)
     ),
 )
@@ -170,7 +170,7 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
         DependencyNotFound,
         DependenciesTooMany,
     ),
-    prepare=on_thread(
+    prepare=on_worker_thread(
         lambda request, _store: _words(request), when=lambda request: is_long(request.description or "")
     ),
 )

@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from repomesh.domains.agents.models import AGENT_RENAMED, AgentRenamed
 from repomesh.domains.leases.models import LEASE_EXPIRED, LEASE_RECLAIMED, LeasesEnded
-from repomesh.domains.tasks import recovery
+from repomesh.domains.tasks import reclaiming
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.reactions import EmittedEvent, on
 from repomesh.store.transaction import Transaction
@@ -15,7 +15,7 @@ from repomesh.store.transaction import Transaction
 @on(LEASE_EXPIRED, LEASE_RECLAIMED)
 def reclaim_tasks_of_ended_leases(tx: Transaction, event: EmittedEvent[LeasesEnded]) -> None:
     """Reclaim each task whose claim ended without its holder's doing: open again, or failed."""
-    recovery.reclaim_ended(tx, event.data.leases)
+    reclaiming.reclaim_ended(tx, event.data.leases)
 
 
 @on(AGENT_RENAMED)

@@ -38,7 +38,7 @@ from repomesh.kernel.fields import Page
 from repomesh.kernel.json_values import differing
 from repomesh.kernel.limits import WEBHOOK_DEAD_KEPT_S, WEBHOOK_OLD_SECRET_S, WEBHOOKS_MAX
 from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.signing import new_key
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -52,7 +52,7 @@ SKIPPED = "skipped when the webhook was resumed"
     http=Post("/v1/webhooks", status=201),
     scope="webhooks:admin",
     errors=(WebhookUrlRefused, TooManyWebhooks, AgentRetired),
-    prepare=on_thread(screening.screen),
+    prepare=on_worker_thread(screening.screen),
     secret="secret",
 )
 def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
@@ -120,7 +120,7 @@ def show_webhook(tx: Transaction, request: OneWebhook) -> WebhookDetail:
     http=Patch("/v1/webhooks/{webhook_id}"),
     scope="webhooks:admin",
     errors=(WebhookNotFound, WebhookUrlRefused, Stale, AgentRetired),
-    prepare=on_thread(screening.screen),
+    prepare=on_worker_thread(screening.screen),
 )
 def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     """Change, pause or resume a webhook. With If-Match only that version is changed."""

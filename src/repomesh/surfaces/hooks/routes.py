@@ -95,7 +95,7 @@ class Hooks:
         if dialect is None or event not in dialect.events:
             return Reply()
         async with self._gateway.bodies.turn(len(body)):
-            heard = await self._heard(dialect, event, body)
+            heard = await self._hook_input(dialect, event, body)
         if heard is None:
             return Reply()
         call = HookCall(
@@ -110,7 +110,7 @@ class Hooks:
         )
         return await self.moments.answer(call)
 
-    async def _heard(self, dialect: HookDialect, event: str, body: bytes) -> HookInput | None:
+    async def _hook_input(self, dialect: HookDialect, event: str, body: bytes) -> HookInput | None:
         """Read a body; long ones on a thread, one after another: several would leave others no interpreter.
 
         A lock of its own, since behind the turn for large bodies a hook could wait until it gives up.

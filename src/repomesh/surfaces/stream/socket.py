@@ -37,7 +37,7 @@ class TooManyRefusedFrames(RepomeshError):
 
     code = "too_many_refused_frames"
     failure = Failure.RATE_LIMITED
-    hint = "Correct the client: the errors of its frames say what is wrong with each. Then connect again."
+    hint = "Each frame of the 'type' error names what was wrong. Correct the client, then connect again."
 
 
 class Sockets:

@@ -37,7 +37,7 @@ from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fi
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.store import searching
 from repomesh.store.damage import readable
@@ -82,7 +82,7 @@ def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
     http=Post("/v1/decisions", status=201, body_bytes_max=limits.TEXT_BODY_BYTES_MAX),
     scope="meetings:write",
     errors=(OnlyPeople, *relations.REFUSALS, AgentNotFound, DependencyNotFound),
-    prepare=on_thread(
+    prepare=on_worker_thread(
         lambda request, _store: _words(request),
         when=lambda request: is_long(request.decision) or is_long(request.rationale),
     ),

@@ -30,7 +30,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import EVENT_BODY_CHARS_MAX
 from repomesh.kernel.operation import Post, Tool, command
-from repomesh.kernel.preparation import on_thread
+from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import different_words, words_of
 from repomesh.store.log import Audience, NewEvent
@@ -83,7 +83,9 @@ _PLAIN: dict[str, Any] = {
     ),
     rate="messages",
     needs_agent=True,
-    prepare=on_thread(lambda request, _port: _words(request), when=lambda request: is_long(request.body)),
+    prepare=on_worker_thread(
+        lambda request, _port: _words(request), when=lambda request: is_long(request.body)
+    ),
 )
 def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
     """Send a message as the acting agent.
