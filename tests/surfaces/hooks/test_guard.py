@@ -339,5 +339,5 @@ async def test_long_inputs_are_read_one_after_another(mesh: Mesh) -> None:
 
     hooks: Any = mesh.server.hooks
     body = json.dumps({"text": "x" * HOOK_ON_LOOP_BYTES}).encode()
-    await asyncio.gather(*(hooks._heard(Slow(), "PreToolUse", body) for _ in range(5)))
+    await asyncio.gather(*(hooks._hook_input(Slow(), "PreToolUse", body) for _ in range(5)))
     assert most == 1
