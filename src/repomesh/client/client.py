@@ -209,17 +209,20 @@ class Client:
         try:
             done, _ = await asyncio.wait({response}, timeout=SILENCE_S)
             if not done:
-                async with asyncio.timeout(HEALTH_S):
-                    await self._exchanged("GET", "/healthz")
+                await self._require_answer()
+            return await response
+        finally:
+            response.cancel()
+
+    async def _require_answer(self) -> None:
+        try:
+            async with asyncio.timeout(HEALTH_S):
+                await self._exchanged("GET", "/healthz")
         except TimeoutError:
-            response.cancel()
+            silence_s = SILENCE_S + HEALTH_S
             raise ServerFrozen(
-                f"{self.url} accepts connections and has answered nothing for {SILENCE_S + HEALTH_S:.0f} s"
+                f"{self.url} accepts connections and has answered nothing for {silence_s:.0f} s"
             ) from None
-        except BaseException:
-            response.cancel()
-            raise
-        return await response
 
     async def _exchanged(
         self,

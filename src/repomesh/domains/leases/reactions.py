@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
-
 from repomesh.domains.agents.models import AGENT_RENAMED, AGENT_RETIRED, AgentChanged, AgentRenamed
 from repomesh.domains.leases import reclaim
 from repomesh.domains.leases.tables import OPEN, leases, lock_waiters
 from repomesh.kernel.reactions import EmittedEvent, on
+from repomesh.store.copied_names import rename_copies
 from repomesh.store.transaction import Transaction
 
 
@@ -21,6 +20,5 @@ def end_leases_of_retired_agent(tx: Transaction, event: EmittedEvent[AgentChange
 def rename_holder(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
     """Have the locks that an agent holds and waits for bear its new name."""
     agent = event.data.agent
-    for table, further in ((leases, (OPEN,)), (lock_waiters, ())):
-        mine = table.c.workspace_id == tx.workspace_id, table.c.agent_id == agent.id, *further
-        tx.execute(update(table).where(*mine).values(agent_name=agent.name))
+    rename_copies(tx, leases, "agent", agent.id, agent.name, OPEN)
+    rename_copies(tx, lock_waiters, "agent", agent.id, agent.name)

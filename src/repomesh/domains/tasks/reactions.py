@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
-
 from repomesh.domains.agents.models import AGENT_RENAMED, AgentRenamed
 from repomesh.domains.leases.models import LEASE_EXPIRED, LEASE_RECLAIMED, LeasesEnded
 from repomesh.domains.tasks import reclaiming
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.reactions import EmittedEvent, on
+from repomesh.store.copied_names import rename_copies
 from repomesh.store.transaction import Transaction
 
 
@@ -22,7 +21,6 @@ def reclaim_tasks_of_ended_leases(tx: Transaction, event: EmittedEvent[LeasesEnd
 def rename_in_tasks(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
     """Have the tasks that are not over bear the new name of who holds them, or alone may claim them."""
     agent = event.data.agent
-    running = tasks.c.workspace_id == tx.workspace_id, tasks.c.status.in_(("open", "claimed", "blocked"))
+    running = tasks.c.status.in_(("open", "claimed", "blocked"))
     for role in ("agent", "assignee"):
-        mine = *running, tasks.c[f"{role}_id"] == agent.id
-        tx.execute(update(tasks).where(*mine).values({f"{role}_name": agent.name}))
+        rename_copies(tx, tasks, role, agent.id, agent.name, running)

@@ -62,14 +62,14 @@ class Protocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, a bounded piece at a time."""
-        if self.close_sent and self._is_past_close(len(data)):
+        if self.close_sent and self._hang_up_on_late_data(len(data)):
             return
         self._unparsed += data
         self._wait_to_parse()
         if self._unparsed and not self.transport.is_closing():
             self.transport.pause_reading()  # a close that is sent resumes it
 
-    def _is_past_close(self, size: int) -> bool:
+    def _hang_up_on_late_data(self, size: int) -> bool:
         """End a line on which too much comes behind the server's close; whether it was ended."""
         self._late_bytes += size
         if self._late_bytes <= limits.SOCKET_CLOSING_BYTES_MAX:
