@@ -6,10 +6,15 @@ import sys
 
 
 def own_program(*words: str) -> list[str]:
-    """The words that run `repomesh` with some arguments, with the interpreter that runs now.
+    """The words that run `repomesh` with some arguments, with the interpreter that runs now."""
+    return own_module("repomesh.cli.main", *words)
+
+
+def own_module(module: str, *words: str) -> list[str]:
+    """The words that run one of our modules with some arguments, with the interpreter that runs now.
 
     `-P` keeps the current folder off the search path of modules: it may be a clone whose author put a file
     there that is called like a module of ours. `-E` passes over a PYTHONPATH that names the folder, as many
     who develop have it.
     """
-    return [sys.executable, "-E", "-P", "-m", "repomesh.cli.main", *words]
+    return [sys.executable, "-E", "-P", "-m", module, *words]

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -23,7 +22,7 @@ from repomesh.cli import detach, output
 from repomesh.cli.demo.verdicts import Verdict
 from repomesh.client.client import Client
 from repomesh.kernel import data_folder, trust
-from repomesh.kernel.own_program import own_program
+from repomesh.kernel.own_program import own_module, own_program
 
 COLOURS = ("36", "33", "35", "32")
 """Of the players, in their order."""
@@ -83,12 +82,7 @@ class DemoRun:
         """Run one player and pass on what it says."""
         given = {"REPOMESH_URL": url, "REPOMESH_TOKEN": self.tokens[name]} | variables
         self.processes[name] = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-E",
-            "-P",
-            "-m",
-            self.module,
-            name,
+            *own_module(self.module, name),
             cwd=self.work,
             env=_environment() | given,
             stdout=asyncio.subprocess.PIPE,

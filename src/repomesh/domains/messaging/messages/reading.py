@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_
@@ -41,10 +42,21 @@ _TRACED_COUNTS = (PAGE_ITEMS_DEFAULT, 20, 5, 1)
 _NOT_FOUND = (AgentNotFound, ChannelNotFound)
 
 
+def fresh_among(messages: Iterable[ReceivedMessage]) -> list[str]:
+    """The ids of the messages that were not offered before."""
+    return [message.id for message in messages if message.status == "stored"]
+
+
+def offered(message_ids: Sequence[str]) -> tuple[str, MessagesSeen] | None:
+    """The follow-up of an answer that marks these messages as offered; None for none."""
+    if not message_ids:
+        return None
+    return "message.mark_offered", MessagesSeen(message_ids=tuple(message_ids))
+
+
 def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    fresh = [message.id for message in result.items if message.status == "stored"]
-    return ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh))) if fresh else None
+    return offered(fresh_among(result.items))
 
 
 @query(

@@ -13,7 +13,7 @@ from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging.messages import listing, rows
 from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage
-from repomesh.domains.messaging.messages.reading import received
+from repomesh.domains.messaging.messages.reading import fresh_among, offered, received
 from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.domains.messaging.personal_inbox import rules
@@ -40,13 +40,9 @@ _NOWHERE = PageEnds(lambda _index: "", "")
 
 def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    fresh = [message.id for message in (*inbox.notices, *inbox.messages) if message.status == "stored"]
+    fresh = fresh_among((*inbox.notices, *inbox.messages))
     fresh += [question.message_id for question in inbox.questions]
-    return (
-        ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh[: limits.PAGE_ITEMS_MAX])))
-        if fresh
-        else None
-    )
+    return offered(fresh[: limits.PAGE_ITEMS_MAX])
 
 
 @query(

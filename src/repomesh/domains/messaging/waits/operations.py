@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage, WaitForMessages
-from repomesh.domains.messaging.messages.reading import wait_for_messages
+from repomesh.domains.messaging.messages.reading import fresh_among, offered, wait_for_messages
 from repomesh.domains.messaging.waits.errors import WaitNotFound
 from repomesh.domains.messaging.waits.models import BeginWait, ForgetWaits, ForgottenWaits, Wait, WaitChosen
 from repomesh.domains.messaging.waits.tables import waits
@@ -35,9 +35,7 @@ _INSERT = Prepared(insert(waits))
 
 def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    found = wait.result.items if wait.result is not None else []
-    fresh = [message.id for message in found if message.status == "stored"]
-    return ("message.mark_offered", MessagesSeen(message_ids=tuple(fresh))) if fresh else None
+    return None if wait.result is None else offered(fresh_among(wait.result.items))
 
 
 @command("wait.begin", scope="messages:write", needs_agent=True)
