@@ -146,24 +146,56 @@ class World:
 
 Make = Callable[[World], Awaitable[Payload]]
 
-EXAMPLES: dict[str, Make] = {}
+LATER_PROMPTS = "later prompts"
+"""Of `Example.budget_of`: the budget is for what the caller will be asked later, not for this answer."""
 
 
-def example(name: str) -> Callable[[Make], Make]:
-    """Enter an example under its operation's name."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A payload that an operation takes, and what the tests of all operations must know besides.
+
+    `foreign` is the status for another agent where alice alone may act on what the example made; None where
+    every agent may. `people_only`: agents are refused whatever their token says. `self_only`: an agent may
+    only name itself, and the example names a newcomer. `budget_of` is the field of the answer that
+    `max_chars` bounds; None where it bounds the whole answer. `of_speaker` returns the fields of the payload
+    that depend on the speaker.
+    """
+
+    make: Make
+    foreign: int | None = None
+    people_only: bool = False
+    self_only: bool = False
+    budget_of: str | None = None
+    of_speaker: Callable[[World, Speaker], Payload] | None = None
+
+    async def __call__(self, world: World, speaker: Speaker | None = None) -> Payload:
+        """Make in `world` what must be there before, and return the payload for `speaker`, else for alice."""
+        payload = await self.make(world)
+        if self.of_speaker is not None:
+            payload = payload | self.of_speaker(world, speaker or world.alice)
+        return payload
+
+
+EXAMPLES: dict[str, Example] = {}
+
+
+def example(name: str, **needs: Any) -> Callable[[Make], Make]:
+    """Enter an example under its operation's name; `needs` are fields of `Example`."""
 
     def enter(make: Make) -> Make:
-        EXAMPLES[name] = make
+        EXAMPLES[name] = Example(make, **needs)
         return make
 
     return enter
 
 
-def _fixed(name: str, **payload: Any) -> None:
+def _fixed(name: str, /, needs: Payload | None = None, **payload: Any) -> None:
+    """Enter an example that needs nothing to be there."""
+
     async def make(_world: World) -> Payload:
         return payload
 
-    EXAMPLES[name] = make
+    EXAMPLES[name] = Example(make, **needs or {})
 
 
 # -- workspaces, tokens, agents --------------------------------------------------------------------
@@ -174,7 +206,7 @@ _fixed("token.create", role="observer", label="example")
 _fixed("token.list")
 _fixed("agent.list", status="active")
 _fixed("cli_session.list", cli="claude")
-_fixed("agent.briefing", max_chars=1000)
+_fixed("agent.briefing", {"budget_of": "text"}, max_chars=1000)
 _fixed("agent.show", agent_id="alice")
 _fixed("agent.of_process", processes=["4711", "1234@desk"])
 
@@ -195,17 +227,23 @@ async def _revoke_token(world: World) -> Payload:
     return {"token_id": (await world.mesh.post("/v1/tokens", role="observer"))["token_id"]}
 
 
-@example("agent.register")
-async def _register(world: World) -> Payload:
-    return {"instance_id": (world.alice.registration or {})["instance_id"], "capabilities": ["python"]}
+def _of_registrant(world: World, speaker: Speaker) -> Payload:
+    if speaker.registration is None:
+        return {"name": world.word("new"), "instance_id": world.word("instance")}
+    return {"instance_id": speaker.registration["instance_id"]}
 
 
-@example("agent.heartbeat")
+@example("agent.register", budget_of="briefing", of_speaker=_of_registrant)
+async def _register(_world: World) -> Payload:
+    return {"capabilities": ["python"], "program": "tester"}
+
+
+@example("agent.heartbeat", foreign=403)
 async def _heartbeat(world: World) -> Payload:
     return {"agent_id": "alice", "status_text": world.word("thinking")}
 
 
-@example("agent.rename")
+@example("agent.rename", foreign=403)
 async def _rename(world: World) -> Payload:
     """Alice holds a lock and a task, and something of every other sort bears her name, too."""
     await world.lock()
@@ -226,7 +264,7 @@ async def _retire(world: World) -> Payload:
     return {"agent_id": agent.name}
 
 
-@example("agent.leave")
+@example("agent.leave", foreign=403, self_only=True)
 async def _leave(world: World) -> Payload:
     return {"agent_id": (await world.newcomer()).name}
 
@@ -243,12 +281,12 @@ async def _acquire(world: World) -> Payload:
     return {"resources": [world.word("docs/page"), world.word("name:thing")], "ttl_s": 60.0}
 
 
-@example("lock.renew")
+@example("lock.renew", foreign=409)
 async def _renew(world: World) -> Payload:
     return {"fencing_token": (await world.lock())["fencing_token"]}
 
 
-@example("lock.release")
+@example("lock.release", foreign=409)
 async def _release(world: World) -> Payload:
     return {"fencing_token": (await world.lock())["fencing_token"]}
 
@@ -287,12 +325,12 @@ async def _thread(world: World) -> Payload:
     return {"message_id": (await world.message())["id"]}
 
 
-@example("message.read")
+@example("message.read", foreign=403)
 async def _read(world: World) -> Payload:
     return {"message_id": (await world.to_alice())["id"]}
 
 
-@example("message.ack")
+@example("message.ack", foreign=403)
 async def _ack(world: World) -> Payload:
     return {"message_id": (await world.to_alice(ack_required=True))["id"]}
 
@@ -330,17 +368,17 @@ async def _ask(world: World) -> Payload:
     return {"question": "Which port?", "options": ["80", "8080"], "default": "8080", "deadline_s": 600.0}
 
 
-@example("question.show")
+@example("question.show", foreign=404)
 async def _show_question(world: World) -> Payload:
     return {"question_id": await world.question()}
 
 
-@example("question.answer")
+@example("question.answer", foreign=403)
 async def _answer(world: World) -> Payload:
     return {"question_id": await world.question_to_alice(), "answer": "2"}
 
 
-@example("question.withdraw")
+@example("question.withdraw", foreign=404)
 async def _withdraw_question(world: World) -> Payload:
     return {"question_id": await world.question()}
 
@@ -377,7 +415,7 @@ async def _show_channel(world: World) -> Payload:
     return {"channel": (await world.channel())["name"]}
 
 
-@example("channel.archive")
+@example("channel.archive", foreign=403)
 async def _archive(world: World) -> Payload:
     return {"channel": (await world.channel())["name"]}
 
@@ -397,7 +435,7 @@ async def _members(world: World) -> Payload:
     return {"channel": (await world.channel())["name"]}
 
 
-@example("channel.messages")
+@example("channel.messages", foreign=403)
 async def _channel_messages(world: World) -> Payload:
     return {"channel": (await world.channel())["name"]}
 
@@ -423,19 +461,19 @@ async def _comment_review(world: World) -> Payload:
     return await world.review() | {"body": "Why?", "file": "app.py", "line": 1}
 
 
-@example("review.decide")
+@example("review.decide", foreign=403)
 async def _decide_review(world: World) -> Payload:
     body = {"title": "Logout", "commit_range": "main..logout", "reviewers": ["alice"]}
     review = await world.bob.post("/v1/reviews", **body)
     return {"review_id": review["id"], "verdict": "approved", "summary": "Fine."}
 
 
-@example("review.revise")
+@example("review.revise", foreign=403)
 async def _revise_review(world: World) -> Payload:
     return await world.review() | {"commit_range": "main..login-2"}
 
 
-@example("review.withdraw")
+@example("review.withdraw", foreign=403)
 async def _withdraw_review(world: World) -> Payload:
     return await world.review()
 
@@ -483,32 +521,32 @@ async def _claim(world: World) -> Payload:
     return {"task_id": (await world.task(scope=[world.word("src/scope")]))["id"], "take_locks": True}
 
 
-@example("task.renew")
+@example("task.renew", foreign=409)
 async def _renew_task(world: World) -> Payload:
     return await world.claim()
 
 
-@example("task.progress")
+@example("task.progress", foreign=409)
 async def _progress(world: World) -> Payload:
     return await world.claim() | {"note": "half of it", "percent": 50}
 
 
-@example("task.complete")
+@example("task.complete", foreign=409)
 async def _complete(world: World) -> Payload:
     return await world.claim() | {"result": "merged"}
 
 
-@example("task.fail")
+@example("task.fail", foreign=409)
 async def _fail(world: World) -> Payload:
     return await world.claim() | {"reason": "the tests need a key"}
 
 
-@example("task.release")
+@example("task.release", foreign=409)
 async def _release_task(world: World) -> Payload:
     return await world.claim()
 
 
-@example("task.finish")
+@example("task.finish", foreign=409)
 async def _finish(world: World) -> Payload:
     return await world.claim() | {"outcome": "done", "result": "merged"}
 
@@ -617,7 +655,7 @@ def _piece(world: World) -> Payload:
     }
 
 
-@example("session.delete")
+@example("session.delete", foreign=403)
 async def _delete_session(world: World) -> Payload:
     artifact = await world.artifact()
     path = f"/v1/sessions/{artifact['session_id']}"
@@ -653,7 +691,7 @@ async def _list_chunks(world: World) -> Payload:
     return await world.session() | {"limit": 5}
 
 
-@example("chunk.read")
+@example("chunk.read", budget_of="content")
 async def _read_chunk(world: World) -> Payload:
     made = await world.session()
     await world.alice.post(f"/v1/sessions/{made['session_id']}/chunks", content="Hello.", chunk_id="first")
@@ -706,7 +744,7 @@ async def _artifact_versions(world: World) -> Payload:
     return await world.artifact()
 
 
-@example("artifact.read")
+@example("artifact.read", budget_of="content")
 async def _read_artifact(world: World) -> Payload:
     return await world.artifact()
 
@@ -799,40 +837,40 @@ async def _show_meeting(world: World) -> Payload:
     return await world.meeting(voting=True)
 
 
-@example("meeting.join")
+@example("meeting.join", budget_of=LATER_PROMPTS)
 async def _join_meeting(world: World) -> Payload:
     body = {"topic": "Names", "participant_ids": [(await world.newcomer()).name]}
     return {"meeting_id": (await world.alice.post("/v1/meetings", **body))["id"]}
 
 
-@example("meeting.leave")
+@example("meeting.leave", foreign=403)
 async def _leave_meeting(world: World) -> Payload:
     return await world.meeting()
 
 
-@example("meeting.start")
+@example("meeting.start", foreign=403)
 async def _start_meeting(world: World) -> Payload:
     return await world.meeting(start=False)
 
 
-@example("meeting.cancel")
+@example("meeting.cancel", foreign=403)
 async def _cancel_meeting(world: World) -> Payload:
     return await world.meeting() | {"reason": "It settled itself."}
 
 
-@example("meeting.speak")
+@example("meeting.speak", foreign=403)
 async def _speak(world: World) -> Payload:
     tasks = [{"goal": "Write the parser", "agent": "alice"}]
     proposal = {"content": "It is small.", "proposal": "We write our own.", "tasks": tasks}
     return await world.meeting() | proposal
 
 
-@example("meeting.vote")
+@example("meeting.vote", foreign=403)
 async def _vote(world: World) -> Payload:
     return await world.meeting(voting=True) | {"choice": "agree", "reason": "It is simple."}
 
 
-@example("meeting.request")
+@example("meeting.request", foreign=403)
 async def _meeting_request(world: World) -> Payload:
     return await world.meeting()
 
@@ -868,7 +906,7 @@ async def _show_decision(world: World) -> Payload:
     return {"decision_id": await world.decision()}
 
 
-@example("decision.record")
+@example("decision.record", foreign=403, people_only=True)
 async def _record_decision(world: World) -> Payload:
     return {
         "topic": "Port",
@@ -879,16 +917,12 @@ async def _record_decision(world: World) -> Payload:
     }
 
 
-@example("decision.supersede")
+@example("decision.supersede", foreign=403, people_only=True)
 async def _supersede_decision(world: World) -> Payload:
     earlier, later = await world.decision(), await world.decision()
     return {"decision_id": earlier, "by": later, "reason": "it says more"}
 
 
-@example("decision.overrule")
+@example("decision.overrule", foreign=403, people_only=True)
 async def _overrule_decision(world: World) -> Payload:
     return {"decision_id": await world.decision(), "reason": "The port is taken here."}
-
-
-PEOPLE_ONLY = frozenset({"decision.record", "decision.supersede", "decision.overrule"})
-"""What no agent does, whatever its token: people and the owner do."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, Payload, World
+from examples import EXAMPLES, LATER_PROMPTS, Payload, World
 from harness import Mesh, Speaker
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import MAX_CHARS_MAX
@@ -21,15 +21,6 @@ BUDGETED = [
     if op.http is not None and op.kind is not Kind.SUBSCRIPTION and "max_chars" in op.request.model_fields
 ]
 LISTS = [op for op in BUDGETED if issubclass(op.result, Page) and "cursor" in op.request.model_fields]
-OF_A_TEXT = {
-    "agent.briefing": "text",
-    "agent.register": "briefing",
-    "artifact.read": "content",
-    "chunk.read": "content",
-}
-"""Operations whose budget is that of one text in the answer."""
-OF_LATER = {"meeting.join"}
-"""Operations whose budget is that of what they will be asked."""
 BUDGETS = (2_500, 4_000, 12_000)
 LONG_FIELDS = ("body", "description", "content", "rationale")
 FILLER = 'A "long"\n\U00020000 text. ' * 150
@@ -86,13 +77,14 @@ def bounds(operation: Operation) -> tuple[int, int]:
 @pytest.mark.parametrize("operation", BUDGETED, ids=lambda operation: operation.name)
 async def test_every_answer_keeps_its_budget(world: World, operation: Operation) -> None:
     least, most = bounds(operation)
+    example = EXAMPLES[operation.name]
     for budget in (least, *(budget for budget in BUDGETS if least < budget <= most)):
-        payload = await EXAMPLES[operation.name](world)
+        payload = await example(world)
         text, answer = await answered(speaker(world, operation), operation, payload | {"max_chars": budget})
-        if operation.name in OF_A_TEXT:
-            assert len(answer[OF_A_TEXT[operation.name]]) <= budget
-        elif operation.name not in OF_LATER:
+        if example.budget_of is None:
             assert len(text) <= budget, (budget, text)
+        elif example.budget_of != LATER_PROMPTS:
+            assert len(answer[example.budget_of]) <= budget
 
 
 @pytest.mark.parametrize("operation", BUDGETED, ids=lambda operation: operation.name)

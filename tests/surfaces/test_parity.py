@@ -37,14 +37,6 @@ async def mesh(live: LiveMesh) -> LiveMesh:
     return live
 
 
-async def example(world: World, operation: Operation, who: str) -> Payload:
-    """A fresh example. Over MCP a registration knows more of where it comes from, so it says all of that."""
-    payload = await EXAMPLES[operation.name](world)
-    if operation.name == "agent.register":
-        payload |= {"program": "tester"} | ({"name": world.word("new")} if who == "the owner" else {})
-    return payload
-
-
 def of(area: str) -> list[Operation]:
     """The operations of an area."""
     return [registry[name] for name in OFFERED if name.partition(".")[0] == area]
@@ -77,7 +69,7 @@ async def test_the_same_input_has_the_same_outcome(mesh: LiveMesh, area: str) ->
         }
         for who, speaker in speakers.items():
             outcomes = {
-                name: await way(speaker, operation, await example(world, operation, who))
+                name: await way(speaker, operation, await EXAMPLES[operation.name](world, speaker))
                 for name, way in ways(operation).items()
                 if name != "the prompt" or who in TYPING
             }

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from examples import EXAMPLES, PEOPLE_ONLY, Payload, World
+from examples import EXAMPLES, Payload, World
 from harness import Mesh, Speaker
 from repomesh.domains.agents.models import AGENT_RENAMED
 from repomesh.kernel.event_types import EVENT_TYPES
@@ -423,9 +423,9 @@ async def assert_events_suffice(world: World, operation: Operation, payload: dic
     """Run a command, and compare what its events say with what can be fetched after it."""
     mesh = world.mesh
     assert operation.http is not None
-    administers = operation.scope.endswith(":admin") or operation.name in PEOPLE_ONLY
+    administers = operation.scope.endswith(":admin") or EXAMPLES[operation.name].people_only
     speaker = mesh if administers else world.alice
-    if operation.name == "agent.leave":
+    if EXAMPLES[operation.name].self_only:
         payload = {"agent_id": "alice"}
     # The first call of an agent is a heartbeat, which renews silently what it holds.
     for speaker_known in (world.alice, world.bob):
