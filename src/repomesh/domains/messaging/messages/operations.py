@@ -8,12 +8,12 @@ from repomesh.domains.messaging.messages.reading import list_messages
 from repomesh.domains.messaging.messages.receipts import important_unread, unread_count
 from repomesh.domains.messaging.messages.rows import find_message
 from repomesh.domains.messaging.messages.sending import send, system_notice
-from repomesh.domains.messaging.reviews.rows import approved_review
+from repomesh.domains.messaging.reviews.rows import has_approved_review
 
 __all__ = [
-    "approved_review",
     "find_channel",
     "find_message",
+    "has_approved_review",
     "important_unread",
     "list_messages",
     "message_reactions",
