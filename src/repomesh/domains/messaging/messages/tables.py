@@ -20,7 +20,7 @@ from sqlalchemy import (
 from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
-# `due_at` is when the sender must be told unless the message has arrived by then; null when nobody waits.
+# `due_at` is when the sender gets a notice unless the message has arrived by then; null for no notice.
 messages = Table(
     "messages",
     metadata,

@@ -13,7 +13,7 @@ from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging.messages import listing, rows
 from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage
-from repomesh.domains.messaging.messages.reading import fresh_among, offered, received
+from repomesh.domains.messaging.messages.reading import mark_offered_follow_up, select_received, unoffered_ids
 from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.domains.messaging.personal_inbox import rules
@@ -40,9 +40,9 @@ _NO_CURSORS = PageEnds(lambda _index: "", "")
 
 def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    fresh = fresh_among((*inbox.notices, *inbox.messages))
-    fresh += [question.message_id for question in inbox.questions]
-    return offered(fresh[: limits.PAGE_ITEMS_MAX])
+    message_ids = unoffered_ids((*inbox.notices, *inbox.messages))
+    message_ids += [question.message_id for question in inbox.questions]
+    return mark_offered_follow_up(message_ids[: limits.PAGE_ITEMS_MAX])
 
 
 @query(
@@ -76,7 +76,9 @@ def _unread_messages(
     tx: Transaction, request: ShowInbox, question_ids: Sequence[str]
 ) -> list[ReceivedMessage]:
     """The unread messages except those of `question_ids`, the most urgent first, then the newest."""
-    statement = received(tx).where(receipts.c.read_at.is_(None), receipts.c.message_id.not_in(question_ids))
+    statement = select_received(tx).where(
+        receipts.c.read_at.is_(None), receipts.c.message_id.not_in(question_ids)
+    )
     by_priority = statement.order_by(receipts.c.priority.desc(), receipts.c.message_id.desc())
     items = readable(
         tx, tx.execute(by_priority.limit(request.limit)), listing.as_received, lambda row: f"message/{row.id}"
