@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select
 
 from repomesh.domains.agents.operations import live_agents
-from repomesh.domains.agents.rows import by_former_name
+from repomesh.domains.agents.rows import find_by_former_name
 from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging.channels.errors import NotAMember
@@ -192,7 +192,7 @@ def _find_recipients(tx: Transaction, refs: Sequence[str]) -> list[Any]:
     by_id = {row.id: row for row in rows}
     agents_by_ref = {ref: by_id.get(ref) or by_name.get(ref) or by_name.get(name_key(ref)) for ref in refs}
     for ref in refs:
-        agents_by_ref[ref] = agents_by_ref[ref] or by_former_name(tx, ref)
+        agents_by_ref[ref] = agents_by_ref[ref] or find_by_former_name(tx, ref)
     unknown_refs = [ref for ref in refs if agents_by_ref[ref] is None]
     if unknown_refs:
         raise _recipient_not_found(tx, unknown_refs)
