@@ -171,12 +171,12 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     if agent.status == "retired":
         return agent
     rows.close_instances(tx, agent.id, "retired")
-    live = select(token_rows.c.id).where(
+    live_token_ids = select(token_rows.c.id).where(
         token_rows.c.workspace_id == tx.workspace_id,
         token_rows.c.agent_id == agent.id,
         token_rows.c.revoked_at.is_(None),
     )
-    for token_id in tx.execute(live).scalars().all():
+    for token_id in tx.execute(live_token_ids).scalars().all():
         tokens.revoke(tx, token_id, agent.id, "agent retired")
     retired = rows.change(tx, agent, status="retired")
     rows.emit_changed(tx, AGENT_RETIRED, retired)
@@ -379,7 +379,7 @@ def _choose_name(tx: Transaction, request: RegisterAgent, hook_session: Row[Any]
     if name is not None:
         if not request.next_if_active or caller.agent_name is not None:
             return name
-        return session_rows.free_name(tx, name, cli or request.program, wanted=True)
+        return session_rows.free_name(tx, name, cli or request.program, requested=True)
     if cli is not None:  # its hooks would look for the same name
         return session_rows.free_name(tx, PROGRAMS[cli], cli)
     return rules.free_name(request.program, rows.taken_names(tx))
@@ -421,9 +421,9 @@ def _rejoin(
     open_instance = rows.open_instance_of(tx, agent.id)
     if open_instance is not None and _opened_by_own_hooks(tx, open_instance):
         own_instance_id = open_instance.id
-    live = open_instance is not None and session_rows.is_spoken_for(tx, agent.id, open_instance)
+    is_live = open_instance is not None and session_rows.is_spoken_for(tx, agent.id, open_instance)
     other_id = open_instance.id if open_instance is not None and open_instance.id != own_instance_id else None
-    kind = rules.decide_registration(request, agent.name, other_id, live)
+    kind = rules.decide_registration(request, agent.name, other_id, is_live)
     if open_instance is not None:
         rows.close_instances(tx, agent.id, TAKEN_OVER)
         if open_instance.id == own_instance_id:

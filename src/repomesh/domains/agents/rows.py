@@ -141,8 +141,8 @@ def create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
         last_seen_at=tx.now,
         version=1,
     )
-    own = {"workspace_id": tx.workspace_id, "name_key": rules.name_key(name)}
-    tx.execute(insert(agents), agent.model_dump() | own)
+    key_columns = {"workspace_id": tx.workspace_id, "name_key": rules.name_key(name)}
+    tx.execute(insert(agents), agent.model_dump() | key_columns)
     return agent
 
 

@@ -104,10 +104,10 @@ def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace
     )
     if tx.execute(removed).first() is None:
         return ClosedWorkspace(tokens=0, complete=True)
-    live = select(token_rows.c.id, token_rows.c.agent_id).where(
+    statement = select(token_rows.c.id, token_rows.c.agent_id).where(
         token_rows.c.workspace_id == tx.workspace_id, token_rows.c.revoked_at.is_(None)
     )
-    live_tokens = tx.execute(live.limit(limits.TOKENS_CLOSED_MAX)).all()
+    live_tokens = tx.execute(statement.limit(limits.TOKENS_CLOSED_MAX)).all()
     for token in live_tokens:
         tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
     return ClosedWorkspace(tokens=len(live_tokens), complete=len(live_tokens) < limits.TOKENS_CLOSED_MAX)
@@ -142,8 +142,8 @@ def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, h
     Raises WorkspaceNameTaken for the name of another, in whatever case it is written.
     """
     same_name = func.lower(workspaces.c.name) == name.lower()  # names are of ASCII letters
-    taken = select(workspaces.c.name).where(same_name, workspaces.c.removed_at.is_(None))
-    if (other := tx.execute(taken).scalars().first()) is not None:
+    same_named = select(workspaces.c.name).where(same_name, workspaces.c.removed_at.is_(None))
+    if (other := tx.execute(same_named).scalars().first()) is not None:
         raise WorkspaceNameTaken(f"there is a workspace '{other}' already")
     workspace = Workspace(id=workspace_id, name=name, path=path, home=home, created_at=tx.now)
     tx.execute(insert(workspaces), workspace.model_dump())
@@ -173,8 +173,8 @@ def workspace_ids(tx: Transaction, among: Collection[str] | None = None) -> list
 
 
 def _find(tx: Transaction, workspace_id: str) -> Workspace:
-    present = workspaces.c.id == workspace_id, workspaces.c.removed_at.is_(None)
-    row = tx.execute(select(workspaces).where(*present)).one_or_none()
+    is_open = workspaces.c.id == workspace_id, workspaces.c.removed_at.is_(None)
+    row = tx.execute(select(workspaces).where(*is_open)).one_or_none()
     if row is None:
         raise NotFound(f"there is no workspace {workspace_id}")
     return _as_workspace(row)

@@ -170,16 +170,16 @@ def verify(tx: Transaction) -> None:
     token_id = tx.caller.token_id
     if token_id == SYSTEM_TOKEN_ID:
         return
-    live = tx.known(_LIVE, {"id": token_id})
-    if not live:
+    rows = tx.known(_LIVE, {"id": token_id})
+    if not rows:
         raise errors.TokenRevoked("the token was revoked")
-    require_time(live[0].expires_at, tx.now)
+    require_time(rows[0].expires_at, tx.now)
 
 
 def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) -> bool:
     """Revoke a token and emit the event; returns whether the token was live."""
-    live = tokens.c.id == token_id, tokens.c.revoked_at.is_(None)
-    if tx.change(update(tokens).where(*live).values(revoked_at=tx.now)) == 0:
+    is_live = tokens.c.id == token_id, tokens.c.revoked_at.is_(None)
+    if tx.change(update(tokens).where(*is_live).values(revoked_at=tx.now)) == 0:
         return False
     revoked = TokenRevokedData(token_id=token_id, agent_id=agent_id, reason=reason)
     tx.emit(NewEvent(TOKEN_REVOKED, f"token/{token_id}", revoked, ADMINS))

@@ -333,7 +333,7 @@ def _choose_speaker(tx: Transaction, request: BeginCliSession, existing: Row[Any
         return prior.agent_id, prior.instance_id
     wanted_name = prior.agent_name if prior is not None else request.wanted
     stem = rules.name_stem(request.cli, wanted_name, "") or request.cli
-    name = caller.agent_name or rows.free_name(tx, stem, request.cli, wanted=wanted_name is not None)
+    name = caller.agent_name or rows.free_name(tx, stem, request.cli, requested=wanted_name is not None)
     program = PROGRAMS.get(request.cli, request.cli)
     registration = register_agent(
         tx, RegisterAgent(name=name, program=program, instance_id=f"{OF_HOOKS}{tx.new_id()}")

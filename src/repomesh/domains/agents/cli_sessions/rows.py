@@ -202,10 +202,10 @@ def is_open(tx: Transaction, agent_id: str, instance_id: str) -> bool:
     return row is not None and row.closed_at is None
 
 
-def free_name(tx: Transaction, stem: str, cli: str, *, wanted: bool = False) -> str:
+def free_name(tx: Transaction, stem: str, cli: str, *, requested: bool = False) -> str:
     """The first of 'stem', 'stem-2' … that an agent of this CLI may have now.
 
-    A name that was asked for may belong to an agent of any program, as long as nobody speaks for it.
+    A `requested` stem itself may be the name of an agent of any program, as long as nobody speaks for it.
     """
     table = agents.c
     key = name_key(stem)
@@ -214,9 +214,9 @@ def free_name(tx: Transaction, stem: str, cli: str, *, wanted: bool = False) -> 
     ).where(table.workspace_id == tx.workspace_id, table.name_key.startswith(key, autoescape=True))
     taken = {}
     for row in tx.execute(statement).all():
-        own = wanted and (row.name == stem or row.name_key == key)
-        foreign = cli_of(row.program) not in (None, cli) and not own
-        taken[row.name] = taken[row.name_key] = foreign or row.status == "retired" or _has_speaker(tx, row)
+        is_requested = requested and (row.name == stem or row.name_key == key)
+        is_foreign = cli_of(row.program) not in (None, cli) and not is_requested
+        taken[row.name] = taken[row.name_key] = is_foreign or row.status == "retired" or _has_speaker(tx, row)
     return rules.first_free(stem, taken)
 
 

@@ -27,23 +27,23 @@ def cli_process(processes: Sequence[str]) -> str | None:
     return processes[0] if processes else None
 
 
-def same_run(processes: Sequence[str], others: Sequence[str]) -> bool:
+def same_run(processes: Sequence[str], other_processes: Sequence[str]) -> bool:
     """Whether two hooks come from one run of a CLI: from the same process."""
-    mine, other = cli_process(processes), cli_process(others)
-    return mine is not None and other is not None and same(mine, other)
+    process, other_process = cli_process(processes), cli_process(other_processes)
+    return process is not None and other_process is not None and same(process, other_process)
 
 
-def is_other_run(processes: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the hook with the ancestors `others` comes from another run than the session's `processes`.
+def is_other_run(processes: Sequence[str], other_processes: Sequence[str]) -> bool:
+    """Whether a hook with these ancestors (`other_processes`) is of another run than a session's `processes`.
 
     False when either is unknown, and when the process of one stands above the other: a hook may be run by a
     helper of its CLI, or by what is left when its CLI ends.
     """
-    mine, other = cli_process(processes), cli_process(others)
-    if mine is None or other is None:
+    own_process, other_process = cli_process(processes), cli_process(other_processes)
+    if own_process is None or other_process is None:
         return False
-    below = depth(others, mine) is not None
-    return not below and not any(same(process, other) for process in processes)
+    below = depth(other_processes, own_process) is not None
+    return not below and not any(same(process, other_process) for process in processes)
 
 
 def second_run_id(session_id: str, process: str) -> str:
@@ -55,7 +55,7 @@ def second_run_id(session_id: str, process: str) -> str:
 def is_numbered(name: str, stem: str) -> bool:
     """Whether `name` is a numbered form of `stem`, as `first_free` makes them: 'stem-2', 'stem-3' …"""
     short, _, number = name.rpartition("-")
-    return name_key(short) == name_key(_shortened(stem)) and number.isdigit()
+    return name_key(short) == name_key(_shorten(stem)) and number.isdigit()
 
 
 def nearest_agent(processes: Sequence[str], claims: Sequence[tuple[str, str]]) -> str | None:
@@ -83,7 +83,7 @@ def first_free(stem: str, taken: Mapping[str, bool]) -> str:
     `taken` maps the names in use, and their keys, to whether they must not be used. So a CLI that comes back
     is the same agent again, and a second run at the same time is another.
     """
-    short = _shortened(stem)
+    short = _shorten(stem)
     number = 1
     while True:
         name = stem if number == 1 else f"{short}-{number}"
@@ -93,5 +93,5 @@ def first_free(stem: str, taken: Mapping[str, bool]) -> str:
         number += 1
 
 
-def _shortened(stem: str) -> str:
+def _shorten(stem: str) -> str:
     return stem[: NAME_CHARS_MAX - 8].rstrip("-")

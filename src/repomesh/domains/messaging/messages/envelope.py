@@ -237,10 +237,10 @@ def _bar_lines(message: EnclosedMessage, body: str, share: int) -> list[str]:
     """The lines of the first `share` characters, each behind a bar, and a note about what is missing."""
     visible_part = body[:share].rstrip()
     lines = visible_part.split("\n")[:ENVELOPE_LINES_MAX] if visible_part else []
-    shown = sum(len(line) + 1 for line in lines)
+    shown_chars = sum(len(line) + 1 for line in lines)
     barred = [BAR + line.rstrip() for line in lines]
-    missing = max(len(body), message.body_chars) - shown
-    if shown < len(body.rstrip()) or message.body_chars > len(message.body):
+    missing = max(len(body), message.body_chars) - shown_chars
+    if shown_chars < len(body.rstrip()) or message.body_chars > len(message.body):
         barred.append(f"({max(missing, 1)} characters more: read_thread)")
     return barred
 
@@ -251,16 +251,16 @@ class _DisplayTable(dict[int, str | None]):
     def __missing__(self, code: int) -> str | None:
         character = chr(code)
         category = unicodedata.category(character)
-        shown: str | None = character
+        displayed: str | None = character
         if category in ("Cc", "Cf", "Cs") or code in _INVISIBLE:
-            shown = character if character in "\n\t" else None
+            displayed = character if character in "\n\t" else None
         elif category in ("Zs", "Zl", "Zp"):
-            shown = " "
+            displayed = " "
         elif category == "Co":
-            shown = "\ufffd"
+            displayed = "\ufffd"
         if len(self) < _DISPLAY_CACHE_MAX:
-            self[code] = shown
-        return shown
+            self[code] = displayed
+        return displayed
 
 
 _DISPLAY_CACHE_MAX: Final = 20_000  # characters remembered; more than any living script has

@@ -220,9 +220,9 @@ def read_thread(tx: Transaction, request: ReadThread) -> Thread:
     newest_first = request.newest_first
     items, next_cursor = page(tx, statement, request, [table.id], listing.as_item, descending=newest_first)
     thread = Thread(items=items, next_cursor=next_cursor, trace=trace)
-    shown = listing.fit_messages(tx, thread, request, ascending=not newest_first)
-    assert isinstance(shown, Thread)
-    return shown
+    fitted = listing.fit_messages(tx, thread, request, ascending=not newest_first)
+    assert isinstance(fitted, Thread)
+    return fitted
 
 
 def _trace_within_budget(tx: Transaction, request: ReadThread) -> MessageTrace:

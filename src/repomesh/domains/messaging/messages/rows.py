@@ -42,9 +42,11 @@ def visible(caller: Caller) -> ColumnElement[bool]:
 
 def _visible_to_agent(agent_id: Any) -> ColumnElement[bool]:
     table = messages.c
-    mine, member = receipts.alias("mine").c, channel_members.alias("member").c
-    received = select(mine.stored_at).where(
-        mine.workspace_id == table.workspace_id, mine.agent_id == agent_id, mine.message_id == table.id
+    receipt, member = receipts.alias("mine").c, channel_members.alias("member").c
+    received = select(receipt.stored_at).where(
+        receipt.workspace_id == table.workspace_id,
+        receipt.agent_id == agent_id,
+        receipt.message_id == table.id,
     )
     joined = select(member.joined_at).where(
         member.workspace_id == table.workspace_id,
@@ -111,8 +113,8 @@ def read_on(tx: Transaction, items: Sequence[Item], max_chars: int, key: str = "
     The items are messages, or other models with the `body` of a message and `truncated`; `key` is their field
     with the message's id. A page of bodies of a million characters is never in memory as a whole.
     """
-    shown = cast(Sequence[Any], items)
-    truncated_ids = [getattr(item, key) for item in shown if item.truncated]
+    typed_items = cast(Sequence[Any], items)
+    truncated_ids = [getattr(item, key) for item in typed_items if item.truncated]
     if not truncated_ids:
         return list(items)
     table = messages.c
@@ -120,10 +122,10 @@ def read_on(tx: Transaction, items: Sequence[Item], max_chars: int, key: str = "
     body_chars_by_id = {
         row.id: row.body_chars for row in tx.execute(select(table.id, table.body_chars).where(*of_truncated))
     }
-    lengths = [body_chars_by_id.get(getattr(item, key), len(item.body)) for item in shown]
+    lengths = [body_chars_by_id.get(getattr(item, key), len(item.body)) for item in typed_items]
     count, share = text_share(items, lengths, max_chars, "body")
     result = list(items)
-    for index, item in enumerate(shown[:count]):
+    for index, item in enumerate(typed_items[:count]):
         if item.truncated and len(item.body) < share:
             id_ = getattr(item, key)
             body = tx.execute(_BODY, {"ws": tx.workspace_id, "message": id_, "chars": share}).scalar_one()

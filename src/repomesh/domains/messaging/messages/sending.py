@@ -271,15 +271,15 @@ def _receipt(row: dict[str, Any], agent_id: str) -> dict[str, Any]:
 
 
 def _sent_event(message: Message, recipients: ResolvedRecipients) -> NewEvent:
-    shown = message
+    event_message = message
     if message.body_chars > EVENT_BODY_CHARS_MAX:
         beginning = message.body[:EVENT_BODY_CHARS_MAX]
-        shown = message.model_copy(update={"body": beginning, "truncated": True})
+        event_message = message.model_copy(update={"body": beginning, "truncated": True})
     only_recipient_id = recipients.recipient_ids[0] if len(recipients.recipient_ids) == 1 else None
     return NewEvent(
         MESSAGE_SENT,
         f"message/{message.id}",
-        shown,
+        event_message,
         recipients.audience,
         channel_id=message.channel_id,
         task_id=message.task_id,

@@ -222,7 +222,7 @@ def _settle(tx: Transaction, row: Any) -> None:
     if ending == "escalate":
         _escalate(tx, row)
         return
-    subject, body = rules.unanswered(row.question, row.default_answer)
+    subject, body = rules.unanswered_notice(row.question, row.default_answer)
     system_notice(
         tx,
         [row.asker_id],

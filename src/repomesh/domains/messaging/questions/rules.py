@@ -67,7 +67,7 @@ def _deadline_line(deadline: str, default: str | None, escalate_to: str | None) 
     return f"An answer is of use until {deadline}."
 
 
-def unanswered(question: str, default: str | None) -> tuple[str, str]:
+def unanswered_notice(question: str, default: str | None) -> tuple[str, str]:
     """The subject and body of the notice to the asker of a question that nobody answered in time."""
     notice_subject = f"No answer in time: {subject(question)}"[:LABEL_CHARS_MAX]
     if default is not None:
