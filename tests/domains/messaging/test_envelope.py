@@ -13,7 +13,7 @@ from repomesh.domains.messaging.messages import envelope
 from repomesh.domains.messaging.messages.envelope import (
     EnclosedMessage,
     Envelope,
-    cost,
+    json_bytes,
     neutral,
     new_boundary,
     wrap,
@@ -42,7 +42,7 @@ def test_a_hostile_body_comes_out_in_an_envelope(name: str) -> None:
     made = wrapped(message(CORPUS[name]), message("And a harmless one."))
     assert_enveloped(made.text, what=name)
     assert "| And a harmless one." in made.text
-    assert cost(made.text) <= DELIVERY_BYTES_MAX
+    assert json_bytes(made.text) <= DELIVERY_BYTES_MAX
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -58,7 +58,7 @@ def test_any_text_is_enclosed(texts: list[tuple[str, str]]) -> None:
     messages = [message(body, subject=subject) for body, subject in texts]
     made = wrapped(*messages, unread=len(messages) + 3)
     assert_enveloped(made.text, what="any")
-    assert cost(made.text) <= DELIVERY_BYTES_MAX
+    assert json_bytes(made.text) <= DELIVERY_BYTES_MAX
     assert made.message_ids == tuple(one.id for one in messages[: len(made.message_ids)])
     assert f"{len(messages) + 3 - len(made.message_ids)} more unread" in made.text
 

@@ -89,7 +89,7 @@ def test_what_agents_ask_for_reads_an_index(town: Town) -> None:
         ("ix_receipts_unread", bob, lambda tx: reading.read_inbox(tx, ReadInbox(unread=True))),
         ("ix_receipts_unread", bob, lambda tx: reading.wait_for_messages(tx, WaitForMessages())),
         ("ix_receipts_unread", bob, lambda tx: receipts.unread_count(tx, str(bob.agent_id))),
-        ("ix_receipts_unread", bob, lambda tx: receipts.important_unread(tx, str(bob.agent_id))),
+        ("ix_receipts_unread", bob, lambda tx: receipts.important_unread_count(tx, str(bob.agent_id))),
         ("receipts", bob, lambda tx: reading.read_inbox(tx, ReadInbox())),
         ("ix_messages_sender", bob, lambda tx: reading.read_outbox(tx, ReadOutbox())),
         ("ix_receipts_message", bob, lambda tx: reading.read_outbox(tx, ReadOutbox(never_offered=True))),

@@ -200,10 +200,10 @@ async def test_no_agent_makes_a_person_of_itself(mesh: Mesh) -> None:
 
 
 def test_what_happens_at_the_deadline() -> None:
-    assert question_rules.at_deadline("x", "lead", escalated=False) == "escalate"
-    assert question_rules.at_deadline("x", "lead", escalated=True) == "default"
-    assert question_rules.at_deadline(None, "lead", escalated=True) == "expire"
-    assert question_rules.at_deadline("x", None, escalated=False) == "default"
+    assert question_rules.decide_ending("x", "lead", escalated=False) == "escalate"
+    assert question_rules.decide_ending("x", "lead", escalated=True) == "default"
+    assert question_rules.decide_ending(None, "lead", escalated=True) == "expire"
+    assert question_rules.decide_ending("x", None, escalated=False) == "default"
     with pytest.raises(DeadlineMissing):
         question_rules.require_deadline(None, "x", None)
 
@@ -220,4 +220,4 @@ def test_what_happens_at_the_deadline() -> None:
     ],
 )
 def test_an_option_is_chosen_by_its_text_or_number(answer: str, expected: tuple[str, str | None]) -> None:
-    assert question_rules.chosen(["yes", "no"], answer) == expected
+    assert question_rules.match_option(["yes", "no"], answer) == expected

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.messaging.messages.operations import approved_review
+from repomesh.domains.messaging.messages.operations import has_approved_review
 from repomesh.domains.messaging.reviews.models import Verdict
 from repomesh.domains.messaging.reviews.rules import state_of
 from repomesh.kernel.identity import system_caller
@@ -72,7 +72,7 @@ async def test_all_reviewers_must_approve(team: Team) -> None:
 
     def approved(task_id: str) -> bool:
         return team.mesh.server.store.read_now(
-            system_caller(workspace_id), lambda tx: approved_review(tx, task_id)
+            system_caller(workspace_id), lambda tx: has_approved_review(tx, task_id)
         )
 
     assert approved(TASK)

@@ -24,7 +24,7 @@ def test_a_receipt_only_goes_on(steps: list[str]) -> None:
     furthest = 0
     for number, step in enumerate(steps):
         before = dict(times)
-        times = rules.advanced(times, step, START + timedelta(seconds=number))  # type: ignore[arg-type]
+        times = rules.advance_times(times, step, START + timedelta(seconds=number))  # type: ignore[arg-type]
         furthest = max(furthest, rules.STATUSES.index(step))  # type: ignore[arg-type]
         assert rules.status(times) == rules.STATUSES[furthest]
         assert all(times[name] == moment for name, moment in before.items() if moment is not None)
@@ -49,8 +49,8 @@ def test_the_hop_grows_with_each_agent_and_a_human_ends_the_count() -> None:
 
 
 def test_names_like_one_that_is_unknown_are_found_whatever_their_case() -> None:
-    assert rules.near("Claud-code", ["bob", "claude-code", "Codex"]) == ["claude-code"]
-    assert rules.near("zzz", ["bob"]) == []
+    assert rules.similar_names("Claud-code", ["bob", "claude-code", "Codex"]) == ["claude-code"]
+    assert rules.similar_names("zzz", ["bob"]) == []
 
 
 def test_a_notice_names_a_bounded_number_of_recipients() -> None:

@@ -11,7 +11,7 @@ from clocks import MovableClock
 from harness import Mesh, Refused, Speaker
 from hooking import Cli, boundary_of
 from injection import CORPUS, assert_enveloped
-from repomesh.domains.messaging.messages.rules import RANKS
+from repomesh.domains.messaging.messages.rules import RANKS, earliest
 from repomesh.domains.messaging.wakes import rules as wake_rules
 from repomesh.domains.messaging.wakes.rules import WakeCandidate
 from repomesh.kernel import limits
@@ -164,22 +164,22 @@ PLAIN = {"priority": RANKS["normal"], "ack_required": False, "direct": True, "st
     ],
 )
 def test_what_is_worth_a_turn(what: dict[str, Any], woken: bool) -> None:
-    assert wake_rules.wakes(WakeCandidate(**PLAIN | what)) is woken
+    assert wake_rules.is_worth_a_turn(WakeCandidate(**PLAIN | what)) is woken
 
 
 def test_when_it_is_time() -> None:
-    assert wake_rules.due_at(WakeCandidate(**PLAIN), waits=False) == NOW
-    assert wake_rules.due_at(WakeCandidate(**PLAIN), waits=True) == NOW + timedelta(
+    assert wake_rules.due_at(WakeCandidate(**PLAIN), has_wait=False) == NOW
+    assert wake_rules.due_at(WakeCandidate(**PLAIN), has_wait=True) == NOW + timedelta(
         seconds=limits.WAKE_BEHIND_WAIT_S
     )
-    assert wake_rules.due_at(WakeCandidate(**PLAIN | {"arrived": True}), waits=False) is None
+    assert wake_rules.due_at(WakeCandidate(**PLAIN | {"arrived": True}), has_wait=False) is None
     twice = {"failures": 2, "failed_at": NOW}
-    assert wake_rules.due_at(WakeCandidate(**PLAIN | twice), waits=True) == NOW + timedelta(
+    assert wake_rules.due_at(WakeCandidate(**PLAIN | twice), has_wait=True) == NOW + timedelta(
         seconds=2 * limits.WAKE_RETRY_S
     )
-    assert wake_rules.due_at(WakeCandidate(**PLAIN | twice | {"failures": 3}), waits=False) is None
-    assert wake_rules.first([None, NOW, NOW + timedelta(1)]) == NOW
-    assert wake_rules.first([None]) is None
+    assert wake_rules.due_at(WakeCandidate(**PLAIN | twice | {"failures": 3}), has_wait=False) is None
+    assert earliest(None, NOW, NOW + timedelta(1)) == NOW
+    assert earliest(None) is None
 
 
 @pytest.mark.parametrize("engine", ["sqlite"])

@@ -120,7 +120,7 @@ def test_hooks_read_indexes(town: Town) -> None:
     asked: list[tuple[str, Caller, Callable[[Transaction], Any]]] = [
         ("ix_receipts_not_injected", bob, lambda tx: look_at_session(tx, look)),
         ("ix_receipts_not_injected", bob, lambda tx: deliveries.candidates(tx, bob_id, "claude", "s0")),
-        ("ix_receipts_unread", bob, lambda tx: deliveries.pressing(tx, bob_id)),
+        ("ix_receipts_unread", bob, lambda tx: deliveries.pressing_message_ids(tx, bob_id)),
         ("ix_deliveries_open", bob, lambda tx: deliveries.undecided_count(tx, "claude", "s0")),
         ("ix_deliveries_open", town.system, lambda tx: deliveries.list_undecided(tx, one)),
         ("delivery_messages", bob, lambda tx: trace_message(tx, TraceMessage(message_id=town.message_id))),

@@ -1,4 +1,4 @@
-"""Who a request speaks for: its bearer token, and the agent that an owner's request names."""
+"""Authentication: turn a bearer token, and the agent that an owner's request names, into a Caller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Row, and_, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceEnded, InstanceReplaced
 from repomesh.domains.agents.operations import SESSION_OVER, TAKEN_OVER, find_agent
-from repomesh.domains.agents.rows import by_name
+from repomesh.domains.agents.rows import find_by_name
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
@@ -22,11 +22,11 @@ from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store
 from repomesh.store.transaction import Transaction
 
-# Another server on the same database may revoke a token; it is refused here after this time at the
-# latest, and in a write at once, because each write checks its token again. Where there is no other,
-# whatever changes who may do what says so.
-_REMEMBERED_S = {True: 0.5, False: 60.0}
-_REMEMBERED_MAX = 10_000
+# How long a caller is cached, by whether other servers share the database. One of them may revoke a token: it
+# is then refused here after this time at the latest, and in a write at once, because each write checks its
+# token again. A server alone on its database calls `forget` on every change of access.
+_CACHED_S = {True: 0.5, False: 60.0}
+_CACHED_CALLERS_MAX = 10_000
 
 
 _AGENT_REF = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")
@@ -37,43 +37,50 @@ class Authenticator:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[tuple[str, str | None], tuple[float, Caller]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str | None], tuple[float, Caller]] = OrderedDict()
         self._generation = 0
 
     async def __call__(self, authorization: str | None, agent: str | None = None) -> Caller:
-        """The caller behind an Authorization header; raises Unauthenticated, or Forbidden when the token
-        may not speak for `agent`."""
+        """The caller behind an Authorization header, acting as `agent` (name or id) if given.
+
+        Raises AgentNotFound and what `identify` raises.
+        """
         scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise Unauthenticated("the request carries no bearer token")
         key = (tokens.digest(secret.strip()), agent or None)
-        known = self._known.get(key)
-        if known is not None and known[0] > time.monotonic() and not self._is_over(known[1]):
-            return known[1]
+        cached = self._cache.get(key)
+        if cached is not None and cached[0] > time.monotonic() and not self._is_over(cached[1]):
+            return cached[1]
         if agent and _AGENT_REF.fullmatch(agent) is None:
             raise AgentNotFound("there is no agent of the name in X-Repomesh-Agent: it is no agent's name")
         generation = self._generation
         caller = await self._store.read(
             system_caller(""), lambda tx: identify(tx, secret.strip(), agent or None)
         )
-        if generation != self._generation:  # what was read may have changed while it was read
+        if generation != self._generation:  # access changed during the read: do not cache
             return caller
-        self._known[key] = (time.monotonic() + _REMEMBERED_S[self._store.shared], caller)
-        if len(self._known) > _REMEMBERED_MAX:
-            self._known.popitem(last=False)
+        self._cache[key] = (time.monotonic() + _CACHED_S[self._store.shared], caller)
+        if len(self._cache) > _CACHED_CALLERS_MAX:
+            self._cache.popitem(last=False)
         return caller
 
     def _is_over(self, caller: Caller) -> bool:
         return tokens.is_over(caller.expires_at, self._store.clock())
 
     def forget(self) -> None:
-        """Look everybody up again: something changed who may do what."""
+        """Clear the cache, because somebody's access changed."""
         self._generation += 1
-        self._known.clear()
+        self._cache.clear()
 
 
 def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
-    """The caller behind a secret, acting as `agent` when it is given."""
+    """The caller behind a secret, acting as `agent` (name or id) if given.
+
+    Raises Unauthenticated for an unknown secret; TokenRevoked, TokenExpired, InstanceReplaced or
+    InstanceEnded for one that is no longer valid; Forbidden when the token may not speak for `agent`;
+    AgentNotFound and AgentRetired.
+    """
     try:
         token = tokens.find(tx, secret)
     except Unauthenticated:
@@ -91,7 +98,7 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     tx.workspace_id = token.workspace_id
     if token.agent_id is not None:
         row = tx.execute(select(agents).where(agents.c.id == token.agent_id)).one()
-        if agent not in (None, row.name, row.id) and not _is_variant(tx, row, agent):
+        if agent not in (None, row.name, row.id) and not _names_agent(tx, row, agent):
             raise Forbidden(
                 f"this token speaks for '{row.name}' only, not for '{agent}'",
                 hint="Leave X-Repomesh-Agent out, or use the owner's token.",
@@ -107,22 +114,22 @@ def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:
     return replace(caller, agent_id=acting.id, agent_name=acting.name, agent_type=acting.type)
 
 
-def _is_variant(tx: Transaction, row: Row[Any], name: str) -> bool:
+def _names_agent(tx: Transaction, row: Row[Any], name: str) -> bool:
     """Whether a name reaches the agent in a row, in whatever case it is written."""
-    named = by_name(tx, name)
-    return named is not None and named.id == row.id
+    agent = find_by_name(tx, name)
+    return agent is not None and agent.id == row.id
 
 
 def _raise_why_ended(tx: Transaction, secret: str) -> None:
-    """Raise TokenRevoked or TokenExpired when the secret was valid once: its holder must learn it."""
+    """Raise the reason when the secret was valid once: TokenRevoked, a subclass of it, or TokenExpired."""
     its_instance = and_(
         instances.c.workspace_id == token_rows.c.workspace_id,
         instances.c.agent_id == token_rows.c.agent_id,
         instances.c.token_id == token_rows.c.id,
     )
     columns = instances.c.closed_reason, token_rows.c.expires_at
-    ended = select(*columns).select_from(token_rows.outerjoin(instances, its_instance))
-    row = tx.execute(ended.where(token_rows.c.hash == tokens.digest(secret))).one_or_none()
+    statement = select(*columns).select_from(token_rows.outerjoin(instances, its_instance))
+    row = tx.execute(statement.where(token_rows.c.hash == tokens.digest(secret))).one_or_none()
     if row is None:
         return
     if row.closed_reason == TAKEN_OVER:

@@ -37,9 +37,9 @@ def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
             raise AgentNameMissing("a token of role 'agent' is for one agent, and none is named")
         agent_id = ensure_agent(tx, request.agent).id
     role = Role(request.role)
-    life = request.expires_in_s
-    expires_at = None if life is None else tx.now + timedelta(seconds=life)
-    scopes, expires_at = tokens.narrowed(tx.caller, request.scopes, expires_at)
+    lifetime_s = request.expires_in_s
+    expires_at = None if lifetime_s is None else tx.now + timedelta(seconds=lifetime_s)
+    scopes, expires_at = tokens.narrow_limits(tx.caller, request.scopes, expires_at)
     token_id, secret = tokens.issue(
         tx,
         tx.workspace_id,
@@ -72,8 +72,8 @@ def list_tokens(tx: Transaction, request: ListTokens) -> Page[Token]:
 def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
     """Revoke a token at once: its sockets close, its leases are given back, its next call is refused."""
     table = token_rows.c
-    here = table.id == request.token_id, table.workspace_id == tx.workspace_id, table.revoked_at.is_(None)
-    row = tx.execute(_tokens().where(*here)).one_or_none()
+    is_live = table.id == request.token_id, table.workspace_id == tx.workspace_id, table.revoked_at.is_(None)
+    row = tx.execute(_tokens().where(*is_live)).one_or_none()
     if row is None:
         raise NotFound(f"there is no live token {request.token_id}")
     tokens.revoke(tx, row.id, row.agent_id, "revoked")
@@ -82,11 +82,11 @@ def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
 
 def _require_grantable(tx: Transaction, request: CreateToken) -> None:
     """Raise UnknownScope, or Forbidden for a scope that the role or the caller does not hold."""
-    known = {operation.scope for operation in registry if operation.is_offered}
-    known |= {in_every_area(scope) for scope in known}
+    offered_scopes = {operation.scope for operation in registry if operation.is_offered}
+    offered_scopes |= {in_every_area(scope) for scope in offered_scopes}
     for scope in request.scopes or ():
-        if scope not in known:
-            raise UnknownScope(f"no operation asks for the scope '{scope}'", scopes=sorted(known))
+        if scope not in offered_scopes:
+            raise UnknownScope(f"no operation asks for the scope '{scope}'", scopes=sorted(offered_scopes))
         if not role_holds(Role(request.role), scope):
             raise Forbidden(f"a token of role '{request.role}' can't hold the scope '{scope}'")
         if not tx.caller.holds(scope):
@@ -94,7 +94,7 @@ def _require_grantable(tx: Transaction, request: CreateToken) -> None:
 
 
 def _tokens() -> Select[Any]:
-    """Tokens with the names of their agents."""
+    """A select of tokens, each with the name of its agent."""
     joined = token_rows.outerjoin(agents, agents.c.id == token_rows.c.agent_id)
     return select(token_rows, agents.c.name.label("agent_name")).select_from(joined)
 

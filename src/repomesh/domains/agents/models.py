@@ -1,4 +1,4 @@
-"""The words of agents: who takes part, and the running instance that speaks for each."""
+"""Models of agents, of the instances that speak for them, and of tokens."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_process(name: str) -> bool:
     return 0 < int(name.partition("@")[0].partition(".")[0]) <= PROCESS_NUMBER_MAX
 
 
-def _process(name: str) -> str:
+def _require_process(name: str) -> str:
     if not is_process(name):
         raise ValueError(f"is no process: its number must be 1 to {PROCESS_NUMBER_MAX}")
     return name
@@ -47,7 +47,7 @@ def _process(name: str) -> str:
 ProcessId = Annotated[
     str,
     StringConstraints(pattern=f"^{PROCESS_PATTERN}$", max_length=PROCESS_ID_CHARS_MAX),
-    AfterValidator(_process),
+    AfterValidator(_require_process),
 ]
 """A process by its number, with '.' and the clock tick in which it began where that is known (numbers are
 given again), and with '@' and the machine where programs of several speak to one server."""
@@ -62,7 +62,7 @@ AgentRef = Annotated[
 
 
 class Agent(Model):
-    """Somebody who takes part: a model behind a CLI, a program, or a person."""
+    """A participant: a model behind a CLI, a program, or a person."""
 
     id: Id
     name: str
@@ -101,7 +101,7 @@ class RegisterAgent(Model):
 
 
 class FindAgentOfProcess(Model):
-    """Which agent a process was started by."""
+    """A process whose agent to find."""
 
     processes: Annotated[tuple[ProcessId, ...], Field(max_length=HOOK_PROCESSES_MAX)] = Field(
         description="Its ancestors, nearest first."
@@ -115,7 +115,7 @@ class FoundAgent(Model):
 
 
 class Registration(Model):
-    """Who the caller is from now on. The instance token is shown once; use it for every further call."""
+    """The agent that the caller joined as. The instance token is shown once; use it for all further calls."""
 
     agent: Agent
     instance_id: str
@@ -223,7 +223,7 @@ class RevokeToken(Model):
 
 
 class AgentChanged(Model):
-    """An agent joined, changed or left; `agent` is what it is now."""
+    """An agent joined, changed or left; `agent` is its new state."""
 
     agent: Agent
     instance_id: str | None = None
@@ -231,14 +231,14 @@ class AgentChanged(Model):
 
 
 class AgentRenamed(Model):
-    """An agent has another name; `agent` is what it is now."""
+    """An agent was renamed; `agent` is its new state."""
 
     agent: Agent
     former_name: str
 
 
 class PermissionRequested(Model):
-    """An agent's CLI asks its person whether a tool may run, and the agent stands still until it is told.
+    """An agent's CLI asks its person whether a tool may run; the agent waits for the answer.
 
     Only the person at that CLI can answer it: nothing here grants anything.
     """

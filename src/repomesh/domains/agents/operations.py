@@ -1,4 +1,4 @@
-"""Operations on agents: join, list, leave, retire, and follow who is there."""
+"""Operations on agents: register, list, rename, leave, retire, and sweep the silent ones."""
 
 from __future__ import annotations
 
@@ -62,27 +62,29 @@ LEFT = "left"
 
 def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     """Join the workspace as an agent, as the operation `agent.register` does; see there."""
-    hooked = _hooked(tx, request)
-    name = _name_for(tx, request, hooked)
+    hook_session = _find_hook_session(tx, request)
+    name = _choose_name(tx, request, hook_session)
     rules.require_person(request.type, tx.caller)
     if tx.caller.instance_id is not None and request.instance_id in (None, tx.caller.instance_id):
-        return _again(tx, request, tx.caller.instance_id)
+        return _register_again(tx, request, tx.caller.instance_id)
     instance_id = request.instance_id or tx.new_id()
-    row = rows.by_name(tx, name)
+    row = rows.find_by_name(tx, name)
     if row is None:
         agent, took_over = rows.create(tx, name, request), False
     else:
-        agent, took_over = _rejoin(tx, row, request, instance_id, hooked.instance_id if hooked else None)
+        agent, took_over = _rejoin(
+            tx, row, request, instance_id, hook_session.instance_id if hook_session else None
+        )
     token_id, secret = tokens.issue(
         tx, tx.workspace_id, Role.AGENT, f"instance of {name}", agent_id=agent.id, instance_id=instance_id
     )
     rows.open_instance(tx, agent.id, instance_id, token_id, request.process_id)
-    if hooked is not None:
-        _take_session(tx, hooked, agent, instance_id)
+    if hook_session is not None:
+        _rebind_session(tx, hook_session, agent, instance_id)
     type_ = AGENT_TAKEN_OVER if took_over else AGENT_REGISTERED
     rows.emit_changed(tx, type_, agent, instance_id=instance_id)
-    made = _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
-    return made.model_copy(update={"name_not_given": rows.other_name(tx, request.name, agent.id)})
+    registration = _registration(tx, agent, instance_id, token_id, secret, took_over=took_over)
+    return registration.model_copy(update={"name_not_given": rows.other_name(tx, request.name, agent.id)})
 
 
 @query(
@@ -108,14 +110,14 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
         statement = statement.where(agents.c.status == request.status)
     if request.capability is not None:
         quoted = f'"{request.capability}"'
-        held = type_coerce(agents.c.capabilities, Text)
-        statement = statement.where(held.contains(quoted, autoescape=True))
+        capabilities_text = type_coerce(agents.c.capabilities, Text)
+        statement = statement.where(capabilities_text.contains(quoted, autoescape=True))
     items, next_cursor = page(tx, statement, request, [agents.c.name], as_agent)
-    found = Page[Agent](items=items, next_cursor=next_cursor)
+    result = Page[Agent](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     start = request.cursor or encode_cursor("")
-    return fit(found, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].name), start))
+    return fit(result, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].name), start))
 
 
 @query("agent.show", http=Get("/v1/agents/{agent_id}"), scope="agents:read", errors=(AgentNotFound,))
@@ -169,12 +171,12 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     if agent.status == "retired":
         return agent
     rows.close_instances(tx, agent.id, "retired")
-    live = select(token_rows.c.id).where(
+    live_token_ids = select(token_rows.c.id).where(
         token_rows.c.workspace_id == tx.workspace_id,
         token_rows.c.agent_id == agent.id,
         token_rows.c.revoked_at.is_(None),
     )
-    for token_id in tx.execute(live).scalars().all():
+    for token_id in tx.execute(live_token_ids).scalars().all():
         tokens.revoke(tx, token_id, agent.id, "agent retired")
     retired = rows.change(tx, agent, status="retired")
     rows.emit_changed(tx, AGENT_RETIRED, retired)
@@ -196,82 +198,82 @@ def leave(tx: Transaction, request: CloseInstance) -> Agent:
     """
     agent = find_agent(tx, request.agent_id)
     require_self(tx, agent)
-    if session_rows.goes_on_without(tx, agent.id, tx.caller.instance_id):
+    if session_rows.is_kept_by_hooks(tx, agent.id, tx.caller.instance_id):
         return agent
     return depart(tx, agent, LEFT)
 
 
 def depart(tx: Transaction, agent: Agent, reason: str) -> Agent:
-    """Close the agent's open instance; what it held is free as soon as the sweeper looks."""
+    """Close the agent's open instance and set the agent inactive; the sweeper then releases its leases."""
     rows.close_instances(tx, agent.id, reason)
     if agent.status != "active":
         return agent
-    gone = rows.change(tx, agent, status="inactive")
-    rows.emit_changed(tx, AGENT_LEFT, gone, reason=reason)
-    return gone
+    inactive = rows.change(tx, agent, status="inactive")
+    rows.emit_changed(tx, AGENT_LEFT, inactive, reason=reason)
+    return inactive
 
 
-def silent(settings: Settings) -> Select[Any]:
-    """The workspaces with agents that `sweep_agents` sets inactive, and when (a due query)."""
+def silent_agents_due(settings: Settings) -> Select[Any]:
+    """A due query: the workspaces with agents that `sweep_agents` sets inactive, and when."""
     limit_s = settings.agent_inactive_after_s
-    heard, times = agents.c.last_seen_at, counters.c
-    missed = or_(  # after an absence of the server a full limit has to pass, see `silent_before`
-        times.returned_at.is_(None),
-        times.returned_at < before(limit_s),
-        heard < times.left_at.op("-")(span(limit_s)),
+    last_seen_at, server_times = agents.c.last_seen_at, counters.c
+    limit_passed = or_(  # after an absence of the server a full limit has to pass, see `silent_before`
+        server_times.returned_at.is_(None),
+        server_times.returned_at < before(limit_s),
+        last_seen_at < server_times.left_at.op("-")(span(limit_s)),
     )
-    found = due_at(agents.c.workspace_id, heard, ACTIVE, missed, after_s=limit_s)
-    return found.join(counters, times.workspace_id == agents.c.workspace_id)
+    statement = due_at(agents.c.workspace_id, last_seen_at, ACTIVE, limit_passed, after_s=limit_s)
+    return statement.join(counters, server_times.workspace_id == agents.c.workspace_id)
 
 
 def sweep_agents(tx: Transaction) -> list[str]:
-    """Set agents inactive that were silent for longer than the setting allows; answers their ids.
+    """Set agents inactive that were silent for longer than the setting allows; returns their ids.
 
     At most `AGENTS_SWEPT_MAX` in one transaction.
     """
-    before = silent_before(tx, tx.settings.agent_inactive_after_s)
-    silent = select(agents).where(
+    cutoff = silent_before(tx, tx.settings.agent_inactive_after_s)
+    statement = select(agents).where(
         agents.c.workspace_id == tx.workspace_id,
         agents.c.status == "active",
-        agents.c.last_seen_at < before,
+        agents.c.last_seen_at < cutoff,
     )
     swept: list[str] = []
 
     def sweep(row: Row[Any]) -> None:
-        gone = rows.change(tx, as_agent(row), status="inactive")
-        rows.emit_changed(tx, AGENT_STATUS_CHANGED, gone, reason="no heartbeat")
-        swept.append(gone.id)
+        inactive = rows.change(tx, as_agent(row), status="inactive")
+        rows.emit_changed(tx, AGENT_STATUS_CHANGED, inactive, reason="no heartbeat")
+        swept.append(inactive.id)
 
-    found = tx.execute(silent.limit(limits.AGENTS_SWEPT_MAX)).all()
-    each_alone(tx, found, sweep, lambda row: f"agent/{row.id}")
+    silent_rows = tx.execute(statement.limit(limits.AGENTS_SWEPT_MAX)).all()
+    each_alone(tx, silent_rows, sweep, lambda row: f"agent/{row.id}")
     return swept
 
 
-def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any) -> Agent:
-    """Note that `agent` was heard of, with the `status_text` and `resources` it may have told.
+def touch(tx: Transaction, agent: Agent, instance_id: str | None, **reported: Any) -> Agent:
+    """Record a sign of life of `agent`, with the `status_text` and `resources` that it reported, if any.
 
-    An event is written only when the status or its text changes, never for a mere sign of life.
+    An event is emitted only when the status or its text changes. Returns the agent with its new state.
     """
     status = "active" if agent.status == "inactive" else agent.status
-    status_text = figures.get("status_text", agent.status_text)
-    resources = figures.get("resources", agent.resources)
+    status_text = reported.get("status_text", agent.status_text)
+    resources = reported.get("resources", agent.resources)
     tx.execute(
         update(agents)
         .where(agents.c.id == agent.id)
         .values(last_seen_at=tx.now, status=status, status_text=status_text, resources=resources)
     )
     if instance_id is not None:
-        mine = and_(
+        of_instance = and_(
             instances.c.workspace_id == tx.workspace_id,
             instances.c.agent_id == agent.id,
             instances.c.id == instance_id,
         )
-        tx.execute(update(instances).where(mine).values(last_seen_at=tx.now))
-    told = {"status": status, "status_text": status_text, "resources": resources, "last_seen_at": tx.now}
-    seen = agent.model_copy(update=told)
+        tx.execute(update(instances).where(of_instance).values(last_seen_at=tx.now))
+    values = {"status": status, "status_text": status_text, "resources": resources, "last_seen_at": tx.now}
+    touched = agent.model_copy(update=values)
     if (status, status_text) == (agent.status, agent.status_text):
-        return seen
-    changed = rows.change(tx, seen)
+        return touched
+    changed = rows.change(tx, touched)
     rows.emit_changed(tx, AGENT_STATUS_CHANGED, changed, instance_id=instance_id)
     return changed
 
@@ -279,14 +281,14 @@ def touch(tx: Transaction, agent: Agent, instance_id: str | None, **figures: Any
 def find_agent(tx: Transaction, name_or_id: str) -> Agent:
     """The agent of this workspace with this name, in whatever case, or id; raises AgentNotFound."""
     key = rules.name_key(name_or_id)
-    named = or_(agents.c.name == name_or_id, agents.c.name_key == key, agents.c.id == name_or_id)
-    statement = select(agents).where(agents.c.workspace_id == tx.workspace_id, named)
+    matches_ref = or_(agents.c.name == name_or_id, agents.c.name_key == key, agents.c.id == name_or_id)
+    statement = select(agents).where(agents.c.workspace_id == tx.workspace_id, matches_ref)
     # An agent may bear another's id as its name only on purpose; the id then wins. So does the exact name
     # over one in another case, where an older release let both in.
-    found = sorted(
+    matches = sorted(
         tx.execute(statement).all(), key=lambda row: (row.id != name_or_id, row.name != name_or_id)
     )
-    agent = found[0] if found else rows.by_former_name(tx, name_or_id)
+    agent = matches[0] if matches else rows.find_by_former_name(tx, name_or_id)
     if agent is None:
         raise AgentNotFound(f"there is no agent '{name_or_id}'")
     return as_agent(agent)
@@ -300,7 +302,7 @@ def require_self(tx: Transaction, agent: Agent) -> None:
 
 
 def live_agents(tx: Transaction) -> list[Row[Any]]:
-    """(id, name) of every agent that is not retired, by name: whom a broadcast reaches."""
+    """Rows of (id, name) of the agents that are not retired, by name: the recipients of a broadcast."""
     statement = select(agents.c.id, agents.c.name).where(
         agents.c.workspace_id == tx.workspace_id, agents.c.status != "retired"
     )
@@ -308,8 +310,8 @@ def live_agents(tx: Transaction) -> list[Row[Any]]:
 
 
 def ensure_agent(tx: Transaction, name: str, type_: str = "ai") -> Agent:
-    """The agent `name`, made if unknown: for who is spoken to before it first speaks."""
-    row = rows.by_name(tx, name)
+    """The agent `name`; an unknown one is made, inactive, so that it can be addressed before it joins."""
+    row = rows.find_by_name(tx, name)
     if row is not None:
         return as_agent(row)
     agent = rows.create(tx, name, RegisterAgent(name=name, type=type_))
@@ -318,12 +320,15 @@ def ensure_agent(tx: Transaction, name: str, type_: str = "ai") -> Agent:
     return agent
 
 
-def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registration:
+def _register_again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registration:
+    """Update the agent of an instance that registers with its own token; it keeps that token."""
     agent = find_agent(tx, tx.caller.acting_agent())
-    rules.joining(request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True)
-    told = _given_fields(request)
-    if agent.status != "active" or differing(told, agent):
-        agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **told)
+    rules.decide_registration(
+        request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True
+    )
+    fields = _requested_fields(request)
+    if agent.status != "active" or differing(fields, agent):
+        agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **fields)
         rows.emit_changed(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)
 
@@ -343,8 +348,8 @@ def _registration(
     )
 
 
-def _given_fields(request: RegisterAgent) -> dict[str, Any]:
-    """What a registration says of an agent; what it leaves out stays as it was."""
+def _requested_fields(request: RegisterAgent) -> dict[str, Any]:
+    """The fields of an agent that a registration sets; absent fields stay as they are."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name in ("type", "program", "model", "capabilities")
@@ -352,66 +357,76 @@ def _given_fields(request: RegisterAgent) -> dict[str, Any]:
     }
 
 
-def _name_for(tx: Transaction, request: RegisterAgent, hooked: Row[Any] | None) -> str:
-    """The name to join under; what hooks of the same run are called already, unless another is asked for."""
+def _choose_name(tx: Transaction, request: RegisterAgent, hook_session: Row[Any] | None) -> str:
+    """The name to join under: that of the hooks of the same run, unless the request has another one.
+
+    Raises NotYourAgent when the request names another agent than that of the caller's token.
+    """
     caller = tx.caller
-    if caller.role is Role.AGENT and request.name and not _is_named(tx, caller.agent_id, request.name):
+    if caller.role is Role.AGENT and request.name and not _has_name(tx, caller.agent_id, request.name):
         raise NotYourAgent(f"this token speaks for '{caller.agent_name}' only")
-    if hooked is not None:
-        own: str = hooked.agent_name
-        asked = request.name
-        if asked is None or _is_named(tx, hooked.agent_id, asked) or session_rules.is_numbered(own, asked):
-            return own
+    if hook_session is not None:
+        current_name: str = hook_session.agent_name
+        requested_name = request.name
+        if (
+            requested_name is None
+            or _has_name(tx, hook_session.agent_id, requested_name)
+            or session_rules.is_numbered(current_name, requested_name)
+        ):
+            return current_name
     name = request.name or caller.agent_name
     cli = cli_of(request.program) if request.process_id else None
     if name is not None:
         if not request.next_if_active or caller.agent_name is not None:
             return name
-        return session_rows.free_name(tx, name, cli or request.program, wanted=True)
+        return session_rows.free_name(tx, name, cli or request.program, requested=True)
     if cli is not None:  # its hooks would look for the same name
         return session_rows.free_name(tx, PROGRAMS[cli], cli)
     return rules.free_name(request.program, rows.taken_names(tx))
 
 
-def _is_named(tx: Transaction, agent_id: str | None, name: str) -> bool:
-    """Whether a name is that of this agent, in whatever case."""
-    row = rows.by_name(tx, name)
+def _has_name(tx: Transaction, agent_id: str | None, name: str) -> bool:
+    """Whether a name, in any case, is a present or former name of this agent."""
+    row = rows.find_by_name(tx, name)
     return row is not None and row.id == agent_id
 
 
-def _hooked(tx: Transaction, request: RegisterAgent) -> Row[Any] | None:
-    """The live CLI session of the same process, whose hooks spoke first, if the caller may speak for it."""
+def _find_hook_session(tx: Transaction, request: RegisterAgent) -> Row[Any] | None:
+    """The live CLI session of the request's process, if hooks reported it already and it binds the caller."""
     if request.process_id is None or tx.caller.instance_id is not None:
         return None
-    return session_rows.of_process(tx, request.process_id)
+    return session_rows.find_by_process(tx, request.process_id)
 
 
-def _opened_by_own_hooks(tx: Transaction, open_one: Row[Any]) -> bool:
-    """Whether hooks opened an instance that speak with the caller's own token, an agent's."""
-    return bool(tx.caller.agent_id == open_one.agent_id and open_one.id.startswith(rows.OF_HOOKS))
+def _opened_by_own_hooks(tx: Transaction, open_instance: Row[Any]) -> bool:
+    """Whether an instance was opened by hooks that use the caller's own agent token."""
+    return bool(tx.caller.agent_id == open_instance.agent_id and open_instance.id.startswith(rows.OF_HOOKS))
 
 
-def _take_session(tx: Transaction, hooked: Row[Any], agent: Agent, instance_id: str) -> None:
-    """Have the hooks of a CLI session speak as this instance from now on."""
-    if hooked.agent_id != agent.id:  # it wants to be another one than its hooks took it for
-        depart(tx, find_agent(tx, hooked.agent_id), TAKEN_OVER)
-    session_rows.change(tx, hooked, CLI_SESSION_CHANGED, agent_id=agent.id, instance_id=instance_id)
+def _rebind_session(tx: Transaction, hook_session: Row[Any], agent: Agent, instance_id: str) -> None:
+    """Bind a CLI session to an agent and its instance; the agent that it was bound to departs."""
+    if hook_session.agent_id != agent.id:  # it registers as another agent than its hooks did
+        depart(tx, find_agent(tx, hook_session.agent_id), TAKEN_OVER)
+    session_rows.change(tx, hook_session, CLI_SESSION_CHANGED, agent_id=agent.id, instance_id=instance_id)
 
 
 def _rejoin(
-    tx: Transaction, row: Row[Any], request: RegisterAgent, instance_id: str, own: str | None
+    tx: Transaction, row: Row[Any], request: RegisterAgent, instance_id: str, own_instance_id: str | None
 ) -> tuple[Agent, bool]:
-    """Join as the agent in a row; the instance `own` gives way without being taken over."""
+    """Join as the agent in a row; returns it and whether an instance was taken over.
+
+    Replacing the caller's own instance `own_instance_id` is no takeover.
+    """
     agent = as_agent(row)
-    open_one = rows.open_instance_of(tx, agent.id)
-    if open_one is not None and _opened_by_own_hooks(tx, open_one):
-        own = open_one.id
-    live = open_one is not None and session_rows.is_spoken_for(tx, agent.id, open_one)
-    other_id = open_one.id if open_one is not None and open_one.id != own else None
-    how = rules.joining(request, agent.name, other_id, live)
-    if open_one is not None:
+    open_instance = rows.open_instance_of(tx, agent.id)
+    if open_instance is not None and _opened_by_own_hooks(tx, open_instance):
+        own_instance_id = open_instance.id
+    is_live = open_instance is not None and session_rows.is_spoken_for(tx, agent.id, open_instance)
+    other_id = open_instance.id if open_instance is not None and open_instance.id != own_instance_id else None
+    kind = rules.decide_registration(request, agent.name, other_id, is_live)
+    if open_instance is not None:
         rows.close_instances(tx, agent.id, TAKEN_OVER)
-        if open_one.id == own:
-            session_rows.rebind(tx, agent.id, open_one.id, instance_id)
-    joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_given_fields(request))
-    return joined, how is rules.RegistrationKind.TAKE_OVER
+        if open_instance.id == own_instance_id:
+            session_rows.rebind(tx, agent.id, open_instance.id, instance_id)
+    joined = rows.change(tx, agent, status="active", last_seen_at=tx.now, **_requested_fields(request))
+    return joined, kind is rules.RegistrationKind.TAKE_OVER

@@ -1,4 +1,4 @@
-"""People among the agents: whom a question goes to when it names nobody."""
+"""People among the agents: the recipient of a question that names nobody."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from repomesh.domains.agents.rules import PERSON, free_name
 from repomesh.domains.agents.tables import agents
 from repomesh.store.transaction import Transaction
 
-NAMED_UNTIL_KNOWN = "owner"
-"""What the first person is called when it is asked before it ever came."""
+FIRST_PERSON_NAME = "owner"
+"""The name of a person who is asked a question before any person has joined."""
 
 
 def newest_person(tx: Transaction) -> Agent | None:
-    """The person who was here last, of those in service."""
+    """The person seen last, of those not retired; None if there is none."""
     table = agents.c
-    people = table.workspace_id == tx.workspace_id, table.type == PERSON, table.status != "retired"
+    in_service = table.workspace_id == tx.workspace_id, table.type == PERSON, table.status != "retired"
     row = tx.execute(
-        select(agents).where(*people).order_by(table.last_seen_at.desc(), table.id).limit(1)
+        select(agents).where(*in_service).order_by(table.last_seen_at.desc(), table.id).limit(1)
     ).first()
     return None if row is None else as_agent(row)
 
 
 def first_person(tx: Transaction) -> Agent:
-    """A person made because somebody is needed and nobody is there yet; it has no instance."""
-    return ensure_agent(tx, free_name(NAMED_UNTIL_KNOWN, taken_names(tx)), PERSON)
+    """Make the first person, without an instance, so that a question has a recipient."""
+    return ensure_agent(tx, free_name(FIRST_PERSON_NAME, taken_names(tx)), PERSON)

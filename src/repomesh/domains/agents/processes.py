@@ -1,4 +1,4 @@
-"""Who a process speaks for: the agent whose CLI started it, however many programs lie between."""
+"""Find the agent whose CLI started a process, however many programs lie between."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ def find_agent_of_process(tx: Transaction, request: FindAgentOfProcess) -> Found
     For programs that an agent runs, such as git, which know nothing of it. Of several claims of one process
     the owner's counts first.
     """
-    here = {"ws": tx.workspace_id}
-    claims = [(row.claimed_by_agent, row.process_id, row.agent_id) for row in tx.execute(_OF_INSTANCES, here)]
-    for row in tx.execute(_OF_SESSIONS, here):
+    in_workspace = {"ws": tx.workspace_id}
+    claims = [
+        (row.claimed_by_agent, row.process_id, row.agent_id)
+        for row in tx.execute(_OF_INSTANCES, in_workspace)
+    ]
+    for row in tx.execute(_OF_SESSIONS, in_workspace):
         cli = rules.cli_process(row.processes)
         claims += [(row.claimed_by_agent, cli, row.agent_id)] if cli is not None else []
     claims.sort(key=lambda claim: claim[0])
-    known = [(process, agent_id) for _, process, agent_id in claims]
-    agent_id = rules.nearest(request.processes, known)
+    ordered_claims = [(process, agent_id) for _, process, agent_id in claims]
+    agent_id = rules.nearest_agent(request.processes, ordered_claims)
     if agent_id is None:
         return FoundAgent(agent=None)
-    found = tx.execute(_AGENT, here | {"agent": agent_id}).one()
-    return FoundAgent(agent=as_agent(found))
+    agent_row = tx.execute(_AGENT, in_workspace | {"agent": agent_id}).one()
+    return FoundAgent(agent=as_agent(agent_row))

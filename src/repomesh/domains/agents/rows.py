@@ -1,4 +1,4 @@
-"""Agents and their instances as rows: made, changed, told of."""
+"""Rows of agents and their instances: find, create and change them, and emit their events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
 OF_HOOKS: Final = "hook:"
-"""How the id of an instance begins that hooks opened, and no program of its own."""
+"""The prefix of the ids of instances that hooks opened."""
 
 
 def as_agent(row: Row[Any]) -> Agent:
@@ -30,22 +30,22 @@ def as_agent(row: Row[Any]) -> Agent:
     return Agent(**fields)
 
 
-def by_name(tx: Transaction, name: str) -> Row[Any] | None:
-    """The agent with this name, else the one whose name differs from it in nothing but case."""
-    alike = or_(agents.c.name == name, agents.c.name_key == rules.name_key(name))
-    found = tx.execute(select(agents).where(agents.c.workspace_id == tx.workspace_id, alike)).all()
-    return min(found, key=lambda row: row.name != name, default=None) or by_former_name(tx, name)
+def find_by_name(tx: Transaction, name: str) -> Row[Any] | None:
+    """The agent with this name, else in another case, else as a former name; None if there is none."""
+    same_name = or_(agents.c.name == name, agents.c.name_key == rules.name_key(name))
+    rows = tx.execute(select(agents).where(agents.c.workspace_id == tx.workspace_id, same_name)).all()
+    return min(rows, key=lambda row: row.name != name, default=None) or find_by_former_name(tx, name)
 
 
-def by_former_name(tx: Transaction, name: str) -> Row[Any] | None:
-    """The agent that had this name before it was renamed."""
+def find_by_former_name(tx: Transaction, name: str) -> Row[Any] | None:
+    """The agent that had this name, in any case, before it was renamed; None for none."""
     of_agent = former_names.c.agent_id == agents.c.id
     key = former_names.c.workspace_id == tx.workspace_id, former_names.c.name_key == rules.name_key(name)
     return tx.execute(select(agents).join(former_names, of_agent).where(*key)).one_or_none()
 
 
-def as_recorded(tx: Transaction, name: str) -> str:
-    """A name as records spell it that were made under it, whatever its case: an agent's present or former."""
+def recorded_name(tx: Transaction, name: str) -> str:
+    """A present or former name of an agent, spelled as in records; `name` itself if no agent has it."""
     key = rules.name_key(name)
     former = select(former_names.c.name).where(
         former_names.c.workspace_id == tx.workspace_id, former_names.c.name_key == key
@@ -53,54 +53,63 @@ def as_recorded(tx: Transaction, name: str) -> str:
     spelled: str | None = tx.execute(former).scalar_one_or_none()
     if spelled is not None:
         return spelled
-    agent = by_name(tx, name)
+    agent = find_by_name(tx, name)
     return name if agent is None else str(agent.name)
 
 
 def rename(tx: Transaction, agent: Agent, name: str) -> Agent:
-    """Give an agent another name and keep the one that it has for it; answers it as it is now.
+    """Rename an agent and reserve its old name for it; returns the renamed agent.
 
     Raises AgentNameTaken, AgentNameReserved and TooManyFormerNames.
     """
     key, former_key = rules.name_key(name), rules.name_key(agent.name)
     if key == rules.SYSTEM_NAME:
         raise AgentNameReserved(f"no agent may be called '{name}'")
-    other = by_name(tx, name)
+    other = find_by_name(tx, name)
     if other is not None and other.id != agent.id:
         raise AgentNameTaken(f"there is an agent '{other.name}' already, or it was called '{name}' before")
-    mine = former_names.c.workspace_id == tx.workspace_id, former_names.c.agent_id == agent.id
+    of_agent = former_names.c.workspace_id == tx.workspace_id, former_names.c.agent_id == agent.id
     if key != former_key:
-        tx.execute(delete(former_names).where(*mine, former_names.c.name_key == key))
-        if tx.execute(select(func.count()).where(*mine)).scalar_one() >= limits.FORMER_NAMES_MAX:
+        tx.execute(delete(former_names).where(*of_agent, former_names.c.name_key == key))
+        if tx.execute(select(func.count()).where(*of_agent)).scalar_one() >= limits.FORMER_NAMES_MAX:
             raise TooManyFormerNames(f"'{agent.name}' had {limits.FORMER_NAMES_MAX} other names before")
-        own = {"workspace_id": tx.workspace_id, "agent_id": agent.id}
-        tx.execute(insert(former_names), own | {"name_key": former_key, "name": agent.name, "until": tx.now})
+        owner_columns = {"workspace_id": tx.workspace_id, "agent_id": agent.id}
+        tx.execute(
+            insert(former_names),
+            owner_columns | {"name_key": former_key, "name": agent.name, "until": tx.now},
+        )
     renamed = agent.model_copy(update={"name": name, "version": agent.version + 1})
-    here = update(agents).where(agents.c.id == agent.id)
-    tx.execute(here.values(name=name, name_key=key, version=renamed.version))
+    statement = update(agents).where(agents.c.id == agent.id)
+    tx.execute(statement.values(name=name, name_key=key, version=renamed.version))
     return renamed
 
 
-def as_agents_write(tx: Transaction, names: Iterable[str]) -> list[str]:
-    """The names, each once. That of an agent is as the agent writes it, whatever its case; others stay."""
-    asked = list(dict.fromkeys(names))
-    keys = {rules.name_key(name) for name in asked}
-    alike = or_(agents.c.name.in_(asked), agents.c.name_key.in_(keys))
-    here = select(agents.c.name, agents.c.name_key).where(agents.c.workspace_id == tx.workspace_id, alike)
-    found = tx.execute(here).all()
-    known = {row.name_key: row.name for row in found} | {row.name: row.name for row in found}
-    for name in asked:
-        if rules.name_key(name) not in known and (renamed := by_former_name(tx, name)) is not None:
-            known[name] = renamed.name
-    return list(dict.fromkeys(known.get(name) or known.get(rules.name_key(name), name) for name in asked))
+def canonical_agent_names(tx: Transaction, names: Iterable[str]) -> list[str]:
+    """The names, each once; names of agents, in any case or former, become the agent's own spelling."""
+    unique_names = list(dict.fromkeys(names))
+    keys = {rules.name_key(name) for name in unique_names}
+    same_name = or_(agents.c.name.in_(unique_names), agents.c.name_key.in_(keys))
+    statement = select(agents.c.name, agents.c.name_key).where(
+        agents.c.workspace_id == tx.workspace_id, same_name
+    )
+    rows = tx.execute(statement).all()
+    spellings = {row.name_key: row.name for row in rows} | {row.name: row.name for row in rows}
+    for name in unique_names:
+        if rules.name_key(name) not in spellings and (renamed := find_by_former_name(tx, name)) is not None:
+            spellings[name] = renamed.name
+    return list(
+        dict.fromkeys(
+            spellings.get(name) or spellings.get(rules.name_key(name), name) for name in unique_names
+        )
+    )
 
 
-def other_name(tx: Transaction, asked: str | None, agent_id: str) -> str | None:
-    """The name that was asked for, if the agent that was given has another; else None."""
-    if asked is None:
+def other_name(tx: Transaction, requested: str | None, agent_id: str) -> str | None:
+    """The requested name (or id), if it is not the agent's; None if it is, or if no name was requested."""
+    if requested is None:
         return None
-    named = by_name(tx, asked)
-    return asked if agent_id not in (asked, named.id if named is not None else None) else None
+    row = find_by_name(tx, requested)
+    return requested if agent_id not in (requested, row.id if row is not None else None) else None
 
 
 def taken_names(tx: Transaction) -> set[str]:
@@ -132,31 +141,31 @@ def create(tx: Transaction, name: str, request: RegisterAgent) -> Agent:
         last_seen_at=tx.now,
         version=1,
     )
-    own = {"workspace_id": tx.workspace_id, "name_key": rules.name_key(name)}
-    tx.execute(insert(agents), agent.model_dump() | own)
+    key_columns = {"workspace_id": tx.workspace_id, "name_key": rules.name_key(name)}
+    tx.execute(insert(agents), agent.model_dump() | key_columns)
     return agent
 
 
 def is_live(tx: Transaction, last_seen_at: datetime) -> bool:
-    """Whether who was last seen then still counts as there."""
+    """Whether an agent or instance last seen at this time still counts as live."""
     return last_seen_at >= silent_before(tx, tx.settings.agent_inactive_after_s)
 
 
 def open_instance(
     tx: Transaction, agent_id: str, instance_id: str, token_id: str, process_id: str | None
 ) -> None:
-    """Write down that this instance speaks for an agent from now on."""
+    """Open an instance that speaks for an agent, or reopen it if it was closed."""
     key = {"workspace_id": tx.workspace_id, "agent_id": agent_id, "id": instance_id}
-    run = {"token_id": token_id, "started_at": tx.now, "last_seen_at": tx.now, "process_id": process_id}
-    run |= {"claimed_by_agent": by_agent(tx)}
-    mine = and_(*(instances.c[name] == value for name, value in key.items()))
-    again = update(instances).where(mine).values(closed_at=None, closed_reason=None, **run)
-    if tx.change(again) == 0:
-        tx.execute(insert(instances), key | run)
+    columns = {"token_id": token_id, "started_at": tx.now, "last_seen_at": tx.now, "process_id": process_id}
+    columns |= {"claimed_by_agent": claims_as_agent(tx)}
+    of_instance = and_(*(instances.c[name] == value for name, value in key.items()))
+    reopened = update(instances).where(of_instance).values(closed_at=None, closed_reason=None, **columns)
+    if tx.change(reopened) == 0:
+        tx.execute(insert(instances), key | columns)
 
 
-def by_agent(tx: Transaction) -> bool:
-    """Whether an agent's own token claims what this command names, and so binds nobody but that agent."""
+def claims_as_agent(tx: Transaction) -> bool:
+    """Whether the caller has an agent's own token, so that its claims bind nobody but that agent."""
     return tx.caller.role is Role.AGENT
 
 
@@ -171,7 +180,7 @@ def open_instance_of(tx: Transaction, agent_id: str) -> Row[Any] | None:
 
 
 def set_process(tx: Transaction, agent_id: str, instance_id: str, process: str | None) -> None:
-    """Note from which process hooks speak through an instance, unless a program of its own has said so.
+    """Record the process whose hooks use an instance, unless a program of its own has set one.
 
     An agent's own token does not move an instance that the owner's token bound to a process.
     """
@@ -179,15 +188,17 @@ def set_process(tx: Transaction, agent_id: str, instance_id: str, process: str |
         return
     table = instances.c
     of_hooks = table.id.startswith(OF_HOOKS, autoescape=True)
-    if by_agent(tx):
+    if claims_as_agent(tx):
         of_hooks = and_(of_hooks, table.claimed_by_agent.is_(True))
-    mine = and_(
+    may_set = and_(
         instances.c.workspace_id == tx.workspace_id,
         instances.c.agent_id == agent_id,
         instances.c.id == instance_id,
         or_(table.process_id.is_(None), of_hooks),
     )
-    tx.execute(update(instances).where(mine).values(process_id=process, claimed_by_agent=by_agent(tx)))
+    tx.execute(
+        update(instances).where(may_set).values(process_id=process, claimed_by_agent=claims_as_agent(tx))
+    )
 
 
 def close_instances(tx: Transaction, agent_id: str, reason: str) -> None:
@@ -203,7 +214,7 @@ def close_instances(tx: Transaction, agent_id: str, reason: str) -> None:
 
 
 def change(tx: Transaction, agent: Agent, **fields: Any) -> Agent:
-    """Write what changed about an agent; answers it as it is now."""
+    """Update fields of an agent; returns the changed agent."""
     changed = agent.model_copy(update=fields | {"version": agent.version + 1})
     tx.execute(
         update(agents)
@@ -216,6 +227,6 @@ def change(tx: Transaction, agent: Agent, **fields: Any) -> Agent:
 def emit_changed(
     tx: Transaction, type_: str, agent: Agent, *, instance_id: str | None = None, reason: str = ""
 ) -> None:
-    """Append an event with what an agent is now."""
-    changed = AgentChanged(agent=agent, instance_id=instance_id, reason=reason)
-    tx.emit(NewEvent(type_, f"agent/{agent.id}", changed, actor=agent.id, recipient_id=None))
+    """Emit an event of `type_` with the present state of an agent."""
+    data = AgentChanged(agent=agent, instance_id=instance_id, reason=reason)
+    tx.emit(NewEvent(type_, f"agent/{agent.id}", data, actor=agent.id, recipient_id=None))

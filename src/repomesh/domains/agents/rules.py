@@ -1,4 +1,4 @@
-"""Pure decisions about joining."""
+"""Pure decisions about the registration of agents, and their names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.kernel.unicode_text import normalize
 
 SYSTEM_NAME = "repomesh"
-"""The name under which the server itself writes; no agent bears it, in whatever case."""
+"""The name under which the server itself writes; no agent may have it, in any case."""
 
 
 PERSON = "human"
@@ -21,7 +21,7 @@ PERSON = "human"
 
 
 def name_key(name: str) -> str:
-    """A name as names are compared: those that differ in nothing but case are the same."""
+    """The key by which names are compared: names that differ only in case have the same key."""
     return normalize("NFKC", name).casefold()
 
 
@@ -32,10 +32,13 @@ class RegistrationKind(Enum):
     TAKE_OVER = "take over"  # an open instance is replaced
 
 
-def joining(
+def decide_registration(
     request: RegisterAgent, name: str, open_instance_id: str | None, open_instance_live: bool
 ) -> RegistrationKind:
-    """How `request` may join the existing agent `name`; raises the conflict that stands against it."""
+    """How `request` may join the existing agent `name`.
+
+    Raises AgentNameTaken, AgentActiveElsewhere and AgentStale.
+    """
     if not request.reuse_existing:
         raise AgentNameTaken(f"there is an agent '{name}' already")
     if open_instance_id is None or open_instance_id == request.instance_id:

@@ -13,7 +13,7 @@ from repomesh.domains.leases import leasing, lost_leases
 from repomesh.domains.leases.models import Lease
 from repomesh.domains.meetings.decisions.rows import newest_active
 from repomesh.domains.messaging.messages.envelope import BAR, one_line
-from repomesh.domains.messaging.messages.receipts import important_unread, unread_count
+from repomesh.domains.messaging.messages.receipts import important_unread_count, unread_count
 from repomesh.domains.overview import hook_rules
 from repomesh.domains.overview.hook_models import Briefing, ShowBriefing
 from repomesh.domains.overview.hook_rules import shown
@@ -78,7 +78,7 @@ class UnreadCounts(NamedTuple):
 
 def unread_of(tx: Transaction, agent_id: str) -> UnreadCounts:
     """What an agent has not read."""
-    return UnreadCounts(unread_count(tx, agent_id), important_unread(tx, agent_id))
+    return UnreadCounts(unread_count(tx, agent_id), important_unread_count(tx, agent_id))
 
 
 def brief(tx: Transaction, agent: Agent, unread: UnreadCounts, max_chars: int, *ahead: str) -> str:

@@ -81,7 +81,7 @@ def end_turn(tx: Transaction, request: EndTurn) -> HookText:
     row = session_rows.find(tx, request.cli, request.session_id)
     if row is None:
         return HookText(text="")
-    pressing = deliveries.pressing(tx, tx.caller.acting_agent())
+    pressing = deliveries.pressing_message_ids(tx, tx.caller.acting_agent())
     fresh = hook_rules.worth_holding(pressing, row.stop_blocks, row.stop_told, request.loop_guard)
     if not fresh:
         session_rows.change(tx, row, stop_blocks=0, stop_told=[])
@@ -198,7 +198,7 @@ def _hook_text(
         text = envelope.wrap([], 0, request.boundary, ahead=ahead).text if ahead else ""
         return HookText(text=text, boundary=request.boundary if receipt else None)
     agent_id = tx.caller.acting_agent()
-    some = deliveries.enclosed(tx, ids[: limits.DELIVERY_MESSAGES_MAX])
+    some = deliveries.load_enclosed(tx, ids[: limits.DELIVERY_MESSAGES_MAX])
     wrapped = envelope.wrap(some, unread_count(tx, agent_id), request.boundary, ahead=ahead)
     if not wrapped.message_ids:
         return HookText(text=wrapped.text, boundary=request.boundary if receipt else None)

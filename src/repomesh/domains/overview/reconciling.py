@@ -15,7 +15,7 @@ from repomesh.store.transaction import Transaction
     "recovery.reconcile",
     http=Post("/v1/recovery/reconcile"),
     scope="recovery:write",
-    due=(Due(agents.silent), *reclaim.DUE, *waiting.DUE),
+    due=(Due(agents.silent_agents_due), *reclaim.DUE, *waiting.DUE),
 )
 def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
     """Take back at once what nobody keeps any more; the server itself does so in each sweep.

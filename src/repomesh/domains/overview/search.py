@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import merge
 
-from repomesh.domains.agents.rows import as_recorded
+from repomesh.domains.agents.rows import recorded_name
 from repomesh.domains.overview import candidates, ranking
 from repomesh.domains.overview.candidates import TextCandidate
 from repomesh.domains.overview.excerpts import SnippetBuilder
@@ -42,7 +42,7 @@ def search(tx: Transaction, request: Search) -> Page[SearchResult]:
     """
     request = request.model_copy(update={"what": readable(tx.caller, request.what)})
     if request.author is not None:
-        request = request.model_copy(update={"author": as_recorded(tx, request.author)})
+        request = request.model_copy(update={"author": recorded_name(tx, request.author)})
     words = search_words(request.text)
     uid = None if request.session_id is None else session_rows.find(tx, request.session_id).uid
     matches = _matches(tx, request, words, uid) if words else iter(())

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from repomesh.domains.agents.rows import as_agents_write
+from repomesh.domains.agents.rows import canonical_agent_names
 from repomesh.domains.sessions import erasing, importing, rows, rules
 from repomesh.domains.sessions.errors import (
     NotYourSession,
@@ -60,7 +60,7 @@ def create_session(tx: Transaction, request: CreateSession) -> Session:
     """Open a session under an id of your choice."""
     if rows.is_there(tx, request.session_id):
         raise SessionExists(f"there is a session '{request.session_id}' already")
-    participants = as_agents_write(tx, request.participants)
+    participants = canonical_agent_names(tx, request.participants)
     fields: dict[str, Any] = {
         "uid": tx.new_id(),
         "workspace_id": tx.workspace_id,
@@ -98,7 +98,7 @@ def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]
         statement = statement.where(table.created_at >= request.since)
     if request.participant is not None:
         part = session_participants.c
-        named = [request.participant, *as_agents_write(tx, [request.participant])]
+        named = [request.participant, *canonical_agent_names(tx, [request.participant])]
         taking = select(part.session_uid).where(
             part.workspace_id == tx.workspace_id, part.participant.in_(named)
         )
@@ -139,7 +139,7 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     tx.check_version(row.version)
     columns = request.model_dump(exclude={"session_id"}, exclude_none=True)
     if request.participants is not None:
-        columns["participants"] = as_agents_write(tx, request.participants)
+        columns["participants"] = canonical_agent_names(tx, request.participants)
     columns = differing(columns, row)
     if not columns:
         return rows.as_session(row._asdict())

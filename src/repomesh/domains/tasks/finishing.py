@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from repomesh.domains.leases.errors import LeaseExpired, NotHolder, StaleFencingToken
-from repomesh.domains.messaging.reviews.rows import approved_review
+from repomesh.domains.messaging.reviews.rows import has_approved_review
 from repomesh.domains.tasks import blocking, holding, rows, rules
 from repomesh.domains.tasks.errors import (
     DependenciesUnmet,
@@ -56,7 +56,7 @@ def complete_task(tx: Transaction, request: CompleteTask) -> Task:
             f"task {row.id} was made to wait for {len(unmet)} that are not done: {', '.join(unmet[:5])}",
             unmet=unmet,
         )
-    if row.review_required and not approved_review(tx, row.id):
+    if row.review_required and not has_approved_review(tx, row.id):
         raise ReviewRequired(f"task {row.id} needs an approved review before it completes")
     holding.part(tx, row, "done", "")
     task = rows.change(tx, row, status="done", result=request.result, percent=100)

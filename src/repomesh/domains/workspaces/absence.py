@@ -1,7 +1,7 @@
-"""When the server was away: so that nobody is taken for silent who could not be heard.
+"""Absences of the server, so that nobody counts as silent who could not reach it.
 
-The server is there while it answers, and away when it is stopped, suspended, or cut off from its database.
-What is measured from a sign of life, or until a deadline, asks here how much of it was the server's own.
+The server is away when it is stopped, suspended, or cut off from its database. Times since a sign of life,
+and times until a deadline, do not count while it is away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIMES = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """From when until when the server was away."""
+    """The time span in which the server was away."""
 
     left_at: datetime
     returned_at: datetime
@@ -41,11 +41,10 @@ class Absence:
 
 
 def begin_grace(tx: Transaction, left_at: datetime) -> Absence | None:
-    """Write down that the server is back in a workspace; answers how long it was away.
+    """Record that the server is back in a workspace; returns its absence, None if there was none.
 
-    It was there last at `left_at`. Of what another node, which was faster, gave grace for already, only the
-    rest counts. While nobody had a full limit of silence since an absence before, that one still counts for
-    `silent_before`.
+    It was last there at `left_at`. Time for which another node already recorded an absence is not counted
+    again. If the previous absence ended less than the limit of silence ago, both are merged into one.
     """
     row = tx.execute(_TIMES, {"ws": tx.workspace_id}).one_or_none()
     if row is None:
@@ -54,17 +53,17 @@ def begin_grace(tx: Transaction, left_at: datetime) -> Absence | None:
     if since >= tx.now:
         return None
     limit = timedelta(seconds=tx.settings.agent_inactive_after_s)
-    goes_on = row.returned_at is not None and since - row.returned_at < limit
-    counts_from = row.left_at if goes_on else since
-    here = counters.c.workspace_id == tx.workspace_id
-    tx.execute(update(counters).where(here).values(left_at=counts_from, returned_at=tx.now))
+    continues = row.returned_at is not None and since - row.returned_at < limit
+    absent_since = row.left_at if continues else since
+    in_workspace = counters.c.workspace_id == tx.workspace_id
+    tx.execute(update(counters).where(in_workspace).values(left_at=absent_since, returned_at=tx.now))
     return Absence(since, tx.now)
 
 
 def last_absence(tx: Transaction) -> Absence | None:
-    """When the server was last away; None when that is not known to have happened.
+    """The last absence of the server; None if no absence is known.
 
-    Several absences with less than the limit of silence between them are answered as one.
+    Several absences with less than the limit of silence between them count as one.
     """
     rows = tx.known(_TIMES, {"ws": tx.workspace_id})
     if not rows or rows[0].returned_at is None:
@@ -73,9 +72,9 @@ def last_absence(tx: Transaction) -> Absence | None:
 
 
 def silent_before(tx: Transaction, limit_s: float) -> datetime:
-    """Whoever gave its last sign of life before this moment was silent for longer than `limit_s` seconds.
+    """The time before which a last sign of life means a silence of more than `limit_s` seconds.
 
-    For `limit_s` after an absence of the server that is nobody who had not been silent before it.
+    For `limit_s` after an absence of the server, only those who were silent before it count as silent.
     """
     limit = timedelta(seconds=limit_s)
     absence = last_absence(tx)
@@ -85,15 +84,15 @@ def silent_before(tx: Transaction, limit_s: float) -> datetime:
 
 
 def last_present(tx: Transaction) -> datetime | None:
-    """When any server on this database was last known to be there; None before the first time."""
+    """When a server on this database last called `mark_present`; None before the first call."""
     row = tx.execute(_TIMES, {"ws": SERVER}).one_or_none()
     return None if row is None else row.last_at
 
 
 def mark_present(tx: Transaction) -> datetime:
-    """Write down that the server is there; answers when."""
-    here = counters.c.workspace_id == SERVER
-    if tx.change(update(counters).where(here).values(last_at=tx.now)) == 0:
+    """Record that the server is present; returns the time."""
+    of_server = counters.c.workspace_id == SERVER
+    if tx.change(update(counters).where(of_server).values(last_at=tx.now)) == 0:
         row = {"workspace_id": SERVER, "last_seq": 0, "oldest_seq": 1, "last_fencing_token": 0}
         tx.execute(insert(counters), row | {"last_at": tx.now})
     return tx.now

@@ -1,4 +1,4 @@
-"""What a workspace forgets by itself."""
+"""Housekeeping: delete old records of a workspace."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ _OLD = due_at(_table.workspace_id, _table.at, after_s=IDEMPOTENCY_KEPT_S)
 )
 def forget_keys(tx: Transaction, request: ForgetKeys) -> ForgottenKeys:
     """Forget the results kept for Idempotency-Keys that nobody will send again."""
-    before = silent_before(tx, IDEMPOTENCY_KEPT_S)  # who could not send it again may still do so
-    count = forget_idempotency_records(tx, before)
+    cutoff = silent_before(tx, IDEMPOTENCY_KEPT_S)  # while the server is away, nobody can repeat a request
+    count = forget_idempotency_records(tx, cutoff)
     return ForgottenKeys(count=count, complete=count < FORGOTTEN_MAX)

@@ -1,4 +1,4 @@
-"""The words of workspaces: a repository or project, the unit of isolation and of order."""
+"""Models of workspaces. A workspace is a repository or project, and the unit of isolation and of order."""
 
 from __future__ import annotations
 

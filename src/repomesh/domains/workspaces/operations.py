@@ -40,7 +40,7 @@ from repomesh.store.transaction import Transaction, open_counters
 def list_workspaces(tx: Transaction, request: ListWorkspaces) -> WorkspaceList:
     """List the workspaces of this server."""
     rows = tx.execute(select(workspaces).where(workspaces.c.removed_at.is_(None)).order_by(workspaces.c.id))
-    return WorkspaceList(items=[_workspace(row) for row in rows])
+    return WorkspaceList(items=[_as_workspace(row) for row in rows])
 
 
 @query("workspace.show", http=Get("/v1/workspace"), scope="workspace:read")
@@ -104,13 +104,13 @@ def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace
     )
     if tx.execute(removed).first() is None:
         return ClosedWorkspace(tokens=0, complete=True)
-    live = select(token_rows.c.id, token_rows.c.agent_id).where(
+    statement = select(token_rows.c.id, token_rows.c.agent_id).where(
         token_rows.c.workspace_id == tx.workspace_id, token_rows.c.revoked_at.is_(None)
     )
-    found = tx.execute(live.limit(limits.TOKENS_CLOSED_MAX)).all()
-    for token in found:
+    live_tokens = tx.execute(statement.limit(limits.TOKENS_CLOSED_MAX)).all()
+    for token in live_tokens:
         tokens.revoke(tx, token.id, token.agent_id, "workspace removed")
-    return ClosedWorkspace(tokens=len(found), complete=len(found) < limits.TOKENS_CLOSED_MAX)
+    return ClosedWorkspace(tokens=len(live_tokens), complete=len(live_tokens) < limits.TOKENS_CLOSED_MAX)
 
 
 EXPIRED = "expired"
@@ -125,13 +125,15 @@ _EXPIRED = (token_rows.c.revoked_at.is_(None), token_rows.c.expires_at.is_not(No
 )
 def expire_tokens(tx: Transaction, request: ExpireTokens) -> ExpiredTokens:
     """Revoke the tokens whose time is over: their sockets close, and their leases are released."""
-    over = token_rows.c.workspace_id == tx.workspace_id, token_rows.c.expires_at <= tx.now
-    found = tx.execute(
-        select(token_rows.c.id, token_rows.c.agent_id).where(*over, *_EXPIRED).limit(limits.TOKENS_CLOSED_MAX)
+    is_over = token_rows.c.workspace_id == tx.workspace_id, token_rows.c.expires_at <= tx.now
+    expired = tx.execute(
+        select(token_rows.c.id, token_rows.c.agent_id)
+        .where(*is_over, *_EXPIRED)
+        .limit(limits.TOKENS_CLOSED_MAX)
     ).all()
-    for token in found:
+    for token in expired:
         tokens.revoke(tx, token.id, token.agent_id, EXPIRED)
-    return ExpiredTokens(count=len(found), complete=len(found) < limits.TOKENS_CLOSED_MAX)
+    return ExpiredTokens(count=len(expired), complete=len(expired) < limits.TOKENS_CLOSED_MAX)
 
 
 def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, home: bool) -> AddedWorkspace:
@@ -139,9 +141,9 @@ def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, h
 
     Raises WorkspaceNameTaken for the name of another, in whatever case it is written.
     """
-    alike = func.lower(workspaces.c.name) == name.lower()  # names are of ASCII letters
-    taken = select(workspaces.c.name).where(alike, workspaces.c.removed_at.is_(None))
-    if (other := tx.execute(taken).scalars().first()) is not None:
+    same_name = func.lower(workspaces.c.name) == name.lower()  # names are of ASCII letters
+    same_named = select(workspaces.c.name).where(same_name, workspaces.c.removed_at.is_(None))
+    if (other := tx.execute(same_named).scalars().first()) is not None:
         raise WorkspaceNameTaken(f"there is a workspace '{other}' already")
     workspace = Workspace(id=workspace_id, name=name, path=path, home=home, created_at=tx.now)
     tx.execute(insert(workspaces), workspace.model_dump())
@@ -153,30 +155,30 @@ def create(tx: Transaction, workspace_id: str, name: str, path: str | None, *, h
 
 
 def home_workspace(tx: Transaction) -> Workspace | None:
-    """The workspace of this server's own repository, once it was made."""
+    """The workspace of this server's own repository; None before it was made."""
     row = tx.execute(select(workspaces).where(workspaces.c.home.is_(True))).one_or_none()
-    return None if row is None else _workspace(row)
+    return None if row is None else _as_workspace(row)
 
 
 def workspace_ids(tx: Transaction, among: Collection[str] | None = None) -> list[str]:
-    """The ids of the workspaces to care for: those that are open, and those not yet closed to the end."""
+    """The ids of the workspaces with work: those that are open, and removed ones with live tokens."""
     unrevoked = exists().where(
         token_rows.c.workspace_id == workspaces.c.id, token_rows.c.revoked_at.is_(None)
     )
-    cared_for = or_(workspaces.c.removed_at.is_(None), unrevoked)
-    statement = select(workspaces.c.id).where(cared_for)
+    has_work = or_(workspaces.c.removed_at.is_(None), unrevoked)
+    statement = select(workspaces.c.id).where(has_work)
     if among is not None:
         statement = statement.where(workspaces.c.id.in_(among))
     return list(tx.execute(statement.order_by(workspaces.c.id)).scalars())
 
 
 def _find(tx: Transaction, workspace_id: str) -> Workspace:
-    present = workspaces.c.id == workspace_id, workspaces.c.removed_at.is_(None)
-    row = tx.execute(select(workspaces).where(*present)).one_or_none()
+    is_open = workspaces.c.id == workspace_id, workspaces.c.removed_at.is_(None)
+    row = tx.execute(select(workspaces).where(*is_open)).one_or_none()
     if row is None:
         raise NotFound(f"there is no workspace {workspace_id}")
-    return _workspace(row)
+    return _as_workspace(row)
 
 
-def _workspace(row: Row[Any]) -> Workspace:
+def _as_workspace(row: Row[Any]) -> Workspace:
     return Workspace(id=row.id, name=row.name, path=row.path, home=row.home, created_at=row.created_at)

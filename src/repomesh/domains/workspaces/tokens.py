@@ -1,4 +1,4 @@
-"""Tokens: made, looked up by their hash, revoked."""
+"""Tokens: issue them, find them by their hash, verify and revoke them."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ def issue(
     scopes: Collection[str] | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[str, str]:
-    """Make a token; answers its id and its secret, which is nowhere else. With `hashed` none opens it.
+    """Make a token; returns its id and its secret, which is not stored. With `hashed`, no secret opens it.
 
-    A token that is made with one that was narrowed is narrowed alike: at most the scopes and the time of the
-    caller's own. The caller's scopes must hold `scopes`, which is for the operation to check.
+    The new token has at most the scopes and the lifetime of the caller's token. Operations must check that
+    the caller holds `scopes`.
     """
-    kept, expires_at = narrowed(tx.caller, scopes, expires_at)
+    own_scopes, expires_at = narrow_limits(tx.caller, scopes, expires_at)
     token_id, secret = tx.new_id(), new_secret()
     tx.execute(
         _INSERT,
@@ -79,7 +79,7 @@ def issue(
             "agent_id": agent_id,
             "instance_id": instance_id,
             "created_at": tx.now,
-            "scopes": kept,
+            "scopes": own_scopes,
             "expires_at": expires_at,
         },
     )
@@ -89,27 +89,27 @@ def issue(
             role=role,
             label=label,
             agent_id=agent_id,
-            scopes=kept,
+            scopes=own_scopes,
             expires_at=expires_at,
         )
         tx.emit(NewEvent(TOKEN_CREATED, f"token/{token_id}", created, ADMINS))
     return token_id, secret
 
 
-def narrowed(
+def narrow_limits(
     caller: Caller, scopes: Collection[str] | None, expires_at: datetime | None
 ) -> tuple[list[str] | None, datetime | None]:
-    """The scopes and the end of a token that a caller makes; None and None for one without limits."""
+    """The sorted scopes and the expiry of a token that a caller makes, each None for no limit."""
     scopes = caller.scopes if scopes is None else scopes
-    ends = [at for at in (expires_at, caller.expires_at) if at is not None]
-    return None if scopes is None else sorted(scopes), min(ends, default=None)
+    expiries = [expiry for expiry in (expires_at, caller.expires_at) if expiry is not None]
+    return None if scopes is None else sorted(scopes), min(expiries, default=None)
 
 
 def find(tx: Transaction, secret: str) -> Row[Any]:
     """The live token with this secret; raises Unauthenticated, TokenExpired for one whose time is over."""
-    wanted = digest(secret)
-    row = tx.execute(_BY_HASH, {"hash": wanted}).one_or_none()
-    if row is None or not hmac.compare_digest(row.hash, wanted):
+    hashed = digest(secret)
+    row = tx.execute(_BY_HASH, {"hash": hashed}).one_or_none()
+    if row is None or not hmac.compare_digest(row.hash, hashed):
         raise Unauthenticated("the token is not known, or it was revoked")
     require_time(row.expires_at, tx.now)
     return row
@@ -127,13 +127,13 @@ def require_time(expires_at: datetime | None, now: datetime) -> None:
 
 
 def webhook_key(tx: Transaction, secret: str) -> str | None:
-    """The id of the key that signed webhooks of this workspace come with; None for one that is new.
+    """The token id of the key of signed webhooks in this workspace; None for a new key.
 
-    Raises TokenRevoked for one that was revoked, or that a newer one took the place of.
+    Raises TokenRevoked for a key that was revoked or replaced by a newer one.
     """
     hashed = _key_digest(secret)
-    here = tokens.c.workspace_id == tx.workspace_id, tokens.c.hash == hashed
-    row = tx.execute(select(tokens.c.id, tokens.c.revoked_at).where(*here)).one_or_none()
+    of_key = tokens.c.workspace_id == tx.workspace_id, tokens.c.hash == hashed
+    row = tx.execute(select(tokens.c.id, tokens.c.revoked_at).where(*of_key)).one_or_none()
     if row is None:
         return None
     if row.revoked_at is not None:
@@ -143,40 +143,43 @@ def webhook_key(tx: Transaction, secret: str) -> str | None:
 
 
 def enrol_webhook_key(tx: Transaction, secret: str) -> str:
-    """Give the key of signed webhooks its place among the tokens, and revoke those before it; answers its id.
+    """Store the key of signed webhooks as a token, and revoke earlier keys; returns the token id.
 
-    It is a principal of its own: what it writes is verified like what a token writes, and it can be revoked.
+    The key is a principal of its own: its writes are verified like those of a token, and it can be revoked.
+    Raises TokenRevoked for a key that was revoked or replaced.
     """
-    known = webhook_key(tx, secret)
-    if known is not None:
-        return known
-    keys = tokens.c.workspace_id == tx.workspace_id, tokens.c.label == WEBHOOK_KEY
-    for older in tx.execute(select(tokens.c.id).where(*keys, tokens.c.revoked_at.is_(None))).scalars().all():
-        revoke(tx, older, None, "another REPOMESH_WEBHOOK_SECRET took its place")
+    existing_id = webhook_key(tx, secret)
+    if existing_id is not None:
+        return existing_id
+    older = select(tokens.c.id).where(
+        tokens.c.workspace_id == tx.workspace_id, tokens.c.label == WEBHOOK_KEY, tokens.c.revoked_at.is_(None)
+    )
+    for older_id in tx.execute(older).scalars().all():
+        revoke(tx, older_id, None, "another REPOMESH_WEBHOOK_SECRET took its place")
     token_id, _ = issue(tx, tx.workspace_id, Role.AGENT, WEBHOOK_KEY, hashed=_key_digest(secret))
     return token_id
 
 
 def _key_digest(secret: str) -> str:
-    """What is kept of a key. It differs from `digest`, so that the key opens nothing as a bearer token."""
+    """The stored hash of a webhook key. It differs from `digest`, so that the key is no bearer token."""
     return hmac.new(secret.encode(), WEBHOOK_KEY.encode(), hashlib.sha256).hexdigest()
 
 
 def verify(tx: Transaction) -> None:
-    """Raise TokenRevoked or TokenExpired when the caller's token ended since the request came in."""
+    """Raise TokenRevoked or TokenExpired when the caller's token is no longer valid."""
     token_id = tx.caller.token_id
     if token_id == SYSTEM_TOKEN_ID:
         return
-    live = tx.known(_LIVE, {"id": token_id})
-    if not live:
+    rows = tx.known(_LIVE, {"id": token_id})
+    if not rows:
         raise errors.TokenRevoked("the token was revoked")
-    require_time(live[0].expires_at, tx.now)
+    require_time(rows[0].expires_at, tx.now)
 
 
 def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) -> bool:
-    """Revoke a token; answers whether it was live."""
-    live = tokens.c.id == token_id, tokens.c.revoked_at.is_(None)
-    if tx.change(update(tokens).where(*live).values(revoked_at=tx.now)) == 0:
+    """Revoke a token and emit the event; returns whether the token was live."""
+    is_live = tokens.c.id == token_id, tokens.c.revoked_at.is_(None)
+    if tx.change(update(tokens).where(*is_live).values(revoked_at=tx.now)) == 0:
         return False
     revoked = TokenRevokedData(token_id=token_id, agent_id=agent_id, reason=reason)
     tx.emit(NewEvent(TOKEN_REVOKED, f"token/{token_id}", revoked, ADMINS))
@@ -184,29 +187,29 @@ def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) ->
 
 
 def replace_owner(tx: Transaction, previous: str | None, *, only_file: bool) -> tuple[str, str]:
-    """Make the owner's token for a new token file; answers its id and its secret.
+    """Make the owner's token for a new token file; returns its id and its secret.
 
-    The token that was in the file before is revoked: `previous`, and where no other data folder shares the
-    database (`only_file`) every one that was made for a token file.
+    Revokes the token of the old file, `previous`; and, where no other data folder shares the database
+    (`only_file`), every token that was made for a token file.
     """
-    mine = tokens.c.id == previous if previous is not None else false()
+    of_token_file = tokens.c.id == previous if previous is not None else false()
     if only_file:
-        mine = or_(mine, tokens.c.label.in_((FIRST_OWNER, NEW_OWNER)))
-    wanted = select(tokens.c.id).where(
+        of_token_file = or_(of_token_file, tokens.c.label.in_((FIRST_OWNER, NEW_OWNER)))
+    replaced = select(tokens.c.id).where(
         tokens.c.workspace_id == tx.workspace_id,
         tokens.c.role == Role.OWNER.value,
         tokens.c.revoked_at.is_(None),
-        mine,
+        of_token_file,
     )
-    for token_id in tx.execute(wanted).scalars().all():
+    for token_id in tx.execute(replaced).scalars().all():
         revoke(tx, token_id, None, "the token file was made anew")
     return issue(tx, tx.workspace_id, Role.OWNER, NEW_OWNER)
 
 
 def renew_secret(tx: Transaction, result: BaseModel) -> BaseModel:
-    """A recorded result with a new secret for its token, in place of the one that was not kept.
+    """A recorded result with a new secret for its token, since the first secret was not stored.
 
-    The token that the caller speaks with stays as it is.
+    The caller's own token keeps its secret.
     """
     secret = new_secret()
     token_id = result.token_id  # type: ignore[attr-defined]

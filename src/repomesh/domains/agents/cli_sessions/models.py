@@ -1,4 +1,4 @@
-"""The words of CLI sessions: runs of an agent's CLI, as its hooks tell of them."""
+"""Models of CLI sessions: runs of an agent's CLI, as its hooks report them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ListCliSessions(Model):
 
 
 class BeginCliSession(Model):
-    """A CLI session was heard of, for the first time or again."""
+    """A hook reported a CLI session, for the first time or again."""
 
     cli: Cli
     session_id: CliSessionId
@@ -82,7 +82,7 @@ class BegunCliSession(Model):
 
 
 class SweepCliSessions(Model):
-    """Look for CLI sessions that nobody ended."""
+    """End the CLI sessions that no hook ended, but whose agent or instance is gone."""
 
 
 class EndedCliSessions(PartialResult):
@@ -122,7 +122,7 @@ class ReportPermission(CliSessionKey):
 
 
 class CliSessionChanged(Model):
-    """A CLI session began, began or ended a turn, or is over; `session` is what it is now."""
+    """A CLI session began, began or ended a turn, or is over; `session` is its new state."""
 
     session: CliSession
 

@@ -1,7 +1,7 @@
 """CLI sessions: which agent a run of a CLI speaks as, from its first hook to its last.
 
-The MCP proxy and the hooks of one CLI start in any order. Whoever comes second is found to belong to the
-first by the CLI's process, so that both are one agent.
+The MCP proxy and the hooks of one CLI start in any order. Whichever comes second is matched to the first by
+the CLI's process, so that both are one agent.
 """
 
 from __future__ import annotations
@@ -89,14 +89,14 @@ def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSess
 
     A session that lives in another process keeps that one's agent; the caller's is a second run of it.
     """
-    own_id, known = rows.find_run(tx, request.cli, request.session_id, request.processes)
+    own_id, existing = rows.find_run(tx, request.cli, request.session_id, request.processes)
     request = request.model_copy(update={"session_id": own_id})
-    connected = _connected(tx, request)
-    if known is not None:
-        _require_heir(tx, known)
-    if known is not None and _goes_on(tx, known, connected):
-        return _begun(tx, request, _begin_again(tx, known, request), new=False)
-    agent_id, instance_id = connected or _speaker(tx, request, known)
+    connected = _find_connected(tx, request)
+    if existing is not None:
+        _require_may_take_over(tx, existing)
+    if existing is not None and _still_speaks(tx, existing, connected):
+        return _begin_result(tx, request, _resume(tx, existing, request), new=False)
+    agent_id, instance_id = connected or _choose_speaker(tx, request, existing)
     agent_rows.set_process(tx, agent_id, instance_id, rules.cli_process(request.processes))
     row = {
         "agent_id": agent_id,
@@ -111,17 +111,17 @@ def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSess
         "last_hook_at": tx.now,
         "ended_at": None,
         "ended_reason": None,
-        "claimed_by_agent": agent_rows.by_agent(tx),
+        "claimed_by_agent": agent_rows.claims_as_agent(tx),
     }
-    if known is not None:
-        begun = rows.change(tx, known, CLI_SESSION_STARTED, **row)
+    if existing is not None:
+        session_row = rows.change(tx, existing, CLI_SESSION_STARTED, **row)
     else:
         key = {"workspace_id": tx.workspace_id, "cli": request.cli, "session_id": request.session_id}
         _forget_old(tx)
         tx.execute(insert(cli_sessions), key | row | {"started_at": tx.now})
-        begun = _find(tx, request)
-        rows.emit_changed(tx, CLI_SESSION_STARTED, begun)
-    return _begun(tx, request, begun, new=True)
+        session_row = _find(tx, request)
+        rows.emit_changed(tx, CLI_SESSION_STARTED, session_row)
+    return _begin_result(tx, request, session_row, new=True)
 
 
 @command("cli_session.note", scope="agents:write", errors=(CliSessionNotFound, NotYourAgent))
@@ -135,8 +135,8 @@ def note_cli_session(tx: Transaction, request: NoteCliSession) -> CliSession:
     for name in ("state", "transcript_path", "briefing_due"):
         if getattr(request, name) is not None:
             changed[name] = getattr(request, name)
-    told = request.state not in (None, row.state)
-    return rows.as_session(rows.change(tx, row, CLI_SESSION_CHANGED if told else None, **changed))
+    state_changed = request.state not in (None, row.state)
+    return rows.as_session(rows.change(tx, row, CLI_SESSION_CHANGED if state_changed else None, **changed))
 
 
 @command(
@@ -162,8 +162,10 @@ def end_cli_session(tx: Transaction, request: EndCliSession) -> CliSession:
         ended_reason=request.reason[:64] or SESSION_OVER,
         state="idle",
     )
-    others = [one for one in rows.live_of(tx, row.agent_id) if one.instance_id == row.instance_id]
-    if not others and not request.goes_on:
+    other_sessions = [
+        session for session in rows.live_sessions(tx, row.agent_id) if session.instance_id == row.instance_id
+    ]
+    if not other_sessions and not request.goes_on:
         depart(tx, find_agent(tx, row.agent_id), SESSION_OVER)
     return rows.as_session(ended)
 
@@ -173,7 +175,7 @@ def report_permission(tx: Transaction, request: ReportPermission) -> Empty:
     """Tell the people of the workspace that a CLI waits for its person's permission. Grants nothing."""
     row = _find(tx, request)
     _require_speaker(tx, row)
-    asked = PermissionRequested(
+    data = PermissionRequested(
         agent_id=row.agent_id,
         agent_name=row.agent_name,
         cli=row.cli,
@@ -186,7 +188,7 @@ def report_permission(tx: Transaction, request: ReportPermission) -> Empty:
     audience = Audience("agents", tuple(tx.execute(people.limit(limits.RECIPIENTS_MAX)).scalars()))
     subject = f"agent/{row.agent_id}"
     tx.emit(
-        NewEvent(AGENT_PERMISSION_REQUESTED, subject, asked, audience, severity="warning", actor=row.agent_id)
+        NewEvent(AGENT_PERMISSION_REQUESTED, subject, data, audience, severity="warning", actor=row.agent_id)
     )
     return Empty()
 
@@ -197,8 +199,8 @@ _LOST = (
 )
 
 
-def _with_holder(statement: Select[Any]) -> Select[Any]:
-    """A select of CLI sessions, each with its agent and, where it is known, its instance."""
+def _join_holder(statement: Select[Any]) -> Select[Any]:
+    """Join a select of CLI sessions to the agents and, as an outer join, to the instances they speak as."""
     table = cli_sessions.c
     return statement.join(agents, agents.c.id == table.agent_id).outerjoin(
         instances,
@@ -208,7 +210,7 @@ def _with_holder(statement: Select[Any]) -> Select[Any]:
     )
 
 
-_LOST_ANYWHERE = _with_holder(due_now(cli_sessions.c.workspace_id, *_LOST))
+_LOST_ANYWHERE = _join_holder(due_now(cli_sessions.c.workspace_id, *_LOST))
 
 
 @command(
@@ -219,28 +221,28 @@ _LOST_ANYWHERE = _with_holder(due_now(cli_sessions.c.workspace_id, *_LOST))
 def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSessions:
     """End the CLI sessions whose agent went silent or whose instance is closed."""
     table = cli_sessions.c
-    lost = select(table.cli, table.session_id).where(table.workspace_id == tx.workspace_id, *_LOST)
+    lost_keys = select(table.cli, table.session_id).where(table.workspace_id == tx.workspace_id, *_LOST)
     ended = []
 
-    def end(found: Row[Any]) -> None:
-        row = _find(tx, CliSessionKey(cli=found.cli, session_id=found.session_id))
+    def end(key: Row[Any]) -> None:
+        row = _find(tx, CliSessionKey(cli=key.cli, session_id=key.session_id))
         rows.change(tx, row, CLI_SESSION_ENDED, ended_at=tx.now, ended_reason=rows.GONE, state="idle")
         ended.append(row.session_id)
 
-    found = tx.execute(_with_holder(lost).limit(limits.RECLAIM_MAX)).all()
-    each_alone(tx, found, end, lambda row: f"cli_session/{row.cli}/{row.session_id}")
+    lost_rows = tx.execute(_join_holder(lost_keys).limit(limits.RECLAIM_MAX)).all()
+    each_alone(tx, lost_rows, end, lambda row: f"cli_session/{row.cli}/{row.session_id}")
     return EndedCliSessions(session_ids=ended, complete=len(ended) < limits.RECLAIM_MAX)
 
 
 def _forget_old(tx: Transaction) -> None:
-    """Forget the sessions that nobody will resume any more; done when another begins, which is seldom."""
-    old = tx.now - timedelta(seconds=limits.CLI_SESSIONS_KEPT_S)
+    """Delete sessions too old to be resumed; called when a session begins, which is rare."""
+    cutoff = tx.now - timedelta(seconds=limits.CLI_SESSIONS_KEPT_S)
     table = cli_sessions.c
-    here = table.workspace_id == tx.workspace_id
+    in_workspace = table.workspace_id == tx.workspace_id
     key = tuple_(table.cli, table.session_id)
-    some = select(table.cli, table.session_id).where(here, table.ended_at < old)
-    forgotten = key.in_(some.limit(limits.CLI_SESSIONS_FORGOTTEN_MAX))
-    tx.execute(delete(cli_sessions).where(here, forgotten))
+    old_keys = select(table.cli, table.session_id).where(in_workspace, table.ended_at < cutoff)
+    is_old = key.in_(old_keys.limit(limits.CLI_SESSIONS_FORGOTTEN_MAX))
+    tx.execute(delete(cli_sessions).where(in_workspace, is_old))
 
 
 def _find(tx: Transaction, key: CliSessionKey | BeginCliSession) -> Row[Any]:
@@ -256,10 +258,10 @@ def _require_speaker(tx: Transaction, row: Row[Any]) -> None:
         raise NotYourAgent(f"this token does not speak for '{row.agent_name}'")
 
 
-def _require_heir(tx: Transaction, row: Row[Any]) -> None:
-    """Raise NotYourAgent when a session is of another agent than the token's, and that one still speaks.
+def _require_may_take_over(tx: Transaction, row: Row[Any]) -> None:
+    """Raise NotYourAgent when a live session belongs to another agent, for which somebody still speaks.
 
-    Else its CLI was connected anew, as the token's agent.
+    If nobody does, the CLI was connected anew as the token's agent and may take the session over.
     """
     if row.ended_at is not None:
         return
@@ -268,18 +270,14 @@ def _require_heir(tx: Transaction, row: Row[Any]) -> None:
         _require_speaker(tx, row)
 
 
-def _begun(tx: Transaction, request: BeginCliSession, row: Row[Any], *, new: bool) -> BegunCliSession:
-    """The answer, with the name that was asked for if the session's agent has another."""
+def _begin_result(tx: Transaction, request: BeginCliSession, row: Row[Any], *, new: bool) -> BegunCliSession:
+    """The result, with the requested name if the session's agent has another one."""
     other = agent_rows.other_name(tx, request.wanted, row.agent_id)
     return BegunCliSession(session=rows.as_session(row), new=new, name_not_given=other)
 
 
-def _same_run(row: Row[Any], request: BeginCliSession) -> bool:
-    return rules.same_run(row.processes, request.processes)
-
-
-def _goes_on(tx: Transaction, row: Row[Any], connected: Speaker | None) -> bool:
-    """Whether a session still speaks as it did: nobody ended it, and nothing else is connected by now."""
+def _still_speaks(tx: Transaction, row: Row[Any], connected: Speaker | None) -> bool:
+    """Whether a session keeps its agent and instance: it is not ended, and nothing else is connected."""
     if row.ended_at is not None or row.agent_status == "retired":
         return False
     if not rows.binds(tx.caller, row):
@@ -289,55 +287,55 @@ def _goes_on(tx: Transaction, row: Row[Any], connected: Speaker | None) -> bool:
     return rows.is_open(tx, row.agent_id, row.instance_id)
 
 
-def _begin_again(tx: Transaction, known: Row[Any], request: BeginCliSession) -> Row[Any]:
-    """A session that began again: compacted in the same run, or resumed in another."""
-    touch(tx, find_agent(tx, known.agent_id), known.instance_id)
+def _resume(tx: Transaction, existing: Row[Any], request: BeginCliSession) -> Row[Any]:
+    """Update a session that began again: compacted in the same run, or resumed in another."""
+    touch(tx, find_agent(tx, existing.agent_id), existing.instance_id)
     process = rules.cli_process(request.processes)
-    agent_rows.set_process(tx, known.agent_id, known.instance_id, process)
+    agent_rows.set_process(tx, existing.agent_id, existing.instance_id, process)
     changed: dict[str, Any] = {"last_hook_at": tx.now}
-    if request.processes and (known.claimed_by_agent or not agent_rows.by_agent(tx)):
+    if request.processes and (existing.claimed_by_agent or not agent_rows.claims_as_agent(tx)):
         changed["processes"] = list(request.processes)
     if request.transcript_path is not None:
         changed["transcript_path"] = request.transcript_path
-    return rows.change(tx, known, **changed)
+    return rows.change(tx, existing, **changed)
 
 
-def _connected(tx: Transaction, request: BeginCliSession) -> Speaker | None:
-    """The agent and instance of the token, or of the process tree, that is connected; None for neither."""
+def _find_connected(tx: Transaction, request: BeginCliSession) -> Speaker | None:
+    """The connected agent and instance of the token, or else of the process tree; None for neither."""
     caller = tx.caller
     if caller.instance_id is not None:
         return caller.acting_agent(), caller.instance_id
-    found = rows.instance_of(tx, request.cli, request.processes)
-    if found is not None:
-        return found.agent_id, found.id
+    instance = rows.find_instance(tx, request.cli, request.processes)
+    if instance is not None:
+        return instance.agent_id, instance.id
     if caller.agent_id is not None:
-        open_one = agent_rows.open_instance_of(tx, caller.agent_id)
-        if open_one is not None and agent_rows.is_live(tx, open_one.last_seen_at):
-            return caller.agent_id, open_one.id
+        open_instance = agent_rows.open_instance_of(tx, caller.agent_id)
+        if open_instance is not None and agent_rows.is_live(tx, open_instance.last_seen_at):
+            return caller.agent_id, open_instance.id
     return None
 
 
-def _speaker(tx: Transaction, request: BeginCliSession, known: Row[Any] | None) -> Speaker:
-    """Whom a CLI session speaks as when nothing is connected: as its run or itself did, or a new agent."""
+def _choose_speaker(tx: Transaction, request: BeginCliSession, existing: Row[Any] | None) -> Speaker:
+    """The agent and instance for an unconnected session: those of its run, or of itself, or new ones."""
     caller = tx.caller
-    if known is not None and not rows.binds(caller, known):
-        known = None
-    prior = rows.of_run(tx, request.cli, request.processes) or known
+    if existing is not None and not rows.binds(caller, existing):
+        existing = None
+    prior = rows.find_newest_of_run(tx, request.cli, request.processes) or existing
     if prior is not None and prior.agent_status == "retired":
         prior = None
     if (
         prior is not None
-        and _same_run(prior, request)
+        and rules.same_run(prior.processes, request.processes)
         and rows.is_open(tx, prior.agent_id, prior.instance_id)
     ):
         # An agent that stayed inactive would have its session ended by the next sweep.
         touch(tx, find_agent(tx, prior.agent_id), prior.instance_id)
         return prior.agent_id, prior.instance_id
-    wanted = prior.agent_name if prior is not None else request.wanted
-    stem = rules.stem(request.cli, wanted, "") or request.cli
-    name = caller.agent_name or rows.free_name(tx, stem, request.cli, wanted=wanted is not None)
+    wanted_name = prior.agent_name if prior is not None else request.wanted
+    stem = rules.name_stem(request.cli, wanted_name, "") or request.cli
+    name = caller.agent_name or rows.free_name(tx, stem, request.cli, requested=wanted_name is not None)
     program = PROGRAMS.get(request.cli, request.cli)
-    made = register_agent(
+    registration = register_agent(
         tx, RegisterAgent(name=name, program=program, instance_id=f"{OF_HOOKS}{tx.new_id()}")
     )
-    return made.agent.id, made.instance_id
+    return registration.agent.id, registration.instance_id

@@ -1,4 +1,4 @@
-"""CLI sessions as rows: found by their key, by a process, and bound to an agent's instance."""
+"""Rows of CLI sessions: find them by key or process, change them, and bind them to instances of agents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from repomesh.store.transaction import Transaction
 GONE = "gone"
 """Why a session ended that no hook ended: its agent went silent."""
 
-_SEEN = (
+_WITH_AGENT = (
     select(
         *cli_sessions.c,
         agents.c.name.label("agent_name"),
@@ -36,9 +36,11 @@ _SEEN = (
     .where(cli_sessions.c.workspace_id == bindparam("ws"))
 )
 _FIND = Prepared(
-    _SEEN.where(cli_sessions.c.cli == bindparam("cli"), cli_sessions.c.session_id == bindparam("session"))
+    _WITH_AGENT.where(
+        cli_sessions.c.cli == bindparam("cli"), cli_sessions.c.session_id == bindparam("session")
+    )
 )
-_LIVE = _SEEN.where(cli_sessions.c.ended_at.is_(None))
+_LIVE = _WITH_AGENT.where(cli_sessions.c.ended_at.is_(None))
 _LIVE_OF_AGENT = Prepared(_LIVE.where(cli_sessions.c.agent_id == bindparam("agent")))
 _OPEN_INSTANCES = (
     select(
@@ -58,11 +60,13 @@ _OPEN_INSTANCES = (
     )
 )
 _NEWEST = (
-    _SEEN.where(cli_sessions.c.cli == bindparam("cli"), cli_sessions.c.last_hook_at >= bindparam("since"))
+    _WITH_AGENT.where(
+        cli_sessions.c.cli == bindparam("cli"), cli_sessions.c.last_hook_at >= bindparam("since")
+    )
     .order_by(cli_sessions.c.last_hook_at.desc())
     .limit(limits.CLI_SESSIONS_LOOKED_AT)
 )
-# What does not bind the caller is left out before the limit: nobody's claims crowd out another's.
+# Sessions that do not bind the caller are excluded before the limit, so that they crowd out no others.
 _NEWEST_OF_OWNER = Prepared(_NEWEST.where(cli_sessions.c.claimed_by_agent.is_(False)))
 _NEWEST_OF_AGENT = Prepared(_NEWEST.where(cli_sessions.c.agent_id == bindparam("agent")))
 _INSTANCE = select(instances.c.closed_at).where(
@@ -73,7 +77,7 @@ _INSTANCE = select(instances.c.closed_at).where(
 
 
 def find(tx: Transaction, cli: str, session_id: str) -> Row[Any] | None:
-    """The CLI session with its agent's name, type and status; None when it was never heard of."""
+    """The CLI session with its agent's name, type and status; None for an unknown one."""
     row: Row[Any] | None = tx.execute(
         _FIND, {"ws": tx.workspace_id, "cli": cli, "session": session_id}
     ).one_or_none()
@@ -86,15 +90,15 @@ def find_run(
     """The CLI session of the run from which a hook came: the id under which it is kept, and its row.
 
     The id is the CLI's own, unless the session lives in another process as well: two windows may resume one
-    session. Then the later run has a row of its own. The row is None when the run was never heard of.
+    session. Then the later run has a row of its own. The row is None for an unknown run.
     """
     row = find(tx, cli, session_id)
     if row is None or not rules.is_other_run(row.processes, ancestors):
         return session_id, row
     own_id = rules.second_run_id(session_id, ancestors[0])
-    own = find(tx, cli, own_id)
-    if (own is not None and own.ended_at is None) or _still_runs(row):
-        return own_id, own
+    own_row = find(tx, cli, own_id)
+    if (own_row is not None and own_row.ended_at is None) or _still_runs(row):
+        return own_id, own_row
     return session_id, row
 
 
@@ -117,126 +121,126 @@ def binds(caller: Caller, claim: Any) -> bool:
     return caller.agent_id == claim.agent_id or (caller.role is Role.OWNER and caller.agent_id is None)
 
 
-def live_of(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
+def live_sessions(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
     """The CLI sessions of an agent that are not over."""
     return tx.execute(_LIVE_OF_AGENT, {"ws": tx.workspace_id, "agent": agent_id}).all()
 
 
-def of_process(tx: Transaction, process_id: str) -> Row[Any] | None:
+def find_by_process(tx: Transaction, process_id: str) -> Row[Any] | None:
     """The live CLI session whose CLI is this process, if it binds the caller; None when there is none."""
     rows = [row for row in tx.execute(_LIVE, {"ws": tx.workspace_id}).all() if binds(tx.caller, row)]
-    near = [(rules.depth(row.processes, process_id), row) for row in rows]
-    found = [(steps, row) for steps, row in near if steps is not None]
-    found.sort(key=lambda one: (one[0], -one[1].last_hook_at.timestamp()))
-    return found[0][1] if found else None
+    candidates = [(rules.depth(row.processes, process_id), row) for row in rows]
+    matches = [(steps, row) for steps, row in candidates if steps is not None]
+    matches.sort(key=lambda match: (match[0], -match[1].last_hook_at.timestamp()))
+    return matches[0][1] if matches else None
 
 
-def instance_of(tx: Transaction, cli: str, ancestors: Sequence[str]) -> Row[Any] | None:
+def find_instance(tx: Transaction, cli: str, ancestors: Sequence[str]) -> Row[Any] | None:
     """The live instance that speaks for the CLI from which a hook of the caller with these ancestors came.
 
-    One that a live CLI session stands for already must stand in the same place above its hook: else it is a
-    CLI that started this one.
+    An instance with a live CLI session must be equally far above that session's hook: else it is a CLI that
+    started this one.
     """
     since = silent_before(tx, tx.settings.agent_inactive_after_s)
-    found = []
+    matches = []
     for row in tx.execute(_OPEN_INSTANCES, {"ws": tx.workspace_id}).all():
         steps = rules.depth(ancestors, row.process_id)
-        if steps is None or row.last_seen_at < since or not rules.may_be(cli, row.program):
+        if steps is None or row.last_seen_at < since or not rules.can_run(cli, row.program):
             continue
         if not binds(tx.caller, row):
             continue
-        known = [
-            rules.depth(one.processes, row.process_id)
-            for one in live_of(tx, row.agent_id)
-            if one.instance_id == row.id
+        depths = [
+            rules.depth(session.processes, row.process_id)
+            for session in live_sessions(tx, row.agent_id)
+            if session.instance_id == row.id
         ]
-        if all(one in (None, steps) for one in known):
-            found.append((steps, row))
-    found.sort(key=lambda one: one[0])
-    return found[0][1] if found else None
+        if all(depth in (None, steps) for depth in depths):
+            matches.append((steps, row))
+    matches.sort(key=lambda match: match[0])
+    return matches[0][1] if matches else None
 
 
-def of_run(tx: Transaction, cli: str, ancestors: Sequence[str]) -> Row[Any] | None:
-    """The newest session of the run of a CLI from which a hook of the caller came; None if unknown.
+def find_newest_of_run(tx: Transaction, cli: str, ancestors: Sequence[str]) -> Row[Any] | None:
+    """The newest session of the CLI run from which a hook of the caller came; None if unknown.
 
     One process may have several, one after another or side by side: cleared, forked, of a subagent.
     """
     since = tx.now - timedelta(seconds=limits.CLI_RUN_REMEMBERED_S)
-    wanted: dict[str, Any] = {"ws": tx.workspace_id, "cli": cli, "since": since}
+    params: dict[str, Any] = {"ws": tx.workspace_id, "cli": cli, "since": since}
     if tx.caller.agent_id is None:
-        rows = tx.execute(_NEWEST_OF_OWNER, wanted).all()
+        rows = tx.execute(_NEWEST_OF_OWNER, params).all()
     else:
-        rows = tx.execute(_NEWEST_OF_AGENT, wanted | {"agent": tx.caller.agent_id}).all()
+        rows = tx.execute(_NEWEST_OF_AGENT, params | {"agent": tx.caller.agent_id}).all()
         rows = [row for row in rows if binds(tx.caller, row)]
     return next((row for row in rows if rules.same_run(row.processes, ancestors)), None)
 
 
-def runs(tx: Transaction, agent_id: str, instance: Row[Any] | None) -> bool | None:
+def is_running(tx: Transaction, agent_id: str, instance: Row[Any] | None) -> bool | None:
     """Whether a process that speaks for an agent runs: its open instance's, or a live session's.
 
-    None when that can't be known from here, and nothing but the time of its last call tells.
+    None when that can't be known from this machine; then only the time of the last call counts.
     """
-    seen = [(row.processes[0], row.last_hook_at) for row in live_of(tx, agent_id) if row.processes]
+    sightings = [(row.processes[0], row.last_hook_at) for row in live_sessions(tx, agent_id) if row.processes]
     if instance is not None:
-        seen.append((instance.process_id, instance.last_seen_at))
-    known = [processes.runs(process, seen_at) for process, seen_at in seen]
-    if any(known):
+        sightings.append((instance.process_id, instance.last_seen_at))
+    states = [processes.runs(process, seen_at) for process, seen_at in sightings]
+    if any(states):
         return True
-    return None if None in known or not known else False
+    return None if None in states or not states else False
 
 
 def is_spoken_for(tx: Transaction, agent_id: str, instance: Row[Any]) -> bool:
-    """Whether somebody speaks through an open instance: it was heard of just now, by a process that runs."""
+    """Whether an open instance is in use: seen recently, and its process is not known to have ended."""
     since = silent_before(tx, tx.settings.agent_inactive_after_s)
-    return bool(instance.last_seen_at >= since and runs(tx, agent_id, instance) is not False)
+    return bool(instance.last_seen_at >= since and is_running(tx, agent_id, instance) is not False)
 
 
 def is_open(tx: Transaction, agent_id: str, instance_id: str) -> bool:
-    """Whether an instance is there and not closed."""
+    """Whether an instance exists and is not closed."""
     key = {"ws": tx.workspace_id, "agent": agent_id, "instance": instance_id}
     row = tx.execute(_INSTANCE, key).one_or_none()
     return row is not None and row.closed_at is None
 
 
-def free_name(tx: Transaction, stem: str, cli: str, *, wanted: bool = False) -> str:
+def free_name(tx: Transaction, stem: str, cli: str, *, requested: bool = False) -> str:
     """The first of 'stem', 'stem-2' … that an agent of this CLI may have now.
 
-    A name that was asked for may belong to an agent of any program, as long as nobody speaks for it.
+    A `requested` stem itself may be the name of an agent of any program, as long as nobody speaks for it.
     """
     table = agents.c
     key = name_key(stem)
-    known = select(
+    statement = select(
         table.id, table.name_key, table.name, table.program, table.status, table.last_seen_at
     ).where(table.workspace_id == tx.workspace_id, table.name_key.startswith(key, autoescape=True))
     taken = {}
-    for row in tx.execute(known).all():
-        own = wanted and (row.name == stem or row.name_key == key)
-        foreign = cli_of(row.program) not in (None, cli) and not own
-        taken[row.name] = taken[row.name_key] = foreign or row.status == "retired" or _has_speaker(tx, row)
+    for row in tx.execute(statement).all():
+        is_requested = requested and (row.name == stem or row.name_key == key)
+        is_foreign = cli_of(row.program) not in (None, cli) and not is_requested
+        taken[row.name] = taken[row.name_key] = is_foreign or row.status == "retired" or _has_speaker(tx, row)
     return rules.first_free(stem, taken)
 
 
-def goes_on_without(tx: Transaction, agent_id: str, instance_id: str | None) -> bool:
-    """Whether hooks speak through an instance, too, and would say it when their session was over."""
+def is_kept_by_hooks(tx: Transaction, agent_id: str, instance_id: str | None) -> bool:
+    """Whether a live CLI session uses the instance, and its hooks will report when that session ends."""
     return instance_id is not None and any(
-        row.instance_id == instance_id and row.cli in SAY_WHEN_OVER for row in live_of(tx, agent_id)
+        row.instance_id == instance_id and row.cli in SAY_WHEN_OVER for row in live_sessions(tx, agent_id)
     )
 
 
 def rebind(tx: Transaction, agent_id: str, instance_id: str, new_instance_id: str) -> None:
-    """Have the live CLI sessions of an agent's instance speak through another one from now on."""
-    mine = and_(
+    """Move the live CLI sessions of an agent's instance to another instance."""
+    live_of_instance = and_(
         cli_sessions.c.workspace_id == tx.workspace_id,
         cli_sessions.c.agent_id == agent_id,
         cli_sessions.c.instance_id == instance_id,
         cli_sessions.c.ended_at.is_(None),
     )
-    tx.execute(update(cli_sessions).where(mine).values(instance_id=new_instance_id))
+    tx.execute(update(cli_sessions).where(live_of_instance).values(instance_id=new_instance_id))
 
 
 def _has_speaker(tx: Transaction, agent: Row[Any]) -> bool:
-    """Whether somebody else speaks for an agent. A run that only was idle for long keeps its agent."""
-    running = runs(tx, agent.id, agent_rows.open_instance_of(tx, agent.id))
+    """Whether somebody speaks for an agent. A run that was only idle for long keeps its agent."""
+    running = is_running(tx, agent.id, agent_rows.open_instance_of(tx, agent.id))
     if running is not None:
         return running
     since = silent_before(tx, tx.settings.agent_inactive_after_s)
@@ -244,13 +248,13 @@ def _has_speaker(tx: Transaction, agent: Row[Any]) -> bool:
 
 
 def change(tx: Transaction, row: Any, type_: str | None = None, **values: Any) -> Row[Any]:
-    """Write what changed about a CLI session, with an event of `type_`; answers it as it is now."""
-    mine = and_(
+    """Update a CLI session, and emit `type_` if given; returns the changed row."""
+    of_session = and_(
         cli_sessions.c.workspace_id == tx.workspace_id,
         cli_sessions.c.cli == row.cli,
         cli_sessions.c.session_id == row.session_id,
     )
-    tx.execute(update(cli_sessions).where(mine).values(**values))
+    tx.execute(update(cli_sessions).where(of_session).values(**values))
     changed = find(tx, row.cli, row.session_id)
     assert changed is not None
     if type_ is not None:
@@ -259,7 +263,7 @@ def change(tx: Transaction, row: Any, type_: str | None = None, **values: Any) -
 
 
 def emit_changed(tx: Transaction, type_: str, row: Any) -> None:
-    """Append an event with what a CLI session is now."""
+    """Emit an event of `type_` with the present state of a CLI session."""
     session = as_session(row)
     data = CliSessionChanged(session=session)
     tx.emit(NewEvent(type_, f"agent/{session.agent_id}", data, actor=session.agent_id))

@@ -1,4 +1,4 @@
-"""Pure decisions about CLI sessions: whose they are."""
+"""Pure decisions about CLI sessions: which run and which agent they belong to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from repomesh.kernel.processes import same
 
 
 def depth(processes: Sequence[str], process_id: str) -> int | None:
-    """How many steps above a hook its CLI stands, if that is `process_id`; None if it is another's.
+    """How many steps above a hook the process `process_id` is, among its ancestors; None if it is not near.
 
-    Only the nearest ancestors count: further up stands the terminal, or a CLI that started this one. Two
+    Only the nearest ancestors count: further up are the terminal, or a CLI that started this one. Two
     processes of different machines are different, whatever their numbers.
     """
     for index, process in enumerate(processes[:HOOK_PROCESS_DEPTH]):
@@ -27,23 +27,23 @@ def cli_process(processes: Sequence[str]) -> str | None:
     return processes[0] if processes else None
 
 
-def same_run(processes: Sequence[str], others: Sequence[str]) -> bool:
+def same_run(processes: Sequence[str], other_processes: Sequence[str]) -> bool:
     """Whether two hooks come from one run of a CLI: from the same process."""
-    mine, other = cli_process(processes), cli_process(others)
-    return mine is not None and other is not None and same(mine, other)
+    process, other_process = cli_process(processes), cli_process(other_processes)
+    return process is not None and other_process is not None and same(process, other_process)
 
 
-def is_other_run(processes: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether the hook with the ancestors `others` comes from another run than the session's `processes`.
+def is_other_run(processes: Sequence[str], other_processes: Sequence[str]) -> bool:
+    """Whether a hook with these ancestors (`other_processes`) is of another run than a session's `processes`.
 
     False when either is unknown, and when the process of one stands above the other: a hook may be run by a
     helper of its CLI, or by what is left when its CLI ends.
     """
-    mine, other = cli_process(processes), cli_process(others)
-    if mine is None or other is None:
+    own_process, other_process = cli_process(processes), cli_process(other_processes)
+    if own_process is None or other_process is None:
         return False
-    below = depth(others, mine) is not None
-    return not below and not any(same(process, other) for process in processes)
+    below = depth(other_processes, own_process) is not None
+    return not below and not any(same(process, other_process) for process in processes)
 
 
 def second_run_id(session_id: str, process: str) -> str:
@@ -53,37 +53,37 @@ def second_run_id(session_id: str, process: str) -> str:
 
 
 def is_numbered(name: str, stem: str) -> bool:
-    """Whether `name` is what `first_free` makes of `stem` when others have that: 'stem-2', 'stem-3' …"""
+    """Whether `name` is a numbered form of `stem`, as `first_free` makes them: 'stem-2', 'stem-3' …"""
     short, _, number = name.rpartition("-")
-    return name_key(short) == name_key(_shortened(stem)) and number.isdigit()
+    return name_key(short) == name_key(_shorten(stem)) and number.isdigit()
 
 
-def nearest(processes: Sequence[str], known: Sequence[tuple[str, str]]) -> str | None:
-    """Of `known` (process, agent) the agent whose process comes first in `processes`; None if none does."""
+def nearest_agent(processes: Sequence[str], claims: Sequence[tuple[str, str]]) -> str | None:
+    """The agent id of the claim (process, agent id) that comes first in `processes`; None for none."""
     for process in processes:
-        for other, agent_id in known:
-            if same(process, other):
+        for claimed, agent_id in claims:
+            if same(process, claimed):
                 return agent_id
     return None
 
 
-def may_be(cli: str, program: str) -> bool:
-    """Whether an instance of this program may be a run of `cli`; one of an unknown program may be any."""
+def can_run(cli: str, program: str) -> bool:
+    """Whether an instance of this program may be a run of `cli`; an unknown program may be any CLI."""
     return cli_of(program) in (None, cli)
 
 
-def stem(cli: str | None, wanted: str | None, program: str) -> str | None:
+def name_stem(cli: str | None, wanted: str | None, program: str) -> str | None:
     """The name to try first for a CLI's agent; None when neither a name nor a known CLI is given."""
     return wanted or PROGRAMS.get(cli or cli_of(program) or "")
 
 
 def first_free(stem: str, taken: Mapping[str, bool]) -> str:
-    """The first of 'stem', 'stem-2' … that nobody has, or whose agent is free to be joined.
+    """The first of 'stem', 'stem-2' … that no agent has, or whose agent may be joined.
 
-    `taken` says of each known name, and of its key, whether it may not be used. So a CLI that comes back is
-    the agent that it was, and its second run at the same time another.
+    `taken` maps the names in use, and their keys, to whether they must not be used. So a CLI that comes back
+    is the same agent again, and a second run at the same time is another.
     """
-    short = _shortened(stem)
+    short = _shorten(stem)
     number = 1
     while True:
         name = stem if number == 1 else f"{short}-{number}"
@@ -93,5 +93,5 @@ def first_free(stem: str, taken: Mapping[str, bool]) -> str:
         number += 1
 
 
-def _shortened(stem: str) -> str:
+def _shorten(stem: str) -> str:
     return stem[: NAME_CHARS_MAX - 8].rstrip("-")

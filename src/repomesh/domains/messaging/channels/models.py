@@ -1,4 +1,4 @@
-"""The words of channels: where messages meet everybody who joined."""
+"""Models of channels: named groups of agents that receive each message sent to the channel."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ class ListChannelMembers(Model):
 
 
 class ChannelChanged(Model):
-    """A channel was made or archived; `channel` is what it is now."""
+    """A channel was made or archived; `channel` is its new state."""
 
     channel: Channel
 
 
 class ChannelMembership(Model):
-    """An agent joined or left; `channel` is what it is now."""
+    """An agent joined or left; `channel` is its new state."""
 
     channel: Channel
     agent_id: Id

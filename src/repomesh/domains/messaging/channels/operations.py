@@ -50,7 +50,7 @@ from repomesh.store.transaction import Transaction
 )
 def create_channel(tx: Transaction, request: CreateChannel) -> Channel:
     """Make a channel; the acting agent, if there is one, joins it."""
-    if rows.is_taken(tx, request.name):
+    if rows.is_name_taken(tx, request.name):
         raise ChannelNameTaken(f"there is a channel '#{request.name}' already")
     return _create(tx, request.name, request.description)
 
@@ -93,8 +93,8 @@ def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     """Close a channel for good: it can be read, but nobody joins it or sends to it."""
     row = rows.find_channel(tx, request.channel)
     caller = tx.caller
-    owner = caller.is_admin and caller.agent_id is None
-    if not owner and caller.agent_id != row.created_by:
+    is_owner = caller.is_admin and caller.agent_id is None
+    if not is_owner and caller.agent_id != row.created_by:
         raise NotYourChannel(f"you did not make '#{row.name}'")
     still_open = channels.c.id == row.id, channels.c.archived_at.is_(None)
     closed = tx.change(update(channels).where(*still_open).values(archived_at=tx.now))
@@ -122,7 +122,7 @@ def join_channel(tx: Transaction, request: JoinChannel) -> Channel:
     try:
         row = rows.find_channel(tx, request.channel)
     except ChannelNotFound:
-        # Who gives an id means a channel that exists; none should be made of that name.
+        # An id means an existing channel: never create one that has the id as its name.
         if not request.create or re.fullmatch(UUID_PATTERN, request.channel):
             raise
         return _create(tx, request.channel.removeprefix("#"), "")
@@ -144,10 +144,10 @@ def leave_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     row = rows.find_channel(tx, request.channel)
     agent_id = tx.caller.acting_agent()
     table = channel_members.c
-    mine = table.workspace_id == tx.workspace_id, table.channel_id == row.id, table.agent_id == agent_id
-    gone = tx.change(delete(channel_members).where(*mine))
+    membership = table.workspace_id == tx.workspace_id, table.channel_id == row.id, table.agent_id == agent_id
+    was_member = tx.change(delete(channel_members).where(*membership))
     channel = rows.show(tx, row.id)
-    if gone:
+    if was_member:
         _emit_changed(tx, CHANNEL_LEFT, channel, _membership(tx, channel))
     return channel
 
@@ -181,8 +181,8 @@ def _create(tx: Transaction, name: str, description: str) -> Channel:
         archived_at=None,
         member_count=0,
     )
-    own = {"workspace_id": tx.workspace_id, "name_key": name_key(name)}
-    tx.execute(insert(channels), channel.model_dump(exclude={"member_count"}) | own)
+    key_columns = {"workspace_id": tx.workspace_id, "name_key": name_key(name)}
+    tx.execute(insert(channels), channel.model_dump(exclude={"member_count"}) | key_columns)
     _emit_changed(tx, CHANNEL_CREATED, channel, ChannelChanged(channel=channel))
     return channel if tx.caller.agent_id is None else _join(tx, channel.id)
 

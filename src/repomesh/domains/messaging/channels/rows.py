@@ -1,4 +1,4 @@
-"""Channels as rows: found by name or id, and shown."""
+"""Rows of channels: find them by name or id, and build the models from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repomesh.domains.messaging.channels.tables import channel_members, channels
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_MEMBERS = (
+_MEMBER_COUNT = (
     select(func.count())
     .where(
         channel_members.c.workspace_id == channels.c.workspace_id,
@@ -21,8 +21,8 @@ _MEMBERS = (
     )
     .scalar_subquery()
 )
-COUNTED = select(channels, _MEMBERS.label("member_count"))
-"""Channels with how many agents are in each."""
+COUNTED = select(channels, _MEMBER_COUNT.label("member_count"))
+"""A select of channels, each with its `member_count`."""
 
 _BY_REF = Prepared(
     select(channels).where(
@@ -58,11 +58,11 @@ def find_channel(tx: Transaction, name_or_id: str) -> Any:
     return min(rows, key=lambda row: (row.id != ref, row.name != ref))
 
 
-def is_taken(tx: Transaction, name: str) -> bool:
+def is_name_taken(tx: Transaction, name: str) -> bool:
     """Whether a channel has this name, in whatever case."""
-    alike = or_(channels.c.name == name, channels.c.name_key == name_key(name))
-    here = channels.c.workspace_id == tx.workspace_id
-    return tx.execute(select(channels.c.id).where(here, alike)).first() is not None
+    same_name = or_(channels.c.name == name, channels.c.name_key == name_key(name))
+    in_workspace = channels.c.workspace_id == tx.workspace_id
+    return tx.execute(select(channels.c.id).where(in_workspace, same_name)).first() is not None
 
 
 def require_open(channel: Any) -> None:
@@ -78,7 +78,7 @@ def is_member(tx: Transaction, channel_id: str, agent_id: str) -> bool:
 
 
 def show(tx: Transaction, channel_id: str) -> Channel:
-    """The channel as it is now."""
+    """Read a channel that exists, with its member count."""
     return as_channel(tx.execute(_COUNTED_BY_ID, {"id": channel_id}).one())
 
 

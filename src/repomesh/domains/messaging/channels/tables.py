@@ -1,4 +1,4 @@
-"""Tables of channels and of who is in them."""
+"""Tables of channels and their members."""
 
 from __future__ import annotations
 

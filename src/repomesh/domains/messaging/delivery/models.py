@@ -1,4 +1,4 @@
-"""The words of delivery: each try to put messages before a model, and who is told of what came of it."""
+"""Models of delivery: each attempt to put messages into a model's context, and its outcome."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Boundaries = Annotated[tuple[Boundary, ...], Field(max_length=limits.PAGE_ITEMS_
 
 
 class Delivery(Model):
-    """One try to put a message before the model of a recipient."""
+    """One attempt to put a message into the context of a recipient's model."""
 
     route: Route
     cli: str | None
@@ -46,7 +46,7 @@ class TraceMessage(Model):
 
 
 class TracedRecipient(Model):
-    """How a message got on with one recipient: each time is set once, deliveries in their order."""
+    """How far a message got with one recipient. Each time is set once; deliveries are oldest first."""
 
     agent_id: Id
     agent_name: str
@@ -85,13 +85,13 @@ class MessageTrace(Model):
 
 
 class Thread(Page[Message]):
-    """A page of a thread, and the path of the message that was asked about, if that was wanted."""
+    """A page of a thread, with the trace of the requested message if the request has `trace`."""
 
     trace: MessageTrace | None = None
 
 
 class DeliverySent(Model):
-    """An answer with a delivery has left the server, or came too late."""
+    """Whether the answer with a delivery left the server in time."""
 
     boundary: Boundary
     failure: Label = Field("", description="Why it can't have reached the model; empty when it left in time.")
@@ -104,14 +104,14 @@ class DeliveriesConfirmed(Model):
 
 
 class MessagesReturned(Model):
-    """Messages that a tool's result held, which was returned to the acting agent's model."""
+    """The messages in a tool's result that was returned to the acting agent's model."""
 
     message_ids: Annotated[tuple[Id, ...], Field(max_length=limits.PAGE_ITEMS_MAX)]
     boundary: Boundary
 
 
 class ListUndecided(Model):
-    """Deliveries of which nothing is known yet."""
+    """Select deliveries that are neither confirmed nor failed: of one CLI session, or of all."""
 
     cli: Annotated[str, StringConstraints(max_length=32)] | None = None
     session_id: Annotated[str, StringConstraints(max_length=limits.CLI_SESSION_ID_CHARS_MAX)] | None = None
@@ -131,7 +131,7 @@ class UndecidedDelivery(Model):
 
 
 class UndecidedDeliveries(Model):
-    """The oldest of them."""
+    """Deliveries that are neither confirmed nor failed, the newest first."""
 
     items: list[UndecidedDelivery]
 
@@ -148,14 +148,14 @@ class ForgottenDeliveries(PartialResult):
 
 
 class RemindOfMessages(Model):
-    """What to be reminded of."""
+    """The kinds of reminders to return."""
 
     of_messages: bool = True
     of_leases: bool = True
 
 
 class Reminder(Model):
-    """What must not be overlooked: one line, empty when there is nothing, and the leases that were lost."""
+    """One line about unread messages and expiring leases, empty for none; and the leases that were lost."""
 
     line: str
     lost: list[LostLease] = []
@@ -166,7 +166,7 @@ class ExpireMessages(Model):
 
 
 class ExpiredMessages(PartialResult):
-    """The messages that were looked at because their time had come."""
+    """The messages whose deadline passed and was handled."""
 
     message_ids: list[Id]
 

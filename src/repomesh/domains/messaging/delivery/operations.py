@@ -40,14 +40,14 @@ from repomesh.store.due import before, due_at, due_in_each, due_now
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_waiting = (
+_unexpired = (
     receipts.c.workspace_id == bindparam("ws"),
     receipts.c.agent_id == bindparam("agent"),
     or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
 )
 _CANDIDATES = Prepared(
     select(receipts.c.message_id, receipts.c.priority)
-    .where(*_waiting, receipts.c.injected_at.is_(None))
+    .where(*_unexpired, receipts.c.injected_at.is_(None))
     .order_by(receipts.c.message_id.desc())
     .limit(limits.DELIVERY_CANDIDATES_MAX)
 )
@@ -74,7 +74,7 @@ _TRIES = Prepared(
 )
 _newest_unread = (
     select(receipts.c.message_id, receipts.c.priority)
-    .where(*_waiting, receipts.c.read_at.is_(None))
+    .where(*_unexpired, receipts.c.read_at.is_(None))
     .order_by(receipts.c.message_id.desc())
     .limit(limits.STOP_LOOKED_AT_MAX)
     .subquery()
@@ -117,28 +117,28 @@ _INSERT_MESSAGE = Prepared(insert(delivery_messages))
 def candidates(
     tx: Transaction, agent_id: str, cli: str, session_id: str, most: int = limits.DELIVERY_MESSAGES_MAX
 ) -> list[str]:
-    """Up to `most` messages to hand out now, urgent and then new ones first: none that was given just now."""
+    """The ids of up to `most` messages to deliver now, by priority, then newest first; no recent retries."""
     key = {"ws": tx.workspace_id, "agent": agent_id}
-    waiting = tx.execute(_CANDIDATES, key | {"now": tx.now}).all()
+    rows = tx.execute(_CANDIDATES, key | {"now": tx.now}).all()
     retry_before: datetime | None = None
-    found: list[str] = []
-    for row in sorted(
-        waiting, key=lambda row: row.priority, reverse=True
-    ):  # of one priority the newest first
-        asked = key | {"message": row.message_id, "cli": cli, "session": session_id}
-        tries = [one for one in tx.execute(_TRIES, asked).all() if isinstance(one.at, datetime)]
+    message_ids: list[str] = []
+    for row in sorted(rows, key=lambda row: row.priority, reverse=True):  # of one priority the newest first
+        params = key | {"message": row.message_id, "cli": cli, "session": session_id}
+        tries = [
+            delivery for delivery in tx.execute(_TRIES, params).all() if isinstance(delivery.at, datetime)
+        ]
         retry_before = retry_before or (silent_before(tx, limits.DELIVERY_RETRY_S) if tries else None)
         if len(tries) < limits.DELIVERY_TRIES_MAX and all(
-            retry_before and one.at < retry_before for one in tries
+            retry_before and delivery.at < retry_before for delivery in tries
         ):
-            found.append(row.message_id)
-            if len(found) == most:
+            message_ids.append(row.message_id)
+            if len(message_ids) == most:
                 break
-    return found
+    return message_ids
 
 
-def pressing(tx: Transaction, agent_id: str) -> list[str]:
-    """Unread messages on which no turn should end: those of importance, and those to be acknowledged."""
+def pressing_message_ids(tx: Transaction, agent_id: str) -> list[str]:
+    """The ids of unread messages that must hold a turn's end back: important ones and ones to acknowledge."""
     rows = tx.execute(_PRESSING, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}).all()
     return [row.id for row in sorted(rows, key=lambda row: row.priority, reverse=True)]
 
@@ -149,13 +149,13 @@ def undecided_count(tx: Transaction, cli: str, session_id: str) -> int:
     return int(tx.execute(_COUNT_UNDECIDED, key).scalar_one())
 
 
-def enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[EnclosedMessage]:
-    """Messages as an envelope needs them, in the order of the ids."""
-    found = (
+def load_enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[EnclosedMessage]:
+    """Load messages for an envelope, in the order of the ids; without those that are missing or damaged."""
+    rows = (
         tx.execute(_ENCLOSED, {"ws": tx.workspace_id, "message": id_}).one_or_none() for id_ in message_ids
     )
-    there = (row for row in found if row is not None)
-    return readable(tx, there, _enclosed, lambda row: f"message/{row.id}")
+    existing_rows = (row for row in rows if row is not None)
+    return readable(tx, existing_rows, _as_enclosed, lambda row: f"message/{row.id}")
 
 
 def record(
@@ -166,7 +166,7 @@ def record(
     cli: str | None,
     session_id: str | None,
 ) -> None:
-    """Write down that messages were handed to the acting agent; they are offered from now on."""
+    """Record a delivery of messages to the acting agent, and mark them as offered."""
     agent_id = tx.caller.acting_agent()
     row: dict[str, Any] = {
         "workspace_id": tx.workspace_id,
@@ -186,41 +186,45 @@ def record(
 @command("delivery.sent", scope="messages:write", needs_agent=True)
 def delivery_sent(tx: Transaction, request: DeliverySent) -> Empty:
     """Note that the answer with a delivery left the server in time, or why it can't have arrived."""
-    how: dict[str, Any] = {"sent_at": tx.now}
+    values: dict[str, Any] = {"sent_at": tx.now}
     if request.failure:
-        how = {"failed_at": tx.now, "failure": request.failure}
+        values = {"failed_at": tx.now, "failure": request.failure}
         lost_leases.report_again(tx, tx.caller.acting_agent(), request.boundary)
-    tx.execute(update(deliveries).where(*_mine(tx, [request.boundary]), *_UNDECIDED).values(**how))
+    tx.execute(
+        update(deliveries).where(*_own_deliveries(tx, [request.boundary]), *_UNDECIDED).values(**values)
+    )
     return Empty()
 
 
 @command("delivery.confirm", scope="messages:write", needs_agent=True)
 def confirm_deliveries(tx: Transaction, request: DeliveriesConfirmed) -> MessagesAdvanced:
     """Note that deliveries are in the acting agent's context, and with them their messages."""
-    confirmed = (
+    statement = (
         update(deliveries)
-        .where(*_mine(tx, request.boundaries), *_UNDECIDED)
+        .where(*_own_deliveries(tx, request.boundaries), *_UNDECIDED)
         .values(confirmed_at=tx.now)
         .returning(deliveries.c.message_ids)
     )
-    ids = {message_id for row in tx.execute(confirmed).all() for message_id in row.message_ids}
-    return MessagesAdvanced(message_ids=advance_seen(tx, sorted(ids), "injected") if ids else [])
+    message_ids = {message_id for row in tx.execute(statement).all() for message_id in row.message_ids}
+    return MessagesAdvanced(
+        message_ids=advance_seen(tx, sorted(message_ids), "injected") if message_ids else []
+    )
 
 
 @command("delivery.returned", scope="messages:write", needs_agent=True)
 def messages_returned(tx: Transaction, request: MessagesReturned) -> MessagesAdvanced:
     """Note that a tool's result with messages was returned to the acting agent's model."""
     table = receipts.c
-    mine = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()
-    # A thread holds messages of others, too, and such as were seen before.
-    fresh = table.message_id.in_(request.message_ids), table.injected_at.is_(None)
-    ids = sorted(tx.execute(select(table.message_id).where(*mine, *fresh)).scalars())
-    if not ids:
+    own_receipts = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()
+    # A thread also holds messages to others, and messages that were injected before.
+    not_injected = table.message_id.in_(request.message_ids), table.injected_at.is_(None)
+    message_ids = sorted(tx.execute(select(table.message_id).where(*own_receipts, *not_injected)).scalars())
+    if not message_ids:
         return MessagesAdvanced(message_ids=[])
-    record(tx, "mcp", request.boundary, ids, None, None)
-    sent = update(deliveries).where(*_mine(tx, [request.boundary]))
-    tx.execute(sent.values(sent_at=tx.now, confirmed_at=tx.now))
-    return MessagesAdvanced(message_ids=advance_seen(tx, ids, "injected"))
+    record(tx, "mcp", request.boundary, message_ids, None, None)
+    own_delivery = update(deliveries).where(*_own_deliveries(tx, [request.boundary]))
+    tx.execute(own_delivery.values(sent_at=tx.now, confirmed_at=tx.now))
+    return MessagesAdvanced(message_ids=advance_seen(tx, message_ids, "injected"))
 
 
 _OF_SESSION = and_(
@@ -246,12 +250,12 @@ def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveri
     if request.session_id is not None:
         statement = statement.where(table.cli == request.cli, table.session_id == request.session_id)
     rows = tx.execute(statement.order_by(table.at.desc()).limit(limits.PAGE_ITEMS_MAX)).all()
-    shown = UndecidedDelivery.model_fields
+    field_names = UndecidedDelivery.model_fields
     return UndecidedDeliveries(
         items=readable(
             tx,
             rows,
-            lambda row: UndecidedDelivery(**{name: getattr(row, name) for name in shown}),
+            lambda row: UndecidedDelivery(**{name: getattr(row, name) for name in field_names}),
             lambda row: f"delivery/{row.boundary}",
         )
     )
@@ -277,34 +281,38 @@ _OLD = due_in_each(
 def forget_deliveries(tx: Transaction, request: ForgetDeliveries) -> ForgottenDeliveries:
     """Give up deliveries that nothing confirmed for long, and forget old ones."""
     table = deliveries.c
-    here = table.workspace_id == tx.workspace_id
-    silent = silent_before(tx, limits.DELIVERY_UNDECIDED_S)
-    most = limits.DELIVERIES_FORGOTTEN_MAX
-    unseen = select(table.boundary).where(here, *_UNDECIDED, table.at < silent).limit(most)
-    given_up = update(deliveries).where(here, table.boundary.in_(unseen))
-    failed = tx.change(given_up.values(failed_at=tx.now, failure=NOT_SEEN))
-    old = select(table.boundary).where(here, table.at < tx.now - timedelta(seconds=limits.DELIVERIES_KEPT_S))
-    boundaries = list(tx.execute(old.limit(most)).scalars())
+    in_workspace = table.workspace_id == tx.workspace_id
+    overdue_before = silent_before(tx, limits.DELIVERY_UNDECIDED_S)
+    batch_size = limits.DELIVERIES_FORGOTTEN_MAX
+    overdue = (
+        select(table.boundary).where(in_workspace, *_UNDECIDED, table.at < overdue_before).limit(batch_size)
+    )
+    failing = update(deliveries).where(in_workspace, table.boundary.in_(overdue))
+    failed = tx.change(failing.values(failed_at=tx.now, failure=NOT_SEEN))
+    old = select(table.boundary).where(
+        in_workspace, table.at < tx.now - timedelta(seconds=limits.DELIVERIES_KEPT_S)
+    )
+    boundaries = list(tx.execute(old.limit(batch_size)).scalars())
     if boundaries:
-        parts = delivery_messages.c
-        gone = parts.workspace_id == tx.workspace_id, parts.boundary.in_(boundaries)
-        tx.execute(delete(delivery_messages).where(*gone))
-        tx.execute(delete(deliveries).where(here, table.boundary.in_(boundaries)))
-    complete = failed < most and len(boundaries) < most
+        link = delivery_messages.c
+        of_old = link.workspace_id == tx.workspace_id, link.boundary.in_(boundaries)
+        tx.execute(delete(delivery_messages).where(*of_old))
+        tx.execute(delete(deliveries).where(in_workspace, table.boundary.in_(boundaries)))
+    complete = failed < batch_size and len(boundaries) < batch_size
     return ForgottenDeliveries(failed=failed, forgotten=len(boundaries), complete=complete)
 
 
 NOT_SEEN = "not seen in the transcript, and no later hook came"
 
 
-def _mine(tx: Transaction, boundaries: Sequence[str]) -> tuple[Any, ...]:
+def _own_deliveries(tx: Transaction, boundaries: Sequence[str]) -> tuple[Any, ...]:
     table = deliveries.c
     agent_id = tx.caller.acting_agent()
-    here = table.workspace_id == tx.workspace_id, table.boundary.in_(boundaries)
-    return (*here, table.agent_id == agent_id)
+    conditions = table.workspace_id == tx.workspace_id, table.boundary.in_(boundaries)
+    return (*conditions, table.agent_id == agent_id)
 
 
-def _enclosed(row: Row[Any]) -> EnclosedMessage:
+def _as_enclosed(row: Row[Any]) -> EnclosedMessage:
     return EnclosedMessage(
         id=row.id,
         sender_name=row.sender_name,

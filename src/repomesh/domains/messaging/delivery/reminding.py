@@ -1,4 +1,4 @@
-"""Reminders for agents whose CLI has no hooks: one line at the end of what a tool answers."""
+"""Reminders for agents whose CLI has no hooks: one line at the end of a tool's result."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from repomesh.kernel.operation import query
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_HOOKED = exists().where(
+_HAS_LIVE_SESSION = exists().where(
     cli_sessions.c.workspace_id == bindparam("ws"),
     cli_sessions.c.agent_id == bindparam("agent"),
     cli_sessions.c.ended_at.is_(None),
 )
-_SOONEST = select(func.min(unindexed_expiry)).where(
+_NEXT_LEASE_END = select(func.min(unindexed_expiry)).where(
     leases.c.workspace_id == bindparam("ws"),
     leases.c.agent_id == bindparam("agent"),
     leases.c.ended_at.is_(None),
 )
-_STATE = Prepared(select(_HOOKED.label("hooked"), _SOONEST.scalar_subquery().label("soonest")))
+_STATE = Prepared(
+    select(_HAS_LIVE_SESSION.label("hooked"), _NEXT_LEASE_END.scalar_subquery().label("soonest"))
+)
 _UNREAD = exists().where(
     receipts.c.workspace_id == bindparam("ws"),
     receipts.c.agent_id == bindparam("agent"),
@@ -36,14 +38,14 @@ _UNREAD = exists().where(
 )
 _DUE = Prepared(
     select(
-        _HOOKED.label("hooked"),
-        _SOONEST.scalar_subquery().label("soonest"),
+        _HAS_LIVE_SESSION.label("hooked"),
+        _NEXT_LEASE_END.scalar_subquery().label("soonest"),
         _UNREAD.label("unread"),
         lost_leases.ENDED_UNTOLD.label("lost"),
     )
 )
 
-# Only the newest: who has left so many unread is not helped by an exact number.
+# Only the newest: with so many unread messages, an exact number helps nobody.
 _NEWEST = (
     select(receipts.c.message_id)
     .where(
@@ -65,15 +67,15 @@ _IMPORTANT = Prepared(
 
 
 def is_reminder_due(tx: Transaction, request: RemindOfMessages) -> bool:
-    """Whether `message.remind` may have something to say to the acting agent: no more than a glance.
+    """Whether `message.remind` may have something to report to the acting agent.
 
-    Run in the transaction of every call of an agent, so it reads one row of each index at most. What other
-    commands of the same commit store is not seen; the agent's next call sees it.
+    Runs in the transaction of every call of an agent, so it reads one row of each index at most. It does not
+    see what other commands of the same commit store; the agent's next call does.
     """
     state = tx.peek(_DUE, {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}).one()
     if state.hooked:
         return False
-    left_s = _left_s(tx, state.soonest)
+    left_s = _seconds_until(tx, state.soonest)
     ends_soon = left_s is not None and left_s <= (min(LEASE_WARNINGS_S) if request.of_leases else 0)
     return bool(state.lost or ends_soon or (request.of_messages and state.unread))
 
@@ -89,10 +91,10 @@ def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
     if request.of_messages:
         senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
     lost = lost_leases.due(tx, key["agent"])
-    left_s = _left_s(tx, state.soonest) if request.of_leases else None
+    left_s = _seconds_until(tx, state.soonest) if request.of_leases else None
     return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)), lost=lost)
 
 
-def _left_s(tx: Transaction, soonest: object) -> float | None:
+def _seconds_until(tx: Transaction, ends_at: object) -> float | None:
     """Seconds until the first lease ends; None for none, or one whose time can't be read."""
-    return (soonest - tx.now).total_seconds() if isinstance(soonest, datetime) else None
+    return (ends_at - tx.now).total_seconds() if isinstance(ends_at, datetime) else None

@@ -1,4 +1,4 @@
-"""Pure decisions about what did not get through, and what must not be overlooked."""
+"""Pure functions: the texts of non-delivery notices and reminders."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from repomesh.kernel import limits
 def notice(
     subject: str, sent_at: datetime, reason: str, missed: Sequence[MissedRecipient], total: int
 ) -> tuple[str, str]:
-    """Subject and body of a non-delivery notice."""
-    what = "expired" if reason == "expired" else "was not acknowledged in time"
-    named = missed[: limits.UNDELIVERED_NAMED_MAX]
-    lines = [_line(one) for one in named]
-    if len(missed) > len(named):
-        lines.append(f"- and {len(missed) - len(named)} more: see the receipts of the message")
+    """The subject and body of the notice that tells a sender which of `total` recipients missed a message."""
+    outcome = "expired" if reason == "expired" else "was not acknowledged in time"
+    listed = missed[: limits.UNDELIVERED_NAMED_MAX]
+    lines = [_recipient_line(recipient) for recipient in listed]
+    if len(missed) > len(listed):
+        lines.append(f"- and {len(missed) - len(listed)} more: see the receipts of the message")
     body = (
-        f"Your message of {sent_at:%Y-%m-%d %H:%M:%S} UTC {what}. "
+        f"Your message of {sent_at:%Y-%m-%d %H:%M:%S} UTC {outcome}. "
         f"It did not get through to {len(missed)} of {total} recipients:\n\n" + "\n".join(lines)
     )
     return f"Not delivered: {subject}"[: limits.LABEL_CHARS_MAX], body
 
 
 def reminder(senders: Sequence[str], left_s: float | None, warn_s: float) -> str:
-    """One line about important messages and a lease that runs out; empty when neither is so.
+    """One line about important messages and an expiring lease; empty when there is neither.
 
-    `senders` are those of the messages, newest first; `left_s` is how long the first lease still runs.
+    `senders`: one per message, newest first. `left_s`: seconds until the agent's first lease ends.
     """
-    said = []
+    sentences = []
     if senders:
-        few = list(dict.fromkeys(senders))
-        named = ", ".join(few[: limits.REMINDER_NAMED_MAX])
-        more = " and others" if len(few) > limits.REMINDER_NAMED_MAX else ""
+        names = list(dict.fromkeys(senders))
+        shown_names = ", ".join(names[: limits.REMINDER_NAMED_MAX])
+        more = " and others" if len(names) > limits.REMINDER_NAMED_MAX else ""
         count = f"{len(senders)} unread messages need" if len(senders) > 1 else "An unread message needs"
-        said.append(f"{count} you, from {named}{more}: read_inbox with unread=true.")
+        sentences.append(f"{count} you, from {shown_names}{more}: read_inbox with unread=true.")
     if left_s is not None and 0 < left_s <= warn_s:
-        said.append(f"A lock or task of yours runs out in {left_s:.0f} s: claim or acquire it anew, or stop.")
-    return f"[repomesh] {' '.join(said)}" if said else ""
+        sentences.append(
+            f"A lock or task of yours runs out in {left_s:.0f} s: claim or acquire it anew, or stop."
+        )
+    return f"[repomesh] {' '.join(sentences)}" if sentences else ""
 
 
-def _line(one: MissedRecipient) -> str:
-    return f"- {one.agent_name}: {_GOT[one.status]}" + (f" ({one.reason})" if one.reason else "")
+def _recipient_line(recipient: MissedRecipient) -> str:
+    return f"- {recipient.agent_name}: {_STATUS_TEXTS[recipient.status]}" + (
+        f" ({recipient.reason})" if recipient.reason else ""
+    )
 
 
 def why_missed(agent_status: str, failure: str | None, tried: bool, hooked: bool) -> str:
-    """Why a message has not reached a model; `hooked` says whether hooks tell of the agent's CLI."""
+    """Why a message has not reached a model; `hooked`: hooks report a live session of the agent's CLI."""
     if agent_status != "active":
         return "instance gone: nobody speaks for this agent now"
     if failure:
@@ -60,7 +64,7 @@ def why_missed(agent_status: str, failure: str | None, tried: bool, hooked: bool
     return "not handed out yet: its CLI has not called a hook since"
 
 
-_GOT: dict[ReceiptStatus, str] = {
+_STATUS_TEXTS: dict[ReceiptStatus, str] = {
     "stored": "never offered to it",
     "offered": "offered, but not shown to its model",
     "injected": "shown to its model, not acknowledged",

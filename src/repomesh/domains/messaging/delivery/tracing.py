@@ -27,7 +27,7 @@ from repomesh.kernel.operation import Get, query
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
-_SHOWN = tuple(Delivery.model_fields)
+_DELIVERY_FIELDS = tuple(Delivery.model_fields)
 
 
 @query(
@@ -50,7 +50,7 @@ def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
         .where(table.workspace_id == tx.workspace_id, table.message_id == message.id)
     )
     items, next_cursor = page(tx, statement, request, [table.agent_id], lambda row: row)
-    tried = deliveries_of(tx, message.id, [row.agent_id for row in items])
+    deliveries_by_agent = deliveries_of(tx, message.id, [row.agent_id for row in items])
     return MessageTrace(
         message_id=message.id,
         sender_name=message.sender_name,
@@ -59,48 +59,48 @@ def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
         ack_deadline=message.ack_deadline,
         undelivered_at=message.undelivered_at,
         recipient_count=message.recipient_count,
-        recipients=[_recipient(tx, row, tried.get(row.agent_id, [])) for row in items],
+        recipients=[_recipient(tx, row, deliveries_by_agent.get(row.agent_id, [])) for row in items],
         notices=_notices(tx, message),
         next_cursor=next_cursor,
     )
 
 
 def deliveries_of(tx: Transaction, message_id: str, agent_ids: Sequence[str]) -> Mapping[str, list[Delivery]]:
-    """The tries to put a message before each agent's model, oldest first; nothing for who was never tried."""
-    parts, whole = delivery_messages.c, deliveries.c
+    """The deliveries of a message by agent id, oldest first; agents without a delivery are left out."""
+    link, delivery = delivery_messages.c, deliveries.c
     statement = (
         select(deliveries)
         .join(
             delivery_messages,
-            and_(parts.workspace_id == whole.workspace_id, parts.boundary == whole.boundary),
+            and_(link.workspace_id == delivery.workspace_id, link.boundary == delivery.boundary),
         )
         .where(
-            parts.workspace_id == tx.workspace_id,
-            parts.message_id == message_id,
-            parts.agent_id.in_(agent_ids),
+            link.workspace_id == tx.workspace_id,
+            link.message_id == message_id,
+            link.agent_id.in_(agent_ids),
         )
-        .order_by(whole.at)
+        .order_by(delivery.at)
         .limit(PAGE_ITEMS_MAX)
     )
-    found: dict[str, list[Delivery]] = {}
+    by_agent: dict[str, list[Delivery]] = {}
     for row in tx.execute(statement):
-        tried = Delivery(**{name: getattr(row, name) for name in _SHOWN})
-        found.setdefault(row.agent_id, []).append(tried)
-    return found
+        attempt = Delivery(**{name: getattr(row, name) for name in _DELIVERY_FIELDS})
+        by_agent.setdefault(row.agent_id, []).append(attempt)
+    return by_agent
 
 
-def why_missed(tx: Transaction, agent_id: str, agent_status: str, tried: Sequence[Delivery]) -> str:
+def why_missed(tx: Transaction, agent_id: str, agent_status: str, attempts: Sequence[Delivery]) -> str:
     """Why a message has not reached an agent's model, in words."""
-    live = exists().where(
+    live_session = exists().where(
         cli_sessions.c.workspace_id == tx.workspace_id,
         cli_sessions.c.agent_id == agent_id,
         cli_sessions.c.ended_at.is_(None),
     )
-    hooked = bool(tx.execute(select(live)).scalar_one())
-    return rules.why_missed(agent_status, tried[-1].failure if tried else None, bool(tried), hooked)
+    hooked = bool(tx.execute(select(live_session)).scalar_one())
+    return rules.why_missed(agent_status, attempts[-1].failure if attempts else None, bool(attempts), hooked)
 
 
-def _recipient(tx: Transaction, row: Row[Any], tried: list[Delivery]) -> TracedRecipient:
+def _recipient(tx: Transaction, row: Row[Any], attempts: list[Delivery]) -> TracedRecipient:
     reached = row.injected_at is not None
     return TracedRecipient(
         agent_id=row.agent_id,
@@ -109,8 +109,8 @@ def _recipient(tx: Transaction, row: Row[Any], tried: list[Delivery]) -> TracedR
         status=message_rules.status(row._asdict()),
         stored_at=row.stored_at,
         **{name: getattr(row, name) for name in message_rules.TIMES},
-        deliveries=tried,
-        reason="" if reached else why_missed(tx, row.agent_id, row.agent_status, tried),
+        deliveries=attempts,
+        reason="" if reached else why_missed(tx, row.agent_id, row.agent_status, attempts),
     )
 
 
@@ -119,7 +119,7 @@ def _notices(tx: Transaction, message: Row[Any]) -> list[TracedNotice]:
     if message.undelivered_at is None or message.sender_id is None:
         return []
     table = messages.c
-    about = (
+    statement = (
         select(table.id, table.subject, table.created_at)
         .join(
             receipts,
@@ -128,7 +128,7 @@ def _notices(tx: Transaction, message: Row[Any]) -> list[TracedNotice]:
         .where(
             receipts.c.workspace_id == tx.workspace_id,
             receipts.c.agent_id == message.sender_id,
-            # It was written in the same command; ids made before it can't be its.
+            # A notice is newer than its message, and so is its id.
             receipts.c.message_id > message.id,
             table.related_message_id == message.id,
             table.sender_id.is_(None),
@@ -138,5 +138,5 @@ def _notices(tx: Transaction, message: Row[Any]) -> list[TracedNotice]:
     )
     return [
         TracedNotice(message_id=row.id, subject=row.subject, created_at=row.created_at)
-        for row in tx.execute(about)
+        for row in tx.execute(statement)
     ]

@@ -1,4 +1,4 @@
-"""Non-delivery: the sender is told of what expired, or was not acknowledged, before it got through."""
+"""Non-delivery: notify the sender of a message that expired or was not acknowledged in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging.delivery import rules
 from repomesh.domains.messaging.delivery.models import (
     MESSAGE_UNDELIVERED,
-    Delivery,
     ExpiredMessages,
     ExpireMessages,
     MessageUndelivered,
@@ -52,68 +51,70 @@ def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages
     was not shown to. There is one notice for a message.
     """
     table = messages.c
-    due = _DUE.where(table.workspace_id == tx.workspace_id, table.due_at <= tx.now)
-    found = tx.execute(due.order_by(table.due_at, table.id).limit(limits.UNDELIVERED_MAX + 1)).all()
-    rows = _that_fit(found)
-    here = table.workspace_id == tx.workspace_id
+    statement = _DUE.where(table.workspace_id == tx.workspace_id, table.due_at <= tx.now)
+    due_rows = tx.execute(statement.order_by(table.due_at, table.id).limit(limits.UNDELIVERED_MAX + 1)).all()
+    rows = _first_batch(due_rows)
+    in_workspace = table.workspace_id == tx.workspace_id
 
     def report(row: Row[Any]) -> None:
-        missed = _missed(tx, row)
-        told = bool(missed) and row.sender_id is not None
-        if told:
-            _report(tx, row, missed)
-        at = tx.now if told else None
-        tx.execute(update(messages).where(here, table.id == row.id).values(due_at=None, undelivered_at=at))
+        missed = _find_missed(tx, row)
+        notified = bool(missed) and row.sender_id is not None
+        if notified:
+            _send_notice(tx, row, missed)
+        undelivered_at = tx.now if notified else None
+        tx.execute(
+            update(messages)
+            .where(in_workspace, table.id == row.id)
+            .values(due_at=None, undelivered_at=undelivered_at)
+        )
 
     damaged = [row.id for row in each_alone(tx, rows, report, lambda row: f"message/{row.id}")]
-    if damaged:  # else they were due for ever
-        tx.execute(update(messages).where(here, table.id.in_(damaged)).values(due_at=None))
+    if damaged:  # else they would stay due for ever
+        tx.execute(update(messages).where(in_workspace, table.id.in_(damaged)).values(due_at=None))
     reported = [row.id for row in rows if row.id not in damaged]
-    return ExpiredMessages(message_ids=reported, complete=len(rows) == len(found))
+    return ExpiredMessages(message_ids=reported, complete=len(rows) == len(due_rows))
 
 
-def _that_fit(found: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """The first of some messages: as many as one transaction reports, at least one."""
-    fit: list[Row[Any]] = []
+def _first_batch(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """The first of the due messages: at least one, and no more than one transaction handles."""
+    batch: list[Row[Any]] = []
     recipients = 0
-    for row in found[: limits.UNDELIVERED_MAX]:
+    for row in rows[: limits.UNDELIVERED_MAX]:
         recipients += row.recipient_count
-        if fit and recipients > limits.UNDELIVERED_RECIPIENTS_MAX:
+        if batch and recipients > limits.UNDELIVERED_RECIPIENTS_MAX:
             break
-        fit.append(row)
-    return fit
+        batch.append(row)
+    return batch
 
 
-def _missed(tx: Transaction, message: Any) -> list[MissedRecipient]:
-    needed = receipts.c.acked_at if message.ack_required else receipts.c.injected_at
+def _find_missed(tx: Transaction, message: Any) -> list[MissedRecipient]:
+    required_time = receipts.c.acked_at if message.ack_required else receipts.c.injected_at
     statement = (
         select(receipts, agents.c.name, agents.c.status.label("agent_status"))
         .join(agents, agents.c.id == receipts.c.agent_id)
         .where(
             receipts.c.workspace_id == tx.workspace_id,
             receipts.c.message_id == message.id,
-            needed.is_(None),
+            required_time.is_(None),
         )
         .order_by(agents.c.name)
     )
-    found = tx.execute(statement).all()
-    tried = deliveries_of(tx, message.id, [row.agent_id for row in found])
+    rows = tx.execute(statement).all()
+    deliveries_by_agent = deliveries_of(tx, message.id, [row.agent_id for row in rows])
     return [
         MissedRecipient(
             agent_id=row.agent_id,
             agent_name=row.name,
             status=message_rules.status(row._asdict()),
-            reason="" if row.injected_at else _why(tx, row, tried.get(row.agent_id, [])),
+            reason=""
+            if row.injected_at
+            else why_missed(tx, row.agent_id, row.agent_status, deliveries_by_agent.get(row.agent_id, [])),
         )
-        for row in found
+        for row in rows
     ]
 
 
-def _why(tx: Transaction, row: Any, tried: Sequence[Delivery]) -> str:
-    return why_missed(tx, row.agent_id, row.agent_status, tried)
-
-
-def _report(tx: Transaction, message: Any, missed: list[MissedRecipient]) -> None:
+def _send_notice(tx: Transaction, message: Any, missed: list[MissedRecipient]) -> None:
     expired = message.expires_at is not None and message.expires_at <= tx.now
     reason: Literal["expired", "unacknowledged"] = "expired" if expired else "unacknowledged"
     subject, body = rules.notice(message.subject, message.created_at, reason, missed, message.recipient_count)

@@ -1,4 +1,4 @@
-"""The words of the event log: events that agents post, and how the log is asked for its events."""
+"""Models of the event log: events, events that agents post, and queries of the log."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ CorrelationId = Annotated[
 ]
 
 
-def _bounded(data: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _require_bounded(data: dict[str, JsonValue]) -> dict[str, JsonValue]:
     require_kept(data)
-    # NaN and infinity are no JSON: taken in, they would come out as null.
+    # NaN and infinity are not JSON: if accepted, they would come back as null.
     length = len(json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     if length > EVENT_DATA_CHARS_MAX:
         raise ValueError(f"has {length} characters as JSON, the limit is {EVENT_DATA_CHARS_MAX}")
     return data
 
 
-EventData = Annotated[dict[str, JsonValue], AfterValidator(_bounded)]
+EventData = Annotated[dict[str, JsonValue], AfterValidator(_require_bounded)]
 
 
 class Event(Model):
-    """Something that happened, as the log tells it on every surface."""
+    """An event of the log, as every surface shows it."""
 
     seq: int = Field(description="Its number in the workspace's log: gapless, in the order of the commits.")
     id: Id
@@ -101,11 +101,11 @@ class PostedEvent(Model):
 
 
 class PostedData(RootModel[dict[str, JsonValue]]):
-    """The data of a posted event: what its sender wrote."""
+    """The data of a posted event, as its sender wrote it."""
 
 
 class EventCriteria(Model):
-    """What events are asked for; an absent field asks for all."""
+    """Filters of events; an absent field matches every event."""
 
     recipient_id: Id | None = Field(None, description="Addressed to this agent, alone or with others.")
     channel: ChannelRef | None = Field(None, description="Of this channel.")
@@ -162,7 +162,7 @@ class PruneLog(Model):
 
 
 class PrunedLog(Model):
-    """What was moved. Ask again until `complete`: each call moves a bounded number."""
+    """The events that one call moved. Repeat it until `complete`: each call moves a bounded number."""
 
     events: int = Field(description="How many were moved.")
     path: str | None = Field(

@@ -51,7 +51,7 @@ from repomesh.store.reading import read_page
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
 
-# What event streams and browsers call their own frames; an event of such a type could pass for one.
+# Names of the frames of event streams and browsers; an event of such a type could pass for a frame.
 STREAM_FRAMES = frozenset({"position", "closed", "open", "error"})
 
 
@@ -93,22 +93,24 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     Going on behind a number that was archived is refused with the first one that is there.
     """
     oldest, last = bounds(tx.connection, tx.workspace_id)
-    after, before = _between(request)
+    after, before = _seq_range(request)
     if after is not None:
         require_kept(after, oldest)
     matching = read_page(
         tx.connection,
-        _filter(tx, request, request.type),
+        _event_filter(tx, request, request.type),
         after=after,
         before=before,
         count=request.limit + 1,
         newest=request.newest,
     )
     rows, more = take(matching, request.limit)
-    shown = readable(tx, rows, as_event, lambda row: event_name(row.seq))
-    following = encode_cursor(rows[-1].seq) if more else None
-    found = EventPage(items=shown, next_cursor=following, oldest_seq=oldest, last_seq=last)
-    return found if request.max_chars is None else _fit(found, request.max_chars, newest=request.newest)
+    items = readable(tx, rows, as_event, lambda row: event_name(row.seq))
+    next_cursor = encode_cursor(rows[-1].seq) if more else None
+    result = EventPage(items=items, next_cursor=next_cursor, oldest_seq=oldest, last_seq=last)
+    if request.max_chars is None:
+        return result
+    return _fit_to_budget(result, request.max_chars, newest=request.newest)
 
 
 @query(
@@ -130,7 +132,7 @@ def show_event(tx: Transaction, request: ShowEvent) -> Event:
 )
 def stream_events(tx: Transaction, request: StreamEvents) -> EventFilter:
     """Push events that the caller may see, from `after` on, as they happen."""
-    return _filter(tx, request, request.type)
+    return _event_filter(tx, request, request.type)
 
 
 @command("log.prune", http=Post("/v1/log/prune"), scope="log:admin")
@@ -169,18 +171,18 @@ def _audience(tx: Transaction, request: PostEvent) -> tuple[Audience, str | None
         recipient_id = find_agent(tx, request.recipient_id).id
         return Audience("agents", (recipient_id,)), recipient_id, None
     if request.channel is not None:
-        channel_id, member_ids = _members(tx, request.channel)
+        channel_id, member_ids = _channel_members(tx, request.channel)
         return Audience("channel", member_ids), None, channel_id
     return WORKSPACE, None, None
 
 
-def _members(tx: Transaction, name: str) -> tuple[str, tuple[str, ...]]:
-    """The id of a channel that the acting agent may post to, and who is in it now."""
+def _channel_members(tx: Transaction, name: str) -> tuple[str, tuple[str, ...]]:
+    """The id of a channel and of its members. Raises NotAMember unless the acting agent is one of them."""
     channel = find_channel(tx, name)
     require_open(channel)
     table = channel_members.c
-    here = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
-    member_ids = tuple(tx.execute(select(table.agent_id).where(*here)).scalars())
+    of_channel = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
+    member_ids = tuple(tx.execute(select(table.agent_id).where(*of_channel)).scalars())
     if tx.caller.agent_id not in member_ids:
         raise NotAMember(f"the acting agent is not in '#{channel.name}'")
     return channel.id, member_ids
@@ -194,14 +196,14 @@ def _subject(tx: Transaction, task_id: str | None, channel_id: str | None, recip
     return f"agent/{recipient_id or tx.caller.acting_agent()}"
 
 
-def _filter(tx: Transaction, criteria: EventCriteria, types: tuple[str, ...]) -> EventFilter:
-    named = criteria.model_dump(include=set(EventCriteria.model_fields) - {"channel"})
+def _event_filter(tx: Transaction, criteria: EventCriteria, types: tuple[str, ...]) -> EventFilter:
+    fields = criteria.model_dump(include=set(EventCriteria.model_fields) - {"channel"})
     channel_id = None if criteria.channel is None else find_channel(tx, criteria.channel).id
-    return filter_for(tx.caller, types=types, channel_id=channel_id, **named)
+    return filter_for(tx.caller, types=types, channel_id=channel_id, **fields)
 
 
-def _between(request: ListEvents) -> tuple[int | None, int | None]:
-    """The numbers between which the page lies, both excluded."""
+def _seq_range(request: ListEvents) -> tuple[int | None, int | None]:
+    """The exclusive bounds (after, before) of the page's `seq` numbers; None for no bound."""
     if request.cursor is None:
         return request.after, None
     (position,) = decode_cursor(request.cursor, 1)
@@ -210,14 +212,14 @@ def _between(request: ListEvents) -> tuple[int | None, int | None]:
     return (request.after, position) if request.newest else (max(position, request.after or 0), None)
 
 
-def _fit(found: EventPage, max_chars: int, *, newest: bool) -> EventPage:
-    if not found.items:
-        return found
-    before = 1 if newest else -1
+def _fit_to_budget(result: EventPage, max_chars: int, *, newest: bool) -> EventPage:
+    if not result.items:
+        return result
+    offset = 1 if newest else -1
 
     def after(index: int) -> str:
-        return encode_cursor(found.items[index].seq)
+        return encode_cursor(result.items[index].seq)
 
-    fitted = fit(found, max_chars, PageEnds(after, encode_cursor(found.items[0].seq + before)))
+    fitted = fit(result, max_chars, PageEnds(after, encode_cursor(result.items[0].seq + offset)))
     assert isinstance(fitted, EventPage)
     return fitted

@@ -1,4 +1,4 @@
-"""Deadlines of messages that ran while the server was away, so that nobody could keep them."""
+"""Extend deadlines of messages and waits that ran while the server was away."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repomesh.store.types import later_by
 
 _AWAY = bindparam("away_us", type_=BigInteger)
 _DUE = later_by(messages.c.due_at, _AWAY)
-# What has a time of its own to expire is useless from then on, whoever was there.
+# Never past `expires_at`: after it the message is of no use, even if the server was away.
 _UNACKED = Prepared(
     update(messages)
     .where(
@@ -32,7 +32,7 @@ _WAITS = Prepared(
 
 
 def extend_deadlines(tx: Transaction, absence: Absence) -> None:
-    """Report messages as not acknowledged, and forget waits, later by as long as the server was away."""
+    """Move acknowledgement deadlines and the expiry of waits by the time that the server was away."""
     key = {"ws": tx.workspace_id, "left_at": absence.left_at, "away_us": absence.length_us}
     tx.change(_UNACKED, key)
     tx.change(_WAITS, key)

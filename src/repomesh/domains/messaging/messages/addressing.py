@@ -1,4 +1,4 @@
-"""Whom a message reaches: names, channels and everybody become the agents that are present."""
+"""Resolve the recipients of a message: names, channels and '*' become the ids of agents in service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, or_, select
 
 from repomesh.domains.agents.operations import live_agents
-from repomesh.domains.agents.rows import by_former_name
+from repomesh.domains.agents.rows import find_by_former_name
 from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging.channels.errors import NotAMember
@@ -28,11 +28,11 @@ from repomesh.store.log import WORKSPACE, Audience
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-_PERSON = select(agents.c.id, agents.c.name, agents.c.name_key, agents.c.status).where(
+_AGENT = select(agents.c.id, agents.c.name, agents.c.name_key, agents.c.status).where(
     agents.c.workspace_id == bindparam("ws")
 )
-_ONE = Prepared(
-    _PERSON.where(
+_AGENT_BY_REF = Prepared(
+    _AGENT.where(
         or_(
             agents.c.name == bindparam("ref"),
             agents.c.name_key == bindparam("key"),
@@ -40,7 +40,7 @@ _ONE = Prepared(
         )
     )
 )
-_SEVERAL = _PERSON.where(
+_AGENTS_BY_REFS = _AGENT.where(
     or_(
         agents.c.name.in_(bindparam("refs", expanding=True)),
         agents.c.name_key.in_(bindparam("keys", expanding=True)),
@@ -64,9 +64,9 @@ _RECIPIENTS = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRecipients:
-    """Whom a message is for and whom it reaches.
+    """The resolved recipients of a message.
 
-    `to` is as it is shown; `recipient_ids` are the agents that receive it; `audience` may see its event.
+    `to`: the addresses as shown; `recipient_ids`: its receivers; `audience`: who may see its event.
     """
 
     to: list[str]
@@ -78,62 +78,69 @@ class ResolvedRecipients:
 
 
 def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> ResolvedRecipients:
-    """The recipients that `to` names at this moment; raises what stands against one of them.
+    """The present recipients of the addresses `to`; the sender gets nothing of its channel or of a broadcast.
 
-    The sender is no recipient of what it sends to its channel or to everybody.
+    Raises SeveralChannels, RecipientNotFound, RecipientRetired, ChannelNotFound, ChannelArchived, NotAMember,
+    or TooManyRecipients.
     """
-    wanted = rules.addresses(to)
-    named = _named(tx, wanted.agents)
-    shown = [agent.name for agent in named]
-    ids = dict.fromkeys(agent.id for agent in named)
-    if wanted.channel is None and not wanted.everybody:
-        return ResolvedRecipients(shown, list(ids), Audience("agents", tuple(ids)))
+    addresses = rules.addresses(to)
+    named_agents = _find_recipients(tx, addresses.agents)
+    shown_addresses = [agent.name for agent in named_agents]
+    recipient_ids = dict.fromkeys(agent.id for agent in named_agents)
+    if addresses.channel is None and not addresses.everybody:
+        return ResolvedRecipients(
+            shown_addresses, list(recipient_ids), Audience("agents", tuple(recipient_ids))
+        )
     audience, channel = WORKSPACE, None
-    if wanted.channel is not None:
-        channel = find_channel(tx, wanted.channel)
+    if addresses.channel is not None:
+        channel = find_channel(tx, addresses.channel)
         require_open(channel)
         members = present_members(tx, channel.id)
         if sender_id not in members:
             raise NotAMember(f"you are not a member of '#{channel.name}'")
-        shown.insert(0, f"#{channel.name}")
-        audience = Audience("channel", tuple(dict.fromkeys([*members, *ids])))
-        ids |= dict.fromkeys(member for member in members if member != sender_id)
-    if wanted.everybody:
-        shown.insert(0, "*")
+        shown_addresses.insert(0, f"#{channel.name}")
+        audience = Audience("channel", tuple(dict.fromkeys([*members, *recipient_ids])))
+        recipient_ids |= dict.fromkeys(member for member in members if member != sender_id)
+    if addresses.everybody:
+        shown_addresses.insert(0, "*")
         audience = WORKSPACE
-        ids |= dict.fromkeys(agent.id for agent in live_agents(tx) if agent.id != sender_id)
-    if len(ids) > RECIPIENTS_MAX:
-        raise TooManyRecipients(f"{len(ids)} agents would receive it, the limit is {RECIPIENTS_MAX}")
+        recipient_ids |= dict.fromkeys(agent.id for agent in live_agents(tx) if agent.id != sender_id)
+    if len(recipient_ids) > RECIPIENTS_MAX:
+        raise TooManyRecipients(
+            f"{len(recipient_ids)} agents would receive it, the limit is {RECIPIENTS_MAX}"
+        )
     return ResolvedRecipients(
-        shown,
-        list(ids),
+        shown_addresses,
+        list(recipient_ids),
         audience,
         channel_id=channel.id if channel else None,
         channel_name=channel.name if channel else None,
-        broadcast=wanted.everybody,
+        broadcast=addresses.everybody,
     )
 
 
 def reply_addresses(tx: Transaction, parent: Any, sender_id: str) -> list[str]:
-    """Whom an answer without `to` is for: the parent's sender, and the channel that it was said in.
+    """The addresses of an answer without `to`: the parent's sender, and the channel of the parent.
 
-    Who goes on after a message of its own speaks to the same recipients.
+    An answer to one's own message goes to its recipients. Raises NobodyAddressed for a system notice.
     """
-    asker = parent.sender_id
+    author_id = parent.sender_id
     if parent.channel_id is not None:
         to = [f"#{parent.channel_id}"]
-        if asker not in (None, sender_id, *present_members(tx, parent.channel_id)) and _is_present(tx, asker):
-            to.append(asker)
+        if author_id not in (None, sender_id, *present_members(tx, parent.channel_id)) and _is_present(
+            tx, author_id
+        ):
+            to.append(author_id)
         return to
-    if asker is None:
+    if author_id is None:
         raise NobodyAddressed("the message to answer is a notice of the server, which has no sender")
-    if asker != sender_id:
-        return [asker]
+    if author_id != sender_id:
+        return [author_id]
     return ["*"] if parent.broadcast else recipients_of(tx, parent.id)
 
 
 def audience_of(tx: Transaction, message: Any) -> Audience:
-    """Who may see now what happens to a message."""
+    """Who may see events about a message, such as reactions."""
     if message.broadcast:
         return WORKSPACE
     involved = [message.sender_id] if message.sender_id is not None else []
@@ -144,7 +151,7 @@ def audience_of(tx: Transaction, message: Any) -> Audience:
 
 
 def present_members(tx: Transaction, channel_id: str) -> dict[str, None]:
-    """The ids of a channel's members who are in service."""
+    """The ids of a channel's members that are not retired, as the keys of a dict in a stable order."""
     rows = tx.execute(_MEMBERS, {"ws": tx.workspace_id, "channel": channel_id})
     return {row.agent_id: None for row in rows if row.status != "retired"}
 
@@ -157,49 +164,52 @@ def recipients_of(tx: Transaction, message_id: str) -> list[str]:
 
 def names_of(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, str]:
     """The names of agents by their ids."""
-    found = tx.execute(_SEVERAL, _asked(tx, agent_ids))
-    return {row.id: row.name for row in found if row.id in agent_ids}
+    rows = tx.execute(_AGENTS_BY_REFS, _refs_params(tx, agent_ids))
+    return {row.id: row.name for row in rows if row.id in agent_ids}
 
 
 def _is_present(tx: Transaction, agent_id: str) -> bool:
-    row = tx.execute(_ONE, {"ws": tx.workspace_id, "ref": agent_id, "key": agent_id}).first()
+    row = tx.execute(_AGENT_BY_REF, {"ws": tx.workspace_id, "ref": agent_id, "key": agent_id}).first()
     return row is not None and row.status != "retired"
 
 
-def _asked(tx: Transaction, refs: Sequence[str]) -> dict[str, Any]:
+def _refs_params(tx: Transaction, refs: Sequence[str]) -> dict[str, Any]:
     return {"ws": tx.workspace_id, "refs": list(refs), "keys": [name_key(ref) for ref in refs]}
 
 
-def _named(tx: Transaction, refs: Sequence[str]) -> list[Any]:
-    """The agents with these names, in whatever case, or ids, in this order."""
+def _find_recipients(tx: Transaction, refs: Sequence[str]) -> list[Any]:
+    """The agents with these names (in any case) or ids, in this order.
+
+    Raises RecipientNotFound and RecipientRetired.
+    """
     if not refs:
         return []
     if len(refs) == 1:
-        rows = tx.known(_ONE, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
+        rows = tx.known(_AGENT_BY_REF, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
     else:
-        rows = list(tx.execute(_SEVERAL, _asked(tx, refs)))
+        rows = list(tx.execute(_AGENTS_BY_REFS, _refs_params(tx, refs)))
     by_name = {row.name_key: row for row in rows} | {row.name: row for row in rows}
     by_id = {row.id: row for row in rows}
-    known = {ref: by_id.get(ref) or by_name.get(ref) or by_name.get(name_key(ref)) for ref in refs}
+    agents_by_ref = {ref: by_id.get(ref) or by_name.get(ref) or by_name.get(name_key(ref)) for ref in refs}
     for ref in refs:
-        known[ref] = known[ref] or by_former_name(tx, ref)
-    unknown = [ref for ref in refs if known[ref] is None]
-    if unknown:
-        raise _unknown(tx, unknown)
-    found = [row for ref in refs if (row := known[ref]) is not None]
-    retired = [row.name for row in found if row.status == "retired"]
+        agents_by_ref[ref] = agents_by_ref[ref] or find_by_former_name(tx, ref)
+    unknown_refs = [ref for ref in refs if agents_by_ref[ref] is None]
+    if unknown_refs:
+        raise _recipient_not_found(tx, unknown_refs)
+    recipients = [row for ref in refs if (row := agents_by_ref[ref]) is not None]
+    retired = [row.name for row in recipients if row.status == "retired"]
     if retired:
         raise RecipientRetired(f"out of service: {', '.join(retired[:20])}", retired=retired)
-    return found
+    return recipients
 
 
-def _unknown(tx: Transaction, refs: list[str]) -> RecipientNotFound:
+def _recipient_not_found(tx: Transaction, refs: list[str]) -> RecipientNotFound:
     names = [agent.name for agent in live_agents(tx)]
-    near = {ref: rules.near(ref, names) for ref in refs[:20]}
-    hints = [f"for '{ref}' perhaps {' or '.join(found)}" for ref, found in near.items() if found]
+    similar = {ref: rules.similar_names(ref, names) for ref in refs[:20]}
+    hints = [f"for '{ref}' perhaps {' or '.join(matches)}" for ref, matches in similar.items() if matches]
     return RecipientNotFound(
-        f"there is no agent {', '.join(repr(ref) for ref in near)}",
+        f"there is no agent {', '.join(repr(ref) for ref in similar)}",
         hint=f"Check the names: {'; '.join(hints)}." if hints else None,
         unknown=refs,
-        near=near,
+        near=similar,
     )

@@ -1,4 +1,4 @@
-"""What the lists of messages share: filters, pages, full text, and the budget of characters."""
+"""Shared parts of the lists of messages: filters, pages, full-text search, and the character budget."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class BudgetedPage(PageRequest, Protocol):
         """Characters of the answer at most."""
 
 
-def narrowed(tx: Transaction, request: MessageFilters) -> list[ColumnElement[bool]]:
-    """The conditions on messages that an index answers; raises for an agent or channel that is not there."""
+def filter_conditions(tx: Transaction, request: MessageFilters) -> list[ColumnElement[bool]]:
+    """The conditions on sender, channel and topic. Raises AgentNotFound and ChannelNotFound."""
     table = messages.c
     conditions: list[ColumnElement[bool]] = []
     if request.sender is not None:
@@ -74,10 +74,10 @@ def narrowed(tx: Transaction, request: MessageFilters) -> list[ColumnElement[boo
     return conditions
 
 
-def urgent(
+def priority_conditions(
     request: MessageFilters, priority: ColumnElement[int] = messages.c.priority
 ) -> list[ColumnElement[bool]]:
-    """The condition on the least priority, on the column that the list is read by."""
+    """The condition on the least priority, if any, as a list; `priority` is the column to compare."""
     return [] if request.priority is None else [priority >= rules.RANKS[request.priority]]
 
 
@@ -108,7 +108,7 @@ def budget(max_chars: int | None) -> int:
     return limits.MAX_CHARS_MAX if max_chars is None else max_chars
 
 
-def windowed(
+def read_windowed_page(
     tx: Transaction,
     statement: Select[Any],
     indexed: Sequence[ColumnElement[bool]],
@@ -116,34 +116,34 @@ def windowed(
     request: PageRequest,
     key: ColumnElement[Any],
 ) -> tuple[list[Message], str | None]:
-    """A page, newest first, of the rows that meet the `indexed` conditions and the `further` ones.
+    """A page, newest first, of the rows that meet the `indexed` and the `further` conditions, and its cursor.
 
-    No more rows than the last of LOG_WINDOWS are looked at: when few of very many meet the further
-    conditions the page may be short, and its cursor goes on behind what was looked at.
+    Reads no more rows than the last of LOG_WINDOWS: when few of very many meet the further conditions,
+    the page may be short, and its cursor continues after the rows that were read.
     """
-    walked = statement.where(*indexed).with_only_columns(key).order_by(key.desc())
+    keys = statement.where(*indexed).with_only_columns(key).order_by(key.desc())
     if request.cursor is not None:
-        walked = walked.where(key < position(request.cursor, [key])[0])
-    edge: str | None = None
+        keys = keys.where(key < position(request.cursor, [key])[0])
+    oldest_key: str | None = None
     for window in limits.LOG_WINDOWS:
-        edge = tx.execute(walked.offset(window - 1).limit(1)).scalar_one_or_none()
-        seen = [] if edge is None else [key >= edge]
-        wanted = statement.where(*indexed, *further, *seen)
-        items, next_cursor = page(tx, wanted, request, [key], as_item, descending=True)
-        if edge is None or next_cursor is not None:
+        oldest_key = tx.execute(keys.offset(window - 1).limit(1)).scalar_one_or_none()
+        in_window = [] if oldest_key is None else [key >= oldest_key]
+        window_statement = statement.where(*indexed, *further, *in_window)
+        items, next_cursor = page(tx, window_statement, request, [key], as_item, descending=True)
+        if oldest_key is None or next_cursor is not None:
             return items, next_cursor
-    return items, encode_cursor(edge)
+    return items, encode_cursor(oldest_key)
 
 
-def fitted(
-    tx: Transaction, page: Page[Item], request: BudgetedPage, *, ascending: bool = False
+def fit_messages(
+    tx: Transaction, result: Page[Item], request: BudgetedPage, *, ascending: bool = False
 ) -> Page[Item]:
-    """A page of messages in the order of their ids, within the request's budget; reads on in long bodies."""
-    most = budget(request.max_chars)
-    page = page.model_copy(update={"items": rows.read_on(tx, page.items, most)})
+    """A page of messages in the order of their ids, cut to the budget; reads more of long bodies."""
+    max_chars = budget(request.max_chars)
+    result = result.model_copy(update={"items": rows.read_on(tx, result.items, max_chars)})
     start = request.cursor or (_BEFORE_OLDEST if ascending else _BEFORE_NEWEST)
-    positions = PageEnds(lambda index: encode_cursor(page.items[index].id), start)
-    return fit(page, most, positions, "body")
+    positions = PageEnds(lambda index: encode_cursor(result.items[index].id), start)
+    return fit(result, max_chars, positions, "body")
 
 
 def as_item(row: Row[Any]) -> Message:
@@ -152,7 +152,7 @@ def as_item(row: Row[Any]) -> Message:
 
 
 def as_received(row: Row[Any]) -> ReceivedMessage:
-    """The message in a row that holds its recipient's receipt, too."""
+    """The message in a row that also has the recipient's receipt."""
     fields = row._asdict()
     return ReceivedMessage.of(rows.message_fields(fields) | {"status": rules.status(fields)})
 
@@ -160,22 +160,25 @@ def as_received(row: Row[Any]) -> ReceivedMessage:
 def search(
     tx: Transaction, request: ListMessages, statement: Select[Any], conditions: Sequence[ColumnElement[bool]]
 ) -> Page[Message]:
-    """A page of the messages that hold the words of `request.text`, newest first."""
+    """A page of the messages that hold all words of `request.text` and meet `conditions`, newest first."""
 
-    def mine(ids: Sequence[str]) -> set[str]:
-        wanted = statement.with_only_columns(messages.c.id).where(messages.c.id.in_(ids), *conditions)
-        return set(tx.execute(wanted).scalars())
+    def matching_ids(ids: Sequence[str]) -> set[str]:
+        matching = statement.with_only_columns(messages.c.id).where(messages.c.id.in_(ids), *conditions)
+        return set(tx.execute(matching).scalars())
 
-    found, following = searching.search(tx, DOCUMENT, str(request.text), request, mine)
-    ids = [message_id for _, message_id in found]
-    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    by_id = {one.id: one for one in readable(tx, tx.execute(rows.selected().where(*here)), as_item)}
-    found = [(position, message_id) for position, message_id in found if message_id in by_id]
-    ids = [message_id for _, message_id in found]
-    most = budget(request.max_chars)
-    items = rows.read_on(tx, [by_id[message_id] for message_id in ids], most)
-    told = searching.notice(tx, str(request.text))
-    page = Page[Message](items=items, next_cursor=following, notice=told)
+    matches, next_cursor = searching.search(tx, DOCUMENT, str(request.text), request, matching_ids)
+    ids = [message_id for _, message_id in matches]
+    of_matches = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    by_id = {
+        message.id: message
+        for message in readable(tx, tx.execute(rows.selected().where(*of_matches)), as_item)
+    }
+    matches = [(position, message_id) for position, message_id in matches if message_id in by_id]
+    ids = [message_id for _, message_id in matches]
+    max_chars = budget(request.max_chars)
+    items = rows.read_on(tx, [by_id[message_id] for message_id in ids], max_chars)
+    notice = searching.notice(tx, str(request.text))
+    result = Page[Message](items=items, next_cursor=next_cursor, notice=notice)
     start = request.cursor or searching.BEFORE_ALL
-    positions = PageEnds(lambda index: encode_cursor(found[index][0]), start)
-    return fit(page, most, positions, "body")
+    positions = PageEnds(lambda index: encode_cursor(matches[index][0]), start)
+    return fit(result, max_chars, positions, "body")

@@ -40,10 +40,12 @@ def add_reaction(tx: Transaction, request: React) -> Reaction:
     """React to a message. The same reaction again changes nothing."""
     message = rows.find(tx, request.message_id)
     agent_id = tx.caller.acting_agent()
-    present = tx.execute(select(reactions).where(*_mine(tx, message.id), _reaction_is(request))).one_or_none()
-    if present is not None:
-        return _own(tx, present)
-    count = select(func.count()).select_from(reactions).where(*_mine(tx, message.id))
+    existing = tx.execute(
+        select(reactions).where(*_own_reactions(tx, message.id), _same_reaction(request))
+    ).one_or_none()
+    if existing is not None:
+        return _as_own_reaction(tx, existing)
+    count = select(func.count()).select_from(reactions).where(*_own_reactions(tx, message.id))
     if tx.execute(count).scalar_one() >= REACTIONS_PER_AGENT_MAX:
         raise TooManyReactions(f"you have {REACTIONS_PER_AGENT_MAX} reactions on this message already")
     row = {
@@ -70,12 +72,12 @@ def add_reaction(tx: Transaction, request: React) -> Reaction:
 def remove_reaction(tx: Transaction, request: React) -> Reaction:
     """Take back the acting agent's reaction to a message."""
     message = rows.find(tx, request.message_id)
-    mine = *_mine(tx, message.id), _reaction_is(request)
-    present = tx.execute(select(reactions).where(*mine)).one_or_none()
-    if present is None:
+    own_reaction = *_own_reactions(tx, message.id), _same_reaction(request)
+    existing = tx.execute(select(reactions).where(*own_reaction)).one_or_none()
+    if existing is None:
         raise ReactionNotFound(f"you have no reaction '{request.reaction}' on this message")
-    tx.execute(delete(reactions).where(*mine))
-    reaction = _own(tx, present)
+    tx.execute(delete(reactions).where(*own_reaction))
+    reaction = _as_own_reaction(tx, existing)
     _emit_changed(tx, MESSAGE_REACTION_REMOVED, reaction, message)
     return reaction
 
@@ -94,11 +96,11 @@ def list_reactions(tx: Transaction, request: ListReactions) -> Page[Reaction]:
         .join(agents, agents.c.id == _table.agent_id)
         .where(_table.workspace_id == tx.workspace_id, _table.message_id == message.id)
     )
-    items, next_cursor = page(tx, statement, request, [_table.agent_id, _table.reaction], _listed)
+    items, next_cursor = page(tx, statement, request, [_table.agent_id, _table.reaction], _as_listed_reaction)
     return Page[Reaction](items=items, next_cursor=next_cursor)
 
 
-def _mine(tx: Transaction, message_id: str) -> tuple[Any, ...]:
+def _own_reactions(tx: Transaction, message_id: str) -> tuple[Any, ...]:
     return (
         _table.workspace_id == tx.workspace_id,
         _table.message_id == message_id,
@@ -106,15 +108,15 @@ def _mine(tx: Transaction, message_id: str) -> tuple[Any, ...]:
     )
 
 
-def _reaction_is(request: React) -> Any:
+def _same_reaction(request: React) -> Any:
     return _table.reaction == request.reaction
 
 
-def _own(tx: Transaction, row: Row[Any]) -> Reaction:
+def _as_own_reaction(tx: Transaction, row: Row[Any]) -> Reaction:
     return _as_reaction(row, str(tx.caller.agent_name))
 
 
-def _listed(row: Row[Any]) -> Reaction:
+def _as_listed_reaction(row: Row[Any]) -> Reaction:
     return _as_reaction(row, row.agent_name)
 
 

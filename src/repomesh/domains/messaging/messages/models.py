@@ -1,4 +1,4 @@
-"""The words of messages: what is said, to whom, and how far it got."""
+"""Models of messages, their receipts and reactions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ReactionText = Annotated[
 
 
 class Message(Model):
-    """What somebody said. It never changes; receipts and reactions stand beside it."""
+    """A message. It never changes; receipts and reactions are separate records."""
 
     id: Id
     sender_name: str
@@ -74,7 +74,7 @@ class ReceivedMessage(Message):
 
 
 class SentMessage(Model):
-    """What became of a message that was sent. Its text is not repeated."""
+    """A message that was sent, without its text."""
 
     id: Id
     thread_id: Id
@@ -116,8 +116,8 @@ class SendMessage(PreparesWords):
     )
 
 
-class _Narrowing(Model):
-    """What every list of messages can be narrowed by."""
+class _Filters(Model):
+    """The filters that every list of messages has."""
 
     sender: AgentRef | None = Field(None, description="From this agent.")
     channel: ChannelRef | None = Field(None, description="In this channel.")
@@ -125,7 +125,7 @@ class _Narrowing(Model):
     priority: Priority | None = Field(None, description="At least so urgent.")
 
 
-class _Listing(_Narrowing):
+class _Listing(_Filters):
     """A page of messages, newest first."""
 
     since: Timestamp | None = Field(None, description="Sent at this time or later.")
@@ -168,7 +168,7 @@ class ListChannelMessages(Model):
     max_chars: MaxChars | None = None
 
 
-class WaitForMessages(_Narrowing):
+class WaitForMessages(_Filters):
     """Wait until something is unread."""
 
     timeout_s: WaitSeconds = Field(30.0, description="Longest wait.")
@@ -210,7 +210,7 @@ class MessagesSeen(Model):
 
 
 class MessagesAdvanced(Model):
-    """Those of them that had not got so far before."""
+    """The messages whose receipts the call advanced."""
 
     message_ids: list[Id]
 

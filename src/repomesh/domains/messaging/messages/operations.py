@@ -1,20 +1,20 @@
-"""The operations on messages, by topic, and what other domains call of messaging."""
+"""Re-exports: the modules with operations on messages, and the functions that other domains call."""
 
 from __future__ import annotations
 
 from repomesh.domains.messaging.channels.rows import find_channel
 from repomesh.domains.messaging.messages import message_reactions, reading, receipts, sending
 from repomesh.domains.messaging.messages.reading import list_messages
-from repomesh.domains.messaging.messages.receipts import important_unread, unread_count
+from repomesh.domains.messaging.messages.receipts import important_unread_count, unread_count
 from repomesh.domains.messaging.messages.rows import find_message
 from repomesh.domains.messaging.messages.sending import send, system_notice
-from repomesh.domains.messaging.reviews.rows import approved_review
+from repomesh.domains.messaging.reviews.rows import has_approved_review
 
 __all__ = [
-    "approved_review",
     "find_channel",
     "find_message",
-    "important_unread",
+    "has_approved_review",
+    "important_unread_count",
     "list_messages",
     "message_reactions",
     "reading",

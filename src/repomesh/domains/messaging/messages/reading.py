@@ -37,18 +37,18 @@ from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 _TRACED_COUNTS = (PAGE_ITEMS_DEFAULT, 20, 5, 1)
-"""Recipients of a trace beside a thread, fewer where a budget asks for it."""
+"""How many recipients the trace of a thread lists; the first count that fits the budget is used."""
 
 _NOT_FOUND = (AgentNotFound, ChannelNotFound)
 
 
-def fresh_among(messages: Iterable[ReceivedMessage]) -> list[str]:
+def unoffered_ids(messages: Iterable[ReceivedMessage]) -> list[str]:
     """The ids of the messages that were not offered before."""
     return [message.id for message in messages if message.status == "stored"]
 
 
-def offered(message_ids: Sequence[str]) -> tuple[str, MessagesSeen] | None:
-    """The follow-up of an answer that marks these messages as offered; None for none."""
+def mark_offered_follow_up(message_ids: Sequence[str]) -> tuple[str, MessagesSeen] | None:
+    """The follow-up command (name, request) that marks these messages as offered; None for no messages."""
     if not message_ids:
         return None
     return "message.mark_offered", MessagesSeen(message_ids=tuple(message_ids))
@@ -56,7 +56,7 @@ def offered(message_ids: Sequence[str]) -> tuple[str, MessagesSeen] | None:
 
 def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    return offered(fresh_among(result.items))
+    return mark_offered_follow_up(unoffered_ids(result.items))
 
 
 @query(
@@ -79,14 +79,18 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
     """
     times = listing.within(request.since, request.until, receipts.c.message_id)
-    conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority), *times]
+    conditions = [
+        *listing.filter_conditions(tx, request),
+        *listing.priority_conditions(request, receipts.c.priority),
+        *times,
+    ]
     if request.unread:
         conditions.append(receipts.c.read_at.is_(None))
-    statement = received(tx).where(*conditions)
+    statement = select_received(tx).where(*conditions)
     items, next_cursor = page(
         tx, statement, request, [receipts.c.message_id], listing.as_received, descending=True
     )
-    return listing.fitted(tx, Page[ReceivedMessage](items=items, next_cursor=next_cursor), request)
+    return listing.fit_messages(tx, Page[ReceivedMessage](items=items, next_cursor=next_cursor), request)
 
 
 @query(
@@ -113,15 +117,18 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
 
     The list is empty when `timeout_s` passes without a message.
     """
-    conditions = [*listing.narrowed(tx, request), *listing.urgent(request, receipts.c.priority)]
+    conditions = [
+        *listing.filter_conditions(tx, request),
+        *listing.priority_conditions(request, receipts.c.priority),
+    ]
     if request.thread_id is not None:
         conditions.append(messages.c.thread_id == request.thread_id)
     if request.after is not None:
         conditions.append(receipts.c.message_id > request.after)
-    statement = received(tx).where(receipts.c.read_at.is_(None), *conditions)
+    statement = select_received(tx).where(receipts.c.read_at.is_(None), *conditions)
     items, next_cursor = page(tx, statement, request, [receipts.c.message_id], listing.as_received)
-    waiting = Page[ReceivedMessage](items=items, next_cursor=next_cursor)
-    return listing.fitted(tx, waiting, request, ascending=True)
+    unread_page = Page[ReceivedMessage](items=items, next_cursor=next_cursor)
+    return listing.fit_messages(tx, unread_page, request, ascending=True)
 
 
 @query(
@@ -134,22 +141,26 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
 def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
     """List what the acting agent sent, newest first; `never_offered` finds what some recipient never saw."""
     table = messages.c
-    mine = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
-    indexed = [*mine, *listing.narrowed(tx, request), *listing.within(request.since, request.until)]
-    further = listing.urgent(request)
+    own_messages = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
+    indexed = [
+        *own_messages,
+        *listing.filter_conditions(tx, request),
+        *listing.within(request.since, request.until),
+    ]
+    further = listing.priority_conditions(request)
     if request.never_offered:
-        waiting = receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id
-        further.append(exists().where(*waiting, receipts.c.offered_at.is_(None)))
+        of_message = receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id
+        further.append(exists().where(*of_message, receipts.c.offered_at.is_(None)))
     statement = rows.selected()
-    items, next_cursor = listing.windowed(tx, statement, indexed, further, request, table.id)
-    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+    items, next_cursor = listing.read_windowed_page(tx, statement, indexed, further, request, table.id)
+    return listing.fit_messages(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 
 
 @query("message.list", http=Get("/v1/messages"), scope="messages:read", errors=_NOT_FOUND)
 def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
     """The communication log, newest first, of what the caller may see."""
     table = messages.c
-    indexed = [table.workspace_id == tx.workspace_id, *listing.narrowed(tx, request)]
+    indexed = [table.workspace_id == tx.workspace_id, *listing.filter_conditions(tx, request)]
     if request.task_id is not None:
         indexed.append(table.task_id == request.task_id)
     statement = rows.selected()
@@ -160,11 +171,11 @@ def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
         indexed.append(receipts.c.workspace_id == tx.workspace_id)
         indexed.append(receipts.c.agent_id == find_agent(tx, request.recipient).id)
     indexed += listing.within(request.since, request.until, key)
-    further = [rows.visible(tx.caller), *listing.urgent(request)]
+    further = [rows.visible(tx.caller), *listing.priority_conditions(request)]
     if request.text is not None:
         return listing.search(tx, request, statement, [*indexed, *further])
-    items, next_cursor = listing.windowed(tx, statement, indexed, further, request, key)
-    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+    items, next_cursor = listing.read_windowed_page(tx, statement, indexed, further, request, key)
+    return listing.fit_messages(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 
 
 @query(
@@ -179,8 +190,8 @@ def show_message(tx: Transaction, request: ShowMessage) -> Message:
     if request.max_chars is None or len(message.model_dump_json()) <= request.max_chars:
         return message
     bare = message.model_copy(update={"body": "", "truncated": True})
-    left = max(0, request.max_chars - len(bare.model_dump_json()))
-    return bare.model_copy(update={"body": cut(message.body, left)})
+    chars_left = max(0, request.max_chars - len(bare.model_dump_json()))
+    return bare.model_copy(update={"body": cut(message.body, chars_left)})
 
 
 @query(
@@ -200,7 +211,7 @@ def read_thread(tx: Transaction, request: ReadThread) -> Thread:
 
     With `trace` the path of the message itself comes along, for who may see its receipts.
     """
-    trace = _traced(tx, request) if request.trace else None
+    trace = _trace_within_budget(tx, request) if request.trace else None
     table = messages.c
     thread_id = rows.find(tx, request.message_id).thread_id
     statement = rows.selected().where(
@@ -209,17 +220,17 @@ def read_thread(tx: Transaction, request: ReadThread) -> Thread:
     newest_first = request.newest_first
     items, next_cursor = page(tx, statement, request, [table.id], listing.as_item, descending=newest_first)
     thread = Thread(items=items, next_cursor=next_cursor, trace=trace)
-    shown = listing.fitted(tx, thread, request, ascending=not newest_first)
-    assert isinstance(shown, Thread)
-    return shown
+    fitted = listing.fit_messages(tx, thread, request, ascending=not newest_first)
+    assert isinstance(fitted, Thread)
+    return fitted
 
 
-def _traced(tx: Transaction, request: ReadThread) -> MessageTrace:
-    """The path of a message in at most half of the budget, or with one recipient; its cursor leads on."""
-    left = listing.budget(request.max_chars) // 2
+def _trace_within_budget(tx: Transaction, request: ReadThread) -> MessageTrace:
+    """The trace of a message within half of the budget, or with one recipient; its cursor continues it."""
+    max_chars = listing.budget(request.max_chars) // 2
     for count in _TRACED_COUNTS:
         trace = trace_message(tx, TraceMessage(message_id=request.message_id, limit=count))
-        if len(trace.model_dump_json()) <= left:
+        if len(trace.model_dump_json()) <= max_chars:
             break
     return trace
 
@@ -237,19 +248,14 @@ def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page
     if agent_id is not None and not channel_rows.is_member(tx, channel.id, agent_id):
         raise NotAMember(f"you are not a member of '#{channel.name}'")
     table = messages.c
-    here = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
-    statement = rows.selected()
-    times = listing.within(request.since, request.until)
-    return _listed(tx, statement.where(*here, *times), request)
-
-
-def _listed(tx: Transaction, statement: Select[Any], request: listing.BudgetedPage) -> Page[Message]:
+    of_channel = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
+    statement = rows.selected().where(*of_channel, *listing.within(request.since, request.until))
     items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
-    return listing.fitted(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+    return listing.fit_messages(tx, Page[Message](items=items, next_cursor=next_cursor), request)
 
 
-def received(tx: Transaction) -> Select[Any]:
-    """What the acting agent received and what has not expired, with its receipt."""
+def select_received(tx: Transaction) -> Select[Any]:
+    """A select of the unexpired messages that the acting agent received, each with its receipt."""
     table = receipts.c
     times = [table.offered_at, table.injected_at, table.read_at, table.acked_at]
     return (

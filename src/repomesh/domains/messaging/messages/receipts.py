@@ -38,7 +38,7 @@ _EVENTS = {
     "read": MESSAGE_READ,
     "acked": MESSAGE_ACKED,
 }
-_MINE = Prepared(
+_OWN_RECEIPT = Prepared(
     select(receipts).where(
         receipts.c.workspace_id == bindparam("ws"),
         receipts.c.agent_id == bindparam("agent"),
@@ -77,7 +77,7 @@ _COUNT_IMPORTANT = Prepared(_UNREAD.where(receipts.c.priority >= rules.IMPORTANT
 )
 def read_message(tx: Transaction, request: MessageChosen) -> Receipt:
     """Say that the acting agent has read a message. Saying it again changes nothing."""
-    return _advance_one(tx, request.message_id, "read")
+    return _advance_own(tx, request.message_id, "read")
 
 
 @command(
@@ -95,7 +95,7 @@ def read_message(tx: Transaction, request: MessageChosen) -> Receipt:
 )
 def ack_message(tx: Transaction, request: MessageChosen) -> Receipt:
     """Acknowledge a message as the acting agent; it counts as read, too."""
-    return _advance_one(tx, request.message_id, "acked")
+    return _advance_own(tx, request.message_id, "acked")
 
 
 @query(
@@ -116,7 +116,7 @@ def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
     )
     if request.never_offered:
         statement = statement.where(table.offered_at.is_(None))
-    items, next_cursor = page(tx, statement, request, [table.agent_id], _listed)
+    items, next_cursor = page(tx, statement, request, [table.agent_id], _as_listed_receipt)
     return Page[Receipt](items=items, next_cursor=next_cursor)
 
 
@@ -134,33 +134,33 @@ def mark_injected(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
 
 def acknowledge(tx: Transaction, message: Any) -> None:
     """Acknowledge a message, if the acting agent is one of its recipients."""
-    receipt = _mine(tx, message.id)
+    receipt = _own_receipt(tx, message.id)
     if receipt is not None:
         _advance(tx, receipt, message.thread_id, "acked")
 
 
 def unread_count(tx: Transaction, agent_id: str) -> int:
     """How many messages an agent has not read, without those that expired."""
-    return _count(tx, _COUNT_UNREAD, agent_id)
+    return _count_unread(tx, _COUNT_UNREAD, agent_id)
 
 
-def important_unread(tx: Transaction, agent_id: str) -> int:
+def important_unread_count(tx: Transaction, agent_id: str) -> int:
     """How many of an agent's unread messages have the priority 'high' or 'urgent'."""
-    return _count(tx, _COUNT_IMPORTANT, agent_id)
+    return _count_unread(tx, _COUNT_IMPORTANT, agent_id)
 
 
-def _count(tx: Transaction, statement: Prepared, agent_id: str) -> int:
+def _count_unread(tx: Transaction, statement: Prepared, agent_id: str) -> int:
     key = {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}
     return int(tx.execute(statement, key).scalar_one())
 
 
-def _mine(tx: Transaction, message_id: str) -> Any:
+def _own_receipt(tx: Transaction, message_id: str) -> Any:
     key = {"ws": tx.workspace_id, "agent": tx.caller.acting_agent(), "message": message_id}
-    return tx.execute(_MINE, key).one_or_none()
+    return tx.execute(_OWN_RECEIPT, key).one_or_none()
 
 
-def _advance_one(tx: Transaction, message_id: str, status: ReceiptStatus) -> Receipt:
-    receipt = _mine(tx, message_id)
+def _advance_own(tx: Transaction, message_id: str, status: ReceiptStatus) -> Receipt:
+    receipt = _own_receipt(tx, message_id)
     if receipt is None:
         rows.find(tx, message_id)  # what the caller may not see does not exist for it
         raise NotARecipient("the acting agent did not receive this message")
@@ -169,9 +169,9 @@ def _advance_one(tx: Transaction, message_id: str, status: ReceiptStatus) -> Rec
 
 
 def _advance(tx: Transaction, receipt: Any, thread_id: str, status: ReceiptStatus) -> dict[str, Any]:
-    """Set the time of `status` and each earlier one that is not set; answers all of them."""
+    """Set the time of `status` and each earlier time that is not set; returns all times of the receipt."""
     before = {name: getattr(receipt, name) for name in rules.TIMES}
-    after = rules.advanced(before, status, tx.now)
+    after = rules.advance_times(before, status, tx.now)
     if after != before:
         key = {"ws": tx.workspace_id, "agent": receipt.agent_id, "message": receipt.message_id}
         tx.execute(_SET_TIMES, key | {f"new_{name}": moment for name, moment in after.items()})
@@ -180,7 +180,10 @@ def _advance(tx: Transaction, receipt: Any, thread_id: str, status: ReceiptStatu
 
 
 def advance_seen(tx: Transaction, message_ids: Sequence[str], status: ReceiptStatus) -> list[str]:
-    """Advance many at once; answers which of them had not got so far. Tells each sender in one event."""
+    """Advance receipts of the acting agent to `status`, with one event per sender.
+
+    Returns the ids of the messages whose receipts had not got so far, sorted.
+    """
     table = receipts.c
     implied = rules.TIMES[: rules.STATUSES.index(status)]
     now = literal(tx.now, Timestamp())
@@ -210,10 +213,10 @@ def _emit_advanced(
     sender_id: str | None,
     thread_id: str | None = None,
 ) -> None:
-    """Tell the sender and the recipient themselves how far messages got."""
+    """Emit the event of `status` to the sender and the recipient."""
     caller = tx.caller
     agent_id = caller.acting_agent()
-    involved = tuple(dict.fromkeys(one for one in (sender_id, agent_id) if one is not None))
+    involved = tuple(dict.fromkeys(party_id for party_id in (sender_id, agent_id) if party_id is not None))
     data = ReceiptsAdvanced(
         agent_id=agent_id,
         agent_name=str(caller.agent_name),
@@ -240,12 +243,12 @@ def require_receipts(tx: Transaction, message: Any) -> None:
     if caller.agent_id is None:
         allowed = caller.is_admin
     else:
-        allowed = message.sender_id == caller.agent_id or _mine(tx, message.id) is not None
+        allowed = message.sender_id == caller.agent_id or _own_receipt(tx, message.id) is not None
     if not allowed:
         raise ReceiptsPrivate("you neither sent nor received this message")
 
 
-def _listed(row: Row[Any]) -> Receipt:
+def _as_listed_receipt(row: Row[Any]) -> Receipt:
     return _as_receipt(row._asdict(), row.agent_name)
 
 

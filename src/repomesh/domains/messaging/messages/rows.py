@@ -1,4 +1,4 @@
-"""Messages as rows: found within what the caller may see, and shown."""
+"""Rows of messages: find those that the caller may see, and build the models from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BODY_READ_CHARS = 2_000  # of each body with its row: most have no more, so few 
 
 Item = TypeVar("Item", bound=Model)
 
-# The column that each field is made of, where it bears another name.
+# The columns of the fields whose column has another name.
 _COLUMNS = {"to": "addressed_to", "channel": "channel_name", "truncated": "body_chars"}
 _FIELDS = [(name, _COLUMNS.get(name, name)) for name in Message.model_fields]
 
@@ -42,9 +42,11 @@ def visible(caller: Caller) -> ColumnElement[bool]:
 
 def _visible_to_agent(agent_id: Any) -> ColumnElement[bool]:
     table = messages.c
-    mine, member = receipts.alias("mine").c, channel_members.alias("member").c
-    received = select(mine.stored_at).where(
-        mine.workspace_id == table.workspace_id, mine.agent_id == agent_id, mine.message_id == table.id
+    receipt, member = receipts.alias("mine").c, channel_members.alias("member").c
+    received = select(receipt.stored_at).where(
+        receipt.workspace_id == table.workspace_id,
+        receipt.agent_id == agent_id,
+        receipt.message_id == table.id,
     )
     joined = select(member.joined_at).where(
         member.workspace_id == table.workspace_id,
@@ -108,25 +110,27 @@ def selected(*further: ColumnElement[Any]) -> Select[Any]:
 def read_on(tx: Transaction, items: Sequence[Item], max_chars: int, key: str = "id") -> list[Item]:
     """The items with as much of each body as a budget of `max_chars` can show.
 
-    They are messages, or what else has a `body` of a message and says whether it is `truncated`; `key` is
-    their field with the message's id. A page of bodies of a million characters is never in memory as a whole.
+    The items are messages, or other models with the `body` of a message and `truncated`; `key` is their field
+    with the message's id. A page of bodies of a million characters is never in memory as a whole.
     """
-    shown = cast(Sequence[Any], items)
-    in_part = [getattr(item, key) for item in shown if item.truncated]
-    if not in_part:
+    typed_items = cast(Sequence[Any], items)
+    truncated_ids = [getattr(item, key) for item in typed_items if item.truncated]
+    if not truncated_ids:
         return list(items)
     table = messages.c
-    here = table.workspace_id == tx.workspace_id, table.id.in_(in_part)
-    whole = {row.id: row.body_chars for row in tx.execute(select(table.id, table.body_chars).where(*here))}
-    lengths = [whole.get(getattr(item, key), len(item.body)) for item in shown]
+    of_truncated = table.workspace_id == tx.workspace_id, table.id.in_(truncated_ids)
+    body_chars_by_id = {
+        row.id: row.body_chars for row in tx.execute(select(table.id, table.body_chars).where(*of_truncated))
+    }
+    lengths = [body_chars_by_id.get(getattr(item, key), len(item.body)) for item in typed_items]
     count, share = text_share(items, lengths, max_chars, "body")
-    read = list(items)
-    for index, item in enumerate(shown[:count]):
+    result = list(items)
+    for index, item in enumerate(typed_items[:count]):
         if item.truncated and len(item.body) < share:
             id_ = getattr(item, key)
             body = tx.execute(_BODY, {"ws": tx.workspace_id, "message": id_, "chars": share}).scalar_one()
-            read[index] = item.model_copy(update={"body": body, "truncated": len(body) < lengths[index]})
-    return read
+            result[index] = item.model_copy(update={"body": body, "truncated": len(body) < lengths[index]})
+    return result
 
 
 def as_message(row: Mapping[str, Any]) -> Message:

@@ -23,7 +23,7 @@ TIMES = tuple(f"{word}_at" for word in STATUSES[1:])
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Whom a message is for, as its sender wrote it."""
+    """The addresses of a message by kind, as its sender wrote them."""
 
     agents: tuple[str, ...] = ()
     channel: str | None = None
@@ -31,7 +31,7 @@ class Addresses:
 
 
 def addresses(to: Iterable[str]) -> Addresses:
-    """Sort what `to` names; raises SeveralChannels."""
+    """Sort the addresses in `to` by kind; raises SeveralChannels."""
     names = dict.fromkeys(to)
     channels = [name[1:] for name in names if name.startswith("#")]
     if len(channels) > 1:
@@ -41,7 +41,7 @@ def addresses(to: Iterable[str]) -> Addresses:
 
 
 def next_hop(parent_hop: int, sender_type: str | None) -> int:
-    """The hop of an answer; raises TooManyHops. A human's word starts the count anew."""
+    """The hop of an answer; raises TooManyHops. An answer by a human resets it."""
     if sender_type == "human":
         return 0
     if parent_hop >= limits.HOPS_MAX:
@@ -74,7 +74,7 @@ def status(times: Mapping[str, Any]) -> ReceiptStatus:
     return reached
 
 
-def advanced(
+def advance_times(
     times: Mapping[str, datetime | None], reached: ReceiptStatus, now: datetime
 ) -> dict[str, datetime | None]:
     """The times of a receipt that got to `reached`: each is set once, and later ones imply earlier ones."""
@@ -82,7 +82,7 @@ def advanced(
     return {name: now if moment is None and name in implied else moment for name, moment in times.items()}
 
 
-def near(unknown: str, known: Sequence[str]) -> list[str]:
-    """The names most like one that is not known."""
-    by_lower = {name.lower(): name for name in known}
+def similar_names(unknown: str, names: Sequence[str]) -> list[str]:
+    """Up to three of `names` that are most like the unknown name."""
+    by_lower = {name.lower(): name for name in names}
     return [by_lower[name] for name in difflib.get_close_matches(unknown.lower(), by_lower, n=3, cutoff=0.6)]

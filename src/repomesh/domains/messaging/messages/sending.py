@@ -1,4 +1,4 @@
-"""Sending: what somebody says is stored once, with a receipt for each recipient."""
+"""Sending: store a message once, with a receipt for each recipient."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _INSERT_MESSAGE = Prepared(insert(messages))
 _INSERT_RECEIPT = Prepared(insert(receipts))
 _SENT_FIELDS = tuple(SentMessage.model_fields)
 
-_PLAIN: dict[str, Any] = {
+_ROW_DEFAULTS: dict[str, Any] = {
     "topic": "",
     "tags": [],
     "priority": rules.RANKS["normal"],
@@ -98,9 +98,9 @@ def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
 
 
 def send(tx: Transaction, request: SendMessage) -> Message:
-    """Store a message of the acting agent; answers it whole."""
+    """Store a message of the acting agent; returns it with its body. Raises the errors of `message.send`."""
     sender_id = tx.caller.acting_agent()
-    row = _PLAIN | {
+    row = _ROW_DEFAULTS | {
         "id": tx.new_id(),
         "sender_id": sender_id,
         "sender_name": tx.caller.agent_name,
@@ -116,7 +116,7 @@ def send(tx: Transaction, request: SendMessage) -> Message:
     parent = None
     if request.parent_message_id is not None:
         parent = rows.find(tx, request.parent_message_id)
-        row |= _continued(tx, request, parent)
+        row |= _inherited_fields(tx, request, parent)
         to = to or addressing.reply_addresses(tx, parent, sender_id)
     if to is None:
         raise NobodyAddressed("the message names neither recipients nor a message that it answers")
@@ -138,10 +138,10 @@ def body_words(body: str) -> list[str]:
 
 
 def extend_expiry(tx: Transaction, message_ids: Sequence[str], until: datetime) -> None:
-    """Have messages of the server be of use until later."""
+    """Move the expiry of messages and their receipts to `until`."""
     for table, key in ((messages, messages.c.id), (receipts, receipts.c.message_id)):
-        these = table.c.workspace_id == tx.workspace_id, key.in_(message_ids)
-        tx.execute(update(table).where(*these).values(expires_at=until))
+        of_messages = table.c.workspace_id == tx.workspace_id, key.in_(message_ids)
+        tx.execute(update(table).where(*of_messages).values(expires_at=until))
 
 
 def system_notice(
@@ -159,11 +159,11 @@ def system_notice(
 ) -> Message:
     """Store a message of the server itself to agents of this workspace, in a thread or on its own.
 
-    What it asks for is of no use after `expires_at`; nobody is told of one that was not acknowledged.
+    Its request is void after `expires_at`. Nobody is notified when a notice is not acknowledged.
     """
     notice_id = tx.new_id()
     names = addressing.names_of(tx, recipient_ids)
-    row = _PLAIN | {
+    row = _ROW_DEFAULTS | {
         "id": notice_id,
         "thread_id": thread_id or notice_id,
         "sender_id": None,
@@ -183,12 +183,12 @@ def system_notice(
 
 
 def forward(tx: Transaction, message_id: str, to: tuple[str, str], body: str, tags: Sequence[str]) -> Message:
-    """Store a message to another agent (id, name) in the thread of one, in the name of who sent that one.
+    """Store a message to the agent `to` (id, name) in the thread of `message_id`, on behalf of its sender.
 
-    For what its sender asked the server to hand on.
+    For messages that their sender asked the server to hand on. Raises MessageNotFound.
     """
     parent = rows.find(tx, message_id)
-    row = _PLAIN | {
+    row = _ROW_DEFAULTS | {
         "id": tx.new_id(),
         "thread_id": parent.thread_id,
         "parent_message_id": parent.id,
@@ -208,8 +208,8 @@ def forward(tx: Transaction, message_id: str, to: tuple[str, str], body: str, ta
     )
 
 
-def _continued(tx: Transaction, request: SendMessage, parent: Any) -> dict[str, Any]:
-    """What an answer takes over from its parent."""
+def _inherited_fields(tx: Transaction, request: SendMessage, parent: Any) -> dict[str, Any]:
+    """The columns of an answer that come from its parent, unless the request says otherwise."""
     return {
         "parent_message_id": parent.id,
         "thread_id": parent.thread_id,
@@ -221,7 +221,7 @@ def _continued(tx: Transaction, request: SendMessage, parent: Any) -> dict[str, 
 
 
 def _set_times(tx: Transaction, row: dict[str, Any], request: SendMessage) -> None:
-    """When the message expires, must be acknowledged, and so when its sender is told that it wasn't."""
+    """Set when the message expires, must be acknowledged, and is due for a notice to its sender."""
     expires_at = rules.expiry(tx.now, request.expires_at, request.ttl_s)
     if request.ack_required or request.ack_timeout_s is not None:
         timeout_s = request.ack_timeout_s or tx.settings.ack_timeout_s
@@ -232,25 +232,25 @@ def _set_times(tx: Transaction, row: dict[str, Any], request: SendMessage) -> No
 
 
 def _store(
-    tx: Transaction, row: dict[str, Any], addressed: ResolvedRecipients, words: Sequence[str] | None = None
+    tx: Transaction, row: dict[str, Any], recipients: ResolvedRecipients, words: Sequence[str] | None = None
 ) -> Message:
-    """Store a message, whose body has these words."""
+    """Store and index a message and emit its event; `words` are those of its body, if known already."""
     row |= {
         "workspace_id": tx.workspace_id,
-        "addressed_to": addressed.to,
-        "recipient_count": len(addressed.recipient_ids),
-        "broadcast": addressed.broadcast,
-        "channel_id": addressed.channel_id,
-        "channel_name": addressed.channel_name,
+        "addressed_to": recipients.to,
+        "recipient_count": len(recipients.recipient_ids),
+        "broadcast": recipients.broadcast,
+        "channel_id": recipients.channel_id,
+        "channel_name": recipients.channel_name,
         "body_chars": len(row["body"]),
         "created_at": tx.now,
     }
     tx.insert(_INSERT_MESSAGE, [row])
-    tx.insert(_INSERT_RECEIPT, [_receipt(row, agent_id) for agent_id in addressed.recipient_ids])
-    found = body_words(row["body"]) if words is None else words
-    tx.index_words(DOCUMENT, row["id"], [*words_of(row["subject"]), *found])
+    tx.insert(_INSERT_RECEIPT, [_receipt(row, agent_id) for agent_id in recipients.recipient_ids])
+    body_terms = body_words(row["body"]) if words is None else words
+    tx.index_words(DOCUMENT, row["id"], [*words_of(row["subject"]), *body_terms])
     message = rows.as_message(row)
-    tx.emit(_sent(message, addressed))
+    tx.emit(_sent_event(message, recipients))
     return message
 
 
@@ -270,20 +270,20 @@ def _receipt(row: dict[str, Any], agent_id: str) -> dict[str, Any]:
     }
 
 
-def _sent(message: Message, addressed: ResolvedRecipients) -> NewEvent:
-    shown = message
+def _sent_event(message: Message, recipients: ResolvedRecipients) -> NewEvent:
+    event_message = message
     if message.body_chars > EVENT_BODY_CHARS_MAX:
         beginning = message.body[:EVENT_BODY_CHARS_MAX]
-        shown = message.model_copy(update={"body": beginning, "truncated": True})
-    only = addressed.recipient_ids[0] if len(addressed.recipient_ids) == 1 else None
+        event_message = message.model_copy(update={"body": beginning, "truncated": True})
+    only_recipient_id = recipients.recipient_ids[0] if len(recipients.recipient_ids) == 1 else None
     return NewEvent(
         MESSAGE_SENT,
         f"message/{message.id}",
-        shown,
-        addressed.audience,
+        event_message,
+        recipients.audience,
         channel_id=message.channel_id,
         task_id=message.task_id,
-        recipient_id=only,
+        recipient_id=only_recipient_id,
         correlation_id=message.thread_id,
         hop=message.hop,
     )

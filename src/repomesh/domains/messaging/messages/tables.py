@@ -20,7 +20,7 @@ from sqlalchemy import (
 from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
-# `due_at` is when the sender must be told unless the message has arrived by then; null when nobody waits.
+# `due_at` is when the sender gets a notice unless the message has arrived by then; null for no notice.
 messages = Table(
     "messages",
     metadata,
@@ -53,29 +53,29 @@ messages = Table(
     Index("ix_messages_sender", "workspace_id", "sender_id", "id"),
     Index("ix_messages_thread", "workspace_id", "thread_id", "id"),
 )
-_having = messages.c.topic != ""
+_condition = messages.c.topic != ""
 partial_index(
     "ix_messages_topic",
     messages.c.workspace_id,
     messages.c.topic,
     messages.c.id,
-    where=_having,
+    where=_condition,
 )
 for _name, _second in (("channel", "channel_id"), ("task", "task_id"), ("due", "due_at")):
-    _having = messages.c[_second].is_not(None)
+    _condition = messages.c[_second].is_not(None)
     partial_index(
         f"ix_messages_{_name}",
         messages.c.workspace_id,
         messages.c[_second],
         messages.c.id,
-        where=_having,
+        where=_condition,
     )
-_having = messages.c.due_at.is_not(None)
+_condition = messages.c.due_at.is_not(None)
 partial_index(
     "ix_messages_due_anywhere",
     messages.c.due_at,
     messages.c.workspace_id,
-    where=_having,
+    where=_condition,
 )
 
 # One row for each recipient. Sender, priority and expiry stand here once more so that counting what is

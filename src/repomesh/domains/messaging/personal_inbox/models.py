@@ -1,4 +1,4 @@
-"""The words of a person's inbox: what needs somebody, the most urgent first."""
+"""Models of a person's inbox: what needs the person, the most urgent first."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from repomesh.kernel.operation import Model
 
 
 class ShowInbox(Model):
-    """What needs the acting agent, most of all a person."""
+    """Limits of the inbox to show."""
 
     limit: PageLimit = Field(INBOX_ITEMS_DEFAULT, description="Most of each sort.")
     max_chars: MaxChars | None = None
 
 
 class Inbox(Model):
-    """What needs somebody: what holds others up first, then what only wants to be read."""
+    """The open requests to an agent that others wait for, and then its unread messages."""
 
     questions: list[Question] = Field(description="Open ones, the next deadline first.")
     permissions: list[PermissionRequested] = Field(

@@ -13,7 +13,7 @@ from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging.messages import listing, rows
 from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage
-from repomesh.domains.messaging.messages.reading import fresh_among, offered, received
+from repomesh.domains.messaging.messages.reading import mark_offered_follow_up, select_received, unoffered_ids
 from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.domains.messaging.personal_inbox import rules
@@ -34,15 +34,15 @@ Item = TypeVar("Item", bound=Model)
 NON_DELIVERY = "non-delivery"
 """The tag of the server's notices about messages that were not delivered."""
 
-_SAID_CHARS = 150  # more than `omitted` ever takes
-_NOWHERE = PageEnds(lambda _index: "", "")
+_OMITTED_CHARS = 150  # more than `omitted` ever takes
+_NO_CURSORS = PageEnds(lambda _index: "", "")
 
 
 def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    fresh = fresh_among((*inbox.notices, *inbox.messages))
-    fresh += [question.message_id for question in inbox.questions]
-    return offered(fresh[: limits.PAGE_ITEMS_MAX])
+    message_ids = unoffered_ids((*inbox.notices, *inbox.messages))
+    message_ids += [question.message_id for question in inbox.questions]
+    return mark_offered_follow_up(message_ids[: limits.PAGE_ITEMS_MAX])
 
 
 @query(
@@ -59,86 +59,92 @@ def show_inbox(tx: Transaction, request: ShowInbox) -> Inbox:
     """
     agent_id = tx.caller.acting_agent()
     questions = open_questions(tx, agent_id, request.limit)
-    unread = _unread(tx, request, [question.message_id for question in questions])
+    unread = _unread_messages(tx, request, [question.message_id for question in questions])
     notices = [message for message in unread if message.sender_id is None and NON_DELIVERY in message.tags]
     count = unread_count(tx, agent_id)
-    whole = Inbox(
+    inbox = Inbox(
         questions=questions,
-        permissions=_permissions(tx, request.limit),
+        permissions=_open_permissions(tx, request.limit),
         notices=notices,
         messages=[message for message in unread if message not in notices],
         unread=count,
     )
-    return _fitted(whole, listing.budget(request.max_chars))
+    return _fit_inbox(inbox, listing.budget(request.max_chars))
 
 
-def _unread(tx: Transaction, request: ShowInbox, asked: Sequence[str]) -> list[ReceivedMessage]:
-    """The unread messages, the most urgent and then the newest first, without those that ask a question."""
-    statement = received(tx).where(receipts.c.read_at.is_(None), receipts.c.message_id.not_in(asked))
-    urgent = statement.order_by(receipts.c.priority.desc(), receipts.c.message_id.desc())
-    found = readable(
-        tx, tx.execute(urgent.limit(request.limit)), listing.as_received, lambda row: f"message/{row.id}"
+def _unread_messages(
+    tx: Transaction, request: ShowInbox, question_ids: Sequence[str]
+) -> list[ReceivedMessage]:
+    """The unread messages except those of `question_ids`, the most urgent first, then the newest."""
+    statement = select_received(tx).where(
+        receipts.c.read_at.is_(None), receipts.c.message_id.not_in(question_ids)
     )
-    return rows.read_on(tx, found, listing.budget(request.max_chars))
+    by_priority = statement.order_by(receipts.c.priority.desc(), receipts.c.message_id.desc())
+    items = readable(
+        tx, tx.execute(by_priority.limit(request.limit)), listing.as_received, lambda row: f"message/{row.id}"
+    )
+    return rows.read_on(tx, items, listing.budget(request.max_chars))
 
 
-def _permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
-    """The permissions that CLIs wait for: of each live session the last one, if it did not go on since.
+def _open_permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
+    """The permissions that CLIs wait for, newest first: the last one of each live session that is still open.
 
-    They are for people alone.
+    Only people get them; for other agents the list is empty.
     """
     if tx.caller.agent_type != PERSON:
         return []
     since = tx.now - timedelta(seconds=limits.PERMISSION_SHOWN_S)
-    # Also of before this person came, who was not named then.
-    wanted = EventFilter(
+    # Sees all, because a request from before this person joined does not name the person.
+    event_filter = EventFilter(
         tx.workspace_id, None, sees_all=True, types=(AGENT_PERMISSION_REQUESTED,), since=since
     )
-    asked_for = read_page(
-        tx.connection, wanted, after=None, before=None, count=limits.PERMISSIONS_READ_MAX, newest=True
+    event_rows = read_page(
+        tx.connection, event_filter, after=None, before=None, count=limits.PERMISSIONS_READ_MAX, newest=True
     )
     newest: dict[tuple[str, str], PermissionRequested] = {}
-    for asked in readable(tx, asked_for, _asked, lambda row: event_name(row.seq)):
-        newest.setdefault((asked.cli, asked.session_id), asked)
+    for permission in readable(tx, event_rows, _as_permission, lambda row: event_name(row.seq)):
+        newest.setdefault((permission.cli, permission.session_id), permission)
     if not newest:
         return []
     table = cli_sessions.c
-    live = select(table.cli, table.session_id, table.state, table.last_hook_at).where(
+    live_sessions = select(table.cli, table.session_id, table.state, table.last_hook_at).where(
         table.workspace_id == tx.workspace_id,
         tuple_(table.cli, table.session_id).in_(list(newest)),
         table.ended_at.is_(None),
     )
-    waiting = [newest[row.cli, row.session_id] for row in tx.execute(live) if _waits(row, newest)]
-    return sorted(waiting, key=lambda asked: asked.at, reverse=True)[:count]
+    open_permissions = [
+        newest[row.cli, row.session_id] for row in tx.execute(live_sessions) if _still_waits(row, newest)
+    ]
+    return sorted(open_permissions, key=lambda permission: permission.at, reverse=True)[:count]
 
 
-def _asked(row: Row[Any]) -> PermissionRequested:
+def _as_permission(row: Row[Any]) -> PermissionRequested:
     return PermissionRequested.model_validate(event_data(row))
 
 
-def _waits(session: Row[Any], newest: dict[tuple[str, str], PermissionRequested]) -> bool:
-    asked = newest[session.cli, session.session_id]
-    return rules.still_waits(asked.at, session.last_hook_at)
+def _still_waits(session: Row[Any], newest: dict[tuple[str, str], PermissionRequested]) -> bool:
+    permission = newest[session.cli, session.session_id]
+    return rules.still_waits(permission.at, session.last_hook_at)
 
 
-def _fitted(whole: Inbox, max_chars: int) -> Inbox:
-    """The inbox within a budget: what comes first is kept first."""
-    if len(whole.model_dump_json()) <= max_chars:
-        return whole
+def _fit_inbox(inbox: Inbox, max_chars: int) -> Inbox:
+    """The inbox cut to `max_chars` characters of JSON; earlier sections take precedence."""
+    if len(inbox.model_dump_json()) <= max_chars:
+        return inbox
     sections = {"questions": None, "permissions": None, "notices": "body", "messages": "body"}
-    empty = whole.model_copy(update={name: [] for name in sections})
-    left = max_chars - len(empty.model_dump_json()) - _SAID_CHARS
+    empty = inbox.model_copy(update={name: [] for name in sections})
+    chars_left = max_chars - len(empty.model_dump_json()) - _OMITTED_CHARS
     shown: dict[str, list[Any]] = {}
-    for name, text in sections.items():
-        shown[name] = _section(getattr(whole, name), left, text)
-        left -= sum(len(item.model_dump_json()) + 1 for item in shown[name])
-    said = [
+    for name, text_field in sections.items():
+        shown[name] = _fit_section(getattr(inbox, name), chars_left, text_field)
+        chars_left -= sum(len(item.model_dump_json()) + 1 for item in shown[name])
+    omissions = [
         f"{name} left out: {missing}"
         for name, items in shown.items()
-        if (missing := len(getattr(whole, name)) - len(items))
+        if (missing := len(getattr(inbox, name)) - len(items))
     ]
-    return whole.model_copy(update=shown | {"omitted": "; ".join([*said, "raise max_chars"])})
+    return inbox.model_copy(update=shown | {"omitted": "; ".join([*omissions, "raise max_chars"])})
 
 
-def _section(items: list[Item], left: int, text: str | None) -> list[Item]:
-    return fit(Page[Item](items=items), max(left, 0), _NOWHERE, text).items if items else []
+def _fit_section(items: list[Item], max_chars: int, text_field: str | None) -> list[Item]:
+    return fit(Page[Item](items=items), max(max_chars, 0), _NO_CURSORS, text_field).items if items else []

@@ -8,5 +8,5 @@ from repomesh.kernel.limits import PERMISSION_NOTED_S
 
 
 def still_waits(asked_at: datetime, last_hook_at: datetime) -> bool:
-    """Whether a CLI that asked for a permission still does: it does nothing else until it is told."""
+    """Whether a CLI still waits for a permission: it calls no hook until its person has answered."""
     return last_hook_at <= asked_at + timedelta(seconds=PERMISSION_NOTED_S)

@@ -1,4 +1,4 @@
-"""The words of questions: what an agent asks a person, and what came of it."""
+"""Models of questions that agents put to people."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Option = Annotated[Label, StringConstraints(min_length=1)]
 
 
 class Question(Model):
-    """What an agent wants to know of a person, and how it stands: the agent's ticket."""
+    """A question of an agent to a person, and its state; the agent's ticket."""
 
     id: Id
     status: QuestionStatus
@@ -98,11 +98,11 @@ class ListQuestions(Model):
 
 
 class SettleQuestions(Model):
-    """Do with questions what was asked for the case that nobody answers in time."""
+    """Escalate, default or expire the questions whose deadline has passed."""
 
 
 class SettledQuestions(PartialResult):
-    """The questions whose time had come."""
+    """The questions whose deadline had passed."""
 
     question_ids: list[Id]
 

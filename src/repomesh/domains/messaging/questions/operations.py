@@ -1,4 +1,4 @@
-"""Operations on questions: an agent asks a person, and goes on with the answer, the default or without."""
+"""Operations on questions: ask, list, answer and withdraw them, and settle them at their deadlines."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
     """
     rules.require_deadline(request.deadline_s, request.default, request.escalate_to)
     _require_room(tx)
-    person = _person(tx, request.to)
-    further = find_agent(tx, request.escalate_to) if request.escalate_to is not None else None
-    if further is not None and further.status == "retired":
-        raise RecipientRetired(f"out of service: {further.name}", retired=[further.name])
+    person = _find_person(tx, request.to)
+    escalation_agent = find_agent(tx, request.escalate_to) if request.escalate_to is not None else None
+    if escalation_agent is not None and escalation_agent.status == "retired":
+        raise RecipientRetired(f"out of service: {escalation_agent.name}", retired=[escalation_agent.name])
     deadline_at = None
     if request.deadline_s is not None:
         deadline_at = tx.now + timedelta(seconds=request.deadline_s)
-    asked = send(tx, _message(request, person, deadline_at, further))
+    message = send(tx, _question_message(request, person, deadline_at, escalation_agent))
     row = {
         "workspace_id": tx.workspace_id,
         "id": tx.new_id(),
@@ -89,14 +89,14 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
         "asker_name": tx.caller.agent_name,
         "asked_id": person.id,
         "asked_name": person.name,
-        "message_id": asked.id,
+        "message_id": message.id,
         "question": request.question,
         "options": list(request.options),
         "default_answer": request.default,
         "deadline_s": request.deadline_s,
         "deadline_at": deadline_at,
-        "escalate_to_id": further.id if further else None,
-        "escalate_to_name": further.name if further else None,
+        "escalate_to_id": escalation_agent.id if escalation_agent else None,
+        "escalate_to_name": escalation_agent.name if escalation_agent else None,
         "escalated_at": None,
         "escalation_message_id": None,
         "task_id": request.task_id,
@@ -121,7 +121,7 @@ def list_questions(tx: Transaction, request: ListQuestions) -> Page[Question]:
     if request.asked is not None:
         conditions.append(rows.put_to(find_agent(tx, request.asked).id))
     statement = select(questions).where(*conditions)
-    items, next_cursor = page(tx, statement, request, [table.id], _listed, descending=True)
+    items, next_cursor = page(tx, statement, request, [table.id], _as_question, descending=True)
     return Page[Question](items=items, next_cursor=next_cursor)
 
 
@@ -133,7 +133,7 @@ def list_questions(tx: Transaction, request: ListQuestions) -> Page[Question]:
 )
 def show_question(tx: Transaction, request: ShowQuestion) -> Question:
     """Show one question that the caller asked or was asked."""
-    return _listed(rows.find(tx, request.question_id))
+    return _as_question(rows.find(tx, request.question_id))
 
 
 @command(
@@ -149,14 +149,14 @@ def answer_question(tx: Transaction, request: AnswerQuestion) -> Question:
 
     A reply to the question's message does the same.
     """
-    row = _open_row(tx, request.question_id)
+    row = _find_open(tx, request.question_id)
     agent_id = tx.caller.acting_agent()
     if not rows.was_asked(row, agent_id):
         raise NotAsked("the acting agent asked this question itself")
-    text, _option = rules.chosen(row.options, request.answer)
+    text, _ = rules.match_option(row.options, request.answer)
     parent_id = row.message_id if agent_id == row.asked_id else row.escalation_message_id
-    send(tx, SendMessage(body=text, parent_message_id=parent_id))  # which settles it, as every reply does
-    return _listed(rows.find(tx, row.id))
+    send(tx, SendMessage(body=text, parent_message_id=parent_id))  # settles the question, as every reply does
+    return _as_question(rows.find(tx, row.id))
 
 
 @command(
@@ -167,7 +167,7 @@ def answer_question(tx: Transaction, request: AnswerQuestion) -> Question:
 )
 def withdraw_question(tx: Transaction, request: WithdrawQuestion) -> Question:
     """Give a question up: nobody needs to answer it any more."""
-    row = _open_row(tx, request.question_id)
+    row = _find_open(tx, request.question_id)
     caller = tx.caller
     if caller.agent_id not in (None, row.asker_id):
         raise NotTheAsker("the question was asked by another agent")
@@ -181,48 +181,48 @@ _DUE_ANYWHERE = due_at(questions.c.workspace_id, questions.c.deadline_at, OPEN)
 def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuestions:
     """Escalate, answer with the default, or end the open questions whose time is up."""
     table = questions.c
-    due = table.workspace_id == tx.workspace_id, OPEN, table.deadline_at <= tx.now
-    statement = select(questions).where(*due).order_by(table.deadline_at, table.id)
-    found = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX + 1)).all()
-    settled = found[: limits.QUESTIONS_DUE_MAX]
-    damaged = [row.id for row in each_alone(tx, settled, partial(_settle, tx), rows.name)]
-    if damaged:  # else they were due for ever
+    is_due = table.workspace_id == tx.workspace_id, OPEN, table.deadline_at <= tx.now
+    statement = select(questions).where(*is_due).order_by(table.deadline_at, table.id)
+    due_rows = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX + 1)).all()
+    batch = due_rows[: limits.QUESTIONS_DUE_MAX]
+    damaged = [row.id for row in each_alone(tx, batch, partial(_settle, tx), rows.name)]
+    if damaged:  # else they would stay due for ever
         of_damaged = update(questions).where(table.workspace_id == tx.workspace_id, table.id.in_(damaged))
         tx.execute(of_damaged.values(deadline_at=None))
-    complete = len(settled) == len(found)
+    complete = len(batch) == len(due_rows)
     return SettledQuestions(
-        question_ids=[row.id for row in settled if row.id not in damaged], complete=complete
+        question_ids=[row.id for row in batch if row.id not in damaged], complete=complete
     )
 
 
 def extend_deadlines(tx: Transaction, absence: Absence) -> None:
-    """Let the open questions wait for as much longer as the server was away: nobody could answer them."""
+    """Move the deadlines of open questions by the time that the server was away: nobody could answer."""
     table = questions.c
-    running = table.status == "open", table.deadline_at > absence.left_at
-    waiting = select(questions).where(table.workspace_id == tx.workspace_id, *running).order_by(table.id)
+    unanswered = table.status == "open", table.deadline_at > absence.left_at
+    statement = select(questions).where(table.workspace_id == tx.workspace_id, *unanswered).order_by(table.id)
 
     def extend(row: Row[Any]) -> None:
         rows.change(tx, row, QUESTION_EXTENDED, deadline_at=row.deadline_at + absence.length)
 
-    each_alone(tx, tx.execute(waiting).all(), extend, rows.name)
+    each_alone(tx, tx.execute(statement).all(), extend, rows.name)
 
 
 def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]:
     """The open questions that were put to an agent, the most urgent first."""
     table = questions.c
-    mine = table.workspace_id == tx.workspace_id, table.status == "open", rows.put_to(agent_id)
-    urgent = table.deadline_at.is_(None), table.deadline_at, table.id
-    found = tx.execute(select(questions).where(*mine).order_by(*urgent).limit(count))
-    return readable(tx, found, _listed, rows.name)
+    put_to_agent = table.workspace_id == tx.workspace_id, table.status == "open", rows.put_to(agent_id)
+    order = table.deadline_at.is_(None), table.deadline_at, table.id
+    question_rows = tx.execute(select(questions).where(*put_to_agent).order_by(*order).limit(count))
+    return readable(tx, question_rows, _as_question, rows.name)
 
 
 def _settle(tx: Transaction, row: Any) -> None:
-    escalated = row.escalated_at is not None or not _present(tx, row.escalate_to_id)
-    ending = rules.at_deadline(row.default_answer, row.escalate_to_name, escalated=escalated)
+    escalated = row.escalated_at is not None or not _is_in_service(tx, row.escalate_to_id)
+    ending = rules.decide_ending(row.default_answer, row.escalate_to_name, escalated=escalated)
     if ending == "escalate":
         _escalate(tx, row)
         return
-    subject, body = rules.unanswered(row.question, row.default_answer)
+    subject, body = rules.unanswered_notice(row.question, row.default_answer)
     system_notice(
         tx,
         [row.asker_id],
@@ -243,11 +243,11 @@ def _settle(tx: Transaction, row: Any) -> None:
 
 
 def _escalate(tx: Transaction, row: Any) -> None:
-    """Hand a question on, in its asker's name, for as long again."""
+    """Forward a question in its asker's name, with a new deadline of the same length."""
     deadline_at = tx.now + timedelta(seconds=row.deadline_s)
     body = rules.body(row.question, row.options, deadline_at, row.default_answer, None)
     body = f"{row.asked_name} did not answer in time, so this is for you now.\n\n{body}"
-    handed_on = forward(
+    message = forward(
         tx,
         row.message_id,
         (row.escalate_to_id, row.escalate_to_name),
@@ -260,24 +260,26 @@ def _escalate(tx: Transaction, row: Any) -> None:
         QUESTION_ESCALATED,
         deadline_at=deadline_at,
         escalated_at=tx.now,
-        escalation_message_id=handed_on.id,
+        escalation_message_id=message.id,
     )
 
 
-def _message(request: AskQuestion, person: Agent, deadline_at: Any, further: Agent | None) -> SendMessage:
-    name = further.name if further else None
+def _question_message(
+    request: AskQuestion, person: Agent, deadline_at: Any, escalation_agent: Agent | None
+) -> SendMessage:
+    escalate_to = escalation_agent.name if escalation_agent else None
     return SendMessage(
         to=(person.id,),
         subject=rules.subject(request.question),
-        body=rules.body(request.question, request.options, deadline_at, request.default, name),
+        body=rules.body(request.question, request.options, deadline_at, request.default, escalate_to),
         tags=(rows.TAG,),
         priority="high",
         task_id=request.task_id,
     )
 
 
-def _person(tx: Transaction, name: str | None) -> Agent:
-    """Whom to ask: who is named, else the person who was here last, else the one there will be."""
+def _find_person(tx: Transaction, name: str | None) -> Agent:
+    """The person to ask: the named one, else the one seen last, else a new one. Raises NotAPerson."""
     if name is None:
         return newest_person(tx) or first_person(tx)
     person = find_agent(tx, name)
@@ -288,26 +290,26 @@ def _person(tx: Transaction, name: str | None) -> Agent:
 
 def _require_room(tx: Transaction) -> None:
     table = questions.c
-    mine = (
+    own_open = (
         table.workspace_id == tx.workspace_id,
         table.asker_id == tx.caller.acting_agent(),
         table.status == "open",
     )
-    count = tx.execute(select(func.count()).select_from(questions).where(*mine)).scalar_one()
+    count = tx.execute(select(func.count()).select_from(questions).where(*own_open)).scalar_one()
     if count >= limits.QUESTIONS_OPEN_MAX:
         raise TooManyQuestions(f"{count} questions of the acting agent are open")
 
 
-def _open_row(tx: Transaction, question_id: str) -> Any:
+def _find_open(tx: Transaction, question_id: str) -> Any:
     row = rows.find(tx, question_id)
     if row.status != "open":
         raise QuestionClosed(f"the question is {row.status}", status=row.status)
     return row
 
 
-def _present(tx: Transaction, agent_id: str | None) -> bool:
+def _is_in_service(tx: Transaction, agent_id: str | None) -> bool:
     return agent_id is not None and find_agent(tx, agent_id).status != "retired"
 
 
-def _listed(row: Row[Any]) -> Question:
+def _as_question(row: Row[Any]) -> Question:
     return rows.as_question(row._asdict())

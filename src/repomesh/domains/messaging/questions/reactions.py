@@ -1,4 +1,4 @@
-"""What questions do when something happened to an agent."""
+"""Reactions of questions to events of agents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from repomesh.store.transaction import Transaction
 
 @on(AGENT_RENAMED)
 def rename_in_questions(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
-    """Have open questions bear the new name of who asked, is asked, or is asked next."""
+    """Write an agent's new name into open questions that it asked, was asked, or gets at the deadline."""
     agent = event.data.agent
     for role in ("asker", "asked", "escalate_to"):
         rename_copies(tx, questions, role, agent.id, agent.name, OPEN)

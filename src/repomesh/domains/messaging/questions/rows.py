@@ -1,4 +1,4 @@
-"""Questions as rows: found, changed and told of."""
+"""Rows of questions: find and change them, and emit their events."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from repomesh.store.transaction import Transaction
 TAG = "question"
 """The tag of the messages that ask."""
 
-_RENAMED = {"default_answer": "default", "escalate_to_name": "escalate_to"}
+_FIELD_NAMES = {"default_answer": "default", "escalate_to_name": "escalate_to"}
 _HIDDEN = frozenset({"workspace_id", "deadline_s", "escalate_to_id", "escalation_message_id"})
-_SHOWN = [(c.name, _RENAMED.get(c.name, c.name)) for c in questions.c if c.name not in _HIDDEN]
+_FIELDS = [(c.name, _FIELD_NAMES.get(c.name, c.name)) for c in questions.c if c.name not in _HIDDEN]
 
 _BY_ID = select(questions).where(
     questions.c.workspace_id == bindparam("ws"), questions.c.id == bindparam("question")
@@ -63,34 +63,34 @@ def find(tx: Transaction, question_id: str) -> Any:
 
 def as_question(row: Mapping[str, Any]) -> Question:
     """The question in a row."""
-    return Question(**{name: row[column] for column, name in _SHOWN})
+    return Question(**{name: row[column] for column, name in _FIELDS})
 
 
 def change(tx: Transaction, row: Any, type_: str, **values: Any) -> Question:
-    """Write what became of a question, and tell those whom it concerns."""
-    here = questions.c.workspace_id == tx.workspace_id, questions.c.id == row.id
-    tx.execute(update(questions).where(*here).values(**values))
+    """Update a question and emit `type_` to the agents involved; returns the changed question."""
+    of_question = questions.c.workspace_id == tx.workspace_id, questions.c.id == row.id
+    tx.execute(update(questions).where(*of_question).values(**values))
     return emit_changed(tx, type_, row._asdict() | values)
 
 
 def emit_changed(tx: Transaction, type_: str, row: Mapping[str, Any]) -> Question:
-    """Tell the asker, and those to whom it was put, how a question stands; answers it."""
-    told = as_question(row)
+    """Emit an event of `type_` to the asker and to the agents asked; returns the question."""
+    question = as_question(row)
     involved = [row["asker_id"], row["asked_id"]]
     if row["escalated_at"] is not None:
         involved.append(row["escalate_to_id"])
     tx.emit(
         NewEvent(
             type_,
-            f"question/{told.id}",
-            QuestionChanged(question=told),
+            f"question/{question.id}",
+            QuestionChanged(question=question),
             Audience("agents", tuple(dict.fromkeys(involved))),
-            task_id=told.task_id,
-            recipient_id=involved[-1] if told.status == "open" else told.asker_id,
-            correlation_id=told.message_id,
+            task_id=question.task_id,
+            recipient_id=involved[-1] if question.status == "open" else question.asker_id,
+            correlation_id=question.message_id,
         )
     )
-    return told
+    return question
 
 
 def was_asked(row: Any, agent_id: str | None) -> bool:
@@ -107,8 +107,8 @@ def settle(tx: Transaction, parent: Any, body: str) -> None:
     if row is None or row.status != "open" or not was_asked(row, tx.caller.agent_id):
         return
     if parent.id not in (row.message_id, row.escalation_message_id):
-        return  # a word in between
-    answer, option = rules.chosen(row.options, body)
+        return  # a reply to another message of the thread
+    answer, option = rules.match_option(row.options, body)
     change(
         tx,
         row,
@@ -122,5 +122,5 @@ def settle(tx: Transaction, parent: Any, body: str) -> None:
 
 
 def name(row: Any) -> str:
-    """How a damaged question is named."""
+    """The name of a question in reports of damaged records."""
     return f"question/{row.id}"

@@ -38,13 +38,13 @@ questions = Table(
     Index("ix_questions_asker", "workspace_id", "asker_id", "id"),
     Index("ix_questions_asked", "workspace_id", "asked_id", "id"),
 )
-_handed_on = questions.c.escalated_at.is_not(None)
+_escalated = questions.c.escalated_at.is_not(None)
 partial_index(
     "ix_questions_escalated",
     questions.c.workspace_id,
     questions.c.escalate_to_id,
     questions.c.id,
-    where=_handed_on,
+    where=_escalated,
 )
 # Written out rather than bound: a partial index serves only queries that are seen to imply it.
 OPEN = questions.c.status == literal_column("'open'")

@@ -1,4 +1,4 @@
-"""The words of code reviews: a thread about a change, which ends when every reviewer approves."""
+"""Models of code reviews: a thread about a change, which ends when every reviewer approves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Revision = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Reviewer(Model):
-    """Somebody who was asked, with the verdict on the present revision."""
+    """A requested reviewer and the verdict on the present revision."""
 
     agent_id: Id
     agent_name: str
@@ -56,7 +56,7 @@ class Reviewer(Model):
 
 
 class Review(Model):
-    """How a review stands. Its texts are shown with it alone."""
+    """The state of a review; its long texts are in `ReviewTexts`."""
 
     id: Id
     title: str
@@ -78,7 +78,7 @@ class Review(Model):
 
 
 class ReviewTexts(Model):
-    """What there is to review in the present revision."""
+    """The description, files and diff of the present revision."""
 
     description: str
     files: list[str]
@@ -87,7 +87,7 @@ class ReviewTexts(Model):
 
 
 class ReviewComment(Model):
-    """Something said in a review: a comment, perhaps about a line, or a verdict. A message, too."""
+    """A comment, perhaps about a line, or a verdict; it is also a message of the thread."""
 
     message_id: Id
     agent_id: Id | None
@@ -102,7 +102,7 @@ class ReviewComment(Model):
 
 
 class ShownReview(Page[ReviewComment]):
-    """A review with its texts, and one page of what was said, oldest first."""
+    """A review with its texts, and one page of its comments and verdicts, oldest first."""
 
     review: Review
     texts: ReviewTexts
@@ -163,7 +163,7 @@ class DecideReview(Model):
 
 
 class WithdrawReview(Model):
-    """The author needs no review any more."""
+    """Withdraw a review, as its author."""
 
     review_id: Id
     reason: Prose = ""

@@ -88,7 +88,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
         revision=1,
         author_id=author_id,
         author_name=str(tx.caller.agent_name),
-        reviewers=_asked(tx, request.reviewers, author_id),
+        reviewers=_new_reviewers(tx, request.reviewers, author_id),
         task_id=request.task_id,
         thread_id=author_id,  # both replaced by the message that asks
         message_id=author_id,
@@ -101,7 +101,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
         version=1,
     )
     texts = ReviewTexts(description=request.description, files=list(request.files), diff=request.diff)
-    asking = send(
+    invitation = send(
         tx,
         SendMessage(
             to=tuple(reviewer.agent_id for reviewer in review.reviewers),
@@ -112,7 +112,7 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
             ack_required=True,
         ),
     )
-    review = review.model_copy(update={"thread_id": asking.id, "message_id": asking.id})
+    review = review.model_copy(update={"thread_id": invitation.id, "message_id": invitation.id})
     rows.insert_review(tx, review, texts)
     _emit_changed(tx, REVIEW_REQUESTED, review, texts=texts)
     return review
@@ -130,18 +130,19 @@ def list_reviews(tx: Transaction, request: ListReviews) -> Page[Review]:
     if request.author is not None:
         statement = statement.where(table.author_id == find_agent(tx, request.author).id)
     if request.reviewer is not None:
-        asked = review_reviewers.c
-        mine = and_(
-            asked.workspace_id == tx.workspace_id, asked.agent_id == find_agent(tx, request.reviewer).id
+        reviewer_columns = review_reviewers.c
+        of_reviewer = and_(
+            reviewer_columns.workspace_id == tx.workspace_id,
+            reviewer_columns.agent_id == find_agent(tx, request.reviewer).id,
         )
-        statement = statement.where(table.id.in_(select(asked.review_id).where(mine)))
-    found, following = page(tx, statement, request, [table.id], lambda row: row, descending=True)
-    listed = Page[Review](items=rows.as_reviews(tx, found), next_cursor=following)
+        statement = statement.where(table.id.in_(select(reviewer_columns.review_id).where(of_reviewer)))
+    review_rows, next_cursor = page(tx, statement, request, [table.id], lambda row: row, descending=True)
+    result = Page[Review](items=rows.as_reviews(tx, review_rows), next_cursor=next_cursor)
     if request.max_chars is None:
-        return listed
+        return result
     start = request.cursor or encode_cursor("g")  # before the newest id
-    positions = PageEnds(lambda index: encode_cursor(listed.items[index].id), start)
-    return fit(listed, request.max_chars, positions)
+    positions = PageEnds(lambda index: encode_cursor(result.items[index].id), start)
+    return fit(result, request.max_chars, positions)
 
 
 @query("review.show", http=Get("/v1/reviews/{review_id}"), scope="reviews:read", errors=(ReviewNotFound,))
@@ -154,21 +155,21 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     max_chars = request.max_chars or limits.MAX_CHARS_MAX
     texts = rows.read_texts(tx, review.id, max_chars)
     if request.max_chars is not None:
-        texts = rules.shortened(texts, max_chars // 2)
-    statement = rows.remarks(tx, review)
-    items, following = page(tx, statement, request, [messages.c.id], rows.as_remark)
+        texts = rules.shorten(texts, max_chars // 2)
+    statement = rows.select_remarks(tx, review)
+    items, next_cursor = page(tx, statement, request, [messages.c.id], rows.as_remark)
     items = message_rows.read_on(tx, items, max_chars, "message_id")
     shown = ShownReview(
-        items=items, next_cursor=following, review=review, texts=texts, version=review.version
+        items=items, next_cursor=next_cursor, review=review, texts=texts, version=review.version
     )
     positions = PageEnds(
         lambda index: encode_cursor(items[index].message_id), request.cursor or _FIRST_CURSOR
     )
     if not texts.truncated:
-        return _fitted(shown, max_chars, positions)
-    fitted = _fitted(shown, max_chars - len(_TEXTS_CUT) - 4, positions)
-    said = "; ".join(part for part in (_TEXTS_CUT, fitted.omitted) if part)
-    return fitted.model_copy(update={"omitted": said})
+        return _fit_to_budget(shown, max_chars, positions)
+    fitted = _fit_to_budget(shown, max_chars - len(_TEXTS_CUT) - 4, positions)
+    omitted = "; ".join(part for part in (_TEXTS_CUT, fitted.omitted) if part)
+    return fitted.model_copy(update={"omitted": omitted})
 
 
 @command(
@@ -182,10 +183,10 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
 def comment_review(tx: Transaction, request: CommentReview) -> ReviewComment:
     """Comment on a review, on a file or on a line; the others in the review get it as a message."""
     review = _open_review(tx, request.review_id)
-    rules.require_part(review, tx.caller.acting_agent())
+    rules.require_participant(review, tx.caller.acting_agent())
     rules.require_anchor(request.file, request.line)
-    said = _send_comment(tx, review, rules.place(request.file, request.line), request.body)
-    return _remarked(tx, REVIEW_COMMENTED, review, said, file=request.file, line=request.line)[1]
+    message = _send_comment(tx, review, rules.describe_anchor(request.file, request.line), request.body)
+    return _record_remark(tx, REVIEW_COMMENTED, review, message, file=request.file, line=request.line)[1]
 
 
 @command(
@@ -203,19 +204,19 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
     """
     review = _open_review(tx, request.review_id)
     agent_id = tx.caller.acting_agent()
-    mine = next((one for one in review.reviewers if one.agent_id == agent_id), None)
-    if mine is None:
+    current = next((reviewer for reviewer in review.reviewers if reviewer.agent_id == agent_id), None)
+    if current is None:
         raise NotAReviewer(f"'{tx.caller.agent_name}' was not asked to review this")
     rules.require_revision(review, request.revision)
-    if mine.verdict == request.verdict and not request.summary:
+    if current.verdict == request.verdict and not request.summary:
         return review
     type_, word = _VERDICTS[request.verdict]
-    said = _send_comment(tx, review, word, request.summary or f"{word} (revision {review.revision}).")
-    decided = mine.model_copy(update={"verdict": request.verdict, "decided_at": tx.now})
-    reviewers = [decided if one.agent_id == agent_id else one for one in review.reviewers]
-    state = rules.state_of(one.verdict for one in reviewers)
+    message = _send_comment(tx, review, word, request.summary or f"{word} (revision {review.revision}).")
+    updated = current.model_copy(update={"verdict": request.verdict, "decided_at": tx.now})
+    reviewers = [updated if reviewer.agent_id == agent_id else reviewer for reviewer in review.reviewers]
+    state = rules.state_of(reviewer.verdict for reviewer in reviewers)
     review = review.model_copy(update={"reviewers": reviewers, "state": state})
-    return _remarked(tx, type_, review, said, verdict=request.verdict)[0]
+    return _record_remark(tx, type_, review, message, verdict=request.verdict)[0]
 
 
 @command(
@@ -238,27 +239,27 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
     """Ask again, about a new revision: every verdict so far was on an earlier one."""
     review = _open_review(tx, request.review_id)
     rules.require_author(review, tx.caller.acting_agent())
-    before = rows.read_texts(tx, review.id)
+    previous = rows.read_texts(tx, review.id)
     texts = ReviewTexts(
-        description=before.description,
-        files=before.files if request.files is None else list(request.files),
-        diff=before.diff if request.diff is None else request.diff,
+        description=previous.description,
+        files=previous.files if request.files is None else list(request.files),
+        diff=previous.diff if request.diff is None else request.diff,
     )
-    names = request.reviewers or tuple(one.agent_id for one in review.reviewers)
+    reviewer_refs = request.reviewers or tuple(reviewer.agent_id for reviewer in review.reviewers)
     review = review.model_copy(
         update={
             "state": "requested",
             "revision": review.revision + 1,
-            "reviewers": _asked(tx, names, review.author_id),
+            "reviewers": _new_reviewers(tx, reviewer_refs, review.author_id),
             "commit_range": request.commit_range or review.commit_range,
             "file_count": len(texts.files),
             "diff_chars": len(texts.diff or ""),
         }
     )
-    asking = send(
+    invitation = send(
         tx,
         SendMessage(
-            to=tuple(one.agent_id for one in review.reviewers),
+            to=tuple(reviewer.agent_id for reviewer in review.reviewers),
             subject=rules.subject(f"Review, revision {review.revision}", review.title),
             body=rules.invitation(review, texts, request.summary),
             parent_message_id=review.thread_id,
@@ -266,7 +267,7 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
             ack_required=True,
         ),
     )
-    review = _changed(tx, review.model_copy(update={"message_id": asking.id}), texts)
+    review = _save_changed(tx, review.model_copy(update={"message_id": invitation.id}), texts)
     _emit_changed(tx, REVIEW_REVISED, review, texts=texts)
     return review
 
@@ -286,11 +287,11 @@ def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
     rules.require_author(review, tx.caller.acting_agent())
     if review.state == "withdrawn":
         return review
-    said = _send_comment(tx, review, "Withdrawn", request.reason or "This review is withdrawn.")
-    return _remarked(tx, REVIEW_WITHDRAWN, review.model_copy(update={"state": "withdrawn"}), said)[0]
+    message = _send_comment(tx, review, "Withdrawn", request.reason or "This review is withdrawn.")
+    return _record_remark(tx, REVIEW_WITHDRAWN, review.model_copy(update={"state": "withdrawn"}), message)[0]
 
 
-def _fitted(shown: ShownReview, max_chars: int, positions: PageEnds) -> ShownReview:
+def _fit_to_budget(shown: ShownReview, max_chars: int, positions: PageEnds) -> ShownReview:
     fitted = fit(shown, max_chars, positions, "body")
     assert isinstance(fitted, ShownReview)
     return fitted
@@ -303,29 +304,31 @@ def _open_review(tx: Transaction, review_id: str) -> Review:
     return review
 
 
-def _asked(tx: Transaction, names: tuple[str, ...], author_id: str) -> list[Reviewer]:
-    """The reviewers of these names or ids, each once, who have not decided yet."""
-    found = {agent.id: agent.name for agent in (find_agent(tx, name) for name in names)}
-    rules.require_others(author_id, found)
+def _new_reviewers(tx: Transaction, refs: tuple[str, ...], author_id: str) -> list[Reviewer]:
+    """The reviewers with these names or ids, each once and without a verdict."""
+    names_by_id = {agent.id: agent.name for agent in (find_agent(tx, ref) for ref in refs)}
+    rules.require_others(author_id, names_by_id)
     return [
         Reviewer(agent_id=agent_id, agent_name=name, verdict=None, decided_at=None)
-        for agent_id, name in found.items()
+        for agent_id, name in names_by_id.items()
     ]
 
 
-def _send_comment(tx: Transaction, review: Review, what: str, body: str) -> Message:
+def _send_comment(tx: Transaction, review: Review, subject_prefix: str, body: str) -> Message:
     """Answer the message that asks for the present revision, to everybody else in the review.
 
-    Who is out of service is left out; when nobody else is left, it is said to oneself and so kept.
+    Retired agents are left out. When nobody else remains, the sender is the recipient, so that it is stored.
     """
-    speaker = tx.caller.acting_agent()
-    part = dict.fromkeys([review.author_id, *(one.agent_id for one in review.reviewers)])
-    others = [agent_id for agent_id in rows.present(tx, part) if agent_id != speaker]
+    sender_id = tx.caller.acting_agent()
+    participant_ids = dict.fromkeys([review.author_id, *(reviewer.agent_id for reviewer in review.reviewers)])
+    recipient_ids = [
+        agent_id for agent_id in rows.filter_in_service(tx, participant_ids) if agent_id != sender_id
+    ]
     return send(
         tx,
         SendMessage(
-            to=tuple(others) or (speaker,),
-            subject=rules.subject(what, review.title),
+            to=tuple(recipient_ids) or (sender_id,),
+            subject=rules.subject(subject_prefix, review.title),
             body=body,
             parent_message_id=review.message_id,
             tags=_TAGS,
@@ -333,28 +336,28 @@ def _send_comment(tx: Transaction, review: Review, what: str, body: str) -> Mess
     )
 
 
-def _remarked(
-    tx: Transaction, type_: str, review: Review, said: Message, **about: Any
+def _record_remark(
+    tx: Transaction, type_: str, review: Review, message: Message, **details: Any
 ) -> tuple[Review, ReviewComment]:
-    """Keep what was said of the review, and how it stands after it."""
+    """Store a message as a remark on the review, save the changed review, and emit `type_`."""
     remark = ReviewComment(
-        message_id=said.id,
-        agent_id=said.sender_id,
-        agent_name=said.sender_name,
+        message_id=message.id,
+        agent_id=message.sender_id,
+        agent_name=message.sender_name,
         revision=review.revision,
-        file=about.get("file"),
-        line=about.get("line"),
-        verdict=about.get("verdict"),
-        body=said.body,
-        created_at=said.created_at,
+        file=details.get("file"),
+        line=details.get("line"),
+        verdict=details.get("verdict"),
+        body=message.body,
+        created_at=message.created_at,
     )
     rows.insert_remark(tx, review, remark)
-    review = _changed(tx, review.model_copy(update={"comment_count": review.comment_count + 1}))
+    review = _save_changed(tx, review.model_copy(update={"comment_count": review.comment_count + 1}))
     _emit_changed(tx, type_, review, remark=remark)
     return review, remark
 
 
-def _changed(tx: Transaction, review: Review, texts: ReviewTexts | None = None) -> Review:
+def _save_changed(tx: Transaction, review: Review, texts: ReviewTexts | None = None) -> Review:
     changed = review.model_copy(update={"version": review.version + 1, "updated_at": tx.now})
     rows.update_review(tx, changed, texts)
     return changed
@@ -369,12 +372,12 @@ def _emit_changed(
     remark: ReviewComment | None = None,
 ) -> None:
     if texts is not None:
-        texts = rules.shortened(texts, limits.EVENT_BODY_CHARS_MAX)
-    changed = ReviewChanged(review=review, texts=texts, remark=remark)
+        texts = rules.shorten(texts, limits.EVENT_BODY_CHARS_MAX)
+    data = ReviewChanged(review=review, texts=texts, remark=remark)
     event = NewEvent(
         type_,
         f"review/{review.id}",
-        changed,
+        data,
         task_id=review.task_id,
         correlation_id=review.thread_id,
     )

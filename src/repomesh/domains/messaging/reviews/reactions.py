@@ -1,4 +1,4 @@
-"""What reviews do when something happened to an agent."""
+"""Reactions of reviews to events of agents."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from repomesh.store.transaction import Transaction
 
 @on(AGENT_RENAMED)
 def rename_in_reviews(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
-    """Have reviews that are not over bear the new name of their author and reviewers."""
+    """Write an agent's new name into the unfinished reviews that it wrote or reviews."""
     agent, table = event.data.agent, reviews.c
-    running = table.workspace_id == tx.workspace_id, table.state.in_(("requested", "changes_requested"))
-    rename_copies(tx, reviews, "author", agent.id, agent.name, *running)
-    there = review_reviewers.c.review_id.in_(select(table.id).where(*running))
-    rename_copies(tx, review_reviewers, "agent", agent.id, agent.name, there)
+    unfinished = table.workspace_id == tx.workspace_id, table.state.in_(("requested", "changes_requested"))
+    rename_copies(tx, reviews, "author", agent.id, agent.name, *unfinished)
+    in_unfinished = review_reviewers.c.review_id.in_(select(table.id).where(*unfinished))
+    rename_copies(tx, review_reviewers, "agent", agent.id, agent.name, in_unfinished)

@@ -1,4 +1,4 @@
-"""Reviews as rows: found, shown and changed."""
+"""Rows of reviews: find them, build the models from them, and write changes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _TEXTS = ("description", "files", "diff")
 SUMMARY = select(*(column for column in reviews.c if column.name not in _TEXTS))
 """Reviews without their long texts."""
 
-_HERE = reviews.c.workspace_id == bindparam("ws")
-_BY_ID = Prepared(SUMMARY.where(_HERE, reviews.c.id == bindparam("id")))
+_IN_WORKSPACE = reviews.c.workspace_id == bindparam("ws")
+_BY_ID = Prepared(SUMMARY.where(_IN_WORKSPACE, reviews.c.id == bindparam("id")))
 _READ_TEXTS = Prepared(
     select(
         reviews.c.description,
         reviews.c.files,
         func.substr(reviews.c.diff, 1, bindparam("chars")).label("diff"),
         reviews.c.diff_chars,
-    ).where(_HERE, reviews.c.id == bindparam("id"))
+    ).where(_IN_WORKSPACE, reviews.c.id == bindparam("id"))
 )
 _APPROVED = Prepared(
     select(reviews.c.id)
-    .where(_HERE, reviews.c.task_id == bindparam("task"), reviews.c.state == "approved")
+    .where(_IN_WORKSPACE, reviews.c.task_id == bindparam("task"), reviews.c.state == "approved")
     .limit(1)
 )
 _REVIEWERS = (
@@ -45,7 +45,7 @@ _REVIEWERS = (
     )
     .order_by(review_reviewers.c.review_id, review_reviewers.c.place)
 )
-_PRESENT = select(agents.c.id).where(
+_IN_SERVICE = select(agents.c.id).where(
     agents.c.workspace_id == bindparam("ws"),
     agents.c.id.in_(bindparam("ids", expanding=True)),
     agents.c.status != "retired",
@@ -62,17 +62,17 @@ def find_review(tx: Transaction, review_id: str) -> Review:
     return as_reviews(tx, [row])[0]
 
 
-def as_reviews(tx: Transaction, found: Sequence[Any]) -> list[Review]:
+def as_reviews(tx: Transaction, review_rows: Sequence[Any]) -> list[Review]:
     """The reviews in rows of `SUMMARY`, with their reviewers."""
-    asked = reviewers_of(tx, [row.id for row in found])
-    return [_as_review(row, asked[row.id]) for row in found]
+    reviewers_by_review = reviewers_of(tx, [row.id for row in review_rows])
+    return [_as_review(row, reviewers_by_review[row.id]) for row in review_rows]
 
 
 def reviewers_of(tx: Transaction, review_ids: Sequence[str]) -> dict[str, list[Reviewer]]:
-    """The reviewers of several reviews, in the order in which they were named."""
-    asked: dict[str, list[Reviewer]] = defaultdict(list)
+    """The reviewers by review id, in the order in which they were named."""
+    by_review: dict[str, list[Reviewer]] = defaultdict(list)
     for row in tx.execute(_REVIEWERS, {"ws": tx.workspace_id, "ids": list(review_ids)}):
-        asked[row.review_id].append(
+        by_review[row.review_id].append(
             Reviewer(
                 agent_id=row.agent_id,
                 agent_name=row.agent_name,
@@ -80,14 +80,14 @@ def reviewers_of(tx: Transaction, review_ids: Sequence[str]) -> dict[str, list[R
                 decided_at=row.decided_at,
             )
         )
-    return asked
+    return by_review
 
 
 def read_texts(tx: Transaction, review_id: str, chars: int = REVIEW_DIFF_CHARS_MAX) -> ReviewTexts:
-    """What there is to review; no more of the diff is read than `chars`."""
+    """Read the texts of a review, and at most the first `chars` characters of its diff."""
     row = tx.execute(_READ_TEXTS, {"ws": tx.workspace_id, "id": review_id, "chars": chars}).one()
-    cut_short = row.diff is not None and len(row.diff) < row.diff_chars
-    return ReviewTexts(description=row.description, files=row.files, diff=row.diff, truncated=cut_short)
+    truncated = row.diff is not None and len(row.diff) < row.diff_chars
+    return ReviewTexts(description=row.description, files=row.files, diff=row.diff, truncated=truncated)
 
 
 def insert_review(tx: Transaction, review: Review, texts: ReviewTexts) -> None:
@@ -102,8 +102,8 @@ def update_review(tx: Transaction, review: Review, texts: ReviewTexts | None = N
     fields = review.model_dump(exclude={"id", "reviewers", "created_at"})
     if texts is not None:
         fields |= texts.model_dump(exclude={"truncated"})
-    here = reviews.c.workspace_id == tx.workspace_id, reviews.c.id == review.id
-    tx.execute(update(reviews).where(*here).values(**fields))
+    of_review = reviews.c.workspace_id == tx.workspace_id, reviews.c.id == review.id
+    tx.execute(update(reviews).where(*of_review).values(**fields))
     table = review_reviewers.c
     tx.execute(
         delete(review_reviewers).where(table.workspace_id == tx.workspace_id, table.review_id == review.id)
@@ -112,21 +112,21 @@ def update_review(tx: Transaction, review: Review, texts: ReviewTexts | None = N
 
 
 def insert_remark(tx: Transaction, review: Review, remark: ReviewComment) -> None:
-    """Note what a message of the thread is about."""
+    """Record which file, line or verdict a message of the review's thread is about."""
     fields = remark.model_dump(include={"message_id", "file", "line", "verdict"})
-    about = {"workspace_id": tx.workspace_id, "review_id": review.id, "revision": review.revision}
-    tx.execute(_INSERT_REMARK, fields | about)
+    keys = {"workspace_id": tx.workspace_id, "review_id": review.id, "revision": review.revision}
+    tx.execute(_INSERT_REMARK, fields | keys)
 
 
-def remarks(tx: Transaction, review: Review) -> Select[Any]:
-    """The messages of the review's thread behind its first, with what they are about.
+def select_remarks(tx: Transaction, review: Review) -> Select[Any]:
+    """A select of the messages of the review's thread after its first, with their remarks.
 
-    Comments and verdicts are for everybody who may see the review; a plain answer for whom it was sent to.
+    Whoever may see the review may see comments and verdicts; plain answers only their usual readers.
     """
     table = review_remarks.c
     statement = message_rows.selected(table.revision, table.file, table.line, table.verdict)
-    about = (table.workspace_id == messages.c.workspace_id) & (table.message_id == messages.c.id)
-    return statement.select_from(messages.outerjoin(review_remarks, about)).where(
+    of_message = (table.workspace_id == messages.c.workspace_id) & (table.message_id == messages.c.id)
+    return statement.select_from(messages.outerjoin(review_remarks, of_message)).where(
         messages.c.workspace_id == tx.workspace_id,
         messages.c.thread_id == review.thread_id,
         messages.c.id != review.thread_id,
@@ -135,7 +135,7 @@ def remarks(tx: Transaction, review: Review) -> Select[Any]:
 
 
 def as_remark(row: Any) -> ReviewComment:
-    """The remark in a row of `remarks`."""
+    """The remark in a row of `select_remarks`."""
     return ReviewComment(
         message_id=row.id,
         agent_id=row.sender_id,
@@ -150,26 +150,26 @@ def as_remark(row: Any) -> ReviewComment:
     )
 
 
-def present(tx: Transaction, agent_ids: Collection[str]) -> list[str]:
-    """Those of the agents who are in service."""
-    found = set(tx.execute(_PRESENT, {"ws": tx.workspace_id, "ids": list(agent_ids)}).scalars())
-    return [agent_id for agent_id in agent_ids if agent_id in found]
+def filter_in_service(tx: Transaction, agent_ids: Collection[str]) -> list[str]:
+    """Those of the agents that are not retired, in the same order."""
+    present_ids = set(tx.execute(_IN_SERVICE, {"ws": tx.workspace_id, "ids": list(agent_ids)}).scalars())
+    return [agent_id for agent_id in agent_ids if agent_id in present_ids]
 
 
-def approved_review(tx: Transaction, task_id: str) -> bool:
+def has_approved_review(tx: Transaction, task_id: str) -> bool:
     """Whether a review of this task is approved now, by all of its reviewers."""
     return tx.execute(_APPROVED, {"ws": tx.workspace_id, "task": task_id}).first() is not None
 
 
-def _as_review(row: Any, asked: list[Reviewer]) -> Review:
+def _as_review(row: Any, reviewers: list[Reviewer]) -> Review:
     fields = row._asdict()
     del fields["workspace_id"]
-    return Review(**fields, reviewers=asked)
+    return Review(**fields, reviewers=reviewers)
 
 
 def _write_reviewers(tx: Transaction, review: Review) -> None:
-    about = {"workspace_id": tx.workspace_id, "review_id": review.id}
+    keys = {"workspace_id": tx.workspace_id, "review_id": review.id}
     tx.execute(
         _INSERT_REVIEWER,
-        [reviewer.model_dump() | about | {"place": place} for place, reviewer in enumerate(review.reviewers)],
+        [reviewer.model_dump() | keys | {"place": place} for place, reviewer in enumerate(review.reviewers)],
     )

@@ -29,40 +29,40 @@ def state_of(verdicts: Iterable[Verdict | None]) -> ReviewState:
     | everybody approves                     | approved          |
     | otherwise: somebody has not decided    | requested         |
     """
-    given = list(verdicts)
-    if "changes_requested" in given:
+    decisions = list(verdicts)
+    if "changes_requested" in decisions:
         return "changes_requested"
-    return "approved" if given and all(verdict == "approved" for verdict in given) else "requested"
+    return "approved" if decisions and all(verdict == "approved" for verdict in decisions) else "requested"
 
 
 def require_open(review: Review) -> None:
-    """Raise ReviewWithdrawn unless something can still be said; every other state can change again."""
+    """Raise ReviewWithdrawn if the review was withdrawn; in every other state it takes remarks."""
     if review.state == "withdrawn":
         raise ReviewWithdrawn(f"the review '{review.title}' was withdrawn")
 
 
-def require_revision(review: Review, looked_at: int | None) -> None:
+def require_revision(review: Review, revision: int | None) -> None:
     """Raise StaleRevision when a verdict is about another revision than the present one."""
-    if looked_at is not None and looked_at != review.revision:
+    if revision is not None and revision != review.revision:
         raise StaleRevision(
-            f"the present revision is {review.revision}, not {looked_at}", revision=review.revision
+            f"the present revision is {review.revision}, not {revision}", revision=review.revision
         )
 
 
 def require_author(review: Review, agent_id: str) -> None:
-    """Raise NotTheAuthor unless the agent is."""
+    """Raise NotTheAuthor unless the agent is the author."""
     if agent_id != review.author_id:
         raise NotTheAuthor(f"the review's author is '{review.author_name}'")
 
 
-def require_part(review: Review, agent_id: str) -> None:
+def require_participant(review: Review, agent_id: str) -> None:
     """Raise NotInReview unless the agent is the author or a reviewer."""
-    if agent_id != review.author_id and all(agent_id != one.agent_id for one in review.reviewers):
+    if agent_id != review.author_id and all(agent_id != reviewer.agent_id for reviewer in review.reviewers):
         raise NotInReview("you are neither the author nor a reviewer")
 
 
 def require_subject(commit_range: str | None, diff: str | None) -> None:
-    """Raise NothingToReview when there is neither."""
+    """Raise NothingToReview when there is neither a commit range nor a diff."""
     if commit_range is None and not diff:
         raise NothingToReview("commit_range: neither a commit range nor a diff is given")
 
@@ -74,18 +74,18 @@ def require_others(author_id: str, reviewer_ids: Iterable[str]) -> None:
 
 
 def require_anchor(file: str | None, line: int | None) -> None:
-    """Raise LineWithoutFile."""
+    """Raise LineWithoutFile when a line comes without its file."""
     if line is not None and file is None:
         raise LineWithoutFile("line: of which file?")
 
 
-def subject(what: str, title: str) -> str:
+def subject(prefix: str, title: str) -> str:
     """The subject of a review's message."""
-    return f"{what}: {title}"[:LABEL_CHARS_MAX]
+    return f"{prefix}: {title}"[:LABEL_CHARS_MAX]
 
 
-def place(file: str | None, line: int | None) -> str:
-    """What a comment is about, in words."""
+def describe_anchor(file: str | None, line: int | None) -> str:
+    """Describe the file and line that a comment is about, for the subject of its message."""
     if file is None:
         return "Comment"
     return f"Comment on {file}" if line is None else f"Comment on {file}:{line}"
@@ -106,19 +106,19 @@ def invitation(review: Review, texts: ReviewTexts, news: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def shortened(texts: ReviewTexts, room: int) -> ReviewTexts:
-    """The texts cut to about `room` characters of JSON: the diff gets what the others leave of it."""
-    if len(texts.model_dump_json()) <= room:
+def shorten(texts: ReviewTexts, max_chars: int) -> ReviewTexts:
+    """The texts cut to about `max_chars` characters of JSON: the diff gets what the others leave."""
+    if len(texts.model_dump_json()) <= max_chars:
         return texts
-    description = cut(texts.description, room // 4)
+    description = cut(texts.description, max_chars // 4)
     files: list[str] = []
     used = encoded_length(description)
-    left = room // 4
+    file_chars_left = max_chars // 4
     for file in texts.files:
-        left -= encoded_length(file) + 3
-        if left < 0:
+        file_chars_left -= encoded_length(file) + 3
+        if file_chars_left < 0:
             break
         files.append(file)
         used += encoded_length(file) + 3
-    diff = None if texts.diff is None else cut(texts.diff, max(room - used, 0))
+    diff = None if texts.diff is None else cut(texts.diff, max(max_chars - used, 0))
     return ReviewTexts(description=description, files=files, diff=diff, truncated=True)

@@ -1,4 +1,4 @@
-"""Tables of code reviews. What is said in them stands in the messages of their threads."""
+"""Tables of code reviews. The texts of comments and verdicts are in the messages of their threads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ partial_index(
     where=_of_a_task,
 )
 
-# `place` keeps the order in which they were named; the verdict is the one on the present revision.
+# `place` is the order in which the reviewers were named; `verdict` is on the present revision.
 review_reviewers = Table(
     "review_reviewers",
     metadata,
@@ -61,7 +61,7 @@ review_reviewers = Table(
     Index("ix_review_reviewers_agent", "workspace_id", "agent_id", "review_id"),
 )
 
-# What a message of the thread is about. The thread's other messages are plain answers.
+# The messages of the thread that are comments or verdicts. Its other messages are plain answers.
 review_remarks = Table(
     "review_remarks",
     metadata,

@@ -1,4 +1,4 @@
-"""The words of waits that outlive the call which began them."""
+"""Models of waits for messages that outlive the call which began them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WaitStatus = Literal["waiting", "over", "cancelled"]
 
 
 class BeginWait(Model):
-    """A wait for messages that is asked for its result later, by its id."""
+    """Begin a wait for messages whose result is read later, by its id."""
 
     wanted: WaitForMessages = Field(description="What is waited for; its own time limit does not count.")
     wait_s: Annotated[float, Field(gt=0, le=limits.WAIT_KEPT_S)] = Field(
@@ -32,7 +32,7 @@ class WaitChosen(Model):
 
 
 class Wait(Model):
-    """How a wait stands. Only the agent that began it can see it."""
+    """The state of a wait. Only the agent that began it can see it."""
 
     id: Id
     status: WaitStatus

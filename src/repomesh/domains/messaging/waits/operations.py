@@ -1,7 +1,7 @@
-"""Waits that outlive the call which began them: kept in the store, looked at again and again.
+"""Waits that outlive the call which began them: kept in the store and polled.
 
-Nothing runs for a wait. Whoever looks at it asks the inbox, so a wait costs nothing in between and knows
-after a restart what it knew before.
+Nothing runs for a wait. Each look at it queries the inbox, so a wait costs nothing in between and survives
+a restart.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage, WaitForMessages
-from repomesh.domains.messaging.messages.reading import fresh_among, offered, wait_for_messages
+from repomesh.domains.messaging.messages.reading import (
+    mark_offered_follow_up,
+    unoffered_ids,
+    wait_for_messages,
+)
 from repomesh.domains.messaging.waits.errors import WaitNotFound
 from repomesh.domains.messaging.waits.models import BeginWait, ForgetWaits, ForgottenWaits, Wait, WaitChosen
 from repomesh.domains.messaging.waits.tables import waits
@@ -35,18 +39,18 @@ _INSERT = Prepared(insert(waits))
 
 def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
     """After the answer has left, mark the messages in it as offered."""
-    return None if wait.result is None else offered(fresh_among(wait.result.items))
+    return None if wait.result is None else mark_offered_follow_up(unoffered_ids(wait.result.items))
 
 
 @command("wait.begin", scope="messages:write", needs_agent=True)
 def begin_wait(tx: Transaction, request: BeginWait) -> Wait:
     """Begin a wait of the acting agent. Of too many, the oldest that still wait are cancelled."""
     agent_id = tx.caller.acting_agent()
-    _make_room(tx, agent_id)
+    _cancel_surplus(tx, agent_id)
     until = tx.now + timedelta(seconds=request.wait_s)
     row = {
         "workspace_id": tx.workspace_id,
-        # All of it random, unlike our other ids: whoever could guess one would know of another's wait.
+        # Random, unlike other ids: an id that can be guessed would reveal the wait of another agent.
         "id": str(uuid.uuid4()),
         "agent_id": agent_id,
         "request": request.wanted.model_dump(mode="json", exclude_defaults=True),
@@ -76,10 +80,10 @@ def look_at_wait(tx: Transaction, request: WaitChosen) -> Wait:
     row = _find(tx, request)
     if row["status"] != "waiting":
         return _as_wait(row)
-    found = wait_for_messages(tx, WaitForMessages.model_validate(row["request"]))
-    if not found.items and not found.omitted and tx.now < row["until"]:
+    unread = wait_for_messages(tx, WaitForMessages.model_validate(row["request"]))
+    if not unread.items and not unread.omitted and tx.now < row["until"]:
         return _as_wait(row)
-    return _end(tx, row, "over", found)
+    return _end(tx, row, "over", unread)
 
 
 @command("wait.cancel", scope="messages:write", errors=(WaitNotFound,), needs_agent=True)
@@ -96,20 +100,21 @@ _OLD = due_in_each(waits.c.workspace_id, waits.c.expires_at <= NOW)
 def forget_waits(tx: Transaction, request: ForgetWaits) -> ForgottenWaits:
     """Forget waits that nobody will ask for any more."""
     table = waits.c
-    old = table.workspace_id == tx.workspace_id, table.expires_at <= tx.now
-    some = select(table.id).where(*old).limit(limits.WAITS_FORGOTTEN_MAX)
-    count = tx.change(delete(waits).where(table.workspace_id == tx.workspace_id, table.id.in_(some)))
+    is_old = table.workspace_id == tx.workspace_id, table.expires_at <= tx.now
+    batch = select(table.id).where(*is_old).limit(limits.WAITS_FORGOTTEN_MAX)
+    count = tx.change(delete(waits).where(table.workspace_id == tx.workspace_id, table.id.in_(batch)))
     return ForgottenWaits(count=count, complete=count < limits.WAITS_FORGOTTEN_MAX)
 
 
-def _make_room(tx: Transaction, agent_id: str) -> None:
+def _cancel_surplus(tx: Transaction, agent_id: str) -> None:
+    """Cancel the oldest waits of an agent, so that one more may begin."""
     table = waits.c
-    mine = table.workspace_id == tx.workspace_id, table.agent_id == agent_id, table.status == "waiting"
-    newest = select(table.id).where(*mine).order_by(table.created_at.desc(), table.id)
+    own_waits = table.workspace_id == tx.workspace_id, table.agent_id == agent_id, table.status == "waiting"
+    newest = select(table.id).where(*own_waits).order_by(table.created_at.desc(), table.id)
     surplus = tx.execute(newest.offset(limits.WAITS_PER_AGENT_MAX - 1)).scalars().all()
     if surplus:
-        here = table.workspace_id == tx.workspace_id, table.id.in_(surplus)
-        tx.execute(update(waits).where(*here).values(status="cancelled", updated_at=tx.now))
+        are_surplus = table.workspace_id == tx.workspace_id, table.id.in_(surplus)
+        tx.execute(update(waits).where(*are_surplus).values(status="cancelled", updated_at=tx.now))
 
 
 def _find(tx: Transaction, request: WaitChosen) -> dict[str, Any]:
@@ -121,23 +126,23 @@ def _find(tx: Transaction, request: WaitChosen) -> dict[str, Any]:
     return fields
 
 
-def _end(tx: Transaction, row: dict[str, Any], status: str, found: Page[ReceivedMessage] | None) -> Wait:
+def _end(tx: Transaction, row: dict[str, Any], status: str, result: Page[ReceivedMessage] | None) -> Wait:
     values = {
         "status": status,
-        "result": None if found is None else found.model_dump_json(),
+        "result": None if result is None else result.model_dump_json(),
         "updated_at": tx.now,
     }
-    here = waits.c.workspace_id == tx.workspace_id, waits.c.id == row["id"]
-    tx.execute(update(waits).where(*here).values(**values))
+    of_wait = waits.c.workspace_id == tx.workspace_id, waits.c.id == row["id"]
+    tx.execute(update(waits).where(*of_wait).values(**values))
     return _as_wait(row | values)
 
 
 def _as_wait(row: dict[str, Any]) -> Wait:
-    found = row["result"]
+    result_json = row["result"]
     return Wait(
         id=row["id"],
         status=row["status"],
-        result=None if found is None else Page[ReceivedMessage].model_validate_json(found),
+        result=None if result_json is None else Page[ReceivedMessage].model_validate_json(result_json),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         expires_at=row["expires_at"],

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Index, String, Table, Text
 from repomesh.store.tables import metadata
 from repomesh.store.types import Json, Timestamp, Uuid
 
-# `result` is what ended the wait, kept as it was answered: a finished wait says the same for ever.
+# `result` is the page that ended the wait, kept as JSON: a finished wait always returns the same.
 waits = Table(
     "waits",
     metadata,

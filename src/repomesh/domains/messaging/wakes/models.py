@@ -1,4 +1,4 @@
-"""The words of waking: an idle CLI session is told of a message by whatever way its CLI has."""
+"""Models of waking: starting a turn of an idle CLI session, so that its model reads its messages."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from repomesh.kernel.operation import Model
 
 
 class ListDueWakes(Model):
-    """Which CLIs the caller can wake."""
+    """The CLIs that the caller can wake."""
 
     cli: Annotated[tuple[Cli, ...], Field(min_length=1, max_length=limits.LIST_ITEMS_MAX)]
 
 
 class DueWake(Model):
-    """An idle CLI session for which something waits that is worth a turn."""
+    """An idle CLI session with a message that is worth a turn of its model."""
 
     cli: str
     session_id: str
@@ -39,11 +39,11 @@ class DueWakes(Model):
 
 
 class TakeWake(CliSessionKey):
-    """Wake this session: what to tell it."""
+    """The CLI session to wake."""
 
 
 class Wake(Model):
-    """What to tell a session that is woken, with what it is told once; empty when it need not be."""
+    """The text for a woken session and the messages in it; empty when there is no reason to wake it."""
 
     boundary: str | None = Field(description="Names this delivery.")
     text: str
@@ -51,7 +51,7 @@ class Wake(Model):
 
 
 class WakeDone(Model):
-    """The session was told, or could not be."""
+    """The outcome of one attempt to wake a session."""
 
     boundary: Boundary
     agent_id: Id

@@ -1,8 +1,7 @@
-"""Pure decisions on whom to wake: an idle model costs nothing, and each turn of it does."""
+"""Pure decisions about waking: an idle model costs nothing, but each of its turns does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,9 +11,9 @@ from repomesh.kernel.limits import WAKE_BEHIND_WAIT_S, WAKE_RETRY_S, WAKE_TRIES_
 
 @dataclass(frozen=True, slots=True)
 class WakeCandidate:
-    """A message that waits for an idle CLI session, and what was tried.
+    """An unread message of an idle CLI session, and the attempts to wake the session for it.
 
-    `direct` says that its sender named the agent; `arrived` that the session was woken for it already.
+    `direct`: the sender named the agent. `arrived`: the session was woken for the message already.
     """
 
     priority: int
@@ -26,26 +25,21 @@ class WakeCandidate:
     failed_at: datetime | None = None
 
 
-def wakes(candidate: WakeCandidate) -> bool:
-    """Whether a message is worth a turn: what is for the agent itself, or important to everybody."""
+def is_worth_a_turn(candidate: WakeCandidate) -> bool:
+    """Whether a message justifies a turn: it is important, must be acknowledged, or names the agent."""
     if candidate.priority >= IMPORTANT or candidate.ack_required:
         return True
     return candidate.direct and candidate.priority > RANKS["low"]
 
 
-def due_at(candidate: WakeCandidate, *, waits: bool) -> datetime | None:
+def due_at(candidate: WakeCandidate, *, has_wait: bool) -> datetime | None:
     """When to wake the session for a message; None for never.
 
-    Once is enough, and who refuses is asked again a few times, each time later. An agent whose client asks
-    about a wait of its own (`waits`) is left the time to find the message by that.
+    A session is woken once for a message. A failed attempt is repeated a few times, each time later. An agent
+    with a wait of its own (`has_wait`) first gets the time to find the message through that wait.
     """
-    if candidate.arrived or candidate.failures >= WAKE_TRIES_MAX or not wakes(candidate):
+    if candidate.arrived or candidate.failures >= WAKE_TRIES_MAX or not is_worth_a_turn(candidate):
         return None
     if candidate.failed_at is not None:
         return candidate.failed_at + timedelta(seconds=WAKE_RETRY_S * candidate.failures)
-    return candidate.stored_at + timedelta(seconds=WAKE_BEHIND_WAIT_S if waits else 0)
-
-
-def first(moments: Iterable[datetime | None]) -> datetime | None:
-    """The earliest of the moments that are set."""
-    return min((moment for moment in moments if moment is not None), default=None)
+    return candidate.stored_at + timedelta(seconds=WAKE_BEHIND_WAIT_S if has_wait else 0)
