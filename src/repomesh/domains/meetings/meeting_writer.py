@@ -39,14 +39,14 @@ _SET_REQUEST = Prepared(
 _SET_AWAITED = Prepared(
     update(meeting_participants).where(*_OF_PARTICIPANT).values(awaited=bindparam("is_awaited"))
 )
-_CHANGING = (
+_CHANGED_COLUMNS = (
     *("status", "outcome", "phase", "due_at", "flow", "version", "started_at", "ended_at"),
     *("proposal", "thread_id", "decision_id", "summary", "reason"),
 )
 _CHANGE = Prepared(
     update(meetings)
     .where(meetings.c.workspace_id == bindparam("ws"), meetings.c.id == bindparam("meeting"))
-    .values({name: bindparam(f"new_{name}", type_=meetings.c[name].type) for name in _CHANGING})
+    .values({name: bindparam(f"new_{name}", type_=meetings.c[name].type) for name in _CHANGED_COLUMNS})
 )
 
 
@@ -160,7 +160,7 @@ class MeetingWriter:
             columns["started_at"] = self.tx.now
         if state.status in ("completed", "cancelled"):
             columns["ended_at"] = self.tx.now
-        changed = {f"new_{name}": columns[name] for name in _CHANGING}
+        changed = {f"new_{name}": columns[name] for name in _CHANGED_COLUMNS}
         self.tx.change(_CHANGE, changed | {"ws": self.tx.workspace_id, "meeting": self.id})
         self._note_awaited(before)
         return self.publish()

@@ -190,10 +190,10 @@ def _assemble(head: Sequence[str], opinions: Sequence[Opinion], tail: str, max_c
     shown_count = _count_newest_fitting(marks, max_chars // 3)
     left_out = len(opinions) - shown_count
     notes = [f"({left_out} earlier ones are left out here.)"] if left_out else []
-    marks, shown = marks[left_out:], opinions[left_out:]
+    marks, shown_opinions = marks[left_out:], opinions[left_out:]
     fixed_chars = sum(len(line) + 1 for line in (*marks, *notes, "", tail))
     opening = shorten("\n".join(head), max_chars - fixed_chars)
-    heard = heard_opinions(shown, max_chars - fixed_chars - len(opening))
+    heard = heard_opinions(shown_opinions, max_chars - fixed_chars - len(opening))
     lines = [f"{mark}{opinion.content}" for mark, opinion in zip(marks, heard, strict=True)]
     return "\n".join([opening, *notes, *lines, "", tail])
 

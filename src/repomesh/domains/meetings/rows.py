@@ -32,8 +32,8 @@ _BY_ID = Prepared(
 def _selects_of(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
     """Two selects of the columns of `model` from a meeting's rows: of all rounds, and of one."""
     conditions = table.c.workspace_id == bindparam("ws"), table.c.meeting_id == bindparam("id")
-    shown = [column for column in table.c if column.name in model.model_fields]
-    statement = select(*shown).where(*conditions).order_by(*(table.c[name] for name in order))
+    columns = [column for column in table.c if column.name in model.model_fields]
+    statement = select(*columns).where(*conditions).order_by(*(table.c[name] for name in order))
     return Prepared(statement), Prepared(statement.where(table.c.round == bindparam("round")))
 
 

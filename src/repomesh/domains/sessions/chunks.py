@@ -153,7 +153,7 @@ def add(tx: Transaction, session: Row[Any], new_chunks: Sequence[NewChunk]) -> l
 
     Raises ChunkConflict, SequenceTaken or SequenceUsedUp.
     """
-    last = tx.execute(_LAST, {"uid": session.uid}).scalar_one_or_none() or 0
+    last_sequence = tx.execute(_LAST, {"uid": session.uid}).scalar_one_or_none() or 0
     by_name: dict[str, ChunkInfo] = {}
     names_by_place: dict[int, str] = {}
     infos: list[ChunkInfo] = []
@@ -167,10 +167,10 @@ def add(tx: Transaction, session: Row[Any], new_chunks: Sequence[NewChunk]) -> l
             continue
         place = chunk.sequence
         if place is None:
-            place = _next_place(session, last)
+            place = _next_place(session, last_sequence)
         else:
             _require_free(tx, session, place, names_by_place)
-        last = max(last, place)
+        last_sequence = max(last_sequence, place)
         info = _info(tx, session, chunk, place, content)
         by_name[info.chunk_id], names_by_place[place] = info, info.chunk_id
         added.append((info, content))
@@ -211,11 +211,13 @@ def _require_same(existing: ChunkInfo, chunk: NewChunk, content: PreparedContent
         )
 
 
-def _next_place(session: Row[Any], last: int) -> int:
+def _next_place(session: Row[Any], last_sequence: int) -> int:
     """The place behind the last chunk; raises SequenceUsedUp."""
-    if last >= limits.SEQUENCE_MAX:
-        raise SequenceUsedUp(f"a chunk stands at {last} in session '{session.id}', the last place is taken")
-    return last + 1
+    if last_sequence >= limits.SEQUENCE_MAX:
+        raise SequenceUsedUp(
+            f"a chunk stands at {last_sequence} in session '{session.id}', the last place is taken"
+        )
+    return last_sequence + 1
 
 
 def _require_free(tx: Transaction, session: Row[Any], place: int, names_by_place: dict[int, str]) -> None:

@@ -40,7 +40,7 @@ from repomesh.store.transaction import Transaction
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _link = session_tasks.c
-_OF_SESSION = {"session_id", "task_id", "depends_on", "agent_may_be_new"}
+_NOT_TASK_FIELDS = {"session_id", "task_id", "depends_on", "agent_may_be_new"}
 _IS_ID = re.compile(UUID_PATTERN)
 
 
@@ -75,7 +75,9 @@ def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
     first_ids = [_find_task_id(tx, session, name) for name in request.depends_on]
     if request.agent_may_be_new and request.agent is not None:
         _ensure_agent_known(tx, request.agent)
-    fields = request.model_dump(exclude=_OF_SESSION) | {"dependencies": (*first_ids, *request.dependencies)}
+    fields = request.model_dump(exclude=_NOT_TASK_FIELDS) | {
+        "dependencies": (*first_ids, *request.dependencies)
+    }
     task = create_task(tx, CreateTask(**fields))
     link = {"session_uid": session.uid, "task_id": task.id, "workspace_id": tx.workspace_id}
     key = request.task_id or task.id

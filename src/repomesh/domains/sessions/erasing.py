@@ -95,15 +95,15 @@ def conceal(tx: Transaction, session: Row[Any]) -> None:
         ),
         select(literal("artifact/") + artifacts.c.id).where(artifacts.c.session_uid == session.uid),
     )
-    redact_events(tx, _QUOTING, subjects, reason="its session was deleted", session_id=session.id)
-    erase_answers(tx, _ANSWERING, [f'"session_id":"{session.id}"', f'"id":"{session.id}"'])
+    redact_events(tx, _QUOTING_EVENTS, subjects, reason="its session was deleted", session_id=session.id)
+    erase_answers(tx, _ANSWERING_OPERATIONS, [f'"session_id":"{session.id}"', f'"id":"{session.id}"'])
     for table in (session_participants, session_summaries):
         tx.execute(delete(table).where(table.c.session_uid == session.uid))
     columns = {"title": session.id, "participants": [], "context": {}, "metadata": {}}
     tx.execute(update(sessions).where(sessions.c.uid == session.uid).values(columns))
 
 
-_QUOTING = (
+_QUOTING_EVENTS = (
     SESSION_CREATED,
     SESSION_UPDATED,
     SESSION_PAUSED,
@@ -117,7 +117,7 @@ _QUOTING = (
 )
 """The events that quote contents of a session."""
 
-_ANSWERING = ("session.", "chunk.", "memory.", "artifact.", "batch.")
+_ANSWERING_OPERATIONS = ("session.", "chunk.", "memory.", "artifact.", "batch.")
 """Prefixes of the operations whose answers quote contents of a session."""
 
 _Step = Callable[[Transaction, str, int, ErasedContents], tuple[int, ErasedContents]]

@@ -56,8 +56,8 @@ def export_session(tx: Transaction, request: ExportSession) -> ExportPage:
         items, next_cursor = _STAGES[stage](tx, request, None)
     if next_cursor is not None:
         return ExportPage(items=items, next_cursor=encode_cursor(stage, next_cursor))
-    last = stage + 1 == len(_STAGES)
-    return ExportPage(items=items, next_cursor=None if last else encode_cursor(stage + 1, None))
+    is_last = stage + 1 == len(_STAGES)
+    return ExportPage(items=items, next_cursor=None if is_last else encode_cursor(stage + 1, None))
 
 
 _Stage = Callable[[Transaction, ExportSession, str | None], tuple[list[Any], str | None]]

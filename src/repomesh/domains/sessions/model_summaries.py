@@ -82,8 +82,8 @@ def find_written(
     written = _cached(tx, row.uid, _digest(tx, _build_prompt(tx, row)))
     if written is None:
         return None, "the session changed since; ask for it again, outside a batch"
-    made = {"model": written.model, "made_at": written.made_at}
-    return WrittenSummary(text=written.text, generated=True, **made), None
+    fields = {"model": written.model, "made_at": written.made_at}
+    return WrittenSummary(text=written.text, generated=True, **fields), None
 
 
 def build_keep_command(request: SummarizeSession, result: SessionSummary) -> tuple[str, KeepWritten] | None:

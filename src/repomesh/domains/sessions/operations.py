@@ -50,7 +50,7 @@ from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
-_NOT_CHANGED = (SessionNotFound, SessionNotActive)
+_CHANGE_ERRORS = (SessionNotFound, SessionNotActive)
 
 
 @command(
@@ -131,7 +131,7 @@ def show_session(tx: Transaction, request: OneSession) -> SessionDetail:
     "session.update",
     http=Patch("/v1/sessions/{session_id}"),
     scope="sessions:write",
-    errors=(*_NOT_CHANGED, Stale),
+    errors=(*_CHANGE_ERRORS, Stale),
 )
 def update_session(tx: Transaction, request: UpdateSession) -> Session:
     """Change what is said about a session. With If-Match only that version is changed."""
@@ -154,7 +154,7 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     "session.pause",
     http=Post("/v1/sessions/{session_id}/pause"),
     scope="sessions:write",
-    errors=_NOT_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def pause_session(tx: Transaction, request: ChangeStatus) -> Session:
     """Have a session take nothing further until it is resumed."""
@@ -165,7 +165,7 @@ def pause_session(tx: Transaction, request: ChangeStatus) -> Session:
     "session.resume",
     http=Post("/v1/sessions/{session_id}/resume"),
     scope="sessions:write",
-    errors=_NOT_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def resume_session(tx: Transaction, request: ChangeStatus) -> Session:
     """Go on with a session that was paused."""
@@ -176,7 +176,7 @@ def resume_session(tx: Transaction, request: ChangeStatus) -> Session:
     "session.complete",
     http=Post("/v1/sessions/{session_id}/complete"),
     scope="sessions:write",
-    errors=_NOT_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
     """End a session. It stays as it is, to be read and searched."""
@@ -187,7 +187,7 @@ def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
     "session.delete",
     http=Delete("/v1/sessions/{session_id}"),
     scope="sessions:write",
-    errors=(*_NOT_CHANGED, NotYourSession),
+    errors=(*_CHANGE_ERRORS, NotYourSession),
 )
 def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.

@@ -214,5 +214,5 @@ def _fit_detail(detail: DecisionDetail, max_chars: int | None) -> DecisionDetail
     texts = {"rationale": short.rationale, "decision": short.decision}
     lengths = [encoded_length(text) for text in texts.values()]
     share = fair_share(lengths, max_chars - size + sum(lengths) - 60)
-    shown = {name: cut(text, share) for name, text in texts.items()}
-    return short.model_copy(update=shown | {"omitted": f"texts cut, and {omitted}"})
+    cut_texts = {name: cut(text, share) for name, text in texts.items()}
+    return short.model_copy(update=cut_texts | {"omitted": f"texts cut, and {omitted}"})

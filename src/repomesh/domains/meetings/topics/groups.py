@@ -17,8 +17,8 @@ NEAR = 0.3  # likeness of what two people said in one place right after each oth
 NEAR_S = 480.0  # after so long a pause that counts a third
 NAMED = 0.5  # likeness of a text and the resource or task that it names
 GROUP_UNITS_MAX = 1_000  # compared each with each; a larger heap is first cut where it is loosest
-_LOOSEST = 0.06  # likeness below which two units are not even compared
-_BESIDE = 4  # units before and after in the same place that are near
+_LIKENESS_MIN = 0.06  # likeness below which two units are not even compared
+_NEIGHBOURS = 4  # units before and after in the same place that are near
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def group_signals(signals: Sequence[TopicSignal]) -> list[SignalGroup]:
         return []
     words = read_words([_unit_text(unit) for unit in units], WORDS_SHARE)
     pairs = [*_nearby_pairs(units), *_naming_pairs(units)]
-    likeness = words.likeness(_LOOSEST) + words.pair_matrix(len(units), pairs)
+    likeness = words.likeness(_LIKENESS_MIN) + words.pair_matrix(len(units), pairs)
     groups = []
     for members in words.clusters(likeness, LIKE, GROUP_UNITS_MAX):
         ordered = sorted((signal for index in members for signal in units[index]), key=_time_order)
@@ -80,7 +80,7 @@ def _nearby_pairs(units: Sequence[Sequence[TopicSignal]]) -> Iterator[tuple[int,
     for moments in by_place.values():
         moments.sort()
         for position, (at, index) in enumerate(moments):
-            for later, other_index in moments[position + 1 : position + 1 + _BESIDE]:
+            for later, other_index in moments[position + 1 : position + 1 + _NEIGHBOURS]:
                 alone = units[index][0].alone, units[other_index][0].alone
                 if index == other_index or not any(alone):
                     continue
@@ -89,7 +89,7 @@ def _nearby_pairs(units: Sequence[Sequence[TopicSignal]]) -> Iterator[tuple[int,
                 likeness = NEAR * 3.0**-pause * (1.0 if all(alone) else 0.5)
                 best[pair] = max(best.get(pair, 0.0), likeness)
     yield from (
-        (first, second, likeness) for (first, second), likeness in best.items() if likeness > _LOOSEST
+        (first, second, likeness) for (first, second), likeness in best.items() if likeness > _LIKENESS_MIN
     )
 
 
@@ -107,7 +107,7 @@ def _naming_pairs(units: Sequence[Sequence[TopicSignal]]) -> Iterator[tuple[int,
         matches = {
             other_index
             for name in mentioned & holders.keys()
-            for other_index in holders[name][:_BESIDE]
+            for other_index in holders[name][:_NEIGHBOURS]
             if other_index != index
         }
         yield from ((index, other_index, NAMED) for other_index in sorted(matches))

@@ -45,14 +45,11 @@ _MESSAGE = [
         "created_at",
     )
 ]
-_OVER = {
-    "answered",
-    "defaulted",
-    "withdrawn",
-}  # of a question; one that nobody answered in time is still open
-_DONE = {"done", "cancelled"}
+# Statuses. A question that nobody answered in time is still open.
+_CLOSED_QUESTION = {"answered", "defaulted", "withdrawn"}
+_ENDED_TASK = {"done", "cancelled"}
 _LOCKS_NAMED = 3  # resources of one wait; more say the same
-_ALARMS = {"error", "critical"}
+_ALARM_SEVERITIES = {"error", "critical"}
 
 
 def gather(tx: Transaction, since: datetime) -> list[TopicSignal]:
@@ -129,7 +126,7 @@ def _message_signal(row: Row[Any], question: Row[Any] | None, *, alone: bool) ->
         task_id=row.task_id,
         message_id=row.id,
         priority=max(row.priority - message_rules.IMPORTANT + 1, 0),
-        settled=question is not None and question.status in _OVER,
+        settled=question is not None and question.status in _CLOSED_QUESTION,
     )
 
 
@@ -152,15 +149,15 @@ def _question_rows(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
 
 
 def _event_signals(tx: Transaction, since: datetime) -> list[TopicSignal]:
-    _oldest, last = bounds(tx.connection, tx.workspace_id)
-    after = first_seq_since(tx.connection, tx.workspace_id, since) - 1
-    after = max(after, last - limits.TOPIC_EVENTS_LOOKED_AT)
+    _oldest, last_seq = bounds(tx.connection, tx.workspace_id)
+    after_seq = first_seq_since(tx.connection, tx.workspace_id, since) - 1
+    after_seq = max(after_seq, last_seq - limits.TOPIC_EVENTS_LOOKED_AT)
     rows = [
         row
         for type_ in (TASK_BLOCKED, LOCK_WAIT_STARTED)
-        for row in _newest_of_type(tx, type_, since, after, limits.TOPIC_EVENTS_MAX)
+        for row in _newest_of_type(tx, type_, since, after_seq, limits.TOPIC_EVENTS_MAX)
     ]
-    rows += _posted_rows(tx, since, after)
+    rows += _posted_rows(tx, since, after_seq)
     rows_with_data = readable(tx, rows, lambda row: (row, event_data(row)), lambda row: event_name(row.seq))
     names = _agent_names(tx, {row.actor for row in rows} - {None})
     statuses = _task_statuses(tx, {row.task_id for row in rows} - {None})
@@ -170,10 +167,10 @@ def _event_signals(tx: Transaction, since: datetime) -> list[TopicSignal]:
         for signal in _signals_of_event(row, data, names.get(row.actor, ""), statuses.get(row.task_id, ""))
         if signal.by
     ]
-    return [*signals, *_failure_signals(tx, since, after)]
+    return [*signals, *_failure_signals(tx, since, after_seq)]
 
 
-def _posted_rows(tx: Transaction, since: datetime, after: int) -> list[Row[Any]]:
+def _posted_rows(tx: Transaction, since: datetime, after_seq: int) -> list[Row[Any]]:
     """Events that agents posted: a bounded number of each type, blockers first."""
     all_types = types_of(tx.connection, tx.workspace_id, limits.TOPIC_EVENT_TYPES_MAX + len(EVENT_TYPES))
     posted = sorted(
@@ -182,16 +179,18 @@ def _posted_rows(tx: Transaction, since: datetime, after: int) -> list[Row[Any]]
     rows: list[Row[Any]] = []
     for type_ in posted:
         room = limits.TOPIC_POSTED_MAX - len(rows)
-        rows += _newest_of_type(tx, type_, since, after, min(limits.TOPIC_POSTED_PER_TYPE, room))
+        rows += _newest_of_type(tx, type_, since, after_seq, min(limits.TOPIC_POSTED_PER_TYPE, room))
         if len(rows) >= limits.TOPIC_POSTED_MAX:
             break
     return rows
 
 
-def _newest_of_type(tx: Transaction, type_: str, since: datetime, after: int, count: int) -> list[Row[Any]]:
+def _newest_of_type(
+    tx: Transaction, type_: str, since: datetime, after_seq: int, count: int
+) -> list[Row[Any]]:
     """The newest events of exactly this type, without its subtypes, at most `count`."""
     event_filter = filter_for(tx.caller, types=(type_,), since=since)
-    rows = read_page(tx.connection, event_filter, after=after, before=None, count=count, newest=True)
+    rows = read_page(tx.connection, event_filter, after=after_seq, before=None, count=count, newest=True)
     return [row for row in take(rows, count)[0] if row.type == type_]
 
 
@@ -239,12 +238,12 @@ def _blocked_signal(row: Row[Any], data: Any, by: str, status: str) -> TopicSign
     )
 
 
-def _failure_signals(tx: Transaction, since: datetime, after: int) -> list[TopicSignal]:
+def _failure_signals(tx: Transaction, since: datetime, after_seq: int) -> list[TopicSignal]:
     """Holds of tasks that came to nothing, of the tasks that lost or gave up their holder lately."""
     ids = {
         row.task_id
         for type_ in (TASK_FAILED, TASK_RELEASED, TASK_RECLAIMED)
-        for row in _newest_of_type(tx, type_, since, after, limits.TOPIC_EVENTS_MAX)
+        for row in _newest_of_type(tx, type_, since, after_seq, limits.TOPIC_EVENTS_MAX)
     }
     table = task_attempts.c
     statement = (
@@ -268,13 +267,13 @@ def _failure_signal(row: Row[Any]) -> TopicSignal:
         key=f"task/{row.task_id}",
         subject=row.goal,
         task_id=row.task_id,
-        settled=row.status in _DONE,
+        settled=row.status in _ENDED_TASK,
     )
 
 
 def _posted_signal(row: Row[Any], data: Any, by: str) -> TopicSignal:
     """The signal of an event that an agent posted; its text is all strings in its data."""
-    is_alarm = _is_blocker(row.type) or row.severity in _ALARMS
+    is_alarm = _is_blocker(row.type) or row.severity in _ALARM_SEVERITIES
     cause_id = None if row.correlation_id == row.id else row.correlation_id
     return TopicSignal(
         id=row.id,

@@ -108,12 +108,12 @@ def read_talk(messages: Sequence[TopicSignal]) -> Stance:
     return Stance(opposed, turns, _is_settled(messages), _open_question(messages), tuple(sides))
 
 
-_LAST = 3  # messages that say how a conversation ended
+_LAST_MESSAGES = 3  # messages that say how a conversation ended
 
 
 def _is_settled(messages: Sequence[TopicSignal]) -> bool:
     """Whether one of the last messages settles the matter, and none after it opposes or asks."""
-    last = messages[-_LAST:]
+    last = messages[-_LAST_MESSAGES:]
     for index in range(len(last) - 1, -1, -1):
         if settles(last[index].text):
             return True
