@@ -72,7 +72,7 @@ def frequent_terms(scenario: Scenario) -> Found:
 
     held: dict[str, set[str]] = {}
     for one in scenario.signals:
-        for word in {part.strip(".,;:!?()'\"") for part in one.shown.lower().split()}:
+        for word in {part.strip(".,;:!?()'\"") for part in one.full_text.lower().split()}:
             if len(word) > 2 and word not in ENGLISH_STOP_WORDS:
                 held.setdefault(word, set()).add(one.id)
     return _most(held)

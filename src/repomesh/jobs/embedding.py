@@ -7,7 +7,7 @@ from typing import cast
 
 import structlog
 
-from repomesh.domains.sessions.vectors import MemoriesEmbedded, stale
+from repomesh.domains.sessions.vectors import MemoriesEmbedded, workspaces_to_embed
 from repomesh.jobs.periodic import Periodic
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import RepomeshError
@@ -36,7 +36,7 @@ class EmbeddingWorker(Periodic):
     async def run_once(self) -> None:
         """Give the memories of all workspaces their vectors, as far as the endpoint does its part."""
         begun = self._store.now()
-        found = await self._store.read(system_caller(""), lambda tx: stale(tx, self._since))
+        found = await self._store.read(system_caller(""), lambda tx: workspaces_to_embed(tx, self._since))
         if not found:  # whatever has changed before is done
             self._since = begun
         for workspace_id in found:

@@ -12,14 +12,14 @@ import pytest
 from pydantic import ValidationError
 
 import topic_traffic
-from repomesh.domains.meetings.topics.groups import grouped
+from repomesh.domains.meetings.topics.groups import group_signals
 from repomesh.domains.meetings.topics.rules import Suggestion, suggest
 from repomesh.domains.meetings.topics.signals import (
     MACHINE_MESSAGES_MIN,
     PastMeeting,
     TopicSignal,
-    not_met,
-    with_machines,
+    mark_machine_signals,
+    signals_without_meeting,
 )
 from repomesh.domains.meetings.topics.stance import opposes, read_talk, settles
 from repomesh.domains.meetings.topics.words import read_words
@@ -141,12 +141,12 @@ def test_machines_are_known_by_repeating_themselves() -> None:
         said("ci", f"build {number} failed on main", ago_min=number, key=f"thread/{number}")
         for number in range(MACHINE_MESSAGES_MIN)
     ]
-    assert all(one.machine for one in with_machines(notices))
-    assert not any(one.machine for one in with_machines(notices[1:]))
+    assert all(one.machine for one in mark_machine_signals(notices))
+    assert not any(one.machine for one in mark_machine_signals(notices[1:]))
     talkative = [replace(one, by="ben") for one in notices]
-    marked = [one.text for one in with_machines([*DISPUTE, *talkative]) if one.machine]
+    marked = [one.text for one in mark_machine_signals([*DISPUTE, *talkative]) if one.machine]
     assert marked == [one.text for one in notices]
-    assert not any(one.machine for one in with_machines(DISPUTE))
+    assert not any(one.machine for one in mark_machine_signals(DISPUTE))
     assert suggested(notices) == []
 
 
@@ -183,8 +183,8 @@ def test_what_was_met_about_counts_only_as_far_as_it_goes_on() -> None:
     task = said("cid", "no", ago_min=30, key="task/7", source="failure", task_id="7")
     meeting = PastMeeting(NOW - timedelta(minutes=5), [linked[1].id], ["7"], thread_id="9")
     own = said("ben", "My opinion is no.", ago_min=2, key="thread/9")
-    assert not_met([*linked, later, task, own], [meeting]) == [later]
-    assert not_met([*linked, task], []) == [*linked, task]
+    assert signals_without_meeting([*linked, later, task, own], [meeting]) == [later]
+    assert signals_without_meeting([*linked, task], []) == [*linked, task]
 
 
 def test_titles_are_one_line_that_a_meeting_takes() -> None:
@@ -222,7 +222,7 @@ def test_no_title_holds_times_or_ids(mark: str) -> None:
 @pytest.mark.parametrize("text", ["", "!?", "the of and", "x" * 1_000, "日本語の文章です。"])
 def test_texts_without_words_do_no_harm(text: str) -> None:
     odd = [said("ann", text, ago_min=number, key=f"thread/{number}", subject="") for number in range(1, 4)]
-    assert len(grouped(odd)) >= 1
+    assert len(group_signals(odd)) >= 1
     assert [one.topic for one in suggested([*odd, *DISPUTE])]
 
 
@@ -237,7 +237,7 @@ def test_a_heap_that_is_too_large_is_cut_where_it_is_loosest() -> None:
         for word in ("one", "six", "ten")
     ]
     words = read_words(texts, 0.5)
-    likeness = words.likeness(0.01) + words.symmetric(6, [(2, 3, 0.2)])
+    likeness = words.likeness(0.01) + words.pair_matrix(6, [(2, 3, 0.2)])
     cut = list(words.clusters(likeness, 0.15, 3))
     assert (
         sorted(map(sorted, cut))

@@ -95,7 +95,7 @@ def memories_without_a_vector(server: Server, owner: Caller) -> None:
     def late(tx: Transaction) -> object:
         configured = {"embeddings_url": "http://x/v1", "embeddings_model": "m"}
         tx.settings = tx.settings.model_copy(update=configured)
-        return vectors._question(tx, vectors.EmbedMemories(after=tx.now))
+        return vectors._build_request(tx, vectors.EmbedMemories(after=tx.now))
 
     found = plans(server.store, owner, late, writing=False)
     assert "ix_memories_updated" in steps(found), steps(found)

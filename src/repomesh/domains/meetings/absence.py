@@ -1,11 +1,11 @@
-"""Meetings that ran while the server was away, so that nobody could speak or vote in them."""
+"""Deadlines of meetings that ran while the server was away, when nobody could speak or vote."""
 
 from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
 from repomesh.domains.meetings import flow
-from repomesh.domains.meetings.conducting import conduct_readable
+from repomesh.domains.meetings.conducting import conduct_unless_damaged
 from repomesh.domains.meetings.tables import RUNNING, meetings
 from repomesh.domains.workspaces.absence import Absence
 from repomesh.store.prepared import Prepared
@@ -17,6 +17,6 @@ _RUNNING = Prepared(
 
 
 def extend_deadlines(tx: Transaction, absence: Absence) -> None:
-    """Move every open deadline by the absence: nobody's silence is counted while nobody could speak."""
+    """Move every open deadline of the workspace's meetings by the length of the absence."""
     for meeting_id in tx.execute(_RUNNING, {"ws": tx.workspace_id}).scalars().all():
-        conduct_readable(tx, meeting_id, flow.ResumeAfterAbsence(absence.length.total_seconds()))
+        conduct_unless_damaged(tx, meeting_id, flow.ResumeAfterAbsence(absence.length.total_seconds()))

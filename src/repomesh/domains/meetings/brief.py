@@ -1,4 +1,4 @@
-"""Meetings within a budget of characters: what was said shares it, the longest cut first."""
+"""Meetings within a budget of characters: their texts share it, the longest are cut first."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from repomesh.domains.meetings.models import MeetingDetail, Round
 from repomesh.kernel.budget import cut, encoded_length, fair_share
 from repomesh.kernel.operation import Model
 
-_SAID_CHARS = 120  # more than `omitted` ever takes
+_OMITTED_CHARS_MAX = 120  # more than `omitted` ever takes
 Item = TypeVar("Item", bound=Model)
 
 
 def fit_meeting(meeting: MeetingDetail, max_chars: int | None) -> MeetingDetail:
-    """A meeting within `max_chars`: its texts share what its figures leave, then early rounds are left out.
+    """A meeting within `max_chars`: its texts are cut, and early rounds left out where that is not enough.
 
-    Its ids, topic, participants and figures are always there, whatever the budget.
+    Its ids, topic, participants and figures always stay, so it may exceed a very small budget.
     """
     if max_chars is None or len(meeting.model_dump_json()) <= max_chars:
         return meeting
@@ -26,50 +26,50 @@ def fit_meeting(meeting: MeetingDetail, max_chars: int | None) -> MeetingDetail:
     shown = meeting.model_copy(update={"rounds": rounds})
     lengths = _lengths(shown)
     share = fair_share(lengths, max_chars - _bare_length(meeting, rounds))
-    short = _mapped(shown, lambda text: cut(text, share) if encoded_length(text) > share else text)
+    shortened = _map_texts(shown, lambda text: cut(text, share) if encoded_length(text) > share else text)
     cut_count = sum(length > share for length in lengths)
-    said = [f"texts cut: {cut_count}"] if cut_count else []
+    omissions = [f"texts cut: {cut_count}"] if cut_count else []
     left_out = len(meeting.rounds) - len(rounds)
-    said += [f"early rounds left out: {left_out}"] if left_out else []
-    return short.model_copy(update={"omitted": "; ".join([*said, "raise max_chars"])})
+    omissions += [f"early rounds left out: {left_out}"] if left_out else []
+    return shortened.model_copy(update={"omitted": "; ".join([*omissions, "raise max_chars"])})
 
 
 def _bare_length(meeting: MeetingDetail, rounds: list[Round]) -> int:
     """The characters of a meeting with these rounds, without its texts."""
-    bare = _mapped(meeting.model_copy(update={"rounds": rounds}), lambda _text: "")
-    return len(bare.model_dump_json()) + _SAID_CHARS
+    bare = _map_texts(meeting.model_copy(update={"rounds": rounds}), lambda _text: "")
+    return len(bare.model_dump_json()) + _OMITTED_CHARS_MAX
 
 
 def _lengths(meeting: MeetingDetail) -> list[int]:
-    found: list[int] = []
+    lengths: list[int] = []
 
-    def note(text: str) -> str:
-        found.append(encoded_length(text))
+    def record(text: str) -> str:
+        lengths.append(encoded_length(text))
         return text
 
-    _mapped(meeting, note)
-    return found
+    _map_texts(meeting, record)
+    return lengths
 
 
-def _mapped(meeting: MeetingDetail, change: Callable[[str], str]) -> MeetingDetail:
-    """The meeting with each of its texts changed, in their order; an opinion says so when its own was."""
-    rounds = [_mapped_round(one, change) for one in meeting.rounds]
-    decision = meeting.decision and _changed(meeting.decision, ("decision", "rationale"), change)
-    whole = {"rounds": rounds, "decision": decision}
-    return _changed(meeting.model_copy(update=whole), ("summary", "proposal"), change)
+def _map_texts(meeting: MeetingDetail, change: Callable[[str], str]) -> MeetingDetail:
+    """The meeting with `change` applied to each text, in order; opinions note whether theirs got shorter."""
+    rounds = [_map_round(round_, change) for round_ in meeting.rounds]
+    decision = meeting.decision and _change_fields(meeting.decision, ("decision", "rationale"), change)
+    changes = {"rounds": rounds, "decision": decision}
+    return _change_fields(meeting.model_copy(update=changes), ("summary", "proposal"), change)
 
 
-def _mapped_round(one: Round, change: Callable[[str], str]) -> Round:
+def _map_round(round_: Round, change: Callable[[str], str]) -> Round:
     opinions = []
-    for said in one.opinions:
-        shown = _changed(said, ("content", "proposal"), change)
-        truncated = len(shown.content) < len(said.content)
-        opinions.append(shown.model_copy(update={"truncated": truncated}))
-    votes = [_changed(vote, ("reason", "amendment"), change) for vote in one.votes]
-    proposal = one.proposal and _changed(one.proposal, ("text",), change)
-    return one.model_copy(update={"opinions": opinions, "votes": votes, "proposal": proposal})
+    for opinion in round_.opinions:
+        changed = _change_fields(opinion, ("content", "proposal"), change)
+        truncated = len(changed.content) < len(opinion.content)
+        opinions.append(changed.model_copy(update={"truncated": truncated}))
+    votes = [_change_fields(vote, ("reason", "amendment"), change) for vote in round_.votes]
+    proposal = round_.proposal and _change_fields(round_.proposal, ("text",), change)
+    return round_.model_copy(update={"opinions": opinions, "votes": votes, "proposal": proposal})
 
 
-def _changed(item: Item, names: tuple[str, ...], change: Callable[[str], str]) -> Item:
+def _change_fields(item: Item, names: tuple[str, ...], change: Callable[[str], str]) -> Item:
     update = {name: change(text) for name in names if (text := getattr(item, name))}
     return item.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""When a meeting agrees, on which proposal it votes, and who speaks first: pure decisions."""
+"""Whether a proposal is carried, which proposal is voted on, and who speaks first: pure decisions."""
 
 from __future__ import annotations
 
@@ -20,57 +20,60 @@ from repomesh.kernel.limits import MEETING_PARTICIPANTS_MIN
 def votes_needed(quorum: int | None, electors: int) -> int:
     """The quorum: how many votes must be cast for a proposal to be carried.
 
-    The one that the meeting names, else more than half of those who were in when the vote began, and never
-    fewer than a meeting needs to begin.
+    The meeting's own if it has one, else more than half of the `electors` (a count), and never fewer than a
+    meeting needs to begin.
     """
     return quorum or max(electors // 2 + 1, MEETING_PARTICIPANTS_MIN)
 
 
-def agreed(rule: Consensus, quorum: int | None, votes: Mapping[str, Choice], electors: int) -> bool:
-    """Whether these votes carry a proposal that `electors` participants were asked to vote on.
+def is_carried(rule: Consensus, quorum: int | None, votes: Mapping[str, Choice], electors: int) -> bool:
+    """Whether these votes, by agent id, carry a proposal that `electors` participants were asked to vote on.
 
-    An abstention is a vote cast, but neither for nor against; who left or stayed away counts among the
-    electors all the same. So the votes cast must make a quorum, and more than half of it must agree: a few
-    who stay away can't block a meeting, and a few who are left can't decide it.
+    An abstention is a vote cast, but neither for nor against; participants who left or stayed away count
+    among the electors. The votes cast must make a quorum, and more than half of the quorum must agree: a few
+    who stay away can't block a meeting, and a few who remain can't decide it.
     """
     cast = list(votes.values())
-    for_it, against = cast.count("agree"), cast.count("disagree")
+    agreeing, against = cast.count("agree"), cast.count("disagree")
     needed = votes_needed(quorum, electors)
-    if len(cast) < needed or 2 * for_it <= needed:
+    if len(cast) < needed or 2 * agreeing <= needed:
         return False
     if rule == "unanimous":
         return against == 0
     if rule == "two_thirds":
-        return 3 * for_it >= 2 * (for_it + against)
-    return for_it > against
+        return 3 * agreeing >= 2 * (agreeing + against)
+    return agreeing > against
 
 
-def tabled_with(
-    tabled: Sequence[TabledProposal], sequence: int, by: str, kind: OpinionKind, *, proposes: bool
+def update_tabled(
+    tabled: Sequence[TabledProposal], sequence: int, agent_id: str, kind: OpinionKind, *, proposes: bool
 ) -> tuple[TabledProposal, ...]:
-    """The proposals of a round after one more opinion.
+    """The proposals of a round after one more opinion, by `agent_id`.
 
-    An objection opposes the newest proposal that others made before it.
+    An objection opposes the newest proposal that another participant made before it.
     """
-    found = list(tabled)
+    updated = list(tabled)
     if kind == "objection":
-        others = [index for index, one in enumerate(found) if one.by != by]
-        if others:
-            one = found[others[-1]]
-            found[others[-1]] = TabledProposal(one.sequence, one.by, one.opposed + 1)
+        candidates = [index for index, proposal in enumerate(updated) if proposal.by != agent_id]
+        if candidates:
+            opposed = updated[candidates[-1]]
+            updated[candidates[-1]] = TabledProposal(opposed.sequence, opposed.by, opposed.opposed + 1)
     if proposes:
-        found.append(TabledProposal(sequence, by))
-    return tuple(found)
+        updated.append(TabledProposal(sequence, agent_id))
+    return tuple(updated)
 
 
-def chosen(tabled: Sequence[TabledProposal], chair: str | None) -> tuple[Source, int] | None:
-    """Which proposal a vote is taken on: the chair's last one, else the last that nobody opposed."""
-    for one in reversed(tabled):
-        if one.by == chair:
-            return "chair", one.sequence
-    for one in reversed(tabled):
-        if not one.opposed:
-            return "unopposed", one.sequence
+def choose_proposal(tabled: Sequence[TabledProposal], chair: str | None) -> tuple[Source, int] | None:
+    """The proposal to vote on: the chair's last one, else the last unopposed one. None if there is neither.
+
+    Returns its source and the number of its opinion.
+    """
+    for proposal in reversed(tabled):
+        if proposal.by == chair:
+            return "chair", proposal.sequence
+    for proposal in reversed(tabled):
+        if not proposal.opposed:
+            return "unopposed", proposal.sequence
     return None
 
 
@@ -81,16 +84,16 @@ def speaking_order(
     round_: int,
     dissent: Collection[str],
 ) -> tuple[str, ...]:
-    """Who speaks when in a round: who dissented in the round before comes first."""
+    """The ids of those present in the order of speaking; dissenters of the round before come first."""
     order = list(present)
     if terms.order == "fixed":
-        order.sort(key=lambda one: (names[one], one))
+        order.sort(key=lambda agent_id: (names[agent_id], agent_id))
     elif terms.order == "random":
         order.sort()
         random.Random(f"{terms.seed}/{round_}").shuffle(order)  # noqa: S311 (an order, not a secret)
-    return tuple(sorted(order, key=lambda one: one not in dissent))
+    return tuple(sorted(order, key=lambda agent_id: agent_id not in dissent))
 
 
-def dissenters(flow: MeetingState) -> frozenset[str]:
-    """Who voted against the proposal of the present round."""
-    return frozenset(one for one, choice in flow.votes.items() if choice == "disagree")
+def dissenters(state: MeetingState) -> frozenset[str]:
+    """The ids of those who voted against the proposal of the present round."""
+    return frozenset(agent_id for agent_id, choice in state.votes.items() if choice == "disagree")

@@ -1,6 +1,6 @@
-"""The values that the rules of a meeting work on: how it stands, what is done to it, what that brings about.
+"""The values that the rules of a meeting work on: its state, the commands on it, and their effects.
 
-None of them holds what was said: the rules decide on who, when and how often. A flow is kept as JSON.
+None of them contains texts: the rules decide on who, when and how often. The state is stored as JSON.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Source = Literal["chair", "unopposed", "written", "draft"]
 
 @dataclass(frozen=True, slots=True)
 class MeetingTerms:
-    """What was agreed before a meeting begins."""
+    """The settings of a meeting, fixed before it begins. Times in seconds; `chair` is an agent id."""
 
     rounds_max: int = 3
     order: Order = "given"
@@ -54,7 +54,7 @@ class MeetingTerms:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How one participant's turn of the present round stands, and how often it was asked."""
+    """One participant's turn in the present round, and how often the participant was asked in it."""
 
     status: TurnStatus = "waiting"
     asked: int = 0
@@ -62,7 +62,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class TabledProposal:
-    """A proposal of the present round, by the number of the opinion that made it."""
+    """A proposal of the present round: the number of its opinion, its author's id, objections to it."""
 
     sequence: int
     by: str
@@ -71,9 +71,9 @@ class TabledProposal:
 
 @dataclass(frozen=True, slots=True)
 class MeetingState:
-    """How a meeting stands. `present` are the participants who have not left, in their order.
+    """The state of a meeting. `present` are the ids of participants who have not left, in their order.
 
-    `electorate` are those who were in when the vote of the present round began; it does not shrink.
+    `electorate` are those who were present when the vote of the present round began; it does not shrink.
     """
 
     terms: MeetingTerms = field(default_factory=MeetingTerms)
@@ -95,39 +95,39 @@ class MeetingState:
 
     @property
     def electors(self) -> tuple[str, ...]:
-        """Who may vote in this round: those present who had a turn in it, and were in when the vote began."""
-        return tuple(one for one in self.present if one in (self.electorate or self.turns))
+        """The ids of those who may vote: present, with a turn in this round, there when the vote began."""
+        return tuple(agent_id for agent_id in self.present if agent_id in (self.electorate or self.turns))
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Of whom something is asked now."""
+        """The ids of the participants who are asked to speak or vote now and have not done so."""
         if self.phase == "discussion":
             return () if self.speaker is None else (self.speaker,)
         if self.phase == "voting":
-            return tuple(one for one in self.electors if one not in self.votes)
+            return tuple(agent_id for agent_id in self.electors if agent_id not in self.votes)
         return ()
 
 
 _ADAPTER = TypeAdapter(MeetingState)
 
 
-def dump(flow: MeetingState) -> dict[str, Any]:
-    """A flow as JSON values."""
-    kept: dict[str, Any] = _ADAPTER.dump_python(flow, mode="json")
-    return kept
+def dump(state: MeetingState) -> dict[str, Any]:
+    """A meeting's state as JSON values."""
+    values: dict[str, Any] = _ADAPTER.dump_python(state, mode="json")
+    return values
 
 
-def load(kept: Mapping[str, Any]) -> MeetingState:
-    """The flow that was kept."""
-    return _ADAPTER.validate_python(kept)
+def load(values: Mapping[str, Any]) -> MeetingState:
+    """The state of a meeting from its JSON values; raises ValidationError for damaged ones."""
+    return _ADAPTER.validate_python(values)
 
 
-# -- what is done ----------------------------------------------------------------------------------
+# -- commands --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class JoinCommand:
-    """An agent takes part, comes back, or was skipped and is there again."""
+    """An agent joins, returns after it left, or returns after its turn was skipped."""
 
     agent_id: str
     name: str
@@ -135,7 +135,7 @@ class JoinCommand:
 
 @dataclass(frozen=True, slots=True)
 class LeaveCommand:
-    """A participant does not take part any more."""
+    """A participant leaves."""
 
     agent_id: str
 
@@ -147,12 +147,12 @@ class StartCommand:
 
 @dataclass(frozen=True, slots=True)
 class CancelCommand:
-    """The meeting is not wanted any more."""
+    """The meeting is called off."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakCommand:
-    """A participant gives its opinion; `round` is the one that it means, if it says so."""
+    """A participant gives its opinion; refused if `round` is given and is not the present one."""
 
     agent_id: str
     kind: OpinionKind = "opinion"
@@ -162,7 +162,7 @@ class SpeakCommand:
 
 @dataclass(frozen=True, slots=True)
 class VoteCommand:
-    """A participant votes."""
+    """A participant votes; refused if `round` is given and is not the present one."""
 
     agent_id: str
     choice: Choice
@@ -171,7 +171,7 @@ class VoteCommand:
 
 @dataclass(frozen=True, slots=True)
 class ProposalReady:
-    """The proposal of a round was written elsewhere, or `failed` to be."""
+    """The language model wrote the proposal of a round, or `failed` to."""
 
     round: int
     failed: bool = False
@@ -179,12 +179,12 @@ class ProposalReady:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Time passed, or somebody went away."""
+    """Time passed, or a participant became inactive."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResumeAfterAbsence:
-    """The server is back after an absence, which counts against nobody's time."""
+    """The server is back after `away_s` seconds, by which deadlines are moved."""
 
     away_s: float
 
@@ -202,19 +202,19 @@ MeetingCommand = (
 )
 
 
-# -- what that brings about ------------------------------------------------------------------------
+# -- effects ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantJoined:
-    """Somebody takes part now."""
+    """An agent takes part now."""
 
     agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantLeft:
-    """Somebody does not take part any more."""
+    """A participant left."""
 
     agent_id: str
 
@@ -226,7 +226,7 @@ class MeetingStarted:
 
 @dataclass(frozen=True, slots=True)
 class OpinionRequested:
-    """It is somebody's turn."""
+    """It is one participant's turn to speak."""
 
     round: int
     agent_id: str
@@ -235,7 +235,7 @@ class OpinionRequested:
 
 @dataclass(frozen=True, slots=True)
 class OpinionPresented:
-    """An opinion, or at the deadline that there was none, is on record."""
+    """An opinion was recorded, or at the deadline that there was none."""
 
     round: int
     agent_id: str
@@ -253,7 +253,7 @@ class TurnSkipped:
 
 @dataclass(frozen=True, slots=True)
 class DraftRequested:
-    """No proposal stands, so one is to be written from what was said."""
+    """No proposal is unopposed: the language model is asked to write one from the opinions."""
 
     round: int
     due_at: datetime
@@ -261,7 +261,7 @@ class DraftRequested:
 
 @dataclass(frozen=True, slots=True)
 class DeadlineMoved:
-    """Whoever is awaited has until then, since the server was away for a while."""
+    """The deadline is later, since the server was away for a while."""
 
     round: int
     due_at: datetime
@@ -269,7 +269,7 @@ class DeadlineMoved:
 
 @dataclass(frozen=True, slots=True)
 class VoteRequested:
-    """All were heard. `sequence` is the opinion whose proposal it is; None for what was written."""
+    """All have spoken. `sequence` is the number of the opinion that made the proposal, if one did."""
 
     round: int
     source: Source
@@ -280,7 +280,7 @@ class VoteRequested:
 
 @dataclass(frozen=True, slots=True)
 class VoteCast:
-    """A vote is on record."""
+    """A vote was recorded."""
 
     round: int
     agent_id: str
@@ -289,7 +289,7 @@ class VoteCast:
 
 @dataclass(frozen=True, slots=True)
 class RoundCompleted:
-    """A round is over; `agreed` by the meeting's rule or not, and who cast no vote."""
+    """A round is over: whether its proposal was carried, and the ids of those who cast no vote."""
 
     round: int
     agreed: bool
@@ -305,7 +305,7 @@ class ConsensusReached:
 
 @dataclass(frozen=True, slots=True)
 class NoConsensus:
-    """The last round ended without one."""
+    """The last round ended without a decision."""
 
     round: int
 

@@ -1,4 +1,4 @@
-"""The proceedings of one command on a meeting: what it changes, whom it asks and what it tells."""
+"""Writes the results of one command on a meeting: its row, requests to participants, notices, events."""
 
 from __future__ import annotations
 
@@ -28,27 +28,31 @@ TAG = "meeting"
 
 _table = meeting_participants.c
 _ADD_PARTICIPANT = Prepared(insert(meeting_participants))
-_ONE = (
+_OF_PARTICIPANT = (
     _table.workspace_id == bindparam("ws"),
     _table.meeting_id == bindparam("meeting"),
     _table.agent_id == bindparam("agent"),
 )
-_ASKED = Prepared(update(meeting_participants).where(*_ONE).values(message_id=bindparam("message")))
-_AWAITED = Prepared(update(meeting_participants).where(*_ONE).values(awaited=bindparam("is_awaited")))
-_CHANGING = (
+_SET_REQUEST = Prepared(
+    update(meeting_participants).where(*_OF_PARTICIPANT).values(message_id=bindparam("message"))
+)
+_SET_AWAITED = Prepared(
+    update(meeting_participants).where(*_OF_PARTICIPANT).values(awaited=bindparam("is_awaited"))
+)
+_CHANGED_COLUMNS = (
     *("status", "outcome", "phase", "due_at", "flow", "version", "started_at", "ended_at"),
     *("proposal", "thread_id", "decision_id", "summary", "reason"),
 )
 _CHANGE = Prepared(
     update(meetings)
     .where(meetings.c.workspace_id == bindparam("ws"), meetings.c.id == bindparam("meeting"))
-    .values({name: bindparam(f"new_{name}", type_=meetings.c[name].type) for name in _CHANGING})
+    .values({name: bindparam(f"new_{name}", type_=meetings.c[name].type) for name in _CHANGED_COLUMNS})
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CommandTexts:
-    """What came with a command, in words: the rules know nothing of it."""
+    """The texts, tasks and budget that came with a command; the rules do not use them."""
 
     content: str = ""
     proposal: str | None = None
@@ -60,12 +64,12 @@ class CommandTexts:
 
 @dataclass(slots=True)
 class MeetingWriter:
-    """What is under way: the meeting's columns as they change, and the events to come."""
+    """Collects the changes of one command: the meeting's columns, its state, and the events to emit."""
 
     tx: Transaction
     columns: dict[str, Any]
     state: MeetingState
-    words: CommandTexts
+    texts: CommandTexts
     _events: list[Callable[[Meeting], NewEvent]] = field(default_factory=list)
     _participants: dict[str, Any] | None = None
 
@@ -74,73 +78,78 @@ class MeetingWriter:
         """The meeting's id."""
         return str(self.columns["id"])
 
-    def key(self, **further: Any) -> dict[str, Any]:
-        """The columns that every row of this meeting has, and further ones."""
-        return {"workspace_id": self.tx.workspace_id, "meeting_id": self.id, **further}
+    def key(self, **columns: Any) -> dict[str, Any]:
+        """The key columns of a row of this meeting, merged with `columns`."""
+        return {"workspace_id": self.tx.workspace_id, "meeting_id": self.id, **columns}
 
     def emit(
-        self, model: type[MeetingChanged], type_: str, recipient_id: str | None = None, **said: Any
+        self, model: type[MeetingChanged], type_: str, recipient_id: str | None = None, **fields: Any
     ) -> None:
-        """Append an event when the command is done, with the meeting as it is then."""
+        """Queue an event for `publish`, which adds the meeting as it is then to its fields."""
 
         def event(meeting: Meeting) -> NewEvent:
-            data, subject = model(meeting=meeting, **said), f"meeting/{self.id}"
+            data, subject = model(meeting=meeting, **fields), f"meeting/{self.id}"
             return NewEvent(type_, subject, data, recipient_id=recipient_id, correlation_id=self.id)
 
         self._events.append(event)
 
-    def also(self, event: NewEvent) -> None:
-        """Append another event in its turn."""
+    def append_event(self, event: NewEvent) -> None:
+        """Queue a finished event for `publish`, in its turn."""
         self._events.append(lambda _meeting: event)
 
-    def take_in(self, agent_id: str) -> None:
-        """Give one that takes part its row."""
+    def add_participant(self, agent_id: str) -> None:
+        """Insert the participant's row unless there is one."""
         if agent_id not in self.participants():
-            row = {"max_chars": self.words.max_chars, "awaited": False, "message_id": None}
+            row = {"max_chars": self.texts.max_chars, "awaited": False, "message_id": None}
             self.tx.execute(_ADD_PARTICIPANT, self.key(agent_id=agent_id, **row))
             self._participants = None
 
     def participants(self) -> Mapping[str, Any]:
-        """The rows of who takes part, by agent."""
+        """The rows of the participants by agent id."""
         if self._participants is None:
             self._participants = rows.participant_rows(self.tx, self.id)
         return self._participants
 
-    def ask(self, agent_ids: Sequence[str], what: str, subject: str, body: str, until: datetime) -> None:
-        """Send a request to participants, to be acknowledged; what they answer with does so."""
-        sent = system_notice(
+    def send_request(
+        self, agent_ids: Sequence[str], tag: str, subject: str, body: str, due_at: datetime
+    ) -> None:
+        """Send participants a message that requires acknowledgement; speaking or voting acknowledges it."""
+        message = system_notice(
             self.tx,
             agent_ids,
             subject,
             body,
-            tags=(TAG, what),
+            tags=(TAG, tag),
             thread_id=self.columns["thread_id"],
             ack_required=True,
-            expires_at=until,
+            expires_at=due_at,
         )
-        self.columns["thread_id"] = sent.thread_id
-        self.tx.execute(_ASKED, [self._one(one) | {"message": sent.id} for one in agent_ids])
+        self.columns["thread_id"] = message.thread_id
+        self.tx.execute(
+            _SET_REQUEST,
+            [self._participant_key(agent_id) | {"message": message.id} for agent_id in agent_ids],
+        )
         self._participants = None
 
-    def ask_until(self, until: datetime) -> None:
-        """Have the requests to those who are awaited be of use for longer."""
-        asked = [self.participants()[one].message_id for one in self.state.awaited]
-        extend_expiry(self.tx, [message_id for message_id in asked if message_id is not None], until)
+    def extend_requests(self, due_at: datetime) -> None:
+        """Extend the expiry of the open requests to the awaited participants."""
+        message_ids = [self.participants()[agent_id].message_id for agent_id in self.state.awaited]
+        extend_expiry(self.tx, [message_id for message_id in message_ids if message_id is not None], due_at)
 
-    def answered(self, agent_id: str) -> None:
-        """Acknowledge the request that the acting agent answers."""
+    def acknowledge_request(self, agent_id: str) -> None:
+        """Acknowledge the last request to `agent_id`, if it is the caller."""
         message_id = self.participants()[agent_id].message_id
         if message_id is not None and self.tx.caller.agent_id == agent_id:
             acknowledge(self.tx, message_rows.find(self.tx, message_id))
 
     def notify(self, subject: str, body: str) -> None:
-        """Tell all who are present how it ended."""
+        """Send a notice to all who are present."""
         if self.state.present:
             thread_id = self.columns["thread_id"]
             system_notice(self.tx, self.state.present, subject, body, tags=(TAG,), thread_id=thread_id)
 
     def write(self, before: MeetingState) -> Meeting:
-        """Write the meeting as it is now, and append the events; answers it."""
+        """Write the meeting's row, which had the state `before`, and publish the events."""
         columns, state = self.columns, self.state
         columns |= {"status": state.status, "outcome": state.outcome}
         columns |= {"phase": state.phase, "due_at": state.due_at}
@@ -151,23 +160,26 @@ class MeetingWriter:
             columns["started_at"] = self.tx.now
         if state.status in ("completed", "cancelled"):
             columns["ended_at"] = self.tx.now
-        changed = {f"new_{name}": columns[name] for name in _CHANGING}
+        changed = {f"new_{name}": columns[name] for name in _CHANGED_COLUMNS}
         self.tx.change(_CHANGE, changed | {"ws": self.tx.workspace_id, "meeting": self.id})
         self._note_awaited(before)
         return self.publish()
 
     def publish(self) -> Meeting:
-        """Append the events with the meeting as it is; answers it."""
+        """Emit the queued events with the meeting as it is. Returns the meeting."""
         meeting = rows.as_meeting(self.columns)
         for event in self._events:
             self.tx.emit(event(meeting))
         return meeting
 
     def _note_awaited(self, before: MeetingState) -> None:
-        was, now = set(before.awaited), set(self.state.awaited)
-        changed = [self._one(one) | {"is_awaited": one in now} for one in sorted(was ^ now)]
+        awaited_before, awaited_now = set(before.awaited), set(self.state.awaited)
+        changed = [
+            self._participant_key(agent_id) | {"is_awaited": agent_id in awaited_now}
+            for agent_id in sorted(awaited_before ^ awaited_now)
+        ]
         if changed:
-            self.tx.execute(_AWAITED, changed)
+            self.tx.execute(_SET_AWAITED, changed)
 
-    def _one(self, agent_id: str) -> dict[str, Any]:
+    def _participant_key(self, agent_id: str) -> dict[str, Any]:
         return {"ws": self.tx.workspace_id, "meeting": self.id, "agent": agent_id}

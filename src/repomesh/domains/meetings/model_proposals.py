@@ -1,6 +1,6 @@
-"""Proposals that a language model writes from the opinions of a round, when none of its own stands unopposed.
+"""Proposals that a language model writes from the opinions of a round that has no unopposed proposal.
 
-What it is given are words of others, and what it makes of them is data, too: it is only voted on.
+The opinions and the model's answer are both untrusted data: the answer is only voted on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from repomesh.domains.meetings import flow, rows
 from repomesh.domains.meetings.conducting import conduct
 from repomesh.domains.meetings.meeting_writer import CommandTexts
 from repomesh.domains.meetings.models import ProposalWritten, WriteProposal, WrittenProposal
-from repomesh.domains.meetings.prompts import shortened
+from repomesh.domains.meetings.prompts import shorten
 from repomesh.domains.meetings.tables import RUNNING, meetings
 from repomesh.domains.messaging.messages.envelope import BAR, neutral, one_line
 from repomesh.kernel.limits import MEETING_MATERIAL_CHARS, PROPOSAL_CHARS_MAX, SWEEP_CHANGES_S
@@ -32,15 +32,15 @@ _TASK = (
 )
 _DRAFTING = due_now(meetings.c.workspace_id, RUNNING, meetings.c.phase == "drafting")
 _MARK = "meeting "
-"""How the first line of the material begins, by which an answer finds its meeting again."""
+"""Begins the first line of the material, from which the meeting's id and round are read back."""
 
 
-def _question(tx: Transaction) -> ModelPrompt | None:
-    """What to ask a model for the meeting that waits the longest; None when none does."""
+def _build_prompt(tx: Transaction) -> ModelPrompt | None:
+    """The prompt for the meeting that has waited longest for a proposal; None when none waits."""
     table = meetings.c
-    drafting = table.workspace_id == tx.workspace_id, RUNNING, table.phase == "drafting"
+    conditions = table.workspace_id == tx.workspace_id, RUNNING, table.phase == "drafting"
     row = tx.execute(
-        select(meetings).where(*drafting).order_by(table.due_at, table.id).limit(1)
+        select(meetings).where(*conditions).order_by(table.due_at, table.id).limit(1)
     ).one_or_none()
     return None if row is None else ModelPrompt(_TASK, _material(tx, row))
 
@@ -48,23 +48,25 @@ def _question(tx: Transaction) -> ModelPrompt | None:
 def _material(tx: Transaction, row: Any) -> str:
     round_ = flow.load(row.flow).round
     lines = [f"{_MARK}{row.id} round {round_}", f"Topic: {one_line(row.topic)}", "Opinions:"]
-    said = [one for one in rows.opinions_of(tx, row.id, round_) if one.kind != "no_response"]
-    share = MEETING_MATERIAL_CHARS // max(len(said), 1)
-    for one in said:
-        text = neutral(shortened(f"{one.agent_name} ({one.kind}): {one.content}", share))
+    opinions = [opinion for opinion in rows.opinions_of(tx, row.id, round_) if opinion.kind != "no_response"]
+    share = MEETING_MATERIAL_CHARS // max(len(opinions), 1)
+    for opinion in opinions:
+        text = neutral(shorten(f"{opinion.agent_name} ({opinion.kind}): {opinion.content}", share))
         lines += [BAR + line for line in text.split("\n")]
     return "\n".join(lines)
 
 
 async def _prepare(request: WriteProposal, preparation: Preparation) -> WriteProposal:
-    """Ask a model for the proposal; the request with its text, or as it is when no meeting waits for one."""
-    asked: ModelPrompt | None = await preparation.read(_question)
-    return request if asked is None else _answered(asked, await preparation.completions.complete(asked))
+    """Ask a model for the proposal. Returns the request with its text, unchanged when no meeting waits."""
+    prompt: ModelPrompt | None = await preparation.read(_build_prompt)
+    return (
+        request if prompt is None else _add_completion(prompt, await preparation.completions.complete(prompt))
+    )
 
 
-def _answered(asked: ModelPrompt, completion: Completion) -> WrittenProposal:
-    meeting_id, _, round_ = asked.material.partition("\n")[0].removeprefix(_MARK).partition(" round ")
-    text = shortened(neutral(completion.text), PROPOSAL_CHARS_MAX)
+def _add_completion(prompt: ModelPrompt, completion: Completion) -> WrittenProposal:
+    meeting_id, _, round_ = prompt.material.partition("\n")[0].removeprefix(_MARK).partition(" round ")
+    text = shorten(neutral(completion.text), PROPOSAL_CHARS_MAX)
     return WrittenProposal(meeting_id=meeting_id, round=int(round_), text=text, refusal=completion.refusal)
 
 
@@ -81,6 +83,6 @@ def propose(tx: Transaction, request: WriteProposal) -> ProposalWritten:
     """
     if not isinstance(request, WrittenProposal):
         return ProposalWritten(meeting_id=None)
-    given = flow.ProposalReady(request.round, failed=bool(request.refusal))
-    meeting = conduct(tx, rows.find(tx, request.meeting_id), given, CommandTexts(content=request.text))
+    ready = flow.ProposalReady(request.round, failed=bool(request.refusal))
+    meeting = conduct(tx, rows.find(tx, request.meeting_id), ready, CommandTexts(content=request.text))
     return ProposalWritten(meeting_id=meeting.id)

@@ -1,4 +1,4 @@
-"""Operations on meetings as such: call, list, show, join, leave, start, cancel."""
+"""Operations on meetings: create, list, show, join, leave, start, cancel."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
     """
     template = _PLAIN if request.template is None else templates.find(tx, request.template)
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
-    members = _members(tx, request)
+    members = _find_members(tx, request)
     meeting_id = tx.new_id()
     chair = find_agent(tx, request.chair).id if request.chair else None
-    state = MeetingState(_terms(request, template, chair, meeting_id), members, tuple(members))
+    state = MeetingState(_build_terms(request, template, chair, meeting_id), members, tuple(members))
     agenda = template.agenda if request.agenda is None else request.agenda
     row: dict[str, Any] = dict.fromkeys(_table.keys()) | {
         "workspace_id": tx.workspace_id,
@@ -102,7 +102,7 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
     tx.execute(insert(meetings), row)
     writer = MeetingWriter(tx, row, state, CommandTexts())
     for agent_id in members:
-        writer.take_in(agent_id)
+        writer.add_participant(agent_id)
     writer.emit(events.MeetingChanged, events.MEETING_CREATED)
     meeting = writer.publish()
     return conduct(tx, rows.find(tx, meeting_id), flow.StartCommand()) if request.start else meeting
@@ -118,13 +118,15 @@ def list_meetings(tx: Transaction, request: ListMeetings) -> Page[Meeting]:
     if request.since is not None:
         statement = statement.where(_table.created_at >= request.since)
     if request.participant is not None:
-        statement = statement.where(_table.id.in_(attended(tx, find_agent(tx, request.participant).id)))
-    items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
-    found = Page[Meeting](items=items, next_cursor=following)
+        statement = statement.where(
+            _table.id.in_(attended_meeting_ids(tx, find_agent(tx, request.participant).id))
+        )
+    items, next_cursor = page(tx, statement, request, [_table.id], _row_to_meeting, descending=True)
+    result = Page[Meeting](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
-    return fit(found, request.max_chars, positions)
+    return fit(result, request.max_chars, positions)
 
 
 @query(
@@ -149,13 +151,17 @@ def join_meeting(tx: Transaction, request: JoinMeeting) -> Meeting:
     """
     row = rows.find(tx, request.meeting_id)
     agent_id = tx.caller.acting_agent()
-    words = CommandTexts()
+    texts = CommandTexts()
     if request.max_chars is not None:
         part = meeting_participants.c
-        mine = part.workspace_id == tx.workspace_id, part.meeting_id == row.id, part.agent_id == agent_id
-        tx.execute(update(meeting_participants).where(*mine).values(max_chars=request.max_chars))
-        words = CommandTexts(max_chars=request.max_chars)
-    return conduct(tx, row, flow.JoinCommand(agent_id, str(tx.caller.agent_name)), words)
+        conditions = (
+            part.workspace_id == tx.workspace_id,
+            part.meeting_id == row.id,
+            part.agent_id == agent_id,
+        )
+        tx.execute(update(meeting_participants).where(*conditions).values(max_chars=request.max_chars))
+        texts = CommandTexts(max_chars=request.max_chars)
+    return conduct(tx, row, flow.JoinCommand(agent_id, str(tx.caller.agent_name)), texts)
 
 
 @command(
@@ -197,7 +203,7 @@ def cancel_meeting(tx: Transaction, request: CancelMeeting) -> Meeting:
 
 
 def detail(tx: Transaction, meeting_id: str) -> MeetingDetail:
-    """A meeting with all that was said; raises MeetingNotFound."""
+    """A meeting with the opinions, proposal and votes of each round; raises MeetingNotFound."""
     row = rows.find(tx, meeting_id)
     meeting = rows.as_meeting(row._asdict())
     opinions, votes = rows.opinions_of(tx, row.id), rows.votes_of(tx, row.id)
@@ -208,7 +214,7 @@ def detail(tx: Transaction, meeting_id: str) -> MeetingDetail:
         rounds=[
             Round(
                 number=number,
-                opinions=[one for one in opinions if one.round == number],
+                opinions=[opinion for opinion in opinions if opinion.round == number],
                 proposal=proposals.get(number),
                 votes=[vote for vote in votes if vote.round == number],
             )
@@ -218,42 +224,42 @@ def detail(tx: Transaction, meeting_id: str) -> MeetingDetail:
     )
 
 
-def attended(tx: Transaction, agent_id: str) -> Any:
+def attended_meeting_ids(tx: Transaction, agent_id: str) -> Any:
     """A select of the ids of the meetings in which an agent takes or took part."""
     part = meeting_participants.c
     return select(part.meeting_id).where(part.workspace_id == tx.workspace_id, part.agent_id == agent_id)
 
 
-def _listed(row: Any) -> Meeting:
+def _row_to_meeting(row: Any) -> Meeting:
     return rows.as_meeting(row._asdict())
 
 
-def _members(tx: Transaction, request: CreateMeeting) -> dict[str, str]:
-    """The names of the participants by their ids, in their order; the chair is one of them."""
-    found: dict[str, str] = {}
+def _find_members(tx: Transaction, request: CreateMeeting) -> dict[str, str]:
+    """The names of the participants by id, in their order; the chair is one of them."""
+    names: dict[str, str] = {}
     for ref in request.participant_ids:
-        agent = _in_service(tx, ref)
-        if agent.id in found:
+        agent = _find_agent_in_service(tx, ref)
+        if agent.id in names:
             raise DuplicateParticipant(f"'{agent.name}' is named more than once", agent_name=agent.name)
-        found[agent.id] = agent.name
+        names[agent.id] = agent.name
     if request.chair is not None:
-        chair = _in_service(tx, request.chair)
-        found.setdefault(chair.id, chair.name)
-    if len(found) > limits.MEETING_PARTICIPANTS_MAX:
+        chair = _find_agent_in_service(tx, request.chair)
+        names.setdefault(chair.id, chair.name)
+    if len(names) > limits.MEETING_PARTICIPANTS_MAX:
         raise TooManyParticipants(
-            f"{len(found)} participants, the limit is {limits.MEETING_PARTICIPANTS_MAX}"
+            f"{len(names)} participants, the limit is {limits.MEETING_PARTICIPANTS_MAX}"
         )
-    return found
+    return names
 
 
-def _in_service(tx: Transaction, ref: str) -> Agent:
+def _find_agent_in_service(tx: Transaction, ref: str) -> Agent:
     agent = find_agent(tx, ref)
     if agent.status == "retired":
         raise AgentRetired(f"'{agent.name}' is retired and can't take part")
     return agent
 
 
-def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: str) -> MeetingTerms:
+def _build_terms(request: CreateMeeting, template: Template, chair: str | None, seed: str) -> MeetingTerms:
     consensus = request.consensus or template.consensus
     quorum = request.quorum
     if quorum is None and consensus == template.consensus:
@@ -272,8 +278,8 @@ def _terms(request: CreateMeeting, template: Template, chair: str | None, seed: 
     )
 
 
-def _require_lead(tx: Transaction, row: Any, *also: str) -> None:
-    """Raise NotYourMeeting unless the caller leads the meeting, or is one of those that may do it, too."""
-    leaders = (row.created_by_id, flow.load(row.flow).terms.chair, *also)
+def _require_lead(tx: Transaction, row: Any, *further_leader_ids: str) -> None:
+    """Raise NotYourMeeting unless the caller created or chairs it, is a person, or is a further leader."""
+    leaders = (row.created_by_id, flow.load(row.flow).terms.chair, *further_leader_ids)
     if not people_only.is_person(tx.caller) and tx.caller.agent_id not in leaders:
         raise NotYourMeeting(f"the meeting was called by '{row.created_by or 'the owner'}'")

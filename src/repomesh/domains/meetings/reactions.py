@@ -1,4 +1,4 @@
-"""What meetings do when something happened to an agent."""
+"""Reactions of meetings to changes of agents."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from repomesh.store.transaction import Transaction
 
 @on(AGENT_RENAMED)
 def rename_in_meetings(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
-    """Have meetings that are not over name a participant as it is called now."""
+    """Update the agent's name in the meetings that are not over."""
     rows.rename_participant(tx, event.data.agent.id, event.data.agent.name)

@@ -26,7 +26,10 @@ REFUSALS = (MessageNotFound, TaskNotFound, DecisionNotFound, DecisionStatusConfl
 def require(
     tx: Transaction, message_ids: Sequence[str], task_ids: Sequence[str], supersedes: str | None
 ) -> None:
-    """Raise what stands against concerning these, or against standing in place of that decision."""
+    """Check that the messages and tasks exist, and that the decision to supersede is active.
+
+    Raises MessageNotFound, TaskNotFound, DecisionNotFound or DecisionStatusConflict.
+    """
     for message_id in message_ids:
         message_rows.find(tx, message_id)
     for task_id in task_ids:
@@ -36,15 +39,17 @@ def require(
 
 
 def messages_of(tx: Transaction, ids: Sequence[str]) -> list[Message]:
-    """Those of some messages that the caller may see, in this order; together no longer than one answer."""
-    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    found = tx.execute(message_rows.selected().where(*here, message_rows.visible(tx.caller)))
-    by_id = {row.id: message_rows.as_message(row._asdict()) for row in found}
-    return message_rows.read_on(tx, [by_id[one] for one in ids if one in by_id], MAX_CHARS_MAX)
+    """Those of the messages that the caller may see, in this order, within MAX_CHARS_MAX characters."""
+    conditions = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    rows = tx.execute(message_rows.selected().where(*conditions, message_rows.visible(tx.caller)))
+    by_id = {row.id: message_rows.as_message(row._asdict()) for row in rows}
+    return message_rows.read_on(
+        tx, [by_id[message_id] for message_id in ids if message_id in by_id], MAX_CHARS_MAX
+    )
 
 
 def tasks_of(tx: Transaction, ids: Sequence[str]) -> list[Task]:
-    """Some tasks, in this order."""
-    found = tx.execute(select(tasks).where(tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)))
-    by_id = {row.id: task_rows.as_task(row) for row in found}
-    return [by_id[one] for one in ids if one in by_id]
+    """Those of the tasks that exist, in this order."""
+    rows = tx.execute(select(tasks).where(tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)))
+    by_id = {row.id: task_rows.as_task(row) for row in rows}
+    return [by_id[task_id] for task_id in ids if task_id in by_id]

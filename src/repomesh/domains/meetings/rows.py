@@ -1,4 +1,4 @@
-"""Meetings as rows: found, shown, and read with what was said in them."""
+"""Rows of meetings: find them, turn them into models, read their opinions, proposals and votes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _BY_ID = Prepared(
 
 
 def _selects_of(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
-    """The selects of what `model` shows of a meeting's rows: of all rounds, and of one."""
-    here = table.c.workspace_id == bindparam("ws"), table.c.meeting_id == bindparam("id")
-    shown = [column for column in table.c if column.name in model.model_fields]
-    statement = select(*shown).where(*here).order_by(*(table.c[name] for name in order))
+    """Two selects of the columns of `model` from a meeting's rows: of all rounds, and of one."""
+    conditions = table.c.workspace_id == bindparam("ws"), table.c.meeting_id == bindparam("id")
+    columns = [column for column in table.c if column.name in model.model_fields]
+    statement = select(*columns).where(*conditions).order_by(*(table.c[name] for name in order))
     return Prepared(statement), Prepared(statement.where(table.c.round == bindparam("round")))
 
 
@@ -41,12 +41,12 @@ _OPINIONS = _selects_of(meeting_opinions, Opinion, "sequence")
 _PROPOSALS = _selects_of(meeting_proposals, Proposal, "round")
 _VOTES = _selects_of(meeting_votes, CastVote, "round", "at", "agent_id")
 _part = meeting_participants.c
-_MINE = _part.workspace_id == bindparam("ws"), _part.meeting_id == bindparam("id")
-_PARTICIPANTS = Prepared(select(meeting_participants).where(*_MINE).order_by(_part.agent_id))
-_AWAY = Prepared(
+_OF_MEETING = _part.workspace_id == bindparam("ws"), _part.meeting_id == bindparam("id")
+_PARTICIPANTS = Prepared(select(meeting_participants).where(*_OF_MEETING).order_by(_part.agent_id))
+_INACTIVE = Prepared(
     select(_part.agent_id)
     .join(agents, agents.c.id == _part.agent_id)
-    .where(*_MINE, agents.c.status != "active", agents.c.type != PERSON)
+    .where(*_OF_MEETING, agents.c.status != "active", agents.c.type != PERSON)
 )
 
 _FROM_COLUMNS = tuple(
@@ -65,7 +65,7 @@ def find(tx: Transaction, meeting_id: str) -> Any:
 
 
 def as_meeting(columns: Mapping[str, Any]) -> Meeting:
-    """The meeting in the columns of a row."""
+    """The meeting from the columns of its row; its state comes from `flow`."""
     state = flow.load(columns["flow"])
     terms = state.terms
     return Meeting(
@@ -90,26 +90,28 @@ def as_meeting(columns: Mapping[str, Any]) -> Meeting:
 
 
 def participants(state: MeetingState) -> list[Participant]:
-    """Who takes part, and who took part and left."""
+    """All participants, those who left included."""
     return [
         Participant(
-            agent_id=one,
+            agent_id=agent_id,
             agent_name=name,
-            status=("joined" if one in state.joined else "invited") if one in state.present else "left",
-            turn=state.turns[one].status if one in state.turns else None,
-            vote=state.votes.get(one),
+            status=("joined" if agent_id in state.joined else "invited")
+            if agent_id in state.present
+            else "left",
+            turn=state.turns[agent_id].status if agent_id in state.turns else None,
+            vote=state.votes.get(agent_id),
         )
-        for one, name in state.names.items()
+        for agent_id, name in state.names.items()
     ]
 
 
 def opinions_of(tx: Transaction, meeting_id: str, round_: int | None = None) -> list[Opinion]:
-    """What was said, in one round or in all, in its order."""
+    """The opinions of a round, or of all, in their order."""
     return [Opinion(**row) for row in _read(tx, _OPINIONS, meeting_id, round_)]
 
 
 def proposals_of(tx: Transaction, meeting_id: str, round_: int | None = None) -> dict[int, Proposal]:
-    """What a round, or each, voted on."""
+    """The proposals voted on by round number: of one round, or of all."""
     return {row["round"]: Proposal(**row) for row in _read(tx, _PROPOSALS, meeting_id, round_)}
 
 
@@ -119,28 +121,28 @@ def votes_of(tx: Transaction, meeting_id: str, round_: int | None = None) -> lis
 
 
 def participant_rows(tx: Transaction, meeting_id: str) -> dict[str, Any]:
-    """The rows of who takes part, by agent."""
+    """The rows of the participants by agent id."""
     rows = tx.execute(_PARTICIPANTS, {"ws": tx.workspace_id, "id": meeting_id})
     return {row.agent_id: row for row in rows}
 
 
-def away(tx: Transaction, meeting_id: str) -> frozenset[str]:
-    """Who takes part, or did, and is known to be inactive. People come and go, and answer when they look."""
-    return frozenset(tx.execute(_AWAY, {"ws": tx.workspace_id, "id": meeting_id}).scalars())
+def inactive_participants(tx: Transaction, meeting_id: str) -> frozenset[str]:
+    """The ids of inactive participants, those who left included. People never count as inactive."""
+    return frozenset(tx.execute(_INACTIVE, {"ws": tx.workspace_id, "id": meeting_id}).scalars())
 
 
 def rename_participant(tx: Transaction, agent_id: str, name: str) -> None:
-    """Give a participant another name in the meetings that are pending or in progress."""
+    """Store a participant's new name in all meetings that are pending or in progress."""
     table = meetings.c
-    taken_in = select(meeting_participants.c.meeting_id).where(
+    meeting_ids = select(meeting_participants.c.meeting_id).where(
         meeting_participants.c.workspace_id == tx.workspace_id, meeting_participants.c.agent_id == agent_id
     )
-    running = table.workspace_id == tx.workspace_id, table.status.in_(("pending", "in_progress"))
-    for row in tx.execute(select(table.id, table.flow).where(*running, table.id.in_(taken_in))).all():
+    unfinished = table.workspace_id == tx.workspace_id, table.status.in_(("pending", "in_progress"))
+    for row in tx.execute(select(table.id, table.flow).where(*unfinished, table.id.in_(meeting_ids))).all():
         state = flow.load(row.flow)
         renamed = replace(state, names={**state.names, agent_id: name})
-        own = update(meetings).where(table.workspace_id == tx.workspace_id, table.id == row.id)
-        tx.execute(own.values(flow=flow.dump(renamed), version=table.version + 1))
+        change = update(meetings).where(table.workspace_id == tx.workspace_id, table.id == row.id)
+        tx.execute(change.values(flow=flow.dump(renamed), version=table.version + 1))
 
 
 def _read(
@@ -148,5 +150,5 @@ def _read(
 ) -> list[dict[str, Any]]:
     of_all, of_round = statements
     key = {"ws": tx.workspace_id, "id": meeting_id}
-    found = tx.execute(of_all, key) if round_ is None else tx.execute(of_round, key | {"round": round_})
-    return [row._asdict() for row in found]
+    result = tx.execute(of_all, key) if round_ is None else tx.execute(of_round, key | {"round": round_})
+    return [row._asdict() for row in result]

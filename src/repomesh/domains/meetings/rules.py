@@ -1,7 +1,8 @@
-"""The rules of a meeting: a pure state machine, `(flow, what is done, who is away, now) -> (flow, events)`.
+"""The rules of a meeting: a pure state machine, `(state, command, inactive, now) -> (state, effects)`.
 
-A round hears one participant after another, then votes on a proposal; the meeting's rule decides whether that
-is a decision, else the next round begins with the dissent. Every wait has a deadline, so every meeting ends.
+In a round the participants speak one after another, then vote on a proposal. The consensus rule decides
+whether it is carried; else the next round begins with the dissenters. Every wait has a deadline, so every
+meeting ends.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ def step(
     *,
     drafting: bool = False,
 ) -> tuple[MeetingState, tuple[MeetingEffect, ...]]:
-    """How a meeting stands after something was done, and what that brought about.
+    """Apply a command to a meeting's state. Returns the new state and the effects, in order.
 
-    `away` are participants known to be inactive; `drafting` says that proposals can be written elsewhere.
-    Raises what stands against it, and then nothing has changed, not even by the time that passed.
+    `away` are the ids of inactive participants; `drafting` says that a language model can write proposals.
+    Raises the error of a command that is not allowed; then nothing has changed, not even by time that passed.
     """
     run = _Run(state, away, now, drafting=drafting)
-    if isinstance(command, flow.ResumeAfterAbsence):  # before time is looked at
+    if isinstance(command, flow.ResumeAfterAbsence):  # before deadlines are checked
         run.move_deadline(command.away_s)
     run.settle()
-    run.take(command)
+    run.apply(command)
     run.settle()
     return run.flow, tuple(run.effects)
 
 
 class _Run:
-    """One step: the flow as it changes, and its effects so far."""
+    """One step: the state as it changes, and its effects so far."""
 
     def __init__(self, state: MeetingState, away: Collection[str], now: datetime, *, drafting: bool) -> None:
         self.flow = state
@@ -60,100 +61,102 @@ class _Run:
         self._drafting = drafting
 
     def move_deadline(self, away_s: float) -> None:
-        """Give whoever is awaited the time that the server was away."""
+        """Move the open deadline by the seconds that the server was away."""
         if self.flow.due_at is not None:
             due_at = self.flow.due_at + timedelta(seconds=away_s)
             self._set(due_at=due_at)
             self._emit(flow.DeadlineMoved(self.flow.round, due_at))
 
-    # -- what comes by itself ----------------------------------------------------------------------
+    # -- automatic steps: each returns whether it changed anything ---------------------------------
 
     def settle(self) -> None:
-        """Do what needs nobody, until somebody is awaited or the meeting is over."""
-        phases = {"discussion": self._discuss, "drafting": self._draft, "voting": self._count}
+        """Take automatic steps until a participant is awaited or the meeting is over."""
+        phases = {"discussion": self._discuss, "drafting": self._check_draft, "voting": self._count_votes}
         while self.flow.phase is not None:
             if not self.flow.present:
                 self._emit(flow.NoConsensus(self.flow.round))
-                return self._end("no_consensus")
+                return self._end_meeting("no_consensus")
             if not phases[self.flow.phase]():
                 return None
         return None
 
     def _discuss(self) -> bool:
-        """Hear the next; False while somebody is awaited."""
+        """Ask the next participant to speak, or pass over the present one; False while one is awaited."""
         state = self.flow
         speaker = state.speaker
         if speaker is None:
-            following = next((one for one in state.queue if state.turns[one].status == "waiting"), None)
-            if following is None:
-                return self._all_heard()
-            if following in self._gone():
-                return self._skip(following)
-            return self._ask(following)
+            next_speaker = next(
+                (agent_id for agent_id in state.queue if state.turns[agent_id].status == "waiting"), None
+            )
+            if next_speaker is None:
+                return self._close_discussion()
+            if next_speaker in self._inactive_present():
+                return self._skip_turn(next_speaker)
+            return self._ask_to_speak(next_speaker)
         if self._is_due():
-            self._record(speaker, "no_response", proposes=False)
+            self._record_opinion(speaker, "no_response", proposes=False)
             return True
-        return self._skip(speaker) if speaker in self._gone() else False
+        return self._skip_turn(speaker) if speaker in self._inactive_present() else False
 
-    def _all_heard(self) -> bool:
-        """Go on to the vote, or to the next round when nobody said a word."""
+    def _close_discussion(self) -> bool:
+        """Go on to the vote, or conclude the round when nobody spoke."""
         state = self.flow
         if all(turn.status != "spoke" for turn in state.turns.values()):
             return self._conclude()
-        choice = consensus.chosen(state.tabled, state.terms.chair)
+        choice = consensus.choose_proposal(state.tabled, state.terms.chair)
         if choice is not None:
             self._request_votes(*choice)
         elif self._drafting:
-            due_at = self._in(state.terms.drafting_timeout_s)
+            due_at = self._due_after(state.terms.drafting_timeout_s)
             self._set(phase="drafting", due_at=due_at)
             self._emit(flow.DraftRequested(state.round, due_at))
         else:
             self._request_votes("draft", None)
         return True
 
-    def _draft(self) -> bool:
-        """Make do without a written proposal at the deadline."""
+    def _check_draft(self) -> bool:
+        """At the deadline put a draft to the vote in place of a written proposal."""
         if self._is_due():
             self._request_votes("draft", None)
             return True
         return False
 
-    def _count(self) -> bool:
-        """Count when all have voted who may, or time is up."""
-        missing = [one for one in self.flow.awaited if one not in self._gone()]
+    def _count_votes(self) -> bool:
+        """Conclude the round when all electors have voted, or at the deadline."""
+        missing = [agent_id for agent_id in self.flow.awaited if agent_id not in self._inactive_present()]
         return False if missing and not self._is_due() else self._conclude()
 
     def _conclude(self) -> bool:
-        """End the round: with a decision, with the next round, or without either."""
+        """End the round: with a decision, with the next round, or after the last one without consensus."""
         state = self.flow
         terms = state.terms
         electors = len(state.electorate or state.electors)
-        agreed = consensus.agreed(terms.consensus, terms.quorum, state.votes, electors)
-        absent = tuple(one for one in state.electors if one not in state.votes)
+        agreed = consensus.is_carried(terms.consensus, terms.quorum, state.votes, electors)
+        absent = tuple(agent_id for agent_id in state.electors if agent_id not in state.votes)
         self._emit(flow.RoundCompleted(state.round, agreed, absent))
         if agreed:
             self._emit(flow.ConsensusReached(state.round))
-            self._end("consensus")
+            self._end_meeting("consensus")
         elif state.round >= terms.rounds_max:
             self._emit(flow.NoConsensus(state.round))
-            self._end("no_consensus")
+            self._end_meeting("no_consensus")
         else:
             self._open_round(state.round + 1)
         return True
 
-    # -- what is done ------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------
 
     @singledispatchmethod
-    def take(self, command: Any) -> None:
-        """Do what is asked; raises what stands against it."""
+    def apply(self, command: Any) -> None:
+        """Apply a command; raises the error of one that is not allowed."""
         raise NotImplementedError(type(command))
 
-    @take.register(flow.Tick)
-    @take.register(flow.ResumeAfterAbsence)
+    @apply.register(flow.Tick)
+    @apply.register(flow.ResumeAfterAbsence)
     def _(self, command: flow.Tick | flow.ResumeAfterAbsence) -> None:
         pass
 
-    @take.register
+    @apply.register
     def _(self, command: flow.StartCommand) -> None:
         self._require_status("pending")
         needed = max(MEETING_PARTICIPANTS_MIN, self.flow.terms.quorum or 0)
@@ -163,47 +166,51 @@ class _Run:
         self._emit(flow.MeetingStarted())
         self._open_round(1)
 
-    @take.register
+    @apply.register
     def _(self, command: flow.CancelCommand) -> None:
         self._require_status("pending", "in_progress")
         self._set(phase=None, speaker=None, due_at=None, status="cancelled", outcome="cancelled")
         self._emit(flow.Cancelled())
 
-    @take.register
+    @apply.register
     def _(self, command: flow.JoinCommand) -> None:
         self._require_status("pending", "in_progress")
-        state, who = self.flow, command.agent_id
-        if who not in state.names and len(state.names) >= MEETING_PARTICIPANTS_MAX:
+        state, agent_id = self.flow, command.agent_id
+        if agent_id not in state.names and len(state.names) >= MEETING_PARTICIPANTS_MAX:
             raise TooManyParticipants(f"{len(state.names)} agents took part, which is the limit")
-        present = state.present if who in state.present else (*state.present, who)
-        self._set(names={**state.names, who: command.name}, present=present)
-        self._note_joined(who)
-        self._give_turn(who)
+        present = state.present if agent_id in state.present else (*state.present, agent_id)
+        self._set(names={**state.names, agent_id: command.name}, present=present)
+        self._note_joined(agent_id)
+        self._give_turn(agent_id)
         if self.flow != state:
-            self._emit(flow.ParticipantJoined(who))
+            self._emit(flow.ParticipantJoined(agent_id))
 
-    @take.register
+    @apply.register
     def _(self, command: flow.LeaveCommand) -> None:
         self._require_status("pending", "in_progress")
-        state, who = self.flow, command.agent_id
-        self._require_present(who)
-        turn = state.turns.get(who)
+        state, agent_id = self.flow, command.agent_id
+        self._require_present(agent_id)
+        turn = state.turns.get(agent_id)
         if turn is not None and turn.status in ("waiting", "asked"):
-            self._turn(who, replace(turn, status="left"))
-        speaker = None if state.speaker == who else state.speaker
-        present = tuple(one for one in state.present if one != who)
-        self._set(present=present, joined=tuple(one for one in state.joined if one != who), speaker=speaker)
-        self._emit(flow.ParticipantLeft(who))
+            self._set_turn(agent_id, replace(turn, status="left"))
+        speaker = None if state.speaker == agent_id else state.speaker
+        present = tuple(other_id for other_id in state.present if other_id != agent_id)
+        self._set(
+            present=present,
+            joined=tuple(other_id for other_id in state.joined if other_id != agent_id),
+            speaker=speaker,
+        )
+        self._emit(flow.ParticipantLeft(agent_id))
 
-    @take.register
+    @apply.register
     def _(self, command: flow.SpeakCommand) -> None:
         self._require_status("in_progress")
         self._require_present(command.agent_id)
         self._require_turn(command.agent_id, command.round)
         self._note_joined(command.agent_id)
-        self._record(command.agent_id, command.kind, proposes=command.proposes)
+        self._record_opinion(command.agent_id, command.kind, proposes=command.proposes)
 
-    @take.register
+    @apply.register
     def _(self, command: flow.VoteCommand) -> None:
         self._require_status("in_progress")
         self._require_present(command.agent_id)
@@ -212,65 +219,65 @@ class _Run:
         self._set(votes={**self.flow.votes, command.agent_id: command.choice})
         self._emit(flow.VoteCast(self.flow.round, command.agent_id, command.choice))
 
-    @take.register
+    @apply.register
     def _(self, command: flow.ProposalReady) -> None:
         if self.flow.phase == "drafting" and self.flow.round == command.round:
             self._request_votes("draft" if command.failed else "written", None)
 
-    # -- steps of both -----------------------------------------------------------------------------
+    # -- steps that commands and automatic steps share ---------------------------------------------
 
     def _open_round(self, round_: int) -> None:
         state = self.flow
         dissent = consensus.dissenters(state)
         queue = consensus.speaking_order(state.terms, state.names, state.present, round_, dissent)
-        turns = {one: Turn() for one in queue}
+        turns = {agent_id: Turn() for agent_id in queue}
         self._set(round=round_, phase="discussion", queue=queue, turns=turns, speaker=None, due_at=None)
         self._set(tabled=(), votes={}, electorate=())
 
-    def _give_turn(self, who: str) -> None:
-        """Put somebody who came in, or came back, at the end of the discussion of this round."""
+    def _give_turn(self, agent_id: str) -> None:
+        """Queue a participant who joined or returned at the end of the discussion of this round."""
         state = self.flow
         if state.phase != "discussion":
             return
-        turn = state.turns.get(who, Turn())
-        back = turn.status in ("skipped", "left") and turn.asked < MEETING_ASKED_MAX
-        if who not in state.turns or back:
-            self._turn(who, replace(turn, status="waiting"))
-            self._set(queue=(*(one for one in state.queue if one != who), who))
+        turn = state.turns.get(agent_id, Turn())
+        may_return = turn.status in ("skipped", "left") and turn.asked < MEETING_ASKED_MAX
+        if agent_id not in state.turns or may_return:
+            self._set_turn(agent_id, replace(turn, status="waiting"))
+            self._set(queue=(*(other_id for other_id in state.queue if other_id != agent_id), agent_id))
 
-    def _ask(self, who: str) -> bool:
-        due_at = self._in(self.flow.terms.opinion_timeout_s)
-        self._turn(who, Turn("asked", self.flow.turns[who].asked + 1))
-        self._set(speaker=who, due_at=due_at)
-        self._emit(flow.OpinionRequested(self.flow.round, who, due_at))
+    def _ask_to_speak(self, agent_id: str) -> bool:
+        due_at = self._due_after(self.flow.terms.opinion_timeout_s)
+        self._set_turn(agent_id, Turn("asked", self.flow.turns[agent_id].asked + 1))
+        self._set(speaker=agent_id, due_at=due_at)
+        self._emit(flow.OpinionRequested(self.flow.round, agent_id, due_at))
         return True
 
-    def _skip(self, who: str) -> bool:
-        self._turn(who, replace(self.flow.turns[who], status="skipped"))
+    def _skip_turn(self, agent_id: str) -> bool:
+        self._set_turn(agent_id, replace(self.flow.turns[agent_id], status="skipped"))
         self._set(speaker=None, due_at=None)
-        self._emit(flow.TurnSkipped(self.flow.round, who))
+        self._emit(flow.TurnSkipped(self.flow.round, agent_id))
         return True
 
-    def _record(self, who: str, kind: flow.OpinionKind, *, proposes: bool) -> None:
+    def _record_opinion(self, agent_id: str, kind: flow.OpinionKind, *, proposes: bool) -> None:
         state = self.flow
         sequence = state.sequence + 1
         silent = kind == "no_response"
-        self._turn(who, replace(state.turns[who], status="no_response" if silent else "spoke"))
-        tabled = consensus.tabled_with(state.tabled, sequence, who, kind, proposes=proposes)
+        self._set_turn(agent_id, replace(state.turns[agent_id], status="no_response" if silent else "spoke"))
+        tabled = consensus.update_tabled(state.tabled, sequence, agent_id, kind, proposes=proposes)
         self._set(sequence=sequence, tabled=tabled, speaker=None, due_at=None)
-        self._emit(flow.OpinionPresented(state.round, who, sequence, kind))
+        self._emit(flow.OpinionPresented(state.round, agent_id, sequence, kind))
 
     def _request_votes(self, source: flow.Source, sequence: int | None) -> None:
-        due_at = self._in(self.flow.terms.vote_timeout_s)
+        due_at = self._due_after(self.flow.terms.vote_timeout_s)
         electors = self.flow.electors
         self._set(phase="voting", due_at=due_at, electorate=electors)
         self._emit(flow.VoteRequested(self.flow.round, source, sequence, electors, due_at))
 
-    def _end(self, outcome: flow.Outcome) -> None:
+    def _end_meeting(self, outcome: flow.Outcome) -> None:
         self._set(phase=None, speaker=None, due_at=None, status="completed", outcome=outcome)
         self._emit(flow.MeetingCompleted(outcome))
 
-    # -- what stands against it --------------------------------------------------------------------
+    # -- checks: each raises the error of a command that is not allowed ----------------------------
 
     def _require_status(self, *allowed: str) -> None:
         state = self.flow
@@ -280,58 +287,60 @@ class _Run:
                 f"the meeting is {state.status}{ended}", meeting_status=state.status, outcome=state.outcome
             )
 
-    def _require_present(self, who: str) -> None:
-        if who not in self.flow.present:
+    def _require_present(self, agent_id: str) -> None:
+        if agent_id not in self.flow.present:
             raise NotAParticipant("the acting agent does not take part in this meeting")
 
-    def _require_turn(self, who: str, round_: int | None) -> None:
+    def _require_turn(self, agent_id: str, round_: int | None) -> None:
         state = self.flow
-        turn_status: str = state.turns[who].status if who in state.turns else "came_later"
+        turn_status: str = state.turns[agent_id].status if agent_id in state.turns else "came_later"
         if round_ is not None and round_ != state.round:
             turn_status = "round_over" if round_ < state.round else "round_not_begun"
-        elif state.speaker == who:
+        elif state.speaker == agent_id:
             return
         elif turn_status == "waiting":
             speaker = state.names[state.speaker or ""]
             raise NotYourTurn(f"it is the turn of '{speaker}'", speaker=speaker, round=state.round)
         raise TurnOver(
-            f"round {state.round} is on, in its {state.phase}: {_IN_WORDS[turn_status]}",
+            f"round {state.round} is on, in its {state.phase}: {_TURN_OVER_REASONS[turn_status]}",
             happened=turn_status,
             round=state.round,
             phase=state.phase,
         )
 
-    def _require_vote(self, who: str, round_: int | None) -> None:
+    def _require_vote(self, agent_id: str, round_: int | None) -> None:
         state = self.flow
-        where: dict[str, Any] = {"round": state.round, "phase": state.phase}
+        position: dict[str, Any] = {"round": state.round, "phase": state.phase}
         if round_ is not None and round_ != state.round:
-            raise NotVoting(f"round {state.round} is on, not {round_}", **where)
+            raise NotVoting(f"round {state.round} is on, not {round_}", **position)
         if state.phase != "voting":
-            raise NotVoting(f"round {state.round} is in its {state.phase}", **where)
-        if who not in state.electors:
-            raise NotVoting("the vote began before the acting agent came in", **where)
-        if who in state.votes:
-            raise AlreadyVoted(f"the acting agent voted '{state.votes[who]}' in round {state.round}", **where)
+            raise NotVoting(f"round {state.round} is in its {state.phase}", **position)
+        if agent_id not in state.electors:
+            raise NotVoting("the vote began before the acting agent came in", **position)
+        if agent_id in state.votes:
+            raise AlreadyVoted(
+                f"the acting agent voted '{state.votes[agent_id]}' in round {state.round}", **position
+            )
 
-    # -- small things ------------------------------------------------------------------------------
+    # -- reading and changing the state ------------------------------------------------------------
 
-    def _gone(self) -> frozenset[str]:
-        """Who is passed over; nobody when all are away: it may be the server that was, and deadlines hold."""
-        gone = self._away.intersection(self.flow.present)
-        return frozenset() if len(gone) == len(self.flow.present) else gone
+    def _inactive_present(self) -> frozenset[str]:
+        """The inactive among those present; none when all are: then the server may have been away."""
+        inactive = self._away.intersection(self.flow.present)
+        return frozenset() if len(inactive) == len(self.flow.present) else inactive
 
     def _is_due(self) -> bool:
         return self.flow.due_at is not None and self.now >= self.flow.due_at
 
-    def _in(self, seconds: float) -> datetime:
+    def _due_after(self, seconds: float) -> datetime:
         return self.now + timedelta(seconds=seconds)
 
-    def _note_joined(self, who: str) -> None:
-        if who not in self.flow.joined:
-            self._set(joined=(*self.flow.joined, who))
+    def _note_joined(self, agent_id: str) -> None:
+        if agent_id not in self.flow.joined:
+            self._set(joined=(*self.flow.joined, agent_id))
 
-    def _turn(self, who: str, turn: Turn) -> None:
-        self._set(turns={**self.flow.turns, who: turn})
+    def _set_turn(self, agent_id: str, turn: Turn) -> None:
+        self._set(turns={**self.flow.turns, agent_id: turn})
 
     def _set(self, **changes: Any) -> None:
         self.flow = replace(self.flow, **changes)
@@ -340,7 +349,7 @@ class _Run:
         self.effects.append(event)
 
 
-_IN_WORDS = {
+_TURN_OVER_REASONS = {
     "round_over": "the round that was meant is over",
     "round_not_begun": "the round that was meant has not begun",
     "came_later": "the acting agent came in after this round was discussed",

@@ -1,4 +1,4 @@
-"""Operations of participants: speak, vote, see what is asked of one; and the sweep over deadlines."""
+"""Operations of participants: speak, vote, show the open request; and the sweep over deadlines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.meetings import flow, prompts, rows
-from repomesh.domains.meetings.conducting import conduct, conduct_readable, round_before
+from repomesh.domains.meetings.conducting import conduct, conduct_unless_damaged, describe_previous_round
 from repomesh.domains.meetings.errors import (
     AlreadyVoted,
     MeetingNotFound,
@@ -73,11 +73,11 @@ def speak(tx: Transaction, request: Speak) -> Meeting:
     row = rows.find(tx, request.meeting_id)
     proposal = request.proposed
     kind = request.kind or ("proposal" if proposal else "opinion")
-    who = tx.caller.acting_agent()
-    given = flow.SpeakCommand(who, kind, proposes=proposal is not None, round=request.round)
-    _require_possible(tx, request.tasks)
+    agent_id = tx.caller.acting_agent()
+    speak_command = flow.SpeakCommand(agent_id, kind, proposes=proposal is not None, round=request.round)
+    _require_valid_tasks(tx, request.tasks)
     return conduct(
-        tx, row, given, CommandTexts(content=request.content, proposal=proposal, tasks=request.tasks)
+        tx, row, speak_command, CommandTexts(content=request.content, proposal=proposal, tasks=request.tasks)
     )
 
 
@@ -97,8 +97,8 @@ def speak(tx: Transaction, request: Speak) -> Meeting:
 def vote(tx: Transaction, request: CastVoteRequest) -> Meeting:
     """Vote on the proposal of the round as the acting agent. The last vote ends the round at once."""
     row = rows.find(tx, request.meeting_id)
-    given = flow.VoteCommand(tx.caller.acting_agent(), request.choice, request.round)
-    return conduct(tx, row, given, CommandTexts(reason=request.reason, amendment=request.amendment))
+    vote_command = flow.VoteCommand(tx.caller.acting_agent(), request.choice, request.round)
+    return conduct(tx, row, vote_command, CommandTexts(reason=request.reason, amendment=request.amendment))
 
 
 @query(
@@ -112,16 +112,16 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
     """Show what the meeting asks of the acting agent now: to speak, to vote, or nothing."""
     row = rows.find(tx, request.meeting_id)
     state = flow.load(row.flow)
-    who = tx.caller.acting_agent()
-    mine = rows.participant_rows(tx, row.id).get(who)
-    if mine is None:
+    agent_id = tx.caller.acting_agent()
+    participant = rows.participant_rows(tx, row.id).get(agent_id)
+    if participant is None:
         raise NotAParticipant("the acting agent does not take part in this meeting")
-    asked = who in state.awaited
+    is_awaited = agent_id in state.awaited
     type_: Any = None
-    if asked:
+    if is_awaited:
         type_ = "opinion_request" if state.phase == "discussion" else "consensus_request"
-    said = rows.opinions_of(tx, row.id, state.round)
-    budget = request.max_chars or mine.max_chars or limits.MEETING_REQUEST_CHARS_DEFAULT
+    opinions = rows.opinions_of(tx, row.id, state.round)
+    budget = request.max_chars or participant.max_chars or limits.MEETING_REQUEST_CHARS_DEFAULT
     return MeetingRequest(
         type=type_,
         meeting_id=row.id,
@@ -129,28 +129,28 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
         round=state.round,
         agenda=row.agenda,
         prompt=row.opinion_prompt if state.phase == "discussion" else row.vote_prompt,
-        before=round_before(tx, row.id, state.round) if state.phase == "discussion" else [],
-        opinions=prompts.heard_opinions(said, budget),
+        before=describe_previous_round(tx, row.id, state.round) if state.phase == "discussion" else [],
+        opinions=prompts.heard_opinions(opinions, budget),
         proposal=row.proposal,
-        due_at=state.due_at if asked else None,
-        message_id=mine.message_id if asked else None,
+        due_at=state.due_at if is_awaited else None,
+        message_id=participant.message_id if is_awaited else None,
     )
 
 
 @query("meeting.due", scope="meetings:admin")
 def find_due_meetings(tx: Transaction, request: FindDueMeetings) -> DueMeetings:
     """Find meetings whose deadline is over, or who wait for somebody who is known to be inactive."""
-    return DueMeetings(meeting_ids=_due(tx))
+    return DueMeetings(meeting_ids=_find_due(tx))
 
 
-_AWAITED_IS_GONE = (
+_AWAITED_IS_INACTIVE = (
     meeting_participants.c.awaited,
     agents.c.status != "active",
     agents.c.type != PERSON,
 )
 _DUE_ANYWHERE = due_at(meetings.c.workspace_id, meetings.c.due_at, RUNNING)
-_GONE_ANYWHERE = (
-    due_now(meetings.c.workspace_id, RUNNING, *_AWAITED_IS_GONE)
+_INACTIVE_ANYWHERE = (
+    due_now(meetings.c.workspace_id, RUNNING, *_AWAITED_IS_INACTIVE)
     .join(
         meeting_participants,
         and_(
@@ -167,34 +167,34 @@ _GONE_ANYWHERE = (
     scope="meetings:admin",
     due=(
         Due(lambda _: _DUE_ANYWHERE),
-        Due(lambda _: _GONE_ANYWHERE, every_s=limits.SWEEP_CHANGES_S, on_change=True),
+        Due(lambda _: _INACTIVE_ANYWHERE, every_s=limits.SWEEP_CHANGES_S, on_change=True),
     ),
 )
 def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings:
     """Go on with meetings that are due."""
-    found = _due(tx, request.meeting_id)
-    settled = [meeting_id for meeting_id in found if conduct_readable(tx, meeting_id, flow.Tick())]
+    due_ids = _find_due(tx, request.meeting_id)
+    settled = [meeting_id for meeting_id in due_ids if conduct_unless_damaged(tx, meeting_id, flow.Tick())]
     return SettledMeetings(meeting_ids=settled)
 
 
-def _due(tx: Transaction, meeting_id: str | None = None) -> list[str]:
+def _find_due(tx: Transaction, meeting_id: str | None = None) -> list[str]:
     """The ids of the meetings that are due; with `meeting_id` only of that one."""
     table, part = meetings.c, meeting_participants.c
-    gone = (
+    awaiting_inactive = (
         select(part.meeting_id)
         .join(agents, agents.c.id == part.agent_id)
-        .where(part.workspace_id == tx.workspace_id, *_AWAITED_IS_GONE)
+        .where(part.workspace_id == tx.workspace_id, *_AWAITED_IS_INACTIVE)
     )
     running = select(table.id).where(table.workspace_id == tx.workspace_id, RUNNING)
     if meeting_id is not None:
         running = running.where(table.id == meeting_id)
     ordered = running.order_by(table.due_at, table.id).limit(limits.MEETINGS_SETTLED_MAX)
-    statements = ordered.where(table.due_at <= tx.now), ordered.where(table.id.in_(gone))
+    statements = ordered.where(table.due_at <= tx.now), ordered.where(table.id.in_(awaiting_inactive))
     return list(dict.fromkeys(id_ for statement in statements for id_ in tx.execute(statement).scalars()))
 
 
-def _require_possible(tx: Transaction, tasks: tuple[CreateTask, ...]) -> None:
-    """Raise what stands against making these tasks, while their author can still mend it."""
+def _require_valid_tasks(tx: Transaction, tasks: tuple[CreateTask, ...]) -> None:
+    """Raise AgentNotFound or DependencyNotFound now, while the author of the tasks can still correct them."""
     for task in tasks:
         if task.agent is not None:
             find_agent(tx, task.agent)

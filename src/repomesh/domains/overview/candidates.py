@@ -14,7 +14,7 @@ from repomesh.domains.messaging.messages import rules as message_rules
 from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.overview.search_models import SearchResult, What
 from repomesh.domains.sessions import memory_rows
-from repomesh.domains.sessions.rows import kept
+from repomesh.domains.sessions.rows import in_readable_session
 from repomesh.domains.sessions.tables import (
     artifact_versions,
     artifacts,
@@ -107,7 +107,11 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = chunks.c
     columns = [table[name] for name in _SAID]
     text = func.substr(table.content, 1, SEARCH_TEXT_CHARS).label("text")
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), kept(tx, table.session_uid)
+    here = (
+        table.workspace_id == tx.workspace_id,
+        table.id.in_(ids),
+        in_readable_session(tx, table.session_uid),
+    )
     return [
         _candidate(
             "chunk",
@@ -133,7 +137,7 @@ def _memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.workspace_id == tx.workspace_id,
         table.id.in_(ids),
         table.status == "current",
-        kept(tx, table.session_uid),
+        in_readable_session(tx, table.session_uid),
     )
     return [
         _candidate(
@@ -163,7 +167,11 @@ def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     small = table.bytes <= ARTIFACT_STORED_BYTES_MAX
     raw = func.substr(version.content, 1, SEARCH_TEXT_CHARS, type_=version.content.type).label("raw")
     statement = select(*columns, raw).outerjoin(artifact_versions, and_(newest, small))
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), kept(tx, table.session_uid)
+    here = (
+        table.workspace_id == tx.workspace_id,
+        table.id.in_(ids),
+        in_readable_session(tx, table.session_uid),
+    )
     return [
         _candidate(
             "artifact",

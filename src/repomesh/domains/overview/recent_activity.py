@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, func, select
 from repomesh.domains.messaging.messages.envelope import BAR
 from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.overview.hook_rules import shown
-from repomesh.domains.sessions.rows import kept
+from repomesh.domains.sessions.rows import in_readable_session
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
@@ -80,7 +80,7 @@ def _memories(tx: Transaction, ids: list[str]) -> dict[str, str]:
     here = (
         memories.c.workspace_id == tx.workspace_id,
         memories.c.id.in_(ids),
-        kept(tx, memories.c.session_uid),
+        in_readable_session(tx, memories.c.session_uid),
     )
     rows = tx.execute(select(*columns).where(*here))
     return {row.id: f"{row.type} {row.key} in {row.session_id or 'no session'}" for row in rows}

@@ -30,12 +30,12 @@ MediaType = Annotated[
 ]
 
 
-def _bounded(content: Content) -> Content:
+def _check_size(content: Content) -> Content:
     content_bytes(content, limits.ARTIFACT_BYTES_MAX)
     return content
 
 
-def _decodes(text: str) -> str:
+def _check_base64(text: str) -> str:
     try:
         size = len(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:
@@ -45,9 +45,9 @@ def _decodes(text: str) -> str:
     return text
 
 
-ArtifactContent = Annotated[Content, AfterValidator(_bounded)]
+ArtifactContent = Annotated[Content, AfterValidator(_check_size)]
 
-Base64 = Annotated[str, StringConstraints(max_length=_BASE64_CHARS_MAX), AfterValidator(_decodes)]
+Base64 = Annotated[str, StringConstraints(max_length=_BASE64_CHARS_MAX), AfterValidator(_check_base64)]
 
 Url = Annotated[str, StringConstraints(pattern=r"^(https?|file|git|ssh)://[\x21-\x7e]+$", max_length=2_048)]
 
@@ -60,7 +60,7 @@ _BY_NAME = mimetypes.MimeTypes()  # Python's own table, the same on every machin
 
 @dataclass(slots=True)
 class PreparedArtifact:
-    """What an artifact holds, whichever way it came, and the different words by which it is found."""
+    """The content of an artifact as bytes, and its index words."""
 
     raw: bytes
     media_type: str
@@ -71,11 +71,11 @@ class PreparedArtifact:
 
     @property
     def lies_apart(self) -> bool:
-        """Whether it is too large for its row, and so lies among the contents."""
+        """Whether it is too large for its row, and so is stored among the contents."""
         return len(self.raw) > limits.ARTIFACT_STORED_BYTES_MAX
 
     def keep(self, contents: Contents) -> None:
-        """Keep what lies apart. To be called before the transaction that names it.
+        """Store a content that is too large for its row. Call it before the transaction that refers to it.
 
         Raises Unavailable when it can't be written.
         """
@@ -84,9 +84,9 @@ class PreparedArtifact:
             self._is_kept = True
 
     def in_row(self) -> bytes | None:
-        """The bytes that its row holds; None for a link and for what lies apart.
+        """The bytes to store in the row; None for a link and for a content that is stored outside it.
 
-        Raises RuntimeError when that was not kept before, since the row would name nothing.
+        Raises RuntimeError if that content was not stored before by `keep`.
         """
         if self.lies_apart and not self._is_kept:
             raise RuntimeError("the content was not kept before the transaction that names it")
@@ -141,21 +141,23 @@ class AddArtifact(Model):
     _prepared: PreparedArtifact | None = PrivateAttr(None)
 
     def prepared(self) -> PreparedArtifact:
-        """What is kept of the content, computed once: before the transaction where that is possible."""
+        """The content as it is stored, computed once: before the transaction where that is possible."""
         if self._prepared is None:
             self._prepared = _prepare(self)
         return self._prepared
 
     @model_validator(mode="after")
     def _one_content(self) -> AddArtifact:
-        given = [one for one in (self.content, self.content_base64, self.url) if one is not None]
-        if len(given) != 1:
+        contents = [
+            content for content in (self.content, self.content_base64, self.url) if content is not None
+        ]
+        if len(contents) != 1:
             raise ValueError("exactly one of 'content', 'content_base64' and 'url' must be given")
         return self
 
 
 def _prepare(request: AddArtifact) -> PreparedArtifact:
-    """Hash a content and find its words, which takes seconds for the longest."""
+    """Hash a content and collect its words, which takes seconds for the longest."""
     if request.url is not None:
         raw, guess = request.url.encode(), "text/uri-list"
     elif request.content_base64 is not None:
@@ -163,24 +165,24 @@ def _prepare(request: AddArtifact) -> PreparedArtifact:
     else:
         assert request.content is not None
         raw = content_text(request.content).encode()
-        guess = _guessed_text(request) if isinstance(request.content, str) else "application/json"
+        guess = _guess_text_type(request) if isinstance(request.content, str) else "application/json"
     media_type = request.media_type or guess
     words = compact_words(readable(raw, media_type))
     return PreparedArtifact(raw, media_type, hashlib.sha256(raw).hexdigest(), words, request.url is not None)
 
 
-def _guessed_text(request: AddArtifact) -> str:
-    """The media type of a text, by the name that its title ends in, else by the artifact's type."""
-    named, _encoding = _BY_NAME.guess_type(request.title)
-    if named is not None and named.startswith(_TEXTUAL):
-        return named
+def _guess_text_type(request: AddArtifact) -> str:
+    """The media type of a text, by the file extension in its title, else by the artifact's type."""
+    by_title, _encoding = _BY_NAME.guess_type(request.title)
+    if by_title is not None and by_title.startswith(_TEXTUAL):
+        return by_title
     if _EXTENSION.search(request.title):
         return "text/plain"
     return _MEDIA_TYPES.get(request.type, "text/plain")
 
 
 def readable(raw: bytes, media_type: str) -> str:
-    """A content as its words are looked for; empty where it is no text."""
+    """A content as text for the full-text index; empty if its media type is no text."""
     if not media_type.startswith(_TEXTUAL):
         return ""
     return without_escapes(raw.decode(errors="replace"), known=media_type.startswith("application/json"))

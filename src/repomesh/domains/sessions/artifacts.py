@@ -45,7 +45,7 @@ from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "artifact"
-"""The type under which title, description and text are found by their words."""
+"""The document type of artifacts in the full-text index."""
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _table = artifacts.c
@@ -72,7 +72,7 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
     """
     session = rows.find_active(tx, request.session_id)
     content = request.prepared()
-    said: dict[str, Any] = {
+    content_columns: dict[str, Any] = {
         "title": request.title,
         "type": request.type,
         "description": request.description,
@@ -82,19 +82,19 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
         "bytes": len(content.raw),
         "sha256": content.sha256,
     }
-    row = None if request.artifact_id is None else _by_name(tx, session.uid, request.artifact_id)
+    row = None if request.artifact_id is None else _find_by_name(tx, session.uid, request.artifact_id)
     if row is not None:
         tx.check_version(row.version)
-        if not differing(said, row):
+        if not differing(content_columns, row):
             return _as_artifact(row._asdict())
-        written = {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
-        here = _table.workspace_id == tx.workspace_id, _table.id == row.id
-        tx.execute(update(artifacts).where(*here).values(said | written))
+        change_columns = {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
+        conditions = _table.workspace_id == tx.workspace_id, _table.id == row.id
+        tx.execute(update(artifacts).where(*conditions).values(content_columns | change_columns))
         tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, row.id)
-        return _kept(tx, row._asdict() | said | written, content)
-    fields = said | _new(tx, session, request)
+        return _insert_version(tx, row._asdict() | content_columns | change_columns, content)
+    fields = content_columns | _identity_columns(tx, session, request)
     tx.execute(insert(artifacts), fields)
-    return _kept(tx, fields, content)
+    return _insert_version(tx, fields, content)
 
 
 @query(
@@ -113,14 +113,14 @@ def list_artifacts(tx: Transaction, request: ListArtifacts) -> Page[Artifact]:
         # Not LIKE, which one engine matches whatever the case.
         tags, tag = type_coerce(_table.tags, Text), content_text([request.tag])[1:-1]
         statement = statement.where(func.replace(tags, tag, "") != tags)
-    items, following = page(
+    items, next_cursor = page(
         tx, statement, request, [_table.id], lambda row: _as_artifact(row._asdict()), descending=True
     )
-    found = Page[Artifact](items=items, next_cursor=following)
+    result = Page[Artifact](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
-    return fit(found, request.max_chars, positions)
+    return fit(result, request.max_chars, positions)
 
 
 @query(
@@ -146,7 +146,7 @@ def list_artifact_versions(tx: Transaction, request: ListArtifactVersions) -> Pa
     table = artifact_versions.c
     columns = [table[name] for name in ArtifactVersion.model_fields]
     statement = select(*columns).where(table.workspace_id == tx.workspace_id, table.artifact_id == row.id)
-    items, following = page(
+    items, next_cursor = page(
         tx,
         statement,
         request,
@@ -154,7 +154,7 @@ def list_artifact_versions(tx: Transaction, request: ListArtifactVersions) -> Pa
         lambda row: ArtifactVersion(**row._asdict()),
         descending=True,
     )
-    return Page[ArtifactVersion](items=items, next_cursor=following)
+    return Page[ArtifactVersion](items=items, next_cursor=next_cursor)
 
 
 @query(
@@ -167,14 +167,18 @@ def read_artifact(tx: Transaction, request: ReadArtifact) -> ArtifactPart:
     """Read an artifact's content from `offset` on: as text, or in base64 what is no text."""
     row = _find(tx, request)
     table = artifact_versions.c
-    wanted = request.at_version or row.version
-    here = table.workspace_id == tx.workspace_id, table.artifact_id == row.id, table.version == wanted
-    version = tx.execute(select(artifact_versions).where(*here)).one_or_none()
+    version_number = request.at_version or row.version
+    conditions = (
+        table.workspace_id == tx.workspace_id,
+        table.artifact_id == row.id,
+        table.version == version_number,
+    )
+    version = tx.execute(select(artifact_versions).where(*conditions)).one_or_none()
     if version is None:
-        raise ArtifactNotFound(f"artifact '{row.artifact_id}' has no version {wanted}")
+        raise ArtifactNotFound(f"artifact '{row.artifact_id}' has no version {version_number}")
     if version.url is not None:
         raise ArtifactHasNoContent(f"artifact '{row.artifact_id}' leads to {version.url}", url=version.url)
-    encoding, shown, following = _part(content_bytes(tx, version), request)
+    encoding, part, next_offset = _read_part(content_bytes(tx, version), request)
     return ArtifactPart(
         session_id=row.session_id,
         artifact_id=row.artifact_id,
@@ -183,19 +187,19 @@ def read_artifact(tx: Transaction, request: ReadArtifact) -> ArtifactPart:
         bytes=version.bytes,
         sha256=version.sha256,
         encoding=encoding,
-        content=shown,
+        content=part,
         offset=request.offset,
-        next_offset=following,
+        next_offset=next_offset,
     )
 
 
 def named_contents(tx: Transaction, digests: Sequence[str]) -> set[str]:
-    """Which of some contents an artifact of any workspace has."""
+    """Those of the SHA-256 digests that an artifact version of any workspace refers to."""
     digest = artifact_versions.c.sha256
     return set(tx.execute(select(digest).where(digest.in_(digests)).distinct()).scalars())
 
 
-def _new(tx: Transaction, session: Row[Any], request: AddArtifact) -> dict[str, Any]:
+def _identity_columns(tx: Transaction, session: Row[Any], request: AddArtifact) -> dict[str, Any]:
     id_ = tx.new_id()
     return {
         "workspace_id": tx.workspace_id,
@@ -211,7 +215,7 @@ def _new(tx: Transaction, session: Row[Any], request: AddArtifact) -> dict[str, 
 
 
 def document_words(fields: Mapping[str, Any]) -> list[str]:
-    """The words by which an artifact is found besides those of its content, from the columns of its row."""
+    """The index words of an artifact besides those of its content, from the columns of its row."""
     marks = [mark("s", fields["session_uid"]), mark("y", fields["type"])]
     marks += [mark("t", tag) for tag in fields["tags"]]
     if fields["author"] is not None:
@@ -220,8 +224,8 @@ def document_words(fields: Mapping[str, Any]) -> list[str]:
     return [*marks, *different_words("\n".join((*about, *fields["tags"])))]
 
 
-def _kept(tx: Transaction, fields: dict[str, Any], content: PreparedArtifact) -> Artifact:
-    """Keep a version, make it findable, tell of it."""
+def _insert_version(tx: Transaction, fields: dict[str, Any], content: PreparedArtifact) -> Artifact:
+    """Insert the version of an artifact's row, index its words, and emit `artifact.added`."""
     artifact = _as_artifact(fields)
     shared = ("media_type", "url", "bytes", "sha256", "author", "version")
     version = {name: fields[name] for name in shared} | {
@@ -238,17 +242,17 @@ def _kept(tx: Transaction, fields: dict[str, Any], content: PreparedArtifact) ->
 
 
 def index(tx: Transaction, fields: Mapping[str, Any], content: PreparedArtifact) -> None:
-    """Have an artifact found by its words."""
+    """Index the words of an artifact and its content."""
     tx.index_words(DOCUMENT, fields["id"], content.words.behind(document_words(fields)))
 
 
-def _by_name(tx: Transaction, uid: str, name: str) -> Row[Any] | None:
-    here = _table.session_uid == uid, _table.artifact_id == name
-    return tx.execute(select(artifacts).where(*here)).one_or_none()
+def _find_by_name(tx: Transaction, uid: str, name: str) -> Row[Any] | None:
+    conditions = _table.session_uid == uid, _table.artifact_id == name
+    return tx.execute(select(artifacts).where(*conditions)).one_or_none()
 
 
 def _find(tx: Transaction, request: OneArtifact) -> Row[Any]:
-    row = _by_name(tx, rows.find_readable(tx, request.session_id).uid, request.artifact_id)
+    row = _find_by_name(tx, rows.find_readable(tx, request.session_id).uid, request.artifact_id)
     if row is None:
         raise ArtifactNotFound(
             f"there is no artifact '{request.artifact_id}' in session '{request.session_id}'"
@@ -263,22 +267,22 @@ def _as_artifact(fields: dict[str, Any]) -> Artifact:
 def content_bytes(tx: Transaction, version: Row[Any]) -> bytes:
     """The bytes of an artifact that is no link, from a row with its `content` and `sha256`.
 
-    Raises DamagedRecord for what lies apart and can't be read.
+    Raises DamagedRecord if they are stored outside the row and can't be read.
     """
     if version.content is not None:
         return bytes(version.content)
     return tx.contents.read(tx, version.sha256)
 
 
-def _part(raw: bytes, request: ReadArtifact) -> tuple[Any, str, int | None]:
-    """How a part of a content is written, the part, and where it goes on."""
-    most = request.max_chars or limits.CONTENT_CHARS_DEFAULT
+def _read_part(raw: bytes, request: ReadArtifact) -> tuple[Any, str, int | None]:
+    """Returns (encoding, part, next offset) of a content; the offset is None at its end."""
+    chars_max = request.max_chars or limits.CONTENT_CHARS_DEFAULT
     try:
         text = raw.decode()
     except UnicodeDecodeError:
-        step = max(most // 4 * 3, 3)
-        shown = base64.b64encode(raw[request.offset : request.offset + step]).decode()
-        more = request.offset + step < len(raw)
-        return "base64", shown, request.offset + step if more else None
-    end = request.offset + most
+        step = max(chars_max // 4 * 3, 3)
+        encoded = base64.b64encode(raw[request.offset : request.offset + step]).decode()
+        has_more = request.offset + step < len(raw)
+        return "base64", encoded, request.offset + step if has_more else None
+    end = request.offset + chars_max
     return "text", text[request.offset : end], end if end < len(text) else None

@@ -21,17 +21,17 @@ from repomesh.kernel.operation import Model
 Format = Literal["dialogue", "markdown", "json", "text"]
 
 
-def _bounded(content: Content) -> Content:
+def _check_size(content: Content) -> Content:
     content_bytes(content, limits.CHUNK_BYTES_MAX)
     return content
 
 
-ChunkContent = Annotated[Content, AfterValidator(_bounded)]
+ChunkContent = Annotated[Content, AfterValidator(_check_size)]
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedContent:
-    """A content as text, its size and digest, and its different words."""
+    """A content as text, its size in UTF-8 bytes, its SHA-256 digest and its distinct words."""
 
     text: str
     bytes: int
@@ -40,7 +40,7 @@ class PreparedContent:
 
 
 def prepare(text: str, *, is_json: bool = False) -> PreparedContent:
-    """Hash a text and find its words, which takes seconds for the longest."""
+    """Hash a text and collect its words, which takes seconds for the longest."""
     raw = text.encode()
     words = compact_words(without_escapes(text, known=is_json))
     return PreparedContent(text, len(raw), hashlib.sha256(raw).hexdigest(), words)
@@ -86,7 +86,7 @@ class NewChunk(Model):
     _prepared: PreparedContent | None = PrivateAttr(None)
 
     def prepared(self) -> PreparedContent:
-        """What is kept of the content, computed once: before the transaction where that is possible."""
+        """The content as it is stored, computed once: before the transaction where that is possible."""
         if self._prepared is None:
             is_json = self.format == "json" or not isinstance(self.content, str)
             self._prepared = prepare(content_text(self.content), is_json=is_json)

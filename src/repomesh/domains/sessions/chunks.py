@@ -46,7 +46,7 @@ from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "chunk"
-"""The type under which the content is found by its words."""
+"""The document type of chunks in the full-text index."""
 
 _table = chunks.c
 _INFO = [_table[name] for name in ChunkInfo.model_fields]
@@ -60,13 +60,13 @@ _LAST = Prepared(
 _BY_NAME = Prepared(
     select(*_INFO).where(_table.session_uid == bindparam("uid"), _table.chunk_id == bindparam("name"))
 )
-_AT = Prepared(
+_BY_PLACE = Prepared(
     select(_table.chunk_id).where(
         _table.session_uid == bindparam("uid"), _table.sequence == bindparam("sequence")
     )
 )
 _REFUSALS = (SessionNotFound, SessionNotActive, ChunkConflict, SequenceTaken, SequenceUsedUp)
-_MOST = limits.CONTENT_BODY_BYTES_MAX
+_BODY_BYTES_MAX = limits.CONTENT_BODY_BYTES_MAX
 
 
 def _prepare_all(request: AddChunks, _store: StorePort) -> None:
@@ -76,7 +76,7 @@ def _prepare_all(request: AddChunks, _store: StorePort) -> None:
 
 @command(
     "chunk.add",
-    http=Post("/v1/sessions/{session_id}/chunks", status=201, body_bytes_max=_MOST),
+    http=Post("/v1/sessions/{session_id}/chunks", status=201, body_bytes_max=_BODY_BYTES_MAX),
     scope="sessions:write",
     errors=_REFUSALS,
     prepare=on_worker_thread(lambda request, _store: request.prepared()),
@@ -92,7 +92,7 @@ def add_chunk(tx: Transaction, request: AddChunk) -> ChunkInfo:
 
 @command(
     "chunk.add_many",
-    http=Post("/v1/sessions/{session_id}/chunks/batch", status=201, body_bytes_max=_MOST),
+    http=Post("/v1/sessions/{session_id}/chunks/batch", status=201, body_bytes_max=_BODY_BYTES_MAX),
     scope="sessions:write",
     errors=_REFUSALS,
     prepare=on_worker_thread(_prepare_all),
@@ -114,16 +114,16 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     A chunk that is larger than a page comes cut, and is read on its own.
     """
     uid = rows.find_readable(tx, request.session_id).uid
-    shown, following = _page(tx, uid, request)
+    page_rows, next_cursor = _select_page(tx, uid, request)
     share = min(limits.CONTENT_PAGE_BYTES_MAX, request.max_chars or limits.MAX_CHARS_MAX)
-    items = [_with_content(row, share) for row in _read(tx, uid, shown, share)]
+    items = [_with_content(row, share) for row in _read_contents(tx, uid, page_rows, share)]
     items.sort(key=lambda chunk: chunk.sequence, reverse=request.newest_first)
-    found = Page[Chunk](items=items, next_cursor=following)
+    result = Page[Chunk](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     start = request.cursor or encode_cursor(2**62 if request.newest_first else request.after)
     positions = PageEnds(lambda index: encode_cursor(items[index].sequence), start)
-    return fit(found, request.max_chars, positions, "content")
+    return fit(result, request.max_chars, positions, "content")
 
 
 @query(
@@ -135,105 +135,112 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
 def read_chunk(tx: Transaction, request: ReadChunk) -> ReadChunkPart:
     """Read one chunk, from `offset` on, as far as `max_chars`; `next_offset` leads on."""
     uid = rows.find_readable(tx, request.session_id).uid
-    most = request.max_chars or limits.CONTENT_CHARS_DEFAULT
-    piece = func.substr(_table.content, request.offset + 1, most + 1).label("content")
-    here = _table.session_uid == uid, _table.chunk_id == request.chunk_id
-    row = tx.execute(select(*_INFO, piece).where(*here)).one_or_none()
+    chars_max = request.max_chars or limits.CONTENT_CHARS_DEFAULT
+    piece = func.substr(_table.content, request.offset + 1, chars_max + 1).label("content")
+    conditions = _table.session_uid == uid, _table.chunk_id == request.chunk_id
+    row = tx.execute(select(*_INFO, piece).where(*conditions)).one_or_none()
     if row is None:
         raise ChunkNotFound(f"there is no chunk '{request.chunk_id}' in session '{request.session_id}'")
-    more = len(row.content) > most
-    fields = row._asdict() | {"content": row.content[:most]}
-    return ReadChunkPart(**fields, offset=request.offset, next_offset=request.offset + most if more else None)
+    has_more = len(row.content) > chars_max
+    fields = row._asdict() | {"content": row.content[:chars_max]}
+    return ReadChunkPart(
+        **fields, offset=request.offset, next_offset=request.offset + chars_max if has_more else None
+    )
 
 
-def add(tx: Transaction, session: Row[Any], new: Sequence[NewChunk]) -> list[ChunkInfo]:
-    """Keep some chunks of a session; answers each, those that were there already as they were."""
-    last = tx.execute(_LAST, {"uid": session.uid}).scalar_one_or_none() or 0
-    named: dict[str, ChunkInfo] = {}
-    taken: dict[int, str] = {}
-    answers: list[ChunkInfo] = []
-    fresh: list[tuple[ChunkInfo, PreparedContent]] = []
-    for one in new:
-        content = one.prepared()
-        known = _known(tx, session, one, named)
-        if known is not None:
-            _require_same(known, one, content)
-            answers.append(known)
+def add(tx: Transaction, session: Row[Any], new_chunks: Sequence[NewChunk]) -> list[ChunkInfo]:
+    """Add chunks to a session and emit one event. Returns each, resent ones as they are stored.
+
+    Raises ChunkConflict, SequenceTaken or SequenceUsedUp.
+    """
+    last_sequence = tx.execute(_LAST, {"uid": session.uid}).scalar_one_or_none() or 0
+    by_name: dict[str, ChunkInfo] = {}
+    names_by_place: dict[int, str] = {}
+    infos: list[ChunkInfo] = []
+    added: list[tuple[ChunkInfo, PreparedContent]] = []
+    for chunk in new_chunks:
+        content = chunk.prepared()
+        existing = _find_existing(tx, session, chunk, by_name)
+        if existing is not None:
+            _require_same(existing, chunk, content)
+            infos.append(existing)
             continue
-        place = one.sequence
+        place = chunk.sequence
         if place is None:
-            place = _behind(session, last)
+            place = _next_place(session, last_sequence)
         else:
-            _require_free(tx, session, place, taken)
-        last = max(last, place)
-        info = _info(tx, session, one, place, content)
-        named[info.chunk_id], taken[place] = info, info.chunk_id
-        fresh.append((info, content))
-        answers.append(info)
-    _keep(tx, session, fresh)
-    return answers
+            _require_free(tx, session, place, names_by_place)
+        last_sequence = max(last_sequence, place)
+        info = _info(tx, session, chunk, place, content)
+        by_name[info.chunk_id], names_by_place[place] = info, info.chunk_id
+        added.append((info, content))
+        infos.append(info)
+    _keep_and_emit(tx, session, added)
+    return infos
 
 
-def _known(
-    tx: Transaction, session: Row[Any], one: NewChunk, named: dict[str, ChunkInfo]
+def _find_existing(
+    tx: Transaction, session: Row[Any], chunk: NewChunk, by_name: dict[str, ChunkInfo]
 ) -> ChunkInfo | None:
-    if one.chunk_id is None:
+    if chunk.chunk_id is None:
         return None
-    if one.chunk_id in named:
-        return named[one.chunk_id]
-    row = tx.execute(_BY_NAME, {"uid": session.uid, "name": one.chunk_id}).one_or_none()
+    if chunk.chunk_id in by_name:
+        return by_name[chunk.chunk_id]
+    row = tx.execute(_BY_NAME, {"uid": session.uid, "name": chunk.chunk_id}).one_or_none()
     return None if row is None else ChunkInfo(**row._asdict())
 
 
-def _require_same(known: ChunkInfo, one: NewChunk, content: PreparedContent) -> None:
-    """Raise ChunkConflict unless a chunk that bears a known name is sent again as it is."""
-    said = {
-        "content": content.sha256 == known.sha256,
-        "format": one.format == known.format,
-        "sequence": one.sequence in (None, known.sequence),
-        "speaker": one.speaker == known.speaker,
-        "tags": list(dict.fromkeys(one.tags)) == known.tags,
-        "metadata": same_json(one.metadata, known.metadata),
+def _require_same(existing: ChunkInfo, chunk: NewChunk, content: PreparedContent) -> None:
+    """Raise ChunkConflict unless the chunk equals the existing one of its name."""
+    matches = {
+        "content": content.sha256 == existing.sha256,
+        "format": chunk.format == existing.format,
+        "sequence": chunk.sequence in (None, existing.sequence),
+        "speaker": chunk.speaker == existing.speaker,
+        "tags": list(dict.fromkeys(chunk.tags)) == existing.tags,
+        "metadata": same_json(chunk.metadata, existing.metadata),
     }
-    differs = [name for name, same in said.items() if not same]
+    differs = [name for name, matching in matches.items() if not matching]
     if differs:
         raise ChunkConflict(
-            f"chunk '{known.chunk_id}' is there already with other {', '.join(differs)}",
-            chunk_id=known.chunk_id,
+            f"chunk '{existing.chunk_id}' is there already with other {', '.join(differs)}",
+            chunk_id=existing.chunk_id,
             differs=differs,
-            sequence=known.sequence,
-            sha256=known.sha256,
+            sequence=existing.sequence,
+            sha256=existing.sha256,
         )
 
 
-def _behind(session: Row[Any], last: int) -> int:
+def _next_place(session: Row[Any], last_sequence: int) -> int:
     """The place behind the last chunk; raises SequenceUsedUp."""
-    if last >= limits.SEQUENCE_MAX:
-        raise SequenceUsedUp(f"a chunk stands at {last} in session '{session.id}', the last place is taken")
-    return last + 1
+    if last_sequence >= limits.SEQUENCE_MAX:
+        raise SequenceUsedUp(
+            f"a chunk stands at {last_sequence} in session '{session.id}', the last place is taken"
+        )
+    return last_sequence + 1
 
 
-def _require_free(tx: Transaction, session: Row[Any], place: int, taken: dict[int, str]) -> None:
-    name = taken.get(place)
+def _require_free(tx: Transaction, session: Row[Any], place: int, names_by_place: dict[int, str]) -> None:
+    name = names_by_place.get(place)
     if name is None:
-        name = tx.execute(_AT, {"uid": session.uid, "sequence": place}).scalar_one_or_none()
+        name = tx.execute(_BY_PLACE, {"uid": session.uid, "sequence": place}).scalar_one_or_none()
     if name is not None:
         raise SequenceTaken(f"chunk '{name}' stands at {place} in session '{session.id}'", chunk_id=name)
 
 
 def _info(
-    tx: Transaction, session: Row[Any], one: NewChunk, place: int, content: PreparedContent
+    tx: Transaction, session: Row[Any], chunk: NewChunk, place: int, content: PreparedContent
 ) -> ChunkInfo:
     id_ = tx.new_id()
     return ChunkInfo(
         id=id_,
         session_id=session.id,
-        chunk_id=one.chunk_id or id_,
+        chunk_id=chunk.chunk_id or id_,
         sequence=place,
-        format=one.format,
-        speaker=one.speaker,
-        tags=list(dict.fromkeys(one.tags)),
-        metadata=one.metadata,
+        format=chunk.format,
+        speaker=chunk.speaker,
+        tags=list(dict.fromkeys(chunk.tags)),
+        metadata=chunk.metadata,
         bytes=content.bytes,
         sha256=content.sha256,
         author=tx.caller.agent_name,
@@ -241,30 +248,32 @@ def _info(
     )
 
 
-def _keep(tx: Transaction, session: Row[Any], fresh: Sequence[tuple[ChunkInfo, PreparedContent]]) -> None:
-    if not fresh:
+def _keep_and_emit(
+    tx: Transaction, session: Row[Any], new_chunks: Sequence[tuple[ChunkInfo, PreparedContent]]
+) -> None:
+    if not new_chunks:
         return
-    keep(tx, session.uid, fresh)
-    added = ChunksAdded(session_id=session.id, chunks=[info for info, _ in fresh])
-    tx.emit(NewEvent(SESSION_CHUNKS_ADDED, f"session/{session.id}", added))
+    keep(tx, session.uid, new_chunks)
+    event_data = ChunksAdded(session_id=session.id, chunks=[info for info, _ in new_chunks])
+    tx.emit(NewEvent(SESSION_CHUNKS_ADDED, f"session/{session.id}", event_data))
 
 
-def keep(tx: Transaction, uid: str, fresh: Sequence[tuple[ChunkInfo, PreparedContent]]) -> None:
-    """Keep chunks of a session and have them found by their words; no event tells of it."""
-    place = {"session_uid": uid, "workspace_id": tx.workspace_id}
-    tx.insert(_ADD, [dict(info) | place | {"content": content.text} for info, content in fresh])
-    for info, content in fresh:
-        about = document_words(uid, info.author, info.tags, info.speaker)
-        tx.index_words(DOCUMENT, info.id, content.words.behind(about))
+def keep(tx: Transaction, uid: str, new_chunks: Sequence[tuple[ChunkInfo, PreparedContent]]) -> None:
+    """Insert chunks into a session and index their words, without an event."""
+    key = {"session_uid": uid, "workspace_id": tx.workspace_id}
+    tx.insert(_ADD, [dict(info) | key | {"content": content.text} for info, content in new_chunks])
+    for info, content in new_chunks:
+        extra_words = document_words(uid, info.author, info.tags, info.speaker)
+        tx.index_words(DOCUMENT, info.id, content.words.behind(extra_words))
 
 
 def document_words(uid: str, author: str | None, tags: Sequence[str], speaker: str) -> list[str]:
-    """The words by which a chunk is found besides those of its content: marks to narrow by, the speaker."""
+    """The index words of a chunk besides those of its content: marks for filters, and the speaker."""
     authors = [] if author is None else [mark("a", author)]
     return [mark("s", uid), *authors, *(mark("t", tag) for tag in tags), *words_of(speaker)]
 
 
-def _page(tx: Transaction, uid: str, request: ListChunks) -> tuple[list[Any], str | None]:
+def _select_page(tx: Transaction, uid: str, request: ListChunks) -> tuple[list[Any], str | None]:
     """(sequence, bytes) of the chunks of one page, and the cursor behind them."""
     statement = select(_table.sequence, _table.bytes).where(
         _table.session_uid == uid, _table.sequence > request.after
@@ -275,21 +284,21 @@ def _page(tx: Transaction, uid: str, request: ListChunks) -> tuple[list[Any], st
             _table.sequence < bound if request.newest_first else _table.sequence > bound
         )
     order = _table.sequence.desc() if request.newest_first else _table.sequence.asc()
-    found = tx.execute(statement.order_by(order).limit(request.limit + 1)).all()
-    shown: list[Any] = []
+    candidates = tx.execute(statement.order_by(order).limit(request.limit + 1)).all()
+    page_rows: list[Any] = []
     size = 0
-    for row in found[: request.limit]:
+    for row in candidates[: request.limit]:
         size += row.bytes
-        if shown and size > limits.CONTENT_PAGE_BYTES_MAX:
+        if page_rows and size > limits.CONTENT_PAGE_BYTES_MAX:
             break
-        shown.append(row)
-    return shown, encode_cursor(shown[-1].sequence) if len(shown) < len(found) else None
+        page_rows.append(row)
+    return page_rows, encode_cursor(page_rows[-1].sequence) if len(page_rows) < len(candidates) else None
 
 
-def _read(tx: Transaction, uid: str, shown: Sequence[Any], share: int) -> list[Row[Any]]:
+def _read_contents(tx: Transaction, uid: str, page_rows: Sequence[Any], share: int) -> list[Row[Any]]:
     piece = func.substr(_table.content, 1, share + 1).label("content")
     statement: Select[Any] = select(*_INFO, piece).where(
-        _table.session_uid == uid, _table.sequence.in_([row.sequence for row in shown])
+        _table.session_uid == uid, _table.sequence.in_([row.sequence for row in page_rows])
     )
     return list(tx.execute(statement).all())
 

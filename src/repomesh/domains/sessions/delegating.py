@@ -1,4 +1,4 @@
-"""Operations on the tasks of a session: handed out to the task board, and followed from here."""
+"""Operations on the tasks of a session: delegate and list."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from repomesh.store.transaction import Transaction
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _link = session_tasks.c
-_OF_SESSION = {"session_id", "task_id", "depends_on", "agent_may_be_new"}
+_NOT_TASK_FIELDS = {"session_id", "task_id", "depends_on", "agent_may_be_new"}
 _IS_ID = re.compile(UUID_PATTERN)
 
 
@@ -64,27 +64,29 @@ def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
     An agent that is named is told by a message, which waits in its inbox if it is not there.
     """
     session = rows.find_active(tx, request.session_id)
-    asked = request.model_dump_json(exclude={"session_id", "agent_may_be_new"})
-    known = None if request.task_id is None else _by_key(tx, session.uid, request.task_id)
-    if known is not None:
-        if known.request != asked:
+    request_json = request.model_dump_json(exclude={"session_id", "agent_may_be_new"})
+    existing = None if request.task_id is None else _find_by_key(tx, session.uid, request.task_id)
+    if existing is not None:
+        if existing.request != request_json:
             raise TaskKeyTaken(
                 f"session '{session.id}' has a task '{request.task_id}' that asks for something else"
             )
-        return SessionTask(session_id=session.id, key=known.key, task=_task(tx, known.task_id))
-    first = [_named(tx, session, name) for name in request.depends_on]
+        return SessionTask(session_id=session.id, key=existing.key, task=_read_task(tx, existing.task_id))
+    first_ids = [_find_task_id(tx, session, name) for name in request.depends_on]
     if request.agent_may_be_new and request.agent is not None:
-        _note_agent(tx, request.agent)
-    fields = request.model_dump(exclude=_OF_SESSION) | {"dependencies": (*first, *request.dependencies)}
+        _ensure_agent_known(tx, request.agent)
+    fields = request.model_dump(exclude=_NOT_TASK_FIELDS) | {
+        "dependencies": (*first_ids, *request.dependencies)
+    }
     task = create_task(tx, CreateTask(**fields))
     link = {"session_uid": session.uid, "task_id": task.id, "workspace_id": tx.workspace_id}
     key = request.task_id or task.id
-    tx.execute(insert(session_tasks), link | {"key": key, "request": asked})
-    told = TaskDelegated(session_id=session.id, key=key, task_id=task.id, agent=task.assignee_name)
-    tx.emit(NewEvent(SESSION_TASK_DELEGATED, f"session/{session.id}", told, task_id=task.id))
+    tx.execute(insert(session_tasks), link | {"key": key, "request": request_json})
+    delegated = TaskDelegated(session_id=session.id, key=key, task_id=task.id, agent=task.assignee_name)
+    tx.emit(NewEvent(SESSION_TASK_DELEGATED, f"session/{session.id}", delegated, task_id=task.id))
     if task.assignee_id is not None and task.assignee_id != tx.caller.agent_id:
-        who = tx.caller.agent_name or "The owner"
-        text = f"{who} delegates a task to you in session '{session.id}'. Claim it by its id: {task.id}"
+        sender = tx.caller.agent_name or "The owner"
+        text = f"{sender} delegates a task to you in session '{session.id}'. Claim it by its id: {task.id}"
         system_notice(tx, [task.assignee_id], task.goal, text, tags=("delegated",), task_id=task.id)
     return SessionTask(session_id=session.id, key=key, task=task)
 
@@ -114,16 +116,16 @@ def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[Sessi
         key = fields.pop("key")
         return SessionTask(session_id=session.id, key=key, task=task_rows.as_task(fields))
 
-    items, following = page(tx, statement, request, [tasks.c.id], item, descending=True)
-    found = Page[SessionTask](items=items, next_cursor=following)
+    items, next_cursor = page(tx, statement, request, [tasks.c.id], item, descending=True)
+    result = Page[SessionTask](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     positions = PageEnds(lambda index: encode_cursor(items[index].task.id), request.cursor or _NEWEST)
-    return fit(found, request.max_chars, positions)
+    return fit(result, request.max_chars, positions)
 
 
-def _note_agent(tx: Transaction, agent: str) -> None:
-    """Have an agent of this name known, so that work can wait for it; raises AgentNotFound for an id."""
+def _ensure_agent_known(tx: Transaction, agent: str) -> None:
+    """Create an agent of this name if there is none; raises AgentNotFound for an unknown id."""
     try:
         find_agent(tx, agent)
     except AgentNotFound:
@@ -132,19 +134,19 @@ def _note_agent(tx: Transaction, agent: str) -> None:
         ensure_agent(tx, agent)
 
 
-def _by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:
+def _find_by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:
     return tx.execute(select(session_tasks).where(_link.session_uid == uid, _link.key == key)).one_or_none()
 
 
-def _task(tx: Transaction, task_id: str) -> Any:
+def _read_task(tx: Transaction, task_id: str) -> Any:
     return task_rows.as_task(task_rows.find(tx, task_id))
 
 
-def _named(tx: Transaction, session: Row[Any], name: str) -> str:
-    """The id of a task of the session, by its key or its id."""
-    either = or_(_link.key == name, _link.task_id == name)
-    found = select(_link.task_id).where(_link.session_uid == session.uid, either)
-    task_id: str | None = tx.execute(found.limit(1)).scalar_one_or_none()
+def _find_task_id(tx: Transaction, session: Row[Any], name: str) -> str:
+    """The id of a task of the session, by its key or its id; raises SessionTaskNotFound."""
+    matches = or_(_link.key == name, _link.task_id == name)
+    statement = select(_link.task_id).where(_link.session_uid == session.uid, matches)
+    task_id: str | None = tx.execute(statement.limit(1)).scalar_one_or_none()
     if task_id is None:
         raise SessionTaskNotFound(f"session '{session.id}' has no task '{name}'")
     return task_id

@@ -1,4 +1,4 @@
-"""Deleting a session: all that hangs on it, in bounded pieces, so that the writer never stands still."""
+"""Deletes a session and its contents in bounded pieces, so that other writes need not wait long."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from repomesh.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class ErasedPiece:
-    """What one piece of a deletion did: whether it was the last, all that is gone so far, its own rows."""
+    """The result of one piece of a deletion: whether it was the last, all erased so far, its own rows."""
 
     done: bool
     erased: ErasedContents
@@ -58,49 +58,52 @@ class ErasedPiece:
 
 
 def erase(tx: Transaction, session: Row[Any], erased: ErasedContents, reason: str) -> ErasedPiece:
-    """Delete up to ERASED_ROWS_MAX rows of a session; with the last of them the session itself."""
-    left = limits.ERASED_ROWS_MAX
+    """Delete up to ERASED_ROWS_MAX rows of a session; after the last of them the session itself.
+
+    `erased` is what the pieces before deleted. Emits `session.deleted` with the last piece.
+    """
+    rows_left = limits.ERASED_ROWS_MAX
     for step in _STEPS:
-        gone, erased = step(tx, session.uid, left, erased)
-        left -= gone
-        if left <= 0:
+        count, erased = step(tx, session.uid, rows_left, erased)
+        rows_left -= count
+        if rows_left <= 0:
             return ErasedPiece(False, erased, limits.ERASED_ROWS_MAX)
     tx.execute(delete(sessions).where(sessions.c.uid == session.uid))
-    if is_staged(session.id):  # nobody saw it, so nobody is told
-        return ErasedPiece(True, erased, limits.ERASED_ROWS_MAX - left)
-    gone_for_good = SessionDeleted(session_id=session.id, reason=reason, erased=erased)
-    tx.emit(NewEvent(SESSION_DELETED, f"session/{session.id}", gone_for_good))
-    return ErasedPiece(True, erased, limits.ERASED_ROWS_MAX - left)
+    if is_staged(session.id):  # nobody has seen it, so no event
+        return ErasedPiece(True, erased, limits.ERASED_ROWS_MAX - rows_left)
+    deleted = SessionDeleted(session_id=session.id, reason=reason, erased=erased)
+    tx.emit(NewEvent(SESSION_DELETED, f"session/{session.id}", deleted))
+    return ErasedPiece(True, erased, limits.ERASED_ROWS_MAX - rows_left)
 
 
-def remember(tx: Transaction, uid: str, erased: ErasedContents) -> None:
-    """Keep how far a deletion is."""
+def save_progress(tx: Transaction, uid: str, erased: ErasedContents) -> None:
+    """Store what a deletion has erased so far."""
     tx.execute(update(sessions).where(sessions.c.uid == uid).values(erased=erased.model_dump()))
 
 
 def conceal(tx: Transaction, session: Row[Any]) -> None:
-    """Have nothing of a session's contents be read any more, before its rows go piece by piece.
+    """Hide a session's contents at once, before its rows are deleted in pieces.
 
-    In this transaction its events lose what they quote, and so do answers under Idempotency-Keys; what a
-    model wrote of it goes, and the session itself keeps its id alone.
+    Redacts its events and stored answers of Idempotency-Keys, deletes its participants and written summary,
+    and leaves the session only its id.
     """
-    whole = [literal("memory/") + memories.c.id]
+    subject = [literal("memory/") + memories.c.id]
     subjects: CompoundSelect[tuple[str]] = union_all(
         select(literal(f"session/{session.id}")),
-        select(*whole).where(
+        select(*subject).where(
             memories.c.workspace_id == tx.workspace_id, memories.c.session_uid == session.uid
         ),
         select(literal("artifact/") + artifacts.c.id).where(artifacts.c.session_uid == session.uid),
     )
-    redact_events(tx, _QUOTING, subjects, reason="its session was deleted", session_id=session.id)
-    erase_answers(tx, _ANSWERING, [f'"session_id":"{session.id}"', f'"id":"{session.id}"'])
+    redact_events(tx, _QUOTING_EVENTS, subjects, reason="its session was deleted", session_id=session.id)
+    erase_answers(tx, _ANSWERING_OPERATIONS, [f'"session_id":"{session.id}"', f'"id":"{session.id}"'])
     for table in (session_participants, session_summaries):
         tx.execute(delete(table).where(table.c.session_uid == session.uid))
-    bare = {"title": session.id, "participants": [], "context": {}, "metadata": {}}
-    tx.execute(update(sessions).where(sessions.c.uid == session.uid).values(bare))
+    columns = {"title": session.id, "participants": [], "context": {}, "metadata": {}}
+    tx.execute(update(sessions).where(sessions.c.uid == session.uid).values(columns))
 
 
-_QUOTING = (
+_QUOTING_EVENTS = (
     SESSION_CREATED,
     SESSION_UPDATED,
     SESSION_PAUSED,
@@ -112,113 +115,124 @@ _QUOTING = (
     ARTIFACT_ADDED,
     *EVENTS.values(),
 )
-"""The events that quote what is kept in a session."""
+"""The events that quote contents of a session."""
 
-_ANSWERING = ("session.", "chunk.", "memory.", "artifact.", "batch.")
-"""The operations whose answers quote it."""
+_ANSWERING_OPERATIONS = ("session.", "chunk.", "memory.", "artifact.", "batch.")
+"""Prefixes of the operations whose answers quote contents of a session."""
 
 _Step = Callable[[Transaction, str, int, ErasedContents], tuple[int, ErasedContents]]
-"""Of (transaction, session, rows at most, what is gone so far): the rows it deleted, and what is gone now.
+"""(transaction, session uid, rows at most, erased so far) -> (rows deleted, erased now).
 
-It deletes fewer than it may only when nothing is left, or when the contents are large; then it says that it
-used up all it may.
+A step deletes fewer rows than allowed only when none are left or their contents are large; in that case it
+reports the allowed number, which ends the piece.
 """
 
 
-def _tasks(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
-    """Cancel what is not finished; the tasks stay on the board, where others may depend on them."""
-    linked = (
+def _erase_tasks(
+    tx: Transaction, uid: str, rows_max: int, erased: ErasedContents
+) -> tuple[int, ErasedContents]:
+    """Unlink the session's tasks and cancel unfinished ones; they stay, since others may depend on them."""
+    statement = (
         select(session_tasks.c.task_id, tasks.c.status)
         .join(tasks, tasks.c.id == session_tasks.c.task_id)
         .where(session_tasks.c.session_uid == uid)
     )
-    found = tx.execute(linked.limit(most)).all()
-    for row in found:
+    rows = tx.execute(statement.limit(rows_max)).all()
+    for row in rows:
         if row.status in ("open", "claimed", "blocked"):
             finishing.cancel(tx, CancelTask(task_id=row.task_id, reason="its session was deleted"))
-    ids = [row.task_id for row in found]
-    here = session_tasks.c.session_uid == uid, session_tasks.c.task_id.in_(ids)
-    tx.execute(delete(session_tasks).where(*here))
-    return len(ids), _grown(erased, tasks=len(ids), task_ids=ids)
+    ids = [row.task_id for row in rows]
+    conditions = session_tasks.c.session_uid == uid, session_tasks.c.task_id.in_(ids)
+    tx.execute(delete(session_tasks).where(*conditions))
+    return len(ids), _add_counts(erased, tasks=len(ids), task_ids=ids)
 
 
-def _chunks(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
-    listed = select(chunks.c.sequence, chunks.c.id, chunks.c.bytes).where(chunks.c.session_uid == uid)
-    found = tx.execute(listed.order_by(chunks.c.sequence).limit(most)).all()
-    some = _light(found)
-    for row in some:
+def _erase_chunks(
+    tx: Transaction, uid: str, rows_max: int, erased: ErasedContents
+) -> tuple[int, ErasedContents]:
+    statement = select(chunks.c.sequence, chunks.c.id, chunks.c.bytes).where(chunks.c.session_uid == uid)
+    rows = tx.execute(statement.order_by(chunks.c.sequence).limit(rows_max)).all()
+    batch = _take_within_bytes(rows)
+    for row in batch:
         tx.text_index.remove(tx.connection, tx.workspace_id, chunk_rows.DOCUMENT, row.id)
-    if some:
-        last = some[-1].sequence
+    if batch:
+        last = batch[-1].sequence
         tx.execute(delete(chunks).where(chunks.c.session_uid == uid, chunks.c.sequence <= last))
-    used = most if len(some) < len(found) else len(some)
-    return used, _grown(erased, chunks=len(some))
+    used = rows_max if len(batch) < len(rows) else len(batch)
+    return used, _add_counts(erased, chunks=len(batch))
 
 
-def _memories(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
-    here = memories.c.workspace_id == tx.workspace_id, memories.c.session_uid == uid
-    found = tx.execute(
-        select(memories.c.id, memories.c.key, memories.c.version).where(*here).limit(most)
+def _erase_memories(
+    tx: Transaction, uid: str, rows_max: int, erased: ErasedContents
+) -> tuple[int, ErasedContents]:
+    conditions = memories.c.workspace_id == tx.workspace_id, memories.c.session_uid == uid
+    rows = tx.execute(
+        select(memories.c.id, memories.c.key, memories.c.version).where(*conditions).limit(rows_max)
     ).all()
-    some = _few(found, most)
-    for row in some:
+    batch = _take_within_versions(rows, rows_max)
+    for row in batch:
         tx.text_index.remove(tx.connection, tx.workspace_id, memory_rows.DOCUMENT, row.id)
-    ids = [row.id for row in some]
-    old = memory_versions.c.workspace_id == tx.workspace_id, memory_versions.c.memory_id.in_(ids)
-    tx.execute(delete(memory_versions).where(*old))
-    meaning = memory_vectors.c.workspace_id == tx.workspace_id, memory_vectors.c.memory_id.in_(ids)
-    tx.execute(delete(memory_vectors).where(*meaning))
-    tx.execute(delete(memories).where(*here, memories.c.id.in_(ids)))
-    used = most if len(some) < len(found) else len(some)
-    return used, _grown(erased, memories=len(ids), memory_keys=[row.key for row in some])
+    ids = [row.id for row in batch]
+    old_versions = memory_versions.c.workspace_id == tx.workspace_id, memory_versions.c.memory_id.in_(ids)
+    tx.execute(delete(memory_versions).where(*old_versions))
+    old_vectors = memory_vectors.c.workspace_id == tx.workspace_id, memory_vectors.c.memory_id.in_(ids)
+    tx.execute(delete(memory_vectors).where(*old_vectors))
+    tx.execute(delete(memories).where(*conditions, memories.c.id.in_(ids)))
+    used = rows_max if len(batch) < len(rows) else len(batch)
+    return used, _add_counts(erased, memories=len(ids), memory_keys=[row.key for row in batch])
 
 
-def _artifacts(tx: Transaction, uid: str, most: int, erased: ErasedContents) -> tuple[int, ErasedContents]:
-    here = artifacts.c.session_uid == uid
+def _erase_artifacts(
+    tx: Transaction, uid: str, rows_max: int, erased: ErasedContents
+) -> tuple[int, ErasedContents]:
+    of_session = artifacts.c.session_uid == uid
     columns = artifacts.c.id, artifacts.c.artifact_id, artifacts.c.bytes, artifacts.c.version
-    found = tx.execute(select(*columns).where(here).order_by(artifacts.c.id).limit(most)).all()
-    some = _few(_light(found), most)
-    for row in some:
+    rows = tx.execute(select(*columns).where(of_session).order_by(artifacts.c.id).limit(rows_max)).all()
+    batch = _take_within_versions(_take_within_bytes(rows), rows_max)
+    for row in batch:
         tx.text_index.remove(tx.connection, tx.workspace_id, artifact_rows.DOCUMENT, row.id)
-    ids = [row.id for row in some]
-    old = artifact_versions.c.workspace_id == tx.workspace_id, artifact_versions.c.artifact_id.in_(ids)
-    tx.execute(delete(artifact_versions).where(*old))
-    tx.execute(delete(artifacts).where(here, artifacts.c.id.in_(ids)))
-    used = most if len(some) < len(found) else len(some)
-    return used, _grown(erased, artifacts=len(ids), artifact_ids=[row.artifact_id for row in some])
+    ids = [row.id for row in batch]
+    old_versions = (
+        artifact_versions.c.workspace_id == tx.workspace_id,
+        artifact_versions.c.artifact_id.in_(ids),
+    )
+    tx.execute(delete(artifact_versions).where(*old_versions))
+    tx.execute(delete(artifacts).where(of_session, artifacts.c.id.in_(ids)))
+    used = rows_max if len(batch) < len(rows) else len(batch)
+    return used, _add_counts(erased, artifacts=len(ids), artifact_ids=[row.artifact_id for row in batch])
 
 
-_STEPS: tuple[_Step, ...] = (_tasks, _chunks, _memories, _artifacts)
+_STEPS: tuple[_Step, ...] = (_erase_tasks, _erase_chunks, _erase_memories, _erase_artifacts)
 
 
-def _light(found: Sequence[Any]) -> list[Any]:
-    """The first of some rows, at least one, whose contents are not too much for one transaction."""
-    some: list[Any] = []
+def _take_within_bytes(rows: Sequence[Any]) -> list[Any]:
+    """The first of the rows, at least one, with at most ERASED_BYTES_MAX bytes of content together."""
+    batch: list[Any] = []
     size = 0
-    for row in found:
+    for row in rows:
         size += row.bytes
-        if some and size > limits.ERASED_BYTES_MAX:
+        if batch and size > limits.ERASED_BYTES_MAX:
             break
-        some.append(row)
-    return some
+        batch.append(row)
+    return batch
 
 
-def _few(found: Sequence[Any], most: int) -> list[Any]:
-    """The first of some rows, at least one, that have no more than `most` versions together."""
-    some: list[Any] = []
+def _take_within_versions(rows: Sequence[Any], versions_max: int) -> list[Any]:
+    """The first of the rows, at least one, with at most `versions_max` versions together."""
+    batch: list[Any] = []
     count = 0
-    for row in found:
+    for row in rows:
         count += row.version
-        if some and count > most:
+        if batch and count > versions_max:
             break
-        some.append(row)
-    return some
+        batch.append(row)
+    return batch
 
 
-def _grown(erased: ErasedContents, **more: Any) -> ErasedContents:
-    """What is gone so far, with some more; of each sort only the first names are kept."""
+def _add_counts(erased: ErasedContents, **additions: Any) -> ErasedContents:
+    """`erased` with further counts and names added; of each sort only the first names are kept."""
     fields = erased.model_dump()
-    for name, value in more.items():
+    for name, value in additions.items():
         fields[name] = fields[name] + value
         if isinstance(value, list):
             fields[name] = fields[name][: limits.ERASED_NAMED_MAX]

@@ -1,4 +1,4 @@
-"""What can go wrong with sessions and with what hangs on them."""
+"""The errors of sessions and their contents."""
 
 from __future__ import annotations
 

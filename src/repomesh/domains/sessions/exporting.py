@@ -1,4 +1,4 @@
-"""A whole session in pages, so that neither side ever holds more than one of them."""
+"""Exports a whole session in pages, so that neither side needs more than one of them in memory."""
 
 from __future__ import annotations
 
@@ -49,31 +49,33 @@ def export_session(tx: Transaction, request: ExportSession) -> ExportPage:
 
     A chunk larger than a page comes cut (`truncated`), and is read on its own.
     """
-    stage, inner = _place(request.cursor)
-    items, following = _STAGES[stage](tx, request, inner)
-    while not items and following is None and stage + 1 < len(_STAGES):
+    stage, inner_cursor = _parse_cursor(request.cursor)
+    items, next_cursor = _STAGES[stage](tx, request, inner_cursor)
+    while not items and next_cursor is None and stage + 1 < len(_STAGES):
         stage += 1
-        items, following = _STAGES[stage](tx, request, None)
-    if following is not None:
-        return ExportPage(items=items, next_cursor=encode_cursor(stage, following))
-    last = stage + 1 == len(_STAGES)
-    return ExportPage(items=items, next_cursor=None if last else encode_cursor(stage + 1, None))
+        items, next_cursor = _STAGES[stage](tx, request, None)
+    if next_cursor is not None:
+        return ExportPage(items=items, next_cursor=encode_cursor(stage, next_cursor))
+    is_last = stage + 1 == len(_STAGES)
+    return ExportPage(items=items, next_cursor=None if is_last else encode_cursor(stage + 1, None))
 
 
 _Stage = Callable[[Transaction, ExportSession, str | None], tuple[list[Any], str | None]]
 
 
-def _session(tx: Transaction, request: ExportSession, _inner: str | None) -> tuple[list[Any], str | None]:
-    found = show_session(tx, OneSession(session_id=request.session_id))
-    return [ExportedSession(**_fields(found))], None
+def _session_page(
+    tx: Transaction, request: ExportSession, _cursor: str | None
+) -> tuple[list[Any], str | None]:
+    session = show_session(tx, OneSession(session_id=request.session_id))
+    return [ExportedSession(**_fields(session))], None
 
 
-def _chunks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
-    asked = ListChunks(session_id=request.session_id, cursor=inner, limit=request.limit)
-    return _exported(list_chunks(tx, asked), ExportedChunk)
+def _chunk_page(tx: Transaction, request: ExportSession, cursor: str | None) -> tuple[list[Any], str | None]:
+    list_request = ListChunks(session_id=request.session_id, cursor=cursor, limit=request.limit)
+    return _as_exported(list_chunks(tx, list_request), ExportedChunk)
 
 
-def _memories(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+def _memory_page(tx: Transaction, request: ExportSession, cursor: str | None) -> tuple[list[Any], str | None]:
     statement = select(memories).where(
         _memory.workspace_id == tx.workspace_id, _memory.session_uid == _uid(tx, request)
     )
@@ -81,11 +83,11 @@ def _memories(tx: Transaction, request: ExportSession, inner: str | None) -> tup
     def item(row: Any) -> ExportedMemory:
         return ExportedMemory(**memory_rows.as_memory(row).model_dump())
 
-    return page(tx, statement, _Part(inner, request.limit), [_memory.id], item)
+    return page(tx, statement, _Part(cursor, request.limit), [_memory.id], item)
 
 
-def _memory_versions(
-    tx: Transaction, request: ExportSession, inner: str | None
+def _memory_version_page(
+    tx: Transaction, request: ExportSession, cursor: str | None
 ) -> tuple[list[Any], str | None]:
     version = memory_versions.c
     statement = (
@@ -97,25 +99,27 @@ def _memory_versions(
     def item(row: Any) -> ExportedMemoryVersion:
         return ExportedMemoryVersion(key=row.key, **_fields(memory_rows.as_version(row)))
 
-    return page(tx, statement, _Part(inner, request.limit), [version.memory_id, version.version], item)
+    return page(tx, statement, _Part(cursor, request.limit), [version.memory_id, version.version], item)
 
 
-def _artifacts(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
+def _artifact_page(
+    tx: Transaction, request: ExportSession, cursor: str | None
+) -> tuple[list[Any], str | None]:
     statement = select(artifacts).where(_artifact.session_uid == _uid(tx, request))
 
     def item(row: Any) -> ExportedArtifact:
         return ExportedArtifact(**{name: row._mapping[name] for name in Artifact.model_fields})
 
-    return page(tx, statement, _Part(inner, request.limit), [_artifact.id], item)
+    return page(tx, statement, _Part(cursor, request.limit), [_artifact.id], item)
 
 
-def _artifact_versions(
-    tx: Transaction, request: ExportSession, inner: str | None
+def _artifact_version_page(
+    tx: Transaction, request: ExportSession, cursor: str | None
 ) -> tuple[list[Any], str | None]:
     version = artifact_versions.c
-    shown = [version[name] for name in ArtifactVersion.model_fields]
+    columns = [version[name] for name in ArtifactVersion.model_fields]
     statement = (
-        select(*shown, _artifact.id, _artifact.artifact_id)
+        select(*columns, _artifact.id, _artifact.artifact_id)
         .join(
             artifacts,
             (_artifact.workspace_id == version.workspace_id) & (_artifact.id == version.artifact_id),
@@ -128,7 +132,7 @@ def _artifact_versions(
         del fields["id"]
         return ExportedArtifactVersion(**fields)
 
-    return page(tx, statement, _Part(inner, request.limit), [_artifact.id, version.version], item)
+    return page(tx, statement, _Part(cursor, request.limit), [_artifact.id, version.version], item)
 
 
 def _uid(tx: Transaction, request: ExportSession) -> str:
@@ -144,37 +148,41 @@ class _Part:
     limit: int
 
 
-def _tasks(tx: Transaction, request: ExportSession, inner: str | None) -> tuple[list[Any], str | None]:
-    asked = ListSessionTasks(session_id=request.session_id, cursor=inner, limit=request.limit)
-    return _exported(list_session_tasks(tx, asked), ExportedTask)
+def _task_page(tx: Transaction, request: ExportSession, cursor: str | None) -> tuple[list[Any], str | None]:
+    list_request = ListSessionTasks(session_id=request.session_id, cursor=cursor, limit=request.limit)
+    return _as_exported(list_session_tasks(tx, list_request), ExportedTask)
 
 
 _STAGES: tuple[_Stage, ...] = (
-    _session,
-    _chunks,
-    _memories,
-    _memory_versions,
-    _artifacts,
-    _artifact_versions,
-    _tasks,
+    _session_page,
+    _chunk_page,
+    _memory_page,
+    _memory_version_page,
+    _artifact_page,
+    _artifact_version_page,
+    _task_page,
 )
 
 
-def _exported(found: Page[Any], model: type[Model]) -> tuple[list[Any], str | None]:
-    return [model(**_fields(item)) for item in found.items], found.next_cursor
+def _as_exported(listing: Page[Any], model: type[Model]) -> tuple[list[Any], str | None]:
+    return [model(**_fields(item)) for item in listing.items], listing.next_cursor
 
 
 def _fields(item: Model) -> Mapping[str, Any]:
     return {name: getattr(item, name) for name in type(item).model_fields}
 
 
-def _place(cursor: str | None) -> tuple[int, str | None]:
+def _parse_cursor(cursor: str | None) -> tuple[int, str | None]:
     if cursor is None:
         return 0, None
-    stage, inner = decode_cursor(cursor, 2)
-    right = type(stage) is int and 0 <= stage < len(_STAGES) and (inner is None or isinstance(inner, str))
-    if not right:
+    stage, inner_cursor = decode_cursor(cursor, 2)
+    is_valid = (
+        type(stage) is int
+        and 0 <= stage < len(_STAGES)
+        and (inner_cursor is None or isinstance(inner_cursor, str))
+    )
+    if not is_valid:
         raise InvalidRequest("cursor: this is not a cursor of this list")
     assert isinstance(stage, int)
-    assert inner is None or isinstance(inner, str)
-    return stage, inner
+    assert inner_cursor is None or isinstance(inner_cursor, str)
+    return stage, inner_cursor

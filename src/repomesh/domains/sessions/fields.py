@@ -1,4 +1,4 @@
-"""The field types of sessions and of what hangs on them."""
+"""The field types of sessions and their contents."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ SessionId = Annotated[
 Key = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=limits.KEY_CHARS_MAX)
 ]
-"""What its caller names a thing, unique in its session: letters, digits, '.', '_', ':' and '-'."""
+"""A name that the caller chooses, unique in its session: letters, digits, '.', '_', ':' and '-'."""
 
 Word = Annotated[str, StringConstraints(pattern=rf"^[a-z][a-z0-9_]{{0,{limits.NAME_CHARS_MAX - 1}}}$")]
-"""A lower-case word that says of what type a thing is."""
+"""A lower-case word that names a type."""
 
 Participant = Annotated[
     str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=limits.NAME_CHARS_MAX)
 ]
-"""The name of somebody who takes part: an agent's, a person's, or that of a model elsewhere."""
+"""The name of a participant: an agent, a person, or a model elsewhere."""
 
 Participants = Annotated[tuple[Participant, ...], Field(max_length=limits.LIST_ITEMS_MAX)]
 
 
 def as_text(value: JsonValue) -> str:
-    """A JSON value as compact text; raises ValueError for one that can't be kept as it is."""
+    """A JSON value as compact text; raises ValueError for what JSON can't represent, such as NaN."""
     try:
         text = orjson.dumps(value).decode()
         json.dumps(value, allow_nan=False)
@@ -43,7 +43,7 @@ def as_text(value: JsonValue) -> str:
     return text
 
 
-def _within(chars: int) -> AfterValidator:
+def _limit_json_chars(chars: int) -> AfterValidator:
     def check(value: Any) -> Any:
         require_kept(value)
         length = len(as_text(value))
@@ -54,10 +54,10 @@ def _within(chars: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-JsonObject = Annotated[dict[str, JsonValue], _within(limits.SESSION_JSON_CHARS_MAX)]
+JsonObject = Annotated[dict[str, JsonValue], _limit_json_chars(limits.SESSION_JSON_CHARS_MAX)]
 
 
-def _something(value: JsonValue) -> JsonValue:
+def _require_not_null(value: JsonValue) -> JsonValue:
     if value is None:
         raise ValueError("is null, which says nothing; retract a memory to take it back")
     return value
@@ -65,8 +65,8 @@ def _something(value: JsonValue) -> JsonValue:
 
 MemoryContent = Annotated[
     JsonValue,
-    _within(limits.MEMORY_CHARS_MAX),
-    AfterValidator(_something),
+    _limit_json_chars(limits.MEMORY_CHARS_MAX),
+    AfterValidator(_require_not_null),
     Field(json_schema_extra={"not": {"type": "null"}}),
 ]
 
@@ -75,17 +75,17 @@ Content = str | list[JsonValue] | dict[str, JsonValue]
 
 
 def content_text(content: Content) -> str:
-    """What is kept of a content."""
+    """A content as it is stored: text as it is, JSON as compact text."""
     return content if isinstance(content, str) else as_text(content)
 
 
-def content_bytes(content: Content, most: int) -> int:
-    """The bytes of a content in UTF-8; raises ValueError for more than `most` and for what is no text."""
+def content_bytes(content: Content, bytes_max: int) -> int:
+    """The size of a content in UTF-8 bytes; raises ValueError above `bytes_max` and for NUL characters."""
     require_kept(content)
     text = content_text(content)
     if "\0" in text:
         raise ValueError("holds a NUL character")
     size = len(text.encode())
-    if size > most:
-        raise ValueError(f"has {size} bytes, the limit is {most}")
+    if size > bytes_max:
+        raise ValueError(f"has {size} bytes, the limit is {bytes_max}")
     return size

@@ -70,14 +70,14 @@ class ImportedChunk(Model):
     _prepared: PreparedContent | None = PrivateAttr(None)
 
     def prepared(self) -> PreparedContent:
-        """What is kept of the content, computed once."""
+        """The content as it is stored, computed once."""
         if self._prepared is None:
             self._prepared = prepare(content_text(self.content))
         return self._prepared
 
 
 class _MemorySaid(Model):
-    """What a memory, or a version of it, says."""
+    """The fields that a memory and its versions share."""
 
     key: Key
     type: Word
@@ -110,7 +110,7 @@ class ImportedMemoryVersion(_MemorySaid):
 
 
 class _ArtifactContent(Model):
-    """What an artifact, or a version of it, holds."""
+    """The fields that an artifact and its versions share."""
 
     artifact_id: Key
     media_type: MediaType
@@ -122,11 +122,11 @@ class _ArtifactContent(Model):
     _added: AddArtifact | None = PrivateAttr(None)
 
     def prepared(self) -> PreparedArtifact:
-        """What is kept of the content, computed once; raises ValidationError unless there is just one."""
+        """The content as it is stored, computed once; raises ValidationError unless there is exactly one."""
         if self._added is None:
-            given = {"content": self.content, "content_base64": self.content_base64, "url": self.url}
+            contents = {"content": self.content, "content_base64": self.content_base64, "url": self.url}
             about: dict[str, Any] = {"session_id": "s", "title": "t", "media_type": self.media_type}
-            self._added = AddArtifact(**about, **given)
+            self._added = AddArtifact(**about, **contents)
         return self._added.prepared()
 
 

@@ -1,6 +1,7 @@
-"""Importing a session: as it was, with its order, versions, times and authors' names; all or nothing.
+"""Imports a session with its order, versions, times and authors' names, all or nothing.
 
-Its pieces are kept under the import's id, where nobody finds them; the last one gives the session its own.
+The pieces are stored in a staged session under the import's id, which no operation shows; the last piece
+gives the session its own id.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
 STAGED = "~"
-"""Begins the id of a staged session; no session's own id does."""
+"""The prefix of a staged session's id; no other session's id can begin with it."""
 
 _TAIL_BITS = 62
 
@@ -79,7 +80,7 @@ def import_session(tx: Transaction, request: ImportSession) -> ImportProgress:
     """
     if rows.is_there(tx, request.session_id):
         raise SessionExists(f"there is a session '{request.session_id}' already")
-    staged = _find(tx, request.import_id)
+    staged = _find_staged(tx, request.import_id)
     if request.after == 0:
         if staged is not None:
             drop(tx, staged)
@@ -89,12 +90,12 @@ def import_session(tx: Transaction, request: ImportSession) -> ImportProgress:
     taken: int = staged.erased["taken"]
     if request.after > taken or staged.erased["session_id"] != request.session_id:
         raise ImportOutOfStep(f"the import goes on behind item {taken}", taken=taken)
-    work = _Import(tx, staged, request.session_id)
+    importer = _Import(tx, staged, request.session_id)
     for number, item in enumerate(request.items[taken - request.after :], taken + 1):
-        work.take(number, item)
+        importer.add(number, item)
     taken = max(taken, request.after + len(request.items))
-    noted = {"erased": staged.erased | {"taken": taken}, "updated_at": tx.now}
-    tx.execute(update(sessions).where(sessions.c.uid == staged.uid).values(noted))
+    progress = {"erased": staged.erased | {"taken": taken}, "updated_at": tx.now}
+    tx.execute(update(sessions).where(sessions.c.uid == staged.uid).values(progress))
     if request.done:
         _finish(tx, staged, request.session_id)
     return _progress(tx, request.import_id, request.session_id, taken, staged.uid, done=request.done)
@@ -108,46 +109,46 @@ def import_session(tx: Transaction, request: ImportSession) -> ImportProgress:
 )
 def show_import(tx: Transaction, request: OneImport) -> ImportProgress:
     """Show how far an import is, to go on with it."""
-    staged = _find(tx, request.import_id)
+    staged = _find_staged(tx, request.import_id)
     if staged is None:
         raise ImportNotFound(f"there is no import '{request.import_id}'")
-    about = staged.erased
-    return _progress(tx, request.import_id, about["session_id"], about["taken"], staged.uid, done=False)
+    progress = staged.erased
+    return _progress(tx, request.import_id, progress["session_id"], progress["taken"], staged.uid, done=False)
 
 
 @command("session.drop_import", http=Delete("/v1/imports/{import_id}"), scope="sessions:admin")
 def drop_import(tx: Transaction, request: OneImport) -> Empty:
     """Drop an import that is not done, with all that was sent of it."""
-    staged = _find(tx, request.import_id)
+    staged = _find_staged(tx, request.import_id)
     if staged is not None:
         drop(tx, staged)
     return Empty()
 
 
 def drop(tx: Transaction, staged: Row[Any]) -> None:
-    """Have a staged session go piece by piece, as a deleted one does; no event says so, nobody saw it."""
-    going = {"id": f"{STAGED}{staged.uid}", "status": "deleting", "erased": {}, "reason": ""}
-    tx.execute(update(sessions).where(sessions.c.uid == staged.uid).values(going))
+    """Mark a staged session for deletion in pieces, without an event since nobody has seen it."""
+    columns = {"id": f"{STAGED}{staged.uid}", "status": "deleting", "erased": {}, "reason": ""}
+    tx.execute(update(sessions).where(sessions.c.uid == staged.uid).values(columns))
 
 
 def drop_abandoned(tx: Transaction) -> None:
-    """Drop the imports that nobody went on with for long."""
+    """Drop imports that did not go on for IMPORT_KEPT_S seconds, at most IMPORTS_DROPPED_MAX."""
     table = sessions.c
-    before = tx.now - timedelta(seconds=limits.IMPORT_KEPT_S)
-    old = table.workspace_id == tx.workspace_id, table.status == "importing", table.updated_at < before
-    for staged in tx.execute(select(sessions).where(*old).limit(limits.IMPORTS_DROPPED_MAX)).all():
+    cutoff = tx.now - timedelta(seconds=limits.IMPORT_KEPT_S)
+    abandoned = table.workspace_id == tx.workspace_id, table.status == "importing", table.updated_at < cutoff
+    for staged in tx.execute(select(sessions).where(*abandoned).limit(limits.IMPORTS_DROPPED_MAX)).all():
         drop(tx, staged)
 
 
 def is_staged(session_id: str) -> bool:
-    """Whether a session's id is that of an import, which nobody has seen."""
+    """Whether a session's id is that of a staged import."""
     return session_id.startswith(STAGED)
 
 
-def _find(tx: Transaction, import_id: str) -> Row[Any] | None:
+def _find_staged(tx: Transaction, import_id: str) -> Row[Any] | None:
     table = sessions.c
-    here = table.workspace_id == tx.workspace_id, table.id == f"{STAGED}{import_id}"
-    return tx.execute(select(sessions).where(*here, table.status == "importing")).one_or_none()
+    conditions = table.workspace_id == tx.workspace_id, table.id == f"{STAGED}{import_id}"
+    return tx.execute(select(sessions).where(*conditions, table.status == "importing")).one_or_none()
 
 
 def _begin(tx: Transaction, request: ImportSession) -> Row[Any]:
@@ -173,15 +174,15 @@ def _begin(tx: Transaction, request: ImportSession) -> Row[Any]:
         | first.model_dump(mode="json", include={"status", "reason", "updated_at"}),
     }
     tx.execute(insert(sessions), fields)
-    staged = _find(tx, request.import_id)
+    staged = _find_staged(tx, request.import_id)
     assert staged is not None, "it was made above"
     return staged
 
 
 def _finish(tx: Transaction, staged: Row[Any], session_id: str) -> None:
-    was = staged.erased
-    columns = {"id": session_id, "status": was["status"], "reason": was["reason"], "erased": None}
-    columns["updated_at"] = datetime.fromisoformat(was["updated_at"])
+    original = staged.erased
+    columns = {"id": session_id, "status": original["status"], "reason": original["reason"], "erased": None}
+    columns["updated_at"] = datetime.fromisoformat(original["updated_at"])
     tx.execute(update(sessions).where(sessions.c.uid == staged.uid).values(columns))
     rows.replace_participants(tx, staged.uid, list(staged.participants))
     session = rows.as_session(rows.find(tx, session_id)._asdict())
@@ -198,49 +199,49 @@ def _progress(
 
 
 class _Import:
-    """Keeps the items of one piece."""
+    """Inserts the items of one piece into the staged session."""
 
     def __init__(self, tx: Transaction, staged: Row[Any], session_id: str) -> None:
         self._tx = tx
         self._uid: str = staged.uid
-        self._place = {"workspace_id": tx.workspace_id, "session_uid": staged.uid, "session_id": session_id}
-        # Added to each id's random part: the ids are new, and in the order of the old ones.
+        self._keys = {"workspace_id": tx.workspace_id, "session_uid": staged.uid, "session_id": session_id}
+        # Added to the random part of each id, so that the ids are new but keep the order of the old ones.
         self._offset = int(staged.uid.replace("-", ""), 16) % 2 ** (_TAIL_BITS - 2)
-        self._takers: Mapping[type[Any], Callable[[Any], None]] = {
-            ImportedChunk: self._chunk,
-            ImportedMemory: self._memory,
-            ImportedMemoryVersion: self._memory_version,
-            ImportedArtifact: self._artifact,
-            ImportedArtifactVersion: self._artifact_version,
+        self._adders: Mapping[type[Any], Callable[[Any], None]] = {
+            ImportedChunk: self._add_chunk,
+            ImportedMemory: self._add_memory,
+            ImportedMemoryVersion: self._add_memory_version,
+            ImportedArtifact: self._add_artifact,
+            ImportedArtifactVersion: self._add_artifact_version,
         }
 
-    def take(self, number: int, item: Any) -> None:
-        """Keep one item; raises ImportRefused with its number."""
+    def add(self, number: int, item: Any) -> None:
+        """Insert one item; raises ImportRefused with its number."""
         if isinstance(item, ImportedSession):
             if number != 1:
                 raise ImportRefused("a file holds one session", item=number)
             return
         try:
-            self._takers[type(item)](item)
-        except _Refused as refused:
-            raise ImportRefused(str(refused), item=number) from None
+            self._adders[type(item)](item)
+        except _ItemRefused as error:
+            raise ImportRefused(str(error), item=number) from None
 
-    def _new_id(self, old: str | None, made: datetime) -> str:
-        number = int((old or IdSequence(made).next_id()).replace("-", ""), 16)
+    def _new_id(self, old_id: str | None, created_at: datetime) -> str:
+        number = int((old_id or IdSequence(created_at).next_id()).replace("-", ""), 16)
         tail = (number + self._offset) % 2**_TAIL_BITS
         digits = f"{number >> _TAIL_BITS << _TAIL_BITS | tail:032x}"
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
-    def _chunk(self, item: ImportedChunk) -> None:
+    def _add_chunk(self, item: ImportedChunk) -> None:
         tx, table = self._tx, chunks.c
-        same = (table.chunk_id == item.chunk_id) | (table.sequence == item.sequence)
-        if tx.execute(select(table.id).where(table.session_uid == self._uid, same)).first() is not None:
-            raise _Refused(f"chunk '{item.chunk_id}' or its place {item.sequence} is in the file before")
+        occupied = (table.chunk_id == item.chunk_id) | (table.sequence == item.sequence)
+        if tx.execute(select(table.id).where(table.session_uid == self._uid, occupied)).first() is not None:
+            raise _ItemRefused(f"chunk '{item.chunk_id}' or its place {item.sequence} is in the file before")
         content = item.prepared()
         names = ("chunk_id", "sequence", "format", "speaker", "metadata", "author", "created_at")
         info = ChunkInfo(
             id=self._new_id(item.id, item.created_at),
-            session_id=self._place["session_id"],
+            session_id=self._keys["session_id"],
             tags=list(dict.fromkeys(item.tags)),
             bytes=content.bytes,
             sha256=content.sha256,
@@ -248,29 +249,29 @@ class _Import:
         )
         chunk_rows.keep(tx, self._uid, [(info, content)])
 
-    def _memory(self, item: ImportedMemory) -> None:
+    def _add_memory(self, item: ImportedMemory) -> None:
         tx = self._tx
-        if memory_rows.by_key(tx, self._uid, item.key) is not None:
-            raise _Refused(f"memory '{item.key}' is in the file before")
+        if memory_rows.find_by_key(tx, self._uid, item.key) is not None:
+            raise _ItemRefused(f"memory '{item.key}' is in the file before")
         names = ("key", "status", "created_at", "updated_at")
-        fields = self._version_fields(item) | self._place | {name: getattr(item, name) for name in names}
+        fields = self._version_fields(item) | self._keys | {name: getattr(item, name) for name in names}
         fields["id"] = self._new_id(item.id, item.created_at)
         change = "stored" if item.status == "current" else item.status
         memory_rows.restore(tx, fields, change)
 
-    def _memory_version(self, item: ImportedMemoryVersion) -> None:
-        row = memory_rows.by_key(self._tx, self._uid, item.key)
+    def _add_memory_version(self, item: ImportedMemoryVersion) -> None:
+        row = memory_rows.find_by_key(self._tx, self._uid, item.key)
         if row is None:
-            raise _Refused(f"memory '{item.key}', of which this is a version, is not in the file before")
+            raise _ItemRefused(f"memory '{item.key}', of which this is a version, is not in the file before")
         table = memory_versions.c
-        here = (
+        conditions = (
             table.workspace_id == self._tx.workspace_id,
             table.memory_id == row.id,
             table.version == item.version,
         )
-        self._tx.execute(delete(memory_versions).where(*here))
-        mark = {"workspace_id": self._tx.workspace_id, "memory_id": row.id, "at": item.at}
-        self._tx.execute(insert(memory_versions), self._version_fields(item) | mark | {"change": item.change})
+        self._tx.execute(delete(memory_versions).where(*conditions))
+        key = {"workspace_id": self._tx.workspace_id, "memory_id": row.id, "at": item.at}
+        self._tx.execute(insert(memory_versions), self._version_fields(item) | key | {"change": item.change})
 
     def _version_fields(self, item: ImportedMemory | ImportedMemoryVersion) -> dict[str, Any]:
         names = ("type", "content", "confidence", "superseded_by", "reason", "author", "version")
@@ -280,14 +281,14 @@ class _Import:
             "sources": sources,
         }
 
-    def _artifact(self, item: ImportedArtifact) -> None:
+    def _add_artifact(self, item: ImportedArtifact) -> None:
         tx, table = self._tx, artifacts.c
-        here = table.session_uid == self._uid, table.artifact_id == item.artifact_id
-        if tx.execute(select(table.id).where(*here)).first() is not None:
-            raise _Refused(f"artifact '{item.artifact_id}' is in the file before")
+        conditions = table.session_uid == self._uid, table.artifact_id == item.artifact_id
+        if tx.execute(select(table.id).where(*conditions)).first() is not None:
+            raise _ItemRefused(f"artifact '{item.artifact_id}' is in the file before")
         content = item.prepared()
         names = ("artifact_id", "title", "type", "description", "media_type", "url", "author", "version")
-        fields = {name: getattr(item, name) for name in (*names, "created_at", "updated_at")} | self._place
+        fields = {name: getattr(item, name) for name in (*names, "created_at", "updated_at")} | self._keys
         fields["id"] = self._new_id(item.id, item.created_at)
         fields |= {
             "tags": list(dict.fromkeys(item.tags)),
@@ -296,17 +297,17 @@ class _Import:
         }
         tx.execute(insert(artifacts), fields)
         artifact_rows.index(tx, fields, content)
-        self._artifact_content(fields["id"], item, content, item.updated_at)
+        self._insert_artifact_version(fields["id"], item, content, item.updated_at)
 
-    def _artifact_version(self, item: ImportedArtifactVersion) -> None:
+    def _add_artifact_version(self, item: ImportedArtifactVersion) -> None:
         table = artifacts.c
-        here = table.session_uid == self._uid, table.artifact_id == item.artifact_id
-        row = self._tx.execute(select(table.id, table.version).where(*here)).one_or_none()
+        conditions = table.session_uid == self._uid, table.artifact_id == item.artifact_id
+        row = self._tx.execute(select(table.id, table.version).where(*conditions)).one_or_none()
         if row is None or row.version <= item.version:
-            raise _Refused(f"artifact '{item.artifact_id}' of a later version is not in the file before")
-        self._artifact_content(row.id, item, item.prepared(), item.at)
+            raise _ItemRefused(f"artifact '{item.artifact_id}' of a later version is not in the file before")
+        self._insert_artifact_version(row.id, item, item.prepared(), item.at)
 
-    def _artifact_content(
+    def _insert_artifact_version(
         self,
         artifact_id: str,
         item: ImportedArtifact | ImportedArtifactVersion,
@@ -324,5 +325,5 @@ class _Import:
         self._tx.execute(insert(artifact_versions), version)
 
 
-class _Refused(Exception):
-    """An item can't stand where it stands."""
+class _ItemRefused(Exception):
+    """An item is not allowed at its place in the file."""

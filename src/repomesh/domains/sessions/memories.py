@@ -41,7 +41,7 @@ from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
-_CHANGED = (MemoryNotFound, SessionNotFound, SessionNotActive, Stale)
+_CHANGE_ERRORS = (MemoryNotFound, SessionNotFound, SessionNotActive, Stale)
 _table = memories.c
 
 
@@ -65,7 +65,7 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
     uid = NO_SESSION
     if request.session_id is not None:
         uid = rows.find_active(tx, request.session_id).uid
-    said: dict[str, Any] = {
+    content_columns: dict[str, Any] = {
         "type": request.type,
         "content": request.content,
         "tags": list(dict.fromkeys(request.tags)),
@@ -75,13 +75,13 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
         "superseded_by": None,
         "reason": "",
     }
-    row = memory_rows.by_key(tx, uid, request.key)
+    row = memory_rows.find_by_key(tx, uid, request.key)
     if row is not None:
         tx.check_version(row.version)
-        if not differing(said, row):
+        if not differing(content_columns, row):
             return memory_rows.as_memory(row)
-        return memory_rows.change(tx, row, "stored", _words(request), **said)
-    new = {
+        return memory_rows.change(tx, row, "stored", _words(request), **content_columns)
+    identity_columns = {
         "workspace_id": tx.workspace_id,
         "id": tx.new_id(),
         "session_uid": uid,
@@ -92,7 +92,7 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
         "updated_at": tx.now,
         "version": 1,
     }
-    return memory_rows.add(tx, said | new, _words(request))
+    return memory_rows.add(tx, content_columns | identity_columns, _words(request))
 
 
 def _words(request: StoreMemory) -> list[str]:
@@ -102,8 +102,8 @@ def _words(request: StoreMemory) -> list[str]:
 @query("memory.list", http=Get("/v1/memories"), scope="sessions:read", errors=(SessionNotFound,))
 def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
     """List memories, newest first: those that are current, unless a status or a key is named."""
-    shown = rows.kept(tx, _table.session_uid)
-    statement = select(memories).where(_table.workspace_id == tx.workspace_id, shown)
+    readable = rows.in_readable_session(tx, _table.session_uid)
+    statement = select(memories).where(_table.workspace_id == tx.workspace_id, readable)
     if request.session_id is not None:
         statement = statement.where(_table.session_uid == rows.find_readable(tx, request.session_id).uid)
     if request.workspace_wide is not None:
@@ -117,10 +117,10 @@ def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
         statement = statement.where(_table.status == status)
     tags = [*request.tags, *([] if request.tag is None else [request.tag])]
     if tags:
-        return _tagged(tx, request, statement, tags)
-    items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
+        return _list_tagged(tx, request, statement, tags)
+    items, next_cursor = page(tx, statement, request, [_table.id], _row_to_listed, descending=True)
     positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
-    return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)
+    return fit_page(Page[ListedMemory](items=items, next_cursor=next_cursor), request.max_chars, positions)
 
 
 @query("memory.show", http=Get("/v1/memories/{memory_id}"), scope="sessions:read", errors=(MemoryNotFound,))
@@ -142,34 +142,38 @@ def list_versions(tx: Transaction, request: ListMemoryVersions) -> Page[MemoryVe
     statement = select(memory_versions).where(
         table.workspace_id == tx.workspace_id, table.memory_id == request.memory_id
     )
-    items, following = page(tx, statement, request, [table.version], memory_rows.as_version, descending=True)
-    found = Page[MemoryVersion](items=items, next_cursor=following)
+    items, next_cursor = page(
+        tx, statement, request, [table.version], memory_rows.as_version, descending=True
+    )
+    result = Page[MemoryVersion](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     start = request.cursor or encode_cursor(2**31)
-    return fit(found, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].version), start))
+    return fit(result, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].version), start))
 
 
 @command(
     "memory.restore",
     http=Post("/v1/memories/{memory_id}/restore"),
     scope="sessions:write",
-    errors=_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def restore_memory(tx: Transaction, request: RestoreMemory) -> Memory:
     """Make what a memory said in an earlier version the present one again, as a new version."""
     row = memory_rows.find_changeable(tx, request.memory_id)
-    old = memory_rows.version(tx, row.id, request.version)
-    said = {name: getattr(old, name) for name in ("type", "content", "tags", "confidence", "sources")}
+    earlier = memory_rows.find_version(tx, row.id, request.version)
+    content_columns = {
+        name: getattr(earlier, name) for name in ("type", "content", "tags", "confidence", "sources")
+    }
     current = {"status": "current", "superseded_by": None, "reason": request.reason}
-    return memory_rows.change(tx, row, "restored", **said, **current)
+    return memory_rows.change(tx, row, "restored", **content_columns, **current)
 
 
 @command(
     "memory.supersede",
     http=Post("/v1/memories/{memory_id}/supersede"),
     scope="sessions:write",
-    errors=(*_CHANGED, MemoryStatusConflict, SupersedesItself),
+    errors=(*_CHANGE_ERRORS, MemoryStatusConflict, SupersedesItself),
 )
 def supersede_memory(tx: Transaction, request: SupersedeMemory) -> Memory:
     """Say that another memory holds instead. It is found no more, unless asked for."""
@@ -177,7 +181,7 @@ def supersede_memory(tx: Transaction, request: SupersedeMemory) -> Memory:
     _require_current(row)
     if request.by == row.key:
         raise SupersedesItself(f"memory '{row.key}' can't hold instead of itself")
-    if memory_rows.by_key(tx, row.session_uid, request.by) is None:
+    if memory_rows.find_by_key(tx, row.session_uid, request.by) is None:
         raise MemoryNotFound(f"there is no memory '{request.by}' beside '{row.key}'")
     columns = {"status": "superseded", "superseded_by": request.by, "reason": request.reason}
     return memory_rows.change(tx, row, "superseded", **columns)
@@ -187,7 +191,7 @@ def supersede_memory(tx: Transaction, request: SupersedeMemory) -> Memory:
     "memory.retract",
     http=Post("/v1/memories/{memory_id}/retract"),
     scope="sessions:write",
-    errors=(*_CHANGED, MemoryStatusConflict),
+    errors=(*_CHANGE_ERRORS, MemoryStatusConflict),
 )
 def retract_memory(tx: Transaction, request: RetractMemory) -> Memory:
     """Say that a memory is wrong. It is found no more, unless asked for."""
@@ -203,36 +207,38 @@ def _require_current(row: Any) -> None:
         )
 
 
-def fitted(found: Page[ListedMemory], max_chars: int | None, positions: PageEnds) -> Page[ListedMemory]:
-    """A page of memories within a budget; contents that are no text are then shown as JSON text."""
-    if max_chars is None or len(found.model_dump_json()) <= max_chars:
-        return found
+def fit_page(listing: Page[ListedMemory], max_chars: int | None, positions: PageEnds) -> Page[ListedMemory]:
+    """A page of memories within `max_chars`; if it is cut, contents that are no text become JSON text."""
+    if max_chars is None or len(listing.model_dump_json()) <= max_chars:
+        return listing
     items = [
         item
         if isinstance(item.content, str)
         else item.model_copy(update={"content": as_text(item.content), "truncated": True})
-        for item in found.items
+        for item in listing.items
     ]
-    return fit(found.model_copy(update={"items": items}), max_chars, positions, "content")
+    return fit(listing.model_copy(update={"items": items}), max_chars, positions, "content")
 
 
-def _listed(row: Any) -> ListedMemory:
+def _row_to_listed(row: Any) -> ListedMemory:
     return ListedMemory(**memory_rows.as_memory(row).model_dump())
 
 
-def _tagged(tx: Transaction, request: ListMemories, statement: Any, tags: list[str]) -> Page[ListedMemory]:
-    """A page of the memories with these tags: the full-text index knows them by a mark for each."""
-    found: dict[str, ListedMemory] = {}
+def _list_tagged(
+    tx: Transaction, request: ListMemories, statement: Any, tags: list[str]
+) -> Page[ListedMemory]:
+    """A page of the memories that have all of these tags, found by their marks in the full-text index."""
+    memories_by_id: dict[str, ListedMemory] = {}
 
-    def wanted(ids: Any) -> set[str]:
-        rows_ = tx.execute(statement.where(_table.id.in_(ids))).all()
-        some = {row.id: _listed(row) for row in rows_ if set(tags) <= set(row.tags)}
-        found.update(some)
-        return set(some)
+    def keep_tagged(ids: Any) -> set[str]:
+        matches = tx.execute(statement.where(_table.id.in_(ids))).all()
+        tagged = {row.id: _row_to_listed(row) for row in matches if set(tags) <= set(row.tags)}
+        memories_by_id.update(tagged)
+        return set(tagged)
 
     marks = " ".join(mark("t", tag) for tag in dict.fromkeys(tags))
-    shown, following = searching.search(tx, memory_rows.DOCUMENT, marks, request, wanted)
-    items = [found[memory_id] for _, memory_id in shown]
+    hits, next_cursor = searching.search(tx, memory_rows.DOCUMENT, marks, request, keep_tagged)
+    items = [memories_by_id[memory_id] for _, memory_id in hits]
     start = request.cursor or searching.BEFORE_ALL
-    positions = PageEnds(lambda index: encode_cursor(shown[index][0]), start)
-    return fitted(Page[ListedMemory](items=items, next_cursor=following), request.max_chars, positions)
+    positions = PageEnds(lambda index: encode_cursor(hits[index][0]), start)
+    return fit_page(Page[ListedMemory](items=items, next_cursor=next_cursor), request.max_chars, positions)

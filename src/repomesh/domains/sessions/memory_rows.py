@@ -1,4 +1,4 @@
-"""Memories as rows: found, changed, kept in versions, and made findable by their words."""
+"""Rows of memories: find, insert and change them, store their versions, index their words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "memory"
-"""The type under which key and content are found by their words."""
+"""The document type of memories in the full-text index."""
 
 _table = memories.c
 _BY_ID = Prepared(
@@ -51,16 +51,14 @@ _NEWEST = Prepared(
     .limit(bindparam("count"))
 )
 _ADD_VERSION = Prepared(insert(memory_versions))
-_KEPT = ("type", "content", "tags", "confidence", "sources", "superseded_by", "reason", "author")
-
-
-def scope(tx: Transaction, session_id: str | None) -> str:
-    """The uid of the session, or what stands for none; raises SessionNotFound."""
-    return NO_SESSION if session_id is None else rows.find(tx, session_id).uid
+_VERSIONED = ("type", "content", "tags", "confidence", "sources", "superseded_by", "reason", "author")
 
 
 def find(tx: Transaction, memory_id: str) -> Row[Any]:
-    """The row of a memory of this workspace; raises MemoryNotFound."""
+    """The row of a memory of this workspace; raises MemoryNotFound.
+
+    Memories of a session that is being imported or deleted are not found.
+    """
     row = tx.execute(_BY_ID, {"ws": tx.workspace_id, "id": memory_id}).one_or_none()
     if row is None or (row.session_uid != NO_SESSION and not _is_readable(tx, row)):
         raise MemoryNotFound(f"there is no memory {memory_id}")
@@ -68,7 +66,7 @@ def find(tx: Transaction, memory_id: str) -> Row[Any]:
 
 
 def _is_readable(tx: Transaction, row: Row[Any]) -> bool:
-    """Whether the session of a memory is there, and not on its way in or out."""
+    """Whether the session of a memory exists and is not being imported or deleted."""
     if not rows.is_there(tx, row.session_id):
         return False
     session = rows.find(tx, row.session_id)
@@ -76,7 +74,10 @@ def _is_readable(tx: Transaction, row: Row[Any]) -> bool:
 
 
 def find_changeable(tx: Transaction, memory_id: str) -> Row[Any]:
-    """The row of a memory whose session, if it has one, is active; checks If-Match."""
+    """The row of a memory that may be changed.
+
+    Raises MemoryNotFound, SessionNotActive, and Stale if it is not the version of If-Match.
+    """
     row = find(tx, memory_id)
     if row.session_id is not None:
         rows.find_active(tx, row.session_id)
@@ -84,64 +85,70 @@ def find_changeable(tx: Transaction, memory_id: str) -> Row[Any]:
     return row
 
 
-def by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:
-    """The row of the memory with this key in a session."""
+def find_by_key(tx: Transaction, uid: str, key: str) -> Row[Any] | None:
+    """The row of the memory with this key in a session, or None."""
     return tx.execute(_BY_KEY, {"ws": tx.workspace_id, "uid": uid, "key": key}).one_or_none()
 
 
 def as_memory(row: Row[Any] | dict[str, Any]) -> Memory:
-    """The memory in a row."""
+    """The memory from its row or columns."""
     fields = row if isinstance(row, dict) else row._asdict()
     return Memory(**{name: fields[name] for name in Memory.model_fields})
 
 
 def add(tx: Transaction, fields: dict[str, Any], words: Sequence[str]) -> Memory:
-    """Keep a new memory, whose content has these words."""
+    """Insert a memory from its columns and emit `memory.stored`; `words` are those of its content."""
     tx.execute(insert(memories), fields)
-    return _kept(tx, fields, "stored", words)
+    return _insert_version_and_emit(tx, fields, "stored", words)
 
 
 def change(
-    tx: Transaction, row: Row[Any], what: Change, words: Sequence[str] | None = None, **columns: Any
+    tx: Transaction, row: Row[Any], change_type: Change, words: Sequence[str] | None = None, **columns: Any
 ) -> Memory:
-    """Write a new version of a memory, whose content has these words; answers what it is now."""
+    """Write `columns` and a new version of a memory, and emit its event. Returns the changed memory.
+
+    `words` are the index words of its content, computed here if None.
+    """
     columns |= {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
-    here = _table.workspace_id == tx.workspace_id, _table.id == row.id
-    tx.execute(update(memories).where(*here).values(columns))
+    conditions = _table.workspace_id == tx.workspace_id, _table.id == row.id
+    tx.execute(update(memories).where(*conditions).values(columns))
     tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, row.id)
-    return _kept(tx, row._asdict() | columns, what, words)
+    return _insert_version_and_emit(tx, row._asdict() | columns, change_type, words)
 
 
-def restore(tx: Transaction, fields: dict[str, Any], what: Change) -> None:
-    """Keep a memory as it was elsewhere, in its version; no event tells of it."""
+def restore(tx: Transaction, fields: dict[str, Any], change_type: Change) -> None:
+    """Insert an imported memory with its own version number, without an event."""
     tx.execute(insert(memories), fields)
-    _kept_silently(tx, fields, what)
+    _insert_version(tx, fields, change_type)
 
 
-def _kept(
-    tx: Transaction, fields: dict[str, Any], what: Change, words: Sequence[str] | None = None
+def _insert_version_and_emit(
+    tx: Transaction, fields: dict[str, Any], change_type: Change, words: Sequence[str] | None = None
 ) -> Memory:
-    memory = _kept_silently(tx, fields, what, words)
-    tx.emit(NewEvent(EVENTS[what], f"memory/{memory.id}", MemoryChanged(memory=memory)))
+    memory = _insert_version(tx, fields, change_type, words)
+    tx.emit(NewEvent(EVENTS[change_type], f"memory/{memory.id}", MemoryChanged(memory=memory)))
     return memory
 
 
-def _kept_silently(
-    tx: Transaction, fields: dict[str, Any], what: Change, words: Sequence[str] | None = None
+def _insert_version(
+    tx: Transaction, fields: dict[str, Any], change_type: Change, words: Sequence[str] | None = None
 ) -> Memory:
     memory = as_memory(fields)
-    mark_ = {"workspace_id": tx.workspace_id, "memory_id": memory.id, "version": memory.version}
-    kept = {name: fields[name] for name in _KEPT}
-    tx.execute(_ADD_VERSION, kept | mark_ | {"change": what, "at": fields["updated_at"]})
+    key = {"workspace_id": tx.workspace_id, "memory_id": memory.id, "version": memory.version}
+    columns = {name: fields[name] for name in _VERSIONED}
+    tx.execute(_ADD_VERSION, columns | key | {"change": change_type, "at": fields["updated_at"]})
     tx.index_words(DOCUMENT, memory.id, document_words(fields, words))
     return memory
 
 
 def newest(tx: Transaction, type_: str, count: int) -> list[Memory]:
-    """The memories of a type that hold, the last changed first."""
-    wanted = {"ws": tx.workspace_id, "type": type_, "count": count}
+    """The current memories of a type, the last changed first, at most `count`; damaged ones are left out."""
+    parameters = {"ws": tx.workspace_id, "type": type_, "count": count}
     return damage.readable(
-        tx, tx.execute(_NEWEST, wanted), lambda row: as_memory(row._asdict()), lambda row: f"memory/{row.id}"
+        tx,
+        tx.execute(_NEWEST, parameters),
+        lambda row: as_memory(row._asdict()),
+        lambda row: f"memory/{row.id}",
     )
 
 
@@ -156,32 +163,32 @@ def content_words(content: Any) -> list[str]:
 
 
 def readable(content: Any) -> str:
-    """A memory's content as its words are looked for."""
+    """A memory's content as text for the full-text index, without JSON escapes."""
     if isinstance(content, str):
         return without_escapes(content)
     return without_escapes(as_text(content), known=True)
 
 
 def document_words(fields: Mapping[str, Any], words: Sequence[str] | None = None) -> list[str]:
-    """The words by which a memory is found, from the columns of its row; `words` are those of its content."""
+    """The index words of a memory from the columns of its row; `words` are those of its content."""
     marks = [mark("s", fields["session_uid"]), mark("y", fields["type"]), mark("c", fields["status"])]
     marks += [mark("t", tag) for tag in fields["tags"]]
     if fields["author"] is not None:
         marks.append(mark("a", fields["author"]))
-    found = content_words(fields["content"]) if words is None else words
-    return [*marks, *different_words("\n".join((fields["key"], *fields["tags"]))), *found]
+    words_of_content = content_words(fields["content"]) if words is None else words
+    return [*marks, *different_words("\n".join((fields["key"], *fields["tags"]))), *words_of_content]
 
 
-def version(tx: Transaction, memory_id: str, number: int) -> Row[Any]:
-    """The row of one version; raises MemoryNotFound."""
+def find_version(tx: Transaction, memory_id: str, number: int) -> Row[Any]:
+    """The row of one version of a memory; raises MemoryNotFound."""
     table = memory_versions.c
-    here = table.workspace_id == tx.workspace_id, table.memory_id == memory_id, table.version == number
-    row = tx.execute(select(memory_versions).where(*here)).one_or_none()
+    conditions = table.workspace_id == tx.workspace_id, table.memory_id == memory_id, table.version == number
+    row = tx.execute(select(memory_versions).where(*conditions)).one_or_none()
     if row is None:
         raise MemoryNotFound(f"memory {memory_id} has no version {number}")
     return row
 
 
 def as_version(row: Row[Any]) -> MemoryVersion:
-    """The version in a row."""
+    """The version from its row."""
     return MemoryVersion(**{name: row._mapping[name] for name in MemoryVersion.model_fields})

@@ -1,4 +1,4 @@
-"""Operations on sessions as such: create, list, show, change, and bring to an end."""
+"""Operations on sessions: create, list, show, update, pause, resume, complete, delete."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 _NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
-_NOT_CHANGED = (SessionNotFound, SessionNotActive)
+_CHANGE_ERRORS = (SessionNotFound, SessionNotActive)
 
 
 @command(
@@ -98,23 +98,24 @@ def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]
         statement = statement.where(table.created_at >= request.since)
     if request.participant is not None:
         part = session_participants.c
-        named = [request.participant, *canonical_agent_names(tx, [request.participant])]
-        taking = select(part.session_uid).where(
-            part.workspace_id == tx.workspace_id, part.participant.in_(named)
+        names = [request.participant, *canonical_agent_names(tx, [request.participant])]
+        session_uids = select(part.session_uid).where(
+            part.workspace_id == tx.workspace_id, part.participant.in_(names)
         )
-        statement = statement.where(table.uid.in_(taking))
+        statement = statement.where(table.uid.in_(session_uids))
     uids: list[str] = []
 
     def item(row: Any) -> ListedSession:
-        uids.append(row.uid)
-        return rows.as_listed(row)
+        listed = rows.as_listed(row)
+        uids.append(row.uid)  # only of a row that can be read, so that items and positions agree
+        return listed
 
-    items, following = page(tx, statement, request, [table.uid], item, descending=True)
-    found = Page[ListedSession](items=items, next_cursor=following)
+    items, next_cursor = page(tx, statement, request, [table.uid], item, descending=True)
+    result = Page[ListedSession](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return result
     positions = PageEnds(lambda index: encode_cursor(uids[index]), request.cursor or _NEWEST)
-    return fit(found, request.max_chars, positions)
+    return fit(result, request.max_chars, positions)
 
 
 @query(
@@ -131,7 +132,7 @@ def show_session(tx: Transaction, request: OneSession) -> SessionDetail:
     "session.update",
     http=Patch("/v1/sessions/{session_id}"),
     scope="sessions:write",
-    errors=(*_NOT_CHANGED, Stale),
+    errors=(*_CHANGE_ERRORS, Stale),
 )
 def update_session(tx: Transaction, request: UpdateSession) -> Session:
     """Change what is said about a session. With If-Match only that version is changed."""
@@ -154,40 +155,40 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     "session.pause",
     http=Post("/v1/sessions/{session_id}/pause"),
     scope="sessions:write",
-    errors=_NOT_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def pause_session(tx: Transaction, request: ChangeStatus) -> Session:
     """Have a session take nothing further until it is resumed."""
-    return _lead(tx, request, "pause", SESSION_PAUSED)
+    return _change_status(tx, request, "pause", SESSION_PAUSED)
 
 
 @command(
     "session.resume",
     http=Post("/v1/sessions/{session_id}/resume"),
     scope="sessions:write",
-    errors=_NOT_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def resume_session(tx: Transaction, request: ChangeStatus) -> Session:
     """Go on with a session that was paused."""
-    return _lead(tx, request, "resume", SESSION_RESUMED)
+    return _change_status(tx, request, "resume", SESSION_RESUMED)
 
 
 @command(
     "session.complete",
     http=Post("/v1/sessions/{session_id}/complete"),
     scope="sessions:write",
-    errors=_NOT_CHANGED,
+    errors=_CHANGE_ERRORS,
 )
 def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
     """End a session. It stays as it is, to be read and searched."""
-    return _lead(tx, request, "complete", SESSION_COMPLETED)
+    return _change_status(tx, request, "complete", SESSION_COMPLETED)
 
 
 @command(
     "session.delete",
     http=Delete("/v1/sessions/{session_id}"),
     scope="sessions:write",
-    errors=(*_NOT_CHANGED, NotYourSession),
+    errors=(*_CHANGE_ERRORS, NotYourSession),
 )
 def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.
@@ -200,16 +201,16 @@ def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
     caller = tx.caller
     if not (caller.is_admin and caller.agent_id is None) and caller.agent_id != row.created_by_id:
         raise NotYourSession(f"session '{row.id}' was created by {row.created_by or 'the owner'}")
-    going_on = row.status == "deleting"
-    before, reason = (
-        (ErasedContents(**row.erased), row.reason) if going_on else (ErasedContents(), request.reason)
+    is_deleting = row.status == "deleting"
+    erased_before, reason = (
+        (ErasedContents(**row.erased), row.reason) if is_deleting else (ErasedContents(), request.reason)
     )
-    if not going_on:
+    if not is_deleting:
         erasing.conceal(tx, row)
         row = rows.find(tx, request.session_id)
-    piece = erasing.erase(tx, row, before, reason)
-    if going_on and not piece.done:
-        erasing.remember(tx, row.uid, piece.erased)
+    piece = erasing.erase(tx, row, erased_before, reason)
+    if is_deleting and not piece.done:
+        erasing.save_progress(tx, row.uid, piece.erased)
     elif not piece.done:
         session = rows.change(
             tx, row, status="deleting", reason=request.reason, erased=piece.erased.model_dump()
@@ -237,18 +238,18 @@ _ABANDONED = due_in_each(
 def erase_sessions(tx: Transaction, request: EraseSessions) -> ErasedSessions:
     """Go on with the oldest of the sessions that are being deleted, by one bounded piece."""
     importing.drop_abandoned(tx)
-    waiting = select(sessions).where(sessions.c.workspace_id == tx.workspace_id, DELETING)
-    row = tx.execute(waiting.order_by(sessions.c.uid).limit(1)).one_or_none()
+    statement = select(sessions).where(sessions.c.workspace_id == tx.workspace_id, DELETING)
+    row = tx.execute(statement.order_by(sessions.c.uid).limit(1)).one_or_none()
     if row is None:
         return ErasedSessions(sessions=0, rows=0, complete=True)
-    before = ErasedContents(**row.erased)
-    piece = erasing.erase(tx, row, before, row.reason)
+    erased = ErasedContents(**row.erased)
+    piece = erasing.erase(tx, row, erased, row.reason)
     if not piece.done:
-        erasing.remember(tx, row.uid, piece.erased)
+        erasing.save_progress(tx, row.uid, piece.erased)
     return ErasedSessions(sessions=int(piece.done), rows=piece.rows, complete=False)
 
 
-def _lead(tx: Transaction, request: ChangeStatus, action: rules.Action, event: str) -> Session:
+def _change_status(tx: Transaction, request: ChangeStatus, action: rules.Action, event: str) -> Session:
     row = rows.find(tx, request.session_id)
     rules.require_allowed(action, row.id, row.status, row.reason)
     session = rows.change(tx, row, status=rules.LEADS_TO[action], reason=request.reason)

@@ -1,4 +1,4 @@
-"""Sessions as rows: found, made, changed, told of."""
+"""Rows of sessions: find, change and count them, and emit their events."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _COUNTS = select(
 
 def find(tx: Transaction, session_id: str) -> Row[Any]:
     """The row of a session of this workspace; raises SessionNotFound."""
-    found = tx.known(_BY_ID, {"ws": tx.workspace_id, "id": session_id})
-    if not found:
+    matches = tx.known(_BY_ID, {"ws": tx.workspace_id, "id": session_id})
+    if not matches:
         raise SessionNotFound(f"there is no session '{session_id}'")
-    row: Row[Any] = found[0]
+    row: Row[Any] = matches[0]
     return row
 
 
@@ -63,10 +63,10 @@ def find_readable(tx: Transaction, session_id: str) -> Row[Any]:
     return row
 
 
-def kept(tx: Transaction, uid: ColumnElement[Any]) -> ColumnElement[bool]:
-    """That a column names no session which is being deleted or imported, whose contents nobody reads."""
-    going = sessions.c.workspace_id == tx.workspace_id, sessions.c.status.in_(("deleting", "importing"))
-    return uid.not_in(select(sessions.c.uid).where(*going))
+def in_readable_session(tx: Transaction, uid: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The condition that a column of session uids names no session that is being deleted or imported."""
+    unreadable = sessions.c.workspace_id == tx.workspace_id, sessions.c.status.in_(("deleting", "importing"))
+    return uid.not_in(select(sessions.c.uid).where(*unreadable))
 
 
 def find_active(tx: Transaction, session_id: str) -> Row[Any]:
@@ -82,37 +82,37 @@ def is_there(tx: Transaction, session_id: str) -> bool:
 
 
 def as_session(fields: dict[str, Any]) -> Session:
-    """The session in the columns of a row."""
+    """The session from the columns of its row."""
     return Session(**{name: fields[name] for name in Session.model_fields})
 
 
 def as_listed(row: Row[Any]) -> ListedSession:
-    """The session in a row of a list."""
+    """The session from its row, as in lists."""
     fields = row._asdict()
     return ListedSession(**{name: fields[name] for name in ListedSession.model_fields})
 
 
 def change(tx: Transaction, row: Row[Any], **columns: Any) -> Session:
-    """Write `columns` of a session and its new version; answers what it is now."""
+    """Write `columns` of a session and its next version number. Returns the changed session."""
     columns |= {"updated_at": tx.now, "version": row.version + 1}
     tx.execute(update(sessions).where(sessions.c.uid == row.uid).values(columns))
     return as_session(row._asdict() | columns)
 
 
 def replace_participants(tx: Transaction, uid: str, participants: list[str]) -> None:
-    """Have the session found by those who take part in it, and by nobody else."""
+    """Replace the names by which the session is found as a participant's."""
     tx.execute(delete(session_participants).where(session_participants.c.session_uid == uid))
     if participants:
-        mark = {"workspace_id": tx.workspace_id, "session_uid": uid}
-        tx.execute(_JOIN, [mark | {"participant": name} for name in participants])
+        key = {"workspace_id": tx.workspace_id, "session_uid": uid}
+        tx.execute(_JOIN, [key | {"participant": name} for name in participants])
 
 
 def emit_changed(tx: Transaction, type_: str, session: Session) -> None:
-    """Append what a session has become."""
+    """Emit an event of this type with the session as it is now."""
     tx.emit(NewEvent(type_, f"session/{session.id}", SessionChanged(session=session)))
 
 
 def counts(tx: Transaction, uid: str) -> SessionCounts:
-    """How much hangs on a session."""
+    """How many chunks, bytes of chunks, memories, artifacts and tasks a session has."""
     row = tx.execute(_COUNTS, {"uid": uid, "ws": tx.workspace_id}).one()
     return SessionCounts(**row._asdict())

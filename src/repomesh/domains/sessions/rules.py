@@ -1,4 +1,4 @@
-"""Pure decisions about sessions: what a status allows, and what a title is called."""
+"""Pure decisions about sessions: which actions a status allows, and the marks of the full-text index."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HINTS: Mapping[SessionStatus, str] = {
 
 
 def possible(status: SessionStatus) -> list[str]:
-    """What can be done with a session of this status, besides reading and deleting it."""
+    """The actions that a session of this status allows, besides reading and deleting it."""
     return [action for action, statuses in ALLOWED.items() if status in statuses]
 
 
@@ -48,8 +48,8 @@ def require_allowed(action: Action, session_id: str, status: SessionStatus, reas
 
 
 def mark(kind: str, value: str) -> str:
-    """A word that stands in the full-text index for a property of what is indexed.
+    """The word that stands for a property of a document (of this kind and value) in the full-text index.
 
-    No honest text holds it. Rows are looked at in any case, so that a text that does gains nothing.
+    Ordinary texts do not contain it. Hits are checked against their rows, so a forged one has no effect.
     """
     return f"zq{kind}{hashlib.sha256(value.encode()).hexdigest()[:20]}"

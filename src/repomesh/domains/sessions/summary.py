@@ -1,4 +1,4 @@
-"""What became of a session, in a few words: counted and quoted, never made up."""
+"""The summary of a session: counts and quotations, and on request a text by a language model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from repomesh.store.transaction import Transaction
     scope="sessions:read",
     errors=(SessionNotFound,),
     prepare=model_summaries.prepare,
-    follow_up=model_summaries.to_keep,
+    follow_up=model_summaries.build_keep_command,
 )
 def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSummary:
     """Sum up a session: figures, who took part, decisions, open questions, action items, artifacts, tasks.
@@ -39,18 +39,18 @@ def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSumm
     until the session changes. Without a model, or when it fails, the rest is answered all the same.
     """
     row = rows.find_readable(tx, request.session_id)
-    work = _tasks(tx, row.uid)
-    made = _artifacts(tx, row.uid)
+    task_items = _tasks(tx, row.uid)
+    artifact_items = _artifacts(tx, row.uid)
     by_type = {kind: _memories(tx, row.uid, kind) for kind in ("decision", "question", "action_item")}
-    moments = _spoken(tx, row.uid) + [
-        SummaryMoment(at=one.at, what=what, text=text)
-        for what, some in (
-            ("memory", [one for some in by_type.values() for one in some]),
-            ("artifact", made),
-            ("task", work),
+    moments = _conversation_ends(tx, row.uid) + [
+        SummaryMoment(at=item.at, what=what, text=text)
+        for what, items in (
+            ("memory", [memory for memories_of_type in by_type.values() for memory in memories_of_type]),
+            ("artifact", artifact_items),
+            ("task", task_items),
         )
-        for one in some
-        for text in [f"{one.key}: {one.text}" if isinstance(one, SummaryMemory) else one.title]
+        for item in items
+        for text in [f"{item.key}: {item.text}" if isinstance(item, SummaryMemory) else item.title]
     ]
     moments.append(SummaryMoment(at=row.created_at, what="session", text="created"))
     if row.status != "active":
@@ -65,30 +65,37 @@ def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSumm
         decisions=by_type["decision"],
         open_questions=by_type["question"],
         action_items=by_type["action_item"],
-        artifacts=made,
-        tasks=work,
+        artifacts=artifact_items,
+        tasks=task_items,
         timeline=moments[-limits.SUMMARY_ITEMS_MAX :],
     )
     if request.written:
-        text, reason = model_summaries.found(tx, row, request)
+        text, reason = model_summaries.find_written(tx, row, request)
         summary = summary.model_copy(update={"written": text, "not_written": reason})
-    return _fitted(summary, request.max_chars)
+    return _fit(summary, request.max_chars)
 
 
-def _line(text: str) -> str:
+def _shorten_line(text: str) -> str:
     line = " ".join(text[: limits.SUMMARY_LINE_CHARS * 2].split())
     return line if len(line) <= limits.SUMMARY_LINE_CHARS else f"{line[: limits.SUMMARY_LINE_CHARS - 1]}…"
 
 
 def _memories(tx: Transaction, uid: str, kind: str) -> list[SummaryMemory]:
     table = memories.c
-    here = table.workspace_id == tx.workspace_id, table.session_uid == uid, table.status == "current"
-    newest = select(memories).where(*here, table.type == kind)
+    conditions = table.workspace_id == tx.workspace_id, table.session_uid == uid, table.status == "current"
+    newest = select(memories).where(*conditions, table.type == kind)
     newest = newest.order_by(table.updated_at.desc(), table.id.desc())
-    found = [memory_rows.as_memory(row) for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX))]
+    newest_memories = [
+        memory_rows.as_memory(row) for row in tx.execute(newest.limit(limits.SUMMARY_ITEMS_MAX))
+    ]
     return [
-        SummaryMemory(key=one.key, text=_line(memory_rows.text_of(one)), author=one.author, at=one.updated_at)
-        for one in found
+        SummaryMemory(
+            key=memory.key,
+            text=_shorten_line(memory_rows.text_of(memory)),
+            author=memory.author,
+            at=memory.updated_at,
+        )
+        for memory in newest_memories
     ]
 
 
@@ -125,7 +132,7 @@ def _tasks(tx: Transaction, uid: str) -> list[SummaryTask]:
     ]
 
 
-def _spoken(tx: Transaction, uid: str) -> list[SummaryMoment]:
+def _conversation_ends(tx: Transaction, uid: str) -> list[SummaryMoment]:
     """The first and the last piece of conversation."""
     table = chunks.c
     columns = (
@@ -140,14 +147,16 @@ def _spoken(tx: Transaction, uid: str) -> list[SummaryMoment]:
         ends |= {row.sequence: row for row in tx.execute(statement.order_by(order).limit(1))}
     return [
         SummaryMoment(
-            at=row.created_at, what="chunk", text=_line(f"{row.speaker}: {row.text}".removeprefix(": "))
+            at=row.created_at,
+            what="chunk",
+            text=_shorten_line(f"{row.speaker}: {row.text}".removeprefix(": ")),
         )
         for row in ends.values()
     ]
 
 
 def _speakers(tx: Transaction, uid: str) -> list[str]:
-    """Who is said to speak in the newest chunks."""
+    """The names of the speakers in the newest chunks, the last one first."""
     table = chunks.c
     newest = select(table.speaker).where(table.session_uid == uid).order_by(table.sequence.desc())
     names = tx.execute(newest.limit(limits.SUMMARY_CHUNKS_MAX)).scalars()
@@ -157,8 +166,8 @@ def _speakers(tx: Transaction, uid: str) -> list[str]:
 _SORTS = ("timeline", "artifacts", "tasks", "action_items", "open_questions", "decisions")
 
 
-def _fitted(summary: SessionSummary, max_chars: int | None) -> SessionSummary:
-    """What fits a budget: of the least important sort the last items are left out first."""
+def _fit(summary: SessionSummary, max_chars: int | None) -> SessionSummary:
+    """A summary within `max_chars`: items are left out one by one, the sorts in the order of _SORTS."""
     if max_chars is None or len(summary.model_dump_json()) <= max_chars:
         return summary
     left_out = 0
@@ -167,19 +176,21 @@ def _fitted(summary: SessionSummary, max_chars: int | None) -> SessionSummary:
         while items:
             items.pop(0 if sort == "timeline" else -1)
             left_out += 1
-            said = f"items left out: {left_out}; raise max_chars"
-            summary = summary.model_copy(update={sort: items, "omitted": said})
+            omitted = f"items left out: {left_out}; raise max_chars"
+            summary = summary.model_copy(update={sort: items, "omitted": omitted})
             if len(summary.model_dump_json()) <= max_chars:
                 return summary
-    return _shortened(summary, max_chars)
+    return _shorten_written(summary, max_chars)
 
 
-def _shortened(summary: SessionSummary, max_chars: int) -> SessionSummary:
-    """The same with less of what a model wrote; at last without it."""
+def _shorten_written(summary: SessionSummary, max_chars: int) -> SessionSummary:
+    """The summary with the model's text cut to fit `max_chars`, or without it."""
     text = summary.written
     too_long = len(summary.model_dump_json()) - max_chars
     if text is None or too_long <= 0:
         return summary
-    kept = text.text[: max(len(text.text) - too_long - 1, 0)].rstrip()
-    shorter = text.model_copy(update={"text": f"{kept}…"}) if kept else None
-    return summary.model_copy(update={"written": shorter, "not_written": None if kept else "raise max_chars"})
+    shortened = text.text[: max(len(text.text) - too_long - 1, 0)].rstrip()
+    shorter = text.model_copy(update={"text": f"{shortened}…"}) if shortened else None
+    return summary.model_copy(
+        update={"written": shorter, "not_written": None if shortened else "raise max_chars"}
+    )

@@ -1,7 +1,7 @@
-"""Tables of sessions and of what hangs on them.
+"""Tables of sessions and their contents.
 
-What hangs on a session names its `uid`, which is never given out again, so that a deletion in pieces and a
-new session of the same id never meet.
+The contents refer to a session by its `uid`, which is never reused, so that a deletion in pieces and a new
+session of the same id do not interfere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Json, Timestamp, Uuid
 
 NO_SESSION = ""
-"""Stands for the session of what concerns the whole workspace."""
+"""The `session_uid` of memories that concern the whole workspace."""
 
 sessions = Table(
     "sessions",

@@ -1,4 +1,4 @@
-"""What memories mean, as vectors: made behind the commands, and again when a memory or the model changed."""
+"""Embedding vectors of memories, computed in the background when a memory or the model changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import Select, and_, delete, insert, or_, select
 
 from repomesh.domains.sessions import memory_rows
-from repomesh.domains.sessions.rows import kept
+from repomesh.domains.sessions.rows import in_readable_session
 from repomesh.domains.sessions.tables import memories, memory_vectors, sessions
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Timestamp
@@ -28,7 +28,7 @@ class EmbedMemories(Model):
 
 
 class _Embedded(EmbedMemories):
-    """The same, with what the model made of them."""
+    """The request with the model's vectors; `found` are (memory id, version, updated at)."""
 
     found: list[tuple[str, int, Timestamp]]
     vectors: list[bytes]
@@ -43,11 +43,14 @@ class MemoriesEmbedded(Model):
     after: Timestamp | None
 
 
-def stale(tx: Transaction, since: datetime | None) -> list[str]:
-    """The workspaces with memories that need a vector, among those changed since a time or shortly before."""
+def workspaces_to_embed(tx: Transaction, since: datetime | None) -> list[str]:
+    """The ids of workspaces with memories that need a vector.
+
+    With `since` only of memories changed since then, or up to EMBEDDING_OVERLAP_S before.
+    """
     statement = _without_vector(select(_table.workspace_id).distinct(), tx.settings.embeddings_model)
-    going = sessions.c.status.in_(("deleting", "importing"))
-    statement = statement.where(_table.session_uid.not_in(select(sessions.c.uid).where(going)))
+    unreadable = sessions.c.status.in_(("deleting", "importing"))
+    statement = statement.where(_table.session_uid.not_in(select(sessions.c.uid).where(unreadable)))
     if since is not None:
         statement = statement.where(
             _table.updated_at >= since - timedelta(seconds=limits.EMBEDDING_OVERLAP_S)
@@ -56,19 +59,19 @@ def stale(tx: Transaction, since: datetime | None) -> list[str]:
 
 
 def _without_vector(statement: Select[Any], model: str | None) -> Select[Any]:
-    """Of a select of memories those that have no vector of what they say now."""
-    lacking = or_(_vectors.id.is_(None), _vectors.version != _table.version, _vectors.model != model)
-    same = and_(_vectors.workspace_id == _table.workspace_id, _vectors.memory_id == _table.id)
-    found = statement.select_from(memories).outerjoin(memory_vectors, same)
-    return found.where(_table.status == "current", lacking)
+    """The select, limited to current memories without a vector of their present version and of `model`."""
+    lacks_vector = or_(_vectors.id.is_(None), _vectors.version != _table.version, _vectors.model != model)
+    same_memory = and_(_vectors.workspace_id == _table.workspace_id, _vectors.memory_id == _table.id)
+    joined = statement.select_from(memories).outerjoin(memory_vectors, same_memory)
+    return joined.where(_table.status == "current", lacks_vector)
 
 
-def _question(tx: Transaction, request: EmbedMemories) -> EmbeddingRequest | None:
-    """The memories that were changed longest ago and have no vector of what they say now."""
+def _build_request(tx: Transaction, request: EmbedMemories) -> EmbeddingRequest | None:
+    """The texts of memories that need a vector, the longest unchanged first; None if none do, or no model."""
     if tx.settings.embeddings_url is None:
         return None
     statement = _without_vector(select(memories), tx.settings.embeddings_model).where(
-        _table.workspace_id == tx.workspace_id, kept(tx, _table.session_uid)
+        _table.workspace_id == tx.workspace_id, in_readable_session(tx, _table.session_uid)
     )
     if request.after is not None:
         overlap = timedelta(seconds=limits.EMBEDDING_OVERLAP_S)
@@ -87,17 +90,17 @@ def _text(row: Any) -> str:
 
 
 async def _prepare(request: EmbedMemories, preparation: Preparation) -> EmbedMemories:
-    """Have a model make the vectors; the request with them, or as it is when there is nothing to do."""
-    texts: EmbeddingRequest | None = await preparation.read(lambda tx: _question(tx, request))
-    if texts is None:
+    """Ask the model for the vectors. Returns the request with them, unchanged if there is nothing to do."""
+    batch: EmbeddingRequest | None = await preparation.read(lambda tx: _build_request(tx, request))
+    if batch is None:
         return request
-    made = await preparation.embedder.embed(texts)
+    embeddings = await preparation.embedder.embed(batch)
     return _Embedded(
         after=request.after,
-        found=list(texts.about),
-        vectors=list(made.vectors),
-        model=made.model,
-        refusal=made.refusal,
+        found=list(batch.about),
+        vectors=list(embeddings.vectors),
+        model=embeddings.model,
+        refusal=embeddings.refusal,
     )
 
 
@@ -107,11 +110,11 @@ def embed_memories(tx: Transaction, request: EmbedMemories) -> MemoriesEmbedded:
     if not isinstance(request, _Embedded) or request.refusal:
         return MemoriesEmbedded(count=0, after=request.after)
     ids = [id_ for id_, _, _ in request.found]
-    there = select(_table.id).where(_table.workspace_id == tx.workspace_id, _table.id.in_(ids))
-    still_there = set(tx.execute(there).scalars())
-    old = _vectors.workspace_id == tx.workspace_id, _vectors.memory_id.in_(ids)
-    tx.execute(delete(memory_vectors).where(*old))
-    new = [
+    existing = select(_table.id).where(_table.workspace_id == tx.workspace_id, _table.id.in_(ids))
+    existing_ids = set(tx.execute(existing).scalars())
+    old_vectors = _vectors.workspace_id == tx.workspace_id, _vectors.memory_id.in_(ids)
+    tx.execute(delete(memory_vectors).where(*old_vectors))
+    new_vectors = [
         {
             "workspace_id": tx.workspace_id,
             "memory_id": id_,
@@ -120,8 +123,8 @@ def embed_memories(tx: Transaction, request: EmbedMemories) -> MemoriesEmbedded:
             "vector": vector,
         }
         for (id_, version, _), vector in zip(request.found, request.vectors, strict=True)
-        if id_ in still_there
+        if id_ in existing_ids
     ]
-    if new:
-        tx.execute(insert(memory_vectors), new)
+    if new_vectors:
+        tx.execute(insert(memory_vectors), new_vectors)
     return MemoriesEmbedded(count=len(request.found), after=request.found[-1][2])

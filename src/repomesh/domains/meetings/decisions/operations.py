@@ -30,7 +30,7 @@ from repomesh.domains.meetings.decisions.models import (
 )
 from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.meetings.errors import OnlyPeople
-from repomesh.domains.meetings.operations import attended
+from repomesh.domains.meetings.operations import attended_meeting_ids
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
@@ -54,9 +54,9 @@ def list_decisions(tx: Transaction, request: ListDecisions) -> Page[ListedDecisi
     statement = select(decisions).where(*_conditions(tx, request))
     if request.text is not None:
         return _search(tx, request.text, request, statement)
-    items, following = page(tx, statement, request, [_table.id], _listed, descending=True)
+    items, next_cursor = page(tx, statement, request, [_table.id], _row_to_listed, descending=True)
     cursors = [encode_cursor(item.id) for item in items]
-    return _fitted(Page(items=items, next_cursor=following), cursors, _NEWEST, request)
+    return _fit_page(Page(items=items, next_cursor=next_cursor), cursors, _NEWEST, request)
 
 
 @query(
@@ -68,13 +68,13 @@ def list_decisions(tx: Transaction, request: ListDecisions) -> Page[ListedDecisi
 def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
     """Show a decision with who agreed and who dissented, and the messages and tasks that it concerns."""
     row = rows.find(tx, request.decision_id)
-    found = DecisionDetail(
+    detail = DecisionDetail(
         **rows.decision_fields(row._asdict()),
         related_messages=relations.messages_of(tx, row.related_message_ids),
         related_tasks=relations.tasks_of(tx, row.related_task_ids),
         tasks=relations.tasks_of(tx, row.task_ids),
     )
-    return _fit_detail(found, request.max_chars)
+    return _fit_detail(detail, request.max_chars)
 
 
 @command(
@@ -91,7 +91,7 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
     people_only.require_person(tx.caller, "record decisions; agents take them in meetings")
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
-    decision, told = rows.add(
+    decision, events = rows.add(
         tx,
         request.tasks,
         _words(request),
@@ -104,7 +104,7 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
         recorded_by=tx.caller.agent_name,
         recorded_by_id=tx.caller.agent_id,
     )
-    for event in told:
+    for event in events:
         tx.emit(event)
     return decision
 
@@ -123,9 +123,9 @@ def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
     later = rows.find(tx, request.by)
     if later.status != "active" or later.id <= row.id:
         raise NotALaterDecision(f"decision {later.id} is {later.status} and of {later.created_at:%Y-%m-%d}")
-    changed = rows.superseded(tx, row, later.id, request.reason)
-    rows.emit_changed(tx, DECISION_SUPERSEDED, changed)
-    return changed
+    decision = rows.mark_superseded(tx, row, later.id, request.reason)
+    rows.emit_changed(tx, DECISION_SUPERSEDED, decision)
+    return decision
 
 
 @command(
@@ -139,9 +139,9 @@ def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
     people_only.require_person(tx.caller, "overrule decisions")
     row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)
-    changed = rows.overruled(tx, row, tx.caller.agent_name or "owner", request.reason)
-    rows.emit_changed(tx, DECISION_OVERRULED, changed)
-    return changed
+    decision = rows.mark_overruled(tx, row, tx.caller.agent_name or "owner", request.reason)
+    rows.emit_changed(tx, DECISION_OVERRULED, decision)
+    return decision
 
 
 def _words(request: RecordDecision) -> list[str]:
@@ -151,59 +151,61 @@ def _words(request: RecordDecision) -> list[str]:
 
 
 def _conditions(tx: Transaction, request: ListDecisions) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [_table.workspace_id == tx.workspace_id]
+    conditions: list[ColumnElement[bool]] = [_table.workspace_id == tx.workspace_id]
     if request.status is not None:
-        found.append(_table.status == request.status)
+        conditions.append(_table.status == request.status)
     if request.meeting_id is not None:
-        found.append(_table.meeting_id == request.meeting_id)
+        conditions.append(_table.meeting_id == request.meeting_id)
     if request.topic is not None:
-        found.append(func.lower(_table.topic).contains(request.topic.lower(), autoescape=True))
+        conditions.append(func.lower(_table.topic).contains(request.topic.lower(), autoescape=True))
     if request.participant is not None:
         agent_id = find_agent(tx, request.participant).id
-        found.append(or_(_table.meeting_id.in_(attended(tx, agent_id)), _table.recorded_by_id == agent_id))
+        conditions.append(
+            or_(_table.meeting_id.in_(attended_meeting_ids(tx, agent_id)), _table.recorded_by_id == agent_id)
+        )
     if request.since is not None:
-        found.append(_table.created_at >= request.since)
+        conditions.append(_table.created_at >= request.since)
     if request.until is not None:
-        found.append(_table.created_at < request.until)
-    return found
+        conditions.append(_table.created_at < request.until)
+    return conditions
 
 
 def _search(
     tx: Transaction, words: str, request: ListDecisions, statement: Select[Any]
 ) -> Page[ListedDecision]:
-    def wanted(ids: Sequence[str]) -> set[str]:
+    def matching(ids: Sequence[str]) -> set[str]:
         return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
 
-    found, following = searching.search(tx, rows.DOCUMENT, words, request, wanted)
-    read = statement.where(_table.id.in_([decision_id for _, decision_id in found]))
-    by_id = {decision.id: decision for decision in readable(tx, tx.execute(read), _listed)}
-    found = [(position, decision_id) for position, decision_id in found if decision_id in by_id]
-    items = [by_id[decision_id] for _, decision_id in found]
-    cursors = [encode_cursor(position) for position, _ in found]
-    answer = Page[ListedDecision](items=items, next_cursor=following, notice=searching.notice(tx, words))
-    return _fitted(answer, cursors, searching.BEFORE_ALL, request)
+    hits, next_cursor = searching.search(tx, rows.DOCUMENT, words, request, matching)
+    hit_rows = statement.where(_table.id.in_([decision_id for _, decision_id in hits]))
+    by_id = {decision.id: decision for decision in readable(tx, tx.execute(hit_rows), _row_to_listed)}
+    hits = [(position, decision_id) for position, decision_id in hits if decision_id in by_id]
+    items = [by_id[decision_id] for _, decision_id in hits]
+    cursors = [encode_cursor(position) for position, _ in hits]
+    result = Page[ListedDecision](items=items, next_cursor=next_cursor, notice=searching.notice(tx, words))
+    return _fit_page(result, cursors, searching.BEFORE_ALL, request)
 
 
-def _listed(row: Any) -> ListedDecision:
+def _row_to_listed(row: Any) -> ListedDecision:
     return ListedDecision(**rows.decision_fields(row._asdict()))
 
 
-def _fitted(
-    found: Page[ListedDecision], cursors: Sequence[str], start: str, request: ListDecisions
+def _fit_page(
+    listing: Page[ListedDecision], cursors: Sequence[str], start: str, request: ListDecisions
 ) -> Page[ListedDecision]:
-    if request.max_chars is None or len(found.model_dump_json()) <= request.max_chars:
-        return found
-    short = [item.model_copy(update={"rationale": "", "truncated": True}) for item in found.items]
+    if request.max_chars is None or len(listing.model_dump_json()) <= request.max_chars:
+        return listing
+    items = [item.model_copy(update={"rationale": "", "truncated": True}) for item in listing.items]
     positions = PageEnds(cursors.__getitem__, request.cursor or start)
-    return fit(found.model_copy(update={"items": short}), request.max_chars, positions, "decision")
+    return fit(listing.model_copy(update={"items": items}), request.max_chars, positions, "decision")
 
 
-def _fit_detail(found: DecisionDetail, max_chars: int | None) -> DecisionDetail:
-    """A decision within a budget: first what it concerns is left to its ids, then its texts are cut."""
-    if max_chars is None or len(found.model_dump_json()) <= max_chars:
-        return found
+def _fit_detail(detail: DecisionDetail, max_chars: int | None) -> DecisionDetail:
+    """A decision within a budget: related messages and tasks are left out first, then its texts are cut."""
+    if max_chars is None or len(detail.model_dump_json()) <= max_chars:
+        return detail
     omitted = "related messages and tasks: read them by their ids, or raise max_chars"
-    short = found.model_copy(
+    short = detail.model_copy(
         update={"related_messages": [], "related_tasks": [], "tasks": [], "omitted": omitted}
     )
     size = len(short.model_dump_json())
@@ -212,5 +214,5 @@ def _fit_detail(found: DecisionDetail, max_chars: int | None) -> DecisionDetail:
     texts = {"rationale": short.rationale, "decision": short.decision}
     lengths = [encoded_length(text) for text in texts.values()]
     share = fair_share(lengths, max_chars - size + sum(lengths) - 60)
-    shown = {name: cut(text, share) for name, text in texts.items()}
-    return short.model_copy(update=shown | {"omitted": f"texts cut, and {omitted}"})
+    cut_texts = {name: cut(text, share) for name, text in texts.items()}
+    return short.model_copy(update=cut_texts | {"omitted": f"texts cut, and {omitted}"})

@@ -1,4 +1,4 @@
-"""Decisions as rows: found, made, superseded, told of, and made findable by their words."""
+"""Rows of decisions: find, insert, supersede and overrule them, index their words, emit their events."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def find(tx: Transaction, decision_id: str) -> Any:
 
 
 def find_active(tx: Transaction, decision_id: str) -> Any:
-    """The row of a decision that holds; raises DecisionNotFound or DecisionStatusConflict."""
+    """The row of an active decision; raises DecisionNotFound or DecisionStatusConflict."""
     row = find(tx, decision_id)
     if row.status != "active":
         raise DecisionStatusConflict(
@@ -73,32 +73,32 @@ def find_active(tx: Transaction, decision_id: str) -> Any:
 
 
 def still_active(tx: Transaction, decision_id: str | None) -> str | None:
-    """The id of a decision if it still holds."""
+    """`decision_id` if that decision is active, else None; raises DecisionNotFound."""
     return decision_id if decision_id and find(tx, decision_id).status == "active" else None
 
 
 def newest_active(tx: Transaction, count: int) -> list[Decision]:
-    """The newest decisions that hold."""
+    """The newest active decisions, at most `count`; damaged ones are left out."""
     return [
         decision
         for row in tx.execute(_NEWEST, {"ws": tx.workspace_id, "count": count})
-        for decision in readable(tx, [row], lambda one: as_decision(one._asdict()))
+        for decision in readable(tx, [row], lambda record: as_decision(record._asdict()))
     ]
 
 
 def as_decision(columns: Mapping[str, Any]) -> Decision:
-    """The decision in the columns of a row."""
+    """The decision from the columns of its row."""
     return Decision(**decision_fields(columns))
 
 
 def decision_fields(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the decision in the columns of a row."""
-    positions = [Position(**one) for one in columns["positions"]]
+    """The fields of a Decision from the columns of its row."""
+    positions = [Position(**position) for position in columns["positions"]]
     return {name: columns[name] for name in _FROM_COLUMNS} | {
-        "agreement": [one for one in positions if one.choice == "agree"],
-        "dissent": [one for one in positions if one.choice == "disagree"],
-        "abstentions": [one for one in positions if one.choice == "abstain"],
-        "absent": [one for one in positions if one.choice is None],
+        "agreement": [position for position in positions if position.choice == "agree"],
+        "dissent": [position for position in positions if position.choice == "disagree"],
+        "abstentions": [position for position in positions if position.choice == "abstain"],
+        "absent": [position for position in positions if position.choice is None],
     }
 
 
@@ -110,54 +110,56 @@ def document_words(topic: str, decision: str, rationale: str) -> list[str]:
 def add(
     tx: Transaction, tasks: Sequence[CreateTask], words: Sequence[str] | None = None, **fields: Any
 ) -> tuple[Decision, list[NewEvent]]:
-    """Keep a new decision with the tasks that it makes; the one that it `supersedes_id` holds no more.
+    """Insert a decision from its columns, create its tasks, and mark the one of `supersedes_id` superseded.
 
-    `words` are those by which it is found, where they are known already.
-    Answers it and the events that tell of it, for the caller to append where they belong.
+    `words` are its index words, computed here if None. Returns the decision and its events, which the caller
+    must emit. Raises DecisionNotFound and what `create_task` raises.
     """
     row = _PLAIN | fields
     row |= {"id": tx.new_id(), "workspace_id": tx.workspace_id, "created_at": tx.now, "updated_at": tx.now}
-    row["task_ids"] = [_make(tx, task) for task in tasks]
+    row["task_ids"] = [_create_task(tx, task) for task in tasks]
     tx.execute(insert(decisions), row)
-    found = document_words(row["topic"], row["decision"], row["rationale"]) if words is None else words
-    tx.index_words(DOCUMENT, row["id"], found)
-    made = as_decision(row)
-    told = [_event(DECISION_RECORDED, made)]
-    if made.supersedes_id is not None:
-        earlier = find(tx, made.supersedes_id)
-        told.append(_event(DECISION_SUPERSEDED, superseded(tx, earlier, made.id, "a later decision holds")))
-    return made, told
+    if words is None:
+        words = document_words(row["topic"], row["decision"], row["rationale"])
+    tx.index_words(DOCUMENT, row["id"], words)
+    decision = as_decision(row)
+    events = [_changed_event(DECISION_RECORDED, decision)]
+    if decision.supersedes_id is not None:
+        earlier = find(tx, decision.supersedes_id)
+        earlier_decision = mark_superseded(tx, earlier, decision.id, "a later decision holds")
+        events.append(_changed_event(DECISION_SUPERSEDED, earlier_decision))
+    return decision, events
 
 
-def superseded(tx: Transaction, row: Any, by: str, reason: str) -> Decision:
-    """Write that a later decision holds instead of this one."""
-    return _change(tx, row, status="superseded", superseded_by_id=by, reason=reason)
+def mark_superseded(tx: Transaction, row: Any, later_id: str, reason: str) -> Decision:
+    """Mark a decision as superseded by a later one. Returns the changed decision."""
+    return _change(tx, row, status="superseded", superseded_by_id=later_id, reason=reason)
 
 
-def overruled(tx: Transaction, row: Any, by: str | None, reason: str) -> Decision:
-    """Write that a person says that a decision does not hold."""
-    return _change(tx, row, status="overruled", overruled_by=by, reason=reason)
+def mark_overruled(tx: Transaction, row: Any, person: str | None, reason: str) -> Decision:
+    """Mark a decision as overruled by a person. Returns the changed decision."""
+    return _change(tx, row, status="overruled", overruled_by=person, reason=reason)
 
 
 def emit_changed(tx: Transaction, type_: str, decision: Decision) -> None:
-    """Append what a decision is now."""
-    tx.emit(_event(type_, decision))
+    """Emit an event of this type with the decision as it is now."""
+    tx.emit(_changed_event(type_, decision))
 
 
 def _change(tx: Transaction, row: Any, **columns: Any) -> Decision:
     columns |= {"updated_at": tx.now, "version": row.version + 1}
-    here = _table.workspace_id == tx.workspace_id, _table.id == row.id
-    tx.execute(update(decisions).where(*here).values(columns))
+    conditions = _table.workspace_id == tx.workspace_id, _table.id == row.id
+    tx.execute(update(decisions).where(*conditions).values(columns))
     return as_decision(row._asdict() | columns)
 
 
-def _event(type_: str, decision: Decision) -> NewEvent:
+def _changed_event(type_: str, decision: Decision) -> NewEvent:
     changed = DecisionChanged(decision=decision)
     return NewEvent(type_, f"decision/{decision.id}", changed, correlation_id=decision.meeting_id)
 
 
-def _make(tx: Transaction, task: CreateTask) -> str:
-    """Make a task; one for an agent that has left service since goes to any that can do it."""
+def _create_task(tx: Transaction, task: CreateTask) -> str:
+    """Create a task and return its id; the task of an agent that has retired since is open to any agent."""
     if task.agent is not None and find_agent(tx, task.agent).status == "retired":
         task = task.model_copy(update={"agent": None})
     return create_task(tx, task).id

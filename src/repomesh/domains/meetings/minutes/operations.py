@@ -1,4 +1,4 @@
-"""Operations that look back on a meeting: its minutes and its replay."""
+"""Operations on past meetings: minutes and replay."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from repomesh.store.transaction import Transaction
 )
 def write_minutes(tx: Transaction, request: WriteMinutes) -> Minutes:
     """Write the minutes of a meeting as Markdown, or as JSON with every figure."""
-    left = None if request.max_chars is None else request.max_chars - _FRAME_CHARS
-    meeting = brief.fit_meeting(detail(tx, request.meeting_id), left)
-    if left is not None and len(meeting.model_dump_json()) > left:
-        meeting = keep_within(meeting, left)
+    budget = None if request.max_chars is None else request.max_chars - _FRAME_CHARS
+    meeting = brief.fit_meeting(detail(tx, request.meeting_id), budget)
+    if budget is not None and len(meeting.model_dump_json()) > budget:
+        meeting = keep_within(meeting, budget)
     as_text = request.format == "markdown"
     return Minutes(
         meeting_id=meeting.id,
         format=request.format,
-        markdown=_markdown(meeting, left) if as_text else None,
+        markdown=_markdown(meeting, budget) if as_text else None,
         meeting=None if as_text else meeting,
     )
 
@@ -52,10 +52,10 @@ _FRAME_CHARS = 120  # of an answer around the minutes
 
 
 def _markdown(meeting: MeetingDetail, max_chars: int | None) -> str:
-    """The minutes as text, which with its escapes takes at most `max_chars` in an answer."""
-    whole = text.markdown(meeting, max_chars)
-    escapes = encoded_length(whole) - len(whole)
-    return whole if max_chars is None or not escapes else text.markdown(meeting, max_chars - escapes)
+    """The minutes as Markdown, which as a JSON string takes at most `max_chars`."""
+    minutes = text.markdown(meeting, max_chars)
+    escapes = encoded_length(minutes) - len(minutes)
+    return minutes if max_chars is None or not escapes else text.markdown(meeting, max_chars - escapes)
 
 
 @query(
@@ -87,8 +87,8 @@ def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEven
             data=stored_json(event.data),
         )
 
-    items, following = page(tx, statement, request, [table.seq], item)
-    return Page[ReplayedEvent](items=items, next_cursor=following)
+    items, next_cursor = page(tx, statement, request, [table.seq], item)
+    return Page[ReplayedEvent](items=items, next_cursor=next_cursor)
 
 
 @subscription(
@@ -100,5 +100,5 @@ def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEven
 def stream_replay(tx: Transaction, request: StreamReplay) -> Page[ReplayedEvent]:
     """Replay a meeting as server-sent events, each after as long as it once took, divided by the speed."""
     cursor = None if request.after is None else encode_cursor(request.after)
-    asked = {"meeting_id": request.meeting_id, "speed": request.speed, "cursor": cursor}
-    return replay_meeting(tx, ReplayMeeting(**asked))
+    fields = {"meeting_id": request.meeting_id, "speed": request.speed, "cursor": cursor}
+    return replay_meeting(tx, ReplayMeeting(**fields))

@@ -1,4 +1,4 @@
-"""The minutes of a meeting as Markdown: what others wrote stands in quotations, which it can't leave."""
+"""The minutes of a meeting as Markdown. Participants' texts are quoted, so their markup has no effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from repomesh.domains.meetings.decisions.models import Decision, Position
 from repomesh.domains.meetings.flow import Source
 from repomesh.domains.meetings.models import Meeting, MeetingDetail, Round
-from repomesh.domains.meetings.prompts import shortened
+from repomesh.domains.meetings.prompts import shorten
 from repomesh.domains.messaging.messages.envelope import one_line
 
 _RULES = {
@@ -24,14 +24,14 @@ _SOURCES: Final[dict[Source, str]] = {
     "written": "a proposal that the language model wrote",
     "draft": "a draft of the opinions, since no proposal was free of objections",
 }
-"""By whose proposal it is, what to call it."""
+"""How the minutes name a proposal, by its source."""
 
 
 def markdown(meeting: MeetingDetail, max_chars: int | None = None) -> str:
-    """The minutes, cut at the end when they are longer than `max_chars`."""
-    parts = [*_head(meeting), *(line for one in meeting.rounds for line in _round(one)), *_end(meeting)]
+    """The minutes as Markdown, cut at the end when they are longer than `max_chars`."""
+    parts = [*_head(meeting), *(line for round_ in meeting.rounds for line in _round(round_)), *_end(meeting)]
     text = "\n".join(parts) + "\n"
-    return text if max_chars is None else shortened(text, max_chars)
+    return text if max_chars is None else shorten(text, max_chars)
 
 
 def _head(meeting: Meeting) -> list[str]:
@@ -44,12 +44,12 @@ def _head(meeting: Meeting) -> list[str]:
         f"- Rule: {meeting.consensus} ({_RULES[meeting.consensus]})"
         + (f", quorum {meeting.quorum}" if meeting.quorum else "")
         + f", up to {meeting.max_discussion_rounds} rounds",
-        "- Participants: " + ", ".join(one.agent_name for one in meeting.participants),
+        "- Participants: " + ", ".join(participant.agent_name for participant in meeting.participants),
     ]
     if meeting.chair_name:
         lines.append(f"- Chair: {meeting.chair_name}")
     if "\n" in meeting.topic:
-        lines += ["", *_quoted(meeting.topic)]
+        lines += ["", *_quote(meeting.topic)]
     if meeting.agenda:
         lines += [
             "",
@@ -60,18 +60,22 @@ def _head(meeting: Meeting) -> list[str]:
     return [*lines, ""]
 
 
-def _round(one: Round) -> list[str]:
-    lines = [f"## Round {one.number}", ""]
-    for said in one.opinions:
-        lines += [f"**{said.agent_name}** ({said.kind}, #{said.sequence}):", "", *_quoted(said.content)]
-        if said.proposal and said.proposal != said.content:
-            lines += ["", "It proposes:", "", *_quoted(said.proposal)]
+def _round(round_: Round) -> list[str]:
+    lines = [f"## Round {round_.number}", ""]
+    for opinion in round_.opinions:
+        lines += [
+            f"**{opinion.agent_name}** ({opinion.kind}, #{opinion.sequence}):",
+            "",
+            *_quote(opinion.content),
+        ]
+        if opinion.proposal and opinion.proposal != opinion.content:
+            lines += ["", "It proposes:", "", *_quote(opinion.proposal)]
         lines.append("")
-    if one.proposal is not None:
-        source = _SOURCES[one.proposal.source].format(name=one.proposal.agent_name)
-        lines += [f"### Voted on {source}", "", *_quoted(one.proposal.text), ""]
-        for vote in one.votes:
-            lines.append(_stood(vote.agent_name, vote.choice, vote.reason, vote.amendment))
+    if round_.proposal is not None:
+        source = _SOURCES[round_.proposal.source].format(name=round_.proposal.agent_name)
+        lines += [f"### Voted on {source}", "", *_quote(round_.proposal.text), ""]
+        for vote in round_.votes:
+            lines.append(_vote_line(vote.agent_name, vote.choice, vote.reason, vote.amendment))
         lines.append("")
     return lines
 
@@ -80,14 +84,14 @@ def _end(meeting: MeetingDetail) -> list[str]:
     if meeting.decision is not None:
         return _decision(meeting.decision)
     if meeting.summary:
-        return ["## No consensus", "", *_quoted(meeting.summary)]
+        return ["## No consensus", "", *_quote(meeting.summary)]
     if meeting.status == "cancelled":
-        return ["## Cancelled", "", *_quoted(meeting.reason or "No reason was given.")]
+        return ["## Cancelled", "", *_quote(meeting.reason or "No reason was given.")]
     return [f"The meeting is {meeting.status}."]
 
 
 def _decision(decision: Decision) -> list[str]:
-    lines = ["## Decision", "", *_quoted(decision.decision), ""]
+    lines = ["## Decision", "", *_quote(decision.decision), ""]
     if decision.status != "active":
         lines += [f"It is {decision.status}: {one_line(decision.reason)}", ""]
     groups: Sequence[tuple[str, list[Position]]] = (
@@ -98,7 +102,7 @@ def _decision(decision: Decision) -> list[str]:
     )
     for word, positions in groups:
         if positions:
-            lines.append(f"- {word}: {', '.join(one.agent_name for one in positions)}")
+            lines.append(f"- {word}: {', '.join(position.agent_name for position in positions)}")
     for word, ids in (("Tasks made", decision.task_ids), ("Related tasks", decision.related_task_ids)):
         if ids:
             lines.append(f"- {word}: {', '.join(ids)}")
@@ -107,11 +111,11 @@ def _decision(decision: Decision) -> list[str]:
     return lines
 
 
-def _stood(name: str, choice: str, reason: str, amendment: str | None) -> str:
-    said = f": {one_line(reason)}" if reason else ""
-    would = f" Would change: {one_line(amendment)}" if amendment else ""
-    return f"- {name} votes {choice}{said}{would}"
+def _vote_line(name: str, choice: str, reason: str, amendment: str | None) -> str:
+    reason_text = f": {one_line(reason)}" if reason else ""
+    amendment_text = f" Would change: {one_line(amendment)}" if amendment else ""
+    return f"- {name} votes {choice}{reason_text}{amendment_text}"
 
 
-def _quoted(text: str) -> list[str]:
+def _quote(text: str) -> list[str]:
     return [f"> {line}".rstrip() for line in text.splitlines()] or [">"]

@@ -31,12 +31,12 @@ from repomesh.store.transaction import Transaction
 _table = meeting_templates.c
 
 
-def _read() -> dict[str, Template]:
+def _read_built_in() -> dict[str, Template]:
     text = files("repomesh.domains.meetings.templates").joinpath("built_in.json").read_bytes()
-    return {one["name"]: Template(**one, built_in=True) for one in orjson.loads(text)}
+    return {fields["name"]: Template(**fields, built_in=True) for fields in orjson.loads(text)}
 
 
-BUILT_IN = _read()
+BUILT_IN = _read_built_in()
 _BUILT_IN_BY_KEY = {name_key(name): template for name, template in BUILT_IN.items()}
 
 
@@ -52,11 +52,11 @@ def create_template(tx: Transaction, request: CreateTemplate) -> Template:
     A name is another's in whatever case it is written.
     """
     require_quorum(request.consensus, request.quorum)
-    other = _BUILT_IN_BY_KEY.get(name_key(request.name)) or _row(tx, request.name)
-    if other is not None:
-        raise TemplateNameTaken(f"there is a template '{other.name}' already")
-    made = {"built_in": False, "created_by": tx.caller.agent_name, "created_at": tx.now}
-    template = Template(**request.model_dump(), **made)
+    existing = _BUILT_IN_BY_KEY.get(name_key(request.name)) or _find_row(tx, request.name)
+    if existing is not None:
+        raise TemplateNameTaken(f"there is a template '{existing.name}' already")
+    origin = {"built_in": False, "created_by": tx.caller.agent_name, "created_at": tx.now}
+    template = Template(**request.model_dump(), **origin)
     row = template.model_dump(exclude={"built_in"}) | {"workspace_id": tx.workspace_id}
     tx.execute(insert(meeting_templates), row)
     _emit_changed(tx, MEETING_TEMPLATE_CREATED, template)
@@ -67,9 +67,9 @@ def create_template(tx: Transaction, request: CreateTemplate) -> Template:
 def list_templates(tx: Transaction, request: ListTemplates) -> Page[Template]:
     """List templates: on the first page those that come with the server, then those made here, by name."""
     statement = select(meeting_templates).where(_table.workspace_id == tx.workspace_id)
-    own, following = page(tx, statement, request, [_table.name], _as_template)
+    own, next_cursor = page(tx, statement, request, [_table.name], _as_template)
     built_in = list(BUILT_IN.values()) if request.cursor is None else []
-    return Page[Template](items=[*built_in, *own], next_cursor=following)
+    return Page[Template](items=[*built_in, *own], next_cursor=next_cursor)
 
 
 @query(
@@ -94,18 +94,18 @@ def delete_template(tx: Transaction, request: OneTemplate) -> Template:
     template = find(tx, request.name)
     if template.built_in:
         raise TemplateBuiltIn(f"'{template.name}' comes with the server")
-    here = _table.workspace_id == tx.workspace_id, _table.name == template.name
-    tx.execute(delete(meeting_templates).where(*here))
+    conditions = _table.workspace_id == tx.workspace_id, _table.name == template.name
+    tx.execute(delete(meeting_templates).where(*conditions))
     _emit_changed(tx, MEETING_TEMPLATE_DELETED, template)
     return template
 
 
 def find(tx: Transaction, name: str) -> Template:
-    """The template of this name, else the one whose name differs in nothing but case.
+    """The template of this name, else the one whose name differs only in case.
 
     Raises TemplateNotFound.
     """
-    row = _row(tx, name)
+    row = _find_row(tx, name)
     built_in = _BUILT_IN_BY_KEY.get(name_key(name))
     if built_in is not None and (row is None or row.name != name):
         return built_in
@@ -115,15 +115,15 @@ def find(tx: Transaction, name: str) -> Template:
 
 
 def require_quorum(consensus: Consensus, quorum: int | None) -> None:
-    """Raise QuorumMissing unless the rule 'quorum', and it alone, has a size."""
+    """Raise QuorumMissing if the rule is 'quorum' and no quorum is given, or the other way round."""
     if (consensus == "quorum") != (quorum is not None):
         raise QuorumMissing(f"consensus '{consensus}' with quorum {quorum}")
 
 
-def _row(tx: Transaction, name: str) -> Any:
-    here = _table.workspace_id == tx.workspace_id, func.lower(_table.name) == name_key(name)
-    found = tx.execute(select(meeting_templates).where(*here)).all()
-    return min(found, key=lambda row: row.name != name, default=None)
+def _find_row(tx: Transaction, name: str) -> Any:
+    conditions = _table.workspace_id == tx.workspace_id, func.lower(_table.name) == name_key(name)
+    matches = tx.execute(select(meeting_templates).where(*conditions)).all()
+    return min(matches, key=lambda row: row.name != name, default=None)
 
 
 def _as_template(row: Any) -> Template:

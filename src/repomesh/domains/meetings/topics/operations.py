@@ -1,4 +1,4 @@
-"""Suggested topics: what agents have been arguing about, or wait for, and should meet about."""
+"""The operation that suggests topics for meetings from recent messages and events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repomesh.domains.meetings.topics.models import (
     TopicFigures,
 )
 from repomesh.domains.meetings.topics.rules import Suggestion
-from repomesh.domains.meetings.topics.signals import TopicSignal, not_met
+from repomesh.domains.meetings.topics.signals import TopicSignal, signals_without_meeting
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InternalError
 from repomesh.kernel.operation import Get, query
@@ -26,7 +26,7 @@ from repomesh.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class TopicMaterial:
-    """What topics are made of."""
+    """What topics are computed from: signals, the names of retired agents, the present time."""
 
     signals: Sequence[TopicSignal]
     retired: frozenset[str]
@@ -40,30 +40,30 @@ class _Computed(SuggestTopics):
 
 
 async def _prepare(request: SuggestTopics, preparation: Preparation) -> _Computed:
-    """Compute the topics: seconds for thousands of messages, so outside of any transaction."""
-    gathered: TopicMaterial = await preparation.read(lambda tx: _gather(tx, request))
+    """Compute the topics outside of any transaction: thousands of messages take seconds."""
+    material: TopicMaterial = await preparation.read(lambda tx: _gather(tx, request))
     settings = preparation.store.settings
-    topics = await preparation.computing.run(_topics, gathered, request, settings)
+    topics = await preparation.computing.run(_compute_topics, material, request, settings)
     return _Computed(**request.model_dump(), topics=topics)
 
 
 def _gather(tx: Transaction, request: SuggestTopics) -> TopicMaterial:
     since = tx.now - timedelta(hours=request.hours_back)
-    signals = not_met(sources.gather(tx, since), sources.meetings_held(tx, since))
-    people = {name for one in signals for name in (one.by, *one.others)}
-    return TopicMaterial(signals, sources.retired(tx, people), tx.now)
+    signals = signals_without_meeting(sources.gather(tx, since), sources.meetings_held(tx, since))
+    names = {name for signal in signals for name in (signal.by, *signal.others)}
+    return TopicMaterial(signals, sources.retired_names(tx, names), tx.now)
 
 
-def _topics(gathered: TopicMaterial, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
-    """Group and weigh what was gathered."""
-    found = rules.suggest(
-        gathered.signals,
+def _compute_topics(material: TopicMaterial, request: SuggestTopics, settings: Settings) -> SuggestedTopics:
+    """Group and rank the signals, and fit the topics into the request's `max_chars`."""
+    suggestions = rules.suggest(
+        material.signals,
         settings.topic_weights,
-        gathered.now,
+        material.now,
         timedelta(hours=request.hours_back),
         request.limit,
     )
-    return _fitted([_shown(one, gathered.retired) for one in found], request.max_chars)
+    return _fit([_as_topic(suggestion, material.retired) for suggestion in suggestions], request.max_chars)
 
 
 @query(
@@ -86,40 +86,42 @@ def suggest_topics(tx: Transaction, request: SuggestTopics) -> SuggestedTopics:
     return request.topics
 
 
-def _shown(one: Suggestion, retired: frozenset[str]) -> SuggestedTopic:
-    newest = list(reversed(one.group.signals))
+def _as_topic(suggestion: Suggestion, retired: frozenset[str]) -> SuggestedTopic:
+    newest = list(reversed(suggestion.group.signals))
     related = [signal.message_id for signal in newest if signal.message_id is not None]
     tasks = dict.fromkeys(signal.task_id for signal in newest if signal.task_id is not None)
-    people = [name for name in one.people if name not in retired]
+    participants = [name for name in suggestion.people if name not in retired]
     return SuggestedTopic(
-        topic=one.topic,
-        priority=one.priority,
-        reason=one.reason,
+        topic=suggestion.topic,
+        priority=suggestion.priority,
+        reason=suggestion.reason,
         figures=TopicFigures(
-            **{name: round(getattr(one.figures, name), 3) for name in TopicFigures.model_fields}
+            **{name: round(getattr(suggestion.figures, name), 3) for name in TopicFigures.model_fields}
         ),
         related_messages=related[: limits.MEETING_RELATED_MAX],
         related_tasks=list(tasks)[: limits.MEETING_RELATED_MAX],
-        suggested_participants=people[: limits.TOPIC_PEOPLE_MAX],
+        suggested_participants=participants[: limits.TOPIC_PEOPLE_MAX],
     )
 
 
-def _fitted(topics: list[SuggestedTopic], max_chars: int | None) -> SuggestedTopics:
-    """As many of the topics as fit, from the first on; of the first, if need be, without what it links."""
+def _fit(topics: list[SuggestedTopic], max_chars: int | None) -> SuggestedTopics:
+    """As many topics as fit, from the first on; if not even one fits, the first without its links."""
     whole = SuggestedTopics(suggested_topics=topics)
     if max_chars is None or len(whole.model_dump_json()) <= max_chars:
         return whole
     for count in range(len(topics) - 1, 0, -1):
-        fewer = SuggestedTopics(suggested_topics=topics[:count], omitted=_left_out(len(topics) - count))
+        fewer = SuggestedTopics(
+            suggested_topics=topics[:count], omitted=_describe_omitted(len(topics) - count)
+        )
         if len(fewer.model_dump_json()) <= max_chars:
             return fewer
     bare = topics[0].model_copy(update={"related_messages": [], "related_tasks": []})
-    said = f"{_left_out(len(topics) - 1)}, and what the first one is linked to".lstrip(", ")
-    first = SuggestedTopics(suggested_topics=[bare], omitted=said)
+    omitted = f"{_describe_omitted(len(topics) - 1)}, and what the first one is linked to".lstrip(", ")
+    first = SuggestedTopics(suggested_topics=[bare], omitted=omitted)
     if len(first.model_dump_json()) <= max_chars:
         return first
-    return SuggestedTopics(suggested_topics=[], omitted=_left_out(len(topics)))
+    return SuggestedTopics(suggested_topics=[], omitted=_describe_omitted(len(topics)))
 
 
-def _left_out(count: int) -> str:
+def _describe_omitted(count: int) -> str:
     return f"topics left out: {count}, raise max_chars" if count else ""

@@ -1,4 +1,4 @@
-"""How a topic is put to people: a title as a person would give it, and one sentence on why it is here."""
+"""The title of a suggested topic, and the sentence that says why it is suggested."""
 
 from __future__ import annotations
 
@@ -28,63 +28,64 @@ _NAME = re.compile(r"(?![a-f]+\d)[^\W\d_]+\d{0,2}")
 """A word that may stand in a title: letters, and a short number behind them (utf8); no piece of an id."""
 
 
-def title(group: SignalGroup, people: Sequence[TopicSignal]) -> str:
-    """A title of one line: the resource that it is about, what people called it, or its first words."""
-    resources = Counter(one.resource for one in people if one.resource)
-    subjects = Counter(one.subject for one in people if one.subject)
+def title(group: SignalGroup, signals: Sequence[TopicSignal]) -> str:
+    """A title of one line: from the resource in question, else the best subject, else the first words."""
+    resources = Counter(signal.resource for signal in signals if signal.resource)
+    subjects = Counter(signal.subject for signal in signals if signal.subject)
     if resources:
-        named = f"Who works on {resources.most_common(1)[0][0]}, and when"
+        heading = f"Who works on {resources.most_common(1)[0][0]}, and when"
     elif subjects:
-        named = _unmarked(max(subjects, key=lambda subject: (subjects[subject], len(subject))))
+        heading = _strip_marks(max(subjects, key=lambda subject: (subjects[subject], len(subject))))
     else:
-        named = _first_words(people)
+        heading = _first_words(signals)
     terms = [term for term in group.terms if _NAME.fullmatch(term)]
-    named = named or ", ".join(terms) or "What was said without words"
-    further = [term for term in terms if term not in named.lower()][:_TITLE_TERMS]
-    if further and not resources and len(named.split()) < _TITLE_WORDS // 2:
-        named = f"{named} ({', '.join(further)})"
-    return _one_line(named)[:LABEL_CHARS_MAX]
+    heading = heading or ", ".join(terms) or "What was said without words"
+    extra_terms = [term for term in terms if term not in heading.lower()][:_TITLE_TERMS]
+    if extra_terms and not resources and len(heading.split()) < _TITLE_WORDS // 2:
+        heading = f"{heading} ({', '.join(extra_terms)})"
+    return _one_line(heading)[:LABEL_CHARS_MAX]
 
 
 def _one_line(text: str) -> str:
-    """Others' words without what a screen would take for a command or not show."""
+    """The text on one line, without control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
-def _unmarked(text: str) -> str:
-    """The text without times and ids, and without the brackets and signs that only they had between them."""
+def _strip_marks(text: str) -> str:
+    """The text without times and ids, and without brackets and leading signs that this leaves empty."""
     return re.sub(r"[ \t]*(?:\(\s*\)|\[\s*\])|^[\s:;,.–-]+", "", _MARKS.sub("", text))
 
 
-def _first_words(people: Sequence[TopicSignal]) -> str:
-    """The first question of what was said, else its first sentence."""
-    asked = next((one for one in people if "?" in one.text), people[0])
-    sentences = _unmarked(asked.text).replace("?", "?\n").replace(". ", ".\n").splitlines()
+def _first_words(signals: Sequence[TopicSignal]) -> str:
+    """The first question among the signals, else the first sentence, cut to _TITLE_WORDS words."""
+    source = next((signal for signal in signals if "?" in signal.text), signals[0])
+    sentences = _strip_marks(source.text).replace("?", "?\n").replace(". ", ".\n").splitlines()
     chosen = next((sentence for sentence in sentences if "?" in sentence), sentences[0] if sentences else "")
     words = chosen.strip().rstrip(".").split()
     cut = " ".join(words[:_TITLE_WORDS])
     return f"{cut} …" if len(words) > _TITLE_WORDS else cut
 
 
-def reason(people: Sequence[TopicSignal], talk: Stance, now: datetime) -> str:
-    """Why it should be met about, in one sentence with its figures."""
-    speakers = {one.by for one in people}
-    sources = Counter(one.source for one in people)
-    said = sources["message"] + sources["question"] + sources["event"]
-    parts = [f"{_count(said, 'message')} by {_count(len(speakers), 'agent')}"] if said else []
-    parts += [f"{len(talk.sides)} of them against something ({_names(talk.sides)})"] if talk.sides else []
+def reason(signals: Sequence[TopicSignal], talk: Stance, now: datetime) -> str:
+    """Why a meeting is suggested, in one sentence with figures."""
+    speakers = {signal.by for signal in signals}
+    sources = Counter(signal.source for signal in signals)
+    messages = sources["message"] + sources["question"] + sources["event"]
+    sides = talk.sides
+    parts = [f"{_count(messages, 'message')} by {_count(len(speakers), 'agent')}"] if messages else []
+    parts += [f"{len(sides)} of them against something ({_join_names(sides)})"] if sides else []
     parts += [_count(sources["conflict"], "wait") + " for a lock"] if sources["conflict"] else []
     parts += [_count(sources["failure"], "failure") + " of a task"] if sources["failure"] else []
     parts += [_count(sources["blocker"], "blocker")] if sources["blocker"] else []
-    open_ = [one for one in people if one.source == "question" and not one.settled]
-    waiting = open_[0] if open_ else talk.unanswered
-    if waiting is not None:
-        parts.append(f"a question of {waiting.by} open for {_long(stance.age_s(waiting.at, now))}")
-    parts.append(f"the last {_long(stance.age_s(people[-1].at, now))} ago")
+    open_questions = [signal for signal in signals if signal.source == "question" and not signal.settled]
+    question = open_questions[0] if open_questions else talk.unanswered
+    if question is not None:
+        parts.append(f"a question of {question.by} open for {_format_age(question.at, now)}")
+    parts.append(f"the last {_format_age(signals[-1].at, now)} ago")
     return f"{', '.join(parts)}."
 
 
-def _names(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
@@ -93,7 +94,8 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _long(seconds: float) -> str:
+def _format_age(since: datetime, now: datetime) -> str:
+    seconds = stance.age_s(since, now)
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h"

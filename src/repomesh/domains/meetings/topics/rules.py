@@ -1,4 +1,4 @@
-"""What a team should meet about: groups of signals, weighed by five figures and put in order, and why."""
+"""Suggests what a team should meet about: groups of signals, scored by five figures and ranked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from repomesh.domains.meetings.topics import phrases, stance
-from repomesh.domains.meetings.topics.groups import SignalGroup, grouped
-from repomesh.domains.meetings.topics.signals import TopicSignal, with_machines
+from repomesh.domains.meetings.topics.groups import SignalGroup, group_signals
+from repomesh.domains.meetings.topics.signals import TopicSignal, mark_machine_signals
 from repomesh.domains.meetings.topics.stance import Stance
 from repomesh.kernel.settings import TopicWeights
 
@@ -29,7 +29,7 @@ _NEED_MIN = 0.3  # of conflict or cost of delay: with less there is nothing to m
 
 @dataclass(frozen=True, slots=True)
 class TopicScores:
-    """What speaks for a meeting, each from 0 to 1."""
+    """The figures of a topic, each from 0 to 1; the higher, the more it calls for a meeting."""
 
     frequency: float
     conflict: float
@@ -39,13 +39,13 @@ class TopicScores:
 
     @property
     def need(self) -> float:
-        """How much there is to decide at all."""
+        """How much there is to decide: the larger of conflict and delay."""
         return max(self.conflict, self.delay)
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A topic, how urgent it is, and what it was made of."""
+    """A topic, its priority from 0 to 1, and the signals, people and figures it was made from."""
 
     topic: str
     priority: float
@@ -58,46 +58,50 @@ class Suggestion:
 def suggest(
     signals: Sequence[TopicSignal], weights: TopicWeights, now: datetime, window: timedelta, limit: int
 ) -> list[Suggestion]:
-    """The topics to meet about, the most urgent first; the same for the same signals."""
-    people = [one for one in with_machines(signals) if not one.machine]
-    found = [_weighed(group, weights, now, window) for group in grouped(people)]
-    worth = [one for one in found if one is not None]
-    worth.sort(key=lambda one: (-one.priority, one.group.signals[0].at, one.group.signals[0].id))
-    return worth[:limit]
+    """The topics to meet about, the most urgent first, at most `limit`. Deterministic.
+
+    `window` is the time from which the signals come. Raises TopicsUnavailable.
+    """
+    without_notices = [signal for signal in mark_machine_signals(signals) if not signal.machine]
+    suggestions = [_weigh(group, weights, now, window) for group in group_signals(without_notices)]
+    ranked = [suggestion for suggestion in suggestions if suggestion is not None]
+    ranked.sort(key=lambda topic: (-topic.priority, topic.group.signals[0].at, topic.group.signals[0].id))
+    return ranked[:limit]
 
 
-def _weighed(
-    group: SignalGroup, weights: TopicWeights, now: datetime, window: timedelta
-) -> Suggestion | None:
-    people = [one for one in group.signals if not one.machine]
-    if len(people) < 2 and not any(one.source != "message" for one in people):
+def _weigh(group: SignalGroup, weights: TopicWeights, now: datetime, window: timedelta) -> Suggestion | None:
+    signals = [signal for signal in group.signals if not signal.machine]
+    if len(signals) < 2 and not any(signal.source != "message" for signal in signals):
         return None
-    talk = stance.read_talk([one for one in people if one.source in ("message", "question")])
-    figures = _figures(people, talk, now, window)
-    if figures.need < _NEED_MIN:
+    talk = stance.read_talk([signal for signal in signals if signal.source in ("message", "question")])
+    scores = _score(signals, talk, now, window)
+    if scores.need < _NEED_MIN:
         return None
-    priority = _mean(figures, weights) * (_SETTLED_LEFT if _is_settled(people) else 1.0)
+    priority = _weighted_mean(scores, weights) * (_SETTLED_LEFT if _is_settled(signals) else 1.0)
     return Suggestion(
-        topic=phrases.title(group, people),
+        topic=phrases.title(group, signals),
         priority=round(priority, 4),
-        reason=phrases.reason(people, talk, now),
+        reason=phrases.reason(signals, talk, now),
         group=group,
-        people=_concerned(people),
-        figures=figures,
+        people=_people_by_activity(signals),
+        figures=scores,
     )
 
 
-def _is_settled(people: Sequence[TopicSignal]) -> bool:
-    """Whether some part of it was closed and none is open: threads by how they ended, records as they are."""
+def _is_settled(signals: Sequence[TopicSignal]) -> bool:
+    """Whether some thread or record of the matter is settled and none is open.
+
+    Threads are judged by how they ended, records by their status.
+    """
     parts: dict[str, list[TopicSignal]] = {}
-    for one in people:
-        record = one.source not in ("message", "event")
-        parts.setdefault(one.key if record or not one.alone else "", []).append(one)
+    for signal in signals:
+        is_record = signal.source not in ("message", "event")
+        parts.setdefault(signal.key if is_record or not signal.alone else "", []).append(signal)
     closed = False
     for part in parts.values():
         talk = stance.read_talk(part)
-        records = [one for one in part if one.source not in ("message", "event")]
-        if any(not one.settled for one in records):
+        records = [signal for signal in part if signal.source not in ("message", "event")]
+        if any(not signal.settled for signal in records):
             return False
         if records or talk.settled:
             closed = True
@@ -106,53 +110,54 @@ def _is_settled(people: Sequence[TopicSignal]) -> bool:
     return closed
 
 
-def _figures(people: Sequence[TopicSignal], talk: Stance, now: datetime, window: timedelta) -> TopicScores:
-    open_ = [one for one in people if not one.settled]
-    conflicts = sum(one.source == "conflict" for one in open_)
-    failures = sum(one.source == "failure" for one in open_)
-    asked = [one for one in open_ if one.source == "question"] or (
+def _score(signals: Sequence[TopicSignal], talk: Stance, now: datetime, window: timedelta) -> TopicScores:
+    open_signals = [signal for signal in signals if not signal.settled]
+    conflicts = sum(signal.source == "conflict" for signal in open_signals)
+    failures = sum(signal.source == "failure" for signal in open_signals)
+    open_questions = [signal for signal in open_signals if signal.source == "question"] or (
         [talk.unanswered] if talk.unanswered else []
     )
-    open_s = max((stance.age_s(one.at, now) for one in asked), default=0.0)
-    contested = _any(
-        _much(talk.opposed, _MANY_OPPOSED),
-        _much(talk.turns, _MANY_TURNS),
-        _much(max(conflicts - 1, 0), _MANY_CONFLICTS),  # one alone is what locks are for
-        _much(max(failures - 1, 0), _MANY_FAILURES),
+    open_s = max((stance.age_s(signal.at, now) for signal in open_questions), default=0.0)
+    contested = _combine(
+        _saturate(talk.opposed, _MANY_OPPOSED),
+        _saturate(talk.turns, _MANY_TURNS),
+        _saturate(max(conflicts - 1, 0), _MANY_CONFLICTS),  # one alone is what locks are for
+        _saturate(max(failures - 1, 0), _MANY_FAILURES),
     )
-    waiting = sum(stance.waits(one.text) for one in people) + sum(one.priority for one in open_)
-    held = sum(one.source in ("blocker", "failure", "question") for one in open_)
-    speakers = {name for one in people for name in (one.by, *one.others)}
-    idle = stance.age_s(people[-1].at, now) / window.total_seconds()
+    urgency = sum(stance.waits(signal.text) for signal in signals)
+    urgency += sum(signal.priority for signal in open_signals)
+    stalled = sum(signal.source in ("blocker", "failure", "question") for signal in open_signals)
+    speakers = {name for signal in signals for name in (signal.by, *signal.others)}
+    idle = stance.age_s(signals[-1].at, now) / window.total_seconds()
     return TopicScores(
-        frequency=_much(len(people), _MANY_SIGNALS),
+        frequency=_saturate(len(signals), _MANY_SIGNALS),
         conflict=contested,
         recency=math.exp(-idle),
-        people=_much(len(speakers) - 1, _MANY_PEOPLE),
-        delay=_much(waiting + 2 * held + 2 * _much(open_s, _OPEN_S), _LONG_WAIT),
+        people=_saturate(len(speakers) - 1, _MANY_PEOPLE),
+        delay=_saturate(urgency + 2 * stalled + 2 * _saturate(open_s, _OPEN_S), _LONG_WAIT),
     )
 
 
-def _much(amount: float, many: float) -> float:
+def _saturate(amount: float, many: float) -> float:
     """An amount as a figure from 0 to 1, two thirds of the way at `many`."""
     return 1.0 - math.exp(-amount / many)
 
 
-def _any(*figures: float) -> float:
-    """Several signs of one thing: each makes it likelier."""
+def _combine(*figures: float) -> float:
+    """Figures from 0 to 1 combined like the probabilities of independent events: any of them raises it."""
     return 1.0 - math.prod(1.0 - figure for figure in figures)
 
 
-def _mean(figures: TopicScores, weights: TopicWeights) -> float:
+def _weighted_mean(scores: TopicScores, weights: TopicWeights) -> float:
     parts: dict[str, float] = weights.model_dump()
-    total = sum(weight * float(getattr(figures, name)) for name, weight in parts.items())
+    total = sum(weight * float(getattr(scores, name)) for name, weight in parts.items())
     return total / sum(parts.values())
 
 
-def _concerned(people: Sequence[TopicSignal]) -> tuple[str, ...]:
-    """Who takes part in the matter, who said most first, then who was asked or stood in the way."""
-    spoke = Counter(one.by for one in people)
-    for one in people:
-        for name in one.others:
-            spoke.setdefault(name, 0)
-    return tuple(sorted(spoke, key=lambda name: (-spoke[name], name)))
+def _people_by_activity(signals: Sequence[TopicSignal]) -> tuple[str, ...]:
+    """The names of those involved: senders by their number of signals, then others who are concerned."""
+    message_counts = Counter(signal.by for signal in signals)
+    for signal in signals:
+        for name in signal.others:
+            message_counts.setdefault(name, 0)
+    return tuple(sorted(message_counts, key=lambda name: (-message_counts[name], name)))

@@ -1,4 +1,4 @@
-"""Signals: what was said or happened, as plain values from which topics are made."""
+"""Signals: messages and events as plain values, from which topics are made."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Source = Literal["message", "event", "question", "blocker", "failure", "conflict
 
 @dataclass(frozen=True, slots=True)
 class TopicSignal:
-    """Something that was said or happened.
+    """A message or an event.
 
     Signals with the same `key` are about one matter for certain: a thread, a task, a resource. `place` is
-    where it was said, so that what was said there in turn may belong together. `settled` is what the records
-    say themselves: the question is answered, the task is done.
+    where it was said: signals that follow one another there may belong together. `settled` comes from the
+    records: the question is answered, the task is done. `machine` marks an automatic, repeated notice.
     """
 
     id: str
@@ -38,8 +38,8 @@ class TopicSignal:
     machine: bool = False
 
     @property
-    def shown(self) -> str:
-        """All of its words."""
+    def full_text(self) -> str:
+        """Subject and text."""
         return f"{self.subject}\n{self.text}" if self.subject else self.text
 
 
@@ -47,38 +47,41 @@ MACHINE_MESSAGES_MIN = 4  # fewer show no pattern
 MACHINE_ALIKE = 0.4  # words that a notice shares with the one before; people's messages share 0.05 to 0.2
 
 
-def with_machines(signals: Sequence[TopicSignal]) -> list[TopicSignal]:
-    """The same, with those marked that say again what their sender said just before, several times over."""
+def mark_machine_signals(signals: Sequence[TopicSignal]) -> list[TopicSignal]:
+    """The signals, with `machine` set on those in which a sender keeps repeating its own messages."""
     by_sender: dict[str, list[TopicSignal]] = {}
-    for one in sorted(signals, key=lambda signal: (signal.at, signal.id)):
-        if one.source in ("message", "event"):
-            by_sender.setdefault(one.by, []).append(one)
-    notices = {one.id for sent in by_sender.values() for one in _repeating(sent)}
-    return [replace(one, machine=True) if one.id in notices else one for one in signals]
+    for signal in sorted(signals, key=lambda signal: (signal.at, signal.id)):
+        if signal.source in ("message", "event"):
+            by_sender.setdefault(signal.by, []).append(signal)
+    notices = {signal.id for sent in by_sender.values() for signal in _find_repeats(sent)}
+    return [replace(signal, machine=True) if signal.id in notices else signal for signal in signals]
 
 
-def _repeating(sent: Sequence[TopicSignal]) -> list[TopicSignal]:
-    """Those of a sender's messages that are like the one before or after, if there are enough of them."""
+def _find_repeats(sent: Sequence[TopicSignal]) -> list[TopicSignal]:
+    """A sender's messages that resemble the one before or after; empty if fewer than MACHINE_MESSAGES_MIN."""
     if len(sent) < MACHINE_MESSAGES_MIN:
         return []
-    shapes = [_shape(one.text) for one in sent]
-    alike = [len(one & other) >= MACHINE_ALIKE * len(one | other) > 0 for one, other in pairwise(shapes)]
-    found = [
-        one
-        for one, before, after in zip(sent, [False, *alike], [*alike, False], strict=True)
-        if before or after
+    shapes = [_shape(message.text) for message in sent]
+    alike = [
+        len(shape & next_shape) >= MACHINE_ALIKE * len(shape | next_shape) > 0
+        for shape, next_shape in pairwise(shapes)
     ]
-    return found if len(found) >= MACHINE_MESSAGES_MIN else []
+    repeats = [
+        message
+        for message, like_previous, like_next in zip(sent, [False, *alike], [*alike, False], strict=True)
+        if like_previous or like_next
+    ]
+    return repeats if len(repeats) >= MACHINE_MESSAGES_MIN else []
 
 
 def _shape(text: str) -> set[str]:
-    """The words of a text, with anything that has a digit as one word."""
+    """The words of a text in lower case, each word with a digit replaced by '#'."""
     return {"#" if any(letter.isdigit() for letter in word) else word for word in text.lower().split()}
 
 
 @dataclass(frozen=True, slots=True)
 class PastMeeting:
-    """A meeting that was called, with what it was linked to, and the thread of its own messages."""
+    """A meeting that was created: when, its related messages and tasks, the thread of its own messages."""
 
     at: datetime
     message_ids: Sequence[str]
@@ -86,15 +89,19 @@ class PastMeeting:
     thread_id: str | None
 
 
-def not_met(signals: Sequence[TopicSignal], held: Sequence[PastMeeting]) -> list[TopicSignal]:
-    """The signals about which no meeting was called: of a linked thread or task only what came later."""
-    keys = {one.message_id: one.key for one in signals if one.message_id is not None}
-    until: dict[str, datetime] = {}
-    own = {f"thread/{meeting.thread_id}" for meeting in held}
-    for meeting in held:
+def signals_without_meeting(
+    signals: Sequence[TopicSignal], held_meetings: Sequence[PastMeeting]
+) -> list[TopicSignal]:
+    """The signals about which no meeting was created: of a linked thread or task only the later ones."""
+    keys = {signal.message_id: signal.key for signal in signals if signal.message_id is not None}
+    met_at: dict[str, datetime] = {}
+    own_threads = {f"thread/{meeting.thread_id}" for meeting in held_meetings}
+    for meeting in held_meetings:
         linked = [keys[id_] for id_ in meeting.message_ids if id_ in keys]
         for key in (*linked, *(f"task/{id_}" for id_ in meeting.task_ids)):
-            until[key] = max(until.get(key, meeting.at), meeting.at)
+            met_at[key] = max(met_at.get(key, meeting.at), meeting.at)
     return [
-        one for one in signals if one.key not in own and (one.key not in until or one.at > until[one.key])
+        signal
+        for signal in signals
+        if signal.key not in own_threads and (signal.key not in met_at or signal.at > met_at[signal.key])
     ]

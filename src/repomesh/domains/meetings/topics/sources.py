@@ -1,4 +1,4 @@
-"""Where signals come from: messages, questions and events of a time, as far as the caller may see them."""
+"""Reads signals from messages, questions and events since a time, as far as the caller may see them."""
 
 from __future__ import annotations
 
@@ -45,65 +45,71 @@ _MESSAGE = [
         "created_at",
     )
 ]
-_OVER = {
-    "answered",
-    "defaulted",
-    "withdrawn",
-}  # of a question; one that nobody answered in time is still open
-_DONE = {"done", "cancelled"}
+# Statuses. A question that nobody answered in time is still open.
+_CLOSED_QUESTION = {"answered", "defaulted", "withdrawn"}
+_ENDED_TASK = {"done", "cancelled"}
 _LOCKS_NAMED = 3  # resources of one wait; more say the same
-_ALARMS = {"error", "critical"}
+_ALARM_SEVERITIES = {"error", "critical"}
 
 
 def gather(tx: Transaction, since: datetime) -> list[TopicSignal]:
-    """What was said and happened since a time: the newest of each source, bounded."""
-    happened = _events(tx, since)
-    asked = {row.message_id: row for row in _questions(tx, since)}
-    return [*_messages(tx, since, asked), *happened]
+    """The signals since a time: the newest of each source, bounded."""
+    event_signals = _event_signals(tx, since)
+    questions_by_message = {row.message_id: row for row in _question_rows(tx, since)}
+    return [*_message_signals(tx, since, questions_by_message), *event_signals]
 
 
 def meetings_held(tx: Transaction, since: datetime) -> list[PastMeeting]:
-    """The newest meetings of a time but for those that were cancelled."""
+    """The newest meetings created since a time, without cancelled ones, at most TOPIC_EVENTS_MAX."""
     table = meetings.c
     *_, by_id = listing.within(since, None, table.id)
     statement = select(
         table.created_at, table.related_message_ids, table.related_task_ids, table.thread_id
     ).where(table.workspace_id == tx.workspace_id, by_id, table.status != "cancelled")
-    found = tx.execute(statement.order_by(table.id.desc()).limit(limits.TOPIC_EVENTS_MAX))
+    result = tx.execute(statement.order_by(table.id.desc()).limit(limits.TOPIC_EVENTS_MAX))
     return [
         PastMeeting(row.created_at, row.related_message_ids, row.related_task_ids, row.thread_id)
-        for row in found
+        for row in result
     ]
 
 
-def retired(tx: Transaction, names: Iterable[str]) -> frozenset[str]:
-    """Those of some names that are in service no more."""
-    here = agents.c.workspace_id == tx.workspace_id, agents.c.name.in_(sorted(set(names)))
-    return frozenset(tx.execute(select(agents.c.name).where(*here, agents.c.status == "retired")).scalars())
+def retired_names(tx: Transaction, names: Iterable[str]) -> frozenset[str]:
+    """Those of the names that belong to retired agents."""
+    conditions = agents.c.workspace_id == tx.workspace_id, agents.c.name.in_(sorted(set(names)))
+    return frozenset(
+        tx.execute(select(agents.c.name).where(*conditions, agents.c.status == "retired")).scalars()
+    )
 
 
 # -- messages --------------------------------------------------------------------------------------
 
 
-def _messages(tx: Transaction, since: datetime, asked: Mapping[str, Row[Any]]) -> list[TopicSignal]:
+def _message_signals(
+    tx: Transaction, since: datetime, questions_by_message: Mapping[str, Row[Any]]
+) -> list[TopicSignal]:
     text = func.substr(messages.c.body, 1, limits.TOPIC_TEXT_CHARS).label("text")
-    statement = select(*_MESSAGE, text).where(*_newest(tx, since), message_rows.visible(tx.caller))
-    found = tx.execute(statement.order_by(messages.c.id.desc()).limit(limits.TOPIC_MESSAGES_MAX)).all()
-    sizes = Counter(row.thread_id for row in found)
-    return [_message(row, asked.get(row.id), alone=sizes[row.thread_id] == 1) for row in found]
+    statement = select(*_MESSAGE, text).where(*_newest_conditions(tx, since), message_rows.visible(tx.caller))
+    rows = tx.execute(statement.order_by(messages.c.id.desc()).limit(limits.TOPIC_MESSAGES_MAX)).all()
+    thread_sizes = Counter(row.thread_id for row in rows)
+    return [
+        _message_signal(row, questions_by_message.get(row.id), alone=thread_sizes[row.thread_id] == 1)
+        for row in rows
+    ]
 
 
-def _newest(tx: Transaction, since: datetime) -> list[ColumnElement[bool]]:
-    """The conditions on the newest messages of all: however many there are, only so many are looked at."""
+def _newest_conditions(tx: Transaction, since: datetime) -> list[ColumnElement[bool]]:
+    """Conditions that select agents' messages among the newest TOPIC_MESSAGES_LOOKED_AT since a time."""
     table = messages.c
     conditions = [table.workspace_id == tx.workspace_id, *listing.within(since, None)]
-    before = select(table.id).where(*conditions).order_by(table.id.desc())
-    last = tx.execute(before.offset(limits.TOPIC_MESSAGES_LOOKED_AT - 1).limit(1)).scalar_one_or_none()
-    people = table.sender_id.is_not(None)  # the server's own notices say nothing new
-    return [*conditions, people, *([] if last is None else [table.id >= last])]
+    newest_first = select(table.id).where(*conditions).order_by(table.id.desc())
+    oldest_id = tx.execute(
+        newest_first.offset(limits.TOPIC_MESSAGES_LOOKED_AT - 1).limit(1)
+    ).scalar_one_or_none()
+    from_agents = table.sender_id.is_not(None)  # the server's own notices say nothing new
+    return [*conditions, from_agents, *([] if oldest_id is None else [table.id >= oldest_id])]
 
 
-def _message(row: Row[Any], question: Row[Any] | None, *, alone: bool) -> TopicSignal:
+def _message_signal(row: Row[Any], question: Row[Any] | None, *, alone: bool) -> TopicSignal:
     direct = not row.broadcast and row.channel_name is None
     others = tuple(name for name in row.addressed_to if name[0] not in "#*") if direct else ()
     return TopicSignal(
@@ -120,18 +126,18 @@ def _message(row: Row[Any], question: Row[Any] | None, *, alone: bool) -> TopicS
         task_id=row.task_id,
         message_id=row.id,
         priority=max(row.priority - message_rules.IMPORTANT + 1, 0),
-        settled=question is not None and question.status in _OVER,
+        settled=question is not None and question.status in _CLOSED_QUESTION,
     )
 
 
 def _place(row: Row[Any], others: Sequence[str]) -> str:
-    """Where people hear each other: a channel, everybody, or those who write to one another."""
+    """Where a message was said: its channel, '*' for a broadcast, or the names of those who correspond."""
     if row.channel_name is not None:
         return f"#{row.channel_name}"
     return "*" if row.broadcast else " ".join(sorted({row.sender_name, *others}))
 
 
-def _questions(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
+def _question_rows(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
     table = questions.c
     columns = [table.message_id, table.asked_name, table.question, table.status]
     *_, by_id = listing.within(since, None, table.id)
@@ -142,81 +148,83 @@ def _questions(tx: Transaction, since: datetime) -> Sequence[Row[Any]]:
 # -- events ----------------------------------------------------------------------------------------
 
 
-def _events(tx: Transaction, since: datetime) -> list[TopicSignal]:
-    _oldest, last = bounds(tx.connection, tx.workspace_id)
-    after = first_seq_since(tx.connection, tx.workspace_id, since) - 1
-    after = max(after, last - limits.TOPIC_EVENTS_LOOKED_AT)
+def _event_signals(tx: Transaction, since: datetime) -> list[TopicSignal]:
+    _oldest, last_seq = bounds(tx.connection, tx.workspace_id)
+    after_seq = first_seq_since(tx.connection, tx.workspace_id, since) - 1
+    after_seq = max(after_seq, last_seq - limits.TOPIC_EVENTS_LOOKED_AT)
     rows = [
         row
         for type_ in (TASK_BLOCKED, LOCK_WAIT_STARTED)
-        for row in _of_type(tx, type_, since, after, limits.TOPIC_EVENTS_MAX)
+        for row in _newest_of_type(tx, type_, since, after_seq, limits.TOPIC_EVENTS_MAX)
     ]
-    rows += _posted_rows(tx, since, after)
-    told = readable(tx, rows, lambda row: (row, event_data(row)), lambda row: event_name(row.seq))
-    names = _names(tx, {row.actor for row in rows} - {None})
-    statuses = _statuses(tx, {row.task_id for row in rows} - {None})
+    rows += _posted_rows(tx, since, after_seq)
+    rows_with_data = readable(tx, rows, lambda row: (row, event_data(row)), lambda row: event_name(row.seq))
+    names = _agent_names(tx, {row.actor for row in rows} - {None})
+    statuses = _task_statuses(tx, {row.task_id for row in rows} - {None})
     signals = [
-        one
-        for row, data in told
-        for one in _signals(row, data, names.get(row.actor, ""), statuses.get(row.task_id, ""))
-        if one.by
+        signal
+        for row, data in rows_with_data
+        for signal in _signals_of_event(row, data, names.get(row.actor, ""), statuses.get(row.task_id, ""))
+        if signal.by
     ]
-    return [*signals, *_failures(tx, since, after)]
+    return [*signals, *_failure_signals(tx, since, after_seq)]
 
 
-def _posted_rows(tx: Transaction, since: datetime, after: int) -> list[Row[Any]]:
-    """The events that agents posted: some of each type, so that none takes all the room, blockers first."""
-    there = types_of(tx.connection, tx.workspace_id, limits.TOPIC_EVENT_TYPES_MAX + len(EVENT_TYPES))
+def _posted_rows(tx: Transaction, since: datetime, after_seq: int) -> list[Row[Any]]:
+    """Events that agents posted: a bounded number of each type, blockers first."""
+    all_types = types_of(tx.connection, tx.workspace_id, limits.TOPIC_EVENT_TYPES_MAX + len(EVENT_TYPES))
     posted = sorted(
-        (type_ for type_ in there if type_ not in EVENT_TYPES), key=lambda type_: not _blocks(type_)
+        (type_ for type_ in all_types if type_ not in EVENT_TYPES), key=lambda type_: not _is_blocker(type_)
     )
     rows: list[Row[Any]] = []
     for type_ in posted:
-        left = limits.TOPIC_POSTED_MAX - len(rows)
-        rows += _of_type(tx, type_, since, after, min(limits.TOPIC_POSTED_PER_TYPE, left))
+        room = limits.TOPIC_POSTED_MAX - len(rows)
+        rows += _newest_of_type(tx, type_, since, after_seq, min(limits.TOPIC_POSTED_PER_TYPE, room))
         if len(rows) >= limits.TOPIC_POSTED_MAX:
             break
     return rows
 
 
-def _of_type(tx: Transaction, type_: str, since: datetime, after: int, count: int) -> list[Row[Any]]:
-    """The newest events of one type; those of types below it have their own turn."""
-    wanted = filter_for(tx.caller, types=(type_,), since=since)
-    rows = read_page(tx.connection, wanted, after=after, before=None, count=count, newest=True)
+def _newest_of_type(
+    tx: Transaction, type_: str, since: datetime, after_seq: int, count: int
+) -> list[Row[Any]]:
+    """The newest events of exactly this type, without its subtypes, at most `count`."""
+    event_filter = filter_for(tx.caller, types=(type_,), since=since)
+    rows = read_page(tx.connection, event_filter, after=after_seq, before=None, count=count, newest=True)
     return [row for row in take(rows, count)[0] if row.type == type_]
 
 
-def _blocks(type_: str) -> bool:
+def _is_blocker(type_: str) -> bool:
     return type_.partition(".")[0] == "blocker"
 
 
-def _signals(row: Row[Any], data: Any, by: str, status: str) -> Iterator[TopicSignal]:
-    """What an event says."""
+def _signals_of_event(row: Row[Any], data: Any, by: str, status: str) -> Iterator[TopicSignal]:
+    """The signals of an event; `by` is its actor's name, `status` its task's."""
     if row.type == LOCK_WAIT_STARTED:
-        yield from _waits(row, data)
+        yield from _wait_signals(row, data)
     elif row.type == TASK_BLOCKED:
-        yield _blocked(row, data, by, status)
+        yield _blocked_signal(row, data, by, status)
     else:
-        yield _posted(row, data, by)
+        yield _posted_signal(row, data, by)
 
 
-def _waits(row: Row[Any], data: Any) -> Iterator[TopicSignal]:
-    """A wait for locks, once for each resource that somebody else had."""
+def _wait_signals(row: Row[Any], data: Any) -> Iterator[TopicSignal]:
+    """A wait for locks: one signal for each resource that another agent held, at most _LOCKS_NAMED."""
     wait, obstacles = data["wait"], data["obstacles"]
-    for number, one in enumerate(obstacles[:_LOCKS_NAMED]):
+    for number, obstacle in enumerate(obstacles[:_LOCKS_NAMED]):
         yield TopicSignal(
             id=f"{row.id}/{number}",
             source="conflict",
             at=row.at,
             by=wait["agent_name"],
             text=wait["note"],
-            key=f"lock/{one['wanted']}",
-            others=(one["holder_name"],),
-            resource=one["wanted"],
+            key=f"lock/{obstacle['wanted']}",
+            others=(obstacle["holder_name"],),
+            resource=obstacle["wanted"],
         )
 
 
-def _blocked(row: Row[Any], data: Any, by: str, status: str) -> TopicSignal:
+def _blocked_signal(row: Row[Any], data: Any, by: str, status: str) -> TopicSignal:
     return TopicSignal(
         id=row.id,
         source="blocker",
@@ -230,12 +238,12 @@ def _blocked(row: Row[Any], data: Any, by: str, status: str) -> TopicSignal:
     )
 
 
-def _failures(tx: Transaction, since: datetime, after: int) -> list[TopicSignal]:
+def _failure_signals(tx: Transaction, since: datetime, after_seq: int) -> list[TopicSignal]:
     """Holds of tasks that came to nothing, of the tasks that lost or gave up their holder lately."""
     ids = {
         row.task_id
         for type_ in (TASK_FAILED, TASK_RELEASED, TASK_RECLAIMED)
-        for row in _of_type(tx, type_, since, after, limits.TOPIC_EVENTS_MAX)
+        for row in _newest_of_type(tx, type_, since, after_seq, limits.TOPIC_EVENTS_MAX)
     }
     table = task_attempts.c
     statement = (
@@ -246,10 +254,10 @@ def _failures(tx: Transaction, since: datetime, after: int) -> list[TopicSignal]
         .order_by(table.ended_at.desc(), table.task_id)
         .limit(limits.TOPIC_EVENTS_MAX)
     )
-    return [_failure(row) for row in tx.execute(statement)]
+    return [_failure_signal(row) for row in tx.execute(statement)]
 
 
-def _failure(row: Row[Any]) -> TopicSignal:
+def _failure_signal(row: Row[Any]) -> TopicSignal:
     return TopicSignal(
         id=f"{row.task_id}/{row.fencing_token}",
         source="failure",
@@ -259,29 +267,29 @@ def _failure(row: Row[Any]) -> TopicSignal:
         key=f"task/{row.task_id}",
         subject=row.goal,
         task_id=row.task_id,
-        settled=row.status in _DONE,
+        settled=row.status in _ENDED_TASK,
     )
 
 
-def _posted(row: Row[Any], data: Any, by: str) -> TopicSignal:
-    """An event of an agent's own; its texts are those in its data."""
-    alarm = _blocks(row.type) or row.severity in _ALARMS
-    tied = None if row.correlation_id == row.id else row.correlation_id
+def _posted_signal(row: Row[Any], data: Any, by: str) -> TopicSignal:
+    """The signal of an event that an agent posted; its text is all strings in its data."""
+    is_alarm = _is_blocker(row.type) or row.severity in _ALARM_SEVERITIES
+    cause_id = None if row.correlation_id == row.id else row.correlation_id
     return TopicSignal(
         id=row.id,
-        source="blocker" if alarm else "event",
+        source="blocker" if is_alarm else "event",
         at=row.at,
         by=by,
         text=" ".join(_texts(data))[: limits.TOPIC_TEXT_CHARS],
-        key=f"task/{row.task_id}" if row.task_id else f"event/{tied or row.id}",
-        alone=tied is None and row.task_id is None,
+        key=f"task/{row.task_id}" if row.task_id else f"event/{cause_id or row.id}",
+        alone=cause_id is None and row.task_id is None,
         place=row.channel_id or ("*" if row.audience == "workspace" else ""),
         task_id=row.task_id,
     )
 
 
 def _texts(data: Any) -> Iterator[str]:
-    """The texts in some JSON, in their order."""
+    """All string values in a JSON value, in order."""
     if isinstance(data, str):
         yield data
     elif isinstance(data, dict | list):
@@ -289,11 +297,11 @@ def _texts(data: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _names(tx: Transaction, ids: Iterable[str]) -> dict[str | None, str]:
-    here = agents.c.workspace_id == tx.workspace_id, agents.c.id.in_(sorted(ids))
-    return {row.id: row.name for row in tx.execute(select(agents.c.id, agents.c.name).where(*here))}
+def _agent_names(tx: Transaction, ids: Iterable[str]) -> dict[str | None, str]:
+    conditions = agents.c.workspace_id == tx.workspace_id, agents.c.id.in_(sorted(ids))
+    return {row.id: row.name for row in tx.execute(select(agents.c.id, agents.c.name).where(*conditions))}
 
 
-def _statuses(tx: Transaction, ids: Iterable[str]) -> dict[str | None, str]:
-    here = tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(sorted(ids))
-    return {row.id: row.status for row in tx.execute(select(tasks.c.id, tasks.c.status).where(*here))}
+def _task_statuses(tx: Transaction, ids: Iterable[str]) -> dict[str | None, str]:
+    conditions = tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(sorted(ids))
+    return {row.id: row.status for row in tx.execute(select(tasks.c.id, tasks.c.status).where(*conditions))}

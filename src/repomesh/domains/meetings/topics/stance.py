@@ -1,7 +1,7 @@
-"""Stance: who speaks for or against, what is settled, what is asked, and what waits, read from plain words.
+"""Reads from the words of messages whether they oppose, settle, ask or wait for something.
 
-The words are English; what needs no words (turns that go back and forth, failures, waits for locks) counts
-for every language.
+The words are English; signals without words (changes of speaker, failures, waits for locks) count in every
+language.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from datetime import datetime
 from repomesh.domains.meetings.topics.signals import TopicSignal
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
+def _word_pattern(*patterns: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
 
 
-_AGAINST = _words(
+_AGAINST = _word_pattern(
     r"disagree\w*", r"object(?:s|ed|ion)?", r"against", r"wrong", r"worse", r"no way", r"don'?t agree",
     r"i'?d rather", r"rather not", r"instead", r"not acceptable", r"unacceptable", r"reject\w*", r"refuse\w*",
     r"revert\w*", r"must not", r"should ?n'?t", r"should not", r"won'?t", r"will not", r"would ?n'?t",
@@ -28,22 +28,22 @@ _AGAINST = _words(
     r"not (?:possible|allowed|an option)", r"-1",
 )  # fmt: skip
 _NO = re.compile(r"^\s*(?:no|nope|nah|not?\b|-1)(?!\w)", re.IGNORECASE)
-_SETTLES = _words(
+_SETTLES = _word_pattern(
     r"agreed", r"settled", r"decided", r"resolved", r"approved", r"outvoted", r"i agree", r"fair enough",
     r"lgtm", r"good point", r"convinces? me", r"forget it", r"found it", r"all yours", r"on it,? done",
 )  # fmt: skip
-_SETTLES_SHORTLY = _words(
+_SETTLES_SHORTLY = _word_pattern(
     r"it is(?: then)?", r"done", r"merged", r"fixed", r"on it", r"thanks?", r"thank you", r"thx", r"ta",
     r"go ahead", r"please do", r"ordered", r"great", r"sure",
 )  # fmt: skip
-_NOTHING = _words(r"nothing", r"never", r"not", r"no", r"\w+n'?t")
+_NOTHING = _word_pattern(r"nothing", r"never", r"not", r"no", r"\w+n'?t")
 _SHORT_WORDS = 6  # of a message in which such a word is all that is said
-_UNSETTLED = _words(
+_UNSETTLED = _word_pattern(
     r"not (?:yet )?(?:agreed|settled|decided|done|resolved|merged)", r"don'?t agree", r"undecided",
     r"nothing (?:\w+ ){0,4}(?:was|is) decided", r"no decision", r"(?:who|somebody) decides?",
 )  # fmt: skip
 _SIGNS = re.compile(r"^\s*(?:👍|✅|\+1|🎉)")
-_WAITS = _words(
+_WAITS = _word_pattern(
     r"wait(?:s|ed|ing)?", r"block(?:s|ed|ing|er)?", r"stuck", r"deadline", r"today", r"tonight", r"tomorrow",
     r"(?:by|until|on|before) (?:mon|tues|wednes|thurs|fri|satur|sun)day", r"expires?", r"urgent", r"asap",
     r"customers?", r"outage", r"release", r"before the \w+", r"launch", r"weeks?", r"days?", r"again",
@@ -81,7 +81,7 @@ def substance(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """What can be read from the turns of a conversation."""
+    """What the messages of a conversation show about its participants' disagreement."""
 
     opposed: float  # messages against what somebody else said before, each by its substance
     turns: float  # changes of the speaker between people who speak again, each by its substance
@@ -91,29 +91,29 @@ class Stance:
 
 
 def read_talk(messages: Sequence[TopicSignal]) -> Stance:
-    """Read the messages of people, in the order of time."""
+    """The stance shown by messages in the order of time, none of them machine notices."""
     opposed = turns = 0.0
     against: dict[str, int] = {}
     speakers: dict[str, int] = {}
-    for index, one in enumerate(messages):
-        before = messages[index - 1].by if index else one.by
-        worth = substance(one.text)
-        if len(speakers) > (one.by in speakers) and opposes(one.text):
-            opposed += worth
-            against[one.by] = against.get(one.by, 0) + 1
-        if before != one.by and one.by in speakers:
-            turns += worth
-        speakers[one.by] = speakers.get(one.by, 0) + 1
+    for index, message in enumerate(messages):
+        previous_speaker = messages[index - 1].by if index else message.by
+        weight = substance(message.text)
+        if len(speakers) > (message.by in speakers) and opposes(message.text):
+            opposed += weight
+            against[message.by] = against.get(message.by, 0) + 1
+        if previous_speaker != message.by and message.by in speakers:
+            turns += weight
+        speakers[message.by] = speakers.get(message.by, 0) + 1
     sides = sorted(against, key=lambda name: (-against[name], name))
-    return Stance(opposed, turns, _ended(messages), _open_question(messages), tuple(sides))
+    return Stance(opposed, turns, _is_settled(messages), _open_question(messages), tuple(sides))
 
 
-_LAST = 3  # messages that say how a conversation ended
+_LAST_MESSAGES = 3  # messages that say how a conversation ended
 
 
-def _ended(messages: Sequence[TopicSignal]) -> bool:
-    """Whether one of the last messages closed it, and none of them opposes after that."""
-    last = messages[-_LAST:]
+def _is_settled(messages: Sequence[TopicSignal]) -> bool:
+    """Whether one of the last messages settles the matter, and none after it opposes or asks."""
+    last = messages[-_LAST_MESSAGES:]
     for index in range(len(last) - 1, -1, -1):
         if settles(last[index].text):
             return True
@@ -123,11 +123,11 @@ def _ended(messages: Sequence[TopicSignal]) -> bool:
 
 
 def _open_question(messages: Sequence[TopicSignal]) -> TopicSignal | None:
-    """The last question, when nobody but its asker spoke after it."""
+    """The last message with a question, if only its sender wrote after it; else None."""
     for index in range(len(messages) - 1, -1, -1):
-        asked = messages[index]
-        if "?" in asked.text and not asked.settled:
-            return asked if all(later.by == asked.by for later in messages[index:]) else None
+        question = messages[index]
+        if "?" in question.text and not question.settled:
+            return question if all(later.by == question.by for later in messages[index:]) else None
     return None
 
 
