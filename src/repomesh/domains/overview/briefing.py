@@ -92,7 +92,9 @@ def brief(tx: Transaction, agent: Agent, unread: UnreadCounts, max_chars: int, *
     lines += [*_waiting(tx, agent.id, unread), *ahead]
     lines += last_deeds(tx, agent.id, {lease.resource for lease in held if lease.resource_type == "task"})
     decided = _decisions(tx, max_chars // 4)
-    lost = hook_rules.losses(lost_leases.due(tx, agent.id), min(max_chars // 2, limits.LOSSES_SHARE_CHARS))
+    lost = hook_rules.losses(
+        lost_leases.unreported(tx, agent.id), min(max_chars // 2, limits.LOSSES_SHARE_CHARS)
+    )
     lines = [lost, *lines] if lost else lines
     if tx.damaged:
         some = ", ".join(tx.damaged[: limits.BRIEFING_ITEMS_MAX])

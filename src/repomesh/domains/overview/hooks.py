@@ -145,7 +145,7 @@ def _is_lock(lease: Lease) -> bool:
 def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:
     if deliveries.candidates(tx, agent_id, cli, session_id, most=1):
         return True
-    if lost_leases.any_due(tx, agent_id):
+    if lost_leases.any_unreported(tx, agent_id):
         return True
     soonest = leasing.soonest_expiry(tx, agent_id)
     if soonest is None or soonest - tx.now > timedelta(seconds=max(limits.LEASE_WARNINGS_S)):
@@ -175,9 +175,9 @@ def _warnings(tx: Transaction, agent_id: str) -> list[str]:
 
 def _losses(tx: Transaction, agent_id: str, receipt: str) -> str:
     """What an agent must know before anything else: the leases that it lost. It is told of them by this."""
-    lost = lost_leases.due(tx, agent_id)
+    lost = lost_leases.unreported(tx, agent_id)
     if lost:
-        lost_leases.note_told(tx, agent_id, [lease.id for lease in lost], receipt)
+        lost_leases.mark_reported(tx, agent_id, [lease.id for lease in lost], receipt)
     return hook_rules.losses(lost, limits.LOSSES_SHARE_CHARS)
 
 

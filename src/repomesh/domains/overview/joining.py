@@ -52,8 +52,8 @@ def join(tx: Transaction, request: JoinWorkspace) -> JoinedWorkspace:
     made = agents.register_agent(tx, RegisterAgent(**fields))
     unread = unread_of(tx, made.agent.id)
     briefing = brief(tx, made.agent, unread, request.max_chars)
-    lost_leases.note_told(
-        tx, made.agent.id, [lease.id for lease in lost_leases.due(tx, made.agent.id)], _RECEIPT
+    lost_leases.mark_reported(
+        tx, made.agent.id, [lease.id for lease in lost_leases.unreported(tx, made.agent.id)], _RECEIPT
     )
     return JoinedWorkspace(**dict(made), briefing=briefing)
 

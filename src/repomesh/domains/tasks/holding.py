@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, select
 
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.models import EndedReason, Lease
-from repomesh.domains.leases.rows import to_end
+from repomesh.domains.leases.rows import as_lease_to_end
 from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import Ending
@@ -56,7 +56,7 @@ def part(
     tx: Transaction, row: Row[Any], outcome: Ending, reason: str, ended: EndedReason = "released"
 ) -> None:
     """End the hold of a claimed task: its lease, the locks held for it, and the attempt."""
-    held = [to_end(tx, lease) for lease in _rows_for(tx, row.id, row.agent_id)]
+    held = [as_lease_to_end(tx, lease) for lease in _rows_for(tx, row.id, row.agent_id)]
     leasing.end(tx, held, ended, reason[:_NOTE_CHARS])
     rows.end_attempt(tx, row, outcome, reason)
 

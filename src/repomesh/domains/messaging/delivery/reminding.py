@@ -39,7 +39,7 @@ _DUE = Prepared(
         _HOOKED.label("hooked"),
         _SOONEST.scalar_subquery().label("soonest"),
         _UNREAD.label("unread"),
-        lost_leases.ENDED_UNTOLD.label("lost"),
+        lost_leases.ENDED_UNREPORTED.label("lost"),
     )
 )
 
@@ -88,7 +88,7 @@ def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
     senders = []
     if request.of_messages:
         senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
-    lost = lost_leases.due(tx, key["agent"])
+    lost = lost_leases.unreported(tx, key["agent"])
     left_s = _left_s(tx, state.soonest) if request.of_leases else None
     return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)), lost=lost)
 
