@@ -5,7 +5,7 @@ from __future__ import annotations
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.leases import reclaim, waiting
 from repomesh.domains.overview.models import ReclaimedLease, Reconcile, Reconciled
-from repomesh.domains.tasks.reclaiming import reclaimed_among
+from repomesh.domains.tasks.reclaiming import reclaimed_tasks
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Post, command
 from repomesh.store.transaction import Transaction
@@ -30,7 +30,7 @@ def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
     ended = reclaim.reclaim(tx)
     waits = waiting.expire(tx)
     forgotten = reclaim.forget_ended(tx)
-    lost = reclaimed_among(tx.react())
+    lost = reclaimed_tasks(tx.react())
     return Reconciled(
         inactive_agent_ids=inactive,
         leases=[
