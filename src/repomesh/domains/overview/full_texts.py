@@ -20,35 +20,35 @@ from repomesh.kernel.json_text import without_escapes
 from repomesh.store.transaction import Transaction
 
 
-def whole(tx: Transaction, what: What, id_: str) -> str:
-    """All of the text of something that is there."""
+def read_text(tx: Transaction, what: What, id_: str) -> str:
+    """Read the whole text of something that exists, by its type and id."""
     return _READERS[what](tx, id_)
 
 
-def _columns(tx: Transaction, table: Table, names: Sequence[str], id_: str) -> Row[Any]:
-    here = table.c.workspace_id == tx.workspace_id, table.c.id == id_
-    return tx.execute(select(*(table.c[name] for name in names)).where(*here)).one()
+def _read_columns(tx: Transaction, table: Table, names: Sequence[str], id_: str) -> Row[Any]:
+    criteria = table.c.workspace_id == tx.workspace_id, table.c.id == id_
+    return tx.execute(select(*(table.c[name] for name in names)).where(*criteria)).one()
 
 
 def _chunk_text(tx: Transaction, id_: str) -> str:
-    row = _columns(tx, chunks, ("content", "format"), id_)
+    row = _read_columns(tx, chunks, ("content", "format"), id_)
     return without_escapes(row.content, known=row.format == "json")
 
 
 def _memory_text(tx: Transaction, id_: str) -> str:
-    return memory_rows.readable(_columns(tx, memories, ("content",), id_).content)
+    return memory_rows.readable(_read_columns(tx, memories, ("content",), id_).content)
 
 
 def _message_text(tx: Transaction, id_: str) -> str:
-    return without_escapes(_columns(tx, messages, ("body",), id_).body)
+    return without_escapes(_read_columns(tx, messages, ("body",), id_).body)
 
 
 def _task_text(tx: Transaction, id_: str) -> str:
-    return str(_columns(tx, tasks, ("description",), id_).description)
+    return str(_read_columns(tx, tasks, ("description",), id_).description)
 
 
 def _decision_text(tx: Transaction, id_: str) -> str:
-    row = _columns(tx, decisions, ("decision", "rationale"), id_)
+    row = _read_columns(tx, decisions, ("decision", "rationale"), id_)
     return f"{row.decision}\n{row.rationale}".strip()
 
 
@@ -66,7 +66,7 @@ def _artifact_text(tx: Transaction, id_: str) -> str:
         return f"{row.description}\n"
     try:
         raw = artifact_rows.content_bytes(tx, row)
-    except DamagedRecord:  # whoever reads the artifact is told; what is left of it is still found and shown
+    except DamagedRecord:  # reading the artifact itself reports it; its description is still found and shown
         raw = b""
     return f"{row.description}\n{readable(raw, row.media_type)}"
 
