@@ -163,9 +163,8 @@ def _read_on_keys(
     sorted_keys = sorted(keys)
     for start in range(0, len(sorted_keys), _KEYS_MANY):
         batch = sorted_keys[start : start + _KEYS_MANY]
-        size, statement = (
-            (_KEYS_FEW, statements.on_few) if len(batch) <= _KEYS_FEW else (_KEYS_MANY, statements.on_many)
-        )
+        is_few = len(batch) <= _KEYS_FEW
+        size, statement = (_KEYS_FEW, statements.on_few) if is_few else (_KEYS_MANY, statements.on_many)
         batch += batch[-1:] * (size - len(batch))
         batch_bounds = bounds | {f"key{index}": key for index, key in enumerate(batch)}
         yield from _read_pages(tx, statements, statement, batch_bounds | statements.start_bounds)
@@ -245,10 +244,10 @@ class _Statements:
         bounds = {"after_id": row.id}
         if "ordinal" in row._fields:
             bounds["after_ordinal"] = row.ordinal
-        first = _FIRST_COLUMN.get(row.part) if "part" in row._fields else None
-        if first is None:
+        first_column = _FIRST_COLUMN.get(row.part) if "part" in row._fields else None
+        if first_column is None:
             return bounds | {"low": row.prefix}
-        return bounds | {"after_first": getattr(row, first), "after_prefix": row.prefix}
+        return bounds | {"after_first": getattr(row, first_column), "after_prefix": row.prefix}
 
     def _on_prefixes(self, count: int) -> Select[Any]:
         keys: list[Any] = [bindparam(f"key{index}") for index in range(count)]
@@ -283,15 +282,17 @@ class _Statements:
         if part in _FIRST_COLUMN:
             order = [self._table.c[_FIRST_COLUMN[part]], *self._order]
             names = ("after_first", "after_prefix", "after_id", "after_ordinal")
-            after = [bindparam(name, type_=column.type) for name, column in zip(names, order, strict=False)]
-            statement = statement.where(tuple_(*order) > tuple_(*after))
+            after_parameters = [
+                bindparam(name, type_=column.type) for name, column in zip(names, order, strict=False)
+            ]
+            statement = statement.where(tuple_(*order) > tuple_(*after_parameters))
             return statement.order_by(*order).limit(PAGE_ROWS)
         prefix, id_, *ordinal = self._order
-        behind = id_ > bindparam("after_id")
+        is_behind = id_ > bindparam("after_id")
         for column in ordinal:
-            behind |= (id_ == bindparam("after_id")) & (column > bindparam("after_ordinal"))
+            is_behind |= (id_ == bindparam("after_id")) & (column > bindparam("after_ordinal"))
         low: ColumnElement[Any] = bindparam("low")
-        statement = statement.where(prefix >= low, or_(prefix > low, behind))
+        statement = statement.where(prefix >= low, or_(prefix > low, is_behind))
         return statement.order_by(*self._order).limit(PAGE_ROWS)
 
 

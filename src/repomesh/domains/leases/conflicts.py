@@ -121,9 +121,8 @@ def _find_requests_ahead(search: CandidateSearch, position: int | None, steps: S
     """Yield the requests ahead of `position` that wait for a wanted resource."""
     for row, candidate_resources in search.find_requests(position):
         # One that can't be read is left out: its agent asks again.
-        for resources in readable(
-            search.tx, [row], partial(_list_overlapping, candidate_resources, steps), rows.record_name
-        ):
+        list_overlapping = partial(_list_overlapping, candidate_resources, steps)
+        for resources in readable(search.tx, [row], list_overlapping, rows.record_name):
             yield from (Overlap(resource, row) for resource in resources)
         _require_steps(steps)
 
@@ -185,11 +184,8 @@ def overlapping_leases(tx: Transaction, resources: Sequence[Resource]) -> list[R
     steps = Steps()
     for resource in resources:
         for row, candidate_resources in CandidateSearch(tx, resource.type, [resource], None).find_leases():
-            if any(
-                readable(
-                    tx, [row], partial(_is_overlapping, tx, candidate_resources, steps), rows.record_name
-                )
-            ):
+            is_overlapping = partial(_is_overlapping, tx, candidate_resources, steps)
+            if any(readable(tx, [row], is_overlapping, rows.record_name)):
                 rows_by_id[row.id] = row
             _require_steps(steps)
     return list(rows_by_id.values())

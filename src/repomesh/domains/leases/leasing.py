@@ -125,13 +125,13 @@ def obstacles(
 
 def conflict_error(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
     """The error that names all `obstacles`: a LockConflict when the first is on a path or named resource."""
-    first = obstacles[0]
-    error = LockConflict if first.resource_type in LOCK_TYPES else LeaseConflict
-    verb = "waits for" if first.waiting else "holds"
-    more = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
+    first_obstacle = obstacles[0]
+    error = LockConflict if first_obstacle.resource_type in LOCK_TYPES else LeaseConflict
+    verb = "waits for" if first_obstacle.waiting else "holds"
+    more_part = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
     return error(
-        f"'{first.wanted}': {first.holder_name} {verb} '{first.resource}' until"
-        f" {rfc3339(first.expires_at)}{more}",
+        f"'{first_obstacle.wanted}': {first_obstacle.holder_name} {verb} '{first_obstacle.resource}' until"
+        f" {rfc3339(first_obstacle.expires_at)}{more_part}",
         obstacles,
     )
 
@@ -246,15 +246,15 @@ def end(tx: Transaction, ended_leases: Sequence[Lease], reason: EndedReason, not
     for lease in ended_leases:
         leases_by_token.setdefault(lease.fencing_token, []).append(lease)
     for group in leases_by_token.values():
-        first = group[0]
+        first_lease = group[0]
         tx.emit(
             NewEvent(
                 _ENDINGS.get(reason, LEASE_RECLAIMED),
-                f"lease/{first.id}",
+                f"lease/{first_lease.id}",
                 LeasesEnded(leases=group, reason=reason, note=note),
                 severity="info" if reason == "released" else "warning",
-                task_id=first.task_id,
-                recipient_id=None if reason == "released" else first.agent_id,
+                task_id=first_lease.task_id,
+                recipient_id=None if reason == "released" else first_lease.agent_id,
             )
         )
 
@@ -360,6 +360,6 @@ def _new_lease(
 
 
 def _emit_granted(tx: Transaction, type_: str, granted_leases: Sequence[Lease]) -> None:
-    first = granted_leases[0]
+    first_lease = granted_leases[0]
     data = LeasesGranted(leases=list(granted_leases))
-    tx.emit(NewEvent(type_, f"lease/{first.id}", data, task_id=first.task_id))
+    tx.emit(NewEvent(type_, f"lease/{first_lease.id}", data, task_id=first_lease.task_id))

@@ -63,8 +63,8 @@ def unreported(tx: Transaction, agent_id: str) -> list[LostLease]:
     """
     lost_rows = _read_unreported(tx, agent_id)
     named_rows = lost_rows[: limits.BRIEFING_ITEMS_MAX]
-    lost = readable(tx, named_rows, partial(_as_lost_lease, tx, with_holder=True), record_name)
-    return lost + readable(tx, lost_rows[len(named_rows) :], partial(_as_lost_lease, tx), record_name)
+    named_losses = readable(tx, named_rows, partial(_as_lost_lease, tx, with_holder=True), record_name)
+    return named_losses + readable(tx, lost_rows[len(named_rows) :], partial(_as_lost_lease, tx), record_name)
 
 
 def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:

@@ -161,19 +161,18 @@ def may_conflict(a: str, b: str, steps: Steps | None = None) -> bool:
         return False
     if upper.literal or upper.subtree or upper.text == lower.text:
         return True
-    folder = lower.literal and not looks_like_file(lower.text)
-    if not folder and _names_differ(upper, lower):
+    is_folder = lower.literal and not looks_like_file(lower.text)
+    if not is_folder and _names_differ(upper, lower):
         return False
-    segments = (
-        [(name,) for name in lower.segments[shared_count:]]
-        if lower.literal
-        else _spell_segments(lower, shared_count)
-    )
-    return _share_a_path(segments, _automaton(upper), steps, below=folder)
+    if lower.literal:
+        segments: list[_Spellings] = [(name,) for name in lower.segments[shared_count:]]
+    else:
+        segments = _spell_segments(lower, shared_count)
+    return _share_a_path(segments, _automaton(upper), steps, below=is_folder)
 
 
 def _names_differ(a: _Pattern, b: _Pattern) -> bool:
-    """Tell whether the last names of all paths that two patterns hold begin or end otherwise, as most do."""
+    """Tell whether the last names begin or end differently, so that no path can be held by both patterns."""
     beginnings_fit = a.begins.startswith(b.begins) or b.begins.startswith(a.begins)
     return not (beginnings_fit and (a.ends.endswith(b.ends) or b.ends.endswith(a.ends)))
 
@@ -409,9 +408,9 @@ def _automaton(pattern: _Pattern) -> _Automaton:
     return _cached_automaton(pattern.segments[len(pattern.prefix) :])
 
 
-def _spell_segments(pattern: _Pattern, first: int) -> list[_Spellings]:
-    """Return the segments of a pattern from `first` on, each as the ways to spell it."""
-    names: list[_Spellings] = [(name,) for name in pattern.prefix[first:]]
+def _spell_segments(pattern: _Pattern, first_index: int) -> list[_Spellings]:
+    """Return the segments of a pattern from `first_index` on, each as the ways to spell it."""
+    names: list[_Spellings] = [(name,) for name in pattern.prefix[first_index:]]
     return names + _automaton(pattern).spellings
 
 
@@ -434,9 +433,8 @@ def _share_a_path(
             steps.taken += 1 + sum(map(len, spellings))
         if spellings:
             reach = _advance_over_name(spellings, reach, automaton) | (reach & automaton.double_stars)
-            reach |= (
-                reach & automaton.double_stars
-            ) << 1  # `**` may be empty; it never stands twice in a row
+            # `**` may be empty; it never stands twice in a row.
+            reach |= (reach & automaton.double_stars) << 1
         else:  # a `**` takes any further segments, as each of them matches at least one name
             reach = automaton.heads & -(reach & -reach)
     return bool(reach) if below else bool(reach & automaton.firsts[-1])

@@ -51,8 +51,8 @@ def _holders(workspace_id: ColumnElement[Any] | None) -> CTE:
         open_leases = open_leases.where(later_lease.c.workspace_id == workspace_id)
     in_order = open_leases.order_by(*(later_lease.c[name] for name in names)).limit(1)
     holder = [leases.c[name] for name in names]
-    first = select(*holder).where(leases.c.id == in_order.scalar_subquery())
-    holders = first.cte("holders", recursive=True)
+    first_holder = select(*holder).where(leases.c.id == in_order.scalar_subquery())
+    holders = first_holder.cte("holders", recursive=True)
     next_holders = []
     for position in range(2, -1 if workspace_id is None else 0, -1):  # the next token, agent, workspace
         same_columns = [later_lease.c[name] == holders.c[name] for name in names[:position]]

@@ -253,9 +253,11 @@ def renew_all(tx: Transaction, agent_id: str) -> None:
 
 def end(tx: Transaction, ended_leases: Sequence[Lease], reason: EndedReason) -> None:
     """Mark leases as over; those that the holder did not release are to be reported to it as lost."""
-    rows = [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended_leases]
-    lost = [
+    end_rows = [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended_leases]
+    lost_marks = [
         UNREPORTED if reason != "released" and lease.note != AUTO_LOCK_NOTE else None
         for lease in ended_leases
     ]
-    tx.execute(_END, [row | {"new_lost": mark} for row, mark in zip(rows, lost, strict=True)])
+    tx.execute(
+        _END, [end_row | {"new_lost": mark} for end_row, mark in zip(end_rows, lost_marks, strict=True)]
+    )

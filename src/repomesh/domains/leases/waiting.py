@@ -182,18 +182,18 @@ def _places(rows: Sequence[Row[Any]]) -> list[QueuePlace]:
         rows_by_id.setdefault(row.id, []).append(row)
     places = []
     for id_, wait_rows in rows_by_id.items():
-        first = wait_rows[0]
+        first_row = wait_rows[0]
         wait = LockWait(
             id=id_,
-            agent_id=first.agent_id,
-            agent_name=first.agent_name,
+            agent_id=first_row.agent_id,
+            agent_name=first_row.agent_name,
             resources=[row.resource for row in wait_rows],
-            mode=first.mode,
-            note=first.note,
-            since=first.since,
-            until=first.expires_at,
+            mode=first_row.mode,
+            note=first_row.note,
+            since=first_row.since,
+            until=first_row.expires_at,
         )
-        places.append(QueuePlace(first.position, wait))
+        places.append(QueuePlace(first_row.position, wait))
     return places
 
 

@@ -12,6 +12,7 @@ from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.messaging.messages import rows as message_rows
 from repomesh.domains.messaging.messages import rules as message_rules
 from repomesh.domains.messaging.messages.tables import messages
+from repomesh.domains.overview.full_texts import IS_NEWEST_VERSION
 from repomesh.domains.overview.search_models import SearchResult, What
 from repomesh.domains.sessions import memory_rows
 from repomesh.domains.sessions.rows import kept
@@ -84,11 +85,11 @@ class SearchConditions(Protocol):
         """Only with all of these."""
 
 
-def read(tx: Transaction, ids: Mapping[What, Sequence[str]]) -> dict[str, TextCandidate]:
+def read(tx: Transaction, ids_by_kind: Mapping[What, Sequence[str]]) -> dict[str, TextCandidate]:
     """Read, by id, the candidates of each type that exist, are current and visible to the caller."""
     candidates_by_id: dict[str, TextCandidate] = {}
-    for what, type_ids in ids.items():
-        for candidate in _READERS[what](tx, type_ids) if type_ids else ():
+    for kind, kind_ids in ids_by_kind.items():
+        for candidate in _READERS[kind](tx, kind_ids) if kind_ids else ():
             candidates_by_id[candidate.fields["id"]] = candidate
     return candidates_by_id
 
@@ -155,14 +156,9 @@ def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
 def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table, version = artifacts.c, artifact_versions.c
     columns = [table[name] for name in _ARTIFACT_COLUMNS]
-    newest = and_(
-        version.workspace_id == table.workspace_id,
-        version.artifact_id == table.id,
-        version.version == table.version,
-    )
     small = table.bytes <= ARTIFACT_STORED_BYTES_MAX
     raw = func.substr(version.content, 1, SEARCH_TEXT_CHARS, type_=version.content.type).label("raw")
-    statement = select(*columns, raw).outerjoin(artifact_versions, and_(newest, small))
+    statement = select(*columns, raw).outerjoin(artifact_versions, and_(IS_NEWEST_VERSION, small))
     criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), kept(tx, table.session_uid)
     return [
         _build_candidate(
@@ -259,11 +255,11 @@ def _read_decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
 
 
 def _build_candidate(
-    what: What, row: Row[Any], text: str, about: str, chars: int | None = None, **fields: Any
+    kind: What, row: Row[Any], text: str, about: str, chars: int | None = None, **fields: Any
 ) -> TextCandidate:
     """A candidate; `chars` are those of its whole text where `text` is only the beginning."""
     tags = getattr(row, "tags", [])  # decisions have none
-    fields |= {"what": what, "id": row.id, "tags": tags}
+    fields |= {"what": kind, "id": row.id, "tags": tags}
     return TextCandidate(fields, text[:SEARCH_TEXT_CHARS], about, len(text) if chars is None else chars)
 
 

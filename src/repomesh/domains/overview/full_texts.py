@@ -19,10 +19,17 @@ from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.json_text import without_escapes
 from repomesh.store.transaction import Transaction
 
+IS_NEWEST_VERSION = and_(
+    artifact_versions.c.workspace_id == artifacts.c.workspace_id,
+    artifact_versions.c.artifact_id == artifacts.c.id,
+    artifact_versions.c.version == artifacts.c.version,
+)
+"""Joins an artifact with its newest version."""
 
-def read_text(tx: Transaction, what: What, id_: str) -> str:
+
+def read_text(tx: Transaction, kind: What, id_: str) -> str:
     """Read the whole text of something that exists, by its type and id."""
-    return _READERS[what](tx, id_)
+    return _READERS[kind](tx, id_)
 
 
 def _read_columns(tx: Transaction, table: Table, names: Sequence[str], id_: str) -> Row[Any]:
@@ -55,12 +62,7 @@ def _decision_text(tx: Transaction, id_: str) -> str:
 def _artifact_text(tx: Transaction, id_: str) -> str:
     table, version = artifacts.c, artifact_versions.c
     columns = table.description, table.media_type, table.url, table.sha256, version.content
-    newest = and_(
-        version.workspace_id == table.workspace_id,
-        version.artifact_id == table.id,
-        version.version == table.version,
-    )
-    statement = select(*columns).join(artifact_versions, newest)
+    statement = select(*columns).join(artifact_versions, IS_NEWEST_VERSION)
     row = tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id == id_)).one()
     if row.url is not None:
         return f"{row.description}\n"

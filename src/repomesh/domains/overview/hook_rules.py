@@ -156,7 +156,5 @@ def folder_of_glob(glob: str) -> str:
 
 def shorten(resource: str) -> str:
     """A text on one line, cut to RESOURCE_SHOWN_CHARS."""
-    text = one_line(
-        resource[: RESOURCE_SHOWN_CHARS * 4]
-    )  # more than is shown, since `one_line` may remove some
+    text = one_line(resource[: RESOURCE_SHOWN_CHARS * 4])  # more than is shown: some may be removed
     return text if len(text) <= RESOURCE_SHOWN_CHARS else text[: RESOURCE_SHOWN_CHARS - 1] + "…"

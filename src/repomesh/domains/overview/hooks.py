@@ -194,20 +194,20 @@ def _record_hook_text(
     request: Deliver | EndTurn,
     route: Route,
     message_ids: Sequence[str],
-    ahead: str,
+    ahead_text: str,
     *,
     receipt: bool = False,
 ) -> HookText:
-    """Wrap the first of the messages in an envelope, behind `ahead`, and record the delivery.
+    """Wrap the first of the messages in an envelope, behind `ahead_text`, and record the delivery.
 
     With `receipt` the answer carries its boundary even without messages, so that its arrival can be noted.
     """
     if not message_ids:
-        text = envelope.wrap([], 0, request.boundary, ahead=ahead).text if ahead else ""
+        text = envelope.wrap([], 0, request.boundary, ahead=ahead_text).text if ahead_text else ""
         return HookText(text=text, boundary=request.boundary if receipt else None)
     agent_id = tx.caller.acting_agent()
     messages = deliveries.enclosed(tx, message_ids[: limits.DELIVERY_MESSAGES_MAX])
-    wrapping = envelope.wrap(messages, unread_count(tx, agent_id), request.boundary, ahead=ahead)
+    wrapping = envelope.wrap(messages, unread_count(tx, agent_id), request.boundary, ahead=ahead_text)
     if not wrapping.message_ids:
         return HookText(text=wrapping.text, boundary=request.boundary if receipt else None)
     deliveries.record(tx, route, wrapping.boundary, wrapping.message_ids, request.cli, request.session_id)
@@ -235,7 +235,7 @@ def _find_own_past_locks(tx: Transaction, names: Sequence[str]) -> list[LostLeas
     past_locks = [
         lost_leases.on_path(tx, agent_id, name) for name in dict.fromkeys(names[: limits.BRIEFING_ITEMS_MAX])
     ]
-    return list({lost.id: lost for lost in past_locks if lost is not None}.values())
+    return list({past_lock.id: past_lock for past_lock in past_locks if past_lock is not None}.values())
 
 
 def _read_targets(request: GuardEdit) -> Targets:

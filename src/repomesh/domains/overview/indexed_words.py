@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, Table, and_, select
+from sqlalchemy import Row, Table, select
 
 from repomesh.domains.meetings.decisions import rows as decision_rows
 from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.messaging.messages import sending
 from repomesh.domains.messaging.messages.tables import messages
+from repomesh.domains.overview.full_texts import IS_NEWEST_VERSION
 from repomesh.domains.sessions import artifact_models, memory_rows
 from repomesh.domains.sessions import artifacts as artifact_rows
 from repomesh.domains.sessions import chunks as chunk_rows
@@ -26,12 +27,12 @@ from repomesh.store.transaction import Transaction
 log = structlog.get_logger("repomesh.text_rebuild")
 
 
-def read(tx: Transaction, what: str, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+def read(tx: Transaction, kind: str, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """Yield (id, words) of what exists of a type with these ids; nothing for an unknown type.
 
     Finding the words takes long, so call it on a reading connection.
     """
-    reader = _READERS.get(what)
+    reader = _READERS.get(kind)
     for start in range(0, len(ids) if reader else 0, REBUILD_READ_ROWS):
         assert reader is not None
         yield from reader(tx, ids[start : start + REBUILD_READ_ROWS])
@@ -58,12 +59,7 @@ def _read_memories(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, l
 
 def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     table, version = artifacts.c, artifact_versions.c
-    newest = and_(
-        version.workspace_id == table.workspace_id,
-        version.artifact_id == table.id,
-        version.version == table.version,
-    )
-    statement = select(artifacts, version.content).outerjoin(artifact_versions, newest)
+    statement = select(artifacts, version.content).outerjoin(artifact_versions, IS_NEWEST_VERSION)
     for row in tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id.in_(ids))):
         text = artifact_models.readable(_artifact_content(tx, row), row.media_type)
         yield row.id, [*artifact_rows.document_words(row._asdict()), *different_words(text)]

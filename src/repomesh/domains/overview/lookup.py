@@ -52,9 +52,9 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
     """
     matches: list[FoundId] = []
     complete = True
-    requested_kinds = [what for what in IDENTIFIED if not request.what or what in request.what]
-    for what in readable(tx.caller, requested_kinds):
-        items, is_whole = _find_matching(tx, what, request.part)
+    requested_kinds = [kind for kind in IDENTIFIED if not request.what or kind in request.what]
+    for kind in readable(tx.caller, requested_kinds):
+        items, is_whole = _find_matching(tx, kind, request.part)
         matches += items
         complete = complete and is_whole
     return FoundIds(
@@ -62,9 +62,9 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
     )
 
 
-def _find_matching(tx: Transaction, what: Identified, part: str) -> tuple[list[FoundId], bool]:
+def _find_matching(tx: Transaction, kind: Identified, part: str) -> tuple[list[FoundId], bool]:
     """The matches among the newest of a kind, one more than are answered, and whether all were searched."""
-    table, title = _TITLES[what]
+    table, title = _TITLES[kind]
     in_workspace = table.c.workspace_id == tx.workspace_id
     newest = select(table.c.id).where(in_workspace).order_by(table.c.id.desc()).limit(limits.ID_ROWS_MAX)
     oldest_seen = tx.execute(
@@ -79,21 +79,21 @@ def _find_matching(tx: Transaction, what: Identified, part: str) -> tuple[list[F
     )
     statement = (
         select(table.c.id, title.label("title"))
-        .where(in_workspace, is_among_newest, matches, _visible(tx, what))
+        .where(in_workspace, is_among_newest, matches, _visible(tx, kind))
         .order_by(table.c.id.desc())
         .limit(limits.ID_MATCHES_MAX + 1)
     )
     rows: list[Any] = list(tx.execute(statement))
     items = [
-        FoundId(what=what, id=row.id, title=" ".join(row.title.split())[: limits.ID_TITLE_CHARS])
+        FoundId(what=kind, id=row.id, title=" ".join(row.title.split())[: limits.ID_TITLE_CHARS])
         for row in rows
     ]
     return items, oldest_seen is None
 
 
-def _visible(tx: Transaction, what: Identified) -> ColumnElement[bool]:
-    if what == "message":
+def _visible(tx: Transaction, kind: Identified) -> ColumnElement[bool]:
+    if kind == "message":
         return message_rows.visible(tx.caller)
-    if what == "question":
+    if kind == "question":
         return question_rows.visible(tx.caller)
     return true()

@@ -76,12 +76,12 @@ def near(tx: Transaction, request: Recall) -> tuple[Mapping[str, float], str | N
 
 
 class _Vectors:
-    """The newest vectors of a workspace, one in each row of `matrix`, up to the table's row `last`."""
+    """The newest vectors of a workspace, one in each row of `matrix`, up to the table's row `last_row_id`."""
 
-    def __init__(self, ids: list[str], matrix: Any, last: int) -> None:
+    def __init__(self, ids: list[str], matrix: Any, last_row_id: int) -> None:
         self.ids = ids
         self.matrix = matrix
-        self.last = last
+        self.last_row_id = last_row_id
 
 
 class _VectorCache:
@@ -100,7 +100,7 @@ class _VectorCache:
         key = (tx.workspace_id, model)
         with self._lock:
             cached = self._vectors_by_key.get(key)
-        newer_rows = _read_newer(tx, model, 0 if cached is None else cached.last)
+        newer_rows = _read_newer(tx, model, 0 if cached is None else cached.last_row_id)
         if newer_rows:
             cached = _merge_vectors(cached, newer_rows, numpy)
         if cached is not None:
@@ -112,9 +112,9 @@ class _VectorCache:
         return cached
 
 
-def _read_newer(tx: Transaction, model: str, after: int) -> list[Any]:
-    """Read the newest rows with an id above `after`, oldest first."""
-    criteria = _table.workspace_id == tx.workspace_id, _table.model == model, _table.id > after
+def _read_newer(tx: Transaction, model: str, after_id: int) -> list[Any]:
+    """Read the newest rows with an id above `after_id`, oldest first."""
+    criteria = _table.workspace_id == tx.workspace_id, _table.model == model, _table.id > after_id
     statement = select(_table.id, _table.memory_id, _table.vector).where(*criteria)
     rows = tx.execute(statement.order_by(_table.id.desc()).limit(limits.VECTORS_MAX)).all()
     return list(reversed(rows))

@@ -98,14 +98,14 @@ def gather(tx: Transaction, request: Recall) -> RecallCandidates:
     words = ranking.question_words(request.text, limits.RECALL_WORDS_MAX)
     stem_matches = _find_matches(tx, request, {stem(word): forms(word) for word in words})
     candidate_ids = _select_candidate_ids(stem_matches)
-    near, without_meaning = question_vectors.near(tx, request)
-    ids_by_type: dict[What, list[str]] = {}
+    near_figures, without_meaning = question_vectors.near(tx, request)
+    ids_by_kind: dict[What, list[str]] = {}
     for id_ in candidate_ids:
-        ids_by_type.setdefault(stem_matches.types[id_], []).append(id_)
-    near_ids = [id_ for id_ in near if id_ not in stem_matches.positions]
-    ids_by_type.setdefault("memory", []).extend(near_ids)
+        ids_by_kind.setdefault(stem_matches.types[id_], []).append(id_)
+    near_ids = [id_ for id_ in near_figures if id_ not in stem_matches.positions]
+    ids_by_kind.setdefault("memory", []).extend(near_ids)
     candidate_ids += near_ids
-    candidates_by_id = candidates.read(tx, ids_by_type)
+    candidates_by_id = candidates.read(tx, ids_by_kind)
     kept_candidates = [
         candidates_by_id[id_]
         for id_ in candidate_ids
@@ -114,7 +114,7 @@ def gather(tx: Transaction, request: Recall) -> RecallCandidates:
     matcher = ranking.StemMatcher(stem_matches.rarities)
     texts = [_locate_hits(candidate, matcher, stem_matches) for candidate in kept_candidates]
     asked_words = {stem(word): word for word in reversed(words)}
-    return RecallCandidates(request, texts, stem_matches.rarities, near, without_meaning, asked_words)
+    return RecallCandidates(request, texts, stem_matches.rarities, near_figures, without_meaning, asked_words)
 
 
 def _locate_hits(candidate: TextCandidate, matcher: ranking.StemMatcher, matches: _Matches) -> RecallText:
@@ -144,20 +144,20 @@ def _find_matches(tx: Transaction, request: Recall, forms_by_stem: Mapping[str, 
     marks: list[str] = []
     if request.session_id is not None and not {"message", "task", "decision"} & set(request.what):
         marks = [mark("s", session_rows.find(tx, request.session_id).uid)]
-    types = [what for what in EVERYTHING if what in request.what]
+    kinds = [kind for kind in EVERYTHING if kind in request.what]
     by_stem: dict[str, set[str]] = {}
     positions: dict[str, int] = {}
-    types_by_id: dict[str, What] = {}
+    kinds_by_id: dict[str, What] = {}
     counts_by_stem: dict[str, float] = {}
-    newest_position = _newest_position(tx)
+    newest_position = tx.text_index.newest(tx.connection)  # an estimate of how many documents there are
     for question_stem, words in forms_by_stem.items():
         matches = tx.text_index.find(
-            tx.connection, tx.workspace_id, types, [words, *marks], None, limits.RECALL_PER_WORD
+            tx.connection, tx.workspace_id, kinds, [words, *marks], None, limits.RECALL_PER_WORD
         )
         by_stem[question_stem] = {id_ for _, _, id_ in matches}
-        for position, what, id_ in matches:
+        for position, kind, id_ in matches:
             positions.setdefault(id_, position)
-            types_by_id[id_] = what  # type: ignore[assignment]
+            kinds_by_id[id_] = kind  # type: ignore[assignment]
         # Of a common word only the newest matches are read; their density gives an estimate of all.
         span = newest_position - matches[-1][0] + 1 if matches else 1
         is_cut = len(matches) == limits.RECALL_PER_WORD
@@ -168,12 +168,7 @@ def _find_matches(tx: Transaction, request: Recall, forms_by_stem: Mapping[str, 
     rarities = {
         question_stem: ranking.rarity(total, count) for question_stem, count in counts_by_stem.items()
     }
-    return _Matches(by_stem, rarities, positions, types_by_id)
-
-
-def _newest_position(tx: Transaction) -> int:
-    """The position of the newest document, as an estimate of how many there are."""
-    return tx.text_index.newest(tx.connection)
+    return _Matches(by_stem, rarities, positions, kinds_by_id)
 
 
 def _select_candidate_ids(matches: _Matches) -> list[str]:

@@ -62,11 +62,11 @@ def _find_matches(
     if request.author is not None:
         marks.append(mark("a", request.author))
     before = searching.position(request.cursor)
-    kinds = [what for what in EVERYTHING if what in request.what]
+    kinds = [kind for kind in EVERYTHING if kind in request.what]
     if request.session_id is not None:
-        kinds = [what for what in kinds if what not in _OF_NO_SESSION]
-    marked = [what for what in kinds if what in _MARKED]
-    unmarked = [what for what in kinds if what not in _MARKED]
+        kinds = [kind for kind in kinds if kind not in _OF_NO_SESSION]
+    marked = [kind for kind in kinds if kind in _MARKED]
+    unmarked = [kind for kind in kinds if kind not in _MARKED]
     if request.type is not None and marked and _TYPED.issuperset(marked):
         marks.append(mark("y", request.type))
     if not marks:
@@ -105,8 +105,8 @@ def _take_candidates(
             return found_candidates, None
         looked_at += len(block)
         ids_by_kind: dict[What, list[str]] = {}
-        for _, what, id_ in block:
-            ids_by_kind.setdefault(what, []).append(id_)
+        for _, kind, id_ in block:
+            ids_by_kind.setdefault(kind, []).append(id_)
         candidates_by_id = candidates.read(tx, ids_by_kind)
         for position, _, id_ in block:
             candidate = candidates_by_id.get(id_)

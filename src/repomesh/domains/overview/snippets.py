@@ -38,7 +38,7 @@ def snippet(text: str, spots: Sequence[Spot], length: int = SNIPPET_CHARS) -> st
     """
     starts = _part_starts(spots, length)
     share = length // len(starts)
-    shown, last_end = "", 0
+    excerpt, last_end = "", 0
     for start in sorted(starts):
         begin = max(last_end, start - share // 4)
         if begin > last_end:
@@ -51,9 +51,9 @@ def snippet(text: str, spots: Sequence[Spot], length: int = SNIPPET_CHARS) -> st
             text, [spot for spot in spots if begin <= spot[0] and spot[1] <= end], begin, end
         )
         line = " ".join(marked.split())
-        shown = f"{shown} {gap} {line}" if shown and gap else f"{shown}{gap}{line}"
+        excerpt = f"{excerpt} {gap} {line}" if excerpt and gap else f"{excerpt}{gap}{line}"
         last_end = end
-    return f"{shown}…" if last_end < len(text) else shown
+    return f"{excerpt}…" if last_end < len(text) else excerpt
 
 
 def _root(stem: str) -> str:

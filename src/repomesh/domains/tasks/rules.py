@@ -118,10 +118,10 @@ def describe_ended_dependency(task_id: str, goal: str, status: TaskStatus, reaso
     return f"its dependency '{goal}' ({task_id}) {ended}{reason_part}"[: limits.REASON_CHARS_MAX]
 
 
-def missing_capabilities(needed: Iterable[str], held: Iterable[str]) -> list[str]:
+def missing_capabilities(needed: Iterable[str], agent_capabilities: Iterable[str]) -> list[str]:
     """The capabilities that a task needs and an agent does not have, in the task's order."""
-    held_set = set(held)
-    return [capability for capability in needed if capability not in held_set]
+    agent_set = set(agent_capabilities)
+    return [capability for capability in needed if capability not in agent_set]
 
 
 def status_after_loss(attempts: int, max_attempts: int) -> TaskStatus:
