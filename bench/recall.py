@@ -134,7 +134,7 @@ def _tune(report: Report, server: Server, owner: Caller, questions: Sequence[Lab
     """Which weights of the grid do best on the half for it, beside those that recall has."""
 
     def all_of(tx: Transaction) -> list[tuple[float, RankingWeights]]:
-        gathered = [(one.key, recall.gathered(tx, Recall(text=one.question))) for one in questions]
+        gathered = [(one.key, recall.gather(tx, Recall(text=one.question))) for one in questions]
         tried = [RankingWeights(*values) for values in product(*_GRID.values())]
         weights = [RECALL_WEIGHTS, *(_like(one) for one in tried)]
         return [(_mrr(tx, gathered, one), one) for one in weights]
@@ -154,6 +154,6 @@ def _mrr(
 ) -> float:
     total = 0.0
     for key, one in gathered:
-        keys = [scored.candidate.fields["key"] for scored in recall.scored(tx, one, weights)][:_SHOWN]
+        keys = [scored.candidate.fields["key"] for scored in recall.score(tx, one, weights)][:_SHOWN]
         total += 1 / (keys.index(key) + 1) if key in keys else 0
     return total / len(gathered)

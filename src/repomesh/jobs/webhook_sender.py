@@ -18,8 +18,8 @@ import httpcore
 import httpx
 
 from repomesh.domains.webhooks.delivery_queue_models import AttemptOutcome, DueDelivery
-from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, target
-from repomesh.domains.webhooks.screening import NotPublic, screened
+from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, parse_target
+from repomesh.domains.webhooks.screening import NotPublic, screen_addresses
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
 from repomesh.kernel.signing import sign
@@ -55,7 +55,7 @@ class ScreenedNetwork(httpcore.AsyncNetworkBackend):
         """Connect to the first address that answers; raises NotPublic unless all are public, or admitted."""
         admitted = is_admitted(host, port, self._hosts)
         found = await asyncio.get_running_loop().run_in_executor(
-            self._resolvers, lambda: screened(host, port, admitted=admitted)
+            self._resolvers, lambda: screen_addresses(host, port, admitted=admitted)
         )
         refusal: Exception = OSError(f"there is no host {host}")
         for address in found:
@@ -94,7 +94,7 @@ class WebhookSender:
         outcome: dict[str, Any]
         try:
             async with asyncio.timeout(limits.WEBHOOK_TIMEOUT_S) as deadline:
-                outcome = await self._post(target(url), secrets, delivery, deadline)
+                outcome = await self._post(parse_target(url), secrets, delivery, deadline)
         except TimeoutError:
             outcome = {
                 "error": f"no answer within {limits.WEBHOOK_TIMEOUT_S:.0f} s",

@@ -263,7 +263,9 @@ def test_files_are_found_by_name_and_by_depth_as_a_comparison_of_all_rows_finds_
 def test_who_may_hold_something_is_whom_a_comparison_of_all_rows_finds(
     desk: Desk, held: list[Held], wanted: Resource
 ) -> None:
-    found = desk.answer(held, (), lambda tx: [row.resource for row in conflicts.holders_of(tx, [wanted])])
+    found = desk.answer(
+        held, (), lambda tx: [row.resource for row in conflicts.overlapping_leases(tx, [wanted])]
+    )
     expected = [one.resource.text for one in held if one.live and overlap(one.resource, wanted)]
     assert sorted(found) == sorted(expected)
 

@@ -106,7 +106,7 @@ def test_a_context_never_exceeds_its_budget_and_says_what_it_left_out(
     text: str, count: int, max_chars: int
 ) -> None:
     whole = a_context(text, count)
-    shown = rules.fitted(whole, max_chars)
+    shown = rules.fit_context(whole, max_chars)
     assert len(shown.model_dump_json()) <= max_chars
     assert shown.task.goal == whole.task.goal or max_chars < 1_300
     for name in ("dependencies", "messages", "events", "locks"):

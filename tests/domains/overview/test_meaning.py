@@ -163,7 +163,7 @@ async def test_the_newest_vectors_are_compared_and_no_more(
 
 def newest_kept() -> int:
     """How many vectors of the workspace that was asked about last stay in memory."""
-    return len(next(reversed(question_vectors._vectors._of.values())).ids)
+    return len(next(reversed(question_vectors._vector_cache._vectors_by_key.values())).ids)
 
 
 @pytest.mark.settings(embeddings_url=None)

@@ -33,7 +33,9 @@ def test_what_is_no_english_word_has_no_forms() -> None:
 def worth(text: str, question: str, weights: RankingWeights = RECALL_WEIGHTS) -> float:
     words = text.split()
     rarities = {stem(word): 1.0 for word in question.split()}
-    return ranking.worth(ranking.hits(words, StemMatcher(rarities)), len(words), rarities, 4, weights)
+    return ranking.score_text(
+        ranking.find_hits(words, StemMatcher(rarities)), len(words), rarities, 4, weights
+    )
 
 
 def test_more_of_the_question_in_fewer_words_is_worth_more() -> None:

@@ -19,7 +19,7 @@ EDGES = st.lists(st.tuples(NODES, NODES), max_size=24)
 
 @pytest.mark.parametrize("status", ["done", "failed", "cancelled"])
 def test_what_is_over_stays_over(status: TaskStatus) -> None:
-    assert rules.possible(status) == []
+    assert rules.possible_actions(status) == []
 
 
 def test_every_status_is_known_and_every_action_begins_somewhere() -> None:
@@ -68,7 +68,7 @@ def test_a_cycle_is_found_if_and_only_if_the_task_can_be_reached_from_itself(
 
 
 def test_a_task_fails_when_it_was_lost_as_often_as_allowed() -> None:
-    assert [rules.after_loss(lost, 3) for lost in (1, 2, 3)] == ["open", "open", "failed"]
+    assert [rules.status_after_loss(lost, 3) for lost in (1, 2, 3)] == ["open", "open", "failed"]
 
 
 def test_missing_capabilities_are_named_in_the_tasks_order() -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from repomesh.domains.webhooks.rules import (
     WebhookTarget,
-    given_up,
+    has_failed_too_long,
     is_admitted,
     is_public,
     next_wait_s,
+    parse_target,
     rest_s,
-    target,
 )
 from repomesh.kernel import limits
 
@@ -62,7 +62,7 @@ def test_what_is_of_the_internet_is_not(address: str) -> None:
     ],
 )
 def test_a_url_is_read_in_one_way(url: str, expected: WebhookTarget) -> None:
-    assert target(url) == expected
+    assert parse_target(url) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_a_url_is_read_in_one_way(url: str, expected: WebhookTarget) -> None:
 )  # fmt: skip
 def test_a_url_that_could_be_read_in_two_ways_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        target(url)
+        parse_target(url)
 
 
 def test_the_header_names_the_port_where_it_is_not_the_usual_one() -> None:
-    assert target("https://example.com/").authority == "example.com"
-    assert target("http://example.com:443/").authority == "example.com:443"
-    assert target("https://[::1]:8443/").authority == "[::1]:8443"
+    assert parse_target("https://example.com/").authority == "example.com"
+    assert parse_target("http://example.com:443/").authority == "example.com:443"
+    assert parse_target("https://[::1]:8443/").authority == "[::1]:8443"
 
 
 def test_a_host_is_admitted_by_its_name_or_with_one_port() -> None:
@@ -117,5 +117,5 @@ def test_the_longer_a_receiver_is_away_the_longer_it_rests() -> None:
 
 def test_after_days_it_is_given_up() -> None:
     edge = timedelta(seconds=limits.WEBHOOK_FAILING_S_MAX)
-    assert given_up(NOW - edge, NOW)
-    assert not given_up(NOW - edge + timedelta(microseconds=1), NOW)
+    assert has_failed_too_long(NOW - edge, NOW)
+    assert not has_failed_too_long(NOW - edge + timedelta(microseconds=1), NOW)

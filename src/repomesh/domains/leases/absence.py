@@ -1,4 +1,4 @@
-"""Leases and places in the queue that ran out while the server was away, so that nobody could renew them."""
+"""Extends leases and places in the queue after the server was away, since nobody could renew them."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _POSTPONE = Prepared(
 
 
 def extend_expiries(tx: Transaction, absence: Absence) -> None:
-    """Let every lease that was live when the server left last for a full limit from now.
+    """Let every lease that was live when the server stopped last for a full limit from now.
 
     That is its own length, or the limit of silence if that is less: holders that live renew it by then.
-    Whoever waited in the queue for a lease waits for what was left of its time.
+    A request in the queue waits for the time that it had left.
     """
     key = {"ws": tx.workspace_id, "left_at": absence.left_at}
     limit_us = round(tx.settings.agent_inactive_after_s * 1_000_000)

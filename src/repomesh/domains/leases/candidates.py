@@ -36,7 +36,7 @@ from repomesh.kernel.limits import PATTERN_CHARS_MAX
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
-PAGE_ROWS = 100  # of a range; as many obstacles as one caller is told, so that a refusal needs no second page
+PAGE_ROWS = 100  # of a range; as many as the obstacles in one answer, so that a refusal needs no second page
 
 _KEYS_FEW, _KEYS_MANY = 8, 64  # prefixes that one statement takes; its shape must not change
 _FIRST, _BEHIND_ALL = " ", "\U0010ffff" * (PATTERN_CHARS_MAX + 1)  # a range of all that can be written
@@ -58,28 +58,28 @@ class CandidateSearch:
     wanted: Sequence[Resource]
     agent_id: str | None
     mode: Mode = "exclusive"
-    _queued: bool = True  # whether anybody waits for anything of the type, as far as it was asked
+    _queued: bool = True  # whether anybody waits for anything of the type; True until it was read
     _waited_below: bool = False  # whether anybody waits for something below a wanted path without wildcards
 
-    def held(self) -> Candidates:
-        """Leases that are not ended. The agent's own and those that go with the mode on ancestors only."""
+    def find_leases(self) -> Candidates:
+        """Yield leases that are not ended; the agent's own, and those its mode allows, only on ancestors."""
         keys = self._keys()
-        for row in _on_keys(self.tx, _LEASES, self._bounds(), keys):
+        for row in _read_on_keys(self.tx, _LEASES, self._bounds(), keys):
             yield row, self.wanted
         if self.type != PATH:
             return
-        inhabited = self._look_below([one.prefix for one in self.wanted if not one.is_pattern])
+        inhabited = self._look_below([resource.prefix for resource in self.wanted if not resource.is_pattern])
         yield from self._below(_LEASES, self._bounds(), keys, literals=inhabited)
 
-    def waiting(self, position: int | None) -> Candidates:
-        """Requests of others, ahead of `position`, that exclude the mode; to be called after `held`."""
+    def find_requests(self, position: int | None) -> Candidates:
+        """Yield requests of others, ahead of `position`, that exclude the mode. Call `find_leases` first."""
         if self.type not in LOCK_TYPES or not self._queued:
             return
         keys = self._keys()
         bounds = self._bounds() | {"now": self.tx.now, "position": _NO_POSITION}
         if position is not None:
             bounds["position"] = position
-        for row in _on_keys(self.tx, _WAITERS, bounds, keys):
+        for row in _read_on_keys(self.tx, _WAITERS, bounds, keys):
             yield row, self.wanted
         if self.type == PATH:
             yield from self._below(_WAITERS, bounds, keys, literals=self._waited_below)
@@ -87,61 +87,63 @@ class CandidateSearch:
     def _keys(self) -> set[str]:
         """The prefixes of rows that hold a wanted resource or something around it."""
         if self.type != PATH:
-            return {one.prefix for one in self.wanted}
-        return {key for one in self.wanted for key in paths.ancestors(one.prefix)}
+            return {resource.prefix for resource in self.wanted}
+        return {key for resource in self.wanted for key in paths.ancestors(resource.prefix)}
 
     def _bounds(self) -> dict[str, Any]:
         common = {"ws": self.tx.workspace_id, "type": self.type}
         return common | {"agent": self.agent_id or "", "mode": self.mode}
 
     def _look_below(self, folders: Sequence[str]) -> bool:
-        """Whether a lease stands below one of some paths; one statement asks about several."""
+        """Whether a lease stands below one of `folders`; also notes whether anybody waits."""
         bounds, inhabited = self._bounds(), False
         for start in range(0, len(folders), _KEYS_FEW):
-            some = list(folders[start : start + _KEYS_FEW])
-            size, statement = (1, _LOOK_ONE) if len(some) == 1 else (_KEYS_FEW, _LOOK_FEW)
-            some += some[-1:] * (size - len(some))
-            bounds |= {f"low{index}": f"{folder}/" for index, folder in enumerate(some)}
-            bounds |= {f"high{index}": f"{folder}0" for index, folder in enumerate(some)}
-            seen = self.tx.execute(statement, bounds).one()
-            inhabited = inhabited or bool(seen.inhabited)
-            self._waited_below = self._waited_below or bool(seen.waited_below)
-            # What is asked about patterns alone is not known: they are looked for anyway.
-            self._queued = bool(seen.queued)
+            batch = list(folders[start : start + _KEYS_FEW])
+            size, statement = (1, _LOOK_ONE) if len(batch) == 1 else (_KEYS_FEW, _LOOK_FEW)
+            batch += batch[-1:] * (size - len(batch))
+            bounds |= {f"low{index}": f"{folder}/" for index, folder in enumerate(batch)}
+            bounds |= {f"high{index}": f"{folder}0" for index, folder in enumerate(batch)}
+            presence = self.tx.execute(statement, bounds).one()
+            inhabited = inhabited or bool(presence.inhabited)
+            self._waited_below = self._waited_below or bool(presence.waited_below)
+            # Nothing is read here for patterns: what is below them is always searched.
+            self._queued = bool(presence.queued)
         return inhabited
 
-    def _below(self, rows: _Rows, bounds: dict[str, Any], keys: set[str], *, literals: bool) -> Candidates:
+    def _below(
+        self, statements: _Statements, bounds: dict[str, Any], keys: set[str], *, literals: bool
+    ) -> Candidates:
         for resource in self.wanted:
             if resource.is_pattern or literals:
-                for row in _below(self.tx, rows, bounds, resource):
+                for row in _read_below(self.tx, statements, bounds, resource):
                     if row.prefix not in keys:
                         yield row, (resource,)
 
 
-def held_on(tx: Transaction, prefixes: Iterable[str]) -> Iterator[Row[Any]]:
+def leases_on(tx: Transaction, prefixes: Iterable[str]) -> Iterator[Row[Any]]:
     """Leases on paths, not ended, with one of these prefixes."""
-    return _on_keys(tx, _LEASES, {"ws": tx.workspace_id, "type": PATH}, prefixes)
+    return _read_on_keys(tx, _LEASES, {"ws": tx.workspace_id, "type": PATH}, prefixes)
 
 
-def held_below(tx: Transaction, folder: str, agent_id: str | None) -> Iterator[Row[Any]]:
+def leases_below(tx: Transaction, folder: str, agent_id: str | None) -> Iterator[Row[Any]]:
     """Leases of others, not ended, on a path or pattern below a folder."""
     bounds = {"ws": tx.workspace_id, "type": PATH, "agent": agent_id or "", "mode": "exclusive"}
-    return _below(tx, _LEASES, bounds, Resource(PATH, folder, folder))
+    return _read_below(tx, _LEASES, bounds, Resource(PATH, folder, folder))
 
 
-def held_below_each(
+def leases_below_each(
     tx: Transaction, files: Sequence[str], agent_id: str | None
 ) -> Iterator[tuple[Row[Any], str]]:
     """Leases of others, not ended, on a path or pattern below one of some files, with the file.
 
-    Below most files nothing stands: one statement asks about several.
+    Below most files nothing stands, so one statement asks about several at once.
     """
     search = CandidateSearch(tx, PATH, (), agent_id)
     for start in range(0, len(files), _KEYS_FEW):
-        some = files[start : start + _KEYS_FEW]
-        if search._look_below(some):
-            for file in some:
-                for row in held_below(tx, file, agent_id):
+        batch = files[start : start + _KEYS_FEW]
+        if search._look_below(batch):
+            for file in batch:
+                for row in leases_below(tx, file, agent_id):
                     yield row, file
 
 
@@ -154,23 +156,28 @@ def requests(tx: Transaction, wait_ids: Sequence[str]) -> Iterator[Row[Any]]:
 # -- reading ---------------------------------------------------------------------------------------
 
 
-def _on_keys(tx: Transaction, rows: _Rows, bounds: dict[str, Any], keys: Iterable[str]) -> Iterator[Row[Any]]:
-    """What stands on one of some prefixes."""
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), _KEYS_MANY):
-        some = ordered[start : start + _KEYS_MANY]
-        size, statement = (_KEYS_FEW, rows.on_few) if len(some) <= _KEYS_FEW else (_KEYS_MANY, rows.on_many)
-        some += some[-1:] * (size - len(some))
-        some_bounds = bounds | {f"key{index}": key for index, key in enumerate(some)}
-        yield from _pages(tx, rows, statement, some_bounds | rows.beginning)
+def _read_on_keys(
+    tx: Transaction, statements: _Statements, bounds: dict[str, Any], keys: Iterable[str]
+) -> Iterator[Row[Any]]:
+    """Yield the rows with one of these prefixes."""
+    sorted_keys = sorted(keys)
+    for start in range(0, len(sorted_keys), _KEYS_MANY):
+        batch = sorted_keys[start : start + _KEYS_MANY]
+        is_few = len(batch) <= _KEYS_FEW
+        size, statement = (_KEYS_FEW, statements.on_few) if is_few else (_KEYS_MANY, statements.on_many)
+        batch += batch[-1:] * (size - len(batch))
+        batch_bounds = bounds | {f"key{index}": key for index, key in enumerate(batch)}
+        yield from _read_pages(tx, statements, statement, batch_bounds | statements.start_bounds)
 
 
-def _below(tx: Transaction, rows: _Rows, bounds: dict[str, Any], wanted: Resource) -> Iterator[Row[Any]]:
-    """What stands below a prefix and may be in the way of the wanted path or pattern."""
+def _read_below(
+    tx: Transaction, statements: _Statements, bounds: dict[str, Any], wanted: Resource
+) -> Iterator[Row[Any]]:
+    """Yield the rows below the prefix of a wanted path or pattern that may overlap with it."""
     prefix = wanted.prefix
     # '0' follows '/' in ASCII, so the range holds exactly what lies below the prefix.
     low, high = (prefix + "/", prefix + "0") if prefix else (_FIRST, _BEHIND_ALL)
-    bounds = bounds | rows.beginning | {"low": low, "high": high}
+    bounds = bounds | statements.start_bounds | {"low": low, "high": high}
     parts: tuple[str, ...] = _ALL
     if wanted.is_pattern and wanted.text not in ("**", prefix + "/**"):
         sieve = filter_of(wanted.text, prefix)
@@ -178,21 +185,24 @@ def _below(tx: Transaction, rows: _Rows, bounds: dict[str, Any], wanted: Resourc
         bounds |= {"kind": sieve.kind, "like": sieve.like, "deeper": sieve.deeper}
         bounds |= {"depth": sieve.depth, "stem": sieve.stem, "behind_stem": sieve.behind_stem}
         bounds["after_first"] = sieve.stem if sieve.way == "begun" else ""
-    found = tx.execute(rows.first[parts], bounds).all()
-    yield from found
+    first_rows = tx.execute(statements.first_pages[parts], bounds).all()
+    yield from first_rows
     for part in parts:
-        of_part = [row for row in found if row.part == part]
-        if len(of_part) == PAGE_ROWS:
-            yield from _pages(tx, rows, rows.of_part[part], bounds | rows.behind(of_part[-1]))
+        part_rows = [row for row in first_rows if row.part == part]
+        if len(part_rows) == PAGE_ROWS:
+            further_bounds = bounds | statements.bounds_behind(part_rows[-1])
+            yield from _read_pages(tx, statements, statements.by_part[part], further_bounds)
 
 
-def _pages(tx: Transaction, rows: _Rows, statement: Prepared, bounds: dict[str, Any]) -> Iterator[Row[Any]]:
+def _read_pages(
+    tx: Transaction, statements: _Statements, statement: Prepared, bounds: dict[str, Any]
+) -> Iterator[Row[Any]]:
     while True:
-        found = tx.execute(statement, bounds).all()
-        yield from found
-        if len(found) < PAGE_ROWS or statement in rows.unpaged:
+        page_rows = tx.execute(statement, bounds).all()
+        yield from page_rows
+        if len(page_rows) < PAGE_ROWS or statement in statements.unpaged:
             return
-        bounds = bounds | rows.behind(found[-1])
+        bounds = bounds | statements.bounds_behind(page_rows[-1])
 
 
 # -- statements ------------------------------------------------------------------------------------
@@ -204,65 +214,67 @@ _FIRST_COLUMN = {"begun": "name", "at_depth": "kind"}
 """By what the rows of some parts are ordered first, as in the index that they are read by."""
 
 
-class _Rows:
-    """The statements on one table."""
+class _Statements:
+    """The statements that read candidates from one table."""
 
-    def __init__(self, table: Table, order: Sequence[str], about: Sequence[ColumnElement[bool]]) -> None:
-        self._table, self._order, self._about = table, [table.c[name] for name in order], about
-        keys = [self._on(count) for count in (_KEYS_FEW, _KEYS_MANY)]
+    def __init__(self, table: Table, order: Sequence[str], criteria: Sequence[ColumnElement[bool]]) -> None:
+        self._table, self._order, self._criteria = table, [table.c[name] for name in order], criteria
+        on_prefixes = [self._on_prefixes(count) for count in (_KEYS_FEW, _KEYS_MANY)]
         paged = table is lock_waiters
-        self.on_few, self.on_many = (Prepared(self._page(one) if paged else one) for one in keys)
+        self.on_few, self.on_many = (Prepared(self._page(query) if paged else query) for query in on_prefixes)
         self.unpaged = () if paged else (self.on_few, self.on_many)
-        every = (_ALL, *_PARTS.values())
+        part_groups = (_ALL, *_PARTS.values())
         below = {
-            part: self._page(self._below(part), part) for part in {name for one in every for name in one}
+            part: self._page(self._below(part), part)
+            for part in {name for parts in part_groups for name in parts}
         }
-        self.of_part = {part: Prepared(statement) for part, statement in below.items()}
-        self.first: dict[tuple[str, ...], Prepared] = {
-            parts: Prepared(union_all(*(select(below[part].subquery()) for part in parts))) for parts in every
+        self.by_part = {part: Prepared(statement) for part, statement in below.items()}
+        self.first_pages: dict[tuple[str, ...], Prepared] = {
+            parts: Prepared(union_all(*(select(below[part].subquery()) for part in parts)))
+            for parts in part_groups
         }
-        self.beginning: dict[str, Any] = {"low": "", "after_id": "", "after_ordinal": -1} | {
+        self.start_bounds: dict[str, Any] = {"low": "", "after_id": "", "after_ordinal": -1} | {
             "after_first": "",
             "after_prefix": "",
         }
 
     @staticmethod
-    def behind(row: Row[Any]) -> dict[str, Any]:
-        """The bounds of the rows that follow one."""
-        after = {"after_id": row.id}
+    def bounds_behind(row: Row[Any]) -> dict[str, Any]:
+        """The bounds of the rows that follow `row`."""
+        bounds = {"after_id": row.id}
         if "ordinal" in row._fields:
-            after["after_ordinal"] = row.ordinal
-        first = _FIRST_COLUMN.get(row.part) if "part" in row._fields else None
-        if first is None:
-            return after | {"low": row.prefix}
-        return after | {"after_first": getattr(row, first), "after_prefix": row.prefix}
+            bounds["after_ordinal"] = row.ordinal
+        first_column = _FIRST_COLUMN.get(row.part) if "part" in row._fields else None
+        if first_column is None:
+            return bounds | {"low": row.prefix}
+        return bounds | {"after_first": getattr(row, first_column), "after_prefix": row.prefix}
 
-    def _on(self, count: int) -> Select[Any]:
+    def _on_prefixes(self, count: int) -> Select[Any]:
         keys: list[Any] = [bindparam(f"key{index}") for index in range(count)]
         criteria = [*_of_type(self._table), self._table.c.prefix.in_(keys)]
-        return select(self._table).where(*criteria, *([] if self._table is leases else self._about))
+        return select(self._table).where(*criteria, *([] if self._table is leases else self._criteria))
 
     def _below(self, part: str) -> Select[Any]:
         columns = self._table.c
-        file = (columns.prefix.like(_text("like"), escape="\\"),)
-        shallow = columns.prefix.notlike(_text("deeper"), escape="\\")
+        is_below_filter = (columns.prefix.like(_like_pattern("like"), escape="\\"),)
+        shallow = columns.prefix.notlike(_like_pattern("deeper"), escape="\\")
         of_kind, at_depth = columns.kind == bindparam("kind"), columns.depth == bindparam("depth")
-        criteria: dict[str, tuple[ColumnElement[bool], ...]] = {
+        part_criteria: dict[str, tuple[ColumnElement[bool], ...]] = {
             "all": (),
             "patterns": (columns.kind == KIND_PATTERN,),
             "folders": (columns.kind == KIND_FOLDER, shallow),
-            "named": (columns.name == bindparam("stem"), *file, shallow),
-            "begun": (columns.name < bindparam("behind_stem"), *file, shallow),
-            "at_depth": (at_depth, *file),
-            "shaped": (at_depth, of_kind, *file),
-            "files": (of_kind, *file, shallow),
+            "named": (columns.name == bindparam("stem"), *is_below_filter, shallow),
+            "begun": (columns.name < bindparam("behind_stem"), *is_below_filter, shallow),
+            "at_depth": (at_depth, *is_below_filter),
+            "shaped": (at_depth, of_kind, *is_below_filter),
+            "files": (of_kind, *is_below_filter, shallow),
             # Not as a range, for which the index by kind would be read and not that by prefix.
-            "any": (columns.kind != KIND_PATTERN, columns.kind != KIND_FOLDER, *file, shallow),
+            "any": (columns.kind != KIND_PATTERN, columns.kind != KIND_FOLDER, *is_below_filter, shallow),
         }
         # Only files have names and depths, so their type need not be asked: its index would not help.
-        common = _in_workspace if part in ("named", "begun", "at_depth", "shaped") else _of_type
+        base_criteria = _in_workspace if part in ("named", "begun", "at_depth", "shaped") else _of_type
         return select(self._table, literal_column(f"'{part}'", String).label("part")).where(
-            *common(self._table), *_range(columns.prefix), *criteria[part], *self._about
+            *base_criteria(self._table), *_range(columns.prefix), *part_criteria[part], *self._criteria
         )
 
     def _page(self, statement: Select[Any], part: str = "") -> Select[Any]:
@@ -270,16 +282,18 @@ class _Rows:
         if part in _FIRST_COLUMN:
             order = [self._table.c[_FIRST_COLUMN[part]], *self._order]
             names = ("after_first", "after_prefix", "after_id", "after_ordinal")
-            after = [bindparam(name, type_=column.type) for name, column in zip(names, order, strict=False)]
-            statement = statement.where(tuple_(*order) > tuple_(*after))
+            after_parameters = [
+                bindparam(name, type_=column.type) for name, column in zip(names, order, strict=False)
+            ]
+            statement = statement.where(tuple_(*order) > tuple_(*after_parameters))
             return statement.order_by(*order).limit(PAGE_ROWS)
         prefix, id_, *ordinal = self._order
-        behind = id_ > bindparam("after_id")
+        is_behind = id_ > bindparam("after_id")
         for column in ordinal:
-            behind |= (id_ == bindparam("after_id")) & (column > bindparam("after_ordinal"))
+            is_behind |= (id_ == bindparam("after_id")) & (column > bindparam("after_ordinal"))
         low: ColumnElement[Any] = bindparam("low")
-        following = statement.where(prefix >= low, or_(prefix > low, behind))
-        return following.order_by(*self._order).limit(PAGE_ROWS)
+        statement = statement.where(prefix >= low, or_(prefix > low, is_behind))
+        return statement.order_by(*self._order).limit(PAGE_ROWS)
 
 
 def _of_type(table: Table) -> list[ColumnElement[bool]]:
@@ -288,17 +302,17 @@ def _of_type(table: Table) -> list[ColumnElement[bool]]:
 
 
 def _in_workspace(table: Table) -> list[ColumnElement[bool]]:
-    here = [table.c.workspace_id == bindparam("ws")]
-    return [*here, table.c.ended_at.is_(None)] if table is leases else here
+    criteria = [table.c.workspace_id == bindparam("ws")]
+    return [*criteria, table.c.ended_at.is_(None)] if table is leases else criteria
 
 
 def _of_others(table: Table) -> list[ColumnElement[bool]]:
-    """Of others, in a mode that does not go with the wanted one."""
+    """Rows of others, in a mode that excludes the wanted one."""
     excludes = or_(table.c.mode == "exclusive", bindparam("mode", type_=String) == "exclusive")
     return [table.c.agent_id != bindparam("agent"), excludes]
 
 
-def _text(parameter: str) -> ColumnElement[str]:
+def _like_pattern(parameter: str) -> ColumnElement[str]:
     """A pattern of LIKE; as a mere parameter it would have SQLite plan the statement anew at each change."""
     return cast(bindparam(parameter), Text)
 
@@ -307,25 +321,25 @@ def _range(column: ColumnElement[Any], number: int | str = "") -> list[ColumnEle
     return [column >= bindparam(f"low{number}"), column < bindparam(f"high{number}")]
 
 
-def _look(count: int) -> Prepared:
-    """What there is beside `count` paths. Each range is asked for alone: joined by OR, all is read."""
+def _presence_query(count: int) -> Prepared:
+    """Ask what stands below `count` paths. Each range has its own EXISTS: one with OR would read all rows."""
 
     def below(table: Table) -> ColumnElement[bool]:
         ranges = [_range(table.c.prefix, index) for index in range(count)]
-        return or_(*(exists().where(*_of_type(table), *one) for one in ranges))
+        return or_(*(exists().where(*_of_type(table), *range_criteria) for range_criteria in ranges))
 
-    # In the order of an index, for else a planner may choose to read what was deleted.
-    first = select(lock_waiters.c.id).where(*_of_type(lock_waiters)).order_by(lock_waiters.c.prefix)
-    seen: list[ColumnElement[Any]] = [
+    # In the order of an index; without it a planner may choose to read deleted rows.
+    first_request = select(lock_waiters.c.id).where(*_of_type(lock_waiters)).order_by(lock_waiters.c.prefix)
+    columns: list[ColumnElement[Any]] = [
         below(leases).label("inhabited"),
         below(lock_waiters).label("waited_below"),
-        first.limit(1).scalar_subquery().label("queued"),
+        first_request.limit(1).scalar_subquery().label("queued"),
     ]
-    return Prepared(select(*seen))
+    return Prepared(select(*columns))
 
 
-_LEASES = _Rows(leases, ("prefix", "id"), _of_others(leases))
-_WAITERS = _Rows(
+_LEASES = _Statements(leases, ("prefix", "id"), _of_others(leases))
+_WAITERS = _Statements(
     lock_waiters,
     ("prefix", "id", "ordinal"),
     [
@@ -334,7 +348,7 @@ _WAITERS = _Rows(
         lock_waiters.c.position < bindparam("position"),
     ],
 )
-_LOOK_ONE, _LOOK_FEW = _look(1), _look(_KEYS_FEW)
+_LOOK_ONE, _LOOK_FEW = _presence_query(1), _presence_query(_KEYS_FEW)
 _REQUESTS = Prepared(
     select(lock_waiters).where(lock_waiters.c.id.in_([bindparam(f"id{index}") for index in range(PAGE_ROWS)]))
 )

@@ -86,27 +86,27 @@ def grant(
     position: int | None = None,
     max_hold_s: float | None = None,
 ) -> list[Lease]:
-    """Lease all of `resources` to the calling agent, or none; answers the leases in the same order.
+    """Lease all of `resources` to the calling agent, or none; returns the leases in the same order.
 
     All of them carry one fencing token, higher than any before in the workspace. What the agent holds
     already is extended and keeps its token, unless something else of the request is new or becomes
     exclusive: then all move to the new token. A lease held exclusively stays so when 'shared' is asked for.
     Without `ttl_s` the setting `lease_ttl_s` counts. `position` is the caller's own place in the queue;
-    `max_hold_s` how long heartbeats renew what is new, else the setting of that name.
+    `max_hold_s` how long heartbeats renew a new lease, else the setting of that name.
 
     Raises LockConflict when a path or named resource stands against it and LeaseConflict otherwise, before
     anything is written; ComparisonTooLarge when that can't be told; TooManyLocks over a quota; AgentRequired
     without an acting agent; AgentRetired for a retired one.
     """
     agent_id = tx.caller.acting_agent()
-    found = conflicts.scan(tx, resources, mode, agent_id)
-    in_the_way = conflicts.obstacles(tx, found, position)
-    if in_the_way:
-        raise conflict_error(in_the_way)
+    conflict_scan = conflicts.scan(tx, resources, mode, agent_id)
+    blocking_obstacles = conflicts.obstacles(tx, conflict_scan, position)
+    if blocking_obstacles:
+        raise conflict_error(blocking_obstacles)
     _require_in_service(tx, agent_id)
-    end(tx, [rows.to_end(tx, row) for row in found.expired.values()], "expired")
-    quotas.require_room(tx, [resource for resource in resources if resource not in found.own])
-    return _take(tx, resources, found.own, mode, ttl_s, note, task_id, max_hold_s)
+    end(tx, [rows.as_lease_to_end(tx, row) for row in conflict_scan.expired.values()], "expired")
+    quotas.require_room(tx, [resource for resource in resources if resource not in conflict_scan.own])
+    return _write_leases(tx, resources, conflict_scan.own, mode, ttl_s, note, task_id, max_hold_s)
 
 
 def obstacles(
@@ -116,22 +116,22 @@ def obstacles(
     agent_id: str | None,
     steps: Steps | None = None,
 ) -> list[LockObstacle]:
-    """What stands against leasing `resources` to an agent (or to anybody new), without taking them.
+    """What stands against leasing `resources` to an agent, or to a new one with None. Takes nothing.
 
-    Who asks several times in one transaction passes the same `steps`. Raises ComparisonTooLarge.
+    For several calls in one transaction pass the same `steps`. Raises ComparisonTooLarge.
     """
     return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, steps), None)
 
 
 def conflict_error(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
-    """The refusal that tells all of `obstacles`: a LockConflict when the first is on a path or resource."""
-    first = obstacles[0]
-    error = LockConflict if first.resource_type in LOCK_TYPES else LeaseConflict
-    does = "waits for" if first.waiting else "holds"
-    more = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
+    """The error that names all `obstacles`: a LockConflict when the first is on a path or named resource."""
+    first_obstacle = obstacles[0]
+    error = LockConflict if first_obstacle.resource_type in LOCK_TYPES else LeaseConflict
+    verb = "waits for" if first_obstacle.waiting else "holds"
+    more_part = f", and {len(obstacles) - 1} more" if len(obstacles) > 1 else ""
     return error(
-        f"'{first.wanted}': {first.holder_name} {does} '{first.resource}' until"
-        f" {rfc3339(first.expires_at)}{more}",
+        f"'{first_obstacle.wanted}': {first_obstacle.holder_name} {verb} '{first_obstacle.resource}' until"
+        f" {rfc3339(first_obstacle.expires_at)}{more_part}",
         obstacles,
     )
 
@@ -146,7 +146,7 @@ def check(tx: Transaction, resource: Resource, fencing_token: int) -> Lease:
     nobody does, NotHolder when the token is another agent's or was never given out for it.
     """
     agent_id = tx.caller.acting_agent()
-    past = None
+    past_row = None
     for row in rows.with_token(tx, fencing_token):
         if (row.resource_type, row.resource) != (resource.type, resource.text):
             continue
@@ -154,26 +154,26 @@ def check(tx: Transaction, resource: Resource, fencing_token: int) -> Lease:
             raise NotHolder(f"that fencing token for '{resource.text}' is {row.agent_name}'s, not yours")
         if is_live(row, tx.now):
             return as_lease(row)
-        past = row
-    raise _lost_lease_error(tx, resource, fencing_token, past)
+        past_row = row
+    raise _lost_lease_error(tx, resource, fencing_token, past_row)
 
 
 def held_under(tx: Transaction, fencing_token: int, types: Sequence[str] | None = None) -> list[Lease]:
     """The calling agent's live leases with this fencing token, of all types or only of `types`.
 
-    Raises, when there is none, the same as `check` does.
+    When there is none, raises the same errors as `check`.
     """
     agent_id = tx.caller.acting_agent()
-    found = rows.with_token(tx, fencing_token)
-    fit = [row for row in found if types is None or row.resource_type in types]
-    live = [as_lease(row) for row in fit if row.agent_id == agent_id and is_live(row, tx.now)]
-    if live:
-        return live
-    if not fit:
+    token_rows = rows.with_token(tx, fencing_token)
+    typed_rows = [row for row in token_rows if types is None or row.resource_type in types]
+    own_leases = [as_lease(row) for row in typed_rows if row.agent_id == agent_id and is_live(row, tx.now)]
+    if own_leases:
+        return own_leases
+    if not typed_rows:
         raise NotHolder(f"no lease of yours has the fencing token {fencing_token}")
-    if all(row.agent_id != agent_id for row in fit):
-        raise NotHolder(f"the fencing token {fencing_token} is {fit[0].agent_name}'s, not yours")
-    row = fit[0]
+    if all(row.agent_id != agent_id for row in typed_rows):
+        raise NotHolder(f"the fencing token {fencing_token} is {typed_rows[0].agent_name}'s, not yours")
+    row = typed_rows[0]
     raise _lost_lease_error(tx, Resource(row.resource_type, row.resource, row.prefix), fencing_token, row)
 
 
@@ -185,31 +185,35 @@ def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
 def blocking_locks(tx: Transaction, targets: Targets, agent_id: str | None) -> list[tuple[Lease, str]]:
     """The live locks of others on what is to be written, each with the file, folder or pattern it stands on.
 
-    Shared ones too, since who shares a lock reads in peace. Takes nothing.
+    Shared ones too, since a shared lock protects its holder from writes. Takes nothing.
     """
-    blocking = conflicts.holders_of_targets(tx, targets, agent_id)
-    return [(lease, on) for row, on in blocking for lease in readable(tx, [row], as_lease, rows.name)]
+    rows_and_targets = conflicts.leases_on_targets(tx, targets, agent_id)
+    return [
+        (lease, target)
+        for row, target in rows_and_targets
+        for lease in readable(tx, [row], as_lease, rows.record_name)
+    ]
 
 
 def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
     """The live lease on exactly this resource, or the first of several shared ones; None for none."""
-    found = live_leases(tx, resource)
-    return found[0] if found else None
+    leases_on_resource = live_leases(tx, resource)
+    return leases_on_resource[0] if leases_on_resource else None
 
 
 def held_by(tx: Transaction, agent_id: str) -> list[Lease]:
     """The live leases of an agent, oldest first, without those that can't be read."""
-    return readable(tx, rows.live_of(tx, agent_id), as_lease, rows.name)
+    return readable(tx, rows.live_of(tx, agent_id), as_lease, rows.record_name)
 
 
 # -- renewing and ending ---------------------------------------------------------------------------
 
 
-def renew(tx: Transaction, held: Sequence[Lease], ttl_s: float | None = None) -> list[Lease]:
-    """Let leases that `check` or `held_under` answered last `ttl_s` from now, else their own length.
+def renew(tx: Transaction, held_leases: Sequence[Lease], ttl_s: float | None = None) -> list[Lease]:
+    """Renew leases that `check` or `held_under` returned to `ttl_s` from now, else by their own length.
 
-    That may be shorter than what was left, and may go beyond `max_hold_until`, which bounds only what
-    heartbeats renew.
+    The new time may be shorter than what was left, and may go beyond `max_hold_until`, which bounds only
+    what heartbeats renew.
     """
     renewed = [
         lease.model_copy(
@@ -218,39 +222,39 @@ def renew(tx: Transaction, held: Sequence[Lease], ttl_s: float | None = None) ->
                 "expires_at": tx.now + timedelta(seconds=ttl_s or lease.ttl_s),
             }
         )
-        for lease in held
+        for lease in held_leases
     ]
     rows.extend(tx, renewed)
     _emit_granted(tx, LEASE_RENEWED, renewed)
     return renewed
 
 
-def release(tx: Transaction, held: Sequence[Lease]) -> None:
-    """End leases that `check` or `held_under` answered, as their holder."""
-    end(tx, held, "released")
+def release(tx: Transaction, held_leases: Sequence[Lease]) -> None:
+    """End leases that `check` or `held_under` returned, as their holder."""
+    end(tx, held_leases, "released")
 
 
-def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str = "") -> None:
-    """End leases, with an event for each fencing token that says from whom and why.
+def end(tx: Transaction, ended_leases: Sequence[Lease], reason: EndedReason, note: str = "") -> None:
+    """End leases and emit an event for each fencing token.
 
-    Released is what its holder gives back, expired what ran out, and all else was reclaimed.
+    The event is lease.released or lease.expired for these reasons, and lease.reclaimed for all others.
     """
-    if not ended:
+    if not ended_leases:
         return
-    rows.end(tx, ended, reason)
-    groups: dict[int, list[Lease]] = {}
-    for lease in ended:
-        groups.setdefault(lease.fencing_token, []).append(lease)
-    for group in groups.values():
-        first = group[0]
+    rows.end(tx, ended_leases, reason)
+    leases_by_token: dict[int, list[Lease]] = {}
+    for lease in ended_leases:
+        leases_by_token.setdefault(lease.fencing_token, []).append(lease)
+    for group in leases_by_token.values():
+        first_lease = group[0]
         tx.emit(
             NewEvent(
                 _ENDINGS.get(reason, LEASE_RECLAIMED),
-                f"lease/{first.id}",
+                f"lease/{first_lease.id}",
                 LeasesEnded(leases=group, reason=reason, note=note),
                 severity="info" if reason == "released" else "warning",
-                task_id=first.task_id,
-                recipient_id=None if reason == "released" else first.agent_id,
+                task_id=first_lease.task_id,
+                recipient_id=None if reason == "released" else first_lease.agent_id,
             )
         )
 
@@ -259,27 +263,29 @@ def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason, note: str 
 
 
 def _lost_lease_error(
-    tx: Transaction, resource: Resource, fencing_token: int, past: Row[Any] | None
+    tx: Transaction, resource: Resource, fencing_token: int, past_row: Row[Any] | None
 ) -> Exception:
-    others = [row for row in conflicts.holders_of(tx, [resource]) if row.agent_id != tx.caller.agent_id]
-    if others and (past is not None or fencing_token < others[0].fencing_token):
-        holder = others[0]
+    other_rows = [
+        row for row in conflicts.overlapping_leases(tx, [resource]) if row.agent_id != tx.caller.agent_id
+    ]
+    if other_rows and (past_row is not None or fencing_token < other_rows[0].fencing_token):
+        holder_row = other_rows[0]
         return StaleFencingToken(
-            f"'{resource.text}' is held by '{holder.agent_name}' until {rfc3339(holder.expires_at)},"
+            f"'{resource.text}' is held by '{holder_row.agent_name}' until {rfc3339(holder_row.expires_at)},"
             f" and the fencing token {fencing_token} is an older one",
-            holder=holder.agent_id,
-            holder_name=holder.agent_name,
-            expires_at=rfc3339(holder.expires_at),
+            holder=holder_row.agent_id,
+            holder_name=holder_row.agent_name,
+            expires_at=rfc3339(holder_row.expires_at),
         )
-    if past is not None:
-        reason = past.ended_reason or "expired"
-        at = rfc3339(past.ended_at or past.expires_at)
+    if past_row is not None:
+        reason = past_row.ended_reason or "expired"
+        at = rfc3339(past_row.ended_at or past_row.expires_at)
         return LeaseExpired(f"the lease on '{resource.text}' is over: {reason} at {at}", reason=reason, at=at)
     return NotHolder(f"you hold no lease on '{resource.text}' with the fencing token {fencing_token}")
 
 
 def _require_in_service(tx: Transaction, agent_id: str) -> None:
-    """Note a sign of life of who takes a lease, or the sweeper would end it; raises AgentRetired."""
+    """Raise AgentRetired for a retired agent; touch a silent one, or the sweeper would end its new lease."""
     agent = tx.execute(_PRESENCE, {"agent": agent_id}).one()
     if agent.status == "retired":
         raise AgentRetired(f"the agent '{tx.caller.agent_name}' is retired")
@@ -288,10 +294,10 @@ def _require_in_service(tx: Transaction, agent_id: str) -> None:
         agents.touch(tx, agents.find_agent(tx, agent_id), tx.caller.instance_id)
 
 
-def _take(
+def _write_leases(
     tx: Transaction,
     resources: Sequence[Resource],
-    own: dict[Resource, Row[Any]],
+    own_rows: dict[Resource, Row[Any]],
     mode: Mode,
     ttl_s: float | None,
     note: str,
@@ -299,32 +305,34 @@ def _take(
     max_hold_s: float | None,
 ) -> list[Lease]:
     ttl_s = ttl_s or tx.settings.lease_ttl_s
-    tokens = {row.fencing_token for row in own.values()}
-    upgraded = mode == "exclusive" and any(row.mode == "shared" for row in own.values())
-    only_extends = len(own) == len(resources) and len(tokens) == 1 and not upgraded
+    tokens = {row.fencing_token for row in own_rows.values()}
+    upgraded = mode == "exclusive" and any(row.mode == "shared" for row in own_rows.values())
+    only_extends = len(own_rows) == len(resources) and len(tokens) == 1 and not upgraded
     fencing_token = tokens.pop() if only_extends else tx.next_fencing_token()
     expires_at = tx.now + timedelta(seconds=ttl_s)
-    changed = {"fencing_token": fencing_token, "ttl_s": ttl_s}
-    taken: list[Lease] = []
+    new_values = {"fencing_token": fencing_token, "ttl_s": ttl_s}
+    granted_leases: list[Lease] = []
     for resource in resources:
-        if (row := own.get(resource)) is None:
-            taken.append(_new(tx, resource, mode, fencing_token, ttl_s, note, task_id, max_hold_s))
+        if (row := own_rows.get(resource)) is None:
+            granted_leases.append(
+                _new_lease(tx, resource, mode, fencing_token, ttl_s, note, task_id, max_hold_s)
+            )
             continue
-        kept = {
+        extension = {
             "mode": "exclusive" if "exclusive" in (mode, row.mode) else "shared",
             "expires_at": max(row.expires_at, expires_at),
             "note": note or row.note,
             "task_id": task_id or row.task_id,
         }
-        taken.append(as_lease(row).model_copy(update=changed | kept))
-    known = {row.id for row in own.values()}
-    rows.extend(tx, [lease for lease in taken if lease.id in known])
-    rows.add(tx, resources, [lease for lease in taken if lease.id not in known])
-    _emit_granted(tx, LEASE_RENEWED if only_extends else LEASE_ACQUIRED, taken)
-    return taken
+        granted_leases.append(as_lease(row).model_copy(update=new_values | extension))
+    own_ids = {row.id for row in own_rows.values()}
+    rows.extend(tx, [lease for lease in granted_leases if lease.id in own_ids])
+    rows.add(tx, resources, [lease for lease in granted_leases if lease.id not in own_ids])
+    _emit_granted(tx, LEASE_RENEWED if only_extends else LEASE_ACQUIRED, granted_leases)
+    return granted_leases
 
 
-def _new(
+def _new_lease(
     tx: Transaction,
     resource: Resource,
     mode: Mode,
@@ -351,7 +359,7 @@ def _new(
     )
 
 
-def _emit_granted(tx: Transaction, type_: str, granted: Sequence[Lease]) -> None:
-    first = granted[0]
-    data = LeasesGranted(leases=list(granted))
-    tx.emit(NewEvent(type_, f"lease/{first.id}", data, task_id=first.task_id))
+def _emit_granted(tx: Transaction, type_: str, granted_leases: Sequence[Lease]) -> None:
+    first_lease = granted_leases[0]
+    data = LeasesGranted(leases=list(granted_leases))
+    tx.emit(NewEvent(type_, f"lease/{first_lease.id}", data, task_id=first_lease.task_id))

@@ -9,18 +9,18 @@ from repomesh.kernel import file_names
 
 
 def decode_all(texts: Sequence[str], field: str) -> list[str]:
-    """Each name; raises InvalidResource that names the field."""
+    """Decode percent-encoded file names. Raises InvalidResource that names the field and the index."""
     names = []
     for index, text in enumerate(texts):
         try:
             name = file_names.decode(text)
             file_names.size_checked(name)
         except ValueError as error:
-            place = f"{field}.{index}"
+            item_field = f"{field}.{index}"
             raise InvalidResource(
-                f"{place}: {error}",
+                f"{item_field}: {error}",
                 hint="Percent-encode the bytes of the file's name, from the root of the repository.",
-                errors=[{"field": place, "message": str(error), "type": "resource"}],
+                errors=[{"field": item_field, "message": str(error), "type": "resource"}],
             ) from None
         names.append(name)
     return names

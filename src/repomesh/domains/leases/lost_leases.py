@@ -1,4 +1,4 @@
-"""Leases that their holder lost: kept until the holder was told of them, once, however long it was away."""
+"""Leases that their holder lost: kept until they were reported to it, once, however long it was away."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Row, bindparam, literal, or_, select, update
 from repomesh.domains.leases import leasing, paths
 from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, LossesReported, LostLease, Mode
 from repomesh.domains.leases.resources import PATH, Resource
-from repomesh.domains.leases.rows import UNTOLD, as_lease, name, to_end
+from repomesh.domains.leases.rows import UNREPORTED, as_lease, as_lease_to_end, record_name
 from repomesh.domains.leases.tables import leases, unindexed_expiry
 from repomesh.kernel import limits
 from repomesh.kernel.errors import DamagedRecord
@@ -22,7 +22,7 @@ from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 _MINE = leases.c.workspace_id == bindparam("ws"), leases.c.agent_id == bindparam("agent")
-_ENDED = select(leases).where(*_MINE, leases.c.lost == UNTOLD)
+_ENDED = select(leases).where(*_MINE, leases.c.lost == UNREPORTED)
 # Past its time, but no pass of the sweeper has ended it yet.
 _LAPSED = select(leases).where(
     *_MINE,
@@ -32,12 +32,12 @@ _LAPSED = select(leases).where(
 )
 _SOME_ENDED = Prepared(_ENDED.order_by(leases.c.id.desc()).limit(limits.LOSSES_LOOKED_AT))
 _SOME_LAPSED = Prepared(_LAPSED.order_by(leases.c.id.desc()).limit(limits.LOSSES_LOOKED_AT))
-ENDED_UNTOLD = _ENDED.with_only_columns(literal(1)).exists()
-"""Whether the agent `:agent` of workspace `:ws` lost a lease that was ended, and was not told of it."""
+ENDED_UNREPORTED = _ENDED.with_only_columns(literal(1)).exists()
+"""Whether the agent `:agent` of workspace `:ws` lost a lease that was ended and was not reported to it."""
 _ANY = Prepared(
     select(
         or_(
-            ENDED_UNTOLD,
+            ENDED_UNREPORTED,
             _LAPSED.with_only_columns(literal(1)).exists(),
         ).label("due")
     )
@@ -50,82 +50,82 @@ _REMEMBERED = Prepared(
 )
 
 
-def any_due(tx: Transaction, agent_id: str) -> bool:
-    """Whether an agent lost leases that it was not told of. Reads two indexes."""
+def any_unreported(tx: Transaction, agent_id: str) -> bool:
+    """Whether an agent lost leases that were not reported to it. Reads two indexes."""
     key = {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}
     return bool(tx.execute(_ANY, key).one().due)
 
 
-def due(tx: Transaction, agent_id: str) -> list[LostLease]:
-    """The leases that an agent lost and was not told of, the newest first; at most `LOSSES_LOOKED_AT`.
+def unreported(tx: Transaction, agent_id: str) -> list[LostLease]:
+    """The lost leases that were not reported to an agent, the newest first; at most `LOSSES_LOOKED_AT`.
 
-    Who holds the same by now is looked up for as many as are named.
+    The present holder is looked up for the first `BRIEFING_ITEMS_MAX`, which are those that a briefing names.
     """
-    found = _untold(tx, agent_id)
-    named = found[: limits.BRIEFING_ITEMS_MAX]
-    lost = readable(tx, named, partial(_lost, tx, by_whom=True), name)
-    return lost + readable(tx, found[len(named) :], partial(_lost, tx), name)
+    lost_rows = _read_unreported(tx, agent_id)
+    named_rows = lost_rows[: limits.BRIEFING_ITEMS_MAX]
+    named_losses = readable(tx, named_rows, partial(_as_lost_lease, tx, with_holder=True), record_name)
+    return named_losses + readable(tx, lost_rows[len(named_rows) :], partial(_as_lost_lease, tx), record_name)
 
 
 def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
-    """The newest lease on a file that an agent lost, told or not; None when it lost none."""
+    """The newest lease on a file that an agent lost, reported or not; None when it lost none."""
     key = {"ws": tx.workspace_id, "agent": agent_id}
-    lapsed = tx.execute(_SOME_LAPSED, key | {"now": tx.now}).all()
-    for row in [*lapsed, *tx.execute(_REMEMBERED, key).all()]:
-        for lost in readable(tx, [row], partial(_lost, tx), name):
+    lapsed_rows = tx.execute(_SOME_LAPSED, key | {"now": tx.now}).all()
+    for row in [*lapsed_rows, *tx.execute(_REMEMBERED, key).all()]:
+        for lost_lease in readable(tx, [row], partial(_as_lost_lease, tx), record_name):
             if row.resource_type == PATH and paths.holds(row.resource, path):
-                return lost
+                return lost_lease
     return None
 
 
-def note_told(tx: Transaction, agent_id: str, lease_ids: Sequence[str], receipt: str) -> None:
-    """Note that an agent is told of losses, under the receipt of the answer; ends those that only lapsed."""
-    chosen = [row for row in _untold(tx, agent_id) if row.id in set(lease_ids)]
-    lapsed = [to_end(tx, row) for row in chosen if row.ended_at is None]
-    leasing.end(tx, lapsed, "expired")
-    mine = leases.c.workspace_id == tx.workspace_id, leases.c.id.in_([row.id for row in chosen])
-    if chosen:
-        tx.execute(update(leases).where(*mine).values(lost=receipt))
+def mark_reported(tx: Transaction, agent_id: str, lease_ids: Sequence[str], receipt: str) -> None:
+    """Mark losses as reported, with the receipt of the answer; end those that had only expired."""
+    lost_rows = [row for row in _read_unreported(tx, agent_id) if row.id in set(lease_ids)]
+    lapsed_leases = [as_lease_to_end(tx, row) for row in lost_rows if row.ended_at is None]
+    leasing.end(tx, lapsed_leases, "expired")
+    criteria = leases.c.workspace_id == tx.workspace_id, leases.c.id.in_([row.id for row in lost_rows])
+    if lost_rows:
+        tx.execute(update(leases).where(*criteria).values(lost=receipt))
 
 
 def report_again(tx: Transaction, agent_id: str, receipt: str) -> None:
-    """The answer with this receipt can't have arrived: what it told of is due again."""
-    mine = leases.c.workspace_id == tx.workspace_id, leases.c.agent_id == agent_id
-    tx.execute(update(leases).where(*mine, leases.c.lost == receipt).values(lost=UNTOLD))
+    """Mark the losses in an answer that did not arrive, by its receipt, as not reported."""
+    criteria = leases.c.workspace_id == tx.workspace_id, leases.c.agent_id == agent_id
+    tx.execute(update(leases).where(*criteria, leases.c.lost == receipt).values(lost=UNREPORTED))
 
 
 @command("lease.losses_told", scope="locks:write", needs_agent=True)
 def losses_told(tx: Transaction, request: LossesReported) -> Empty:
     """Note that the acting agent's model was told of leases that it lost."""
-    note_told(tx, tx.caller.acting_agent(), request.lease_ids, request.receipt)
+    mark_reported(tx, tx.caller.acting_agent(), request.lease_ids, request.receipt)
     return Empty()
 
 
-def _untold(tx: Transaction, agent_id: str) -> list[Row[Any]]:
+def _read_unreported(tx: Transaction, agent_id: str) -> list[Row[Any]]:
     key = {"ws": tx.workspace_id, "agent": agent_id}
-    lapsed = tx.execute(_SOME_LAPSED, key | {"now": tx.now}).all()
-    ended = tx.execute(_SOME_ENDED, key).all()
-    return [*lapsed, *ended][: limits.LOSSES_LOOKED_AT]
+    lapsed_rows = tx.execute(_SOME_LAPSED, key | {"now": tx.now}).all()
+    ended_rows = tx.execute(_SOME_ENDED, key).all()
+    return [*lapsed_rows, *ended_rows][: limits.LOSSES_LOOKED_AT]
 
 
-def _lost(tx: Transaction, row: Row[Any], *, by_whom: bool = False) -> LostLease:
+def _as_lost_lease(tx: Transaction, row: Row[Any], *, with_holder: bool = False) -> LostLease:
     lease = as_lease(row)
     reason: EndedReason = row.ended_reason or "expired"
-    holder = _holder_now(tx, row) if by_whom else None
+    holder = _find_current_holder(tx, row) if with_holder else None
     return LostLease(
         id=lease.id,
         resource_type=lease.resource_type,
         resource=lease.resource,
         fencing_token=lease.fencing_token,
         reason=reason,
-        at=_lost_at(row),
+        at=_lost_since(row),
         at_its_longest=lease.expires_at >= lease.max_hold_until,
         holder_name=holder,
     )
 
 
-def _lost_at(row: Row[Any]) -> datetime:
-    """When it stopped to hold: at its expiry, however long after a worker found that."""
+def _lost_since(row: Row[Any]) -> datetime:
+    """When the lease stopped to hold: at its expiry, even if the sweeper ended it later."""
     if row.ended_at is None or row.ended_reason == "expired":
         at: datetime = row.expires_at
         return at
@@ -133,12 +133,16 @@ def _lost_at(row: Row[Any]) -> datetime:
     return ended
 
 
-def _holder_now(tx: Transaction, row: Row[Any]) -> str | None:
-    """Who holds by now what stands against taking the same again; None when it is free or can't be told."""
+def _find_current_holder(tx: Transaction, row: Row[Any]) -> str | None:
+    """The name of the agent whose lease now excludes this one; None if there is none or it can't be read."""
     mode: Mode = row.mode
-    wanted = Resource(row.resource_type, row.resource, row.prefix)
+    resource = Resource(row.resource_type, row.resource, row.prefix)
     try:
-        held = [one for one in leasing.obstacles(tx, [wanted], mode, row.agent_id) if not one.waiting]
-    except DamagedRecord:  # of another's lease
+        lease_obstacles = [
+            obstacle
+            for obstacle in leasing.obstacles(tx, [resource], mode, row.agent_id)
+            if not obstacle.waiting
+        ]
+    except DamagedRecord:  # the lease of another agent
         return None
-    return held[0].holder_name if held else None
+    return lease_obstacles[0].holder_name if lease_obstacles else None

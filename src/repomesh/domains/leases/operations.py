@@ -46,11 +46,11 @@ from repomesh.kernel.operation import Post, Tool, WaitRule, command
 from repomesh.store.transaction import Transaction
 
 
-def _wait_timed_out(given_up: GaveUpWaiting) -> LockConflict:
-    if given_up.obstacles:
-        refused = leasing.conflict_error(given_up.obstacles)
-        return LockConflict(f"{refused.message}; waited {given_up.wait_s:g} s", given_up.obstacles)
-    return LockConflict(f"waited {given_up.wait_s:g} s; it became free this very moment, so ask again")
+def _timeout_error(gave_up: GaveUpWaiting) -> LockConflict:
+    if gave_up.obstacles:
+        conflict = leasing.conflict_error(gave_up.obstacles)
+        return LockConflict(f"{conflict.message}; waited {gave_up.wait_s:g} s", gave_up.obstacles)
+    return LockConflict(f"waited {gave_up.wait_s:g} s; it became free this very moment, so ask again")
 
 
 @command(
@@ -72,7 +72,7 @@ def _wait_timed_out(given_up: GaveUpWaiting) -> LockConflict:
             **request.model_dump(exclude={"wait_id"}), wait_id=queued.wait_id
         ),
         give_up="lock.give_up",
-        refusal=_wait_timed_out,
+        refusal=_timeout_error,
     ),
 )
 def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
@@ -83,12 +83,12 @@ def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
     extended. With `wait_s` the request queues behind those who asked before it, and answers as soon as it is
     granted. All locks of a request carry one fencing token, higher than any before.
     """
-    wanted = resources.parse_all(request.resources)
-    place = waiting.find(tx, request, wanted) if request.wait_s else None
+    requested_resources = resources.parse_all(request.resources)
+    place = waiting.find(tx, request, requested_resources) if request.wait_s else None
     try:
         granted = leasing.grant(
             tx,
-            wanted,
+            requested_resources,
             mode=request.mode,
             ttl_s=request.ttl_s,
             note=request.note,
@@ -97,25 +97,25 @@ def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
     except LockConflict as conflict:
         if not request.wait_s:
             raise
-        wait = waiting.join(tx, request, wanted, place, conflict.obstacles)
+        wait = waiting.join(tx, request, requested_resources, place, conflict.obstacles)
         return QueuedLocks(locks=[], fencing_token=0, expires_at=wait.until, wait_id=wait.id)
     if place is not None:
         waiting.leave(tx, place, "granted")
-    return _acquired(granted)
+    return _as_acquired(granted)
 
 
 @command("lock.give_up", scope="locks:write", needs_agent=True)
 def give_up(tx: Transaction, request: AcquireLocks) -> GaveUpWaiting:
     """Leave the queue; answers what stands against the request still."""
-    wanted = resources.parse_all(request.resources)
-    place = waiting.find(tx, request, wanted)
+    requested_resources = resources.parse_all(request.resources)
+    place = waiting.find(tx, request, requested_resources)
     position = None
     if place is not None:
         waiting.leave(tx, place, "gave_up")
         position = place.position
     agent_id = tx.caller.acting_agent()
-    found = conflicts.scan(tx, wanted, request.mode, agent_id)
-    return GaveUpWaiting(wait_s=request.wait_s, obstacles=conflicts.obstacles(tx, found, position))
+    conflict_scan = conflicts.scan(tx, requested_resources, request.mode, agent_id)
+    return GaveUpWaiting(wait_s=request.wait_s, obstacles=conflicts.obstacles(tx, conflict_scan, position))
 
 
 @command(
@@ -127,12 +127,12 @@ def give_up(tx: Transaction, request: AcquireLocks) -> GaveUpWaiting:
 )
 def renew_locks(tx: Transaction, request: RenewLocks) -> AcquiredLocks:
     """Hold the locks of a fencing token for longer: all that are left, or those on some resources."""
-    wanted = resources.parse_all(request.resources)
-    if wanted:
-        held = [leasing.check(tx, resource, request.fencing_token) for resource in wanted]
+    requested_resources = resources.parse_all(request.resources)
+    if requested_resources:
+        held_leases = [leasing.check(tx, resource, request.fencing_token) for resource in requested_resources]
     else:
-        held = leasing.held_under(tx, request.fencing_token, LOCK_TYPES)
-    return _acquired(leasing.renew(tx, held, request.ttl_s))
+        held_leases = leasing.held_under(tx, request.fencing_token, LOCK_TYPES)
+    return _as_acquired(leasing.renew(tx, held_leases, request.ttl_s))
 
 
 @command(
@@ -152,21 +152,21 @@ def release_locks(tx: Transaction, request: ReleaseLocks) -> ReleasedLocks:
 
     Refused when nothing of it is held any more; what else was not held is named in the answer.
     """
-    wanted = resources.parse_all(request.resources)
-    if not wanted:
+    requested_resources = resources.parse_all(request.resources)
+    if not requested_resources:
         assert request.fencing_token is not None
-        held = leasing.held_under(tx, request.fencing_token, LOCK_TYPES)
-        return _release(tx, held, [])
-    held, missing = [], []
-    for resource in wanted:
-        mine = _mine(tx, resource, request.fencing_token) or _mine_of_folder(
+        held_leases = leasing.held_under(tx, request.fencing_token, LOCK_TYPES)
+        return _release(tx, held_leases, [])
+    held_leases, missing_resources = [], []
+    for resource in requested_resources:
+        own_leases = _find_own_leases(tx, resource, request.fencing_token) or _find_own_folder_leases(
             tx, resource, request.fencing_token
         )
-        held += mine
-        missing += [] if mine else [resource]
-    if not held:
-        raise _not_held(tx, missing[0], request.fencing_token)
-    return _release(tx, held, [resource.text for resource in missing])
+        held_leases += own_leases
+        missing_resources += [] if own_leases else [resource]
+    if not held_leases:
+        raise _not_holder_error(tx, missing_resources[0], request.fencing_token)
+    return _release(tx, held_leases, [resource.text for resource in missing_resources])
 
 
 @command(
@@ -180,22 +180,22 @@ def force_release_locks(tx: Transaction, request: ForceReleaseLocks) -> ForcedLo
 
     The holder's next write with its fencing token is refused.
     """
-    held = _chosen(tx, request)
-    if not held:
+    live_leases = _select_leases(tx, request)
+    if not live_leases:
         raise LockNotFound("no live lock fits the request")
-    leasing.end(tx, held, "forced", request.reason)
-    return ForcedLocks(locks=held)
+    leasing.end(tx, live_leases, "forced", request.reason)
+    return ForcedLocks(locks=live_leases)
 
 
-def _acquired(held: Sequence[Lease]) -> AcquiredLocks:
+def _as_acquired(held_leases: Sequence[Lease]) -> AcquiredLocks:
     return AcquiredLocks(
-        locks=[_held_lock(lease) for lease in held],
-        fencing_token=max(lease.fencing_token for lease in held),
-        expires_at=min(lease.expires_at for lease in held),
+        locks=[_as_held_lock(lease) for lease in held_leases],
+        fencing_token=max(lease.fencing_token for lease in held_leases),
+        expires_at=min(lease.expires_at for lease in held_leases),
     )
 
 
-def _held_lock(lease: Lease) -> HeldLock:
+def _as_held_lock(lease: Lease) -> HeldLock:
     return HeldLock(
         id=lease.id,
         resource=lease.resource,
@@ -205,12 +205,12 @@ def _held_lock(lease: Lease) -> HeldLock:
     )
 
 
-def _release(tx: Transaction, held: Sequence[Lease], missing: list[str]) -> ReleasedLocks:
-    leasing.end(tx, held, "released")
-    return ReleasedLocks(locks=[_held_lock(lease) for lease in held], not_held=missing)
+def _release(tx: Transaction, held_leases: Sequence[Lease], missing_texts: list[str]) -> ReleasedLocks:
+    leasing.end(tx, held_leases, "released")
+    return ReleasedLocks(locks=[_as_held_lock(lease) for lease in held_leases], not_held=missing_texts)
 
 
-def _mine(tx: Transaction, resource: Resource, fencing_token: int | None) -> list[Lease]:
+def _find_own_leases(tx: Transaction, resource: Resource, fencing_token: int | None) -> list[Lease]:
     return [
         lease
         for lease in leasing.live_leases(tx, resource)
@@ -218,61 +218,64 @@ def _mine(tx: Transaction, resource: Resource, fencing_token: int | None) -> lis
     ]
 
 
-def _mine_of_folder(tx: Transaction, resource: Resource, fencing_token: int | None) -> list[Lease]:
-    """What the caller holds of the same folder in its other spelling: 'src' and 'src/**' hold the same."""
+def _find_own_folder_leases(tx: Transaction, resource: Resource, fencing_token: int | None) -> list[Lease]:
+    """The caller's leases on the same folder in its other spelling: 'src' and 'src/**' hold the same."""
     if resource.type != resources.PATH:
         return []
     if resource.text == f"{resource.prefix}/**":
-        other = resource.prefix
+        other_spelling = resource.prefix
     elif not resource.is_pattern:
-        other = f"{resource.text}/"
+        other_spelling = f"{resource.text}/"
     else:
         return []
     try:
-        spelled = resources.path(other)
+        other_resource = resources.path(other_spelling)
     except InvalidResource:  # too long with what is added
         return []
-    return _mine(tx, spelled, fencing_token)
+    return _find_own_leases(tx, other_resource, fencing_token)
 
 
-def _not_held(tx: Transaction, resource: Resource, fencing_token: int | None) -> NotHolder:
+def _not_holder_error(tx: Transaction, resource: Resource, fencing_token: int | None) -> NotHolder:
     if fencing_token is not None:
-        leasing.check(tx, resource, fencing_token)  # knows better what became of it
-    standing = conflicts.holders_of(tx, [resource])
+        leasing.check(tx, resource, fencing_token)  # raises the more precise error
+    overlapping_rows = conflicts.overlapping_leases(tx, [resource])
     holders = [
         f"'{row.agent_name}' holds '{row.resource}'"
         if row.agent_id != tx.caller.agent_id
         else f"you hold '{row.resource}'"
-        for row in standing[:OBSTACLES_MAX]
+        for row in overlapping_rows[:OBSTACLES_MAX]
     ]
     return NotHolder(f"you hold no lock on '{resource.text}'; {', '.join(holders) or 'nobody does'}")
 
 
-def _chosen(tx: Transaction, request: ForceReleaseLocks) -> list[Lease]:
+def _select_leases(tx: Transaction, request: ForceReleaseLocks) -> list[Lease]:
     """The live locks that fit everything that the request names; and damaged ones, live or not."""
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
     table = leases.c
     if request.resources:
-        wanted = resources.parse_all(request.resources)
-        named = [and_(table.resource_type == one.type, table.resource == one.text) for one in wanted]
+        requested_resources = resources.parse_all(request.resources)
+        conditions = [
+            and_(table.resource_type == resource.type, table.resource == resource.text)
+            for resource in requested_resources
+        ]
     elif request.fencing_token is not None:
-        named = [table.fencing_token == request.fencing_token]
+        conditions = [table.fencing_token == request.fencing_token]
     else:
-        named = [table.agent_id == agent_id]
+        conditions = [table.agent_id == agent_id]
     return [
         lease
-        for row in rows.open_among(tx, named)
+        for row in rows.open_among(tx, conditions)
         if agent_id in (None, row.agent_id) and request.fencing_token in (None, row.fencing_token)
-        if (lease := _to_take_away(tx, row)) is not None
+        if (lease := _as_lock_to_end(tx, row)) is not None
     ]
 
 
-def _to_take_away(tx: Transaction, row: Row[Any]) -> Lease | None:
+def _as_lock_to_end(tx: Transaction, row: Row[Any]) -> Lease | None:
     """The lock in a row, if it is live or can't be read; None otherwise, and for what is no lock."""
     if row.resource_type not in LOCK_TYPES and isinstance(row.resource_type, str):
         return None
     try:
         lease = rows.as_lease(row)
     except DamagedRecord:
-        return rows.to_end(tx, row)
+        return rows.as_lease_to_end(tx, row)
     return lease if rows.is_live(row, tx.now) else None

@@ -52,7 +52,7 @@ _SPECIAL = re.compile(r"[*?\[\]]")  # of which a wildcard may consist
 _Ranges = tuple[tuple[int, int], ...]  # inclusive code points, sorted, apart, without `/`
 _Token = str | _Ranges | None  # one character, one of a class, or None for a run of any characters
 _Chain = Sequence[_Token]
-_Row = tuple[_Chain, ...]  # the ways to spell one segment; empty for `**`
+_Spellings = tuple[_Chain, ...]  # the ways to spell one segment; empty for `**`
 
 # Files without an extension: a pattern that begins further up does not hold what is below these.
 _FILE_NAMES = frozenset(
@@ -110,8 +110,8 @@ def ancestors(prefix: str) -> list[str]:
     """
     if not prefix:
         return [""]
-    ends = [at for at, char in enumerate(prefix) if char == "/"]
-    return ["", *(prefix[:end] for end in ends), prefix]
+    slashes = [index for index, char in enumerate(prefix) if char == "/"]
+    return ["", *(prefix[:slash] for slash in slashes), prefix]
 
 
 def looks_like_file(path: str) -> bool:
@@ -121,16 +121,16 @@ def looks_like_file(path: str) -> bool:
 
 
 class Steps:
-    """Counts the work of comparing patterns, and says when one request has had its share."""
+    """Counts the work of comparing patterns, and whether one request has used up its share."""
 
-    def __init__(self, most: int = COMPARISON_STEPS_MAX) -> None:
-        self._most = most
+    def __init__(self, steps_max: int = COMPARISON_STEPS_MAX) -> None:
+        self._steps_max = steps_max
         self.taken = 0
 
     @property
     def exhausted(self) -> bool:
         """Whether more was done than one request may cost."""
-        return self.taken > self._most
+        return self.taken > self._steps_max
 
 
 def holds(pattern: str, name: str, steps: Steps | None = None) -> bool:
@@ -139,48 +139,51 @@ def holds(pattern: str, name: str, steps: Steps | None = None) -> bool:
     The name is one that git or a file system has, from the root of the repository: it may contain anything
     but NUL, also backslashes, control characters and undecodable bytes (as lone surrogates), and any depth.
     """
-    return _holds(_parse(pattern), tuple(name.split("/")), steps)
+    return _holds_segments(_parse(pattern), tuple(name.split("/")), steps)
 
 
 def holds_below(pattern: str, folder: str, steps: Steps | None = None) -> bool:
     """Tell whether the pattern holds a folder by its exact name, or some path below it; `''` is the root."""
-    held, segments = _parse(pattern), tuple(folder.split("/")) if folder else ()
-    shared = min(len(held.prefix), len(segments))
-    if held.prefix[:shared] != segments[:shared]:
+    parsed, segments = _parse(pattern), tuple(folder.split("/")) if folder else ()
+    shared_count = min(len(parsed.prefix), len(segments))
+    if parsed.prefix[:shared_count] != segments[:shared_count]:
         return False
-    if shared == len(segments) or held.literal or held.subtree:
+    if shared_count == len(segments) or parsed.literal or parsed.subtree:
         return True
-    return _share_a_path([(part,) for part in segments[shared:]], _automaton(held), steps, below=True)
+    return _share_a_path([(part,) for part in segments[shared_count:]], _automaton(parsed), steps, below=True)
 
 
 def may_conflict(a: str, b: str, steps: Steps | None = None) -> bool:
     """Tell whether some path, existing or not, is held by both patterns. Symmetric and reflexive."""
     upper, lower = sorted((_parse(a), _parse(b)), key=_depth)
-    shared = len(upper.prefix)
-    if lower.prefix[:shared] != upper.prefix:
+    shared_count = len(upper.prefix)
+    if lower.prefix[:shared_count] != upper.prefix:
         return False
     if upper.literal or upper.subtree or upper.text == lower.text:
         return True
-    folder = lower.literal and not looks_like_file(lower.text)
-    if not folder and _names_differ(upper, lower):
+    is_folder = lower.literal and not looks_like_file(lower.text)
+    if not is_folder and _names_differ(upper, lower):
         return False
-    rows = [(name,) for name in lower.segments[shared:]] if lower.literal else _rows(lower, shared)
-    return _share_a_path(rows, _automaton(upper), steps, below=folder)
+    if lower.literal:
+        segments: list[_Spellings] = [(name,) for name in lower.segments[shared_count:]]
+    else:
+        segments = _spell_segments(lower, shared_count)
+    return _share_a_path(segments, _automaton(upper), steps, below=is_folder)
 
 
 def _names_differ(a: _Pattern, b: _Pattern) -> bool:
-    """Tell whether the last names of all paths that two patterns hold begin or end otherwise, as most do."""
-    begin = a.begins.startswith(b.begins) or b.begins.startswith(a.begins)
-    return not (begin and (a.ends.endswith(b.ends) or b.ends.endswith(a.ends)))
+    """Tell whether the last names begin or end differently, so that no path can be held by both patterns."""
+    beginnings_fit = a.begins.startswith(b.begins) or b.begins.startswith(a.begins)
+    return not (beginnings_fit and (a.ends.endswith(b.ends) or b.ends.endswith(a.ends)))
 
 
-def _holds(held: _Pattern, segments: tuple[str, ...], steps: Steps | None) -> bool:
-    shared = len(held.prefix)
-    if segments[:shared] != held.prefix:
+def _holds_segments(parsed: _Pattern, segments: tuple[str, ...], steps: Steps | None) -> bool:
+    prefix_length = len(parsed.prefix)
+    if segments[:prefix_length] != parsed.prefix:
         return False
-    if held.literal or held.subtree:
+    if parsed.literal or parsed.subtree:
         return True
-    return _share_a_path([(name,) for name in segments[shared:]], _automaton(held), steps)
+    return _share_a_path([(name,) for name in segments[prefix_length:]], _automaton(parsed), steps)
 
 
 def _depth(pattern: _Pattern) -> tuple[int, bool]:
@@ -192,7 +195,7 @@ def _depth(pattern: _Pattern) -> tuple[int, bool]:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """What is cheap to know of a normalised pattern."""
+    """A normalised pattern and what is cheap to derive from it."""
 
     text: str
     segments: tuple[str, ...]
@@ -206,42 +209,49 @@ class _Pattern:
 @lru_cache(maxsize=_PATTERNS_CACHED)
 def _parse(pattern: str) -> _Pattern:
     segments = _split(pattern)
-    if found := _FORBIDDEN.search(pattern):
-        raise _refusal(pattern, f"contains {found.group()!r}", "write printable characters only")
+    if forbidden := _FORBIDDEN.search(pattern):
+        raise _pattern_error(pattern, f"contains {forbidden.group()!r}", "write printable characters only")
     if pattern.endswith("/"):
         segments.append(_DOUBLE_STAR)
-    segments = [segments[0], *(s for before, s in pairwise(segments) if not before == s == _DOUBLE_STAR)]
+    segments = [
+        segments[0],
+        *(segment for previous, segment in pairwise(segments) if not previous == segment == _DOUBLE_STAR),
+    ]
     text = "/".join(segments)
     if len(text) > PATTERN_CHARS_MAX:  # the added `/**` can be what is too much
-        raise _refusal(text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
+        raise _pattern_error(text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
     if len(segments) > PATTERN_SEGMENTS_MAX:
-        raise _refusal(text, f"has more than {PATTERN_SEGMENTS_MAX} segments", _FURTHER_UP)
-    wild = next((at for at, segment in enumerate(segments) if _WILDCARD.search(segment)), len(segments))
-    literal, subtree = wild == len(segments), segments[wild:] == [_DOUBLE_STAR]
-    if len("/".join(segments[wild:])) > PATTERN_WILD_CHARS_MAX:
+        raise _pattern_error(text, f"has more than {PATTERN_SEGMENTS_MAX} segments", _FURTHER_UP)
+    first_wild = next(
+        (index for index, segment in enumerate(segments) if _WILDCARD.search(segment)), len(segments)
+    )
+    literal, subtree = first_wild == len(segments), segments[first_wild:] == [_DOUBLE_STAR]
+    if len("/".join(segments[first_wild:])) > PATTERN_WILD_CHARS_MAX:
         problem = f"has more than {PATTERN_WILD_CHARS_MAX} characters from its first wildcard on"
-        raise _refusal(text, problem, "write it with fewer wildcards, or lock several patterns")
-    fixed = [segments[-1]] if literal else _SPECIAL.split(segments[-1])
-    return _Pattern(text, tuple(segments), tuple(segments[:wild]), literal, subtree, fixed[0], fixed[-1])
+        raise _pattern_error(text, problem, "write it with fewer wildcards, or lock several patterns")
+    fixed_parts = [segments[-1]] if literal else _SPECIAL.split(segments[-1])
+    return _Pattern(
+        text, tuple(segments), tuple(segments[:first_wild]), literal, subtree, fixed_parts[0], fixed_parts[-1]
+    )
 
 
 def _split(text: str) -> list[str]:
     """Split into segments without empty and `.` ones, or refuse what is no path inside a repository."""
     if len(text) > PATTERN_CHARS_MAX:
-        raise _refusal(text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
+        raise _pattern_error(text, f"has more than {PATTERN_CHARS_MAX} characters", _FURTHER_UP)
     segments = [segment for segment in text.split("/") if segment not in ("", ".")]
     if text.startswith("/") or (segments and _DRIVE.match(segments[0])):
-        raise _refusal(text, "is absolute", _FROM_ROOT)
+        raise _pattern_error(text, "is absolute", _FROM_ROOT)
     if not segments:
-        raise _refusal(text, "is empty", f"{_FROM_ROOT}, or '**' for everything")
+        raise _pattern_error(text, "is empty", f"{_FROM_ROOT}, or '**' for everything")
     if "\\" in text:
-        raise _refusal(text, "contains a backslash", "write '/' instead; brackets need no escape")
+        raise _pattern_error(text, "contains a backslash", "write '/' instead; brackets need no escape")
     if ".." in segments:
-        raise _refusal(text, "contains a '..' segment", f"{_FROM_ROOT}, without '..'")
+        raise _pattern_error(text, "contains a '..' segment", f"{_FROM_ROOT}, without '..'")
     return segments
 
 
-def _refusal(text: str, problem: str, hint: str) -> InvalidPathPattern:
+def _pattern_error(text: str, problem: str, hint: str) -> InvalidPathPattern:
     quoted = text if len(text) <= _QUOTED_CHARS_MAX else text[:_QUOTED_CHARS_MAX] + "…"
     return InvalidPathPattern(f"the pattern {quoted!r} {problem}", hint)
 
@@ -249,7 +259,7 @@ def _refusal(text: str, problem: str, hint: str) -> InvalidPathPattern:
 # Segments and classes
 
 
-def _row(segment: str) -> _Row:
+def _spell_segment(segment: str) -> _Spellings:
     """Return the ways to spell a segment: as a glob and, if that does not cover it, as its own text."""
     if segment == _DOUBLE_STAR:
         return ()
@@ -275,13 +285,13 @@ def _class_ranges(token: str) -> _Ranges:
     negated = token[1] in "!^"
     members = token[2:-1] if negated else token[1:-1]
     ranges: list[tuple[int, int]] = []
-    at = 0
-    while at < len(members):
-        is_range = members[at + 1 : at + 2] == "-" and at + 2 < len(members)
-        last = at + 2 if is_range else at
-        if members[at] <= members[last]:
-            ranges.append((ord(members[at]), ord(members[last])))
-        at = last + 1
+    index = 0
+    while index < len(members):
+        is_range = members[index + 1 : index + 2] == "-" and index + 2 < len(members)
+        last = index + 2 if is_range else index
+        if members[index] <= members[last]:
+            ranges.append((ord(members[index]), ord(members[last])))
+        index = last + 1
     outside = ranges if negated else _complement(ranges)
     return _complement([*outside, _SLASH])
 
@@ -319,18 +329,18 @@ class _Automaton:
     """
 
     def __init__(self, segments: Iterable[str]) -> None:
-        self.rows = [_row(segment) for segment in segments]
+        self.spellings = [_spell_segment(segment) for segment in segments]
         self.firsts: list[int] = []  # the first bit of each segment, then the last bit
         self.double_stars = self.ends = 0
         self.globs = self.texts = 0  # where a segment has two spellings: the bits of the one and the other
-        placed: list[tuple[_Token, int]] = []
+        token_bits: list[tuple[_Token, int]] = []
         bit = 1
-        for row in self.rows:
+        for spellings in self.spellings:
             self.firsts.append(bit)
             spans: list[int] = []
-            for chain in row:
+            for chain in spellings:
                 start = bit
-                placed += [(token, bit << at) for at, token in enumerate(chain)]
+                token_bits += [(token, bit << index) for index, token in enumerate(chain)]
                 bit <<= len(chain)
                 self.ends |= bit
                 bit <<= 1
@@ -338,43 +348,45 @@ class _Automaton:
             if len(spans) > 1:
                 self.globs |= spans[0]
                 self.texts |= spans[1]
-            if not row:
+            if not spellings:
                 self.double_stars |= bit
                 bit <<= 1
         self.firsts.append(bit)
         self.heads = sum(self.firsts)
         self.tokens = (bit - 1) ^ self.ends ^ self.double_stars
-        self.stars = sum(place for token, place in placed if token is None)
-        self._index(placed)
+        self.stars = sum(token_bit for token, token_bit in token_bits if token is None)
+        self._index_tokens(token_bits)
 
-    def _index(self, placed: list[tuple[_Token, int]]) -> None:
+    def _index_tokens(self, token_bits: list[tuple[_Token, int]]) -> None:
         """Prepare `accepting`: cut Unicode where the accepting bits change, and build a tree of unions."""
         characters: set[str] = set()
         changes: defaultdict[int, int] = defaultdict(int, {0: 0})
-        for token, place in placed:
+        for token, token_bit in token_bits:
             if isinstance(token, str):
                 characters.add(token)
             for low, high in _ranges(token):
-                changes[low] ^= place
-                changes[high + 1] ^= place
+                changes[low] ^= token_bit
+                changes[high + 1] ^= token_bit
         self._cuts = sorted(changes)
         leaves = list(accumulate((changes[cut] for cut in self._cuts), xor))
         self._tree = [0] * len(leaves) + leaves
         for node in range(len(leaves) - 1, 0, -1):
             self._tree[node] = self._tree[2 * node] | self._tree[2 * node + 1]
-        self.masks: dict[_Token, int] = {c: self._over(ord(c), ord(c)) for c in characters}
+        self.masks: dict[_Token, int] = {
+            character: self._bits_accepting(ord(character), ord(character)) for character in characters
+        }
         self.masks[_ANY] = self.tokens ^ self.stars  # no class here is empty
 
     def accepting(self, token: str | _Ranges) -> int:
         """Return the bits, `*` aside, that share a character with a token that `masks` does not know."""
         mask = 0
         for low, high in _ranges(token):
-            mask |= self._over(low, high)
+            mask |= self._bits_accepting(low, high)
         if isinstance(token, str) and token.isascii():
             self.masks[token] = mask  # names are made of these, and there are only 128
         return mask
 
-    def _over(self, low: int, high: int) -> int:
+    def _bits_accepting(self, low: int, high: int) -> int:
         """Return the bits that accept some code point from low to high."""
         tree, size = self._tree, len(self._cuts)
         left = bisect_right(self._cuts, low) - 1 + size
@@ -392,68 +404,69 @@ def _cached_automaton(segments: tuple[str, ...]) -> _Automaton:
 
 
 def _automaton(pattern: _Pattern) -> _Automaton:
-    """What follows the literal prefix of a pattern, which bounds it to PATTERN_WILD_CHARS_MAX."""
+    """Return the automaton of what follows the literal prefix, at most PATTERN_WILD_CHARS_MAX characters."""
     return _cached_automaton(pattern.segments[len(pattern.prefix) :])
 
 
-def _rows(pattern: _Pattern, first: int) -> list[_Row]:
-    """The segments of a pattern from `first` on, each as the ways to spell it."""
-    names: list[_Row] = [(name,) for name in pattern.prefix[first:]]
-    return names + _automaton(pattern).rows
+def _spell_segments(pattern: _Pattern, first_index: int) -> list[_Spellings]:
+    """Return the segments of a pattern from `first_index` on, each as the ways to spell it."""
+    names: list[_Spellings] = [(name,) for name in pattern.prefix[first_index:]]
+    return names + _automaton(pattern).spellings
 
 
 # The comparison
 
 
 def _share_a_path(
-    rows: Sequence[_Row], held: _Automaton, steps: Steps | None, *, below: bool = False
+    segments: Sequence[_Spellings], automaton: _Automaton, steps: Steps | None, *, below: bool = False
 ) -> bool:
-    """Tell whether the rows and a pattern have a path in common; with `below` it may go on behind the rows.
+    """Tell whether the segments and a pattern share a path; with `below` it may go on behind the segments.
 
-    The first bit of a segment is in `reach` if the rows so far can spell what all segments before it match.
+    The first bit of a position is in `reach` if the segments so far can spell all that stands before it.
     """
-    reach = held.firsts[0]
-    reach |= (reach & held.double_stars) << 1
-    for row in rows:
+    reach = automaton.firsts[0]
+    reach |= (reach & automaton.double_stars) << 1
+    for spellings in segments:
         if not reach:
             return False
         if steps is not None:
-            steps.taken += 1 + sum(map(len, row))
-        if row:
-            reach = _after_name(row, reach, held) | (reach & held.double_stars)
-            reach |= (reach & held.double_stars) << 1  # `**` may be empty; it never stands twice in a row
+            steps.taken += 1 + sum(map(len, spellings))
+        if spellings:
+            reach = _advance_over_name(spellings, reach, automaton) | (reach & automaton.double_stars)
+            # `**` may be empty; it never stands twice in a row.
+            reach |= (reach & automaton.double_stars) << 1
         else:  # a `**` takes any further segments, as each of them matches at least one name
-            reach = held.heads & -(reach & -reach)
-    return bool(reach) if below else bool(reach & held.firsts[-1])
+            reach = automaton.heads & -(reach & -reach)
+    return bool(reach) if below else bool(reach & automaton.firsts[-1])
 
 
-def _after_name(row: _Row, reach: int, held: _Automaton) -> int:
-    """Return the first bits reached after one name that both the row and a segment match.
+def _advance_over_name(spellings: _Spellings, reach: int, automaton: _Automaton) -> int:
+    """Return the first bits reached after one name that both the spellings and a segment match.
 
     Adding a run of ones to its own first bit carries to the bit after the run: that is how a first bit
     skips a glob to the text that follows it, and how the end of a glob skips that text.
     """
-    state = reach | ((held.globs + (reach & held.globs)) & ~held.globs)
-    state |= (state & held.stars) << 1
+    state = reach | ((automaton.globs + (reach & automaton.globs)) & ~automaton.globs)
+    state |= (state & automaton.stars) << 1
     ends = 0
-    for chain in row:
-        ends |= _after_chain(chain, state, held) & held.ends
-    after = ends << 1
-    return (after | (held.texts + (after & held.texts))) & ~held.texts
+    for chain in spellings:
+        ends |= _advance_over_chain(chain, state, automaton) & automaton.ends
+    reached = ends << 1
+    return (reached | (automaton.texts + (reached & automaton.texts))) & ~automaton.texts
 
 
-def _after_chain(chain: _Chain, state: int, held: _Automaton) -> int:
+def _advance_over_chain(chain: _Chain, state: int, automaton: _Automaton) -> int:
     """Return the bits reached from `state` after a text that both the chain and the pattern match.
 
     A bit at a `*` is always accompanied by the next one, since a `*` may be empty.
     """
-    stars, tokens, masks = held.stars, held.tokens, held.masks
+    stars, tokens, masks = automaton.stars, automaton.tokens, automaton.masks
     for token in chain:
         if token is None:  # every later bit of the spelling: again a carry through a run of ones
             state |= (tokens + (state & tokens)) ^ tokens
         else:
             mask = masks.get(token)
-            state = (state & (held.accepting(token) if mask is None else mask)) << 1 | (state & stars)
+            state = (state & (automaton.accepting(token) if mask is None else mask)) << 1 | (state & stars)
             state |= (state & stars) << 1
         if not state:
             break

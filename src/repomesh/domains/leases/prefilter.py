@@ -86,13 +86,13 @@ def traits(type_: str, text: str, prefix: str) -> PathTraits:
 def filter_of(pattern: str, prefix: str) -> PathFilter:
     """The filter for what stands below the `prefix` of a normalised pattern."""
     base = prefix + "/" if prefix else ""
-    rest = pattern[len(base) :]
-    segments = rest.split("/")
-    kind, stem = _kind(rest), _NAME_WILDCARD.split(segments[-1])[0]
+    suffix = pattern[len(base) :]
+    segments = suffix.split("/")
+    kind, stem = _kind_of_files(suffix), _NAME_WILDCARD.split(segments[-1])[0]
     depth = None if "**" in segments else _depth(pattern)
     # In one folder the files are few, and so are they at the top of a tree: the depth finds those alone.
     by_depth = depth is not None and (len(segments) == 1 or not stem)
-    behind_stem = _behind(stem[:NAME_CHARS_MAX])
+    behind_stem = _upper_bound(stem[:NAME_CHARS_MAX])
     way = "any"
     if stem == segments[-1]:
         way = "named"
@@ -102,36 +102,36 @@ def filter_of(pattern: str, prefix: str) -> PathFilter:
         way = "begun"
     elif kind:
         way = "files"
-    like, deeper = _like(rest), _deeper(base, rest)
+    like, deeper = _path_like(suffix), _deeper_like(base, suffix)
     return PathFilter(kind, like, deeper, depth, stem[:NAME_CHARS_MAX], behind_stem, way)
 
 
-def _kind(rest: str) -> str | None:
-    name = rest.rpartition("/")[2]
+def _kind_of_files(suffix: str) -> str | None:
+    name = suffix.rpartition("/")[2]
     tail = _NAME_WILDCARD.split(name)[-1]
     if tail == name:
         return kind_of(name, name)
     return tail[tail.rindex(".") :] if "." in tail else None
 
 
-def _like(rest: str) -> str:
-    *parts, last = (_escaped(part).replace("?", "_") for part in _WILDCARD.split(rest))
-    few = [part for part in parts if part][1 - LIKE_PARTS_MAX :]
-    return "%" + "%".join([*few, last])
+def _path_like(suffix: str) -> str:
+    *parts, last = (_escape_like(part).replace("?", "_") for part in _WILDCARD.split(suffix))
+    last_parts = [part for part in parts if part][1 - LIKE_PARTS_MAX :]
+    return "%" + "%".join([*last_parts, last])
 
 
-def _deeper(base: str, rest: str) -> str:
-    segments = rest.split("/")
+def _deeper_like(base: str, suffix: str) -> str:
+    segments = suffix.split("/")
     if "**" in segments or len(segments) > LIKE_DEPTH_MAX:
         return _MATCHES_NOTHING
-    return _escaped(base) + "%" + "/%" * len(segments)
+    return _escape_like(base) + "%" + "/%" * len(segments)
 
 
 def _depth(path: str) -> int:
     return path.count("/") + 1
 
 
-def _behind(stem: str) -> str:
+def _upper_bound(stem: str) -> str:
     """The least text that follows all that begin with a stem; empty when none does."""
     stem = stem.rstrip(_LAST)
     if not stem:
@@ -140,5 +140,5 @@ def _behind(stem: str) -> str:
     return stem[:-1] + following
 
 
-def _escaped(text: str) -> str:
+def _escape_like(text: str) -> str:
     return _SPECIAL.sub(r"\\\g<0>", text)

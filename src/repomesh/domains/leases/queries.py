@@ -40,15 +40,15 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
     folder = resources.path(request.prefix).prefix if request.prefix is not None else None
     if request.path is not None:
-        found: Sequence[Row[Any]] = conflicts.holders_of(tx, resources.parse(request.path))
-        return _sorted(tx, request, found, agent_id, folder)
-    now = {"ws": tx.workspace_id, "now": tx.now}
+        lease_rows: Sequence[Row[Any]] = conflicts.overlapping_leases(tx, resources.parse(request.path))
+        return _sorted_page(tx, request, lease_rows, agent_id, folder)
+    params = {"ws": tx.workspace_id, "now": tx.now}
     if agent_id is not None:
-        found = tx.execute(_OF_AGENT, now | {"agent": agent_id}).all()
-        return _sorted(tx, request, found, agent_id, folder)
-    statement = _LIVE.params(**now)
+        lease_rows = tx.execute(_OF_AGENT, params | {"agent": agent_id}).all()
+        return _sorted_page(tx, request, lease_rows, agent_id, folder)
+    statement = _LIVE.params(**params)
     if folder is not None:
-        statement = statement.where(_within(folder))
+        statement = statement.where(_folder_condition(folder))
     items, next_cursor = page(tx, statement, request, _ORDER, leasing.as_lease)
     return Page[Lease](items=items, next_cursor=next_cursor)
 
@@ -61,8 +61,8 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
 )
 def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
     """Ask whether the caller could lock resources now, without locking them."""
-    wanted = resources.parse_all(request.resources)
-    obstacles = leasing.obstacles(tx, wanted, request.mode, tx.caller.agent_id)
+    requested_resources = resources.parse_all(request.resources)
+    obstacles = leasing.obstacles(tx, requested_resources, request.mode, tx.caller.agent_id)
     return LockCheck(free=not obstacles, conflicts=obstacles)
 
 
@@ -74,14 +74,15 @@ def check_paths(tx: Transaction, request: CheckPaths) -> LockCheck:
         folders=literals.decode_all(request.folders, "folders"),
     )
     obstacles = [
-        conflicts.obstacle(lease, file_names.encode(on))
-        for lease, on in leasing.blocking_locks(tx, targets, tx.caller.agent_id)
+        conflicts.obstacle(lease, file_names.encode(target))
+        for lease, target in leasing.blocking_locks(tx, targets, tx.caller.agent_id)
         if rules.exclude_each_other(lease.mode, request.mode)
     ]
     return LockCheck(free=not obstacles, conflicts=obstacles)
 
 
-def _within(folder: str) -> ColumnElement[bool]:
+def _folder_condition(folder: str) -> ColumnElement[bool]:
+    """The SQL condition that a lock is on a folder or below it; `''` is the root."""
     prefix = leases.c.prefix
     if not folder:
         return leases.c.resource_type == PATH
@@ -91,29 +92,33 @@ def _within(folder: str) -> ColumnElement[bool]:
 
 
 def _is_readable(tx: Transaction, row: Row[Any]) -> bool:
-    """Whether a lease can be read; one that can't is left out and named."""
-    return bool(readable(tx, [row], leasing.as_lease, rows.name))
+    """Whether a lease can be read; one that can't is noted as damaged."""
+    return bool(readable(tx, [row], leasing.as_lease, rows.record_name))
 
 
-def _sorted(
-    tx: Transaction, request: ListLocks, found: Sequence[Row[Any]], agent_id: str | None, folder: str | None
+def _sorted_page(
+    tx: Transaction,
+    request: ListLocks,
+    lease_rows: Sequence[Row[Any]],
+    agent_id: str | None,
+    folder: str | None,
 ) -> Page[Lease]:
-    """A page of rows that were found without an order: those of one agent or on one path are few."""
-    chosen = [
+    """Filter, sort and page rows in memory: those of one agent or on one path are few."""
+    matching_rows = [
         row
-        for row in found
+        for row in lease_rows
         if _is_readable(tx, row)
         and agent_id in (None, row.agent_id)
         and (folder is None or _lies_within(row, folder))
     ]
-    chosen.sort(key=_position)
+    matching_rows.sort(key=_position)
     if request.cursor is not None:
-        after = tuple(map(str, decode_cursor(request.cursor, len(_ORDER))))
-        chosen = [row for row in chosen if _position(row) > after]
-    shown = chosen[: request.limit]
+        cursor_position = tuple(map(str, decode_cursor(request.cursor, len(_ORDER))))
+        matching_rows = [row for row in matching_rows if _position(row) > cursor_position]
+    page_rows = matching_rows[: request.limit]
     return Page[Lease](
-        items=[leasing.as_lease(row) for row in shown],
-        next_cursor=encode_cursor(*_position(shown[-1])) if len(chosen) > len(shown) else None,
+        items=[leasing.as_lease(row) for row in page_rows],
+        next_cursor=encode_cursor(*_position(page_rows[-1])) if len(matching_rows) > len(page_rows) else None,
     )
 
 

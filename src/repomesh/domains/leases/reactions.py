@@ -1,4 +1,4 @@
-"""What leases do when something happened to an agent."""
+"""Reactions of leases to events of agents."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from repomesh.store.transaction import Transaction
 
 @on(AGENT_RETIRED)
 def end_leases_of_retired_agent(tx: Transaction, event: EmittedEvent[AgentChanged]) -> None:
-    """End what a retired agent holds: nobody speaks for it any more."""
+    """End the leases of a retired agent: nobody can use them any more."""
     reclaim.end_all_of(tx, event.data.agent.id)
 
 
 @on(AGENT_RENAMED)
 def rename_holder(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
-    """Have the locks that an agent holds and waits for bear its new name."""
+    """Write an agent's new name into the locks that it holds and waits for."""
     agent = event.data.agent
     rename_copies(tx, leases, "agent", agent.id, agent.name, OPEN)
     rename_copies(tx, lock_waiters, "agent", agent.id, agent.name)

@@ -26,7 +26,7 @@ _NAMED = re.compile(r"[A-Za-z][A-Za-z0-9._+-]+:(?=.*\S)[^\x00-\x1f\x7f-\x9f\ud80
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One thing to hold. `text` is its one spelling; `prefix` is what it is looked up by.
+    """One thing that can be leased. `text` is its one spelling; `prefix` is what it is looked up by.
 
     For a path pattern the prefix is its leading segments without wildcards; for anything else it is the
     text itself.
@@ -49,11 +49,11 @@ class Resource:
 
 
 def path(pattern: str) -> Resource:
-    """The files that a pattern without alternatives holds; raises InvalidResource."""
-    some = all_paths(pattern)
-    if len(some) > 1:
+    """Return the path or pattern that a text without brace alternatives names; raises InvalidResource."""
+    resources = all_paths(pattern)
+    if len(resources) > 1:
         raise InvalidResource(f"{pattern[:80]!r} stands for several paths", hint="Write one path.")
-    return some[0]
+    return resources[0]
 
 
 def all_paths(pattern: str) -> list[Resource]:
@@ -66,14 +66,14 @@ def _path(pattern: str) -> Resource:
         text = paths.normalise(pattern)
     except paths.InvalidPathPattern as error:
         raise InvalidResource(error.problem, hint=error.hint) from None
-    return _bounded(Resource(PATH, text, paths.literal_prefix(text)))
+    return _check_size(Resource(PATH, text, paths.literal_prefix(text)))
 
 
 def named(name: str) -> Resource:
     """A resource by its name, such as `port:8080`; raises InvalidResource."""
     if _NAMED.fullmatch(name) is None:
         raise InvalidResource(f"{name[:80]!r} is not a named resource, such as 'port:8080'")
-    return _bounded(Resource(RESOURCE, name, name))
+    return _check_size(Resource(RESOURCE, name, name))
 
 
 def work(type_: str, id_: str) -> Resource:
@@ -91,29 +91,29 @@ def parse(text: str) -> list[Resource]:
 
 
 def parse_all(texts: Iterable[str], field: str = "resources") -> tuple[Resource, ...]:
-    """All that `texts` stand for, each once, in order; raises InvalidResource that names the field."""
-    found: dict[Resource, None] = {}
+    """Return all that `texts` stand for, each once, in order; raises InvalidResource that names the field."""
+    resources: dict[Resource, None] = {}
     for index, text in enumerate(texts):
         try:
-            found.update(dict.fromkeys(parse(text)))
+            resources.update(dict.fromkeys(parse(text)))
         except InvalidResource as error:
-            raise _at(f"{field}.{index}", error) from None
-        if len(found) > LIST_ITEMS_MAX:
+            raise _locate_error(f"{field}.{index}", error) from None
+        if len(resources) > LIST_ITEMS_MAX:
             message = f"with braces expanded the request names more than {LIST_ITEMS_MAX} resources"
             hint = "Lock a folder, or send several requests."
-            raise _at(f"{field}.{index}", InvalidResource(message, hint=hint))
-    return tuple(found)
+            raise _locate_error(f"{field}.{index}", InvalidResource(message, hint=hint))
+    return tuple(resources)
 
 
-def _at(place: str, error: InvalidResource) -> InvalidResource:
+def _locate_error(field: str, error: InvalidResource) -> InvalidResource:
     return InvalidResource(
-        f"{place}: {error.message}",
+        f"{field}: {error.message}",
         hint=error.hint,
-        errors=[{"field": place, "message": error.message, "type": "resource"}],
+        errors=[{"field": field, "message": error.message, "type": "resource"}],
     )
 
 
-def _bounded(resource: Resource) -> Resource:
+def _check_size(resource: Resource) -> Resource:
     size = len(resource.text.encode())
     if size > _RESOURCE_BYTES_MAX:
         raise InvalidResource(

@@ -32,15 +32,15 @@ from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp, Unreadable, microseconds
 
 UNREADABLE_TEXT = "?"
-"""Stands in a lease that is ended for a text that can't be read."""
+"""Replaces a text that can't be read in a lease that is ended."""
 NOBODY = "00000000-0000-0000-0000-000000000000"
-"""The same for the id of its holder."""
+"""Replaces the id of its holder in the same way."""
 _HINT = (
     "Nothing can be locked beside it until it is gone. The workspace's owner ends it: "
     "'repomesh lock force-release {} --reason damaged'."
 )
-UNTOLD = ""
-"""In the column `lost`: its holder was not told yet."""
+UNREPORTED = ""
+"""In the column `lost`: the loss was not reported to the holder yet."""
 
 _LIVE = leases.c.workspace_id == bindparam("ws"), LIVE
 _MINE = (*_LIVE, leases.c.agent_id == bindparam("agent"))
@@ -101,12 +101,12 @@ def as_lease(row: Row[Any]) -> Lease:
     except POSSIBLE as error:
         if not is_damage(error, row):
             raise
-        raise damaged(row, error) from error
+        raise damaged_lease_error(row, error) from error
 
 
-def damaged(row: Row[Any], error: Exception) -> DamagedRecord:
+def damaged_lease_error(row: Row[Any], error: Exception) -> DamagedRecord:
     """The error of a lease, or a place in the queue, that can't be read."""
-    reason = ", ".join(fields_named(error)) if isinstance(error, ValidationError) else str(error)
+    reason = ", ".join(invalid_fields(error)) if isinstance(error, ValidationError) else str(error)
     return DamagedRecord(
         f"the lease {row.id} can't be read: {reason}",
         hint=_HINT.format(_selector(row)),
@@ -114,12 +114,12 @@ def damaged(row: Row[Any], error: Exception) -> DamagedRecord:
     )
 
 
-def to_end(tx: Transaction, row: Row[Any]) -> Lease:
-    """The lease in a row, to be ended: what can't be read of it is replaced by something harmless."""
+def as_lease_to_end(tx: Transaction, row: Row[Any]) -> Lease:
+    """The lease in a row, for ending it: values that can't be read are replaced by placeholders."""
     try:
         return as_lease(row)
     except DamagedRecord as error:
-        note(tx, name(row), error)
+        note(tx, record_name(row), error)
     readable = {key: _readable_or_none(value) for key, value in row._asdict().items()}
     ttl_us = readable["ttl_us"]
     values = {key: readable[key] for key in Lease.model_fields if key in readable}
@@ -128,17 +128,17 @@ def to_end(tx: Transaction, row: Row[Any]) -> Lease:
         return Lease(**values)
     except ValidationError as error:
         placeholders = _placeholders(tx)
-        return Lease(**values | {field: placeholders[field] for field in fields_named(error)})
+        return Lease(**values | {field: placeholders[field] for field in invalid_fields(error)})
 
 
-def name(row: Row[Any]) -> str:
-    """How a damaged lease is named."""
+def record_name(row: Row[Any]) -> str:
+    """The name under which a damaged lease is noted."""
     return f"lease/{row.id}"
 
 
-def fields_named(error: ValidationError) -> list[str]:
-    """The fields that a model refused."""
-    return [str(one["loc"][0]) for one in error.errors() if one["loc"]]
+def invalid_fields(error: ValidationError) -> list[str]:
+    """The names of the fields that a model refused."""
+    return [str(detail["loc"][0]) for detail in error.errors() if detail["loc"]]
 
 
 def _placeholders(tx: Transaction) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _readable_or_none(value: Any) -> Any:
 
 
 def _selector(row: Row[Any]) -> str:
-    """How the owner names a damaged lease: by what of it can be read."""
+    """The CLI options by which the owner selects a damaged lease, from what of it can be read."""
     if isinstance(getattr(row, "fencing_token", None), int):
         return f"--fencing-token {row.fencing_token}"
     return f"--agent {row.agent_name}" if isinstance(row.agent_name, str) else "--agent NAME"
@@ -192,10 +192,10 @@ def live_of(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
     return tx.execute(_HELD_BY, {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}).all()
 
 
-def open_among(tx: Transaction, chosen: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
-    """Leases of the workspace that meet one of some conditions and are not ended; not all may be live."""
-    here = leases.c.workspace_id == tx.workspace_id, OPEN, or_(*chosen)
-    return tx.execute(select(leases).where(*here).order_by(leases.c.id)).all()
+def open_among(tx: Transaction, conditions: Sequence[ColumnElement[bool]]) -> Sequence[Row[Any]]:
+    """Leases of the workspace that meet one of `conditions` and are not ended; some may have expired."""
+    criteria = leases.c.workspace_id == tx.workspace_id, OPEN, or_(*conditions)
+    return tx.execute(select(leases).where(*criteria).order_by(leases.c.id)).all()
 
 
 def soonest_expiry(tx: Transaction, agent_id: str) -> datetime | None:
@@ -205,11 +205,11 @@ def soonest_expiry(tx: Transaction, agent_id: str) -> datetime | None:
     return None if isinstance(expiry, Unreadable) else expiry
 
 
-def add(tx: Transaction, resources: Sequence[Resource], new: Sequence[Lease]) -> None:
-    """Make the rows of new leases on `resources`, held under the caller's token."""
+def add(tx: Transaction, resources: Sequence[Resource], new_leases: Sequence[Lease]) -> None:
+    """Insert the rows of new leases on `resources`, held under the caller's token."""
     prefixes = {(resource.type, resource.text): resource.prefix for resource in resources}
     rows = []
-    for lease in new:
+    for lease in new_leases:
         row = lease.model_dump(exclude={"ttl_s"})
         row["workspace_id"] = tx.workspace_id
         row["prefix"] = prefixes[lease.resource_type, lease.resource]
@@ -222,8 +222,8 @@ def add(tx: Transaction, resources: Sequence[Resource], new: Sequence[Lease]) ->
         tx.execute(_ADD, rows)
 
 
-def extend(tx: Transaction, extended: Sequence[Lease]) -> None:
-    """Write what may change in leases that go on, which from now on are held under the caller's token."""
+def extend(tx: Transaction, extended_leases: Sequence[Lease]) -> None:
+    """Update what may change in leases that continue; from now on they are held under the caller's token."""
     rows = [
         {
             "lease_id": lease.id,
@@ -236,23 +236,28 @@ def extend(tx: Transaction, extended: Sequence[Lease]) -> None:
             "new_token_id": tx.caller.token_id,
             "new_instance_id": tx.caller.instance_id,
         }
-        for lease in extended
+        for lease in extended_leases
     ]
     if rows:
         tx.execute(_EXTEND, rows)
 
 
 def renew_all(tx: Transaction, agent_id: str) -> None:
-    """Renew every live lease of an agent that was heard of, each by its own length from now.
+    """Renew every live lease of an agent after a heartbeat, each by its own length from now.
 
     Never beyond `max_hold_until`, never to an earlier time than before, and without an event.
     """
-    now = {"now": tx.now, "now_us": microseconds(tx.now)}
-    tx.execute(_RENEW_ALL, {"ws": tx.workspace_id, "agent": agent_id} | now)
+    times = {"now": tx.now, "now_us": microseconds(tx.now)}
+    tx.execute(_RENEW_ALL, {"ws": tx.workspace_id, "agent": agent_id} | times)
 
 
-def end(tx: Transaction, ended: Sequence[Lease], reason: EndedReason) -> None:
-    """Mark leases as over; what its holder did not give back is to be told to it."""
-    rows = [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended]
-    lost = [UNTOLD if reason != "released" and lease.note != AUTO_LOCK_NOTE else None for lease in ended]
-    tx.execute(_END, [row | {"new_lost": mark} for row, mark in zip(rows, lost, strict=True)])
+def end(tx: Transaction, ended_leases: Sequence[Lease], reason: EndedReason) -> None:
+    """Mark leases as over; those that the holder did not release are to be reported to it as lost."""
+    end_rows = [{"lease_id": lease.id, "now": tx.now, "reason": reason} for lease in ended_leases]
+    lost_marks = [
+        UNREPORTED if reason != "released" and lease.note != AUTO_LOCK_NOTE else None
+        for lease in ended_leases
+    ]
+    tx.execute(
+        _END, [end_row | {"new_lost": mark} for end_row, mark in zip(end_rows, lost_marks, strict=True)]
+    )

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from repomesh.store.tables import metadata, partial_index
 from repomesh.store.types import Ascii, Timestamp, Uuid
 
-# A lease that is over keeps its row for a while, so that its holder can be told why.
+# A lease that is over keeps its row for a while, so that its holder can learn why.
 leases = Table(
     "leases",
     metadata,
@@ -47,8 +47,8 @@ leases = Table(
     Column("max_hold_until", Timestamp, nullable=False),
     Column("ended_at", Timestamp),
     Column("ended_reason", String(32)),
-    Column("warned_s", Integer),  # its holder was warned when so many seconds were left
-    # Null unless its holder lost it: then empty, until an answer tells of it, whose receipt it is from then.
+    Column("warned_s", Integer),  # the threshold in seconds at which its holder was last warned
+    # Null unless the holder lost the lease. Then empty until an answer reports it, then the answer's receipt.
     Column("lost", String(64)),
     Index("ix_leases_fencing_token", "workspace_id", "fencing_token"),
 )
@@ -56,7 +56,7 @@ OPEN = leases.c.ended_at.is_(None)
 """Not ended; it may be past its time."""
 IS_PATTERN = leases.c.resource != leases.c.prefix
 """A path with wildcards: any request may have to be compared with it."""
-_over = leases.c.ended_at.is_not(None)
+_ended = leases.c.ended_at.is_not(None)
 _lost = leases.c.lost.is_not(None)
 for _name, _columns, _where in (
     ("ix_leases_prefix", ("resource_type", "prefix", "id"), OPEN),
@@ -65,7 +65,7 @@ for _name, _columns, _where in (
     ("ix_leases_depth", ("depth", "kind", "prefix", "id"), and_(OPEN, leases.c.depth.is_not(None))),
     ("ix_leases_holder", ("agent_id", "token_id"), OPEN),
     ("ix_leases_expiry", ("expires_at",), OPEN),
-    ("ix_leases_ended", ("ended_at",), _over),
+    ("ix_leases_ended", ("ended_at",), _ended),
     ("ix_leases_lost", ("agent_id", "lost"), _lost),
     ("ix_leases_patterns", ("agent_id",), and_(OPEN, IS_PATTERN)),
 ):

@@ -1,7 +1,7 @@
 """The queue for locks: a row for each waiting request keeps its place, also over a restart.
 
 Whoever asked first is served first where two requests exclude each other. A place is void from the time
-until which its request waits; the sweeper then tells those behind it.
+until which its request waits; the sweeper then wakes the requests behind it.
 """
 
 from __future__ import annotations
@@ -70,32 +70,33 @@ class QueuePlace:
     wait: LockWait
 
 
-def find(tx: Transaction, request: AcquireLocks, wanted: Sequence[Resource]) -> QueuePlace | None:
+def find(tx: Transaction, request: AcquireLocks, resources: Sequence[Resource]) -> QueuePlace | None:
     """The calling agent's place for this request: from an earlier attempt, or from before a restart."""
     if isinstance(request, QueuedAcquireLocks):
         rows = tx.execute(_BY_ID, {"ws": tx.workspace_id, "wait_id": request.wait_id}).all()
     else:
-        key = {"agent": tx.caller.acting_agent(), "request": _hash(wanted, request.mode)}
-        found = tx.execute(_BY_REQUEST, {"ws": tx.workspace_id} | key)
-        rows = [row for row in found if row.expires_at > tx.now]
+        key = {"agent": tx.caller.acting_agent(), "request": _hash_request(resources, request.mode)}
+        request_rows = tx.execute(_BY_REQUEST, {"ws": tx.workspace_id} | key)
+        rows = [row for row in request_rows if row.expires_at > tx.now]
     return _places(rows)[0] if rows else None
 
 
 def join(
     tx: Transaction,
     request: AcquireLocks,
-    wanted: Sequence[Resource],
+    resources: Sequence[Resource],
     place: QueuePlace | None,
     obstacles: Sequence[LockObstacle],
 ) -> LockWait:
-    """Queue for `wanted`, or stay there; answers the wait.
+    """Queue for `resources`, or keep the place that the request has; returns the wait.
 
-    A request that was sent again, after a restart, keeps its place and waits for its new time.
+    A request that was sent again, after a restart, keeps its place and waits for its new time. Raises
+    TooManyLocks when the agent waits for too many already.
     """
     until = tx.now + timedelta(seconds=request.wait_s)
     if place is None:
-        quotas.require_place(tx, wanted)
-        return _enter(tx, request, wanted, until, obstacles)
+        quotas.require_queue_room(tx, resources)
+        return _enter_queue(tx, request, resources, until, obstacles)
     if isinstance(request, QueuedAcquireLocks):
         return place.wait
     tx.execute(_PROLONG, {"wait_id": place.wait.id, "until": until})
@@ -103,7 +104,7 @@ def join(
 
 
 def leave(tx: Transaction, place: QueuePlace, reason: WaitEndReason) -> None:
-    """Give a place up. One that was abandoned wakes those behind it; behind a granted one they still wait."""
+    """Give a place up. An abandoned place wakes the requests behind it, a granted one does not."""
     tx.execute(_LEAVE, {"wait_id": place.wait.id})
     ended = LockWaitEnded(wait=place.wait, reason=reason)
     type_ = LOCK_WAIT_GRANTED if reason == "granted" else LOCK_WAIT_ABANDONED
@@ -111,27 +112,27 @@ def leave(tx: Transaction, place: QueuePlace, reason: WaitEndReason) -> None:
 
 
 def expire(tx: Transaction) -> int:
-    """End the waits of whom nothing was heard until their end; answers how many."""
-    here = {"ws": tx.workspace_id, "now": tx.now, "count": limits.LEASES_RECLAIMED_MAX}
-    past = tx.execute(_PAST, here).all()
-    by_id: dict[str, list[Row[Any]]] = {}
-    for row in past:
-        by_id.setdefault(row.id, []).append(row)
-    for id_, group in by_id.items():
+    """End the waits whose time is over; returns how many."""
+    params = {"ws": tx.workspace_id, "now": tx.now, "count": limits.LEASES_RECLAIMED_MAX}
+    past_rows = tx.execute(_PAST, params).all()
+    rows_by_id: dict[str, list[Row[Any]]] = {}
+    for row in past_rows:
+        rows_by_id.setdefault(row.id, []).append(row)
+    for id_, wait_rows in rows_by_id.items():
         try:
-            [place] = _places(group)
+            [place] = _places(wait_rows)
         except UNREADABLE as error:
             note(tx, f"wait/{id_}", error)
             tx.execute(_LEAVE, {"wait_id": id_})
         else:
             leave(tx, place, "expired")
-    return len(by_id)
+    return len(rows_by_id)
 
 
-def _enter(
+def _enter_queue(
     tx: Transaction,
     request: AcquireLocks,
-    wanted: Sequence[Resource],
+    resources: Sequence[Resource],
     until: datetime,
     obstacles: Sequence[LockObstacle],
 ) -> LockWait:
@@ -139,18 +140,18 @@ def _enter(
         id=tx.new_id(),
         agent_id=tx.caller.acting_agent(),
         agent_name=tx.caller.agent_name or "",
-        resources=[resource.text for resource in wanted],
+        resources=[resource.text for resource in resources],
         mode=request.mode,
         note=request.note,
         since=tx.now,
         until=until,
     )
-    common = {
+    shared_columns = {
         "workspace_id": tx.workspace_id,
         "id": wait.id,
         # The workspace's one counter that only grows orders the queue, too.
         "position": tx.next_fencing_token(),
-        "request_hash": _hash(wanted, request.mode),
+        "request_hash": _hash_request(resources, request.mode),
         "agent_id": wait.agent_id,
         "agent_name": wait.agent_name,
         "mode": wait.mode,
@@ -159,15 +160,15 @@ def _enter(
         "expires_at": until,
     }
     rows = [
-        common
+        shared_columns
         | {
             "ordinal": ordinal,
-            "resource_type": one.type,
-            "resource": one.text,
-            "prefix": one.prefix,
+            "resource_type": resource.type,
+            "resource": resource.text,
+            "prefix": resource.prefix,
         }
-        | traits(one.type, one.text, one.prefix)
-        for ordinal, one in enumerate(wanted)
+        | traits(resource.type, resource.text, resource.prefix)
+        for ordinal, resource in enumerate(resources)
     ]
     tx.execute(_JOIN, rows)
     started = LockWaitStarted(wait=wait, obstacles=list(obstacles))
@@ -176,27 +177,27 @@ def _enter(
 
 
 def _places(rows: Sequence[Row[Any]]) -> list[QueuePlace]:
-    by_id: dict[str, list[Row[Any]]] = {}
+    rows_by_id: dict[str, list[Row[Any]]] = {}
     for row in sorted(rows, key=lambda row: row.ordinal):
-        by_id.setdefault(row.id, []).append(row)
+        rows_by_id.setdefault(row.id, []).append(row)
     places = []
-    for id_, group in by_id.items():
-        first = group[0]
+    for id_, wait_rows in rows_by_id.items():
+        first_row = wait_rows[0]
         wait = LockWait(
             id=id_,
-            agent_id=first.agent_id,
-            agent_name=first.agent_name,
-            resources=[row.resource for row in group],
-            mode=first.mode,
-            note=first.note,
-            since=first.since,
-            until=first.expires_at,
+            agent_id=first_row.agent_id,
+            agent_name=first_row.agent_name,
+            resources=[row.resource for row in wait_rows],
+            mode=first_row.mode,
+            note=first_row.note,
+            since=first_row.since,
+            until=first_row.expires_at,
         )
-        places.append(QueuePlace(first.position, wait))
+        places.append(QueuePlace(first_row.position, wait))
     return places
 
 
-def _hash(wanted: Sequence[Resource], mode: Mode) -> str:
-    """What makes two requests the same: their resources in any order, and their mode."""
-    lines = sorted(f"{resource.type} {resource.text}" for resource in wanted)
+def _hash_request(resources: Sequence[Resource], mode: Mode) -> str:
+    """Return a hash that is the same for requests with the same mode and resources, in any order."""
+    lines = sorted(f"{resource.type} {resource.text}" for resource in resources)
     return hashlib.sha256("\n".join([mode, *lines]).encode()).hexdigest()

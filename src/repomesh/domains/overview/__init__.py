@@ -1,1 +1,1 @@
-"""What answers from several domains: heartbeat, task context, status."""
+"""Operations that answer from several domains: heartbeat, task context, briefing, hooks, search."""

@@ -1,4 +1,4 @@
-"""The server is back: everybody has a full limit of grace, and every deadline what was left of it."""
+"""Extends all leases and deadlines after the server was away, by what each domain does about it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ GRACES: Sequence[Callable[[Transaction, Absence], None]] = (
     extend_meetings,
     discount_absence,
 )
-"""What each domain does about an absence, besides asking `silent_before` for who went silent."""
+"""What each domain does about an absence, besides using `silent_before` to find silent agents."""
 
 
 def give_grace(tx: Transaction, left_at: datetime) -> Absence | None:
-    """Do so in one workspace, for a server that was last there at `left_at`; answers how long it was away."""
+    """Extend what one workspace has, for a server that was last running at `left_at`.
+
+    Returns the absence, or None if `begin_grace` finds that there was none.
+    """
     absence = begin_grace(tx, left_at)
     if absence is not None:
         for grace in GRACES:

@@ -26,13 +26,13 @@ class BatchStep(Model):
     _parsed: BaseModel | None = PrivateAttr(None)
 
     def parsed(self) -> BaseModel:
-        """The operation's request, read once, or as it was prepared; raises InvalidRequest."""
+        """Return the operation's request, parsed once, or as it was prepared; raises InvalidRequest."""
         if self._parsed is None:
             self._parsed = registry[self.operation].parse(pydantic_core.to_json(self.request))
         return self._parsed
 
     async def prepare(self, preparation: Preparation) -> None:
-        """Prepare a command; a query is answered without, so that a batch asks no model.
+        """Prepare a command. A query is not prepared, so that a batch asks no model.
 
         Raises whatever the command's own `prepare` raises.
         """
@@ -54,8 +54,8 @@ class BatchDone(Model):
 
 
 @contextmanager
-def _numbered(step: int) -> Iterator[None]:
-    """Have a refusal say in which step it was."""
+def _note_step(step: int) -> Iterator[None]:
+    """Add the number of the step to the details of any error raised in it."""
     try:
         yield
     except RepomeshError as error:
@@ -63,43 +63,43 @@ def _numbered(step: int) -> Iterator[None]:
         raise
 
 
-def _parse(request: RunBatch) -> None:
+def _parse_steps(request: RunBatch) -> None:
     for number, step in enumerate(request.steps):
         if registry[step.operation].prepare is not None:
-            with _numbered(number):
+            with _note_step(number):
                 step.parsed()
 
 
-async def _prepare(request: RunBatch, preparation: Preparation) -> RunBatch:
-    """Prepare each command, in their order. Requests are read on a thread: a batch may have 20 MiB."""
-    await asyncio.to_thread(_parse, request)
+async def _prepare_steps(request: RunBatch, preparation: Preparation) -> RunBatch:
+    """Prepare each command in order. Requests are parsed on a thread: a batch may have 20 MiB."""
+    await asyncio.to_thread(_parse_steps, request)
     for number, step in enumerate(request.steps):
-        with _numbered(number):
+        with _note_step(number):
             await step.prepare(replace(preparation, in_batch=True))
     return request
 
 
-@command("batch.run", scope="sessions:write", prepare=_prepare)
+@command("batch.run", scope="sessions:write", prepare=_prepare_steps)
 def run_batch(tx: Transaction, request: RunBatch) -> BatchDone:
     """Run operations in their order; the first that is refused undoes all, and says in `step` which it was.
 
     For surfaces, which choose the operations: a caller names none of them by itself.
     """
-    return BatchDone(results=[_run(tx, number, step) for number, step in enumerate(request.steps)])
+    return BatchDone(results=[_run_step(tx, number, step) for number, step in enumerate(request.steps)])
 
 
 @query("batch.read", scope="sessions:read")
 def read_batch(tx: Transaction, request: RunBatch) -> BatchDone:
     """Run queries in their order, on one state of the store, for who may only read."""
     assert all(registry[step.operation].kind is Kind.QUERY for step in request.steps)
-    return BatchDone(results=[_run(tx, number, step) for number, step in enumerate(request.steps)])
+    return BatchDone(results=[_run_step(tx, number, step) for number, step in enumerate(request.steps)])
 
 
-def _run(tx: Transaction, number: int, step: BatchStep) -> JsonValue:
+def _run_step(tx: Transaction, number: int, step: BatchStep) -> JsonValue:
     operation: Operation = registry[step.operation]
     assert operation.kind is not Kind.SUBSCRIPTION
     assert operation.blocking is None
-    with _numbered(number):
+    with _note_step(number):
         tx.caller.require(operation.scope)
         if operation.needs_agent:
             tx.caller.acting_agent()

@@ -1,4 +1,4 @@
-"""What was found by its words, as rows: read by type, with the conditions that the index does not know."""
+"""Reads the rows of what an index of words found, by type, with conditions that the index does not know."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.messaging.messages import rows as message_rows
 from repomesh.domains.messaging.messages import rules as message_rules
 from repomesh.domains.messaging.messages.tables import messages
+from repomesh.domains.overview.full_texts import IS_NEWEST_VERSION
 from repomesh.domains.overview.search_models import SearchResult, What
 from repomesh.domains.sessions import memory_rows
 from repomesh.domains.sessions.rows import in_readable_session
@@ -28,11 +29,11 @@ from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import ARTIFACT_STORED_BYTES_MAX, SEARCH_TEXT_CHARS
 from repomesh.store.transaction import Transaction
 
-_SAID = (
+_CHUNK_COLUMNS = (
     *("id", "session_id", "chunk_id", "format", "speaker", "tags", "author", "created_at", "sequence"),
     "bytes",
 )
-_MADE = (
+_ARTIFACT_COLUMNS = (
     *("id", "session_id", "artifact_id", "type", "title", "description", "tags", "author", "updated_at"),
     *("media_type", "bytes", "url"),
 )
@@ -40,7 +41,7 @@ _MADE = (
 
 @dataclass(frozen=True, slots=True)
 class TextCandidate:
-    """Something that may be shown, the beginning of its text, and what else it is found by.
+    """Something that a search found: its fields, the beginning of its text, and what else it is found by.
 
     `chars` is about the length of its whole text, where that is longer.
     """
@@ -52,12 +53,12 @@ class TextCandidate:
 
     @property
     def is_cut(self) -> bool:
-        """Whether its text goes on."""
+        """Whether its whole text is longer than `text`."""
         return self.chars > SEARCH_TEXT_CHARS
 
-    def found(self, shown: TextExcerpt) -> SearchResult:
-        """As it is shown."""
-        return SearchResult(**self.fields, snippet=shown.snippet, elsewhere=shown.elsewhere)
+    def as_result(self, excerpt: TextExcerpt) -> SearchResult:
+        """Return the search result with the excerpt that is shown of the text."""
+        return SearchResult(**self.fields, snippet=excerpt.snippet, elsewhere=excerpt.elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +85,36 @@ class SearchConditions(Protocol):
         """Only with all of these."""
 
 
-def read(tx: Transaction, ids: Mapping[What, Sequence[str]]) -> dict[str, TextCandidate]:
-    """The candidates among some ids of each type that are there, current, and for the caller to see."""
-    found: dict[str, TextCandidate] = {}
-    for what, some in ids.items():
-        if some:
-            found |= {candidate.fields["id"]: candidate for candidate in _READERS[what](tx, some)}
-    return found
+def read(tx: Transaction, ids_by_kind: Mapping[What, Sequence[str]]) -> dict[str, TextCandidate]:
+    """Read, by id, the candidates of each type that exist, are current and visible to the caller."""
+    candidates_by_id: dict[str, TextCandidate] = {}
+    for kind, kind_ids in ids_by_kind.items():
+        for candidate in _READERS[kind](tx, kind_ids) if kind_ids else ():
+            candidates_by_id[candidate.fields["id"]] = candidate
+    return candidates_by_id
 
 
-def meets(candidate: TextCandidate, wanted: SearchConditions) -> bool:
-    """Whether a candidate is of the session and type, and has the tags, that are asked for."""
+def meets(candidate: TextCandidate, conditions: SearchConditions) -> bool:
+    """Whether a candidate is of the session and type, and has all tags, of `conditions`."""
     fields = candidate.fields
-    if wanted.session_id is not None and fields["session_id"] != wanted.session_id:
+    if conditions.session_id is not None and fields["session_id"] != conditions.session_id:
         return False
-    if wanted.type is not None and fields["type"] != wanted.type:
+    if conditions.type is not None and fields["type"] != conditions.type:
         return False
-    return set(wanted.tags) <= set(fields["tags"])
+    return set(conditions.tags) <= set(fields["tags"])
 
 
-def _chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = chunks.c
-    columns = [table[name] for name in _SAID]
+    columns = [table[name] for name in _CHUNK_COLUMNS]
     text = func.substr(table.content, 1, SEARCH_TEXT_CHARS).label("text")
-    here = (
+    criteria = (
         table.workspace_id == tx.workspace_id,
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
     return [
-        _candidate(
+        _build_candidate(
             "chunk",
             row,
             text=without_escapes(row.text, known=row.format == "json"),
@@ -126,21 +127,21 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             author=row.author,
             at=row.created_at,
         )
-        for row in tx.execute(select(*columns, text).where(*here))
+        for row in tx.execute(select(*columns, text).where(*criteria))
     ]
 
 
-def _memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = memories.c
     columns = [table[name] for name in ["id", "session_id", "key", "type", "tags", "author", "updated_at"]]
-    here = (
+    criteria = (
         table.workspace_id == tx.workspace_id,
         table.id.in_(ids),
         table.status == "current",
         in_readable_session(tx, table.session_uid),
     )
     return [
-        _candidate(
+        _build_candidate(
             "memory",
             row,
             text=memory_rows.readable(row.content),
@@ -152,31 +153,26 @@ def _memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             author=row.author,
             at=row.updated_at,
         )
-        for row in tx.execute(select(*columns, table.content).where(*here))
+        for row in tx.execute(select(*columns, table.content).where(*criteria))
     ]
 
 
-def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table, version = artifacts.c, artifact_versions.c
-    columns = [table[name] for name in _MADE]
-    newest = and_(
-        version.workspace_id == table.workspace_id,
-        version.artifact_id == table.id,
-        version.version == table.version,
-    )
+    columns = [table[name] for name in _ARTIFACT_COLUMNS]
     small = table.bytes <= ARTIFACT_STORED_BYTES_MAX
     raw = func.substr(version.content, 1, SEARCH_TEXT_CHARS, type_=version.content.type).label("raw")
-    statement = select(*columns, raw).outerjoin(artifact_versions, and_(newest, small))
-    here = (
+    statement = select(*columns, raw).outerjoin(artifact_versions, and_(IS_NEWEST_VERSION, small))
+    criteria = (
         table.workspace_id == tx.workspace_id,
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
     return [
-        _candidate(
+        _build_candidate(
             "artifact",
             row,
-            text=f"{row.description}\n{_beginning(row.raw, row.media_type)}".strip(),
+            text=f"{row.description}\n{_decode_beginning(row.raw, row.media_type)}".strip(),
             about=" ".join((row.title, row.artifact_id, *row.tags)),
             chars=row.bytes if row.url is None else 0,
             key=row.artifact_id,
@@ -186,24 +182,24 @@ def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             author=row.author,
             at=row.updated_at,
         )
-        for row in tx.execute(statement.where(*here))
+        for row in tx.execute(statement.where(*criteria))
     ]
 
 
-def _beginning(raw: Any, media_type: str) -> str:
+def _decode_beginning(raw: Any, media_type: str) -> str:
     text = bytes(raw or b"").decode(errors="ignore")
     return without_escapes(text, known=media_type.startswith("application/json"))
 
 
-def _messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+def _read_messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = messages.c
     names = ["id", "subject", "tags", "priority", "sender_name", "created_at", "body_chars"]
     columns = [table[name] for name in names]
     text = func.substr(table.body, 1, SEARCH_TEXT_CHARS).label("text")
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), message_rows.visible(tx.caller)
+    criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), message_rows.visible(tx.caller)
     priorities = {rank: name for name, rank in message_rules.RANKS.items()}
     return [
-        _candidate(
+        _build_candidate(
             "message",
             row,
             text=without_escapes(row.text),
@@ -216,11 +212,11 @@ def _messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             author=row.sender_name,
             at=row.created_at,
         )
-        for row in tx.execute(select(*columns, text).where(*here))
+        for row in tx.execute(select(*columns, text).where(*criteria))
     ]
 
 
-def _tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+def _read_tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table, link = tasks.c, session_tasks.c
     columns = [table[name] for name in ["id", "goal", "type", "tags", "agent_name", "updated_at"]]
     statement = (
@@ -229,7 +225,7 @@ def _tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         .outerjoin(sessions, sessions.c.uid == link.session_uid)
     )
     return [
-        _candidate(
+        _build_candidate(
             "task",
             row,
             text=row.description,
@@ -245,12 +241,12 @@ def _tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     ]
 
 
-def _decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+def _read_decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = decisions.c
     names = ["id", "topic", "decision", "rationale", "status", "recorded_by", "created_at"]
-    here = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "active"
+    criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "active"
     return [
-        _candidate(
+        _build_candidate(
             "decision",
             row,
             text=f"{row.decision}\n{row.rationale}".strip(),
@@ -262,24 +258,24 @@ def _decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             author=row.recorded_by,
             at=row.created_at,
         )
-        for row in tx.execute(select(*[table[name] for name in names]).where(*here))
+        for row in tx.execute(select(*[table[name] for name in names]).where(*criteria))
     ]
 
 
-def _candidate(
-    what: What, row: Row[Any], text: str, about: str, chars: int | None = None, **fields: Any
+def _build_candidate(
+    kind: What, row: Row[Any], text: str, about: str, chars: int | None = None, **fields: Any
 ) -> TextCandidate:
     """A candidate; `chars` are those of its whole text where `text` is only the beginning."""
     tags = getattr(row, "tags", [])  # decisions have none
-    fields |= {"what": what, "id": row.id, "tags": tags}
+    fields |= {"what": kind, "id": row.id, "tags": tags}
     return TextCandidate(fields, text[:SEARCH_TEXT_CHARS], about, len(text) if chars is None else chars)
 
 
 _READERS: Mapping[What, Callable[[Transaction, Sequence[str]], list[TextCandidate]]] = {
-    "chunk": _chunks,
-    "memory": _memories,
-    "artifact": _artifacts,
-    "message": _messages,
-    "task": _tasks,
-    "decision": _decisions,
+    "chunk": _read_chunks,
+    "memory": _read_memories,
+    "artifact": _read_artifacts,
+    "message": _read_messages,
+    "task": _read_tasks,
+    "decision": _read_decisions,
 }

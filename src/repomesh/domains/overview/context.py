@@ -62,23 +62,23 @@ def show_task_context(tx: Transaction, request: ShowTaskContext) -> TaskContext:
     sees the parts that these read.
     """
     task = rows.as_task(rows.find(tx, request.task_id))
-    whole = TaskContext(
+    context = TaskContext(
         task=ContextTask(**task.model_dump(include=set(ContextTask.model_fields))),
         dependencies=_dependencies(tx, task),
         messages=_messages(tx, task, request.max_chars) if tx.caller.holds("messages:read") else [],
         events=_events(tx, task) if tx.caller.holds("events:read") else [],
         locks=_locks(tx, task) if tx.caller.holds("locks:read") else [],
     )
-    if len(whole.model_dump_json()) <= request.max_chars:
-        return whole
-    return rules.fitted(whole, request.max_chars)
+    if len(context.model_dump_json()) <= request.max_chars:
+        return context
+    return rules.fit_context(context, request.max_chars)
 
 
 def _dependencies(tx: Transaction, task: Task) -> list[ContextDependency]:
-    here = {"ws": tx.workspace_id, "ids": task.dependencies}
-    found = {row.id: row for row in tx.execute(_DEPENDENCIES, here)} if task.dependencies else {}
+    params = {"ws": tx.workspace_id, "ids": task.dependencies}
+    rows_by_id = {row.id: row for row in tx.execute(_DEPENDENCIES, params)} if task.dependencies else {}
     return [
-        ContextDependency(**found[task_id]._asdict() | {"result": found[task_id].result or ""})
+        ContextDependency(**rows_by_id[task_id]._asdict() | {"result": rows_by_id[task_id].result or ""})
         for task_id in task.dependencies
     ]
 
@@ -86,34 +86,34 @@ def _dependencies(tx: Transaction, task: Task) -> list[ContextDependency]:
 def _messages(tx: Transaction, task: Task, max_chars: int) -> list[ContextMessage]:
     """The last messages that belong to the task or name its id, newest first."""
     count = limits.CONTEXT_ITEMS_MAX
-    # No body is read further than it could be shown; what surrounds it takes some hundred characters.
-    read = min(max_chars + count * 1_000, limits.MAX_CHARS_MAX)
-    about = list_messages(tx, ListMessages(task_id=task.id, limit=count, max_chars=read))
-    naming = list_messages(tx, ListMessages(text=task.id, limit=count, max_chars=read))
-    found = {message.id: message for message in (*about.items, *naming.items)}
-    newest = sorted(found.values(), key=lambda message: message.id, reverse=True)[:count]
-    shown = set(ContextMessage.model_fields)
-    return [ContextMessage(**message.model_dump(include=shown)) for message in newest]
+    # No body is read further than it can be shown; its other fields take some hundred characters.
+    chars_read = min(max_chars + count * 1_000, limits.MAX_CHARS_MAX)
+    linked = list_messages(tx, ListMessages(task_id=task.id, limit=count, max_chars=chars_read))
+    naming = list_messages(tx, ListMessages(text=task.id, limit=count, max_chars=chars_read))
+    messages_by_id = {message.id: message for message in (*linked.items, *naming.items)}
+    newest = sorted(messages_by_id.values(), key=lambda message: message.id, reverse=True)[:count]
+    field_names = set(ContextMessage.model_fields)
+    return [ContextMessage(**message.model_dump(include=field_names)) for message in newest]
 
 
 def _events(tx: Transaction, task: Task) -> list[ContextEvent]:
     """The last events of the task, newest first; leases and messages stand in lists of their own."""
-    asked = ListEvents(task_id=task.id, newest=True, limit=limits.PAGE_ITEMS_MAX)
+    list_request = ListEvents(task_id=task.id, newest=True, limit=limits.PAGE_ITEMS_MAX)
     events = [
         event
-        for event in list_events(tx, asked).items
+        for event in list_events(tx, list_request).items
         if event.type.partition(".")[0] not in _SHOWN_ELSEWHERE
     ][: limits.CONTEXT_ITEMS_MAX]
     actors = list({event.actor for event in events if event.actor is not None})
-    named = tx.execute(_NAMES, {"ws": tx.workspace_id, "ids": actors}) if actors else ()
-    names = {row.id: row.name for row in named}
+    name_rows = tx.execute(_NAMES, {"ws": tx.workspace_id, "ids": actors}) if actors else ()
+    names = {row.id: row.name for row in name_rows}
     return [
         ContextEvent(
             seq=event.seq,
             type=event.type,
             agent_name=names.get(event.actor or ""),
             at=event.at,
-            text=_words(event),
+            text=_event_text(event),
         )
         for event in events
     ]
@@ -122,22 +122,25 @@ def _events(tx: Transaction, task: Task) -> list[ContextEvent]:
 _SHOWN_ELSEWHERE = ("lease", "lock", "message")
 
 
-def _words(event: Event) -> str:
-    """What came with an event: the reason or note of the task's own, the data of one that was posted."""
+def _event_text(event: Event) -> str:
+    """The reason or note of an event of the task itself; the data, as JSON, of an event that was posted."""
     if event.type not in EVENT_TYPES:
         return pydantic_core.to_json(event.data).decode()
-    told: dict[str, Any] = event.data
+    data: dict[str, Any] = event.data
     if event.type == "task.progressed":
-        return str(told["task"]["note"])
-    return str(told.get("reason") or told.get("why") or "")
+        return str(data["task"]["note"])
+    return str(data.get("reason") or data.get("why") or "")
 
 
 def _locks(tx: Transaction, task: Task) -> list[ContextLock]:
-    """What others hold or wait for that overlaps with the task's scope."""
-    wanted = [path for pattern in task.scope for path in resources.all_paths(pattern)]
-    found: dict[tuple[str, str, bool], LockObstacle] = {}
-    for one in leasing.obstacles(tx, wanted, "exclusive", tx.caller.agent_id) if wanted else ():
-        found.setdefault((one.resource, one.holder, one.waiting), one)
-    near = sorted(found.values(), key=lambda one: (one.waiting, one.resource))[: limits.CONTEXT_ITEMS_MAX]
-    shown = set(ContextLock.model_fields) - {"truncated"}
-    return [ContextLock(**one.model_dump(include=shown)) for one in near]
+    """The locks that others hold or wait for and that overlap with the task's scope."""
+    scope_paths = [path for pattern in task.scope for path in resources.all_paths(pattern)]
+    obstacles_by_key: dict[tuple[str, str, bool], LockObstacle] = {}
+    agent_id = tx.caller.agent_id
+    for obstacle in leasing.obstacles(tx, scope_paths, "exclusive", agent_id) if scope_paths else ():
+        obstacles_by_key.setdefault((obstacle.resource, obstacle.holder, obstacle.waiting), obstacle)
+    nearby_obstacles = sorted(
+        obstacles_by_key.values(), key=lambda obstacle: (obstacle.waiting, obstacle.resource)
+    )[: limits.CONTEXT_ITEMS_MAX]
+    field_names = set(ContextLock.model_fields) - {"truncated"}
+    return [ContextLock(**obstacle.model_dump(include=field_names)) for obstacle in nearby_obstacles]

@@ -1,4 +1,4 @@
-"""What is shown of the texts that a search found: where they hold what was asked for, however deep."""
+"""Builds what is shown of the texts that a search found: the part that matches, however deep it stands."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ TOO_DEEP = "The match stands further in than was looked for: read the text, or s
 
 
 class SnippetBuilder:
-    """Makes the snippets of one answer, and reads long texts for that within one bound for all of them."""
+    """Builds the snippets of one answer, and reads whole texts for them within one bound for all."""
 
-    def __init__(self, tx: Transaction, asked: StemMatcher) -> None:
+    def __init__(self, tx: Transaction, matcher: StemMatcher) -> None:
         self._tx = tx
-        self._asked = asked
-        self._left = limits.SNIPPET_DEEP_CHARS
+        self._matcher = matcher
+        self._chars_left = limits.SNIPPET_DEEP_CHARS
 
-    def of(self, candidate: TextCandidate) -> TextExcerpt:
-        """The part of a text that holds what was asked for; where the match is, when that is not in it."""
-        text, spots = candidate.text, find_spots(candidate.text, self._asked)
-        missing = self._asked.stems - {stem for _, _, stem in spots}
+    def build(self, candidate: TextCandidate) -> TextExcerpt:
+        """Return the part of a text that matches, or its beginning with a remark where the match is."""
+        text, spots = candidate.text, find_spots(candidate.text, self._matcher)
+        missing = self._matcher.stems - {stem for _, _, stem in spots}
         too_deep = False
         if missing and candidate.is_cut:
-            too_deep = candidate.chars > self._left
+            too_deep = candidate.chars > self._chars_left
             if not too_deep:
-                self._left -= candidate.chars
-                text = full_texts.whole(self._tx, candidate.fields["what"], candidate.fields["id"])
-                spots = find_spots(text, self._asked)
+                self._chars_left -= candidate.chars
+                text = full_texts.read_text(self._tx, candidate.fields["what"], candidate.fields["id"])
+                spots = find_spots(text, self._matcher)
         if spots:
             return TextExcerpt(snippet(text, spots))
-        if find_spots(candidate.about, self._asked):
+        if find_spots(candidate.about, self._matcher):
             return TextExcerpt(snippet(text, []), IN_ABOUT)
         return TextExcerpt(snippet(text, []), TOO_DEEP if too_deep else None)

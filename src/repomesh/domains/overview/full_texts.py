@@ -19,54 +19,56 @@ from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.json_text import without_escapes
 from repomesh.store.transaction import Transaction
 
+IS_NEWEST_VERSION = and_(
+    artifact_versions.c.workspace_id == artifacts.c.workspace_id,
+    artifact_versions.c.artifact_id == artifacts.c.id,
+    artifact_versions.c.version == artifacts.c.version,
+)
+"""Joins an artifact with its newest version."""
 
-def whole(tx: Transaction, what: What, id_: str) -> str:
-    """All of the text of something that is there."""
-    return _READERS[what](tx, id_)
+
+def read_text(tx: Transaction, kind: What, id_: str) -> str:
+    """Read the whole text of something that exists, by its type and id."""
+    return _READERS[kind](tx, id_)
 
 
-def _columns(tx: Transaction, table: Table, names: Sequence[str], id_: str) -> Row[Any]:
-    here = table.c.workspace_id == tx.workspace_id, table.c.id == id_
-    return tx.execute(select(*(table.c[name] for name in names)).where(*here)).one()
+def _read_columns(tx: Transaction, table: Table, names: Sequence[str], id_: str) -> Row[Any]:
+    criteria = table.c.workspace_id == tx.workspace_id, table.c.id == id_
+    return tx.execute(select(*(table.c[name] for name in names)).where(*criteria)).one()
 
 
 def _chunk_text(tx: Transaction, id_: str) -> str:
-    row = _columns(tx, chunks, ("content", "format"), id_)
+    row = _read_columns(tx, chunks, ("content", "format"), id_)
     return without_escapes(row.content, known=row.format == "json")
 
 
 def _memory_text(tx: Transaction, id_: str) -> str:
-    return memory_rows.readable(_columns(tx, memories, ("content",), id_).content)
+    return memory_rows.readable(_read_columns(tx, memories, ("content",), id_).content)
 
 
 def _message_text(tx: Transaction, id_: str) -> str:
-    return without_escapes(_columns(tx, messages, ("body",), id_).body)
+    return without_escapes(_read_columns(tx, messages, ("body",), id_).body)
 
 
 def _task_text(tx: Transaction, id_: str) -> str:
-    return str(_columns(tx, tasks, ("description",), id_).description)
+    return str(_read_columns(tx, tasks, ("description",), id_).description)
 
 
 def _decision_text(tx: Transaction, id_: str) -> str:
-    row = _columns(tx, decisions, ("decision", "rationale"), id_)
+    row = _read_columns(tx, decisions, ("decision", "rationale"), id_)
     return f"{row.decision}\n{row.rationale}".strip()
 
 
 def _artifact_text(tx: Transaction, id_: str) -> str:
     table, version = artifacts.c, artifact_versions.c
     columns = table.description, table.media_type, table.url, table.sha256, version.content
-    newest = and_(
-        version.workspace_id == table.workspace_id,
-        version.artifact_id == table.id,
-        version.version == table.version,
-    )
-    statement = select(*columns).join(artifact_versions, newest)
+    statement = select(*columns).join(artifact_versions, IS_NEWEST_VERSION)
     row = tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id == id_)).one()
     if row.url is not None:
         return f"{row.description}\n"
     try:
         raw = artifact_rows.content_bytes(tx, row)
-    except DamagedRecord:  # whoever reads the artifact is told; what is left of it is still found and shown
+    except DamagedRecord:  # reading the artifact itself reports it; its description is still found and shown
         raw = b""
     return f"{row.description}\n{readable(raw, row.media_type)}"
 

@@ -1,4 +1,4 @@
-"""The sign of life of an agent, which renews its leases and answers what waits for it."""
+"""The heartbeat of an agent, which renews its leases and returns what waits for it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def heartbeat(tx: Transaction, request: Heartbeat) -> HeartbeatResult:
     """
     agent = agents.find_agent(tx, request.agent_id)
     agents.require_self(tx, agent)
-    told = request.model_dump(include={"status_text", "resources"}, exclude_none=True)
-    agent = agents.touch(tx, agent, tx.caller.instance_id, **told)
+    reported_fields = request.model_dump(include={"status_text", "resources"}, exclude_none=True)
+    agent = agents.touch(tx, agent, tx.caller.instance_id, **reported_fields)
     leasing.renew_all(tx, agent.id)
     return HeartbeatResult(
         agent=agent,

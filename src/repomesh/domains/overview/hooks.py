@@ -1,7 +1,7 @@
-"""What hooks ask of the server: is there anything to tell, tell it, may the turn end, may the file be edited.
+"""Operations of hooks: look for news, deliver it, check whether a turn may end and a file be edited.
 
-The first question comes after every tool call of every agent, and nearly always the answer is no: it reads
-three indexes and writes nothing.
+`hook.look` runs after every tool call of every agent and nearly always finds nothing: it reads three indexes
+and writes nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def look_at_session(tx: Transaction, request: LookAtSession) -> SessionView:
     own_id, row = session_rows.find_run(tx, request.cli, request.session_id, request.processes)
     if row is None or row.ended_at is not None or row.agent_status == "retired":
         return SessionView(session=None)
-    due = request.deliver and _anything_due(tx, row.agent_id, request.cli, own_id)
+    due = request.deliver and _is_anything_due(tx, row.agent_id, request.cli, own_id)
     return SessionView(
         session=session_rows.as_session(row),
         binds=session_rows.binds(tx.caller, row),
@@ -64,15 +64,17 @@ def look_at_session(tx: Transaction, request: LookAtSession) -> SessionView:
 def deliver(tx: Transaction, request: Deliver) -> HookText:
     """Hand the acting agent what waits for it: its briefing if wanted, warnings, new messages."""
     agent_id = tx.caller.acting_agent()
-    ahead = [_losses(tx, agent_id, request.boundary)]
-    lost = bool(ahead[0])
+    ahead_texts = [_report_losses(tx, agent_id, request.boundary)]
+    has_losses = bool(ahead_texts[0])
     if request.name_not_given is not None:
-        ahead.append(hook_rules.other_name(request.name_not_given, str(tx.caller.agent_name)))
+        ahead_texts.append(hook_rules.other_name_text(request.name_not_given, str(tx.caller.agent_name)))
     if request.briefing:
-        ahead.append(show_briefing(tx, ShowBriefing(max_chars=limits.BRIEFING_SHARE_CHARS)).text)
-    ahead += _warnings(tx, agent_id)
-    ids = deliveries.candidates(tx, agent_id, request.cli, request.session_id)
-    return _hook_text(tx, request, request.route, ids, "\n".join(filter(None, ahead)), receipt=lost)
+        ahead_texts.append(show_briefing(tx, ShowBriefing(max_chars=limits.BRIEFING_SHARE_CHARS)).text)
+    ahead_texts += _write_warnings(tx, agent_id)
+    message_ids = deliveries.candidates(tx, agent_id, request.cli, request.session_id)
+    return _record_hook_text(
+        tx, request, request.route, message_ids, "\n".join(filter(None, ahead_texts)), receipt=has_losses
+    )
 
 
 @command("hook.end_turn", scope="messages:write", needs_agent=True)
@@ -81,41 +83,47 @@ def end_turn(tx: Transaction, request: EndTurn) -> HookText:
     row = session_rows.find(tx, request.cli, request.session_id)
     if row is None:
         return HookText(text="")
-    pressing = deliveries.pressing_message_ids(tx, tx.caller.acting_agent())
-    fresh = hook_rules.worth_holding(pressing, row.stop_blocks, row.stop_told, request.loop_guard)
-    if not fresh:
+    pressing_ids = deliveries.pressing_message_ids(tx, tx.caller.acting_agent())
+    new_ids = hook_rules.messages_to_hold_for(
+        pressing_ids, row.stop_blocks, row.stop_told, request.loop_guard
+    )
+    if not new_ids:
         session_rows.change(tx, row, stop_blocks=0, stop_told=[])
         return HookText(text="")
-    ahead = [_losses(tx, tx.caller.acting_agent(), request.boundary), _BEFORE_YOU_END]
-    told = _hook_text(tx, request, "turn_end", fresh, "\n".join(filter(None, ahead)))
-    so_far = [*row.stop_told, *told.message_ids][-limits.STOP_TOLD_MAX :]
-    session_rows.change(tx, row, stop_blocks=row.stop_blocks + 1, stop_told=so_far)
-    return told
+    ahead_texts = [_report_losses(tx, tx.caller.acting_agent(), request.boundary), _BEFORE_YOU_END]
+    hook_text = _record_hook_text(tx, request, "turn_end", new_ids, "\n".join(filter(None, ahead_texts)))
+    told_ids = [*row.stop_told, *hook_text.message_ids][-limits.STOP_TOLD_MAX :]
+    session_rows.change(tx, row, stop_blocks=row.stop_blocks + 1, stop_told=told_ids)
+    return hook_text
 
 
 @query("hook.guard", scope="locks:read", needs_agent=True, errors=(InvalidResource,))
 def guard_edit(tx: Transaction, request: GuardEdit) -> GuardVerdict:
     """Whether the acting agent may write files: what others hold, and what to do about it. Takes nothing."""
-    return _verdict(tx, request)
+    return _judge_edit(tx, request)
 
 
 @command("hook.guard_and_lock", scope="locks:write", needs_agent=True, errors=(InvalidResource,))
 def guard_and_lock(tx: Transaction, request: GuardEdit) -> GuardVerdict:
     """The same, and lock the files for the acting agent for a short while when they are free."""
-    verdict = _verdict(tx, request)
+    verdict = _judge_edit(tx, request)
     if verdict.verdict != "free":
         return verdict
-    held = [lease.resource for lease in leasing.held_by(tx, tx.caller.acting_agent()) if _is_lock(lease)]
+    held_patterns = [
+        lease.resource
+        for lease in leasing.held_by(tx, tx.caller.acting_agent())
+        if _is_lasting_path_lock(lease)
+    ]
     files = literals.decode_all(request.files, "files")
-    free = (name for name in files if not any(paths.holds(pattern, name) for pattern in held))
-    wanted = _lockable(free)
-    if not wanted:
+    free_names = (name for name in files if not any(paths.holds(pattern, name) for pattern in held_patterns))
+    lockable_paths = _as_lockable_paths(free_names)
+    if not lockable_paths:
         return verdict
     ttl_s = tx.settings.auto_lock_ttl_s
     try:
-        # Heartbeats don't renew it: it is for the edit, not for the day.
-        leasing.grant(tx, wanted, ttl_s=ttl_s, max_hold_s=ttl_s, note=AUTO_LOCK_NOTE)
-    except (LockConflict, TooManyLocks, ComparisonTooLarge):  # forbids taking it, but not writing
+        # `max_hold_s` keeps heartbeats from renewing it: it is for this edit only.
+        leasing.grant(tx, lockable_paths, ttl_s=ttl_s, max_hold_s=ttl_s, note=AUTO_LOCK_NOTE)
+    except (LockConflict, TooManyLocks, ComparisonTooLarge):  # the lock is refused, the edit is not
         return verdict
     return verdict
 
@@ -126,112 +134,112 @@ _BEFORE_YOU_END = (
 )
 
 
-def _lockable(names: Iterable[str]) -> list[Resource]:
-    """The files that a lock can name; a name with a backslash, say, is in no lock's language."""
-    found = []
+def _as_lockable_paths(names: Iterable[str]) -> list[Resource]:
+    """The resources of those files that a lock can name; a name with a backslash, for example, can't be."""
+    lockable_paths = []
     for name in names:
         try:
-            found.append(resources.path(name))
+            lockable_paths.append(resources.path(name))
         except InvalidResource:
             continue
-    return found
+    return lockable_paths
 
 
-def _is_lock(lease: Lease) -> bool:
-    """Whether a lease is on files, and not only on those of a moment ago."""
+def _is_lasting_path_lock(lease: Lease) -> bool:
+    """Whether a lease is on files, and was not taken by the edit hook for the moment of an edit."""
     return lease.resource_type == resources.PATH and lease.note != AUTO_LOCK_NOTE
 
 
-def _anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:
+def _is_anything_due(tx: Transaction, agent_id: str, cli: str, session_id: str) -> bool:
     if deliveries.candidates(tx, agent_id, cli, session_id, most=1):
         return True
-    if lost_leases.any_due(tx, agent_id):
+    if lost_leases.any_unreported(tx, agent_id):
         return True
     soonest = leasing.soonest_expiry(tx, agent_id)
     if soonest is None or soonest - tx.now > timedelta(seconds=max(limits.LEASE_WARNINGS_S)):
         return False
-    return bool(_to_warn(tx, agent_id))
+    return bool(_leases_to_warn_of(tx, agent_id))
 
 
-def _to_warn(tx: Transaction, agent_id: str) -> list[tuple[Lease, int]]:
-    """The leases of which an agent is to be warned, each with the threshold that was reached."""
-    found = []
-    warned = {row.id: row.warned_s for row in rows.live_of(tx, agent_id)}
+def _leases_to_warn_of(tx: Transaction, agent_id: str) -> list[tuple[Lease, int]]:
+    """The leases of whose expiry an agent is to be warned, each with the threshold reached, in seconds."""
+    leases_and_thresholds = []
+    warned_s_by_id = {row.id: row.warned_s for row in rows.live_of(tx, agent_id)}
     for lease in leasing.held_by(tx, agent_id):
-        reached = hook_rules.threshold(lease, warned[lease.id], tx.now)
-        if reached is not None:
-            found.append((lease, reached))
-    return found
+        threshold_s = hook_rules.warning_threshold(lease, warned_s_by_id[lease.id], tx.now)
+        if threshold_s is not None:
+            leases_and_thresholds.append((lease, threshold_s))
+    return leases_and_thresholds
 
 
-def _warnings(tx: Transaction, agent_id: str) -> list[str]:
+def _write_warnings(tx: Transaction, agent_id: str) -> list[str]:
     lines: list[str] = []
-    for lease, seconds in _to_warn(tx, agent_id):
+    for lease, threshold_s in _leases_to_warn_of(tx, agent_id):
         if len(lines) < limits.BRIEFING_ITEMS_MAX:
-            lines.append(hook_rules.warning(lease, tx.now))
-            tx.execute(update(leases).where(leases.c.id == lease.id).values(warned_s=seconds))
+            lines.append(hook_rules.warning_text(lease, tx.now))
+            tx.execute(update(leases).where(leases.c.id == lease.id).values(warned_s=threshold_s))
     return lines
 
 
-def _losses(tx: Transaction, agent_id: str, receipt: str) -> str:
-    """What an agent must know before anything else: the leases that it lost. It is told of them by this."""
-    lost = lost_leases.due(tx, agent_id)
-    if lost:
-        lost_leases.note_told(tx, agent_id, [lease.id for lease in lost], receipt)
-    return hook_rules.losses(lost, limits.LOSSES_SHARE_CHARS)
+def _report_losses(tx: Transaction, agent_id: str, receipt: str) -> str:
+    """Report an agent's lost leases, which it must know first, and mark them as reported."""
+    lost_now = lost_leases.unreported(tx, agent_id)
+    if lost_now:
+        lost_leases.mark_reported(tx, agent_id, [lease.id for lease in lost_now], receipt)
+    return hook_rules.losses_text(lost_now, limits.LOSSES_SHARE_CHARS)
 
 
-def _hook_text(
+def _record_hook_text(
     tx: Transaction,
     request: Deliver | EndTurn,
     route: Route,
-    ids: Sequence[str],
-    ahead: str,
+    message_ids: Sequence[str],
+    ahead_text: str,
     *,
     receipt: bool = False,
 ) -> HookText:
-    """An envelope with the first of the messages behind `ahead`, written down as a delivery.
+    """Wrap the first of the messages in an envelope, behind `ahead_text`, and record the delivery.
 
-    With `receipt` somebody wants to know whether the answer left in time, even without messages in it.
+    With `receipt` the answer carries its boundary even without messages, so that its arrival can be noted.
     """
-    if not ids:
-        text = envelope.wrap([], 0, request.boundary, ahead=ahead).text if ahead else ""
+    if not message_ids:
+        text = envelope.wrap([], 0, request.boundary, ahead=ahead_text).text if ahead_text else ""
         return HookText(text=text, boundary=request.boundary if receipt else None)
     agent_id = tx.caller.acting_agent()
-    some = deliveries.load_enclosed(tx, ids[: limits.DELIVERY_MESSAGES_MAX])
-    wrapped = envelope.wrap(some, unread_count(tx, agent_id), request.boundary, ahead=ahead)
-    if not wrapped.message_ids:
-        return HookText(text=wrapped.text, boundary=request.boundary if receipt else None)
-    deliveries.record(tx, route, wrapped.boundary, wrapped.message_ids, request.cli, request.session_id)
-    return HookText(text=wrapped.text, boundary=wrapped.boundary, message_ids=list(wrapped.message_ids))
+    messages = deliveries.load_enclosed(tx, message_ids[: limits.DELIVERY_MESSAGES_MAX])
+    wrapping = envelope.wrap(messages, unread_count(tx, agent_id), request.boundary, ahead=ahead_text)
+    if not wrapping.message_ids:
+        return HookText(text=wrapping.text, boundary=request.boundary if receipt else None)
+    deliveries.record(tx, route, wrapping.boundary, wrapping.message_ids, request.cli, request.session_id)
+    return HookText(text=wrapping.text, boundary=wrapping.boundary, message_ids=list(wrapping.message_ids))
 
 
-def _verdict(tx: Transaction, request: GuardEdit) -> GuardVerdict:
+def _judge_edit(tx: Transaction, request: GuardEdit) -> GuardVerdict:
     if tx.settings.guard == "off":
         return GuardVerdict(verdict="free", reason="", hindrances=[])
-    held = leasing.blocking_locks(tx, _targets(request), tx.caller.agent_id)
-    if not held:
+    locks_and_targets = leasing.blocking_locks(tx, _read_targets(request), tx.caller.agent_id)
+    if not locks_and_targets:
         return GuardVerdict(verdict="free", reason="", hindrances=[])
-    hindrances = [_hindrance(lease, on) for lease, on in held]
+    hindrances = [_as_blocking_lock(lease, target) for lease, target in locks_and_targets]
     verdict: Any = "denied" if tx.settings.guard == "deny" else "warned"
-    past = _own_past(tx, [on for _, on in held])
-    reason = hook_rules.denial(hindrances, past, tx.now, request.unresolved)
+    past_locks = _find_own_past_locks(tx, [target for _, target in locks_and_targets])
+    reason = hook_rules.denial_text(hindrances, past_locks, tx.now, request.unresolved)
     return GuardVerdict(verdict=verdict, reason=reason, hindrances=hindrances)
 
 
-def _own_past(tx: Transaction, names: Sequence[str]) -> list[LostLease]:
-    """What the acting agent held of what others hold, and lost."""
+def _find_own_past_locks(tx: Transaction, names: Sequence[str]) -> list[LostLease]:
+    """The newest lease that the acting agent lost on each of these files."""
     agent_id = tx.caller.agent_id
     if agent_id is None:
         return []
-    found = [
+    past_locks = [
         lost_leases.on_path(tx, agent_id, name) for name in dict.fromkeys(names[: limits.BRIEFING_ITEMS_MAX])
     ]
-    return list({lost.id: lost for lost in found if lost is not None}.values())
+    return list({past_lock.id: past_lock for past_lock in past_locks if past_lock is not None}.values())
 
 
-def _targets(request: GuardEdit) -> Targets:
-    """What to look for. A glob that no lock could be written as counts as its folder."""
+def _read_targets(request: GuardEdit) -> Targets:
+    """The targets that a request names. A glob that is no valid lock pattern counts as its folder."""
     if request.unresolved:
         return Targets(folders=[""])
     folders, patterns = literals.decode_all(request.folders, "folders"), []
@@ -243,7 +251,7 @@ def _targets(request: GuardEdit) -> Targets:
     return Targets(literals.decode_all(request.files, "files"), folders, patterns)
 
 
-def _hindrance(lease: Lease, path: str) -> BlockingLock:
+def _as_blocking_lock(lease: Lease, path: str) -> BlockingLock:
     return BlockingLock(
         path=file_names.shown(path),
         resource=lease.resource,

@@ -1,4 +1,4 @@
-"""Joining the workspace: the agent's registration, and what it should know to begin or to go on."""
+"""Joining the workspace: registers the agent and briefs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repomesh.domains.agents.errors import (
 )
 from repomesh.domains.agents.models import RegisterAgent
 from repomesh.domains.leases import lost_leases
-from repomesh.domains.overview.briefing import brief, unread_of
+from repomesh.domains.overview.briefing import brief, count_unread
 from repomesh.domains.overview.models import JoinedWorkspace, JoinWorkspace
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.transaction import Transaction
@@ -49,13 +49,16 @@ def join(tx: Transaction, request: JoinWorkspace) -> JoinedWorkspace:
     did last, what is unread and what was decided, within `max_chars`.
     """
     fields = request.model_dump(exclude={"max_chars"}, exclude_unset=True)
-    made = agents.register_agent(tx, RegisterAgent(**fields))
-    unread = unread_of(tx, made.agent.id)
-    briefing = brief(tx, made.agent, unread, request.max_chars)
-    lost_leases.note_told(
-        tx, made.agent.id, [lease.id for lease in lost_leases.due(tx, made.agent.id)], _RECEIPT
+    registration = agents.register_agent(tx, RegisterAgent(**fields))
+    unread = count_unread(tx, registration.agent.id)
+    briefing = brief(tx, registration.agent, unread, request.max_chars)
+    lost_leases.mark_reported(
+        tx,
+        registration.agent.id,
+        [lease.id for lease in lost_leases.unreported(tx, registration.agent.id)],
+        _RECEIPT,
     )
-    return JoinedWorkspace(**dict(made), briefing=briefing)
+    return JoinedWorkspace(**dict(registration), briefing=briefing)
 
 
-_RECEIPT = "registered"  # of what a briefing tells that came with the registration
+_RECEIPT = "registered"  # of lost leases that the briefing of a registration reports

@@ -40,7 +40,7 @@ _TITLES: dict[Identified, tuple[Table, ColumnElement[str]]] = {
     "decision": (decisions, decisions.c.topic),
     "memory": (memories, memories.c.key),
 }
-"""By sort, the table and what its rows are shown by."""
+"""By kind, the table and the title by which its rows are shown."""
 
 
 @query("id.find", http=Get("/v1/ids"), scope="sessions:read")
@@ -50,50 +50,50 @@ def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
     Ids made within a millisecond share their beginning; the last 8 characters tell them apart, and a part of
     these from their first on is enough.
     """
-    found: list[FoundId] = []
+    matches: list[FoundId] = []
     complete = True
-    asked = [what for what in IDENTIFIED if not request.what or what in request.what]
-    for what in readable(tx.caller, asked):
-        items, is_whole = _matching(tx, what, request.part)
-        found += items
+    requested_kinds = [kind for kind in IDENTIFIED if not request.what or kind in request.what]
+    for kind in readable(tx.caller, requested_kinds):
+        items, is_whole = _find_matching(tx, kind, request.part)
+        matches += items
         complete = complete and is_whole
     return FoundIds(
-        items=found[: limits.ID_MATCHES_MAX], complete=complete and len(found) <= limits.ID_MATCHES_MAX
+        items=matches[: limits.ID_MATCHES_MAX], complete=complete and len(matches) <= limits.ID_MATCHES_MAX
     )
 
 
-def _matching(tx: Transaction, what: Identified, part: str) -> tuple[list[FoundId], bool]:
-    """What matches among the newest of a sort, one more than are answered, and whether these are all."""
-    table, title = _TITLES[what]
-    own = table.c.workspace_id == tx.workspace_id
-    newest = select(table.c.id).where(own).order_by(table.c.id.desc()).limit(limits.ID_ROWS_MAX)
+def _find_matching(tx: Transaction, kind: Identified, part: str) -> tuple[list[FoundId], bool]:
+    """The matches among the newest of a kind, one more than are answered, and whether all were searched."""
+    table, title = _TITLES[kind]
+    in_workspace = table.c.workspace_id == tx.workspace_id
+    newest = select(table.c.id).where(in_workspace).order_by(table.c.id.desc()).limit(limits.ID_ROWS_MAX)
     oldest_seen = tx.execute(
         newest.offset(limits.ID_ROWS_MAX - 1).limit(1).with_only_columns(table.c.id)
     ).scalar_one_or_none()
-    seen = true() if oldest_seen is None else table.c.id >= oldest_seen
-    printed = func.substr(table.c.id, limits.ID_CHARS - limits.ID_END_CHARS + 1, len(part))
+    is_among_newest = true() if oldest_seen is None else table.c.id >= oldest_seen
+    printed_end = func.substr(table.c.id, limits.ID_CHARS - limits.ID_END_CHARS + 1, len(part))
     matches = or_(
         table.c.id.startswith(part, autoescape=True),
         table.c.id.endswith(part, autoescape=True),
-        printed == part,
+        printed_end == part,
     )
-    chosen = (
+    statement = (
         select(table.c.id, title.label("title"))
-        .where(own, seen, matches, _visible(tx, what))
+        .where(in_workspace, is_among_newest, matches, _visible(tx, kind))
         .order_by(table.c.id.desc())
         .limit(limits.ID_MATCHES_MAX + 1)
     )
-    rows: list[Any] = list(tx.execute(chosen))
+    rows: list[Any] = list(tx.execute(statement))
     items = [
-        FoundId(what=what, id=row.id, title=" ".join(row.title.split())[: limits.ID_TITLE_CHARS])
+        FoundId(what=kind, id=row.id, title=" ".join(row.title.split())[: limits.ID_TITLE_CHARS])
         for row in rows
     ]
     return items, oldest_seen is None
 
 
-def _visible(tx: Transaction, what: Identified) -> ColumnElement[bool]:
-    if what == "message":
+def _visible(tx: Transaction, kind: Identified) -> ColumnElement[bool]:
+    if kind == "message":
         return message_rows.visible(tx.caller)
-    if what == "question":
+    if kind == "question":
         return question_rows.visible(tx.caller)
     return true()

@@ -1,4 +1,4 @@
-"""Pure decisions of search and recall: what a text is worth for some words, and which part of it to show."""
+"""Pure decisions of search and recall: the score of a text for the words that are searched."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from repomesh.kernel.words import asked_words, flattened, words_of
 
 @dataclass(frozen=True, slots=True)
 class RankingWeights:
-    """How much speaks for a text.
+    """The weights of what a text is ranked by.
 
-    The first two are those of BM25 (Robertson and Zaragoza, 2009), `pair` is what two neighbours of the
-    question count where they stand near each other; these three are tuned by `python -m bench recall`, the
-    usual 1.2 and 0.75 being for a search. The others count beside the words, which count 1 at most.
+    `k1` and `b` are those of BM25 (Robertson and Zaragoza, 2009), with the usual 1.2 and 0.75 for a search;
+    `pair` is for two neighbours in the question that stand near each other in the text. These three are tuned
+    by `python -m bench recall`. The others are added to the score of the words, which is 1 at most.
     """
 
     k1: float = 1.2
@@ -34,7 +34,7 @@ class RankingWeights:
 
 SEARCH_WEIGHTS = RankingWeights()
 RECALL_WEIGHTS = RankingWeights(k1=2.5, b=0.9, pair=0.5)
-_NEAR_WORDS = 8  # as far as a pair may stand apart
+_NEAR_WORDS = 8  # the distance at which words still count as a pair
 
 # Words that say nothing of what a question is about.
 STOP_WORDS = frozenset(
@@ -47,63 +47,73 @@ STOP_WORDS = frozenset(
 )
 
 
-def question_words(text: str, most: int) -> list[str]:
-    """What a question is about: its words without those that say nothing, unless it has no others."""
+def question_words(text: str, count_max: int) -> list[str]:
+    """The words of a question without stop words, unless it has no others; at most `count_max`."""
     words = flattened(asked_words(text))
-    telling = [word for word in words if word not in STOP_WORDS]
-    return (telling or words)[:most]
+    telling_words = [word for word in words if word not in STOP_WORDS]
+    return (telling_words or words)[:count_max]
 
 
 Hits = Sequence[tuple[int, str]]
-"""(place, stem) of each word of a text that is asked for, in order."""
+"""(place, stem) of each word of a text that is searched, in order."""
 
 
 class StemMatcher(dict[str, str | None]):
-    """Which of the stems that are asked for a word stands for; knows a word that it has met."""
+    """Maps a word to the searched stem that it is a form of, or None; caches each word."""
 
     def __init__(self, stems: Collection[str]) -> None:
         super().__init__()
         self.stems = frozenset(stems)
 
     def __missing__(self, word: str) -> str | None:
-        found = self[word] = _stem_in(word, self.stems)
-        return found
+        matched_stem = self[word] = _match_stem(word, self.stems)
+        return matched_stem
 
 
-def hits(words: Sequence[str], asked: StemMatcher) -> Hits:
-    """Where what is asked for stands among the words of a text."""
-    return [(place, one) for place, one in enumerate(map(asked.__getitem__, words)) if one is not None]
+def find_hits(words: Sequence[str], matcher: StemMatcher) -> Hits:
+    """Find the words of a text that are forms of searched stems."""
+    return [
+        (place, matched_stem)
+        for place, matched_stem in enumerate(map(matcher.__getitem__, words))
+        if matched_stem is not None
+    ]
 
 
-def worth(
-    found: Hits, length: int, rarities: Mapping[str, float], usual: float, weights: RankingWeights
+def score_text(
+    hits: Hits, length: int, rarities: Mapping[str, float], usual_length: float, weights: RankingWeights
 ) -> float:
-    """What a text of `length` words is worth for stems in the order of the question, each of its own rarity.
+    """Score a text of `length` words by its hits; `rarities` has the stems in the order of the question.
 
-    `usual` is the length of most texts.
+    `usual_length` is the mean length of the texts.
     """
-    counts = Counter(one for _, one in found)
-    norm = weights.k1 * (1 - weights.b + weights.b * length / max(usual, 1.0))
-    plain = sum(rarities[one] * count * (weights.k1 + 1) / (count + norm) for one, count in counts.items())
-    return plain + weights.pair * _pairs(found, rarities) if weights.pair else plain
+    counts = Counter(hit_stem for _, hit_stem in hits)
+    length_norm = weights.k1 * (1 - weights.b + weights.b * length / max(usual_length, 1.0))
+    word_score = sum(
+        rarities[hit_stem] * count * (weights.k1 + 1) / (count + length_norm)
+        for hit_stem, count in counts.items()
+    )
+    return word_score + weights.pair * _score_pairs(hits, rarities) if weights.pair else word_score
 
 
-def _pairs(found: Hits, rarities: Mapping[str, float]) -> float:
-    """What it counts that neighbours of the question stand near each other, in their order."""
+def _score_pairs(hits: Hits, rarities: Mapping[str, float]) -> float:
+    """Score the neighbours in the question that stand near each other in the text, in the same order."""
     stems = list(rarities)
-    following = dict(pairwise(stems))
-    nearest: dict[str, int] = {}
-    last: dict[str, int] = {}
-    before = {after: one for one, after in following.items()}
-    for place, one in found:
-        first = before.get(one)
-        if first in last and (apart := place - last[first]) <= _NEAR_WORDS:
-            nearest[first] = min(apart, nearest.get(first, apart))
-        last[one] = place
-    return sum((rarities[one] + rarities[following[one]]) / 2 / apart for one, apart in nearest.items())
+    next_by_stem = dict(pairwise(stems))
+    nearest_by_first: dict[str, int] = {}
+    last_place_by_stem: dict[str, int] = {}
+    previous_by_stem = {second: hit_stem for hit_stem, second in next_by_stem.items()}
+    for place, hit_stem in hits:
+        first = previous_by_stem.get(hit_stem)
+        if first in last_place_by_stem and (distance := place - last_place_by_stem[first]) <= _NEAR_WORDS:
+            nearest_by_first[first] = min(distance, nearest_by_first.get(first, distance))
+        last_place_by_stem[hit_stem] = place
+    return sum(
+        (rarities[hit_stem] + rarities[next_by_stem[hit_stem]]) / 2 / distance
+        for hit_stem, distance in nearest_by_first.items()
+    )
 
 
-def _stem_in(word: str, stems: Collection[str]) -> str | None:
+def _match_stem(word: str, stems: Collection[str]) -> str | None:
     if word in stems:
         return word
     reduced = stem(word)
@@ -111,10 +121,10 @@ def _stem_in(word: str, stems: Collection[str]) -> str | None:
 
 
 def rarity(total: float, holding: float) -> float:
-    """How much it says that a text holds a word which `holding` of `total` texts hold."""
+    """The inverse document frequency of a word that `holding` of `total` texts hold."""
     return math.log(1 + (total - holding + 0.5) / (holding + 0.5)) if total >= holding else 0.1
 
 
 def recency(age_s: float) -> float:
-    """From 1 for what is new towards 0."""
+    """A figure that falls from 1 for a new text towards 0, by half in each RECALL_HALF_LIFE_S."""
     return float(0.5 ** (max(age_s, 0.0) / RECALL_HALF_LIFE_S))

@@ -1,4 +1,4 @@
-"""What an agent did last, in lines, from the log: how it picks up the thread after it forgot."""
+"""Lines on what an agent did last, from the log, so that it can continue after its context was lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, func, select
 
 from repomesh.domains.messaging.messages.envelope import BAR
 from repomesh.domains.messaging.messages.tables import messages
-from repomesh.domains.overview.hook_rules import shown
+from repomesh.domains.overview.hook_rules import shorten
 from repomesh.domains.sessions.rows import in_readable_session
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
@@ -25,69 +25,75 @@ _LAST = Prepared(
     .order_by(events.c.seq.desc())
     .limit(bindparam("count"))
 )
-# Signs of life, leases and receipts come with everything else and say nothing of their own.
-_TOLD = ("task", "memory", "artifact", "session", "question", "review", "meeting", "decision")
+# Events of heartbeats, leases and receipts accompany other events and tell nothing new.
+_SHOWN_AREAS = ("task", "memory", "artifact", "session", "question", "review", "meeting", "decision")
 _SENT = "message.sent"
 
 
-def last_deeds(tx: Transaction, agent_id: str, besides: Collection[str]) -> list[str]:
-    """Lines on the newest things that an agent did, one for each, without the tasks in `besides`."""
-    found = tx.execute(_LAST, {"ws": tx.workspace_id, "agent": agent_id, "count": limits.DEEDS_LOOKED_AT})
-    newest: dict[str, Row[Any]] = {}
-    for row in found:
+def recent_activity_lines(tx: Transaction, agent_id: str, excluded_task_ids: Collection[str]) -> list[str]:
+    """One line for each of the newest things that an agent did, without those on `excluded_task_ids`."""
+    event_rows = tx.execute(
+        _LAST, {"ws": tx.workspace_id, "agent": agent_id, "count": limits.DEEDS_LOOKED_AT}
+    )
+    newest_by_subject: dict[str, Row[Any]] = {}
+    for row in event_rows:
         area, _, subject_id = str(row.subject).partition("/")
-        worth = row.type == _SENT or str(row.type).partition(".")[0] in _TOLD
-        if worth and not (area == "task" and subject_id in besides):
-            newest.setdefault(row.subject, row)
-    some = list(newest.values())[: limits.DEEDS_TOLD_MAX]
-    if not some:
+        is_shown = row.type == _SENT or str(row.type).partition(".")[0] in _SHOWN_AREAS
+        if is_shown and not (area == "task" and subject_id in excluded_task_ids):
+            newest_by_subject.setdefault(row.subject, row)
+    shown_rows = list(newest_by_subject.values())[: limits.DEEDS_TOLD_MAX]
+    if not shown_rows:
         return []
-    about = _about(tx, some)
+    text_by_subject = _describe_subjects(tx, shown_rows)
 
     def line(row: Row[Any]) -> str:
-        return f"{BAR}{row.at:%m-%d %H:%M} {row.type} {shown(about.get(row.subject, row.subject))}"
+        return (
+            f"{BAR}{row.at:%m-%d %H:%M} {row.type} {shorten(text_by_subject.get(row.subject, row.subject))}"
+        )
 
-    lines = readable(tx, some, line, lambda row: f"event of {row.subject}")
+    lines = readable(tx, shown_rows, line, lambda row: f"event of {row.subject}")
     return ["What you did last, newest first:", *lines]
 
 
-def _about(tx: Transaction, some: Collection[Row[Any]]) -> dict[str, str]:
-    """What is known by now of the subjects of some events."""
-    told: dict[str, str] = {}
-    for area, look_up in _LOOK_UP.items():
+def _describe_subjects(tx: Transaction, event_rows: Collection[Row[Any]]) -> dict[str, str]:
+    """Describe the subjects of events as they are now, by subject."""
+    text_by_subject: dict[str, str] = {}
+    for area, look_up in _DESCRIBERS.items():
         prefix = f"{area}/"
-        ids = [row.subject.removeprefix(prefix) for row in some if row.subject.startswith(prefix)]
+        ids = [row.subject.removeprefix(prefix) for row in event_rows if row.subject.startswith(prefix)]
         if ids:
-            told |= {f"{prefix}{id_}": text for id_, text in look_up(tx, ids).items()}
-    return told
+            text_by_subject |= {f"{prefix}{id_}": text for id_, text in look_up(tx, ids).items()}
+    return text_by_subject
 
 
-def _tasks(tx: Transaction, ids: list[str]) -> dict[str, str]:
-    here = tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)
-    rows = tx.execute(select(tasks.c.id, tasks.c.goal, tasks.c.status).where(*here))
+def _describe_tasks(tx: Transaction, ids: list[str]) -> dict[str, str]:
+    criteria = tasks.c.workspace_id == tx.workspace_id, tasks.c.id.in_(ids)
+    rows = tx.execute(select(tasks.c.id, tasks.c.goal, tasks.c.status).where(*criteria))
     return {row.id: f"{row.id} ({row.status} now) {row.goal}" for row in rows}
 
 
-def _messages(tx: Transaction, ids: list[str]) -> dict[str, str]:
+def _describe_messages(tx: Transaction, ids: list[str]) -> dict[str, str]:
     body = func.substr(messages.c.body, 1, limits.RESOURCE_SHOWN_CHARS).label("body")
-    here = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
-    rows = tx.execute(select(messages.c.id, messages.c.addressed_to, messages.c.subject, body).where(*here))
+    criteria = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
+    rows = tx.execute(
+        select(messages.c.id, messages.c.addressed_to, messages.c.subject, body).where(*criteria)
+    )
     return {row.id: f"to {', '.join(row.addressed_to[:3])}: {row.subject or row.body}" for row in rows}
 
 
-def _memories(tx: Transaction, ids: list[str]) -> dict[str, str]:
+def _describe_memories(tx: Transaction, ids: list[str]) -> dict[str, str]:
     columns = memories.c.id, memories.c.type, memories.c.key, memories.c.session_id
-    here = (
+    criteria = (
         memories.c.workspace_id == tx.workspace_id,
         memories.c.id.in_(ids),
         in_readable_session(tx, memories.c.session_uid),
     )
-    rows = tx.execute(select(*columns).where(*here))
+    rows = tx.execute(select(*columns).where(*criteria))
     return {row.id: f"{row.type} {row.key} in {row.session_id or 'no session'}" for row in rows}
 
 
-_LOOK_UP: dict[str, Callable[[Transaction, list[str]], dict[str, str]]] = {
-    "task": _tasks,
-    "message": _messages,
-    "memory": _memories,
+_DESCRIBERS: dict[str, Callable[[Transaction, list[str]], dict[str, str]]] = {
+    "task": _describe_tasks,
+    "message": _describe_messages,
+    "memory": _describe_memories,
 }

@@ -1,11 +1,11 @@
-"""What the sweeper does where something is due: silent agents, leases that ran out, places in lock queues."""
+"""What the sweeper runs where something is due: silent agents, expired leases, places in lock queues."""
 
 from __future__ import annotations
 
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.leases import reclaim, waiting
 from repomesh.domains.overview.models import ReclaimedLease, Reconcile, Reconciled
-from repomesh.domains.tasks.reclaiming import reclaimed_among
+from repomesh.domains.tasks.reclaiming import reclaimed_tasks
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Post, command
 from repomesh.store.transaction import Transaction
@@ -24,15 +24,15 @@ def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
     tasks that lost their holder are open again, or failed at their last attempt. Each is an event, too.
     One call takes back a bounded number of each; `complete` says whether that was all.
     """
-    if tx.caller.agent_id is not None:  # who asks is there, however long it was silent
+    if tx.caller.agent_id is not None:  # the caller is alive, however long it was silent
         agents.touch(tx, agents.find_agent(tx, tx.caller.agent_id), tx.caller.instance_id)
-    inactive = agents.sweep_agents(tx)
-    ended = reclaim.reclaim(tx)
-    waits = waiting.expire(tx)
-    forgotten = reclaim.forget_ended(tx)
-    lost = reclaimed_among(tx.react())
+    inactive_ids = agents.sweep_agents(tx)
+    ended_leases = reclaim.reclaim(tx)
+    expired_waits = waiting.expire(tx)
+    forgotten_count = reclaim.forget_ended(tx)
+    reclaimed = reclaimed_tasks(tx.react())
     return Reconciled(
-        inactive_agent_ids=inactive,
+        inactive_agent_ids=inactive_ids,
         leases=[
             ReclaimedLease(
                 resource_type=lease.resource_type,
@@ -42,10 +42,10 @@ def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
                 fencing_token=lease.fencing_token,
                 reason=reason,
             )
-            for lease, reason in ended
+            for lease, reason in ended_leases
         ],
-        tasks=lost,
-        complete=len(inactive) < limits.AGENTS_SWEPT_MAX
-        and max(len(ended), waits) < limits.LEASES_RECLAIMED_MAX
-        and forgotten < limits.LEASES_FORGOTTEN_MAX,
+        tasks=reclaimed,
+        complete=len(inactive_ids) < limits.AGENTS_SWEPT_MAX
+        and max(len(ended_leases), expired_waits) < limits.LEASES_RECLAIMED_MAX
+        and forgotten_count < limits.LEASES_FORGOTTEN_MAX,
     )

@@ -32,84 +32,88 @@ READ_SCOPES: dict[str, str] = {
 }
 """The scope that reads each kind of what searches find."""
 
-_SAID_CHARS = 200  # more than `omitted` ever takes
-_NOWHERE = PageEnds(lambda _index: "", "")
+_OMITTED_CHARS = 200  # more than `omitted` ever takes
+_NO_CURSORS = PageEnds(lambda _index: "", "")
 
 
 def readable(caller: Caller, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
-    """Those of some kinds that the caller's token may read; raises Forbidden when there is none."""
-    kept = tuple(kind for kind in kinds if caller.holds(READ_SCOPES[kind]))
-    if not kept:
+    """The kinds that the caller's token may read; raises Forbidden when there is none."""
+    readable_kinds = tuple(kind for kind in kinds if caller.holds(READ_SCOPES[kind]))
+    if not readable_kinds:
         caller.require(READ_SCOPES[kinds[0]])
-    return kept
+    return readable_kinds
 
 
-def fitted(whole: TaskContext, max_chars: int) -> TaskContext:
+def fit_context(context: TaskContext, max_chars: int) -> TaskContext:
     """The context with each of its parts cut to a fair share of `max_chars`."""
-    empty = whole.model_copy(update={name: [] for name in _SECTIONS})
-    task_chars = len(whole.task.model_dump_json())
-    sizes = {name: len(_page(getattr(whole, name)).model_dump_json()) for name in _SECTIONS}
-    left = max_chars - (len(empty.model_dump_json()) - task_chars) - _SAID_CHARS
-    # Without the task the rest means little: half of it is the task's, if it needs that.
-    share = max(fair_share([task_chars, *sizes.values()], left), left // 2)
-    task = _fitted_task(whole.task, min(left, max(share, _least(whole.task))))
-    left -= len(task.model_dump_json())
-    share = fair_share(list(sizes.values()), left)
-    parts = {
-        name: fit(_page(getattr(whole, name)), share, _NOWHERE, text).items
+    empty_context = context.model_copy(update={name: [] for name in _SECTIONS})
+    task_chars = len(context.task.model_dump_json())
+    section_sizes = {name: len(_page(getattr(context, name)).model_dump_json()) for name in _SECTIONS}
+    chars_left = max_chars - (len(empty_context.model_dump_json()) - task_chars) - _OMITTED_CHARS
+    # Without the task the other parts mean little: it gets half of the space, if it needs that.
+    share = max(fair_share([task_chars, *section_sizes.values()], chars_left), chars_left // 2)
+    task = _fit_task(context.task, min(chars_left, max(share, _chars_min(context.task))))
+    chars_left -= len(task.model_dump_json())
+    share = fair_share(list(section_sizes.values()), chars_left)
+    fitted_sections = {
+        name: fit(_page(getattr(context, name)), share, _NO_CURSORS, text).items
         for name, text in _SECTIONS.items()
     }
-    return whole.model_copy(update={"task": task, **parts, "omitted": _omitted(whole, task, parts)})
+    return context.model_copy(
+        update={"task": task, **fitted_sections, "omitted": _omitted_text(context, task, fitted_sections)}
+    )
 
 
-def _omitted(whole: TaskContext, task: ContextTask, parts: dict[str, list[Any]]) -> str:
-    said = [
-        f"{name} left out: {missing}"
-        for name, part in parts.items()
-        if (missing := len(getattr(whole, name)) - len(part))
+def _omitted_text(context: TaskContext, task: ContextTask, sections: dict[str, list[Any]]) -> str:
+    omissions = [
+        f"{name} left out: {missing_count}"
+        for name, items in sections.items()
+        if (missing_count := len(getattr(context, name)) - len(items))
     ]
-    texts = sum(item.truncated for part in parts.values() for item in part)
-    texts += sum(getattr(task, name) != getattr(whole.task, name) for name in (*_TEXTS, "goal", "scope"))
-    if texts:
-        said.append(f"texts cut: {texts}")
-    return "; ".join([*said, "raise max_chars"])
+    cut_count = sum(item.truncated for items in sections.values() for item in items)
+    cut_count += sum(
+        getattr(task, name) != getattr(context.task, name) for name in (*_TEXTS, "goal", "scope")
+    )
+    if cut_count:
+        omissions.append(f"texts cut: {cut_count}")
+    return "; ".join([*omissions, "raise max_chars"])
 
 
-def _fitted_task(task: ContextTask, share: int) -> ContextTask:
+def _fit_task(task: ContextTask, share: int) -> ContextTask:
     if len(task.model_dump_json()) <= share:
         return task
-    bare = _bare(task)
-    left = share - len(bare.model_dump_json())
-    goal = cut(task.goal, max(left, 0))
-    left -= encoded_length(goal)
-    scope = _shortened(task.scope, left // 4)
-    left -= sum(encoded_length(pattern) + 3 for pattern in scope)
+    bare_task = _without_texts(task)
+    chars_left = share - len(bare_task.model_dump_json())
+    goal = cut(task.goal, max(chars_left, 0))
+    chars_left -= encoded_length(goal)
+    scope = _take_patterns(task.scope, chars_left // 4)
+    chars_left -= sum(encoded_length(pattern) + 3 for pattern in scope)
     texts = {name: text for name in _TEXTS if (text := getattr(task, name))}
-    length = fair_share([encoded_length(text) for text in texts.values()], left)
-    shown: dict[str, object] = {name: cut(text, length) for name, text in texts.items()}
-    return bare.model_copy(update=shown | {"goal": goal, "scope": scope})
+    length = fair_share([encoded_length(text) for text in texts.values()], chars_left)
+    cut_texts: dict[str, object] = {name: cut(text, length) for name, text in texts.items()}
+    return bare_task.model_copy(update=cut_texts | {"goal": goal, "scope": scope})
 
 
-def _bare(task: ContextTask) -> ContextTask:
+def _without_texts(task: ContextTask) -> ContextTask:
     """The task without its texts; what is null stays so."""
     texts = {name: "" for name in (*_TEXTS, "goal") if getattr(task, name)}
     return task.model_copy(update=texts | {"scope": []})
 
 
-def _least(task: ContextTask) -> int:
+def _chars_min(task: ContextTask) -> int:
     """The characters of a task with nothing but its goal and figures."""
-    return len(_bare(task).model_dump_json()) + encoded_length(task.goal)
+    return len(_without_texts(task).model_dump_json()) + encoded_length(task.goal)
 
 
-def _shortened(patterns: Sequence[str], left: int) -> list[str]:
-    """The first patterns that take at most `left` characters together."""
-    kept: list[str] = []
+def _take_patterns(patterns: Sequence[str], chars_left: int) -> list[str]:
+    """The first patterns that take at most `chars_left` characters together."""
+    kept_patterns: list[str] = []
     for pattern in patterns:
-        left -= encoded_length(pattern) + 3
-        if left < 0:
+        chars_left -= encoded_length(pattern) + 3
+        if chars_left < 0:
             break
-        kept.append(pattern)
-    return kept
+        kept_patterns.append(pattern)
+    return kept_patterns
 
 
 def _page(items: list[Item]) -> Page[Item]:

@@ -45,75 +45,79 @@ def search(tx: Transaction, request: Search) -> Page[SearchResult]:
         request = request.model_copy(update={"author": recorded_name(tx, request.author)})
     words = search_words(request.text)
     uid = None if request.session_id is None else session_rows.find(tx, request.session_id).uid
-    matches = _matches(tx, request, words, uid) if words else iter(())
+    matches = _find_matches(tx, request, words, uid) if words else iter(())
     if request.order == "rank":
-        return _ranked(tx, request, words, matches)
+        return _rank_page(tx, request, words, matches)
     before = searching.position(request.cursor)
-    found, following = _take(tx, request, matches, before, request.limit)
-    return _page(tx, request, words, found, following)
+    found_candidates, next_cursor = _take_candidates(tx, request, matches, before, request.limit)
+    return _build_page(tx, request, words, found_candidates, next_cursor)
 
 
-def _matches(tx: Transaction, request: Search, words: Sequence[Word], uid: str | None) -> Iterator[Match]:
-    """What holds the words, newest first. What has marks in the index is narrowed by them there."""
+def _find_matches(
+    tx: Transaction, request: Search, words: Sequence[Word], uid: str | None
+) -> Iterator[Match]:
+    """Yield what holds the words, newest first; kinds with marks in the index are filtered by them there."""
     marks: list[str] = [] if uid is None else [mark("s", uid)]
     marks += [mark("t", tag) for tag in request.tags]
     if request.author is not None:
         marks.append(mark("a", request.author))
     before = searching.position(request.cursor)
-    asked = [what for what in EVERYTHING if what in request.what]
+    kinds = [kind for kind in EVERYTHING if kind in request.what]
     if request.session_id is not None:
-        asked = [what for what in asked if what not in _OF_NO_SESSION]
-    marked = [what for what in asked if what in _MARKED]
-    rest = [what for what in asked if what not in _MARKED]
+        kinds = [kind for kind in kinds if kind not in _OF_NO_SESSION]
+    marked = [kind for kind in kinds if kind in _MARKED]
+    unmarked = [kind for kind in kinds if kind not in _MARKED]
     if request.type is not None and marked and _TYPED.issuperset(marked):
         marks.append(mark("y", request.type))
     if not marks:
-        return _stream(tx, asked, words, before)
+        return _stream_matches(tx, kinds, words, before)
     streams = [
-        _stream(tx, some, also, before) for some, also in ((marked, [*words, *marks]), (rest, words)) if some
+        _stream_matches(tx, stream_kinds, stream_words, before)
+        for stream_kinds, stream_words in ((marked, [*words, *marks]), (unmarked, words))
+        if stream_kinds
     ]
     return merge(*streams, key=lambda match: -match[0])
 
 
-def _stream(
-    tx: Transaction, types: Sequence[What], words: Sequence[Word], before: int | None
+def _stream_matches(
+    tx: Transaction, kinds: Sequence[What], words: Sequence[Word], before: int | None
 ) -> Iterator[Match]:
     count = limits.SEARCH_BLOCK_FIRST
     while True:
-        block = tx.text_index.find(tx.connection, tx.workspace_id, types, words, before, count)
+        block = tx.text_index.find(tx.connection, tx.workspace_id, kinds, words, before, count)
         yield from block  # type: ignore[misc]
         if len(block) < count:
             return
         before, count = block[-1][0], limits.TEXT_MATCHES_PER_READ
 
 
-def _take(
-    tx: Transaction, request: Search, matches: Iterator[Match], before: int | None, most: int
+def _take_candidates(
+    tx: Transaction, request: Search, matches: Iterator[Match], before: int | None, count_max: int
 ) -> tuple[list[tuple[int, TextCandidate]], str | None]:
-    """Up to `most` of the matches that meet the conditions, each once, and the cursor behind them."""
-    found: list[tuple[int, TextCandidate]] = []
-    seen: set[str] = set()
+    """Take up to `count_max` matches that meet the conditions, each once, and the cursor behind them."""
+    found_candidates: list[tuple[int, TextCandidate]] = []
+    seen_ids: set[str] = set()
     looked_at = 0
     while looked_at < limits.TEXT_MATCHES_PER_PAGE:
         count = limits.SEARCH_BLOCK_FIRST if looked_at == 0 else limits.TEXT_MATCHES_PER_READ
         block = [match for match, _ in zip(matches, range(count), strict=False)]
         if not block:
-            return found, None
+            return found_candidates, None
         looked_at += len(block)
-        ids: dict[What, list[str]] = {}
-        for _, what, id_ in block:
-            ids.setdefault(what, []).append(id_)
-        there = candidates.read(tx, ids)
+        ids_by_kind: dict[What, list[str]] = {}
+        for _, kind, id_ in block:
+            ids_by_kind.setdefault(kind, []).append(id_)
+        candidates_by_id = candidates.read(tx, ids_by_kind)
         for position, _, id_ in block:
-            candidate = there.get(id_)
-            if candidate is None or id_ in seen or not _meets(candidate, request):
+            candidate = candidates_by_id.get(id_)
+            if candidate is None or id_ in seen_ids or not _meets(candidate, request):
                 continue
-            if len(found) == most:
-                return found, encode_cursor(found[-1][0])
-            seen.add(id_)
-            found.append((position, candidate))
+            if len(found_candidates) == count_max:
+                return found_candidates, encode_cursor(found_candidates[-1][0])
+            seen_ids.add(id_)
+            found_candidates.append((position, candidate))
         before = block[-1][0]
-    return found, encode_cursor(before)
+    return found_candidates, encode_cursor(before)
 
 
 def _meets(candidate: TextCandidate, request: Search) -> bool:
@@ -127,40 +131,46 @@ def _meets(candidate: TextCandidate, request: Search) -> bool:
     return candidates.meets(candidate, request)
 
 
-def _ranked(
+def _rank_page(
     tx: Transaction, request: Search, words: Sequence[Word], matches: Iterator[Match]
 ) -> Page[SearchResult]:
-    found, _ = _take(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
-    texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found]
-    usual = sum(map(len, texts)) / max(len(texts), 1)
+    found_candidates, _ = _take_candidates(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
+    texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found_candidates]
+    usual_length = sum(map(len, texts)) / max(len(texts), 1)
     rarities = dict.fromkeys(flattened(words), 1.0)
-    asked = ranking.StemMatcher(rarities)
+    matcher = ranking.StemMatcher(rarities)
     scores = [
-        ranking.worth(ranking.hits(text, asked), len(text), rarities, usual, ranking.SEARCH_WEIGHTS)
+        ranking.score_text(
+            ranking.find_hits(text, matcher), len(text), rarities, usual_length, ranking.SEARCH_WEIGHTS
+        )
         for text in texts
     ]
-    order = sorted(range(len(found)), key=lambda index: (-scores[index], -found[index][0]))[: request.limit]
-    return _page(tx, request, words, [found[index] for index in order], None)
+    order = sorted(
+        range(len(found_candidates)), key=lambda index: (-scores[index], -found_candidates[index][0])
+    )[: request.limit]
+    return _build_page(tx, request, words, [found_candidates[index] for index in order], None)
 
 
-def _page(
+def _build_page(
     tx: Transaction,
     request: Search,
     words: Sequence[Word],
-    found: Sequence[tuple[int, TextCandidate]],
-    following: str | None,
+    found_candidates: Sequence[tuple[int, TextCandidate]],
+    next_cursor: str | None,
 ) -> Page[SearchResult]:
-    showing = SnippetBuilder(tx, ranking.StemMatcher(flattened(words)))
-    items = [candidate.found(showing.of(candidate)) for _, candidate in found]
-    told = searching.notice(tx, request.text)
-    page = Page[SearchResult](items=items, next_cursor=following, notice=told)
-    return _fitted(page, [position for position, _ in found], request)
+    snippet_builder = SnippetBuilder(tx, ranking.StemMatcher(flattened(words)))
+    items = [candidate.as_result(snippet_builder.build(candidate)) for _, candidate in found_candidates]
+    notice = searching.notice(tx, request.text)
+    page = Page[SearchResult](items=items, next_cursor=next_cursor, notice=notice)
+    return _fit_page(page, [position for position, _ in found_candidates], request)
 
 
-def _fitted(found: Page[SearchResult], places: Sequence[int], request: Search) -> Page[SearchResult]:
+def _fit_page(
+    results_page: Page[SearchResult], index_positions: Sequence[int], request: Search
+) -> Page[SearchResult]:
     if request.max_chars is None:
-        return found
+        return results_page
     start = request.cursor or searching.BEFORE_ALL
-    positions = PageEnds(lambda index: encode_cursor(places[index]), start)
-    short = fit(found, request.max_chars, positions, "snippet")
-    return short if request.order == "newest" else short.model_copy(update={"next_cursor": None})
+    page_ends = PageEnds(lambda index: encode_cursor(index_positions[index]), start)
+    short_page = fit(results_page, request.max_chars, page_ends, "snippet")
+    return short_page if request.order == "newest" else short_page.model_copy(update={"next_cursor": None})

@@ -9,53 +9,55 @@ from repomesh.kernel.limits import SNIPPET_CHARS, SNIPPET_PARTS_MAX, SNIPPET_SPO
 from repomesh.kernel.words import folded_text, is_paired, located_words, parts
 
 Spot = tuple[int, int, str]
-"""(start, end, what was asked for) of one match in a text."""
+"""(start, end, stem) of one match in a text."""
 
 
-def find_spots(text: str, asked: StemMatcher) -> list[Spot]:
-    """Where what is asked for stands in a text, until each of it was met once.
+def find_spots(text: str, matcher: StemMatcher) -> list[Spot]:
+    """Find the matches of searched stems in a text, until each stem was found once.
 
-    The text is looked through step by step; one that can't hold any of it costs little.
+    The text is searched step by step; a part that can't hold any stem costs little.
     """
-    roots = [_root(stem) for stem in asked.stems]
-    missing, found = set(asked.stems), list[Spot]()
+    roots = [_root(stem) for stem in matcher.stems]
+    missing_stems, spots = set(matcher.stems), list[Spot]()
     for start, part in parts(text, SNIPPET_STEP_CHARS):
         if not _may_hold(part, roots):
             continue
-        for at, end, word in located_words(part, asked.stems):
-            if (stem := asked[word]) is not None:
-                found.append((start + at, start + end, stem))
-                missing.discard(stem)
-        if not missing or len(found) >= SNIPPET_SPOTS_MAX:
+        for begin, end, word in located_words(part, matcher.stems):
+            if (stem := matcher[word]) is not None:
+                spots.append((start + begin, start + end, stem))
+                missing_stems.discard(stem)
+        if not missing_stems or len(spots) >= SNIPPET_SPOTS_MAX:
             break
-    return found
+    return spots
 
 
 def snippet(text: str, spots: Sequence[Spot], length: int = SNIPPET_CHARS) -> str:
-    """The part of a text with most of what was asked for, on one line, with marks around it.
+    """Return the part of a text with most matches, on one line, with marks around them.
 
-    What stands too far away gets a part of its own, up to three together. Without spots, the beginning.
+    Matches too far away get a part of their own, up to SNIPPET_PARTS_MAX. Without spots, the beginning.
     """
-    starts = _starts(spots, length)
+    starts = _part_starts(spots, length)
     share = length // len(starts)
-    shown, last = "", 0
+    excerpt, last_end = "", 0
     for start in sorted(starts):
-        begin = max(last, start - share // 4)
-        if begin > last:
+        begin = max(last_end, start - share // 4)
+        if begin > last_end:
             begin = text.find(" ", begin, start) + 1 or begin
         end = min(len(text), begin + share)
         if end <= begin:
             continue
-        gap = "…" if begin > last else ""
-        marked = _marked(text, [spot for spot in spots if begin <= spot[0] and spot[1] <= end], begin, end)
+        gap = "…" if begin > last_end else ""
+        marked = _mark_spots(
+            text, [spot for spot in spots if begin <= spot[0] and spot[1] <= end], begin, end
+        )
         line = " ".join(marked.split())
-        shown = f"{shown} {gap} {line}" if shown and gap else f"{shown}{gap}{line}"
-        last = end
-    return f"{shown}…" if last < len(text) else shown
+        excerpt = f"{excerpt} {gap} {line}" if excerpt and gap else f"{excerpt}{gap}{line}"
+        last_end = end
+    return f"{excerpt}…" if last_end < len(text) else excerpt
 
 
 def _root(stem: str) -> str:
-    """What every form of a stem holds."""
+    """A text that every form of a stem contains."""
     return stem[:-1] if len(stem) > 3 and stem.isascii() and stem.isalpha() else stem
 
 
@@ -64,47 +66,47 @@ def _may_hold(part: str, roots: Collection[str]) -> bool:
     return any(root in folded for root in roots)
 
 
-def _starts(spots: Sequence[Spot], length: int) -> list[int]:
-    """Where the parts to be shown begin: the fewest that hold all that was found, or as many as may be."""
-    everything = {stem for _, _, stem in spots}
+def _part_starts(spots: Sequence[Spot], length: int) -> list[int]:
+    """The starts of the parts to be shown: the fewest that hold all stems found, or SNIPPET_PARTS_MAX."""
+    all_stems = {stem for _, _, stem in spots}
     starts: list[int] = []
     for count in range(1, SNIPPET_PARTS_MAX + 1):
-        starts, covered = [], set[str]()
+        starts, covered_stems = [], set[str]()
         for _ in range(count):
-            left = [spot for spot in spots if spot[2] not in covered]
-            start, held = _best(left, length // count)
+            uncovered_spots = [spot for spot in spots if spot[2] not in covered_stems]
+            start, held_stems = _best_part(uncovered_spots, length // count)
             starts.append(start)
-            covered |= held
-        if covered == everything:
+            covered_stems |= held_stems
+        if covered_stems == all_stems:
             break
     return starts
 
 
-def _best(spots: Sequence[Spot], length: int) -> tuple[int, set[str]]:
-    """Where the part with the most different words begins, the first of several, and these words."""
-    best_start, best = (spots[0][0] if spots else 0), set[str]()
+def _best_part(spots: Sequence[Spot], length: int) -> tuple[int, set[str]]:
+    """The start of the part with the most different stems, the first of several, and these stems."""
+    best_start, best_stems = (spots[0][0] if spots else 0), set[str]()
     for index, (start, _, _) in enumerate(spots):
-        within = {stem for _, end, stem in spots[index : index + 50] if end <= start + length * 3 // 4}
-        if len(within) > len(best) or not best:
-            best_start, best = start, within or {spots[index][2]}
-    return best_start, best
+        stems_within = {stem for _, end, stem in spots[index : index + 50] if end <= start + length * 3 // 4}
+        if len(stems_within) > len(best_stems) or not best_stems:
+            best_start, best_stems = start, stems_within or {spots[index][2]}
+    return best_start, best_stems
 
 
-def _marked(text: str, spots: Sequence[Spot], begin: int, end: int) -> str:
-    parts_, last = [], begin
-    for start, stop in _joined(spots):
-        parts_ += [text[last:start], "**", text[start:stop], "**"]
-        last = stop
-    return "".join([*parts_, text[last:end]])
+def _mark_spots(text: str, spots: Sequence[Spot], begin: int, end: int) -> str:
+    pieces, last_end = [], begin
+    for start, stop in _merge_spots(spots):
+        pieces += [text[last_end:start], "**", text[start:stop], "**"]
+        last_end = stop
+    return "".join([*pieces, text[last_end:end]])
 
 
-def _joined(spots: Sequence[Spot]) -> list[tuple[int, int]]:
-    """The stretches of some spots, of which those that overlap, as pairs of letters do, are one."""
-    joined: list[tuple[int, int]] = []
+def _merge_spots(spots: Sequence[Spot]) -> list[tuple[int, int]]:
+    """The ranges of spots; those that overlap, as pairs of letters do, are merged."""
+    ranges: list[tuple[int, int]] = []
     for start, end, stem in sorted(spots):
-        touches = joined and start < joined[-1][1] + is_paired(stem)
+        touches = ranges and start < ranges[-1][1] + is_paired(stem)
         if touches:
-            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+            ranges[-1] = ranges[-1][0], max(end, ranges[-1][1])
         else:
-            joined.append((start, end))
-    return joined
+            ranges.append((start, end))
+    return ranges

@@ -13,12 +13,12 @@ _DOUBLED = ("ed", "ing", "er", "ers")  # as in running and stopped
 _Y_ENDINGS = ("ies", "ied", "y", "ying")
 _CHARS_MIN, _CHARS_MAX = 3, 30  # shorter ones have no forms, longer ones are no words
 
-_of_thread = local()  # a stemmer holds the word that it works on
+_of_thread = local()  # a stemmer keeps the word it works on, so each thread has its own
 
 
 @lru_cache(maxsize=50_000)  # a few thousand words make up nearly every text
 def stem(word: str) -> str:
-    """What a word has in common with its other forms (Porter's second algorithm for English)."""
+    """The stem that a word shares with its other forms (Porter's second algorithm for English)."""
     if not (_CHARS_MIN <= len(word) <= _CHARS_MAX and word.isascii() and word.isalpha()):
         return word
     stemmer = getattr(_of_thread, "stemmer", None)
@@ -31,16 +31,16 @@ def stem(word: str) -> str:
 
 @lru_cache(maxsize=5_000)
 def forms(word: str) -> tuple[str, ...]:
-    """A word and the usual other ones of the same stem, whether they exist or not.
+    """A word and the usual other forms of its stem, whether they exist or not.
 
-    An index of words as they are finds all of these faster than what begins like the stem, and nothing
-    that only begins like it.
+    An index of whole words finds all of these faster than words with the stem as a prefix, and no unrelated
+    words that only begin like it.
     """
     root = stem(word)
     if root == word and not word.isalpha():
         return (word,)
-    tried = [root, *(root + ending for ending in _ENDINGS)]
-    tried += [root + root[-1] + ending for ending in _DOUBLED]
+    possible_forms = [root, *(root + ending for ending in _ENDINGS)]
+    possible_forms += [root + root[-1] + ending for ending in _DOUBLED]
     if root.endswith("i"):
-        tried += [root[:-1] + ending for ending in _Y_ENDINGS]
-    return tuple(dict.fromkeys([word, *(form for form in tried if stem(form) == root)]))
+        possible_forms += [root[:-1] + ending for ending in _Y_ENDINGS]
+    return tuple(dict.fromkeys([word, *(form for form in possible_forms if stem(form) == root)]))

@@ -1,6 +1,6 @@
-"""Tasks whose dependency failed or was cancelled: they are blocked until it is replaced.
+"""Blocks tasks whose dependency failed or was cancelled, until it is replaced.
 
-Such a dependency is never done. Left open, what depends on it would wait for ever, and nobody would know.
+Such a dependency is never done. If they stayed open, they would wait for ever, and nobody would know.
 """
 
 from __future__ import annotations
@@ -35,45 +35,47 @@ _DEPENDENTS = Prepared(
 )
 
 
-def reasons(tx: Transaction, task_id: str) -> list[str]:
+def reasons_to_block(tx: Transaction, task_id: str) -> list[str]:
     """Why a task can't get ready: a sentence for each dependency that failed or was cancelled."""
     ended = tx.execute(_ENDED, {"ws": tx.workspace_id, "task": task_id}).all()
-    return [rules.dependency_ended(row.id, row.goal, row.status, row.reason) for row in ended]
+    return [rules.describe_ended_dependency(row.id, row.goal, row.status, row.reason) for row in ended]
 
 
-def block_dependents(tx: Transaction, ended: Task) -> None:
-    """Block the open tasks that depend on `ended`, which failed or was cancelled, and notify who can act.
+def block_dependents(tx: Transaction, ended_task: Task) -> None:
+    """Block the open tasks that depend on `ended_task`, which failed or was cancelled, and notify agents.
 
     A task that is claimed stays with its holder, who gets the notice, too: it can't be completed as it is.
     """
-    reason = rules.dependency_ended(ended.id, ended.goal, ended.status, ended.reason)
-    dependents = tx.execute(_DEPENDENTS, {"ws": tx.workspace_id, "task": ended.id}).all()
+    reason = rules.describe_ended_dependency(
+        ended_task.id, ended_task.goal, ended_task.status, ended_task.reason
+    )
+    dependents = tx.execute(_DEPENDENTS, {"ws": tx.workspace_id, "task": ended_task.id}).all()
     for row in dependents:
         if row.status == "open":
             _block(tx, row, reason)
-    _notify(tx, dependents, reason, ended.id)
+    _notify(tx, dependents, reason, ended_task.id)
 
 
 def block_if_never_ready(tx: Transaction, task: Task) -> Task:
-    """Block an open task one of whose dependencies failed or was cancelled; answers what it is now."""
+    """Block an open task if a dependency of it failed or was cancelled; returns the task as it is now."""
     if task.status != "open" or task.ready or not task.dependencies:
         return task
-    because = reasons(tx, task.id)
-    if not because:
+    block_reasons = reasons_to_block(tx, task.id)
+    if not block_reasons:
         return task
     row = rows.find(tx, task.id)
-    _notify(tx, [row], because[0], task.id)
-    return _block(tx, row, because[0])
+    _notify(tx, [row], block_reasons[0], task.id)
+    return _block(tx, row, block_reasons[0])
 
 
-def reconsider(tx: Transaction, task: Task) -> Task:
-    """Open, or block for its new reason, a task that its dependencies had blocked and that has others now."""
-    because = reasons(tx, task.id)
-    if because:
-        return task if task.reason in because else _block(tx, rows.find(tx, task.id), because[0])
-    opened = rows.change(tx, rows.find(tx, task.id), status="open", reason="")
-    rows.emit_changed(tx, TASK_UNBLOCKED, opened, "its dependencies were replaced")
-    return opened
+def reblock_or_open(tx: Transaction, task: Task) -> Task:
+    """Open a task that old dependencies blocked, or block it for the reason that its new ones give."""
+    block_reasons = reasons_to_block(tx, task.id)
+    if block_reasons:
+        return task if task.reason in block_reasons else _block(tx, rows.find(tx, task.id), block_reasons[0])
+    opened_task = rows.change(tx, rows.find(tx, task.id), status="open", reason="")
+    rows.emit_changed(tx, TASK_UNBLOCKED, opened_task, "its dependencies were replaced")
+    return opened_task
 
 
 def _block(tx: Transaction, row: Row[Any], reason: str) -> Task:
@@ -83,16 +85,16 @@ def _block(tx: Transaction, row: Row[Any], reason: str) -> Task:
 
 
 def _notify(tx: Transaction, dependents: Sequence[Row[Any]], reason: str, task_id: str) -> None:
-    """Send one message to each agent but the caller that made, holds, or alone may claim these tasks."""
-    concerned: dict[str, list[Row[Any]]] = {}
+    """Send one message to each agent but the caller that made, holds or is assigned one of these tasks."""
+    rows_by_agent: dict[str, list[Row[Any]]] = {}
     for row in dependents:
         holder = row.agent_id if row.status == "claimed" else None
         for agent_id in {row.created_by, row.assignee_id, holder} - {None, tx.caller.agent_id}:
-            concerned.setdefault(agent_id, []).append(row)
-    for agent_id, its_tasks in sorted(concerned.items()):
-        named = [f"- {row.goal} ({row.id})" for row in its_tasks[: limits.BLOCKED_NAMED_MAX]]
-        if len(its_tasks) > len(named):
-            named.append(f"- and {len(its_tasks) - len(named)} more")
+            rows_by_agent.setdefault(agent_id, []).append(row)
+    for agent_id, agent_rows in sorted(rows_by_agent.items()):
+        task_lines = [f"- {row.goal} ({row.id})" for row in agent_rows[: limits.BLOCKED_NAMED_MAX]]
+        if len(agent_rows) > len(task_lines):
+            task_lines.append(f"- and {len(agent_rows) - len(task_lines)} more")
         advice = "Give them other dependencies (task.update), or cancel them."
-        body = "\n".join((f"These tasks can't get ready: {reason}", *named, advice))
+        body = "\n".join((f"These tasks can't get ready: {reason}", *task_lines, advice))
         system_notice(tx, [agent_id], "Tasks are blocked", body, tags=["task-blocked"], task_id=task_id)

@@ -1,4 +1,4 @@
-"""Operations of those who take and hold a task: claim, renew, report progress."""
+"""Operations of the holder of a task: claim, renew, report progress."""
 
 from __future__ import annotations
 
@@ -99,30 +99,30 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
     skills = tx.execute(_SKILLS, {"agent": tx.caller.acting_agent()}).scalar_one()
     if request.task_id == "next":
         reclaiming.reclaim_expired(tx)
-        row = _next_ready(tx, skills, take_locks=request.take_locks)
+        row = _find_next_ready(tx, skills, take_locks=request.take_locks)
     else:
-        row = _claimable(tx, request.task_id, skills)
-    wanted = [resources.work(resources.TASK, row.id)]
+        row = _find_claimable(tx, request.task_id, skills)
+    lease_resources = [resources.work(resources.TASK, row.id)]
     if request.take_locks:
         tx.caller.require("locks:write")
-        wanted += _scope(row)
-    leases = leasing.grant(tx, wanted, ttl_s=request.ttl_s, note=row.goal, task_id=row.id)
-    token = leases[0].fencing_token
+        lease_resources += _scope_resources(row)
+    leases = leasing.grant(tx, lease_resources, ttl_s=request.ttl_s, note=row.goal, task_id=row.id)
+    fencing_token = leases[0].fencing_token
     task = rows.change(
         tx,
         row,
         status="claimed",
         agent_id=tx.caller.agent_id,
         agent_name=tx.caller.agent_name,
-        fencing_token=token,
+        fencing_token=fencing_token,
         percent=None,
         reason="",
     )
     rows.begin_attempt(tx, task)
-    claimed = _claimed(task, leases)
+    claimed = _as_claimed_task(task, leases)
     data = TaskClaimedData(
         task=task,
-        fencing_token=token,
+        fencing_token=fencing_token,
         expires_at=claimed.expires_at,
         locks=[lock.resource for lock in claimed.locks],
     )
@@ -140,10 +140,10 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
 )
 def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
     """Hold a task, and the locks taken with it, longer. Heartbeats do so, too."""
-    row = holding.require(tx, "renew", request.task_id, request.fencing_token)
-    held = holding.leases_for(tx, row.id, row.agent_id)
-    live = [lease for lease in held if lease.expires_at > tx.now]
-    return _claimed(rows.as_task(row), leasing.renew(tx, live, request.ttl_s))
+    row = holding.require_hold(tx, "renew", request.task_id, request.fencing_token)
+    task_leases = holding.leases_for(tx, row.id, row.agent_id)
+    live_leases = [lease for lease in task_leases if lease.expires_at > tx.now]
+    return _as_claimed_task(rows.as_task(row), leasing.renew(tx, live_leases, request.ttl_s))
 
 
 @command(
@@ -155,22 +155,22 @@ def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
 )
 def report_progress(tx: Transaction, request: ReportProgress) -> Task:
     """Tell how far a task is: a note, a percentage, or both."""
-    row = holding.require(tx, "progress", request.task_id, request.fencing_token)
-    told = request.model_dump(include={"note", "percent"}, exclude_none=True, exclude_unset=True)
-    if not differing(told, row):
+    row = holding.require_hold(tx, "progress", request.task_id, request.fencing_token)
+    reported_columns = request.model_dump(include={"note", "percent"}, exclude_none=True, exclude_unset=True)
+    if not differing(reported_columns, row):
         return rows.as_task(row)
-    task = rows.change(tx, row, **told)
+    task = rows.change(tx, row, **reported_columns)
     rows.emit_changed(tx, TASK_PROGRESSED, task)
     return task
 
 
-def _claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row[Any]:
-    """The row of a task that the agent may claim; raises what stands against it."""
+def _find_claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row[Any]:
+    """The row of a task that the agent may claim; raises the error that says why it may not."""
     row = rows.find(tx, task_id)
     if row.status == "claimed":
-        held = leasing.live_lease(tx, resources.work(resources.TASK, row.id))
-        if held is not None:
-            raise _is_claimed(tx, row, held)
+        claim_lease = leasing.live_lease(tx, resources.work(resources.TASK, row.id))
+        if claim_lease is not None:
+            raise _already_claimed_error(tx, row, claim_lease)
         reclaiming.reclaim(tx, row)
         row = rows.find(tx, task_id)
     rules.require_allowed("claim", row.id, row.status, row.reason)
@@ -187,85 +187,89 @@ def _claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row[Any]
     return row
 
 
-def _next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool) -> Row[Any]:
-    """The best ready task that the agent can do; raises NoTaskReady with what stands in the way."""
-    missing: dict[str, None] = {}
-    locked: list[str] = []
+def _find_next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool) -> Row[Any]:
+    """The row of the best ready task that the agent can claim; raises NoTaskReady with what prevents it."""
+    missing_capabilities: dict[str, None] = {}
+    locked_task_ids: list[str] = []
     steps = Steps()
-    for row in _candidates(tx):
+    for row in _read_ready_tasks(tx):
         try:
             lacking = rules.missing_capabilities(row.capabilities, skills)
             if lacking:
-                missing.update(dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing)]))
+                missing_capabilities.update(
+                    dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing_capabilities)])
+                )
                 continue
             is_free = not take_locks or not leasing.obstacles(
-                tx, _scope(row), "exclusive", tx.caller.agent_id, steps
+                tx, _scope_resources(row), "exclusive", tx.caller.agent_id, steps
             )
             if is_free:
-                task = rows.find(tx, row.id)
-                rows.as_task(task)
-                return task
+                task_row = rows.find(tx, row.id)
+                rows.as_task(task_row)
+                return task_row
         except UNREADABLE as error:  # of this task, or of a lease beside its scope
             note(tx, f"task/{row.id}", error)
         else:
-            locked.append(row.id)
-            if len(locked) == limits.CLAIM_LOCKED_MAX:
+            locked_task_ids.append(row.id)
+            if len(locked_task_ids) == limits.CLAIM_LOCKED_MAX:
                 break
-    because = "no open task has all its dependencies done"
-    if locked:
-        because = f"the scope of {len(locked)} ready tasks is locked by others"
-    elif missing:
-        because = f"the ready tasks need {', '.join(missing)}"
+    explanation = "no open task has all its dependencies done"
+    if locked_task_ids:
+        explanation = f"the scope of {len(locked_task_ids)} ready tasks is locked by others"
+    elif missing_capabilities:
+        explanation = f"the ready tasks need {', '.join(missing_capabilities)}"
     raise NoTaskReady(
-        f"nothing to claim: {because}", missing_capabilities=list(missing), locked_task_ids=locked
+        f"nothing to claim: {explanation}",
+        missing_capabilities=list(missing_capabilities),
+        locked_task_ids=locked_task_ids,
     )
 
 
-def _candidates(tx: Transaction) -> Iterator[Row[Any]]:
+def _read_ready_tasks(tx: Transaction) -> Iterator[Row[Any]]:
     """The ready tasks, best first, read in pages that grow: most claims need only the first row."""
-    rank, last = _BEFORE_ALL
+    rank, last_id = _BEFORE_ALL
     agent_id = tx.caller.acting_agent()
     count = limits.CLAIM_CANDIDATES_MIN
     while True:
-        here = {"ws": tx.workspace_id, "rank": rank, "id": last, "count": count, "agent": agent_id}
-        found = tx.execute(_CANDIDATES, here).all()
-        yield from found
-        if len(found) < count:
+        params = {"ws": tx.workspace_id, "rank": rank, "id": last_id, "count": count, "agent": agent_id}
+        page_rows = tx.execute(_CANDIDATES, params).all()
+        yield from page_rows
+        if len(page_rows) < count:
             return
-        rank, last = found[-1].rank, found[-1].id
+        rank, last_id = page_rows[-1].rank, page_rows[-1].id
         count = min(count * 8, limits.CLAIM_CANDIDATES_MAX)
 
 
-def _scope(row: Row[Any]) -> list[Resource]:
+def _scope_resources(row: Row[Any]) -> list[Resource]:
     return [path for pattern in row.scope for path in resources.all_paths(pattern)]
 
 
-def _claimed(task: Task, leases: Sequence[Lease]) -> ClaimedTask:
-    claim = next(lease for lease in leases if lease.resource_type == resources.TASK)
+def _as_claimed_task(task: Task, leases: Sequence[Lease]) -> ClaimedTask:
+    claim_lease = next(lease for lease in leases if lease.resource_type == resources.TASK)
     return ClaimedTask(
         task=task,
-        fencing_token=claim.fencing_token,
-        expires_at=claim.expires_at,
+        fencing_token=claim_lease.fencing_token,
+        expires_at=claim_lease.expires_at,
         locks=[
             HeldLock(**lease.model_dump(include=set(HeldLock.model_fields)))
             for lease in leases
-            if lease is not claim
+            if lease is not claim_lease
         ],
     )
 
 
-def _is_claimed(tx: Transaction, row: Row[Any], held: Lease) -> TaskAlreadyClaimed:
+def _already_claimed_error(tx: Transaction, row: Row[Any], claim_lease: Lease) -> TaskAlreadyClaimed:
     details = {
-        "holder": held.agent_id,
-        "holder_name": held.agent_name,
-        "expires_at": rfc3339(held.expires_at),
+        "holder": claim_lease.agent_id,
+        "holder_name": claim_lease.agent_name,
+        "expires_at": rfc3339(claim_lease.expires_at),
     }
-    if held.agent_id != tx.caller.agent_id:
-        until = f"{held.agent_name} holds task {row.id} until {details['expires_at']}"
-        return TaskAlreadyClaimed(until, **details)
+    if claim_lease.agent_id != tx.caller.agent_id:
+        message = f"{claim_lease.agent_name} holds task {row.id} until {details['expires_at']}"
+        return TaskAlreadyClaimed(message, **details)
     return TaskAlreadyClaimed(
         f"you hold task {row.id} already, until {details['expires_at']}",
-        hint=f"Go on with fencing_token {held.fencing_token}, or renew it.",
-        fencing_token=held.fencing_token,
+        hint=f"Go on with fencing_token {claim_lease.fencing_token}, or renew it.",
+        fencing_token=claim_lease.fencing_token,
         **details,
     )

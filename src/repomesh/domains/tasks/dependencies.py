@@ -1,4 +1,4 @@
-"""What tasks wait for: the edges between them, without cycles, and the count of those unmet."""
+"""Dependencies of tasks: the edges between them, without cycles, and the count of those unmet."""
 
 from __future__ import annotations
 
@@ -60,11 +60,14 @@ def connect(tx: Transaction, task_id: str, dependencies: Sequence[str]) -> None:
     """Write the edges of a task that has none yet."""
     if dependencies:
         edge = {"workspace_id": tx.workspace_id, "task_id": task_id}
-        tx.execute(_CONNECT, [edge | {"depends_on": other} for other in dependencies])
+        tx.execute(_CONNECT, [edge | {"depends_on": dependency_id} for dependency_id in dependencies])
 
 
 def reconnect(tx: Transaction, task_id: str, dependencies: Sequence[str]) -> int:
-    """Give a task other dependencies; answers how many of them are unmet. Raises DependencyCycle."""
+    """Replace the dependencies of a task; returns how many of them are unmet.
+
+    Raises DependencyNotFound, DependencyCycle, and DependenciesTooMany over `TASK_WALK_MAX` edges.
+    """
     unmet = count_unmet(tx, dependencies)
     if unmet:
         edges = tx.execute(_REACHABLE, {"ws": tx.workspace_id, "ids": list(dependencies)}).all()

@@ -37,19 +37,19 @@ from repomesh.domains.tasks.models import (
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.transaction import Transaction
 
-_NOT_HELD = (TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, LeaseExpired)
+_HOLD_ERRORS = (TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, LeaseExpired)
 
 
 @command(
     "task.complete",
     http=Post("/v1/tasks/{task_id}/complete"),
     scope="tasks:write",
-    errors=(*_NOT_HELD, DependenciesUnmet, ReviewRequired),
+    errors=(*_HOLD_ERRORS, DependenciesUnmet, ReviewRequired),
     needs_agent=True,
 )
 def complete_task(tx: Transaction, request: CompleteTask) -> Task:
     """Say that the work is done. What was locked for it is free, and who waited for it is ready."""
-    row = holding.require(tx, "complete", request.task_id, request.fencing_token)
+    row = holding.require_hold(tx, "complete", request.task_id, request.fencing_token)
     if row.unmet:
         unmet = rows.unmet_dependencies(tx, row.id)
         raise DependenciesUnmet(
@@ -58,10 +58,10 @@ def complete_task(tx: Transaction, request: CompleteTask) -> Task:
         )
     if row.review_required and not has_approved_review(tx, row.id):
         raise ReviewRequired(f"task {row.id} needs an approved review before it completes")
-    holding.part(tx, row, "done", "")
+    holding.end_hold(tx, row, "done", "")
     task = rows.change(tx, row, status="done", result=request.result, percent=100)
     rows.emit_changed(tx, TASK_COMPLETED, task)
-    rows.dependency_is_done(tx, task.id)
+    rows.complete_dependency(tx, task.id)
     return task
 
 
@@ -69,7 +69,7 @@ def complete_task(tx: Transaction, request: CompleteTask) -> Task:
     "task.fail",
     http=Post("/v1/tasks/{task_id}/fail"),
     scope="tasks:write",
-    errors=_NOT_HELD,
+    errors=_HOLD_ERRORS,
     needs_agent=True,
 )
 def fail_task(tx: Transaction, request: FailTask) -> Task:
@@ -77,19 +77,19 @@ def fail_task(tx: Transaction, request: FailTask) -> Task:
 
     What depends on a failed task is blocked until its dependencies are changed.
     """
-    row = holding.require(tx, "fail", request.task_id, request.fencing_token)
-    holding.part(tx, row, "failed", request.reason)
+    row = holding.require_hold(tx, "fail", request.task_id, request.fencing_token)
+    holding.end_hold(tx, row, "failed", request.reason)
     if not request.retry:
         task = rows.change(tx, row, status="failed", reason=request.reason)
         rows.emit_changed(tx, TASK_FAILED, task, request.reason, severity="error")
         blocking.block_dependents(tx, task)
         return task
     attempts = row.attempts + 1
-    if rules.after_loss(attempts, row.max_attempts) == "open":
+    if rules.status_after_loss(attempts, row.max_attempts) == "open":
         return _reopen(tx, row, request.reason, attempts=attempts)
-    why = rows.why_failed(tx, row.id, attempts)
-    task = rows.change(tx, row, status="failed", attempts=attempts, reason=why)
-    rows.emit_changed(tx, TASK_FAILED, task, why, severity="error")
+    failure_reason = rows.describe_losses(tx, row.id, attempts)
+    task = rows.change(tx, row, status="failed", attempts=attempts, reason=failure_reason)
+    rows.emit_changed(tx, TASK_FAILED, task, failure_reason, severity="error")
     blocking.block_dependents(tx, task)
     return task
 
@@ -98,13 +98,13 @@ def fail_task(tx: Transaction, request: FailTask) -> Task:
     "task.release",
     http=Post("/v1/tasks/{task_id}/release"),
     scope="tasks:write",
-    errors=_NOT_HELD,
+    errors=_HOLD_ERRORS,
     needs_agent=True,
 )
 def release_task(tx: Transaction, request: ReleaseTask) -> Task:
     """Give a task back, unfinished. It does not count as an attempt."""
-    row = holding.require(tx, "release", request.task_id, request.fencing_token)
-    holding.part(tx, row, "released", request.reason)
+    row = holding.require_hold(tx, "release", request.task_id, request.fencing_token)
+    holding.end_hold(tx, row, "released", request.reason)
     return _reopen(tx, row, request.reason)
 
 
@@ -112,7 +112,7 @@ def release_task(tx: Transaction, request: ReleaseTask) -> Task:
     "task.block",
     http=Post("/v1/tasks/{task_id}/block"),
     scope="tasks:write",
-    errors=(*_NOT_HELD, FencingTokenMissing),
+    errors=(*_HOLD_ERRORS, FencingTokenMissing),
 )
 def block_task(tx: Transaction, request: BlockTask) -> Task:
     """Say that a task can't go on until somebody unblocks it; its holder parts with it.
@@ -120,15 +120,15 @@ def block_task(tx: Transaction, request: BlockTask) -> Task:
     A task that is held is blocked by its holder, with the fencing token, or by the workspace's owner.
     """
     if request.fencing_token is not None:
-        row = holding.require(tx, "block", request.task_id, request.fencing_token)
+        row = holding.require_hold(tx, "block", request.task_id, request.fencing_token)
     else:
         row = rows.find(tx, request.task_id)
         rules.require_allowed("block", row.id, row.status, row.reason)
         if row.status == "claimed" and not _is_owner(tx):
             raise FencingTokenMissing(f"fencing_token: {row.agent_name} holds task {row.id}")
     if row.status == "claimed":
-        forced = request.fencing_token is None
-        holding.part(tx, row, "blocked", request.reason, "forced" if forced else "released")
+        is_forced = request.fencing_token is None
+        holding.end_hold(tx, row, "blocked", request.reason, "forced" if is_forced else "released")
     task = rows.change(tx, row, status="blocked", reason=request.reason, **rows.NOBODY)
     rows.emit_changed(tx, TASK_BLOCKED, task, request.reason, severity="warning")
     return task
@@ -147,10 +147,10 @@ def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
     """
     row = rows.find(tx, request.task_id)
     rules.require_allowed("unblock", row.id, row.status, row.reason)
-    because = blocking.reasons(tx, row.id)
-    if because:
+    block_reasons = blocking.reasons_to_block(tx, row.id)
+    if block_reasons:
         raise DependenciesUnmet(
-            f"task {row.id} would never get ready: {because[0]}",
+            f"task {row.id} would never get ready: {block_reasons[0]}",
             hint="Change its dependencies, which opens it, or cancel it.",
             unmet=rows.unmet_dependencies(tx, row.id),
         )
@@ -180,11 +180,11 @@ def cancel_task(tx: Transaction, request: CancelTask) -> Task:
 
 
 def cancel(tx: Transaction, request: CancelTask) -> Task:
-    """Cancel a task, whoever holds it."""
+    """Cancel a task, whoever holds it, and block its dependents. Raises TaskNotFound."""
     row = rows.find(tx, request.task_id)
     if row.status == "claimed":
         by_holder = tx.caller.agent_id == row.agent_id
-        holding.part(tx, row, "cancelled", request.reason, "released" if by_holder else "forced")
+        holding.end_hold(tx, row, "cancelled", request.reason, "released" if by_holder else "forced")
     task = rows.change(tx, row, status="cancelled", reason=request.reason)
     rows.emit_changed(tx, TASK_CANCELLED, task, request.reason, severity="warning")
     blocking.block_dependents(tx, task)
@@ -200,7 +200,7 @@ def cancel(tx: Transaction, request: CancelTask) -> Task:
         fields=("task_id", "fencing_token", "outcome", "result", "reason", "retry"),
     ),
     scope="tasks:write",
-    errors=(*_NOT_HELD, DependenciesUnmet, ReviewRequired),
+    errors=(*_HOLD_ERRORS, DependenciesUnmet, ReviewRequired),
     needs_agent=True,
 )
 def finish_task(tx: Transaction, request: FinishTask) -> FinishedTask:
@@ -210,14 +210,14 @@ def finish_task(tx: Transaction, request: FinishTask) -> FinishedTask:
 
 
 def _finish(tx: Transaction, request: FinishTask) -> Task:
-    held = {"task_id": request.task_id, "fencing_token": request.fencing_token}
+    holder_fields = {"task_id": request.task_id, "fencing_token": request.fencing_token}
     if request.outcome == "done":
-        return complete_task(tx, CompleteTask(**held, result=request.result))
+        return complete_task(tx, CompleteTask(**holder_fields, result=request.result))
     if request.outcome == "failed":
-        return fail_task(tx, FailTask(**held, reason=request.reason, retry=request.retry))
+        return fail_task(tx, FailTask(**holder_fields, reason=request.reason, retry=request.retry))
     if request.outcome == "released":
-        return release_task(tx, ReleaseTask(**held, reason=request.reason))
-    return block_task(tx, BlockTask(**held, reason=request.reason))
+        return release_task(tx, ReleaseTask(**holder_fields, reason=request.reason))
+    return block_task(tx, BlockTask(**holder_fields, reason=request.reason))
 
 
 def _reopen(tx: Transaction, row: Row[Any], reason: str, **columns: Any) -> Task:

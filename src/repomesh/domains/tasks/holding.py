@@ -1,4 +1,4 @@
-"""Who holds a task, and how a hold ends with all that was locked for it."""
+"""Checks who holds a task, and ends a hold with all that was locked for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, select
 
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.models import EndedReason, Lease
-from repomesh.domains.leases.rows import to_end
+from repomesh.domains.leases.rows import as_lease_to_end
 from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import Ending
@@ -17,6 +17,7 @@ from repomesh.domains.tasks.rules import Action
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
+_NOTE_CHARS = 200  # of a reason, in the events of its leases; the whole stands in the task's
 _FOR_TASK = Prepared(
     select(leases)
     .where(
@@ -29,11 +30,11 @@ _FOR_TASK = Prepared(
 )
 
 
-def require(tx: Transaction, action: Action, task_id: str, fencing_token: int) -> Row[Any]:
+def require_hold(tx: Transaction, action: Action, task_id: str, fencing_token: int) -> Row[Any]:
     """The row of a task that the calling agent holds under `fencing_token`, and that allows `action`.
 
     Raises TaskNotFound; TaskStatusConflict when the task is over or blocked; and NotHolder,
-    LeaseExpired or StaleFencingToken for who does not, or no longer, hold it.
+    LeaseExpired or StaleFencingToken for a caller that does not, or no longer, hold it.
     """
     row = rows.find(tx, task_id)
     if row.status not in ("open", "claimed"):
@@ -44,21 +45,18 @@ def require(tx: Transaction, action: Action, task_id: str, fencing_token: int) -
 
 
 def leases_for(tx: Transaction, task_id: str, agent_id: str) -> list[Lease]:
-    """What an agent holds for a task: the claim, and every lock for it that is not ended."""
-    return [leasing.as_lease(row) for row in _rows_for(tx, task_id, agent_id)]
+    """The leases of an agent for a task that are not ended: the claim, and the locks taken for it."""
+    return [leasing.as_lease(row) for row in _read_lease_rows(tx, task_id, agent_id)]
 
 
-def _rows_for(tx: Transaction, task_id: str, agent_id: str) -> Sequence[Row[Any]]:
+def _read_lease_rows(tx: Transaction, task_id: str, agent_id: str) -> Sequence[Row[Any]]:
     return tx.execute(_FOR_TASK, {"ws": tx.workspace_id, "agent": agent_id, "task": task_id}).all()
 
 
-def part(
-    tx: Transaction, row: Row[Any], outcome: Ending, reason: str, ended: EndedReason = "released"
+def end_hold(
+    tx: Transaction, row: Row[Any], outcome: Ending, reason: str, lease_reason: EndedReason = "released"
 ) -> None:
     """End the hold of a claimed task: its lease, the locks held for it, and the attempt."""
-    held = [to_end(tx, lease) for lease in _rows_for(tx, row.id, row.agent_id)]
-    leasing.end(tx, held, ended, reason[:_NOTE_CHARS])
+    held_leases = [as_lease_to_end(tx, lease) for lease in _read_lease_rows(tx, row.id, row.agent_id)]
+    leasing.end(tx, held_leases, lease_reason, reason[:_NOTE_CHARS])
     rows.end_attempt(tx, row, outcome, reason)
-
-
-_NOTE_CHARS = 200  # of a reason, in the events of its leases; the whole stands in the task's

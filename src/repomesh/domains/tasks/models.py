@@ -63,10 +63,10 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 
 def _scope_path(pattern: str) -> str:
     try:
-        some = resources.all_paths(pattern)
+        path_resources = resources.all_paths(pattern)
     except InvalidResource as error:
         raise ValueError(f"{error.message}; {error.hint}") from None
-    return some[0].text if len(some) == 1 else pattern
+    return path_resources[0].text if len(path_resources) == 1 else pattern
 
 
 ScopePath = Annotated[
@@ -78,7 +78,7 @@ Scope = Annotated[tuple[ScopePath, ...], Field(max_length=limits.LIST_ITEMS_MAX)
 
 Dependencies = Annotated[tuple[Id, ...], Field(max_length=limits.LIST_ITEMS_MAX)]
 
-WhyNot = Annotated[Reason, StringConstraints(min_length=1)]
+RequiredReason = Annotated[Reason, StringConstraints(min_length=1)]
 
 
 class Task(Model):
@@ -241,7 +241,7 @@ class CompleteTask(HeldTaskRequest):
 class FailTask(HeldTaskRequest):
     """The work failed."""
 
-    reason: WhyNot
+    reason: RequiredReason
     retry: bool = Field(False, description="Open it again for another attempt, while attempts are left.")
 
 
@@ -264,7 +264,7 @@ class BlockTask(Model):
     """Say that a task can't go on for now. Its holder sends its fencing token."""
 
     task_id: Id
-    reason: WhyNot
+    reason: RequiredReason
     fencing_token: FencingToken | None = Field(None, description="Of the holder, when somebody holds it.")
 
 
@@ -279,7 +279,7 @@ class CancelTask(Model):
     """A task is no longer wanted."""
 
     task_id: Id
-    reason: WhyNot
+    reason: RequiredReason
 
 
 class ClaimedTask(Model):

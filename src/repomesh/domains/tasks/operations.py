@@ -48,7 +48,7 @@ DOCUMENT = "task"
 """The type under which goal and description are found by their words."""
 
 _table = tasks.c
-# What comes before the first item of a list.
+# Positions before the first item of a list.
 _NEWEST = ("g",)  # follows every hexadecimal digit, and so every id
 _BEST = (-limits.TASK_PRIORITY_MAX - 1, "")
 _ADD = Prepared(insert(tasks))
@@ -66,7 +66,7 @@ _ADD_TAG = Prepared(insert(task_tags))
     scope="tasks:write",
     errors=(AgentNotFound, AgentRetired, DependencyNotFound),
     prepare=on_worker_thread(
-        lambda request, _store: _words(request), when=lambda request: is_long(request.description)
+        lambda request, _store: _description_words(request), when=lambda request: is_long(request.description)
     ),
 )
 def create_task(tx: Transaction, request: CreateTask) -> Task:
@@ -74,7 +74,7 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
 
     One that depends on a task which failed or was cancelled is blocked from the start.
     """
-    needed = list(dict.fromkeys(request.dependencies))
+    dependency_ids = list(dict.fromkeys(request.dependencies))
     assignee = None if request.agent is None else find_agent(tx, request.agent)
     if assignee is not None and assignee.status == "retired":
         raise AgentRetired(f"'{assignee.name}' is retired and can't claim it")
@@ -86,8 +86,8 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
         "type": request.type,
         "rank": -request.priority,
         "status": "open",
-        "dependencies": needed,
-        "unmet": dependencies.count_unmet(tx, needed),
+        "dependencies": dependency_ids,
+        "unmet": dependencies.count_unmet(tx, dependency_ids),
         "scope": list(dict.fromkeys(request.scope)),
         "tags": list(dict.fromkeys(request.tags)),
         "capabilities": list(dict.fromkeys(request.capabilities)),
@@ -110,9 +110,9 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     }
     tx.execute(_ADD, row)
     task = rows.as_task(row)
-    dependencies.connect(tx, task.id, needed)
-    _tag(tx, task)
-    _index(tx, task, _words(request))
+    dependencies.connect(tx, task.id, dependency_ids)
+    _add_tags(tx, task)
+    _index(tx, task, _description_words(request))
     rows.emit_changed(tx, TASK_CREATED, task)
     return blocking.block_if_never_ready(tx, task)
 
@@ -130,20 +130,20 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
 )
 def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
     """List tasks, newest first; with `ready` but without `text` in the order in which they are given out."""
-    statement = _filtered(tx, request)
+    statement = _filter_statement(tx, request)
     if request.text is not None:
         return _search(tx, request.text, request, statement)
     best_first = request.ready is True
     keys: list[ColumnElement[Any]] = [_table.rank, _table.id] if best_first else [_table.id]
     positions: list[str] = []
 
-    def item(row: Row[Any]) -> ListedTask:
+    def as_listed(row: Row[Any]) -> ListedTask:
         positions.append(encode_cursor(*(row._mapping[key] for key in keys)))
         return ListedTask(**rows.task_fields(row))
 
-    items, following = page(tx, statement, request, keys, item, descending=not best_first)
+    items, next_cursor = page(tx, statement, request, keys, as_listed, descending=not best_first)
     start = request.cursor or encode_cursor(*(_BEST if best_first else _NEWEST))
-    return fit_list(Page(items=items, next_cursor=following), positions, start, request.max_chars)
+    return fit_list(Page(items=items, next_cursor=next_cursor), positions, start, request.max_chars)
 
 
 @query("task.show", http=Get("/v1/tasks/{task_id}"), scope="tasks:read", errors=(TaskNotFound,))
@@ -171,7 +171,8 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
         DependenciesTooMany,
     ),
     prepare=on_worker_thread(
-        lambda request, _store: _words(request), when=lambda request: is_long(request.description or "")
+        lambda request, _store: _description_words(request),
+        when=lambda request: is_long(request.description or ""),
     ),
 )
 def update_task(tx: Transaction, request: UpdateTask) -> Task:
@@ -182,43 +183,47 @@ def update_task(tx: Transaction, request: UpdateTask) -> Task:
     row = rows.find(tx, request.task_id)
     tx.check_version(row.version)
     rules.require_allowed("update", row.id, row.status, row.reason)
-    before = rows.as_task(row)
-    blocked_by_dependency = row.status == "blocked" and row.reason in blocking.reasons(tx, row.id)
-    columns = _changed_columns(tx, request, before)
+    previous = rows.as_task(row)
+    blocked_by_dependency = row.status == "blocked" and row.reason in blocking.reasons_to_block(tx, row.id)
+    columns = _changed_columns(tx, request, previous)
     if not columns:
-        return before
+        return previous
     task = rows.change(tx, row, **columns)
     if "tags" in columns:
-        here = task_tags.c.workspace_id == tx.workspace_id, task_tags.c.task_id == task.id
-        tx.execute(delete(task_tags).where(*here))
-        _tag(tx, task)
+        tags_of_task = task_tags.c.workspace_id == tx.workspace_id, task_tags.c.task_id == task.id
+        tx.execute(delete(task_tags).where(*tags_of_task))
+        _add_tags(tx, task)
     if columns.keys() & {"goal", "description"}:
         tx.text_index.remove(tx.connection, tx.workspace_id, DOCUMENT, task.id)
-        _index(tx, task, _words(request) if "description" in columns else different_words(task.description))
+        _index(
+            tx,
+            task,
+            _description_words(request) if "description" in columns else different_words(task.description),
+        )
     rows.emit_changed(tx, TASK_UPDATED, task)
     if "dependencies" in columns:
-        reconsider = blocking.reconsider if blocked_by_dependency else blocking.block_if_never_ready
+        reconsider = blocking.reblock_or_open if blocked_by_dependency else blocking.block_if_never_ready
         task = reconsider(tx, task)
-    if task.ready and not before.ready:
+    if task.ready and not previous.ready:
         rows.emit_ready(tx, task)
     return task
 
 
-def _changed_columns(tx: Transaction, request: UpdateTask, before: Task) -> dict[str, Any]:
-    """The columns in which `request` differs from what the task is."""
+def _changed_columns(tx: Transaction, request: UpdateTask, previous: Task) -> dict[str, Any]:
+    """The columns in which `request` differs from the task as it was."""
     columns: dict[str, Any] = {}
     for name, value in request.model_dump(exclude={"task_id"}, exclude_none=True).items():
-        wanted = list(dict.fromkeys(value)) if isinstance(value, tuple) else value
-        if not same_json(wanted, getattr(before, name)):
-            columns[name] = wanted
+        new_value = list(dict.fromkeys(value)) if isinstance(value, tuple) else value
+        if not same_json(new_value, getattr(previous, name)):
+            columns[name] = new_value
     if "priority" in columns:
         columns["rank"] = -columns.pop("priority")
     if "dependencies" in columns:
-        columns["unmet"] = dependencies.reconnect(tx, before.id, columns["dependencies"])
+        columns["unmet"] = dependencies.reconnect(tx, previous.id, columns["dependencies"])
     return columns
 
 
-def _filtered(tx: Transaction, request: ListTasks) -> Select[Any]:
+def _filter_statement(tx: Transaction, request: ListTasks) -> Select[Any]:
     statement = select(tasks).where(_table.workspace_id == tx.workspace_id)
     if request.status is not None:
         statement = statement.where(_table.status == request.status)
@@ -239,31 +244,31 @@ def _filtered(tx: Transaction, request: ListTasks) -> Select[Any]:
 
 
 def _search(tx: Transaction, words: str, request: ListTasks, statement: Select[Any]) -> Page[ListedTask]:
-    def wanted(ids: Sequence[str]) -> set[str]:
+    def keep_matching(ids: Sequence[str]) -> set[str]:
         return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
 
-    found, following = searching.search(tx, DOCUMENT, words, request, wanted)
-    read = statement.where(_table.id.in_([task_id for _, task_id in found]))
-    listed = readable(tx, tx.execute(read), lambda row: ListedTask(**rows.task_fields(row)))
-    by_id = {task.id: task for task in listed}
-    found = [(position, task_id) for position, task_id in found if task_id in by_id]
-    items = [by_id[task_id] for _, task_id in found]
-    positions = [encode_cursor(position) for position, _ in found]
+    matches, next_cursor = searching.search(tx, DOCUMENT, words, request, keep_matching)
+    matching_tasks = statement.where(_table.id.in_([task_id for _, task_id in matches]))
+    listed_tasks = readable(tx, tx.execute(matching_tasks), lambda row: ListedTask(**rows.task_fields(row)))
+    by_id = {task.id: task for task in listed_tasks}
+    matches = [(position, task_id) for position, task_id in matches if task_id in by_id]
+    items = [by_id[task_id] for _, task_id in matches]
+    positions = [encode_cursor(position) for position, _ in matches]
     start = request.cursor or searching.BEFORE_ALL
-    answer = Page[ListedTask](items=items, next_cursor=following, notice=searching.notice(tx, words))
-    return fit_list(answer, positions, start, request.max_chars)
+    tasks_page = Page[ListedTask](items=items, next_cursor=next_cursor, notice=searching.notice(tx, words))
+    return fit_list(tasks_page, positions, start, request.max_chars)
 
 
-def _tag(tx: Transaction, task: Task) -> None:
+def _add_tags(tx: Transaction, task: Task) -> None:
     if task.tags:
-        mark = {"workspace_id": tx.workspace_id, "task_id": task.id}
-        tx.execute(_ADD_TAG, [mark | {"tag": tag} for tag in task.tags])
+        link = {"workspace_id": tx.workspace_id, "task_id": task.id}
+        tx.execute(_ADD_TAG, [link | {"tag": tag} for tag in task.tags])
 
 
-def _words(request: CreateTask | UpdateTask) -> list[str]:
+def _description_words(request: CreateTask | UpdateTask) -> list[str]:
     return request.prepare_words(lambda: different_words(request.description or ""))
 
 
 def _index(tx: Transaction, task: Task, words: Sequence[str]) -> None:
-    """Make a task findable by the words of its goal and those of its description."""
+    """Index a task by the words of its goal and `words`, those of its description."""
     tx.index_words(DOCUMENT, task.id, [*words_of(task.goal), *words])

@@ -1,4 +1,4 @@
-"""What tasks do when the leases on them ended."""
+"""Reactions of tasks to events of leases and agents."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from repomesh.store.transaction import Transaction
 
 @on(LEASE_EXPIRED, LEASE_RECLAIMED)
 def reclaim_tasks_of_ended_leases(tx: Transaction, event: EmittedEvent[LeasesEnded]) -> None:
-    """Reclaim each task whose claim ended without its holder's doing: open again, or failed."""
+    """Reclaim each task whose claim expired or was taken away: open again, or failed."""
     reclaiming.reclaim_ended(tx, event.data.leases)
 
 
 @on(AGENT_RENAMED)
 def rename_in_tasks(tx: Transaction, event: EmittedEvent[AgentRenamed]) -> None:
-    """Have the tasks that are not over bear the new name of who holds them, or alone may claim them."""
+    """Write an agent's new name into the unfinished tasks that it holds, or that are assigned to it."""
     agent = event.data.agent
     running = tasks.c.status.in_(("open", "claimed", "blocked"))
     for role in ("agent", "assignee"):

@@ -1,4 +1,4 @@
-"""Tasks as rows: find, change, and tell what they have become."""
+"""Rows of tasks: find and change them, and emit the events of their changes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _END_ATTEMPT = Prepared(
 )
 _BEGIN_ATTEMPT = Prepared(insert(task_attempts))
 
-# What a task is that nobody holds. The last holder's note stays, for whoever comes next.
+# The columns of a task that nobody holds. The last holder's note stays, for the next one.
 NOBODY: dict[str, Any] = {"agent_id": None, "agent_name": None, "fencing_token": None, "percent": None}
 
 
@@ -88,15 +88,15 @@ def task_fields(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def change(tx: Transaction, row: Row[Any], **columns: Any) -> Task:
-    """Write `columns` of a task and its new version; answers what it is now."""
+    """Write `columns` of a task and its new version; returns the task as it is now."""
     columns |= {"updated_at": tx.now, "version": row.version + 1}
     values = {f"new_{name}": value for name, value in columns.items()}
-    tx.execute(_change(tuple(columns)), values | {"task": row.id})
+    tx.execute(_change_statement(tuple(columns)), values | {"task": row.id})
     return as_task(row._asdict() | columns)
 
 
 @lru_cache(maxsize=256)
-def _change(columns: tuple[str, ...]) -> Prepared:
+def _change_statement(columns: tuple[str, ...]) -> Prepared:
     """The update that sets `columns`; the operations know about a dozen such sets."""
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
     return Prepared(update(tasks).where(tasks.c.id == bindparam("task")).values(values))
@@ -105,7 +105,7 @@ def _change(columns: tuple[str, ...]) -> Prepared:
 def emit_changed(
     tx: Transaction, type_: str, task: Task, reason: str = "", *, severity: Severity = "info"
 ) -> None:
-    """Append that `task` changed."""
+    """Emit an event of this type with the task as it is now and the reason of its change."""
     changed = TaskChanged(task=task, reason=reason)
     tx.emit(NewEvent(type_, f"task/{task.id}", changed, task_id=task.id, severity=severity))
 
@@ -115,23 +115,23 @@ def unmet_dependencies(tx: Transaction, task_id: str) -> list[str]:
     return list(tx.execute(_UNMET, {"ws": tx.workspace_id, "task": task_id}).scalars())
 
 
-def dependency_is_done(tx: Transaction, task_id: str) -> None:
-    """Count one unmet dependency less for every task that waits for this one, and tell which are ready."""
-    here = {"ws": tx.workspace_id, "task": task_id}
-    if tx.change(_ONE_LESS_UNMET, here) == 0:
+def complete_dependency(tx: Transaction, task_id: str) -> None:
+    """Count one unmet dependency less for each task that waits for this one, and emit which are ready."""
+    params = {"ws": tx.workspace_id, "task": task_id}
+    if tx.change(_ONE_LESS_UNMET, params) == 0:
         return
-    for row in tx.execute(_NOW_READY, here).all():
+    for row in tx.execute(_NOW_READY, params).all():
         emit_ready(tx, change(tx, row), task_id)
 
 
 def emit_ready(tx: Transaction, task: Task, completed_dependency: str | None = None) -> None:
-    """Append that a task can be claimed now, so that agents that wait for work are woken."""
+    """Emit task.ready, which wakes agents that wait for work."""
     ready = TaskReady(task=task, completed_dependency=completed_dependency)
     tx.emit(NewEvent(TASK_READY, f"task/{task.id}", ready, task_id=task.id))
 
 
 def begin_attempt(tx: Transaction, task: Task) -> None:
-    """Note who holds a task from now on."""
+    """Insert the attempt of a task's new holder."""
     tx.execute(
         _BEGIN_ATTEMPT,
         {
@@ -147,15 +147,15 @@ def begin_attempt(tx: Transaction, task: Task) -> None:
 
 
 def end_attempt(tx: Transaction, row: Row[Any], outcome: Ending, reason: str) -> None:
-    """Note how the present hold of a task ended."""
-    hold = {"ws": tx.workspace_id, "task": row.id, "token": row.fencing_token}
-    tx.execute(_END_ATTEMPT, hold | {"at": tx.now, "how": outcome, "why": reason})
+    """Write how the present attempt of a task ended."""
+    attempt_key = {"ws": tx.workspace_id, "task": row.id, "token": row.fencing_token}
+    tx.execute(_END_ATTEMPT, attempt_key | {"at": tx.now, "how": outcome, "why": reason})
 
 
 def history(tx: Transaction, task_id: str, count: int = limits.TASK_HISTORY_MAX) -> list[Attempt]:
-    """The last holds of a task, newest first."""
-    rows = tx.execute(_HISTORY, {"ws": tx.workspace_id, "task": task_id, "count": count})
-    return [as_attempt(row) for row in rows]
+    """The last attempts of a task, at most `count`, newest first."""
+    attempt_rows = tx.execute(_HISTORY, {"ws": tx.workspace_id, "task": task_id, "count": count})
+    return [as_attempt(row) for row in attempt_rows]
 
 
 def as_attempt(row: Row[Any]) -> Attempt:
@@ -165,8 +165,10 @@ def as_attempt(row: Row[Any]) -> Attempt:
     return Attempt(**fields)
 
 
-def why_failed(tx: Transaction, task_id: str, attempts: int) -> str:
-    """Why a task that lost its last holder failed: the reason of each loss, oldest first."""
-    lost = [one for one in history(tx, task_id) if one.outcome in ("lost", "failed")]
-    reasons = "; ".join(f"{one.agent_name}: {one.reason}" for one in reversed(lost[:attempts]))
+def describe_losses(tx: Transaction, task_id: str, attempts: int) -> str:
+    """The reason of a task that failed at its last attempt: that of each loss, oldest first."""
+    lost_attempts = [attempt for attempt in history(tx, task_id) if attempt.outcome in ("lost", "failed")]
+    reasons = "; ".join(
+        f"{attempt.agent_name}: {attempt.reason}" for attempt in reversed(lost_attempts[:attempts])
+    )
     return f"lost its holder {attempts} times: {reasons}"[: limits.REASON_CHARS_MAX]

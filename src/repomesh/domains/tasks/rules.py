@@ -14,8 +14,7 @@ Action = Literal[
     "claim", "renew", "progress", "release", "complete", "fail", "block", "unblock", "cancel", "update"
 ]
 
-# What each action may begin from. What it leads to stands with the action itself; done, failed and
-# cancelled allow nothing any more.
+# The statuses from which each action is allowed; done, failed and cancelled allow none.
 ALLOWED: Mapping[Action, frozenset[TaskStatus]] = {
     "claim": frozenset({"open"}),
     "renew": frozenset({"claimed"}),
@@ -30,7 +29,7 @@ ALLOWED: Mapping[Action, frozenset[TaskStatus]] = {
 }
 
 NEVER_DONE: tuple[TaskStatus, ...] = ("failed", "cancelled")
-"""The ends of a task after which it is never done, and what depends on it never ready."""
+"""Final statuses of a task that is never done, so that its dependents are never ready."""
 
 _ATTEMPTED = {
     "claim": "claimed",
@@ -46,8 +45,8 @@ _ATTEMPTED = {
 }
 
 
-def possible(status: TaskStatus) -> list[Action]:
-    """What can be done with a task of this status."""
+def possible_actions(status: TaskStatus) -> list[Action]:
+    """The actions that a task of this status allows."""
     return [action for action, statuses in ALLOWED.items() if status in statuses]
 
 
@@ -55,11 +54,11 @@ def require_allowed(action: Action, task_id: str, status: TaskStatus, reason: st
     """Raise TaskStatusConflict unless a task of `status` allows `action`."""
     if status in ALLOWED[action]:
         return
-    choices = possible(status)
-    because = f" ({reason})" if reason and status != "open" else ""
-    allowed = f"possible now: {', '.join(choices)}" if choices else "nothing changes it any more"
+    choices = possible_actions(status)
+    reason_part = f" ({reason})" if reason and status != "open" else ""
+    allowed_part = f"possible now: {', '.join(choices)}" if choices else "nothing changes it any more"
     raise TaskStatusConflict(
-        f"task {task_id} is {status}{because} and can't be {_ATTEMPTED[action]}; {allowed}",
+        f"task {task_id} is {status}{reason_part} and can't be {_ATTEMPTED[action]}; {allowed_part}",
         task_status=status,
         possible=choices,
     )
@@ -68,63 +67,63 @@ def require_allowed(action: Action, task_id: str, status: TaskStatus, reason: st
 def find_cycle(
     task_id: str, dependencies: Iterable[str], edges: Iterable[tuple[str, str]]
 ) -> list[str] | None:
-    """A shortest way from `task_id` back to itself, once it had `dependencies`; None when there is none.
+    """The shortest cycle from `task_id` back to itself if it had `dependencies`; None when there is none.
 
-    `edges` are (task, what it depends on), at least those that can be reached from `dependencies`; what
-    they say of `task_id` itself is what it depended on before, and does not count.
+    `edges` are pairs of a task and its dependency, at least those that can be reached from `dependencies`.
+    Edges of `task_id` itself are its old dependencies and do not count.
     """
-    following: dict[str, list[str]] = {}
-    for task, depends_on in edges:
-        following.setdefault(task, []).append(depends_on)
-    following[task_id] = list(dependencies)
-    came_from: dict[str, str] = {}
+    dependencies_by_task: dict[str, list[str]] = {}
+    for edge_task_id, depends_on in edges:
+        dependencies_by_task.setdefault(edge_task_id, []).append(depends_on)
+    dependencies_by_task[task_id] = list(dependencies)
+    previous_by_id: dict[str, str] = {}
     queue = deque([task_id])
     while queue:
-        here = queue.popleft()
-        for there in following.get(here, ()):
-            if there == task_id:
-                return _way_back(task_id, here, came_from)
-            if there not in came_from:
-                came_from[there] = here
-                queue.append(there)
+        current_id = queue.popleft()
+        for dependency_id in dependencies_by_task.get(current_id, ()):
+            if dependency_id == task_id:
+                return _trace_cycle(task_id, current_id, previous_by_id)
+            if dependency_id not in previous_by_id:
+                previous_by_id[dependency_id] = current_id
+                queue.append(dependency_id)
     return None
 
 
-def _way_back(task_id: str, last: str, came_from: Mapping[str, str]) -> list[str]:
-    way = [task_id]
-    while last != task_id:
-        way.append(last)
-        last = came_from[last]
-    return [task_id, *reversed(way)]
+def _trace_cycle(task_id: str, last_id: str, previous_by_id: Mapping[str, str]) -> list[str]:
+    path_ids = [task_id]
+    while last_id != task_id:
+        path_ids.append(last_id)
+        last_id = previous_by_id[last_id]
+    return [task_id, *reversed(path_ids)]
 
 
 def refuse_cycle(task_id: str, dependencies: Sequence[str], edges: Iterable[tuple[str, str]]) -> None:
-    """Raise DependencyCycle, naming the cycle, when `dependencies` of the task would close one."""
+    """Raise DependencyCycle, which names the cycle, when `dependencies` of the task would close one."""
     cycle = find_cycle(task_id, dependencies, edges)
     if cycle is None:
         return
-    named = cycle
+    shown_ids = cycle
     if len(cycle) > limits.TASK_CYCLE_NAMED_MAX:
         half = limits.TASK_CYCLE_NAMED_MAX // 2
-        named = [*cycle[:half], f"{len(cycle) - 2 * half} more", *cycle[-half:]]
+        shown_ids = [*cycle[:half], f"{len(cycle) - 2 * half} more", *cycle[-half:]]
     raise DependencyCycle(
-        f"these would wait for each other: {' → '.join(named)}", cycle=cycle[: limits.LIST_ITEMS_MAX]
+        f"these would wait for each other: {' → '.join(shown_ids)}", cycle=cycle[: limits.LIST_ITEMS_MAX]
     )
 
 
-def dependency_ended(task_id: str, goal: str, status: TaskStatus, reason: str) -> str:
-    """Why a task is blocked that depends on a task which ended as one of NEVER_DONE."""
+def describe_ended_dependency(task_id: str, goal: str, status: TaskStatus, reason: str) -> str:
+    """The reason for which a dependency that ended as one of NEVER_DONE blocks a task."""
     ended = "was cancelled" if status == "cancelled" else "failed"
-    because = f": {reason}" if reason else ""
-    return f"its dependency '{goal}' ({task_id}) {ended}{because}"[: limits.REASON_CHARS_MAX]
+    reason_part = f": {reason}" if reason else ""
+    return f"its dependency '{goal}' ({task_id}) {ended}{reason_part}"[: limits.REASON_CHARS_MAX]
 
 
-def missing_capabilities(needed: Iterable[str], held: Iterable[str]) -> list[str]:
-    """What a task needs and an agent does not have, in the task's order."""
-    have = set(held)
-    return [capability for capability in needed if capability not in have]
+def missing_capabilities(needed: Iterable[str], agent_capabilities: Iterable[str]) -> list[str]:
+    """The capabilities that a task needs and an agent does not have, in the task's order."""
+    agent_set = set(agent_capabilities)
+    return [capability for capability in needed if capability not in agent_set]
 
 
-def after_loss(attempts: int, max_attempts: int) -> TaskStatus:
-    """What a task becomes that has lost its holder `attempts` times: open again, or failed."""
+def status_after_loss(attempts: int, max_attempts: int) -> TaskStatus:
+    """The status of a task that has lost its holder `attempts` times: open again, or failed."""
     return "failed" if attempts >= max_attempts else "open"

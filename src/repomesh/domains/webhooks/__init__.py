@@ -1,1 +1,1 @@
-"""Outgoing webhooks: events of the log, sent to whoever subscribed to them."""
+"""Outgoing webhooks: events of the log, sent to the URLs that subscribed to them."""

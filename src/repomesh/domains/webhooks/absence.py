@@ -1,4 +1,4 @@
-"""Webhooks whose receiver could not be tried while the server was away."""
+"""Discounts the time for which the server was away from the failures of webhooks."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _FAILING = Prepared(
 
 
 def discount_absence(tx: Transaction, absence: Absence) -> None:
-    """Take the absence from the time for which receivers fail: too much of it disables their webhooks."""
+    """Move `failing_since` by the absence: a webhook that fails for too long is disabled."""
     tx.change(_FAILING, {"ws": tx.workspace_id, "away_us": absence.length_us})

@@ -1,4 +1,4 @@
-"""Operations on what webhooks deliver: list it, send dead letters again, forget it in time."""
+"""Operations on deliveries of webhooks: list them, send dead letters again, delete old ones."""
 
 from __future__ import annotations
 
@@ -52,12 +52,14 @@ def list_deliveries(tx: Transaction, request: ListWebhookDeliveries) -> Page[Web
         statement = statement.where(table.event_id == request.event_id)
     if request.since is not None:
         statement = statement.where(table.created_at >= request.since)
-    items, following = page(tx, statement, request, [table.id], _as_delivery, descending=True)
-    found = Page[WebhookDelivery](items=items, next_cursor=following)
+    items, next_cursor = page(tx, statement, request, [table.id], _as_delivery, descending=True)
+    deliveries_page = Page[WebhookDelivery](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
-        return found
+        return deliveries_page
     start = request.cursor or _NEWEST
-    return fit(found, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].id), start))
+    return fit(
+        deliveries_page, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].id), start)
+    )
 
 
 @command(
@@ -73,20 +75,20 @@ def replay(tx: Transaction, request: ReplayWebhook) -> ReplayedWebhook:
     """
     row = rows.find(tx, request.webhook_id)
     table = webhook_deliveries.c
-    dead = select(table.id).where(table.webhook_id == row.id, table.status == "dead")
+    dead_letters = select(table.id).where(table.webhook_id == row.id, table.status == "dead")
     if request.delivery_id is not None:
         _require_dead(tx, row.id, request.delivery_id)
-        dead = dead.where(table.id == request.delivery_id)
+        dead_letters = dead_letters.where(table.id == request.delivery_id)
     if request.since is not None:
-        dead = dead.where(table.created_at >= request.since)
-    found = list(tx.execute(dead.order_by(table.id).limit(WEBHOOK_REPLAYED_MAX + 1)).scalars())
-    ids, complete = found[:WEBHOOK_REPLAYED_MAX], len(found) <= WEBHOOK_REPLAYED_MAX
+        dead_letters = dead_letters.where(table.created_at >= request.since)
+    dead_ids = list(tx.execute(dead_letters.order_by(table.id).limit(WEBHOOK_REPLAYED_MAX + 1)).scalars())
+    ids, complete = dead_ids[:WEBHOOK_REPLAYED_MAX], len(dead_ids) <= WEBHOOK_REPLAYED_MAX
     if ids:
-        again: dict[str, Any] = {"status": "waiting", "attempts": 0, "next_at": tx.now}
-        again |= {"ended_at": None, "forget_at": None}
-        tx.execute(update(webhook_deliveries).where(table.id.in_(ids)).values(**again))
-        told = WebhookReplayed(webhook_id=row.id, count=len(ids), delivery_ids=ids[:WEBHOOK_NAMED_MAX])
-        tx.emit(NewEvent(WEBHOOK_REPLAYED, rows.subject(row.id), told, rows.audience(row.agent_id)))
+        reset_columns: dict[str, Any] = {"status": "waiting", "attempts": 0, "next_at": tx.now}
+        reset_columns |= {"ended_at": None, "forget_at": None}
+        tx.execute(update(webhook_deliveries).where(table.id.in_(ids)).values(**reset_columns))
+        data = WebhookReplayed(webhook_id=row.id, count=len(ids), delivery_ids=ids[:WEBHOOK_NAMED_MAX])
+        tx.emit(NewEvent(WEBHOOK_REPLAYED, rows.subject(row.id), data, rows.audience(row.agent_id)))
     return ReplayedWebhook(webhook_id=row.id, count=len(ids), complete=complete)
 
 
@@ -108,30 +110,34 @@ _DELETED = due_now(webhooks.c.workspace_id, webhooks.c.status == "deleted")
 def forget(tx: Transaction, request: ForgetWebhooks) -> ForgottenWebhooks:
     """Forget deliveries after their time, and deleted webhooks with theirs, in bounded pieces."""
     table = webhook_deliveries.c
-    here = table.workspace_id == tx.workspace_id
-    old = select(table.id).where(here, table.forget_at <= tx.now).limit(WEBHOOK_FORGOTTEN_MAX)
-    count = forgotten = _delete(tx, old)
-    gone = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status == "deleted"
-    webhook_ids = list(tx.execute(select(webhooks.c.id).where(*gone)).scalars())
+    in_workspace = table.workspace_id == tx.workspace_id
+    old_deliveries = (
+        select(table.id).where(in_workspace, table.forget_at <= tx.now).limit(WEBHOOK_FORGOTTEN_MAX)
+    )
+    count = forgotten = _delete(tx, old_deliveries)
+    is_deleted = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status == "deleted"
+    webhook_ids = list(tx.execute(select(webhooks.c.id).where(*is_deleted)).scalars())
     if not webhook_ids:
         return ForgottenWebhooks(deliveries=count, webhooks=0, complete=forgotten < WEBHOOK_FORGOTTEN_MAX)
-    theirs = select(table.id).where(table.webhook_id.in_(webhook_ids)).limit(WEBHOOK_FORGOTTEN_MAX)
-    count += _delete(tx, theirs)
-    empty = ~exists().where(table.webhook_id == webhooks.c.id)
-    ended = tx.change(delete(webhooks).where(*gone, empty))
-    complete = forgotten < WEBHOOK_FORGOTTEN_MAX and ended == len(webhook_ids)
-    return ForgottenWebhooks(deliveries=count, webhooks=ended, complete=complete)
+    orphaned_deliveries = (
+        select(table.id).where(table.webhook_id.in_(webhook_ids)).limit(WEBHOOK_FORGOTTEN_MAX)
+    )
+    count += _delete(tx, orphaned_deliveries)
+    has_no_deliveries = ~exists().where(table.webhook_id == webhooks.c.id)
+    deleted_count = tx.change(delete(webhooks).where(*is_deleted, has_no_deliveries))
+    complete = forgotten < WEBHOOK_FORGOTTEN_MAX and deleted_count == len(webhook_ids)
+    return ForgottenWebhooks(deliveries=count, webhooks=deleted_count, complete=complete)
 
 
-def _delete(tx: Transaction, ids: Any) -> int:
-    found = list(tx.execute(ids).scalars())
-    return tx.change(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(found))) if found else 0
+def _delete(tx: Transaction, id_query: Any) -> int:
+    ids = list(tx.execute(id_query).scalars())
+    return tx.change(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(ids))) if ids else 0
 
 
 def _require_dead(tx: Transaction, webhook_id: str, delivery_id: str) -> None:
     table = webhook_deliveries.c
-    mine = table.webhook_id == webhook_id, table.id == delivery_id
-    status = tx.execute(select(table.status).where(*mine)).scalar_one_or_none()
+    criteria = table.webhook_id == webhook_id, table.id == delivery_id
+    status = tx.execute(select(table.status).where(*criteria)).scalar_one_or_none()
     if status is None:
         raise WebhookDeliveryNotFound(f"the webhook has no delivery {delivery_id}")
     if status != "dead":

@@ -1,7 +1,7 @@
-"""What the worker needs of the store: what is to be sent now, and what came of it.
+"""The queue that the worker reads: the deliveries that are due, and the outcomes of their attempts.
 
-A webhook is served by one process at a time: who takes it has a claim, which ends by itself. What was taken
-and not settled is sent again, under the same id.
+A webhook is served by one process at a time: the process that takes it has a claim, which expires by itself.
+A delivery that was taken and not settled is sent again, under the same id.
 """
 
 from __future__ import annotations
@@ -106,8 +106,11 @@ class ReadyWebhook:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvents:
-    """What a piece of the log holds for a webhook. `missed_before` says that the piece before is gone,
-    `damaged` which events of the piece can't be read."""
+    """The events of a slice of the log for a webhook.
+
+    `missed_before` is the log's oldest `seq` if events before it are gone, `damaged` the `seq` of each event
+    that can't be read.
+    """
 
     deliveries: tuple[PlannedDelivery, ...]
     upto: int
@@ -116,15 +119,15 @@ class WebhookEvents:
 
 
 def ready(tx: Transaction, webhook_id: str | None = None) -> list[ReadyWebhook]:
-    """The webhooks of every workspace, or the one, that could be served now; least lately served first."""
+    """The webhooks of all workspaces, or one of them, that can be served now; least recently served first."""
     table = webhooks.c
-    parts = webhook_deliveries.c
-    due = exists().where(parts.webhook_id == table.id, parts.status == "waiting", parts.next_at <= tx.now)
+    is_due = _delivery.status == "waiting", _delivery.next_at <= tx.now
+    due = exists().where(_delivery.webhook_id == table.id, *is_due)
     statement = (
         select(webhooks, counters.c.last_seq, due.label("due"))
         .join(counters, counters.c.workspace_id == table.workspace_id)
         .join(workspaces, and_(workspaces.c.id == table.workspace_id, workspaces.c.removed_at.is_(None)))
-        .where(table.status == "active", _over(table.claimed_until, tx), _over(table.rests_until, tx))
+        .where(table.status == "active", _is_over(table.claimed_until, tx), _is_over(table.rests_until, tx))
         .order_by(table.claimed_until.asc().nulls_first(), table.id)
     )
     if webhook_id is not None:
@@ -140,26 +143,26 @@ def _as_ready(row: Row[Any]) -> ReadyWebhook:
 
 
 def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEvents:
-    """What the log holds for a webhook behind `after`: a bounded piece, each event as it will be sent."""
-    wanted = _filter(webhook)
+    """Read a bounded slice of the log behind `after`, with each event for the webhook as it will be sent."""
+    event_filter = _event_filter(webhook)
     missed_before = None
     try:
-        stretch = _read(tx, wanted, after)
+        log_slice = _read_log(tx, event_filter, after)
     except NoLongerAvailable:
         missed_before, _last = bounds(tx.connection, webhook.workspace_id)
-        stretch = _read(tx, wanted, missed_before - 1)
+        log_slice = _read_log(tx, event_filter, missed_before - 1)
     planned: list[PlannedDelivery] = []
-    chars, upto = 0, stretch.upto
-    for event in stretch.events:
+    chars, upto = 0, log_slice.upto
+    for event in log_slice.events:
         if chars >= limits.WEBHOOK_PLANNED_CHARS_MAX:
             upto = event.seq - 1
             break
-        told = fields_of(event)
-        if _concerns(webhook.id, event, told["subject"]):
-            body = orjson.dumps(cloud_event(told, webhook.workspace_id)).decode()
+        fields = fields_of(event)
+        if _is_sent_to(webhook.id, event, fields["subject"]):
+            body = orjson.dumps(cloud_event(fields, webhook.workspace_id)).decode()
             planned.append(PlannedDelivery(event_id=event.id, seq=event.seq, type=event.type, body=body))
             chars += len(body)
-    damaged = tuple(seq for seq in stretch.damaged if seq <= upto)
+    damaged = tuple(seq for seq in log_slice.damaged if seq <= upto)
     return WebhookEvents(tuple(planned), upto, missed_before, damaged)
 
 
@@ -177,15 +180,15 @@ def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
     full = bool(request.deliveries) and rows.count(tx, row.id, "waiting") >= limits.WEBHOOK_WAITING_MAX
     columns: dict[str, Any] = {}
     if request.upto > row.position and not full:
-        _plan(tx, row, request)
+        _plan_deliveries(tx, row, request)
         columns["position"] = request.upto
-    deliveries = _due(tx, row.id)
+    deliveries = _read_due_deliveries(tx, row.id)
     if deliveries:
-        until = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
-        columns |= {"claimed_by": request.claim_id, "claimed_until": until}
+        claimed_until = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
+        columns |= {"claimed_by": request.claim_id, "claimed_until": claimed_until}
     if columns:
-        rows.note(tx, row.id, **columns)
-    return TakenWebhook(url=row.url, secrets=_secrets(tx, row), deliveries=deliveries, full=full)
+        rows.write_columns(tx, row.id, **columns)
+    return TakenWebhook(url=row.url, secrets=_signing_secrets(tx, row), deliveries=deliveries, full=full)
 
 
 @command("webhook.settle", scope="webhooks:admin")
@@ -200,15 +203,15 @@ def settle_attempts(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
     columns: dict[str, Any] = {}
     claimed = row.claimed_by == request.claim_id
     if claimed:
-        renewed = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
+        renewed_until = tx.now + timedelta(seconds=limits.WEBHOOK_CLAIM_S)
         columns["claimed_by"] = None if request.release else request.claim_id
-        columns["claimed_until"] = tx.now if request.release else renewed
+        columns["claimed_until"] = tx.now if request.release else renewed_until
     settling = _Settling(tx, row)
     for outcome in request.outcomes:
         settling.add(outcome)
     columns |= settling.columns
     if columns:
-        rows.note(tx, row.id, **columns)
+        rows.write_columns(tx, row.id, **columns)
     settling.emit()
     return SettledWebhook(
         delivered=settling.delivered,
@@ -219,7 +222,7 @@ def settle_attempts(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
 
 
 class _Settling:
-    """What the outcomes of one webhook come to. `columns` is what changes of the webhook itself."""
+    """Writes the outcomes of one webhook and counts them. `columns` are the changes of the webhook itself."""
 
     def __init__(self, tx: Transaction, row: Row[Any]) -> None:
         self._tx = tx
@@ -232,22 +235,22 @@ class _Settling:
         self.dead_ids: list[str] = []
 
     def add(self, outcome: AttemptOutcome) -> None:
-        """Write one outcome down."""
+        """Write the outcome of one attempt."""
         if outcome.error is None:
             self._mark_delivered(outcome)
         else:
             self._mark_failed(outcome)
 
     def emit(self) -> None:
-        """Append the events of it."""
+        """Emit the event of new dead letters, and disable the webhook if it failed for good."""
         tx, row = self._tx, self._row
         if self.dead_ids:
             ids = self.dead_ids
-            told = WebhookDeadLettered(
+            data = WebhookDeadLettered(
                 webhook_id=row.id, count=len(ids), delivery_ids=ids[: limits.WEBHOOK_NAMED_MAX]
             )
             audience = rows.audience(row.agent_id)
-            tx.emit(NewEvent(WEBHOOK_DEAD_LETTERED, rows.subject(row.id), told, audience, "warning"))
+            tx.emit(NewEvent(WEBHOOK_DEAD_LETTERED, rows.subject(row.id), data, audience, "warning"))
         if self._reason and row.status == "active":
             rows.disable(tx, row, self._reason)
 
@@ -260,9 +263,9 @@ class _Settling:
 
     def _mark_failed(self, outcome: AttemptOutcome) -> None:
         now = self._tx.now
-        gone = outcome.status == _GONE
+        is_gone = outcome.status == _GONE
         wait_s = rules.next_wait_s(outcome.attempts + 1, outcome.spread, outcome.retry_after_s)
-        if gone or wait_s is None:
+        if is_gone or wait_s is None:
             if not self._write(
                 _DEAD, outcome, forgotten_at=now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
             ):
@@ -277,9 +280,9 @@ class _Settling:
         if not outcome.receiver_available:
             rest_s = rules.rest_s(self._failing_since, now, outcome.retry_after_s)
             self.columns["rests_until"] = now + timedelta(seconds=rest_s)
-        if gone:
+        if is_gone:
             self._reason = "the receiver answered 410 Gone"
-        elif rules.given_up(self._failing_since, now):
+        elif rules.has_failed_too_long(self._failing_since, now):
             self._reason = f"nothing was delivered for {limits.WEBHOOK_FAILING_S_MAX / 86_400:.0f} days"
 
     def _write(
@@ -289,8 +292,8 @@ class _Settling:
         again_at: datetime | None = None,
         forgotten_at: datetime | None = None,
     ) -> bool:
-        """Whether it was not written down before."""
-        said = {
+        """Write an outcome; returns False if it was written before."""
+        params = {
             "delivery": outcome.delivery_id,
             "attempts_before": outcome.attempts,
             "now": self._tx.now,
@@ -300,43 +303,44 @@ class _Settling:
             "again_at": again_at,
             "forgotten_at": forgotten_at,
         }
-        return bool(self._tx.change(statement, said))
+        return bool(self._tx.change(statement, params))
 
 
-def _over(until: ColumnElement[Any], tx: Transaction) -> ColumnElement[bool]:
+def _is_over(until: ColumnElement[Any], tx: Transaction) -> ColumnElement[bool]:
     return or_(until.is_(None), until <= tx.now)
 
 
-def _filter(webhook: ReadyWebhook) -> EventFilter:
-    """What the webhook may see and wants: as its agent, or as the owner."""
+def _event_filter(webhook: ReadyWebhook) -> EventFilter:
+    """The filter for events that the webhook asks for and may see, as its agent or as the owner."""
     role = Role.OWNER if webhook.agent_id is None else Role.AGENT
     caller = Caller(webhook.workspace_id, role, SYSTEM_TOKEN_ID, agent_id=webhook.agent_id)
-    wanted = filter_for(caller, types=webhook.types)
-    return replace(wanted, types=(*webhook.types, WEBHOOK_TESTED)) if webhook.types else wanted
+    event_filter = filter_for(caller, types=webhook.types)
+    return replace(event_filter, types=(*webhook.types, WEBHOOK_TESTED)) if webhook.types else event_filter
 
 
-def _concerns(webhook_id: str, event: StoredEvent, subject: str) -> bool:
-    """Whether an event that matches is sent: tests to their webhook alone, and no dead letter on and on."""
+def _is_sent_to(webhook_id: str, event: StoredEvent, subject: str) -> bool:
+    """Whether a matching event is sent: a test only to its own webhook, and news of dead letters to none."""
     if event.type == WEBHOOK_TESTED:
         return subject == rows.subject(webhook_id)
     return event.type != WEBHOOK_DEAD_LETTERED
 
 
-def _read(tx: Transaction, wanted: EventFilter, after: int) -> LogSlice:
-    return read_matching(tx.connection, wanted, after, limits.WEBHOOK_PLANNED_MAX)
+def _read_log(tx: Transaction, event_filter: EventFilter, after: int) -> LogSlice:
+    return read_matching(tx.connection, event_filter, after, limits.WEBHOOK_PLANNED_MAX)
 
 
-def _plan(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
+def _plan_deliveries(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
     """Make deliveries of the events that were found."""
     if request.missed_before is not None:
         _emit_missed(tx, row, after=row.position, oldest_seq=request.missed_before)
     for seq in request.damaged:
         _emit_missed(tx, row, after=seq - 1, oldest_seq=seq + 1)
     if request.deliveries:
-        shared = {"workspace_id": tx.workspace_id, "webhook_id": row.id, "status": "waiting", "attempts": 0}
-        shared |= {"created_at": tx.now, "next_at": tx.now, "ended_at": None, "forget_at": None}
-        shared |= {"last_at": None, "last_status": None, "last_error": None, "response": None}
-        tx.execute(_PLAN, [shared | {"id": tx.new_id()} | one.model_dump() for one in request.deliveries])
+        columns = {"workspace_id": tx.workspace_id, "webhook_id": row.id, "status": "waiting", "attempts": 0}
+        columns |= {"created_at": tx.now, "next_at": tx.now, "ended_at": None, "forget_at": None}
+        columns |= {"last_at": None, "last_status": None, "last_error": None, "response": None}
+        planned = [columns | {"id": tx.new_id()} | event.model_dump() for event in request.deliveries]
+        tx.execute(_PLAN, planned)
 
 
 def _emit_missed(tx: Transaction, row: Row[Any], *, after: int, oldest_seq: int) -> None:
@@ -344,34 +348,38 @@ def _emit_missed(tx: Transaction, row: Row[Any], *, after: int, oldest_seq: int)
     tx.emit(NewEvent(WEBHOOK_MISSED, rows.subject(row.id), missed, rows.audience(row.agent_id), "error"))
 
 
-def _due(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
+def _read_due_deliveries(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
     key = {"webhook": webhook_id, "now": tx.now, "count": limits.WEBHOOK_BATCH}
-    found = tx.execute(_DUE, key).all()
-    deliveries = readable(tx, found, lambda row: DueDelivery(**row._asdict()))
-    for row in found if len(deliveries) < len(found) else ():
-        if all(row.id != one.id for one in deliveries):  # else it stands before the others for ever
+    due_rows = tx.execute(_DUE, key).all()
+    deliveries = readable(tx, due_rows, lambda row: DueDelivery(**row._asdict()))
+    for row in due_rows if len(deliveries) < len(due_rows) else ():
+        # A damaged one would stay first in the queue for ever.
+        if all(row.id != delivery.id for delivery in deliveries):
             until = tx.now + timedelta(seconds=limits.WEBHOOK_DEAD_KEPT_S)
-            ended = {"status": "dead", "ended_at": tx.now, "forget_at": until, "last_error": _DAMAGED}
-            tx.change(update(webhook_deliveries).where(_delivery.id == row.id).values(**ended))
+            columns = {"status": "dead", "ended_at": tx.now, "forget_at": until, "last_error": _DAMAGED}
+            tx.change(update(webhook_deliveries).where(_delivery.id == row.id).values(**columns))
     return with_redactions(tx, deliveries)
 
 
 def with_redactions(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
-    """Deliveries with their events as they are now: what was redacted since is sent to nobody."""
+    """Return deliveries with their events as they are now: redacted data is never sent."""
     bodies: dict[int, str] = {}
-    for row in redacted_among(tx, [one.seq for one in deliveries]):
+    for row in redacted_among(tx, [delivery.seq for delivery in deliveries]):
         try:
             event_data(row)
             fields = cloud_event(event_fields(row), tx.workspace_id)
-        except DamagedRecord as error:  # it was redacted, so its old body is sent to nobody either
-            [planned] = [one for one in deliveries if one.seq == row.seq][:1]
-            fields = orjson.loads(planned.body) | {"data": {"redacted": True}}
+        except DamagedRecord as error:  # it was redacted, so its old body must not be sent either
+            [redacted_delivery] = [delivery for delivery in deliveries if delivery.seq == row.seq][:1]
+            fields = orjson.loads(redacted_delivery.body) | {"data": {"redacted": True}}
             note(tx, event_name(row.seq), error)
         bodies[row.seq] = orjson.dumps(fields).decode()
-    return [one.model_copy(update={"body": bodies.get(one.seq, one.body)}) for one in deliveries]
+    return [
+        delivery.model_copy(update={"body": bodies.get(delivery.seq, delivery.body)})
+        for delivery in deliveries
+    ]
 
 
-def _secrets(tx: Transaction, row: Row[Any]) -> list[str]:
-    """What signs: the present secret, and the one before while it counts."""
+def _signing_secrets(tx: Transaction, row: Row[Any]) -> list[str]:
+    """The secrets that sign: the present one, and the old one until `old_secret_until`."""
     old_counts = row.old_secret is not None and row.old_secret_until > tx.now
     return [row.secret, row.old_secret] if old_counts else [row.secret]

@@ -61,9 +61,10 @@ def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
     The secret is shown once. Made by the owner it receives every event; made in the name of an agent, those
     that this agent may see.
     """
-    present = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status != "deleted"
+    not_deleted = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status != "deleted"
     rows.require_in_service(tx, tx.caller.agent_id)
-    if tx.execute(select(func.count()).select_from(webhooks).where(*present)).scalar_one() >= WEBHOOKS_MAX:
+    count = tx.execute(select(func.count()).select_from(webhooks).where(*not_deleted)).scalar_one()
+    if count >= WEBHOOKS_MAX:
         raise TooManyWebhooks(f"there are {WEBHOOKS_MAX} webhooks, which is the most")
     secret = new_key()
     fields: dict[str, Any] = {
@@ -91,9 +92,9 @@ def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
 def list_webhooks(tx: Transaction, request: ListWebhooks) -> Page[Webhook]:
     """List the webhooks, oldest first, without their secrets."""
     table = webhooks.c
-    present = select(webhooks).where(table.workspace_id == tx.workspace_id, table.status != "deleted")
-    items, following = page(tx, present, request, [table.id], lambda row: rows.as_webhook(row._asdict()))
-    return Page[Webhook](items=items, next_cursor=following)
+    statement = select(webhooks).where(table.workspace_id == tx.workspace_id, table.status != "deleted")
+    items, next_cursor = page(tx, statement, request, [table.id], lambda row: rows.as_webhook(row._asdict()))
+    return Page[Webhook](items=items, next_cursor=next_cursor)
 
 
 @query(
@@ -126,18 +127,18 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     """Change, pause or resume a webhook. With If-Match only that version is changed."""
     row = rows.find(tx, request.webhook_id)
     tx.check_version(row.version)
-    wanted = request.model_dump(include={"url", "types", "description", "status"}, exclude_none=True)
+    new_values = request.model_dump(include={"url", "types", "description", "status"}, exclude_none=True)
     if request.types is not None:
-        wanted["types"] = list(dict.fromkeys(request.types))
+        new_values["types"] = list(dict.fromkeys(request.types))
     if request.status is not None:
-        wanted["reason"] = request.reason if request.status == "paused" else ""
-    columns = differing(wanted, row)
+        new_values["reason"] = request.reason if request.status == "paused" else ""
+    columns = differing(new_values, row)
     if not columns:
         return rows.as_webhook(row._asdict())
     if columns.get("status") == "active":
         rows.require_in_service(tx, row.agent_id)
     if "url" in columns or columns.get("status") == "active":
-        rows.note(tx, row.id, failing_since=None, rests_until=None)
+        rows.write_columns(tx, row.id, failing_since=None, rests_until=None)
     if columns.get("status") == "active" and request.skip_missed:
         _skip_missed(tx, row)
     webhook = rows.change(tx, row, **columns)
@@ -159,8 +160,8 @@ def rotate_secret(tx: Transaction, request: OneWebhook) -> WebhookSecret:
     """
     row = rows.find(tx, request.webhook_id)
     secret = new_key()
-    until = tx.now + timedelta(seconds=WEBHOOK_OLD_SECRET_S)
-    rows.note(tx, row.id, secret=secret, old_secret=row.secret, old_secret_until=until)
+    old_secret_until = tx.now + timedelta(seconds=WEBHOOK_OLD_SECRET_S)
+    rows.write_columns(tx, row.id, secret=secret, old_secret=row.secret, old_secret_until=old_secret_until)
     webhook = rows.as_webhook(row._asdict())
     rows.emit_changed(tx, WEBHOOK_SECRET_ROTATED, webhook)
     return WebhookSecret(webhook=webhook, secret=secret)
@@ -176,7 +177,7 @@ def delete_webhook(tx: Transaction, request: OneWebhook) -> DeletedWebhook:
     """End a webhook. What it had still to deliver is dropped; its secret is forgotten."""
     row = rows.find(tx, request.webhook_id)
     webhook = rows.as_webhook(row._asdict())
-    rows.note(tx, row.id, status="deleted", url="", secret="", old_secret=None, updated_at=tx.now)
+    rows.write_columns(tx, row.id, status="deleted", url="", secret="", old_secret=None, updated_at=tx.now)
     rows.emit_changed(tx, WEBHOOK_DELETED, webhook)
     return DeletedWebhook(webhook_id=row.id)
 
@@ -195,27 +196,27 @@ def test_webhook(tx: Transaction, request: OneWebhook) -> TestedWebhook:
     row = rows.find(tx, request.webhook_id)
     if row.status != "active":
         raise WebhookNotActive(f"the webhook is {row.status}")
-    tested = WebhookTested(webhook_id=row.id)
-    event = NewEvent(WEBHOOK_TESTED, rows.subject(row.id), tested, rows.audience(row.agent_id))
+    data = WebhookTested(webhook_id=row.id)
+    event = NewEvent(WEBHOOK_TESTED, rows.subject(row.id), data, rows.audience(row.agent_id))
     return TestedWebhook(webhook_id=row.id, event_id=tx.emit(event))
 
 
 def show_again(tx: Transaction, result: WebhookSecret) -> WebhookSecret:
-    """A recorded result with the secret that the webhook has now; the record does not hold it."""
-    secret = select(webhooks.c.secret).where(
+    """Return a recorded result with the webhook's present secret, which the record does not contain."""
+    secret_query = select(webhooks.c.secret).where(
         webhooks.c.id == result.webhook.id, webhooks.c.workspace_id == tx.workspace_id
     )
-    return result.model_copy(update={"secret": tx.execute(secret).scalar() or ""})
+    return result.model_copy(update={"secret": tx.execute(secret_query).scalar() or ""})
 
 
 def _skip_missed(tx: Transaction, row: Row[Any]) -> None:
-    """Go on behind the event of the change; what waits becomes dead letters."""
-    rows.note(tx, row.id, position=tx.next_seq())
+    """Move the position behind the event of this change, and make dead letters of all that waits."""
+    rows.write_columns(tx, row.id, position=tx.next_seq())
     table = webhook_deliveries.c
-    skipped: dict[str, Any] = {"status": "dead", "last_error": SKIPPED, "next_at": None, "ended_at": tx.now}
-    skipped |= {"forget_at": tx.now + timedelta(seconds=WEBHOOK_DEAD_KEPT_S)}
+    columns: dict[str, Any] = {"status": "dead", "last_error": SKIPPED, "next_at": None, "ended_at": tx.now}
+    columns |= {"forget_at": tx.now + timedelta(seconds=WEBHOOK_DEAD_KEPT_S)}
     tx.execute(
         update(webhook_deliveries)
         .where(table.webhook_id == row.id, table.status == "waiting")
-        .values(**skipped)
+        .values(**columns)
     )

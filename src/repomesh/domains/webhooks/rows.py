@@ -1,4 +1,4 @@
-"""Webhooks as rows: find, change, and tell what they have become."""
+"""Rows of webhooks: find and change them, and emit the events of their changes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from repomesh.store.transaction import Transaction
 def find(tx: Transaction, webhook_id: str) -> Row[Any]:
     """The row of a webhook of this workspace; raises WebhookNotFound."""
     table = webhooks.c
-    here = table.id == webhook_id, table.workspace_id == tx.workspace_id, table.status != "deleted"
-    row = tx.execute(select(webhooks).where(*here)).one_or_none()
+    criteria = table.id == webhook_id, table.workspace_id == tx.workspace_id, table.status != "deleted"
+    row = tx.execute(select(webhooks).where(*criteria)).one_or_none()
     if row is None:
         raise WebhookNotFound(f"there is no webhook {webhook_id}")
     return row
@@ -30,8 +30,8 @@ def find(tx: Transaction, webhook_id: str) -> Row[Any]:
 def active_of(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
     """The active webhooks that were made in the name of an agent, oldest first."""
     table = webhooks.c
-    mine = table.workspace_id == tx.workspace_id, table.agent_id == agent_id, table.status == "active"
-    return tx.execute(select(webhooks).where(*mine).order_by(table.id)).all()
+    criteria = table.workspace_id == tx.workspace_id, table.agent_id == agent_id, table.status == "active"
+    return tx.execute(select(webhooks).where(*criteria).order_by(table.id)).all()
 
 
 def require_in_service(tx: Transaction, agent_id: str | None) -> None:
@@ -46,40 +46,40 @@ def as_webhook(fields: Mapping[str, Any]) -> Webhook:
 
 
 def change(tx: Transaction, row: Row[Any], **columns: Any) -> Webhook:
-    """Write what others can see of a webhook, and its new version; answers what it is now."""
+    """Write visible columns of a webhook and its new version; returns the webhook as it is now."""
     columns |= {"updated_at": tx.now, "version": row.version + 1}
-    note(tx, row.id, **columns)
+    write_columns(tx, row.id, **columns)
     return as_webhook(row._asdict() | columns)
 
 
-def note(tx: Transaction, webhook_id: str, **columns: Any) -> None:
-    """Write what only the server needs to know of a webhook."""
+def write_columns(tx: Transaction, webhook_id: str, **columns: Any) -> None:
+    """Write columns of a webhook without a new version, for what only the server reads."""
     tx.execute(update(webhooks).where(webhooks.c.id == webhook_id).values(**columns))
 
 
 def emit_changed(tx: Transaction, type_: str, webhook: Webhook, severity: Severity = "info") -> None:
-    """Append what a webhook has become, for the workspace's owners and the agent whose it is."""
-    changed = WebhookChanged(webhook=webhook)
-    tx.emit(NewEvent(type_, subject(webhook.id), changed, audience(webhook.agent_id), severity))
+    """Emit an event with the webhook as it is now, for the workspace's owners or the agent that made it."""
+    data = WebhookChanged(webhook=webhook)
+    tx.emit(NewEvent(type_, subject(webhook.id), data, audience(webhook.agent_id), severity))
 
 
 def disable(tx: Transaction, row: Row[Any], reason: str) -> None:
-    """Give a webhook up, and say why."""
+    """Disable a webhook and emit webhook.disabled with the reason."""
     emit_changed(tx, WEBHOOK_DISABLED, change(tx, row, status="disabled", reason=reason), "error")
 
 
 def subject(webhook_id: str) -> str:
-    """What the events of a webhook are about."""
+    """The subject of the events of a webhook."""
     return f"webhook/{webhook_id}"
 
 
 def audience(agent_id: str | None) -> Audience:
-    """Who sees the events of a webhook: it may tell a URL that not everybody should know."""
+    """The audience of the events of a webhook, which name a URL that not everybody should know."""
     return ADMINS if agent_id is None else Audience("agents", (agent_id,))
 
 
 def count(tx: Transaction, webhook_id: str, status: str) -> int:
     """How many deliveries of a webhook have a status."""
     table = webhook_deliveries.c
-    counted = select(func.count()).select_from(webhook_deliveries)
-    return int(tx.execute(counted.where(table.webhook_id == webhook_id, table.status == status)).scalar_one())
+    query = select(func.count()).select_from(webhook_deliveries)
+    return int(tx.execute(query.where(table.webhook_id == webhook_id, table.status == status)).scalar_one())

@@ -1,4 +1,4 @@
-"""Decisions about webhooks on plain values: where they may go, and when they are tried again."""
+"""Decisions about webhooks on plain values: which addresses are allowed, and when to try again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ POLICY = JobPolicy(
     waits_s=limits.WEBHOOK_RETRIES_S,
     jitter=limits.WEBHOOK_JITTER,
 )
-"""How webhooks are served: so many at once; a batch ends within `limit_s`; each delivery has its attempts."""
+"""How many webhooks are served at once, how long a batch may take, and when a delivery is tried again."""
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_.])?")
-# A public address, at which machines of Azure reach the service that manages them.
+# A public address at which virtual machines of Azure reach their host's management service.
 _CLOUD_HOST_ADDRESSES = frozenset({IPv4Address("168.63.129.16")})
-# Of the registries of special addresses, what some Python releases take for public.
+# Special-purpose networks that some Python releases take for public.
 _SPECIAL = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "5f00::/16")))
 _NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address in its last 32 bits: RFC 6052
 
@@ -44,8 +44,8 @@ class WebhookTarget:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-def target(url: str) -> WebhookTarget:
-    """The parts of a URL; raises ValueError with what is wrong with it."""
+def parse_target(url: str) -> WebhookTarget:
+    """Parse the URL of a receiver; raises ValueError that says why it is refused."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS:
         raise ValueError("only http and https are sent to")
@@ -65,25 +65,25 @@ def target(url: str) -> WebhookTarget:
 
 def is_admitted(host: str, port: int, hosts: Collection[str]) -> bool:
     """Whether the operator named this host, or this port of it."""
-    return not {host.lower(), f"{host.lower()}:{port}"}.isdisjoint(named.lower() for named in hosts)
+    return not {host.lower(), f"{host.lower()}:{port}"}.isdisjoint(host_name.lower() for host_name in hosts)
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the Internet: no machine, network or keeper of one's own."""
+    """Whether an IP address is public: not private, special, multicast, or of a cloud host."""
     try:
-        found = _innermost(ip_address(address))
+        inner_address = _embedded_ipv4(ip_address(address))
     except ValueError:
         return False
-    if isinstance(found, IPv6Address) and found.is_site_local:
+    if isinstance(inner_address, IPv6Address) and inner_address.is_site_local:
         return False
-    if found in _CLOUD_HOST_ADDRESSES or any(found in network for network in _SPECIAL):
+    if inner_address in _CLOUD_HOST_ADDRESSES or any(inner_address in network for network in _SPECIAL):
         return False
-    # Some multicast addresses count as global; those reserved are nobody's yet.
-    return found.is_global and not found.is_multicast and not found.is_reserved
+    # `is_global` is true of some multicast and reserved addresses.
+    return inner_address.is_global and not inner_address.is_multicast and not inner_address.is_reserved
 
 
-def _innermost(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one only carries, else the address itself."""
+def _embedded_ipv4(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that is embedded in an IPv6 address, else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
@@ -106,17 +106,17 @@ def next_wait_s(attempts: int, spread: float, retry_after_s: float | None) -> fl
     wait_s = POLICY.next_wait_s(attempts, spread)
     if wait_s is None:
         return None
-    asked_s = min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX)
-    return max(wait_s, asked_s)
+    requested_s = min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX)
+    return max(wait_s, requested_s)
 
 
 def rest_s(failing_since: datetime, now: datetime, retry_after_s: float | None) -> float:
     """Seconds for which a receiver that does not answer gets nothing: the longer it fails, the more."""
     share_s = (now - failing_since).total_seconds() * limits.WEBHOOK_REST_SHARE
-    rest = min(max(share_s, limits.WEBHOOK_REST_S_MIN), limits.WEBHOOK_REST_S_MAX)
-    return max(rest, min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX))
+    chosen_s = min(max(share_s, limits.WEBHOOK_REST_S_MIN), limits.WEBHOOK_REST_S_MAX)
+    return max(chosen_s, min(retry_after_s or 0.0, limits.WEBHOOK_RETRY_AFTER_S_MAX))
 
 
-def given_up(failing_since: datetime, now: datetime) -> bool:
+def has_failed_too_long(failing_since: datetime, now: datetime) -> bool:
     """Whether a webhook has failed for so long that it is disabled."""
     return (now - failing_since).total_seconds() >= limits.WEBHOOK_FAILING_S_MAX

@@ -1,4 +1,4 @@
-"""Where webhooks may go: names are looked up, and every address that one leads to is looked at."""
+"""Screens the URLs of webhooks: looks up the host and checks every address that it resolves to."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from collections.abc import Collection
 
 from repomesh.domains.webhooks.errors import WebhookUrlRefused
 from repomesh.domains.webhooks.models import SubscribeWebhook, UpdateWebhook
-from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, is_public, target
+from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, is_public, parse_target
 from repomesh.kernel.ports import StorePort
 
 
 class NotPublic(Exception):
-    """A host leads into a private network."""
+    """A host resolves to an address that is not public."""
 
 
 def addresses(host: str, port: int) -> list[str]:
-    """The addresses of a host, in the order in which they are to be tried; raises OSError for none.
+    """Look up the addresses of a host, in the order to try them; raises OSError if there are none.
 
-    It takes as long as the system's own look-up does.
+    Blocks for as long as the system's look-up takes.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def screened(host: str, port: int, *, admitted: bool) -> list[str]:
-    """The addresses to connect to; raises NotPublic unless all of them are public, or `admitted`.
+def screen_addresses(host: str, port: int, *, admitted: bool) -> list[str]:
+    """Look up the addresses to connect to; raises NotPublic unless all are public, or `admitted` is set.
 
-    Whoever connects takes one of these: looked up a second time, the name may lead elsewhere.
+    Connect only to one of these: at a second look-up the name may resolve to others.
     """
-    found = addresses(host, port)
-    private = [address for address in found if not is_public(address)]
-    if private and not admitted:
-        who = host if host == private[0] else f"{host} leads to {private[0]}, which"
-        raise NotPublic(f"{who} is not a public address")
-    return found
+    host_addresses = addresses(host, port)
+    private_addresses = [address for address in host_addresses if not is_public(address)]
+    if private_addresses and not admitted:
+        subject = host if host == private_addresses[0] else f"{host} leads to {private_addresses[0]}, which"
+        raise NotPublic(f"{subject} is not a public address")
+    return host_addresses
 
 
 def require_allowed(url: str, hosts: Collection[str]) -> None:
-    """Raise WebhookUrlRefused unless webhooks may go to `url` as things are now."""
+    """Raise WebhookUrlRefused unless webhooks may be sent to `url`; looks up its host."""
     try:
-        receiver: WebhookTarget = target(url)
+        receiver: WebhookTarget = parse_target(url)
     except ValueError as error:
-        raise _refused(str(error)) from None
+        raise _url_error(str(error)) from None
     if is_admitted(receiver.host, receiver.port, hosts):
         return
     try:
-        screened(receiver.host, receiver.port, admitted=False)
+        screen_addresses(receiver.host, receiver.port, admitted=False)
     except NotPublic as error:
-        raise _refused(str(error)) from None
+        raise _url_error(str(error)) from None
     except (OSError, UnicodeError):
-        raise _refused(f"there is no host {receiver.host}") from None
+        raise _url_error(f"there is no host {receiver.host}") from None
 
 
 def screen(request: SubscribeWebhook | UpdateWebhook, store: StorePort) -> None:
@@ -59,6 +59,6 @@ def screen(request: SubscribeWebhook | UpdateWebhook, store: StorePort) -> None:
         require_allowed(request.url, store.settings.webhook_hosts)
 
 
-def _refused(message: str) -> WebhookUrlRefused:
+def _url_error(message: str) -> WebhookUrlRefused:
     error = {"field": "url", "message": message, "type": "webhook_url"}
     return WebhookUrlRefused(f"url: {message}", errors=[error])

@@ -165,7 +165,7 @@ class Calls:
         if not reminder.lost:
             return replace(told, reminder=reminder.line)
         mcp_request.lost_leases.append((caller, tuple(lease.id for lease in reminder.lost)))
-        lost = hook_rules.losses(reminder.lost, LOSSES_SHARE_CHARS)
+        lost = hook_rules.losses_text(reminder.lost, LOSSES_SHARE_CHARS)
         if operation.name in _TELLING_MESSAGES:
             return replace(with_losses(told, lost), reminder=reminder.line)
         return replace(told, reminder="\n".join(filter(None, (lost, reminder.line))))

@@ -41,7 +41,7 @@ _DUE = Prepared(
         _HAS_LIVE_SESSION.label("hooked"),
         _NEXT_LEASE_END.scalar_subquery().label("soonest"),
         _UNREAD.label("unread"),
-        lost_leases.ENDED_UNTOLD.label("lost"),
+        lost_leases.ENDED_UNREPORTED.label("lost"),
     )
 )
 
@@ -90,7 +90,7 @@ def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
     senders = []
     if request.of_messages:
         senders = list(tx.execute(_IMPORTANT, key | {"now": tx.now}).scalars())
-    lost = lost_leases.due(tx, key["agent"])
+    lost = lost_leases.unreported(tx, key["agent"])
     left_s = _seconds_until(tx, state.soonest) if request.of_leases else None
     return Reminder(line=rules.reminder(senders, left_s, min(LEASE_WARNINGS_S)), lost=lost)
 
