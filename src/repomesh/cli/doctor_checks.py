@@ -59,7 +59,7 @@ class DoctorCheck:
     required: bool = True
 
 
-def machine() -> Iterator[DoctorCheck]:
+def check_machine() -> Iterator[DoctorCheck]:
     """Python and git."""
     found = ".".join(map(str, sys.version_info[:3]))
     yield DoctorCheck("Python", sys.version_info >= PYTHON, found, "Install Python 3.11 or newer.")
@@ -72,21 +72,21 @@ def machine() -> Iterator[DoctorCheck]:
     yield DoctorCheck("git", done.returncode == 0, said, f"Install git anew: '{git} --version' fails.")
 
 
-def trusted(settings: Settings) -> DoctorCheck | None:
+def check_trust(settings: Settings) -> DoctorCheck | None:
     """Return why a data folder is refused; None when it is used or does not exist yet."""
     try:
         trust.require(settings.data)
     except (trust.UntrustedFolder, trust.StateFolderUnusable) as error:
-        return refused(error)
+        return refused_folder(error)
     return None
 
 
-def refused(error: RepomeshError) -> DoctorCheck:
+def refused_folder(error: RepomeshError) -> DoctorCheck:
     """The refusal of a data folder."""
     return DoctorCheck("data folder", False, error.message, error.hint)
 
 
-def data(settings: Settings) -> Iterator[DoctorCheck]:
+def check_data_folder(settings: Settings) -> Iterator[DoctorCheck]:
     """The data folder: who may read it, and whether there is room."""
     where = settings.data
     if not where.exists():
@@ -97,12 +97,12 @@ def data(settings: Settings) -> Iterator[DoctorCheck]:
             return
         yield DoctorCheck("data folder", False, f"{where} does not exist yet", "repomesh up", required=False)
         return
-    yield _private("data folder", where, 0o700)
+    yield _check_mode("data folder", where, 0o700)
     if not os.access(where, os.W_OK | os.X_OK):
         yield DoctorCheck("writing", False, f"{where} may not be written", f"chmod u+wx {where}")
     token = where / data_folder.TOKEN
     if token.exists():
-        yield _private("token", token, 0o600)
+        yield _check_mode("token", token, 0o600)
     else:
         yield DoctorCheck("token", False, "no server has started here yet", "repomesh up", required=False)
     free = shutil.disk_usage(where).free
@@ -118,7 +118,7 @@ def data(settings: Settings) -> Iterator[DoctorCheck]:
         yield DoctorCheck("file system", True, system)
 
 
-def guarded(start: Path) -> Iterator[DoctorCheck]:
+def check_guard(start: Path) -> Iterator[DoctorCheck]:
     """Whether git's hooks check commits in every work tree, where the guard is meant to be."""
     try:
         missing = guard.unguarded(start)
@@ -132,7 +132,7 @@ def guarded(start: Path) -> Iterator[DoctorCheck]:
         )
 
 
-def database(settings: Settings) -> Iterator[DoctorCheck]:
+def check_database(settings: Settings) -> Iterator[DoctorCheck]:
     """Yield the results of the store's own health checks of the database."""
     from repomesh.store.health_checks import examine
 
@@ -140,7 +140,7 @@ def database(settings: Settings) -> Iterator[DoctorCheck]:
         yield DoctorCheck(finding.name, finding.fine, finding.detail, finding.fix)
 
 
-def process(settings: Settings) -> Iterator[DoctorCheck]:
+def check_process(settings: Settings) -> Iterator[DoctorCheck]:
     """Whether a server holds the folder, and if none does, whether one could start."""
     pid = folder.holder(settings.data)
     note = data_folder.read_server(settings.data)
@@ -154,10 +154,10 @@ def process(settings: Settings) -> Iterator[DoctorCheck]:
     else:
         stale = " (its last server was killed)" if note else ""
         yield DoctorCheck("server", False, f"none runs{stale}", "repomesh up --detach", required=False)
-        yield _port(settings)
+        yield _check_port(settings)
 
 
-def answers(address: Address) -> Iterator[DoctorCheck]:
+def check_server(address: Address) -> Iterator[DoctorCheck]:
     """What a running server answers: readiness, the token, MCP, its clock."""
     headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
     try:
@@ -175,18 +175,18 @@ def answers(address: Address) -> Iterator[DoctorCheck]:
             yield DoctorCheck("readiness", status == "ready", detail, fix)
             if status is None:
                 return
-            yield _clock(ready, begun)
-            yield _token(client.get("/v1/workspace"))
+            yield _check_clock(ready, begun)
+            yield _check_token(client.get("/v1/workspace"))
             found = client.post("/mcp", json=_DISCOVER, headers=_DISCOVER_HEADERS)
             yield DoctorCheck(
-                "MCP", found.status_code == 200, _mcp_says(found), "Look into the server's log."
+                "MCP", found.status_code == 200, _describe_mcp(found), "Look into the server's log."
             )
     except httpx.TransportError as error:
         reason = f"{address.url} does not answer: {error or type(error).__name__}"
         yield DoctorCheck("readiness", False, reason, "repomesh down; repomesh up --detach")
 
 
-def _private(name: str, path: Path, mode: int) -> DoctorCheck:
+def _check_mode(name: str, path: Path, mode: int) -> DoctorCheck:
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -211,7 +211,7 @@ def _file_system(where: Path) -> str | None:
     return max(inside, key=lambda mount: len(mount.mountpoint)).fstype if inside else None
 
 
-def _port(settings: Settings) -> DoctorCheck:
+def _check_port(settings: Settings) -> DoctorCheck:
     try:
         listen(settings.host, settings.port).close()
     except (PortBusy, CannotListen) as error:
@@ -228,7 +228,7 @@ def _json_object(answer: httpx.Response) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _token(answer: httpx.Response) -> DoctorCheck:
+def _check_token(answer: httpx.Response) -> DoctorCheck:
     name = _json_object(answer).get("name")
     if answer.status_code == 200 and name is not None:
         return DoctorCheck("access", True, f"the token opens the workspace '{name}'")
@@ -236,7 +236,7 @@ def _token(answer: httpx.Response) -> DoctorCheck:
     return DoctorCheck("access", False, f"the server refuses the token ({answer.status_code})", fix)
 
 
-def _clock(answer: httpx.Response, here: float) -> DoctorCheck:
+def _check_clock(answer: httpx.Response, here: float) -> DoctorCheck:
     try:
         there = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError):
@@ -250,7 +250,7 @@ def _clock(answer: httpx.Response, here: float) -> DoctorCheck:
     )
 
 
-def _mcp_says(answer: httpx.Response) -> str:
+def _describe_mcp(answer: httpx.Response) -> str:
     if answer.status_code != 200:
         return f"the endpoint answered {answer.status_code}: {answer.text[:200]}"
     result = _json_object(answer).get("result")

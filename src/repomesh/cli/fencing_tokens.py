@@ -19,7 +19,7 @@ def may_be_looked_up(described: OperationDescription, field: RequestField) -> bo
     return field.name == TOKEN and any(each.name == "task_id" for each in described.fields)
 
 
-async def with_token(
+async def add_token(
     client: Client, described: OperationDescription, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The fields of an operation on a claim, with the present claim's fencing token where none was given.

@@ -114,7 +114,7 @@ def check(
     person, who holds nothing.
     """
     try:
-        checked = asyncio.run(_checked(given or [], hook, url, agent))
+        checked = asyncio.run(_check(given or [], hook, url, agent))
     except (Unavailable, RemoteError, UntrustedFolder) as error:
         if hook is None:
             raise
@@ -133,12 +133,12 @@ def check(
     else:
         _print_conflicts(checked)
         if hook is None and not checked.conflicts:
-            output.print_line(_free(checked))
+            output.print_line(_free_message(checked))
     if checked.conflicts:
         raise typer.Exit(guard.REFUSED)
 
 
-def _paths(given: Sequence[str], hook: str | None) -> list[str]:
+def _paths_to_check(given: Sequence[str], hook: str | None) -> list[str]:
     """The exact names to check, from the root of the repository; those given end with '/' for folders."""
     root = data_folder.work_tree(Path.cwd())
     if hook == "pre-push":
@@ -147,12 +147,12 @@ def _paths(given: Sequence[str], hook: str | None) -> list[str]:
         return touched_files.of_push(root, remote, url, lines)
     if hook is not None or not given:
         return touched_files.of_commit(root)
-    return [_from_root(path, root) for path in given]
+    return [_resolve_path(path, root) for path in given]
 
 
-def _from_root(path: str, root: Path) -> str:
+def _resolve_path(path: str, root: Path) -> str:
     """A path given by hand, which may be spelled loosely, as git names it."""
-    inside = posixpath.normpath(pathspecs.from_root(path, root, exact=True))
+    inside = posixpath.normpath(pathspecs.resolve_path(path, root, exact=True))
     if inside == ".." or inside.startswith("../"):
         raise OutsideRepository(f"{clean(path)} lies outside of {root}")
     return f"{inside}/" if path.endswith("/") or (root / inside).is_dir() else inside
@@ -176,7 +176,7 @@ def _refuse(error: Exception) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
+class _CheckResult:
     """What others hold of the paths that were checked, for the agent who asks; None is a person."""
 
     conflicts: list[dict[str, Any]]
@@ -184,7 +184,7 @@ class _Checked:
     agent: str | None
 
 
-async def _checked(given: Sequence[str], hook: str | None, url: str | None, agent: str | None) -> _Checked:
+async def _check(given: Sequence[str], hook: str | None, url: str | None, agent: str | None) -> _CheckResult:
     """What others hold of the paths in question, each lock once, and what can't be checked.
 
     The server is asked first: without one, nothing that git says stands against going on.
@@ -194,17 +194,17 @@ async def _checked(given: Sequence[str], hook: str | None, url: str | None, agen
     # Whoever the environment names may be nobody, who is looked at below.
     address = discovery.find(url=url, acts=False)
     async with Client(address.url, address.token, served_url=address.served_url) as client:
-        acting = agent or os.environ.get("REPOMESH_AGENT") or await _own_agent(client)
-        await _act(client, acting)
-        paths = _paths(given, hook)
+        acting = agent or os.environ.get("REPOMESH_AGENT") or await _agent_of_process(client)
+        await _act_as(client, acting)
+        paths = _paths_to_check(given, hook)
         found: dict[str, dict[str, Any]] = {}
         for start in range(0, len(paths), LIST_ITEMS_MAX):
-            for one in await _held(client, paths[start : start + LIST_ITEMS_MAX]):
+            for one in await _find_conflicts(client, paths[start : start + LIST_ITEMS_MAX]):
                 found.setdefault(str(one["resource"]) + str(one["holder"]), one)
-        return _Checked(list(found.values()), len(paths), acting)
+        return _CheckResult(list(found.values()), len(paths), acting)
 
 
-async def _act(client: Client, agent: str | None) -> None:
+async def _act_as(client: Client, agent: str | None) -> None:
     """Have the client act as the agent. One that the server does not know holds nothing, which is said."""
     if agent is None:
         return
@@ -227,7 +227,7 @@ async def _act(client: Client, agent: str | None) -> None:
     )
 
 
-async def _held(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
+async def _find_conflicts(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
     """The exclusive locks of others on `paths`, and an entry for each that is no name to be checked."""
     names: dict[str, list[str]] = {"paths": [], "folders": []}
     odd = []
@@ -235,7 +235,7 @@ async def _held(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
         try:
             name = file_names.encode(path.rstrip("/") if path != "./" else "")
         except ValueError as error:
-            odd.append(_unchecked(path, str(error)))
+            odd.append(_unchecked_entry(path, str(error)))
         else:
             names["folders" if path.endswith("/") else "paths"].append(name)
     if not names["paths"] and not names["folders"]:
@@ -244,24 +244,24 @@ async def _held(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
     return [*odd, *answer["conflicts"]]
 
 
-def _unchecked(path: str, reason: str) -> dict[str, Any]:
+def _unchecked_entry(path: str, reason: str) -> dict[str, Any]:
     shown = file_names.shown(path[:_NAME_SHOWN_CHARS])
     return {"resource": f"{shown}…", "holder": "", "holder_name": "", "unchecked": reason}
 
 
-async def _own_agent(client: Client) -> str | None:
+async def _agent_of_process(client: Client) -> str | None:
     above = [processes.named(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
     found = await client.call_json("agent.of_process", {"processes": above})
     return found["agent"]["name"] if found["agent"] is not None else None
 
 
-def _free(checked: _Checked) -> str:
+def _free_message(checked: _CheckResult) -> str:
     if not checked.path_count:
         return "nothing is staged: nothing to check"
     return f"{counted(checked.path_count, 'path')} checked: free"
 
 
-def _print_conflicts(checked: _Checked) -> None:
+def _print_conflicts(checked: _CheckResult) -> None:
     conflicts = checked.conflicts
     for one in conflicts[:_SHOWN_MAX]:
         output.print_note(f"repomesh guard: {_sentence(one)}")

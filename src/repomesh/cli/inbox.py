@@ -12,7 +12,7 @@ import typer
 from repomesh.cli import ids, output, terminal_user
 from repomesh.cli.failures import CommandLineError
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.views import inbox_view
 from repomesh.views.terminal_text import clean
@@ -70,10 +70,10 @@ def list_(
     """Show what needs you, the most urgent first."""
 
     async def run(client: Client) -> Any:
-        who = await terminal_user.become(client, named)
+        who = await terminal_user.act_as_person(client, named)
         return who, await client.call_json("inbox.show", {"limit": limit})
 
-    who, found = ask(run, url=url)
+    who, found = run_with_client(run, url=url)
     if who["type"] != "human":
         name = clean(who["name"])
         output.print_note(f"{name} is no person: its messages are in 'repomesh message inbox --as {name}'.")
@@ -88,7 +88,7 @@ def read(id_: Id, *, as_json: AsJson = False, url: Url = None, named: As = None)
     """Show one question or message whole; a message then counts as read."""
 
     async def run(client: Client) -> tuple[str, Any]:
-        await terminal_user.become(client, named)
+        await terminal_user.act_as_person(client, named)
         noun, full = await _resolve(client, id_)
         if noun == "question":
             return noun, await client.call_json("question.show", {"question_id": full})
@@ -96,7 +96,7 @@ def read(id_: Id, *, as_json: AsJson = False, url: Url = None, named: As = None)
         await client.call_json("message.read", {"message_id": full})
         return noun, shown
 
-    noun, found = ask(run, url=url)
+    noun, found = run_with_client(run, url=url)
     if as_json:
         output.print_json(found)
     else:
@@ -119,13 +119,13 @@ def reply(
         raise InvalidRequest("the answer is empty")
 
     async def run(client: Client) -> tuple[str, Any]:
-        await terminal_user.become(client, named)
+        await terminal_user.act_as_person(client, named)
         noun, full = await _resolve(client, id_)
         if noun == "question":
             return noun, await client.call_json("question.answer", {"question_id": full, "answer": said})
         return noun, await client.call_json("message.send", {"parent_message_id": full, "body": said})
 
-    noun, done = ask(run, url=url)
+    noun, done = run_with_client(run, url=url)
     if as_json:
         output.print_json(done)
     elif noun == "question":
@@ -141,7 +141,7 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
     async def run(client: Client) -> None:
         from repomesh.client.stream import follow as events
 
-        who = await terminal_user.become(client, named)
+        who = await terminal_user.act_as_person(client, named)
         position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
         found = await client.call_json("inbox.show", {"limit": _ALL})
         _print(found if as_json else inbox_view.inbox_lines(output.style(), who["name"], found))
@@ -150,7 +150,7 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
                 _print(event if as_json else inbox_view.event_lines(output.style(), event, who["name"]))
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
-        ask(run, url=url)
+        run_with_client(run, url=url)
 
 
 def _print(shown: Any) -> None:

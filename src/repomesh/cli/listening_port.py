@@ -31,11 +31,11 @@ def listen(host: str, port: int) -> socket.socket:
     Raises PortBusy with who has the port and a command that works; CannotListen for an address that is none
     of this machine's.
     """
-    bound = _bound_if_free(host, port)
+    bound = _bind_if_free(host, port)
     if bound is None:
         raise PortBusy(
             f"port {port} of {host} is used by {_occupant(host, port)}",
-            hint=f"Give another: --port {_free(host, port)}",
+            hint=f"Give another: --port {_find_free_port(host, port)}",
             port=port,
         )
     return bound
@@ -46,10 +46,10 @@ def listen_near(host: str, port: int) -> tuple[socket.socket, str | None]:
 
     Raises CannotListen.
     """
-    bound = _bound_if_free(host, port)
+    bound = _bind_if_free(host, port)
     if bound is not None:
         return bound, None
-    other = listen(host, _free(host, port))
+    other = listen(host, _find_free_port(host, port))
     taken = other.getsockname()[1]
     return other, f"Port {port} is used by {_occupant(host, port)}; this server listens on {taken}."
 
@@ -62,9 +62,9 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bound_if_free(host: str, port: int) -> socket.socket | None:
+def _bind_if_free(host: str, port: int) -> socket.socket | None:
     try:
-        return _bound(host, port)
+        return _bind(host, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             reason = error.strerror or str(error)
@@ -72,7 +72,7 @@ def _bound_if_free(host: str, port: int) -> socket.socket | None:
         return None
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family, type_, protocol, _name, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -86,11 +86,11 @@ def _bound(host: str, port: int) -> socket.socket:
     return made
 
 
-def _free(host: str, port: int) -> int:
+def _find_free_port(host: str, port: int) -> int:
     """The next port that is free; 0, by which the system chooses one, when none is near."""
     for candidate in range(port + 1, min(port + _TRIED_MAX, 65_536)):
         try:
-            _bound(host, candidate).close()
+            _bind(host, candidate).close()
         except OSError:
             continue
         return candidate
@@ -100,7 +100,7 @@ def _free(host: str, port: int) -> int:
 def _occupant(host: str, port: int) -> str:
     """Who listens there, as far as it can be told."""
     what = "a repomesh server" if _is_ours(host, port) else "another program"
-    pid = _listener(port)
+    pid = _listening_pid(port)
     return f"{what} (process {pid})" if pid else what
 
 
@@ -116,7 +116,7 @@ def _is_ours(host: str, port: int) -> bool:
     return isinstance(health, dict) and health.keys() >= {"status", "version"}
 
 
-def _listener(port: int) -> int | None:
+def _listening_pid(port: int) -> int | None:
     """The process that listens on a port; None where the system does not show it to this user."""
     import psutil  # only for the words of a refusal
 

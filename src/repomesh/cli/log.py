@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.generic import past_moment
+from repomesh.cli.generic import parse_past_moment
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -30,8 +30,8 @@ def prune(
     url: Url = None,
 ) -> None:
     """Move old events from the log to archives in the data folder: gzipped CloudEvents, one a line."""
-    wanted = int(before) if before.isdigit() else past_moment("--before", before)
-    moved = ask(lambda client: _prune(client, wanted), url=url)
+    wanted = int(before) if before.isdigit() else parse_past_moment("--before", before)
+    moved = run_with_client(lambda client: _prune(client, wanted), url=url)
     if as_json:
         output.print_json(moved)
         return

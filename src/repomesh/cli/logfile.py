@@ -56,7 +56,7 @@ class _PrivateFile(RotatingFileHandler):
         return TextIOWrapper(FileIO(descriptor, "a"), encoding=self.encoding, write_through=True)
 
 
-class _Foreign(logging.Handler):
+class _LibraryHandler(logging.Handler):
     """What libraries log, as lines of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -69,7 +69,7 @@ class _Foreign(logging.Handler):
 def log_to(path: Path, level: str) -> None:
     """Log to `path`: everything of ours from `level` on, and the warnings of libraries."""
     configure_logging(level, cast(TextIO, LogFile(path)))
-    logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
 
 
 def tail(path: Path, lines: int) -> str:

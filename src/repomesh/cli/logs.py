@@ -57,11 +57,11 @@ def logs(
         _print(line, as_json=as_json)
     if follow:
         with suppress(KeyboardInterrupt):  # Ctrl+C is how following ends
-            for line in _growing(path, position):
+            for line in _follow_lines(path, position):
                 _print(line, as_json=as_json)
 
 
-def _growing(path: Path, position: int) -> Iterator[str]:
+def _follow_lines(path: Path, position: int) -> Iterator[str]:
     """The lines behind a position, also after a full file was moved aside for a new one."""
     rest = b""
     while True:
@@ -79,10 +79,10 @@ def _growing(path: Path, position: int) -> Iterator[str]:
 
 
 def _print(line: str, *, as_json: bool) -> None:
-    print(clean(line if as_json else _shown(line)), flush=True)
+    print(clean(line if as_json else _format_line(line)), flush=True)
 
 
-def _shown(line: str) -> str:
+def _format_line(line: str) -> str:
     """A line for people: when, how bad, what, and the rest as 'name=value'."""
     try:
         told: Any = json.loads(line)

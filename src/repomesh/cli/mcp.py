@@ -25,7 +25,7 @@ def main(words: Sequence[str]) -> int:
     """Serve until the client goes; answers the exit code. Standard output belongs to the protocol."""
     given = _parser().parse_args(words)
     try:
-        marker = _marker(given.cli) if given.cli else {}
+        marker = _read_marker(given.cli) if given.cli else {}
         if marker is None:
             from repomesh.proxy.idle import run as offer_nothing
 
@@ -35,7 +35,7 @@ def main(words: Sequence[str]) -> int:
         if address.token is None:
             raise Unauthenticated(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
     except RepomeshError as error:
-        _complain(error)
+        _print_error(error)
         return FAILURES[error.failure].exit
     from repomesh.proxy.main import run
 
@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _marker(cli: str) -> dict[str, Any] | None:
+def _read_marker(cli: str) -> dict[str, Any] | None:
     """What 'repomesh connect' left of `cli` in this repository; None where it is not connected.
 
     A data folder that is not trusted, or a repository that can't be read, connects nothing; standard error
@@ -59,7 +59,7 @@ def _marker(cli: str) -> dict[str, Any] | None:
     try:
         record = trust.require(data_folder.data_folder(Path.cwd()))
     except (trust.UntrustedFolder, RepositoryUnreadable) as error:
-        _complain(error)
+        _print_error(error)
         return None
     if record is None:
         return None
@@ -68,8 +68,8 @@ def _marker(cli: str) -> dict[str, Any] | None:
     return {} if note is None and path.exists() else note  # there, and can't be read
 
 
-def _complain(error: RepomeshError) -> None:
-    print(f"error: {error.message}\nhint: {command.as_typed(error.hint)}", file=sys.stderr)
+def _print_error(error: RepomeshError) -> None:
+    print(f"error: {error.message}\nhint: {command.replace_program_name(error.hint)}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

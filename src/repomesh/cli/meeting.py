@@ -12,9 +12,9 @@ import typer
 
 from repomesh.cli import completing, ids, output
 from repomesh.cli.command_overrides import CommandOverride
-from repomesh.cli.generic import add, group, option
+from repomesh.cli.generic import add_command, make_option, noun_group
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client.catalogue import operation
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, NotFound
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _OVER: Final = frozenset({"meeting.completed", "meeting.cancelled"})
 _PAGE: Final = 200
 
-app = group("meeting", "Discuss in turn, vote and decide: create, watch, minutes.")
+app = noun_group("meeting", "Discuss in turn, vote and decide: create, watch, minutes.")
 
 _Meeting = Annotated[
     str,
@@ -35,12 +35,12 @@ _Meeting = Annotated[
         metavar="MEETING_ID",
         help="Id of the meeting, or a part of it.",
         show_default=False,
-        autocompletion=completing.of("meeting"),
+        autocompletion=completing.completer("meeting"),
     ),
 ]
 
 
-async def _from_suggestion(
+async def _add_suggestion(
     client: Client, fields: dict[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The fields of a meeting on a suggested topic; what was given in words goes before."""
@@ -52,7 +52,7 @@ async def _from_suggestion(
         return fields
     asked = {"hours_back": options["hours_back"], "limit": limits.TOPICS_MAX}
     found = await client.call_json("meeting.suggest_topics", asked)
-    one = _picked(found["suggested_topics"], options["suggested"])
+    one = _pick_topic(found["suggested_topics"], options["suggested"])
     suggested = {
         "topic": one["topic"],
         "meeting_type": "auto_generated",
@@ -63,7 +63,7 @@ async def _from_suggestion(
     return suggested | fields
 
 
-def _picked(topics: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
+def _pick_topic(topics: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
     """The topic with this number, or whose title holds these words."""
     if wanted.isdecimal():
         matching = topics[int(wanted) - 1 : int(wanted)] if int(wanted) else []
@@ -79,12 +79,12 @@ def _picked(topics: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, An
     return matching[0]
 
 
-add(
+add_command(
     app,
     operation("meeting.create"),
     CommandOverride(arguments=("topic", "participant_ids"), optional=("topic", "participant_ids")),
     (
-        option(
+        make_option(
             "suggested",
             Annotated[
                 str | None,
@@ -96,15 +96,15 @@ add(
                 ),
             ],
         ),
-        option(
+        make_option(
             "hours_back",
             Annotated[float, typer.Option("--hours-back", help="For --suggested, as for 'suggest'.")],
             24.0,
         ),
     ),
-    _from_suggestion,
+    _add_suggestion,
 )
-add(
+add_command(
     app,
     operation("meeting_template.list"),
     CommandOverride(
@@ -123,14 +123,14 @@ def watch(
     """
 
     async def run(client: Client) -> None:
-        async for event in _watched(client, await ids.find(client, meeting_id, "meeting")):
+        async for event in _watch_events(client, await ids.find(client, meeting_id, "meeting")):
             _print(event, event["at"][11:19], as_json=as_json)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
-        ask(run, url=url, agent=acting_agent)
+        run_with_client(run, url=url, agent=acting_agent)
 
 
-async def _watched(client: Client, meeting_id: str) -> AsyncIterator[dict[str, Any]]:
+async def _watch_events(client: Client, meeting_id: str) -> AsyncIterator[dict[str, Any]]:
     """The events of a meeting from its first one to its last one."""
     from repomesh.client.stream import follow
 
@@ -177,10 +177,10 @@ def replay(
         async for event in client.items("meeting.replay", meeting_id=whole, speed=speed or 1.0, limit=_PAGE):
             if speed:
                 await asyncio.sleep(max(begun + event["offset_s"] - loop.time(), 0))
-            _print(event, _offset(event["offset_s"] * (speed or 1.0)), as_json=as_json)
+            _print(event, _format_offset(event["offset_s"] * (speed or 1.0)), as_json=as_json)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
-        ask(run, url=url, agent=acting_agent)
+        run_with_client(run, url=url, agent=acting_agent)
 
 
 @app.command()
@@ -206,11 +206,9 @@ def minutes(
     fields = {name: value for name, value in asked.items() if value is not None}
 
     async def read(client: Client) -> Any:
-        return await client.call_json(
-            "meeting.minutes", await ids.resolved(client, "meeting.minutes", fields)
-        )
+        return await client.call_json("meeting.minutes", await ids.resolve(client, "meeting.minutes", fields))
 
-    found = ask(read, url=url, agent=acting_agent)
+    found = run_with_client(read, url=url, agent=acting_agent)
     if format_ == "markdown" and not as_json:
         text = clean(found["markdown"])
     else:
@@ -233,7 +231,7 @@ def _print(event: Mapping[str, Any], mark: str, *, as_json: bool) -> None:
         print("\n".join([f"{style.dim(mark)}  {lines[0]}", *rest]), flush=True)
 
 
-def _offset(seconds: float) -> str:
+def _format_offset(seconds: float) -> str:
     """How long after the meeting was called, as a clock shows it."""
     minutes_, rest = divmod(max(seconds, 0.0), 60)
     return f"+{minutes_:.0f}:{rest:04.1f}"

@@ -42,23 +42,23 @@ class NoDataFolder(NotFound):
     )
 
 
-def require_made(data: Path) -> None:
+def require_data_folder(data: Path) -> None:
     """Raise NoDataFolder unless a server or a command that writes has made the data folder."""
     if trust.require(data) is None:
         raise NoDataFolder(f"there is no data folder {data}")
 
 
 @contextmanager
-def held(data: Path) -> Iterator[bool]:
+def hold_folder(data: Path) -> Iterator[bool]:
     """Hold the data folder inside and give True; give False when a server does, which is to be asked.
 
     Raises FolderBusy when another process holds it for long and is no server that answers.
     """
     with ExitStack() as stack:
-        yield _taken(stack, data)
+        yield _try_to_hold(stack, data)
 
 
-def _taken(stack: ExitStack, data: Path) -> bool:
+def _try_to_hold(stack: ExitStack, data: Path) -> bool:
     if data_folder.running_server(data) is not None:
         return False
     import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
@@ -74,15 +74,15 @@ def _taken(stack: ExitStack, data: Path) -> bool:
 
 
 @asynccontextmanager
-async def client(data: Path, agent: str | None) -> AsyncIterator[Client]:
+async def open_client(data: Path, agent: str | None) -> AsyncIterator[Client]:
     """A client of a server in this process, on a data folder that is held."""
     import httpx
 
-    from repomesh.cli.up import opened, read_settings
+    from repomesh.cli.up import open_server, read_settings
     from repomesh.client.client import Client
 
     is_new = not (data / data_folder.TOKEN).exists()
-    server, notes = opened(read_settings({"data": data}))
+    server, notes = open_server(read_settings({"data": data}))
     for note in [f"Made the data folder {data}."] if is_new else notes:
         output.print_note(note)
     async with server.alone():

@@ -9,7 +9,7 @@ import typer
 
 from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 
 app = typer.Typer(add_completion=False)
 
@@ -30,7 +30,7 @@ def open_(
         await client.about("/healthz")
         return f"{client.url}{PAGE}"
 
-    page = ask(answered, url=url)
+    page = run_with_client(answered, url=url)
     opened = output.is_terminal() and not (only_print or as_json) and webbrowser.open(page)
     if as_json:
         output.print_json({"url": page})

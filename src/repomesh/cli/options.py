@@ -29,7 +29,7 @@ ActingAgent = Annotated[
         metavar="AGENT",
         help="Agent to act as; else REPOMESH_AGENT.",
         show_default=False,
-        autocompletion=completing.of("agent"),
+        autocompletion=completing.completer("agent"),
         rich_help_panel=_PANEL,
     ),
 ]

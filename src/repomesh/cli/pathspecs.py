@@ -24,7 +24,9 @@ _EXACT: Final = frozenset(
 )
 """Names in which no character means anything else."""
 _NOUNS: Final = frozenset({"lock", "task", "session", "review"})
-_NAMED: Final = re.compile(r"[A-Za-z][A-Za-z0-9._+-]+:.*\S", re.DOTALL)  # 'port:8080'; 'C:' is no name
+_RESOURCE_NAME: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9._+-]+:.*\S", re.DOTALL
+)  # 'port:8080'; 'C:' is no name
 HELP: Final = "A path is relative to the folder you are in; '/' or ':/' before it means from the root."
 
 
@@ -34,7 +36,7 @@ def is_pathspec(operation: str, field: str) -> bool:
     return noun in _NOUNS and (field in _FIELDS or (noun == "lock" and verb == "list" and field == "path"))
 
 
-def resolved(operation: str, fields: Mapping[str, Any], url: str | None) -> dict[str, Any]:
+def resolve(operation: str, fields: Mapping[str, Any], url: str | None) -> dict[str, Any]:
     """The fields of an operation with paths from the root of the repository.
 
     They stay as they are, but for a mark of the root, when the server that is asked is not this folder's.
@@ -43,16 +45,16 @@ def resolved(operation: str, fields: Mapping[str, Any], url: str | None) -> dict
     mine = {name: value for name, value in fields.items() if is_pathspec(operation, name)}
     if not mine:
         return dict(fields)
-    root = root_of(url)
+    root = find_root(url)
     for name, value in mine.items():
         many = [value] if isinstance(value, str) else value
         exact = (operation, name) in _EXACT
-        whole = [from_root(str(text), root, exact=exact) for text in many]
+        whole = [resolve_path(str(text), root, exact=exact) for text in many]
         mine[name] = whole[0] if isinstance(value, str) else whole
     return {**fields, **mine}
 
 
-def root_of(url: str | None) -> Path | None:
+def find_root(url: str | None) -> Path | None:
     """The root of the work tree that one stands in; None when the server that is asked is another's."""
     here = Path.cwd()
     data = data_folder.data_folder(here)
@@ -71,14 +73,14 @@ def root_of(url: str | None) -> Path | None:
     return data_folder.work_tree(here)
 
 
-def from_root(text: str, root: Path | None, *, exact: bool = False) -> str:
+def resolve_path(text: str, root: Path | None, *, exact: bool = False) -> str:
     """A path, pattern or named resource as the server takes it: paths from the root.
 
     With `exact` the text is always a path. Raises OutsideRepository for a path that leads out of `root`.
     """
     if text.startswith(":/"):
         return text[2:].lstrip("/") or "."
-    if not exact and _NAMED.fullmatch(text):
+    if not exact and _RESOURCE_NAME.fullmatch(text):
         return text
     if root is None:
         return text.lstrip("/") or text
@@ -100,4 +102,4 @@ def from_root(text: str, root: Path | None, *, exact: bool = False) -> str:
     is_folder = text.endswith(("/", "/.", "/..")) or text in (".", "..")
     if is_folder and whole != ".":
         return f"{whole}/"
-    return f"./{whole}" if not exact and _NAMED.fullmatch(whole) else whole
+    return f"./{whole}" if not exact and _RESOURCE_NAME.fullmatch(whole) else whole

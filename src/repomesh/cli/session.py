@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO, TypeVa
 import typer
 
 from repomesh.cli import completing, output, session_files, session_import, show
-from repomesh.cli.generic import group, words
+from repomesh.cli.generic import noun_group, split_list
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client.catalogue import operation
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = group("session", "Shared memory: create, search, export.")
+app = noun_group("session", "Shared memory: create, search, export.")
 
 _Session = Annotated[
     str,
@@ -32,7 +32,7 @@ _Session = Annotated[
         metavar="SESSION_ID",
         help="Id of the session.",
         show_default=False,
-        autocompletion=completing.of("session"),
+        autocompletion=completing.completer("session"),
     ),
 ]
 _SINGULAR: Final = {"memories": "memory"}
@@ -48,7 +48,7 @@ _OfSession = Annotated[
         metavar="SESSION_ID",
         help="Id of the session; all when left out.",
         show_default=False,
-        autocompletion=completing.of("session"),
+        autocompletion=completing.completer("session"),
     ),
 ]
 _Tags = Annotated[list[str] | None, typer.Option("--tags", help="With these tags, commas between.")]
@@ -66,15 +66,15 @@ def delete(
 ) -> None:
     """Delete a session with all that hangs on it, after you said yes."""
     if not yes:
-        found = _ask(
+        found = _run(
             lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
         )
-        counts = ", ".join(_count(count, name) for name, count in found["counts"].items() if count)
+        counts = ", ".join(_format_count(count, name) for name, count in found["counts"].items() if count)
         output.confirm(
             f"Delete session '{session_id}'{f' with {counts}' if counts else ''}?", as_json=as_json
         )
     fields = {"session_id": session_id, "reason": reason}
-    gone = _ask(lambda client: _deleted(client, fields), url, acting_agent)
+    gone = _run(lambda client: _delete(client, fields), url, acting_agent)
     if as_json:
         output.print_json(gone)
     else:
@@ -113,7 +113,7 @@ def search_memories(
 ) -> None:
     """Find what is remembered."""
     fields = {"text": " ".join(query), "what": ["memory"], "session_id": session, "type": type_}
-    fields["tags"] = [tag for one in tags or [] for tag in words(one)]
+    fields["tags"] = [tag for one in tags or [] for tag in split_list(one)]
     _list("search.find", fields | {"limit": limit, "cursor": cursor}, as_json, url, acting_agent)
 
 
@@ -175,15 +175,19 @@ def export(
             step = stack.enter_context(
                 session_files.progress(sys.stderr, sys.stdout, to_file=output_ is not None)
             )
-            async for item in session_files.whole(client, session_id):
+            async for item in session_files.export_items(client, session_id):
                 if out is None:  # a session that is not there makes no file
-                    out = sys.stdout if output_ is None else stack.enter_context(output.private_file(output_))
+                    out = (
+                        sys.stdout
+                        if output_ is None
+                        else stack.enter_context(output.open_private_file(output_))
+                    )
                 out.write(head + write(item))
                 head = ""
                 step(item)
             (out or sys.stdout).write(write.tail)
 
-    _ask(work, url, acting_agent)
+    _run(work, url, acting_agent)
     sys.stdout.flush()
     if output_ is not None:
         output.print_note(f"wrote {output_}")
@@ -213,11 +217,11 @@ def import_(
     """
 
     def work(client: Client) -> Awaitable[dict[str, Any]]:
-        return session_import.take_in(client, lines, session_id, resume=resume)
+        return session_import.import_session(client, lines, session_id, resume=resume)
 
     opened = sys.stdin if file == "-" else Path(file).open(encoding="utf-8")  # noqa: SIM115 - closed below
     with opened as lines:
-        done = _ask(work, url, acting_agent, writes=True)
+        done = _run(work, url, acting_agent, writes=True)
     if as_json:
         output.print_json(done)
     else:
@@ -228,13 +232,13 @@ def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, age
     given = {key: value for key, value in fields.items() if value not in (None, [])}
     in_path = "{session_id}" in operation(name).path
     if in_path and "session_id" not in given:
-        found = _ask(lambda client: _of_all(client, name, given), url, agent)
+        found = _run(lambda client: _list_all_sessions(client, name, given), url, agent)
     else:
-        found = _ask(lambda client: client.call_json(name, given), url, agent)
-    show.result(operation(name), found, as_json=as_json)
+        found = _run(lambda client: client.call_json(name, given), url, agent)
+    show.print_result(operation(name), found, as_json=as_json)
 
 
-def _count(count: int, name: str) -> str:
+def _format_count(count: int, name: str) -> str:
     """'3 chunks': the number with the name of what is counted; 'chunk_bytes' is a size."""
     plain = name.replace("_", " ")
     if plain.endswith("bytes"):
@@ -242,13 +246,13 @@ def _count(count: int, name: str) -> str:
     return counted(count, _SINGULAR.get(plain, plain.removesuffix("s")))
 
 
-def _ask(
+def _run(
     work: Callable[[Client], Awaitable[T]], url: str | None, agent: str | None, *, writes: bool = False
 ) -> T:
-    return ask(work, url=url, agent=agent, or_alone=True, writes=writes)
+    return run_with_client(work, url=url, agent=agent, allow_offline=True, writes=writes)
 
 
-async def _of_all(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+async def _list_all_sessions(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:
     """The same list of every session, newest session first, up to the limit."""
     if "cursor" in fields:
         raise InvalidRequest("a cursor goes on in one session", hint="Name the session, too.")
@@ -263,7 +267,7 @@ async def _of_all(client: Client, name: str, fields: dict[str, Any]) -> dict[str
     return {"items": items[: fields["limit"]], "next_cursor": None, "omitted": omitted}
 
 
-async def _deleted(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+async def _delete(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
     """Delete a session to its end, piece by piece; what a server did meanwhile is done as well."""
     gone: dict[str, Any] = await client.call_json("session.delete", fields)
     while not gone["done"]:

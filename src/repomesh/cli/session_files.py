@@ -21,21 +21,21 @@ PROGRESS_AFTER_S = 1.0  # an export that is over sooner needs no bar
 Item = dict[str, Any]
 
 
-async def whole(client: Client, session_id: str) -> AsyncIterator[Item]:
+async def export_items(client: Client, session_id: str) -> AsyncIterator[Item]:
     """Everything of a session in its order, with contents that come in pieces put together."""
     async for item in client.items("session.export", session_id=session_id):
         if item["what"] == "chunk" and item["truncated"]:
             place = {"session_id": session_id, "chunk_id": item["chunk_id"]}
-            item |= {"content": "".join([piece async for piece in _pieces(client, "chunk.read", place)])}
+            item |= {"content": "".join([piece async for piece in _read_pieces(client, "chunk.read", place)])}
             item["truncated"] = False
         elif item["what"] in ("artifact", "artifact_version") and item["url"] is None:
             place = {"session_id": session_id, "artifact_id": item["artifact_id"]}
             place["at_version"] = item["version"]
-            item |= await _content(client, place)
+            item |= await _read_content(client, place)
         yield item
 
 
-async def _pieces(client: Client, name: str, place: dict[str, Any]) -> AsyncIterator[str]:
+async def _read_pieces(client: Client, name: str, place: dict[str, Any]) -> AsyncIterator[str]:
     offset: int | None = 0
     while offset is not None:
         part = await client.call_json(name, place | {"offset": offset, "max_chars": _PIECE_CHARS})
@@ -43,10 +43,10 @@ async def _pieces(client: Client, name: str, place: dict[str, Any]) -> AsyncIter
         offset = part["next_offset"]
 
 
-async def _content(client: Client, place: dict[str, Any]) -> dict[str, str]:
+async def _read_content(client: Client, place: dict[str, Any]) -> dict[str, str]:
     # Base64 joins without a seam: each piece but the last holds a multiple of three bytes.
     first = await client.call_json("artifact.read", place | {"max_chars": 200})
-    pieces = [piece async for piece in _pieces(client, "artifact.read", place)]
+    pieces = [piece async for piece in _read_pieces(client, "artifact.read", place)]
     return {"content" if first["encoding"] == "text" else "content_base64": "".join(pieces)}
 
 
@@ -77,7 +77,7 @@ class JsonExport:
         return text
 
 
-class Markdown:
+class MarkdownExport:
     """Each thing as a person reads it; earlier versions are left out."""
 
     head = ""
@@ -89,10 +89,10 @@ class Markdown:
         return "" if write is None else write(item)
 
 
-WRITERS: dict[str, Callable[[], JsonLinesExport | JsonExport | Markdown]] = {
+WRITERS: dict[str, Callable[[], JsonLinesExport | JsonExport | MarkdownExport]] = {
     "json": JsonExport,
     "jsonl": JsonLinesExport,
-    "markdown": Markdown,
+    "markdown": MarkdownExport,
 }
 """What makes an export of each format."""
 
@@ -106,13 +106,13 @@ def _session(item: Item) -> str:
 
 def _chunk(item: Item) -> str:
     title = f"## {item['sequence']} {item['speaker']}".rstrip()
-    body = item["content"] if item["format"] != "json" else _fenced(item["content"], "json")
+    body = item["content"] if item["format"] != "json" else _fence(item["content"], "json")
     return f"{clean(title)}\n\n{clean(body)}\n\n"
 
 
 def _memory(item: Item) -> str:
     content = item["content"]
-    text = content if isinstance(content, str) else _fenced(json.dumps(content, ensure_ascii=False), "json")
+    text = content if isinstance(content, str) else _fence(json.dumps(content, ensure_ascii=False), "json")
     mark = "" if item["status"] == "current" else f" ({item['status']}: {item['reason']})"
     return clean(f"## {item['type']}: {item['key']}{mark}\n\n{text}\n\n")
 
@@ -123,7 +123,7 @@ def _artifact(item: Item) -> str:
         return clean(f"{about}<{item['url']}>\n\n")
     if "content" not in item:
         return clean(f"{about}{item['media_type']}, {item['bytes']} bytes\n\n")
-    return clean(f"{about}{_fenced(item['content'], '')}\n\n")
+    return clean(f"{about}{_fence(item['content'], '')}\n\n")
 
 
 def _task(item: Item) -> str:
@@ -131,7 +131,7 @@ def _task(item: Item) -> str:
     return clean(f"## task: {task['goal']}\n\n`{item['key']}`, {task['status']}. {task['note']}\n\n")
 
 
-def _fenced(text: str, language: str) -> str:
+def _fence(text: str, language: str) -> str:
     fence = "```"
     while fence in text:
         fence += "`"

@@ -32,7 +32,7 @@ Numbered = tuple[int, Item]
 """A thing and the line on which it begins."""
 
 _SESSION = ("title", "participants", "context", "metadata", "status", "reason", "created_by", "created_at")
-_SAID = (
+_MEMORY = (
     "key",
     "type",
     "content",
@@ -60,8 +60,8 @@ _CHUNK = (
 _FIELDS: dict[str, tuple[str, ...]] = {
     "session": (*_SESSION, "updated_at", "version"),
     "chunk": _CHUNK,
-    "memory": ("id", *_SAID, "status", "created_at", "updated_at"),
-    "memory_version": (*_SAID, "change", "at"),
+    "memory": ("id", *_MEMORY, "status", "created_at", "updated_at"),
+    "memory_version": (*_MEMORY, "change", "at"),
     "artifact": ("id", *_CONTENT, "title", "type", "description", "tags", "created_at", "updated_at"),
     "artifact_version": (*_CONTENT, "at"),
 }
@@ -81,7 +81,7 @@ class BadFile(InvalidRequest):
         return cls(f"line {line}: {message}", line=line)
 
 
-class _Text:
+class _JsonReader:
     """The text of a file as far as it was read and not taken yet."""
 
     def __init__(self, file: TextIO) -> None:
@@ -150,31 +150,31 @@ class _Text:
         return bool(read)
 
 
-def _no_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def read(file: TextIO) -> Iterator[Numbered]:
+def read_items(file: TextIO) -> Iterator[Numbered]:
     """The things of an export, whichever way it was written, each with its line; raises BadFile."""
-    text = _Text(file)
+    text = _JsonReader(file)
     if text.peek() != "{":
         raise BadFile.at(text.line, "does not begin with an object" if text.peek() else "the file is empty")
-    line, first = _first(text)
+    line, first = _read_first(text)
     if first is not None:
-        yield line, _checked(line, first)
+        yield line, _require_item(line, first)
         while text.peek():
             line, item = text.value()
-            yield line, _checked(line, item)
+            yield line, _require_item(line, item)
         return
-    yield from _document(text)
+    yield from _read_document(text)
     if text.peek():
         raise BadFile.at(text.line, "the document has ended before")
 
 
-def _first(text: _Text) -> tuple[int, Item | None]:
+def _read_first(text: _JsonReader) -> tuple[int, Item | None]:
     """The first thing of a file that has one a line; None where it is a document, whose head is read."""
     line = text.line
     text.sign("{")
@@ -199,11 +199,11 @@ def _first(text: _Text) -> tuple[int, Item | None]:
     return line, fields
 
 
-def _document(text: _Text) -> Iterator[Numbered]:
+def _read_document(text: _JsonReader) -> Iterator[Numbered]:
     text.sign("[")
     while text.peek() != "]":
         line, item = text.value()
-        yield line, _checked(line, item)
+        yield line, _require_item(line, item)
         if text.peek() != "]":
             text.sign(",")
     text.sign("]")
@@ -215,24 +215,26 @@ def _document(text: _Text) -> Iterator[Numbered]:
     text.sign("}")
 
 
-def _checked(line: int, item: Any) -> Item:
+def _require_item(line: int, item: Any) -> Item:
     if not isinstance(item, dict) or item.get("what") not in (*_FIELDS, "task"):
         raise BadFile.at(line, "is none of the things that an export holds")
     return item
 
 
-async def take_in(client: Client, file: TextIO, session_id: str | None, *, resume: bool) -> dict[str, Any]:
+async def import_session(
+    client: Client, file: TextIO, session_id: str | None, *, resume: bool
+) -> dict[str, Any]:
     """Make a session of an export, whole or not at all; answers its id and how much of each sort it has.
 
     With `resume` an import of the same file that broke off goes on. Raises BadFile, RemoteError.
     """
-    items = read(file)
+    items = read_items(file)
     line, first = next(items)
     if first["what"] != "session" or not isinstance(first.get("id"), str):
         raise BadFile.at(line, "the first thing is not a session")
     made = session_id or first["id"]
     digest = hashlib.sha256(json.dumps([made, first], sort_keys=True).encode()).hexdigest()[:32]
-    sending = _Sending(client, digest, made)
+    sending = _ImportUpload(client, digest, made)
     try:
         await sending.begin(line, first, resume=resume)
         async_counts = await sending.rest(items, first.get("counts"))
@@ -242,7 +244,7 @@ async def take_in(client: Client, file: TextIO, session_id: str | None, *, resum
     return {"session_id": made} | async_counts
 
 
-class _Sending:
+class _ImportUpload:
     """One import on its way."""
 
     def __init__(self, client: Client, import_id: str, session_id: str) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client import discovery
 from repomesh.daemon import background
 from repomesh.kernel import data_folder
@@ -44,9 +44,9 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     A warning says when the server is not that of the repository that you stand in.
     """
     address = discovery.find(url=url)
-    found = ask(_status, url=url)
+    found = run_with_client(_status, url=url)
     here = data_folder.data_folder(Path.cwd())
-    data = _data_of(address.url, here, found["workspace"]["path"])
+    data = _find_data_folder(address.url, here, found["workspace"]["path"])
     note = data_folder.read_server(data) if data is not None else None
     told = {
         "url": address.url,
@@ -54,7 +54,7 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         "pid": note["pid"] if note is not None else None,
         "data": str(data) if data is not None else None,
         "daemon": background.holder(data) if data is not None else None,
-        "warning": _foreign(here, data, found["workspace"]["path"]),
+        "warning": _foreign_warning(here, data, found["workspace"]["path"]),
         **found,
     }
     if as_json:
@@ -65,7 +65,7 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         output.print_note(f"warning: {told['warning']}")
 
 
-def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
+def _find_data_folder(url: str, here: Path, repository: str | None) -> Path | None:
     """The data folder of the server at `url`: one whose holder says that it answers there."""
     candidates = [here, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
@@ -75,7 +75,7 @@ def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
     return None
 
 
-def _foreign(here: Path, data: Path | None, repository: str | None) -> str | None:
+def _foreign_warning(here: Path, data: Path | None, repository: str | None) -> str | None:
     """What to say when the server is another repository's; None when it is this one's, or not known."""
     if data_folder.repository(Path.cwd()) is None and not here.exists():
         return None
@@ -106,13 +106,17 @@ async def _status(client: Client) -> dict[str, Any]:
         "version": health["version"],
         "database": ready["status"].replace("_", " "),
         "workspace": workspace,
-        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _cut(agents, _AGENT)},
-        "locks": _cut(items["locks"]["items"], _LOCK),
+        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _pick_fields(agents, _AGENT)},
+        "locks": _pick_fields(items["locks"]["items"], _LOCK),
         "tasks": {name: len(items[name]["items"]) for name in _TASKS}
-        | {"items": [task for name in _TASKS for task in _cut(items[name]["items"], _TASK, state=name)]},
-        "questions": _cut(items["questions"]["items"], _QUESTION),
+        | {
+            "items": [
+                task for name in _TASKS for task in _pick_fields(items[name]["items"], _TASK, state=name)
+            ]
+        },
+        "questions": _pick_fields(items["questions"]["items"], _QUESTION),
         "urgent": urgent,
-        "meetings": _cut(items["meetings"]["items"], _MEETING),
+        "meetings": _pick_fields(items["meetings"]["items"], _MEETING),
         "more": [name for name in names if items[name]["next_cursor"]],
         "last_seq": newest["last_seq"],
         "last_event_at": newest["items"][0]["at"] if newest["items"] else None,
@@ -149,7 +153,9 @@ async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
     return found
 
 
-def _cut(items: Sequence[Mapping[str, Any]], names: Sequence[str], **more: str) -> list[dict[str, Any]]:
+def _pick_fields(
+    items: Sequence[Mapping[str, Any]], names: Sequence[str], **more: str
+) -> list[dict[str, Any]]:
     return [{name: item.get(name) for name in names} | more for item in items]
 
 

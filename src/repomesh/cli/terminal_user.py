@@ -17,25 +17,25 @@ _PLACEHOLDER = "owner"
 """The person that the server makes up when somebody is asked before anybody came."""
 
 
-async def become(client: Client, named: str | None) -> dict[str, Any]:
+async def act_as_person(client: Client, named: str | None) -> dict[str, Any]:
     """The agent as which this person acts; from now on `client` speaks as it.
 
     That is `named`, else the person of the name in git's settings or of the login, made if there is none.
     """
     if named is None:
         client.act_as(None)  # REPOMESH_AGENT is a program's, not the person's
-        person = await _mine(client)
+        person = await _find_person(client)
     else:
         person = await client.call_json("agent.show", {"agent_id": named})
     client.act_as(person["id"])
     return person
 
 
-async def _mine(client: Client) -> dict[str, Any]:
+async def _find_person(client: Client) -> dict[str, Any]:
     agents: dict[str, dict[str, Any]] = {
         agent["name"].casefold(): agent async for agent in client.items("agent.list", limit=200)
     }
-    name = wanted_name()
+    name = person_name()
     known = agents.get(name)
     if known is not None and known["type"] == "human":
         return known
@@ -53,12 +53,12 @@ async def _register(client: Client, name: str) -> dict[str, Any]:
     return left
 
 
-def wanted_name() -> str:
+def person_name() -> str:
     """The person's name: git's user.name, else the login, as an agent's name."""
-    return as_name(_git_name()) or as_name(_login()) or "person"
+    return to_agent_name(_git_name()) or to_agent_name(_login()) or "person"
 
 
-def as_name(text: str) -> str:
+def to_agent_name(text: str) -> str:
     """Text as an agent's name, or nothing: 'Jané Doe' becomes 'jane-doe'."""
     plain = normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: NAME_CHARS_MAX - 4].rstrip("-")

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.generic import group
+from repomesh.cli.generic import noun_group
 from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
 from repomesh.client.errors import ServerNotFound
 from repomesh.kernel import data_folder
 
-app = group("token", "Make, list and revoke tokens.")
+app = noun_group("token", "Make, list and revoke tokens.")
 
 
 @app.command()

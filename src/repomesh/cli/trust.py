@@ -53,7 +53,7 @@ def trust(
         )
     elif candidate.origin != "trusted":
         said = "Trusted. After 'repomesh up' look at 'repomesh token list' and 'repomesh webhook list'."
-        output.print_line(command.as_typed(said))
+        output.print_line(command.replace_program_name(said))
 
 
 def _show(candidate: AdoptableFolder) -> None:

@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from repomesh.cli import output
-from repomesh.cli.failures import of_settings
+from repomesh.cli.failures import settings_error
 from repomesh.cli.options import AsJson
 from repomesh.cli.starting import DEFAULT, StartOptions, prepare_database
 from repomesh.kernel import data_folder
@@ -83,7 +83,7 @@ def up(
 
         chosen = any(given[name] is not None for name in ("host", "port", "database_url", "public_url"))
         started = None if chosen else _already_running(settings)
-        started = started or start(settings, start_options.words())
+        started = started or start(settings, start_options.as_options())
         _announce(started, as_json=as_json, quiet=quiet, detached=True)
         return
     with folder.held(settings.data, _PATIENCE_S):
@@ -99,7 +99,7 @@ def read_settings(given: dict[str, Any]) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise of_settings(invalid_request(error), options) from None
+        raise settings_error(invalid_request(error), options) from None
 
 
 def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: bool) -> None:
@@ -114,7 +114,7 @@ def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: b
     from repomesh.cli.serving import serve
     from repomesh.daemon import background
 
-    server, started = _to_announce(settings, options, url_of(bound))
+    server, started = _open_for_start(settings, options, url_of(bound))
     if note is not None:
         started = replace(started, notes=(*started.notes, note))
 
@@ -132,7 +132,7 @@ def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: b
         background.stop(settings.data)
 
 
-def opened(
+def open_server(
     settings: Settings, options: StartOptions = DEFAULT, *, check: bool = False
 ) -> tuple[Server, list[str]]:
     """A server whose database is up to date, not running yet, and what to tell of that.
@@ -166,12 +166,12 @@ def opened(
     return server, notes
 
 
-def _to_announce(settings: Settings, options: StartOptions, url: str) -> tuple[Server, StartedServer]:
+def _open_for_start(settings: Settings, options: StartOptions, url: str) -> tuple[Server, StartedServer]:
     """The server, and what to say of it when it is up."""
     from repomesh.app import VERSION
     from repomesh.domains.workspaces.operations import home_workspace
 
-    server, notes = opened(settings, options, check=True)
+    server, notes = open_server(settings, options, check=True)
     try:
         home = server.store.read_now(system_caller(""), home_workspace)
         about = server.store.describe()

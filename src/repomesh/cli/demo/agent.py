@@ -52,17 +52,17 @@ class DemoAgent:
             raise ToolRefused(answer)
         return answer
 
-    async def arrive(self, *capabilities: str) -> None:
+    async def register(self, *capabilities: str) -> None:
         """Become present, and stay so while at work: any call is a sign of life."""
         await self.call("register_agent", name=self.name, program="repomesh demo", capabilities=capabilities)
-        self._working = asyncio.create_task(self._stay())
+        self._working = asyncio.create_task(self._stay_present())
 
     async def join(self, *capabilities: str) -> None:
         """Become present, and hear what is said in the channel."""
-        await self.arrive(*capabilities)
+        await self.register(*capabilities)
         await self.call("join_channel", channel=CHANNEL, create=True)
 
-    async def _stay(self) -> None:
+    async def _stay_present(self) -> None:
         while True:
             await asyncio.sleep(_PRESENT_EVERY_S)
             await self.call("list_tasks", limit=1)
@@ -124,9 +124,11 @@ async def ada(me: DemoAgent) -> None:
     """Plans, writes who wrote the repository, and at last leads readers to both parts."""
     await me.join("history", "writing")
     ben, cleo = await me.find(capability="survey", name_prefix="b"), await me.find(name_prefix="cleo")
-    authors = await _task(me, "Say who wrote it", AUTHORS, "history", priority=5)
-    inventory = await _task(me, "Say what is in it", INVENTORY, "survey", priority=5)
-    link = await _task(me, "Lead readers to both", README, "writing", dependencies=[authors, inventory])
+    authors = await _create_task(me, "Say who wrote it", AUTHORS, "history", priority=5)
+    inventory = await _create_task(me, "Say what is in it", INVENTORY, "survey", priority=5)
+    link = await _create_task(
+        me, "Lead readers to both", README, "writing", dependencies=[authors, inventory]
+    )
     asked = await me.call(
         "send_message",
         to=[ben, cleo],
@@ -141,14 +143,14 @@ async def ada(me: DemoAgent) -> None:
     rows = [tuple(part.strip() for part in line.split("\t", 1)) for line in names]
     lines = ["# Authors", "", "| commits | author |", "|---|---|", *(f"| {n} | {who} |" for n, who in rows)]
     made = await me.commit(AUTHORS, "\n".join(lines) + "\n", "Say who wrote it")
-    await _done(me, claimed, f"{AUTHORS} names {len(rows)} authors, commit {made}")
+    await _finish_task(me, claimed, f"{AUTHORS} names {len(rows)} authors, commit {made}")
     claimed = await me.claim(link)
     context = await me.call("get_task_context", task_id=link)
     results = [dependency["result"] for dependency in context["dependencies"]]
     print_line(f"read what came of the tasks before: {'; '.join(results)}")
     links = f"\n\nSee [who wrote this]({AUTHORS}) and [what is in it]({INVENTORY}).\n"
     made = await me.commit(README, _read(README).rstrip("\n") + links, "Lead readers to both")
-    await _done(me, claimed, f"{README} leads to both, commit {made}")
+    await _finish_task(me, claimed, f"{README} leads to both, commit {made}")
     await me.call("send_message", to=[f"#{CHANNEL}"], body="All three tasks are done. Thank you!")
 
 
@@ -157,7 +159,7 @@ async def ben(me: DemoAgent) -> None:
     await me.join("survey")
     (asked,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
     await me.call("send_message", parent_message_id=asked["id"], body="I take it: files and lines by type.")
-    claimed = await me.claim(await _called(me, "Say what is in it"))
+    claimed = await me.claim(await _task_id(me, "Say what is in it"))
     _write(INVENTORY, "\n".join((await _inventory())[:5]))
     await me.call(
         "send_message", to=[f"#{CHANNEL}"], body=f"I hold {INVENTORY} and am half-way.", task_id=_id(claimed)
@@ -174,40 +176,40 @@ async def cleo(me: DemoAgent) -> None:
     (asked,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
     await me.call("send_message", parent_message_id=asked["id"], body="Let Ben do it; I help where I can.")
     await me.wait_for(lambda message: message["sender_name"] == "ben")
-    await _is_refused(me, "acquire_locks", resources=[INVENTORY], note="only to correct a word")
-    await _is_refused(me, "claim_task", task_id=await _called(me, "Lead readers to both"))
+    await _expect_refusal(me, "acquire_locks", resources=[INVENTORY], note="only to correct a word")
+    await _expect_refusal(me, "claim_task", task_id=await _task_id(me, "Lead readers to both"))
     await me.call("send_message", to=["ben"], body="You hold the file that I wanted. I wait.")
     print_line("was told no twice and waits", mark="told no")
-    claimed = await me.claim(await _called(me, "Say what is in it"))
+    claimed = await me.claim(await _task_id(me, "Say what is in it"))
     context = await me.call("get_task_context", task_id=_id(claimed))
     lost = next(event for event in context["events"] if event["type"] == "task.reclaimed")
     print_line(f"was given ben's task and his lock, because: {lost['text']}")
     lines = await _inventory()
     made = await me.commit(INVENTORY, "\n".join(lines) + "\n", "Say what is in it")
-    await _done(me, claimed, f"{INVENTORY} is whole ({lines[-1].lower().rstrip('.')}), commit {made}")
+    await _finish_task(me, claimed, f"{INVENTORY} is whole ({lines[-1].lower().rstrip('.')}), commit {made}")
     await me.wait_for(lambda message: message["body"].startswith("All three"))
 
 
-async def _task(me: DemoAgent, goal: str, path: str, capability: str, **fields: Any) -> str:
+async def _create_task(me: DemoAgent, goal: str, path: str, capability: str, **fields: Any) -> str:
     """Create a task for one file; answers its id."""
     made = await me.call("create_task", goal=goal, scope=[path], capabilities=[capability], **fields)
     return str(made["id"])
 
 
-async def _called(me: DemoAgent, goal: str) -> str:
+async def _task_id(me: DemoAgent, goal: str) -> str:
     """The id of the task with this goal."""
     listed = await me.call("list_tasks", limit=50)
     return next(str(task["id"]) for task in listed["items"] if task["goal"] == goal)
 
 
-async def _done(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:
+async def _finish_task(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:
     """Finish a task; the locks that came with it go with it."""
     token = claimed["fencing_token"]
     await me.call("finish_task", task_id=_id(claimed), fencing_token=token, outcome="done", result=result)
     print_line(f"has finished '{claimed['task']['goal']}': {result}")
 
 
-async def _is_refused(me: DemoAgent, tool: str, **arguments: Any) -> None:
+async def _expect_refusal(me: DemoAgent, tool: str, **arguments: Any) -> None:
     """Try what must not be granted."""
     try:
         await me.call(tool, **arguments)
@@ -223,10 +225,10 @@ def _id(claimed: dict[str, Any]) -> str:
 
 async def _inventory() -> list[str]:
     """How many files and lines there are of each type, as lines of Markdown."""
-    return _counted((await git("ls-files", "-z")).split("\0"))
+    return _count_lines((await git("ls-files", "-z")).split("\0"))
 
 
-def _counted(names: list[str]) -> list[str]:
+def _count_lines(names: list[str]) -> list[str]:
     files, lines = Counter[str](), Counter[str]()
     for path in map(Path, names):
         if path.is_file() and path.parts[0] != "survey":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repomesh.cli.demo.agent import AUTHORS, CHANNEL, INVENTORY, README, ROLES
 from repomesh.cli.demo.repository import git
-from repomesh.cli.demo.verdicts import Event, RunRecord, killed, log_is_gapless, require
+from repomesh.cli.demo.verdicts import Event, RunRecord, log_is_gapless, require, require_killed
 
 
 @dataclass(kw_only=True)
@@ -31,7 +31,7 @@ class DemoRecord(RunRecord):
 
 def registered(seen: DemoRecord) -> str:
     """Three agents registered."""
-    joined = [(event["data"]["agent"], event["seq"]) for event in seen.of("agent.registered")]
+    joined = [(event["data"]["agent"], event["seq"]) for event in seen.events_of("agent.registered")]
     names = {agent["name"]: seq for agent, seq in joined if agent["status"] == "active"}
     require(names.keys() >= ROLES.keys(), f"only {', '.join(names) or 'nobody'} registered")
     return f"events {', '.join(f'{names[name]} ({name})' for name in ROLES)}"
@@ -50,17 +50,17 @@ def found_each_other(seen: DemoRecord) -> str:
 def talked_in_a_thread(seen: DemoRecord) -> str:
     """They talked in a thread, and what asked for it was acknowledged."""
     voices: dict[str, set[str]] = {}
-    for event in seen.of("message.sent"):
+    for event in seen.events_of("message.sent"):
         voices.setdefault(event["data"]["thread_id"], set()).add(event["data"]["sender_name"])
     require(any(names >= ROLES.keys() for names in voices.values()), "no thread has all three in it")
-    acked = [event["seq"] for event in seen.of("message.acked")]
+    acked = [event["seq"] for event in seen.events_of("message.acked")]
     require(len(acked) >= 2, "the question was not acknowledged by both")
     return f"one thread with all three; acknowledged in events {', '.join(map(str, acked[:3]))}"
 
 
 def talked_in_a_channel(seen: DemoRecord) -> str:
     """They talked in a channel."""
-    said = [event["data"] for event in seen.of("message.sent") if event["data"]["channel"] == CHANNEL]
+    said = [event["data"] for event in seen.events_of("message.sent") if event["data"]["channel"] == CHANNEL]
     voices = sorted({message["sender_name"] for message in said})
     require(len(voices) >= 2, f"#{CHANNEL} heard {len(voices)} voices")
     return f"#{CHANNEL}: {len(said)} messages of {' and '.join(voices)}"
@@ -96,7 +96,7 @@ def were_told_no(seen: DemoRecord) -> str:
 
 def was_killed(seen: DemoRecord) -> str:
     """One was killed with its task claimed and its lock held."""
-    killed(seen, "ben")
+    require_killed(seen, "ben")
     claimed = seen.task("task.claimed", INVENTORY, "ben")
     require(INVENTORY in claimed["data"]["locks"], "ben did not hold the lock")
     return f"ben, by SIGKILL, with fencing token {claimed['data']['fencing_token']} (event {claimed['seq']})"

@@ -12,7 +12,7 @@ import typer
 from repomesh.cli import output
 from repomesh.cli.demo import checks, repository, stage
 from repomesh.cli.demo.agent import INVENTORY, ROLES
-from repomesh.cli.demo.verdicts import Verdict, verdicts
+from repomesh.cli.demo.verdicts import Verdict, check_claims
 from repomesh.cli.options import AsJson
 from repomesh.client.client import Client
 from repomesh.client.errors import RemoteError
@@ -36,7 +36,7 @@ def demo(ctx: typer.Context, *, keep: Keep = False, as_json: AsJson = False) -> 
     looked up in the event log and in git; fails when one of them did not happen.
     """
     if ctx.invoked_subcommand is None:
-        stage.show(Demo, keep=keep, as_json=as_json)
+        stage.run_demo(Demo, keep=keep, as_json=as_json)
 
 
 @app.command()
@@ -48,7 +48,7 @@ def meeting(*, keep: Keep = False, as_json: AsJson = False) -> None:
     """
     from repomesh.cli.demo.meeting import MeetingPlay
 
-    stage.show(MeetingPlay, keep=keep, as_json=as_json)
+    stage.run_demo(MeetingPlay, keep=keep, as_json=as_json)
 
 
 class Demo(stage.DemoRun):
@@ -80,7 +80,7 @@ class Demo(stage.DemoRun):
                 zombie=self.zombie,
             )
             telling.cancel()
-        return verdicts(checks.CLAIMS, seen)
+        return check_claims(checks.CLAIMS, seen)
 
     async def perform(self, owner: Client) -> None:
         """Start the agents, kill one at the worst moment, and wait for the others."""
@@ -102,7 +102,7 @@ class Demo(stage.DemoRun):
                 self.kill(name)
         await asyncio.gather(*watching)
 
-    async def write_as_the_dead(self, url: str, claimed: dict[str, Any]) -> None:
+    async def write_with_old_token(self, url: str, claimed: dict[str, Any]) -> None:
         """Note what the server answers when the killed agent's old fencing token is used again."""
         stale = {"task_id": claimed["task_id"], "fencing_token": claimed["data"]["fencing_token"]}
         async with Client(url, self.tokens["ben"]) as ghost:
@@ -120,7 +120,7 @@ class Demo(stage.DemoRun):
             if event["type"] == "task.claimed" and names.get(event["actor"]) == "ben":
                 bens = event
             if event["type"] == "task.reclaimed" and bens:
-                await self.write_as_the_dead(owner.url, bens)
+                await self.write_with_old_token(owner.url, bens)
             add_name(names, event)
             if not event["type"].startswith(("token.", "workspace.", "message.offered", "message.injected")):
                 self.print(event_line(output.style(), event, names))

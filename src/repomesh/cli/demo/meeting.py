@@ -14,7 +14,7 @@ from typing import Any
 from repomesh.cli import output
 from repomesh.cli.demo import meeting_checks, participant, stage
 from repomesh.cli.demo.participant import HERE, OVER_MCP, OVER_SOCKET, ROLES, TOPIC
-from repomesh.cli.demo.verdicts import Verdict, verdicts
+from repomesh.cli.demo.verdicts import Verdict, check_claims
 from repomesh.client.client import Client
 from repomesh.client.stream import follow
 from repomesh.views import meeting_view
@@ -63,12 +63,13 @@ class MeetingPlay(stage.DemoRun):
                 sockets=self.sockets,
             )
         (self.scratch / EVIDENCE).write_text(json.dumps(asdict(seen)))
-        return verdicts(meeting_checks.CLAIMS, seen)
+        return check_claims(meeting_checks.CLAIMS, seen)
 
     async def perform(self, owner: Client, meeting_id: str) -> None:
         """Start the participants and the meeting, kill one in its turn, and wait for the others."""
         self.scene(
-            f"Four agents take their seats, {_listed(OVER_MCP)} over MCP, {_listed(OVER_SOCKET)} by socket."
+            f"Four agents take their seats, {_join_names(OVER_MCP)} over MCP, "
+            f"{_join_names(OVER_SOCKET)} by socket."
         )
         given = {"REPOMESH_MEETING": meeting_id}
         watching = [asyncio.create_task(self.watch(name, owner.url, **given)) for name in ROLES]
@@ -119,5 +120,5 @@ def _open_streams(metrics: str) -> int:
     return int(float(found[1])) if found else 0
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return " and ".join(names)

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from repomesh.cli.demo.participant import AMENDED, DISSENT, OVER_MCP, OVER_SOCKET, ROLES, TASK
-from repomesh.cli.demo.verdicts import ClaimNotFound, Event, RunRecord, killed, log_is_gapless, require
+from repomesh.cli.demo.verdicts import (
+    ClaimNotFound,
+    Event,
+    RunRecord,
+    log_is_gapless,
+    require,
+    require_killed,
+)
 
 
 @dataclass(kw_only=True)
@@ -25,7 +32,7 @@ class MeetingRecord(RunRecord):
             said = event["data"]["opinion"]
             return (said["agent_name"], said["round"]) == (name, round_)
 
-        return next((event for event in self.of("meeting.opinion_presented") if fits(event)), None)
+        return next((event for event in self.events_of("meeting.opinion_presented") if fits(event)), None)
 
     def asked(self, name: str, round_: int) -> Event:
         """The request to speak that somebody got in a round; raises Missing."""
@@ -37,14 +44,16 @@ class MeetingRecord(RunRecord):
 
     def votes(self, round_: int) -> dict[str, str]:
         """What each voted in a round."""
-        cast = (event["data"]["vote"] for event in self.of("meeting.vote_cast"))
+        cast = (event["data"]["vote"] for event in self.events_of("meeting.vote_cast"))
         return {vote["agent_name"]: vote["choice"] for vote in cast if vote["round"] == round_}
 
 
 def took_their_seats(seen: MeetingRecord) -> str:
     """Four processes took part: two over MCP, two over a WebSocket."""
-    registered = {event["data"]["agent"]["name"]: event["seq"] for event in seen.of("agent.registered")}
-    joined = {event["data"]["agent_name"]: event["seq"] for event in seen.of("meeting.joined")}
+    registered = {
+        event["data"]["agent"]["name"]: event["seq"] for event in seen.events_of("agent.registered")
+    }
+    joined = {event["data"]["agent_name"]: event["seq"] for event in seen.events_of("meeting.joined")}
     require(len(seen.exit_codes) == len(ROLES), f"{len(seen.exit_codes)} processes were started")
     require(set(OVER_MCP) <= registered.keys(), "not both registered over MCP")
     require(set(OVER_SOCKET) <= joined.keys(), "not both joined over their sockets")
@@ -55,7 +64,7 @@ def took_their_seats(seen: MeetingRecord) -> str:
 
 def was_killed_in_its_turn(seen: MeetingRecord) -> str:
     """One was killed in its turn, before it said anything."""
-    killed(seen, "ben")
+    require_killed(seen, "ben")
     asked = seen.asked("ben", 1)
     said = seen.opinion("ben", 1)
     require(said is None or said["data"]["opinion"]["kind"] == "no_response", "ben spoke")
@@ -64,7 +73,9 @@ def was_killed_in_its_turn(seen: MeetingRecord) -> str:
 
 def went_on_without_it(seen: MeetingRecord) -> str:
     """The meeting went on without the dead one."""
-    skipped = (event for event in seen.of("meeting.turn_skipped") if event["data"]["agent_name"] == "ben")
+    skipped = (
+        event for event in seen.events_of("meeting.turn_skipped") if event["data"]["agent_name"] == "ben"
+    )
     over = seen.opinion("ben", 1) or next(skipped, None)
     if over is None:
         raise ClaimNotFound("ben's turn did not end")
@@ -90,7 +101,9 @@ def waited_no_longer_for_the_slow_one(seen: MeetingRecord) -> str:
 def spoke_one_at_a_time(seen: MeetingRecord) -> str:
     """One was asked at a time, and nobody had two turns in a round."""
     speaker, turns = None, []
-    for event in seen.of("meeting.opinion_requested", "meeting.opinion_presented", "meeting.turn_skipped"):
+    for event in seen.events_of(
+        "meeting.opinion_requested", "meeting.opinion_presented", "meeting.turn_skipped"
+    ):
         if event["type"] == "meeting.opinion_requested":
             require(speaker is None, f"event {event['seq']} asks while {speaker} is asked")
             speaker = event["data"]["agent_name"]
@@ -106,7 +119,11 @@ def voted_when_all_were_heard(seen: MeetingRecord) -> str:
     told = []
     for round_ in (1, 2):
         last = max((one["seq"] for one in _opinions(seen, round_)), default=0)
-        cast = [one["seq"] for one in seen.of("meeting.vote_cast") if one["data"]["vote"]["round"] == round_]
+        cast = [
+            one["seq"]
+            for one in seen.events_of("meeting.vote_cast")
+            if one["data"]["vote"]["round"] == round_
+        ]
         require(bool(last and cast) and last < min(cast), f"round {round_}: opinions to {last}, votes {cast}")
         told.append(f"opinions to event {last}, votes from {min(cast)}")
     return "; ".join(told)
@@ -124,7 +141,7 @@ def dissenters_spoke_first(seen: MeetingRecord) -> str:
     against = [name for name, choice in seen.votes(1).items() if choice == "disagree"]
     asked = [
         event["data"]["agent_name"]
-        for event in seen.of("meeting.opinion_requested")
+        for event in seen.events_of("meeting.opinion_requested")
         if event["data"]["round"] == 2
     ]
     require(bool(against), "nobody dissented in round 1")
@@ -183,7 +200,7 @@ CLAIMS: tuple[Callable[[MeetingRecord], str], ...] = (
 
 
 def _opinions(seen: MeetingRecord, round_: int) -> Iterator[Event]:
-    presented = seen.of("meeting.opinion_presented")
+    presented = seen.events_of("meeting.opinion_presented")
     return (event for event in presented if event["data"]["opinion"]["round"] == round_)
 
 

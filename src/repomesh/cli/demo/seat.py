@@ -139,7 +139,7 @@ async def tool_seat(url: str, token: str, name: str, mode: ConnectMode) -> Async
     """A seat over MCP, of an agent that is present from now on."""
     async with connected(url, token, mode) as tools:
         agent = DemoAgent(name, tools)
-        await agent.arrive()
+        await agent.register()
         yield ToolSeat(agent)
 
 

@@ -94,11 +94,13 @@ class DemoRun:
         complaints = asyncio.create_task(process.stderr.read())
         async for line in process.stdout:
             said = json.loads(line)
-            self.print(f"        {self.named(name)} {said['text']}")
+            self.print(f"        {self.coloured_name(name)} {said['text']}")
             if "mark" in said:
                 self.marks[said["mark"]].set()
         if await process.wait() > 0:
-            self.print(f"        {self.named(name)} failed: {(await complaints).decode().strip()[-1_500:]}")
+            self.print(
+                f"        {self.coloured_name(name)} failed: {(await complaints).decode().strip()[-1_500:]}"
+            )
             for mark in self.marks.values():  # nobody need wait for what will not come
                 mark.set()
 
@@ -165,12 +167,12 @@ class DemoRun:
             yield
         self.screen = None
 
-    def named(self, name: str) -> str:
+    def coloured_name(self, name: str) -> str:
         """A player's name in its colour."""
         return coloured(f"{name:<5}", COLOURS[self.players.index(name)])
 
 
-def show(made: Callable[..., DemoRun], *, keep: bool, as_json: bool) -> None:
+def run_demo(made: Callable[..., DemoRun], *, keep: bool, as_json: bool) -> None:
     """Play a demo and print it; exits with 1 when anything of its story did not happen."""
     scratch = Path(tempfile.mkdtemp(prefix="repomesh-demo-"))
     try:

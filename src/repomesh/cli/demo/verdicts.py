@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Event = dict[str, Any]
-Seen = TypeVar("Seen")
+Record = TypeVar("Record")
 
 
 class ClaimNotFound(Exception):
@@ -24,13 +24,13 @@ class RunRecord:
     metrics: str = ""
     exit_codes: dict[str, int | None] = field(default_factory=dict)
 
-    def of(self, *types: str) -> Iterator[Event]:
+    def events_of(self, *types: str) -> Iterator[Event]:
         """The events of these types."""
         return (event for event in self.log if event["type"] in types)
 
     def first(self, type_: str, what: str = "", fits: Callable[[Event], bool] = lambda _event: True) -> Event:
         """The first event that fits; raises Missing."""
-        found = next((event for event in self.of(type_) if fits(event)), None)
+        found = next((event for event in self.events_of(type_) if fits(event)), None)
         if found is None:
             raise ClaimNotFound(f"the log has no {type_} {what}".rstrip())
         return found
@@ -51,7 +51,7 @@ class Verdict:
     why: str
 
 
-def verdicts(claims: Sequence[Callable[[Seen], str]], seen: Seen) -> list[Verdict]:
+def check_claims(claims: Sequence[Callable[[Record], str]], seen: Record) -> list[Verdict]:
     """Every claim, looked up; each answers where it is written, or raises Missing."""
     made = []
     for claim in claims:
@@ -69,7 +69,7 @@ def require(true: bool, otherwise: str) -> None:
         raise ClaimNotFound(otherwise)
 
 
-def killed(seen: RunRecord, name: str) -> None:
+def require_killed(seen: RunRecord, name: str) -> None:
     """Raise Missing unless a player was ended by SIGKILL."""
     code = seen.exit_codes.get(name)
     require(code == -signal.SIGKILL, f"{name} ended with {code}")
