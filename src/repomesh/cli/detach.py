@@ -130,7 +130,7 @@ def is_ready(url: str) -> bool:
 
 
 def _find_server(data: Path) -> int | None:
-    """Return the process id of the folder's server, which holds the lock and wrote the note; None if none runs.
+    """Return the process id of the server that holds the folder's lock and wrote its note; None if none runs.
 
     Raises NotAServer for another process that holds the folder.
     """

@@ -62,7 +62,7 @@ def tail(
 
     With --json a line is the event as the API answers it.
     """
-    wanted = {
+    filters = {
         "type": type_,
         "channel": channel,
         "task_id": task_id,
@@ -74,12 +74,12 @@ def tail(
     async def run(client: Client) -> None:
         names = await _names(client)
         by_name = {name: id_ for id_, name in names.items()}
-        people = {
+        agent_filters = {
             "agent_id": by_name.get(by, by) if by else None,
             "recipient_id": by_name.get(to, to) if to else None,
         }
-        given = {name: value for name, value in (wanted | people).items() if value}
-        criteria = await ids.resolve(client, "event.list", given)
+        request = {name: value for name, value in (filters | agent_filters).items() if value}
+        criteria = await ids.resolve(client, "event.list", request)
         async for event in _events(client, criteria, count, after, go_on=follow):
             if as_json:
                 print(output.as_json_text(event), flush=True)
@@ -94,7 +94,7 @@ def tail(
 async def _events(
     client: Client, criteria: dict[str, Any], count: int, after: int | None, *, go_on: bool
 ) -> Any:
-    """The events asked for, oldest first."""
+    """Yield the last `count` events, or those after seq `after`, oldest first; with `go_on` also new ones."""
     if after is None:
         newest = await client.call_json("event.list", criteria | {"newest": True, "limit": max(count, 1)})
         for event in reversed(newest["items"][:count]):
@@ -113,5 +113,5 @@ async def _events(
 
 
 async def _names(client: Client) -> dict[str, str]:
-    """The names of agents by their ids."""
+    """Return the names of agents by id."""
     return {agent["id"]: agent["name"] async for agent in client.items("agent.list", limit=200)}

@@ -1,7 +1,7 @@
-"""Commands on the store alone: with no server running they hold its data folder and are one for themselves.
+"""Commands without a running server: they lock the data folder and run the application in this process.
 
-The client speaks to the same application that `up` serves, in this process and without a socket, so that
-nothing is done in another way than through a server.
+The client calls the same application that `up` serves, without a socket, so that operations behave as through
+a server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 PATIENCE_S: Final = 15.0
-"""How long a command waits for another that holds the data folder, or for a server that starts."""
+"""How long a command waits for another one that holds the data folder, or for a server that starts."""
 
 
 class FolderBusy(folder.FolderInUse):
@@ -50,9 +50,9 @@ def require_data_folder(data: Path) -> None:
 
 @contextmanager
 def hold_folder(data: Path) -> Iterator[bool]:
-    """Hold the data folder inside and give True; give False when a server does, which is to be asked.
+    """Lock the data folder and yield True; yield False if a running server holds it.
 
-    Raises FolderBusy when another process holds it for long and is no server that answers.
+    Raises FolderBusy when another process that is no running server holds it for PATIENCE_S.
     """
     with ExitStack() as stack:
         yield _try_to_hold(stack, data)
@@ -61,7 +61,7 @@ def hold_folder(data: Path) -> Iterator[bool]:
 def _try_to_hold(stack: ExitStack, data: Path) -> bool:
     if data_folder.running_server(data) is not None:
         return False
-    import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
+    import_module("repomesh.app")  # slow, so it is done before the folder is locked
     os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(data)
     try:
@@ -75,7 +75,7 @@ def _try_to_hold(stack: ExitStack, data: Path) -> bool:
 
 @asynccontextmanager
 async def open_client(data: Path, agent: str | None) -> AsyncIterator[Client]:
-    """A client of a server in this process, on a data folder that is held."""
+    """Yield a client of a server in this process, on a data folder that this process has locked."""
     import httpx
 
     from repomesh.cli.up import open_server, read_settings
@@ -89,8 +89,8 @@ async def open_client(data: Path, agent: str | None) -> AsyncIterator[Client]:
         address = discovery.find(url=_HERE, agent=agent, data=data)
         token = address.token or data_folder.read_secret(data / data_folder.TOKEN)
         transport = httpx.ASGITransport(server.asgi)
-        async with Client(_HERE, token, address.agent, transport) as speaking:
-            yield speaking
+        async with Client(_HERE, token, address.agent, transport) as client:
+            yield client
 
 
 _HERE: Final = "http://localhost"

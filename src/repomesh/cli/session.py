@@ -1,4 +1,4 @@
-"""`repomesh session`, also `session-cli`: sessions at the prompt, whole ones out to files and in again."""
+"""`repomesh session`, also `session-cli`: searches, deletes, exports and imports sessions."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ def delete(
 ) -> None:
     """Delete a session with all that hangs on it, after you said yes."""
     if not yes:
-        found = _run(
+        session = _run(
             lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
         )
-        counts = ", ".join(_format_count(count, name) for name, count in found["counts"].items() if count)
+        counts = ", ".join(_format_count(count, name) for name, count in session["counts"].items() if count)
         output.confirm(
             f"Delete session '{session_id}'{f' with {counts}' if counts else ''}?", as_json=as_json
         )
     fields = {"session_id": session_id, "reason": reason}
-    gone = _run(lambda client: _delete(client, fields), url, acting_agent)
+    result = _run(lambda client: _delete(client, fields), url, acting_agent)
     if as_json:
-        output.print_json(gone)
+        output.print_json(result)
     else:
         output.print_line(f"session {session_id} deleted")
 
@@ -113,7 +113,7 @@ def search_memories(
 ) -> None:
     """Find what is remembered."""
     fields = {"text": " ".join(query), "what": ["memory"], "session_id": session, "type": type_}
-    fields["tags"] = [tag for one in tags or [] for tag in split_list(one)]
+    fields["tags"] = [tag for text in tags or [] for tag in split_list(text)]
     _list("search.find", fields | {"limit": limit, "cursor": cursor}, as_json, url, acting_agent)
 
 
@@ -169,21 +169,21 @@ def export(
     write = session_files.WRITERS[format_]()
 
     async def work(client: Client) -> None:
-        head = write.head  # behind the first thing: a session that is not there leaves no half a document
+        prefix = write.head  # written with the first item: a missing session must not leave half a document
         with ExitStack() as stack:
             out: TextIO | None = None
             step = stack.enter_context(
                 session_files.progress(sys.stderr, sys.stdout, to_file=output_ is not None)
             )
             async for item in session_files.export_items(client, session_id):
-                if out is None:  # a session that is not there makes no file
+                if out is None:  # a missing session must not create a file
                     out = (
                         sys.stdout
                         if output_ is None
                         else stack.enter_context(output.open_private_file(output_))
                     )
-                out.write(head + write(item))
-                head = ""
+                out.write(prefix + write(item))
+                prefix = ""
                 step(item)
             (out or sys.stdout).write(write.tail)
 
@@ -221,29 +221,29 @@ def import_(
 
     opened = sys.stdin if file == "-" else Path(file).open(encoding="utf-8")  # noqa: SIM115 - closed below
     with opened as lines:
-        done = _run(work, url, acting_agent, writes=True)
+        result = _run(work, url, acting_agent, writes=True)
     if as_json:
-        output.print_json(done)
+        output.print_json(result)
     else:
-        output.print_object(done)
+        output.print_object(result)
 
 
 def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, agent: str | None) -> None:
-    given = {key: value for key, value in fields.items() if value not in (None, [])}
-    in_path = "{session_id}" in operation(name).path
-    if in_path and "session_id" not in given:
-        found = _run(lambda client: _list_all_sessions(client, name, given), url, agent)
+    request = {key: value for key, value in fields.items() if value not in (None, [])}
+    is_of_session = "{session_id}" in operation(name).path
+    if is_of_session and "session_id" not in request:
+        answer = _run(lambda client: _list_all_sessions(client, name, request), url, agent)
     else:
-        found = _run(lambda client: client.call_json(name, given), url, agent)
-    show.print_result(operation(name), found, as_json=as_json)
+        answer = _run(lambda client: client.call_json(name, request), url, agent)
+    show.print_result(operation(name), answer, as_json=as_json)
 
 
 def _format_count(count: int, name: str) -> str:
-    """'3 chunks': the number with the name of what is counted; 'chunk_bytes' is a size."""
-    plain = name.replace("_", " ")
-    if plain.endswith("bytes"):
-        return f"{counted(count, 'byte')} of {plural(plain.removesuffix('bytes').strip())}"
-    return counted(count, _SINGULAR.get(plain, plain.removesuffix("s")))
+    """Return a count with its noun: '3 chunks', or '12 bytes of chunks' for 'chunk_bytes'."""
+    noun = name.replace("_", " ")
+    if noun.endswith("bytes"):
+        return f"{counted(count, 'byte')} of {plural(noun.removesuffix('bytes').strip())}"
+    return counted(count, _SINGULAR.get(noun, noun.removesuffix("s")))
 
 
 def _run(
@@ -253,7 +253,10 @@ def _run(
 
 
 async def _list_all_sessions(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The same list of every session, newest session first, up to the limit."""
+    """Call the listing of each session, newest session first, and join the items up to the limit.
+
+    Raises InvalidRequest for a cursor, which belongs to one session.
+    """
     if "cursor" in fields:
         raise InvalidRequest("a cursor goes on in one session", hint="Name the session, too.")
     items: list[Any] = []
@@ -262,19 +265,19 @@ async def _list_all_sessions(client: Client, name: str, fields: dict[str, Any]) 
         items += page["items"]
         if len(items) >= fields["limit"]:
             break
-    said = f"there may be more than these {fields['limit']}; raise --limit, or name a session"
-    omitted = said if len(items) >= fields["limit"] else None
+    note = f"there may be more than these {fields['limit']}; raise --limit, or name a session"
+    omitted = note if len(items) >= fields["limit"] else None
     return {"items": items[: fields["limit"]], "next_cursor": None, "omitted": omitted}
 
 
 async def _delete(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
-    """Delete a session to its end, piece by piece; what a server did meanwhile is done as well."""
-    gone: dict[str, Any] = await client.call_json("session.delete", fields)
-    while not gone["done"]:
+    """Call session.delete until it is done; a session that is gone by then counts as deleted."""
+    result: dict[str, Any] = await client.call_json("session.delete", fields)
+    while not result["done"]:
         try:
-            gone = await client.call_json("session.delete", fields)
+            result = await client.call_json("session.delete", fields)
         except RemoteError as error:
             if error.code != "session_not_found":
                 raise
-            return gone | {"done": True}
-    return gone
+            return result | {"done": True}
+    return result

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 ITEMS_MAX: Final = 200
-"""Of each sort that are looked at, and counted: a page of the server's. More of one is said."""
+"""Items counted of each kind: one page of the server. `more` names the kinds that have further ones."""
 URGENT_MAX: Final = 20
-"""Newest urgent messages whose receipts are looked at: a request for each."""
+"""Newest urgent messages whose receipts are checked, one request each."""
 
 _TASKS: Final[dict[str, dict[str, Any]]] = {
     "claimed": {"status": "claimed"},
@@ -34,7 +34,7 @@ _TASKS: Final[dict[str, dict[str, Any]]] = {
     "waiting": {"status": "open", "ready": False},
     "blocked": {"status": "blocked"},
 }
-"""Tasks that are not over, by how they stand; those that wait have dependencies that are not done."""
+"""By state, the criteria of unfinished tasks; `waiting` ones have unfinished dependencies."""
 
 
 @app.command()
@@ -44,29 +44,29 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     A warning says when the server is not that of the repository that you stand in.
     """
     address = discovery.find(url=url)
-    found = run_with_client(_status, url=url)
+    report = run_with_client(_status, url=url)
     here = data_folder.data_folder(Path.cwd())
-    data = _find_data_folder(address.url, here, found["workspace"]["path"])
+    data = _find_data_folder(address.url, here, report["workspace"]["path"])
     note = data_folder.read_server(data) if data is not None else None
-    told = {
+    document = {
         "url": address.url,
-        "version": found.pop("version"),
+        "version": report.pop("version"),
         "pid": note["pid"] if note is not None else None,
         "data": str(data) if data is not None else None,
         "daemon": background.holder(data) if data is not None else None,
-        "warning": _foreign_warning(here, data, found["workspace"]["path"]),
-        **found,
+        "warning": _foreign_warning(here, data, report["workspace"]["path"]),
+        **report,
     }
     if as_json:
-        output.print_json(told | {"workspace": told["workspace"]["name"]})
+        output.print_json(document | {"workspace": document["workspace"]["name"]})
     else:
-        output.print_lines(status_lines(output.style(), told))
-    if told["warning"] and not as_json:
-        output.print_note(f"warning: {told['warning']}")
+        output.print_lines(status_lines(output.style(), document))
+    if document["warning"] and not as_json:
+        output.print_note(f"warning: {document['warning']}")
 
 
 def _find_data_folder(url: str, here: Path, repository: str | None) -> Path | None:
-    """The data folder of the server at `url`: one whose holder says that it answers there."""
+    """Return the data folder of the server at `url`, by the note of its running process; None if not found."""
     candidates = [here, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
         note = data_folder.read_server(data)
@@ -76,14 +76,14 @@ def _find_data_folder(url: str, here: Path, repository: str | None) -> Path | No
 
 
 def _foreign_warning(here: Path, data: Path | None, repository: str | None) -> str | None:
-    """What to say when the server is another repository's; None when it is this one's, or not known."""
+    """Return the warning that the server is another repository's; None if it is this one's, or unknown."""
     if data_folder.repository(Path.cwd()) is None and not here.exists():
         return None
     is_ours = data == here if data is not None else repository is None or Path(repository) == here.parent
     if is_ours:
         return None
-    theirs = repository or str(data)
-    return f"this is the server of {theirs}, not that of {here.parent}; look at REPOMESH_URL and '--url'"
+    other = repository or str(data)
+    return f"this is the server of {other}, not that of {here.parent}; look at REPOMESH_URL and '--url'"
 
 
 async def _status(client: Client) -> dict[str, Any]:
@@ -136,21 +136,21 @@ async def _page(client: Client, name: str, **criteria: Any) -> dict[str, Any]:
 
 
 async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
-    """The newest urgent messages that somebody has not acknowledged, with who that is."""
+    """Return the newest urgent messages without all acknowledgements; `waits_for` names the missing agents."""
     page = await client.call_json("message.list", {"priority": "urgent", "limit": URGENT_MAX})
-    receipts = await asyncio.gather(
+    receipt_pages = await asyncio.gather(
         *(
-            client.call_json("message.receipts", {"message_id": one["id"], "limit": ITEMS_MAX})
-            for one in page["items"]
+            client.call_json("message.receipts", {"message_id": message["id"], "limit": ITEMS_MAX})
+            for message in page["items"]
         )
     )
-    found = []
-    for message, got in zip(page["items"], receipts, strict=True):
-        missing = [one["agent_name"] for one in got["items"] if one["acked_at"] is None]
+    unacknowledged = []
+    for message, receipt_page in zip(page["items"], receipt_pages, strict=True):
+        missing = [receipt["agent_name"] for receipt in receipt_page["items"] if receipt["acked_at"] is None]
         if missing:
             names = ("id", "sender_name", "subject", "body", "created_at")
-            found.append({name: message[name] for name in names} | {"waits_for": missing})
-    return found
+            unacknowledged.append({name: message[name] for name in names} | {"waits_for": missing})
+    return unacknowledged
 
 
 def _pick_fields(

@@ -1,4 +1,4 @@
-"""`repomesh token`: tokens are made, listed and revoked; where one's own lies is said, not what it is."""
+"""`repomesh token`: makes, lists and revokes tokens, and shows where the token in use comes from."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def show(
     address = discovery.find(url=url)
     if address.token is None:
         raise ServerNotFound(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
-    own = address.data is not None and address.token == data_folder.read_secret(
+    is_own = address.data is not None and address.token == data_folder.read_secret(
         address.data / data_folder.TOKEN
     )
-    told = {
+    document = {
         "url": address.url,
-        "from": str(address.data / data_folder.TOKEN) if own and address.data else "REPOMESH_TOKEN",
+        "from": str(address.data / data_folder.TOKEN) if is_own and address.data else "REPOMESH_TOKEN",
         "acting_as": address.agent,
     }
     if show_token:
-        told["token"] = address.token
+        document["token"] = address.token
     if as_json:
-        output.print_json(told)
+        output.print_json(document)
     else:
-        output.print_object(told)
+        output.print_object(document)

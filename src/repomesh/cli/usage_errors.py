@@ -106,7 +106,7 @@ def _suggest_argument(name: str, context: Context | None) -> str:
     word = name.lstrip("-").replace("-", "_")
     arguments = {parameter.name: parameter for parameter in _arguments(context)}
     meant_names = (word, *_MEANT_BY_OPTION.get(word, ()))
-    argument = next((arguments[name] for name in meant_names if name in arguments), None)
+    argument = next((arguments[each] for each in meant_names if each in arguments), None)
     if argument is not None:
         metavar = _metavar(argument)
         return f"{metavar} is given without an option, by its position: '{usage_line(context)}'. "
