@@ -95,7 +95,7 @@ TAMPERINGS: dict[str, Tampering] = {
     "spoke_one_at_a_time": _lacking("meeting.turn_skipped"),
     "voted_when_all_were_heard": _first("meeting.vote_cast", lambda event: event.update(seq=1)),
     "disagreed_first": _first("meeting.round_completed", lambda event: event["data"].update(agreed=True)),
-    "dissenters_spoke_first": lambda seen: seen.asked("cleo", 2)["data"].update(agent_name="ada"),
+    "dissenters_spoke_first": lambda seen: seen.request("cleo", 2)["data"].update(agent_name="ada"),
     "decided_against_one": _first(
         "meeting.consensus_reached", lambda event: event["data"]["decision"].update(dissent=[])
     ),

@@ -158,7 +158,7 @@ def progress(
 ) -> Iterator[Callable[[Item], None]]:
     """Yield a function to call with each item; it shows a progress bar on `stream` after `after_s` seconds.
 
-    No bar is shown unless `stream` is a terminal, or if the export itself is printed to the terminal `written`.
+    No bar is shown unless `stream` is a terminal, nor when the export goes to the terminal `written`.
     """
     if not stream.isatty() or (written.isatty() and not to_file):
         yield lambda _item: None

@@ -179,7 +179,7 @@ def read_items(file: TextIO) -> Iterator[Numbered]:
 
 
 def _read_first(reader: _JsonReader) -> tuple[int, Item | None]:
-    """Return the first line and item of JSON lines; the item is None for a document, read up to its `items`."""
+    """Return the first line and item of JSON lines; item None for a document, read up to its `items`."""
     line = reader.line
     reader.skip("{")
     fields: Item = {}

@@ -66,7 +66,7 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
 
 
 def _find_data_folder(url: str, here: Path, repository: str | None) -> Path | None:
-    """Return the data folder of the server at `url`, by the note of its running process; None if not found."""
+    """Return the data folder of the server at `url`, found by its process's note; None if not found."""
     candidates = [here, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
         note = data_folder.read_server(data)
@@ -136,7 +136,7 @@ async def _page(client: Client, name: str, **criteria: Any) -> dict[str, Any]:
 
 
 async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
-    """Return the newest urgent messages without all acknowledgements; `waits_for` names the missing agents."""
+    """Return the newest urgent messages that lack an acknowledgement; `waits_for` names the agents."""
     page = await client.call_json("message.list", {"priority": "urgent", "limit": URGENT_MAX})
     receipt_pages = await asyncio.gather(
         *(
