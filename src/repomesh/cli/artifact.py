@@ -1,4 +1,4 @@
-"""`repomesh artifact`: what a session made, also taken from files."""
+"""`repomesh artifact`: artifacts of a session, whose content may come from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`repomesh chunk`: the conversation of a session, also taken from files."""
+"""`repomesh chunk`: the conversation of a session, whose content may come from a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command name to print in texts: `repomesh`, or its path where it is not on PATH."""
+"""The program name to print in texts: `repomesh`, or its path where it is not on PATH."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ _COMMAND = re.compile(r"(?<![\w./-])repomesh(?= (?:-{0,2}[a-z]))")
 def program_name() -> str:
     """Return `repomesh` if the shell finds this program under that name, else its quoted path."""
     program = Path(sys.argv[0])
-    if (
-        program.name == "main.py"
-    ):  # a server in the background: its texts are shown by the command that started it
+    if program.name == "main.py":  # a server in the background, whose texts another command prints
         return "repomesh"
     installed = program.with_name("repomesh")
     on_path = shutil.which("repomesh")

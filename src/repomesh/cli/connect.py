@@ -87,7 +87,7 @@ def connect(
         folder.prepare(data)
         for shown_plan in plans:
             with alone(target.home):
-                # Planned again: what git is to ignore may hold another CLI's files by now.
+                # Planned again: git's ignored files may list another CLI's by now.
                 plan = planning.unchanged(shown_plan, make_plan(shown_plan.cli))
                 (connect_http.prepare if http else connect_http.forget)(plan, url)
                 planning.carry_out(plan)

@@ -135,11 +135,11 @@ async def _suggest_recipient(
     client: Client, described: OperationDescription, positional: Sequence[str], fields: Mapping[str, Any]
 ) -> str:
     to = fields.get("to") or []
-    first = str(to[0] if isinstance(to, list) else to)
-    if first.casefold() in _ALL:
+    recipient = str(to[0] if isinstance(to, list) else to)
+    if recipient.casefold() in _ALL:
         return "'*' sends a message to everybody. "
-    if await _is_known(client, "channel.show", channel=first.removeprefix("#")):
-        return f"Did you mean '#{first}'? A channel's name begins with '#'. "
+    if await _is_known(client, "channel.show", channel=recipient.removeprefix("#")):
+        return f"Did you mean '#{recipient}'? A channel's name begins with '#'. "
     if await _is_known(client, "agent.show", agent_id=_second(positional, fields)):
         return suggest_order(described, positional, fields)
     return ""
@@ -150,8 +150,11 @@ def suggest_order(
 ) -> str:
     """Return a question with the two arguments of the command swapped; ends with a space."""
     noun, _, verb = described.name.partition(".")
-    first = fields[positional[0]]
-    words = [str(fields[positional[1]]), str(first[0] if isinstance(first, list) else first)]
+    first_value = fields[positional[0]]
+    words = [
+        str(fields[positional[1]]),
+        str(first_value[0] if isinstance(first_value, list) else first_value),
+    ]
     names = " ".join(name.upper() for name in positional)
     return f"The order is {names}. Did you mean '{shlex.join(['repomesh', noun, verb, *words])}'? "
 

@@ -69,7 +69,7 @@ def start(settings: Settings, options: Sequence[str] = ()) -> StartedServer:
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            start_new_session=True,  # Ctrl+C in this terminal is not for it
+            start_new_session=True,  # Ctrl+C in this terminal must not end the server
         )
         _wait_until_ready(process, settings.data)
         stdout.seek(0)
@@ -91,12 +91,12 @@ def stop(data: Path) -> int | None:
         return None
     _signal(pid, signal.SIGTERM)
     if not _is_gone(data, pid, _STOP_S):
-        # It can't even end itself: it was halted, or its interpreter hangs. Nothing acknowledged is lost.
+        # The process is halted or its interpreter hangs. Acknowledged writes are on disk.
         _signal(pid, signal.SIGKILL)
         if not _is_gone(data, pid, _KILLED_S):
             raise StopFailed(f"process {pid} is still there, though it was killed")
     note = data_folder.read_server(data)
-    if note is not None and note["pid"] == pid:  # a server that had to end itself leaves it behind
+    if note is not None and note["pid"] == pid:  # left by a server that was killed or ended itself
         folder.forget_server(data)
     return pid
 
@@ -178,7 +178,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "REPOMESH_DATA": str(settings.data),
         "REPOMESH_HOST": settings.host,
     }
-    if "port" in settings.model_fields_set:  # else the server takes the port it had, or a free one
+    if "port" in settings.model_fields_set:  # else the server takes its last port, or a free one
         values["REPOMESH_PORT"] = str(settings.port)
     if settings.database_url is not None:
         values["REPOMESH_DATABASE_URL"] = settings.database_url

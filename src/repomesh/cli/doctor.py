@@ -1,4 +1,4 @@
-"""`repomesh doctor`: what is wrong here, and the command that fixes it."""
+"""`repomesh doctor`: finds problems, and prints the command that fixes each."""
 
 from __future__ import annotations
 

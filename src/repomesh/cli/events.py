@@ -1,4 +1,4 @@
-"""`repomesh events`: the log as it was and as it grows."""
+"""`repomesh events`: lists, follows and posts events of the event log."""
 
 from __future__ import annotations
 

@@ -157,11 +157,11 @@ def name_options(error: RemoteError, names: Mapping[str, str], values: Mapping[s
 
     `names` are the options and `values` the given values, both by field.
     """
-    hint = re.sub(r"'(\w+)'", lambda found: f"'{names.get(found[1], found[1])}'", error.hint)
+    hint = re.sub(r"'(\w+)'", lambda match: f"'{names.get(match[1], match[1])}'", error.hint)
     errors = error.details.get("errors")
     if not isinstance(errors, list):
-        field, _, rest = error.message.partition(": ")
-        message = f"{names[field]}: {rest}" if field in names else error.message
+        field, _, reason = error.message.partition(": ")
+        message = f"{names[field]}: {reason}" if field in names else error.message
         return RemoteError(error.status, error.code, message, hint, error.details)
     suggestion = next((question for item in errors if (question := _suggest_choice(item, values))), "")
     renamed = [
@@ -210,8 +210,8 @@ def settings_error(error: InvalidRequest, options: Container[str]) -> InvalidReq
 
 def _option_name(field: str, names: Mapping[str, str]) -> str:
     """Return the option of a field path: 'tags.0' is an item of '--tags'."""
-    first, _, subfield = field.partition(".")
-    option = names.get(first, first)
+    name, _, subfield = field.partition(".")
+    option = names.get(name, name)
     return f"{option} ({subfield})" if subfield and not subfield.isdigit() else option
 
 

@@ -98,7 +98,7 @@ def terminal_columns() -> int:
         return columns
     try:
         return os.get_terminal_size(1).columns or 80
-    except OSError:  # it is no terminal
+    except OSError:  # no terminal
         return 80
 
 

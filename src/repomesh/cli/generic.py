@@ -441,8 +441,8 @@ def _help(described: OperationDescription, field: RequestField, prompt_names: Ma
         parts.append("'-' reads standard input.")
     if field.default not in (None, "", [], False) and field.type != "boolean":
         default = field.default
-        shown = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
-        parts.append(f"Default: {shown}.")
+        default_text = ", ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
+        parts.append(f"Default: {default_text}.")
     return " ".join(parts)
 
 
@@ -453,12 +453,12 @@ def _common_options(described: OperationDescription) -> list[inspect.Parameter]:
         make_option("acting_agent", ActingAgent),
     ]
     if described.kind == "command":
-        about = typer.Option("--verbose", help="Print all that the server answers.")
-        common.insert(0, make_option("verbose", Annotated[bool, about], False))
+        verbose = typer.Option("--verbose", help="Print all that the server answers.")
+        common.insert(0, make_option("verbose", Annotated[bool, verbose], False))
     if described.secret:
         help_ = f"Print the new {described.secret}. It can't be shown again."
-        about = typer.Option(f"--show-{described.secret}", help=help_)
-        common.insert(0, make_option("show_secret", Annotated[bool, about], False))
+        show_secret = typer.Option(f"--show-{described.secret}", help=help_)
+        common.insert(0, make_option("show_secret", Annotated[bool, show_secret], False))
         words = f"Write the new {described.secret} to this file, for its user alone."
         file = typer.Option("--to-file", metavar="FILE", help=words, show_default=False)
         common.insert(1, make_option("to_file", Annotated[Path | None, file]))

@@ -1,4 +1,4 @@
-"""`repomesh guard`: git refuses commits and pushes that touch paths which others have locked."""
+"""`repomesh guard`: makes git refuse commits and pushes that touch paths which others have locked."""
 
 from __future__ import annotations
 
@@ -31,13 +31,11 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 _NAME_SHOWN_CHARS = 100  # of a path that is too long to be checked
-_AGENT = re.compile(
-    rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}"
-)  # names that the agent header may hold
+# Names that the agent header may hold.
+_AGENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")
 _NOBODY = frozenset({"agent_not_found", "agent_retired", "forbidden"})
-_UNANSWERED = frozenset(
-    {401, 403, 404, 429, 502, 503, 504}
-)  # no server of this user, or one too old for the check
+# No server of this user, or one too old for the check.
+_UNANSWERED = frozenset({401, 403, 404, 429, 502, 503, 504})
 _SHOWN_MAX = 20  # conflicts printed; the rest is counted
 
 app = typer.Typer(

@@ -87,7 +87,7 @@ _IN_SESSION: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 _OWN_LIST: Final = ("agent", "decision", "meeting", "memory", "question", "review", "task")
 LISTINGS: Final = {
-    **{sort: f"{sort} list" for sort in _OWN_LIST},
+    **{kind: f"{kind} list" for kind in _OWN_LIST},
     "message": "message inbox",
     "token": "token list",
     "webhook": "webhook list",
@@ -251,23 +251,23 @@ async def _task_or_next(client: Client, text: str) -> str:
 async def _find_by_name(client: Client, text: str, kind: str) -> str:
     """Return the id of the only object of a kind with this name; raises AmbiguousId and IdNotFound."""
     operation, field = _NAMED_BY[kind]
-    named: list[tuple[str, str, str]] = []
+    entries: list[tuple[str, str, str]] = []
     # A search by key also lists memories that are no longer current.
     if kind == "memory" and _KEY.fullmatch(text):
         answer = await client.call_json(operation, {"key": text, "limit": 200})
-        named = [(text, item["id"], _session_suffix(item)) for item in answer["items"]]
-    if not named:
+        entries = [(text, item["id"], _session_suffix(item)) for item in answer["items"]]
+    if not entries:
         async for item in client.items(operation, limit=200):
-            named.append((str(item[field]), item["id"], _session_suffix(item)))
-            if len(named) >= _LISTED_MAX:
+            entries.append((str(item[field]), item["id"], _session_suffix(item)))
+            if len(entries) >= _LISTED_MAX:
                 break
-    matches = _match_names(text, named, kind)
+    matches = _match_names(text, entries, kind)
     if len(matches) > 1:
         hint = "Give the id of the one that you mean."
         message = f"'{text}' names {counted(len(matches), kind)}"
         raise AmbiguousId(message, hint=hint, candidates=matches)
     if not matches:
-        suggestions = spelling.similar_words(text, [name for name, _, _ in named])
+        suggestions = spelling.similar_words(text, [name for name, _, _ in entries])
         hint = f"Give its {field}, or its id as 'repomesh {LISTINGS[kind]}' prints it."
         raise IdNotFound(f"there is no {kind} '{text}'", hint=f"{spelling.did_you_mean(suggestions)}{hint}")
     return matches[0]["id"]
@@ -277,12 +277,12 @@ def _session_suffix(item: Mapping[str, Any]) -> str:
     return f" (session {item['session_id']})" if item.get("session_id") else ""
 
 
-def _match_names(text: str, named: Sequence[tuple[str, str, str]], kind: str) -> list[dict[str, str]]:
+def _match_names(text: str, entries: Sequence[tuple[str, str, str]], kind: str) -> list[dict[str, str]]:
     """Return candidates with this name, ignoring case; without any, except for keys, names that begin so."""
     key = text.casefold()
-    matches = [entry for entry in named if entry[0].casefold() == key]
+    matches = [entry for entry in entries if entry[0].casefold() == key]
     if not matches and kind != "memory":
-        matches = [entry for entry in named if entry[0].casefold().startswith(key)]
+        matches = [entry for entry in entries if entry[0].casefold().startswith(key)]
     return [{"what": kind, "id": id_, "title": f"{name}{session}"} for name, id_, session in matches]
 
 

@@ -1,4 +1,4 @@
-"""`repomesh inbox`: what needs the person first, and how it is answered."""
+"""`repomesh inbox`: shows what needs the person at this terminal, and answers it."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ import structlog
 from repomesh.kernel.private_files import open_private
 from repomesh.kernel.telemetry import configure_logging
 
-LOG_BYTES_MAX = (
-    10 * 1024 * 1024
-)  # two files of this size are kept: enough to look back, too little to fill a disk
+# Two files of this size are kept: enough to look back, too little to fill a disk.
+LOG_BYTES_MAX = 10 * 1024 * 1024
 _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "critical"}
 
 

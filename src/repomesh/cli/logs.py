@@ -1,4 +1,4 @@
-"""`repomesh logs`: what the server, or the daemon that wakes CLIs, wrote into its log."""
+"""`repomesh logs`: prints the log of the server, or of the daemon that wakes CLIs."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def logs(
     path = folder / (data_folder.DAEMON_LOG if daemon else data_folder.LOG)
     if not path.exists():
         raise NoLog(f"there is no log {path}")
-    last, position = last_lines(path, lines)
-    for line in last:
+    last_shown, position = last_lines(path, lines)
+    for line in last_shown:
         _print(line, as_json=as_json)
     if follow:
         with suppress(KeyboardInterrupt):  # Ctrl+C is how following ends
@@ -90,6 +90,6 @@ def _format_line(line: str) -> str:
         return line
     if not isinstance(record, dict):
         return line
-    first = "  ".join(str(record[name]) for name in _FIRST if name in record)
+    head = "  ".join(str(record[name]) for name in _FIRST if name in record)
     fields = " ".join(f"{name}={cell(value)}" for name, value in record.items() if name not in _FIRST)
-    return f"{first}  {fields}".rstrip()
+    return f"{head}  {fields}".rstrip()

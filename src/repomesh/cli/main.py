@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the exit code tells the class of a failure.
+    """Run the command line; the exit code shows the class of a failure.
 
     A reader that closes the pipe early, such as `head`, ends the command without a message.
 
@@ -51,7 +51,7 @@ def _run(words: list[str]) -> int:
         if not any(name.endswith("REPOMESH_COMPLETE") for name in os.environ):
             print(help_text(terminal_columns()))
             return 0
-    # httpx would load a command line of its own with Rich and Pygments: a tenth of what most commands take.
+    # httpx would load its command line with Rich and Pygments: a tenth of the time of most commands.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from repomesh.cli.root import run
 

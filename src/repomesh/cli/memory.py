@@ -1,4 +1,4 @@
-"""`repomesh memory`: what is remembered, also taken from files."""
+"""`repomesh memory`: memories, whose content may come from a file."""
 
 from __future__ import annotations
 

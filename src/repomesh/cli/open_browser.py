@@ -1,4 +1,4 @@
-"""`repomesh open`: where the server answers a browser."""
+"""`repomesh open`: opens the description of the server's API in a browser."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ ActingAgent = Annotated[
 ]
 
 
-def file_option(words: str) -> Any:
-    """The type of an option `--file` that names a file to read, with `words` as its help."""
-    about = typer.Option("--file", exists=True, dir_okay=False, readable=True, help=words, show_default=False)
-    return Annotated[Path | None, about]
+def file_option(help_: str) -> Any:
+    """Return the type of an option `--file` that names a file to read."""
+    option = typer.Option(
+        "--file", exists=True, dir_okay=False, readable=True, help=help_, show_default=False
+    )
+    return Annotated[Path | None, option]

@@ -57,7 +57,7 @@ def _width_chars() -> int:
     for descriptor in (0, 1, 2):
         try:
             return os.get_terminal_size(descriptor).columns or 80
-        except OSError:  # it is no terminal
+        except OSError:  # no terminal
             continue
     return 80
 

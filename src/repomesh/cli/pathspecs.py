@@ -24,9 +24,8 @@ _EXACT: Final = frozenset(
 )
 """(operation, field) of exact paths, in which no character is a pattern."""
 _NOUNS: Final = frozenset({"lock", "task", "session", "review"})
-_RESOURCE_NAME: Final = re.compile(
-    r"[A-Za-z][A-Za-z0-9._+-]+:.*\S", re.DOTALL
-)  # 'port:8080'; 'C:' is no name
+# A named resource such as "port:8080"; a single letter as in "C:" is no name.
+_RESOURCE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9._+-]+:.*\S", re.DOTALL)
 HELP: Final = "A path is relative to the folder you are in; '/' or ':/' before it means from the root."
 
 

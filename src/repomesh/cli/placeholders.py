@@ -30,9 +30,9 @@ def name_values(command: Any) -> None:
             parameter.__class__ = _Argument
             parameter.metavar = parameter.metavar or (parameter.name or "").upper()
         elif isinstance(parameter, TyperOption) and parameter.metavar is None and not parameter.is_flag:
-            shown = parameter.display_type(context)
-            if "|" not in shown:
-                is_number = shown in _NUMBERS
-                parameter.metavar = "NUMBER" if is_number else "PATH" if shown in _PATHS else "TEXT"
+            type_name = parameter.display_type(context)
+            if "|" not in type_name:
+                is_number = type_name in _NUMBERS
+                parameter.metavar = "NUMBER" if is_number else "PATH" if type_name in _PATHS else "TEXT"
     for subcommand in command.commands.values() if isinstance(command, TyperGroup) else ():
         name_values(subcommand)

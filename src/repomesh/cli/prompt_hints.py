@@ -71,8 +71,8 @@ def _token_hint(error: RepomeshError | RemoteError) -> str:
 def translate_hint(hint: str) -> str:
     """Return a hint with commands and options in place of routes, tools and fields."""
     if _ROUTE.search(hint) or _WORD.search(hint):
-        hint = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), hint)
-        hint = _WORD.sub(lambda found: _translate_word(found[0]), hint)
+        hint = _ROUTE.sub(lambda match: _routes().get((match[1], match[2]), match[0]), hint)
+        hint = _WORD.sub(lambda match: _translate_word(match[0]), hint)
     return command.replace_program_name(hint)
 
 
@@ -98,9 +98,9 @@ def translate_help(text: str, prompt_names: Mapping[str, str]) -> str:
 
     Fields become the words of `prompt_names`, routes become commands; sentences about HTTP are left out.
     """
-    text = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), text)
+    text = _ROUTE.sub(lambda match: _routes().get((match[1], match[2]), match[0]), text)
     sentences = [sentence for sentence in _SENTENCE.split(text) if not _OF_HTTP.search(sentence)]
-    return _CODE.sub(lambda found: _translate_code(found[1], prompt_names), " ".join(sentences))
+    return _CODE.sub(lambda match: _translate_code(match[1], prompt_names), " ".join(sentences))
 
 
 def _translate_code(word: str, prompt_names: Mapping[str, str]) -> str:

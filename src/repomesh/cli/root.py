@@ -46,7 +46,7 @@ class RootCommand:
         return command
 
 
-ENTRIES: dict[str, RootCommand] = {name: RootCommand(*about) for name, about in COMMANDS.items()}
+ENTRIES: dict[str, RootCommand] = {name: RootCommand(*entry) for name, entry in COMMANDS.items()}
 """Every command of the first level, in the order in which they are listed."""
 
 

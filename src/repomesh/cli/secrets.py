@@ -23,7 +23,7 @@ Others are not: one's own token may act as a new agent, and a webhook's secret c
 
 
 def should_show(described: OperationDescription, *, requested: bool, as_json: bool) -> bool:
-    """Whether to print a new secret: on request, or to a person at a terminal who needs it.
+    """Whether to print a new secret: on request, or at a terminal if the result is useless without it.
 
     Raises InvalidRequest if nobody would learn it.
     """

@@ -47,9 +47,9 @@ async def _read_pieces(client: Client, name: str, address: dict[str, Any]) -> As
 
 async def _read_content(client: Client, address: dict[str, Any]) -> dict[str, str]:
     # Base64 pieces can be joined: each but the last encodes a multiple of three bytes.
-    first = await client.call_json("artifact.read", address | {"max_chars": 200})
+    beginning = await client.call_json("artifact.read", address | {"max_chars": 200})
     pieces = [piece async for piece in _read_pieces(client, "artifact.read", address)]
-    return {"content" if first["encoding"] == "text" else "content_base64": "".join(pieces)}
+    return {"content" if beginning["encoding"] == "text" else "content_base64": "".join(pieces)}
 
 
 class JsonLinesExport:

@@ -233,15 +233,15 @@ async def import_session(
     With `resume` an interrupted import of the same file is continued. Raises BadFile and RemoteError.
     """
     items = read_items(file)
-    line, first = next(items)
-    if first["what"] != "session" or not isinstance(first.get("id"), str):
+    line, session = next(items)
+    if session["what"] != "session" or not isinstance(session.get("id"), str):
         raise BadFile.at(line, "the first thing is not a session")
-    new_id = session_id or first["id"]
-    digest = hashlib.sha256(json.dumps([new_id, first], sort_keys=True).encode()).hexdigest()[:32]
+    new_id = session_id or session["id"]
+    digest = hashlib.sha256(json.dumps([new_id, session], sort_keys=True).encode()).hexdigest()[:32]
     upload = _ImportUpload(client, digest, new_id)
     try:
-        await upload.begin(line, first, resume=resume)
-        counts = await upload.send_rest(items, first.get("counts"))
+        await upload.begin(line, session, resume=resume)
+        counts = await upload.send_rest(items, session.get("counts"))
     except InvalidRequest:
         await upload.drop()
         raise

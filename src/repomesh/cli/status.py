@@ -1,4 +1,4 @@
-"""`repomesh status`: which server answers and whose it is, who is there, what is held and what waits."""
+"""`repomesh status`: the server and its repository, agents, locks, tasks, questions and meetings."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     """
     address = discovery.find(url=url)
     report = run_with_client(_status, url=url)
-    here = data_folder.data_folder(Path.cwd())
-    data = _find_data_folder(address.url, here, report["workspace"]["path"])
+    current_data = data_folder.data_folder(Path.cwd())
+    data = _find_data_folder(address.url, current_data, report["workspace"]["path"])
     note = data_folder.read_server(data) if data is not None else None
     document = {
         "url": address.url,
@@ -54,7 +54,7 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         "pid": note["pid"] if note is not None else None,
         "data": str(data) if data is not None else None,
         "daemon": background.holder(data) if data is not None else None,
-        "warning": _foreign_warning(here, data, report["workspace"]["path"]),
+        "warning": _foreign_warning(current_data, data, report["workspace"]["path"]),
         **report,
     }
     if as_json:
@@ -65,9 +65,9 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         output.print_note(f"warning: {document['warning']}")
 
 
-def _find_data_folder(url: str, here: Path, repository: str | None) -> Path | None:
+def _find_data_folder(url: str, current_data: Path, repository: str | None) -> Path | None:
     """Return the data folder of the server at `url`, found by its process's note; None if not found."""
-    candidates = [here, *([Path(repository) / data_folder.DATA] if repository else [])]
+    candidates = [current_data, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
         note = data_folder.read_server(data)
         if note is not None and note["url"] == url and folder.holder(data) == note["pid"]:
@@ -75,15 +75,21 @@ def _find_data_folder(url: str, here: Path, repository: str | None) -> Path | No
     return None
 
 
-def _foreign_warning(here: Path, data: Path | None, repository: str | None) -> str | None:
+def _foreign_warning(current_data: Path, data: Path | None, repository: str | None) -> str | None:
     """Return the warning that the server is another repository's; None if it is this one's, or unknown."""
-    if data_folder.repository(Path.cwd()) is None and not here.exists():
+    if data_folder.repository(Path.cwd()) is None and not current_data.exists():
         return None
-    is_ours = data == here if data is not None else repository is None or Path(repository) == here.parent
+    is_ours = (
+        data == current_data
+        if data is not None
+        else repository is None or Path(repository) == current_data.parent
+    )
     if is_ours:
         return None
     other = repository or str(data)
-    return f"this is the server of {other}, not that of {here.parent}; look at REPOMESH_URL and '--url'"
+    return (
+        f"this is the server of {other}, not that of {current_data.parent}; look at REPOMESH_URL and '--url'"
+    )
 
 
 async def _status(client: Client) -> dict[str, Any]:
@@ -154,9 +160,9 @@ async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
 
 
 def _pick_fields(
-    items: Sequence[Mapping[str, Any]], names: Sequence[str], **more: str
+    items: Sequence[Mapping[str, Any]], names: Sequence[str], **extra: str
 ) -> list[dict[str, Any]]:
-    return [{name: item.get(name) for name in names} | more for item in items]
+    return [{name: item.get(name) for name in names} | extra for item in items]
 
 
 def _counts(items: Sequence[Mapping[str, Any]], field: str, values: Sequence[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ async def act_as_person(client: Client, name: str | None) -> dict[str, Any]:
     That is `named`, else the person of the name in git's settings or of the login, made if there is none.
     """
     if name is None:
-        client.act_as(None)  # REPOMESH_AGENT is a program's, not the person's
+        client.act_as(None)  # REPOMESH_AGENT names a program's agent, not the person
         person = await _find_person(client)
     else:
         person = await client.call_json("agent.show", {"agent_id": name})
@@ -48,8 +48,8 @@ async def _find_person(client: Client) -> dict[str, Any]:
 async def _register(client: Client, name: str) -> dict[str, Any]:
     """Register a person and end its presence, since a person at a prompt is not present all the time."""
     fields = {"name": name, "type": "human", "program": "repomesh inbox"}
-    made = await client.call_json("agent.register", fields)
-    person: dict[str, Any] = await client.call_json("agent.leave", {"agent_id": made["agent"]["id"]})
+    answer = await client.call_json("agent.register", fields)
+    person: dict[str, Any] = await client.call_json("agent.leave", {"agent_id": answer["agent"]["id"]})
     return person
 
 

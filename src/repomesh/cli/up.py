@@ -1,4 +1,4 @@
-"""`repomesh up`: prepares the data folder and the database, serves, and says how to reach it."""
+"""`repomesh up`: prepares the data folder and the database, serves, and prints the address."""
 
 from __future__ import annotations
 

@@ -208,8 +208,8 @@ async def _create_task(me: DemoAgent, goal: str, path: str, capability: str, **f
 
 async def _task_id(me: DemoAgent, goal: str) -> str:
     """Return the id of the task with this goal."""
-    listed = await me.call("list_tasks", limit=50)
-    return next(str(task["id"]) for task in listed["items"] if task["goal"] == goal)
+    page = await me.call("list_tasks", limit=50)
+    return next(str(task["id"]) for task in page["items"] if task["goal"] == goal)
 
 
 async def _finish_task(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:

@@ -22,14 +22,14 @@ class DemoRecord(RunRecord):
     base: str
     zombie: str = "nobody tried"
 
-    def task(self, type_: str, path: str, by: str | None = None) -> Event:
+    def task(self, type_: str, path: str, agent_name: str | None = None) -> Event:
         """Return the first event of this type about the task for `path`; raises ClaimNotFound."""
 
         def fits(event: Event) -> bool:
             task = event["data"]["task"]
-            return task["scope"] == [path] and by in (None, task["agent_name"])
+            return task["scope"] == [path] and agent_name in (None, task["agent_name"])
 
-        return self.first(type_, f"for {path}{f' by {by}' if by else ''}", fits)
+        return self.first(type_, f"for {path}{f' by {agent_name}' if agent_name else ''}", fits)
 
 
 def registered(record: DemoRecord) -> str:
@@ -73,10 +73,12 @@ def talked_in_a_channel(record: DemoRecord) -> str:
 
 def kept_the_order(record: DemoRecord) -> str:
     """The task that depended on the others was claimed after both were done."""
-    last = record.task("task.claimed", README)["seq"]
-    before = [record.task("task.completed", path)["seq"] for path in (AUTHORS, INVENTORY)]
-    require(max(before) < last, f"claimed in event {last}, its dependencies done in {before}")
-    return f"done in events {before[0]} and {before[1]}, claimed in {last}"
+    claimed_seq = record.task("task.claimed", README)["seq"]
+    done_seqs = [record.task("task.completed", path)["seq"] for path in (AUTHORS, INVENTORY)]
+    require(
+        max(done_seqs) < claimed_seq, f"claimed in event {claimed_seq}, its dependencies done in {done_seqs}"
+    )
+    return f"done in events {done_seqs[0]} and {done_seqs[1]}, claimed in {claimed_seq}"
 
 
 def locked_what_they_edit(record: DemoRecord) -> str:
@@ -126,8 +128,8 @@ def another_took_over(record: DemoRecord) -> str:
     new = claimed["data"]["fencing_token"]
     require(new > old, f"cleo's token {new} is not above ben's {old}")
     require(INVENTORY in claimed["data"]["locks"], "cleo got the task without the lock")
-    done = record.task("task.completed", INVENTORY, "cleo")
-    return f"cleo with token {new} after {old} (event {claimed['seq']}), done in event {done['seq']}"
+    completed = record.task("task.completed", INVENTORY, "cleo")
+    return f"cleo with token {new} after {old} (event {claimed['seq']}), done in event {completed['seq']}"
 
 
 def old_token_is_refused(record: DemoRecord) -> str:

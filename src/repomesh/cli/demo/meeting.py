@@ -50,13 +50,13 @@ class MeetingPlay(stage.DemoRun):
             await self.cast(owner)
             meeting = await owner.call_json("meeting.create", _terms())
             await self.perform(owner, meeting["id"])
-            about = {"meeting_id": meeting["id"]}
-            minutes = (await owner.call_json("meeting.minutes", about))["markdown"]
+            selector = {"meeting_id": meeting["id"]}
+            minutes = (await owner.call_json("meeting.minutes", selector))["markdown"]
             self.scene("The minutes:")
             self.print(f"\n{clean(minutes)}")
             record = meeting_checks.MeetingRecord(
                 log=[event async for event in owner.items("event.list", limit=200)],
-                meeting=await owner.call_json("meeting.show", about),
+                meeting=await owner.call_json("meeting.show", selector),
                 minutes=minutes,
                 metrics=(await owner.http.get("/metrics")).text,
                 exit_codes=self.exit_codes,

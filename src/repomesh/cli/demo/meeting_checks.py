@@ -123,14 +123,17 @@ def voted_when_all_were_heard(record: MeetingRecord) -> str:
     """In both rounds the vote came after all opinions."""
     evidence = []
     for round_ in (1, 2):
-        last = max((event["seq"] for event in _opinions(record, round_)), default=0)
+        last_opinion = max((event["seq"] for event in _opinions(record, round_)), default=0)
         cast = [
             event["seq"]
             for event in record.events_of("meeting.vote_cast")
             if event["data"]["vote"]["round"] == round_
         ]
-        require(bool(last and cast) and last < min(cast), f"round {round_}: opinions to {last}, votes {cast}")
-        evidence.append(f"opinions to event {last}, votes from {min(cast)}")
+        require(
+            bool(last_opinion and cast) and last_opinion < min(cast),
+            f"round {round_}: opinions to {last_opinion}, votes {cast}",
+        )
+        evidence.append(f"opinions to event {last_opinion}, votes from {min(cast)}")
     return "; ".join(evidence)
 
 

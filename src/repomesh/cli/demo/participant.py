@@ -35,7 +35,7 @@ Part = Callable[[Seat, MeetingPrompt], Awaitable[None]]
 
 async def ada(seat: Seat, prompt: MeetingPrompt) -> None:
     """Chairs the meeting and makes the proposals; the second one answers the objections to the first."""
-    if prompt.what == "vote":
+    if prompt.kind == "vote":
         await seat.vote(prompt, "agree", "It is my proposal.")
     elif prompt.round == 1:
         await seat.speak(prompt, "Waiting for a person costs a night each time.", proposal=PROPOSAL)
@@ -47,13 +47,13 @@ async def ada(seat: Seat, prompt: MeetingPrompt) -> None:
 async def ben(seat: Seat, prompt: MeetingPrompt) -> None:
     """Gets its turn and waits until it is killed."""
     del seat
-    print_line(f"is asked for its {prompt.what} and thinks", mark="ben has the turn")
+    print_line(f"is asked for its {prompt.kind} and thinks", mark="ben has the turn")
     await asyncio.Event().wait()
 
 
 async def cleo(seat: Seat, prompt: MeetingPrompt) -> None:
     """Is slow: misses its first turn, and takes its time for the second."""
-    if prompt.what == "vote":
+    if prompt.kind == "vote":
         choice, reason = ("disagree", "Who mends main at night?"), ("agree", "That answers my question.")
         await seat.vote(prompt, *(choice if prompt.round == 1 else reason))
     elif prompt.round == 1:
@@ -69,7 +69,7 @@ async def cleo(seat: Seat, prompt: MeetingPrompt) -> None:
 
 async def dora(seat: Seat, prompt: MeetingPrompt) -> None:
     """Objects and votes against both proposals."""
-    if prompt.what == "vote":
+    if prompt.kind == "vote":
         amendment = "Another has to look first." if prompt.round == 1 else None
         await seat.vote(prompt, "disagree", DISSENT, amendment)
     else:

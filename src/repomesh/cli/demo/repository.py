@@ -1,4 +1,4 @@
-"""The work tree of the demo: a clone of the repository one stands in, or a small one made for it."""
+"""The work tree of the demo: a clone of the current repository, or a small one made for it."""
 
 from __future__ import annotations
 

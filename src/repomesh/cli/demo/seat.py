@@ -31,7 +31,7 @@ _OVER = ("Decided:", "No consensus:", "Cancelled:")  # beginnings of the notices
 class MeetingPrompt:
     """A request of the meeting to a participant."""
 
-    what: Literal["opinion", "vote"]
+    kind: Literal["opinion", "vote"]
     round: int
 
 
@@ -69,11 +69,11 @@ class ToolSeat:
                 if message["subject"].startswith(_OVER):
                     return None
 
-    def _parse_request(self, what: Literal["opinion", "vote"], body: str) -> MeetingPrompt:
+    def _parse_request(self, kind: Literal["opinion", "vote"], body: str) -> MeetingPrompt:
         match = _REQUEST.search(body)
         assert match is not None, body
         self._meeting = match["meeting"]
-        return MeetingPrompt(what, int(match["round"]))
+        return MeetingPrompt(kind, int(match["round"]))
 
     async def speak(self, prompt: MeetingPrompt, content: str, **further: Any) -> None:
         """Give an opinion; raises ToolRefused."""

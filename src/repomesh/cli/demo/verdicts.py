@@ -28,11 +28,13 @@ class RunRecord:
         """Return the events of these types, in order."""
         return (event for event in self.log if event["type"] in types)
 
-    def first(self, type_: str, what: str = "", fits: Callable[[Event], bool] = lambda _event: True) -> Event:
-        """Return the first event of a type that fits; raises ClaimNotFound with `what` in its message."""
+    def first(
+        self, type_: str, subject: str = "", fits: Callable[[Event], bool] = lambda _event: True
+    ) -> Event:
+        """Return the first event of a type that fits; raises ClaimNotFound with `subject` in its message."""
         match = next((event for event in self.events_of(type_) if fits(event)), None)
         if match is None:
-            raise ClaimNotFound(f"the log has no {type_} {what}".rstrip())
+            raise ClaimNotFound(f"the log has no {type_} {subject}".rstrip())
         return match
 
     def refusals(self, operation: str, code: str) -> int:
