@@ -91,13 +91,8 @@ def _read_stdin() -> dict[str, Any]:
 
 def _list(*, as_json: bool) -> None:
     rows = [
-        {
-            "operation": described.name,
-            "method": described.method,
-            "path": described.path,
-            "summary": described.summary,
-        }
-        for described in operations().values()
+        {"operation": each.name, "method": each.method, "path": each.path, "summary": each.summary}
+        for each in operations().values()
     ]
     if as_json:
         output.print_json(rows)

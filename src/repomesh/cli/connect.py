@@ -112,11 +112,8 @@ def disconnect(
     them disconnects.
     """
     data, target = _locate()
-    connected = [
-        program
-        for program in cli_registry.CLIS.values()
-        if records.read_marker(data, program.name) is not None
-    ]
+    all_clis = cli_registry.CLIS.values()
+    connected = [program for program in all_clis if records.read_marker(data, program.name) is not None]
     programs = [cli_registry.named(cli)] if cli else connected
     plans = [planning.disconnect(program, target, data) for program in programs]
     if _confirm(plans, yes=yes, dry_run=dry_run, as_json=as_json):

@@ -77,14 +77,8 @@ def help_text(columns: int) -> str:
     commands = [(name, _shorten(entry[0], width - name_columns)) for name, entry in COMMANDS.items()]
     lines = ["Usage: repomesh [OPTIONS] COMMAND [ARGS]...", ""]
     lines += textwrap.wrap(SUMMARY, width, initial_indent="  ", subsequent_indent="  ")
-    lines += [
-        "",
-        "Options:",
-        *_format_definitions(_OPTIONS, width),
-        "",
-        "Commands:",
-        *_format_definitions(commands, width),
-    ]
+    lines += ["", "Options:", *_format_definitions(_OPTIONS, width)]
+    lines += ["", "Commands:", *_format_definitions(commands, width)]
     return "\n".join(lines)
 
 
@@ -107,10 +101,8 @@ def _format_definitions(rows: list[tuple[str, str]] | tuple[tuple[str, str], ...
     lines = []
     for name, description in rows:
         first_line, *further_lines = textwrap.wrap(description, max(width - name_width - 2, 10))
-        lines += [
-            f"  {name:<{name_width}}{first_line}",
-            *(f"  {'':<{name_width}}{line}" for line in further_lines),
-        ]
+        lines.append(f"  {name:<{name_width}}{first_line}")
+        lines += [f"  {'':<{name_width}}{line}" for line in further_lines]
     return lines
 
 

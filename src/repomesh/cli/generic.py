@@ -285,11 +285,9 @@ def _build_arguments(
         if field.many and not is_repeatable:
             help_parts = [_describe(described, field, prompt_names), "Several with commas between."]
         completer = completing.field_completer(described.name, field.name)
+        help_ = " ".join(help_parts)
         argument = typer.Argument(
-            metavar=field.name.upper(),
-            help=" ".join(help_parts),
-            show_default=False,
-            autocompletion=completer,
+            metavar=field.name.upper(), help=help_, show_default=False, autocompletion=completer
         )
         is_repeatable = is_repeatable or (
             field.name in _JOINED and described.kind == "query" and field is fields[-1]

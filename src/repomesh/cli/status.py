@@ -45,8 +45,8 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     """
     address = discovery.find(url=url)
     report = run_with_client(_status, url=url)
-    current_data = data_folder.data_folder(Path.cwd())
-    data = _find_data_folder(address.url, current_data, report["workspace"]["path"])
+    own_data = data_folder.data_folder(Path.cwd())
+    data = _find_data_folder(address.url, own_data, report["workspace"]["path"])
     note = data_folder.read_server(data) if data is not None else None
     document = {
         "url": address.url,
@@ -54,7 +54,7 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         "pid": note["pid"] if note is not None else None,
         "data": str(data) if data is not None else None,
         "daemon": background.holder(data) if data is not None else None,
-        "warning": _foreign_warning(current_data, data, report["workspace"]["path"]),
+        "warning": _foreign_warning(own_data, data, report["workspace"]["path"]),
         **report,
     }
     if as_json:
@@ -65,9 +65,9 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
         output.print_note(f"warning: {document['warning']}")
 
 
-def _find_data_folder(url: str, current_data: Path, repository: str | None) -> Path | None:
+def _find_data_folder(url: str, own_data: Path, repository: str | None) -> Path | None:
     """Return the data folder of the server at `url`, found by its process's note; None if not found."""
-    candidates = [current_data, *([Path(repository) / data_folder.DATA] if repository else [])]
+    candidates = [own_data, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
         note = data_folder.read_server(data)
         if note is not None and note["url"] == url and folder.holder(data) == note["pid"]:
@@ -75,21 +75,17 @@ def _find_data_folder(url: str, current_data: Path, repository: str | None) -> P
     return None
 
 
-def _foreign_warning(current_data: Path, data: Path | None, repository: str | None) -> str | None:
+def _foreign_warning(own_data: Path, data: Path | None, repository: str | None) -> str | None:
     """Return the warning that the server is another repository's; None if it is this one's, or unknown."""
-    if data_folder.repository(Path.cwd()) is None and not current_data.exists():
+    if data_folder.repository(Path.cwd()) is None and not own_data.exists():
         return None
     is_ours = (
-        data == current_data
-        if data is not None
-        else repository is None or Path(repository) == current_data.parent
+        data == own_data if data is not None else repository is None or Path(repository) == own_data.parent
     )
     if is_ours:
         return None
     other = repository or str(data)
-    return (
-        f"this is the server of {other}, not that of {current_data.parent}; look at REPOMESH_URL and '--url'"
-    )
+    return f"this is the server of {other}, not that of {own_data.parent}; look at REPOMESH_URL and '--url'"
 
 
 async def _status(client: Client) -> dict[str, Any]:
@@ -112,17 +108,13 @@ async def _status(client: Client) -> dict[str, Any]:
         "version": health["version"],
         "database": ready["status"].replace("_", " "),
         "workspace": workspace,
-        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _pick_fields(agents, _AGENT)},
-        "locks": _pick_fields(items["locks"]["items"], _LOCK),
+        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _pick(agents, _AGENT)},
+        "locks": _pick(items["locks"]["items"], _LOCK),
         "tasks": {name: len(items[name]["items"]) for name in _TASKS}
-        | {
-            "items": [
-                task for name in _TASKS for task in _pick_fields(items[name]["items"], _TASK, state=name)
-            ]
-        },
-        "questions": _pick_fields(items["questions"]["items"], _QUESTION),
+        | {"items": [task for name in _TASKS for task in _pick(items[name]["items"], _TASK, state=name)]},
+        "questions": _pick(items["questions"]["items"], _QUESTION),
         "urgent": urgent,
-        "meetings": _pick_fields(items["meetings"]["items"], _MEETING),
+        "meetings": _pick(items["meetings"]["items"], _MEETING),
         "more": [name for name in names if items[name]["next_cursor"]],
         "last_seq": newest["last_seq"],
         "last_event_at": newest["items"][0]["at"] if newest["items"] else None,
@@ -159,9 +151,7 @@ async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
     return unacknowledged
 
 
-def _pick_fields(
-    items: Sequence[Mapping[str, Any]], names: Sequence[str], **extra: str
-) -> list[dict[str, Any]]:
+def _pick(items: Sequence[Mapping[str, Any]], names: Sequence[str], **extra: str) -> list[dict[str, Any]]:
     return [{name: item.get(name) for name in names} | extra for item in items]
 
 

@@ -34,7 +34,7 @@ class DemoRecord(RunRecord):
 
 def registered(record: DemoRecord) -> str:
     """Three agents registered."""
-    joined = [(event["data"]["agent"], event["seq"]) for event in record.events_of("agent.registered")]
+    joined = [(event["data"]["agent"], event["seq"]) for event in record.events("agent.registered")]
     names = {agent["name"]: seq for agent, seq in joined if agent["status"] == "active"}
     require(names.keys() >= ROLES.keys(), f"only {', '.join(names) or 'nobody'} registered")
     return f"events {', '.join(f'{names[name]} ({name})' for name in ROLES)}"
@@ -53,10 +53,10 @@ def found_each_other(record: DemoRecord) -> str:
 def talked_in_a_thread(record: DemoRecord) -> str:
     """They talked in a thread, and what asked for it was acknowledged."""
     voices: dict[str, set[str]] = {}
-    for event in record.events_of("message.sent"):
+    for event in record.events("message.sent"):
         voices.setdefault(event["data"]["thread_id"], set()).add(event["data"]["sender_name"])
     require(any(names >= ROLES.keys() for names in voices.values()), "no thread has all three in it")
-    acknowledged = [event["seq"] for event in record.events_of("message.acked")]
+    acknowledged = [event["seq"] for event in record.events("message.acked")]
     require(len(acknowledged) >= 2, "the question was not acknowledged by both")
     return f"one thread with all three; acknowledged in events {', '.join(map(str, acknowledged[:3]))}"
 
@@ -64,7 +64,7 @@ def talked_in_a_thread(record: DemoRecord) -> str:
 def talked_in_a_channel(record: DemoRecord) -> str:
     """They talked in a channel."""
     messages = [
-        event["data"] for event in record.events_of("message.sent") if event["data"]["channel"] == CHANNEL
+        event["data"] for event in record.events("message.sent") if event["data"]["channel"] == CHANNEL
     ]
     voices = sorted({message["sender_name"] for message in messages})
     require(len(voices) >= 2, f"#{CHANNEL} heard {len(voices)} voices")

@@ -35,7 +35,7 @@ class MeetingRecord(RunRecord):
             opinion = event["data"]["opinion"]
             return (opinion["agent_name"], opinion["round"]) == (name, round_)
 
-        return next((event for event in self.events_of("meeting.opinion_presented") if fits(event)), None)
+        return next((event for event in self.events("meeting.opinion_presented") if fits(event)), None)
 
     def request(self, name: str, round_: int) -> Event:
         """Return the request to speak that a participant got in a round; raises ClaimNotFound."""
@@ -47,16 +47,14 @@ class MeetingRecord(RunRecord):
 
     def votes(self, round_: int) -> dict[str, str]:
         """Return the choices of a round by participant."""
-        cast = (event["data"]["vote"] for event in self.events_of("meeting.vote_cast"))
+        cast = (event["data"]["vote"] for event in self.events("meeting.vote_cast"))
         return {vote["agent_name"]: vote["choice"] for vote in cast if vote["round"] == round_}
 
 
 def took_their_seats(record: MeetingRecord) -> str:
     """Four processes took part: two over MCP, two over a WebSocket."""
-    registered = {
-        event["data"]["agent"]["name"]: event["seq"] for event in record.events_of("agent.registered")
-    }
-    joined = {event["data"]["agent_name"]: event["seq"] for event in record.events_of("meeting.joined")}
+    registered = {event["data"]["agent"]["name"]: event["seq"] for event in record.events("agent.registered")}
+    joined = {event["data"]["agent_name"]: event["seq"] for event in record.events("meeting.joined")}
     require(len(record.exit_codes) == len(ROLES), f"{len(record.exit_codes)} processes were started")
     require(set(OVER_MCP) <= registered.keys(), "not both registered over MCP")
     require(set(OVER_SOCKET) <= joined.keys(), "not both joined over their sockets")
@@ -77,7 +75,7 @@ def was_killed_in_its_turn(record: MeetingRecord) -> str:
 def went_on_without_it(record: MeetingRecord) -> str:
     """The meeting went on without the dead one."""
     skipped = (
-        event for event in record.events_of("meeting.turn_skipped") if event["data"]["agent_name"] == "ben"
+        event for event in record.events("meeting.turn_skipped") if event["data"]["agent_name"] == "ben"
     )
     turn_end = record.opinion("ben", 1) or next(skipped, None)
     if turn_end is None:
@@ -106,7 +104,7 @@ def waited_no_longer_for_the_slow_one(record: MeetingRecord) -> str:
 def spoke_one_at_a_time(record: MeetingRecord) -> str:
     """One was asked at a time, and nobody had two turns in a round."""
     speaker, turns = None, []
-    for event in record.events_of(
+    for event in record.events(
         "meeting.opinion_requested", "meeting.opinion_presented", "meeting.turn_skipped"
     ):
         if event["type"] == "meeting.opinion_requested":
@@ -124,15 +122,10 @@ def voted_when_all_were_heard(record: MeetingRecord) -> str:
     evidence = []
     for round_ in (1, 2):
         last_opinion = max((event["seq"] for event in _opinions(record, round_)), default=0)
-        cast = [
-            event["seq"]
-            for event in record.events_of("meeting.vote_cast")
-            if event["data"]["vote"]["round"] == round_
-        ]
-        require(
-            bool(last_opinion and cast) and last_opinion < min(cast),
-            f"round {round_}: opinions to {last_opinion}, votes {cast}",
-        )
+        votes = record.events("meeting.vote_cast")
+        cast = [event["seq"] for event in votes if event["data"]["vote"]["round"] == round_]
+        in_order = bool(last_opinion and cast) and last_opinion < min(cast)
+        require(in_order, f"round {round_}: opinions to {last_opinion}, votes {cast}")
         evidence.append(f"opinions to event {last_opinion}, votes from {min(cast)}")
     return "; ".join(evidence)
 
@@ -151,7 +144,7 @@ def dissenters_spoke_first(record: MeetingRecord) -> str:
     dissenters = [name for name, choice in record.votes(1).items() if choice == "disagree"]
     speakers = [
         event["data"]["agent_name"]
-        for event in record.events_of("meeting.opinion_requested")
+        for event in record.events("meeting.opinion_requested")
         if event["data"]["round"] == 2
     ]
     require(bool(dissenters), "nobody dissented in round 1")
@@ -191,14 +184,8 @@ def made_its_task(record: MeetingRecord) -> str:
 
 def wrote_the_minutes(record: MeetingRecord) -> str:
     """The minutes hold the decision, the silence, the dissent and its reason."""
-    passages = (
-        f"> {AMENDED}",
-        "[No response - timeout]",
-        "- Dissented: dora",
-        DISSENT,
-        "- Agreed: ada, cleo",
-    )
-    missing = [passage for passage in passages if passage not in record.minutes]
+    texts = (f"> {AMENDED}", "[No response - timeout]", "- Dissented: dora", DISSENT, "- Agreed: ada, cleo")
+    missing = [text for text in texts if text not in record.minutes]
     require(not missing, f"they lack: {'; '.join(missing)}")
     return f"{len(record.minutes.splitlines())} lines of Markdown"
 
@@ -221,7 +208,7 @@ CLAIMS: tuple[Callable[[MeetingRecord], str], ...] = (
 
 
 def _opinions(record: MeetingRecord, round_: int) -> Iterator[Event]:
-    presented = record.events_of("meeting.opinion_presented")
+    presented = record.events("meeting.opinion_presented")
     return (event for event in presented if event["data"]["opinion"]["round"] == round_)
 
 

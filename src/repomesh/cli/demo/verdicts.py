@@ -24,7 +24,7 @@ class RunRecord:
     metrics: str = ""
     exit_codes: dict[str, int | None] = field(default_factory=dict)
 
-    def events_of(self, *types: str) -> Iterator[Event]:
+    def events(self, *types: str) -> Iterator[Event]:
         """Return the events of these types, in order."""
         return (event for event in self.log if event["type"] in types)
 
@@ -32,7 +32,7 @@ class RunRecord:
         self, type_: str, subject: str = "", fits: Callable[[Event], bool] = lambda _event: True
     ) -> Event:
         """Return the first event of a type that fits; raises ClaimNotFound with `subject` in its message."""
-        match = next((event for event in self.events_of(type_) if fits(event)), None)
+        match = next((event for event in self.events(type_) if fits(event)), None)
         if match is None:
             raise ClaimNotFound(f"the log has no {type_} {subject}".rstrip())
         return match
