@@ -120,10 +120,10 @@ def test_who_holds_the_folder_for_long_is_named(tmp_path: Path, monkeypatch: pyt
     with (
         folder.held(tmp_path),
         pytest.raises(offline.FolderBusy, match=r"process \d+ holds"),
-        offline.held(tmp_path),
+        offline.hold_folder(tmp_path),
     ):
         pass
-    with offline.held(tmp_path) as free:
+    with offline.hold_folder(tmp_path) as free:
         assert free
 
 

@@ -15,7 +15,7 @@ from cli.running import Shell, git
 from repomesh.cli.demo import meeting_checks, repository
 from repomesh.cli.demo.checks import CLAIMS, DemoRecord
 from repomesh.cli.demo.meeting import EVIDENCE
-from repomesh.cli.demo.verdicts import verdicts
+from repomesh.cli.demo.verdicts import check_claims
 
 Tampering = Callable[[meeting_checks.MeetingRecord], object]
 
@@ -35,7 +35,7 @@ def test_nothing_is_claimed_that_did_not_happen(tmp_path: Path) -> None:
     work = tmp_path / "work"
     repository.prepare(None, work)
     base = git(work, "rev-parse", "HEAD").strip()
-    found = verdicts(CLAIMS, DemoRecord(log=[], metrics="", work=work, base=base))
+    found = check_claims(CLAIMS, DemoRecord(log=[], metrics="", work=work, base=base))
     assert [each.claim for each in found if each.holds] == []
 
 
@@ -46,7 +46,7 @@ def test_the_repository_that_one_stands_in_is_cloned(shell: Shell, tmp_path: Pat
 
 
 def test_nothing_is_claimed_of_a_meeting_that_was_not_held() -> None:
-    found = verdicts(meeting_checks.CLAIMS, meeting_checks.MeetingRecord(log=[]))
+    found = check_claims(meeting_checks.CLAIMS, meeting_checks.MeetingRecord(log=[]))
     assert [each.claim for each in found if each.holds] == []
 
 
@@ -64,7 +64,7 @@ def test_every_claim_of_the_meeting_holds_and_falls_with_what_proves_it(shell: S
     for claim in meeting_checks.CLAIMS:
         seen = meeting_checks.MeetingRecord(**copy.deepcopy(kept))
         TAMPERINGS[claim.__name__](seen)
-        assert not verdicts([claim], seen)[0].holds, claim.__name__
+        assert not check_claims([claim], seen)[0].holds, claim.__name__
 
 
 def _lacking(type_: str) -> Tampering:
@@ -95,7 +95,7 @@ TAMPERINGS: dict[str, Tampering] = {
     "spoke_one_at_a_time": _lacking("meeting.turn_skipped"),
     "voted_when_all_were_heard": _first("meeting.vote_cast", lambda event: event.update(seq=1)),
     "disagreed_first": _first("meeting.round_completed", lambda event: event["data"].update(agreed=True)),
-    "dissenters_spoke_first": lambda seen: seen.asked("cleo", 2)["data"].update(agent_name="ada"),
+    "dissenters_spoke_first": lambda seen: seen.request("cleo", 2)["data"].update(agent_name="ada"),
     "decided_against_one": _first(
         "meeting.consensus_reached", lambda event: event["data"]["decision"].update(dissent=[])
     ),

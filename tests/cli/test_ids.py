@@ -64,7 +64,7 @@ def test_every_field_that_holds_an_id_takes_a_part_of_one() -> None:
                 continue
             if (name, field.name) in ids.NAMES or name.startswith(("wake.", "webhook.", "token.")):
                 continue
-            assert ids.sorts_of(name, field.name) is not None, f"{name}: {field.name}"
+            assert ids.kinds_of(name, field.name) is not None, f"{name}: {field.name}"
 
 
 def _completed(shell: Shell, kind: str, typed: str) -> str:

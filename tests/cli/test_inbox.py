@@ -92,7 +92,7 @@ def test_the_one_who_was_made_up_is_who_comes(jane: Shell) -> None:
     [("Jané  Doe", "jane-doe"), ("", ""), ("佐藤", ""), ("a" * 90, "a" * 60), ("-x_Y-", "x-y")],
 )
 def test_a_persons_name_becomes_an_agents(text: str, name: str) -> None:
-    assert terminal_user.as_name(text) == name
+    assert terminal_user.to_agent_name(text) == name
 
 
 def test_a_name_that_another_has_gets_a_number() -> None:

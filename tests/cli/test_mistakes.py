@@ -172,7 +172,7 @@ def test_a_token_that_could_not_be_written_is_taken_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "t"
-    with pytest.raises(KeyError), secrets.kept_file(file, operation("token.create")) as keep:
+    with pytest.raises(KeyError), secrets.secret_file(file, operation("token.create")) as keep:
         keep({})
     assert not file.exists()
 
@@ -289,8 +289,8 @@ def test_a_session_is_made_and_filled_by_what_people_type(running: Shell) -> Non
 
 
 def test_durations_and_times_are_taken_as_people_write_them(team: Shell) -> None:
-    assert generic.seconds("--ttl-s", "5m") == 300
-    assert generic.seconds("--ttl-s", "1.5") == 1.5
+    assert generic.parse_seconds("--ttl-s", "5m") == 300
+    assert generic.parse_seconds("--ttl-s", "1.5") == 1.5
     sent = team.ok("message", "send", "ben", "hi", "--ttl", "5m", "--as", "ann")["id"]
     shown = team.ok("message", "show", sent, "--as", "ann")
     lasts = datetime.fromisoformat(shown["expires_at"]) - datetime.fromisoformat(shown["created_at"])
@@ -396,7 +396,7 @@ def test_every_pattern_of_a_field_has_a_form_in_words() -> None:
         if name.partition(".")[0] not in root.ENTRIES:
             continue
         for pattern in _patterns(registry[name].request.model_json_schema()):
-            assert not failures.form(pattern).startswith("a text like"), (name, pattern)
+            assert not failures.describe_pattern(pattern).startswith("a text like"), (name, pattern)
 
 
 def test_help_speaks_of_options_and_not_of_fields(shell: Shell) -> None:
@@ -422,4 +422,4 @@ def test_help_speaks_of_options_and_not_of_fields(shell: Shell) -> None:
     ],
 )
 def test_near_words_are_near_by_spelling(word: str, words: list[str], near: list[str]) -> None:
-    assert spelling.near(word, words) == near
+    assert spelling.similar_words(word, words) == near

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from cli.running import Shell
 from repomesh.cli import command, failures, ids, prompt_hints, root, synonyms
-from repomesh.cli.generic import flags_of, words
+from repomesh.cli.generic import flags_of, split_list
 from repomesh.client.catalogue import operations
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_one_word_does_for_one_option_on_all_commands(field: str) -> None:
 
 
 def test_lists_are_given_by_commas_and_by_repetition(running: Shell) -> None:
-    assert words("src/*.{ts,tsx}, b,[,].py") == ["src/*.{ts,tsx}", "b", "[,].py"]
+    assert split_list("src/*.{ts,tsx}, b,[,].py") == ["src/*.{ts,tsx}", "b", "[,].py"]
     made = running.ok("agent", "register", "alice", "--capabilities", "sql,go", "--capability", "python")
     assert made["agent"]["capabilities"] == ["sql", "go", "python"]
     first, second = (running.ok("task", "create", goal) for goal in "ab")
@@ -96,7 +96,7 @@ def test_no_hint_speaks_of_routes_tools_or_fields() -> None:
     while found:
         error = found.pop()
         found += error.__subclasses__()
-        hint = prompt_hints.for_prompt(error.hint) if isinstance(error.hint, str) else ""
+        hint = prompt_hints.translate_hint(error.hint) if isinstance(error.hint, str) else ""
         assert "/v1/" not in hint, hint
         for tool in (one.tool for one in operations().values() if one.tool):
             assert "_" not in tool or tool not in hint.split(), hint
@@ -185,17 +185,17 @@ def test_hints_name_what_can_be_typed_here(tmp_path: Path, monkeypatch: pytest.M
     program.parent.mkdir()
     program.touch(mode=0o755)
     monkeypatch.setattr("sys.argv", [str(program)])
-    command.here.cache_clear()
+    command.program_name.cache_clear()
     try:
         named = f"'{shlex.quote(str(program))} up'"
-        assert command.as_typed("Start it with 'repomesh up', not .repomesh up") == (
+        assert command.replace_program_name("Start it with 'repomesh up', not .repomesh up") == (
             f"Start it with {named}, not .repomesh up"
         )
         monkeypatch.setenv("PATH", str(program.parent))
-        command.here.cache_clear()
-        assert command.here() == "repomesh"
+        command.program_name.cache_clear()
+        assert command.program_name() == "repomesh"
     finally:
-        command.here.cache_clear()
+        command.program_name.cache_clear()
 
 
 def test_the_shell_gets_the_variables_and_never_the_token_itself(running: Shell) -> None:

@@ -57,19 +57,19 @@ def test_a_relative_folder_of_hooks_is_filled_in_every_work_tree(home: Path, tmp
     git(home, "worktree", "add", "-q", str(tmp_path / "linked"))
     guard.install(home)
     assert names(home / ".husky/_") == names(tmp_path / "linked/.husky/_") == set(guard.HOOKS)
-    assert [check.fine for check in doctor_checks.guarded(home)] == [True]
+    assert [check.fine for check in doctor_checks.check_guard(home)] == [True]
     git(home, "worktree", "add", "-q", str(tmp_path / "later"))
-    [found] = doctor_checks.guarded(home)
+    [found] = doctor_checks.check_guard(home)
     assert not found.fine
     assert str(tmp_path / "later") in found.detail
     guard.uninstall(home)
-    assert list(doctor_checks.guarded(home)) == []
+    assert list(doctor_checks.check_guard(home)) == []
 
 
 def test_another_hooks_path_is_found_by_the_doctor(home: Path) -> None:
     guard.install(home)
     git(home, "config", "core.hooksPath", ".husky/_")
-    [found] = doctor_checks.guarded(home)
+    [found] = doctor_checks.check_guard(home)
     assert not found.fine
 
 
@@ -111,7 +111,7 @@ def test_a_folder_of_hooks_that_git_does_not_find_is_refused(home: Path, tmp_pat
     with pytest.raises(UnusableHooksPath):
         guard.install(home)
     assert names(home) == before
-    assert not all(check.fine for check in doctor_checks.guarded(home))
+    assert not all(check.fine for check in doctor_checks.check_guard(home))
 
 
 def committed(home: Path) -> subprocess.CompletedProcess[bytes]:
@@ -136,7 +136,7 @@ def test_a_hook_of_pre_commit_that_calls_ours_is_left_in_its_place(home: Path) -
     text = hook.read_text()
     guard.install(home)
     assert hook.read_text() == text
-    assert [check.fine for check in doctor_checks.guarded(home)] == [True]
+    assert [check.fine for check in doctor_checks.check_guard(home)] == [True]
     assert committed(home).returncode == 0
 
 

@@ -10,7 +10,7 @@ import typer
 
 from repomesh.cli import ids, output, secrets, show
 from repomesh.cli.options import ActingAgent, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client.catalogue import OperationDescription, operation, operations
 from repomesh.kernel.errors import InvalidRequest
 
@@ -45,35 +45,35 @@ def api(
     if describe:
         _describe(described)
         return
-    show_secret = secrets.shown(described, wanted=show_secret, as_json=True)
-    given = _from_stdin() if stdin else {}
-    given |= dict(_assigned(described, word) for word in fields or [])
+    show_secret = secrets.should_show(described, requested=show_secret, as_json=True)
+    request = _read_stdin() if stdin else {}
+    request |= dict(_parse_assignment(described, word) for word in fields or [])
 
     async def work(client: Client) -> Any:
-        return await client.call_json(described.name, await ids.resolved(client, described.name, given))
+        return await client.call_json(described.name, await ids.resolve(client, described.name, request))
 
-    result = ask(work, url=url, agent=acting_agent)
-    output.print_json(result if show_secret else show.without_secret(described, result))
+    result = run_with_client(work, url=url, agent=acting_agent)
+    output.print_json(result if show_secret else show.hide_secret(described, result))
 
 
-def _assigned(described: OperationDescription, word: str) -> tuple[str, Any]:
-    """'name=value' by the field's type, 'name:=JSON' as it stands."""
+def _parse_assignment(described: OperationDescription, word: str) -> tuple[str, Any]:
+    """Parse 'name=value' by the field's type, or 'name:=JSON'; raises InvalidRequest."""
     name, equals, value = word.partition("=")
     if not equals:
         raise InvalidRequest(f"'{word}' is not FIELD=VALUE", hint="Write FIELD=VALUE, or FIELD:=JSON.")
     if name.endswith(":"):
-        return name[:-1], _json(name[:-1], value)
+        return name[:-1], _parse_json(name[:-1], value)
     field = next((field for field in described.fields if field.name == name), None)
     if field is None:
-        known = ", ".join(field.name for field in described.fields) or "no fields"
-        raise InvalidRequest(f"{described.name} has no field '{name}'", hint=f"It has: {known}.")
+        field_names = ", ".join(field.name for field in described.fields) or "no fields"
+        raise InvalidRequest(f"{described.name} has no field '{name}'", hint=f"It has: {field_names}.")
     if field.many:
         items = value.split(",") if value else []
-        return name, items if field.type == "string" else [_json(name, item) for item in items]
-    return name, value if field.type in ("string", "any") else _json(name, value)
+        return name, items if field.type == "string" else [_parse_json(name, item) for item in items]
+    return name, value if field.type in ("string", "any") else _parse_json(name, value)
 
 
-def _json(name: str, text: str) -> Any:
+def _parse_json(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
@@ -82,11 +82,11 @@ def _json(name: str, text: str) -> Any:
         ) from None
 
 
-def _from_stdin() -> dict[str, Any]:
-    given = _json("standard input", sys.stdin.read())
-    if not isinstance(given, dict):
+def _read_stdin() -> dict[str, Any]:
+    document = _parse_json("standard input", sys.stdin.read())
+    if not isinstance(document, dict):
         raise InvalidRequest("standard input: this is not a JSON object", hint='Give {"field": value, …}.')
-    return given
+    return document
 
 
 def _list(*, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`repomesh artifact`: what a session made, also taken from files."""
+"""`repomesh artifact`: artifacts of a session, whose content may come from a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from repomesh.cli.command_overrides import CommandOverride
-from repomesh.cli.generic import add, group, option
+from repomesh.cli.generic import add_command, make_option, noun_group
 from repomesh.cli.options import file_option
 from repomesh.client.catalogue import operation
 from repomesh.kernel.errors import InvalidRequest
@@ -17,11 +17,11 @@ from repomesh.kernel.errors import InvalidRequest
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
-app = group("artifact", "What came of a session: add, list, read.")
+app = noun_group("artifact", "What came of a session: add, list, read.")
 
 
-async def _from_file(_client: Client, fields: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an artifact with a file's content, and its name as the title where none is given."""
+async def _add_file(_client: Client, fields: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields with the content of a file, and its name as the title if there is none."""
     path: Path | None = options["file"]
     is_empty = not any(name in fields for name in ("content", "content_base64"))
     if path is None and is_empty and await asyncio.to_thread(Path(fields.get("title", "")).is_file):
@@ -42,12 +42,14 @@ async def _from_file(_client: Client, fields: dict[str, Any], options: Mapping[s
     return {"title": path.name} | fields | content
 
 
-add(
+add_command(
     app,
     operation("artifact.add"),
     CommandOverride(arguments=("session_id", "title"), optional=("title",), left_out=("url",)),
     options=[
-        option("file", file_option("Take the content from this file, and the title where none is given."))
+        make_option(
+            "file", file_option("Take the content from this file, and the title where none is given.")
+        )
     ],
-    prepare=_from_file,
+    prepare=_add_file,
 )

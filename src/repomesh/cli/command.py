@@ -1,4 +1,4 @@
-"""The command name to print in texts: `repomesh`, or its path where it is not on PATH."""
+"""The program name to print in texts: `repomesh`, or its path where it is not on PATH."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import sys
 from functools import cache
 from pathlib import Path
 
-# A command as texts name it, such as 'repomesh up': the name at the start of a word, and a verb behind it.
-_NAMED = re.compile(r"(?<![\w./-])repomesh(?= (?:-{0,2}[a-z]))")
+# A command in a text, such as 'repomesh up': the program name and a verb or option.
+_COMMAND = re.compile(r"(?<![\w./-])repomesh(?= (?:-{0,2}[a-z]))")
 
 
 @cache
-def here() -> str:
-    """Return `repomesh` when the shell finds this one under that name, else its quoted path."""
+def program_name() -> str:
+    """Return `repomesh` if the shell finds this program under that name, else its quoted path."""
     program = Path(sys.argv[0])
-    if program.name == "main.py":  # a server in the background, for whom whoever started it speaks
+    if program.name == "main.py":  # a server in the background, whose texts another command prints
         return "repomesh"
-    ours = program.with_name("repomesh")
-    found = shutil.which("repomesh")
-    if not ours.exists() or (found is not None and Path(found).exists() and Path(found).samefile(ours)):
+    installed = program.with_name("repomesh")
+    on_path = shutil.which("repomesh")
+    if not installed.exists() or (
+        on_path is not None and Path(on_path).exists() and Path(on_path).samefile(installed)
+    ):
         return "repomesh"
-    whole = ours.absolute()
+    absolute = installed.absolute()
     folder = Path.cwd()
-    return shlex.quote(str(whole.relative_to(folder) if whole.is_relative_to(folder) else whole))
+    return shlex.quote(str(absolute.relative_to(folder) if absolute.is_relative_to(folder) else absolute))
 
 
-def as_typed(text: str) -> str:
-    """A text of ours whose commands can be typed here."""
-    name = here()
-    return text if name == "repomesh" else _NAMED.sub(lambda _: name, text)
+def replace_program_name(text: str) -> str:
+    """Return a text with `repomesh` in its commands replaced by the name that works in this shell."""
+    name = program_name()
+    return text if name == "repomesh" else _COMMAND.sub(lambda _: name, text)

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CommandOverride:
-    """`arguments` are the fields given by position (else those in the path), `optional` those of them that
-    may be left out; `name` is another verb, `help` another first sentence."""
+    """Deviations of one command.
+
+    `arguments` are the fields given by position (else those in the path), `optional` those of them that may
+    be omitted, `left_out` fields without an option; `name` replaces the verb, `help` the first sentence.
+    A `hidden` command is not generated.
+    """
 
     arguments: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
@@ -75,4 +79,4 @@ FURTHER: tuple[tuple[str, CommandOverride], ...] = (
         ),
     ),
 )
-"""Operations that are a second command, too."""
+"""Operations with a second command."""

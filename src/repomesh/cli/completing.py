@@ -1,4 +1,4 @@
-"""Names and ids that the shell completes, as the server knows them at that moment."""
+"""Shell completion of names and ids, fetched from the server."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 WAIT_S: Final = 2.0
 """Time limit of a shell completion, in seconds: after a longer wait people press the key again."""
-_LIMIT: Final = 200  # offered at most: a page of the server's
+_LIMIT: Final = 200  # completions: one page of the server
 
 Complete = Callable[[str], list[tuple[str, str]]]
-"""From the beginning of a word, the words that it may become, each with what it stands for."""
+"""From the beginning of a word to its completions, each with a description."""
 
 _LISTS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "agent": ("agent.list", {}, "name", "status"),
@@ -34,40 +34,40 @@ _LISTS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "token": ("token.list", {}, "id", "label"),
     "webhook": ("webhook.list", {}, "id", "url"),
 }
-"""By what is completed: the operation that lists it, its criteria, the field to type, and one about it."""
+"""By kind: the operation that lists it, its criteria, the field to type, and the field that describes it."""
 
 _CHANNELS: Final = frozenset({"channel"})
 _SESSIONS: Final = frozenset({"session_id"})
 _OWN_NAMES: Final = frozenset({("session.create", "session_id"), ("channel.create", "name")})
 
 
-def of_field(operation: str, name: str) -> Complete | None:
+def field_completer(operation: str, name: str) -> Complete | None:
     """Return the completion function of an operation's field; None when it has none."""
     if (operation, name) in _OWN_NAMES:
         return None
     if name in _CHANNELS:
-        return of("channel")
+        return completer("channel")
     if name in _SESSIONS:
-        return of("session")
+        return completer("session")
     if name == "to":
-        return of("agent", "channel")
+        return completer("agent", "channel")
     if name.removesuffix("_id") in ("token", "webhook"):
-        return of(name.removesuffix("_id"))
-    sorts = ids.sorts_of(operation, name)
-    return of(*sorts) if sorts else None
+        return completer(name.removesuffix("_id"))
+    kinds = ids.kinds_of(operation, name)
+    return completer(*kinds) if kinds else None
 
 
-def of(*sorts: str) -> Complete:
-    """A completion by the names or ids of these sorts."""
+def completer(*kinds: str) -> Complete:
+    """Return a completion function for the names or ids of these kinds; without a server it finds none."""
 
     def complete(incomplete: str) -> list[tuple[str, str]]:
         try:
-            offered = asyncio.run(_offered(sorts))
-        except Exception:  # the edge of the shell: whatever is wrong, a completion prints nothing of it
+            completions = asyncio.run(_fetch_completions(kinds))
+        except Exception:  # the edge of the process: a completion must not print errors into the prompt
             return []
         return [
-            (word, about)
-            for words, about in offered
+            (word, description)
+            for words, description in completions
             for word in words[: 1 if not incomplete else None]
             if word.startswith(incomplete)
         ]
@@ -75,31 +75,31 @@ def of(*sorts: str) -> Complete:
     return complete
 
 
-async def _offered(sorts: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
-    """The words for each thing, the shortest first, and what it is."""
+async def _fetch_completions(kinds: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
+    """Return for each object the words that name it, the shortest first, and its description."""
     from repomesh.client.client import Client
 
     address = discovery.find()
     async with asyncio.timeout(WAIT_S), Client(address.url, address.token, address.agent) as client:
-        pages = await asyncio.gather(*(_page(client, sort) for sort in sorts))
-    mark = "#" if len(sorts) > 1 else ""
+        pages = await asyncio.gather(*(_page(client, kind) for kind in kinds))
+    mark = "#" if len(kinds) > 1 else ""
     return [
-        _words(item, sort, mark if sort == "channel" else "")
-        for sort, page in zip(sorts, pages, strict=True)
+        _completion_words(item, kind, mark if kind == "channel" else "")
+        for kind, page in zip(kinds, pages, strict=True)
         for item in page["items"]
     ]
 
 
-async def _page(client: Client, sort: str) -> dict[str, Any]:
-    operation, criteria, _, _ = _LISTS[sort]
+async def _page(client: Client, kind: str) -> dict[str, Any]:
+    operation, criteria, _, _ = _LISTS[kind]
     page: dict[str, Any] = await client.call_json(operation, criteria | {"limit": _LIMIT})
     return page
 
 
-def _words(item: Mapping[str, Any], sort: str, mark: str) -> tuple[tuple[str, ...], str]:
-    _, _, field, about = _LISTS[sort]
+def _completion_words(item: Mapping[str, Any], kind: str, mark: str) -> tuple[tuple[str, ...], str]:
+    _, _, field, about_field = _LISTS[kind]
     word = f"{mark}{item[field]}"
-    is_id = field == "id" and sort != "session"
-    return (word[-ID_CHARS:], word) if is_id else (word,), " ".join(clean(str(item[about] or "")).split())[
-        :60
-    ]
+    is_id = field == "id" and kind != "session"
+    return (word[-ID_CHARS:], word) if is_id else (word,), " ".join(
+        clean(str(item[about_field] or "")).split()
+    )[:60]

@@ -28,9 +28,9 @@ from repomesh.views.terminal_text import clean
 app = typer.Typer(add_completion=False)
 disconnect_app = typer.Typer(add_completion=False)
 
-_AGENT = rf"[A-Za-z0-9][\w.-]{{0,{NAME_CHARS_MAX - 1}}}"  # as the server takes it
+_AGENT = rf"[A-Za-z0-9][\w.-]{{0,{NAME_CHARS_MAX - 1}}}"  # the server's form of an agent's name
 
-_Name = Annotated[
+_CliName = Annotated[
     str | None,
     typer.Argument(
         metavar="[CLI]",
@@ -45,7 +45,7 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be wri
 
 @app.command()
 def connect(
-    cli: _Name = None,
+    cli: _CliName = None,
     *,
     agent: Annotated[
         str | None, typer.Option(help="Agent that the CLI is to be; else a free name.", show_default=False)
@@ -69,36 +69,37 @@ def connect(
     if status:
         connect_status.show(cli, as_json=as_json, url=url)
         return
-    chosen = _chosen(cli, agent)
-    data, place = _here()
+    clis = _choose_clis(cli, agent)
+    data, target = _locate()
 
-    def planned(one: Cli) -> ConnectPlan:
-        kept = records.read_marker(data, one.name)
-        wanted = agent or (kept.agent if kept is not None else None)
-        there = replace(place, http=connect_http.endpoint(data, one, url)) if http else place
-        return planning.connect(one, there, data, wanted)
+    def make_plan(program: Cli) -> ConnectPlan:
+        marker = records.read_marker(data, program.name)
+        agent_name = agent or (marker.agent if marker is not None else None)
+        cli_target = replace(target, http=connect_http.endpoint(data, program, url)) if http else target
+        return planning.connect(program, cli_target, data, agent_name)
 
-    for one in chosen:
-        if shutil.which(one.name) is None:
-            output.print_note(f"warning: {one.title} is not installed: there is no '{one.name}' on the PATH")
-    plans = [planned(one) for one in chosen]
-    if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
+    for program in clis:
+        if shutil.which(program.name) is None:
+            name = program.name
+            output.print_note(f"warning: {program.title} is not installed: there is no '{name}' on the PATH")
+    plans = [make_plan(program) for program in clis]
+    if _confirm(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         folder.prepare(data)
-        for shown in plans:
-            with alone(place.home):
-                # Planned again: what git is to ignore may hold another CLI's files by now.
-                plan = planning.unchanged(shown, planned(shown.cli))
+        for shown_plan in plans:
+            with alone(target.home):
+                # Planned again: git's ignored files may list another CLI's by now.
+                plan = planning.unchanged(shown_plan, make_plan(shown_plan.cli))
                 (connect_http.prepare if http else connect_http.forget)(plan, url)
                 planning.carry_out(plan)
         background.ensure(data)
     _report(plans, "connected", dry_run=dry_run, as_json=as_json)
     if not (as_json or dry_run):
-        _afterwards([plan.cli for plan in plans if not plan.nothing], data, http=http)
+        _print_next_steps([plan.cli for plan in plans if not plan.nothing], data, http=http)
 
 
 @disconnect_app.command()
 def disconnect(
-    cli: _Name = None,
+    cli: _CliName = None,
     *,
     yes: _Yes = False,
     dry_run: _DryRun = False,
@@ -110,31 +111,33 @@ def disconnect(
     What was edited by hand since stays. Settings that other repositories use, too, stay until the last of
     them disconnects.
     """
-    data, place = _here()
-    every = [one for one in cli_registry.CLIS.values() if records.read_marker(data, one.name) is not None]
-    plans = [planning.disconnect(one, place, data) for one in ([cli_registry.named(cli)] if cli else every)]
-    if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
-        for shown in plans:
-            with alone(place.home):
-                plan = planning.disconnect(shown.cli, place, data)
+    data, target = _locate()
+    all_clis = cli_registry.CLIS.values()
+    connected = [program for program in all_clis if records.read_marker(data, program.name) is not None]
+    programs = [cli_registry.named(cli)] if cli else connected
+    plans = [planning.disconnect(program, target, data) for program in programs]
+    if _confirm(plans, yes=yes, dry_run=dry_run, as_json=as_json):
+        for shown_plan in plans:
+            with alone(target.home):
+                plan = planning.disconnect(shown_plan.cli, target, data)
                 connect_http.forget(plan, url)
-                planning.carry_out(planning.unchanged(shown, plan))
+                planning.carry_out(planning.unchanged(shown_plan, plan))
     _report(plans, "disconnected", dry_run=dry_run, as_json=as_json)
 
 
-def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
-    """The CLIs that are meant, and that `agent` can be one of them; raises InvalidRequest."""
-    chosen = [cli_registry.named(cli)] if cli else cli_registry.installed()
-    if agent is not None and len(chosen) != 1:
+def _choose_clis(cli: str | None, agent: str | None) -> list[Cli]:
+    """Return the named CLI, else all installed; raises InvalidRequest unless `agent` fits them."""
+    clis = [cli_registry.named(cli)] if cli else cli_registry.installed()
+    if agent is not None and len(clis) != 1:
         raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
     if agent is not None and re.fullmatch(_AGENT, agent, re.ASCII) is None:
         hint = f"Letters, digits, '.', '_' and '-', at most {NAME_CHARS_MAX}."
         raise InvalidRequest(f"no agent can be called {agent!r}", hint=hint)
-    return chosen
+    return clis
 
 
-def _here() -> tuple[Path, ConnectTarget]:
-    """The data folder, and where one stands; raises UntrustedFolder."""
+def _locate() -> tuple[Path, ConnectTarget]:
+    """Return the data folder, and the work tree, home and environment to connect; raises UntrustedFolder."""
     start = Path.cwd()
     data = data_folder.data_folder(start)
     trust.require(data)
@@ -144,8 +147,11 @@ def _here() -> tuple[Path, ConnectTarget]:
     return data, ConnectTarget(root, Path.home(), os.environ)
 
 
-def _agreed(plans: Sequence[ConnectPlan], *, yes: bool, dry_run: bool, as_json: bool) -> bool:
-    """Show what would change; answers whether to do it. Raises InvalidRequest when nobody can be asked."""
+def _confirm(plans: Sequence[ConnectPlan], *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Show the changes and return whether to write them.
+
+    Raises Abort for a no, and InvalidRequest when nobody can be asked.
+    """
     changes = [change for plan in plans for change in plan.changes]
     if not as_json:
         for change in changes:
@@ -161,20 +167,20 @@ def _agreed(plans: Sequence[ConnectPlan], *, yes: bool, dry_run: bool, as_json: 
 def _show(diff: str) -> None:
     colours = {"+": "32", "-": "31", "@": "36"}
     for line in diff.splitlines():
-        shown = clean(line.rstrip("\r"))
+        text = clean(line.rstrip("\r"))
         colour = colours.get(line[:1]) if output.wants_style() else None
-        print(f"\x1b[{colour}m{shown}\x1b[0m" if colour else shown)
+        print(f"\x1b[{colour}m{text}\x1b[0m" if colour else text)
 
 
-def _report(plans: Sequence[ConnectPlan], done: str, *, dry_run: bool, as_json: bool) -> None:
+def _report(plans: Sequence[ConnectPlan], result: str, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         output.print_json([_plan_as_json(plan, dry_run=dry_run) for plan in plans])
         return
     for plan in plans:
         if plan.nothing:
-            output.print_line(f"{plan.cli.title}: {done} already")
+            output.print_line(f"{plan.cli.title}: {result} already")
         elif not dry_run:
-            output.print_line(f"{plan.cli.title}: {done}")
+            output.print_line(f"{plan.cli.title}: {result}")
 
 
 def _plan_as_json(plan: ConnectPlan, *, dry_run: bool) -> dict[str, Any]:
@@ -188,8 +194,8 @@ def _plan_as_json(plan: ConnectPlan, *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _afterwards(clis: Sequence[Cli], data: Path, *, http: bool) -> None:
-    """What the person has to know or do."""
+def _print_next_steps(clis: Sequence[Cli], data: Path, *, http: bool) -> None:
+    """Print what the person has to know or do next."""
     for cli in clis:
         if cli.afterwards:
             output.print_note(cli.afterwards)

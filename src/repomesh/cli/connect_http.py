@@ -1,4 +1,4 @@
-"""The agent tokens of CLIs that use the HTTP endpoint: made at connect, revoked at disconnect, kept 0600."""
+"""Agent tokens of CLIs that use the HTTP endpoint: made at connect, revoked at disconnect, in 0600 files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from httpx import codes
 
 from repomesh.cli import output
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client import discovery
 from repomesh.client.errors import RemoteError
 from repomesh.connect import records
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def token_path(data: Path, cli: Cli) -> Path:
-    """Where a CLI's token is kept."""
+    """Return the file with a CLI's token."""
     return data / "connect" / f"{cli.name}.token"
 
 
@@ -34,35 +34,35 @@ def _headers_path(data: Path, cli: Cli) -> Path:
 
 
 def endpoint(data: Path, cli: Cli, url: str | None) -> Http:
-    """The endpoint of the server that is found from here; raises ServerNotFound."""
+    """Return the endpoint of the server that is found from here; raises ServerNotFound."""
     return Http(discovery.find(url=url).url, token_path(data, cli), _headers_path(data, cli))
 
 
 def prepare(plan: ConnectPlan, url: str | None) -> None:
-    """Make the token that the CLI is to use, unless there is one that the server still takes."""
+    """Create the token for the CLI, unless the server still accepts the present one."""
     marker, path = plan.marker, token_path(plan.data, plan.cli)
     assert marker is not None
-    kept = data_folder.read_secret(path)
-    if marker.token_id and kept and ask(lambda client: _is_taken(client, kept), url=url):
+    token = data_folder.read_secret(path)
+    if marker.token_id and token and run_with_client(lambda client: _is_accepted(client, token), url=url):
         return
     forget(plan, url)
     name, label = marker.agent or PROGRAMS[plan.cli.name], f"connect {plan.cli.name}"
-    wanted = {"role": "agent", "agent": name, "label": label}
-    made = ask(lambda client: client.call_json("token.create", wanted), url=url)
-    marker.token_id = made["token_id"]
-    write_private(path, made["token"] + "\n")
-    headers = {"Authorization": f"Bearer {made['token']}"}
+    request = {"role": "agent", "agent": name, "label": label}
+    created = run_with_client(lambda client: client.call_json("token.create", request), url=url)
+    marker.token_id = created["token_id"]
+    write_private(path, created["token"] + "\n")
+    headers = {"Authorization": f"Bearer {created['token']}"}
     write_private(_headers_path(plan.data, plan.cli), json.dumps(headers) + "\n")
 
 
 def forget(plan: ConnectPlan, url: str | None) -> None:
-    """Revoke a CLI's token and remove it; of one that can't be revoked now its person is told."""
+    """Revoke a CLI's token and remove its files; a failed revocation is printed as a note."""
     data, cli = plan.data, plan.cli
     marker = records.read_marker(data, cli.name)
     token_id = marker.token_id if marker is not None else None
     if token_id is not None:
         try:
-            ask(lambda client: client.call_json("token.revoke", {"token_id": token_id}), url=url)
+            run_with_client(lambda client: client.call_json("token.revoke", {"token_id": token_id}), url=url)
         except (RemoteError, RepomeshError) as error:
             output.print_note(
                 f"The token of {cli.title} was not revoked ({error}): see 'repomesh token list'."
@@ -72,6 +72,6 @@ def forget(plan: ConnectPlan, url: str | None) -> None:
     remove_folders([str(data / data_folder.CONNECT)])
 
 
-async def _is_taken(client: Client, token: str) -> bool:
+async def _is_accepted(client: Client, token: str) -> bool:
     answer = await client.http.get("/v1/workspace", headers={"Authorization": f"Bearer {token}"})
     return answer.status_code == codes.OK

@@ -1,7 +1,7 @@
-"""Values of options and arguments, converted without pydantic where their form leaves no doubt.
+"""Converts plain values of options and arguments without pydantic.
 
-Typer converts every value with pydantic, which takes longer to load than most commands run. A value that is
-converted here becomes what Typer would make of it; any other is left to Typer, which also words the errors.
+Typer converts every value with pydantic, which takes longer to load than most commands run. The results are
+those of Typer; values that are not plain are left to Typer, which also makes the error messages.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 @dataclass(frozen=True)
 class DirectConversion(RuntimeParam):
-    """Converts a parameter's values itself if it can, else as Typer does."""
+    """Converts the values of a parameter directly if possible, else through Typer."""
 
     descriptor: TypeDescriptor
 
     def _coerce_value(self, value: Any, param: Any, ctx: Any) -> Any:
         try:
-            return converted(self.annotation, value, self.parameter_info)
+            return convert(self.annotation, value, self.parameter_info)
         except ValueError:
             return build_runtime_param(self.descriptor)._coerce_value(value, param, ctx)
 
@@ -34,7 +34,7 @@ class DirectConversion(RuntimeParam):
 def convert_directly() -> None:
     """Let every parameter of this process's commands, `--help` included, convert its values directly.
 
-    Typer has no setting for that; without effect, where a release of it no longer asks this method.
+    Typer has no setting for that. Without effect in a release that no longer calls `get_runtime_param`.
     """
     for cls in (TyperArgument, TyperOption):
         cls.get_runtime_param = _runtime_param  # type: ignore[assignment, method-assign]
@@ -47,44 +47,44 @@ def _runtime_param(param: Any) -> RuntimeParam:
     )
 
 
-def converted(annotation: Any, value: Any, about: Any) -> Any:
-    """Return a value as `annotation` says; raises ValueError where only Typer knows how, or whether.
+def convert(annotation: Any, value: Any, info: Any) -> Any:
+    """Return the value as `annotation` says; raises ValueError for values that are left to Typer.
 
-    `about` holds the parameter's bounds.
+    `info` holds the parameter's bounds and parser.
     """
     if get_origin(annotation) is list and isinstance(value, Sequence) and not isinstance(value, str):
         (inner,) = get_args(annotation)
-        return [converted(inner, item, about) for item in value]
-    if about.parser is not None or not isinstance(value, str):
-        if type(value) is annotation and annotation in (int, float) and _is_within(value, about):
+        return [convert(inner, item, info) for item in value]
+    if info.parser is not None or not isinstance(value, str):
+        if type(value) is annotation and annotation in (int, float) and _is_within(value, info):
             return value  # a default
         raise ValueError
-    value.encode()  # raises for what is no text, as pydantic does
+    value.encode()  # raises for lone surrogates, as pydantic does
     if annotation is str:
         return value
     if get_origin(annotation) is Literal:
-        meant = _choice(value, get_args(annotation))
-        if meant is not None:
-            return meant
-    if annotation is int and _INTEGER.fullmatch(value) and _is_within(int(value), about):
+        choice = _choice(value, get_args(annotation))
+        if choice is not None:
+            return choice
+    if annotation is int and _INTEGER.fullmatch(value) and _is_within(int(value), info):
         return int(value)
-    if annotation is float and _NUMBER.fullmatch(value) and _is_within(float(value), about):
+    if annotation is float and _NUMBER.fullmatch(value) and _is_within(float(value), info):
         return float(value)
     raise ValueError
 
 
 _AGREEMENT: Final = {"yes": "agree", "y": "agree", "no": "disagree", "n": "disagree"}
-"""The choice, by the word that people type for it: `agree` for `yes`."""
+"""Choices by the words that people type for them."""
 
 
 def _choice(value: str, choices: Sequence[Any]) -> Any:
-    """The choice that is meant, in any case; None for none."""
+    """Return the choice that `value` names, ignoring case; None if there is none."""
     if value in choices:
         return value
     word = _AGREEMENT.get(value.casefold(), value.casefold())
     return word if word in choices else None
 
 
-def _is_within(number: float, about: Any) -> bool:
-    above = about.min is None or number >= about.min
-    return above and (about.max is None or number <= about.max)
+def _is_within(number: float, info: Any) -> bool:
+    is_above_min = info.min is None or number >= info.min
+    return is_above_min and (info.max is None or number <= info.max)

@@ -64,8 +64,8 @@ def _run(data: Path, url: str | None) -> None:
     run(data, address)
 
 
-def _print_result(told: dict[str, object], said: str, *, as_json: bool) -> None:
+def _print_result(result: dict[str, object], line: str, *, as_json: bool) -> None:
     if as_json:
-        output.print_json(told)
+        output.print_json(result)
     else:
-        output.print_line(said)
+        output.print_line(line)

@@ -67,10 +67,10 @@ def current(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJ
     _require_database(settings)
     with _store(settings) as store:
         revision = migrate.current(store)
-    found = {"schema": revision, "needed": migrate.HEAD}
+    result = {"schema": revision, "needed": migrate.HEAD}
     _print_result(
         [f"The database has schema {revision or 'none'}; this release needs {migrate.HEAD}."],
-        found,
+        result,
         as_json=as_json,
     )
 
@@ -104,13 +104,13 @@ def backup(
         raise RestoreInterrupted(f"a restore of {settings.data} was interrupted and is not finished")
     revision = backups.make(settings.data / folder.DATABASE, file.absolute())
     size = file.stat().st_size
-    beside = backups.contents_of(file.absolute())
-    told = {"file": str(file.absolute()), "bytes": size, "schema": revision}
+    contents = backups.contents_of(file.absolute())
+    result = {"file": str(file.absolute()), "bytes": size, "schema": revision}
     lines = [f"Wrote {file} ({size:,} bytes, schema {revision}). It holds everything: keep it to yourself."]
-    if beside.exists():
-        told |= {"contents": str(beside)}
-        lines.append(f"The artifacts' contents over 1 MiB are in {beside}; it belongs to the backup.")
-    _print_result(lines, told, as_json=as_json)
+    if contents.exists():
+        result |= {"contents": str(contents)}
+        lines.append(f"The artifacts' contents over 1 MiB are in {contents}; it belongs to the backup.")
+    _print_result(lines, result, as_json=as_json)
 
 
 def restore(
@@ -146,24 +146,28 @@ def restore(
 
 
 def _ask_about_other(file: Path, data: Path, *, as_json: bool) -> None:
-    """Ask before another repository's database comes to this one's place; raises Abort for a no."""
+    """Ask before restoring another repository's backup; raises Abort for a no."""
     from repomesh.store import backups
 
-    theirs = backups.home_of(file)
+    backup_home = backups.home_of(file)
     database = data / folder.DATABASE
-    ours = backups.home_of(database) if database.exists() else None
+    present_home = backups.home_of(database) if database.exists() else None
     root = str(repository_of(data))
-    if theirs is None:
+    if backup_home is None:
         return
-    if theirs.workspace_id == ours.workspace_id if ours is not None else theirs.path in (None, root):
+    if (
+        backup_home.workspace_id == present_home.workspace_id
+        if present_home is not None
+        else backup_home.path in (None, root)
+    ):
         return
-    whose = f"'{theirs.name}'" + (f" of {theirs.path}" if theirs.path else "")
-    output.confirm(f"{file} is the backup of {whose}, and this is {root}. Restore it here?", as_json=as_json)
+    origin = f"'{backup_home.name}'" + (f" of {backup_home.path}" if backup_home.path else "")
+    output.confirm(f"{file} is the backup of {origin}, and this is {root}. Restore it here?", as_json=as_json)
 
 
 def _settings(data: Path | None, database_url: str | None) -> Settings:
-    given = {"data": data, "database_url": database_url}
-    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    options = {"data": data, "database_url": database_url}
+    settings = read_settings({name: value for name, value in options.items() if value is not None})
     if settings.database_url is None:
         trust.require(settings.data)
     return settings
@@ -182,7 +186,7 @@ def _store(settings: Settings) -> Iterator[Store]:
 
 
 def _require_database(settings: Settings) -> None:
-    """Raise NoDatabase rather than make an empty one by looking."""
+    """Raise NoDatabase if the database is missing; opening it would create an empty one."""
     from repomesh.store import backups
 
     if settings.database_url is None and not (settings.data / folder.DATABASE).exists():
@@ -191,19 +195,19 @@ def _require_database(settings: Settings) -> None:
 
 def _refuse_postgres(settings: Settings, command: str, file: Path) -> None:
     if settings.database_url is not None:
-        url = '"$REPOMESH_DATABASE_URL"'  # with its password it belongs on no screen
+        url = '"$REPOMESH_DATABASE_URL"'  # the URL holds a password, which must not be printed
         raise BackedUpElsewhere(
             "this server's data is in PostgreSQL",
             hint=f"Use its own tool: {command.format(file=file, url=url)}",
         )
 
 
-def _print_result(lines: list[str], told: Mapping[str, object], *, as_json: bool) -> None:
+def _print_result(lines: list[str], result: Mapping[str, object], *, as_json: bool) -> None:
     if as_json:
-        output.print_json(told)
+        output.print_json(result)
         return
     for line in lines:
-        output.print_line(command.as_typed(line))
+        output.print_line(command.replace_program_name(line))
 
 
 backup_app = typer.Typer(add_completion=False)

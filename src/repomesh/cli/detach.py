@@ -1,4 +1,4 @@
-"""`repomesh up --detach` and `down`: a server in the background, started and stopped with certainty."""
+"""`repomesh up --detach` and `down`: starts and stops a server in the background, and checks that it did."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from repomesh.store import folder
 from repomesh.views.server_banner import StartedServer
 
 _START_S = 60.0  # a migration of a large database takes its time
-_STOP_S = STOP_FORCED_S + 5.0  # by then a server that can run at all has ended itself
+_STOP_S = STOP_FORCED_S + 5.0  # by then a server that is not halted has ended itself
 _KILLED_S = 5.0  # for the system to end a process
 _TICK_S = 0.05
 
@@ -58,42 +58,45 @@ class StopFailed(Unavailable):
 
 
 def start(settings: Settings, options: Sequence[str] = ()) -> StartedServer:
-    """Start a server in a process of its own, with `options` of `up`.
+    """Start a server in a process of its own, with `options` of `up`, and wait until it is ready.
 
-    Answers when it is ready, or raises with what it said.
+    Raises StartFailed, or the RemoteError that the server printed.
     """
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as told:
+    with tempfile.TemporaryFile("w+") as stderr, tempfile.TemporaryFile("w+") as stdout:
         process = subprocess.Popen(  # noqa: S603 - our own words
             own_program("up", "--json", *options),
             env=os.environ | _environment(settings),
             stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=said,
-            start_new_session=True,  # Ctrl+C in this terminal is not for it
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,  # Ctrl+C in this terminal must not end the server
         )
         _wait_until_ready(process, settings.data)
-        told.seek(0)
-        said.seek(0)
-        fields = json.loads(told.read() or "null")
+        stdout.seek(0)
+        stderr.seek(0)
+        fields = json.loads(stdout.read() or "null")
         if fields is None:
-            raise _failed(process, settings.data, said.read())
+            raise _start_error(process, settings.data, stderr.read())
     names = StartedServer.__dataclass_fields__
     return StartedServer(**{name: value for name, value in fields.items() if name in names})
 
 
 def stop(data: Path) -> int | None:
-    """Stop the folder's server; answers its process id, None when nothing runs."""
-    pid = _server(data)
+    """Stop the folder's server and return its process id, None when none runs.
+
+    Raises NotAServer and StopFailed.
+    """
+    pid = _find_server(data)
     if pid is None:
         return None
     _signal(pid, signal.SIGTERM)
     if not _is_gone(data, pid, _STOP_S):
-        # It can't even end itself: it was halted, or its interpreter hangs. Nothing acknowledged is lost.
+        # The process is halted or its interpreter hangs. Acknowledged writes are on disk.
         _signal(pid, signal.SIGKILL)
         if not _is_gone(data, pid, _KILLED_S):
             raise StopFailed(f"process {pid} is still there, though it was killed")
     note = data_folder.read_server(data)
-    if note is not None and note["pid"] == pid:  # a server that had to end itself leaves it behind
+    if note is not None and note["pid"] == pid:  # left by a server that was killed or ended itself
         folder.forget_server(data)
     return pid
 
@@ -104,7 +107,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _is_gone(data: Path, pid: int, within_s: float) -> bool:
-    """Whether the process gives the folder back in time."""
+    """Whether the process releases the data folder within `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while folder.holder(data) == pid:
         if time.monotonic() > deadline:
@@ -114,9 +117,9 @@ def _is_gone(data: Path, pid: int, within_s: float) -> bool:
 
 
 def is_ready(url: str) -> bool:
-    """Whether the server at `url` answers and its store, too."""
-    place = urlsplit(url)
-    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=2)
+    """Whether the server at `url` answers and its store is ready."""
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=2)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
@@ -126,8 +129,11 @@ def is_ready(url: str) -> bool:
         connection.close()
 
 
-def _server(data: Path) -> int | None:
-    """The process of the folder's server: who holds the lock and has written the note, both."""
+def _find_server(data: Path) -> int | None:
+    """Return the process id of the server that holds the folder's lock and wrote its note; None if none runs.
+
+    Raises NotAServer for another process that holds the folder.
+    """
     deadline = time.monotonic() + 3.0  # a server that is starting writes its note in a moment
     while True:
         pid = folder.holder(data)
@@ -150,29 +156,29 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path) -> None:
         time.sleep(_TICK_S)
 
 
-def _failed(process: subprocess.Popen[bytes], data: Path, said: str) -> Exception:
-    """What the server said before it ended; one that neither ends nor answers is ended."""
+def _start_error(process: subprocess.Popen[bytes], data: Path, stderr: str) -> Exception:
+    """Return the error of a failed start; a server that neither ends nor answers is terminated."""
     if process.poll() is None:
         process.terminate()
         reason = f"the server did not answer within {_START_S:.0f} s"
     else:
         reason = f"the server ended with code {process.returncode}"
     try:
-        told = json.loads(said.strip().splitlines()[-1])
-        status = FAILURES[Failure(told["failure"])].http
-        return RemoteError(status, told["code"], told["message"], told["hint"])
-    except (ValueError, LookupError, TypeError):  # it did not end with an error of ours
+        printed = json.loads(stderr.strip().splitlines()[-1])
+        status = FAILURES[Failure(printed["failure"])].http
+        return RemoteError(status, printed["code"], printed["message"], printed["hint"])
+    except (ValueError, LookupError, TypeError):  # it did not print an error of repomesh
         log = tail(data / data_folder.LOG, 10)
-        return StartFailed("\n".join(part for part in (reason, said.strip(), log) if part))
+        return StartFailed("\n".join(part for part in (reason, stderr.strip(), log) if part))
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """The settings as variables: arguments can be read by every user of the machine."""
+    """Return the settings as environment variables, since every user can read the arguments of a process."""
     values = {
         "REPOMESH_DATA": str(settings.data),
         "REPOMESH_HOST": settings.host,
     }
-    if "port" in settings.model_fields_set:  # else the server takes the port it had, or a free one
+    if "port" in settings.model_fields_set:  # else the server takes its last port, or a free one
         values["REPOMESH_PORT"] = str(settings.port)
     if settings.database_url is not None:
         values["REPOMESH_DATABASE_URL"] = settings.database_url

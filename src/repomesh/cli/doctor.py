@@ -1,4 +1,4 @@
-"""`repomesh doctor`: what is wrong here, and the command that fixes it."""
+"""`repomesh doctor`: finds problems, and prints the command that fixes each."""
 
 from __future__ import annotations
 
@@ -36,41 +36,41 @@ def doctor(
     Fails when something that is required does not hold; a server that does not run is no failure.
     """
     settings = read_settings({} if data is None else {"data": data})
-    found = list(_checks(settings, url or os.environ.get("REPOMESH_URL")))
+    checks = list(_run_checks(settings, url or os.environ.get("REPOMESH_URL")))
     if as_json:
-        output.print_json([asdict(check) | {"fix": "" if check.fine else check.fix} for check in found])
+        output.print_json([asdict(check) | {"fix": "" if check.fine else check.fix} for check in checks])
     else:
-        for check in found:
+        for check in checks:
             _show(check)
-    if any(check.required and not check.fine for check in found):
+    if any(check.required and not check.fine for check in checks):
         raise typer.Exit(1)
 
 
-def _checks(settings: Settings, url: str | None) -> Iterator[doctor_checks.DoctorCheck]:
-    """Of a server elsewhere only what it answers can be looked at."""
-    yield from doctor_checks.machine()
+def _run_checks(settings: Settings, url: str | None) -> Iterator[doctor_checks.DoctorCheck]:
+    """Run all checks; of a server given by `url` only those on its answers."""
+    yield from doctor_checks.check_machine()
     if url is None:
-        untrusted = doctor_checks.trusted(settings)
-        if untrusted is not None:  # nothing in it is looked at
-            yield untrusted
+        trust_failure = doctor_checks.check_trust(settings)
+        if trust_failure is not None:  # nothing else in it is checked
+            yield trust_failure
             return
-        yield from doctor_checks.data(settings)
-        yield from doctor_checks.database(settings)
-        yield from doctor_checks.process(settings)
-        yield from doctor_checks.guarded(Path.cwd())
+        yield from doctor_checks.check_data_folder(settings)
+        yield from doctor_checks.check_database(settings)
+        yield from doctor_checks.check_process(settings)
+        yield from doctor_checks.check_guard(Path.cwd())
     try:
         address = discovery.find(url=url, data=settings.data)
     except ServerNotFound:
         return
-    except UntrustedFolder as error:  # of a server elsewhere, for which no token is named
-        yield doctor_checks.refused(error)
+    except UntrustedFolder as error:  # a server given by URL, without a token
+        yield doctor_checks.refused_folder(error)
         return
-    yield from doctor_checks.answers(address)
+    yield from doctor_checks.check_server(address)
 
 
 def _show(check: doctor_checks.DoctorCheck) -> None:
     mark, colour = ("ok", "32") if check.fine else ("FAIL", "1;31") if check.required else ("note", "33")
-    shown = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_style() else f"{mark:<4}"
-    print(f"{shown}  {check.name:<12} {clean(check.detail)}")
+    label = f"\x1b[{colour}m{mark:<4}\x1b[0m" if output.wants_style() else f"{mark:<4}"
+    print(f"{label}  {check.name:<12} {clean(check.detail)}")
     if not check.fine and check.fix:
-        print(f"      {'':<12} fix: {clean(command.as_typed(check.fix))}")
+        print(f"      {'':<12} fix: {clean(command.replace_program_name(check.fix))}")

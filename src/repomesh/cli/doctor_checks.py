@@ -26,8 +26,8 @@ from repomesh.kernel.settings import Settings
 from repomesh.store import folder
 
 PYTHON = (3, 11)
-_SPACE_BYTES = 500 * 1024 * 1024  # less than this fills up in a busy day
-_SKEW_S = 30.0  # leases are the server's time; a person comparing clocks is misled beyond this
+_SPACE_BYTES = 500 * 1024 * 1024  # a busy day writes less than this
+_SKEW_S = 30.0  # leases use the server's clock; beyond this their times mislead a person
 _REMOTE = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs")
 _DISCOVER = {
     "jsonrpc": "2.0",
@@ -50,7 +50,7 @@ _DISCOVER_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class DoctorCheck:
-    """One thing looked at. What is not fine has a `fix`; only what is `required` fails the whole."""
+    """The result of one check. If it is not `fine` it has a `fix`, and fails the command if `required`."""
 
     name: str
     fine: bool
@@ -59,67 +59,67 @@ class DoctorCheck:
     required: bool = True
 
 
-def machine() -> Iterator[DoctorCheck]:
-    """Python and git."""
-    found = ".".join(map(str, sys.version_info[:3]))
-    yield DoctorCheck("Python", sys.version_info >= PYTHON, found, "Install Python 3.11 or newer.")
+def check_machine() -> Iterator[DoctorCheck]:
+    """Check Python and git."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield DoctorCheck("Python", sys.version_info >= PYTHON, version, "Install Python 3.11 or newer.")
     git = shutil.which("git")
     if git is None:
         yield DoctorCheck("git", False, "not found", "Install git: linked worktrees are found with it.")
         return
-    done = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as found
-    said = (done.stdout or done.stderr).strip()
-    yield DoctorCheck("git", done.returncode == 0, said, f"Install git anew: '{git} --version' fails.")
+    result = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as found
+    printed = (result.stdout or result.stderr).strip()
+    yield DoctorCheck("git", result.returncode == 0, printed, f"Install git anew: '{git} --version' fails.")
 
 
-def trusted(settings: Settings) -> DoctorCheck | None:
-    """Return why a data folder is refused; None when it is used or does not exist yet."""
+def check_trust(settings: Settings) -> DoctorCheck | None:
+    """Return a failed check if the data folder is refused; None if it is trusted or does not exist yet."""
     try:
         trust.require(settings.data)
     except (trust.UntrustedFolder, trust.StateFolderUnusable) as error:
-        return refused(error)
+        return refused_folder(error)
     return None
 
 
-def refused(error: RepomeshError) -> DoctorCheck:
-    """The refusal of a data folder."""
+def refused_folder(error: RepomeshError) -> DoctorCheck:
+    """Return the failed check of a data folder that is refused."""
     return DoctorCheck("data folder", False, error.message, error.hint)
 
 
-def data(settings: Settings) -> Iterator[DoctorCheck]:
-    """The data folder: who may read it, and whether there is room."""
-    where = settings.data
-    if not where.exists():
-        above = next(folder for folder in where.parents if folder.exists())
-        if not os.access(above, os.W_OK | os.X_OK) or os.statvfs(above).f_flag & os.ST_RDONLY:
+def check_data_folder(settings: Settings) -> Iterator[DoctorCheck]:
+    """Check the data folder: permissions, token, disk space and file system."""
+    path = settings.data
+    if not path.exists():
+        parent = next(folder for folder in path.parents if folder.exists())
+        if not os.access(parent, os.W_OK | os.X_OK) or os.statvfs(parent).f_flag & os.ST_RDONLY:
             fix = "Put the data folder where you may write: repomesh up --data DIR"
-            yield DoctorCheck("data folder", False, f"{where} can't be made: {above} may not be written", fix)
+            yield DoctorCheck("data folder", False, f"{path} can't be made: {parent} may not be written", fix)
             return
-        yield DoctorCheck("data folder", False, f"{where} does not exist yet", "repomesh up", required=False)
+        yield DoctorCheck("data folder", False, f"{path} does not exist yet", "repomesh up", required=False)
         return
-    yield _private("data folder", where, 0o700)
-    if not os.access(where, os.W_OK | os.X_OK):
-        yield DoctorCheck("writing", False, f"{where} may not be written", f"chmod u+wx {where}")
-    token = where / data_folder.TOKEN
+    yield _check_mode("data folder", path, 0o700)
+    if not os.access(path, os.W_OK | os.X_OK):
+        yield DoctorCheck("writing", False, f"{path} may not be written", f"chmod u+wx {path}")
+    token = path / data_folder.TOKEN
     if token.exists():
-        yield _private("token", token, 0o600)
+        yield _check_mode("token", token, 0o600)
     else:
         yield DoctorCheck("token", False, "no server has started here yet", "repomesh up", required=False)
-    free = shutil.disk_usage(where).free
-    space = f"{free // 1_000_000:,} MB are free"
-    yield DoctorCheck("disk space", free >= _SPACE_BYTES, space, f"Make room on the disk of {where}.")
-    system = _file_system(where)
-    if system in _REMOTE and settings.database_url is None:
+    free_bytes = shutil.disk_usage(path).free
+    space = f"{free_bytes // 1_000_000:,} MB are free"
+    yield DoctorCheck("disk space", free_bytes >= _SPACE_BYTES, space, f"Make room on the disk of {path}.")
+    file_system = _file_system(path)
+    if file_system in _REMOTE and settings.database_url is None:
         fix = "Put the data folder on a local disk: repomesh up --data DIR"
         yield DoctorCheck(
-            "file system", False, f"{system} is shared over a network; locks on it don't hold", fix
+            "file system", False, f"{file_system} is shared over a network; locks on it don't hold", fix
         )
-    elif system:
-        yield DoctorCheck("file system", True, system)
+    elif file_system:
+        yield DoctorCheck("file system", True, file_system)
 
 
-def guarded(start: Path) -> Iterator[DoctorCheck]:
-    """Whether git's hooks check commits in every work tree, where the guard is meant to be."""
+def check_guard(start: Path) -> Iterator[DoctorCheck]:
+    """Check that the guard's git hooks are in every work tree; no result where the guard is not installed."""
     try:
         missing = guard.unguarded(start)
     except (NoRepository, RepositoryUnreadable):
@@ -132,16 +132,16 @@ def guarded(start: Path) -> Iterator[DoctorCheck]:
         )
 
 
-def database(settings: Settings) -> Iterator[DoctorCheck]:
-    """Yield the results of the store's own health checks of the database."""
+def check_database(settings: Settings) -> Iterator[DoctorCheck]:
+    """Run the store's health checks of the database."""
     from repomesh.store.health_checks import examine
 
     for finding in examine(settings):
         yield DoctorCheck(finding.name, finding.fine, finding.detail, finding.fix)
 
 
-def process(settings: Settings) -> Iterator[DoctorCheck]:
-    """Whether a server holds the folder, and if none does, whether one could start."""
+def check_process(settings: Settings) -> Iterator[DoctorCheck]:
+    """Check whether a server holds the folder and, if none does, whether its port is free."""
     pid = folder.holder(settings.data)
     note = data_folder.read_server(settings.data)
     if pid is not None and note is not None and note["pid"] == pid:
@@ -154,17 +154,17 @@ def process(settings: Settings) -> Iterator[DoctorCheck]:
     else:
         stale = " (its last server was killed)" if note else ""
         yield DoctorCheck("server", False, f"none runs{stale}", "repomesh up --detach", required=False)
-        yield _port(settings)
+        yield _check_port(settings)
 
 
-def answers(address: Address) -> Iterator[DoctorCheck]:
-    """What a running server answers: readiness, the token, MCP, its clock."""
+def check_server(address: Address) -> Iterator[DoctorCheck]:
+    """Check a running server by its answers: readiness, clock, token and MCP."""
     headers = {"Authorization": f"Bearer {address.token}"} if address.token else {}
     try:
         with httpx.Client(base_url=address.url, headers=headers, timeout=10, trust_env=False) as client:
-            begun = time.time()
+            started_at = time.time()
             ready = client.get("/readyz")
-            took_ms = (time.time() - begun) * 1000
+            took_ms = (time.time() - started_at) * 1000
             fix = "Look into its log; 'repomesh down' and 'repomesh up' start it anew."
             status = _json_object(ready).get("status")
             if status is None:
@@ -175,43 +175,43 @@ def answers(address: Address) -> Iterator[DoctorCheck]:
             yield DoctorCheck("readiness", status == "ready", detail, fix)
             if status is None:
                 return
-            yield _clock(ready, begun)
-            yield _token(client.get("/v1/workspace"))
-            found = client.post("/mcp", json=_DISCOVER, headers=_DISCOVER_HEADERS)
+            yield _check_clock(ready, started_at)
+            yield _check_token(client.get("/v1/workspace"))
+            mcp_answer = client.post("/mcp", json=_DISCOVER, headers=_DISCOVER_HEADERS)
             yield DoctorCheck(
-                "MCP", found.status_code == 200, _mcp_says(found), "Look into the server's log."
+                "MCP", mcp_answer.status_code == 200, _describe_mcp(mcp_answer), "Look into the server's log."
             )
     except httpx.TransportError as error:
         reason = f"{address.url} does not answer: {error or type(error).__name__}"
         yield DoctorCheck("readiness", False, reason, "repomesh down; repomesh up --detach")
 
 
-def _private(name: str, path: Path, mode: int) -> DoctorCheck:
+def _check_mode(name: str, path: Path, mode: int) -> DoctorCheck:
     try:
-        found = path.stat()
+        stat = path.stat()
     except FileNotFoundError:
         return DoctorCheck(name, False, f"{path} was removed meanwhile", "repomesh doctor")
-    detail = f"{path}, {found.st_mode & 0o777:04o}"
-    if found.st_uid != os.getuid():
+    detail = f"{path}, {stat.st_mode & 0o777:04o}"
+    if stat.st_uid != os.getuid():
         return DoctorCheck(
             name, False, f"{path} belongs to somebody else", f"sudo chown {os.getuid()} {path}"
         )
-    return DoctorCheck(name, found.st_mode & 0o777 & ~mode == 0, detail, f"chmod {mode:o} {path}")
+    return DoctorCheck(name, stat.st_mode & 0o777 & ~mode == 0, detail, f"chmod {mode:o} {path}")
 
 
-def _file_system(where: Path) -> str | None:
-    """The type of the file system, where the system tells it."""
+def _file_system(path: Path) -> str | None:
+    """Return the type of the file system; None where the system does not show it."""
     import psutil
 
     try:
         mounts = psutil.disk_partitions(all=True)
     except (psutil.Error, OSError):  # a container may hide them
         return None
-    inside = [mount for mount in mounts if where.is_relative_to(mount.mountpoint)]
+    inside = [mount for mount in mounts if path.is_relative_to(mount.mountpoint)]
     return max(inside, key=lambda mount: len(mount.mountpoint)).fstype if inside else None
 
 
-def _port(settings: Settings) -> DoctorCheck:
+def _check_port(settings: Settings) -> DoctorCheck:
     try:
         listen(settings.host, settings.port).close()
     except (PortBusy, CannotListen) as error:
@@ -220,15 +220,15 @@ def _port(settings: Settings) -> DoctorCheck:
 
 
 def _json_object(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer; nothing for anything else."""
+    """Return the JSON object of an answer; empty for anything else."""
     try:
-        said = answer.json()
+        document = answer.json()
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _token(answer: httpx.Response) -> DoctorCheck:
+def _check_token(answer: httpx.Response) -> DoctorCheck:
     name = _json_object(answer).get("name")
     if answer.status_code == 200 and name is not None:
         return DoctorCheck("access", True, f"the token opens the workspace '{name}'")
@@ -236,21 +236,21 @@ def _token(answer: httpx.Response) -> DoctorCheck:
     return DoctorCheck("access", False, f"the server refuses the token ({answer.status_code})", fix)
 
 
-def _clock(answer: httpx.Response, here: float) -> DoctorCheck:
+def _check_clock(answer: httpx.Response, local_time: float) -> DoctorCheck:
     try:
-        there = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        server_time = parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, ValueError):
         return DoctorCheck(
             "clock", False, "the server says no time", "Reach it without a proxy.", required=False
         )
-    skew = abs(there - here)
+    skew = abs(server_time - local_time)
     detail = "agrees with the server's" if skew <= _SKEW_S else f"differs from the server's by {skew:.0f} s"
     return DoctorCheck(
         "clock", skew <= _SKEW_S, detail, "Let both machines keep time with NTP.", required=False
     )
 
 
-def _mcp_says(answer: httpx.Response) -> str:
+def _describe_mcp(answer: httpx.Response) -> str:
     if answer.status_code != 200:
         return f"the endpoint answered {answer.status_code}: {answer.text[:200]}"
     result = _json_object(answer).get("result")

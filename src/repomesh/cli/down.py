@@ -29,7 +29,7 @@ def down(
     folder = (data or data_folder.data_folder(Path.cwd())).absolute()
     trust.require(folder)
     pid = stop(folder)
-    background.stop(folder)  # which the server ends itself, unless it was killed
+    background.stop(folder)  # a server stops its daemon itself, unless it was killed
     if as_json:
         output.print_json({"stopped": pid is not None, "pid": pid, "data": str(folder)})
     elif pid is None:

@@ -34,13 +34,13 @@ def env(
     file = address.data / data_folder.TOKEN if address.data is not None else None
     in_file = file is not None and data_folder.read_secret(file) == address.token
     if as_json:
-        told = {"url": address.url, "token_file": str(file) if in_file else None, "agent": address.agent}
-        output.print_json(told)
+        document = {"url": address.url, "token_file": str(file) if in_file else None, "agent": address.agent}
+        output.print_json(document)
         return
     values = {"REPOMESH_URL": shlex.quote(address.url)}
     if in_file:
-        read = f"cat {shlex.quote(str(file))}"
-        values["REPOMESH_TOKEN"] = f'"$({read})"' if shell == "sh" else f"({read})"
+        command = f"cat {shlex.quote(str(file))}"
+        values["REPOMESH_TOKEN"] = f'"$({command})"' if shell == "sh" else f"({command})"
     if address.agent is not None:
         values["REPOMESH_AGENT"] = shlex.quote(address.agent)
     for name, value in values.items():

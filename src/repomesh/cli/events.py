@@ -1,4 +1,4 @@
-"""`repomesh events`: the log as it was and as it grows."""
+"""`repomesh events`: lists, follows and posts events of the event log."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import completing, ids, output
-from repomesh.cli.generic import group, past_moment
+from repomesh.cli.generic import noun_group, parse_past_moment
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.views.event_lines import add_name, event_line
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
-app = group("event", "The event log: what happened, and what is happening.")
+app = noun_group("event", "The event log: what happened, and what is happening.")
 
 
 @app.command()
@@ -36,20 +36,20 @@ def tail(
     by: Annotated[
         str | None,
         typer.Option(
-            "--by", help="Only what this agent did: name or id.", autocompletion=completing.of("agent")
+            "--by", help="Only what this agent did: name or id.", autocompletion=completing.completer("agent")
         ),
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(
-            "--to", help="Only what is addressed to this agent.", autocompletion=completing.of("agent")
+            "--to", help="Only what is addressed to this agent.", autocompletion=completing.completer("agent")
         ),
     ] = None,
     channel: Annotated[
-        str | None, typer.Option(help="Only of this channel.", autocompletion=completing.of("channel"))
+        str | None, typer.Option(help="Only of this channel.", autocompletion=completing.completer("channel"))
     ] = None,
     task_id: Annotated[
-        str | None, typer.Option(help="Only about this task.", autocompletion=completing.of("task"))
+        str | None, typer.Option(help="Only about this task.", autocompletion=completing.completer("task"))
     ] = None,
     severity: Annotated[str | None, typer.Option(help="Only of this severity.")] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only of this matter.")] = None,
@@ -62,24 +62,24 @@ def tail(
 
     With --json a line is the event as the API answers it.
     """
-    wanted = {
+    filters = {
         "type": type_,
         "channel": channel,
         "task_id": task_id,
         "severity": severity,
         "correlation_id": correlation_id,
-        "since": past_moment("--since", since) if since else None,
+        "since": parse_past_moment("--since", since) if since else None,
     }
 
     async def run(client: Client) -> None:
         names = await _names(client)
         by_name = {name: id_ for id_, name in names.items()}
-        people = {
+        agent_filters = {
             "agent_id": by_name.get(by, by) if by else None,
             "recipient_id": by_name.get(to, to) if to else None,
         }
-        given = {name: value for name, value in (wanted | people).items() if value}
-        criteria = await ids.resolved(client, "event.list", given)
+        request = {name: value for name, value in (filters | agent_filters).items() if value}
+        criteria = await ids.resolve(client, "event.list", request)
         async for event in _events(client, criteria, count, after, go_on=follow):
             if as_json:
                 print(output.as_json_text(event), flush=True)
@@ -88,13 +88,13 @@ def tail(
                 print(event_line(output.style(), event, names), flush=True)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
-        ask(run, url=url, agent=acting_agent)
+        run_with_client(run, url=url, agent=acting_agent)
 
 
 async def _events(
     client: Client, criteria: dict[str, Any], count: int, after: int | None, *, go_on: bool
 ) -> Any:
-    """The events asked for, oldest first."""
+    """Yield the last `count` events, or those after seq `after`, oldest first; with `go_on` also new ones."""
     if after is None:
         newest = await client.call_json("event.list", criteria | {"newest": True, "limit": max(count, 1)})
         for event in reversed(newest["items"][:count]):
@@ -113,5 +113,5 @@ async def _events(
 
 
 async def _names(client: Client) -> dict[str, str]:
-    """The names of agents by their ids."""
+    """Return the names of agents by id."""
     return {agent["id"]: agent["name"] async for agent in client.items("agent.list", limit=200)}

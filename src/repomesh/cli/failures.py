@@ -1,4 +1,4 @@
-"""Every failure of a command as one error: message, hint and class, whoever raised it."""
+"""Converts every exception of a command to an error with message, hint and class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound, RepomeshError, Unavailable
 
 TRACEBACK: Final = "REPOMESH_TRACEBACK"
-"""With this variable set, a failure that nobody foresaw is printed with the place where it happened."""
+"""With this environment variable set, an unexpected failure prints its traceback."""
 
 
 class CommandLineError(InvalidRequest):
@@ -92,13 +92,13 @@ _FORMS: Final[dict[str, str]] = {
     r"^[a-z]+/": "a media type, such as 'text/markdown'",
     r"^[0-9a-f-]": "hexadecimal digits and '-'",
 }
-"""By how a pattern begins, what has its form; the longest beginning counts."""
+"""By the beginning of a pattern: what it matches, in words. The longest beginning counts."""
 
 
-def form(pattern: str) -> str:
-    """What matches a pattern, in words."""
-    known = [begin for begin in _FORMS if pattern.startswith(begin)]
-    return _FORMS[max(known, key=len)] if known else f"a text like {pattern}"
+def describe_pattern(pattern: str) -> str:
+    """Return in words what a pattern matches."""
+    beginnings = [beginning for beginning in _FORMS if pattern.startswith(beginning)]
+    return _FORMS[max(beginnings, key=len)] if beginnings else f"a text like {pattern}"
 
 
 _PLAIN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]] = (
@@ -117,119 +117,126 @@ _PLAIN: Final[tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
     ),
     (
         re.compile(r"String should match pattern '(.*)'", re.DOTALL),
-        lambda found: f"must be {form(found[1])}",
+        lambda found: f"must be {describe_pattern(found[1])}",
     ),
     (re.compile(r"(Input|String|List|Tuple|Set|Value) should "), "must "),
     (re.compile(r"Value error, "), ""),
     (re.compile(r"Field required"), "is missing"),
     (re.compile(r"Extra inputs are not permitted"), "is not known"),
 )
-"""What the library that checks values says, and what a person at a prompt is told instead."""
+"""Messages of pydantic, and the plain words that replace them."""
 
 CORRECT: Final = "Correct it and try again."
 
 
-def as_error(error: BaseException) -> RepomeshError | RemoteError:
-    """Any exception as an error with a code, a message and a hint."""
+def to_error(error: BaseException) -> RepomeshError | RemoteError:
+    """Convert any exception to an error with a code, a message and a hint."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, (RepomeshError, RemoteError)):
         return error
     if isinstance(error, ClickException):
-        return _usage(error)
+        return _usage_error(error)
     if isinstance(error, OSError):
-        return _file(error)
+        return _file_error(error)
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
     return UnexpectedFailure(f"{type(error).__name__}: {error}")
 
 
-def plain(message: str) -> str:
-    """A validation message without the words of the library that made it."""
+def simplify_message(message: str) -> str:
+    """Return a validation message of pydantic in plain words."""
     parts = message.split("; or ")
     for pattern, words in _PLAIN:
         parts = [pattern.sub(words, part) for part in parts]
     return ", or ".join(parts)
 
 
-def in_options(error: RemoteError, names: Mapping[str, str], values: Mapping[str, Any]) -> RemoteError:
-    """An error whose fields are called as the command's own options.
+def name_options(error: RemoteError, names: Mapping[str, str], values: Mapping[str, Any]) -> RemoteError:
+    """Return the error with the command's options in place of fields.
 
-    `names` are those by field, and `values` what was given for each.
+    `names` are the options and `values` the given values, both by field.
     """
-    hint = re.sub(r"'(\w+)'", lambda found: f"'{names.get(found[1], found[1])}'", error.hint)
+    hint = re.sub(r"'(\w+)'", lambda match: f"'{names.get(match[1], match[1])}'", error.hint)
     errors = error.details.get("errors")
     if not isinstance(errors, list):
-        field, _, rest = error.message.partition(": ")
-        message = f"{names[field]}: {rest}" if field in names else error.message
+        field, _, reason = error.message.partition(": ")
+        message = f"{names[field]}: {reason}" if field in names else error.message
         return RemoteError(error.status, error.code, message, hint, error.details)
-    near = next((meant for one in errors if (meant := _near_choice(one, values))), "")
+    suggestion = next((question for item in errors if (question := _suggest_choice(item, values))), "")
     renamed = [
-        one | {"field": _option(str(one["field"]), names), "message": _message(one["message"], names)}
-        for one in errors
+        item
+        | {
+            "field": _option_name(str(item["field"]), names),
+            "message": _translate_message(item["message"], names),
+        }
+        for item in errors
     ]
     first = renamed[0]
     details = error.details | {"errors": renamed}
-    of_all = first["field"] == "body" and "body" not in names
-    message = first["message"] if of_all else f"{first['field']}: {first['message']}"
-    hint = f"{near}{CORRECT}" if error.hint == InvalidRequest.hint else hint
+    is_whole_body = first["field"] == "body" and "body" not in names
+    message = first["message"] if is_whole_body else f"{first['field']}: {first['message']}"
+    hint = f"{suggestion}{CORRECT}" if error.hint == InvalidRequest.hint else hint
     return RemoteError(error.status, error.code, message, hint, details)
 
 
-def _near_choice(one: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """A question whether another choice was meant, for a value that is none; else nothing."""
-    name, _, index = str(one["field"]).partition(".")
-    given = values.get(name)
-    if index.isdigit() and isinstance(given, list) and int(index) < len(given):
-        given = given[int(index)]
-    if not isinstance(given, str) or "Input should be '" not in str(one["message"]):
+def _suggest_choice(field_error: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Return a question about similar choices for a value that is not among them; else empty."""
+    name, _, index = str(field_error["field"]).partition(".")
+    value = values.get(name)
+    if index.isdigit() and isinstance(value, list) and int(index) < len(value):
+        value = value[int(index)]
+    if not isinstance(value, str) or "Input should be '" not in str(field_error["message"]):
         return ""
-    return spelling.meant(spelling.near(given, usage_errors.CHOICES.findall(str(one["message"]))))
+    choices = usage_errors.CHOICES.findall(str(field_error["message"]))
+    return spelling.did_you_mean(spelling.similar_words(value, choices))
 
 
-def of_settings(error: InvalidRequest, options: Container[str]) -> InvalidRequest:
-    """An error about settings: those in `options` were given at the prompt, others by the environment."""
+def settings_error(error: InvalidRequest, options: Container[str]) -> InvalidRequest:
+    """Return an error about settings that names their options, or variables for those not in `options`."""
     errors = [
-        one
+        item
         | {
-            "field": f"--{one['field']}" if one["field"] in options else f"REPOMESH_{one['field'].upper()}",
-            "message": plain(one["message"]),
+            "field": f"--{item['field']}"
+            if item["field"] in options
+            else f"REPOMESH_{item['field'].upper()}",
+            "message": simplify_message(item["message"]),
         }
-        for one in error.details["errors"]
+        for item in error.details["errors"]
     ]
     first = errors[0]
     return InvalidRequest(f"{first['field']}: {first['message']}", hint=CORRECT, errors=errors)
 
 
-def _option(field: str, names: Mapping[str, str]) -> str:
-    """'tags.0' is the first of '--tags'."""
-    first, _, rest = field.partition(".")
-    called = names.get(first, first)
-    return f"{called} ({rest})" if rest and not rest.isdigit() else called
+def _option_name(field: str, names: Mapping[str, str]) -> str:
+    """Return the option of a field path: 'tags.0' is an item of '--tags'."""
+    name, _, subfield = field.partition(".")
+    option = names.get(name, name)
+    return f"{option} ({subfield})" if subfield and not subfield.isdigit() else option
 
 
-def _message(message: str, names: Mapping[str, str]) -> str:
-    """A message that names fields as the options that give them."""
-    quoted = re.sub(r"'(\w+)'", lambda match: f"'{names.get(match[1], match[1])}'", plain(message))
+def _translate_message(message: str, names: Mapping[str, str]) -> str:
+    """Return a message with options in place of fields."""
+    quoted = re.sub(r"'(\w+)'", lambda match: f"'{names.get(match[1], match[1])}'", simplify_message(message))
     return re.sub(r"\b\w+_\w+\b", lambda match: names.get(match[0], match[0]), quoted)
 
 
-def _usage(error: ClickException) -> CommandLineError:
+def _usage_error(error: ClickException) -> CommandLineError:
     message = error.format_message()
     if isinstance(error, BadParameter) and not isinstance(error, MissingParameter):
-        message = f"{_parameter(error)}: {plain(error.message)}"
-    message, hint = usage_errors.explained(error, message.rstrip("."))
+        message = f"{_parameter_name(error)}: {simplify_message(error.message)}"
+    message, hint = usage_errors.explain(error, message.rstrip("."))
     return CommandLineError(usage_errors.lower_first(message), hint=hint)
 
 
-def _parameter(error: BadParameter) -> str:
+def _parameter_name(error: BadParameter) -> str:
     hint = error.param_hint or (error.param.get_error_hint() if error.param is not None else "")
     return (hint if isinstance(hint, str) else " / ".join(hint)).strip("'") or "value"
 
 
-def _file(error: OSError) -> RepomeshError:
-    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
-    message = f"{place}{error.strerror or error}"
+def _file_error(error: OSError) -> RepomeshError:
+    prefix = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
+    message = f"{prefix}{error.strerror or error}"
     classes: tuple[tuple[type[OSError], type[RepomeshError]], ...] = (
         (FileNotFoundError, FileMissing),
         (NotADirectoryError, FileMissing),
@@ -237,5 +244,7 @@ def _file(error: OSError) -> RepomeshError:
         (FileExistsError, FileExists),
         (PermissionError, FileForbidden),
     )
-    kind = next((ours for theirs, ours in classes if isinstance(error, theirs)), FileUnusable)
+    kind = next(
+        (error_class for os_class, error_class in classes if isinstance(error, os_class)), FileUnusable
+    )
     return kind(message)

@@ -1,4 +1,4 @@
-"""The fencing token of a claim, for who types commands about a task and was shown the token only once."""
+"""Looks up the fencing token of a claim for commands on a task that were typed without it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ TOKEN: Final = "fencing_token"
 
 
 def may_be_looked_up(described: OperationDescription, field: RequestField) -> bool:
-    """Whether a field is the fencing token of a task's present claim, which the task itself tells."""
-    return field.name == TOKEN and any(each.name == "task_id" for each in described.fields)
+    """Whether a field is the fencing token of a task's present claim, which `task.show` returns."""
+    return field.name == TOKEN and any(other.name == "task_id" for other in described.fields)
 
 
-async def with_token(
+async def add_token(
     client: Client, described: OperationDescription, fields: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The fields of an operation on a claim, with the present claim's fencing token where none was given.
+    """Return the fields of an operation, with the present claim's fencing token if it is needed and missing.
 
-    The server still refuses whoever doesn't hold the claim. Raises InvalidRequest when nobody holds it.
+    The server still refuses an agent that does not hold the claim. Raises InvalidRequest if nobody holds it.
     """
     needs_token = any(field.required and may_be_looked_up(described, field) for field in described.fields)
     if not needs_token or TOKEN in fields:

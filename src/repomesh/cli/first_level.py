@@ -53,8 +53,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "restore": ("Put a backup in its place.", "database", _CARE, "restore_app"),
     "log": ("Archive old events of the event log.", "log", _CARE),
 }
-"""By name: its help, the module that makes it (none for the group of a noun), the heading in a terminal, and
-the name of its Typer app unless that is `app`. The order is that of the list."""
+"""By command name: help, module (empty for the generated group of a noun), heading in a terminal, and the
+name of the Typer app unless that is `app`. Listed in this order."""
 
 _OPTIONS = (
     ("--version", "Print the version."),
@@ -68,21 +68,22 @@ _OPTIONS = (
 
 
 def help_text(columns: int) -> str:
-    """Return what Typer prints for `--help` into a pipe, for a terminal of so many columns.
+    """Return the text that Typer prints for `--help` into a pipe, for a terminal of `columns` columns.
 
     Loading Typer would take most of the command's time.
     """
     width = max(min(columns, 80) - 2, 50)  # as Typer does
-    shorter_by = 6 + max(map(len, COMMANDS))
-    commands = [(name, _shortened(about[0], width - shorter_by)) for name, about in COMMANDS.items()]
+    name_columns = 6 + max(map(len, COMMANDS))
+    commands = [(name, _shorten(entry[0], width - name_columns)) for name, entry in COMMANDS.items()]
     lines = ["Usage: repomesh [OPTIONS] COMMAND [ARGS]...", ""]
     lines += textwrap.wrap(SUMMARY, width, initial_indent="  ", subsequent_indent="  ")
-    lines += ["", "Options:", *_definitions(_OPTIONS, width), "", "Commands:", *_definitions(commands, width)]
+    lines += ["", "Options:", *_format_definitions(_OPTIONS, width)]
+    lines += ["", "Commands:", *_format_definitions(commands, width)]
     return "\n".join(lines)
 
 
 def terminal_columns() -> int:
-    """The width that Typer takes: COLUMNS, else that of the terminal behind standard output, else 80."""
+    """Return the width that Typer uses: COLUMNS, else that of the terminal of standard output, else 80."""
     try:
         columns = int(os.environ.get("COLUMNS", "0"))
     except ValueError:
@@ -91,21 +92,22 @@ def terminal_columns() -> int:
         return columns
     try:
         return os.get_terminal_size(1).columns or 80
-    except OSError:  # it is no terminal
+    except OSError:  # no terminal
         return 80
 
 
-def _definitions(rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int) -> list[str]:
-    first = max(len(name) for name, _ in rows) + 2
+def _format_definitions(rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], width: int) -> list[str]:
+    name_width = max(len(name) for name, _ in rows) + 2
     lines = []
-    for name, about in rows:
-        head, *rest = textwrap.wrap(about, max(width - first - 2, 10))
-        lines += [f"  {name:<{first}}{head}", *(f"  {'':<{first}}{line}" for line in rest)]
+    for name, description in rows:
+        first_line, *further_lines = textwrap.wrap(description, max(width - name_width - 2, 10))
+        lines.append(f"  {name:<{name_width}}{first_line}")
+        lines += [f"  {'':<{name_width}}{line}" for line in further_lines]
     return lines
 
 
-def _shortened(text: str, chars: int) -> str:
-    """The first sentence, or as many whole words and '...' as there is room for."""
+def _shorten(text: str, chars: int) -> str:
+    """Return the first sentence, or as many whole words and '...' as fit into `chars`."""
     words = text.split()
     for index, word in enumerate(words):
         if word.endswith(".") and len(" ".join(words[: index + 1])) <= chars:

@@ -1,4 +1,4 @@
-"""`repomesh guard`: git refuses commits and pushes that touch paths which others have locked."""
+"""`repomesh guard`: makes git refuse commits and pushes that touch paths which others have locked."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ from repomesh.views.terminal_text import ago, clean, counted
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
-_NAME_SHOWN_CHARS = 100  # of a name that is too long to be checked
-_AGENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")  # what may stand in the header
+_NAME_SHOWN_CHARS = 100  # of a path that is too long to be checked
+# Names that the agent header may hold.
+_AGENT = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")
 _NOBODY = frozenset({"agent_not_found", "agent_retired", "forbidden"})
-_UNANSWERED = frozenset({401, 403, 404, 429, 502, 503, 504})  # no server for us, or one too old to know
-_SHOWN_MAX = 20  # conflicts shown; who sees these will see the rest
+# No server of this user, or one too old for the check.
+_UNANSWERED = frozenset({401, 403, 404, 429, 502, 503, 504})
+_SHOWN_MAX = 20  # conflicts printed; the rest is counted
 
 app = typer.Typer(
     help="Have git refuse what touches paths that others have locked.",
@@ -62,7 +64,7 @@ def install(
     if dry_run:
         steps = guard.plan(Path.cwd(), shared=shared)
         if as_json:
-            output.print_json({"steps": [{"path": str(one.path), "action": one.action} for one in steps]})
+            output.print_json({"steps": [{"path": str(step.path), "action": step.action} for step in steps]})
         for step in [] if as_json else steps:
             output.print_line(f"{step.path}: would be {step.action}")
         return
@@ -114,7 +116,7 @@ def check(
     person, who holds nothing.
     """
     try:
-        checked = asyncio.run(_checked(given or [], hook, url, agent))
+        result = asyncio.run(_check(given or [], hook, url, agent))
     except (Unavailable, RemoteError, UntrustedFolder) as error:
         if hook is None:
             raise
@@ -129,37 +131,37 @@ def check(
         _refuse(error)
         raise typer.Exit(guard.REFUSED) from None
     if as_json:
-        output.print_json({"free": not checked.conflicts, "conflicts": checked.conflicts})
+        output.print_json({"free": not result.conflicts, "conflicts": result.conflicts})
     else:
-        _print_conflicts(checked)
-        if hook is None and not checked.conflicts:
-            output.print_line(_free(checked))
-    if checked.conflicts:
+        _print_conflicts(result)
+        if hook is None and not result.conflicts:
+            output.print_line(_free_message(result))
+    if result.conflicts:
         raise typer.Exit(guard.REFUSED)
 
 
-def _paths(given: Sequence[str], hook: str | None) -> list[str]:
-    """The exact names to check, from the root of the repository; those given end with '/' for folders."""
+def _paths_to_check(arguments: Sequence[str], hook: str | None) -> list[str]:
+    """Return the paths to check, from the root of the repository; given folders end with '/'."""
     root = data_folder.work_tree(Path.cwd())
     if hook == "pre-push":
-        remote, url = (*given, "", "")[:2]
+        remote, url = (*arguments, "", "")[:2]
         lines = os.fsdecode(sys.stdin.buffer.read()).splitlines()
         return touched_files.of_push(root, remote, url, lines)
-    if hook is not None or not given:
+    if hook is not None or not arguments:
         return touched_files.of_commit(root)
-    return [_from_root(path, root) for path in given]
+    return [_resolve_path(path, root) for path in arguments]
 
 
-def _from_root(path: str, root: Path) -> str:
-    """A path given by hand, which may be spelled loosely, as git names it."""
-    inside = posixpath.normpath(pathspecs.from_root(path, root, exact=True))
-    if inside == ".." or inside.startswith("../"):
+def _resolve_path(path: str, root: Path) -> str:
+    """Return a typed path as git names it; raises OutsideRepository."""
+    resolved = posixpath.normpath(pathspecs.resolve_path(path, root, exact=True))
+    if resolved == ".." or resolved.startswith("../"):
         raise OutsideRepository(f"{clean(path)} lies outside of {root}")
-    return f"{inside}/" if path.endswith("/") or (root / inside).is_dir() else inside
+    return f"{resolved}/" if path.endswith("/") or (root / resolved).is_dir() else resolved
 
 
 def _skip(error: RepomeshError | RemoteError) -> None:
-    """Git goes on; in a repository that never had a server nobody needs to be told."""
+    """Note that git goes on unchecked; without a note in a repository that never had a server."""
     if not isinstance(error, ServerNotFound) or data_folder.data_folder(Path.cwd()).exists():
         message = error.message if isinstance(error, RepomeshError) else str(error)
         output.print_note(f"repomesh guard: locks were not checked: {message}")
@@ -168,107 +170,109 @@ def _skip(error: RepomeshError | RemoteError) -> None:
 
 
 def _refuse(error: Exception) -> None:
-    known = isinstance(error, (RepomeshError, RemoteError))
-    message = str(error) if known else f"{type(error).__name__}: {error}"
+    is_known = isinstance(error, (RepomeshError, RemoteError))
+    message = str(error) if is_known else f"{type(error).__name__}: {error}"
     output.print_note(f"repomesh guard: refused, since it could not be checked: {message}")
     hint = error.hint if isinstance(error, RepomeshError) else ""
     output.print_note(f"hint: {hint or 'report this'}; --no-verify passes by the guard.")
 
 
 @dataclass(frozen=True, slots=True)
-class _Checked:
-    """What others hold of the paths that were checked, for the agent who asks; None is a person."""
+class _CheckResult:
+    """Locks of others on the checked paths; `agent` is None for a person."""
 
     conflicts: list[dict[str, Any]]
     path_count: int
     agent: str | None
 
 
-async def _checked(given: Sequence[str], hook: str | None, url: str | None, agent: str | None) -> _Checked:
-    """What others hold of the paths in question, each lock once, and what can't be checked.
+async def _check(
+    arguments: Sequence[str], hook: str | None, url: str | None, agent: str | None
+) -> _CheckResult:
+    """Find the locks of others on the paths, each lock once, and the paths that can't be checked.
 
-    The server is asked first: without one, nothing that git says stands against going on.
+    The server is called first: without one git goes on, whatever its paths are.
     """
     from repomesh.client.client import Client
 
-    # Whoever the environment names may be nobody, who is looked at below.
+    # The agent of the environment may not exist; `_act_as` handles that.
     address = discovery.find(url=url, acts=False)
     async with Client(address.url, address.token, served_url=address.served_url) as client:
-        acting = agent or os.environ.get("REPOMESH_AGENT") or await _own_agent(client)
-        await _act(client, acting)
-        paths = _paths(given, hook)
-        found: dict[str, dict[str, Any]] = {}
+        acting_agent = agent or os.environ.get("REPOMESH_AGENT") or await _agent_of_process(client)
+        await _act_as(client, acting_agent)
+        paths = _paths_to_check(arguments, hook)
+        conflicts: dict[str, dict[str, Any]] = {}
         for start in range(0, len(paths), LIST_ITEMS_MAX):
-            for one in await _held(client, paths[start : start + LIST_ITEMS_MAX]):
-                found.setdefault(str(one["resource"]) + str(one["holder"]), one)
-        return _Checked(list(found.values()), len(paths), acting)
+            for conflict in await _find_conflicts(client, paths[start : start + LIST_ITEMS_MAX]):
+                conflicts.setdefault(str(conflict["resource"]) + str(conflict["holder"]), conflict)
+        return _CheckResult(list(conflicts.values()), len(paths), acting_agent)
 
 
-async def _act(client: Client, agent: str | None) -> None:
-    """Have the client act as the agent. One that the server does not know holds nothing, which is said."""
+async def _act_as(client: Client, agent: str | None) -> None:
+    """Make the client act as the agent; an agent that does not exist holds no locks, which is noted."""
     if agent is None:
         return
-    meant = ""
+    suggestion = ""
     try:
         if _AGENT.fullmatch(agent) is not None:
             client.act_as(agent)
-            known = await client.call_json("agent.show", {"agent_id": agent})
-            if agent in (known["name"], known["id"]):  # the server finds it in any case
+            match = await client.call_json("agent.show", {"agent_id": agent})
+            if agent in (match["name"], match["id"]):  # the server ignores case
                 return
-            meant = f" (did you mean '{known['name']}'?)"
+            suggestion = f" (did you mean '{match['name']}'?)"
     except RemoteError as error:
         if error.code not in _NOBODY:
             raise
     client.act_as(None)
     await client.call_json("workspace.show", {})
     output.print_note(
-        f"repomesh guard: there is no agent '{clean(agent)}' here{meant}, or it is retired: who"
+        f"repomesh guard: there is no agent '{clean(agent)}' here{suggestion}, or it is retired: who"
         " commits holds nothing; look at REPOMESH_AGENT, or at --as"
     )
 
 
-async def _held(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
-    """The exclusive locks of others on `paths`, and an entry for each that is no name to be checked."""
+async def _find_conflicts(client: Client, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the exclusive locks of others on `paths`, and an entry for each path that can't be checked."""
     names: dict[str, list[str]] = {"paths": [], "folders": []}
-    odd = []
+    unchecked = []
     for path in paths:
         try:
             name = file_names.encode(path.rstrip("/") if path != "./" else "")
         except ValueError as error:
-            odd.append(_unchecked(path, str(error)))
+            unchecked.append(_unchecked_entry(path, str(error)))
         else:
             names["folders" if path.endswith("/") else "paths"].append(name)
     if not names["paths"] and not names["folders"]:
-        return odd
+        return unchecked
     answer = await client.call_json("lock.check_paths", {**names, "mode": "shared"})
-    return [*odd, *answer["conflicts"]]
+    return [*unchecked, *answer["conflicts"]]
 
 
-def _unchecked(path: str, reason: str) -> dict[str, Any]:
-    shown = file_names.shown(path[:_NAME_SHOWN_CHARS])
-    return {"resource": f"{shown}…", "holder": "", "holder_name": "", "unchecked": reason}
+def _unchecked_entry(path: str, reason: str) -> dict[str, Any]:
+    beginning = file_names.shown(path[:_NAME_SHOWN_CHARS])
+    return {"resource": f"{beginning}…", "holder": "", "holder_name": "", "unchecked": reason}
 
 
-async def _own_agent(client: Client) -> str | None:
-    above = [processes.named(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
-    found = await client.call_json("agent.of_process", {"processes": above})
-    return found["agent"]["name"] if found["agent"] is not None else None
+async def _agent_of_process(client: Client) -> str | None:
+    process_names = [processes.named(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
+    answer = await client.call_json("agent.of_process", {"processes": process_names})
+    return answer["agent"]["name"] if answer["agent"] is not None else None
 
 
-def _free(checked: _Checked) -> str:
-    if not checked.path_count:
+def _free_message(result: _CheckResult) -> str:
+    if not result.path_count:
         return "nothing is staged: nothing to check"
-    return f"{counted(checked.path_count, 'path')} checked: free"
+    return f"{counted(result.path_count, 'path')} checked: free"
 
 
-def _print_conflicts(checked: _Checked) -> None:
-    conflicts = checked.conflicts
-    for one in conflicts[:_SHOWN_MAX]:
-        output.print_note(f"repomesh guard: {_sentence(one)}")
+def _print_conflicts(result: _CheckResult) -> None:
+    conflicts = result.conflicts
+    for conflict in conflicts[:_SHOWN_MAX]:
+        output.print_note(f"repomesh guard: {_sentence(conflict)}")
     if len(conflicts) > _SHOWN_MAX:
         output.print_note(f"repomesh guard: and {len(conflicts) - _SHOWN_MAX} more")
-    holder = next((one["holder_name"] for one in conflicts if one["holder_name"]), None)
-    if checked.agent is None and holder is not None:
+    holder = next((conflict["holder_name"] for conflict in conflicts if conflict["holder_name"]), None)
+    if result.agent is None and holder is not None:
         output.print_note(f"hint: if you are {holder}, set REPOMESH_AGENT={holder}. Otherwise:")
     if conflicts:
         output.print_note("hint: ask the holder ('repomesh message send'), wait, or leave these paths out.")
@@ -282,11 +286,11 @@ def _sentence(conflict: dict[str, Any]) -> str:
     return f"{conflict['holder_name']} has locked {conflict['resource']}; that ends {expires}{note}"
 
 
-def _report(changed: Sequence[Path], done: str, nothing: str, *, as_json: bool) -> None:
+def _report(changed: Sequence[Path], change: str, no_change: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"changed": [str(path) for path in changed]})
         return
     for path in changed:
-        output.print_line(f"{path}: {done}")
+        output.print_line(f"{path}: {change}")
     if not changed:
-        output.print_line(f"The guard is {nothing}.")
+        output.print_line(f"The guard is {no_change}.")

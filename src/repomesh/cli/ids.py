@@ -1,4 +1,4 @@
-"""Ids as people type them: the beginning or the end of one, as it is printed, in place of the whole."""
+"""Resolves ids as people type them: the beginning or end of an id, or a name, in place of the whole id."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AGENTS: Final = (
     "reviewers",
     "sender",
 )
-SORTS: Final[dict[str, tuple[str, ...]]] = {
+KINDS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_AGENTS, ("agent",)),
     "correlation_id": (),
     "decision_id": ("decision",),
@@ -53,21 +53,21 @@ SORTS: Final[dict[str, tuple[str, ...]]] = {
     "task_id": ("task",),
     "thread_id": ("message",),
 }
-"""What the id in a field stands for; nothing means any of them."""
+"""By field: the kinds of objects that its id may name; empty means any kind."""
 
 _OF_OPERATION: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("decision.supersede", "by"): ("decision",),
     ("message.wait", "after"): ("message",),
 }
 NAMES: Final = frozenset({("session.delegate", "task_id")})
-"""Fields that are called like ids and hold names."""
+"""Fields whose name looks like an id and that hold names."""
 
 _LISTED: Final[dict[str, tuple[str, str]]] = {
     "token_id": ("token.list", "label"),
     "webhook_id": ("webhook.list", "url"),
     "workspace_id": ("workspace.list", "name"),
 }
-"""What there are few of is listed and looked at here: the operation, and the field that names one."""
+"""By field of objects that are few and compared here: the operation that lists them, and a naming field."""
 
 
 _NAMED_BY: Final[dict[str, tuple[str, str]]] = {
@@ -77,26 +77,26 @@ _NAMED_BY: Final[dict[str, tuple[str, str]]] = {
     "review": ("review.list", "title"),
     "task": ("task.list", "goal"),
 }
-"""By sort, the operation that lists it and the field by whose whole text one of them is meant, too."""
+"""By kind: the operation that lists it, and the field whose text names an object."""
 
 _IN_SESSION: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "artifact_id": ("artifact.list", ("artifact_id", "title")),
     "chunk_id": ("chunk.list", ("chunk_id",)),
 }
-"""By field of what has a name in its session, the operation that lists it and the fields that name one."""
+"""By field of objects named within a session: the operation that lists them, and the fields with names."""
 
 _OWN_LIST: Final = ("agent", "decision", "meeting", "memory", "question", "review", "task")
 LISTINGS: Final = {
-    **{sort: f"{sort} list" for sort in _OWN_LIST},
+    **{kind: f"{kind} list" for kind in _OWN_LIST},
     "message": "message inbox",
     "token": "token list",
     "webhook": "webhook list",
     "workspace": "workspace list",
 }
-"""By sort, the command that prints its ids."""
+"""By kind: the command that prints its ids."""
 
 _NOT_NAMED: Final = frozenset({"artifact_not_found", "chunk_not_found", "invalid_request"})
-_LISTED_MAX: Final = 1_000  # newest looked at for a name; who has more gives the id
+_LISTED_MAX: Final = 1_000  # newest objects compared with a name
 
 
 class AmbiguousId(InvalidRequest):
@@ -115,208 +115,219 @@ class IdNotFound(NotFound):
 _NEXT: Final = "next"  # what 'task claim' takes in place of an id
 
 
-async def resolved(client: Client, operation: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of an operation with whole ids in place of their beginnings and ends.
+async def resolve(client: Client, operation: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an operation with whole ids in place of parts and names.
 
-    Raises AmbiguousId with the candidates, IdNotFound, and InvalidRequest for one that is too short.
+    Raises AmbiguousId with the candidates, IdNotFound, and InvalidRequest for a part that is too short.
     """
-    whole = dict(fields)
+    resolved = dict(fields)
     for name, value in fields.items():
-        sorts = sorts_of(operation, name)
+        kinds = kinds_of(operation, name)
         if name in _LISTED and isinstance(value, str):
-            whole[name] = await _listed(client, name, value)
+            resolved[name] = await _find_in_list(client, name, value)
         elif (operation, name) == ("memory.supersede", "by"):
-            whole[name] = await _memory_key(client, str(value))
-        elif sorts is not None and isinstance(value, str):
-            if operation == "task.claim" and (value == _NEXT or spelling.near(value, [_NEXT])):
-                whole[name] = await _task_or_next(client, value)
+            resolved[name] = await _find_memory_key(client, str(value))
+        elif kinds is not None and isinstance(value, str):
+            if operation == "task.claim" and (value == _NEXT or spelling.similar_words(value, [_NEXT])):
+                resolved[name] = await _task_or_next(client, value)
             else:
-                whole[name] = await find(client, value, *sorts)
-        elif sorts is not None and isinstance(value, list):
-            whole[name] = await asyncio.gather(*(find(client, str(one), *sorts) for one in value))
-    return whole
+                resolved[name] = await find(client, value, *kinds)
+        elif kinds is not None and isinstance(value, list):
+            resolved[name] = await asyncio.gather(*(find(client, str(part), *kinds) for part in value))
+    return resolved
 
 
 async def call(client: Client, operation: str, fields: Mapping[str, Any]) -> Any:
-    """What the operation answers, also for an artifact or chunk that is called by its id or title."""
+    """Call an operation; an artifact or chunk that is not found by name is looked up by its id or title."""
     try:
         return await client.call_json(operation, fields)
     except RemoteError as error:
-        named = next((name for name in _IN_SESSION if name in fields), None)
-        if named is None or operation.endswith(".add") or error.code not in _NOT_NAMED:
+        field = next((name for name in _IN_SESSION if name in fields), None)
+        if field is None or operation.endswith(".add") or error.code not in _NOT_NAMED:
             raise
-        found = await _in_session(client, named, fields)
-        if found is None:
+        session_name = await _find_in_session(client, field, fields)
+        if session_name is None:
             raise
-    return await client.call_json(operation, {**fields, named: found})
+    return await client.call_json(operation, {**fields, field: session_name})
 
 
-async def _in_session(client: Client, field: str, fields: Mapping[str, Any]) -> str | None:
-    """The name in its session of what is called by its id, a part of that, or its title."""
-    given = str(fields[field])
-    listing, names = _IN_SESSION[field]
-    seen, matches = 0, []
-    async for one in client.items(listing, session_id=fields["session_id"], limit=200):
-        # What was given no name is called by its id; behind an import that is the id in the first session.
-        called = [one["id"], *([one[field]] if _UUID.fullmatch(one[field]) else [])]
-        if any(fits(id_, given.lower()) for id_ in called) or any(str(one[name]) == given for name in names):
-            what = {"what": field.removesuffix("_id"), "id": one["id"], "title": str(one[names[-1]])}
-            matches.append(what | {"name": one[field]})
-        seen += 1
-        if seen >= _LISTED_MAX:
+async def _find_in_session(client: Client, field: str, fields: Mapping[str, Any]) -> str | None:
+    """Return the name within its session of an object given by its id, a part of it, or its title.
+
+    None if there is none; raises AmbiguousId for several.
+    """
+    text = str(fields[field])
+    listing, name_fields = _IN_SESSION[field]
+    compared, matches = 0, []
+    async for item in client.items(listing, session_id=fields["session_id"], limit=200):
+        # An item without a name of its own has its id as its name; after an import, the id of the original.
+        item_ids = [item["id"], *([item[field]] if _UUID.fullmatch(item[field]) else [])]
+        fits_id = any(matches_part(id_, text.lower()) for id_ in item_ids)
+        if fits_id or any(str(item[name]) == text for name in name_fields):
+            title = str(item[name_fields[-1]])
+            candidate = {"what": field.removesuffix("_id"), "id": item["id"], "title": title}
+            matches.append(candidate | {"name": item[field]})
+        compared += 1
+        if compared >= _LISTED_MAX:
             break
     if len(matches) > 1:
         raise AmbiguousId(
-            f"'{given}' fits {len(matches)} {field[:-3]}s", hint="Give the whole id.", candidates=matches
+            f"'{text}' fits {len(matches)} {field[:-3]}s", hint="Give the whole id.", candidates=matches
         )
     return str(matches[0]["name"]) if matches else None
 
 
-def fits(id_: str, part: str) -> bool:
-    """Whether `part` is an id, its beginning or its end, or the beginning of its end as it is printed."""
+def matches_part(id_: str, part: str) -> bool:
+    """Whether `part` is the id, its beginning, its end, or the beginning of its printed end."""
     if len(part) < ID_PART_CHARS_MIN:
         return False
     return id_.startswith(part) or id_.endswith(part) or id_[-ID_END_CHARS:].startswith(part)
 
 
-def sorts_of(operation: str, name: str) -> tuple[str, ...] | None:
-    """What the id in a field of an operation stands for: nothing means anything, None that it is no id."""
+def kinds_of(operation: str, name: str) -> tuple[str, ...] | None:
+    """Return the kinds of objects that an id field may name, empty for any kind; None if it is no id."""
     if (operation, name) in NAMES:
         return None
-    return _OF_OPERATION.get((operation, name), SORTS.get(name))
+    return _OF_OPERATION.get((operation, name), KINDS.get(name))
 
 
-async def find(client: Client, given: str, *sorts: str) -> str:
-    """The whole id of one of `sorts`, of any without them; what is no part of an id stays as it is."""
-    part = given.lower()
-    if _HEX.fullmatch(part) is None and len(sorts) == 1 and sorts[0] in _NAMED_BY:
-        return await _by_name(client, given, sorts[0])
+async def find(client: Client, text: str, *kinds: str) -> str:
+    """Return the whole id of an object of `kinds` (any if empty); text that is no part of an id as it is.
+
+    Raises AmbiguousId, IdNotFound, and InvalidRequest for a part that is too short.
+    """
+    part = text.lower()
+    if _HEX.fullmatch(part) is None and len(kinds) == 1 and kinds[0] in _NAMED_BY:
+        return await _find_by_name(client, text, kinds[0])
     if len(part) >= ID_CHARS or _HEX.fullmatch(part) is None:
-        return given
-    is_name = sorts == ("agent",)
+        return text
+    is_name = kinds == ("agent",)
     if len(part) < ID_PART_CHARS_MIN:
         if is_name:
-            return given
-        if len(sorts) == 1 and sorts[0] in _NAMED_BY:
-            return await _short_name(client, given, sorts[0])
-        raise _too_short(given)
-    found = await client.call_json("id.find", {"part": part, "what": list(sorts)})
-    matches = found["items"]
+            return text
+        if len(kinds) == 1 and kinds[0] in _NAMED_BY:
+            return await _find_by_short_name(client, text, kinds[0])
+        raise _too_short_error(text)
+    answer = await client.call_json("id.find", {"part": part, "what": list(kinds)})
+    matches = answer["items"]
     if is_name and not matches:
-        return given
-    if not matches and len(sorts) == 1 and sorts[0] in _NAMED_BY:
+        return text
+    if not matches and len(kinds) == 1 and kinds[0] in _NAMED_BY:
         with suppress(IdNotFound):  # a name such as 'facade'
-            return await _by_name(client, given, sorts[0])
-    return _only(given, matches, sorts, complete=found["complete"])
+            return await _find_by_name(client, text, kinds[0])
+    return _require_single(text, matches, kinds, complete=answer["complete"])
 
 
-async def _short_name(client: Client, given: str, sort: str) -> str:
-    """The id of the one thing whose name is, or begins with, a word that may be a part of an id, too."""
+async def _find_by_short_name(client: Client, text: str, kind: str) -> str:
+    """Return the id of the only object whose name is or begins with a text too short for a part of an id."""
     try:
-        return await _by_name(client, given, sort)
+        return await _find_by_name(client, text, kind)
     except IdNotFound:
-        raise _too_short(given) from None
+        raise _too_short_error(text) from None
 
 
-async def _memory_key(client: Client, given: str) -> str:
-    """The key of a memory that is named by it, or by its id or a part of that."""
-    if _HEX.fullmatch(given.lower()) is None or len(given) < ID_PART_CHARS_MIN:
-        return given
+async def _find_memory_key(client: Client, text: str) -> str:
+    """Return the key of a memory that is given by its key, its id or a part of its id."""
+    if _HEX.fullmatch(text.lower()) is None or len(text) < ID_PART_CHARS_MIN:
+        return text
     try:
-        found = await find(client, given, "memory")
-        shown = await client.call_json("memory.show", {"memory_id": found})
+        memory_id = await find(client, text, "memory")
+        memory = await client.call_json("memory.show", {"memory_id": memory_id})
     except (IdNotFound, RemoteError):  # a key that looks like an id
-        return given
-    return str(shown["key"])
+        return text
+    return str(memory["key"])
 
 
-async def _task_or_next(client: Client, given: str) -> str:
-    """The id of the task that is meant, or the word for the best one; raises IdNotFound."""
-    if given == _NEXT:
-        return given
+async def _task_or_next(client: Client, text: str) -> str:
+    """Return the id of a task, or 'next' unchanged; raises IdNotFound, which suggests 'next'."""
+    if text == _NEXT:
+        return text
     try:
-        return await find(client, given, "task")
+        return await find(client, text, "task")
     except IdNotFound as error:
-        raise IdNotFound(error.message, hint=f"{spelling.meant([_NEXT])}{error.hint}") from None
+        raise IdNotFound(error.message, hint=f"{spelling.did_you_mean([_NEXT])}{error.hint}") from None
 
 
-async def _by_name(client: Client, given: str, sort: str) -> str:
-    """The id of the one thing of a sort that has this name; raises AmbiguousId and IdNotFound."""
-    operation, field = _NAMED_BY[sort]
-    named: list[tuple[str, str, str]] = []
-    if sort == "memory" and _KEY.fullmatch(given):  # by its key also one that holds no more is listed
-        found = await client.call_json(operation, {"key": given, "limit": 200})
-        named = [(given, one["id"], _session(one)) for one in found["items"]]
-    if not named:
-        async for one in client.items(operation, limit=200):
-            named.append((str(one[field]), one["id"], _session(one)))
-            if len(named) >= _LISTED_MAX:
+async def _find_by_name(client: Client, text: str, kind: str) -> str:
+    """Return the id of the only object of a kind with this name; raises AmbiguousId and IdNotFound."""
+    operation, field = _NAMED_BY[kind]
+    entries: list[tuple[str, str, str]] = []
+    # A search by key also lists memories that are no longer current.
+    if kind == "memory" and _KEY.fullmatch(text):
+        answer = await client.call_json(operation, {"key": text, "limit": 200})
+        entries = [(text, item["id"], _session_suffix(item)) for item in answer["items"]]
+    if not entries:
+        async for item in client.items(operation, limit=200):
+            entries.append((str(item[field]), item["id"], _session_suffix(item)))
+            if len(entries) >= _LISTED_MAX:
                 break
-    matches = _called(given, named, sort)
+    matches = _match_names(text, entries, kind)
     if len(matches) > 1:
         hint = "Give the id of the one that you mean."
-        message = f"'{given}' names {counted(len(matches), sort)}"
+        message = f"'{text}' names {counted(len(matches), kind)}"
         raise AmbiguousId(message, hint=hint, candidates=matches)
     if not matches:
-        near = spelling.near(given, [name for name, _, _ in named])
-        hint = f"Give its {field}, or its id as 'repomesh {LISTINGS[sort]}' prints it."
-        raise IdNotFound(f"there is no {sort} '{given}'", hint=f"{spelling.meant(near)}{hint}")
+        suggestions = spelling.similar_words(text, [name for name, _, _ in entries])
+        hint = f"Give its {field}, or its id as 'repomesh {LISTINGS[kind]}' prints it."
+        raise IdNotFound(f"there is no {kind} '{text}'", hint=f"{spelling.did_you_mean(suggestions)}{hint}")
     return matches[0]["id"]
 
 
-def _session(item: Mapping[str, Any]) -> str:
+def _session_suffix(item: Mapping[str, Any]) -> str:
     return f" (session {item['session_id']})" if item.get("session_id") else ""
 
 
-def _called(given: str, named: Sequence[tuple[str, str, str]], sort: str) -> list[dict[str, str]]:
-    """Those of the things that have this name, in any case; else, but of keys, those whose name begins so."""
-    key = given.casefold()
-    whole = [one for one in named if one[0].casefold() == key]
-    if not whole and sort != "memory":
-        whole = [one for one in named if one[0].casefold().startswith(key)]
-    return [{"what": sort, "id": id_, "title": f"{name}{session}"} for name, id_, session in whole]
+def _match_names(text: str, entries: Sequence[tuple[str, str, str]], kind: str) -> list[dict[str, str]]:
+    """Return candidates with this name, ignoring case; without any, except for keys, names that begin so."""
+    key = text.casefold()
+    matches = [entry for entry in entries if entry[0].casefold() == key]
+    if not matches and kind != "memory":
+        matches = [entry for entry in entries if entry[0].casefold().startswith(key)]
+    return [{"what": kind, "id": id_, "title": f"{name}{session}"} for name, id_, session in matches]
 
 
-async def _listed(client: Client, name: str, given: str) -> str:
-    part = given.lower()
+async def _find_in_list(client: Client, name: str, text: str) -> str:
+    part = text.lower()
     if len(part) >= ID_CHARS or _HEX.fullmatch(part) is None:
-        return given
+        return text
     if len(part) < ID_PART_CHARS_MIN:
-        raise _too_short(given)
+        raise _too_short_error(text)
     operation, label = _LISTED[name]
-    paged = {} if operation == "workspace.list" else {"limit": 200}
-    what = name.removesuffix("_id")
+    criteria = {} if operation == "workspace.list" else {"limit": 200}
+    kind = name.removesuffix("_id")
     matches = [
-        {"what": what, "id": one["id"], "title": str(one[label])}
-        async for one in client.items(operation, **paged)
-        if fits(one["id"], part)
+        {"what": kind, "id": item["id"], "title": str(item[label])}
+        async for item in client.items(operation, **criteria)
+        if matches_part(item["id"], part)
     ]
-    return _only(given, matches, (what,), complete=True)
+    return _require_single(text, matches, (kind,), complete=True)
 
 
-def _only(given: str, matches: list[dict[str, str]], sorts: tuple[str, ...], *, complete: bool) -> str:
+def _require_single(
+    text: str, matches: list[dict[str, str]], kinds: tuple[str, ...], *, complete: bool
+) -> str:
     if len(matches) == 1:
         return matches[0]["id"]
-    kind = f"{' or '.join(sorts)} " if sorts else ""
+    kind = f"{' or '.join(kinds)} " if kinds else ""
     if matches:
         count = f"{len(matches)}" if complete else f"{len(matches)} or more"
         raise AmbiguousId(
-            f"'{given}' fits {count} {kind}ids",
+            f"'{text}' fits {count} {kind}ids",
             hint="Give more of it; the end of an id tells apart what was made together.",
             candidates=matches,
         )
-    looked = "" if complete else "among the newest, "
-    raise IdNotFound(f"{looked}no {kind}id begins or ends with '{given}'", hint=_listing(sorts))
+    scope = "" if complete else "among the newest, "
+    raise IdNotFound(f"{scope}no {kind}id begins or ends with '{text}'", hint=_listing_hint(kinds))
 
 
-def _listing(sorts: tuple[str, ...]) -> str:
-    """Which commands print the ids."""
-    commands = " and ".join(f"'repomesh {LISTINGS[sort]}'" for sort in sorts[:2])
-    return f"Give the id as {commands or 'a list'} print{'' if len(sorts) == 2 else 's'} it, or whole."
+def _listing_hint(kinds: tuple[str, ...]) -> str:
+    """Return the hint that names the commands which print the ids."""
+    commands = " and ".join(f"'repomesh {LISTINGS[kind]}'" for kind in kinds[:2])
+    return f"Give the id as {commands or 'a list'} print{'' if len(kinds) == 2 else 's'} it, or whole."
 
 
-def _too_short(given: str) -> InvalidRequest:
+def _too_short_error(text: str) -> InvalidRequest:
     return InvalidRequest(
-        f"'{given}' is too short to find an id by",
+        f"'{text}' is too short to find an id by",
         hint=f"Give at least {ID_PART_CHARS_MIN} characters of what a list prints: its beginning or its end.",
     )

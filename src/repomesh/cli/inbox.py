@@ -1,4 +1,4 @@
-"""`repomesh inbox`: what needs the person first, and how it is answered."""
+"""`repomesh inbox`: shows what needs the person at this terminal, and answers it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from repomesh.cli import ids, output, terminal_user
 from repomesh.cli.failures import CommandLineError
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.views import inbox_view
 from repomesh.views.terminal_text import clean
@@ -70,17 +70,17 @@ def list_(
     """Show what needs you, the most urgent first."""
 
     async def run(client: Client) -> Any:
-        who = await terminal_user.become(client, named)
-        return who, await client.call_json("inbox.show", {"limit": limit})
+        person = await terminal_user.act_as_person(client, named)
+        return person, await client.call_json("inbox.show", {"limit": limit})
 
-    who, found = ask(run, url=url)
-    if who["type"] != "human":
-        name = clean(who["name"])
+    person, inbox = run_with_client(run, url=url)
+    if person["type"] != "human":
+        name = clean(person["name"])
         output.print_note(f"{name} is no person: its messages are in 'repomesh message inbox --as {name}'.")
     if as_json:
-        output.print_json(found)
+        output.print_json(inbox)
     else:
-        output.print_lines(inbox_view.inbox_lines(output.style(), who["name"], found))
+        output.print_lines(inbox_view.inbox_lines(output.style(), person["name"], inbox))
 
 
 @app.command()
@@ -88,20 +88,20 @@ def read(id_: Id, *, as_json: AsJson = False, url: Url = None, named: As = None)
     """Show one question or message whole; a message then counts as read."""
 
     async def run(client: Client) -> tuple[str, Any]:
-        await terminal_user.become(client, named)
-        noun, full = await _resolve(client, id_)
+        await terminal_user.act_as_person(client, named)
+        noun, full_id = await _resolve(client, id_)
         if noun == "question":
-            return noun, await client.call_json("question.show", {"question_id": full})
-        shown = await client.call_json("message.show", {"message_id": full})
-        await client.call_json("message.read", {"message_id": full})
-        return noun, shown
+            return noun, await client.call_json("question.show", {"question_id": full_id})
+        message = await client.call_json("message.show", {"message_id": full_id})
+        await client.call_json("message.read", {"message_id": full_id})
+        return noun, message
 
-    noun, found = ask(run, url=url)
+    noun, item = run_with_client(run, url=url)
     if as_json:
-        output.print_json(found)
+        output.print_json(item)
     else:
         draw = inbox_view.question_lines if noun == "question" else inbox_view.message_lines
-        output.print_lines(draw(output.style(), found))
+        output.print_lines(draw(output.style(), item))
 
 
 @app.command()
@@ -114,24 +114,24 @@ def reply(
     named: As = None,
 ) -> None:
     """Answer a question or a message; who asked gets it as a message."""
-    said = sys.stdin.read() if text == "-" else text
-    if not said.strip():
+    answer = sys.stdin.read() if text == "-" else text
+    if not answer.strip():
         raise InvalidRequest("the answer is empty")
 
     async def run(client: Client) -> tuple[str, Any]:
-        await terminal_user.become(client, named)
-        noun, full = await _resolve(client, id_)
+        await terminal_user.act_as_person(client, named)
+        noun, full_id = await _resolve(client, id_)
         if noun == "question":
-            return noun, await client.call_json("question.answer", {"question_id": full, "answer": said})
-        return noun, await client.call_json("message.send", {"parent_message_id": full, "body": said})
+            return noun, await client.call_json("question.answer", {"question_id": full_id, "answer": answer})
+        return noun, await client.call_json("message.send", {"parent_message_id": full_id, "body": answer})
 
-    noun, done = ask(run, url=url)
+    noun, result = run_with_client(run, url=url)
     if as_json:
-        output.print_json(done)
+        output.print_json(result)
     elif noun == "question":
-        output.print_line(f"{done['asker_name']} is told: {done['answer']}")
+        output.print_line(f"{result['asker_name']} is told: {result['answer']}")
     else:
-        output.print_line(f"sent to {', '.join(done['to'])}")
+        output.print_line(f"sent to {', '.join(result['to'])}")
 
 
 @app.command()
@@ -141,28 +141,28 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
     async def run(client: Client) -> None:
         from repomesh.client.stream import follow as events
 
-        who = await terminal_user.become(client, named)
+        person = await terminal_user.act_as_person(client, named)
         position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
-        found = await client.call_json("inbox.show", {"limit": _ALL})
-        _print(found if as_json else inbox_view.inbox_lines(output.style(), who["name"], found))
+        inbox = await client.call_json("inbox.show", {"limit": _ALL})
+        _print(inbox if as_json else inbox_view.inbox_lines(output.style(), person["name"], inbox))
         async for event in events(client, after=position, type=list(_EVENTS)):
-            if event["actor"] != who["id"]:
-                _print(event if as_json else inbox_view.event_lines(output.style(), event, who["name"]))
+            if event["actor"] != person["id"]:
+                _print(event if as_json else inbox_view.event_lines(output.style(), event, person["name"]))
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
-        ask(run, url=url)
+        run_with_client(run, url=url)
 
 
-def _print(shown: Any) -> None:
-    if isinstance(shown, list):
-        if shown:
-            print("\n".join(shown), flush=True)
+def _print(item: Any) -> None:
+    if isinstance(item, list):
+        if item:
+            print("\n".join(item), flush=True)
     else:
-        print(output.as_json_text(shown), flush=True)
+        print(output.as_json_text(item), flush=True)
 
 
 async def _resolve(client: Client, id_: str) -> tuple[str, str]:
-    """What an id, or a part of one, means: ('question' or 'message', the whole id)."""
-    full = await ids.find(client, id_, "question", "message")
-    found = await client.call_json("id.find", {"part": full, "what": ["question", "message"]})
-    return (found["items"][0]["what"] if found["items"] else "message"), full
+    """Return ('question' or 'message', whole id) of an id or a part of one."""
+    full_id = await ids.find(client, id_, "question", "message")
+    answer = await client.call_json("id.find", {"part": full_id, "what": ["question", "message"]})
+    return (answer["items"][0]["what"] if answer["items"] else "message"), full_id

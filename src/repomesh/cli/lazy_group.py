@@ -1,4 +1,4 @@
-"""Groups of commands that make a command only when it is called: to list them, names and help are enough."""
+"""Command groups that build a command only when it is called; listing them needs names and help alone."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from repomesh.cli.placeholders import name_values
 
 
 class LazyCommand(Protocol):
-    """A command that is not made yet: what the list of commands shows of it, and how it is made."""
+    """A command that is not built yet: its entry in the list of commands, and how to build it."""
 
     @property
     def help(self) -> str:
-        """Its help; the list shows the first sentence."""
+        """The help; the list of commands shows its first sentence."""
 
     @property
     def panel(self) -> str | None:
         """The heading under which a terminal lists it."""
 
-    def made(self, name: str) -> Any:
-        """Make the command, or the group of commands."""
+    def make(self, name: str) -> Any:
+        """Build the command, or the group of commands."""
 
 
 class LazyGroup(TyperGroup):
     """A group whose commands are stand-ins until one of them is called.
 
-    A subclass has `entries` of its own, in the order in which they are listed; commands that its Typer app
-    registers come after them.
+    A subclass sets `entries`, in listing order; commands that its Typer app registers come after them.
     """
 
     entries: ClassVar[Mapping[str, LazyCommand]] = {}
@@ -45,12 +44,12 @@ class LazyGroup(TyperGroup):
         self.commands = {**stand_ins, **self.commands}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Put the real command in its stand-in's place."""
+        """Replace the stand-in by the real command, then resolve it."""
         self._make(args[0])
         return super().resolve_command(ctx, args)
 
     def make_all(self) -> None:
-        """Make every command, also those of groups inside, for who walks the tree."""
+        """Build every command, nested groups included, for code that walks the tree."""
         for name in tuple(self._deferred):
             self._make(name)
         for command in self.commands.values():
@@ -60,11 +59,11 @@ class LazyGroup(TyperGroup):
     def _make(self, name: str) -> None:
         entry = self._deferred.pop(name, None)
         if entry is not None:
-            self.commands[name] = entry.made(name)
+            self.commands[name] = entry.make(name)
             name_values(self.commands[name])
 
 
-def command_of(app: typer.Typer, name: str) -> Any:
+def build_command(app: typer.Typer, name: str) -> Any:
     """Return the command, or the group of commands, of a Typer app."""
     cls = app.info.cls
     is_lazy = isinstance(cls, type) and issubclass(cls, LazyGroup)

@@ -1,4 +1,4 @@
-"""The port: taken before anything else is opened, and when it is busy, who has it."""
+"""Binds the server's port before anything else is opened, and finds out which process uses a busy one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 
 from repomesh.kernel.errors import Conflict, InvalidRequest
 
-_TRIED_MAX = 100  # ports looked at to find a free one
+_TRIED_MAX = 100  # ports tried to find a free one
 
 
 class PortBusy(Conflict):
@@ -26,45 +26,48 @@ class CannotListen(InvalidRequest):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address.
+    """Return a socket bound to the address.
 
-    Raises PortBusy with who has the port and a command that works; CannotListen for an address that is none
-    of this machine's.
+    Raises PortBusy, which names the process and a free port, and CannotListen for an address that is not of
+    this machine.
     """
-    bound = _bound_if_free(host, port)
+    bound = _bind_if_free(host, port)
     if bound is None:
         raise PortBusy(
             f"port {port} of {host} is used by {_occupant(host, port)}",
-            hint=f"Give another: --port {_free(host, port)}",
+            hint=f"Give another: --port {_find_free_port(host, port)}",
             port=port,
         )
     return bound
 
 
 def listen_near(host: str, port: int) -> tuple[socket.socket, str | None]:
-    """A socket bound to the port or, when that is busy, to the next free one; and what to say of that.
+    """Return a socket bound to the port or to the next free one, and a note on the latter.
 
     Raises CannotListen.
     """
-    bound = _bound_if_free(host, port)
+    bound = _bind_if_free(host, port)
     if bound is not None:
         return bound, None
-    other = listen(host, _free(host, port))
-    taken = other.getsockname()[1]
-    return other, f"Port {port} is used by {_occupant(host, port)}; this server listens on {taken}."
+    fallback = listen(host, _find_free_port(host, port))
+    fallback_port = fallback.getsockname()[1]
+    return (
+        fallback,
+        f"Port {port} is used by {_occupant(host, port)}; this server listens on {fallback_port}.",
+    )
 
 
 def url_of(bound: socket.socket) -> str:
-    """The URL under which clients on this machine reach a bound socket."""
+    """Return the URL by which clients on this machine reach a bound socket."""
     host, port = bound.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _bound_if_free(host: str, port: int) -> socket.socket | None:
+def _bind_if_free(host: str, port: int) -> socket.socket | None:
     try:
-        return _bound(host, port)
+        return _bind(host, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             reason = error.strerror or str(error)
@@ -72,25 +75,25 @@ def _bound_if_free(host: str, port: int) -> socket.socket | None:
         return None
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family, type_, protocol, _name, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    made = socket.socket(family, type_, protocol)
+    bound = socket.socket(family, type_, protocol)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
     except OSError:
-        made.close()
+        bound.close()
         raise
-    return made
+    return bound
 
 
-def _free(host: str, port: int) -> int:
-    """The next port that is free; 0, by which the system chooses one, when none is near."""
+def _find_free_port(host: str, port: int) -> int:
+    """Return the next free port, or 0 (the system chooses one) if none of _TRIED_MAX is free."""
     for candidate in range(port + 1, min(port + _TRIED_MAX, 65_536)):
         try:
-            _bound(host, candidate).close()
+            _bind(host, candidate).close()
         except OSError:
             continue
         return candidate
@@ -98,10 +101,10 @@ def _free(host: str, port: int) -> int:
 
 
 def _occupant(host: str, port: int) -> str:
-    """Who listens there, as far as it can be told."""
-    what = "a repomesh server" if _is_ours(host, port) else "another program"
-    pid = _listener(port)
-    return f"{what} (process {pid})" if pid else what
+    """Return in words which program listens there, with its process id if the system shows it."""
+    program = "a repomesh server" if _is_ours(host, port) else "another program"
+    pid = _listening_pid(port)
+    return f"{program} (process {pid})" if pid else program
 
 
 def _is_ours(host: str, port: int) -> bool:
@@ -116,13 +119,17 @@ def _is_ours(host: str, port: int) -> bool:
     return isinstance(health, dict) and health.keys() >= {"status", "version"}
 
 
-def _listener(port: int) -> int | None:
-    """The process that listens on a port; None where the system does not show it to this user."""
-    import psutil  # only for the words of a refusal
+def _listening_pid(port: int) -> int | None:
+    """Return the process id that listens on a port; None where the system does not show it."""
+    import psutil  # slow to load, and only for an error message
 
     try:
         sockets = psutil.net_connections("tcp")
     except (psutil.Error, OSError):  # some systems show sockets to the administrator alone
         return None
-    listening = (each for each in sockets if each.status == psutil.CONN_LISTEN and each.laddr.port == port)
-    return next((each.pid for each in listening if each.pid is not None), None)
+    listeners = (
+        connection
+        for connection in sockets
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+    )
+    return next((connection.pid for connection in listeners if connection.pid is not None), None)

@@ -1,4 +1,4 @@
-"""`repomesh log`: keeps the event log from growing for ever."""
+"""`repomesh log`: archives old events, so that the event log does not grow for ever."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.generic import past_moment
+from repomesh.cli.generic import parse_past_moment
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 
 if TYPE_CHECKING:
     from repomesh.client.client import Client
@@ -30,22 +30,22 @@ def prune(
     url: Url = None,
 ) -> None:
     """Move old events from the log to archives in the data folder: gzipped CloudEvents, one a line."""
-    wanted = int(before) if before.isdigit() else past_moment("--before", before)
-    moved = ask(lambda client: _prune(client, wanted), url=url)
+    boundary = int(before) if before.isdigit() else parse_past_moment("--before", before)
+    archived = run_with_client(lambda client: _prune(client, boundary), url=url)
     if as_json:
-        output.print_json(moved)
+        output.print_json(archived)
         return
-    output.print_line(f"Archived {moved['events']} events; the log begins at {moved['oldest_seq']}.")
-    for path in moved["paths"]:
+    output.print_line(f"Archived {archived['events']} events; the log begins at {archived['oldest_seq']}.")
+    for path in archived["paths"]:
         output.print_line(path)
 
 
 async def _prune(client: Client, before: int | str) -> dict[str, Any]:
-    """Ask again until nothing older is left: one call moves a bounded number."""
+    """Call log.prune until nothing older is left, since one call moves a bounded number of events."""
     events, paths = 0, []
     while True:
-        moved = await client.call_json("log.prune", {"before": before})
-        events += moved["events"]
-        paths += [moved["path"]] if moved["path"] else []
-        if moved["complete"]:
-            return {"events": events, "paths": paths, "oldest_seq": moved["oldest_seq"]}
+        batch = await client.call_json("log.prune", {"before": before})
+        events += batch["events"]
+        paths += [batch["path"]] if batch["path"] else []
+        if batch["complete"]:
+            return {"events": events, "paths": paths, "oldest_seq": batch["oldest_seq"]}

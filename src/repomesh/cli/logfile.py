@@ -16,24 +16,25 @@ import structlog
 from repomesh.kernel.private_files import open_private
 from repomesh.kernel.telemetry import configure_logging
 
-LOG_BYTES_MAX = 10 * 1024 * 1024  # twice this is kept; enough to look back, too little to fill a disk
+# Two files of this size are kept: enough to look back, too little to fill a disk.
+LOG_BYTES_MAX = 10 * 1024 * 1024
 _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "critical"}
 
 
 class LogFile(io.TextIOBase):
-    """A text stream into `path`; when that is full it becomes `path.1`, and a new one begins."""
+    """A text stream into `path`, which is renamed to `path.1` when it is full."""
 
     def __init__(self, path: Path) -> None:
         self._handler = _PrivateFile(path, maxBytes=LOG_BYTES_MAX, backupCount=1, encoding="utf-8")
 
     def write(self, text: str) -> int:
-        """Append one line; it reaches the file at once."""
+        """Append one line, unbuffered; returns the number of characters."""
         self._handler.handle(logging.makeLogRecord({"msg": text.removesuffix("\n")}))
         return len(text)
 
 
 class _PrivateFile(RotatingFileHandler):
-    """A rotating file for its owner only, which goes on after a failed write and counts the lines missing."""
+    """A rotating file for its owner only, which counts lines that could not be written and goes on."""
 
     _lost = 0
 
@@ -47,7 +48,7 @@ class _PrivateFile(RotatingFileHandler):
             super().emit(logging.makeLogRecord({"msg": note}))
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Count the line: a full disk is among what is logged, and the server goes on."""
+        """Count the lost line; a full disk must not stop the server."""
         self._lost += 1
 
     def _open(self) -> TextIOWrapper:
@@ -56,8 +57,8 @@ class _PrivateFile(RotatingFileHandler):
         return TextIOWrapper(FileIO(descriptor, "a"), encoding=self.encoding, write_through=True)
 
 
-class _Foreign(logging.Handler):
-    """What libraries log, as lines of ours."""
+class _LibraryHandler(logging.Handler):
+    """Writes the records of libraries as structured lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -67,13 +68,13 @@ class _Foreign(logging.Handler):
 
 
 def log_to(path: Path, level: str) -> None:
-    """Log to `path`: everything of ours from `level` on, and the warnings of libraries."""
+    """Log to `path`: records of repomesh from `level` on, and warnings of libraries."""
     configure_logging(level, cast(TextIO, LogFile(path)))
-    logging.basicConfig(handlers=[_Foreign()], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[_LibraryHandler()], level=logging.WARNING, force=True)
 
 
 def tail(path: Path, lines: int) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log as one text; empty if there is no log."""
     try:
         return "\n".join(last_lines(path, lines)[0])
     except FileNotFoundError:
@@ -81,10 +82,10 @@ def tail(path: Path, lines: int) -> str:
 
 
 def last_lines(path: Path, lines: int) -> tuple[list[str], int]:
-    """The last lines of a log, and the size at which it was read: what comes later is behind that."""
+    """Return the last lines of a log, and its size in bytes when it was read; reads at most 64 KiB."""
     with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         start = max(0, size - 64 * 1024)
         file.seek(start)
-        found = file.read(size - start).decode(errors="replace").splitlines()
-    return found[-lines:] if lines else [], size
+        tail_lines = file.read(size - start).decode(errors="replace").splitlines()
+    return tail_lines[-lines:] if lines else [], size

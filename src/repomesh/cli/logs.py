@@ -1,4 +1,4 @@
-"""`repomesh logs`: what the server, or the daemon that wakes CLIs, wrote into its log."""
+"""`repomesh logs`: prints the log of the server, or of the daemon that wakes CLIs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from repomesh.views.terminal_text import cell, clean
 app = typer.Typer(add_completion=False)
 
 LINES_MAX: Final = 1_000
-"""Of a log to begin with: what is older is read in the file."""
+"""Most lines to begin with; older ones are in the file."""
 _LOOK_EVERY_S: Final = 0.5
 _FIRST: Final = ("timestamp", "level", "event")
 
@@ -52,44 +52,44 @@ def logs(
     path = folder / (data_folder.DAEMON_LOG if daemon else data_folder.LOG)
     if not path.exists():
         raise NoLog(f"there is no log {path}")
-    shown, position = last_lines(path, lines)
-    for line in shown:
+    last_shown, position = last_lines(path, lines)
+    for line in last_shown:
         _print(line, as_json=as_json)
     if follow:
         with suppress(KeyboardInterrupt):  # Ctrl+C is how following ends
-            for line in _growing(path, position):
+            for line in _follow_lines(path, position):
                 _print(line, as_json=as_json)
 
 
-def _growing(path: Path, position: int) -> Iterator[str]:
-    """The lines behind a position, also after a full file was moved aside for a new one."""
-    rest = b""
+def _follow_lines(path: Path, position: int) -> Iterator[str]:
+    """Yield the lines after a byte position as they come, also after the log was rotated."""
+    partial_line = b""
     while True:
         size = path.stat().st_size if path.exists() else 0
         if size < position:
-            position, rest = 0, b""
+            position, partial_line = 0, b""
         if size > position:
             with path.open("rb") as file:
                 file.seek(position)
-                *whole, rest = (rest + file.read(size - position)).split(b"\n")
+                *complete_lines, partial_line = (partial_line + file.read(size - position)).split(b"\n")
             position = size
-            yield from (line.decode("utf-8", "replace") for line in whole)
+            yield from (line.decode("utf-8", "replace") for line in complete_lines)
         else:
             time.sleep(_LOOK_EVERY_S)
 
 
 def _print(line: str, *, as_json: bool) -> None:
-    print(clean(line if as_json else _shown(line)), flush=True)
+    print(clean(line if as_json else _format_line(line)), flush=True)
 
 
-def _shown(line: str) -> str:
-    """A line for people: when, how bad, what, and the rest as 'name=value'."""
+def _format_line(line: str) -> str:
+    """Format a line for people: time, level, event, and other fields as 'name=value'."""
     try:
-        told: Any = json.loads(line)
+        record: Any = json.loads(line)
     except ValueError:  # the end of a longer line, or what something else wrote
         return line
-    if not isinstance(told, dict):
+    if not isinstance(record, dict):
         return line
-    first = "  ".join(str(told[name]) for name in _FIRST if name in told)
-    rest = " ".join(f"{name}={cell(value)}" for name, value in told.items() if name not in _FIRST)
-    return f"{first}  {rest}".rstrip()
+    head = "  ".join(str(record[name]) for name in _FIRST if name in record)
+    fields = " ".join(f"{name}={cell(value)}" for name, value in record.items() if name not in _FIRST)
+    return f"{head}  {fields}".rstrip()

@@ -7,11 +7,11 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; the exit code tells the class of a failure.
+    """Run the command line; the exit code shows the class of a failure.
 
-    A reader that closes the pipe early, such as `head`, ends the command without a word.
+    A reader that closes the pipe early, such as `head`, ends the command without a message.
 
-    Raises SystemExit with a message where Python removed the docstrings: help, error titles and the API's
+    Raises SystemExit, with a message if Python removed the docstrings: help, error titles and the API's
     documents are made of them.
     """
     if sys.flags.optimize > 1:
@@ -30,7 +30,7 @@ _PIPE_CLOSED = 1
 
 
 def _leave_closed_pipe() -> None:
-    """Send what is still unwritten nowhere, if nobody reads: Python would report it at its end."""
+    """Discard unwritten output of a closed pipe; otherwise Python reports the pipe at exit."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -39,9 +39,9 @@ def _leave_closed_pipe() -> None:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["mcp"]:  # an agent CLI waits for it: neither Typer nor Rich is loaded
-        from repomesh.cli.mcp import main as be_agent
+        from repomesh.cli.mcp import main as serve_agent
 
-        return be_agent(words[1:])
+        return serve_agent(words[1:])
     if not (sys.stdout.isatty() and sys.stderr.isatty()) or os.environ.get("NO_COLOR"):
         os.environ.setdefault("TYPER_USE_RICH", "0")  # help and usage errors without boxes, and sooner
     words = words or ["--help"]
@@ -51,7 +51,7 @@ def _run(words: list[str]) -> int:
         if not any(name.endswith("REPOMESH_COMPLETE") for name in os.environ):
             print(help_text(terminal_columns()))
             return 0
-    # httpx would load a command line of its own with Rich and Pygments: a tenth of what most commands take.
+    # httpx would load its command line with Rich and Pygments: a tenth of the time of most commands.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from repomesh.cli.root import run
 

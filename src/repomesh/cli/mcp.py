@@ -22,24 +22,24 @@ agent CLIs that it knows; any other gets it as its MCP server over stdio.
 
 
 def main(words: Sequence[str]) -> int:
-    """Serve until the client goes; answers the exit code. Standard output belongs to the protocol."""
-    given = _parser().parse_args(words)
+    """Serve until the client disconnects; return the exit code. Standard output belongs to the protocol."""
+    options = _parser().parse_args(words)
     try:
-        marker = _marker(given.cli) if given.cli else {}
+        marker = _read_marker(options.cli) if options.cli else {}
         if marker is None:
             from repomesh.proxy.idle import run as offer_nothing
 
             offer_nothing()
             return 0
-        address = discovery.find(url=given.url, agent=given.agent)
+        address = discovery.find(url=options.url, agent=options.agent)
         if address.token is None:
             raise Unauthenticated(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
     except RepomeshError as error:
-        _complain(error)
+        _print_error(error)
         return FAILURES[error.failure].exit
     from repomesh.proxy.main import run
 
-    # Several runs of a CLI may be at work, all of them connected under the name that its person gave.
+    # Several runs of a CLI may be connected under one configured name, so they are numbered.
     run(
         address.url,
         address.token,
@@ -50,30 +50,29 @@ def main(words: Sequence[str]) -> int:
     return 0
 
 
-def _marker(cli: str) -> dict[str, Any] | None:
-    """What 'repomesh connect' left of `cli` in this repository; None where it is not connected.
+def _read_marker(cli: str) -> dict[str, Any] | None:
+    """Return the record of 'repomesh connect' for `cli` in this repository; None where it is not connected.
 
-    A data folder that is not trusted, or a repository that can't be read, connects nothing; standard error
-    says what to do about it.
+    An untrusted data folder or an unreadable repository counts as not connected; the error is printed.
     """
     try:
-        record = trust.require(data_folder.data_folder(Path.cwd()))
+        trusted_folder = trust.require(data_folder.data_folder(Path.cwd()))
     except (trust.UntrustedFolder, RepositoryUnreadable) as error:
-        _complain(error)
+        _print_error(error)
         return None
-    if record is None:
+    if trusted_folder is None:
         return None
-    path = record / data_folder.CONNECT / f"{cli}.json"
-    note = trust.read_note(path)
-    return {} if note is None and path.exists() else note  # there, and can't be read
+    path = trusted_folder / data_folder.CONNECT / f"{cli}.json"
+    marker = trust.read_note(path)
+    return {} if marker is None and path.exists() else marker  # the file exists and can't be read
 
 
-def _complain(error: RepomeshError) -> None:
-    print(f"error: {error.message}\nhint: {command.as_typed(error.hint)}", file=sys.stderr)
+def _print_error(error: RepomeshError) -> None:
+    print(f"error: {error.message}\nhint: {command.replace_program_name(error.hint)}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints have the form that those of all commands have."""
+    """A parser that prints errors in the form of the other commands."""
 
     def error(self, message: str) -> NoReturn:
         """Print the error and end with the exit code of wrong usage."""

@@ -1,4 +1,4 @@
-"""`repomesh meeting`: call meetings, take part in them, watch and replay them, and hand on their minutes."""
+"""`repomesh meeting`: create meetings, take part, watch and replay them, and write their minutes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import typer
 
 from repomesh.cli import completing, ids, output
 from repomesh.cli.command_overrides import CommandOverride
-from repomesh.cli.generic import add, group, option
+from repomesh.cli.generic import add_command, make_option, noun_group
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client.catalogue import operation
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest, NotFound
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _OVER: Final = frozenset({"meeting.completed", "meeting.cancelled"})
 _PAGE: Final = 200
 
-app = group("meeting", "Discuss in turn, vote and decide: create, watch, minutes.")
+app = noun_group("meeting", "Discuss in turn, vote and decide: create, watch, minutes.")
 
 _Meeting = Annotated[
     str,
@@ -35,56 +35,56 @@ _Meeting = Annotated[
         metavar="MEETING_ID",
         help="Id of the meeting, or a part of it.",
         show_default=False,
-        autocompletion=completing.of("meeting"),
+        autocompletion=completing.completer("meeting"),
     ),
 ]
 
 
-async def _from_suggestion(
+async def _add_suggestion(
     client: Client, fields: dict[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The fields of a meeting on a suggested topic; what was given in words goes before."""
+    """Return the fields of a meeting, completed from the suggested topic; given fields take precedence."""
     if options["suggested"] is None:
         if "topic" not in fields:
             raise InvalidRequest(
                 "a meeting needs a topic", hint="Say what it is about, or take one with --suggested."
             )
         return fields
-    asked = {"hours_back": options["hours_back"], "limit": limits.TOPICS_MAX}
-    found = await client.call_json("meeting.suggest_topics", asked)
-    one = _picked(found["suggested_topics"], options["suggested"])
+    criteria = {"hours_back": options["hours_back"], "limit": limits.TOPICS_MAX}
+    answer = await client.call_json("meeting.suggest_topics", criteria)
+    topic = _pick_topic(answer["suggested_topics"], options["suggested"])
     suggested = {
-        "topic": one["topic"],
+        "topic": topic["topic"],
         "meeting_type": "auto_generated",
-        "participant_ids": one["suggested_participants"],
-        "related_message_ids": one["related_messages"],
-        "related_task_ids": one["related_tasks"],
+        "participant_ids": topic["suggested_participants"],
+        "related_message_ids": topic["related_messages"],
+        "related_task_ids": topic["related_tasks"],
     }
     return suggested | fields
 
 
-def _picked(topics: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:
-    """The topic with this number, or whose title holds these words."""
-    if wanted.isdecimal():
-        matching = topics[int(wanted) - 1 : int(wanted)] if int(wanted) else []
+def _pick_topic(topics: Sequence[Mapping[str, Any]], choice: str) -> Mapping[str, Any]:
+    """Return the topic with this number, or this text in its title; raises NotFound and InvalidRequest."""
+    if choice.isdecimal():
+        matching = topics[int(choice) - 1 : int(choice)] if int(choice) else []
     else:
-        matching = [one for one in topics if wanted.casefold() in one["topic"].casefold()]
+        matching = [topic for topic in topics if choice.casefold() in topic["topic"].casefold()]
     if not matching:
         raise NotFound(
-            f"no suggested topic is '{wanted}'; there are {len(topics)}",
+            f"no suggested topic is '{choice}'; there are {len(topics)}",
             hint="See them with 'repomesh meeting suggest', with the same --hours-back.",
         )
     if len(matching) > 1:
-        raise InvalidRequest(f"'{wanted}' is in {len(matching)} suggested topics", hint="Give its number.")
+        raise InvalidRequest(f"'{choice}' is in {len(matching)} suggested topics", hint="Give its number.")
     return matching[0]
 
 
-add(
+add_command(
     app,
     operation("meeting.create"),
     CommandOverride(arguments=("topic", "participant_ids"), optional=("topic", "participant_ids")),
     (
-        option(
+        make_option(
             "suggested",
             Annotated[
                 str | None,
@@ -96,15 +96,15 @@ add(
                 ),
             ],
         ),
-        option(
+        make_option(
             "hours_back",
             Annotated[float, typer.Option("--hours-back", help="For --suggested, as for 'suggest'.")],
             24.0,
         ),
     ),
-    _from_suggestion,
+    _add_suggestion,
 )
-add(
+add_command(
     app,
     operation("meeting_template.list"),
     CommandOverride(
@@ -123,29 +123,29 @@ def watch(
     """
 
     async def run(client: Client) -> None:
-        async for event in _watched(client, await ids.find(client, meeting_id, "meeting")):
+        async for event in _watch_events(client, await ids.find(client, meeting_id, "meeting")):
             _print(event, event["at"][11:19], as_json=as_json)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
-        ask(run, url=url, agent=acting_agent)
+        run_with_client(run, url=url, agent=acting_agent)
 
 
-async def _watched(client: Client, meeting_id: str) -> AsyncIterator[dict[str, Any]]:
-    """The events of a meeting from its first one to its last one."""
+async def _watch_events(client: Client, meeting_id: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield the events of a meeting from its first one to its last one, as they happen."""
     from repomesh.client.stream import follow
 
     criteria: dict[str, Any] = {"correlation_id": meeting_id, "type": ["meeting", "decision"]}
     position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
-    found = await client.call_json("meeting.show", {"meeting_id": meeting_id})
-    over = found["status"] in meeting_view.ENDED  # its events may be pruned from the log
+    meeting = await client.call_json("meeting.show", {"meeting_id": meeting_id})
+    is_over = meeting["status"] in meeting_view.ENDED  # its events may be pruned from the log
     async for event in client.items("event.list", **criteria, limit=_PAGE):
         position = max(position, event["seq"])
-        over = over or event["type"] in _OVER
+        is_over = is_over or event["type"] in _OVER
         yield event
-    if over:
+    if is_over:
         return
-    async with aclosing(follow(client, after=position, **criteria)) as following:
-        async for event in following:
+    async with aclosing(follow(client, after=position, **criteria)) as new_events:
+        async for event in new_events:
             yield event
             if event["type"] in _OVER:
                 return
@@ -172,15 +172,17 @@ def replay(
 
     async def run(client: Client) -> None:
         loop = asyncio.get_running_loop()
-        whole = await ids.find(client, meeting_id, "meeting")
-        begun = loop.time()
-        async for event in client.items("meeting.replay", meeting_id=whole, speed=speed or 1.0, limit=_PAGE):
+        whole_id = await ids.find(client, meeting_id, "meeting")
+        started_at = loop.time()
+        async for event in client.items(
+            "meeting.replay", meeting_id=whole_id, speed=speed or 1.0, limit=_PAGE
+        ):
             if speed:
-                await asyncio.sleep(max(begun + event["offset_s"] - loop.time(), 0))
-            _print(event, _offset(event["offset_s"] * (speed or 1.0)), as_json=as_json)
+                await asyncio.sleep(max(started_at + event["offset_s"] - loop.time(), 0))
+            _print(event, _format_offset(event["offset_s"] * (speed or 1.0)), as_json=as_json)
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
-        ask(run, url=url, agent=acting_agent)
+        run_with_client(run, url=url, agent=acting_agent)
 
 
 @app.command()
@@ -202,19 +204,17 @@ def minutes(
     acting_agent: ActingAgent = None,
 ) -> None:
     """Write the minutes of a meeting: what was said, proposed and voted, and the decision."""
-    asked = {"meeting_id": meeting_id, "format": format_, "max_chars": max_chars}
-    fields = {name: value for name, value in asked.items() if value is not None}
+    options = {"meeting_id": meeting_id, "format": format_, "max_chars": max_chars}
+    fields = {name: value for name, value in options.items() if value is not None}
 
     async def read(client: Client) -> Any:
-        return await client.call_json(
-            "meeting.minutes", await ids.resolved(client, "meeting.minutes", fields)
-        )
+        return await client.call_json("meeting.minutes", await ids.resolve(client, "meeting.minutes", fields))
 
-    found = ask(read, url=url, agent=acting_agent)
+    answer = run_with_client(read, url=url, agent=acting_agent)
     if format_ == "markdown" and not as_json:
-        text = clean(found["markdown"])
+        text = clean(answer["markdown"])
     else:
-        text = output.as_json_text(found if as_json else found["meeting"], indent=2) + "\n"
+        text = output.as_json_text(answer if as_json else answer["meeting"], indent=2) + "\n"
     if output_ is None:
         print(text, end="", flush=True)
     else:
@@ -229,11 +229,11 @@ def _print(event: Mapping[str, Any], mark: str, *, as_json: bool) -> None:
     style = output.style()
     lines = meeting_view.event_lines(style, event)
     if lines:
-        rest = [f"{' ' * len(mark)}  {line}" for line in lines[1:]]
-        print("\n".join([f"{style.dim(mark)}  {lines[0]}", *rest]), flush=True)
+        further_lines = [f"{' ' * len(mark)}  {line}" for line in lines[1:]]
+        print("\n".join([f"{style.dim(mark)}  {lines[0]}", *further_lines]), flush=True)
 
 
-def _offset(seconds: float) -> str:
-    """How long after the meeting was called, as a clock shows it."""
-    minutes_, rest = divmod(max(seconds, 0.0), 60)
-    return f"+{minutes_:.0f}:{rest:04.1f}"
+def _format_offset(seconds: float) -> str:
+    """Format seconds since the meeting was created as '+minutes:seconds'."""
+    minutes_, seconds_ = divmod(max(seconds, 0.0), 60)
+    return f"+{minutes_:.0f}:{seconds_:04.1f}"

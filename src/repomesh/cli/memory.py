@@ -1,9 +1,9 @@
-"""`repomesh memory`: what is remembered, also taken from files."""
+"""`repomesh memory`: memories, whose content may come from a file."""
 
 from __future__ import annotations
 
 from repomesh.cli.content_file import add_with_file
-from repomesh.cli.generic import group
+from repomesh.cli.generic import noun_group
 
-app = group("memory", "What to remember: store, list, correct.")
+app = noun_group("memory", "What to remember: store, list, correct.")
 add_with_file(app, "memory.store")

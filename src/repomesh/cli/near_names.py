@@ -1,4 +1,4 @@
-"""For 'there is no X': the names near the one that was given, and the command that lists them."""
+"""For 'there is no X' errors: suggests similar names and the command that lists all."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _LISTS: Final[dict[str, tuple[str, str, str]]] = {
     "session": ("session.list", "id", "session list"),
     "template": ("meeting_template.list", "name", "meeting templates"),
 }
-"""By what is missing: the operation that lists it, the field that names one, and the command."""
-_NAMES_MAX: Final = 1_000  # looked at
+"""By kind of object: the operation that lists it, the field with its name, and the command."""
+_NAMES_MAX: Final = 1_000  # compared with the missing name
 
 
-async def named(client: Client, error: RemoteError) -> RemoteError:
-    """The error with a hint that names what was meant; the same for any other error."""
-    missing = _MISSING.match(error.message)
-    if missing is None or not error.code.endswith("_not_found"):
+async def suggest_names(client: Client, error: RemoteError) -> RemoteError:
+    """Return a 'not found' error with similar names in its hint; any other error unchanged."""
+    match = _MISSING.match(error.message)
+    if match is None or not error.code.endswith("_not_found"):
         return error
-    sort, given, session = missing.groups()
-    operation, field, command = _LISTS[sort]
-    client.act_as(None)  # the acting agent may be the one that there is not
+    kind, missing_name, session = match.groups()
+    operation, field, command = _LISTS[kind]
+    client.act_as(None)  # the acting agent may be the missing one
     names = []
     try:
-        async for one in client.items(operation, limit=200, **({"session_id": session} if session else {})):
-            names.append(str(one[field]))
+        async for item in client.items(operation, limit=200, **({"session_id": session} if session else {})):
+            names.append(str(item[field]))
             if len(names) >= _NAMES_MAX:
                 break
-    except (RemoteError, ServerUnreachable):  # who may not list it is not told of it
+    except (RemoteError, ServerUnreachable):  # without the right to list it there are no suggestions
         return error
-    listing = f"'repomesh {command.replace('SESSION_ID', session or '')}' lists the {sort}s."
-    hint = f"{spelling.meant(spelling.near(given, names))}{listing}"
+    listing = f"'repomesh {command.replace('SESSION_ID', session or '')}' lists the {kind}s."
+    hint = f"{spelling.did_you_mean(spelling.similar_words(missing_name, names))}{listing}"
     return RemoteError(error.status, error.code, error.message, hint, error.details)

@@ -1,7 +1,7 @@
-"""Commands on the store alone: with no server running they hold its data folder and are one for themselves.
+"""Commands without a running server: they lock the data folder and run the application in this process.
 
-The client speaks to the same application that `up` serves, in this process and without a socket, so that
-nothing is done in another way than through a server.
+The client calls the same application that `up` serves, without a socket, so that operations behave as through
+a server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 PATIENCE_S: Final = 15.0
-"""How long a command waits for another that holds the data folder, or for a server that starts."""
+"""How long a command waits for another one that holds the data folder, or for a server that starts."""
 
 
 class FolderBusy(folder.FolderInUse):
@@ -42,26 +42,26 @@ class NoDataFolder(NotFound):
     )
 
 
-def require_made(data: Path) -> None:
+def require_data_folder(data: Path) -> None:
     """Raise NoDataFolder unless a server or a command that writes has made the data folder."""
     if trust.require(data) is None:
         raise NoDataFolder(f"there is no data folder {data}")
 
 
 @contextmanager
-def held(data: Path) -> Iterator[bool]:
-    """Hold the data folder inside and give True; give False when a server does, which is to be asked.
+def hold_folder(data: Path) -> Iterator[bool]:
+    """Lock the data folder and yield True; yield False if a running server holds it.
 
-    Raises FolderBusy when another process holds it for long and is no server that answers.
+    Raises FolderBusy when another process that is no running server holds it for PATIENCE_S.
     """
     with ExitStack() as stack:
-        yield _taken(stack, data)
+        yield _try_to_hold(stack, data)
 
 
-def _taken(stack: ExitStack, data: Path) -> bool:
+def _try_to_hold(stack: ExitStack, data: Path) -> bool:
     if data_folder.running_server(data) is not None:
         return False
-    import_module("repomesh.app")  # takes the most time by far, in which others may have the folder
+    import_module("repomesh.app")  # slow, so it is done before the folder is locked
     os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(data)
     try:
@@ -74,23 +74,23 @@ def _taken(stack: ExitStack, data: Path) -> bool:
 
 
 @asynccontextmanager
-async def client(data: Path, agent: str | None) -> AsyncIterator[Client]:
-    """A client of a server in this process, on a data folder that is held."""
+async def open_client(data: Path, agent: str | None) -> AsyncIterator[Client]:
+    """Yield a client of a server in this process, on a data folder that this process has locked."""
     import httpx
 
-    from repomesh.cli.up import opened, read_settings
+    from repomesh.cli.up import open_server, read_settings
     from repomesh.client.client import Client
 
     is_new = not (data / data_folder.TOKEN).exists()
-    server, notes = opened(read_settings({"data": data}))
+    server, notes = open_server(read_settings({"data": data}))
     for note in [f"Made the data folder {data}."] if is_new else notes:
         output.print_note(note)
     async with server.alone():
         address = discovery.find(url=_HERE, agent=agent, data=data)
         token = address.token or data_folder.read_secret(data / data_folder.TOKEN)
         transport = httpx.ASGITransport(server.asgi)
-        async with Client(_HERE, token, address.agent, transport) as speaking:
-            yield speaking
+        async with Client(_HERE, token, address.agent, transport) as client:
+            yield client
 
 
 _HERE: Final = "http://localhost"

@@ -1,4 +1,4 @@
-"""`repomesh open`: where the server answers a browser."""
+"""`repomesh open`: opens the description of the server's API in a browser."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 
 app = typer.Typer(add_completion=False)
 
 PAGE = "/openapi.json"
-"""What a browser shows of a server: its description."""
+"""The server's page for a browser: the description of its API."""
 
 
 @app.command("open")
@@ -26,11 +26,11 @@ def open_(
 ) -> None:
     """Open the description of the server's API in a browser; without a terminal print its address."""
 
-    async def answered(client: Any) -> str:
+    async def find_page(client: Any) -> str:
         await client.about("/healthz")
         return f"{client.url}{PAGE}"
 
-    page = ask(answered, url=url)
+    page = run_with_client(find_page, url=url)
     opened = output.is_terminal() and not (only_print or as_json) and webbrowser.open(page)
     if as_json:
         output.print_json({"url": page})

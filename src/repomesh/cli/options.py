@@ -29,13 +29,15 @@ ActingAgent = Annotated[
         metavar="AGENT",
         help="Agent to act as; else REPOMESH_AGENT.",
         show_default=False,
-        autocompletion=completing.of("agent"),
+        autocompletion=completing.completer("agent"),
         rich_help_panel=_PANEL,
     ),
 ]
 
 
-def file_option(words: str) -> Any:
-    """The type of an option `--file` that names a file to read, with `words` as its help."""
-    about = typer.Option("--file", exists=True, dir_okay=False, readable=True, help=words, show_default=False)
-    return Annotated[Path | None, about]
+def file_option(help_: str) -> Any:
+    """Return the type of an option `--file` that names a file to read."""
+    option = typer.Option(
+        "--file", exists=True, dir_okay=False, readable=True, help=help_, show_default=False
+    )
+    return Annotated[Path | None, option]

@@ -28,36 +28,36 @@ def is_terminal() -> bool:
 
 
 def wants_style() -> bool:
-    """Whether a person looks at it who wants bold and coloured text (https://no-color.org)."""
+    """Whether standard output takes bold and coloured text: a terminal without NO_COLOR (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 def print_line(text: str) -> None:
-    """One line for a person, to standard output."""
+    """Print one line for a person to standard output, without control characters."""
     print(clean(text))
 
 
 def style() -> TextStyle:
-    """The style of standard output, at this moment."""
+    """Return the current style of standard output."""
     terminal = is_terminal()
     return TextStyle(
         now=datetime.now(UTC),
         colour=wants_style(),
         is_terminal=terminal,
         width_chars=_width_chars() if terminal else 80,
-        program=command.here(),
+        program=command.program_name(),
     )
 
 
 def _width_chars() -> int:
-    """The width of the terminal, as Rich finds it: COLUMNS, else what any standard stream tells."""
+    """Return the terminal's width as Rich finds it: COLUMNS, else that of any standard stream, else 80."""
     width = os.environ.get("COLUMNS", "")
     if width.isdigit():
         return int(width) or 80
     for descriptor in (0, 1, 2):
         try:
             return os.get_terminal_size(descriptor).columns or 80
-        except OSError:  # it is no terminal
+        except OSError:  # no terminal
             continue
     return 80
 
@@ -66,31 +66,31 @@ _notes: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 
 
 def print_note(text: str) -> None:
-    """One line beside the result, to standard error; inside `notes_kept` it is printed at the end."""
-    kept = _notes.get()
-    if kept is None:
-        print(clean(command.as_typed(text)), file=sys.stderr)
+    """Print one line beside the result to standard error; inside `defer_notes` it is printed at the end."""
+    deferred = _notes.get()
+    if deferred is None:
+        print(clean(command.replace_program_name(text)), file=sys.stderr)
     else:
-        kept.append(clean(command.as_typed(text)))
+        deferred.append(clean(command.replace_program_name(text)))
 
 
 @contextmanager
-def notes_kept() -> Iterator[None]:
-    """Keep notes until the command is done: where it fails they are a field of its one JSON document."""
+def defer_notes() -> Iterator[None]:
+    """Collect notes until the command is done: `report_error` makes them a field of its JSON document."""
     token = _notes.set([])
     try:
         yield
     finally:
-        kept = _notes.get() or []
+        deferred = _notes.get() or []
         _notes.reset(token)
-        for text in kept:
+        for text in deferred:
             print(text, file=sys.stderr)
 
 
 def confirm(question: str, *, as_json: bool = False, default: bool = False) -> None:
-    """Ask the person at the terminal.
+    """Ask the person at the terminal to confirm.
 
-    Raises InvalidRequest where nobody can be asked, and Abort for a no.
+    Raises Abort for a no, and InvalidRequest if input is no terminal.
     """
     if as_json or not sys.stdin.isatty():
         hint = "'--yes' answers the question beforehand."
@@ -105,62 +105,64 @@ def confirm(question: str, *, as_json: bool = False, default: bool = False) -> N
 
 
 def print_json(value: object) -> None:
-    """JSON, indented for a terminal and on one line for a pipe."""
+    """Print JSON, indented for a terminal and on one line for a pipe."""
     print(as_json_text(value, indent=2 if sys.stdout.isatty() else None), flush=True)
 
 
 def as_json_text(value: object, indent: int | None = None) -> str:
-    """JSON in which what a terminal would obey or not show stands as an escape of JSON's own.
+    """Return JSON with control and invisible characters as JSON escapes.
 
-    The value is the same, so a pipe gets it like this, too: it may end on a terminal.
+    The value is unchanged, so pipes get the same text: it may end on a terminal.
     """
     text = json.dumps(value, indent=indent, default=str, ensure_ascii=False)
     return UNSHOWN.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
-def private_file(path: Path) -> TextIO:
-    """Open a file to write to; a new one is for its owner only, since it holds what agents say."""
+def open_private_file(path: Path) -> TextIO:
+    """Open a file to write to; a new one is readable by its owner only, since it holds what agents say."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     return os.fdopen(descriptor, "w", encoding="utf-8")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a text to such a file."""
-    with private_file(path) as file:
+    """Write a text to a file of `open_private_file`."""
+    with open_private_file(path) as file:
         file.write(text)
 
 
-def report(error: RepomeshError | RemoteError, *, as_json: bool) -> int:
-    """Tell an error on standard error; answers the exit code of its class."""
-    from repomesh.cli.prompt_hints import for_prompt, hint_of
+def report_error(error: RepomeshError | RemoteError, *, as_json: bool) -> int:
+    """Print an error to standard error and return the exit code of its class."""
+    from repomesh.cli.prompt_hints import hint_of, translate_hint
 
-    hint = for_prompt(hint_of(error))
+    hint = translate_hint(hint_of(error))
     if as_json:
-        told = error.details | {
+        document = error.details | {
             "code": error.code,
             "failure": error.failure.value,
             "message": error.message,
             "hint": hint,
         }
-        kept = _notes.get()
-        if kept:
-            told["notes"] = list(kept)
-            kept.clear()
-        print(as_json_text(told), file=sys.stderr)
+        deferred = _notes.get()
+        if deferred:
+            document["notes"] = list(deferred)
+            deferred.clear()
+        print(as_json_text(document), file=sys.stderr)
     else:
-        shown = style()
-        print_note(f"error: {shown.short_ids(error.message)}")
+        text_style = style()
+        print_note(f"error: {text_style.short_ids(error.message)}")
         for field in error.details.get("errors", [])[1:]:
-            print_note(f"       {field['field']}: {shown.short_ids(field['message'])}")
-        for one in error.details.get("candidates", []):
-            print_note(f"       {shown.short_id(one['id'])}  {one['what']} {one['title']}")
+            print_note(f"       {field['field']}: {text_style.short_ids(field['message'])}")
+        for candidate in error.details.get("candidates", []):
+            print_note(
+                f"       {text_style.short_id(candidate['id'])}  {candidate['what']} {candidate['title']}"
+            )
         if hint:
             print_note(f"hint: {hint}")
     return error.exit_code if isinstance(error, RemoteError) else FAILURES[error.failure].exit
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Print lines as a view returns them; nothing for none."""
+    """Print lines as a view returns them; no output for an empty list."""
     if lines:
         print("\n".join(lines))
 

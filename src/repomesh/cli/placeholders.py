@@ -1,4 +1,4 @@
-"""Usage lines and help with NAMES for values, as manual pages have them, in place of types of Python."""
+"""Usage lines and help with NAMES for values, as in manual pages, in place of Python types."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class _Argument(TyperArgument):
 
 
 def name_values(command: Any) -> None:
-    """Give each option and argument of a command, or of all in a group, a name for its value."""
+    """Set the metavar of every option and argument of a command, or of all commands in a group."""
     context = typer.Context(command)
     for parameter in command.params:
         if isinstance(parameter, TyperArgument):
             parameter.__class__ = _Argument
             parameter.metavar = parameter.metavar or (parameter.name or "").upper()
         elif isinstance(parameter, TyperOption) and parameter.metavar is None and not parameter.is_flag:
-            shown = parameter.display_type(context)
-            if "|" not in shown:
-                is_number = shown in _NUMBERS
-                parameter.metavar = "NUMBER" if is_number else "PATH" if shown in _PATHS else "TEXT"
-    for each in command.commands.values() if isinstance(command, TyperGroup) else ():
-        name_values(each)
+            type_name = parameter.display_type(context)
+            if "|" not in type_name:
+                is_number = type_name in _NUMBERS
+                parameter.metavar = "NUMBER" if is_number else "PATH" if type_name in _PATHS else "TEXT"
+    for subcommand in command.commands.values() if isinstance(command, TyperGroup) else ():
+        name_values(subcommand)

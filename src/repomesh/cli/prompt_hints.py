@@ -1,4 +1,4 @@
-"""Hints of the server in the words of the prompt: commands for routes and tools, options for fields."""
+"""Translates texts of the server for the command line: routes and tools to commands, fields to options."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _HINTS: Final = {
     "stale_version": "Somebody changed it meanwhile. Look at it, and do it again.",
     "not_found": "Check the id; the group's 'list' shows what there is.",
 }
-"""By code, what a person at a prompt is told in place of the hint of its class."""
+"""By error code: the hint at a prompt, in place of the default hint of the class."""
 
 
 def hint_of(error: RepomeshError | RemoteError) -> str:
-    """What to do about an error, for who typed a command."""
+    """Return the hint of an error for a person who typed a command."""
     if error.code in ("unauthenticated", "token_revoked"):
-        return _about_token(error)
+        return _token_hint(error)
     if error.code == "not_found" and error.message.startswith("there is nothing at /"):
         return "Look at REPOMESH_URL and '--url': a server's URL has no path, as in http://127.0.0.1:8787."
     token = _TOKEN_AS_PATH.match(error.message) if error.code == "not_holder" else None
     if token is not None:
         return f"If {token[1]} is a fencing token: 'repomesh lock release --fencing-token {token[1]}'."
-    usual = _DEFAULTS.get(error.code)
-    if error.code in _HINTS and (usual is None or error.hint == usual):
+    default = _DEFAULTS.get(error.code)
+    if error.code in _HINTS and (default is None or error.hint == default):
         return _HINTS[error.code]
     return error.hint.replace("X-Repomesh-Agent", "--as (or REPOMESH_AGENT)")
 
@@ -58,31 +58,31 @@ _DEFAULTS: Final = {
     "fencing_token_missing": "Send the fencing_token that the claim was answered with.",
     "not_holder": "Acquire it first. The answer has the fencing_token that proves it.",
 }
-"""The hints of the classes, which _HINTS take the place of; an error's own hint is kept."""
+"""Default hints of the classes: only these are replaced by _HINTS, a hint of the single error is not."""
 
 
-def _about_token(error: RepomeshError | RemoteError) -> str:
+def _token_hint(error: RepomeshError | RemoteError) -> str:
     if os.environ.get("REPOMESH_TOKEN"):
         state = "was revoked" if error.code == "token_revoked" else "is none of this server's"
         return f"REPOMESH_TOKEN is set and {state}. Unset it to use the repository's own, or set another."
     return "Run it in the server's repository, or set REPOMESH_TOKEN: 'repomesh token create' makes one."
 
 
-def for_prompt(hint: str) -> str:
-    """A hint that a person at a prompt can follow: every command in it can be typed here."""
+def translate_hint(hint: str) -> str:
+    """Return a hint with commands and options in place of routes, tools and fields."""
     if _ROUTE.search(hint) or _WORD.search(hint):
-        hint = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), hint)
-        hint = _WORD.sub(lambda found: _word(found[0]), hint)
-    return command.as_typed(hint)
+        hint = _ROUTE.sub(lambda match: _routes().get((match[1], match[2]), match[0]), hint)
+        hint = _WORD.sub(lambda match: _translate_word(match[0]), hint)
+    return command.replace_program_name(hint)
 
 
-def _word(word: str) -> str:
+def _translate_word(word: str) -> str:
     name = word.removesuffix("=true")
     return _tools().get(name) or (f"--{name.replace('_', '-')}" if name in _fields() else word)
 
 
-def _typed(name: str) -> str:
-    """The command that calls an operation, in quotes."""
+def _quote_command(name: str) -> str:
+    """Return the command that calls an operation, in quotes."""
     noun, _, verb = name.partition(".")
     verb = SHAPES.get(name, CommandOverride()).name or verb.replace("_", "-").replace(".", "-")
     return f"'repomesh {_NOUNS.get(noun, noun)} {verb}'"
@@ -93,32 +93,36 @@ _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
 _OF_HTTP: Final = re.compile(r"If-Match|ETag|/v1/|\bheader\b|Last-Event-ID|The body may have")
 
 
-def help_of(text: str, called: Mapping[str, str]) -> str:
-    """A text about an operation or a field for who types the command; `called` are its words by field.
+def translate_help(text: str, prompt_names: Mapping[str, str]) -> str:
+    """Return the description of an operation or a field for the help of a command.
 
-    Fields become options and arguments, routes commands; sentences about HTTP are left out.
+    Fields become the words of `prompt_names`, routes become commands; sentences about HTTP are left out.
     """
-    text = _ROUTE.sub(lambda found: _routes().get((found[1], found[2]), found[0]), text)
-    kept = [one for one in _SENTENCE.split(text) if not _OF_HTTP.search(one)]
-    return _CODE.sub(lambda found: _spelled(found[1], called), " ".join(kept))
+    text = _ROUTE.sub(lambda match: _routes().get((match[1], match[2]), match[0]), text)
+    sentences = [sentence for sentence in _SENTENCE.split(text) if not _OF_HTTP.search(sentence)]
+    return _CODE.sub(lambda match: _translate_code(match[1], prompt_names), " ".join(sentences))
 
 
-def _spelled(word: str, called: Mapping[str, str]) -> str:
-    if word in called:
-        return called[word]
+def _translate_code(word: str, prompt_names: Mapping[str, str]) -> str:
+    if word in prompt_names:
+        return prompt_names[word]
     return word if " " in word else word.replace("_", " ")
 
 
 @cache
 def _routes() -> dict[tuple[str, str], str]:
-    return {(each.method, each.path): _typed(name) for name, each in operations().items()}
+    return {
+        (described.method, described.path): _quote_command(name) for name, described in operations().items()
+    }
 
 
 @cache
 def _tools() -> dict[str, str]:
-    return {each.tool: _typed(name) for name, each in operations().items() if each.tool}
+    return {
+        described.tool: _quote_command(name) for name, described in operations().items() if described.tool
+    }
 
 
 @cache
 def _fields() -> frozenset[str]:
-    return frozenset(field.name for each in operations().values() for field in each.fields)
+    return frozenset(field.name for described in operations().values() for field in described.fields)

@@ -14,39 +14,39 @@ from typer.exceptions import Abort
 
 from repomesh.cli import output
 from repomesh.cli.conversion import convert_directly
-from repomesh.cli.failures import Aborted, CommandLineError, as_error
+from repomesh.cli.failures import Aborted, CommandLineError, to_error
 from repomesh.cli.first_level import COMMANDS, SUMMARY
-from repomesh.cli.lazy_group import LazyGroup, command_of
+from repomesh.cli.lazy_group import LazyGroup, build_command
 from repomesh.cli.placeholders import name_values
 
 
 @dataclass(frozen=True, slots=True)
 class RootCommand:
-    """A command or a group of them: where it is made, and what the list of commands says of it."""
+    """A command or group of the first level: its module and its entry in the list of commands."""
 
     help: str
     module: str
     panel: str
     name: str = "app"
 
-    def made(self, name: str) -> Any:
-        """Make the command: the module's `app`, or the group of a noun."""
+    def make(self, name: str) -> Any:
+        """Build the command: the module's `app`, or the generated group of a noun."""
         if self.module == "":
-            from repomesh.cli.generic import group
+            from repomesh.cli.generic import noun_group
 
-            return command_of(group(name, self.help), name)
-        return command_of(getattr(import_module(f"repomesh.cli.{self.module}"), self.name), name)
+            return build_command(noun_group(name, self.help), name)
+        return build_command(getattr(import_module(f"repomesh.cli.{self.module}"), self.name), name)
 
     def load(self, name: str) -> Any:
-        """Make the command and all that are below it, for who walks the tree."""
-        command = self.made(name)
+        """Build the command with all its subcommands, for code that walks the tree."""
+        command = self.make(name)
         name_values(command)
         if isinstance(command, LazyGroup):
             command.make_all()
         return command
 
 
-ENTRIES: dict[str, RootCommand] = {name: RootCommand(*about) for name, about in COMMANDS.items()}
+ENTRIES: dict[str, RootCommand] = {name: RootCommand(*entry) for name, entry in COMMANDS.items()}
 """Every command of the first level, in the order in which they are listed."""
 
 
@@ -56,8 +56,8 @@ class Root(LazyGroup):
     entries = ENTRIES
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         output.print_line(f"repomesh {version('repomesh')}")
@@ -76,33 +76,35 @@ root = typer.Typer(
 def _root(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Do nothing: the options act by themselves, and the help is that of the list of commands."""
+    """Do nothing: the options act through their callbacks."""
 
 
 def run(words: Sequence[str]) -> int:
-    """Run `words`; answers the exit code. Every failure is reported in one form (see `failures`)."""
+    """Run the command line `words` and return the exit code. Failures are printed (see `failures`)."""
     options = words[: words.index("--")] if "--" in words else words
     as_json = "--json" in options
-    with output.notes_kept() if as_json else nullcontext():
-        return _ended(words, as_json=as_json)
+    with output.defer_notes() if as_json else nullcontext():
+        return _run_command(words, as_json=as_json)
 
 
-def _ended(words: Sequence[str], *, as_json: bool) -> int:
+def _run_command(words: Sequence[str], *, as_json: bool) -> int:
     try:
         convert_directly()
-        ended = typer.main.get_command(root).main(list(words), prog_name="repomesh", standalone_mode=False)
-    except SystemExit as end:  # a broken pipe, or the shell's completion
-        return end.code if isinstance(end.code, int) else 1
-    except NoArgsIsHelpError as help_:
+        exit_code = typer.main.get_command(root).main(
+            list(words), prog_name="repomesh", standalone_mode=False
+        )
+    except SystemExit as exit_:  # a broken pipe, or the shell's completion
+        return exit_.code if isinstance(exit_.code, int) else 1
+    except NoArgsIsHelpError as missing:
         if not as_json:
-            help_.show()
-            return help_.exit_code
-        return output.report(CommandLineError("a command is missing"), as_json=True)
+            missing.show()
+            return missing.exit_code
+        return output.report_error(CommandLineError("a command is missing"), as_json=True)
     except Abort:
-        return output.report(Aborted("not confirmed"), as_json=as_json)
-    except Exception as error:  # the edge of the process: whatever it is, it is told in one form
-        return output.report(as_error(error), as_json=as_json)
-    return ended if isinstance(ended, int) else 0
+        return output.report_error(Aborted("not confirmed"), as_json=as_json)
+    except Exception as error:  # the edge of the process: every error is reported in one form
+        return output.report_error(to_error(error), as_json=as_json)
+    return exit_code if isinstance(exit_code, int) else 0

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 _FOR_ITS_SECRET: Final = frozenset({"token.create", "webhook.rotate_secret", "workspace.add"})
-"""Operations whose result is of no use, or does harm, when nobody learns the secret.
+"""Operations whose result is useless or harmful if nobody learns the secret.
 
-An agent that is registered can be acted as with one's own token, and a webhook's secret can be made anew.
+Others are not: one's own token may act as a new agent, and a webhook's secret can be rotated.
 """
 
 
-def shown(described: OperationDescription, *, wanted: bool, as_json: bool) -> bool:
-    """Whether a new secret is printed: when it is asked for, or to the person at a terminal.
+def should_show(described: OperationDescription, *, requested: bool, as_json: bool) -> bool:
+    """Whether to print a new secret: on request, or at a terminal if the result is useless without it.
 
-    Raises InvalidRequest where nobody would learn it.
+    Raises InvalidRequest if nobody would learn it.
     """
-    if wanted or described.name not in _FOR_ITS_SECRET:
-        return wanted
+    if requested or described.name not in _FOR_ITS_SECRET:
+        return requested
     if output.is_terminal() and not as_json:
         return True
     hint = f"'--to-file FILE' keeps it for its user alone, '--show-{described.secret}' prints it."
@@ -36,37 +36,37 @@ def shown(described: OperationDescription, *, wanted: bool, as_json: bool) -> bo
 
 
 @contextmanager
-def kept_file(
+def secret_file(
     path: Path | None, described: OperationDescription
 ) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A new file for a secret that is about to be made, for its user alone, made before the secret is.
+    """Create a file (mode 0600) for a secret before the secret is made; yields a function that writes it.
 
-    Gives a function that writes an answer's secret to it. Raises FileExistsError and what else the system
-    has against the file, before anything is asked; without a secret no file is left.
+    The function takes the operation's answer. The file is removed if no secret was written. Raises
+    FileExistsError and other OSErrors before any request is sent.
     """
     if path is None:
         yield lambda _answer: None
         return
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    written = False
+    is_written = False
 
     def write(answer: Mapping[str, Any]) -> None:
-        nonlocal written
+        nonlocal is_written
         file.write(f"{answer[described.secret or '']}\n")
         file.flush()
-        written = True
+        is_written = True
         output.print_note(f"wrote the {described.secret} to {path}")
 
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             yield write
     finally:
-        if not written:
+        if not is_written:
             path.unlink(missing_ok=True)
 
 
-async def take_back(client: Client, described: OperationDescription, answer: Mapping[str, Any]) -> None:
-    """Undo what made a secret that could not be kept, where nobody else could use it either."""
+async def revoke_unsaved(client: Client, described: OperationDescription, answer: Mapping[str, Any]) -> None:
+    """Undo the operation whose secret could not be written, if nobody can use its result without it."""
     if described.name == "token.create":
         await client.call_json("token.revoke", {"token_id": answer["token_id"]})
     elif described.name == "workspace.add":

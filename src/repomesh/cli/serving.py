@@ -26,17 +26,17 @@ FORCED_EXIT = 70
 """The exit code of a server that had to end itself: EX_SOFTWARE of sysexits.h."""
 
 _STOP_S = 1  # what still runs after this is cancelled; a stop takes at most three times as long
-_LAST_WORDS_S = 2.0  # for the log, whose disk may be what the process waits for
+_FINAL_LOG_S = 2.0  # for writing the log: the process may hang on that disk
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-# A request leaves next to nothing in cycles: looking for them ten times less often saves a twentieth.
-# Nobody is served meanwhile, so the middle generation is kept small: 50,000 objects take some 25 ms.
+# Requests leave few reference cycles: collecting ten times less often saves 5 % of the time. A collection
+# blocks requests, so the middle generation stays small: 50,000 objects take some 25 ms.
 _COLLECT_AFTER = (10_000, 5, 80)
 
 
 class _Serving(WebServer):
-    """uvicorn that says when it is up, and that a signal stops without killing the process."""
+    """uvicorn with a callback after startup, whose signals stop it without killing the process."""
 
     def __init__(self, server: Server, on_started: Callable[[], None]) -> None:
         super().__init__(Config(server.asgi, _STOP_S))
@@ -44,43 +44,43 @@ class _Serving(WebServer):
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
+        """Start listening, tune the garbage collector, and call `on_started`."""
         await super().startup(sockets)
-        # What is loaded now stays: the collector needn't look at it again and again.
+        # What is loaded now stays: the collector need not scan it again and again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECT_AFTER)
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End waits and streams at once, and let short requests finish."""
+        """End long waits and streams at once, and let short requests finish."""
         self._server.interrupt()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop; should that take too long, end the process: what was acknowledged is on disk."""
+        """Stop; end the process after STOP_FORCED_S, since acknowledged writes are on disk."""
         if not self.should_exit:
             last_resort = threading.Timer(limits.STOP_FORCED_S, end_process)
-            last_resort.daemon = True  # it must not be what keeps the process alive
+            last_resort.daemon = True  # the timer must not keep the process alive
             last_resort.start()
         super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on a signal. uvicorn's own would raise it again and so skip what closes the store."""
-        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        previous = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
 def end_process() -> None:
-    """End this process without waiting for anything, and log what it was busy with."""
-    in_any_case = threading.Timer(_LAST_WORDS_S, os._exit, [FORCED_EXIT])
-    in_any_case.daemon = True
-    in_any_case.start()
+    """End this process at once with FORCED_EXIT, and log the top frame of each thread."""
+    fallback = threading.Timer(_FINAL_LOG_S, os._exit, [FORCED_EXIT])
+    fallback.daemon = True
+    fallback.start()
     stacks = {
         thread.name: traceback.format_stack(frame)[-1].strip()
         for thread in threading.enumerate()
@@ -90,15 +90,15 @@ def end_process() -> None:
     os._exit(FORCED_EXIT)
 
 
-def serve(server: Server, bound: socket.socket, on_started: Callable[[], None]) -> None:
-    """Serve on a bound socket until a signal; then everything is closed in order."""
+def serve(server: Server, listening: socket.socket, on_started: Callable[[], None]) -> None:
+    """Serve on a bound socket until a signal, then close everything in order."""
     open_files.raise_limit()
     process_memory.map_large_blocks()
     serving = _Serving(server, on_started)
 
     async def run() -> None:
         async with server.running():
-            await serving.serve([bound])
+            await serving.serve([listening])
 
     with asyncio.Runner(loop_factory=serving.config.get_loop_factory()) as runner:
         runner.run(run())

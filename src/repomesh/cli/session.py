@@ -1,4 +1,4 @@
-"""`repomesh session`, also `session-cli`: sessions at the prompt, whole ones out to files and in again."""
+"""`repomesh session`, also `session-cli`: searches, deletes, exports and imports sessions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TextIO, TypeVa
 import typer
 
 from repomesh.cli import completing, output, session_files, session_import, show
-from repomesh.cli.generic import group, words
+from repomesh.cli.generic import noun_group, split_list
 from repomesh.cli.options import ActingAgent, AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client.catalogue import operation
 from repomesh.client.errors import RemoteError
 from repomesh.kernel.errors import InvalidRequest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = group("session", "Shared memory: create, search, export.")
+app = noun_group("session", "Shared memory: create, search, export.")
 
 _Session = Annotated[
     str,
@@ -32,7 +32,7 @@ _Session = Annotated[
         metavar="SESSION_ID",
         help="Id of the session.",
         show_default=False,
-        autocompletion=completing.of("session"),
+        autocompletion=completing.completer("session"),
     ),
 ]
 _SINGULAR: Final = {"memories": "memory"}
@@ -48,7 +48,7 @@ _OfSession = Annotated[
         metavar="SESSION_ID",
         help="Id of the session; all when left out.",
         show_default=False,
-        autocompletion=completing.of("session"),
+        autocompletion=completing.completer("session"),
     ),
 ]
 _Tags = Annotated[list[str] | None, typer.Option("--tags", help="With these tags, commas between.")]
@@ -66,17 +66,17 @@ def delete(
 ) -> None:
     """Delete a session with all that hangs on it, after you said yes."""
     if not yes:
-        found = _ask(
+        session = _run(
             lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
         )
-        counts = ", ".join(_count(count, name) for name, count in found["counts"].items() if count)
+        counts = ", ".join(_format_count(count, name) for name, count in session["counts"].items() if count)
         output.confirm(
             f"Delete session '{session_id}'{f' with {counts}' if counts else ''}?", as_json=as_json
         )
     fields = {"session_id": session_id, "reason": reason}
-    gone = _ask(lambda client: _deleted(client, fields), url, acting_agent)
+    result = _run(lambda client: _delete(client, fields), url, acting_agent)
     if as_json:
-        output.print_json(gone)
+        output.print_json(result)
     else:
         output.print_line(f"session {session_id} deleted")
 
@@ -113,7 +113,7 @@ def search_memories(
 ) -> None:
     """Find what is remembered."""
     fields = {"text": " ".join(query), "what": ["memory"], "session_id": session, "type": type_}
-    fields["tags"] = [tag for one in tags or [] for tag in words(one)]
+    fields["tags"] = [tag for text in tags or [] for tag in split_list(text)]
     _list("search.find", fields | {"limit": limit, "cursor": cursor}, as_json, url, acting_agent)
 
 
@@ -169,21 +169,25 @@ def export(
     write = session_files.WRITERS[format_]()
 
     async def work(client: Client) -> None:
-        head = write.head  # behind the first thing: a session that is not there leaves no half a document
+        prefix = write.head  # written with the first item: a missing session must not leave half a document
         with ExitStack() as stack:
             out: TextIO | None = None
             step = stack.enter_context(
                 session_files.progress(sys.stderr, sys.stdout, to_file=output_ is not None)
             )
-            async for item in session_files.whole(client, session_id):
-                if out is None:  # a session that is not there makes no file
-                    out = sys.stdout if output_ is None else stack.enter_context(output.private_file(output_))
-                out.write(head + write(item))
-                head = ""
+            async for item in session_files.export_items(client, session_id):
+                if out is None:  # a missing session must not create a file
+                    out = (
+                        sys.stdout
+                        if output_ is None
+                        else stack.enter_context(output.open_private_file(output_))
+                    )
+                out.write(prefix + write(item))
+                prefix = ""
                 step(item)
             (out or sys.stdout).write(write.tail)
 
-    _ask(work, url, acting_agent)
+    _run(work, url, acting_agent)
     sys.stdout.flush()
     if output_ is not None:
         output.print_note(f"wrote {output_}")
@@ -213,43 +217,46 @@ def import_(
     """
 
     def work(client: Client) -> Awaitable[dict[str, Any]]:
-        return session_import.take_in(client, lines, session_id, resume=resume)
+        return session_import.import_session(client, lines, session_id, resume=resume)
 
     opened = sys.stdin if file == "-" else Path(file).open(encoding="utf-8")  # noqa: SIM115 - closed below
     with opened as lines:
-        done = _ask(work, url, acting_agent, writes=True)
+        result = _run(work, url, acting_agent, writes=True)
     if as_json:
-        output.print_json(done)
+        output.print_json(result)
     else:
-        output.print_object(done)
+        output.print_object(result)
 
 
 def _list(name: str, fields: dict[str, Any], as_json: bool, url: str | None, agent: str | None) -> None:
-    given = {key: value for key, value in fields.items() if value not in (None, [])}
-    in_path = "{session_id}" in operation(name).path
-    if in_path and "session_id" not in given:
-        found = _ask(lambda client: _of_all(client, name, given), url, agent)
+    request = {key: value for key, value in fields.items() if value not in (None, [])}
+    is_of_session = "{session_id}" in operation(name).path
+    if is_of_session and "session_id" not in request:
+        answer = _run(lambda client: _list_all_sessions(client, name, request), url, agent)
     else:
-        found = _ask(lambda client: client.call_json(name, given), url, agent)
-    show.result(operation(name), found, as_json=as_json)
+        answer = _run(lambda client: client.call_json(name, request), url, agent)
+    show.print_result(operation(name), answer, as_json=as_json)
 
 
-def _count(count: int, name: str) -> str:
-    """'3 chunks': the number with the name of what is counted; 'chunk_bytes' is a size."""
-    plain = name.replace("_", " ")
-    if plain.endswith("bytes"):
-        return f"{counted(count, 'byte')} of {plural(plain.removesuffix('bytes').strip())}"
-    return counted(count, _SINGULAR.get(plain, plain.removesuffix("s")))
+def _format_count(count: int, name: str) -> str:
+    """Return a count with its noun: '3 chunks', or '12 bytes of chunks' for 'chunk_bytes'."""
+    noun = name.replace("_", " ")
+    if noun.endswith("bytes"):
+        return f"{counted(count, 'byte')} of {plural(noun.removesuffix('bytes').strip())}"
+    return counted(count, _SINGULAR.get(noun, noun.removesuffix("s")))
 
 
-def _ask(
+def _run(
     work: Callable[[Client], Awaitable[T]], url: str | None, agent: str | None, *, writes: bool = False
 ) -> T:
-    return ask(work, url=url, agent=agent, or_alone=True, writes=writes)
+    return run_with_client(work, url=url, agent=agent, allow_offline=True, writes=writes)
 
 
-async def _of_all(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The same list of every session, newest session first, up to the limit."""
+async def _list_all_sessions(client: Client, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """Call the listing of each session, newest session first, and join the items up to the limit.
+
+    Raises InvalidRequest for a cursor, which belongs to one session.
+    """
     if "cursor" in fields:
         raise InvalidRequest("a cursor goes on in one session", hint="Name the session, too.")
     items: list[Any] = []
@@ -258,19 +265,19 @@ async def _of_all(client: Client, name: str, fields: dict[str, Any]) -> dict[str
         items += page["items"]
         if len(items) >= fields["limit"]:
             break
-    said = f"there may be more than these {fields['limit']}; raise --limit, or name a session"
-    omitted = said if len(items) >= fields["limit"] else None
+    note = f"there may be more than these {fields['limit']}; raise --limit, or name a session"
+    omitted = note if len(items) >= fields["limit"] else None
     return {"items": items[: fields["limit"]], "next_cursor": None, "omitted": omitted}
 
 
-async def _deleted(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
-    """Delete a session to its end, piece by piece; what a server did meanwhile is done as well."""
-    gone: dict[str, Any] = await client.call_json("session.delete", fields)
-    while not gone["done"]:
+async def _delete(client: Client, fields: dict[str, Any]) -> dict[str, Any]:
+    """Call session.delete until it is done; a session that is gone by then counts as deleted."""
+    result: dict[str, Any] = await client.call_json("session.delete", fields)
+    while not result["done"]:
         try:
-            gone = await client.call_json("session.delete", fields)
+            result = await client.call_json("session.delete", fields)
         except RemoteError as error:
             if error.code != "session_not_found":
                 raise
-            return gone | {"done": True}
-    return gone
+            return result | {"done": True}
+    return result

@@ -1,6 +1,6 @@
-"""Sessions read from files: an export as one JSON document, or one thing a line, a piece at a time in memory.
+"""Imports sessions from files: one JSON document or JSON lines, with at most one piece in memory.
 
-The server keeps the pieces under the import's id and shows nothing of them before the last: all or nothing.
+The server collects the pieces under the import's id and publishes them with the last one: all or nothing.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 FORMAT = "repomesh.session"
-"""What a document says that it is, in its first key `format`."""
+"""The value of `format`, the first key of an exported document."""
 VERSION = 1
 
 _READ_CHARS = 65_536
-_ITEM_CHARS_MAX = 2 * limits.CONTENT_BODY_BYTES_MAX  # of one thing; no export holds a longer one
+_ITEM_CHARS_MAX = 2 * limits.CONTENT_BODY_BYTES_MAX  # of one item; no export holds a longer one
 _PIECE_ITEMS = limits.PAGE_ITEMS_MAX
 _PIECE_CHARS = 2_000_000
 _WHITESPACE = " \t\r\n"
 
 Item = dict[str, Any]
 Numbered = tuple[int, Item]
-"""A thing and the line on which it begins."""
+"""The line on which an item begins, and the item."""
 
 _SESSION = ("title", "participants", "context", "metadata", "status", "reason", "created_by", "created_at")
-_SAID = (
+_MEMORY = (
     "key",
     "type",
     "content",
@@ -60,12 +60,12 @@ _CHUNK = (
 _FIELDS: dict[str, tuple[str, ...]] = {
     "session": (*_SESSION, "updated_at", "version"),
     "chunk": _CHUNK,
-    "memory": ("id", *_SAID, "status", "created_at", "updated_at"),
-    "memory_version": (*_SAID, "change", "at"),
+    "memory": ("id", *_MEMORY, "status", "created_at", "updated_at"),
+    "memory_version": (*_MEMORY, "change", "at"),
     "artifact": ("id", *_CONTENT, "title", "type", "description", "tags", "created_at", "updated_at"),
     "artifact_version": (*_CONTENT, "at"),
 }
-"""What is sent of each thing; the others follow from these."""
+"""The fields to send by kind of item; the server derives the others."""
 
 _COUNTED = {"chunk": "chunks", "memory": "memories", "artifact": "artifacts", "task": "tasks"}
 
@@ -77,218 +77,227 @@ class BadFile(InvalidRequest):
 
     @classmethod
     def at(cls, line: int, message: str) -> Self:
-        """The refusal of what stands on a line (counted from 1)."""
+        """Return the error about a line (counted from 1)."""
         return cls(f"line {line}: {message}", line=line)
 
 
-class _Text:
-    """The text of a file as far as it was read and not taken yet."""
+class _JsonReader:
+    """Reads JSON values and single characters from a file, in pieces, and counts lines."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._held = ""
-        self._at = 0
-        self._ended = False
+        self._buffer = ""
+        self._position = 0
+        self._is_at_end = False
         self.line = 1
 
     def peek(self) -> str:
-        """The next character that is no whitespace; empty at the end."""
+        """Skip whitespace and return the next character without taking it; empty at the end."""
         while True:
-            while self._at < len(self._held):
-                if self._held[self._at] not in _WHITESPACE:
-                    return self._held[self._at]
-                self._take(self._at + 1)
-            if not self._more(_READ_CHARS):
+            while self._position < len(self._buffer):
+                if self._buffer[self._position] not in _WHITESPACE:
+                    return self._buffer[self._position]
+                self._advance(self._position + 1)
+            if not self._read_more(_READ_CHARS):
                 return ""
 
-    def sign(self, sign: str) -> None:
-        """Take one character; raises BadFile for another."""
-        found = self.peek()
-        if found != sign:
-            what = f"'{sign}' is expected" + (f", not '{found}'" if found else ", and the file ends")
-            raise BadFile.at(self.line, what)
-        self._take(self._at + 1)
+    def skip(self, sign: str) -> None:
+        """Take the character `sign`; raises BadFile if another one comes next."""
+        character = self.peek()
+        if character != sign:
+            problem = f"'{sign}' is expected" + (
+                f", not '{character}'" if character else ", and the file ends"
+            )
+            raise BadFile.at(self.line, problem)
+        self._advance(self._position + 1)
 
-    def value(self) -> tuple[int, Any]:
-        """Take one JSON value; answers the line on which it begins, too. Raises BadFile."""
+    def read_value(self) -> tuple[int, Any]:
+        """Take one JSON value; return the line on which it begins and the value. Raises BadFile."""
         self.peek()
-        begin = self.line
-        self._held, self._at = self._held[self._at :], 0
+        first_line = self.line
+        self._buffer, self._position = self._buffer[self._position :], 0
         size = _READ_CHARS
         while True:
             try:
-                made, end = _DECODER.raw_decode(self._held)
+                value, end = _DECODER.raw_decode(self._buffer)
             except RecursionError:
-                raise BadFile.at(begin, "it nests too deep") from None
+                raise BadFile.at(first_line, "it nests too deep") from None
             except ValueError as error:
                 size = min(size * 2, _ITEM_CHARS_MAX)
-                if len(self._held) <= _ITEM_CHARS_MAX and self._more(size):
+                if len(self._buffer) <= _ITEM_CHARS_MAX and self._read_more(size):
                     continue
-                at = getattr(error, "lineno", 1) - 1
-                why = getattr(error, "msg", str(error))
-                raise BadFile.at(begin + at, f"is no JSON: {why}") from None
-            # A number may go on in what was not read yet.
-            if end < len(self._held) or isinstance(made, dict | list | str) or not self._more(size):
-                self._take(end)
-                return begin, made
+                line_offset = getattr(error, "lineno", 1) - 1
+                reason = getattr(error, "msg", str(error))
+                raise BadFile.at(first_line + line_offset, f"is no JSON: {reason}") from None
+            # A number may continue in the part that is not read yet.
+            if end < len(self._buffer) or isinstance(value, dict | list | str) or not self._read_more(size):
+                self._advance(end)
+                return first_line, value
 
-    def _take(self, end: int) -> None:
-        self.line += self._held.count("\n", self._at, end)
-        self._at = end
-        if self._at > _READ_CHARS:
-            self._held, self._at = self._held[self._at :], 0
+    def _advance(self, end: int) -> None:
+        self.line += self._buffer.count("\n", self._position, end)
+        self._position = end
+        if self._position > _READ_CHARS:
+            self._buffer, self._position = self._buffer[self._position :], 0
 
-    def _more(self, size: int) -> bool:
-        if self._ended:
+    def _read_more(self, size: int) -> bool:
+        if self._is_at_end:
             return False
         try:
-            read = self._file.read(size)
+            text = self._file.read(size)
         except UnicodeDecodeError:
             raise BadFile.at(self.line, "is no text in UTF-8") from None
-        self._ended = not read
-        self._held += read
-        return bool(read)
+        self._is_at_end = not text
+        self._buffer += text
+        return bool(text)
 
 
-def _no_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def read(file: TextIO) -> Iterator[Numbered]:
-    """The things of an export, whichever way it was written, each with its line; raises BadFile."""
-    text = _Text(file)
-    if text.peek() != "{":
-        raise BadFile.at(text.line, "does not begin with an object" if text.peek() else "the file is empty")
-    line, first = _first(text)
+def read_items(file: TextIO) -> Iterator[Numbered]:
+    """Yield the items of an export in either form, each with its line; raises BadFile."""
+    reader = _JsonReader(file)
+    if reader.peek() != "{":
+        raise BadFile.at(
+            reader.line, "does not begin with an object" if reader.peek() else "the file is empty"
+        )
+    line, first = _read_first(reader)
     if first is not None:
-        yield line, _checked(line, first)
-        while text.peek():
-            line, item = text.value()
-            yield line, _checked(line, item)
+        yield line, _require_item(line, first)
+        while reader.peek():
+            line, item = reader.read_value()
+            yield line, _require_item(line, item)
         return
-    yield from _document(text)
-    if text.peek():
-        raise BadFile.at(text.line, "the document has ended before")
+    yield from _read_document(reader)
+    if reader.peek():
+        raise BadFile.at(reader.line, "the document has ended before")
 
 
-def _first(text: _Text) -> tuple[int, Item | None]:
-    """The first thing of a file that has one a line; None where it is a document, whose head is read."""
-    line = text.line
-    text.sign("{")
+def _read_first(reader: _JsonReader) -> tuple[int, Item | None]:
+    """Return the first line and item of JSON lines; item None for a document, read up to its `items`."""
+    line = reader.line
+    reader.skip("{")
     fields: Item = {}
     is_document = False
-    while text.peek() != "}":
-        _, name = text.value()
-        text.sign(":")
+    while reader.peek() != "}":
+        _, name = reader.read_value()
+        reader.skip(":")
         if not isinstance(name, str):
             raise BadFile.at(line, "a key is no text")
         is_document = is_document or (not fields and name == "format")
         if is_document and name == "items":
             return line, None
-        fields[name] = text.value()[1]
+        fields[name] = reader.read_value()[1]
         if is_document and fields["format"] != FORMAT:
             raise BadFile.at(line, f"the format is not '{FORMAT}'")
         if is_document and fields.get("version", VERSION) != VERSION:
             raise BadFile.at(line, f"the version is not {VERSION}")
-        if text.peek() == ",":
-            text.sign(",")
-    text.sign("}")
+        if reader.peek() == ",":
+            reader.skip(",")
+    reader.skip("}")
     return line, fields
 
 
-def _document(text: _Text) -> Iterator[Numbered]:
-    text.sign("[")
-    while text.peek() != "]":
-        line, item = text.value()
-        yield line, _checked(line, item)
-        if text.peek() != "]":
-            text.sign(",")
-    text.sign("]")
-    while text.peek() == ",":
-        text.sign(",")
-        text.value()
-        text.sign(":")
-        text.value()
-    text.sign("}")
+def _read_document(reader: _JsonReader) -> Iterator[Numbered]:
+    reader.skip("[")
+    while reader.peek() != "]":
+        line, item = reader.read_value()
+        yield line, _require_item(line, item)
+        if reader.peek() != "]":
+            reader.skip(",")
+    reader.skip("]")
+    while reader.peek() == ",":
+        reader.skip(",")
+        reader.read_value()
+        reader.skip(":")
+        reader.read_value()
+    reader.skip("}")
 
 
-def _checked(line: int, item: Any) -> Item:
+def _require_item(line: int, item: Any) -> Item:
     if not isinstance(item, dict) or item.get("what") not in (*_FIELDS, "task"):
         raise BadFile.at(line, "is none of the things that an export holds")
     return item
 
 
-async def take_in(client: Client, file: TextIO, session_id: str | None, *, resume: bool) -> dict[str, Any]:
-    """Make a session of an export, whole or not at all; answers its id and how much of each sort it has.
+async def import_session(
+    client: Client, file: TextIO, session_id: str | None, *, resume: bool
+) -> dict[str, Any]:
+    """Import a session from an export, whole or not at all; returns its id and the number of items by kind.
 
-    With `resume` an import of the same file that broke off goes on. Raises BadFile, RemoteError.
+    With `resume` an interrupted import of the same file is continued. Raises BadFile and RemoteError.
     """
-    items = read(file)
-    line, first = next(items)
-    if first["what"] != "session" or not isinstance(first.get("id"), str):
+    items = read_items(file)
+    line, session = next(items)
+    if session["what"] != "session" or not isinstance(session.get("id"), str):
         raise BadFile.at(line, "the first thing is not a session")
-    made = session_id or first["id"]
-    digest = hashlib.sha256(json.dumps([made, first], sort_keys=True).encode()).hexdigest()[:32]
-    sending = _Sending(client, digest, made)
+    new_id = session_id or session["id"]
+    digest = hashlib.sha256(json.dumps([new_id, session], sort_keys=True).encode()).hexdigest()[:32]
+    upload = _ImportUpload(client, digest, new_id)
     try:
-        await sending.begin(line, first, resume=resume)
-        async_counts = await sending.rest(items, first.get("counts"))
+        await upload.begin(line, session, resume=resume)
+        counts = await upload.send_rest(items, session.get("counts"))
     except InvalidRequest:
-        await sending.drop()
+        await upload.drop()
         raise
-    return {"session_id": made} | async_counts
+    return {"session_id": new_id} | counts
 
 
-class _Sending:
-    """One import on its way."""
+class _ImportUpload:
+    """Sends the items of one import in pieces."""
 
     def __init__(self, client: Client, import_id: str, session_id: str) -> None:
         self._client = client
-        self._about = {"import_id": import_id, "session_id": session_id}
-        self._passed = 0
+        self._ids = {"import_id": import_id, "session_id": session_id}
+        self._to_skip = 0
         self._sent = 0
         self._piece: list[Numbered] = []
         self._chars = 0
 
     async def begin(self, line: int, first: Item, *, resume: bool) -> None:
-        """Send the session itself, or pass over what was sent before."""
+        """Add the session itself; with `resume` skip the items that the server has already."""
         if resume:
             try:
-                before = await self._client.call_json(
-                    "session.import_progress", {"import_id": self._about["import_id"]}
+                progress = await self._client.call_json(
+                    "session.import_progress", {"import_id": self._ids["import_id"]}
                 )
-                self._passed = before["taken"]
+                self._to_skip = progress["taken"]
             except RemoteError as error:
                 if error.code != "import_not_found":
                     raise
         await self._add(line, first)
 
-    async def rest(self, items: Iterator[Numbered], counted: Any) -> dict[str, int]:
-        """Send the other things, and with the last of them have all become visible."""
+    async def send_rest(self, items: Iterator[Numbered], expected: Any) -> dict[str, int]:
+        """Send the other items, the last piece of which publishes the session; returns their number by kind.
+
+        Raises BadFile if there are fewer items than the session `counted`.
+        """
         counts = dict.fromkeys(("chunks", "memories", "artifacts", "tasks"), 0)
         line = 1
         for line, item in items:
-            if (sort := _COUNTED.get(item["what"])) is not None:
-                counts[sort] += 1
+            if (kind := _COUNTED.get(item["what"])) is not None:
+                counts[kind] += 1
             if item["what"] != "task":
                 await self._add(line, item)
-        for sort, count in counts.items():
-            if isinstance(counted, dict) and isinstance(counted.get(sort), int) and count < counted[sort]:
-                raise BadFile.at(line, f"the file was cut: it holds {count} of {counted[sort]} {sort}")
+        for kind, count in counts.items():
+            if isinstance(expected, dict) and isinstance(expected.get(kind), int) and count < expected[kind]:
+                raise BadFile.at(line, f"the file was cut: it holds {count} of {expected[kind]} {kind}")
         await self._send(done=True)
         counts["tasks_left_out"] = counts.pop("tasks")
         return counts
 
     async def drop(self) -> None:
-        """Have the server forget what was sent."""
-        await self._client.call_json("session.drop_import", {"import_id": self._about["import_id"]})
+        """Make the server drop the pieces that were sent."""
+        await self._client.call_json("session.drop_import", {"import_id": self._ids["import_id"]})
 
     async def _add(self, line: int, item: Item) -> None:
-        if self._passed > 0:
-            self._passed -= 1
+        if self._to_skip > 0:
+            self._to_skip -= 1
             self._sent += 1
             return
         fields = {name: item[name] for name in _FIELDS[item["what"]] if name in item}
@@ -301,22 +310,22 @@ class _Sending:
     async def _send(self, *, done: bool) -> None:
         piece = {"after": self._sent, "items": [item for _line, item in self._piece], "done": done}
         try:
-            await self._client.call_json("session.import", self._about | piece)
+            await self._client.call_json("session.import", self._ids | piece)
         except RemoteError as error:
-            raise self._placed(error) from None
+            raise self._locate_error(error) from None
         self._sent += len(self._piece)
         self._piece, self._chars = [], 0
 
-    def _placed(self, error: RemoteError) -> Exception:
-        """The server's refusal of an item, with the line on which it stands."""
+    def _locate_error(self, error: RemoteError) -> Exception:
+        """Return the server's error about an item with the item's line; any other error unchanged."""
         number = error.details.get("item")
-        place = None if not isinstance(number, int) else number - 1 - self._sent
-        for one in error.details.get("errors", ()):
-            parts = str(one.get("field", "")).split(".")
-            if place is None and parts[0] == "items" and len(parts) > 1 and parts[1].isdigit():
-                place = int(parts[1])
+        index = None if not isinstance(number, int) else number - 1 - self._sent
+        for field_error in error.details.get("errors", ()):
+            parts = str(field_error.get("field", "")).split(".")
+            if index is None and parts[0] == "items" and len(parts) > 1 and parts[1].isdigit():
+                index = int(parts[1])
                 break
-        if place is None or not 0 <= place < len(self._piece):
+        if index is None or not 0 <= index < len(self._piece):
             return error
-        line, item = self._piece[place]
+        line, item = self._piece[index]
         return BadFile.at(line, f"{item['what']}: {error.message}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NAMES_PAGE = 200
 
 
-def result(
+def print_result(
     described: OperationDescription,
     value: Any,
     *,
@@ -24,9 +24,9 @@ def result(
     looked_at: Sequence[str] = (),
     brief: bool = False,
 ) -> None:
-    """Print the answer of an operation: with `brief` one line about what a command did.
+    """Print the answer of an operation; with `brief` as one line about what the command did.
 
-    `looked_at` are the sorts of objects that were searched, for a list that may be empty.
+    `looked_at` are the kinds of objects that were searched, for the note on an empty list.
     """
     style = output.style()
     outcome = outcome_line(style, described.name, value) if brief and isinstance(value, dict) else None
@@ -45,16 +45,16 @@ def result(
             output.print_note(note)
 
 
-def without_secret(described: OperationDescription, value: Any) -> Any:
-    """An answer whose secret is not shown, so that it ends in no transcript."""
+def hide_secret(described: OperationDescription, value: Any) -> Any:
+    """Return an answer with its secret replaced, so that it ends in no transcript."""
     field = described.secret
     if field and isinstance(value, dict) and value.get(field):
         return value | {field: f"(not shown; ask for it with --show-{field})"}
     return value
 
 
-async def with_names(client: Client, described: OperationDescription, value: Any) -> Any:
-    """An answer whose events say by name who acted; as it is for anything else."""
+async def add_actor_names(client: Client, described: OperationDescription, value: Any) -> Any:
+    """Add `actor_name` to the events of an answer; any other answer is returned unchanged."""
     if described.item != "Event" or not isinstance(value, dict):
         return value
     names = {agent["id"]: agent["name"] async for agent in client.items("agent.list", limit=_NAMES_PAGE)}

@@ -1,4 +1,4 @@
-"""What a start does about a database that was lost or damaged, or whose restore was interrupted."""
+"""Prepares the database for a start: lost or damaged databases, and interrupted restores."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from repomesh.kernel.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What a start may do about a database that is gone or damaged, because somebody asked for it."""
+    """What a start may do with a lost or damaged database: options of `up`."""
 
     new_database: bool = False
     accept_damage: bool = False
 
-    def words(self) -> list[str]:
-        """The same as options of the command."""
+    def as_options(self) -> list[str]:
+        """Return the set options as arguments of `repomesh up`."""
         return [f"--{name.replace('_', '-')}" for name, is_set in asdict(self).items() if is_set]
 
 
@@ -26,10 +26,10 @@ DEFAULT = StartOptions()
 def prepare_database(
     settings: Settings, options: StartOptions = DEFAULT, *, check: bool = False
 ) -> tuple[tuple[str, ...], list[str]]:
-    """Make the folder's database ready to be opened; answers its damage, and what to tell of its state.
+    """Make the folder's database ready to be opened; returns its damage, and notes to print.
 
-    It is looked over only with `check`, and for START_CHECK_S at most. Raises DatabaseMissing,
-    DatabaseExists, Unprotected and DamagedDatabase. A database elsewhere needs none of this.
+    The damage is looked for only with `check`, for START_CHECK_S at most. A database outside of the folder is
+    left alone. Raises DatabaseMissing, DatabaseExists, Unprotected and DamagedDatabase.
     """
     if settings.database_url is not None:
         return (), []
@@ -38,26 +38,26 @@ def prepare_database(
     notes = opening.prepare_file(settings.data, begin_anew=options.new_database)
     if not check:
         return (), notes
-    damage, found = _damage(settings, options)
-    return damage, notes + found
+    damage, damage_notes = _check_damage(settings, options)
+    return damage, notes + damage_notes
 
 
-def _damage(settings: Settings, options: StartOptions) -> tuple[tuple[str, ...], list[str]]:
-    """What keeps the database from being written to, and what to tell of it."""
+def _check_damage(settings: Settings, options: StartOptions) -> tuple[tuple[str, ...], list[str]]:
+    """Look for damage; returns the problems that forbid writing, and notes to print."""
     from repomesh.store import backups, folder
 
     database = settings.data / folder.DATABASE
     if not database.exists():
         return (), []
-    found = backups.quick_check(database, START_CHECK_S)
-    if not found.complete:
-        took = f"The look for damage ended after {START_CHECK_S:g} s"
-        return (), [f"{took}; 'repomesh doctor' looks at the whole database."]
-    if not found.problems:
+    result = backups.quick_check(database, START_CHECK_S)
+    if not result.complete:
+        timed_out = f"The look for damage ended after {START_CHECK_S:g} s"
+        return (), [f"{timed_out}; 'repomesh doctor' looks at the whole database."]
+    if not result.problems:
         return (), []
-    wrong = f"The database is damaged: {'; '.join(found.problems)}."
+    problem = f"The database is damaged: {'; '.join(result.problems)}."
     if options.accept_damage:
-        return (), [f"{wrong} It is written to all the same, as you asked."]
-    restore = f"repomesh down; repomesh restore {backups.newest(settings.data) or 'FILE'}"
-    advice = f"put a backup back ({restore}) or start with 'repomesh up --accept-damage'"
-    return found.problems, [f"{wrong} It is only read: writes are refused until you {advice}."]
+        return (), [f"{problem} It is written to all the same, as you asked."]
+    restore_command = f"repomesh down; repomesh restore {backups.newest(settings.data) or 'FILE'}"
+    advice = f"put a backup back ({restore_command}) or start with 'repomesh up --accept-damage'"
+    return result.problems, [f"{problem} It is only read: writes are refused until you {advice}."]

@@ -1,4 +1,4 @@
-"""`repomesh status`: which server answers and whose it is, who is there, what is held and what waits."""
+"""`repomesh status`: the server and its repository, agents, locks, tasks, questions and meetings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
-from repomesh.cli.with_client import ask
+from repomesh.cli.with_client import run_with_client
 from repomesh.client import discovery
 from repomesh.daemon import background
 from repomesh.kernel import data_folder
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False)
 
 ITEMS_MAX: Final = 200
-"""Of each sort that are looked at, and counted: a page of the server's. More of one is said."""
+"""Items counted of each kind: one page of the server. `more` names the kinds that have further ones."""
 URGENT_MAX: Final = 20
-"""Newest urgent messages whose receipts are looked at: a request for each."""
+"""Newest urgent messages whose receipts are checked, one request each."""
 
 _TASKS: Final[dict[str, dict[str, Any]]] = {
     "claimed": {"status": "claimed"},
@@ -34,7 +34,7 @@ _TASKS: Final[dict[str, dict[str, Any]]] = {
     "waiting": {"status": "open", "ready": False},
     "blocked": {"status": "blocked"},
 }
-"""Tasks that are not over, by how they stand; those that wait have dependencies that are not done."""
+"""By state, the criteria of unfinished tasks; `waiting` ones have unfinished dependencies."""
 
 
 @app.command()
@@ -44,30 +44,30 @@ def status(*, as_json: AsJson = False, url: Url = None) -> None:
     A warning says when the server is not that of the repository that you stand in.
     """
     address = discovery.find(url=url)
-    found = ask(_status, url=url)
-    here = data_folder.data_folder(Path.cwd())
-    data = _data_of(address.url, here, found["workspace"]["path"])
+    report = run_with_client(_status, url=url)
+    own_data = data_folder.data_folder(Path.cwd())
+    data = _find_data_folder(address.url, own_data, report["workspace"]["path"])
     note = data_folder.read_server(data) if data is not None else None
-    told = {
+    document = {
         "url": address.url,
-        "version": found.pop("version"),
+        "version": report.pop("version"),
         "pid": note["pid"] if note is not None else None,
         "data": str(data) if data is not None else None,
         "daemon": background.holder(data) if data is not None else None,
-        "warning": _foreign(here, data, found["workspace"]["path"]),
-        **found,
+        "warning": _foreign_warning(own_data, data, report["workspace"]["path"]),
+        **report,
     }
     if as_json:
-        output.print_json(told | {"workspace": told["workspace"]["name"]})
+        output.print_json(document | {"workspace": document["workspace"]["name"]})
     else:
-        output.print_lines(status_lines(output.style(), told))
-    if told["warning"] and not as_json:
-        output.print_note(f"warning: {told['warning']}")
+        output.print_lines(status_lines(output.style(), document))
+    if document["warning"] and not as_json:
+        output.print_note(f"warning: {document['warning']}")
 
 
-def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
-    """The data folder of the server at `url`: one whose holder says that it answers there."""
-    candidates = [here, *([Path(repository) / data_folder.DATA] if repository else [])]
+def _find_data_folder(url: str, own_data: Path, repository: str | None) -> Path | None:
+    """Return the data folder of the server at `url`, found by its process's note; None if not found."""
+    candidates = [own_data, *([Path(repository) / data_folder.DATA] if repository else [])]
     for data in candidates:
         note = data_folder.read_server(data)
         if note is not None and note["url"] == url and folder.holder(data) == note["pid"]:
@@ -75,15 +75,17 @@ def _data_of(url: str, here: Path, repository: str | None) -> Path | None:
     return None
 
 
-def _foreign(here: Path, data: Path | None, repository: str | None) -> str | None:
-    """What to say when the server is another repository's; None when it is this one's, or not known."""
-    if data_folder.repository(Path.cwd()) is None and not here.exists():
+def _foreign_warning(own_data: Path, data: Path | None, repository: str | None) -> str | None:
+    """Return the warning that the server is another repository's; None if it is this one's, or unknown."""
+    if data_folder.repository(Path.cwd()) is None and not own_data.exists():
         return None
-    is_ours = data == here if data is not None else repository is None or Path(repository) == here.parent
+    is_ours = (
+        data == own_data if data is not None else repository is None or Path(repository) == own_data.parent
+    )
     if is_ours:
         return None
-    theirs = repository or str(data)
-    return f"this is the server of {theirs}, not that of {here.parent}; look at REPOMESH_URL and '--url'"
+    other = repository or str(data)
+    return f"this is the server of {other}, not that of {own_data.parent}; look at REPOMESH_URL and '--url'"
 
 
 async def _status(client: Client) -> dict[str, Any]:
@@ -106,13 +108,13 @@ async def _status(client: Client) -> dict[str, Any]:
         "version": health["version"],
         "database": ready["status"].replace("_", " "),
         "workspace": workspace,
-        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _cut(agents, _AGENT)},
-        "locks": _cut(items["locks"]["items"], _LOCK),
+        "agents": _counts(agents, "status", ("active", "inactive")) | {"items": _pick(agents, _AGENT)},
+        "locks": _pick(items["locks"]["items"], _LOCK),
         "tasks": {name: len(items[name]["items"]) for name in _TASKS}
-        | {"items": [task for name in _TASKS for task in _cut(items[name]["items"], _TASK, state=name)]},
-        "questions": _cut(items["questions"]["items"], _QUESTION),
+        | {"items": [task for name in _TASKS for task in _pick(items[name]["items"], _TASK, state=name)]},
+        "questions": _pick(items["questions"]["items"], _QUESTION),
         "urgent": urgent,
-        "meetings": _cut(items["meetings"]["items"], _MEETING),
+        "meetings": _pick(items["meetings"]["items"], _MEETING),
         "more": [name for name in names if items[name]["next_cursor"]],
         "last_seq": newest["last_seq"],
         "last_event_at": newest["items"][0]["at"] if newest["items"] else None,
@@ -132,25 +134,25 @@ async def _page(client: Client, name: str, **criteria: Any) -> dict[str, Any]:
 
 
 async def _unacknowledged(client: Client) -> list[dict[str, Any]]:
-    """The newest urgent messages that somebody has not acknowledged, with who that is."""
+    """Return the newest urgent messages that lack an acknowledgement; `waits_for` names the agents."""
     page = await client.call_json("message.list", {"priority": "urgent", "limit": URGENT_MAX})
-    receipts = await asyncio.gather(
+    receipt_pages = await asyncio.gather(
         *(
-            client.call_json("message.receipts", {"message_id": one["id"], "limit": ITEMS_MAX})
-            for one in page["items"]
+            client.call_json("message.receipts", {"message_id": message["id"], "limit": ITEMS_MAX})
+            for message in page["items"]
         )
     )
-    found = []
-    for message, got in zip(page["items"], receipts, strict=True):
-        missing = [one["agent_name"] for one in got["items"] if one["acked_at"] is None]
+    unacknowledged = []
+    for message, receipt_page in zip(page["items"], receipt_pages, strict=True):
+        missing = [receipt["agent_name"] for receipt in receipt_page["items"] if receipt["acked_at"] is None]
         if missing:
             names = ("id", "sender_name", "subject", "body", "created_at")
-            found.append({name: message[name] for name in names} | {"waits_for": missing})
-    return found
+            unacknowledged.append({name: message[name] for name in names} | {"waits_for": missing})
+    return unacknowledged
 
 
-def _cut(items: Sequence[Mapping[str, Any]], names: Sequence[str], **more: str) -> list[dict[str, Any]]:
-    return [{name: item.get(name) for name in names} | more for item in items]
+def _pick(items: Sequence[Mapping[str, Any]], names: Sequence[str], **extra: str) -> list[dict[str, Any]]:
+    return [{name: item.get(name) for name in names} | extra for item in items]
 
 
 def _counts(items: Sequence[Mapping[str, Any]], field: str, values: Sequence[str]) -> dict[str, Any]:

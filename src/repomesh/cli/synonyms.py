@@ -1,4 +1,4 @@
-"""Words that people type for commands of another name, and the hint that names the command."""
+"""Words that people type in place of commands, and the hints that name the right command."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ ALIASES: Final = {
 """By word typed in place of a command of the first level, the command."""
 
 IN_TURN: Final = {"restart": ("down", "up"), "reload": ("down", "up")}
-"""The same for two commands that are typed one after the other."""
+"""Words for two commands, to be typed one after the other."""
 
 _END: Final = ("complete", "cancel", "withdraw", "release", "archive", "leave")
 _MAKE: Final = ("create", "add", "store", "record", "register", "request", "subscribe", "ask", "send", "post")
@@ -124,7 +124,7 @@ VERBS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(("enable", "setup"), ("install",)),
     **dict.fromkeys(("disable",), ("uninstall",)),
 }
-"""By word typed in place of a group's command, commands: the first that the group has is meant."""
+"""By word typed in place of a group's command: the commands it may mean, of which the first is suggested."""
 
 _OF_GROUP: Final[dict[tuple[str, str], str]] = {
     ("chunk", "search"): "session search-conversations",
@@ -137,7 +137,7 @@ _OF_GROUP: Final[dict[tuple[str, str], str]] = {
     ("task", "delete"): "task cancel",
     ("task", "get"): "task show",
 }
-"""The same for one group, in place of what VERBS says."""
+"""By group and word: the command, in place of VERBS."""
 
 _TEXTS: Final = {
     "chunk": "chunk add SESSION_ID CONTENT",
@@ -149,48 +149,48 @@ _TEXTS: Final = {
     "search": "search find TEXT",
     "task": "task create GOAL",
 }
-"""By group, how a text is given to it. What was typed is never filled in: it may be a verb."""
+"""By group: the command that takes a text. The typed word is not filled in, since it may be a verb."""
 
 _NAMES: Final = {"agent": "agent show", "channel": "channel show", "session": "session show"}
-"""By group, the command that only reads and takes the name of a thing."""
+"""By group: the command that shows an object by its name."""
 
 
-def instead(path: str, word: str, known: Sequence[str]) -> str:
+def suggest_command(path: str, word: str, commands: Sequence[str]) -> str:
     """Return the hint for `word`, which is none of the `known` commands of the group at `path`."""
     if path == "repomesh":
-        return _at_first_level(word, known)
+        return _suggest_at_first_level(word, commands)
     if word == "help":
         return f"'{path} --help' does that."
     group = path.rpartition(" ")[2]
     command = _OF_GROUP.get((group, word)) or next(
-        (f"{group} {verb}" for verb in VERBS.get(word, ()) if verb in known), None
+        (f"{group} {verb}" for verb in VERBS.get(word, ()) if verb in commands), None
     )
     if command is not None:
         return f"Did you mean 'repomesh {command}'? '{path} --help' lists all."
-    return _near(path, word, known) or _as_text(path, group, word)
+    return _suggest_similar(path, word, commands) or _suggest_for_group(path, group, word)
 
 
-def _at_first_level(word: str, known: Sequence[str]) -> str:
+def _suggest_at_first_level(word: str, commands: Sequence[str]) -> str:
     if word in IN_TURN:
         first, second = IN_TURN[word]
         return f"'repomesh {first}' and then 'repomesh {second}' do that."
     alias = ALIASES.get(word)
     if alias is not None:
         return f"'repomesh {alias}' does that."
-    return _near("repomesh", word, known) or "'repomesh --help' lists the commands."
+    return _suggest_similar("repomesh", word, commands) or "'repomesh --help' lists the commands."
 
 
-def _near(path: str, word: str, known: Sequence[str]) -> str:
-    names = " or ".join(f"'{path} {name}'" for name in spelling.near(word, known))
+def _suggest_similar(path: str, word: str, commands: Sequence[str]) -> str:
+    names = " or ".join(f"'{path} {name}'" for name in spelling.similar_words(word, commands))
     return f"Did you mean {names}? '{path} --help' lists all." if names else ""
 
 
-def _as_text(path: str, group: str, word: str) -> str:
+def _suggest_for_group(path: str, group: str, word: str) -> str:
     listing = f"'{path} --help' lists the commands."
-    if group == "search" and not any(each.isspace() for each in word):
+    if group == "search" and not any(character.isspace() for character in word):
         return f"Did you mean 'repomesh search find {word}'? {listing}"
-    if group in _NAMES and not any(each.isspace() for each in word):
+    if group in _NAMES and not any(character.isspace() for character in word):
         return f"Is '{word}' a name? 'repomesh {_NAMES[group]} NAME' shows what is called so. {listing}"
-    if group in _TEXTS and any(each.isspace() for each in word):
+    if group in _TEXTS and any(character.isspace() for character in word):
         return f"A text is given with 'repomesh {_TEXTS[group]}'. {listing}"
     return listing

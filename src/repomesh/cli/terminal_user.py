@@ -1,4 +1,4 @@
-"""Who the person at this terminal is among the agents: made on first use, and the same from then on."""
+"""Finds the agent of the person at this terminal; it is registered on first use."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 _PLACEHOLDER = "owner"
-"""The person that the server makes up when somebody is asked before anybody came."""
+"""The person that the server registers for a question asked before any person has come."""
 
 
-async def become(client: Client, named: str | None) -> dict[str, Any]:
-    """The agent as which this person acts; from now on `client` speaks as it.
+async def act_as_person(client: Client, name: str | None) -> dict[str, Any]:
+    """Make `client` act as the agent of this person, and return the agent.
 
     That is `named`, else the person of the name in git's settings or of the login, made if there is none.
     """
-    if named is None:
-        client.act_as(None)  # REPOMESH_AGENT is a program's, not the person's
-        person = await _mine(client)
+    if name is None:
+        client.act_as(None)  # REPOMESH_AGENT names a program's agent, not the person
+        person = await _find_person(client)
     else:
-        person = await client.call_json("agent.show", {"agent_id": named})
+        person = await client.call_json("agent.show", {"agent_id": name})
     client.act_as(person["id"])
     return person
 
 
-async def _mine(client: Client) -> dict[str, Any]:
+async def _find_person(client: Client) -> dict[str, Any]:
     agents: dict[str, dict[str, Any]] = {
         agent["name"].casefold(): agent async for agent in client.items("agent.list", limit=200)
     }
-    name = wanted_name()
-    known = agents.get(name)
-    if known is not None and known["type"] == "human":
-        return known
+    name = person_name()
+    namesake = agents.get(name)
+    if namesake is not None and namesake["type"] == "human":
+        return namesake
     people = [agent for agent in agents.values() if agent["type"] == "human" and agent["status"] != "retired"]
     if [agent["name"] for agent in people] == [_PLACEHOLDER]:
         return people[0]
@@ -46,36 +46,36 @@ async def _mine(client: Client) -> dict[str, Any]:
 
 
 async def _register(client: Client, name: str) -> dict[str, Any]:
-    """A person without an instance: one speaks for oneself with the owner's token, now and then."""
+    """Register a person and end its presence, since a person at a prompt is not present all the time."""
     fields = {"name": name, "type": "human", "program": "repomesh inbox"}
-    made = await client.call_json("agent.register", fields)
-    left: dict[str, Any] = await client.call_json("agent.leave", {"agent_id": made["agent"]["id"]})
-    return left
+    answer = await client.call_json("agent.register", fields)
+    person: dict[str, Any] = await client.call_json("agent.leave", {"agent_id": answer["agent"]["id"]})
+    return person
 
 
-def wanted_name() -> str:
-    """The person's name: git's user.name, else the login, as an agent's name."""
-    return as_name(_git_name()) or as_name(_login()) or "person"
+def person_name() -> str:
+    """Return git's user.name, else the login, as an agent's name; 'person' if neither is usable."""
+    return to_agent_name(_git_name()) or to_agent_name(_login()) or "person"
 
 
-def as_name(text: str) -> str:
-    """Text as an agent's name, or nothing: 'Jané Doe' becomes 'jane-doe'."""
+def to_agent_name(text: str) -> str:
+    """Return text as an agent's name: 'Jané Doe' becomes 'jane-doe'; empty if no letter or digit is left."""
     plain = normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: NAME_CHARS_MAX - 4].rstrip("-")
 
 
 def free_name(name: str, taken: Any) -> str:
-    """The name, or with a number when another has it."""
-    number, free = 1, name
-    while free in taken or free == "repomesh":
+    """Return the name, with a number if another agent has it."""
+    number, candidate = 1, name
+    while candidate in taken or candidate == "repomesh":
         number += 1
-        free = f"{name}-{number}"
-    return free
+        candidate = f"{name}-{number}"
+    return candidate
 
 
 def _git_name() -> str:
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             ["git", "config", "user.name"],  # noqa: S607 - the user's git
             capture_output=True,
             text=True,
@@ -83,7 +83,7 @@ def _git_name() -> str:
         )
     except OSError:  # no git here
         return ""
-    return done.stdout.strip()
+    return result.stdout.strip()
 
 
 def _login() -> str:

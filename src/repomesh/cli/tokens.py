@@ -1,4 +1,4 @@
-"""`repomesh token`: tokens are made, listed and revoked; where one's own lies is said, not what it is."""
+"""`repomesh token`: makes, lists and revokes tokens, and shows where the token in use comes from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from repomesh.cli import output
-from repomesh.cli.generic import group
+from repomesh.cli.generic import noun_group
 from repomesh.cli.options import AsJson, Url
 from repomesh.client import discovery
 from repomesh.client.errors import ServerNotFound
 from repomesh.kernel import data_folder
 
-app = group("token", "Make, list and revoke tokens.")
+app = noun_group("token", "Make, list and revoke tokens.")
 
 
 @app.command()
@@ -29,17 +29,17 @@ def show(
     address = discovery.find(url=url)
     if address.token is None:
         raise ServerNotFound(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")
-    own = address.data is not None and address.token == data_folder.read_secret(
+    is_own = address.data is not None and address.token == data_folder.read_secret(
         address.data / data_folder.TOKEN
     )
-    told = {
+    document = {
         "url": address.url,
-        "from": str(address.data / data_folder.TOKEN) if own and address.data else "REPOMESH_TOKEN",
+        "from": str(address.data / data_folder.TOKEN) if is_own and address.data else "REPOMESH_TOKEN",
         "acting_as": address.agent,
     }
     if show_token:
-        told["token"] = address.token
+        document["token"] = address.token
     if as_json:
-        output.print_json(told)
+        output.print_json(document)
     else:
-        output.print_object(told)
+        output.print_object(document)

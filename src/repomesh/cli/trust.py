@@ -1,4 +1,4 @@
-"""`repomesh trust`: uses a data folder that was not made here, once a person says that it is theirs."""
+"""`repomesh trust`: adopts a data folder that was not made here, after a person has confirmed it."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def trust(
             }
         )
     elif candidate.origin != "trusted":
-        said = "Trusted. After 'repomesh up' look at 'repomesh token list' and 'repomesh webhook list'."
-        output.print_line(command.as_typed(said))
+        advice = "Trusted. After 'repomesh up' look at 'repomesh token list' and 'repomesh webhook list'."
+        output.print_line(command.replace_program_name(advice))
 
 
 def _show(candidate: AdoptableFolder) -> None:
     size = candidate.database_bytes
-    holds = "no database" if size is None else f"a database of {size:,} bytes"
-    output.print_line(f"{candidate.data} holds {holds}.")
+    content = "no database" if size is None else f"a database of {size:,} bytes"
+    output.print_line(f"{candidate.data} holds {content}.")
     output.print_line(_ORIGINS[candidate.origin].format(was_at=candidate.was_at))

@@ -1,4 +1,4 @@
-"""`repomesh up`: prepares the data folder and the database, serves, and says how to reach it."""
+"""`repomesh up`: prepares the data folder and the database, serves, and prints the address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import typer
 from pydantic import ValidationError
 
 from repomesh.cli import output
-from repomesh.cli.failures import of_settings
+from repomesh.cli.failures import settings_error
 from repomesh.cli.options import AsJson
 from repomesh.cli.starting import DEFAULT, StartOptions, prepare_database
 from repomesh.kernel import data_folder
@@ -65,14 +65,14 @@ def up(
 
     Further settings are read from REPOMESH_… variables.
     """
-    given = {
+    options = {
         "host": host,
         "port": port,
         "data": data,
         "database_url": database_url,
         "public_url": public_url,
     }
-    settings = read_settings({name: value for name, value in given.items() if value is not None})
+    settings = read_settings({name: value for name, value in options.items() if value is not None})
     os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(settings.data)
     start_options = StartOptions(new_database=new_database, accept_damage=accept_damage)
@@ -81,9 +81,11 @@ def up(
     if detach:
         from repomesh.cli.detach import start
 
-        chosen = any(given[name] is not None for name in ("host", "port", "database_url", "public_url"))
-        started = None if chosen else _already_running(settings)
-        started = started or start(settings, start_options.words())
+        is_configured = any(
+            options[name] is not None for name in ("host", "port", "database_url", "public_url")
+        )
+        started = None if is_configured else _already_running(settings)
+        started = started or start(settings, start_options.as_options())
         _announce(started, as_json=as_json, quiet=quiet, detached=True)
         return
     with folder.held(settings.data, _PATIENCE_S):
@@ -91,7 +93,10 @@ def up(
 
 
 def read_settings(given: dict[str, Any]) -> Settings:
-    """Settings from the options given, the environment and the repository, in this order."""
+    """Return the settings from `given` options, the environment and the repository, in this order.
+
+    Raises InvalidRequest.
+    """
     options = frozenset(given)
     if "data" not in given:
         given["data"] = data_folder.data_folder(Path.cwd())
@@ -99,11 +104,11 @@ def read_settings(given: dict[str, Any]) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise of_settings(invalid_request(error), options) from None
+        raise settings_error(invalid_request(error), options) from None
 
 
 def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: bool) -> None:
-    """Bind first, so that a busy port is told at once; then open, migrate and serve."""
+    """Bind first, so that a busy port is reported at once; then open, migrate and serve."""
     from repomesh.cli.listening_port import listen, listen_near, url_of
 
     note = None
@@ -114,7 +119,7 @@ def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: b
     from repomesh.cli.serving import serve
     from repomesh.daemon import background
 
-    server, started = _to_announce(settings, options, url_of(bound))
+    server, started = _open_for_start(settings, options, url_of(bound))
     if note is not None:
         started = replace(started, notes=(*started.notes, note))
 
@@ -132,12 +137,13 @@ def _serve(settings: Settings, options: StartOptions, *, as_json: bool, quiet: b
         background.stop(settings.data)
 
 
-def opened(
+def open_server(
     settings: Settings, options: StartOptions = DEFAULT, *, check: bool = False
 ) -> tuple[Server, list[str]]:
-    """A server whose database is up to date, not running yet, and what to tell of that.
+    """Return a server with a migrated database that is not running yet, and notes to print.
 
-    With `check` the database is looked over first, and only read when it is damaged.
+    With `check` the database is checked first, and only read if it is damaged. Raises DatabaseDamaged, and
+    the errors of `prepare_database` and `migrate`.
     """
     from repomesh.app import VERSION, Server, prepare
     from repomesh.cli.logfile import log_to
@@ -166,15 +172,15 @@ def opened(
     return server, notes
 
 
-def _to_announce(settings: Settings, options: StartOptions, url: str) -> tuple[Server, StartedServer]:
-    """The server, and what to say of it when it is up."""
+def _open_for_start(settings: Settings, options: StartOptions, url: str) -> tuple[Server, StartedServer]:
+    """Open the server; returns it with the description to print when it is up."""
     from repomesh.app import VERSION
     from repomesh.domains.workspaces.operations import home_workspace
 
-    server, notes = opened(settings, options, check=True)
+    server, notes = open_server(settings, options, check=True)
     try:
         home = server.store.read_now(system_caller(""), home_workspace)
-        about = server.store.describe()
+        store = server.store.describe()
     except BaseException:
         server.store.close()
         raise
@@ -185,22 +191,22 @@ def _to_announce(settings: Settings, options: StartOptions, url: str) -> tuple[S
         host=settings.host,
         workspace=home.name if home else "",
         data=str(settings.data),
-        store=f"{about['engine']} {about['version']}",
+        store=f"{store['engine']} {store['version']}",
         notes=tuple(notes),
     )
 
 
 def repository_of(data: Path) -> Path:
-    """The folder that the workspace is about: around the data folder, unless that lies elsewhere."""
+    """Return the repository of a data folder: its parent, or the current one if the folder is elsewhere."""
     if data.name == data_folder.DATA:
         return data.parent
     return data_folder.repository(Path.cwd()) or Path.cwd()
 
 
 def migrate(store: Any, settings: Settings) -> list[str]:
-    """Bring an older database up to date, after a backup; answers what to tell of it.
+    """Migrate an older database, after a backup; returns notes to print.
 
-    Raises SchemaTooNew for one that a newer release wrote.
+    Raises SchemaTooNew for a database of a newer release.
     """
     from repomesh.store import backups
     from repomesh.store import migrate as schema
@@ -210,19 +216,19 @@ def migrate(store: Any, settings: Settings) -> list[str]:
         return []
     store.require_whole()
     schema.require_known(revision)
-    kept = "Back it up with pg_dump before such an upgrade."
+    backup_note = "Back it up with pg_dump before such an upgrade."
     if settings.database_url is None:
         name = f"schema-{revision}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db"
         target = settings.data / backups.BACKUPS / name
         target.parent.mkdir(mode=0o700, exist_ok=True)
         backups.make(settings.data / folder.DATABASE, target)
-        kept = f"The database as it was is in {target}."
+        backup_note = f"The database as it was is in {target}."
     schema.upgrade(store)
-    return [f"Migrated the database from schema {revision} to {schema.HEAD}. {kept}"]
+    return [f"Migrated the database from schema {revision} to {schema.HEAD}. {backup_note}"]
 
 
 def _already_running(settings: Settings) -> StartedServer | None:
-    """The server of the data folder, if one answers."""
+    """Return the running server of the data folder; None if none answers."""
     from repomesh.cli.detach import is_ready
 
     note = data_folder.read_server(settings.data)
@@ -241,7 +247,7 @@ def _already_running(settings: Settings) -> StartedServer | None:
 
 
 def workspace_name(root: Path) -> str:
-    """A workspace's name from its folder's."""
+    """Return the name of a workspace, made of its folder's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", root.name).lstrip("._-")[:64] or "workspace"
 
 

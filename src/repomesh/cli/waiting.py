@@ -1,4 +1,4 @@
-"""Commands that wait: who waits for what is said, and a wait may be longer than one request's."""
+"""`message wait`: notes on the terminal that it waits, and spreads a long wait over several requests."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 async def call(
     client: Client, described: OperationDescription, fields: Mapping[str, Any], agent: str | None
 ) -> Any:
-    """What the operation answers; a wait for messages as long as `timeout_s` says, in several requests."""
+    """Call the operation and return its answer; `message.wait` lasts `timeout_s` in several requests."""
     if described.name != "message.wait":
         return await ids.call(client, described.name, fields)
-    usual = next(field.default for field in described.fields if field.name == "timeout_s")
-    seconds = float(fields.get("timeout_s", usual))
-    whom = agent or os.environ.get("REPOMESH_AGENT")
-    if seconds > 0 and output.is_terminal():
-        output.print_note(f"waiting{f' for messages to {whom}' if whom else ''}, {seconds:g} s …")
-    end = time.monotonic() + seconds
-    left = seconds
+    default = next(field.default for field in described.fields if field.name == "timeout_s")
+    timeout_s = float(fields.get("timeout_s", default))
+    recipient = agent or os.environ.get("REPOMESH_AGENT")
+    if timeout_s > 0 and output.is_terminal():
+        output.print_note(f"waiting{f' for messages to {recipient}' if recipient else ''}, {timeout_s:g} s …")
+    deadline = time.monotonic() + timeout_s
+    remaining_s = timeout_s
     while True:
-        answer = await client.call_json(described.name, {**fields, "timeout_s": min(left, WAIT_S_MAX)})
-        left = end - time.monotonic()
-        if seconds <= WAIT_S_MAX or left <= 0 or answer["items"] or answer.get("omitted"):
+        answer = await client.call_json(described.name, {**fields, "timeout_s": min(remaining_s, WAIT_S_MAX)})
+        remaining_s = deadline - time.monotonic()
+        if timeout_s <= WAIT_S_MAX or remaining_s <= 0 or answer["items"] or answer.get("omitted"):
             return answer

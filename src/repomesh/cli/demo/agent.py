@@ -1,6 +1,6 @@
 """One agent of the demo, as a process of its own: it speaks MCP and nothing else, with the official client.
 
-It stands in for a model: what it does is written down here, what it meets is not. The server, the other
+It stands in for a model: its actions are scripted here, the answers it gets are not. The server, the other
 agents and the repository are real.
 """
 
@@ -28,7 +28,7 @@ _PRESENT_EVERY_S = 0.7
 
 
 class ToolRefused(Exception):
-    """A tool said no."""
+    """A tool answered with an error; `answer` is its error document."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         super().__init__(f"{answer['code']}: {answer['message']}")
@@ -37,7 +37,7 @@ class ToolRefused(Exception):
 
 
 class DemoAgent:
-    """A name at the mesh, and two hands in the work tree that is the current folder."""
+    """An agent that calls MCP tools and works in the current folder."""
 
     def __init__(self, name: str, tools: Client) -> None:
         self.name = name
@@ -45,54 +45,54 @@ class DemoAgent:
         self._working: asyncio.Task[None] | None = None
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """A tool's answer; raises Refused."""
+        """Call a tool and return its answer; raises ToolRefused."""
         result = await self._tools.call_tool(tool, arguments)
         answer: dict[str, Any] = json.loads(result.content[0].text)  # type: ignore[union-attr]
         if result.is_error:
             raise ToolRefused(answer)
         return answer
 
-    async def arrive(self, *capabilities: str) -> None:
-        """Become present, and stay so while at work: any call is a sign of life."""
+    async def register(self, *capabilities: str) -> None:
+        """Register, and call a tool regularly to stay present."""
         await self.call("register_agent", name=self.name, program="repomesh demo", capabilities=capabilities)
-        self._working = asyncio.create_task(self._stay())
+        self._working = asyncio.create_task(self._stay_present())
 
     async def join(self, *capabilities: str) -> None:
-        """Become present, and hear what is said in the channel."""
-        await self.arrive(*capabilities)
+        """Register, and join the channel."""
+        await self.register(*capabilities)
         await self.call("join_channel", channel=CHANNEL, create=True)
 
-    async def _stay(self) -> None:
+    async def _stay_present(self) -> None:
         while True:
             await asyncio.sleep(_PRESENT_EVERY_S)
             await self.call("list_tasks", limit=1)
 
     async def find(self, **criteria: Any) -> str:
-        """The name of the first agent that fits, as soon as there is one."""
+        """Wait for an active agent that fits, and return its name."""
         while True:
-            found = await self.call("list_agents", status="active", **criteria)
-            if found["items"]:
-                wanted = ", ".join(f"{key} '{value}'" for key, value in criteria.items())
-                print_line(f"found {found['items'][0]['name']} by {wanted}")
-                return str(found["items"][0]["name"])
+            answer = await self.call("list_agents", status="active", **criteria)
+            if answer["items"]:
+                description = ", ".join(f"{key} '{value}'" for key, value in criteria.items())
+                print_line(f"found {answer['items'][0]['name']} by {description}")
+                return str(answer["items"][0]["name"])
             await asyncio.sleep(0.1)
 
-    async def wait_for(self, about: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
-        """Wait for so many messages that fit; each that comes is acknowledged."""
-        wanted: list[dict[str, Any]] = []
-        while len(wanted) < count:
-            wanted += [message for message in await self.listen(2) if about(message)]
-        return wanted
+    async def wait_for(self, fits: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
+        """Wait for `count` messages that fit; every message is acknowledged."""
+        messages: list[dict[str, Any]] = []
+        while len(messages) < count:
+            messages += [message for message in await self.listen(2) if fits(message)]
+        return messages
 
     async def listen(self, seconds: float) -> list[dict[str, Any]]:
-        """What is said within these seconds, acknowledged."""
-        heard = await self.call("wait_for_messages", timeout_s=seconds)
-        for message in heard["items"]:
+        """Wait up to `seconds` for messages, acknowledge them and return them."""
+        answer = await self.call("wait_for_messages", timeout_s=seconds)
+        for message in answer["items"]:
             await self.call("acknowledge_message", message_id=message["id"])
-        return list(heard["items"])
+        return list(answer["items"])
 
     async def claim(self, task_id: str) -> dict[str, Any]:
-        """Claim a task and lock its scope, as soon as the server allows it."""
+        """Claim a task and lock its scope, as soon as the server allows it; returns the claim."""
         while True:
             try:
                 return await self.call("claim_task", task_id=task_id, take_locks=True)
@@ -102,7 +102,7 @@ class DemoAgent:
                 await self.listen(0.5)
 
     async def commit(self, path: str, text: str, message: str) -> str:
-        """Write a file and commit it; the index is everybody's, so it is locked meanwhile."""
+        """Write a file and commit it under a lock of the shared index; returns the short commit id."""
         _write(path, text)
         lock = await self.call("acquire_locks", resources=["git:index"], wait_s=20, note=message)
         await git("add", "--", path)
@@ -121,43 +121,53 @@ class DemoAgent:
 
 
 async def ada(me: DemoAgent) -> None:
-    """Plans, writes who wrote the repository, and at last leads readers to both parts."""
+    """Creates the tasks, lists the authors, and at last links both parts from the readme."""
     await me.join("history", "writing")
     ben, cleo = await me.find(capability="survey", name_prefix="b"), await me.find(name_prefix="cleo")
-    authors = await _task(me, "Say who wrote it", AUTHORS, "history", priority=5)
-    inventory = await _task(me, "Say what is in it", INVENTORY, "survey", priority=5)
-    link = await _task(me, "Lead readers to both", README, "writing", dependencies=[authors, inventory])
-    asked = await me.call(
+    authors = await _create_task(me, "Say who wrote it", AUTHORS, "history", priority=5)
+    inventory = await _create_task(me, "Say what is in it", INVENTORY, "survey", priority=5)
+    link = await _create_task(
+        me, "Lead readers to both", README, "writing", dependencies=[authors, inventory]
+    )
+    question = await me.call(
         "send_message",
         to=[ben, cleo],
         subject="Who takes the inventory?",
         body=f"It is task `{inventory}`; the other one waits for it: `{link}`.",
         ack_required=True,
     )
-    await me.wait_for(lambda message: message["thread_id"] == asked["thread_id"], count=2)
+    await me.wait_for(lambda message: message["thread_id"] == question["thread_id"], count=2)
     await me.call("send_message", to=[f"#{CHANNEL}"], body=f"Three tasks are up; I take `{authors}`.")
     claimed = await me.claim(authors)
     names = (await git("shortlog", "--summary", "--numbered", "HEAD")).splitlines()
     rows = [tuple(part.strip() for part in line.split("\t", 1)) for line in names]
-    lines = ["# Authors", "", "| commits | author |", "|---|---|", *(f"| {n} | {who} |" for n, who in rows)]
-    made = await me.commit(AUTHORS, "\n".join(lines) + "\n", "Say who wrote it")
-    await _done(me, claimed, f"{AUTHORS} names {len(rows)} authors, commit {made}")
+    lines = [
+        "# Authors",
+        "",
+        "| commits | author |",
+        "|---|---|",
+        *(f"| {n} | {author} |" for n, author in rows),
+    ]
+    commit = await me.commit(AUTHORS, "\n".join(lines) + "\n", "Say who wrote it")
+    await _finish_task(me, claimed, f"{AUTHORS} names {len(rows)} authors, commit {commit}")
     claimed = await me.claim(link)
     context = await me.call("get_task_context", task_id=link)
     results = [dependency["result"] for dependency in context["dependencies"]]
     print_line(f"read what came of the tasks before: {'; '.join(results)}")
     links = f"\n\nSee [who wrote this]({AUTHORS}) and [what is in it]({INVENTORY}).\n"
-    made = await me.commit(README, _read(README).rstrip("\n") + links, "Lead readers to both")
-    await _done(me, claimed, f"{README} leads to both, commit {made}")
+    commit = await me.commit(README, _read(README).rstrip("\n") + links, "Lead readers to both")
+    await _finish_task(me, claimed, f"{README} leads to both, commit {commit}")
     await me.call("send_message", to=[f"#{CHANNEL}"], body="All three tasks are done. Thank you!")
 
 
 async def ben(me: DemoAgent) -> None:
-    """Takes the inventory and gets half-way: then he is killed, with his task claimed and his file locked."""
+    """Writes half of the inventory; then it is killed, with its task claimed and its file locked."""
     await me.join("survey")
-    (asked,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
-    await me.call("send_message", parent_message_id=asked["id"], body="I take it: files and lines by type.")
-    claimed = await me.claim(await _called(me, "Say what is in it"))
+    (question,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
+    await me.call(
+        "send_message", parent_message_id=question["id"], body="I take it: files and lines by type."
+    )
+    claimed = await me.claim(await _task_id(me, "Say what is in it"))
     _write(INVENTORY, "\n".join((await _inventory())[:5]))
     await me.call(
         "send_message", to=[f"#{CHANNEL}"], body=f"I hold {INVENTORY} and am half-way.", task_id=_id(claimed)
@@ -169,46 +179,48 @@ async def ben(me: DemoAgent) -> None:
 
 
 async def cleo(me: DemoAgent) -> None:
-    """Is told no twice, waits, and finishes what ben could not."""
+    """Is refused twice, waits, and finishes the task of ben."""
     await me.join("survey", "writing")
-    (asked,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
-    await me.call("send_message", parent_message_id=asked["id"], body="Let Ben do it; I help where I can.")
+    (question,) = await me.wait_for(lambda message: message["subject"].startswith("Who takes"))
+    await me.call("send_message", parent_message_id=question["id"], body="Let Ben do it; I help where I can.")
     await me.wait_for(lambda message: message["sender_name"] == "ben")
-    await _is_refused(me, "acquire_locks", resources=[INVENTORY], note="only to correct a word")
-    await _is_refused(me, "claim_task", task_id=await _called(me, "Lead readers to both"))
+    await _expect_refusal(me, "acquire_locks", resources=[INVENTORY], note="only to correct a word")
+    await _expect_refusal(me, "claim_task", task_id=await _task_id(me, "Lead readers to both"))
     await me.call("send_message", to=["ben"], body="You hold the file that I wanted. I wait.")
     print_line("was told no twice and waits", mark="told no")
-    claimed = await me.claim(await _called(me, "Say what is in it"))
+    claimed = await me.claim(await _task_id(me, "Say what is in it"))
     context = await me.call("get_task_context", task_id=_id(claimed))
-    lost = next(event for event in context["events"] if event["type"] == "task.reclaimed")
-    print_line(f"was given ben's task and his lock, because: {lost['text']}")
+    reclaimed = next(event for event in context["events"] if event["type"] == "task.reclaimed")
+    print_line(f"was given ben's task and his lock, because: {reclaimed['text']}")
     lines = await _inventory()
-    made = await me.commit(INVENTORY, "\n".join(lines) + "\n", "Say what is in it")
-    await _done(me, claimed, f"{INVENTORY} is whole ({lines[-1].lower().rstrip('.')}), commit {made}")
+    commit = await me.commit(INVENTORY, "\n".join(lines) + "\n", "Say what is in it")
+    await _finish_task(
+        me, claimed, f"{INVENTORY} is whole ({lines[-1].lower().rstrip('.')}), commit {commit}"
+    )
     await me.wait_for(lambda message: message["body"].startswith("All three"))
 
 
-async def _task(me: DemoAgent, goal: str, path: str, capability: str, **fields: Any) -> str:
-    """Create a task for one file; answers its id."""
-    made = await me.call("create_task", goal=goal, scope=[path], capabilities=[capability], **fields)
-    return str(made["id"])
+async def _create_task(me: DemoAgent, goal: str, path: str, capability: str, **fields: Any) -> str:
+    """Create a task for one file and return its id."""
+    task = await me.call("create_task", goal=goal, scope=[path], capabilities=[capability], **fields)
+    return str(task["id"])
 
 
-async def _called(me: DemoAgent, goal: str) -> str:
-    """The id of the task with this goal."""
-    listed = await me.call("list_tasks", limit=50)
-    return next(str(task["id"]) for task in listed["items"] if task["goal"] == goal)
+async def _task_id(me: DemoAgent, goal: str) -> str:
+    """Return the id of the task with this goal."""
+    page = await me.call("list_tasks", limit=50)
+    return next(str(task["id"]) for task in page["items"] if task["goal"] == goal)
 
 
-async def _done(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:
-    """Finish a task; the locks that came with it go with it."""
+async def _finish_task(me: DemoAgent, claimed: dict[str, Any], result: str) -> None:
+    """Finish a task, which also releases its locks."""
     token = claimed["fencing_token"]
     await me.call("finish_task", task_id=_id(claimed), fencing_token=token, outcome="done", result=result)
     print_line(f"has finished '{claimed['task']['goal']}': {result}")
 
 
-async def _is_refused(me: DemoAgent, tool: str, **arguments: Any) -> None:
-    """Try what must not be granted."""
+async def _expect_refusal(me: DemoAgent, tool: str, **arguments: Any) -> None:
+    """Call a tool that must refuse; raises RuntimeError if it does not."""
     try:
         await me.call(tool, **arguments)
     except ToolRefused as refused:
@@ -222,11 +234,11 @@ def _id(claimed: dict[str, Any]) -> str:
 
 
 async def _inventory() -> list[str]:
-    """How many files and lines there are of each type, as lines of Markdown."""
-    return _counted((await git("ls-files", "-z")).split("\0"))
+    """Count files and lines by type; returns lines of Markdown."""
+    return _count_lines((await git("ls-files", "-z")).split("\0"))
 
 
-def _counted(names: list[str]) -> list[str]:
+def _count_lines(names: list[str]) -> list[str]:
     files, lines = Counter[str](), Counter[str]()
     for path in map(Path, names):
         if path.is_file() and path.parts[0] != "survey":
@@ -248,7 +260,7 @@ def _write(path: str, text: str) -> None:
 
 
 async def git(*words: str) -> str:
-    """What git answers; the event loop goes on meanwhile."""
+    """Run git and return its output; raises RuntimeError if it fails."""
     process = await asyncio.create_subprocess_exec(
         "git", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -259,13 +271,13 @@ async def git(*words: str) -> str:
 
 
 def print_line(text: str, **marks: str) -> None:
-    """Tell whoever watches the demo."""
+    """Print a line of the story as JSON, with marks for `DemoRun.watch`."""
     print(json.dumps({"text": text} | marks), flush=True)
 
 
 @asynccontextmanager
 async def connected(url: str, token: str, mode: ConnectMode) -> AsyncIterator[Client]:
-    """The official client, at the server's endpoint."""
+    """Open the official client at the server's endpoint."""
     headers = {"Authorization": f"Bearer {token}"}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http,
@@ -283,11 +295,11 @@ ROLES: dict[str, tuple[Callable[[DemoAgent], Awaitable[None]], ConnectMode]] = {
     "ben": (ben, "legacy"),  # the older handshake, as some CLIs still speak it
     "cleo": (cleo, "auto"),
 }
-"""Each agent's part, and how its client connects."""
+"""The part and the connect mode of each agent."""
 
 
 async def play(name: str) -> None:
-    """Play one part to its end."""
+    """Play the part of an agent to its end."""
     part, mode = ROLES[name]
     async with (
         asyncio.timeout(_PATIENCE_S),

@@ -12,7 +12,7 @@ import typer
 from repomesh.cli import output
 from repomesh.cli.demo import checks, repository, stage
 from repomesh.cli.demo.agent import INVENTORY, ROLES
-from repomesh.cli.demo.verdicts import Verdict, verdicts
+from repomesh.cli.demo.verdicts import Verdict, check_claims
 from repomesh.cli.options import AsJson
 from repomesh.client.client import Client
 from repomesh.client.errors import RemoteError
@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, invoke_without_command=True)
 
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the scratch folder.")]
 
-_INACTIVE_S = 4.0  # so that the dead agent is found out soon
+_INACTIVE_S = 4.0  # so that the killed agent is detected soon
 _PATIENCE_S = 75.0
 
 
@@ -36,7 +36,7 @@ def demo(ctx: typer.Context, *, keep: Keep = False, as_json: AsJson = False) -> 
     looked up in the event log and in git; fails when one of them did not happen.
     """
     if ctx.invoked_subcommand is None:
-        stage.show(Demo, keep=keep, as_json=as_json)
+        stage.run_demo(Demo, keep=keep, as_json=as_json)
 
 
 @app.command()
@@ -48,11 +48,11 @@ def meeting(*, keep: Keep = False, as_json: AsJson = False) -> None:
     """
     from repomesh.cli.demo.meeting import MeetingPlay
 
-    stage.show(MeetingPlay, keep=keep, as_json=as_json)
+    stage.run_demo(MeetingPlay, keep=keep, as_json=as_json)
 
 
 class Demo(stage.DemoRun):
-    """One performance in a scratch folder."""
+    """The demo of the main job."""
 
     module = "repomesh.cli.demo.agent"
     players = tuple(ROLES)
@@ -64,14 +64,14 @@ class Demo(stage.DemoRun):
         self.zombie = "nobody tried"
 
     async def play(self) -> list[Verdict]:
-        """The play itself; answers what is to be said of it."""
+        """Play the story and return the verdicts on its claims."""
         origin = repository.prepare(data_folder.repository(Path.cwd()), self.work)
         base = repository.git(self.work, "rev-parse", "HEAD").strip()
         self.scene(f"The repository is {origin}; a server starts beside it.")
         async with self.server() as owner:
-            telling = asyncio.create_task(self.print_events(owner))
+            printing = asyncio.create_task(self.print_events(owner))
             await self.perform(owner)
-            seen = checks.DemoRecord(
+            record = checks.DemoRecord(
                 log=[event async for event in owner.items("event.list", limit=200)],
                 metrics=(await owner.http.get("/metrics")).text,
                 work=self.work,
@@ -79,14 +79,14 @@ class Demo(stage.DemoRun):
                 exit_codes=self.exit_codes,
                 zombie=self.zombie,
             )
-            telling.cancel()
-        return verdicts(checks.CLAIMS, seen)
+            printing.cancel()
+        return check_claims(checks.CLAIMS, record)
 
     async def perform(self, owner: Client) -> None:
         """Start the agents, kill one at the worst moment, and wait for the others."""
         await self.cast(owner)
         self.scene("Three agents start, each a process of its own, and meet.")
-        watching = [asyncio.create_task(self.watch(name, owner.url)) for name in ROLES]
+        watchers = [asyncio.create_task(self.watch(name, owner.url)) for name in ROLES]
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE_S):
@@ -96,31 +96,31 @@ class Demo(stage.DemoRun):
                         f"ben is killed, with his task claimed and {INVENTORY} locked and half-written."
                     )
                     self.kill("ben")
-                    await asyncio.wait(watching)
+                    await asyncio.wait(watchers)
         finally:
             for name in self.processes:
                 self.kill(name)
-        await asyncio.gather(*watching)
+        await asyncio.gather(*watchers)
 
-    async def write_as_the_dead(self, url: str, claimed: dict[str, Any]) -> None:
-        """Note what the server answers when the killed agent's old fencing token is used again."""
-        stale = {"task_id": claimed["task_id"], "fencing_token": claimed["data"]["fencing_token"]}
-        async with Client(url, self.tokens["ben"]) as ghost:
+    async def write_with_old_token(self, url: str, claimed: dict[str, Any]) -> None:
+        """Use the killed agent's old fencing token and record the server's answer in `zombie`."""
+        old_claim = {"task_id": claimed["task_id"], "fencing_token": claimed["data"]["fencing_token"]}
+        async with Client(url, self.tokens["ben"]) as client:
             try:
-                await ghost.call_json("task.complete", stale | {"result": "I was here first"})
+                await client.call_json("task.complete", old_claim | {"result": "I was here first"})
                 self.zombie = "the server took it"
             except RemoteError as refused:
                 self.zombie = f"refused: {refused.code}, {refused.message}"
 
     async def print_events(self, owner: Client) -> None:
-        """Print the event log as it grows; when the dead agent's task is taken back, let its ghost write."""
+        """Print the event log as it grows; after the task is reclaimed, try the killed agent's old token."""
         names: dict[str, str] = {}
-        bens: dict[str, Any] = {}
+        bens_claim: dict[str, Any] = {}
         async for event in follow(owner, after=0):
             if event["type"] == "task.claimed" and names.get(event["actor"]) == "ben":
-                bens = event
-            if event["type"] == "task.reclaimed" and bens:
-                await self.write_as_the_dead(owner.url, bens)
+                bens_claim = event
+            if event["type"] == "task.reclaimed" and bens_claim:
+                await self.write_with_old_token(owner.url, bens_claim)
             add_name(names, event)
             if not event["type"].startswith(("token.", "workspace.", "message.offered", "message.injected")):
                 self.print(event_line(output.style(), event, names))

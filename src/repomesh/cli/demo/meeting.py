@@ -14,15 +14,15 @@ from typing import Any
 from repomesh.cli import output
 from repomesh.cli.demo import meeting_checks, participant, stage
 from repomesh.cli.demo.participant import HERE, OVER_MCP, OVER_SOCKET, ROLES, TOPIC
-from repomesh.cli.demo.verdicts import Verdict, verdicts
+from repomesh.cli.demo.verdicts import Verdict, check_claims
 from repomesh.client.client import Client
 from repomesh.client.stream import follow
 from repomesh.views import meeting_view
 from repomesh.views.terminal_text import clean
 
 EVIDENCE = "evidence.json"
-"""What the claims are looked up in, in a scratch folder that is kept."""
-_INACTIVE_S = 3.0  # so that the dead one is passed over before its deadline
+"""The record that the claims are checked in, as a file in the scratch folder."""
+_INACTIVE_S = 3.0  # so that the killed participant is skipped before its deadline
 _VOTE_S = 8.0
 _PATIENCE_S = 60.0
 _TOLD_S = 5.0  # for the last lines of the story
@@ -43,55 +43,56 @@ class MeetingPlay(stage.DemoRun):
         self.sockets = 0
 
     async def play(self) -> list[Verdict]:
-        """The play itself; answers what is to be said of it."""
+        """Play the meeting and return the verdicts on its claims."""
         self.work.mkdir()
         self.scene("A server starts.")
         async with self.server() as owner:
             await self.cast(owner)
             meeting = await owner.call_json("meeting.create", _terms())
             await self.perform(owner, meeting["id"])
-            about = {"meeting_id": meeting["id"]}
-            minutes = (await owner.call_json("meeting.minutes", about))["markdown"]
+            selector = {"meeting_id": meeting["id"]}
+            minutes = (await owner.call_json("meeting.minutes", selector))["markdown"]
             self.scene("The minutes:")
             self.print(f"\n{clean(minutes)}")
-            seen = meeting_checks.MeetingRecord(
+            record = meeting_checks.MeetingRecord(
                 log=[event async for event in owner.items("event.list", limit=200)],
-                meeting=await owner.call_json("meeting.show", about),
+                meeting=await owner.call_json("meeting.show", selector),
                 minutes=minutes,
                 metrics=(await owner.http.get("/metrics")).text,
                 exit_codes=self.exit_codes,
                 sockets=self.sockets,
             )
-        (self.scratch / EVIDENCE).write_text(json.dumps(asdict(seen)))
-        return verdicts(meeting_checks.CLAIMS, seen)
+        (self.scratch / EVIDENCE).write_text(json.dumps(asdict(record)))
+        return check_claims(meeting_checks.CLAIMS, record)
 
     async def perform(self, owner: Client, meeting_id: str) -> None:
         """Start the participants and the meeting, kill one in its turn, and wait for the others."""
         self.scene(
-            f"Four agents take their seats, {_listed(OVER_MCP)} over MCP, {_listed(OVER_SOCKET)} by socket."
+            f"Four agents take their seats, {_join_names(OVER_MCP)} over MCP, "
+            f"{_join_names(OVER_SOCKET)} by socket."
         )
-        given = {"REPOMESH_MEETING": meeting_id}
-        watching = [asyncio.create_task(self.watch(name, owner.url, **given)) for name in ROLES]
-        telling = None
+        variables = {"REPOMESH_MEETING": meeting_id}
+        watchers = [asyncio.create_task(self.watch(name, owner.url, **variables)) for name in ROLES]
+        printing = None
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE_S):
                     for name in ROLES:
                         await self.marks[HERE.format(name)].wait()
                     self.sockets = _open_streams((await owner.http.get("/metrics")).text)
-                    telling = asyncio.create_task(self.print_events(owner, meeting_id))
+                    printing = asyncio.create_task(self.print_events(owner, meeting_id))
                     await owner.call_json("meeting.start", {"meeting_id": meeting_id})
                     await self.marks[_TURN].wait()
                     self.kill("ben")
                     self.scene("ben is killed in its turn.")
-                    await asyncio.wait(watching)
-                    await asyncio.wait([telling], timeout=_TOLD_S)
+                    await asyncio.wait(watchers)
+                    await asyncio.wait([printing], timeout=_TOLD_S)
         finally:
             for name in self.processes:
                 self.kill(name)
-            if telling is not None:
-                telling.cancel()
-        await asyncio.gather(*watching)
+            if printing is not None:
+                printing.cancel()
+        await asyncio.gather(*watchers)
 
     async def print_events(self, owner: Client, meeting_id: str) -> None:
         """Print what happens in the meeting as it happens."""
@@ -115,9 +116,9 @@ def _terms() -> dict[str, Any]:
 
 
 def _open_streams(metrics: str) -> int:
-    found = re.search(r"^repomesh_stream_subscribers ([0-9.]+)", metrics, re.MULTILINE)
-    return int(float(found[1])) if found else 0
+    match = re.search(r"^repomesh_stream_subscribers ([0-9.]+)", metrics, re.MULTILINE)
+    return int(float(match[1])) if match else 0
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     return " and ".join(names)

@@ -1,7 +1,7 @@
 """One participant of the demo's meeting, as a process of its own.
 
-It stands in for a model: what it thinks is written down here, what it is asked and when is not. The
-server and the others are real.
+It stands in for a model: its opinions and votes are scripted here, the requests it gets are not. The server
+and the other participants are real.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AMENDED = (
 TASK = "Have the guard ask for a review before a push to main"
 DISSENT = "Two agents of one model make the same mistake; I want a person to look."
 OPINION_S = 4.5
-"""The time for an opinion; the slow one takes longer."""
+"""Seconds for an opinion; the slow participant takes longer."""
 _LATE_S = OPINION_S + 0.5
 _SLOW_S = 1.0
 _PATIENCE_S = 70.0
@@ -33,48 +33,50 @@ _PATIENCE_S = 70.0
 Part = Callable[[Seat, MeetingPrompt], Awaitable[None]]
 
 
-async def ada(seat: Seat, asked: MeetingPrompt) -> None:
-    """Has the chair and makes the proposals, the second one of what the others had against the first."""
-    if asked.what == "vote":
-        await seat.vote(asked, "agree", "It is my proposal.")
-    elif asked.round == 1:
-        await seat.speak(asked, "Waiting for a person costs a night each time.", proposal=PROPOSAL)
+async def ada(seat: Seat, prompt: MeetingPrompt) -> None:
+    """Chairs the meeting and makes the proposals; the second one answers the objections to the first."""
+    if prompt.kind == "vote":
+        await seat.vote(prompt, "agree", "It is my proposal.")
+    elif prompt.round == 1:
+        await seat.speak(prompt, "Waiting for a person costs a night each time.", proposal=PROPOSAL)
     else:
-        said = "Cleo asked who mends it, Dora who looks at it: both are in it now."
-        await seat.speak(asked, said, proposal=AMENDED, tasks=[{"goal": TASK, "type": "feature"}])
+        opinion = "Cleo asked who mends it, Dora who looks at it: both are in it now."
+        await seat.speak(prompt, opinion, proposal=AMENDED, tasks=[{"goal": TASK, "type": "feature"}])
 
 
-async def ben(seat: Seat, asked: MeetingPrompt) -> None:
-    """Is asked, and killed while it thinks."""
+async def ben(seat: Seat, prompt: MeetingPrompt) -> None:
+    """Gets its turn and waits until it is killed."""
     del seat
-    print_line(f"is asked for its {asked.what} and thinks", mark="ben has the turn")
+    print_line(f"is asked for its {prompt.kind} and thinks", mark="ben has the turn")
     await asyncio.Event().wait()
 
 
-async def cleo(seat: Seat, asked: MeetingPrompt) -> None:
+async def cleo(seat: Seat, prompt: MeetingPrompt) -> None:
     """Is slow: misses its first turn, and takes its time for the second."""
-    if asked.what == "vote":
+    if prompt.kind == "vote":
         choice, reason = ("disagree", "Who mends main at night?"), ("agree", "That answers my question.")
-        await seat.vote(asked, *(choice if asked.round == 1 else reason))
-    elif asked.round == 1:
+        await seat.vote(prompt, *(choice if prompt.round == 1 else reason))
+    elif prompt.round == 1:
         await asyncio.sleep(_LATE_S)
         try:
-            await seat.speak(asked, "I have thought long about it.")
+            await seat.speak(prompt, "I have thought long about it.")
         except ToolRefused as refused:
             print_line(f"was too late: {refused.answer['message']}")
     else:
         await asyncio.sleep(_SLOW_S)
-        await seat.speak(asked, "I could not say it in time: who mends main at night?")
+        await seat.speak(prompt, "I could not say it in time: who mends main at night?")
 
 
-async def dora(seat: Seat, asked: MeetingPrompt) -> None:
-    """Is against it, both times."""
-    if asked.what == "vote":
-        amendment = "Another has to look first." if asked.round == 1 else None
-        await seat.vote(asked, "disagree", DISSENT, amendment)
+async def dora(seat: Seat, prompt: MeetingPrompt) -> None:
+    """Objects and votes against both proposals."""
+    if prompt.kind == "vote":
+        amendment = "Another has to look first." if prompt.round == 1 else None
+        await seat.vote(prompt, "disagree", DISSENT, amendment)
     else:
-        said = "A red main stops everybody." if asked.round == 1 else "A review by an agent is not enough."
-        await seat.speak(asked, said, kind="objection" if asked.round == 1 else "opinion")
+        opinion = (
+            "A red main stops everybody." if prompt.round == 1 else "A review by an agent is not enough."
+        )
+        await seat.speak(prompt, opinion, kind="objection" if prompt.round == 1 else "opinion")
 
 
 ROLES: dict[str, Part] = {"ada": ada, "ben": ben, "cleo": cleo, "dora": dora}
@@ -82,15 +84,15 @@ ROLES: dict[str, Part] = {"ada": ada, "ben": ben, "cleo": cleo, "dora": dora}
 OVER_MCP: dict[str, ConnectMode] = {"ada": "auto", "cleo": "legacy"}  # the older handshake, too
 OVER_SOCKET = ("ben", "dora")
 HERE = "{} is here"
-"""The mark of one who takes its seat."""
+"""The mark that a participant prints when it is connected."""
 
 
 async def play(name: str) -> None:
     """Take part until the meeting is over."""
     async with asyncio.timeout(_PATIENCE_S), _seat(name) as seat:
         print_line("is here", mark=HERE.format(name))
-        while (asked := await seat.asked()) is not None:
-            await ROLES[name](seat, asked)
+        while (prompt := await seat.next_prompt()) is not None:
+            await ROLES[name](seat, prompt)
 
 
 def _seat(name: str) -> AbstractAsyncContextManager[Seat]:

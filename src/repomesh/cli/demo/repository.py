@@ -1,4 +1,4 @@
-"""The work tree of the demo: a clone of the repository one stands in, or a small one made for it."""
+"""The work tree of the demo: a clone of the current repository, or a small one made for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FILES: tuple[tuple[str, str, dict[str, str]], ...] = (
 
 
 def prepare(source: Path | None, work: Path) -> str:
-    """Put a repository with at least one commit at `work`; answers where it comes from."""
+    """Put a repository with at least one commit at `work`; returns in words where it comes from."""
     if source is not None and _has_commits(source):
         git(source, "clone", "--quiet", "--shared", str(source), str(work))
         git(work, "checkout", "--quiet", "-B", "demo")
@@ -53,8 +53,8 @@ def prepare(source: Path | None, work: Path) -> str:
 
 
 def git(folder: Path, *words: str) -> str:
-    """What git answers in `folder`; raises CalledProcessError."""
-    done = subprocess.run(  # noqa: S603 - our own words
+    """Run git in `folder` and return its output; raises CalledProcessError."""
+    result = subprocess.run(  # noqa: S603 - our own words
         ["git", "-C", str(folder), *words],  # noqa: S607 - the user's git
         capture_output=True,
         text=True,
@@ -62,7 +62,7 @@ def git(folder: Path, *words: str) -> str:
         check=True,
         env={name: value for name, value in os.environ.items() if not name.startswith("GIT_")},
     )
-    return done.stdout
+    return result.stdout
 
 
 def _has_commits(source: Path) -> bool:

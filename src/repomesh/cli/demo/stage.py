@@ -1,4 +1,4 @@
-"""What every demo needs: a server of its own in a scratch folder, players, and a story told of them."""
+"""The frame of every demo: a server in a scratch folder, player processes, and the printed story."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ COLOURS = ("36", "33", "35", "32")
 
 
 class DemoRun:
-    """One performance in a scratch folder. A demo says with what settings, who plays, and how it goes."""
+    """A run of a demo in a scratch folder. A subclass sets the settings, the players and the story."""
 
     module = ""
-    """The program of a player; its argument is who it is."""
+    """The module that a player process runs, with the player's name as its argument."""
     players: tuple[str, ...] = ()
     settings: Mapping[str, str] = {}
-    """Of the server, by environment variable."""
+    """Settings of the server, by environment variable."""
 
     def __init__(self, scratch: Path, *, quiet: bool) -> None:
         self.scratch = scratch
@@ -48,63 +48,65 @@ class DemoRun:
         self.tokens: dict[str, str] = {}
 
     async def run(self) -> list[Verdict]:
-        """Play it, tell it, and look every claim up."""
+        """Play the story, print it with its verdicts, and return the verdicts."""
         with self.on_screen():
-            begun = time.monotonic()
+            started_at = time.monotonic()
             verdicts = await self.play()
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started_at
         self.conclude(verdicts, seconds)
         return verdicts
 
     async def play(self) -> list[Verdict]:
-        """The play itself; answers what is to be said of it."""
+        """Play the story and return the verdicts on its claims."""
         raise NotImplementedError
 
     @property
     def exit_codes(self) -> dict[str, int | None]:
-        """How each player's process ended."""
+        """The exit code of each player's process, None while it runs."""
         return {name: process.returncode for name, process in self.processes.items()}
 
     async def cast(self, owner: Client) -> None:
-        """Make a token for each player."""
+        """Create a token for each player."""
         for name in self.players:
-            made = await owner.call_json("token.create", {"role": "agent", "agent": name, "label": "demo"})
-            self.tokens[name] = made["token"]
+            created = await owner.call_json("token.create", {"role": "agent", "agent": name, "label": "demo"})
+            self.tokens[name] = created["token"]
 
     def kill(self, name: str) -> None:
-        """End a player's process as hard as can be, if it still runs."""
+        """End a player's process group by SIGKILL, if it still runs."""
         process = self.processes.get(name)
         if process is not None and process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
     async def watch(self, name: str, url: str, **variables: str) -> None:
-        """Run one player and pass on what it says."""
-        given = {"REPOMESH_URL": url, "REPOMESH_TOKEN": self.tokens[name]} | variables
+        """Run one player to its end, print its lines and set its marks."""
+        player_variables = {"REPOMESH_URL": url, "REPOMESH_TOKEN": self.tokens[name]} | variables
         self.processes[name] = process = await asyncio.create_subprocess_exec(
             *own_module(self.module, name),
             cwd=self.work,
-            env=_environment() | given,
+            env=_environment() | player_variables,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
         assert process.stdout is not None
         assert process.stderr is not None
-        complaints = asyncio.create_task(process.stderr.read())
+        errors = asyncio.create_task(process.stderr.read())
         async for line in process.stdout:
-            said = json.loads(line)
-            self.print(f"        {self.named(name)} {said['text']}")
-            if "mark" in said:
-                self.marks[said["mark"]].set()
+            message = json.loads(line)
+            self.print(f"        {self.coloured_name(name)} {message['text']}")
+            if "mark" in message:
+                self.marks[message["mark"]].set()
         if await process.wait() > 0:
-            self.print(f"        {self.named(name)} failed: {(await complaints).decode().strip()[-1_500:]}")
-            for mark in self.marks.values():  # nobody need wait for what will not come
+            self.print(
+                f"        {self.coloured_name(name)} failed: {(await errors).decode().strip()[-1_500:]}"
+            )
+            for mark in self.marks.values():  # end every wait for a mark that will not come
                 mark.set()
 
     @asynccontextmanager
     async def server(self) -> AsyncIterator[Client]:
-        """A real server in a process of its own; answers a client of its owner."""
+        """Run a real server in a process of its own; yields a client of its owner."""
         variables = {"REPOMESH_DATA": str(self.data), "REPOMESH_SWEEP_EVERY_S": "0.5", **self.settings}
         words = own_program("up", "--quiet", "--port", "0")
         process = await asyncio.create_subprocess_exec(
@@ -120,7 +122,7 @@ class DemoRun:
             await process.wait()
 
     async def ready(self, process: asyncio.subprocess.Process) -> str:
-        """The URL of the server as soon as it answers."""
+        """Wait until the server answers and return its URL; raises StartFailed."""
         deadline = time.monotonic() + 30
         while process.returncode is None and time.monotonic() < deadline:
             note = data_folder.read_server(self.data)
@@ -131,7 +133,7 @@ class DemoRun:
         raise detach.StartFailed("the demo's server did not start")
 
     def conclude(self, verdicts: list[Verdict], seconds: float) -> None:
-        """Say what happened and where it is written."""
+        """Print the verdicts with their evidence."""
         self.scene(f"What happened, looked up after {seconds:.0f} s in what is left of it:")
         for verdict in verdicts:
             mark, colour = ("✓", "32") if verdict.holds else ("✗", "1;31")
@@ -147,7 +149,7 @@ class DemoRun:
             self.screen.update(text)
 
     def print(self, text: str) -> None:
-        """A line of the story; on a terminal above the line that says what is going on."""
+        """Print a line of the story; on a terminal above the status line."""
         if self.quiet:
             return
         if self.screen is None:
@@ -157,7 +159,7 @@ class DemoRun:
 
     @contextmanager
     def on_screen(self) -> Iterator[None]:
-        """Show at the bottom of a terminal what is going on."""
+        """Show a status line at the bottom of a terminal."""
         if self.quiet or not output.is_terminal():
             yield
             return
@@ -165,34 +167,36 @@ class DemoRun:
             yield
         self.screen = None
 
-    def named(self, name: str) -> str:
-        """A player's name in its colour."""
+    def coloured_name(self, name: str) -> str:
+        """Return a player's name in its colour."""
         return coloured(f"{name:<5}", COLOURS[self.players.index(name)])
 
 
-def show(made: Callable[..., DemoRun], *, keep: bool, as_json: bool) -> None:
-    """Play a demo and print it; exits with 1 when anything of its story did not happen."""
+def run_demo(demo_class: Callable[..., DemoRun], *, keep: bool, as_json: bool) -> None:
+    """Play a demo and print it; exits with 1 if any claim fails."""
     scratch = Path(tempfile.mkdtemp(prefix="repomesh-demo-"))
     try:
-        found = asyncio.run(made(scratch, quiet=as_json).run())
+        verdicts = asyncio.run(demo_class(scratch, quiet=as_json).run())
     finally:
         if not keep:
             trust.forget(scratch / "data")
             shutil.rmtree(scratch, ignore_errors=True)
     if as_json:
-        told = [{"claim": each.claim, "holds": each.holds, "why": each.why} for each in found]
-        output.print_json({"claims": told, "scratch": str(scratch) if keep else None})
+        claims = [
+            {"claim": verdict.claim, "holds": verdict.holds, "why": verdict.why} for verdict in verdicts
+        ]
+        output.print_json({"claims": claims, "scratch": str(scratch) if keep else None})
     elif keep:
         output.print_line(f"What it worked on and the server's data are in {scratch}.")
-    if not all(each.holds for each in found):
+    if not all(verdict.holds for verdict in verdicts):
         raise typer.Exit(1)
 
 
 def coloured(text: str, colour: str) -> str:
-    """Text in a colour, where a person looks at a terminal."""
+    """Return text in a colour, if standard output takes colours."""
     return f"\x1b[{colour}m{text}\x1b[0m" if output.wants_style() else text
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what would lead to another server."""
+    """Return the environment without REPOMESH_ variables, which may name another server."""
     return {name: value for name, value in os.environ.items() if not name.startswith("REPOMESH_")}

@@ -1,4 +1,4 @@
-"""Whether a demo's story happened: each claim is looked up, and a story that did not happen is not told."""
+"""Checks the claims of a demo against what its run left behind."""
 
 from __future__ import annotations
 
@@ -9,37 +9,39 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 Event = dict[str, Any]
-Seen = TypeVar("Seen")
+Record = TypeVar("Record")
 
 
 class ClaimNotFound(Exception):
-    """What a claim says can't be found."""
+    """The record of a run does not show what a claim says."""
 
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """What is left of any demo when the play is over."""
+    """What the run of any demo left: event log, metrics and exit codes."""
 
     log: list[Event]
     metrics: str = ""
     exit_codes: dict[str, int | None] = field(default_factory=dict)
 
-    def of(self, *types: str) -> Iterator[Event]:
-        """The events of these types."""
+    def events(self, *types: str) -> Iterator[Event]:
+        """Return the events of these types, in order."""
         return (event for event in self.log if event["type"] in types)
 
-    def first(self, type_: str, what: str = "", fits: Callable[[Event], bool] = lambda _event: True) -> Event:
-        """The first event that fits; raises Missing."""
-        found = next((event for event in self.of(type_) if fits(event)), None)
-        if found is None:
-            raise ClaimNotFound(f"the log has no {type_} {what}".rstrip())
-        return found
+    def first(
+        self, type_: str, subject: str = "", fits: Callable[[Event], bool] = lambda _event: True
+    ) -> Event:
+        """Return the first event of a type that fits; raises ClaimNotFound with `subject` in its message."""
+        match = next((event for event in self.events(type_) if fits(event)), None)
+        if match is None:
+            raise ClaimNotFound(f"the log has no {type_} {subject}".rstrip())
+        return match
 
     def refusals(self, operation: str, code: str) -> int:
-        """How often the server refused an operation so."""
-        wanted = rf'repomesh_operations_total{{code="{code}",operation="{operation}"}} ([0-9.]+)'
-        found = re.search(wanted, self.metrics)
-        return int(float(found[1])) if found else 0
+        """Return how often the server refused an operation with this code."""
+        pattern = rf'repomesh_operations_total{{code="{code}",operation="{operation}"}} ([0-9.]+)'
+        match = re.search(pattern, self.metrics)
+        return int(float(match[1])) if match else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,33 +53,33 @@ class Verdict:
     why: str
 
 
-def verdicts(claims: Sequence[Callable[[Seen], str]], seen: Seen) -> list[Verdict]:
-    """Every claim, looked up; each answers where it is written, or raises Missing."""
-    made = []
+def check_claims(claims: Sequence[Callable[[Record], str]], record: Record) -> list[Verdict]:
+    """Check every claim; a claim returns its evidence, or raises ClaimNotFound."""
+    verdicts = []
     for claim in claims:
         text = (claim.__doc__ or "").strip()
         try:
-            made.append(Verdict(text, True, claim(seen)))
+            verdicts.append(Verdict(text, True, claim(record)))
         except (ClaimNotFound, OSError) as missing:
-            made.append(Verdict(text, False, str(missing)))
-    return made
+            verdicts.append(Verdict(text, False, str(missing)))
+    return verdicts
 
 
-def require(true: bool, otherwise: str) -> None:
-    """Raise Missing unless it is true."""
-    if not true:
+def require(condition: bool, otherwise: str) -> None:
+    """Raise ClaimNotFound with the message `otherwise` unless the condition is true."""
+    if not condition:
         raise ClaimNotFound(otherwise)
 
 
-def killed(seen: RunRecord, name: str) -> None:
-    """Raise Missing unless a player was ended by SIGKILL."""
-    code = seen.exit_codes.get(name)
+def require_killed(record: RunRecord, name: str) -> None:
+    """Raise ClaimNotFound unless a player was ended by SIGKILL."""
+    code = record.exit_codes.get(name)
     require(code == -signal.SIGKILL, f"{name} ended with {code}")
 
 
-def log_is_gapless(seen: RunRecord) -> str:
+def log_is_gapless(record: RunRecord) -> str:
     """The event log has no gap."""
-    numbers = [event["seq"] for event in seen.log]
-    whole = bool(numbers) and numbers == list(range(1, len(numbers) + 1))
-    require(whole, "it is empty, or numbers are missing or double")
+    numbers = [event["seq"] for event in record.log]
+    is_gapless = bool(numbers) and numbers == list(range(1, len(numbers) + 1))
+    require(is_gapless, "it is empty, or numbers are missing or double")
     return f"events 1 to {len(numbers)}"
