@@ -70,7 +70,7 @@ async def test_silence_makes_inactive_and_a_sign_of_life_active_again(mesh: Mesh
 async def test_agents_are_found_by_name_type_status_and_capability(mesh: Mesh) -> None:
     await mesh.agent("alice", capabilities=["python", "sql"])
     await mesh.agent("albert", type="human")
-    await mesh.agent("bob", capabilities=["sql_server"])
+    await mesh.agent("bob", capabilities=["sql_server", 'the "odd" \\ one'])
 
     async def names(**criteria: str) -> list[str]:
         return [agent["name"] for agent in (await mesh.get("/v1/agents", **criteria))["items"]]
@@ -78,6 +78,7 @@ async def test_agents_are_found_by_name_type_status_and_capability(mesh: Mesh) -
     assert await names(name_prefix="al") == ["albert", "alice"]
     assert await names(type="human") == ["albert"]
     assert await names(capability="sql") == ["alice"]
+    assert await names(capability='the "odd" \\ one') == ["bob"]
     assert await names(status="inactive") == []
 
 

@@ -138,3 +138,10 @@ async def test_only_the_owner_says_who_wrote_what(mesh: Mesh) -> None:
     with pytest.raises(Refused) as caught:
         await alice.post("/v1/imports", import_id="i", session_id="plan", after=0, items=[SESSION])
     assert caught.value.status == 403
+
+
+async def test_json_in_imported_chunks_is_found_by_its_words(mesh: Mesh) -> None:
+    """As in chunks that were added: by what the JSON says, not by how its text escapes it."""
+    await send(mesh, SESSION, CHUNK | {"format": "json", "content": r'"caf\u00e9 au lait"'}, done=True)
+    found = await mesh.get("/v1/search", text="café", what=["chunk"])
+    assert len(found["items"]) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from sqlalchemy import Row, Select, Text, and_, or_, select, type_coerce, update
 
 from repomesh.domains.agents import rows, rules
@@ -109,7 +110,7 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
     if request.status is not None:
         statement = statement.where(agents.c.status == request.status)
     if request.capability is not None:
-        quoted = f'"{request.capability}"'
+        quoted = orjson.dumps(request.capability).decode()  # as it stands in the stored list
         capabilities_text = type_coerce(agents.c.capabilities, Text)
         statement = statement.where(capabilities_text.contains(quoted, autoescape=True))
     items, next_cursor = page(tx, statement, request, [agents.c.name], as_agent)

@@ -72,7 +72,8 @@ class ImportedChunk(Model):
     def prepared(self) -> PreparedContent:
         """The content as it is stored, computed once."""
         if self._prepared is None:
-            self._prepared = prepare(content_text(self.content))
+            is_json = self.format == "json" or not isinstance(self.content, str)
+            self._prepared = prepare(content_text(self.content), is_json=is_json)
         return self._prepared
 
 

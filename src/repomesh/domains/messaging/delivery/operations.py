@@ -247,8 +247,9 @@ def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveri
         .join(cli_sessions, _OF_SESSION)
         .where(table.workspace_id == tx.workspace_id, *_UNDECIDED)
     )
-    if request.session_id is not None:
-        statement = statement.where(table.cli == request.cli, table.session_id == request.session_id)
+    for name in ("cli", "session_id"):
+        if (value := getattr(request, name)) is not None:
+            statement = statement.where(table[name] == value)
     rows = tx.execute(statement.order_by(table.at.desc()).limit(limits.PAGE_ITEMS_MAX)).all()
     field_names = UndecidedDelivery.model_fields
     return UndecidedDeliveries(
