@@ -17,6 +17,8 @@ from typer.core import TyperGroup
 from cli.running import Shell
 from repomesh.cli import command, failures, ids, prompt_hints, root, synonyms
 from repomesh.cli.generic import flags_of, split_list
+from repomesh.cli.logfile import last_lines
+from repomesh.cli.logs import _follow_lines
 from repomesh.client.catalogue import operations
 
 ROOT = Path(__file__).parents[2]
@@ -222,6 +224,30 @@ def test_the_log_is_printed_and_followed(running: Shell) -> None:
     finally:
         following.terminate()
         following.communicate()
+
+
+def test_a_followed_log_goes_on_behind_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    path.write_text("first\n")
+    path.chmod(0o600)
+    lines = _follow_lines(path, 0)
+    assert next(lines) == "first"
+    with path.open("a") as file:
+        file.write("last of the old\n")
+    path.rename(tmp_path / "server.log.1")
+    path.write_text("first of the new, and long enough\n")
+    assert [next(lines), next(lines)] == ["last of the old", "first of the new, and long enough"]
+    path.write_text("cut\n")
+    assert next(lines) == "cut"
+
+
+def test_as_many_lines_of_a_log_are_printed_as_were_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "server.log"
+    written = [f"{number} {'x' * 500}" for number in range(1_000)]
+    path.write_text("\n".join(written) + "\n")
+    path.chmod(0o600)
+    for count in (0, 1, 999, 1_000, 1_001):
+        assert last_lines(path, count)[0] == (written[-count:] if count else [])
 
 
 def test_make_takes_a_port() -> None:

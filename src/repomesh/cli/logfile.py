@@ -18,6 +18,7 @@ from repomesh.kernel.telemetry import configure_logging
 
 # Two files of this size are kept: enough to look back, too little to fill a disk.
 LOG_BYTES_MAX = 10 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
 _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "critical"}
 
 
@@ -82,10 +83,14 @@ def tail(path: Path, lines: int) -> str:
 
 
 def last_lines(path: Path, lines: int) -> tuple[list[str], int]:
-    """Return the last lines of a log, and its size in bytes when it was read; reads at most 64 KiB."""
+    """Return the last lines of a log, and its size in bytes when it was read."""
     with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        start = max(0, size - 64 * 1024)
-        file.seek(start)
-        tail_lines = file.read(size - start).decode(errors="replace").splitlines()
+        size = start = os.fstat(file.fileno()).st_size
+        content = b""
+        while start > 0 and content.count(b"\n") <= lines:
+            begin = max(0, start - _CHUNK_BYTES)
+            file.seek(begin)
+            content = file.read(start - begin) + content
+            start = begin
+    tail_lines = content.decode(errors="replace").splitlines()
     return tail_lines[-lines:] if lines else [], size

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
 from repomesh.cli.logfile import last_lines
 from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import NotFound
+from repomesh.kernel.private_files import open_private
 from repomesh.views.terminal_text import cell, clean
 
 app = typer.Typer(add_completion=False)
@@ -21,6 +23,7 @@ app = typer.Typer(add_completion=False)
 LINES_MAX: Final = 1_000
 """Most lines to begin with; older ones are in the file."""
 _LOOK_EVERY_S: Final = 0.5
+_CHUNK_BYTES: Final = 64 * 1024
 _FIRST: Final = ("timestamp", "level", "event")
 
 
@@ -62,20 +65,42 @@ def logs(
 
 
 def _follow_lines(path: Path, position: int) -> Iterator[str]:
-    """Yield the lines after a byte position as they come, also after the log was rotated."""
+    """Yield the lines after a byte position as they come.
+
+    A log that is renamed because it is full is read to its end before the new one is opened.
+    """
+    file = _open_log(path)
     partial_line = b""
     while True:
-        size = path.stat().st_size if path.exists() else 0
-        if size < position:
-            position, partial_line = 0, b""
-        if size > position:
-            with path.open("rb") as file:
-                file.seek(position)
-                *complete_lines, partial_line = (partial_line + file.read(size - position)).split(b"\n")
-            position = size
-            yield from (line.decode("utf-8", "replace") for line in complete_lines)
-        else:
+        if file is not None:
+            file.seek(position)
+            while chunk := file.read(_CHUNK_BYTES):
+                position += len(chunk)
+                *complete_lines, partial_line = (partial_line + chunk).split(b"\n")
+                yield from (line.decode("utf-8", "replace") for line in complete_lines)
+        if _is_current(file, path, position):
             time.sleep(_LOOK_EVERY_S)
+            continue
+        if file is not None:
+            file.close()
+        file, position, partial_line = _open_log(path), 0, b""
+
+
+def _open_log(path: Path) -> BinaryIO | None:
+    with suppress(FileNotFoundError):
+        return os.fdopen(open_private(path, os.O_RDONLY), "rb", buffering=0)
+    return None
+
+
+def _is_current(file: BinaryIO | None, path: Path, position: int) -> bool:
+    """Whether the log at `path` is still the open one, and was not shortened; True where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:  # between two names, or deleted: what is open is read on
+        return True
+    if file is None:
+        return False
+    return os.path.samestat(status, os.fstat(file.fileno())) and status.st_size >= position
 
 
 def _print(line: str, *, as_json: bool) -> None:

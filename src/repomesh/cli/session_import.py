@@ -111,6 +111,14 @@ class _JsonReader:
             raise BadFile.at(self.line, problem)
         self._advance(self._position + 1)
 
+    def skip_separator(self, closing: str) -> None:
+        """Take the comma between two values, or nothing before the sign `closing`; raises BadFile."""
+        if self.peek() == closing:
+            return
+        self.skip(",")
+        if self.peek() == closing:
+            raise BadFile.at(self.line, f"a value is expected after ',', not '{closing}'")
+
     def read_value(self) -> tuple[int, Any]:
         """Take one JSON value; return the line on which it begins and the value. Raises BadFile."""
         self.peek()
@@ -197,8 +205,7 @@ def _read_first(reader: _JsonReader) -> tuple[int, Item | None]:
             raise BadFile.at(line, f"the format is not '{FORMAT}'")
         if is_document and fields.get("version", VERSION) != VERSION:
             raise BadFile.at(line, f"the version is not {VERSION}")
-        if reader.peek() == ",":
-            reader.skip(",")
+        reader.skip_separator("}")
     reader.skip("}")
     return line, fields
 
@@ -208,8 +215,7 @@ def _read_document(reader: _JsonReader) -> Iterator[Numbered]:
     while reader.peek() != "]":
         line, item = reader.read_value()
         yield line, _require_item(line, item)
-        if reader.peek() != "]":
-            reader.skip(",")
+        reader.skip_separator("]")
     reader.skip("]")
     while reader.peek() == ",":
         reader.skip(",")
