@@ -62,7 +62,7 @@ from repomesh.domains.webhooks import reactions as _webhook_reactions
 from repomesh.domains.workspaces import housekeeping as _housekeeping
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
-from repomesh.kernel.reactions import ordered
+from repomesh.kernel.reactions import collect_reactions
 
 # In the order of the floors: a domain calls only those before it.
 DOMAINS = (
@@ -130,6 +130,6 @@ REACTIONS = (
     _meeting_reactions,
     _webhook_reactions,
 )
-reactions = ordered(REACTIONS)
+reactions = collect_reactions(REACTIONS)
 
 __all__ = ["DOMAINS", "REACTIONS", "reactions", "registry"]

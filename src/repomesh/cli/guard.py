@@ -250,7 +250,7 @@ def _unchecked(path: str, reason: str) -> dict[str, Any]:
 
 
 async def _own_agent(client: Client) -> str | None:
-    above = [processes.named(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
+    above = [processes.name_of(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
     found = await client.call_json("agent.of_process", {"processes": above})
     return found["agent"]["name"] if found["agent"] is not None else None
 

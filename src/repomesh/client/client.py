@@ -84,7 +84,7 @@ class Client:
     def _opened(self) -> httpx.AsyncClient:
         import httpx  # takes longer to load than most commands to run (see `local_http`)
 
-        from repomesh.kernel.running_server import only_to
+        from repomesh.kernel.running_server import redirect_hooks
 
         try:
             httpx.URL(self.url)
@@ -97,7 +97,7 @@ class Client:
             trust_env=urlsplit(self.url).hostname not in LOOPBACK_HOSTS,  # no proxies on loopback
             verify=self.url.startswith("https:"),  # making a TLS context takes 20 ms
             transport=self._transport,
-            event_hooks=only_to(self._served_url),
+            event_hooks=redirect_hooks(self._served_url),
         )
 
     @classmethod

@@ -20,7 +20,7 @@ from repomesh.kernel.ports import Contents
 from repomesh.kernel.reactions import NO_REACTIONS, Reactions
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
-from repomesh.kernel.words import Word, asked_words
+from repomesh.kernel.words import Word, words_to_find
 from repomesh.store.transaction import TextIndex, Transaction
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ _QUERY_WORDS_MAX = 32
 
 def search_words(text: str) -> list[Word]:
     """What a search for `text` asks for."""
-    return asked_words(text)[:_QUERY_WORDS_MAX]
+    return words_to_find(text)[:_QUERY_WORDS_MAX]
 
 
 def alternatives(word: Word) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def held(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
     """
     deadline = time.monotonic() + patience_s
     while True:
-        with pidfile.held(folder / LOCK) as taken:
+        with pidfile.hold(folder / LOCK) as taken:
             if taken.by_us:
                 yield
                 return
@@ -133,5 +133,5 @@ def owner_token_id(folder: Path) -> str | None:
 def _record(folder: Path) -> Path:
     record = trust.record_of(folder)
     if record is None:  # it was there when the folder was prepared
-        raise trust.UntrustedFolder(f"{folder} has lost its record", hint=trust.adopting(folder))
+        raise trust.UntrustedFolder(f"{folder} has lost its record", hint=trust.adoption_hint(folder))
     return record

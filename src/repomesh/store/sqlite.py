@@ -278,7 +278,7 @@ class SqliteStore(Store):
                 log.warning(
                     "the clock is behind what was written by it: it was put back", seconds=round(ahead_s)
                 )
-            self._steady.not_before(moment)
+            self._steady.advance_to(moment)
         self._clock_restored = True
 
     def _run(

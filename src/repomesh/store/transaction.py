@@ -248,7 +248,7 @@ class Transaction:
         while self._reacted < len(self._drafts):
             id_, event = self._drafts[self._reacted]
             self._reacted += 1
-            reactions = self._reactions.to(event.type)
+            reactions = self._reactions.for_event(event.type)
             if not reactions:
                 continue
             if self._depths.get(id_, 0) >= limits.REACTION_DEPTH_MAX:

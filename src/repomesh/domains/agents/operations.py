@@ -44,7 +44,7 @@ from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.clis import PROGRAMS, cli_of
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.identity import Role
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.settings import Settings
 from repomesh.store.damage import each_alone
@@ -322,7 +322,7 @@ def _again(tx: Transaction, request: RegisterAgent, instance_id: str) -> Registr
     agent = find_agent(tx, tx.caller.acting_agent())
     rules.joining(request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True)
     told = _given_fields(request)
-    if agent.status != "active" or differing(told, agent):
+    if agent.status != "active" or changed_values(told, agent):
         agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **told)
         rows.emit_changed(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)

@@ -112,7 +112,7 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         _candidate(
             "chunk",
             row,
-            text=without_escapes(row.text, known=row.format == "json"),
+            text=without_escapes(row.text, is_json=row.format == "json"),
             about=row.speaker,
             chars=row.bytes,
             key=row.chunk_id,
@@ -184,7 +184,7 @@ def _artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
 
 def _beginning(raw: Any, media_type: str) -> str:
     text = bytes(raw or b"").decode(errors="ignore")
-    return without_escapes(text, known=media_type.startswith("application/json"))
+    return without_escapes(text, is_json=media_type.startswith("application/json"))
 
 
 def _messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:

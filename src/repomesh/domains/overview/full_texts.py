@@ -32,7 +32,7 @@ def _columns(tx: Transaction, table: Table, names: Sequence[str], id_: str) -> R
 
 def _chunk_text(tx: Transaction, id_: str) -> str:
     row = _columns(tx, chunks, ("content", "format"), id_)
-    return without_escapes(row.content, known=row.format == "json")
+    return without_escapes(row.content, is_json=row.format == "json")
 
 
 def _memory_text(tx: Transaction, id_: str) -> str:

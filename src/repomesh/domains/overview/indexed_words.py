@@ -46,7 +46,7 @@ def _chunks(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, list[str
     names = ("session_uid", "author", "tags", "speaker", "format", "content")
     for row in _rows(tx, chunks, names, ids):
         about = chunk_rows.document_words(row.session_uid, row.author, row.tags, row.speaker)
-        text = without_escapes(row.content, known=row.format == "json")
+        text = without_escapes(row.content, is_json=row.format == "json")
         yield row.id, [*about, *different_words(text)]
 
 

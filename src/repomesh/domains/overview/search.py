@@ -18,7 +18,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, query
-from repomesh.kernel.words import Word, flattened, words_of
+from repomesh.kernel.words import Word, flatten_words, words_of
 from repomesh.store import searching
 from repomesh.store.base import search_words
 from repomesh.store.transaction import Transaction
@@ -133,7 +133,7 @@ def _ranked(
     found, _ = _take(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
     texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found]
     usual = sum(map(len, texts)) / max(len(texts), 1)
-    rarities = dict.fromkeys(flattened(words), 1.0)
+    rarities = dict.fromkeys(flatten_words(words), 1.0)
     asked = ranking.StemMatcher(rarities)
     scores = [
         ranking.worth(ranking.hits(text, asked), len(text), rarities, usual, ranking.SEARCH_WEIGHTS)
@@ -150,7 +150,7 @@ def _page(
     found: Sequence[tuple[int, TextCandidate]],
     following: str | None,
 ) -> Page[SearchResult]:
-    showing = SnippetBuilder(tx, ranking.StemMatcher(flattened(words)))
+    showing = SnippetBuilder(tx, ranking.StemMatcher(flatten_words(words)))
     items = [candidate.found(showing.of(candidate)) for _, candidate in found]
     told = searching.notice(tx, request.text)
     page = Page[SearchResult](items=items, next_cursor=following, notice=told)

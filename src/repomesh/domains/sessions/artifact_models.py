@@ -183,7 +183,7 @@ def readable(raw: bytes, media_type: str) -> str:
     """A content as its words are looked for; empty where it is no text."""
     if not media_type.startswith(_TEXTUAL):
         return ""
-    return without_escapes(raw.decode(errors="replace"), known=media_type.startswith("application/json"))
+    return without_escapes(raw.decode(errors="replace"), is_json=media_type.startswith("application/json"))
 
 
 class ListArtifacts(Model):

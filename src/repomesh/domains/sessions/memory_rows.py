@@ -159,7 +159,7 @@ def readable(content: Any) -> str:
     """A memory's content as its words are looked for."""
     if isinstance(content, str):
         return without_escapes(content)
-    return without_escapes(as_text(content), known=True)
+    return without_escapes(as_text(content), is_json=True)
 
 
 def document_words(fields: Mapping[str, Any], words: Sequence[str] | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents, cli_sessions, instances
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits, processes
-from repomesh.kernel.clis import SAY_WHEN_OVER, cli_of
+from repomesh.kernel.clis import REPORT_SESSION_END, cli_of
 from repomesh.kernel.identity import Caller, Role
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
@@ -219,7 +219,7 @@ def free_name(tx: Transaction, stem: str, cli: str, *, wanted: bool = False) -> 
 def goes_on_without(tx: Transaction, agent_id: str, instance_id: str | None) -> bool:
     """Whether hooks speak through an instance, too, and would say it when their session was over."""
     return instance_id is not None and any(
-        row.instance_id == instance_id and row.cli in SAY_WHEN_OVER for row in live_of(tx, agent_id)
+        row.instance_id == instance_id and row.cli in REPORT_SESSION_END for row in live_of(tx, agent_id)
     )
 
 
