@@ -133,7 +133,7 @@ class Server:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
         """Start the workers; stop them and close the store in the reverse order."""
-        async with self.alone():
+        async with self.without_workers():
             workers = self._workers()
             if workers:
                 await self.uptime.tick()
@@ -169,7 +169,7 @@ class Server:
         return next((reason for worker in self._workers() if (reason := worker.failure())), None)
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[Server]:
+    async def without_workers(self) -> AsyncIterator[Server]:
         """Answer requests of this process only: no worker runs. The store is closed at the end."""
         await self.bus.start()
         try:
@@ -243,7 +243,7 @@ def _opens(store: Store, secret: str | None, workspace_id: str) -> bool:
 
 def prepare(settings: Settings, store: Store, name: str, path: str | None) -> str:
     """Bring the schema and the contents up to date and open the home workspace; answers its id."""
-    with migrate.alone(store):
+    with migrate.lock_startup(store):
         migrate.upgrade(store)
         move_into_database(store)
         return open_workspace(store, settings.data, name, path)

@@ -86,7 +86,7 @@ def up(
         started = started or start(settings, start_options.words())
         _announce(started, as_json=as_json, quiet=quiet, detached=True)
         return
-    with folder.held(settings.data, _PATIENCE_S):
+    with folder.hold(settings.data, _PATIENCE_S):
         _serve(settings, start_options, as_json=as_json, quiet=quiet)
 
 
@@ -162,7 +162,7 @@ def opened(
         server.store.close()
         raise
     if settings.database_url is None:
-        opening.note_made(settings.data)
+        opening.record_database(settings.data)
     return server, notes
 
 

@@ -54,12 +54,12 @@ class UptimeClock:
         """Note that the server is there, and write it down when that is due."""
         now = self._store.now()
         if self._is_gap(now):
-            await self.returned()
+            await self.extend_deadlines()
         self._note(now)
         if self._marked is None or now - self._marked >= self._mark_every:
             await self._mark()
 
-    async def returned(self) -> None:
+    async def extend_deadlines(self) -> None:
         """Give everybody grace for the time that the server was away, unless that is done."""
         async with self._returning:
             seen = self._seen

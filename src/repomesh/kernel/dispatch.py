@@ -263,7 +263,7 @@ class Dispatcher:
             except ServerAway:
                 if self._uptime is None:
                     raise
-                await self._uptime.returned()
+                await self._uptime.extend_deadlines()
 
     def _check_absence(self, tx: Any) -> Any:
         """The transaction; raises ServerAway when the server was away before it."""

@@ -24,7 +24,7 @@ class AbsenceClock(Protocol):
         """Raise ServerAway when the server was away before this transaction began."""
         ...
 
-    async def returned(self) -> None:
+    async def extend_deadlines(self) -> None:
         """Extend the deadlines of leases and agents for the absence."""
         ...
 

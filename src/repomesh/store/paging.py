@@ -55,17 +55,17 @@ def page(
     return items, encode_cursor(*last) if more else None
 
 
-def take(found: Result[Any], count: int, chars: int = limits.PAGE_CHARS_MAX) -> tuple[list[Row[Any]], bool]:
-    """Up to `count` rows, read one after another up to so many characters; and whether there are more.
+def take(result: Result[Any], count: int, chars: int = limits.PAGE_CHARS_MAX) -> tuple[list[Row[Any]], bool]:
+    """Up to `count` rows with at most `chars` characters, but at least one; and whether there are more.
 
-    The first row comes in any case. What is left is not read, so that it takes no memory.
+    The remaining rows are not read, so that they take no memory.
     """
     rows: list[Row[Any]] = []
-    left = chars
-    for row in found:
-        left -= row_chars(row)
-        if len(rows) == count or (rows and left < 0):
-            found.close()
+    chars_left = chars
+    for row in result:
+        chars_left -= row_chars(row)
+        if len(rows) == count or (rows and chars_left < 0):
+            result.close()
             return rows, True
         rows.append(row)
     return rows, False

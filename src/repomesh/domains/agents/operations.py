@@ -47,7 +47,7 @@ from repomesh.kernel.identity import Role
 from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.settings import Settings
-from repomesh.store.damage import each_alone
+from repomesh.store.damage import apply_to_each
 from repomesh.store.due import before, due_at, span
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -243,7 +243,7 @@ def sweep_agents(tx: Transaction) -> list[str]:
         swept.append(gone.id)
 
     found = tx.execute(silent.limit(limits.AGENTS_SWEPT_MAX)).all()
-    each_alone(tx, found, sweep, lambda row: f"agent/{row.id}")
+    apply_to_each(tx, found, sweep, lambda row: f"agent/{row.id}")
     return swept
 
 

@@ -167,7 +167,7 @@ def verify(tx: Transaction) -> None:
     token_id = tx.caller.token_id
     if token_id == SYSTEM_TOKEN_ID:
         return
-    live = tx.known(_LIVE, {"id": token_id})
+    live = tx.read_cached(_LIVE, {"id": token_id})
     if not live:
         raise errors.TokenRevoked("the token was revoked")
     require_time(live[0].expires_at, tx.now)

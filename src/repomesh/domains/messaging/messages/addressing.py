@@ -175,7 +175,7 @@ def _named(tx: Transaction, refs: Sequence[str]) -> list[Any]:
     if not refs:
         return []
     if len(refs) == 1:
-        rows = tx.known(_ONE, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
+        rows = tx.read_cached(_ONE, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
     else:
         rows = list(tx.execute(_SEVERAL, _asked(tx, refs)))
     by_name = {row.name_key: row for row in rows} | {row.name: row for row in rows}
