@@ -64,7 +64,7 @@ from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
 from repomesh.kernel.reactions import collect_reactions
 
-# In the order of the floors: a domain calls only those before it.
+# In the order of the layers: a domain calls only those before it.
 DOMAINS = (
     _workspaces,
     _housekeeping,
@@ -121,7 +121,7 @@ DOMAINS = (
     _hooks,
 )
 
-# In the same order, which is that in which they run.
+# In the order in which reactions run, which is that of the domains.
 REACTIONS = (
     _lease_reactions,
     _review_reactions,

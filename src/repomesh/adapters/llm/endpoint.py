@@ -1,4 +1,4 @@
-"""A model's OpenAI-compatible endpoint: one question over HTTP, bounded in time and in what comes back."""
+"""A model's OpenAI-compatible endpoint: one question over HTTP, with limits on time and answer size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class UnusableAnswer(Exception):
 
 
 class ModelEndpoint:
-    """Where questions go. `name` stands in refusals for who is asked, `whose` before what belongs to it."""
+    """An endpoint. In refusals `name` is the endpoint, and `whose` its genitive, such as "the model's"."""
 
     def __init__(self, url: str, key: SecretStr | None, *, name: str, whose: str) -> None:
         self.url = url
@@ -25,14 +25,14 @@ class ModelEndpoint:
         self._whose = whose
 
     @classmethod
-    def below(
+    def from_base_url(
         cls, base: str | None, path: str, key: SecretStr | None, *, name: str, whose: str
     ) -> ModelEndpoint | None:
-        """The one at `path` of a configured base URL; None without one."""
+        """The endpoint at `path` below a configured base URL; None without one."""
         return None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, whose=whose)
 
     async def ask(self, body: dict[str, Any], patience_s: float, bytes_max: int) -> bytes:
-        """The body of its answer; raises Unusable for whatever it did instead."""
+        """The body of the endpoint's answer; raises UnusableAnswer when there is none that can be used."""
         import httpx  # only who has an endpoint needs it
 
         try:
