@@ -207,8 +207,8 @@ class Client:
         """
         response = asyncio.ensure_future(exchange)
         try:
-            done, _ = await asyncio.wait({response}, timeout=SILENCE_S)
-            if not done:
+            finished, _ = await asyncio.wait({response}, timeout=SILENCE_S)
+            if not finished:
                 await self._require_answer()
             return await response
         finally:

@@ -104,8 +104,8 @@ class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
     def _on_task_done(self, key: str, task: asyncio.Task[bool]) -> None:
         was_full = len(self._working) >= self._policy.concurrency
         del self._working[key]
-        more = not task.cancelled() and task.result()
-        if more or was_full or key in self._repeat_keys:
+        has_more = not task.cancelled() and task.result()
+        if has_more or was_full or key in self._repeat_keys:
             self._repeat_keys.discard(key)
             self._wakeup.set()
 

@@ -98,7 +98,7 @@ class Transcripts(Job[str, _UndecidedDeliveries, Shown]):
 
     async def effect(self, undecided: _UndecidedDeliveries) -> Shown:
         """Look for the boundaries of deliveries in their transcripts."""
-        shown: Shown = []
+        confirmed: Shown = []
         for path, deliveries in list(undecided.by_path.items())[:TRANSCRIPTS_PER_PASS]:
             boundaries = [delivery.boundary for delivery in deliveries]
             try:
@@ -113,8 +113,10 @@ class Transcripts(Job[str, _UndecidedDeliveries, Shown]):
                     for delivery in deliveries
                     if delivery.sent_at is not None and delivery.sent_at < arrived
                 }
-            shown += [delivery for delivery in deliveries if delivery.boundary in (found_boundaries or ())]
-        return shown
+            confirmed += [
+                delivery for delivery in deliveries if delivery.boundary in (found_boundaries or ())
+            ]
+        return confirmed
 
     async def settle(self, undecided: _UndecidedDeliveries, outcome: Shown | BaseException) -> bool:
         """Confirm the deliveries that were found; the next pass looks for the others."""

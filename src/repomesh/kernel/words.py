@@ -119,7 +119,9 @@ def locate_words(text: str, search_words: Collection[str]) -> Iterator[tuple[int
             if not is_paired(run[0]):
                 yield from _locate_plain_words(text, *places.of(run_start, run_start + len(run[0])))
                 continue
-            for start, word in sorted((start, one) for one in paired for start in _find_all(run[0], one)):
+            for start, word in sorted(
+                (start, search_word) for search_word in paired for start in _find_all(run[0], search_word)
+            ):
                 yield *places.of(run_start + start, run_start + start + len(word)), word
 
 

@@ -141,14 +141,14 @@ class Store(ABC):
     ) -> T:
         """Run `function` on a thread of `pool`; raises Unavailable when `waiting_max` run or wait there."""
         self._check_open()
-        waiting = self._in_threads.get(pool, 0)
-        if waiting >= waiting_max:
+        running_count = self._in_threads.get(pool, 0)
+        if running_count >= waiting_max:
             raise Unavailable(f"{waiting_max} requests already wait for the database")
         try:
             future = asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
         except RuntimeError:  # the pool was shut down between the check and here
             raise Unavailable("the server is stopping") from None
-        self._in_threads[pool] = waiting + 1
+        self._in_threads[pool] = running_count + 1
         try:
             return await future
         finally:

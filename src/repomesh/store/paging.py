@@ -49,10 +49,10 @@ def page(
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     order = [key.desc() if descending else key.asc() for key in keys]
     ordered = statement.order_by(*order).limit(request.limit + 1)
-    rows, more = take(tx.execute(ordered), request.limit)
+    rows, has_more = take(tx.execute(ordered), request.limit)
     items = readable(tx, rows, as_item, lambda row: "/".join(str(row._mapping[key]) for key in keys))
-    last = tuple(rows[-1]._mapping[key] for key in keys) if more else ()
-    return items, encode_cursor(*last) if more else None
+    last = tuple(rows[-1]._mapping[key] for key in keys) if has_more else ()
+    return items, encode_cursor(*last) if has_more else None
 
 
 def take(result: Result[Any], count: int, chars: int = limits.PAGE_CHARS_MAX) -> tuple[list[Row[Any]], bool]:

@@ -113,9 +113,9 @@ def _read_events(tx: Transaction, first_seq: int) -> Iterator[Row[Any]]:
         in_range = events.c.workspace_id == tx.workspace_id, events.c.seq >= first_seq
         ordered = select(events).where(*in_range).order_by(events.c.seq).limit(_CHUNK + 1)
         sized = within_bytes(tx.connection, ordered, events.c.seq, PAGE_CHARS_MAX)
-        rows, more = take(tx.execute(sized), _CHUNK)
+        rows, has_more = take(tx.execute(sized), _CHUNK)
         yield from rows
-        if not more:
+        if not has_more:
             return
         first_seq = rows[-1].seq + 1
 

@@ -22,13 +22,13 @@ _MARK = '{"redacted":true,'
 
 
 def redact_events(
-    tx: Transaction, types: Sequence[str], subjects: Select[Any] | CompoundSelect[Any], **said: str
+    tx: Transaction, types: Sequence[str], subjects: Select[Any] | CompoundSelect[Any], **replacement: str
 ) -> int:
-    """Replace the data of the events of some types and subjects by `said`; returns how many.
+    """Replace the data of the events of some types and subjects by `replacement`; returns how many.
 
     All of them in this transaction, so that none can be read after it.
     """
-    data = _MARK + orjson.dumps(said).decode()[1:]
+    data = _MARK + orjson.dumps(replacement).decode()[1:]
     in_types = events.c.workspace_id == tx.workspace_id, events.c.type.in_(types)
     not_redacted = ~events.c.data.startswith(_MARK, autoescape=True)
     return tx.change(
@@ -73,17 +73,17 @@ class _BytePosition(FunctionElement[int]):
 
 @compiles(_BytePosition)
 def _compile_instr(element: _BytePosition, compiler: SQLCompiler, **options: Any) -> str:
-    whole, part = _compile_arguments(element, compiler, **options)
-    return f"instr({whole}, {part})"
+    searched_bytes, sought_bytes = _compile_arguments(element, compiler, **options)
+    return f"instr({searched_bytes}, {sought_bytes})"
 
 
 @compiles(_BytePosition, "postgresql")
 def _compile_position(element: _BytePosition, compiler: SQLCompiler, **options: Any) -> str:
-    whole, part = _compile_arguments(element, compiler, **options)
-    return f"position({part} in {whole})"
+    searched_bytes, sought_bytes = _compile_arguments(element, compiler, **options)
+    return f"position({sought_bytes} in {searched_bytes})"
 
 
 def _compile_arguments(element: _BytePosition, compiler: SQLCompiler, **options: Any) -> tuple[str, str]:
     clauses: list[ColumnElement[Any]] = list(element.clauses)
-    whole, part = (compiler.process(clause, **options) for clause in clauses)
-    return whole, part
+    searched_bytes, sought_bytes = (compiler.process(clause, **options) for clause in clauses)
+    return searched_bytes, sought_bytes

@@ -37,11 +37,11 @@ def search(
     before = position(request.cursor)
     matches: list[tuple[int, str]] = []
     looked_at = 0
-    more = True
-    while more and len(matches) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
+    has_more = True
+    while has_more and len(matches) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
         count = limits.TEXT_MATCHES_PER_READ
         block = tx.text_index.find(tx.connection, tx.workspace_id, [type_], query_words, before, count)
-        more = len(block) == count
+        has_more = len(block) == count
         wanted_ids = filter_ids([subject_id for _, _, subject_id in block]) if block else set()
         matches += [(position, subject_id) for position, _, subject_id in block if subject_id in wanted_ids]
         looked_at += len(block)
@@ -49,7 +49,7 @@ def search(
     page_matches = matches[: request.limit]
     if len(matches) > request.limit:
         return page_matches, encode_cursor(page_matches[-1][0])
-    return page_matches, encode_cursor(before) if more else None
+    return page_matches, encode_cursor(before) if has_more else None
 
 
 def notice(tx: Transaction, text: str) -> str | None:
@@ -69,7 +69,7 @@ def position(cursor: str | None) -> int | None:
     """The position that a cursor of a search holds; raises InvalidRequest for another cursor."""
     if cursor is None:
         return None
-    [place] = decode_cursor(cursor, 1)
-    if not isinstance(place, int):
+    [value] = decode_cursor(cursor, 1)
+    if not isinstance(value, int):
         raise InvalidRequest("cursor: this is not a cursor of this list")
-    return place
+    return value

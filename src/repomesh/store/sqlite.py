@@ -177,11 +177,11 @@ class SqliteStore(Store):
             self._queue.put(command)
 
     def _write_batches(self) -> None:
-        more = True
-        while more:
+        may_continue = True
+        while may_continue:
             if self._queue.empty():
                 self._answer_previous_batch()
-            batch, more = self._take_batch()
+            batch, may_continue = self._take_batch()
             if batch:
                 self._commit(batch)
             if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):

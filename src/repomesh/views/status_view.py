@@ -73,8 +73,8 @@ def _last_event(style: TextStyle, status: Item) -> str:
 
 
 def _agent(style: TextStyle, agent: Item) -> str:
-    seen = f"seen {style.when(agent['last_seen_at'])}" if agent["last_seen_at"] else ""
-    parts = (agent["status"], agent["program"], seen, agent["status_text"])
+    last_seen = f"seen {style.when(agent['last_seen_at'])}" if agent["last_seen_at"] else ""
+    parts = (agent["status"], agent["program"], last_seen, agent["status_text"])
     return f"{agent['name']}: {', '.join(part for part in parts if part)}"
 
 

@@ -29,7 +29,7 @@ class EndpointCompletions:
             "chat/completions",
             settings.completions_key,
             name="the model",
-            whose="the model's",
+            possessive="the model's",
         )
         self._model = settings.completions_model
         self._running: dict[ModelPrompt, asyncio.Task[Completion]] = {}

@@ -36,7 +36,7 @@ class EndpointEmbedder:
             "embeddings",
             settings.embeddings_key,
             name="the embeddings' endpoint",
-            whose="the embeddings'",
+            possessive="the embeddings'",
         )
         self._model = settings.embeddings_model or ""
         self._broken = ""

@@ -16,20 +16,22 @@ class UnusableAnswer(Exception):
 
 
 class ModelEndpoint:
-    """An endpoint. In refusals `name` is the endpoint, and `whose` its genitive, such as "the model's"."""
+    """An endpoint. In refusals `name` is the endpoint, `possessive` its genitive, such as "the model's"."""
 
-    def __init__(self, url: str, key: SecretStr | None, *, name: str, whose: str) -> None:
+    def __init__(self, url: str, key: SecretStr | None, *, name: str, possessive: str) -> None:
         self.url = url
         self._key = key
         self._name = name
-        self._whose = whose
+        self._possessive = possessive
 
     @classmethod
     def from_base_url(
-        cls, base: str | None, path: str, key: SecretStr | None, *, name: str, whose: str
+        cls, base: str | None, path: str, key: SecretStr | None, *, name: str, possessive: str
     ) -> ModelEndpoint | None:
         """The endpoint at `path` below a configured base URL; None without one."""
-        return None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, whose=whose)
+        return (
+            None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, possessive=possessive)
+        )
 
     async def ask(self, body: dict[str, Any], patience_s: float, bytes_max: int) -> bytes:
         """The body of the endpoint's answer; raises UnusableAnswer when there is none that can be used."""
@@ -56,9 +58,9 @@ class ModelEndpoint:
             http.stream("POST", self.url, headers=headers, json=body) as response,
         ):
             if response.status_code != 200:
-                raise UnusableAnswer(f"{self._whose} endpoint answered {response.status_code}")
+                raise UnusableAnswer(f"{self._possessive} endpoint answered {response.status_code}")
             async for piece in response.aiter_bytes():
                 raw += piece
                 if len(raw) > bytes_max:
-                    raise UnusableAnswer(f"{self._whose} answer is too long")
+                    raise UnusableAnswer(f"{self._possessive} answer is too long")
         return bytes(raw)
