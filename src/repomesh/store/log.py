@@ -194,14 +194,11 @@ def read_after(
     """Up to `count` events behind `after`, in order; no further than the one that reaches to `chars`."""
     parameters = {"ws": workspace_id, "after": after, "count": count}
     if chars is not None and connection.dialect.name == "postgresql":
-        return stored_events(connection.execute(_sized_statement(connection, chars), parameters), chars)
+        sized = within_bytes(connection, _BEHIND, events.c.seq, chars)
+        return stored_events(connection.execute(sized, parameters), chars)
     rows = _READ.each(connection, parameters)
     with closing(rows):
         return stored_events(rows, chars)
-
-
-def _sized_statement(connection: Connection, chars: int) -> Select[Any]:
-    return within_bytes(connection, _BEHIND, events.c.seq, chars)
 
 
 def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
