@@ -60,7 +60,7 @@ VERSION = package_version("repomesh")
 
 
 class Server:
-    """A whole server. `asgi` answers requests while `running()` is entered.
+    """A complete server. `asgi` answers requests inside the context `running()`.
 
     With `damage` its database is only read, and no worker runs.
     """
@@ -119,7 +119,7 @@ class Server:
         self.streams = Connections(self.gateway)
         self.transcripts = Transcripts(registry, self.dispatch, self.store, settings.sweep_every_s)
         self.hooks = Hooks(self.gateway, self.transcripts)
-        further = [
+        extra_routes = [
             Route("/mcp", self.mcp),
             self.hooks.route(),
             *stream_routes(self.gateway, self.streams),
@@ -127,13 +127,13 @@ class Server:
             Actions(self.gateway).route(),
         ]
         self.asgi: ASGIApp = application(
-            self.gateway, further, [OpenFiles().shortage, self.mcp.failure, self._failing_worker]
+            self.gateway, extra_routes, [OpenFiles().shortage, self.mcp.failure, self._failing_worker]
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Server]:
         """Start the workers; stop them and close the store in the reverse order."""
-        async with self.alone():
+        async with self.without_workers():
             workers = self._workers()
             if workers:
                 await self.uptime.tick()
@@ -148,7 +148,7 @@ class Server:
                     await worker.stop()
 
     def _workers(self) -> list[SupervisedWorker]:
-        """The workers that are needed: none for a damaged database, since what they do is write."""
+        """The workers that are needed: none for a damaged database, since they write."""
         if self.store.damage:
             return []
         workers: list[SupervisedWorker] = [
@@ -165,11 +165,11 @@ class Server:
         return workers
 
     def _failing_worker(self) -> str | None:
-        """Why a background worker does not do its work; None when all of them do."""
+        """A message about a background worker that fails; None when none does."""
         return next((reason for worker in self._workers() if (reason := worker.failure())), None)
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[Server]:
+    async def without_workers(self) -> AsyncIterator[Server]:
         """Answer requests of this process only: no worker runs. The store is closed at the end."""
         await self.bus.start()
         try:
@@ -185,12 +185,12 @@ class Server:
             self.store.close()
 
     def _access_changed(self) -> None:
-        """Look callers up again, and free at once what somebody who is gone held."""
+        """Look callers up again, and run the sweeper, which frees the locks of agents that left."""
         self.authenticate.forget()
         self.sweeper.wake()
 
     def interrupt(self) -> None:
-        """End what is open for long, so that the web server can stop without waiting for it."""
+        """End long-lived streams and waits, so that the web server can stop without waiting for them."""
         self.mcp.cut()
         self.streams.interrupt()
         self.dispatch.interrupt()
@@ -204,21 +204,21 @@ def _renew_secret(tx: Transaction, result: BaseModel) -> BaseModel:
 
 
 def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str:
-    """The home workspace's id; made on first start, with the owner's token in the data folder.
+    """The home workspace's id; created on first start, with the owner's token in the data folder.
 
     Raises AnotherRepository when the database is shared, this folder has not been in its workspace before,
-    and that bears another name.
+    and that has another name.
     """
     token_file = data / folder.TOKEN
     existing = store.read_now(system_caller(""), home_workspace)
     if existing is None:
         workspace_id = new_id()
-        made = store.write_now(
+        created = store.write_now(
             system_caller(workspace_id), lambda tx: create(tx, workspace_id, name, path, home=True)
         )
-        folder.write_owner_token(data, made.token_id, made.token)
+        folder.write_owner_token(data, created.token_id, created.token)
         return workspace_id
-    if not _opens(store, folder.read_secret(token_file), existing.id):
+    if not _is_owner_secret(store, folder.read_secret(token_file), existing.id):
         if store.shared and existing.name != name:
             raise AnotherRepository(f"the database is that of '{existing.name}', not of '{name}'")
         previous = folder.owner_token_id(data)
@@ -230,20 +230,20 @@ def open_workspace(store: Store, data: Path, name: str, path: str | None) -> str
     return existing.id
 
 
-def _opens(store: Store, secret: str | None, workspace_id: str) -> bool:
-    """Whether the secret is the owner's of this workspace; a restored database may know another one."""
+def _is_owner_secret(store: Store, secret: str | None, workspace_id: str) -> bool:
+    """Whether the secret is the token of this workspace's owner; a restored database may hold another."""
     if secret is None:
         return False
     try:
-        found = store.read_now(system_caller(""), lambda tx: tokens.find(tx, secret))
+        caller = store.read_now(system_caller(""), lambda tx: tokens.find(tx, secret))
     except Unauthenticated:
         return False
-    return bool(found.workspace_id == workspace_id and found.role == Role.OWNER)
+    return bool(caller.workspace_id == workspace_id and caller.role == Role.OWNER)
 
 
 def prepare(settings: Settings, store: Store, name: str, path: str | None) -> str:
-    """Bring the schema and the contents up to date and open the home workspace; answers its id."""
-    with migrate.alone(store):
+    """Bring the schema and the contents up to date and open the home workspace; returns its id."""
+    with migrate.lock_startup(store):
         migrate.upgrade(store)
         move_into_database(store)
         return open_workspace(store, settings.data, name, path)

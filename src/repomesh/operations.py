@@ -62,9 +62,9 @@ from repomesh.domains.webhooks import reactions as _webhook_reactions
 from repomesh.domains.workspaces import housekeeping as _housekeeping
 from repomesh.domains.workspaces import operations as _workspaces
 from repomesh.kernel.operation import registry
-from repomesh.kernel.reactions import ordered
+from repomesh.kernel.reactions import collect_reactions
 
-# In the order of the floors: a domain calls only those before it.
+# In the order of the layers: a domain calls only those before it.
 DOMAINS = (
     _workspaces,
     _housekeeping,
@@ -121,7 +121,7 @@ DOMAINS = (
     _hooks,
 )
 
-# In the same order, which is that in which they run.
+# In the order in which reactions run, which is that of the domains.
 REACTIONS = (
     _lease_reactions,
     _review_reactions,
@@ -130,6 +130,6 @@ REACTIONS = (
     _meeting_reactions,
     _webhook_reactions,
 )
-reactions = ordered(REACTIONS)
+reactions = collect_reactions(REACTIONS)
 
 __all__ = ["DOMAINS", "REACTIONS", "reactions", "registry"]

@@ -118,7 +118,7 @@ def test_who_holds_the_folder_for_long_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(offline, "PATIENCE_S", 0.1)
     folder.prepare(tmp_path)
     with (
-        folder.held(tmp_path),
+        folder.hold(tmp_path),
         pytest.raises(offline.FolderBusy, match=r"process \d+ holds"),
         offline.hold_folder(tmp_path),
     ):

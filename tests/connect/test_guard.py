@@ -89,7 +89,7 @@ def test_an_agent_that_commits_from_its_cli_is_known(guarded: Shell) -> None:
 
 
 def test_a_number_that_is_given_again_is_no_agents(guarded: Shell) -> None:
-    own = processes.named(os.getpid())
+    own = processes.name_of(os.getpid())
     dead = f"{os.getpid()}.1@{own.partition('@')[2]}"
     guarded.ok("agent", "retire", guarded.ok("agent", "show", "bob")["id"])
     guarded.ok("api", "agent.register", "name=carol", f"process_id={dead}")

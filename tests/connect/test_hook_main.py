@@ -40,7 +40,7 @@ def test_it_hands_over_what_it_got_and_prints_the_answer(place: Place) -> None:
     assert server.head["Authorization"] == "Bearer rpm_secret"
     assert "X-Repomesh-Agent" not in server.head
     above = server.head["X-Repomesh-Process"].split(",")
-    assert processes.named(os.getpid()) in above
+    assert processes.name_of(os.getpid()) in above
     assert place.log == ""
 
 
@@ -380,7 +380,7 @@ def test_a_session_leaves_where_it_may_be_woken(place: Place) -> None:
         "session_id": "abc-1",
         "socket": "/run/in.sock",
         "token": "tok",
-        "process": processes.named(os.getpid()).partition("@")[0],
+        "process": processes.name_of(os.getpid()).partition("@")[0],
     }
     assert json.loads(path.read_text()) == kept
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
@@ -397,7 +397,7 @@ def test_a_process_of_a_host_with_a_long_name_is_named_alike(
     about = os.uname()
     monkeypatch.setattr(os, "uname", lambda: os.uname_result((about.sysname, host, *about[2:])))
     monkeypatch.setattr(socket, "gethostname", lambda: host)
-    name = processes.named(os.getpid())
+    name = processes.name_of(os.getpid())
     assert hook_main.named(os.getpid()) + hook_main._machine() == name
     assert re.fullmatch(PROCESS_PATTERN, name)
     assert len(name) <= limits.PROCESS_ID_CHARS_MAX
@@ -410,8 +410,8 @@ def test_a_second_process_of_a_session_leaves_a_note_of_its_own(place: Place, ov
     messaging = {"CLAUDE_CODE_MESSAGING_SOCKET": "/run/in.sock"}
     place.hook("SessionStart", said, **messaging)
     first = place.data / "wake" / "abc-1.json"
-    process = processes.named(os.getpid()).partition("@")[0]
-    other = f"{os.getppid()}.1" if over else processes.named(os.getppid()).partition("@")[0]
+    process = processes.name_of(os.getpid()).partition("@")[0]
+    other = f"{os.getppid()}.1" if over else processes.name_of(os.getppid()).partition("@")[0]
     first.write_text(json.dumps({"process": other}))
     place.hook("SessionStart", said, **messaging)
     second = first if over else place.data / "wake" / f"abc-1:{process}.json"

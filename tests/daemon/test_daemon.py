@@ -300,14 +300,14 @@ def test_a_session_whose_processes_are_gone_is_over() -> None:
 
 def test_a_number_that_is_given_again_is_not_the_sessions() -> None:
     assert wake_methods.is_over([f"{os.getpid()}.1@here"])
-    assert not wake_methods.is_over([processes.named(os.getpid())])
+    assert not wake_methods.is_over([processes.name_of(os.getpid())])
     assert (
         wake_methods.running_program(Path(sys.executable).resolve().name, [f"{os.getpid()}.1@here"])[1] == {}
     )
 
 
 def test_a_second_run_of_a_thread_is_not_queued_for(tmp_path: Path) -> None:
-    session = wake_methods.WakeTarget("codex", f"t-1:{os.getpid()}.1", "", (processes.named(os.getpid()),))
+    session = wake_methods.WakeTarget("codex", f"t-1:{os.getpid()}.1", "", (processes.name_of(os.getpid()),))
     with pytest.raises(wake_methods.WakeRefused, match="open in another process"):
         asyncio.run(wake_methods.codex(tmp_path, session, "look"))
 

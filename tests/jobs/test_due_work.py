@@ -142,7 +142,7 @@ async def test_two_servers_on_one_database_share_what_is_due(
         await _lock(owner, ttl_s=30)
     await mesh.server.presence.stop()
     second = Server(settings, mesh.clock)
-    async with second.alone():
+    async with second.without_workers():
         await second.uptime.tick()
         visits.clear()
         mesh.clock.advance(20)

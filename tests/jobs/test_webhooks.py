@@ -387,7 +387,7 @@ async def test_of_an_answer_that_comes_in_tiny_pieces_few_are_read() -> None:
             yield b"x"
 
     response = httpcore.Response(200, content=endless())
-    assert await webhook_sender._beginning(response) == "x" * limits.WEBHOOK_RESPONSE_PIECES_MAX
+    assert await webhook_sender._read_excerpt(response) == "x" * limits.WEBHOOK_RESPONSE_PIECES_MAX
     assert len(read) == limits.WEBHOOK_RESPONSE_PIECES_MAX
 
 

@@ -15,7 +15,7 @@ from repomesh.domains.agents.models import AGENT_RETIRED, AgentChanged
 from repomesh.domains.leases.models import LEASE_EXPIRED, LEASE_RECLAIMED, LeasesEnded
 from repomesh.kernel import reactions as kernel
 from repomesh.kernel.event_types import EVENT_TYPES
-from repomesh.kernel.reactions import EmittedEvent, on, ordered
+from repomesh.kernel.reactions import EmittedEvent, collect_reactions, on
 from repomesh.operations import REACTIONS, reactions
 
 _DOMAINS = Path(repomesh.domains.__path__[0])
@@ -60,9 +60,9 @@ def test_the_data_must_be_that_of_the_event_type() -> None:
 def test_reactions_that_are_not_listed_are_refused() -> None:
     on(LEASE_EXPIRED)(ended)
     with pytest.raises(ValueError, match=__name__):
-        ordered(REACTIONS)
+        collect_reactions(REACTIONS)
     with pytest.raises(ValueError, match="empty"):
-        ordered((*REACTIONS, ModuleType("empty")))
+        collect_reactions((*REACTIONS, ModuleType("empty")))
 
 
 def test_every_module_of_reactions_is_listed_in_the_order_of_the_domains() -> None:

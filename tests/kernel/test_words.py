@@ -13,12 +13,12 @@ from repomesh.kernel import words as kernel_words
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import WORDS_AT_ONCE_CHARS
 from repomesh.kernel.words import (
-    asked_words,
     different_words,
     is_paired,
-    located_words,
+    locate_words,
     parts,
     words_of,
+    words_to_find,
 )
 
 
@@ -41,16 +41,18 @@ def test_a_text_is_taken_apart(text: str, words: list[str]) -> None:
 
 
 def test_a_query_asks_for_the_whole_or_all_parts_and_for_pairs() -> None:
-    assert asked_words("parseJson") == [("parsejson", "parse"), ("parsejson", "json")]
-    assert asked_words("東京都") == ["東京", "京都"]
-    assert asked_words("京 京") == ["京"]
-    assert asked_words("a A Á") == ["a"]
-    assert asked_words("🚀") == []
+    assert words_to_find("parseJson") == [("parsejson", "parse"), ("parsejson", "json")]
+    assert words_to_find("東京都") == ["東京", "京都"]
+    assert words_to_find("京 京") == ["京"]
+    assert words_to_find("a A Á") == ["a"]
+    assert words_to_find("🚀") == []
 
 
 def test_a_long_word_is_cut_at_its_hundredth_letter() -> None:
     for letter in ("x", "я"):
-        assert words_of(letter * 100) == words_of(letter * 101) == asked_words(letter * 500) == [letter * 100]
+        assert (
+            words_of(letter * 100) == words_of(letter * 101) == words_to_find(letter * 500) == [letter * 100]
+        )
     assert words_of("x" * 99) != words_of("x" * 100)
     [whole, first, second] = words_of("x" * 150 + "Yy" * 1 + "z" * 150)
     assert (len(whole), len(first), len(second)) == (100, 100, 100)
@@ -73,7 +75,7 @@ def test_the_words_of_the_parts_are_those_of_the_text(text: str) -> None:
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 def test_places_of_words_lie_in_the_text(text: str) -> None:
-    for start, end, word in located_words(text, words_of(text)):
+    for start, end, word in locate_words(text, words_of(text)):
         assert 0 <= start < end <= len(text)
         assert word
 
@@ -98,7 +100,7 @@ def test_the_longest_text_without_spaces_is_taken_apart_in_bounded_pieces(letter
 def test_marks_without_end_take_no_time_without_end() -> None:
     for mark in ("\u0301", "\u0e34", "\u093f", "\u3099"):
         assert words_of("a" + mark * 200_000)
-        assert asked_words("ก" + mark * 200_000)
+        assert words_to_find("ก" + mark * 200_000)
 
 
 @pytest.mark.parametrize(
@@ -115,5 +117,5 @@ def test_marks_without_end_take_no_time_without_end() -> None:
     ],
 )
 def test_json_is_read_without_its_escapes(text: str, known: bool, shown: str) -> None:
-    assert without_escapes(text, known=known) == shown
-    assert without_escapes(text, known=known).encode()
+    assert without_escapes(text, is_json=known) == shown
+    assert without_escapes(text, is_json=known).encode()

@@ -160,7 +160,7 @@ async def test_a_call_that_is_cancelled_ends_in_the_server(live: LiveMesh) -> No
 
     async def waiting(count: int) -> None:
         async def so_many() -> bool:
-            return len(live.server.dispatch._waiting) == count
+            return len(live.server.dispatch._waiting_tasks) == count
 
         await eventually(so_many)
 

@@ -62,7 +62,7 @@ def test_a_held_folder_is_refused_with_who_holds_it(data: Path) -> None:
     program = (
         "import sys, os; from pathlib import Path; from repomesh.store import folder\n"
         "data = Path(sys.argv[1])\n"
-        "with folder.held(data):\n"
+        "with folder.hold(data):\n"
         "    folder.write_server(data, os.getpid(), 'http://127.0.0.1:1', '1')\n"
         "    print(os.getpid(), flush=True); sys.stdin.read()\n"
     )
@@ -72,27 +72,27 @@ def test_a_held_folder_is_refused_with_who_holds_it(data: Path) -> None:
     assert other.stdout is not None
     pid = int(other.stdout.readline())
     assert folder.holder(data) == pid
-    with pytest.raises(folder.FolderInUse) as refused, folder.held(data):
+    with pytest.raises(folder.FolderInUse) as refused, folder.hold(data):
         pass
     assert refused.value.details == {"pid": pid, "url": "http://127.0.0.1:1"}
     other.kill()
     other.communicate()
     assert folder.holder(data) is None
-    with folder.held(data):
+    with folder.hold(data):
         assert mode(data / folder.LOCK) == 0o600
         assert folder.holder(data) == os.getpid()
 
 
 def test_a_holder_that_is_no_server_is_waited_for(data: Path) -> None:
-    first = folder.held(data)
+    first = folder.hold(data)
     first.__enter__()
     later = threading.Timer(0.1, first.__exit__, (None, None, None))
     later.start()
-    with folder.held(data, patience_s=30):
+    with folder.hold(data, patience_s=30):
         assert folder.holder(data) == os.getpid()
     later.join()
     folder.write_server(data, os.getpid(), "http://127.0.0.1:1", "1")
-    with folder.held(data), pytest.raises(folder.FolderInUse, match="answers at"), folder.held(data, 30):
+    with folder.hold(data), pytest.raises(folder.FolderInUse, match="answers at"), folder.hold(data, 30):
         pass
 
 
@@ -103,7 +103,7 @@ def test_of_many_that_want_a_folder_one_has_it(data: Path) -> None:
     def want() -> None:
         together.wait()
         try:
-            with folder.held(data):
+            with folder.hold(data):
                 held.append(1)
                 done.wait(10)
         except folder.FolderInUse:

@@ -21,7 +21,7 @@ _RENAME = Prepared(
 
 
 def _knows(notebook: Notebook, text: str) -> bool:
-    return notebook.store.write_now(notebook.caller, lambda tx: bool(tx.known(_ONE, {"text": text})))
+    return notebook.store.write_now(notebook.caller, lambda tx: bool(tx.read_cached(_ONE, {"text": text})))
 
 
 def test_a_row_is_known_until_its_table_changes(notebook: Notebook) -> None:
@@ -52,7 +52,7 @@ def test_what_was_undone_is_not_known(notebook: Notebook, engine: str, careful: 
 
     def look_and_fail(tx: Transaction) -> None:
         tx.execute(insert(notes), {"text": "undone"})
-        assert tx.known(_ONE, {"text": "undone"})
+        assert tx.read_cached(_ONE, {"text": "undone"})
         raise Conflict("not this one")
 
     with pytest.raises(Conflict):

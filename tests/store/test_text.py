@@ -12,7 +12,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.ids import new_id
 from repomesh.store.base import search_words
 from repomesh.store.prepared import DRIVER
-from repomesh.store.sqlite_text import index_waiting, waiting
+from repomesh.store.sqlite_text import count_unindexed, index_waiting
 from repomesh.store.transaction import Transaction
 
 
@@ -146,7 +146,7 @@ def write_texts(notebook: Notebook, count: int) -> None:
 
 
 def count_waiting(notebook: Notebook) -> int:
-    return notebook.store.write_now(notebook.caller, lambda tx: waiting(tx.connection.info[DRIVER]))
+    return notebook.store.write_now(notebook.caller, lambda tx: count_unindexed(tx.connection.info[DRIVER]))
 
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notebook import Notebook
 from repomesh.kernel.ids import new_id
-from repomesh.kernel.words import Word, asked_words, different_words, flattened
+from repomesh.kernel.words import Word, different_words, flatten_words, words_to_find
 from repomesh.store.base import search_words
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import index_waiting
@@ -166,7 +166,7 @@ def index(tx: Transaction) -> None:
 
 def holds(words: list[str], asked: list[Word]) -> bool:
     """What finding means: the rule by which both engines are judged."""
-    return bool(asked) and all(set(flattened([one])) & set(words) for one in asked)
+    return bool(asked) and all(set(flatten_words([one])) & set(words) for one in asked)
 
 
 @pytest.mark.parametrize("indexed", [True, False], ids=["indexed", "waiting"])
@@ -214,8 +214,8 @@ def test_a_word_is_found_as_it_stands_in_the_index(text: str) -> None:
     for word in words:
         assert word
         assert not set(word) & set(" \"'\\\0")
-        assert holds(words, asked_words(word)), word
-    assert holds(words, asked_words(text)) or not words
+        assert holds(words, words_to_find(word)), word
+    assert holds(words, words_to_find(text)) or not words
 
 
 def test_a_query_without_words_finds_nothing(notebook: Notebook) -> None:

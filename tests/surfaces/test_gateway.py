@@ -42,12 +42,12 @@ async def waited(mesh: Mesh, credentials: Credentials, context: RequestContext) 
     """Why a wait for messages ended, which nobody sends."""
     with pytest.raises(RepomeshError) as ended:
         await mesh.server.gateway.call("message.wait", credentials, {"timeout_s": 40.0}, context)
-    assert mesh.server.dispatch._waiting == set()
+    assert mesh.server.dispatch._waiting_tasks == set()
     return ended.value
 
 
 async def until_waiting(mesh: Mesh, wait: asyncio.Task[RepomeshError]) -> None:
-    while not mesh.server.dispatch._waiting:  # the server announces it to nobody
+    while not mesh.server.dispatch._waiting_tasks:  # the server announces it to nobody
         assert not wait.done(), wait.result()
         await asyncio.sleep(0.01)
 

@@ -19,7 +19,7 @@ async def refusal(speaker: Speaker) -> str:
 
 async def begun(mesh: Mesh) -> None:
     async with asyncio.timeout(20):
-        while not mesh.server.dispatch._waiting:  # noqa: ASYNC110 - the server tells nobody
+        while not mesh.server.dispatch._waiting_tasks:  # noqa: ASYNC110 - the server tells nobody
             await asyncio.sleep(0.01)
 
 

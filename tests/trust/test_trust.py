@@ -310,7 +310,7 @@ def test_no_folder_with_a_link_inside_is_adopted(project: Path, tmp_path: Path, 
 
 def test_no_folder_is_adopted_that_git_tracks_or_that_is_in_use(project: Path, data: Path) -> None:
     (data / trust.ID).unlink()
-    with folder.held(data), pytest.raises(adoption.FolderServed):
+    with folder.hold(data), pytest.raises(adoption.FolderServed):
         adoption.inspect(data)
     git(project, "add", "-f", data_folder.DATA)
     with pytest.raises(UntrustedFolder):

@@ -46,13 +46,13 @@ def upgrade(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJ
 
     settings = _settings(data, database_url)
     folder.prepare(settings.data)
-    with folder.held(settings.data):
+    with folder.hold(settings.data):
         _, notes = prepare_database(settings)
         with _store(settings) as store:
             notes += migrate_after_backup(store, settings)
             migrate.upgrade(store)  # a database that is empty
         if settings.database_url is None:
-            opening.note_made(settings.data)
+            opening.record_database(settings.data)
     _print_result(
         notes or [f"The database has schema {migrate.HEAD}."], {"schema": migrate.HEAD}, as_json=as_json
     )
@@ -134,9 +134,9 @@ def restore(
     if not yes:
         _ask_about_other(file, settings.data, as_json=as_json)
     folder.prepare(settings.data)
-    with folder.held(settings.data):
+    with folder.hold(settings.data):
         replaced = restoring.restore(settings.data, file).replaced
-        opening.note_made(settings.data)
+        opening.record_database(settings.data)
     lines = [f"Restored {file}. 'repomesh up' starts with it."]
     if replaced is not None:
         lines.append(f"The database that it replaced is {replaced}.")

@@ -254,7 +254,7 @@ def _unchecked_entry(path: str, reason: str) -> dict[str, Any]:
 
 
 async def _agent_of_process(client: Client) -> str | None:
-    process_names = [processes.named(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
+    process_names = [processes.name_of(number) for number in hook_main.ancestors()][:HOOK_PROCESSES_MAX]
     answer = await client.call_json("agent.of_process", {"processes": process_names})
     return answer["agent"]["name"] if answer["agent"] is not None else None
 

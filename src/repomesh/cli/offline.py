@@ -65,7 +65,7 @@ def _try_to_hold(stack: ExitStack, data: Path) -> bool:
     os.umask(0o077)  # what lies in the data folder is its owner's alone
     folder.prepare(data)
     try:
-        stack.enter_context(folder.held(data, PATIENCE_S))
+        stack.enter_context(folder.hold(data, PATIENCE_S))
     except folder.FolderInUse as busy:
         if busy.details["url"] is None:
             raise FolderBusy(busy.message, **busy.details) from None
@@ -85,7 +85,7 @@ async def open_client(data: Path, agent: str | None) -> AsyncIterator[Client]:
     server, notes = open_server(read_settings({"data": data}))
     for note in [f"Made the data folder {data}."] if is_new else notes:
         output.print_note(note)
-    async with server.alone():
+    async with server.without_workers():
         address = discovery.find(url=_HERE, agent=agent, data=data)
         token = address.token or data_folder.read_secret(data / data_folder.TOKEN)
         transport = httpx.ASGITransport(server.asgi)

@@ -88,7 +88,7 @@ def up(
         started = started or start(settings, start_options.as_options())
         _announce(started, as_json=as_json, quiet=quiet, detached=True)
         return
-    with folder.held(settings.data, _PATIENCE_S):
+    with folder.hold(settings.data, _PATIENCE_S):
         _serve(settings, start_options, as_json=as_json, quiet=quiet)
 
 
@@ -168,7 +168,7 @@ def open_server(
         server.store.close()
         raise
     if settings.database_url is None:
-        opening.note_made(settings.data)
+        opening.record_database(settings.data)
     return server, notes
 
 

@@ -35,8 +35,8 @@ class RequestField:
 class OperationDescription:
     """One operation as clients know it.
 
-    `answers` are the fields that every answer has; `item` names what that is, for a list what is on it.
-    `secret` is the answer's field that holds one, `tool` the MCP tool that is the same.
+    `answers` are the fields that every answer has; `item` is the class name of the answer, or of a list's
+    items. `secret` is the answer's field that holds one, `tool` the name of the equivalent MCP tool.
     """
 
     name: str
@@ -62,7 +62,7 @@ class OperationDescription:
 
     def result_model(self) -> type[BaseModel]:
         """The class of its result, imported now."""
-        model, *items = (_load(place) for place in self.result)
+        model, *items = (_import_model(import_path) for import_path in self.result)
         return model[tuple(items)] if items else model  # type: ignore[index]
 
 
@@ -78,10 +78,10 @@ def operation(name: str) -> OperationDescription:
 def operations() -> Mapping[str, OperationDescription]:
     """Every operation by name, in the order of the names."""
     entries = json.loads(_FILE.read_bytes())
-    return {name: _described(name, entry) for name, entry in entries.items()}
+    return {name: _parse_entry(name, entry) for name, entry in entries.items()}
 
 
-def _described(name: str, entry: dict[str, Any]) -> OperationDescription:
+def _parse_entry(name: str, entry: dict[str, Any]) -> OperationDescription:
     fields = tuple(
         RequestField(**field | {"choices": tuple(field.get("choices", ()))}) for field in entry.pop("fields")
     )
@@ -90,7 +90,7 @@ def _described(name: str, entry: dict[str, Any]) -> OperationDescription:
     )
 
 
-def _load(place: str) -> type[BaseModel]:
-    module, _, name = place.partition(":")
+def _import_model(import_path: str) -> type[BaseModel]:
+    module, _, name = import_path.partition(":")
     model: type[BaseModel] = getattr(import_module(module), name)
     return model

@@ -65,13 +65,13 @@ class Client:
         if transport is None and LocalHTTP.reaches(self.url):
             self._local = LocalHTTP(self.url, served_url, connect_s=CONNECT_S, answer_s=ANSWER_S)
         else:
-            self._http = self._opened()  # raises for a URL that is none
+            self._http = self._open_http()  # raises for a URL that is none
 
     @property
     def http(self) -> httpx.AsyncClient:
         """The client of the HTTP library, with the same address and headers: for streams and other pages."""
         if self._http is None:
-            self._http = self._opened()
+            self._http = self._open_http()
         return self._http
 
     def act_as(self, agent: str | None) -> None:
@@ -81,10 +81,10 @@ class Client:
             if agent is not None:
                 headers["X-Repomesh-Agent"] = agent
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _open_http(self) -> httpx.AsyncClient:
         import httpx  # takes longer to load than most commands to run (see `local_http`)
 
-        from repomesh.kernel.running_server import only_to
+        from repomesh.kernel.running_server import redirect_hooks
 
         try:
             httpx.URL(self.url)
@@ -97,7 +97,7 @@ class Client:
             trust_env=urlsplit(self.url).hostname not in LOOPBACK_HOSTS,  # no proxies on loopback
             verify=self.url.startswith("https:"),  # making a TLS context takes 20 ms
             transport=self._transport,
-            event_hooks=only_to(self._served_url),
+            event_hooks=redirect_hooks(self._served_url),
         )
 
     @classmethod
@@ -109,7 +109,7 @@ class Client:
         agent: str | None = None,
         data: Path | None = None,
     ) -> Self:
-        """A client of the server that the environment or the repository names; raises ServerNotFound."""
+        """A client of the server that `discovery.find` returns; raises what that raises."""
         address = discovery.find(url=url, token=token, agent=agent, data=data)
         return cls(address.url, address.token, address.agent, served_url=address.served_url)
 
@@ -125,7 +125,7 @@ class Client:
             await self._http.aclose()
 
     async def call(self, name: str, /, **fields: Any) -> BaseModel:
-        """Run an operation; answers its result model. Fields that a newer server adds are ignored."""
+        """Run an operation; returns its result model. Fields that a newer server adds are ignored."""
         return await self.call_model(name, fields)
 
     async def call_model(
@@ -135,30 +135,30 @@ class Client:
 
         Raises RemoteError for an answer that the model refuses, as of a server of another release.
         """
-        described = operation(name)
-        answer = await self._send(described, fields, idempotency_key)
-        _checked(answer, described.answers)
+        description = operation(name)
+        answer = await self._send(description, fields, idempotency_key)
+        _require_fields(answer, description.answers)
         try:
-            return described.result_model().model_validate_json(answer.content, extra="ignore")
+            return description.result_model().model_validate_json(answer.content, extra="ignore")
         except ValueError as error:
             raise RemoteError.not_repomesh(answer.status_code) from error
 
     async def call_json(
         self, name: str, fields: Mapping[str, Any], *, idempotency_key: str | None = None
     ) -> Any:
-        """Run an operation; answers its result as plain JSON, just as the server sent it."""
-        described = operation(name)
-        return _checked(await self._send(described, fields, idempotency_key), described.answers)
+        """Run an operation; returns its result as plain JSON, just as the server sent it."""
+        description = operation(name)
+        return _require_fields(await self._send(description, fields, idempotency_key), description.answers)
 
     async def about(self, page: str) -> dict[str, Any]:
-        """What a page about the server itself says: '/healthz' or '/readyz'."""
-        answer = await self._patiently("GET", page, {})
+        """The JSON of a page about the server itself: '/healthz' or '/readyz'."""
+        answer = await self._send_with_retries("GET", page, {})
         if not answer.is_success:
             raise RemoteError.from_response(answer)
-        return _checked(answer, ("status", "version"))
+        return _require_fields(answer, ("status", "version"))
 
     async def items(self, name: str, /, **fields: Any) -> AsyncIterator[Any]:
-        """Every item of a list, as plain JSON, page after page."""
+        """Yield every item of a list, as plain JSON, page after page."""
         while True:
             page = await self.call_json(name, fields)
             for item in page["items"]:
@@ -168,47 +168,47 @@ class Client:
             fields["cursor"] = page["next_cursor"]
 
     async def _send(
-        self, described: OperationDescription, fields: Mapping[str, Any], idempotency_key: str | None = None
+        self, description: OperationDescription, fields: Mapping[str, Any], idempotency_key: str | None = None
     ) -> LocalResponse | httpx.Response:
-        path, rest = _path(described, fields)
+        path, other_fields = _fill_path(description, fields)
         request: dict[str, Any] = {"headers": {}}
-        if described.has_body:
-            request["json"] = rest
+        if description.has_body:
+            request["json"] = other_fields
         else:
-            request["params"] = query(rest)
-        if described.kind == "command":
+            request["params"] = query(other_fields)
+        if description.kind == "command":
             request["headers"]["Idempotency-Key"] = idempotency_key or str(uuid.uuid4())
         try:
-            response = await self._patiently(described.method, path, request)
+            response = await self._send_with_retries(description.method, path, request)
         except UnicodeEncodeError:
-            raise TextNotUtf8(f"{described.name}: a text holds bytes that are not UTF-8") from None
+            raise TextNotUtf8(f"{description.name}: a text holds bytes that are not UTF-8") from None
         if not response.is_success:
             raise RemoteError.from_response(response)
         return response
 
-    async def _patiently(
+    async def _send_with_retries(
         self, method: str, path: str, request: dict[str, Any]
     ) -> LocalResponse | httpx.Response:
         """Send, and send again when the connection breaks: reading is harmless, and a command has its key."""
         attempt = 1
         while True:
             try:
-                return await self._unless_frozen(self._exchanged(method, path, **request))
+                return await self._await_unless_frozen(self._exchange(method, path, **request))
             except NoAnswer as error:
                 if attempt == ATTEMPTS:
                     raise ServerUnreachable(f"no answer from {self.url}: {error}") from error
             await asyncio.sleep(PAUSE_S * attempt)
             attempt += 1
 
-    async def _unless_frozen(self, exchange: Coroutine[Any, Any, T]) -> T:
+    async def _await_unless_frozen(self, exchange: Coroutine[Any, Any, T]) -> T:
         """Await a response, however long it takes, as long as the server answers others.
 
-        Raises ServerFrozen when it does not: its process is stopped, or has something else to do.
+        Raises ServerFrozen when it does not: its process is stopped or overloaded.
         """
         response = asyncio.ensure_future(exchange)
         try:
-            done, _ = await asyncio.wait({response}, timeout=SILENCE_S)
-            if not done:
+            finished, _ = await asyncio.wait({response}, timeout=SILENCE_S)
+            if not finished:
                 await self._require_answer()
             return await response
         finally:
@@ -217,14 +217,14 @@ class Client:
     async def _require_answer(self) -> None:
         try:
             async with asyncio.timeout(HEALTH_S):
-                await self._exchanged("GET", "/healthz")
+                await self._exchange("GET", "/healthz")
         except TimeoutError:
             silence_s = SILENCE_S + HEALTH_S
             raise ServerFrozen(
                 f"{self.url} accepts connections and has answered nothing for {silence_s:.0f} s"
             ) from None
 
-    async def _exchanged(
+    async def _exchange(
         self,
         method: str,
         path: str,
@@ -235,8 +235,8 @@ class Client:
     ) -> LocalResponse | httpx.Response:
         """Send one request; raises NoAnswer when no response comes."""
         if self._local is not None:
-            whole = {**self._headers, **(headers or {})}
-            return await self._local.request(method, path, headers=whole, params=params, json_body=json)
+            all_headers = {**self._headers, **(headers or {})}
+            return await self._local.request(method, path, headers=all_headers, params=params, json_body=json)
         import httpx
 
         try:
@@ -245,7 +245,7 @@ class Client:
             raise NoAnswer(str(error) or type(error).__name__) from error
 
 
-def _checked(answer: LocalResponse | httpx.Response, fields: Sequence[str]) -> dict[str, Any]:
+def _require_fields(answer: LocalResponse | httpx.Response, fields: Sequence[str]) -> dict[str, Any]:
     """The JSON of an answer; raises RemoteError for one without these fields, as of a foreign server."""
     try:
         result = answer.json()
@@ -258,27 +258,27 @@ def _checked(answer: LocalResponse | httpx.Response, fields: Sequence[str]) -> d
     return result
 
 
-def _path(described: OperationDescription, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The path with its fields filled in, and the fields that are left."""
-    rest = dict(fields)
-    defaults = {field.name: field.default for field in described.fields}
+def _fill_path(description: OperationDescription, fields: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The path with its fields filled in, and the remaining fields; raises MissingField."""
+    other_fields = dict(fields)
+    defaults = {field.name: field.default for field in description.fields}
 
-    def filled(match: re.Match[str]) -> str:
-        value = rest.pop(match[1], defaults.get(match[1]))
+    def fill(match: re.Match[str]) -> str:
+        value = other_fields.pop(match[1], defaults.get(match[1]))
         if value is None:
-            raise MissingField(f"{described.name} needs '{match[1]}'")
+            raise MissingField(f"{description.name} needs '{match[1]}'")
         return quote(str(value), safe="")
 
-    return re.sub(r"{(\w+)}", filled, described.path), rest
+    return re.sub(r"{(\w+)}", fill, description.path), other_fields
 
 
 def query(fields: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return query parameters: a list is repeated, a truth is 'true' or 'false', what is None is left out."""
+    """Return query parameters: a list is repeated, bools are 'true' or 'false', None is left out."""
     values = [
         (name, value)
-        for name, given in fields.items()
-        if given is not None
-        for value in (given if isinstance(given, list | tuple) else [given])
+        for name, field_value in fields.items()
+        if field_value is not None
+        for value in (field_value if isinstance(field_value, list | tuple) else [field_value])
     ]
     return tuple(
         (name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in values

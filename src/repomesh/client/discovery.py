@@ -1,4 +1,4 @@
-"""Which server to speak to: what the environment names, else the one of the repository one stands in."""
+"""Finds the server to use: the one that the environment names, else that of the current repository."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from repomesh.kernel import data_folder, trust
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server answers, and who speaks to it. `data` is its folder when it was found by that.
+    """A server's URL, the token and the agent to use. `data` is its folder when it was found by that.
 
-    Where nobody named the URL (`named` is false), nothing is sent there unless the folder's server runs.
+    Where the URL was not named (`named` is false), nothing is sent there unless the folder's server runs.
     """
 
     url: str
@@ -50,9 +50,9 @@ def find(
     token or an agent that can't be one.
 
     `data` is the folder to look into, else that of the repository around `start`. Without `acts` no agent is
-    named, whatever the environment says. `url` and `agent` win over
+    named, whatever the environment says. `url` and `agent` take precedence over
     REPOMESH_URL and REPOMESH_AGENT; the token is REPOMESH_TOKEN's, else the one in the data folder, which is
-    never sent to any server but the folder's own. A URL that nobody named is that of a server that runs.
+    never sent to any server but the folder's own. A URL that was not named is that of a server that runs.
     """
     url = (url or os.environ.get("REPOMESH_URL") or "").rstrip("/").removesuffix("/v1") or None
     token = token or os.environ.get("REPOMESH_TOKEN")
@@ -62,20 +62,22 @@ def find(
         return Address(url.rstrip("/"), token, agent)
     data = data or data_folder.data_folder(start or Path.cwd())
     trust.require(data)
-    own = data_folder.read_secret(data / data_folder.TOKEN)
+    own_token = data_folder.read_secret(data / data_folder.TOKEN)
     if url:
         note = data_folder.read_server(data)
-        here = note is not None and same_server(url, note["url"])
-        return Address(url.rstrip("/"), own if here else None, agent, data if here else None)
+        is_own_server = note is not None and same_server(url, note["url"])
+        return Address(
+            url.rstrip("/"), own_token if is_own_server else None, agent, data if is_own_server else None
+        )
     note = data_folder.running_server(data)
     if note is None:
-        state = "is not running" if own else "was never started"
+        state = "is not running" if own_token else "was never started"
         raise ServerNotFound(f"the server of {data.parent} {state}")
-    return Address(note["url"], token or own, agent, data, named=False)
+    return Address(note["url"], token or own_token, agent, data, named=False)
 
 
 def _require_usable(url: str | None, token: str | None, agent: str | None) -> None:
-    """Raise UnusableAddress for what the HTTP library would fail at, each with an exception of its own."""
+    """Raise UnusableAddress for values at which the HTTP library would raise various exceptions."""
     if url:
         try:
             parts = urlsplit(url)
@@ -89,11 +91,15 @@ def _require_usable(url: str | None, token: str | None, agent: str | None) -> No
             raise UnusableAddress(f"the {name} holds characters that none has")
 
 
-def same_server(one: str, other: str) -> bool:
+def same_server(first_url: str, second_url: str) -> bool:
     """Whether two URLs lead to one server; 'localhost' is 127.0.0.1."""
-    first, second = urlsplit(one), urlsplit(other)
-    names = {_canonical(first.hostname), _canonical(second.hostname)}
-    return first.scheme == second.scheme and first.port == second.port and len(names) == 1
+    first_parts, second_parts = urlsplit(first_url), urlsplit(second_url)
+    names = {_canonical(first_parts.hostname), _canonical(second_parts.hostname)}
+    return (
+        first_parts.scheme == second_parts.scheme
+        and first_parts.port == second_parts.port
+        and len(names) == 1
+    )
 
 
 def _canonical(host: str | None) -> str:

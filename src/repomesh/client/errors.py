@@ -1,4 +1,4 @@
-"""What can go wrong for who speaks to a server: it refuses, it is not there, or it is not found."""
+"""Errors of clients: the server refuses, does not answer, or is not found."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class RemoteError(Exception):
 
     @property
     def exit_code(self) -> int:
-        """What a process that fails for this ends with."""
+        """The exit code of a process that fails with this error."""
         return FAILURES[self.failure].exit
 
     @classmethod
     def from_response(cls, response: LocalResponse | httpx.Response) -> RemoteError:
-        """The error that a response is."""
+        """The error in a response."""
         try:
             problem = response.json()
         except ValueError:
@@ -49,7 +49,7 @@ class RemoteError(Exception):
 
     @classmethod
     def not_repomesh(cls, status: int) -> RemoteError:
-        """The error that an answer is which no server of ours gives."""
+        """The error for an answer that no repomesh server of this release gives."""
         hint = (
             "Is this the address of a repomesh server of this release? Look at REPOMESH_URL and '--url'; "
             "'repomesh down' and 'repomesh up' start the one of this repository anew."
@@ -59,11 +59,11 @@ class RemoteError(Exception):
 
     @classmethod
     def from_problem(cls, status: int, problem: object) -> RemoteError:
-        """The error in a problem document, or in whatever else was answered in its place."""
+        """The error in a problem document; `not_repomesh` for anything else."""
         if not isinstance(problem, dict) or not isinstance(problem.get("code"), str):
             return cls.not_repomesh(status)
-        told = {"type", "title", "status", "detail", "code", "hint"}
-        details = {name: value for name, value in problem.items() if name not in told}
+        standard_fields = {"type", "title", "status", "detail", "code", "hint"}
+        details = {name: value for name, value in problem.items() if name not in standard_fields}
         return cls(status, problem["code"], problem.get("detail", ""), problem.get("hint", ""), details)
 
 

@@ -1,7 +1,7 @@
 """HTTP/1.1 to a server on this machine, without the general HTTP library.
 
-Loading httpx takes longer than most commands run. On loopback none of what it adds is of use: proxies,
-TLS, redirects and compression. Streams and other addresses are left to it.
+Loading httpx takes longer than most commands run. On loopback its further features are of no use: proxies,
+TLS, redirects and compression. Streams and other addresses use httpx.
 """
 
 from __future__ import annotations
@@ -81,20 +81,20 @@ class LocalHTTP:
         Raises NoAnswer if the server does not run, the connection breaks or the time is over, and
         UnusableAddress for a header that can't be sent.
         """
-        body = b"" if json_body is None else _encoded(json_body)
+        body = b"" if json_body is None else _encode_json(json_body)
         query = f"?{urlencode(params)}" if params else ""
         async with self._room:
             origin = self._served_url()
             if origin is None:
                 raise NoAnswer("the server of the data folder does not run")
             target = f"{urlsplit(self._url).path.rstrip('/')}{path}{query}"
-            sent = {"Host": urlsplit(origin).netloc, "Accept": "application/json", **headers}
+            all_headers = {"Host": urlsplit(origin).netloc, "Accept": "application/json", **headers}
             if json_body is not None:
-                sent["Content-Type"] = "application/json"
+                all_headers["Content-Type"] = "application/json"
             if body or method != "GET":
-                sent["Content-Length"] = str(len(body))
+                all_headers["Content-Length"] = str(len(body))
             try:
-                return await self._exchanged(origin, _head(method, target, sent) + body)
+                return await self._exchange(origin, _format_head(method, target, all_headers) + body)
             except TimeoutError:
                 raise NoAnswer("it takes too long") from None
             except (OSError, HttpParserError) as error:
@@ -107,7 +107,7 @@ class LocalHTTP:
                 connection.close()
         self._idle.clear()
 
-    async def _exchanged(self, origin: str, request: bytes) -> LocalResponse:
+    async def _exchange(self, origin: str, request: bytes) -> LocalResponse:
         idle = self._idle.setdefault(origin, [])
         connection = None
         while idle and connection is None:
@@ -118,12 +118,12 @@ class LocalHTTP:
         if connection is None:
             async with asyncio.timeout(self._connect_s):
                 connection = await _Connection.opened(origin)
-        keep = False
+        keep_alive = False
         try:
-            answer, keep = await connection.exchanged(request, self._answer_s)
-            return answer
+            response, keep_alive = await connection.exchanged(request, self._answer_s)
+            return response
         finally:
-            if keep:
+            if keep_alive:
                 idle.append(connection)
             else:  # a broken or half-read connection is of no use for another request
                 connection.close()
@@ -165,8 +165,8 @@ class _Connection:
                 raise ConnectionResetError("the server closed the connection")
             parser.feed_data(data)
             response.status = parser.get_status_code()
-        keep = response.is_complete and parser.should_keep_alive()
-        return LocalResponse(response.status, b"".join(response.body)), keep
+        keep_alive = response.is_complete and parser.should_keep_alive()
+        return LocalResponse(response.status, b"".join(response.body)), keep_alive
 
 
 @dataclass(slots=True)
@@ -197,11 +197,11 @@ class _Response:
         self.is_complete = True
 
 
-def _encoded(value: object) -> bytes:
+def _encode_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+def _format_head(method: str, target: str, headers: Mapping[str, str]) -> bytes:
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if not all(line.isascii() and line.isprintable() for line in lines):
         raise UnusableAddress("the token, the agent's name or the URL holds characters that none has")

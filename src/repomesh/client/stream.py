@@ -1,4 +1,4 @@
-"""The event log as it grows: every event once and in order, across broken lines and restarted servers."""
+"""The event log as it grows: every event once and in order, across broken connections and restarts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from repomesh.client.client import Client, query
 from repomesh.client.errors import RemoteError, ServerUnreachable
 
 PAUSE_S = 1.0
-SILENCE_S = 40.0  # the server says at least every 15 s that it is there
-_COME_BACK = frozenset({"slow_consumer", "server_stopping", "unavailable", "too_many_streams"})
+SILENCE_S = 40.0  # the server sends a sign of life at least every 15 s
+_RETRYABLE_CODES = frozenset({"slow_consumer", "server_stopping", "unavailable", "too_many_streams"})
 
 Frame = tuple[str, str, str]
 """The id, the type and the data of one frame."""
@@ -25,9 +25,9 @@ Frame = tuple[str, str, str]
 async def follow(
     client: Client, *, after: int | None = None, patience_s: float = 60.0, **criteria: Any
 ) -> AsyncGenerator[dict[str, Any]]:
-    """The events that match, from behind `after` or from now on, without end.
+    """Yield the events that match, from behind `after` or from now on, without end.
 
-    Who stops before the program does closes it (`contextlib.aclosing`), and so the connection.
+    Close it (`contextlib.aclosing`) to stop, which closes the connection.
 
     Raises RemoteError when the server refuses, and ServerUnreachable when it is away for `patience_s`.
     """
@@ -35,11 +35,11 @@ async def follow(
     away_s = 0.0
     while True:
         try:
-            async with aclosing(_frames(client, position, criteria)) as frames:
+            async with aclosing(_read_frames(client, position, criteria)) as frames:
                 async for id_, type_, data in frames:
                     away_s = 0.0
                     if type_ == "closed":
-                        _come_back_or_raise(json.loads(data))
+                        _raise_unless_retryable(json.loads(data))
                         break
                     position = int(id_)
                     if type_ != "position":
@@ -47,20 +47,22 @@ async def follow(
         except httpx.TransportError as error:
             if away_s >= patience_s:
                 raise ServerUnreachable(f"no answer from {client.url} for {away_s:.0f} s") from error
-        except RemoteError as refused:
-            if refused.code not in _COME_BACK or away_s >= patience_s:
+        except RemoteError as refusal:
+            if refusal.code not in _RETRYABLE_CODES or away_s >= patience_s:
                 raise
         await asyncio.sleep(PAUSE_S)
         away_s += PAUSE_S
 
 
-def _come_back_or_raise(problem: dict[str, Any]) -> None:
-    """A stream that the server closed is opened again, unless it says that this would be refused."""
-    if problem.get("code") not in _COME_BACK:
+def _raise_unless_retryable(problem: dict[str, Any]) -> None:
+    """Raise RemoteError for the problem with which the server closed a stream, unless it may be reopened."""
+    if problem.get("code") not in _RETRYABLE_CODES:
         raise RemoteError.from_problem(int(problem.get("status", 500)), problem)
 
 
-async def _frames(client: Client, position: int | None, criteria: dict[str, Any]) -> AsyncGenerator[Frame]:
+async def _read_frames(
+    client: Client, position: int | None, criteria: dict[str, Any]
+) -> AsyncGenerator[Frame]:
     headers = {} if position is None else {"Last-Event-ID": str(position)}
     path = operation("event.stream").path
     timeout = httpx.Timeout(SILENCE_S, connect=5.0)
@@ -72,11 +74,11 @@ async def _frames(client: Client, position: int | None, criteria: dict[str, Any]
             raise RemoteError.from_response(response)
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise RemoteError.not_repomesh(response.status_code)
-        rest = b""
+        incomplete = b""
         async for chunk in response.aiter_bytes():
             # Split by hand: `aiter_lines` also splits at U+2028 and its like, which texts may hold.
-            *whole, rest = (rest + chunk).split(b"\n\n")
-            for frame in whole:
+            *frames, incomplete = (incomplete + chunk).split(b"\n\n")
+            for frame in frames:
                 fields = dict(line.split(": ", 1) for line in frame.decode().split("\n") if ": " in line)
                 if "data" in fields:
                     yield fields.get("id", "0"), fields.get("event", "message"), fields["data"]

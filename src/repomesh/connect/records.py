@@ -87,7 +87,7 @@ def write_marker(data: Path, marker: ConnectedMarker) -> None:
     """
     path = marker_path(data, marker.cli)
     if path is None:
-        raise trust.UntrustedFolder(f"{data} has no record on this machine", hint=trust.adopting(data))
+        raise trust.UntrustedFolder(f"{data} has no record on this machine", hint=trust.adoption_hint(data))
     write_private(path, marker.model_dump_json(indent=1) + "\n")
 
 

@@ -87,7 +87,7 @@ def is_alive(pid: int) -> bool:
 @contextmanager
 def held(data: Path) -> Iterator[bool]:
     """Hold the daemon's lock of a data folder while inside; gives False when another process has it."""
-    with pidfile.held(data / LOCK) as taken:
+    with pidfile.hold(data / LOCK) as taken:
         yield taken.by_us
 
 

@@ -1,4 +1,4 @@
-"""Sweeps the contents that no artifact names any more."""
+"""Removes the contents that no artifact names any more."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ log = structlog.get_logger("repomesh.contents")
 
 
 class ContentSweeper(Periodic):
-    """One pass over all contents now and then.
+    """Checks all contents every `every_s` seconds, and removes those that no row names.
 
-    A content is kept before the row that names it commits, and one that was kept lately is left alone; so it
-    does not matter that rows are read and contents removed at different moments.
+    A content is kept before the row that names it commits, and one kept within `kept_s` is never removed; so
+    rows may be read and contents removed at different moments.
     """
 
     name = "contents"
@@ -43,20 +43,20 @@ class ContentSweeper(Periodic):
         self._kept_s = kept_s
 
     async def run_once(self) -> int:
-        """One pass; answers how many contents it removed."""
+        """Check all contents once; returns how many were removed."""
         await asyncio.to_thread(self._contents.drop_unfinished, self._kept_s)
-        gone, after = 0, ""
+        removed_count, after = 0, ""
         while digests := await asyncio.to_thread(self._contents.old, self._kept_s, CONTENTS_SWEPT_MAX, after):
             after = digests[-1]
-            gone += await self._remove_unnamed(digests)
-        return gone
+            removed_count += await self._remove_unnamed(digests)
+        return removed_count
 
     async def _remove_unnamed(self, digests: list[str]) -> int:
-        named = await self._store.read(system_caller(""), lambda tx: named_contents(tx, digests))
-        garbage = [digest for digest in digests if digest not in named]
+        named_digests = await self._store.read(system_caller(""), lambda tx: named_contents(tx, digests))
+        unnamed_digests = [digest for digest in digests if digest not in named_digests]
 
         def remove() -> int:
-            return sum(map(self._remove, garbage))
+            return sum(map(self._remove, unnamed_digests))
 
         return await asyncio.to_thread(remove)
 

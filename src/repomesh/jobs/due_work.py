@@ -1,6 +1,6 @@
-"""Due work: which operations have something to do in which workspaces, by a few queries over all of them.
+"""Due work: finds the workspaces in which operations are due, by a few queries over all workspaces.
 
-Nothing visits a workspace in which nothing is due, however many there are.
+So workspaces in which nothing is due cost nothing, however many there are.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 Visit = tuple[str, str]
-"""(workspace id, name of the operation that has something to do there)."""
+"""(workspace id, name of the operation that is due there)."""
 
 
 @dataclass(slots=True)
 class DueVisits:
-    """What a look found: `found_again` comes up in each look until it is done, `found_once` may not."""
+    """The visits that are due, and `next_at`, when the next one will be.
+
+    Those in `found_again` are found by every look until they are done, those in `found_once` perhaps once.
+    """
 
     found_again: set[Visit] = field(default_factory=set)
     found_once: set[Visit] = field(default_factory=set)
@@ -50,7 +53,7 @@ class _Query:
 
 
 class DueWork:
-    """Looks for what is due for some operations, up to `ahead_s` seconds ahead."""
+    """Finds the due visits of some operations, and the time of the next one up to `ahead_s` seconds ahead."""
 
     def __init__(self, operations: Iterable[Operation], store: Store, ahead_s: float) -> None:
         self._store = store
@@ -63,48 +66,50 @@ class DueWork:
         self._changed = True
 
     def note_change(self) -> None:
-        """A log has grown, so that a command may have left something to do."""
+        """Note that a log has grown, so that queries with `on_change` run at the next look."""
         self._changed = True
 
     def forget(self) -> None:
-        """Have the next look run every query."""
+        """Let the next look run every query."""
         for query in self._queries:
             query.ran_at = None
 
     async def look(self) -> DueVisits:
-        """What is due now, and when the next thing will be; None when nothing is within `ahead_s`.
+        """The visits that are due now, and when the next one will be; None if not within `ahead_s`.
 
         Workspaces that were removed and closed are left out.
         """
         changed, self._changed = self._changed, False
         try:
-            found, ran, now = await self._store.read(system_caller(""), lambda tx: self._read(tx, changed))
+            visits, run_queries, now = await self._store.read(
+                system_caller(""), lambda tx: self._run_queries(tx, changed)
+            )
         except BaseException:
             self._changed = self._changed or changed
             raise
-        for query in ran:
+        for query in run_queries:
             query.ran_at = now
-        return found
+        return visits
 
-    def _read(self, tx: Transaction, changed: bool) -> tuple[DueVisits, list[_Query], datetime]:
-        look = DueVisits()
-        ran = [query for query in self._queries if query.is_wanted(tx.now, changed=changed)]
-        for query in ran:
-            into = look.found_once if query.is_found_once else look.found_again
-            for workspace_id, due_at in self._rows(tx, query.statement):
+    def _run_queries(self, tx: Transaction, changed: bool) -> tuple[DueVisits, list[_Query], datetime]:
+        visits = DueVisits()
+        run_queries = [query for query in self._queries if query.is_wanted(tx.now, changed=changed)]
+        for query in run_queries:
+            visit_set = visits.found_once if query.is_found_once else visits.found_again
+            for workspace_id, due_at in self._due_rows(tx, query.statement):
                 if due_at <= tx.now:
-                    into.add((workspace_id, query.name))
-                elif look.next_at is None or due_at < look.next_at:
-                    look.next_at = due_at
-        self._leave_out_closed(tx, look)
-        return look, ran, tx.now
+                    visit_set.add((workspace_id, query.name))
+                elif visits.next_at is None or due_at < visits.next_at:
+                    visits.next_at = due_at
+        self._drop_closed_workspaces(tx, visits)
+        return visits, run_queries, tx.now
 
-    def _rows(self, tx: Transaction, statement: Prepared) -> list[Any]:
+    def _due_rows(self, tx: Transaction, statement: Prepared) -> list[Any]:
         return list(tx.execute(statement, {"now": tx.now, "until": tx.now + self._ahead}).all())
 
-    def _leave_out_closed(self, tx: Transaction, look: DueVisits) -> None:
-        named = {workspace_id for workspace_id, _ in look.found_again | look.found_once}
-        if named:
-            kept = set(workspace_ids(tx, named))
-            look.found_again = {visit for visit in look.found_again if visit[0] in kept}
-            look.found_once = {visit for visit in look.found_once if visit[0] in kept}
+    def _drop_closed_workspaces(self, tx: Transaction, visits: DueVisits) -> None:
+        named_ids = {workspace_id for workspace_id, _ in visits.found_again | visits.found_once}
+        if named_ids:
+            open_ids = set(workspace_ids(tx, named_ids))
+            visits.found_again = {visit for visit in visits.found_again if visit[0] in open_ids}
+            visits.found_once = {visit for visit in visits.found_once if visit[0] in open_ids}

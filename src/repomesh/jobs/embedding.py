@@ -1,4 +1,4 @@
-"""Embedding: gives memories their vectors behind the commands, where an endpoint for them is configured."""
+"""Embedding: computes the vectors of memories in the background, where an endpoint for them is configured."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = structlog.get_logger("repomesh.embedding")
 
 
 class EmbeddingWorker(Periodic):
-    """Looks every `every_s` seconds for memories without a vector of what they say now.
+    """Looks every `every_s` seconds for memories without a vector of their present text.
 
-    Up to when all had one it only keeps in mind: after a start everything is looked at once.
+    The time up to which all had one is kept in memory only: after a start all memories are checked once.
     """
 
     name = "embedding"
@@ -34,12 +34,14 @@ class EmbeddingWorker(Periodic):
         self._since: datetime | None = None
 
     async def run_once(self) -> None:
-        """Give the memories of all workspaces their vectors, as far as the endpoint does its part."""
-        begun = self._store.now()
-        found = await self._store.read(system_caller(""), lambda tx: workspaces_to_embed(tx, self._since))
-        if not found:  # whatever has changed before is done
-            self._since = begun
-        for workspace_id in found:
+        """Compute the missing vectors of all workspaces' memories, as far as the endpoint answers."""
+        started_at = self._store.now()
+        workspace_ids = await self._store.read(
+            system_caller(""), lambda tx: workspaces_to_embed(tx, self._since)
+        )
+        if not workspace_ids:  # all earlier changes have their vectors
+            self._since = started_at
+        for workspace_id in workspace_ids:
             try:
                 await self._embed(workspace_id)
             except RepomeshError as error:  # dispatch raises nothing else; the other workspaces go on
@@ -51,5 +53,5 @@ class EmbeddingWorker(Periodic):
             request = self._operation.request(after=after)
             caller = system_caller(workspace_id)
             answer = await self._dispatch(self._operation, caller, request, RequestContext())
-            made = cast(MemoriesEmbedded, answer.result)
-            after, count = made.after, made.count
+            embedded = cast(MemoriesEmbedded, answer.result)
+            after, count = embedded.after, embedded.count

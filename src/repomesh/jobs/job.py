@@ -1,9 +1,10 @@
 """The one pattern of background jobs: take → effect → settle.
 
-`take` claims due work in a short transaction and reads what its effect needs. `effect` speaks with the world
-outside and holds no transaction. `settle` records in a short transaction what came of it: success, the next
+`take` claims due work in a short transaction and reads what its effect needs. `effect` talks to outside
+systems and holds no transaction. `settle` records the outcome in a short transaction: success, the next
 attempt or a dead letter (`kernel.job_policy`). Each claim has an id or a version of its own, by which
-`settle` sees that another process took the work since. So an effect may happen twice, and is recorded once.
+`settle` detects that another process took the work since. So an effect may happen twice, and is recorded
+once.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ log = structlog.get_logger("repomesh.jobs")
 class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
     """Does the work of one kind that is due in all workspaces, `policy.concurrency` pieces at once.
 
-    A piece has a key, and at most one task of this process works on it. What fails keeps no other piece
-    waiting: it is logged and taken up again after a pause.
+    A piece has a key, and at most one task of this process works on it. A piece that fails does not delay
+    the others: the error is logged, and the piece is tried again after a pause.
     """
 
     def __init__(self, policy: JobPolicy, every_s: float) -> None:
@@ -41,97 +42,97 @@ class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
         self._every_s = every_s
         self._wakeup = Wakeup()
         self._working: dict[str, asyncio.Task[bool]] = {}
-        self._once_more: set[str] = set()
+        self._repeat_keys: set[str] = set()
 
     @abstractmethod
     async def due(self) -> Sequence[Due]:
-        """What could be taken now, the most urgent first."""
+        """The work that could be taken now, the most urgent first."""
 
     @abstractmethod
     def key(self, due: Due) -> str:
-        """What is worked on: only one task of this process does so at a time."""
+        """The key of a piece of work: one task of this process at a time works on it."""
 
     @abstractmethod
     async def take(self, due: Due) -> Taken | None:
-        """Lease some work and read what it needs; None when there is nothing, or another took it."""
+        """Claim some work and read what it needs; None when there is none, or another process took it."""
 
     @abstractmethod
     async def effect(self, taken: Taken) -> Outcome:
-        """Do it, outside of any transaction. Cancelled after `policy.limit_s`."""
+        """Do the work, outside of any transaction. Cancelled after `policy.limit_s`."""
 
     @abstractmethod
     async def settle(self, taken: Taken, outcome: Outcome | BaseException) -> bool:
-        """Record what came of it, and give the lease back; answers whether there may be more to take.
+        """Record the outcome, and release the claim; returns whether there may be more to take.
 
-        It is called once for each `take`: with what `effect` raised when it did so, which is a TimeoutError
-        after the time limit and a CancelledError when the server stops.
+        It is called once for each `take`, with the result of `effect` or the exception that it raised: a
+        TimeoutError after the time limit, a CancelledError when the server stops.
         """
 
     def wake(self) -> None:
-        """Look now."""
+        """Begin the next look now."""
         self._wakeup.set()
 
     async def run_once(self) -> None:
-        """Look, and wait for what was begun."""
+        """Look once, and wait until all work under way is done."""
         await self._pass()
         await asyncio.gather(*self._working.values(), return_exceptions=True)
 
     async def stop(self) -> None:
-        """Cut the effects under way, and settle what came of them."""
+        """Cancel the effects under way, and settle them."""
         await super().stop()
         working = tuple(self._working.values())
         for task in working:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
 
-    async def _rest(self) -> None:
+    async def _wait_for_next_pass(self) -> None:
         await self._wakeup.wait(self._every_s)
 
     async def _pass(self) -> None:
-        """Begin what is due, as far as there is room."""
+        """Start tasks for the due work, up to `policy.concurrency` at once."""
         for due in await self.due():
             if len(self._working) >= self._policy.concurrency:
-                return  # each that ends has the next look begin
+                return  # the end of each task wakes the next look
             key = self.key(due)
             if key in self._working:
-                self._once_more.add(key)
+                self._repeat_keys.add(key)
                 continue
-            task = asyncio.create_task(self._safely(due), name=f"{self.name} {key}")
+            task = asyncio.create_task(self._work_on(due), name=f"{self.name} {key}")
             self._working[key] = task
-            task.add_done_callback(partial(self._done, key))
+            task.add_done_callback(partial(self._on_task_done, key))
 
-    def _done(self, key: str, task: asyncio.Task[bool]) -> None:
+    def _on_task_done(self, key: str, task: asyncio.Task[bool]) -> None:
         was_full = len(self._working) >= self._policy.concurrency
         del self._working[key]
-        more = not task.cancelled() and task.result()
-        if more or was_full or key in self._once_more:
-            self._once_more.discard(key)
+        has_more = not task.cancelled() and task.result()
+        if has_more or was_full or key in self._repeat_keys:
+            self._repeat_keys.discard(key)
             self._wakeup.set()
 
-    async def _safely(self, due: Due) -> bool:
-        """Work on one piece for some rounds; answers whether there may be more."""
+    async def _work_on(self, due: Due) -> bool:
+        """Work on one piece for up to JOB_ROUNDS rounds; returns whether there may be more."""
         try:
             for _ in range(limits.JOB_ROUNDS):
-                if not await self._round(due):
+                if not await self._run_round(due):
                     return False
         except RepomeshError as error:
             log.warning(
                 "a job waits", job=self.name, key=self.key(due), code=error.code, reason=error.message
             )
             await asyncio.sleep(limits.LOG_POLL_S)
-        except Exception:  # whatever it was with this one, the others go on
+        except Exception:  # an error of one piece must not stop the others
             log.exception("a job failed, and will be tried again", job=self.name, key=self.key(due))
             await asyncio.sleep(limits.LOG_POLL_S)
         return True
 
-    async def _round(self, due: Due) -> bool:
-        taken = await self.take(due)
-        if taken is None:
+    async def _run_round(self, due: Due) -> bool:
+        work = await self.take(due)
+        if work is None:
             return False
         try:
             async with asyncio.timeout(self._policy.limit_s):
-                outcome = await self.effect(taken)
-        except BaseException as error:  # cut or failed: what was taken is given back, or counts as an attempt
-            await self.settle(taken, error)
+                outcome = await self.effect(work)
+        except BaseException as error:  # cancelled or failed: the claim is released, or counts as an attempt
+            await self.settle(work, error)
             raise
-        return await self.settle(taken, outcome)
+        return await self.settle(work, outcome)

@@ -2,7 +2,7 @@
 
 A path may lead to a mount that does not answer, and a thread that waits in the kernel can't be stopped. So
 these threads are daemons, which never keep the process from ending, and more are started while some are
-stuck, up to a bound; whoever waits for one is told that it took too long. No other work runs in them.
+stuck, up to a bound; a caller whose look-up takes too long gets LookupFailed. No other work runs in them.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ class FileLookups:
         self._name = name
         self._limit_s = limit_s
         self._changed = threading.Condition()
-        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._queue: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._threads = self._idle = 0
 
     async def run(self, look: Callable[[], T]) -> T:
-        """What `look` answers, or raises. Raises LookupFailed when that takes too long, or too many wait."""
-        answer: Future[T] = Future()
+        """Return what `look` returns. Raises LookupFailed when that takes too long, or too many wait."""
+        future: Future[T] = Future()
         with self._changed:
-            self._waiting = deque(one for one in self._waiting if not one[0].cancelled())
-            if len(self._waiting) >= LOOKUPS_WAITING_MAX:
+            self._queue = deque(entry for entry in self._queue if not entry[0].cancelled())
+            if len(self._queue) >= LOOKUPS_WAITING_MAX:
                 raise LookupFailed(f"more than {LOOKUPS_WAITING_MAX} look-ups wait for a disk")
-            self._waiting.append((answer, look))
-            if self._idle < len(self._waiting) and self._threads < LOOKUP_THREADS_MAX:
+            self._queue.append((future, look))
+            if self._idle < len(self._queue) and self._threads < LOOKUP_THREADS_MAX:
                 self._threads += 1
                 threading.Thread(target=self._work, name=self._name, daemon=True).start()
             self._changed.notify()
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), self._limit_s)
+            return await asyncio.wait_for(asyncio.wrap_future(future), self._limit_s)
         except TimeoutError:
             raise LookupFailed(f"a look at a file took longer than {self._limit_s:g} s") from None
 
@@ -58,13 +58,13 @@ class FileLookups:
         while True:
             with self._changed:
                 self._idle += 1
-                while not self._waiting:
+                while not self._queue:
                     self._changed.wait()
-                answer, look = self._waiting.popleft()
+                future, look = self._queue.popleft()
                 self._idle -= 1
-            if not answer.set_running_or_notify_cancel():
-                continue  # who asked has given up
+            if not future.set_running_or_notify_cancel():
+                continue  # the caller has given up
             try:
-                answer.set_result(look())
-            except BaseException as error:  # whatever it is, who waits for the answer gets it
-                answer.set_exception(error)
+                future.set_result(look())
+            except BaseException as error:  # whatever it is, it belongs to the caller
+                future.set_exception(error)

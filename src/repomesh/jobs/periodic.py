@@ -1,4 +1,4 @@
-"""What most workers are: one pass after the other, until they are stopped."""
+"""The base of most workers: one pass after the other, at intervals, until they are stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repomesh.jobs.supervised import SupervisedWorker
 
 
 class Periodic(SupervisedWorker):
-    """A pass every `every_s` seconds, and at once when told to."""
+    """Runs a pass every `every_s` seconds, and at once after `wake`."""
 
     def __init__(self, every_s: float) -> None:
         super().__init__()
@@ -30,10 +30,10 @@ class Periodic(SupervisedWorker):
         return await self.run_once()
 
     def _pause_s(self) -> float:
-        """How long to rest now, unless it is told to begin."""
+        """Seconds to wait before the next pass, unless `wake` is called."""
         return self._every_s
 
-    async def _rest(self) -> None:
+    async def _wait_for_next_pass(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pause_s()):  # wait_for may swallow stop()'s cancellation
                 await self._wake.wait()

@@ -1,4 +1,4 @@
-"""A background task that is started again when it fails, and says so."""
+"""A background task that is started again when it fails, and reports its failures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ log = structlog.get_logger("repomesh.jobs")
 class SupervisedWorker(ABC):
     """Does one pass of work after another, until it is stopped.
 
-    A pass that fails is logged, whatever it was, and tried again after a pause that grows with each failure:
-    the store may fail in ways of its own, and the next pass may not. A task that ends by itself is started
-    again in the same way.
+    A pass that fails is logged, whatever the error, and tried again after a pause that grows with each
+    failure. A task that ends by itself is started again in the same way.
     """
 
     name: str
-    """In the log, in /readyz, and of the task."""
+    """The worker's name in the log and in /readyz, and its task's name."""
 
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
@@ -31,20 +30,20 @@ class SupervisedWorker(ABC):
 
     @abstractmethod
     async def _pass(self) -> object:
-        """Do what there is to do now."""
+        """Do the work that is due now."""
 
     @abstractmethod
-    async def _rest(self) -> None:
+    async def _wait_for_next_pass(self) -> None:
         """Wait until the next pass is due."""
 
     def start(self) -> None:
-        """Begin on the running loop."""
+        """Start the task on the running loop."""
         self._restart = None
         self._task = asyncio.create_task(self._run(), name=self.name)
-        self._task.add_done_callback(self._ended)
+        self._task.add_done_callback(self._restart_ended_task)
 
     async def stop(self) -> None:
-        """Stop where it is: what was not done waits for the next start."""
+        """Cancel the task; unfinished work waits for the next start."""
         if self._restart is not None:
             self._restart.cancel()
         task, self._task = self._task, None
@@ -54,7 +53,7 @@ class SupervisedWorker(ABC):
                 await task
 
     def failure(self) -> str | None:
-        """Why this worker does not do its work, None after a pass that went well or while the first runs."""
+        """A message about the worker's failures; None after a successful pass or while the first runs."""
         if not self._failures:
             return None
         times = "once" if self._failures == 1 else f"{self._failures} times in a row"
@@ -68,15 +67,15 @@ class SupervisedWorker(ABC):
             except asyncio.CancelledError as error:
                 if current is None or current.cancelling():
                     raise
-                await asyncio.sleep(self._failed(error))
+                await asyncio.sleep(self._record_failure(error))
             except Exception as error:
-                await asyncio.sleep(self._failed(error))
+                await asyncio.sleep(self._record_failure(error))
             else:
                 self._failures = 0
-                await self._rest()
+                await self._wait_for_next_pass()
 
-    def _failed(self, error: BaseException | None) -> float:
-        """Note a failure; answers the pause before the next attempt, in seconds."""
+    def _record_failure(self, error: BaseException | None) -> float:
+        """Log and count a failure; returns the pause before the next attempt, in seconds."""
         pause_s = limits.WORKER_RETRIES_S[min(self._failures, len(limits.WORKER_RETRIES_S) - 1)]
         self._failures += 1
         log.warning(
@@ -88,9 +87,9 @@ class SupervisedWorker(ABC):
         )
         return pause_s
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _restart_ended_task(self, task: asyncio.Task[None]) -> None:
         """Start the task again, unless it was stopped."""
         if task is not self._task:
             return
         error = None if task.cancelled() else task.exception()
-        self._restart = asyncio.get_running_loop().call_later(self._failed(error), self.start)
+        self._restart = asyncio.get_running_loop().call_later(self._record_failure(error), self.start)

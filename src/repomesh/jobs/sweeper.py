@@ -1,4 +1,4 @@
-"""The sweeper: runs the recovery commands, each in the workspaces in which it has something to do."""
+"""The sweeper: runs the recovery commands, each in the workspaces in which it is due."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ SWEEPS = (
     "session.erase",
     "webhook.forget",
 )
-"""Commands that are run where they have something to do (`Operation.due`); in a workspace in this order."""
+"""Commands that are run in the workspaces in which they are due (`Operation.due`), there in this order."""
 
 ONE_BY_ONE = {"meeting.settle": "meeting.due"}
-"""Commands that run once for each meeting that a query answers, so that one that fails holds up no other."""
+"""Commands that run once for each meeting that a query returns, so that a failing one delays no other."""
 
 CONSULTING_SWEEPS = ("meeting.propose",)
-"""Those that ask a language model, which may take a while: in passes of their own."""
+"""Commands that ask a language model, which may take a while: a sweeper of its own runs them."""
 
 
 class Sweeper(Periodic):
-    """Runs its commands in those workspaces in which they have something to do, as soon as it is due.
+    """Runs its commands in the workspaces in which they are due, as soon as they are.
 
-    A pass begins at the time at which the next thing known is due, at most `every_s` seconds after the last
-    one, and at once when something freed what others wait for. Several servers on one database may look at
-    the same time: a command looks for itself what is due, under the lock of its workspace, so that nothing
-    is done twice; and each server takes workspaces at random, a few after each look, so that they share them.
+    A pass begins when the next known visit is due, at most `every_s` seconds after the last pass, and at once
+    after `wake`. Several servers on one database may look at the same time: a command itself checks what is
+    due, under the lock of its workspace, so that nothing is done twice; and each server takes workspaces at
+    random, a few after each look, so that they share them.
     """
 
     name = "sweeper"
@@ -85,7 +85,7 @@ class Sweeper(Periodic):
         super().wake()
 
     async def run_once(self) -> None:
-        """One pass that runs every due query, also those that need to run now and then only."""
+        """Run one pass with every due query, also those with an interval of their own."""
         self._due.forget()
         await self._sweep()
 
@@ -96,14 +96,14 @@ class Sweeper(Periodic):
     def _pause_s(self) -> float:
         if self._next_at is None:
             return self._every_s
-        left_s = (self._next_at - self._store.now()).total_seconds()
-        return min(max(left_s, limits.SWEEP_PAUSE_S_MIN), self._every_s)
+        remaining_s = (self._next_at - self._store.now()).total_seconds()
+        return min(max(remaining_s, limits.SWEEP_PAUSE_S_MIN), self._every_s)
 
     async def _sweep(self) -> None:
-        """Do all that is due; nothing while the database is damaged and only read.
+        """Run all due visits; nothing while the database is damaged and only read.
 
         A command does a bounded piece in one transaction, so that others can write between two of them.
-        Those of which more is due come again in a later round.
+        Visits with more work come again in a later round.
         """
         if self._store.damage:
             return
@@ -111,41 +111,43 @@ class Sweeper(Periodic):
         for _ in range(limits.SWEEP_ROUNDS_MAX):
             if self._uptime is not None:
                 await self._uptime.tick()
-            look = await self._due.look()
-            self._next_at = look.next_at
-            self._pending |= look.found_once
-            due = (look.found_again | self._pending) - finished
+            visits = await self._due.look()
+            self._next_at = visits.next_at
+            self._pending |= visits.found_once
+            due = (visits.found_again | self._pending) - finished
             if not due:
                 self._pending.clear()
                 return
-            workspaces = list({workspace_id for workspace_id, _ in due})
-            random.shuffle(workspaces)
-            chosen = workspaces[: limits.SWEEP_AT_ONCE]
-            done = await asyncio.gather(*(self._visit(workspace_id, due) for workspace_id in chosen))
-            finished |= set().union(*done)
+            workspace_ids = list({workspace_id for workspace_id, _ in due})
+            random.shuffle(workspace_ids)
+            chosen_ids = workspace_ids[: limits.SWEEP_AT_ONCE]
+            finished_sets = await asyncio.gather(
+                *(self._visit(workspace_id, due) for workspace_id in chosen_ids)
+            )
+            finished |= set().union(*finished_sets)
             self._pending -= finished
 
     async def _visit(self, workspace_id: str, due: set[Visit]) -> set[Visit]:
-        """Run the commands that are due in a workspace, one after the other; answers those that are done."""
+        """Run the commands that are due in a workspace, one after the other; returns the finished visits."""
         names = [name for name in self._sweeps if (workspace_id, name) in due]
-        return {(workspace_id, name) for name in names if await self._do_piece(workspace_id, name)}
+        return {(workspace_id, name) for name in names if await self._run_piece(workspace_id, name)}
 
-    async def _do_piece(self, workspace_id: str, name: str) -> bool:
-        """Run one command, for one bounded piece of its work; answers whether nothing more is due."""
+    async def _run_piece(self, workspace_id: str, name: str) -> bool:
+        """Run one command, for one bounded piece of its work; returns whether nothing more is due."""
         caller = system_caller(workspace_id)
         if name not in ONE_BY_ONE:
-            done = await self._run_one(name, caller)
-            if isinstance(done, PartialResult) and not done.complete:
+            result = await self._run_one(name, caller)
+            if isinstance(result, PartialResult) and not result.complete:
                 self._pending.add((workspace_id, name))
                 return False
             return True
-        found = await self._run_one(ONE_BY_ONE[name], caller)
-        for meeting_id in found.meeting_ids if isinstance(found, DueMeetings) else ():
+        due_meetings = await self._run_one(ONE_BY_ONE[name], caller)
+        for meeting_id in due_meetings.meeting_ids if isinstance(due_meetings, DueMeetings) else ():
             await self._run_one(name, caller, meeting_id=meeting_id)
         return True
 
     async def _run_one(self, name: str, caller: Caller, **fields: str) -> BaseModel | None:
-        """Run one operation; answers its result, None when it failed."""
+        """Run one operation; returns its result, None when it failed."""
         operation = self._registry[name]
         try:
             request = operation.request(**fields)

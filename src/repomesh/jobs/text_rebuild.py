@@ -1,4 +1,4 @@
-"""Rebuilds the full-text index behind the commands, when a new release finds other words in texts."""
+"""Rebuilds the full-text index in the background, when a new release extracts other words from texts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Words = dict[int, tuple[str, Sequence[str]]]
 
 
 class TextRebuild(Periodic):
-    """Works off what a migration left, in pieces that keep the writer for some hundredths of a second each.
+    """Rebuilds outdated documents in pieces that occupy the writer for some hundredths of a second each.
 
-    Words are found on a reader, outside of the writer's transactions. How far it is stands in the database,
-    so that a stop costs the piece at work and no more.
+    Words are extracted outside of the writer's transactions. The progress is stored in the database, so that
+    a stop loses no more than the piece under way.
     """
 
     name = "text_rebuild"
@@ -36,55 +36,59 @@ class TextRebuild(Periodic):
         self._store = store
 
     async def run_once(self) -> None:
-        """Rebuild all that has to be."""
-        some = False
+        """Rebuild all outdated documents."""
+        has_started = False
         while not self._store.damage and await self.run_piece():
-            if not some:
+            if not has_started:
                 log.info("older texts are being indexed anew; searches find them by and by")
-            some = True
-        if some:
+            has_started = True
+        if has_started:
             log.info("all texts are indexed")
 
     async def run_piece(self) -> bool:
-        """Rebuild the next documents; answers whether there were any to do."""
+        """Rebuild the next REBUILD_DOCUMENTS documents; returns whether there were any."""
         system = system_caller("")
-        found = await self._store.read(system, lambda tx: rebuilding.remaining(tx, REBUILD_DOCUMENTS))
-        if found is None:
+        queue = await self._store.read(system, lambda tx: rebuilding.remaining(tx, REBUILD_DOCUMENTS))
+        if queue is None:
             return False
         words: Words = {}
-        for workspace_id, of_type, some in _grouped(found.documents):
-            words |= await self._words(workspace_id, of_type, some)
-        done = _light(found, words)
-        all_done = len(found.documents) < REBUILD_DOCUMENTS and len(done.documents) == len(found.documents)
-        kept = {document.id: words[document.id] for document in done.documents if document.id in words}
+        for workspace_id, of_type, documents in _group_documents(queue.documents):
+            words |= await self._read_words(workspace_id, of_type, documents)
+        batch = _first_fitting(queue, words)
+        all_done = len(queue.documents) < REBUILD_DOCUMENTS and len(batch.documents) == len(queue.documents)
+        batch_words = {
+            document.id: words[document.id] for document in batch.documents if document.id in words
+        }
         await self._store.write(
-            system, RequestContext(), lambda tx: rebuilding.settle(tx, done, kept, all_done=all_done)
+            system, RequestContext(), lambda tx: rebuilding.settle(tx, batch, batch_words, all_done=all_done)
         )
         return True
 
-    async def _words(self, workspace_id: str, of_type: str, some: Sequence[OutdatedDocument]) -> Words:
-        by_subject = {document.subject_id: document.id for document in some}
-        read = await self._store.read(
+    async def _read_words(
+        self, workspace_id: str, of_type: str, documents: Sequence[OutdatedDocument]
+    ) -> Words:
+        by_subject = {document.subject_id: document.id for document in documents}
+        rows = await self._store.read(
             system_caller(workspace_id),
             lambda tx: list(indexed_words.read(tx, of_type, list(by_subject))),
         )
-        return {by_subject[subject_id]: (of_type, found) for subject_id, found in read}
+        return {by_subject[subject_id]: (of_type, subject_words) for subject_id, subject_words in rows}
 
 
-def _grouped(documents: Sequence[OutdatedDocument]) -> list[tuple[str, str, list[OutdatedDocument]]]:
-    """(workspace, type, documents) of those that are no doubles."""
+def _group_documents(documents: Sequence[OutdatedDocument]) -> list[tuple[str, str, list[OutdatedDocument]]]:
+    """(workspace, type, documents) of the documents that are no doubles."""
     groups: defaultdict[tuple[str, str], list[OutdatedDocument]] = defaultdict(list)
     for document in documents:
         if not document.is_double:
             groups[document.workspace_id, document.type].append(document)
-    return [(workspace_id, of_type, some) for (workspace_id, of_type), some in groups.items()]
+    return [(workspace_id, of_type, group) for (workspace_id, of_type), group in groups.items()]
 
 
-def _light(found: RebuildQueue, words: Words) -> RebuildQueue:
-    """The first of some documents, at least one, whose words are not too many for one transaction."""
+def _first_fitting(queue: RebuildQueue, words: Words) -> RebuildQueue:
+    """The first documents of a queue, at least one, whose words fit into one transaction."""
     chars = 0
-    for count, document in enumerate(found.documents):
+    for count, document in enumerate(queue.documents):
         chars += sum(map(len, words[document.id][1])) if document.id in words else 0
         if count and chars > TEXT_INDEX_PASS_CHARS:
-            return replace(found, documents=found.documents[:count])
-    return found
+            return replace(queue, documents=queue.documents[:count])
+    return queue

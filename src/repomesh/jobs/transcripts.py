@@ -1,7 +1,7 @@
-"""Transcripts: looking through what a CLI wrote down for the boundaries of deliveries.
+"""Transcripts: searches the transcripts of CLIs for the boundaries of deliveries, to confirm them.
 
-A CLI that names its transcript lets us know what its model was really given. The file is another program's
-and may lie anywhere, so it is looked at with care: a regular file only, no more than its tail, in a thread.
+A transcript shows what the model was really given. The file is another program's and may lie anywhere, so it
+is read with care: a regular file only, no more than its tail, in a thread.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _POLICY = JobPolicy(concurrency=TRANSCRIPTS_AT_ONCE, limit_s=(TRANSCRIPTS_PER_PA
 
 
 @dataclass(frozen=True, slots=True)
-class _Undecided:
+class _UndecidedDeliveries:
     """Deliveries of a workspace to look for, by the path of their transcript.
 
-    `arrived` is when the hook came behind which to look; None for a look that nobody asked for.
+    `arrived` is when the hook came in after which to look; None for a look of a regular pass.
     """
 
     workspace_id: str
@@ -50,11 +50,11 @@ class _Undecided:
 
 
 Shown = list[UndecidedDelivery]
-"""Deliveries that are known to be before the model."""
+"""Deliveries that are known to have reached the model."""
 
 
-class Transcripts(Job[str, _Undecided, Shown]):
-    """Confirms deliveries: behind each later hook of their session, and in passes for those that had none."""
+class Transcripts(Job[str, _UndecidedDeliveries, Shown]):
+    """Confirms deliveries: after each later hook of their session, and in regular passes."""
 
     name = "transcripts"
 
@@ -65,83 +65,89 @@ class Transcripts(Job[str, _Undecided, Shown]):
         self._dispatch = dispatch
         self._due = DueWork([self._undecided], store, every_s)
         self._lookups = FileLookups("repomesh-transcripts", TRANSCRIPT_LOOKUP_S)
-        self._looks: set[asyncio.Task[None]] = set()
+        self._hook_tasks: set[asyncio.Task[None]] = set()
 
     async def stop(self) -> None:
-        """Stop, and finish the looks under way."""
+        """Stop, and finish the confirmations under way."""
         await super().stop()
         await self.settled()
 
     def after_hook(self, workspace_id: str, cli: str, session_id: str, arrived: datetime) -> None:
-        """A hook of a session came in: find out, behind its answer, which earlier deliveries arrived."""
+        """Start confirming, in the background, the deliveries before a hook of a session."""
         request = ListUndecided(cli=cli, session_id=session_id)
-        task = asyncio.create_task(self._look_behind(workspace_id, request, arrived))
-        self._looks.add(task)
-        task.add_done_callback(self._looks.discard)
+        task = asyncio.create_task(self._confirm_after_hook(workspace_id, request, arrived))
+        self._hook_tasks.add(task)
+        task.add_done_callback(self._hook_tasks.discard)
 
     async def settled(self) -> None:
-        """Wait for the looks that hooks asked for."""
-        while self._looks:
-            await asyncio.gather(*self._looks, return_exceptions=True)
+        """Wait for the confirmations that `after_hook` started."""
+        while self._hook_tasks:
+            await asyncio.gather(*self._hook_tasks, return_exceptions=True)
 
     async def due(self) -> list[str]:
-        """The workspaces with deliveries whose transcript may show them by now."""
+        """The ids of workspaces with deliveries that are not decided yet."""
         return sorted(workspace_id for workspace_id, _ in (await self._due.look()).found_again)
 
     def key(self, due: str) -> str:
-        """A workspace."""
+        """The workspace's id."""
         return due
 
-    async def take(self, due: str) -> _Undecided | None:
-        """List undecided deliveries. It leases nothing: who looks a second time confirms nothing more."""
-        return await self._listed(due, ListUndecided(), None)
+    async def take(self, due: str) -> _UndecidedDeliveries | None:
+        """List undecided deliveries. It claims nothing: a second confirmation changes nothing."""
+        return await self._list_undecided(due, ListUndecided(), None)
 
-    async def effect(self, taken: _Undecided) -> Shown:
+    async def effect(self, undecided: _UndecidedDeliveries) -> Shown:
         """Look for the boundaries of deliveries in their transcripts."""
-        shown: Shown = []
-        for path, some in list(taken.by_path.items())[:TRANSCRIPTS_PER_PASS]:
-            sought = [one.boundary for one in some]
+        confirmed: Shown = []
+        for path, deliveries in list(undecided.by_path.items())[:TRANSCRIPTS_PER_PASS]:
+            boundaries = [delivery.boundary for delivery in deliveries]
             try:
-                found = await self._lookups.run(partial(boundaries_in, path, sought))
+                found_boundaries = await self._lookups.run(partial(boundaries_in, path, boundaries))
             except LookupFailed as error:  # the next pass looks again
                 log.warning("transcript not looked at", path=path, reason=error.message)
                 continue
-            arrived = taken.arrived
-            if found is None and arrived is not None:  # there is no transcript to look at
-                found = {one.boundary for one in some if one.sent_at is not None and one.sent_at < arrived}
-            shown += [one for one in some if one.boundary in (found or ())]
-        return shown
+            arrived = undecided.arrived
+            if found_boundaries is None and arrived is not None:  # there is no transcript to look at
+                found_boundaries = {
+                    delivery.boundary
+                    for delivery in deliveries
+                    if delivery.sent_at is not None and delivery.sent_at < arrived
+                }
+            confirmed += [
+                delivery for delivery in deliveries if delivery.boundary in (found_boundaries or ())
+            ]
+        return confirmed
 
-    async def settle(self, taken: _Undecided, outcome: Shown | BaseException) -> bool:
-        """Confirm what was found; the rest is looked for by the next pass."""
+    async def settle(self, undecided: _UndecidedDeliveries, outcome: Shown | BaseException) -> bool:
+        """Confirm the deliveries that were found; the next pass looks for the others."""
         if not isinstance(outcome, BaseException):
-            await self._confirmed(system_caller(taken.workspace_id), outcome)
+            await self._confirm_deliveries(system_caller(undecided.workspace_id), outcome)
         return False
 
-    async def _look_behind(self, workspace_id: str, request: ListUndecided, arrived: datetime) -> None:
+    async def _confirm_after_hook(self, workspace_id: str, request: ListUndecided, arrived: datetime) -> None:
         try:
-            listed = await self._listed(workspace_id, request, arrived)
-            if listed is not None:
-                await self.settle(listed, await self.effect(listed))
-        except RepomeshError as error:  # nobody waits for it; the next pass tries again
+            undecided = await self._list_undecided(workspace_id, request, arrived)
+            if undecided is not None:
+                await self.settle(undecided, await self.effect(undecided))
+        except RepomeshError as error:  # the next pass tries again
             log.warning("deliveries not confirmed", code=error.code, reason=error.message)
-        except Exception:  # nobody would hear of it otherwise
+        except Exception:  # nobody awaits the task, so the error would be lost
             log.exception("deliveries not confirmed", workspace_id=workspace_id)
 
-    async def _listed(
+    async def _list_undecided(
         self, workspace_id: str, request: ListUndecided, arrived: datetime | None
-    ) -> _Undecided | None:
+    ) -> _UndecidedDeliveries | None:
         system = system_caller(workspace_id)
         answer = await self._dispatch(self._undecided, system, request, RequestContext())
         by_path: dict[str | None, list[UndecidedDelivery]] = {}
-        for one in answer.result.items:  # type: ignore[attr-defined]
-            by_path.setdefault(one.transcript_path, []).append(one)
-        return _Undecided(workspace_id, by_path, arrived) if by_path else None
+        for delivery in answer.result.items:  # type: ignore[attr-defined]
+            by_path.setdefault(delivery.transcript_path, []).append(delivery)
+        return _UndecidedDeliveries(workspace_id, by_path, arrived) if by_path else None
 
-    async def _confirmed(self, system: Caller, some: Iterable[UndecidedDelivery]) -> None:
+    async def _confirm_deliveries(self, system: Caller, deliveries: Iterable[UndecidedDelivery]) -> None:
         by_agent: dict[tuple[str, str], list[str]] = {}
-        for one in some:
-            by_agent.setdefault((one.agent_id, one.agent_name), []).append(one.boundary)
+        for delivery in deliveries:
+            by_agent.setdefault((delivery.agent_id, delivery.agent_name), []).append(delivery.boundary)
         for (agent_id, name), boundaries in by_agent.items():
             agent = replace(system, agent_id=agent_id, agent_name=name)
             request = DeliveriesConfirmed(boundaries=tuple(boundaries))

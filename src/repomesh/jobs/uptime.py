@@ -1,4 +1,4 @@
-"""Uptime: notices that the server was away, and gives everybody grace before anything else is done."""
+"""Uptime: detects that the server was away, and extends all deadlines before anything else is done."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SERVER = system_caller("")
 
 
 class UptimeClock:
-    """Whether the server was there all the time, by the store's clock.
+    """Detects absences of the server, by the store's clock.
 
-    Every pass of the sweeper and every transaction of a caller shows that it is. One that comes later than
-    it should is held up until everybody was given grace. Now and then the time is written down, so that the
-    next start, or another node, knows.
+    Every pass of the sweeper and every transaction of a caller counts as a sign that it is there. After a gap
+    they are delayed until the deadlines of leases and agents were extended. The time is recorded in the
+    database at intervals, for the next start and for other nodes.
     """
 
     def __init__(self, store: Store) -> None:
@@ -35,14 +35,14 @@ class UptimeClock:
         self._store = store
         self._gap = timedelta(seconds=max(usual_s, 2 * settings.sweep_every_s))
         self._mark_every = min(timedelta(seconds=limits.PRESENCE_NOTED_EVERY_S), self._gap / 2)
-        self._seen: datetime | None = None
-        self._marked: datetime | None = None
-        self._returning = asyncio.Lock()
+        self._last_seen_at: datetime | None = None
+        self._marked_at: datetime | None = None
+        self._extension_lock = asyncio.Lock()
 
     def check(self, tx: Any) -> None:
         """Note that a transaction runs; raises ServerAway when there was a gap before it.
 
-        A damaged database is only read, so nobody can be given grace in it, and nobody loses anything.
+        A damaged database is only read: its deadlines can't be extended, and nothing expires in it.
         """
         if self._store.damage:
             return
@@ -51,31 +51,31 @@ class UptimeClock:
         self._note(tx.now)
 
     async def tick(self) -> None:
-        """Note that the server is there, and write it down when that is due."""
+        """Note that the server is there, and record it in the database when that is due."""
         now = self._store.now()
         if self._is_gap(now):
-            await self.returned()
+            await self.extend_deadlines()
         self._note(now)
-        if self._marked is None or now - self._marked >= self._mark_every:
+        if self._marked_at is None or now - self._marked_at >= self._mark_every:
             await self._mark()
 
-    async def returned(self) -> None:
-        """Give everybody grace for the time that the server was away, unless that is done."""
-        async with self._returning:
-            seen = self._seen
+    async def extend_deadlines(self) -> None:
+        """Extend the deadlines of leases and agents by the server's absence, unless that is done."""
+        async with self._extension_lock:
+            last_seen_at = self._last_seen_at
             if not self._is_gap(self._store.now()):
                 return
-            written = await self._store.read(_SERVER, absence.last_present)
-            known = [moment for moment in (written, seen) if moment is not None]
-            # Whoever starts on a store of its own was away before, and be it for a moment.
-            least = timedelta() if seen is None and not self._store.shared else self._gap
-            if known and self._store.now() - max(known) > least:
-                await self._give_grace(max(known))
+            recorded_at = await self._store.read(_SERVER, absence.last_present)
+            known_moments = [moment for moment in (recorded_at, last_seen_at) if moment is not None]
+            # A server that starts on a store of its own was away before, if only for a moment.
+            gap_min = timedelta() if last_seen_at is None and not self._store.shared else self._gap
+            if known_moments and self._store.now() - max(known_moments) > gap_min:
+                await self._give_grace(max(known_moments))
             await self._mark()
 
     async def stop(self) -> None:
-        """Write down until when the server was there, for the next start."""
-        if self._seen is None:
+        """Record until when the server was there, for the next start."""
+        if self._last_seen_at is None:
             return
         try:
             await self._mark()
@@ -83,24 +83,26 @@ class UptimeClock:
             log.info("the end is not written down", code=error.code)
 
     def _is_gap(self, now: datetime) -> bool:
-        return self._seen is None or now - self._seen > self._gap
+        return self._last_seen_at is None or now - self._last_seen_at > self._gap
 
     def _note(self, now: datetime) -> None:
-        if self._seen is None or now > self._seen:
-            self._seen = now
+        if self._last_seen_at is None or now > self._last_seen_at:
+            self._last_seen_at = now
 
     async def _give_grace(self, left_at: datetime) -> None:
         for workspace_id in await self._store.read(_SERVER, workspace_ids):
             caller = system_caller(workspace_id)
-            away = await self._store.write(caller, RequestContext(), lambda tx: give_grace(tx, left_at))
-            if away is not None:
+            away_period = await self._store.write(
+                caller, RequestContext(), lambda tx: give_grace(tx, left_at)
+            )
+            if away_period is not None:
                 log.info(
                     "the server was away, so everybody has a full limit of grace",
                     workspace_id=workspace_id,
-                    seconds=round(away.length.total_seconds(), 1),
+                    seconds=round(away_period.length.total_seconds(), 1),
                 )
 
     async def _mark(self) -> None:
         now = await self._store.write(_SERVER, RequestContext(), absence.mark_present)
-        self._marked = now
+        self._marked_at = now
         self._note(now)

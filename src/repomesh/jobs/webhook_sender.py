@@ -1,4 +1,4 @@
-"""Sends one event to one receiver: screened, signed, bounded in time and in what is read of the answer."""
+"""Sends one event to one receiver: to a screened address, signed, with limits on time and response."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _UNANSWERED = (
     OSError,
     UnicodeError,
 )
-_BUSY = frozenset({429, 502, 503, 504})  # of whoever stands before the receiver, or asks for a pause
+_BUSY = frozenset({429, 502, 503, 504})  # of a proxy before the receiver, or of one that asks for a pause
 _RETRY_AFTER_DIGITS_MAX = 12  # digits that a number of seconds may have
 
 
 class ScreenedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to the very addresses that were screened: between check and use no name is looked up again."""
+    """Connects to exactly the addresses that were screened: no name is looked up again after the check."""
 
     def __init__(self, hosts: Collection[str]) -> None:
         self._hosts = hosts
@@ -54,11 +54,11 @@ class ScreenedNetwork(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address that answers; raises NotPublic unless all are public, or admitted."""
         admitted = is_admitted(host, port, self._hosts)
-        found = await asyncio.get_running_loop().run_in_executor(
+        addresses = await asyncio.get_running_loop().run_in_executor(
             self._resolvers, lambda: screen_addresses(host, port, admitted=admitted)
         )
         refusal: Exception = OSError(f"there is no host {host}")
-        for address in found:
+        for address in addresses:
             try:
                 return await self._network.connect_tcp(
                     address, port, limits.WEBHOOK_CONNECT_S, local_address, socket_options
@@ -72,12 +72,12 @@ class ScreenedNetwork(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
     def close(self) -> None:
-        """Look nothing up any more."""
+        """Cancel the name look-ups that wait."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
 
 class WebhookSender:
-    """Attempts deliveries over kept connections. It follows no redirect and goes through no proxy."""
+    """Attempts deliveries over reused connections. It follows no redirects and uses no proxy."""
 
     def __init__(self, hosts: Collection[str], clock: Clock, metrics: Metrics, version: str) -> None:
         self._hosts = hosts
@@ -89,7 +89,7 @@ class WebhookSender:
         self._opening = asyncio.Lock()
 
     async def send(self, url: str, secrets: Collection[str], delivery: DueDelivery) -> AttemptOutcome:
-        """Make one attempt; whatever goes wrong with it is its outcome."""
+        """Make one attempt; an error is part of its outcome, and not raised."""
         started = time.perf_counter()
         outcome: dict[str, Any]
         try:
@@ -117,29 +117,35 @@ class WebhookSender:
             self._pool = self._network = None
 
     async def _post(
-        self, to: WebhookTarget, secrets: Collection[str], delivery: DueDelivery, deadline: asyncio.Timeout
+        self,
+        receiver: WebhookTarget,
+        secrets: Collection[str],
+        delivery: DueDelivery,
+        deadline: asyncio.Timeout,
     ) -> dict[str, Any]:
-        """Send one delivery; its status line is the answer, whatever becomes of the body behind it."""
+        """Send one delivery; the status alone decides the outcome, whether or not the body can be read."""
         body = delivery.body.encode()
-        at = int(self._clock().timestamp())
-        signatures = " ".join(sign(secret, delivery.event_id, at, body) for secret in secrets)
+        timestamp_s = int(self._clock().timestamp())
+        signatures = " ".join(sign(secret, delivery.event_id, timestamp_s, body) for secret in secrets)
         headers = {
-            "Host": to.authority,
+            "Host": receiver.authority,
             "Content-Type": "application/cloudevents+json; charset=utf-8",
             "Content-Length": str(len(body)),
             "Accept-Encoding": "identity",
             "User-Agent": self._user_agent,
             "webhook-id": delivery.event_id,
-            "webhook-timestamp": str(at),
+            "webhook-timestamp": str(timestamp_s),
             "webhook-signature": signatures,
         }
-        url = httpcore.URL(scheme=to.scheme, host=to.host, port=to.port, target=to.path)
-        pool = await self._connections()
+        url = httpcore.URL(
+            scheme=receiver.scheme, host=receiver.host, port=receiver.port, target=receiver.path
+        )
+        pool = await self._open_pool()
         async with pool.stream("POST", url, headers=list(headers.items()), content=body) as response:
             deadline.reschedule(None)  # answered: the body has a limit of its own, and can't undo it
-            return self._judged(response, await _beginning(response))
+            return self._outcome_of(response, await _read_excerpt(response))
 
-    def _judged(self, response: httpcore.Response, excerpt: str) -> dict[str, Any]:
+    def _outcome_of(self, response: httpcore.Response, excerpt: str) -> dict[str, Any]:
         outcome: dict[str, Any] = {"status": response.status, "response": excerpt}
         if 200 <= response.status < 300:
             return outcome
@@ -151,8 +157,8 @@ class WebhookSender:
 
     def _retry_after_s(self, response: httpcore.Response) -> float | None:
         """The seconds that Retry-After asks for, or that lie before the time it names."""
-        said = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
-        text = said.decode("ascii", errors="replace").strip()
+        header = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+        text = header.decode("ascii", errors="replace").strip()
         if text.isascii() and text.isdigit() and len(text) <= _RETRY_AFTER_DIGITS_MAX:
             return float(text)
         try:
@@ -162,7 +168,7 @@ class WebhookSender:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max((moment - self._clock()).total_seconds(), 0.0)
 
-    async def _connections(self) -> httpcore.AsyncConnectionPool:
+    async def _open_pool(self) -> httpcore.AsyncConnectionPool:
         async with self._opening:
             if self._pool is None:
                 # Reading the certificates of all authorities takes a while.
@@ -177,30 +183,30 @@ class WebhookSender:
             return self._pool
 
 
-async def _beginning(response: httpcore.Response) -> str:
-    """The beginning of an answer's body, as far as it comes in time and without a fault.
+async def _read_excerpt(response: httpcore.Response) -> str:
+    """The beginning of a response's body, as far as it arrives in time and without an error.
 
-    A body that was not read to its end costs its connection, which is not used again.
+    The connection of a body that was not read to its end is not used again.
     """
-    held = b""
+    received = b""
     # The status was the answer: a body that drips, breaks off or lies about its length changes nothing.
     with suppress(TimeoutError, *_UNANSWERED):
         async with asyncio.timeout(limits.WEBHOOK_RESPONSE_S):
             pieces = 0
             async for chunk in response.aiter_stream():
-                held += chunk
+                received += chunk
                 pieces += 1
                 if (
-                    len(held) >= limits.WEBHOOK_RESPONSE_BYTES_MAX
+                    len(received) >= limits.WEBHOOK_RESPONSE_BYTES_MAX
                     or pieces >= limits.WEBHOOK_RESPONSE_PIECES_MAX
                 ):
                     break
-    text = held[: limits.WEBHOOK_RESPONSE_BYTES_MAX].decode(errors="replace").replace("\0", "")
+    text = received[: limits.WEBHOOK_RESPONSE_BYTES_MAX].decode(errors="replace").replace("\0", "")
     return text[: limits.WEBHOOK_EXCERPT_CHARS_MAX]
 
 
 def _error_text(error: BaseException) -> str:
-    """What was wrong with the line, without addresses of this machine."""
+    """The text of a connection error, without addresses of this machine."""
     if isinstance(error, socket.gaierror | UnicodeError):
         return "there is no host of this name"
     if isinstance(error, httpcore.TimeoutException):

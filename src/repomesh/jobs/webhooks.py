@@ -1,8 +1,8 @@
-"""Webhooks: reads the log for each subscription and sends what it wants, at least once each.
+"""Webhooks: reads the log for each subscription and sends its events, each at least once.
 
-Where a subscription stands and what it has still to deliver are rows, so that nothing is lost with the
-process. Each is served by one task of one process at a time, in the order of the log as long as all goes
-well; a slow receiver holds up nobody but itself.
+A subscription's position and its pending deliveries are rows, so that nothing is lost with the process. Each
+is served by one task of one process at a time, in the order of the log unless attempts fail; a slow receiver
+delays no other.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ log = structlog.get_logger("repomesh.webhooks")
 
 
 @dataclass(slots=True)
-class _Seen:
-    """How far the log was looked at without a match, beyond the position that is written down."""
+class _ScannedRange:
+    """How far the log was read without a match, beyond the recorded `position`."""
 
     position: int
     upto: int
@@ -53,7 +53,7 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Batch:
-    """What was claimed for one webhook, and what came of it so far; without a claim nothing is to be sent."""
+    """The deliveries claimed for one webhook, and their outcomes so far; none without `claim_id`."""
 
     webhook: ReadyWebhook
     claim_id: str
@@ -77,11 +77,11 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         self._store = store
         self._sender = sender
         self._has_webhooks = True
-        self._seen: dict[str, _Seen] = {}
+        self._scanned: dict[str, _ScannedRange] = {}
         bus.subscribe(self._on_log_growth)
 
     async def stop(self) -> None:
-        """Cut the attempts under way, and write down what came of those before."""
+        """Cancel the attempts under way, and record the outcomes of those before."""
         await super().stop()
         await self._sender.close()
 
@@ -89,61 +89,65 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         if self._has_webhooks:  # without a webhook a growing log is nothing to wake for
             self.wake()
 
-    async def _rest(self) -> None:
-        await super()._rest()
+    async def _wait_for_next_pass(self) -> None:
+        await super()._wait_for_next_pass()
         await asyncio.sleep(limits.WEBHOOK_GATHER_S)
 
     async def due(self) -> list[ReadyWebhook]:
-        """The webhooks that nobody serves and that have something to do."""
-        found = await self._store.read(system_caller(""), ready)
-        self._has_webhooks = bool(found or self._working)
-        return [webhook for webhook in found if webhook.due or self._after(webhook) < webhook.last_seq]
+        """The webhooks that no process serves and that have deliveries due or events to read."""
+        webhooks = await self._store.read(system_caller(""), ready)
+        self._has_webhooks = bool(webhooks or self._working)
+        return [
+            webhook for webhook in webhooks if webhook.due or self._scanned_upto(webhook) < webhook.last_seq
+        ]
 
     def key(self, due: ReadyWebhook) -> str:
-        """A webhook is served in the order of the log."""
+        """The webhook's id: a webhook is served by one task, in the order of the log."""
         return due.id
 
     async def take(self, due: ReadyWebhook) -> _Batch | None:
-        """Look at a piece of the log for a webhook, and claim what is to be sent now."""
-        again = await self._store.read(system_caller(""), partial(ready, webhook_id=due.id))
-        if not again:
+        """Read a part of the log for a webhook, and claim the deliveries that are to be sent now."""
+        current = await self._store.read(system_caller(""), partial(ready, webhook_id=due.id))
+        if not current:
             return None
-        (webhook,) = again
-        after = self._after(webhook)
+        (webhook,) = current
+        after = self._scanned_upto(webhook)
         caller = system_caller(webhook.workspace_id)
-        found = WebhookEvents((), after, None)
+        log_part = WebhookEvents((), after, None)
         if after < webhook.last_seq:
-            found = await self._store.read(caller, lambda tx: read_events(tx, webhook, after))
-        more = found.upto < webhook.last_seq
-        changes = webhook.due or found.deliveries or found.missed_before or found.damaged
-        if not (changes or self._must_write_position(webhook, found.upto)):
-            return _Batch(webhook, "", NOTHING_TAKEN, more) if more else None
+            log_part = await self._store.read(caller, lambda tx: read_events(tx, webhook, after))
+        has_more = log_part.upto < webhook.last_seq
+        changes = webhook.due or log_part.deliveries or log_part.missed_before or log_part.damaged
+        if not (changes or self._must_write_position(webhook, log_part.upto)):
+            return _Batch(webhook, "", NOTHING_TAKEN, has_more) if has_more else None
         request = TakeWebhook(
             webhook_id=webhook.id,
             claim_id=new_id(),
             position=webhook.position,
-            upto=found.upto,
-            missed_before=found.missed_before,
-            damaged=found.damaged,
-            deliveries=found.deliveries,
+            upto=log_part.upto,
+            missed_before=log_part.missed_before,
+            damaged=log_part.damaged,
+            deliveries=log_part.deliveries,
         )
-        taken = (await self._dispatch(self._take, caller, request, RequestContext())).result
-        assert isinstance(taken, TakenWebhook)
-        self._seen.pop(webhook.id, None)
-        return _Batch(webhook, request.claim_id, taken, more and not taken.full)
+        claimed = (await self._dispatch(self._take, caller, request, RequestContext())).result
+        assert isinstance(claimed, TakenWebhook)
+        self._scanned.pop(webhook.id, None)
+        return _Batch(webhook, request.claim_id, claimed, has_more and not claimed.full)
 
     async def effect(self, batch: _Batch) -> None:
-        """Attempt what was taken, one after the other.
+        """Attempt the claimed deliveries, one after the other.
 
-        What came of it is written down now and then. A receiver that does not answer gets a rest, and with it
-        what else is due.
+        Outcomes are recorded at intervals. After an attempt that the receiver does not answer, the remaining
+        deliveries wait, too.
         """
         loop = asyncio.get_running_loop()
         caller = system_caller(batch.webhook.workspace_id)
         settled_at = loop.time()
         for delivery in batch.claimed.deliveries:
-            [current] = await self._store.read(caller, partial(with_redactions, deliveries=[delivery]))
-            outcome = await self._sender.send(batch.claimed.url, batch.claimed.secrets, current)
+            [current_delivery] = await self._store.read(
+                caller, partial(with_redactions, deliveries=[delivery])
+            )
+            outcome = await self._sender.send(batch.claimed.url, batch.claimed.secrets, current_delivery)
             batch.outcomes.append(outcome)
             if not outcome.receiver_available:
                 return
@@ -153,20 +157,20 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
                     return
 
     async def settle(self, batch: _Batch, outcome: BaseException | None) -> bool:
-        """Write down what came of the attempts, also when they were cut: else they are made twice."""
+        """Record the outcomes of the attempts, also after a cancellation: else they are made twice."""
         claimed_count = len(batch.claimed.deliveries)
         if claimed_count:
             await self._record(batch, release=True)
         if outcome is not None:
             return False
-        if batch.claimed.full:  # what is due will make room
+        if batch.claimed.full:  # the queue gets room by the deliveries that are due
             await asyncio.sleep(limits.LOG_POLL_S)
         if batch.claim_id and claimed_count < limits.WEBHOOK_BATCH:
             await asyncio.sleep(limits.WEBHOOK_GATHER_S)
         return bool(claimed_count) or batch.more
 
     async def _record(self, batch: _Batch, *, release: bool) -> bool:
-        """Write outcomes down; answers whether to go on with what was taken."""
+        """Record outcomes; returns whether the claim still holds."""
         outcomes, batch.outcomes = batch.outcomes, []
         webhook = batch.webhook
         request = SettleWebhook(
@@ -182,17 +186,19 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             log.warning("dead letters", webhook_id=webhook.id, count=settled.dead)
         return settled.claim_holds
 
-    def _after(self, webhook: ReadyWebhook) -> int:
-        """Behind which event to look for more."""
-        seen = self._seen.get(webhook.id)
-        return seen.upto if seen is not None and seen.position == webhook.position else webhook.position
+    def _scanned_upto(self, webhook: ReadyWebhook) -> int:
+        """The number of the last event that was read for a webhook."""
+        scanned = self._scanned.get(webhook.id)
+        return (
+            scanned.upto if scanned is not None and scanned.position == webhook.position else webhook.position
+        )
 
     def _must_write_position(self, webhook: ReadyWebhook, upto: int) -> bool:
-        """Note in memory up to where nothing matched; whether it is time to write that down."""
+        """Note in memory that nothing matched up to `upto`; returns whether to record that now."""
         now = asyncio.get_running_loop().time()
-        seen = self._seen.get(webhook.id)
-        if seen is None or seen.position != webhook.position:
-            self._seen[webhook.id] = _Seen(webhook.position, upto, now)
+        scanned = self._scanned.get(webhook.id)
+        if scanned is None or scanned.position != webhook.position:
+            self._scanned[webhook.id] = _ScannedRange(webhook.position, upto, now)
             return False
-        seen.upto = upto
-        return upto > webhook.position and now - seen.noted_at >= limits.WEBHOOK_POSITION_EVERY_S
+        scanned.upto = upto
+        return upto > webhook.position and now - scanned.noted_at >= limits.WEBHOOK_POSITION_EVERY_S

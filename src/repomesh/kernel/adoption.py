@@ -64,9 +64,9 @@ def inspect(data: Path) -> AdoptableFolder:
         pid = pidfile.holder(data / lock)
         if pid is not None and trust.record_of(data) is None:
             raise FolderServed(f"process {pid} uses {data}", pid=pid)
-    about = trust.read_record(name) if name is not None else None
-    was_at = str(about.get("path")) if about is not None else None
-    return AdoptableFolder(data, _origin(data, about), was_at, size_bytes(data / DATABASE))
+    record_fields = trust.read_record(name) if name is not None else None
+    was_at = str(record_fields.get("path")) if record_fields is not None else None
+    return AdoptableFolder(data, _origin(data, record_fields), was_at, size_bytes(data / DATABASE))
 
 
 def adopt(candidate: AdoptableFolder) -> None:
@@ -78,9 +78,9 @@ def adopt(candidate: AdoptableFolder) -> None:
     if candidate.origin == "trusted":
         return
     data = candidate.data
-    with trust.alone():
+    with trust.lock_records():
         _make_private(data)
-        record = trust.records_folder() / _id(data) if candidate.keeps_token else None
+        record = trust.records_folder() / _read_id(data) if candidate.keeps_token else None
         if record is not None:
             (record / SERVER).unlink(missing_ok=True)
             trust.write_record(record, data)
@@ -92,19 +92,23 @@ def adopt(candidate: AdoptableFolder) -> None:
         trust.bind(data)
 
 
-def _origin(data: Path, about: dict[str, object] | None) -> Origin:
+def _origin(data: Path, record_fields: dict[str, object] | None) -> Origin:
     if trust.record_of(data) is not None:
         return "trusted"
-    if about is None or about.get("suspect") or about.get("machine") != trust.machine():
+    if (
+        record_fields is None
+        or record_fields.get("suspect")
+        or record_fields.get("machine") != trust.machine()
+    ):
         return "unknown"
-    there = Path(str(about.get("path")))
+    recorded_path = Path(str(record_fields.get("path")))
     try:
-        return "moved" if there.samefile(data) else "copied"
+        return "moved" if recorded_path.samefile(data) else "copied"
     except (FileNotFoundError, NotADirectoryError):
         return "moved"
 
 
-def _id(data: Path) -> str:
+def _read_id(data: Path) -> str:
     descriptor = trust.open_folder(data)
     assert descriptor is not None, "looked at before"
     try:
@@ -118,14 +122,14 @@ def _id(data: Path) -> str:
 
 def _require_plain(data: Path) -> None:
     """Raise UntrustedFolder for a link, a pipe or a device anywhere in the folder."""
-    for place, folders, files in os.walk(data):
-        for name in (*folders, *files):
+    for folder, folder_names, file_names in os.walk(data):
+        for name in (*folder_names, *file_names):
             try:
-                mode = (Path(place) / name).lstat().st_mode
+                mode = (Path(folder) / name).lstat().st_mode
             except FileNotFoundError:  # removed meanwhile
                 continue
             if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise trust.unsafe_entry(Path(place) / name)
+                raise trust.unsafe_entry(Path(folder) / name)
 
 
 def _remove_folder(folder: Path) -> None:
@@ -136,7 +140,7 @@ def _remove_folder(folder: Path) -> None:
 
 
 def _make_private(data: Path) -> None:
-    """Take from all others what they may do in the folder."""
+    """Remove the permissions of other users on the folder and its files."""
     data.chmod(0o700)
     with os.scandir(data) as entries:
         for entry in entries:

@@ -27,7 +27,7 @@ _KEPT = frozenset({"items", "next_cursor", "omitted", "damaged"})
 IDENTITIES = ("seq", "id", "message_id", "agent_id", "key", "version")
 """The fields that name an item of a list, the first one that it has."""
 
-# A text cut to less than this tells nothing any more: then rather fewer items with more of their text.
+# A text cut to less than this is of no use: rather show fewer items with more of their text.
 TEXT_CHARS_KEPT = 200
 
 
@@ -40,7 +40,7 @@ class PageEnds:
 
 
 def fit(page: Page[Item], max_chars: int, positions: PageEnds, text: str | None = None) -> Page[Item]:
-    """`page` so that its JSON has at most `max_chars` characters, and no fewer than need be.
+    """`page` cut so that its JSON has at most `max_chars` characters, and no further than that needs.
 
     `text` names the items' long field, if they have one; an item that has it also has `truncated`, which
     is set where it was cut, or was read in part only. `omitted` says in words what is missing.
@@ -48,39 +48,39 @@ def fit(page: Page[Item], max_chars: int, positions: PageEnds, text: str | None 
     A page always makes progress. Where not even the first item fits, its other texts and its lists are cut,
     too; an item that can't be cut so short is left out, and `next_cursor` leads behind it.
     """
-    in_part = sum(_is_cut(item, text) for item in page.items)
-    whole = page.model_copy(update={"omitted": _cut_notice(0, in_part)}) if in_part else page
+    cut_count = sum(_is_cut(item, text) for item in page.items)
+    whole = page.model_copy(update={"omitted": _cut_notice(0, cut_count)}) if cut_count else page
     if len(whole.model_dump_json()) <= max_chars:
         return whole
-    left = max_chars - _frame(page, positions)
-    bare = [len(_with_text(item, text, "").model_dump_json()) + 2 for item in page.items]
-    long = [0 if text is None else encoded_length(getattr(item, text)) for item in page.items]
-    count = _how_many(bare, long, left)
+    remaining = max_chars - _frame_chars(page, positions)
+    base_sizes = [len(_with_text(item, text, "").model_dump_json()) + 2 for item in page.items]
+    text_lengths = [0 if text is None else encoded_length(getattr(item, text)) for item in page.items]
+    count = _count_fitting(base_sizes, text_lengths, remaining)
     if count == 0 and page.items:
-        return _with_first(page, left, positions)
-    share = fair_share(long[:count], left - sum(bare[:count]))
+        return _fit_first_item(page, remaining, positions)
+    share = fair_share(text_lengths[:count], remaining - sum(base_sizes[:count]))
     items = [
         item if length <= share else _with_text(item, text, cut(getattr(item, text or ""), share))
-        for item, length in zip(page.items[:count], long, strict=False)
+        for item, length in zip(page.items[:count], text_lengths, strict=False)
     ]
-    return _page(page, items, sum(_is_cut(item, text) for item in items), positions)
+    return _build_page(page, items, sum(_is_cut(item, text) for item in items), positions)
 
 
 def shorten(item: Item, length: int) -> Item:
-    """The item with less in its long texts, lists and objects, so that its JSON has `length` characters.
+    """The item with its long texts, lists and objects cut, so that its JSON has `length` characters.
 
-    Names, ids and figures stay, so the JSON may still be longer: see for yourself. The longest fields give
-    way first; `truncated` is set where there is such a field.
+    Names, ids and figures stay, so the JSON may still be longer: check the result. The longest fields are cut
+    first; `truncated` is set where there is such a field.
     """
     if len(item.model_dump_json()) <= length:
         return item
     shown = item.model_copy(update={"truncated": True}) if "truncated" in type(item).model_fields else item
-    sizes = {name: _size(value) for name, value in item if name not in _KEPT and _is_long(value)}
+    sizes = {name: _json_chars(value) for name, value in item if name not in _KEPT and _is_long(value)}
     for name in sorted(sizes, key=lambda name: sizes[name], reverse=True):
         excess = len(shown.model_dump_json()) - length
         if excess <= 0:
             break
-        shown = shown.model_copy(update={name: _less(getattr(item, name), sizes[name] - excess)})
+        shown = shown.model_copy(update={name: _truncate(getattr(item, name), sizes[name] - excess)})
     return shown
 
 
@@ -100,8 +100,8 @@ def keep_within(answer: Shown, max_chars: int) -> Shown:
         return answer
     if "omitted" not in fields:
         return shorten(answer, max_chars)
-    said = "; ".join(part for part in (getattr(answer, "omitted"), _CUT_ALL_OVER) if part)  # noqa: B009
-    return shorten(answer.model_copy(update={"omitted": said}), max_chars)
+    notice = "; ".join(part for part in (getattr(answer, "omitted"), _CUT_ALL_OVER) if part)  # noqa: B009
+    return shorten(answer.model_copy(update={"omitted": notice}), max_chars)
 
 
 def _is_long(value: object) -> bool:
@@ -111,45 +111,45 @@ def _is_long(value: object) -> bool:
     return isinstance(value, (list, tuple, dict, Model)) and bool(value)
 
 
-def _less(value: Any, length: int) -> Any:
+def _truncate(value: Any, length: int) -> Any:
     """The beginning of a text, list or object that takes no more than so many characters of JSON."""
     if isinstance(value, str):
         return cut(value, max(length - 2, 0))
     if isinstance(value, Model):
         return shorten(value, length)
     entries = value.items() if isinstance(value, dict) else value
-    kept, left = [], length - 2
+    kept_entries, remaining = [], length - 2
     for entry in entries:
-        left -= _size(entry) + 1
-        if left < 0:
+        remaining -= _json_chars(entry) + 1
+        if remaining < 0:
             break
-        kept.append(entry)
-    return type(value)(kept)
+        kept_entries.append(entry)
+    return type(value)(kept_entries)
 
 
-def _size(value: object) -> int:
+def _json_chars(value: object) -> int:
     return len(pydantic_core.to_json(value).decode())
 
 
 def text_share(items: Sequence[Item], lengths: Sequence[int], max_chars: int, text: str) -> tuple[int, int]:
     """How many of the items a budget can show, and how many characters of each one's text at most.
 
-    `lengths` are those of the whole texts; what the items have of them does not matter. So no more of a long
-    text needs to be read than `fit` can use.
+    `lengths` are those of the whole texts, of which the items may hold any part. So no more of a long text
+    needs to be read than `fit` can use.
     """
-    bare = [len(_with_text(item, text, "").model_dump_json()) + 2 for item in items]
-    count = _how_many(bare, lengths, max_chars)
-    return count, fair_share(lengths[:count], max_chars - sum(bare[:count]))
+    base_sizes = [len(_with_text(item, text, "").model_dump_json()) + 2 for item in items]
+    count = _count_fitting(base_sizes, lengths, max_chars)
+    return count, fair_share(lengths[:count], max_chars - sum(base_sizes[:count]))
 
 
 def fair_share(lengths: Sequence[int], total: int) -> int:
     """The greatest share so that the lengths, each cut to it, together take at most `total`."""
-    left = total
+    remaining = total
     for index, length in enumerate(sorted(lengths)):
-        share = left // (len(lengths) - index)
+        share = remaining // (len(lengths) - index)
         if length > share:
             return max(share, 0)
-        left -= length
+        remaining -= length
     return max(lengths, default=0)
 
 
@@ -173,32 +173,34 @@ def encoded_length(text: str) -> int:
     return len(pydantic_core.to_json(text).decode()) - 2
 
 
-def _how_many(bare: Sequence[int], long: Sequence[int], left: int) -> int:
+def _count_fitting(base_sizes: Sequence[int], text_lengths: Sequence[int], available: int) -> int:
     """How many items fit, from the first on, when each keeps something of its text."""
     used = count = 0
-    for size, length in zip(bare, long, strict=True):
+    for size, length in zip(base_sizes, text_lengths, strict=True):
         used += size + min(length, TEXT_CHARS_KEPT)
-        if used > left:
+        if used > available:
             break
         count += 1
     # One item is better than none, even without its text.
-    return 1 if count == 0 and bare and bare[0] <= left else count
+    return 1 if count == 0 and base_sizes and base_sizes[0] <= available else count
 
 
-def _with_first(page: Page[Item], left: int, positions: PageEnds) -> Page[Item]:
+def _fit_first_item(page: Page[Item], available: int, positions: PageEnds) -> Page[Item]:
     """The page with no more than its first item, which is cut, or left out where that does not do."""
-    first = shorten(page.items[0], left)
-    fits = len(first.model_dump_json()) <= left
-    following = page.next_cursor if len(page.items) == 1 else positions.after(0)
-    said = _cut_notice(len(page.items) - 1, 1) if fits else _too_long(page.items[0])
+    first = shorten(page.items[0], available)
+    fits = len(first.model_dump_json()) <= available
+    next_cursor = page.next_cursor if len(page.items) == 1 else positions.after(0)
+    notice = _cut_notice(len(page.items) - 1, 1) if fits else _too_long_notice(page.items[0])
     items = [first] if fits else []
-    return page.model_copy(update={"items": items, "next_cursor": following, "omitted": said})
+    return page.model_copy(update={"items": items, "next_cursor": next_cursor, "omitted": notice})
 
 
-def _too_long(item: Model) -> str:
-    """What is said of an item that no budget so small can show: by which id it is read on its own."""
-    found = next((str(getattr(item, name)) for name in IDENTITIES if name in type(item).model_fields), "item")
-    return f"longer than max_chars: {found}; raise max_chars, or go on with next_cursor"
+def _too_long_notice(item: Model) -> str:
+    """The notice about an item that is too long for the budget, with the id by which it can be read."""
+    identity = next(
+        (str(getattr(item, name)) for name in IDENTITIES if name in type(item).model_fields), "item"
+    )
+    return f"longer than max_chars: {identity}; raise max_chars, or go on with next_cursor"
 
 
 def _is_cut(item: Model, text: str | None) -> bool:
@@ -209,13 +211,13 @@ def _with_text(item: Item, field: str | None, value: str) -> Item:
     return item if field is None else item.model_copy(update={field: value, "truncated": True})
 
 
-def _page(page: Page[Item], items: list[Item], texts_cut: int, positions: PageEnds) -> Page[Item]:
+def _build_page(page: Page[Item], items: list[Item], texts_cut: int, positions: PageEnds) -> Page[Item]:
     missing = len(page.items) - len(items)
-    following = page.next_cursor
+    next_cursor = page.next_cursor
     if missing:
-        following = positions.after(len(items) - 1)
-    said = _cut_notice(missing, texts_cut)
-    return page.model_copy(update={"items": items, "next_cursor": following, "omitted": said})
+        next_cursor = positions.after(len(items) - 1)
+    notice = _cut_notice(missing, texts_cut)
+    return page.model_copy(update={"items": items, "next_cursor": next_cursor, "omitted": notice})
 
 
 def _cut_notice(items: int, texts: int) -> str:
@@ -224,10 +226,10 @@ def _cut_notice(items: int, texts: int) -> str:
     return "; ".join(part for part in (left_out, shortened) if part)
 
 
-def _frame(page: Page[Item], positions: PageEnds) -> int:
+def _frame_chars(page: Page[Item], positions: PageEnds) -> int:
     """The characters of the page without its items, with the longest cursor and the longest words."""
     count = len(page.items)
     cursors = [page.next_cursor or "", positions.start, *(positions.after(index) for index in range(count))]
-    said = max([_cut_notice(count, count), *map(_too_long, page.items[:1])], key=len)
-    widest = {"items": [], "next_cursor": max(cursors, key=len), "omitted": said}
+    longest_notice = max([_cut_notice(count, count), *map(_too_long_notice, page.items[:1])], key=len)
+    widest = {"items": [], "next_cursor": max(cursors, key=len), "omitted": longest_notice}
     return len(page.model_copy(update=widest).model_dump_json())

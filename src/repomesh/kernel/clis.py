@@ -1,4 +1,4 @@
-"""The agent CLIs that repomesh knows by name, for every floor that must name one."""
+"""The agent CLIs that repomesh knows by name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PROGRAMS: dict[str, str] = {
 }
 """Each CLI's short name with the program that its agents are registered as."""
 
-SAY_WHEN_OVER = frozenset({"claude", "codex", "copilot", "gemini"})
-"""The CLIs whose hooks say when a session is over, also without a terminal; Qwen Code's do not (measured)."""
+REPORT_SESSION_END = frozenset({"claude", "codex", "copilot", "gemini"})
+"""The CLIs whose hooks report a session's end, also without a terminal; Qwen Code's do not (measured)."""
 
 
 def cli_of(program: str) -> str | None:
-    """The CLI behind what a client calls itself, such as 'codex' of 'codex-mcp-client'; None if unknown."""
+    """The CLI that a client's program name means, such as 'codex' for 'codex-mcp-client'; None if unknown."""
     lower = program.lower()
     return next((cli for cli in PROGRAMS if cli in lower), None)

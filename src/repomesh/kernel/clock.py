@@ -61,21 +61,21 @@ class SteadyClock:
     def __call__(self) -> datetime:
         """The present time; not before any that was answered."""
         with self._lock:
-            return self._advanced()
+            return self._advance()
 
     def following(self) -> datetime:
         """The present time, or a microsecond after the last one that was answered; later than all of them."""
         with self._lock:
             last = self._now
-            self._now = max(self._advanced(), last + _MICROSECOND)
+            self._now = max(self._advance(), last + _MICROSECOND)
             return self._now
 
-    def not_before(self, moment: datetime) -> None:
-        """Let time go on from `moment` at the earliest."""
+    def advance_to(self, moment: datetime) -> None:
+        """Move the clock ahead to `moment`, unless it is past it."""
         with self._lock:
-            self._now = max(self._advanced(), moment)
+            self._now = max(self._advance(), moment)
 
-    def _advanced(self) -> datetime:
+    def _advance(self) -> datetime:
         elapsed_s, wall = self._clock.elapsed_s(), self._clock()
         least_s = (elapsed_s - self._elapsed_s) * _CATCH_UP_RATE
         self._elapsed_s = elapsed_s
@@ -93,8 +93,8 @@ def rfc3339(moment: datetime) -> str:
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
-def _read(value: object) -> object:
-    """Read text as a time here: the library would take numbers and dates, too."""
+def _parse_rfc3339(value: object) -> object:
+    """Parse text as RFC 3339; without this the library would take numbers and dates, too."""
     if not isinstance(value, str):
         return value
     if _RFC3339.fullmatch(value) is None:
@@ -102,7 +102,7 @@ def _read(value: object) -> object:
     return datetime.fromisoformat(value.upper())
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _convert_to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:  # such as the last hour of the year 9999, west of Greenwich
@@ -112,8 +112,8 @@ def _in_utc(moment: datetime) -> datetime:
 Timestamp = Annotated[
     AwareDatetime,
     Strict(),
-    BeforeValidator(_read),
-    AfterValidator(_in_utc),
+    BeforeValidator(_parse_rfc3339),
+    AfterValidator(_convert_to_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 """A time with its zone; serialised as RFC 3339 in UTC."""

@@ -29,15 +29,15 @@ class CompactWords:
             yield from group.split()
 
     def behind(self, further: Iterable[str]) -> CompactWords:
-        """The same words behind some more."""
+        """A copy with `further` words added in front."""
         return replace(self, further=(*further, *self.further))
 
     def joined(self) -> str:
         """Every word once, with spaces between them."""
-        more = [word for word in dict.fromkeys(self.further) if not self._holds(word)]
-        return "".join((" ".join(more), *(group[:-1] for group in self.groups))).lstrip()
+        new_words = [word for word in dict.fromkeys(self.further) if not self._contains(word)]
+        return "".join((" ".join(new_words), *(group[:-1] for group in self.groups))).lstrip()
 
-    def _holds(self, word: str) -> bool:
+    def _contains(self, word: str) -> bool:
         return f" {word} " in self.groups[hash(word) % len(self.groups)]
 
 
@@ -45,7 +45,7 @@ def compact_words(text: str) -> CompactWords:
     """The different words of a text; of a long one not in the order of the text."""
     groups: list[list[str]] = [[] for _ in range(WORD_GROUPS if len(text) > WORDS_AT_ONCE_CHARS else 1)]
     for _, part in parts(text, WORDS_AT_ONCE_CHARS):
-        for group, words in zip(groups, _by_group(words_of(part), len(groups)), strict=True):
+        for group, words in zip(groups, _group_words(words_of(part), len(groups)), strict=True):
             group.append(" ".join(words))
     joined: list[str] = []
     count = 0
@@ -57,9 +57,9 @@ def compact_words(text: str) -> CompactWords:
     return CompactWords(tuple(joined), count)
 
 
-def _by_group(words: Iterable[str], groups: int) -> list[list[str]]:
+def _group_words(words: Iterable[str], groups: int) -> list[list[str]]:
     """Different words, by the group of each."""
-    found: list[list[str]] = [[] for _ in range(groups)]
+    grouped: list[list[str]] = [[] for _ in range(groups)]
     for word in dict.fromkeys(words):
-        found[hash(word) % groups].append(word)
-    return found
+        grouped[hash(word) % groups].append(word)
+    return grouped

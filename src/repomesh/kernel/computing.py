@@ -1,4 +1,4 @@
-"""Answers that take seconds: computed one after another on their own thread, or read a few at once."""
+"""Queues for answers that take seconds: one at a time on a thread of their own, or a few at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ComputeQueue:
-    """Lets a few of the same kind of work run at once, and a bounded number wait for that, in their order."""
+    """Lets a few tasks run at once; a bounded number of others waits, in order of arrival."""
 
     def __init__(self, at_once: int, waiting_max: int) -> None:
         self._free = asyncio.Semaphore(at_once)
@@ -26,7 +26,7 @@ class ComputeQueue:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it; raises Unavailable when too many wait for theirs."""
+        """Wait for a turn, and keep it inside the context; raises Unavailable when too many wait."""
         if self._waiting >= self._waiting_max:
             raise Unavailable(f"{self._waiting} searches already wait for their turn")
         self._waiting += 1
@@ -41,7 +41,7 @@ class ComputeQueue:
 
 
 class Computing:
-    """One thread, so that several such questions never take more than one core from everybody else."""
+    """Runs slow computations on one thread, so that they never take more than one core."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "compute")
@@ -59,5 +59,5 @@ class Computing:
             self._waiting -= 1
 
     def close(self) -> None:
-        """Drop what waits; what runs ends by itself."""
+        """Cancel the functions that wait; one that runs is not interrupted."""
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Where things lie: the data folder of a repository, and what the server and its clients read in it."""
+"""Finds the data folder of a repository, and reads the files in it that server and clients share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class ServerNote(TypedDict):
-    """What a running server says of itself in the record of its data folder."""
+    """What a server writes about itself into the record of its data folder when it starts."""
 
     pid: int
     url: str
@@ -46,62 +46,63 @@ def repository(start: Path) -> Path | None:
     Every linked worktree answers the main one, so that all of them share one server. Raises ForeignWorkTree
     when `.git` leads to a repository that does not lead back.
     """
-    found = git.answer(start, "rev-parse", "--git-common-dir", "--absolute-git-dir")
-    if found is None:
+    git_paths = git.answer(start, "rev-parse", "--git-common-dir", "--absolute-git-dir")
+    if git_paths is None:
         return None
-    here = start.resolve()
-    common, own = (here / found[0]).resolve(), Path(found[1]).resolve()
-    place = next((folder for folder in (here, *here.parents) if work_trees.git_folder(folder) == own), None)
-    if place is None:
-        return _without_work_tree(start, common, own)
-    root = work_trees.home(place)
+    start_folder = start.resolve()
+    common_git_dir, own_git_dir = (start_folder / git_paths[0]).resolve(), Path(git_paths[1]).resolve()
+    folders = (start_folder, *start_folder.parents)
+    tree_root = next((path for path in folders if work_trees.git_folder(path) == own_git_dir), None)
+    if tree_root is None:
+        return _folder_without_work_tree(start, common_git_dir, own_git_dir)
+    root = work_trees.home(tree_root)
     if root is None:
-        raise _foreign(place, common)
+        raise _foreign_work_tree(tree_root, common_git_dir)
     return root
 
 
-def _without_work_tree(start: Path, common: Path, own: Path) -> Path:
+def _folder_without_work_tree(start: Path, common_git_dir: Path, own_git_dir: Path) -> Path:
     """The folder of a repository in whose git folder `start` is, or that the environment names."""
-    if own != common and not work_trees.is_linked(own, common):
-        raise _foreign(own, common)
-    if common.name == ".git":
-        return common.parent
-    if own == common and os.environ.get("GIT_DIR"):
-        top = git.answer(start, "rev-parse", "--is-inside-work-tree", "--show-toplevel")
-        return Path(top[1]) if top and top[0] == "true" else common
-    return common
+    if own_git_dir != common_git_dir and not work_trees.is_linked(own_git_dir, common_git_dir):
+        raise _foreign_work_tree(own_git_dir, common_git_dir)
+    if common_git_dir.name == ".git":
+        return common_git_dir.parent
+    if own_git_dir == common_git_dir and os.environ.get("GIT_DIR"):
+        git_lines = git.answer(start, "rev-parse", "--is-inside-work-tree", "--show-toplevel")
+        return Path(git_lines[1]) if git_lines and git_lines[0] == "true" else common_git_dir
+    return common_git_dir
 
 
-def _foreign(place: Path, common: Path) -> ForeignWorkTree:
-    where = shlex.quote(str(place))
+def _foreign_work_tree(tree_root: Path, common_git_dir: Path) -> ForeignWorkTree:
+    quoted_root = shlex.quote(str(tree_root))
     return ForeignWorkTree(
-        f"{place} is no work tree of the repository {common}, to which its .git leads",
-        hint=f"If you moved it: git -C {where} worktree repair. If it came from elsewhere, remove its .git, "
-        "or name the data folder with --data.",
+        f"{tree_root} is no work tree of the repository {common_git_dir}, to which its .git leads",
+        hint=f"If you moved it: git -C {quoted_root} worktree repair. If it came from elsewhere, remove its "
+        ".git, or name the data folder with --data.",
     )
 
 
 def work_tree(start: Path) -> Path:
     """The root of the work tree around `start`, which may be a linked one; `start` itself outside of any."""
-    found = git.answer(start, "rev-parse", "--is-inside-work-tree")
-    top = git.answer(start, "rev-parse", "--show-toplevel") if found == ["true"] else None
-    return Path(top[0]) if top else start
+    inside_work_tree = git.answer(start, "rev-parse", "--is-inside-work-tree")
+    top_level = git.answer(start, "rev-parse", "--show-toplevel") if inside_work_tree == ["true"] else None
+    return Path(top_level[0]) if top_level else start
 
 
 def git_path(start: Path, name: str) -> Path | None:
     """Where git keeps `name`, such as 'hooks' or 'info/exclude', for the repository around `start`."""
-    found = git.answer(start, "rev-parse", "--git-path", name)
-    return (start / found[0]).resolve() if found else None
+    git_paths = git.answer(start, "rev-parse", "--git-path", name)
+    return (start / git_paths[0]).resolve() if git_paths else None
 
 
 def data_folder(start: Path) -> Path:
-    """The data folder for who stands in `start`: REPOMESH_DATA, the repository's, or the folder's own.
+    """The data folder that applies in `start`: REPOMESH_DATA, the repository's, or the folder's own.
 
     Outside of git the nearest folder above that has one counts, if it is one's own.
     """
-    named = os.environ.get("REPOMESH_DATA")
-    if named:
-        return (start / named).absolute()
+    configured_folder = os.environ.get("REPOMESH_DATA")
+    if configured_folder:
+        return (start / configured_folder).absolute()
     root = repository(start)
     if root is not None:
         return root / DATA
@@ -114,11 +115,11 @@ def data_folder(start: Path) -> Path:
 def _is_own(folder: Path) -> bool:
     """Whether a server of this user was started in the folder."""
     try:
-        about = folder.lstat()
-        has = any(os.path.lexists(folder / name) for name in (trust.ID, TOKEN))
+        folder_stat = folder.lstat()
+        has_record = any(os.path.lexists(folder / name) for name in (trust.ID, TOKEN))
     except OSError:
         return False
-    return has and stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
+    return has_record and stat.S_ISDIR(folder_stat.st_mode) and folder_stat.st_uid == os.geteuid()
 
 
 def read_secret(path: Path) -> str | None:
@@ -128,7 +129,7 @@ def read_secret(path: Path) -> str | None:
 
 
 def read_server(folder: Path) -> ServerNote | None:
-    """What the last server of this folder said of itself; it may have stopped since.
+    """The note of the last server of this folder, which may have stopped since; None when there is none.
 
     It stands in the folder's record, so that nobody who writes into the repository names another server.
     """
@@ -140,7 +141,7 @@ def read_server(folder: Path) -> ServerNote | None:
 
 
 def running_server(folder: Path) -> ServerNote | None:
-    """What the server of this folder said of itself, if it runs: it holds the folder's lock.
+    """The note of the server of this folder; None unless it runs, that is, holds the folder's lock.
 
     After a server was killed its note stays, and any program of the machine may listen on its port by now.
     """

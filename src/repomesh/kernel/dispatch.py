@@ -61,10 +61,9 @@ class Dispatcher:
 
     `verify` checks the caller's token again inside each writing transaction, so that a token revoked a
     moment ago can't write; `renew_secret` puts a secret into a replayed result, since no record holds
-    one; `access_changed` is called after an operation that changes who may do what.
+    one; `access_changed` is called after an operation that changes permissions.
     With `uptime`, the first operation after an absence of the server (stopped, asleep, restarted) waits until
-    the deadlines of leases and agents were moved by that time. Callbacks given to `on_call` run for each
-    caller that was let in.
+    the deadlines of leases and agents were moved by that time.
     """
 
     def __init__(
@@ -93,17 +92,17 @@ class Dispatcher:
         self._completions = completions
         self._embedder = embedder
         self._follow_ups: set[asyncio.Task[None]] = set()
-        self._waiting: set[asyncio.Task[Any]] = set()
+        self._waiting_tasks: set[asyncio.Task[Any]] = set()
         self._interrupted = False
         self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
         self._computing = Computing()
         self._on_call: list[Callable[[Caller], None]] = []
-        self._refused_at: dict[str, float] = {}  # by code, of which there are few
+        self._refusal_logged_at: dict[str, float] = {}  # by code, of which there are few
 
     async def __call__(
         self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
     ) -> OperationResult:
-        """Answer `payload`, or raise the RepomeshError that says why not. Nothing else is raised."""
+        """Run `operation` and return its result. Raises RepomeshError, and nothing else, when it fails."""
         started = time.perf_counter()
         code = "ok"
         with tracer.span(operation.name, context.trace_id, context.traceparent) as span:
@@ -128,30 +127,30 @@ class Dispatcher:
                 self._metrics.answered(operation.name, code, time.perf_counter() - started)
 
     def _log_refusal(self, operation: Operation, error: RepomeshError) -> None:
-        """Log why the server can't, such as a full disk: one line in REFUSAL_LOG_S for the same."""
+        """Log why the server is unavailable, such as a full disk: each code once in REFUSAL_LOG_S."""
         now = time.monotonic()
-        if now - self._refused_at.get(error.code, -limits.REFUSAL_LOG_S) < limits.REFUSAL_LOG_S:
+        if now - self._refusal_logged_at.get(error.code, -limits.REFUSAL_LOG_S) < limits.REFUSAL_LOG_S:
             return
-        self._refused_at[error.code] = now
+        self._refusal_logged_at[error.code] = now
         log.warning("refused", operation=operation.name, code=error.code, reason=error.message)
 
     def on_call(self, listener: Callable[[Caller], None]) -> None:
-        """Have `listener` hear of every caller that was let in."""
+        """Register a callback that runs after each authorised call. It must not block."""
         self._on_call.append(listener)
 
     def notify_called(self, caller: Caller) -> None:
-        """Tell of a caller that gave a sign of life, here or on a surface that keeps its line open."""
+        """Run the `on_call` callbacks for a caller that is alive: it called, or its connection is open."""
         for listener in self._on_call:
             listener(caller)
 
     def interrupt(self) -> None:
-        """End every wait at once, since the server stops. A place in a queue stays for who comes back."""
+        """Cancel every wait, since the server stops. Callers keep their places in queues."""
         self._interrupted = True
-        for task in self._waiting:
+        for task in self._waiting_tasks:
             task.cancel()
 
     async def close(self) -> None:
-        """Finish the commands queued behind answers, and ask no model any more."""
+        """Close the connection to the model, and finish the commands queued behind answers."""
         await self._completions.close()
         self._computing.close()
         while self._follow_ups:
@@ -169,7 +168,7 @@ class Dispatcher:
         try:
             if operation.rate is not None:
                 self._limiter.take(operation.rate, caller)
-            key = None if context.idempotency_key is None else _key(operation, request, context)
+            key = None if context.idempotency_key is None else _idempotency_key(operation, request, context)
             if operation.prepare is not None:
                 request = await operation.prepare(request, self._preparation(caller))
             if operation.blocking is not None and operation.blocking.seconds(request) > 0:
@@ -178,22 +177,22 @@ class Dispatcher:
                 answer = await self._run(operation, caller, request, context, key)
         except DamagedRecord as error:
             log.exception("damaged record", operation=operation.name, trace_id=context.trace_id)
-            error.details.setdefault("record", _ids(request))
+            error.details.setdefault("record", _request_ids(request))
             raise
         except ValidationError as error:  # the request was checked: it is a record that a model refuses
             log.exception("damaged record", operation=operation.name, trace_id=context.trace_id)
-            fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+            fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
             message = f"a stored {error.title} can't be read: {fields}"
-            raise DamagedRecord(message, record=_ids(request)) from error
-        following = operation.follow_up and operation.follow_up(request, answer.result)
-        if following:
-            self.queue(following[0], caller, following[1])
+            raise DamagedRecord(message, record=_request_ids(request)) from error
+        follow_up = operation.follow_up and operation.follow_up(request, answer.result)
+        if follow_up:
+            self.queue(follow_up[0], caller, follow_up[1])
         return answer
 
     def _preparation(self, caller: Caller) -> Preparation:
         async def read(work: Callable[[Any], Any]) -> Any:
             return await self._after_absence(
-                lambda: self._store.read(caller, lambda tx: work(self._checked(tx)))
+                lambda: self._store.read(caller, lambda tx: work(self._check_absence(tx)))
             )
 
         return Preparation(read, self._store, self._completions, self._embedder, self._computing)
@@ -205,12 +204,12 @@ class Dispatcher:
         caller: Caller,
         request: BaseModel,
         context: RequestContext,
-        key: _Key | None,
+        key: _IdempotencyKey | None,
     ) -> OperationResult:
         deadline = time.monotonic() + blocking.seconds(request)
         task = asyncio.current_task()
         assert task is not None
-        self._waiting.add(task)
+        self._waiting_tasks.add(task)
         try:
             async with self._signals.listen(caller, blocking.events) as signal:
                 while True:
@@ -229,7 +228,7 @@ class Dispatcher:
                 self.queue(blocking.give_up, caller, request)
             raise
         finally:
-            self._waiting.discard(task)
+            self._waiting_tasks.discard(task)
         if blocking.give_up is None:
             return answer
         answer = await self._run(self._registry[blocking.give_up], caller, request, context)
@@ -243,14 +242,14 @@ class Dispatcher:
         caller: Caller,
         request: BaseModel,
         context: RequestContext,
-        key: _Key | None = None,
+        key: _IdempotencyKey | None = None,
     ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
             async with self._searches.turn() if operation.searches else nullcontext():
-                query = partial(self._query, operation, request, context.side_query)
+                query = partial(self._run_query, operation, request, context.side_query)
                 return await self._after_absence(lambda: self._store.read(caller, query))
         try:
-            command = partial(self._command, operation, request, key)
+            command = partial(self._run_command, operation, request, key)
             return await self._after_absence(lambda: self._store.write(caller, context, command))
         finally:  # also when the caller is gone: what it asked for may have been done
             if operation.changes_access:
@@ -264,77 +263,86 @@ class Dispatcher:
             except ServerAway:
                 if self._uptime is None:
                     raise
-                await self._uptime.returned()
+                await self._uptime.extend_deadlines()
 
-    def _checked(self, tx: Any) -> Any:
+    def _check_absence(self, tx: Any) -> Any:
         """The transaction; raises ServerAway when the server was away before it."""
         if self._uptime is not None:
             self._uptime.check(tx)
         return tx
 
-    def _query(
+    def _run_query(
         self, operation: Operation, request: BaseModel, side_query: Callable[[Any], Any] | None, tx: Any
     ) -> OperationResult:
-        result = operation.function(self._checked(tx), request)
+        result = operation.function(self._check_absence(tx), request)
         if tx.damaged and isinstance(result, Page):  # which says which records it had to leave out
             result = result.model_copy(update={"damaged": tx.damaged})
         is_shown = operation.http is not None and operation.kind is Kind.QUERY
         side_result = side_query and side_query(tx)
         return (
-            _within_budget(result, request, side_result)
+            _fit_query_result(result, request, side_result)
             if is_shown
             else OperationResult(result, side_result=side_result)
         )
 
-    def _command(
-        self, operation: Operation, request: BaseModel, key: _Key | None, tx: Any
+    def _run_command(
+        self, operation: Operation, request: BaseModel, key: _IdempotencyKey | None, tx: Any
     ) -> OperationResult:
-        self._verify(self._checked(tx))
+        self._verify(self._check_absence(tx))
         side_query = tx.context.side_query
         recorded = None if key is None else tx.recorded_answer(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
-            whole = self._renew_secret(tx, result) if operation.secret else result
-            shown = whole if operation.shorten is None else _shortened(operation.shorten, whole, request)
-            return OperationResult(shown, replayed=True, side_result=side_query and side_query(tx))
+            full_result = self._renew_secret(tx, result) if operation.secret else result
+            shown_result = (
+                full_result
+                if operation.shorten is None
+                else _shorten_result(operation.shorten, full_result, request)
+            )
+            return OperationResult(shown_result, replayed=True, side_result=side_query and side_query(tx))
         result = operation.function(tx, request)
         if tx.context.if_match is not None and not tx.version_checked:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
         if key is not None and (operation.blocking is None or operation.blocking.done(result)):
-            kept = result.model_copy(update={operation.secret: ""}) if operation.secret else result
-            tx.record_answer(operation.name, key.text, key.fingerprint, kept.model_dump_json())
-        shown = result if operation.shorten is None else _shortened(operation.shorten, result, request)
-        return OperationResult(shown, side_result=side_query and side_query(tx))
+            recorded_result = result.model_copy(update={operation.secret: ""}) if operation.secret else result
+            tx.record_answer(operation.name, key.text, key.fingerprint, recorded_result.model_dump_json())
+        shown_result = (
+            result if operation.shorten is None else _shorten_result(operation.shorten, result, request)
+        )
+        return OperationResult(shown_result, side_result=side_query and side_query(tx))
 
     def queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
-        """Run an internal command behind what was answered or pushed; what goes wrong with it is logged."""
+        """Run an internal command in the background; its errors are logged.
+
+        Beyond _FOLLOW_UPS_MAX queued commands it is dropped.
+        """
         if len(self._follow_ups) >= _FOLLOW_UPS_MAX:
             return
-        task = asyncio.create_task(self._follow(self._registry[name], caller, payload), name=name)
+        task = asyncio.create_task(self._run_follow_up(self._registry[name], caller, payload), name=name)
         self._follow_ups.add(task)
         task.add_done_callback(self._follow_ups.discard)
 
-    async def _follow(self, operation: Operation, caller: Caller, payload: BaseModel) -> None:
+    async def _run_follow_up(self, operation: Operation, caller: Caller, payload: BaseModel) -> None:
         try:
             await self._run(operation, caller, payload, RequestContext())
         except RepomeshError as error:
             log.warning("follow-up refused", operation=operation.name, code=error.code, reason=error.message)
-        except Exception:  # nobody waits for it, so nobody else would tell
+        except Exception:  # nobody awaits the task, so the error would be lost
             log.exception("follow-up failed", operation=operation.name)
 
 
-def _within_budget(result: BaseModel, request: BaseModel, side_result: Any) -> OperationResult:
-    """A query's answer, as JSON too, within the characters that the request allows, if it says."""
+def _fit_query_result(result: BaseModel, request: BaseModel, side_result: Any) -> OperationResult:
+    """A query's result with its JSON, cut to the request's `max_chars` if it has one."""
     text = encode(result)
     max_chars = getattr(request, "max_chars", None)
     if max_chars is None or len(text) <= max_chars or len(text.decode()) <= max_chars:
         return OperationResult(result, json=text, side_result=side_result)
-    kept = keep_within(result, max_chars)
-    return OperationResult(kept, json=text if kept is result else encode(kept), side_result=side_result)
+    fitted = keep_within(result, max_chars)
+    return OperationResult(fitted, json=text if fitted is result else encode(fitted), side_result=side_result)
 
 
-def _shortened(shorten: Shorten, result: BaseModel, request: BaseModel) -> BaseModel:
-    """A command's result within the characters that the request allows, if it says."""
+def _shorten_result(shorten: Shorten, result: BaseModel, request: BaseModel) -> BaseModel:
+    """A command's result, cut to the request's `max_chars` if it has one."""
     max_chars = getattr(request, "max_chars", None)
     if max_chars is None:
         return result
@@ -347,25 +355,27 @@ def encode(result: BaseModel) -> bytes:
     return result.__pydantic_serializer__.to_json(result)
 
 
-def _ids(request: BaseModel) -> dict[str, Any]:
+def _request_ids(request: BaseModel) -> dict[str, Any]:
     """The ids by which a request names its record."""
     values = {name: getattr(request, name) for name in type(request).model_fields if name.endswith("_id")}
     return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class _IdempotencyKey:
     """An Idempotency-Key with the fingerprint of the request that it came with."""
 
     text: str
     fingerprint: str
 
 
-def _key(operation: Operation, request: BaseModel, context: RequestContext) -> _Key | None:
+def _idempotency_key(
+    operation: Operation, request: BaseModel, context: RequestContext
+) -> _IdempotencyKey | None:
     # Of the request as it came: before it is prepared, and not of an attempt's place in a queue.
     if context.idempotency_key is None or operation.kind is not Kind.COMMAND:
         return None
     if operation.shorten is not None:  # the record holds the whole result, from which any budget is served
         request = request.model_copy(update={"max_chars": None})
     fingerprint = hashlib.sha256(canonical_json(request.model_dump_json())).hexdigest()
-    return _Key(context.idempotency_key, fingerprint)
+    return _IdempotencyKey(context.idempotency_key, fingerprint)

@@ -20,23 +20,23 @@ class RepositoryUnreadable(InvalidRequest):
 _NO_REPOSITORY = ("not a git repository", "must be run in a work tree")
 
 
-def answer(start: Path, *words: str, of_place: bool = False) -> list[str] | None:
-    """The lines that git answers; None when there is no repository, or no git.
+def answer(start: Path, *arguments: str, ignore_environment: bool = False) -> list[str] | None:
+    """The lines that git prints; None when there is no repository, or no git.
 
-    With `of_place` the folder alone says which repository is meant, not the environment of a git hook.
+    With `ignore_environment` the repository is that of the folder, whatever a git hook's environment names.
     Raises RepositoryUnreadable, also when git takes longer than GIT_S.
     """
     environment = dict(os.environ)
-    if of_place:
-        kept = ("GIT_CONFIG", "GIT_CEILING", "GIT_EXEC")
+    if ignore_environment:
+        kept_prefixes = ("GIT_CONFIG", "GIT_CEILING", "GIT_EXEC")
         environment = {
             name: value
             for name, value in environment.items()
-            if not name.startswith("GIT_") or name.startswith(kept)
+            if not name.startswith("GIT_") or name.startswith(kept_prefixes)
         }
     try:
-        done = subprocess.run(  # noqa: S603 - our own words
-            ["git", "-C", str(start), "-c", "core.fsmonitor=false", *words],  # noqa: S607 - the user's git
+        process = subprocess.run(  # noqa: S603 - our own arguments
+            ["git", "-C", str(start), "-c", "core.fsmonitor=false", *arguments],  # noqa: S607 - the user's git
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -49,9 +49,9 @@ def answer(start: Path, *words: str, of_place: bool = False) -> list[str] | None
         return None
     except subprocess.TimeoutExpired:
         raise RepositoryUnreadable(f"git did not answer within {GIT_S:.0f} s in {start}") from None
-    if done.returncode == 0:
-        return done.stdout.splitlines()
-    complaint = done.stderr.strip()
-    if any(said in complaint for said in _NO_REPOSITORY):
+    if process.returncode == 0:
+        return process.stdout.splitlines()
+    error_text = process.stderr.strip()
+    if any(phrase in error_text for phrase in _NO_REPOSITORY):
         return None
-    raise RepositoryUnreadable(complaint.partition("\n")[0] or f"git refused to look into {start}")
+    raise RepositoryUnreadable(error_text.partition("\n")[0] or f"git refused to look into {start}")

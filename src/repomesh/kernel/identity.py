@@ -1,4 +1,4 @@
-"""Who speaks: roles, what they may do, and the caller that the server stamps on every request."""
+"""Roles, scopes, and the caller that the server stamps on every request."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ class Caller:
         if not role_holds(self.role, scope):
             raise Forbidden(f"a token of role '{self.role}' does not hold the scope '{scope}'")
         if not self.holds(scope):
-            kept = ", ".join(sorted(self.scopes or ()))
+            token_scopes = ", ".join(sorted(self.scopes or ()))
             raise Forbidden(
-                f"this token does not hold the scope '{scope}'; it holds {kept}",
+                f"this token does not hold the scope '{scope}'; it holds {token_scopes}",
                 hint=f"Use another token, or make one: repomesh token create --scopes {scope},…",
             )
         if scope == "server:admin" and not self.home:
@@ -77,7 +77,7 @@ class Caller:
             )
 
     def with_all_scopes(self) -> Caller:
-        """The caller with all that its role holds, for what the server notes and the token need not allow."""
+        """The caller with every scope of its role, for what the server does by itself on its behalf."""
         return self if self.scopes is None else replace(self, scopes=None)
 
     def acting_agent(self) -> str:
@@ -101,15 +101,15 @@ SYSTEM_TOKEN_ID = "system"
 
 
 def system_caller(workspace_id: str) -> Caller:
-    """The server itself: what workers and start-up act as."""
+    """The caller as which workers and start-up act: the server itself."""
     return Caller(workspace_id, Role.OWNER, SYSTEM_TOKEN_ID)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What travels with a request besides its payload, on whichever surface it came.
+    """What comes with a request besides its payload, on any surface.
 
-    `gone` returns when nobody waits for the answer any more; without it the caller stays to the end.
+    `gone` returns when the caller has disconnected; without it the caller counts as connected to the end.
     `token_caller` is the caller whose token the request carried, where it speaks as another one through a
     session: a wait ends when either token is revoked. `side_query` is a function of the transaction, run
     after the operation in the same one; its result is the answer's `side_result`.

@@ -23,7 +23,7 @@ _RANDOM = random.SystemRandom()
 
 
 def new_id() -> str:
-    """A new UUIDv7 in canonical form, by the machine's clock: for what nothing is ordered by."""
+    """A new UUIDv7 in canonical form, by the machine's clock: for ids whose order does not matter."""
     return str(uuid7())
 
 

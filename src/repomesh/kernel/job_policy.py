@@ -1,4 +1,4 @@
-"""How a background job goes about its work: how much at once, how long, and how often it tries again."""
+"""Policy of a background job: concurrency, time limit and retries."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ class DuplicateKey(InvalidRequest):
 def check_shape(text: bytes) -> None:
     """Raise JsonTooComplex when `text` has a shape that no request needs, DuplicateKey for a key given twice.
 
-    It says nothing of whether the text is JSON at all: that is the parser's work, which is safe from here on.
+    It does not check that the text is JSON: the parser does, which is safe from here on.
     """
-    if len(text) <= limits.JSON_UNCHECKED_BYTES and _openings(text) <= limits.JSON_BODY_DEPTH_MAX:
+    if len(text) <= limits.JSON_UNCHECKED_BYTES and _count_openings(text) <= limits.JSON_BODY_DEPTH_MAX:
         _check_keys(text)
     else:
         _check_all(text)
@@ -61,11 +61,11 @@ def _check_keys(text: bytes) -> None:
 
 
 def _require_unique(pairs: list[tuple[str, Any]]) -> None:
-    seen: set[str] = set()
+    names: set[str] = set()
     for name, _value in pairs:
-        if name in seen:
-            raise _duplicate(name)
-        seen.add(name)
+        if name in names:
+            raise _duplicate_key(name)
+        names.add(name)
 
 
 def _check_all(text: bytes) -> None:
@@ -73,23 +73,23 @@ def _check_all(text: bytes) -> None:
     values, commas = 1, [0]  # of each container that is open
     names: list[set[str] | None] = [None]  # of each container that is open; None for an array
     awaits_name = False
-    for sign, begin, end in _structure(text):
+    for sign, begin, end in _scan_structure(text):
         if sign == b'"':
-            if awaits_name and (known := names[-1]) is not None:
-                _add(known, text[begin:end])
+            if awaits_name and (keys := names[-1]) is not None:
+                _add_key(keys, text[begin:end])
             awaits_name = False
             continue
         if sign == b",":
             commas[-1] += 1
             awaits_name = names[-1] is not None
             if awaits_name and commas[-1] >= limits.JSON_KEYS_MAX:
-                raise _refusal(f"an object has more than {limits.JSON_KEYS_MAX} keys")
+                raise _too_complex(f"an object has more than {limits.JSON_KEYS_MAX} keys")
         elif sign in (b"{", b"["):
             commas.append(0)
             awaits_name = sign == b"{"
             names.append(set() if awaits_name else None)
             if len(commas) - 1 > limits.JSON_BODY_DEPTH_MAX:
-                raise _refusal(f"it nests deeper than {limits.JSON_BODY_DEPTH_MAX} levels")
+                raise _too_complex(f"it nests deeper than {limits.JSON_BODY_DEPTH_MAX} levels")
         else:
             if len(commas) > 1:  # a closing sign too many is for the parser to refuse
                 commas.pop()
@@ -98,37 +98,37 @@ def _check_all(text: bytes) -> None:
             continue
         values += 1
         if values > limits.JSON_VALUES_MAX:
-            raise _refusal(f"it holds more than {limits.JSON_VALUES_MAX} values")
+            raise _too_complex(f"it holds more than {limits.JSON_VALUES_MAX} values")
 
 
 def parse_json(text: bytes) -> Any:
-    """The value in a text from outside, integers to the last digit.
+    """The value in a text from outside; integers keep every digit.
 
-    Raises JsonTooComplex, and ValueError for what is no JSON.
+    Raises JsonTooComplex, DuplicateKey, and ValueError for what is no JSON.
     """
     check_shape(text)
     return pydantic_core.from_json(text, allow_inf_nan=False)
 
 
-def _add(known: set[str], quoted: bytes) -> None:
-    """Note a key as it stands in the text, quotes included; raises DuplicateKey."""
+def _add_key(keys: set[str], quoted: bytes) -> None:
+    """Add a key as it stands in the text, quotes included, to `keys`; raises DuplicateKey."""
     try:
         name = str(json.loads(quoted) if b"\\" in quoted else quoted[1:-1].decode())
     except ValueError:  # no JSON
         return
-    if name in known:
-        raise _duplicate(name)
-    known.add(name)
+    if name in keys:
+        raise _duplicate_key(name)
+    keys.add(name)
 
 
-def without_escapes(text: str, *, known: bool = False) -> str:
+def without_escapes(text: str, *, is_json: bool = False) -> str:
     """The text as its words are looked for: of JSON, with the escapes of its strings undone.
 
-    It counts as JSON when it is `known` to be, or an object or array as a whole. Other texts stay as is.
+    It counts as JSON with `is_json`, or when the whole of it is an object or array. Other texts stay as is.
     """
-    if "\\" not in text or not (known or _is_json(text)):
+    if "\\" not in text or not (is_json or _is_json(text)):
         return text
-    return _ESCAPE.sub(_unescaped, text)
+    return _ESCAPE.sub(_unescape, text)
 
 
 _ESCAPE = re.compile(
@@ -137,7 +137,7 @@ _ESCAPE = re.compile(
 _SHORT_ESCAPES = {"n": "\n", "r": "\n", "t": " ", "b": " ", "f": " "}
 
 
-def _unescaped(match: re.Match[str]) -> str:
+def _unescape(match: re.Match[str]) -> str:
     high, low, unit, short = match.groups()
     if high is not None:
         return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
@@ -160,48 +160,48 @@ def _is_json(text: str) -> bool:
 
 
 async def run_aside(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call `function`, on a thread when it works on so many bytes that other requests would wait."""
+    """Return what `function` returns; runs it on a thread when `size` bytes would block the event loop."""
     if size > limits.JSON_ON_LOOP_BYTES:
         return await asyncio.to_thread(function, *args, **kwargs)
     return function(*args, **kwargs)
 
 
-def _openings(text: bytes) -> int:
+def _count_openings(text: bytes) -> int:
     return text.count(b"[") + text.count(b"{")
 
 
-def _structure(text: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The signs of structure, and a quote for each string, with where it begins and ends; in their order."""
-    at, end = 0, len(text)
-    while at < end:
-        found = _STRUCTURE.search(text, at, at + _WINDOW_BYTES)
-        if found is None:
-            at += _WINDOW_BYTES
+def _scan_structure(text: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (sign, start, end) of each sign of structure, and of each string with its quote as the sign."""
+    position, end = 0, len(text)
+    while position < end:
+        match = _STRUCTURE.search(text, position, position + _WINDOW_BYTES)
+        if match is None:
+            position += _WINDOW_BYTES
             continue
-        at = _behind_string(text, found.end()) if found[0] == b'"' else found.end()
-        yield found[0], found.start(), at
+        position = _find_string_end(text, match.end()) if match[0] == b'"' else match.end()
+        yield match[0], match.start(), position
 
 
-def _behind_string(text: bytes, at: int) -> int:
-    """Where the string that begins at `at` is over; the end of the text when it never is."""
-    while at < len(text):
-        found = _STRING_REST.match(text, at, at + _WINDOW_BYTES)
-        assert found is not None, "it matches nothing, too"
-        if text[found.end() : found.end() + 1] == b'"':
-            return found.end() + 1
-        if found.end() == at:  # a lone backslash ends the text
+def _find_string_end(text: bytes, position: int) -> int:
+    """Where the string that begins at `position` is over; the end of the text when it never is."""
+    while position < len(text):
+        match = _STRING_REST.match(text, position, position + _WINDOW_BYTES)
+        assert match is not None, "it matches nothing, too"
+        if text[match.end() : match.end() + 1] == b'"':
+            return match.end() + 1
+        if match.end() == position:  # a lone backslash ends the text
             return len(text)
-        at = found.end()
-    return at
+        position = match.end()
+    return position
 
 
-def _refusal(message: str) -> JsonTooComplex:
+def _too_complex(message: str) -> JsonTooComplex:
     return JsonTooComplex(
         f"body: {message}", errors=[{"field": "body", "message": message, "type": "too_complex"}]
     )
 
 
-def _duplicate(name: str) -> DuplicateKey:
+def _duplicate_key(name: str) -> DuplicateKey:
     field, message = name[: limits.PROBLEM_FIELD_CHARS_MAX], "given more than once"
     return DuplicateKey(
         f"{field}: {message}", errors=[{"field": field, "message": message, "type": "repeated"}]

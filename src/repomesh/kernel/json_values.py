@@ -1,4 +1,4 @@
-"""JSON values that callers keep: when two are the same, how deep they nest, and how they are read again."""
+"""JSON values that the store keeps: comparison, limits on depth and integers, and reading them back."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ import pydantic_core
 from repomesh.kernel import limits
 
 
-def same_json(one: Any, other: Any) -> bool:
+def same_json(first: Any, second: Any) -> bool:
     """Whether two JSON values are the same.
 
     Numbers are compared by value, so that 1 and 1.0 are the same; true and false are no numbers, although
     Python counts them as 1 and 0. Lists, and tuples as lists, are compared in their order, objects without.
     """
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(same_json(value, other[key]) for key, value in one.items())
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(same_json, one, other))
-    return bool(one == other)
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return first.keys() == second.keys() and all(
+            same_json(value, second[key]) for key, value in first.items()
+        )
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(same_json, first, second))
+    return bool(first == second)
 
 
-def differing(wanted: Mapping[str, Any], present: Any) -> dict[str, Any]:
-    """Those of the `wanted` values that are not what the attributes of `present` are."""
-    return {name: value for name, value in wanted.items() if not same_json(value, getattr(present, name))}
+def changed_values(requested: Mapping[str, Any], record: Any) -> dict[str, Any]:
+    """Those of the `requested` values that differ from the attributes of `record`."""
+    return {name: value for name, value in requested.items() if not same_json(value, getattr(record, name))}
 
 
 def canonical_json(text: str | bytes) -> bytes:
     """JSON as one text for all values that are the same: keys in order, whole numbers without a fraction."""
-    return orjson.dumps(_whole(orjson.loads(text)), option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_normalize_numbers(orjson.loads(text)), option=orjson.OPT_SORT_KEYS)
 
 
-def _whole(value: Any) -> Any:
+def _normalize_numbers(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and abs(value) < limits.JSON_INTEGER_MAX:
         return int(value)
     if isinstance(value, list):
-        return [_whole(item) for item in value]
+        return [_normalize_numbers(item) for item in value]
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {key: _normalize_numbers(item) for key, item in value.items()}
     return value
 
 
@@ -53,10 +55,10 @@ def depth(value: Any) -> int:
 
 
 def require_kept(value: Any) -> None:
-    """Raise ValueError for a value that could not be kept and shown as it is.
+    """Raise ValueError for a value that could not be stored and read back unchanged.
 
-    It nests no deeper than JSON_DEPTH_MAX, and each integer fits into 64 bits, signed or not: parsers round
-    larger ones without a word.
+    It must nest no deeper than JSON_DEPTH_MAX, and each integer must fit into 64 bits, signed or not: parsers
+    silently round larger ones.
     """
     levels = 0
     _require_integers([value])
@@ -74,11 +76,15 @@ def _require_integers(values: Iterable[Any]) -> None:
 
 
 def _levels(value: Any) -> Iterator[list[Any]]:
-    """What stands at each level of lists and objects, the outermost first."""
-    inside = [value]
-    while containers := [item for item in inside if isinstance(item, list | tuple | dict)]:
-        inside = [item for one in containers for item in (one.values() if isinstance(one, dict) else one)]
-        yield inside
+    """Yield the items of each level of lists and objects, the outermost first."""
+    level = [value]
+    while containers := [item for item in level if isinstance(item, list | tuple | dict)]:
+        level = [
+            item
+            for container in containers
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+        yield level
 
 
 def stored_json(text: str | bytes) -> Any:
@@ -95,18 +101,19 @@ def stored_json(text: str | bytes) -> Any:
 
 
 def shown_json(value: Any, text: str | bytes) -> Any:
-    """The same for a value that was read from `text` already."""
+    """`stored_json` for a value that was parsed from `text` already."""
+    levels_max = limits.JSON_BODY_DEPTH_MAX
     raw = text if isinstance(text, str) else text.decode()
-    if raw.count("[") + raw.count("{") <= limits.JSON_BODY_DEPTH_MAX:
+    if raw.count("[") + raw.count("{") <= levels_max:
         return value
-    return value if depth(value) <= limits.JSON_BODY_DEPTH_MAX else _cut(value, limits.JSON_BODY_DEPTH_MAX)
+    return value if depth(value) <= levels_max else _serialize_below(value, levels_max)
 
 
-def _cut(value: Any, levels: int) -> Any:
+def _serialize_below(value: Any, levels: int) -> Any:
     if not isinstance(value, list | dict):
         return value
     if levels == 0:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if isinstance(value, list):
-        return [_cut(item, levels - 1) for item in value]
-    return {key: _cut(item, levels - 1) for key, item in value.items()}
+        return [_serialize_below(item, levels - 1) for item in value]
+    return {key: _serialize_below(item, levels - 1) for key, item in value.items()}

@@ -23,7 +23,7 @@ class TooManyLargeBodies(Unavailable):
 
 
 class LargeBodies:
-    """The bytes of large bodies that this process holds, and the turn to work on one of them."""
+    """Counts the bytes of large bodies that this process holds, and lets one of them be worked on at once."""
 
     def __init__(self) -> None:
         self.held_bytes = 0
@@ -31,7 +31,7 @@ class LargeBodies:
 
     @contextmanager
     def share(self) -> Iterator[LargeBodyShare]:
-        """One body's share, given back at the end."""
+        """Yield the share of one body; its bytes are released at the end."""
         share = LargeBodyShare(self)
         try:
             yield share
@@ -48,8 +48,8 @@ class LargeBodies:
             yield
             return
         await self._turn.acquire()
-        over = _Once(self._turn)
-        timer = asyncio.get_running_loop().call_later(limits.LARGE_BODY_TURN_S, over.release)
+        turn_lock = _ReleaseOnce(self._turn)
+        timer = asyncio.get_running_loop().call_later(limits.LARGE_BODY_TURN_S, turn_lock.release)
         try:
             yield
         finally:
@@ -58,11 +58,11 @@ class LargeBodies:
                 if size > limits.MEMORY_RETURNED_BYTES_MIN:
                     await asyncio.to_thread(return_memory)
             finally:
-                over.release()
+                turn_lock.release()
 
 
-class _Once:
-    """A lock that is held, and released once."""
+class _ReleaseOnce:
+    """Releases an acquired lock at most once."""
 
     def __init__(self, lock: asyncio.Lock) -> None:
         self._lock: asyncio.Lock | None = lock
@@ -75,22 +75,23 @@ class _Once:
 
 
 class LargeBodyShare:
-    """What one body takes of the room for large ones; nothing while it is small."""
+    """The bytes that one body counts for in LargeBodies; none while it is small."""
 
-    def __init__(self, of: LargeBodies) -> None:
+    def __init__(self, bodies: LargeBodies) -> None:
         self.held_bytes = 0
         self._size = 0
-        self._of = of
+        self._bodies = bodies
 
     def count(self, size: int) -> None:
-        """Note `size` bytes more; raises TooManyLargeBodies when all together would hold too much."""
+        """Add `size` bytes; raises TooManyLargeBodies when all bodies together would be too large."""
         self._size += size
         if self._size <= limits.LARGE_BODY_BYTES_MIN:
             return
-        more = self._size - self.held_bytes
-        if self._of.held_bytes + more > limits.LARGE_BODIES_BYTES_MAX:
+        added_bytes = self._size - self.held_bytes
+        if self._bodies.held_bytes + added_bytes > limits.LARGE_BODIES_BYTES_MAX:
             raise TooManyLargeBodies(
-                f"large bodies hold {self._of.held_bytes} bytes, the limit is {limits.LARGE_BODIES_BYTES_MAX}"
+                f"large bodies hold {self._bodies.held_bytes} bytes, "
+                f"the limit is {limits.LARGE_BODIES_BYTES_MAX}"
             )
-        self._of.held_bytes += more
+        self._bodies.held_bytes += added_bytes
         self.held_bytes = self._size

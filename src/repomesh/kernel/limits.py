@@ -1,6 +1,6 @@
-"""Every bound of the house, once, with its unit and its reason.
+"""Every limit of the server, once, with its unit and its reason.
 
-What an operator may want to change is a setting (`kernel/settings.py`); these are not.
+Values that an operator may want to change are settings (`kernel/settings.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ PAGE_ITEMS_MAX = 200  # a page is read whole by an agent or drawn whole by a scr
 PAGE_CHARS_MAX = 2_000_000  # read for one page, which then ends early; encoding as many takes some 10 ms
 IDEMPOTENCY_KEY_CHARS_MAX = 255  # as Stripe's
 IDEMPOTENCY_KEPT_S = 24 * 3600  # longer than any sane retry
-TEXT_CHARS_MIN = 200  # least budget of one text: below this it tells nothing
+TEXT_CHARS_MIN = 200  # least budget of one text: a shorter part is of no use
 MAX_CHARS_MIN = 500  # of a list: its longest cursor, and the id of an item that is too long to be shown
 RECORD_CHARS_MIN = 1_000  # of one message or summary: its names, ids and figures, and what was left out
 DETAIL_CHARS_MIN = 2_000  # the same of a task, meeting, decision or review, which have twice as many
 MAX_CHARS_MAX = 1_000_000
-PROBLEM_FIELDS_MAX = 20  # wrong fields named in one answer; who sees these will see the rest
+PROBLEM_FIELDS_MAX = 20  # wrong fields named in one answer; more would not help to correct them
 PROBLEM_FIELD_CHARS_MAX = 200  # of a field's name, which the caller may have made up
 WAIT_S_MAX = 50.0  # under the 60 s after which proxies and MCP clients give up
 
@@ -37,7 +37,7 @@ JSON_VALUES_MAX = 100_000  # in one body: event data of EVENT_DATA_CHARS_MAX can
 JSON_KEYS_MAX = 1_000  # of one object: each unknown one makes an error, and each free one is kept
 JSON_UNCHECKED_BYTES = 4_096  # too short to hold much; most requests are, and are not counted through
 JSON_ON_LOOP_BYTES = 65_536  # counted and parsed in a few ms; larger ones are on a thread
-# Connections, and what is read before anybody has shown a token
+# Connections, and requests before their token was checked
 CONNECTIONS_MAX = 10_000  # of one process, where the limit of open files allows as many
 UNAUTHENTICATED_CONNECTIONS_MAX = 4_096  # of them; beyond it the oldest is closed for the newest
 ADDRESS_UNAUTHENTICATED_MAX = 256  # of one address that is not this machine's own
@@ -56,12 +56,12 @@ SMALL_CHUNKS_MAX = 1_024  # of a body, of any size; those behind them must be la
 CHUNK_BYTES_MEAN_MIN = 64  # parsing a chunk takes 1.5 µs, so a megabyte of the smallest allowed 25 ms
 CROWD_CONNECTIONS = 100  # accepted within the next line's time: clients that have left are not served
 CROWD_S = 0.1
-ACCEPTS_PER_ROUND = 8  # of the event loop; alone, one that comes behind a flood would wait so many rounds
+ACCEPTS_PER_ROUND = 8  # of the event loop; with 1, a connection behind a flood would wait for many rounds
 PIPELINED_MAX = 4  # requests waiting for the answer before theirs; the connection ends behind these
 REQUESTS_PER_TURN = 8  # of clients without a token, begun in one round of the event loop: some 3 ms
 UPGRADE_TURN_S = 0.005  # between turns to become a WebSocket
 UPGRADES_PER_TURN = 4  # of 0.5 ms each; 800 a second, so all that may be without a token within 6 s
-DRAIN_S = 5.0  # for which what a refused client still sends is read and dropped, so that it sees why
+DRAIN_S = 5.0  # for which a refused client's data is read and dropped, so that it receives the refusal
 DRAIN_BYTES_MAX = 32 * 1024 * 1024  # the same in bytes: more than the largest body
 DRAIN_TURN_S = 0.01  # between turns to read what is dropped
 DRAIN_TURN_CONNECTIONS = 4  # that read in one turn, 256 kB each: 25 MB/s for one, 100 MB/s for all together
@@ -80,7 +80,9 @@ LARGE_BODIES_BYTES_MAX = (
 LARGE_BODY_TURN_S = 10.0  # after it the next is begun as well; the longest text takes 5 s on a busy machine
 MEMORY_RETURNED_BYTES_MIN = BODY_BYTES_MAX  # behind a larger one free memory is returned, which takes 10 ms
 MAPPED_BLOCK_BYTES_MIN = 1_048_576  # a mapping costs some microseconds; smaller blocks are too many for it
-UNVERIFIED_BODY_S = 20.0  # from the headers to the end of a signed body, of which nothing is known before
+UNVERIFIED_BODY_S = (
+    20.0  # from the headers to the end of a signed body, which can't be verified before its end
+)
 SOCKET_AUTH_FRAME_BYTES_MAX = 4_096  # an auth frame holds a token and a name
 SOCKET_AUTH_BYTES_MAX = 16_384  # of all that a socket sends before it is authenticated
 SOCKET_FRAGMENTS_MAX = 1_024  # of one message; empty ones count, too
@@ -122,17 +124,17 @@ TEXT_WAITING_CHARS_MAX = 2_000_000  # of waiting words that a search reads; each
 TEXT_INDEX_IDLE_S = 0.25  # after so long without a command the waiting ones are indexed
 WRITE_QUEUE_MAX = 10_000  # commands waiting for the writer before callers are told to come back
 READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
-COMPUTE_QUEUE_MAX = 20  # answers that take seconds, one after another; who is further behind has given up
+COMPUTE_QUEUE_MAX = 20  # answers that take seconds, one after another; callers further back would give up
 START_CHECK_S = 5.0  # of a start in which SQLite looks for damage: some GB; 'doctor' looks to the end
 READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
 SEARCHES_AT_ONCE = READ_THREADS // 2  # reads of long texts take seconds, and leave threads for other reads
-SEARCHES_WAITING_MAX = 200  # behind these; who is further behind has given up
+SEARCHES_WAITING_MAX = 200  # that wait for those; callers further back would give up
 POSTGRES_THREADS = 16  # commands that may wait for locks at once
 POSTGRES_ATTEMPTS_MAX = 5  # a deadlock or lock time-out is tried again so often
 POSTGRES_LOCK_TIMEOUT_MS = 10_000
 POSTGRES_STATEMENT_TIMEOUT_MS = 30_000
 POSTGRES_IDLE_TRANSACTION_TIMEOUT_MS = 60_000
-CLOCK_BEHIND_TOLD_S = 1.0  # behind the newest commit at start; less than a person notices is not logged
+CLOCK_BEHIND_TOLD_S = 1.0  # behind the newest commit at start; smaller differences are not logged
 
 # Push
 STREAM_BUFFER_EVENTS = 1_000  # a subscriber this far behind is closed and resumes from the log
@@ -150,12 +152,12 @@ SOCKET_REFUSED_FRAMES_MAX = 100  # of one socket, then it is closed: each takes 
 SOCKET_SUBSCRIPTIONS_MAX = 32  # filters of one socket
 SOCKET_FRAME_CHARS_MAX = 65_536  # a client's frame holds a filter at most
 MEETING_FRAME_CHARS_MAX = 400_000  # an opinion and its proposal, even where each character is escaped
-LOG_POLL_S = 1.0  # the net under lost wake-ups from other processes
+LOG_POLL_S = 1.0  # between polls of the log, in case wake-ups from other processes were lost
 TAIL_LINGER_S = 30.0  # a tail that nobody uses any more stops reading after this
 
 # Events
 EVENT_TYPE_CHARS_MAX = 100
-EVENT_DATA_CHARS_MAX = 100_000  # every subscriber gets it; what is longer is a message or a file
+EVENT_DATA_CHARS_MAX = 100_000  # every subscriber gets it; longer data belongs into a message or a file
 CORRELATION_CHARS_MAX = 128
 PRUNE_EVENTS_MAX = 5_000  # archived in one transaction; the writer waits meanwhile
 PRUNE_CHARS_MAX = 64_000_000  # the same for events that carry long bodies
@@ -165,8 +167,8 @@ RECIPIENTS_MAX = 1_000
 HOPS_MAX = 12  # agent replies in a row without a human in between
 MESSAGE_TTL_S_MAX = 366 * 24 * 3600.0  # a message of use for longer belongs into the repository
 EVENT_BODY_CHARS_MAX = 16_000  # of a message in its event, which every subscriber receives; the rest by id
-WAIT_KEPT_S = 12 * 3600.0  # a wait that a client asks about again and again; a working day and some more
-WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; what it says stays in the inbox
+WAIT_KEPT_S = 12 * 3600.0  # a wait that a client polls; a working day and some more
+WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; the messages stay in the inbox
 WAIT_POLL_MS = 10_000  # between a client's looks at a wait; more often would only cost requests
 WAITS_PER_AGENT_MAX = 20  # that still wait; a program that forgets its waits must not fill the table
 WAITS_FORGOTTEN_MAX = 1_000  # in one transaction, so that the writer is soon free for others
@@ -187,7 +189,7 @@ REMINDER_NAMED_MAX = 3  # senders named in a reminder
 # Waking
 WAKE_TRIES_MAX = 3  # refusals of one CLI session for one message; it then waits for the next turn
 WAKE_RETRY_S = 15.0  # after a refusal, times the refusals so far
-WAKE_BEHIND_WAIT_S = 12.0  # the poll of a wait, and a little: who waits finds the message by that
+WAKE_BEHIND_WAIT_S = 12.0  # the poll of a wait, and a little: a waiting agent finds the message by then
 WAKE_SESSIONS_MAX = 200  # idle sessions looked at for one answer
 
 # Reviews
@@ -198,22 +200,22 @@ REVIEW_TEXT_CHARS_MAX = 16_000  # a description travels whole in events; a summa
 REVIEW_DIFF_CHARS_MAX = 1_000_000  # larger ones are read as a commit range
 
 # People
-QUESTION_CHARS_MAX = 8_000  # a person reads it before anything else; what is longer is a message or a file
+QUESTION_CHARS_MAX = 8_000  # a person reads it first of all; longer texts belong into a message or a file
 QUESTION_OPTIONS_MAX = 10
-QUESTIONS_OPEN_MAX = 50  # of one agent; who asks more has not understood that a person answers
+QUESTIONS_OPEN_MAX = 50  # of one agent; a person can't answer more
 INBOX_ITEMS_DEFAULT = 20  # of each sort; a person looks at the first few
-PERMISSION_SHOWN_S = 12 * 3600.0  # a CLI that stands still for longer was left alone, or is gone
-PERMISSION_NOTED_S = 2.0  # the hook that tells of a permission is itself noted within this time
+PERMISSION_SHOWN_S = 12 * 3600.0  # a CLI that waits for longer was abandoned, or has ended
+PERMISSION_NOTED_S = 2.0  # the hook that reports a permission request is recorded within this time
 PERMISSIONS_READ_MAX = 200  # events looked through for those that still wait
 QUESTIONS_DUE_MAX = 50  # settled in one transaction, each with a message; the writer waits meanwhile
 PERMISSION_SUMMARY_CHARS_MAX = 300  # of what a CLI asks its person; the person reads the rest at the CLI
 
 # The data folder
-GIT_S = 10.0  # that git may take to say where a repository is; on a slow disk it needs one or two
+GIT_S = 10.0  # that git may take to find a repository; on a slow disk it needs one or two
 PRIVATE_FILE_BYTES_MAX = (
     1024 * 1024
 )  # of a token, a record, a note; the longest, of a CLI, keeps what it changed
-FOLDER_ID_CHARS = 32  # 128 random bits, which nobody guesses who writes into a repository
+FOLDER_ID_CHARS = 32  # 128 random bits, so that nobody who writes into a repository can guess them
 FOLDER_ENTRIES_MAX = 1_000  # directly in the data folder; repomesh makes about twenty
 
 # Hooks' processes; connect/hook_main.py repeats these, since it can't afford to import them
@@ -269,11 +271,11 @@ RESOURCE_SHOWN_CHARS = 100  # of a path or goal in one line
 BRIEFING_ITEMS_MAX = 8  # tasks, leases and messages named in a briefing
 BRIEFING_OPEN_TASKS_MAX = 500  # newest open tasks among which those meant for an agent are looked for
 DAMAGED_NAMED_MAX = 1_000  # damaged records that a process remembers, so that its log names each once
-DEEDS_LOOKED_AT = 50  # newest events of an agent among which those worth telling are looked for
+DEEDS_LOOKED_AT = 50  # newest events of an agent among which notable ones are searched
 DEEDS_TOLD_MAX = 5  # in a briefing
-STOP_BLOCKS_MAX = 3  # ends of turn held back in a row; a model that did not listen by then won't
-STOP_LOOKED_AT_MAX = 500  # newest unread messages looked at for what should hold back the end of a turn
-STOP_TOLD_MAX = 50  # messages remembered as told at the ends of one turn
+STOP_BLOCKS_MAX = 3  # ends of turn blocked in a row; a model that ignores three ignores further ones, too
+STOP_LOOKED_AT_MAX = 500  # newest unread messages searched for those that should block the end of a turn
+STOP_TOLD_MAX = 50  # messages remembered as shown at the ends of one turn
 LEASE_WARNINGS_S = (300, 60)  # seconds left at which a holder is warned, once for each
 EDITED_PATHS_MAX = 1_000  # that one tool call names; one of more counts as touching the whole repository
 SHELL_CHARS_MAX = 40_000  # of a shell command; a longer one counts likewise
@@ -298,15 +300,15 @@ TRANSCRIPTS_AT_ONCE = 4  # workspaces whose transcripts are looked at; the look-
 WORKER_RETRIES_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # between attempts of a worker that fails; then the last one
 SWEEP_AT_ONCE = 8  # workspaces visited together: they share a commit, and leave connections for callers
 SWEEP_PAUSE_S_MIN = 0.05  # between passes, however close together deadlines are
-SWEEP_CHANGES_S = 10.0  # between looks for what became due by a command, for commands of other servers
-HOUSEKEEPING_S = 60.0  # between looks for what is only to be forgotten
+SWEEP_CHANGES_S = 10.0  # between queries for work that became due by commands of other servers
+HOUSEKEEPING_S = 60.0  # between queries for rows that are only to be deleted
 SWEEP_ROUNDS_MAX = 1_000  # of one pass, each a bounded piece of every command; the next pass goes on
 
 # Presence, of agents and of the server itself
 FORMER_NAMES_MAX = 20  # of one agent; each is kept for it for good
 AGENTS_SWEPT_MAX = 100  # set inactive in one transaction, with an event each
 ABSENCE_S = 25.0  # a shorter gap costs an agent less than one of its heartbeats, which come every 30 s
-PRESENCE_NOTED_EVERY_S = 10.0  # the next start takes the server for away since then; two fit into a gap
+PRESENCE_NOTED_EVERY_S = 10.0  # the next start counts the absence from the last record; two fit into a gap
 
 # Leases
 LITERAL_PATH_BYTES_MAX = 4_096  # as Linux allows; a file of a longer name can't be checked out
@@ -320,7 +322,7 @@ PATTERN_WILD_CHARS_MAX = (
 PATTERN_SEGMENTS_MAX = 64  # deeper than real trees; bounds the ancestors that one indexed read looks up
 BRACE_ALTERNATIVES_MAX = 32  # that the braces of one text stand for: each becomes a lock of its own
 COMPARISON_STEPS_MAX = 100_000  # characters and pairs compared for one request: some 0.1 s of the writer
-LOCKS_PER_AGENT_MAX = 2_000  # live ones; whoever needs more locks folders
+LOCKS_PER_AGENT_MAX = 2_000  # live ones; an agent that needs more should lock folders
 LOCKS_PER_WORKSPACE_MAX = 20_000
 LOCKS_UNCOUNTED_MAX = 100  # an agent with so few may exceed the workspace's limit, whose counting costs 3 ms
 PATTERNS_PER_AGENT_MAX = 100  # live locks with wildcards: each may have to be compared with any request
@@ -335,7 +337,7 @@ TASK_TEXT_CHARS_MAX = 50_000  # descriptions and results travel whole in each of
 TASK_TYPE_CHARS_MAX = 16  # one word of a table, such as 'research'
 TASK_PRIORITY_MIN = -1_000
 TASK_PRIORITY_MAX = 1_000
-TASK_ATTEMPTS_DEFAULT = 3  # a task that three agents lost is probably at fault itself
+TASK_ATTEMPTS_DEFAULT = 3  # when three agents lost a task, the task itself is probably the cause
 TASK_ATTEMPTS_MAX = 100
 TASK_HISTORY_MAX = 20  # past holders shown with a task
 CLAIM_CANDIDATES_MIN = 5  # ready tasks read at first; nearly always the first of them fits
@@ -360,7 +362,7 @@ CONTEXT_ITEMS_MAX = 20  # messages, events and locks looked at for one context
 # Collaborative sessions
 SESSION_JSON_CHARS_MAX = 20_000  # of a session's context or metadata: they travel in its events
 KEY_CHARS_MAX = 128  # of what callers name a chunk, a memory, an artifact or a task in a session
-CHUNK_BYTES_MAX = 10 * 1024 * 1024  # of one chunk in UTF-8; what is larger is cut by who sends it
+CHUNK_BYTES_MAX = 10 * 1024 * 1024  # of one chunk in UTF-8; senders must split larger ones
 SEQUENCE_MAX = 2**53 - 1  # of a chunk's place: the largest integer that every JSON parser keeps exact
 CHUNKS_PER_REQUEST_MAX = 200  # like a page; each is small then, since the body is bounded, too
 CONTENT_BODY_BYTES_MAX = 2 * CHUNK_BYTES_MAX + 1024 * 1024  # each byte may be escaped in JSON, or in base64
@@ -373,7 +375,7 @@ ARTIFACT_STORED_BYTES_MAX = 1024 * 1024  # in its row; what is larger lies apart
 CONTENT_PIECE_BYTES = 1024 * 1024  # of a content in one row of a shared database: what is held at once
 CONTENT_KEPT_S = 3600.0  # a content that nothing names may belong to a command that is on its way
 CONTENTS_SWEPT_MAX = 1_000  # asked about at once
-CONTENTS_SWEPT_EVERY_S = 900.0  # contents that nothing names only take room
+CONTENTS_SWEPT_EVERY_S = 900.0  # unnamed contents only take room, so this need not be soon
 IMPORT_KEPT_S = 24 * 3600.0  # since its last piece, for an import that broke off; then it is dropped
 IMPORTS_DROPPED_MAX = 100  # in one pass of the sweeper
 ERASED_ROWS_MAX = 500  # of a session that is deleted, in one transaction; the writer waits meanwhile
@@ -398,14 +400,14 @@ EMBEDDING_DIMENSIONS_MAX = 8_192
 EMBEDDING_BYTES_MAX = 16 * 1024 * 1024  # of an answer: so many vectors of so many figures
 EMBEDDING_OVERLAP_S = 300.0  # looked at again, should the clock have been put back
 EMBEDDINGS_AT_ONCE_MAX = 16  # requests under way; recall then does without
-EMBEDDINGS_PAUSE_S = 30.0  # for which an endpoint that failed is left alone
+EMBEDDINGS_PAUSE_S = 30.0  # for which an endpoint that failed is not asked again
 VECTORS_MAX = 20_000  # newest memories of a workspace compared by meaning; 6 ms of 256 figures (measured)
 VECTORS_WORKSPACES_MAX = 8  # whose vectors stay in memory
 RECALL_NEAR = 50  # memories nearest in meaning that are candidates
 COMPLETIONS_AT_ONCE_MAX = 8  # questions under way; endpoints refuse more themselves
 
 # Search
-REFUSAL_LOG_S = 60.0  # between two lines of the log for the same refusal: who asks again would fill the disk
+REFUSAL_LOG_S = 60.0  # between two log lines for the same refusal: repeated requests would fill the disk
 ID_CHARS = 36  # a UUID in canonical form
 ID_PART_CHARS_MIN = 6  # of an id's beginning or end; fewer match by chance among a thousand
 ID_END_CHARS = 8  # of an id's end, as terminals print it: the random part tells apart what was made together
@@ -430,16 +432,16 @@ RECALL_CHARS_DEFAULT = 4_000  # of an answer: some 1,000 tokens
 RECALL_HALF_LIFE_S = 30 * 24 * 3600.0  # after so long a memory's recency counts half
 
 # Meetings
-MEETING_PARTICIPANTS_MIN = 2  # one alone needs no meeting
-MEETING_PARTICIPANTS_MAX = 50  # ever, those who left included; each hears all the others
-MEETING_ROUNDS_MAX = 10  # who does not agree by then won't
+MEETING_PARTICIPANTS_MIN = 2  # a single participant needs no meeting
+MEETING_PARTICIPANTS_MAX = 50  # in all, those who left included; each receives every other's opinions
+MEETING_ROUNDS_MAX = 10  # participants that disagree after ten rounds will not agree in further ones
 MEETING_ROUNDS_DEFAULT = 3
-MEETING_ASKED_MAX = 2  # times that one is asked in a round: again after it was passed over and came back
+MEETING_ASKED_MAX = 2  # turns of a participant in a round: a second after it was skipped and came back
 MEETING_TIMEOUT_S_MIN = 1.0
 MEETING_TIMEOUT_S_MAX = 7 * 24 * 3600.0  # people may want days
 MEETING_TIMEOUT_S_DEFAULT = 300.0
 MEETING_DRAFTING_S = 60.0  # for a proposal that a model writes; then a draft made without it does
-MEETING_TOPIC_CHARS_MAX = 2_000  # kept to the letter
+MEETING_TOPIC_CHARS_MAX = 2_000  # stored unchanged
 MEETING_AGENDA_ITEMS_MAX = 20
 MEETING_PROMPT_CHARS_MAX = 2_000  # of what a template has participants asked; it comes with every request
 MEETING_RELATED_MAX = (
@@ -455,23 +457,23 @@ PROPOSAL_CHARS_MAX = 8_000  # it is voted on whole, and stands as the decision
 RATIONALE_CHARS_MAX = 50_000  # of a decision: it travels whole in each of its events
 DECISION_TASKS_MAX = 20  # made with a decision, in its transaction
 MEETING_MATERIAL_CHARS = 40_000  # of the opinions that a model is given for a proposal
-MEETING_REPLAY_SPEED_MIN = 0.01  # slower is standing still
+MEETING_REPLAY_SPEED_MIN = 0.01  # slower replays seem to stand still
 MEETING_REPLAY_SPEED_MAX = 1_000_000.0  # a week in less than a second
-DECISIONS_BRIEFED_MAX = 5  # newest ones in force that an agent is told in its briefing
+DECISIONS_BRIEFED_MAX = 5  # newest active decisions in an agent's briefing
 
 # Topics of meetings
-TOPIC_HOURS_MAX = 14 * 24.0  # what is older was met about, or forgotten
+TOPIC_HOURS_MAX = 14 * 24.0  # older topics had their meeting, or do not matter any more
 TOPIC_MESSAGES_MAX = 10_000  # newest messages that are grouped: some seconds of computing
 TOPIC_MESSAGES_LOOKED_AT = 50_000  # newest messages of the workspace among which are the caller's
 TOPIC_EVENTS_MAX = 300  # newest failures, blocked tasks, waits, questions and meetings, of each so many
 TOPIC_EVENTS_LOOKED_AT = 200_000  # newest events of the workspace among which these are, and are the caller's
 TOPIC_POSTED_MAX = 500  # newest events posted by agents that are grouped
-TOPIC_POSTED_PER_TYPE = 100  # of them, so that a talkative type leaves room for the others
+TOPIC_POSTED_PER_TYPE = 100  # of them, so that a frequent type leaves room for the others
 TOPIC_EVENT_TYPES_MAX = 100  # types of posted events that are looked for; more are no words but counters
 TOPIC_TEXT_CHARS = 1_000  # of each message that are read; what it is about is said by then
 TOPICS_DEFAULT = 10
 TOPICS_MAX = 50
-TOPIC_PEOPLE_MAX = 20  # suggested for one topic; who spoke most comes first
+TOPIC_PEOPLE_MAX = 20  # suggested for one topic; the most frequent speakers first
 
 # Webhooks
 BATCH_STEPS_MAX = 100  # in one transaction; the writer waits meanwhile

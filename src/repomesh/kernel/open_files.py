@@ -33,14 +33,14 @@ def raise_limit() -> None:
 
 
 def reserved(open_files: int) -> int:
-    """How many of the open files that are allowed connections must leave to the rest of the server."""
+    """How many of `open_files` allowed files connections must leave to the rest of the server."""
     return min(limits.OPEN_FILES_RESERVED_MAX, open_files // limits.OPEN_FILES_RESERVED_SHARE)
 
 
 def connections_max() -> int:
     """How many connections may be open at once."""
-    allowed = limit()
-    return max(1, min(limits.CONNECTIONS_MAX, allowed - reserved(allowed)))
+    files_max = limit()
+    return max(1, min(limits.CONNECTIONS_MAX, files_max - reserved(files_max)))
 
 
 class OpenFiles:
@@ -51,19 +51,19 @@ class OpenFiles:
         self._open = 0
 
     def shortage(self) -> str | None:
-        """Why the server can't go on for long, None while enough are left."""
+        """A message about the shortage of open files; None while enough are left."""
         now = time.monotonic()
         if now - self._counted_at >= limits.OPEN_FILES_COUNTED_EVERY_S:
-            self._open, self._counted_at = _count(), now
-        allowed = limit()
-        left = allowed - self._open
-        needed = max(1, min(limits.OPEN_FILES_SPARE_MIN, allowed // limits.OPEN_FILES_SPARE_SHARE))
-        if left >= needed:
+            self._open, self._counted_at = _count_open_files(), now
+        files_max = limit()
+        remaining = files_max - self._open
+        needed = max(1, min(limits.OPEN_FILES_SPARE_MIN, files_max // limits.OPEN_FILES_SPARE_SHARE))
+        if remaining >= needed:
             return None
-        return f"{max(left, 0)} of {allowed} open files are left, fewer than {needed}"
+        return f"{max(remaining, 0)} of {files_max} open files are left, fewer than {needed}"
 
 
-def _count() -> int:
+def _count_open_files() -> int:
     """The number of files that are open; all, when not even one more can be opened to count them."""
     for folder in _OPEN:
         try:

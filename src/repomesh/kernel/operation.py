@@ -77,12 +77,12 @@ class Model(BaseModel):
 
         They are not checked again, which for a message costs more than storing it.
         """
-        made = cls.__new__(cls)
-        _set(made, "__dict__", fields)
-        _set(made, "__pydantic_fields_set__", set(fields))
-        _set(made, "__pydantic_extra__", None)
-        _set(made, "__pydantic_private__", None)
-        return made
+        instance = cls.__new__(cls)
+        _set(instance, "__dict__", fields)
+        _set(instance, "__pydantic_fields_set__", set(fields))
+        _set(instance, "__pydantic_extra__", None)
+        _set(instance, "__pydantic_private__", None)
+        return instance
 
 
 class PartialResult(Model):
@@ -251,32 +251,32 @@ _UNION_MEMBER = re.compile(
     r"constrained-\w+|str|int|float|bool|(literal|list|tuple|dict|nullable|tagged-union|function-\w+)\[.*",
     re.DOTALL,
 )
-"""What a location names besides fields: the member of a union that refused the value."""
+"""A part of an error's location that is no field: the member of a union that refused the value."""
 
 
-def invalid_request(error: ValidationError, known: Sequence[str] = ()) -> InvalidRequest:
-    """The problem that a failed validation is, with a line for each of the first fields that are wrong.
+def invalid_request(error: ValidationError, known_fields: Sequence[str] = ()) -> InvalidRequest:
+    """The InvalidRequest for a failed validation, with an entry for each of the first wrong fields.
 
-    A field that there is not is told with the most similar one of those `known`. At most PROBLEM_FIELDS_MAX
-    are looked at, since a body may have a hundred thousand wrong ones.
+    The message of an unknown field names the most similar one of `known_fields`. At most PROBLEM_FIELDS_MAX
+    fields are reported, since a body may have a hundred thousand wrong ones.
     """
     fields: dict[str, dict[str, str]] = {}
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         parts = [str(part) for part in problem["loc"]]
-        named = [part for part in parts if not _UNION_MEMBER.fullmatch(part)]
-        field, message = ".".join(named) or "body", problem["msg"]
+        field_parts = [part for part in parts if not _UNION_MEMBER.fullmatch(part)]
+        field, message = ".".join(field_parts) or "body", problem["msg"]
         if field not in fields and len(fields) >= limits.PROBLEM_FIELDS_MAX:
             break
         if problem["type"] == "too_short" and any(name.startswith(f"{field}.") for name in fields):
             continue  # a list counts as empty when its items are refused, which was said
-        shown = field[: limits.PROBLEM_FIELD_CHARS_MAX]
+        shown_field = field[: limits.PROBLEM_FIELD_CHARS_MAX]
         if problem["type"] == "extra_forbidden" and len(parts) == 1:
-            near = get_close_matches(shown, known, n=1)
-            message += f"; did you mean '{near[0]}'?" if near else ""
-        if field in fields and len(named) < len(parts):
+            suggestions = get_close_matches(shown_field, known_fields, n=1)
+            message += f"; did you mean '{suggestions[0]}'?" if suggestions else ""
+        if field in fields and len(field_parts) < len(parts):
             fields[field]["message"] += f"; or {message}"
         else:
-            fields.setdefault(field, {"field": shown, "message": message, "type": problem["type"]})
+            fields.setdefault(field, {"field": shown_field, "message": message, "type": problem["type"]})
     first = next(iter(fields.values()))
     return InvalidRequest(f"{first['field']}: {first['message']}", errors=list(fields.values()))
 
@@ -288,7 +288,7 @@ class Registry:
         self._operations: dict[str, Operation] = {}
 
     def add(self, operation: Operation) -> None:
-        """Register one operation; a second of the same name is a mistake of the programmer."""
+        """Register one operation. Raises ValueError if its name is taken."""
         if operation.name in self._operations:
             raise ValueError(f"operation {operation.name} is registered twice")
         self._operations[operation.name] = operation
@@ -310,7 +310,7 @@ registry = Registry()
 
 
 class OperationOptions(TypedDict, total=False):
-    """What a decorator may say of an operation; the meanings stand on `Operation`."""
+    """The options of the decorators; `Operation` explains them."""
 
     scope: Required[str]
     http: HttpBinding

@@ -1,4 +1,4 @@
-"""A file that one process holds, and that says which: of a server's data folder, of its daemon."""
+"""Lock files that hold the id of the process that locked them: a server's, and its daemon's."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _BETWEEN_TRIES_S: Final = 0.02
 
 @dataclass(frozen=True, slots=True)
 class PidfileClaim:
-    """Whether the file was taken, and the process that holds it, None when it has not said who it is."""
+    """Whether this process locked the file, and the id of the process that did; None if not yet written."""
 
     by_us: bool
     pid: int | None
 
 
 @contextmanager
-def held(path: Path) -> Iterator[PidfileClaim]:
-    """Hold the file while inside, unless another process does.
+def hold(path: Path) -> Iterator[PidfileClaim]:
+    """Lock the file inside the context, unless another process holds it.
 
-    The lock belongs to the process: the operating system lets go of it however the process ends.
+    The operating system releases the lock however the process ends.
     Raises UnsafeFile when there is a link, a pipe or another user's file in its place.
     """
     descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
-        if _locked(descriptor):
+        if _try_lock(descriptor):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield PidfileClaim(True, os.getpid())
         else:
-            yield PidfileClaim(False, _pid(descriptor))
+            yield PidfileClaim(False, _read_pid(descriptor))
     finally:
         os.close(descriptor)
 
@@ -53,14 +53,14 @@ def holder(path: Path) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _pid(descriptor)
+        return _read_pid(descriptor)
     finally:
         os.close(descriptor)
     return None
 
 
-def _locked(descriptor: int) -> bool:
-    """Take the lock; a moment's patience, because `holder` tries it, too."""
+def _try_lock(descriptor: int) -> bool:
+    """Try to take the lock, a few times, because `holder` takes it for a moment, too."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,6 +71,6 @@ def _locked(descriptor: int) -> bool:
     return False
 
 
-def _pid(descriptor: int) -> int | None:
-    written = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-    return int(written) if written.isdigit() else None
+def _read_pid(descriptor: int) -> int | None:
+    content = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return int(content) if content.isdigit() else None

@@ -1,4 +1,4 @@
-"""What the kernel and the domains need from the floors below them, as protocols that these fulfil."""
+"""Protocols that the layers below implement for the kernel and the domains."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ T = TypeVar("T")
 
 
 class ServerAway(Exception):
-    """The server was away, and who could not be heard meanwhile was not given grace yet."""
+    """The server was away, and the deadlines of leases and agents were not extended for it yet."""
 
 
 class AbsenceClock(Protocol):
-    """Knows whether the server was away."""
+    """Detects absences of the server: it was stopped, or its machine asleep."""
 
     def check(self, tx: Any) -> None:
         """Raise ServerAway when the server was away before this transaction began."""
         ...
 
-    async def returned(self) -> None:
-        """Give everybody grace for that time."""
+    async def extend_deadlines(self) -> None:
+        """Extend the deadlines of leases and agents for the absence."""
         ...
 
 
@@ -64,26 +64,26 @@ class Contents(Protocol):
 
 
 class StorePort(Protocol):
-    """Runs work in transactions and answers when its effects are durable."""
+    """Runs functions in transactions, and returns when their effects are durable."""
 
     settings: Settings
 
     @property
     def contents(self) -> Contents:
-        """Where contents lie that are too large for the rows which name them."""
+        """The store of contents that are too large for the rows which name them."""
         ...
 
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Any], T]) -> T:
-        """Run `work` in a writing transaction of the caller's workspace; answer after the commit."""
+        """Return what `work` returns in a writing transaction of the caller's workspace, once committed."""
         ...
 
     async def read(self, caller: Caller, work: Callable[[Any], T]) -> T:
-        """Run `work` on a consistent, read-only view."""
+        """Return what `work` returns on a consistent, read-only view."""
         ...
 
 
 class EventWait(Protocol):
-    """One listener's alarm."""
+    """The handle by which one listener waits for events."""
 
     async def wait(self, timeout_s: float) -> bool:
         """Return True as soon as something happened since the last call, False when time is up."""
@@ -91,7 +91,7 @@ class EventWait(Protocol):
 
 
 class EventSignals(Protocol):
-    """Tells listeners of new events that they may see."""
+    """Wakes listeners when there are new events that they may see."""
 
     def listen(self, caller: Caller, types: frozenset[str]) -> AbstractAsyncContextManager[EventWait]:
         """Listen for events of `types` that `caller` may see, from the moment of entering."""
@@ -127,13 +127,13 @@ class Completions(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the requests under way."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Texts of which vectors are to be made, and in `about` what the asker knows its answer by."""
+    """Texts to make vectors of; `about` holds keys of the requester, by which it matches the vectors."""
 
     texts: tuple[str, ...]
     about: tuple[Any, ...] = ()
@@ -151,6 +151,6 @@ class EmbeddingResult:
 class Embedder(Protocol):
     """Makes vectors of texts."""
 
-    async def embed(self, wanted: EmbeddingRequest) -> EmbeddingResult:
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
         """Make a vector for each text; never raises for what the model does."""
         ...

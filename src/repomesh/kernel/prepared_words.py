@@ -1,4 +1,4 @@
-"""Requests whose words are found before their transaction, so that the writer does not wait for that."""
+"""Requests whose words are extracted before their transaction, so that the writer does not wait for that."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class PreparesWords(Model):
 
     _words: list[str] | None = PrivateAttr(None)
 
-    def prepare_words(self, found: Callable[[], list[str]]) -> list[str]:
-        """The words that `found` answered the first time."""
+    def prepare_words(self, find_words: Callable[[], list[str]]) -> list[str]:
+        """The words that `find_words` returns; it is called once and its result kept."""
         if self._words is None:
-            self._words = found()
+            self._words = find_words()
         return self._words
 
 

@@ -37,11 +37,11 @@ def open_private(path: str | Path, flags: int, *, dir_fd: int | None = None) -> 
         if error.errno in _NOT_REGULAR:
             raise UnsafeFile(f"{path} is no regular file", path=str(path)) from None
         raise
-    about = os.fstat(descriptor)
-    if stat.S_ISREG(about.st_mode) and about.st_uid == os.geteuid():
+    file_stat = os.fstat(descriptor)
+    if stat.S_ISREG(file_stat.st_mode) and file_stat.st_uid == os.geteuid():
         return descriptor
     os.close(descriptor)
-    fault = f"belongs to user {about.st_uid}" if stat.S_ISREG(about.st_mode) else "is no regular file"
+    fault = f"belongs to user {file_stat.st_uid}" if stat.S_ISREG(file_stat.st_mode) else "is no regular file"
     raise UnsafeFile(f"{path} {fault}", path=str(path))
 
 

@@ -38,18 +38,18 @@ def machine() -> str:
 
 
 def same_machine(first: str, second: str) -> bool:
-    """Whether two names may mean one machine; an empty one, or one without namespace, says less."""
+    """Whether two names may mean one machine; an empty name, or one without namespace, matches more."""
     if not first or not second or first == second:
         return True
-    both = _NAMESPACE.search(first) and _NAMESPACE.search(second)
-    return not both and _NAMESPACE.sub("", first) == _NAMESPACE.sub("", second)
+    both_namespaced = _NAMESPACE.search(first) and _NAMESPACE.search(second)
+    return not both_namespaced and _NAMESPACE.sub("", first) == _NAMESPACE.sub("", second)
 
 
-def named(number: int) -> str:
+def name_of(number: int) -> str:
     """The name of a process of this machine."""
-    here, start = machine(), _start(number)
+    machine_name, start = machine(), _read_start(number)
     name = f"{number}.{start}" if start else str(number)
-    return f"{name}@{here}" if here else name
+    return f"{name}@{machine_name}" if machine_name else name
 
 
 def number_of(process: str) -> int | None:
@@ -58,42 +58,42 @@ def number_of(process: str) -> int | None:
     return int(number) if number.isdigit() else None
 
 
-def same(first: str, second: str) -> bool:
-    """Whether two names may mean one process; one without start or machine says less."""
-    one, _, machine_of_one = first.partition("@")
-    other, _, machine_of_other = second.partition("@")
-    number, _, start = one.partition(".")
-    other_number, _, other_start = other.partition(".")
-    if number != other_number or (start and other_start and start != other_start):
+def same_process(first: str, second: str) -> bool:
+    """Whether two names may mean one process; a name without start or machine matches more."""
+    first_process, _, first_machine = first.partition("@")
+    second_process, _, second_machine = second.partition("@")
+    first_number, _, first_start = first_process.partition(".")
+    second_number, _, second_start = second_process.partition(".")
+    if first_number != second_number or (first_start and second_start and first_start != second_start):
         return False
-    return same_machine(machine_of_one, machine_of_other)
+    return same_machine(first_machine, second_machine)
 
 
 def was_replaced(process: str) -> bool:
     """Whether the number in a name of this machine's process belongs to a later process by now."""
     start = process.partition("@")[0].partition(".")[2]
     number = number_of(process)
-    now = _start(number) if start and number is not None else ""
-    return bool(now) and now != start
+    current_start = _read_start(number) if start and number is not None else ""
+    return bool(current_start) and current_start != start
 
 
 def runs(process: str | None, seen_at: datetime) -> bool | None:
     """Whether a process that was seen at `seen_at` still runs; None when that can't be known from here.
 
-    Only processes in this server's own namespace can be looked at. One that has another start than the name
-    says, or where it says none began after it was seen, is another, which got its number.
+    Only processes in this server's own namespace can be seen. A process whose start differs from the one in
+    the name, or that began after `seen_at` where the name has none, is another one with the same number.
     """
-    name, _, where = (process or "").partition("@")
+    name, _, machine_name = (process or "").partition("@")
     number, start = number_of(name), name.partition(".")[2]
-    if number is None or _NAMESPACE.search(where) is None or where != machine():
+    if number is None or _NAMESPACE.search(machine_name) is None or machine_name != machine():
         return None
     try:
         with suppress(PermissionError):  # another user's, so it is there
             os.kill(number, 0)
-        ticks = _ticks(number)
+        ticks = _read_start_ticks(number)
         if start and ticks:
             return int(start) == ticks
-        began_at = _began_at(ticks)
+        began_at = _start_time(ticks)
     except (ProcessLookupError, OverflowError):
         return False
     except (OSError, ValueError, IndexError):  # hidden from this user
@@ -101,16 +101,16 @@ def runs(process: str | None, seen_at: datetime) -> bool | None:
     return began_at <= seen_at + timedelta(seconds=PROCESS_START_SLACK_S)
 
 
-def _start(number: int) -> str:
+def _read_start(number: int) -> str:
     """When a process of this machine began, as its name says it; empty when that can't be seen."""
     try:
-        ticks = _ticks(number)
+        ticks = _read_start_ticks(number)
     except (OSError, ValueError, IndexError):
         return ""
     return str(ticks) if ticks else ""
 
 
-def _ticks(number: int) -> int:
+def _read_start_ticks(number: int) -> int:
     """The clock ticks between the machine's boot and a process's start; 0 where the system counts none.
 
     Raises ProcessLookupError when the process has ended, OSError when it can't be seen.
@@ -122,7 +122,7 @@ def _ticks(number: int) -> int:
     return int(fields[19])
 
 
-def _began_at(ticks: int) -> datetime:
+def _start_time(ticks: int) -> datetime:
     """When a process began; raises OSError when the machine's time since its boot can't be seen."""
     uptime_s = float((_PROC / "uptime").read_text().split()[0])
     ago_s = uptime_s - ticks / os.sysconf("SC_CLK_TCK")

@@ -23,8 +23,8 @@ class RateLimiter:
         burst = float(self._per_minute[rate])
         key = (rate, caller.workspace_id, caller.agent_id or caller.token_id)
         now = time.monotonic()
-        level, at = self._buckets.pop(key, (burst, now))
-        level = min(burst, level + (now - at) * burst / 60.0)
+        level, updated_at = self._buckets.pop(key, (burst, now))
+        level = min(burst, level + (now - updated_at) * burst / 60.0)
         if level < 1.0:
             self._buckets[key] = (level, now)
             wait_s = (1.0 - level) * 60.0 / burst

@@ -1,8 +1,8 @@
 """Reactions: what a domain does, in the same transaction, when an event of an earlier domain was emitted.
 
 A domain's `reactions.py` holds plain functions that `@on` declares. `repomesh/operations.py` lists these
-modules in the order of the domains, and `ordered` makes of them the one table by which a transaction finds
-what reacts to an event. See docs/decisions/0033-reactions.md.
+modules in the order of the domains, and `collect_reactions` builds the one table by which a transaction finds
+the reactions to an event. See docs/decisions/0033-reactions.md.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Reactions:
         by_type: defaultdict[str, list[EventReaction]] = defaultdict(list)
         for reaction in reactions:
             by_type[reaction.event_type].append(reaction)
-        self._by_type = {event_type: tuple(found) for event_type, found in by_type.items()}
+        self._by_type = {event_type: tuple(type_reactions) for event_type, type_reactions in by_type.items()}
 
-    def to(self, event_type: str) -> Sequence[EventReaction]:
+    def for_event(self, event_type: str) -> Sequence[EventReaction]:
         """The reactions to events of a type; empty for most types."""
         return self._by_type.get(event_type, ())
 
@@ -88,14 +88,14 @@ def on(*event_types: str) -> Callable[[Function], Function]:
     return decorate
 
 
-def ordered(modules: Sequence[ModuleType]) -> Reactions:
+def collect_reactions(modules: Sequence[ModuleType]) -> Reactions:
     """The reactions that these modules declare, in their order.
 
     Raises ValueError for a module that declares none, and for reactions declared in a module that is not
     listed: they would never run.
     """
     names = [module.__name__ for module in modules]
-    wrong = set(names) ^ set(_declared)
-    if wrong:
-        raise ValueError(f"listed without a reaction, or the reverse: {', '.join(sorted(wrong))}")
+    mismatched = set(names) ^ set(_declared)
+    if mismatched:
+        raise ValueError(f"listed without a reaction, or the reverse: {', '.join(sorted(mismatched))}")
     return Reactions([reaction for name in names for reaction in _declared[name]])

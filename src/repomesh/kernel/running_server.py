@@ -12,13 +12,13 @@ from typing import Any
 import httpx
 
 
-def only_to(served_url: Callable[[], str | None] | None) -> dict[str, list[Callable[..., Any]]]:
-    """Hooks of a client that send each request to the origin that `served_url` returns.
+def redirect_hooks(served_url: Callable[[], str | None] | None) -> dict[str, list[Callable[..., Any]]]:
+    """httpx event hooks that redirect each request to the origin that `served_url` returns.
 
-    They send nothing, and raise ConnectError, while it returns None.
+    They raise ConnectError, and send nothing, while it returns None.
     """
 
-    async def direct(request: httpx.Request) -> None:
+    async def redirect(request: httpx.Request) -> None:
         if served_url is None:
             return
         url = served_url()
@@ -28,4 +28,4 @@ def only_to(served_url: Callable[[], str | None] | None) -> dict[str, list[Calla
         request.url = request.url.copy_with(scheme=origin.scheme, host=origin.host, port=origin.port)
         request.headers["Host"] = origin.netloc.decode("ascii")
 
-    return {"request": [direct]}
+    return {"request": [redirect]}

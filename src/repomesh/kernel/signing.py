@@ -28,7 +28,7 @@ def new_key() -> str:
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     """The signature of a delivery, as it stands in the header; raises ValueError for a malformed secret."""
     signed = f"{webhook_id}.{timestamp}.".encode() + body
-    digest = hmac.new(_key(secret), signed, hashlib.sha256).digest()
+    digest = hmac.new(_decode_key(secret), signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
@@ -43,14 +43,14 @@ class SignedHeaders:
             raise Unauthenticated("webhook-timestamp: too far from the server's time", hint=_HINT)
         self._webhook_id = webhook_id
         self._timestamp = int(timestamp)
-        self._signatures = [one for one in signatures.split() if _SIGNATURE.fullmatch(one)]
+        self._signatures = [signature for signature in signatures.split() if _SIGNATURE.fullmatch(signature)]
         if not self._signatures:
             raise _foreign_signature()
 
     def verify(self, secret: str, body: bytes) -> None:
         """Raise Unauthenticated unless one of the signatures is of this secret and body."""
         expected = sign(secret, self._webhook_id, self._timestamp, body)
-        if not any(hmac.compare_digest(expected, one) for one in self._signatures):
+        if not any(hmac.compare_digest(expected, signature) for signature in self._signatures):
             raise _foreign_signature()
 
 
@@ -61,7 +61,7 @@ def _foreign_signature() -> Unauthenticated:
 _HINT = "Sign 'ID.TIMESTAMP.BODY' with the secret in REPOMESH_WEBHOOK_SECRET, and send it at once."
 
 
-def _key(secret: str) -> bytes:
+def _decode_key(secret: str) -> bytes:
     try:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error:

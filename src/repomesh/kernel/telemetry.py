@@ -37,10 +37,10 @@ class Tracer:
 
     def __init__(self) -> None:
         self._tracer: trace.Tracer | None = None
-        self._nothing = _NoSpan()
-        present = trace.get_tracer_provider()
-        if not isinstance(present, trace.ProxyTracerProvider):  # set by whoever started this process
-            self.record_to(present)
+        self._no_span = _NoSpan()
+        provider = trace.get_tracer_provider()
+        if not isinstance(provider, trace.ProxyTracerProvider):  # set by whoever started this process
+            self.record_to(provider)
 
     def record_to(self, provider: trace.TracerProvider) -> None:
         """Begin spans from now on, for `provider`."""
@@ -49,19 +49,19 @@ class Tracer:
     def span(
         self, name: str, trace_id: str = "", traceparent: str | None = None
     ) -> AbstractContextManager[trace.Span]:
-        """A span around what follows; errors are told by whoever catches them, as a status.
+        """A context manager for a span; the code that catches an error sets the span's status.
 
-        The outermost belongs to the request's trace, so that a problem document's `trace_id` finds it.
+        The outermost span belongs to the request's trace, so that a problem document's `trace_id` finds it.
         """
         if self._tracer is None:
-            return self._nothing
-        parent = _request_trace(trace_id, traceparent) if trace_id else None
+            return self._no_span
+        parent = _request_context(trace_id, traceparent) if trace_id else None
         return self._tracer.start_as_current_span(
             name, context=parent, record_exception=False, set_status_on_exception=False
         )
 
 
-def _request_trace(trace_id: str, traceparent: str | None) -> Context | None:
+def _request_context(trace_id: str, traceparent: str | None) -> Context | None:
     if trace.get_current_span().get_span_context().is_valid:
         return None
     if traceparent is None:

@@ -1,4 +1,4 @@
-"""Which data folders are used: those that this user made on this machine, as a record elsewhere says.
+"""Decides which data folders are trusted: those that this user made on this machine, by a record elsewhere.
 
 A repository may bring a `.repomesh` of its own. So the folder holds a random id, and the user's state folder
 (`~/.local/state/repomesh`) a record of that name: where the folder lies, which server its token is for, and
@@ -57,13 +57,13 @@ def require(data: Path) -> Path | None:
     Raises UntrustedFolder unless this user made the data folder on this machine, it lies where it was made,
     only its user may enter it, it holds no links, and git tracks nothing of it.
     """
-    record = _checked(data)
+    record = _check_folder(data)
     if record is None:
         return None
     try:
         require_untracked(data)
     except UntrustedFolder:
-        _suspect(record)
+        _mark_suspect(record)
         raise
     return record
 
@@ -71,16 +71,16 @@ def require(data: Path) -> Path | None:
 def record_of(data: Path) -> Path | None:
     """The folder of the record of a data folder that `require` accepts, or did; None for any other.
 
-    It asks no git: for those who look again and again at a folder that was checked before.
+    It does not run git: for frequent checks of a folder that `require` accepted before.
     """
     try:
-        return _checked(data)
+        return _check_folder(data)
     except (UntrustedFolder, StateFolderUnusable):
         return None
 
 
-def _checked(data: Path) -> Path | None:
-    """What `require` answers, without asking git."""
+def _check_folder(data: Path) -> Path | None:
+    """Do what `require` does, except for the check of files that git tracks."""
     descriptor = open_folder(data)
     if descriptor is None:
         return None
@@ -89,7 +89,7 @@ def _checked(data: Path) -> Path | None:
         if is_empty(descriptor, data):
             return None
         require_private(descriptor, data)
-        return _bound(descriptor, data)
+        return _require_bound(descriptor, data)
     finally:
         os.close(descriptor)
 
@@ -97,7 +97,7 @@ def _checked(data: Path) -> Path | None:
 def make(data: Path) -> None:
     """Make a data folder with its record; one that is there already must be trusted, or empty."""
     require_untracked(data)
-    with alone():
+    with lock_records():
         if require(data) is not None:
             return
         try:
@@ -115,7 +115,7 @@ def make(data: Path) -> None:
 
 
 def bind(data: Path) -> None:
-    """Give a data folder a new id, and make its record. The caller holds `alone`."""
+    """Give a data folder a new id, and make its record. The caller holds `lock_records`."""
     name = os.urandom(FOLDER_ID_CHARS // 2).hex()
     record = records_folder() / name
     try:
@@ -128,8 +128,8 @@ def bind(data: Path) -> None:
 
 def write_record(record: Path, data: Path, suspect: str | None = None) -> None:
     """Write where a data folder lies, and on which machine; `suspect` says why it is not used any more."""
-    about = {"path": os.path.realpath(data), "machine": machine(), "suspect": suspect}
-    write_private(record / RECORD, json.dumps(about).encode() + b"\n")
+    record_fields = {"path": os.path.realpath(data), "machine": machine(), "suspect": suspect}
+    write_private(record / RECORD, json.dumps(record_fields).encode() + b"\n")
 
 
 def read_record(name: str) -> dict[str, Any] | None:
@@ -161,9 +161,9 @@ def forget(data: Path) -> None:
 
 def state_folder() -> Path:
     """The folder for what repomesh remembers about a user; raises StateFolderUnusable without a home."""
-    named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    if named.is_absolute():
-        return named / "repomesh"
+    configured_folder = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if configured_folder.is_absolute():
+        return configured_folder / "repomesh"
     try:
         home = Path.home()
     except RuntimeError:  # neither HOME nor an entry in the list of users
@@ -178,10 +178,14 @@ def records_folder() -> Path:
     folder = state_folder() / "folders"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = folder.lstat()
+        folder_stat = folder.lstat()
     except OSError as error:
         raise _unusable(folder, error) from None
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o022:
+    if (
+        not stat.S_ISDIR(folder_stat.st_mode)
+        or folder_stat.st_uid != os.geteuid()
+        or folder_stat.st_mode & 0o022
+    ):
         raise StateFolderUnusable(
             f"others may write into {folder}", hint=f"chmod 700 {shlex.quote(str(folder))}"
         )
@@ -189,8 +193,8 @@ def records_folder() -> Path:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Be the only one of a user's processes that makes a record; others wait."""
+def lock_records() -> Iterator[None]:
+    """Lock the user's records inside the context; other processes that would make one wait."""
     import fcntl
 
     folder = records_folder()
@@ -206,7 +210,7 @@ def alone() -> Iterator[None]:
 
 
 def machine() -> str:
-    """What tells this machine from others that share a home folder with it."""
+    """An id of this machine, by which it differs from others that share a home folder with it."""
     try:
         with Path("/etc/machine-id").open(encoding="ascii") as file:
             return file.read(64).strip() or os.uname().nodename
@@ -230,13 +234,15 @@ def open_folder(data: Path) -> int | None:
     except PermissionError:
         owner = data.lstat().st_uid
         fault = f"{data} belongs to user {owner}, and you, user {os.geteuid()}, may not enter it"
-        hint = f"Work as that user, or {_elsewhere(data)}"
+        hint = f"Work as that user, or {_other_folder_hint(data)}"
         raise UntrustedFolder(fault, hint=hint) from None
     except OSError as error:
         if error.errno not in (errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
             raise
         fault = f"{data} is a symbolic link" if data.is_symlink() else f"{data} is no folder"
-        raise UntrustedFolder(fault, hint=f"Remove it, or name a folder: {_elsewhere(data)}") from None
+        raise UntrustedFolder(
+            fault, hint=f"Remove it, or name a folder: {_other_folder_hint(data)}"
+        ) from None
 
 
 def require_own(descriptor: int, data: Path) -> None:
@@ -244,11 +250,14 @@ def require_own(descriptor: int, data: Path) -> None:
     owner = os.fstat(descriptor).st_uid
     if owner != os.geteuid():
         fault = f"{data} belongs to user {owner}, and you are user {os.geteuid()}"
-        raise UntrustedFolder(fault, hint=f"Work as that user, or {_elsewhere(data)}")
+        raise UntrustedFolder(fault, hint=f"Work as that user, or {_other_folder_hint(data)}")
 
 
 def is_empty(descriptor: int, data: Path) -> bool:
-    """Whether nothing is in it that could be another's; raises UntrustedFolder for links and their like."""
+    """Whether the folder holds nothing but drafts of its id.
+
+    Raises UntrustedFolder for links, devices, other users' files, and more than FOLDER_ENTRIES_MAX entries.
+    """
     count = 0
     with os.scandir(descriptor) as entries:
         for entry in entries:
@@ -261,12 +270,12 @@ def is_empty(descriptor: int, data: Path) -> bool:
                     hint="Remove from it what repomesh did not make.",
                 )
             try:
-                about = entry.stat(follow_symlinks=False)
+                entry_stat = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # a draft that has its name by now, or one that was removed
                 continue
-            if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+            if not (stat.S_ISREG(entry_stat.st_mode) or stat.S_ISDIR(entry_stat.st_mode)):
                 raise unsafe_entry(data / entry.name)
-            if about.st_uid != os.geteuid():
+            if entry_stat.st_uid != os.geteuid():
                 raise UntrustedFolder(
                     f"{data / entry.name} belongs to another user",
                     hint=f"If it is yours: sudo chown -R {os.geteuid()} {shlex.quote(str(data))}",
@@ -275,7 +284,7 @@ def is_empty(descriptor: int, data: Path) -> bool:
 
 
 def unsafe_entry(path: Path) -> UntrustedFolder:
-    """What is wrong with something that is neither a file nor a folder."""
+    """The error for an entry that is neither a file nor a folder."""
     fault = "a symbolic link" if path.is_symlink() else "neither a file nor a folder"
     hint = f"repomesh makes no such thing. Find out where it came from, then: rm {shlex.quote(str(path))}"
     return UntrustedFolder(f"{path} is {fault}", hint=hint)
@@ -283,10 +292,10 @@ def unsafe_entry(path: Path) -> UntrustedFolder:
 
 def require_private(descriptor: int, data: Path) -> None:
     """Raise UntrustedFolder when others may enter the folder, or read its id or token."""
-    about = os.fstat(descriptor)
-    if about.st_mode & 0o077:
+    folder_stat = os.fstat(descriptor)
+    if folder_stat.st_mode & 0o077:
         hint = f"chmod 700 {shlex.quote(str(data))}"
-        raise UntrustedFolder(f"others may enter {data} ({about.st_mode & 0o777:04o})", hint=hint)
+        raise UntrustedFolder(f"others may enter {data} ({folder_stat.st_mode & 0o777:04o})", hint=hint)
     for name in (ID, TOKEN):
         try:
             mode = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode
@@ -306,20 +315,22 @@ def read_id(descriptor: int) -> str | None:
     return text if len(text) == FOLDER_ID_CHARS and set(text) <= set("0123456789abcdef") else None
 
 
-def _bound(descriptor: int, data: Path) -> Path:
+def _require_bound(descriptor: int, data: Path) -> Path:
     """The folder of the record that binds the data folder to this place; raises UntrustedFolder."""
     name = read_id(descriptor)
-    about = read_record(name) if name else None
-    if name is None or about is None:
+    record_fields = read_record(name) if name else None
+    if name is None or record_fields is None:
         fault = f"{data} has no record on this machine: it came from elsewhere, or an earlier version made it"
-        raise UntrustedFolder(fault, hint=adopting(data))
-    if about.get("suspect"):
-        raise UntrustedFolder(f"{data} is not used any more: {about['suspect']}", hint=adopting(data))
-    if about.get("machine") != machine():
-        raise UntrustedFolder(f"{data} was made on another machine", hint=adopting(data))
-    if not _lies_at(descriptor, str(about.get("path"))):
-        fault = f"{data} was moved or copied: it was made at {about.get('path')}"
-        raise UntrustedFolder(fault, hint=adopting(data))
+        raise UntrustedFolder(fault, hint=adoption_hint(data))
+    if record_fields.get("suspect"):
+        raise UntrustedFolder(
+            f"{data} is not used any more: {record_fields['suspect']}", hint=adoption_hint(data)
+        )
+    if record_fields.get("machine") != machine():
+        raise UntrustedFolder(f"{data} was made on another machine", hint=adoption_hint(data))
+    if not _lies_at(descriptor, str(record_fields.get("path"))):
+        fault = f"{data} was moved or copied: it was made at {record_fields.get('path')}"
+        raise UntrustedFolder(fault, hint=adoption_hint(data))
     return state_folder() / "folders" / name
 
 
@@ -336,9 +347,11 @@ def require_untracked(data: Path) -> None:
     data = data.absolute()
     parent = next(folder for folder in data.parents if folder.is_dir())
     name = data.relative_to(parent)
-    listed = git.answer(parent, "ls-files", "--cached", "--", f":(icase,literal){name}", of_place=True)
-    if listed:
-        entry = shlex.quote("/".join(listed[0].split("/")[: len(name.parts)]))
+    tracked_files = git.answer(
+        parent, "ls-files", "--cached", "--", f":(icase,literal){name}", ignore_environment=True
+    )
+    if tracked_files:
+        entry = shlex.quote("/".join(tracked_files[0].split("/")[: len(name.parts)]))
         raise UntrustedFolder(
             f"git tracks files in {data}: whoever commits to the repository writes into it",
             hint=f"Take them out with 'git -C {shlex.quote(str(parent))} rm -r -f {entry}' and commit; "
@@ -346,18 +359,20 @@ def require_untracked(data: Path) -> None:
         )
 
 
-def _suspect(record: Path) -> None:
-    """Have the folder not be used when git no longer tracks it: a checkout may have replaced any file."""
-    about = read_note(record / RECORD)
-    if about is not None and not about.get("suspect"):
-        write_record(record, Path(about["path"]), "git tracked files in it, and may have replaced some")
+def _mark_suspect(record: Path) -> None:
+    """Mark the folder as untrusted even once git no longer tracks it: a checkout may have replaced files."""
+    record_fields = read_note(record / RECORD)
+    if record_fields is not None and not record_fields.get("suspect"):
+        write_record(
+            record, Path(record_fields["path"]), "git tracked files in it, and may have replaced some"
+        )
 
 
-def adopting(data: Path) -> str:
-    """What to do about a folder that may be one's own."""
-    place = shlex.quote(str(data))
-    return f"If it is yours: repomesh trust --data {place}. If it is not: rm -r {place}"
+def adoption_hint(data: Path) -> str:
+    """The hint for a folder that may be the user's own: how to adopt or remove it."""
+    quoted_path = shlex.quote(str(data))
+    return f"If it is yours: repomesh trust --data {quoted_path}. If it is not: rm -r {quoted_path}"
 
 
-def _elsewhere(data: Path) -> str:
+def _other_folder_hint(data: Path) -> str:
     return f"use another folder, with --data or REPOMESH_DATA, than {shlex.quote(str(data))}"

@@ -67,10 +67,10 @@ _TATWEEL, _ZERO_WIDTH_SPACE = "\u0640", "\u200b"
 def words_of(text: str) -> list[str]:
     """The words by which a text is found, in its order: those of identifiers whole and in their parts, and of
     scripts without spaces each letter and each pair of neighbours."""
-    folded = _folded(_with_seams(text))
+    folded = _fold_text(_insert_seams(text))
     words = folded.split()
     if _SEAM in folded or not (folded.isascii() or _HAS_PAIRED.search(folded) is None):
-        words = [word for found in words for word in _taken_apart(found)]
+        words = [word for token in words for word in _split_word(token)]
     if max(map(len, words), default=0) <= _WORD_CHARS_MAX:
         return words
     return [word[:_WORD_CHARS_MAX] for word in words]
@@ -80,55 +80,57 @@ def different_words(*texts: str) -> list[str]:
     """The different words of some texts, in the order in which they come first: what an index needs."""
     if len(texts) == 1 and len(texts[0]) <= WORDS_AT_ONCE_CHARS:
         return list(dict.fromkeys(words_of(texts[0])))
-    found: dict[str, None] = {}
+    words: dict[str, None] = {}
     for text in texts:
         for _, part in parts(text, WORDS_AT_ONCE_CHARS):
-            found.update(dict.fromkeys(words_of(part)))
-    return list(found)
+            words.update(dict.fromkeys(words_of(part)))
+    return list(words)
 
 
-def asked_words(text: str) -> list[Word]:
-    """What a text must hold to be found by the words of `text`: every one of these.
+def words_to_find(text: str) -> list[Word]:
+    """The words that a text must all hold to match the search text `text`.
 
     Of an identifier in parts, the whole or all parts; of a script without spaces, each pair of neighbours,
     and a letter that stands alone.
     """
-    asked: dict[Word, None] = {}
-    for word in _folded(_with_seams(text)).split():
-        for run in _runs(word):
-            asked.update(dict.fromkeys(_asked_of(run)))
-    return list(asked)
+    words: dict[Word, None] = {}
+    for word in _fold_text(_insert_seams(text)).split():
+        for run in _split_runs(word):
+            words.update(dict.fromkeys(_query_run(run)))
+    return list(words)
 
 
-def located_words(text: str, asked: Collection[str]) -> Iterator[tuple[int, int, str]]:
+def locate_words(text: str, search_words: Collection[str]) -> Iterator[tuple[int, int, str]]:
     """(start, end, word) of each word in a text; of scripts without spaces only of those asked for.
 
     The parts of an identifier stand where the whole does.
     """
     if text.isascii():
         for match in _ASCII_TOKEN.finditer(text):
-            yield from _at(text, match.start(), match.end())
+            yield from _locate_plain_words(text, match.start(), match.end())
         return
     pieces = [_fold[ord(char)] or "" for char in text]
     folded = "".join(pieces)
-    places = _Places(None if len(folded) == len(text) else list(accumulate(map(len, pieces))))
-    paired = [word for word in asked if is_paired(word)]
+    places = _OffsetMap(None if len(folded) == len(text) else list(accumulate(map(len, pieces))))
+    paired = [word for word in search_words if is_paired(word)]
     for match in _TOKEN.finditer(folded):
         for run in _RUNS.finditer(match[0]):
-            at = match.start() + run.start()
+            run_start = match.start() + run.start()
             if not is_paired(run[0]):
-                yield from _at(text, *places.of(at, at + len(run[0])))
+                yield from _locate_plain_words(text, *places.of(run_start, run_start + len(run[0])))
                 continue
-            for start, word in sorted((start, one) for one in paired for start in _finds(run[0], one)):
-                yield *places.of(at + start, at + start + len(word)), word
+            for start, word in sorted(
+                (start, search_word) for search_word in paired for start in _find_all(run[0], search_word)
+            ):
+                yield *places.of(run_start + start, run_start + start + len(word)), word
 
 
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9]+")
 _TOKEN = re.compile(r"\S+")
 
 
-class _Places:
-    """Where in a text stands what stands at some places of its folded form."""
+class _OffsetMap:
+    """Maps offsets in a text's folded form to offsets in the text."""
 
     def __init__(self, ends: list[int] | None) -> None:
         self._ends = ends  # of each character of the text; None where each folded to one
@@ -140,15 +142,15 @@ class _Places:
         return bisect_right(self._ends, start), bisect_right(self._ends, end - 1) + 1
 
 
-def _finds(run: str, word: str) -> Iterator[int]:
+def _find_all(run: str, word: str) -> Iterator[int]:
     start = run.find(word)
     while start >= 0:
         yield start
         start = run.find(word, start + 1)
 
 
-def _at(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
-    """The same of what stands between two places and is no script without spaces."""
+def _locate_plain_words(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+    """(start, end, word) of the words between two offsets, of a script with spaces."""
     for word in words_of(text[start:end]):
         yield start, end, word
     if start and text[start - 1] == "\\" and text[start] in "nrt":  # behind a written line end
@@ -165,12 +167,12 @@ def parts(text: str, length: int) -> Iterator[tuple[int, str]]:
     start = 0
     while len(text) - start > length:
         soon = start + length + _UNBROKEN_CHARS_MAX
-        found = _BREAK.search(text, start + length, soon)
-        end = found.end() if found is not None else soon
+        space = _BREAK.search(text, start + length, soon)
+        end = space.end() if space is not None else soon
         if end >= len(text):
             break
         yield start, text[start:end]
-        start = end if found is not None else end - _OVERLAP_CHARS
+        start = end if space is not None else end - _OVERLAP_CHARS
     yield start, text[start:]
 
 
@@ -179,25 +181,25 @@ def is_paired(word: str) -> bool:
     return _HAS_PAIRED.match(word) is not None
 
 
-def flattened(asked: Iterable[Word]) -> list[str]:
-    """Every word among what is asked for."""
-    words = (word for one in asked for word in ((one,) if isinstance(one, str) else one))
+def flatten_words(query_words: Iterable[Word]) -> list[str]:
+    """The different single words of a query, alternatives included."""
+    words = (word for choice in query_words for word in ((choice,) if isinstance(choice, str) else choice))
     return list(dict.fromkeys(words))
 
 
 def folded_text(text: str) -> str:
     """A text in the form in which its words are compared, with spaces instead of what is between words."""
-    return _folded(text.replace(_SEAM, " "))
+    return _fold_text(text.replace(_SEAM, " "))
 
 
-def _folded(text: str) -> str:
+def _fold_text(text: str) -> str:
     if text.isascii():
         return text.translate(_ASCII_WORDS)
     # What is folded character by character may compose anew: a kana and its mark, the parts of a syllable.
     return normalize("NFC", text.translate(_fold))
 
 
-def _with_seams(text: str) -> str:
+def _insert_seams(text: str) -> str:
     """The text with a seam between the parts of each identifier, and behind each written-out line end."""
     text = text.replace(_SEAM, " ") if _SEAM in text else text
     if text.isascii():
@@ -214,43 +216,43 @@ def _with_seams(text: str) -> str:
     return _SEAM.join(text[start:end] for start, end in bounds) if cuts else text
 
 
-def _runs(word: str) -> list[str]:
+def _split_runs(word: str) -> list[str]:
     """A folded word in runs of scripts with and without spaces."""
     return [word] if word.isascii() else _RUNS.findall(word)
 
 
-def _taken_apart(word: str) -> Iterator[str]:
-    for run in _runs(word):
+def _split_word(word: str) -> Iterator[str]:
+    for run in _split_runs(word):
         if is_paired(run):
-            units = _units(run)
+            units = _split_units(run)
             yield from units
             yield from map(add, units, units[1:])
         else:
-            whole, found = _whole_and_parts(run)
+            whole, word_parts = _whole_and_parts(run)
             if whole:
                 yield whole
-            yield from found
+            yield from word_parts
 
 
-def _asked_of(run: str) -> Iterator[Word]:
+def _query_run(run: str) -> Iterator[Word]:
     if is_paired(run):
-        units = _units(run)
+        units = _split_units(run)
         yield from map(add, units, units[1:]) if len(units) > 1 else units
         return
-    whole, found = _whole_and_parts(run)
-    if found:
-        yield from ((whole, part[:_WORD_CHARS_MAX]) for part in found)
+    whole, word_parts = _whole_and_parts(run)
+    if word_parts:
+        yield from ((whole, part[:_WORD_CHARS_MAX]) for part in word_parts)
     elif whole:
         yield whole
 
 
 def _whole_and_parts(run: str) -> tuple[str, list[str]]:
     """A word without its seams, cut to its limit, and its parts when it has several."""
-    found = [part for part in run.split(_SEAM) if part]
-    return "".join(found)[:_WORD_CHARS_MAX], found if len(found) > 1 else []
+    word_parts = [part for part in run.split(_SEAM) if part]
+    return "".join(word_parts)[:_WORD_CHARS_MAX], word_parts if len(word_parts) > 1 else []
 
 
-def _units(run: str) -> list[str]:
+def _split_units(run: str) -> list[str]:
     """The letters of a run of a script without spaces, each with its vowel and tone signs."""
     run = run.replace(_SEAM, "")
     pattern = _unit_pattern()
@@ -279,11 +281,11 @@ _MARKED_RANGES = (
 
 
 class _Fold(dict[int, str | None]):
-    """What each character folds to; known once it was met."""
+    """What each character folds to, computed at its first use."""
 
     def __missing__(self, code: int) -> str | None:
-        found = self[code] = _SEAM if code == 0 else _fold_character(chr(code))
-        return found
+        folded = self[code] = _SEAM if code == 0 else _fold_character(chr(code))
+        return folded
 
 
 class _Cases(dict[int, str]):
@@ -291,9 +293,9 @@ class _Cases(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
-        small = char.islower() or char.isdigit()
-        found = self[code] = "u" if char.isupper() or char.istitle() else "l" if small else "x"
-        return found
+        is_small = char.islower() or char.isdigit()
+        letter_case = self[code] = "u" if char.isupper() or char.istitle() else "l" if is_small else "x"
+        return letter_case
 
 
 _fold, _cases = _Fold(), _Cases()
@@ -304,14 +306,16 @@ def _fold_character(char: str) -> str:
     a space for what is between words."""
     text = char
     while True:
-        plain = "".join(one for one in normalize("NFKD", text) if not _is_dropped(one)).casefold()
+        plain = "".join(letter for letter in normalize("NFKD", text) if not _is_dropped(letter)).casefold()
         if plain == text:
             break
         text = plain
     composed = normalize("NFC", text)
     if len(composed) > _FOLDED_CHARS_MAX:
         return char
-    return "".join(one if one.isalnum() or unicodedata.category(one)[0] == "M" else " " for one in composed)
+    return "".join(
+        letter if letter.isalnum() or unicodedata.category(letter)[0] == "M" else " " for letter in composed
+    )
 
 
 def _is_dropped(char: str) -> bool:

@@ -24,8 +24,8 @@ def git_folder(folder: Path) -> Path | None:
         return None
     if stat.S_ISDIR(mode):
         return _real(git)
-    mark, found, path = _first_line(git).partition("gitdir:")
-    return _real(folder / path.strip()) if found and not mark else None
+    prefix, separator, target = _first_line(git).partition("gitdir:")
+    return _real(folder / target.strip()) if separator and not prefix else None
 
 
 def common_folder(folder: Path) -> Path | None:
@@ -33,15 +33,17 @@ def common_folder(folder: Path) -> Path | None:
 
     None when `folder` has no `.git`, and when that leads to a repository that does not know this work tree.
     """
-    own = git_folder(folder)
-    if own is None:
+    own_git_dir = git_folder(folder)
+    if own_git_dir is None:
         return None
-    if not os.path.lexists(own / "commondir"):
-        return own  # a repository of its own: a submodule, or one whose git folder was put elsewhere
-    common = _real(own / _first_line(own / "commondir").strip())
-    back = own / _first_line(own / "gitdir").strip()
-    bound = is_linked(own, common) and _real(back.parent) / back.name == _real(folder) / ".git"
-    return common if bound and not (folder / ".git").is_symlink() else None
+    if not os.path.lexists(own_git_dir / "commondir"):
+        return own_git_dir  # a repository of its own: a submodule, or one whose git folder was put elsewhere
+    common = _real(own_git_dir / _first_line(own_git_dir / "commondir").strip())
+    back_link = own_git_dir / _first_line(own_git_dir / "gitdir").strip()
+    is_bound = (
+        is_linked(own_git_dir, common) and _real(back_link.parent) / back_link.name == _real(folder) / ".git"
+    )
+    return common if is_bound and not (folder / ".git").is_symlink() else None
 
 
 def is_linked(own: Path, common: Path) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import httpx
 
-from repomesh.kernel.running_server import only_to
+from repomesh.kernel.running_server import redirect_hooks
 from repomesh.proxy.membership import CONNECT_S, Membership
 from repomesh.proxy.pump import SILENCE_S, Proxy, stdin_lines, write_line
 
@@ -43,7 +43,7 @@ async def _serve(
         limits=httpx.Limits(max_connections=None),
         trust_env=False,  # the server is near: no proxy of the environment stands between
         verify=url.startswith("https:"),
-        event_hooks=only_to(served_url),
+        event_hooks=redirect_hooks(served_url),
     )
     async with http:
         membership = Membership(http, url, token, agent, numbered=numbered)

@@ -64,7 +64,7 @@ class Membership:
             "program": _label(client_name),
             "instance_id": self._instance_id,
             # Its hooks name the client, too, so that both are one agent.
-            "process_id": processes.named(os.getppid()),
+            "process_id": processes.name_of(os.getppid()),
         }
         if self._name is not None:
             body |= {"name": self._name}

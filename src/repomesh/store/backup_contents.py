@@ -12,36 +12,36 @@ from repomesh.kernel.private_files import listed
 from repomesh.store.drafts import draft, sync_file, sync_folder
 
 
-def keep_aside(data: Path, target: Path) -> None:
-    """Have every content in the folder `target`, too, which a backup needs."""
-    _take_over(data / CONTENTS, target)
+def back_up_contents(data: Path, target: Path) -> None:
+    """Copy every content of the data folder into a backup's folder `target`."""
+    _link_missing(data / CONTENTS, target)
 
 
-def put_back(data: Path, source: Path) -> None:
-    """Have every content of the folder `source` that a backup kept; nothing when it kept none."""
-    _take_over(source, data / CONTENTS)
+def restore_contents(data: Path, source: Path) -> None:
+    """Copy every content of a backup's folder `source` into the data folder; nothing when it has none."""
+    _link_missing(source, data / CONTENTS)
 
 
-def _take_over(source: Path, target: Path) -> None:
+def _link_missing(source: Path, target: Path) -> None:
     """Link, or else copy, the contents that `target` lacks. No file ever changes, so links will do."""
-    for shelf in listed(source, "[0-9a-f][0-9a-f]"):
-        for path in listed(shelf, "[0-9a-f]*"):
-            kept = target / shelf.name / path.name
-            kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not kept.exists():
+    for shard in listed(source, "[0-9a-f][0-9a-f]"):
+        for path in listed(shard, "[0-9a-f]*"):
+            target_file = target / shard.name / path.name
+            target_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not target_file.exists():
                 with suppress(FileNotFoundError):  # swept meanwhile, since nothing names it any more
-                    _linked(path, kept)
-        if (target / shelf.name).is_dir():
-            sync_folder(target / shelf.name)
+                    _link_or_copy(path, target_file)
+        if (target / shard.name).is_dir():
+            sync_folder(target / shard.name)
 
 
-def _linked(path: Path, kept: Path) -> None:
+def _link_or_copy(path: Path, target_file: Path) -> None:
     try:
-        os.link(path, kept)
+        os.link(path, target_file)
     except FileNotFoundError:
         raise
     except OSError:  # another file system, or one without links
-        with draft(kept) as copy:
+        with draft(target_file) as copy:
             shutil.copyfile(path, copy)
             sync_file(copy)
-            copy.replace(kept)
+            copy.replace(target_file)

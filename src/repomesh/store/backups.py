@@ -57,17 +57,18 @@ class NoRoom(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class BackupCheck:
-    """What a check found wrong, and whether it looked at everything."""
+    """The problems that a check found, and whether it was complete."""
 
     problems: tuple[str, ...]
     complete: bool = True
 
 
 def make(database: Path, target: Path) -> str | None:
-    """Copy the database, which may be in use, to a new file; answers its schema's revision.
+    """Copy the database, which may be in use, to a new file; returns its schema's revision.
 
     The copy is complete up to one moment, and checked. The contents that artifacts name lie beside it, in a
-    folder of the file's name. Raises BackupExists rather than replace a file, NoRoom and DamagedDatabase.
+    folder of the file's name. Raises NoDatabase, BackupExists, FolderMissing, PermissionError, NoRoom and
+    DamagedDatabase.
     """
     if not database.exists():
         raise NoDatabase(f"there is no database {database}")
@@ -79,15 +80,15 @@ def make(database: Path, target: Path) -> str | None:
         raise PermissionError(errno.EACCES, "the folder may not be written", str(target))
     drafts.sweep(target.parent, target.name)
     # Before the database, since one of them may be erased meanwhile; behind it for those that came.
-    backup_contents.keep_aside(database.parent, contents_of(target))
+    backup_contents.back_up_contents(database.parent, contents_of(target))
     with drafts.draft(target) as draft:
         try:
             copy(database, draft)
         except sqlite3.DatabaseError as error:
             hint = "Put back an earlier backup with 'repomesh restore FILE'."
-            raise _refusal(f"{database} can't be copied", error, hint) from None
+            raise _copy_error(f"{database} can't be copied", error, hint) from None
         revision = check(draft)
-        backup_contents.keep_aside(database.parent, contents_of(target))
+        backup_contents.back_up_contents(database.parent, contents_of(target))
         drafts.sync_file(draft)
         draft.replace(target)
     drafts.sync_folder(target.parent)
@@ -102,7 +103,7 @@ def contents_of(backup: Path) -> Path:
 def check(database: Path) -> str | None:
     """The schema's revision of a database file; raises DamagedDatabase unless it is whole and ours."""
     try:
-        with closing(sqlite3.connect(_read_only(database), uri=True)) as connection:
+        with closing(sqlite3.connect(_read_only_uri(database), uri=True)) as connection:
             verdict = connection.execute("PRAGMA integrity_check(3)").fetchall()
             if verdict != [("ok",)]:
                 raise DamagedDatabase(f"{database} is damaged: {'; '.join(line for (line,) in verdict)}")
@@ -122,70 +123,70 @@ class BackupOrigin:
 
 
 def home_of(database: Path) -> BackupOrigin | None:
-    """Whose database a file is; None when it does not say, as one that is damaged."""
+    """The workspace whose server made the database; None when it can't be read, as in a damaged file."""
     try:
-        with closing(sqlite3.connect(_read_only(database), uri=True)) as connection:
+        with closing(sqlite3.connect(_read_only_uri(database), uri=True)) as connection:
             row = connection.execute("SELECT id, name, path FROM workspaces WHERE home").fetchone()
-    except sqlite3.Error:  # what is wrong with it is said by `check`
+    except sqlite3.Error:  # `check` reports the damage
         return None
     return None if row is None else BackupOrigin(str(row[0]), row[1], row[2])
 
 
 def quick_check(database: Path, within_s: float | None = None) -> BackupCheck:
-    """What SQLite finds wrong with a database that may be in use; after `within_s` it is not waited for.
+    """Check a database, which may be in use, with SQLite's quick_check, for at most `within_s`.
 
-    SQLite walks through all pages at once and can't be stopped meanwhile, so that it does it in a thread.
+    SQLite walks through all pages at once and can't be stopped meanwhile, so it runs in a thread.
     """
-    found: list[BackupCheck] = []
-    looking = threading.Thread(target=lambda: found.append(_looked_over(database)), daemon=True)
-    looking.start()
-    looking.join(within_s)
-    return found[0] if found else BackupCheck((), complete=False)
+    results: list[BackupCheck] = []
+    checker = threading.Thread(target=lambda: results.append(_quick_check(database)), daemon=True)
+    checker.start()
+    checker.join(within_s)
+    return results[0] if results else BackupCheck((), complete=False)
 
 
-def _looked_over(database: Path) -> BackupCheck:
+def _quick_check(database: Path) -> BackupCheck:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True)) as connection:
-            found = tuple(str(line) for (line,) in connection.execute("PRAGMA quick_check(5)"))
+            lines = tuple(str(line) for (line,) in connection.execute("PRAGMA quick_check(5)"))
     except sqlite3.Error as error:
         return BackupCheck((str(error),))
-    return BackupCheck(() if found == ("ok",) else found)
+    return BackupCheck(() if lines == ("ok",) else lines)
 
 
 def newest(data: Path) -> Path | None:
     """The backup in the data folder that was made last."""
-    made = list[tuple[float, Path]]()
+    backups = list[tuple[float, Path]]()
     for path in listed(data / BACKUPS, "*.db"):
         with suppress(FileNotFoundError):  # removed meanwhile
-            made.append((path.stat().st_mtime, path))
-    return max(made)[1] if made else None
+            backups.append((path.stat().st_mtime, path))
+    return max(backups)[1] if backups else None
 
 
 def copy_closed(source: Path, target: Path) -> None:
-    """Copy through SQLite, which takes along what stands in a log beside the source."""
+    """Copy through SQLite, which includes the log beside the source. Raises NoRoom and DamagedDatabase."""
     try:
         with (
-            closing(sqlite3.connect(_read_only(source), uri=True)) as origin,
-            closing(sqlite3.connect(target)) as made,
+            closing(sqlite3.connect(_read_only_uri(source), uri=True)) as origin,
+            closing(sqlite3.connect(target)) as copy_connection,
         ):
-            origin.backup(made)
+            origin.backup(copy_connection)
     except sqlite3.Error as error:
-        raise _refusal(f"{source} can't be copied", error, DamagedDatabase.hint) from None
+        raise _copy_error(f"{source} can't be copied", error, DamagedDatabase.hint) from None
 
 
-def _refusal(message: str, error: sqlite3.Error, hint: str) -> Exception:
-    """A full disk is no damage, and another backup would not help."""
-    if _name(error).startswith(_NO_ROOM):
+def _copy_error(message: str, error: sqlite3.Error, hint: str) -> Exception:
+    """NoRoom for a full or unwritable disk, where another backup would not help; else DamagedDatabase."""
+    if _error_name(error).startswith(_NO_ROOM):
         return NoRoom(f"{message}: {error}")
     return DamagedDatabase(f"{message}: {error}", hint=hint)
 
 
-def _name(error: sqlite3.Error) -> str:
+def _error_name(error: sqlite3.Error) -> str:
     """SQLite's name of an error; nothing for one of the driver's own."""
     return getattr(error, "sqlite_errorname", "")
 
 
-def _read_only(database: Path) -> str:
+def _read_only_uri(database: Path) -> str:
     """A URI for reading; a file without a log beside it is not touched at all."""
-    alone = not database.with_name(f"{database.name}-wal").exists()
-    return f"file:{quote(str(database.absolute()))}?mode=ro{'&immutable=1' if alone else ''}"
+    has_no_log = not database.with_name(f"{database.name}-wal").exists()
+    return f"file:{quote(str(database.absolute()))}?mode=ro{'&immutable=1' if has_no_log else ''}"

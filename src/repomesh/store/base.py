@@ -1,4 +1,4 @@
-"""What both engines share: the shape of a store, and what it tells the floors above."""
+"""The base of both engines' stores, and the errors that they raise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repomesh.kernel.ports import Contents
 from repomesh.kernel.reactions import NO_REACTIONS, Reactions
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
-from repomesh.kernel.words import Word, asked_words
+from repomesh.kernel.words import Word, words_to_find
 from repomesh.store.transaction import TextIndex, Transaction
 
 T = TypeVar("T")
@@ -51,10 +51,10 @@ class DatabaseDamaged(Unavailable):
 
 
 class Store(ABC):
-    """Runs work in transactions. `write` answers only when the effects are durable.
+    """Runs work in transactions. `write` returns only when the effects are durable.
 
     Time is the store's: of two transactions that write in one workspace the one that commits later has the
-    later `now`, whatever became of the clock in between (decision 0028).
+    later `now`, however the clock was changed in between (decision 0028).
 
     Work is a plain function of a `Transaction`; it may run again after a deadlock, so it must have no
     effect outside the transaction.
@@ -62,13 +62,13 @@ class Store(ABC):
 
     text_index: TextIndex
     contents: Contents
-    """Where contents lie that are too large for rows; set by the application before operations run."""
+    """The store of contents that are too large for rows; set by the application before operations run."""
     shared = False
     """Whether other processes may change the same database meanwhile."""
     damage: tuple[str, ...] = ()
-    """What is wrong with the database, which is then only read."""
+    """The damages of the database; with any it is only read."""
     reactions: Reactions = NO_REACTIONS
-    """What reacts to the events that are written; the server sets it before it writes."""
+    """The reactions to events; the server sets them before it writes."""
 
     def __init__(self, settings: Settings, metrics: Metrics, clock: Clock) -> None:
         self.settings = settings
@@ -79,20 +79,20 @@ class Store(ABC):
         self._in_threads: dict[Executor, int] = {}
 
     def on_commit(self, listener: OnCommit) -> None:
-        """Have `listener` called after each commit that appended events."""
+        """Register a callback that runs after each commit that appended events."""
         self._on_commit.append(listener)
 
     @abstractmethod
     def now(self) -> datetime:
-        """The time by which this store decides. It needs no trip to the database."""
+        """The store's present time. It needs no access to the database."""
 
     @abstractmethod
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in a writing transaction of the caller's workspace; answer after the commit."""
+        """Run `work` in a writing transaction of the caller's workspace; return its result once committed."""
 
     @abstractmethod
     async def read(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
-        """Run `work` on a consistent, read-only view."""
+        """Run `work` on a consistent, read-only view, and return its result."""
 
     @abstractmethod
     def write_now(self, caller: Caller, work: Callable[[Transaction], T]) -> T:
@@ -104,11 +104,11 @@ class Store(ABC):
 
     @abstractmethod
     def write_beside(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in a transaction of its own that belongs to no workspace, and answer after its commit.
+        """Run `work` in a transaction that belongs to no workspace; return its result once committed.
 
-        For rows that no workspace orders, such as contents; it blocks, and emits no events. On a shared
-        database it holds no workspace's lock and may run beside every other transaction, so that a row
-        inserted twice at once raises IntegrityError.
+        For rows of no workspace, such as contents; it blocks, and emits no events. On a shared database it
+        holds no workspace's lock and may run beside every other transaction, so that a row inserted twice at
+        once raises IntegrityError.
         """
 
     @abstractmethod
@@ -117,14 +117,14 @@ class Store(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, str]:
-        """What a person wants to know of it: engine, version, place, durability."""
+        """A description for people: engine, version, place and durability settings."""
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what is queued and let go of everything. Closing twice is allowed."""
+        """Finish what is queued and close all connections. Closing twice is allowed."""
 
     def _contents(self) -> Contents:
-        """The contents, which are chosen after the store was made."""
+        """The contents; a method, since they are set after the store was made."""
         return self.contents
 
     def _check_open(self) -> None:
@@ -139,18 +139,18 @@ class Store(ABC):
     async def _in_thread(
         self, pool: Executor, waiting_max: int, function: Callable[..., T], *arguments: Any
     ) -> T:
-        """Answer `function` from a thread of `pool`, where no more than `waiting_max` may run and wait."""
+        """Run `function` on a thread of `pool`; raises Unavailable when `waiting_max` run or wait there."""
         self._check_open()
-        waiting = self._in_threads.get(pool, 0)
-        if waiting >= waiting_max:
+        running_count = self._in_threads.get(pool, 0)
+        if running_count >= waiting_max:
             raise Unavailable(f"{waiting_max} requests already wait for the database")
         try:
-            answer = asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+            future = asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
         except RuntimeError:  # the pool was shut down between the check and here
             raise Unavailable("the server is stopping") from None
-        self._in_threads[pool] = waiting + 1
+        self._in_threads[pool] = running_count + 1
         try:
-            return await answer
+            return await future
         finally:
             self._in_threads[pool] -= 1
 
@@ -159,7 +159,7 @@ class Store(ABC):
             for listener in self._on_commit:
                 try:
                     listener(workspace_id, seq)
-                except Exception as error:  # a wake-up is a hint, and what is durable must not fail for one
+                except Exception as error:  # a wake-up is a hint: the commit must not fail because of one
                     log.debug("nobody was woken", workspace_id=workspace_id, reason=repr(error))
 
 
@@ -167,12 +167,12 @@ _QUERY_WORDS_MAX = 32
 
 
 def search_words(text: str) -> list[Word]:
-    """What a search for `text` asks for."""
-    return asked_words(text)[:_QUERY_WORDS_MAX]
+    """The words that a search for `text` looks for, at most _QUERY_WORDS_MAX."""
+    return words_to_find(text)[:_QUERY_WORDS_MAX]
 
 
 def alternatives(word: Word) -> tuple[str, ...]:
-    """The words of which one is enough."""
+    """The words of which one has to be found."""
     return (word,) if isinstance(word, str) else word
 
 
@@ -180,19 +180,19 @@ _TYPES_NARROWED_MAX = 2  # a search among more of them meets the others seldom
 
 
 def type_word(type_: str) -> str:
-    """The word that stands for a document's type among its words; no honest text holds it."""
+    """The word that marks a document's type among its words; ordinary texts do not hold it."""
     return f"zqd{type_}"
 
 
 def joined_words(type_: str, words: Sequence[str] | CompactWords) -> str:
-    """A document's different words and that of its type, with spaces between them."""
+    """A document's different words and its type's word, joined by spaces."""
     if isinstance(words, CompactWords):
         return words.behind((type_word(type_),)).joined()
     return " ".join(dict.fromkeys((type_word(type_), *words)))
 
 
 def narrowing_types(types: Sequence[str]) -> Sequence[str]:
-    """The types that a search asks the index for; none where it is as cheap to pass over the others."""
+    """The types by which a search narrows the index; none where skipping the other types is as cheap."""
     return types if len(types) <= _TYPES_NARROWED_MAX else ()
 
 

@@ -1,7 +1,7 @@
-"""Damaged rows: one that can't be read ends alone, and is named.
+"""Damaged rows: a row that can't be read is left out and named, and the rows beside it are read.
 
-Column types answer `Unreadable` for what they can't read, so that the rows beside it are read. What makes a
-model of a row raises one of the errors below; whoever reads many rows leaves that one out with `readable`.
+Column types return `Unreadable` for values that they can't read. Making a model of such a row raises one of
+the errors below; functions that read many rows leave it out with `readable`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def readable(
     as_item: Callable[[Any], Item],
     name: Callable[[Any], str] = lambda row: str(row.id),
 ) -> list[Item]:
-    """What the rows hold, without those that can't be read, which are noted in `tx.damaged` by `name`."""
+    """`as_item` of each row, without the rows that can't be read; `name` notes them in `tx.damaged`."""
     items: list[Item] = []
     for row in rows:
         try:
@@ -70,13 +70,13 @@ def require_readable(values: Iterable[Any]) -> None:
 _UNREADABLE_TYPES = frozenset({bytes, Unreadable})
 
 
-def each_alone(
+def apply_to_each(
     tx: Transaction,
     rows: Iterable[Row],
     work: Callable[[Row], object],
     name: Callable[[Row], str] = lambda row: str(row.id),
 ) -> list[Row]:
-    """Do some work on each row; answers the rows that can't be read, of whose work everything is undone."""
+    """Do `work` on each row in a savepoint; returns the rows that can't be read, whose work is undone."""
     damaged: list[Row] = []
     for row in rows:
         try:
@@ -99,5 +99,5 @@ def note(tx: Transaction, name: str, error: Exception) -> None:
 
 @lru_cache(maxsize=limits.DAMAGED_NAMED_MAX)
 def log_once(workspace_id: str, name: str, reason: str) -> None:
-    """Name a damaged record in the log, unless it was lately."""
+    """Log a damaged record, unless it is among the last DAMAGED_NAMED_MAX that were logged."""
     log.error("damaged record left out", workspace_id=workspace_id, record=name, reason=reason)

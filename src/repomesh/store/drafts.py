@@ -1,7 +1,7 @@
-"""Drafts: new files that get their name when they are whole, and the removal of those that nobody finishes.
+"""Drafts: new files that get their name when they are complete, and the removal of abandoned ones.
 
-Whoever writes a draft holds a lock on it, which ends with the process. So a draft without a holder was left
-by a process that died, whatever processes bear its number since.
+The process that writes a draft holds a lock on it, which ends with the process. So an unlocked draft was left
+by a process that died, even if another process has the same number now.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NAME = re.compile(r"(\..+\.\d+\.draft)(-wal|-shm|-journal)?")
 
 @contextmanager
 def draft(target: Path) -> Iterator[Path]:
-    """A new file beside `target` that only its owner may read; the block renames it when it is whole.
+    """A new file beside `target` that only its owner may read; the block renames it when it is complete.
 
-    What still bears the draft's name at the end is removed.
+    If it still has the draft's name at the end, it is removed.
     """
     path = draft_path(target)
     descriptor = create_draft(path)
@@ -39,9 +39,9 @@ def draft(target: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path, name: str | None = None) -> list[str]:
-    """Remove the drafts of a folder that no process holds; answers their names.
+    """Remove the drafts of a folder that no process holds; returns their names.
 
-    With `name` only those of this file: where other files than ours lie.
+    With `name` only the drafts of this file, for folders with files of other programs.
     """
     removed = []
     for path in listed(folder, ".*.draft*" if name is None else f".{glob.escape(name)}.*.draft*"):
@@ -58,12 +58,12 @@ def sweep(folder: Path, name: str | None = None) -> list[str]:
 
 
 def sync_file(path: Path) -> None:
-    """Bring a file's content to disk."""
+    """Sync a file's content to disk."""
     _sync(path, os.O_RDONLY)
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to disk, so that a new name is still in it after a power failure."""
+    """Sync a folder's entries to disk, so that a new name survives a power failure."""
     _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
 
@@ -82,8 +82,8 @@ def _is_left_behind(path: Path) -> bool:
     except OSError:  # gone meanwhile, a link, or somebody else's
         return False
     try:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_uid != os.getuid():
+        file_stat = os.fstat(descriptor)
+        if not stat.S_ISREG(file_stat.st_mode) or file_stat.st_uid != os.getuid():
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -40,10 +40,12 @@ def due_now(workspace_id: ColumnElement[Any], *conditions: ColumnElement[bool]) 
 def due_in_each(workspace_id: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Select[Any]:
     """Workspaces that have rows which meet the conditions.
 
-    It reads one entry per workspace of an index that begins with the workspace: for looks that are rare.
+    It reads one entry per workspace of an index that begins with the workspace: for rare queries.
     """
-    each = counters.c.workspace_id
-    return select(each, NOW.label("due_at")).where(exists().where(workspace_id == each, *conditions))
+    workspace = counters.c.workspace_id
+    return select(workspace, NOW.label("due_at")).where(
+        exists().where(workspace_id == workspace, *conditions)
+    )
 
 
 def before(after_s: float) -> ColumnElement[Any]:
@@ -52,5 +54,5 @@ def before(after_s: float) -> ColumnElement[Any]:
 
 
 def span(seconds: float) -> ColumnElement[int]:
-    """Some seconds, as times are compared and shifted by."""
+    """Seconds as an SQL value in microseconds, the unit of stored times."""
     return literal(timedelta(seconds=seconds) // _MICROSECOND, BigInteger)

@@ -15,7 +15,7 @@ from repomesh.store.tables import events
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """What a reader asks for, within what its caller may see. An empty field asks for everything.
+    """The events that a reader requests, within those that its caller may see. An empty field matches all.
 
     `types` match whole or as a dotted prefix: `chat` finds `chat` and `chat.message`.
     """
@@ -35,11 +35,13 @@ class EventFilter:
     until: datetime | None = None
 
     def matches(self, event: StoredEvent) -> bool:
-        """Whether a pushed event is one of those."""
+        """Whether a pushed event matches the filter."""
         return (
-            self._visible(event)
-            and (not self.types or any(_is_a(event.type, wanted) for wanted in self.types))
-            and (self.recipient_id is None or self._addressed(event))
+            self._is_visible(event)
+            and (
+                not self.types or any(_has_type(event.type, requested_type) for requested_type in self.types)
+            )
+            and (self.recipient_id is None or self._is_addressed(event))
             and (self.channel_id is None or self.channel_id == event.channel_id)
             and (self.agent_id is None or self.agent_id == event.actor)
             and (self.task_id is None or self.task_id == event.task_id)
@@ -50,16 +52,16 @@ class EventFilter:
         )
 
     def where(self) -> ColumnElement[bool]:
-        """The same as a condition on the events table."""
+        """The filter as a condition on the events table."""
         table = events.c
         conditions: list[ColumnElement[bool]] = [table.workspace_id == self.workspace_id]
         if not self.sees_all:
-            conditions.append(self._visible_where())
+            conditions.append(self._visibility_condition())
         if self.types:
-            conditions.append(or_(*(_is_a_where(wanted) for wanted in self.types)))
+            conditions.append(or_(*(_type_condition(requested_type) for requested_type in self.types)))
         if self.recipient_id is not None:
-            named = table.audience_ids.like(f"% {self.recipient_id} %")
-            conditions.append(or_(table.recipient_id == self.recipient_id, named))
+            in_audience = table.audience_ids.like(f"% {self.recipient_id} %")
+            conditions.append(or_(table.recipient_id == self.recipient_id, in_audience))
         for name, column in (("agent_id", table.actor), ("channel_id", table.channel_id)):
             if (value := getattr(self, name)) is not None:
                 conditions.append(column == value)
@@ -76,7 +78,7 @@ class EventFilter:
             conditions.append(table.at < self.until)
         return and_(*conditions)
 
-    def _visible(self, event: StoredEvent) -> bool:
+    def _is_visible(self, event: StoredEvent) -> bool:
         audience = event.audience
         return (
             self.sees_all
@@ -85,16 +87,16 @@ class EventFilter:
             or (self.reader is not None and (event.actor == self.reader or self.reader in audience.agent_ids))
         )
 
-    def _visible_where(self) -> ColumnElement[bool]:
+    def _visibility_condition(self) -> ColumnElement[bool]:
         table = events.c
-        ways: list[ColumnElement[bool]] = [table.audience == "workspace"]
+        alternatives: list[ColumnElement[bool]] = [table.audience == "workspace"]
         if self.sees_channels:
-            ways.append(table.audience == "channel")
+            alternatives.append(table.audience == "channel")
         if self.reader is not None:
-            ways += [table.actor == self.reader, table.audience_ids.like(f"% {self.reader} %")]
-        return or_(*ways)
+            alternatives += [table.actor == self.reader, table.audience_ids.like(f"% {self.reader} %")]
+        return or_(*alternatives)
 
-    def _addressed(self, event: StoredEvent) -> bool:
+    def _is_addressed(self, event: StoredEvent) -> bool:
         return self.recipient_id == event.recipient_id or self.recipient_id in event.audience.agent_ids
 
 
@@ -115,9 +117,9 @@ def filter_for(caller: Caller, **criteria: object) -> EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class LogSlice:
-    """A piece of the log: the events that match, and the number up to which everything was looked at.
+    """A part of the log: the events that match, and `upto`, the last number that was read.
 
-    `damaged` are the numbers of those that match and can't be read.
+    `damaged` are the numbers of the matching events that can't be read.
     """
 
     events: list[StoredEvent]
@@ -126,36 +128,36 @@ class LogSlice:
 
 
 def read_matching(
-    connection: Connection, wanted: EventFilter, after: int, count: int = STREAM_READ_EVENTS
+    connection: Connection, event_filter: EventFilter, after: int, count: int = STREAM_READ_EVENTS
 ) -> LogSlice:
-    """The next events behind `after` that match, up to `count`, bounded in what is looked at, too.
+    """Up to `count` matching events behind `after`, among the next STREAM_SCAN_EVENTS of the log.
 
     Raises NoLongerAvailable when the log was pruned beyond `after`.
     """
-    oldest, last = bounds(connection, wanted.workspace_id)
+    oldest, last = bounds(connection, event_filter.workspace_id)
     require_kept(after, oldest)
     upto = min(last, after + STREAM_SCAN_EVENTS)
-    within = events.c.seq > after, events.c.seq <= upto
-    statement = select(events).where(wanted.where(), *within).order_by(events.c.seq)
+    in_range = events.c.seq > after, events.c.seq <= upto
+    statement = select(events).where(event_filter.where(), *in_range).order_by(events.c.seq)
     sized = within_bytes(connection, statement.limit(count), events.c.seq, STREAM_READ_CHARS)
     with connection.execute(sized) as rows:
-        found = stored_events(rows, STREAM_READ_CHARS)
-    if found.count == count or found.chars >= STREAM_READ_CHARS:
-        upto = found.last  # there may be more
-    return LogSlice(found.events, upto, found.damaged)
+        matches = stored_events(rows, STREAM_READ_CHARS)
+    if matches.count == count or matches.chars >= STREAM_READ_CHARS:
+        upto = matches.last  # there may be more
+    return LogSlice(matches.events, upto, matches.damaged)
 
 
-def type_prefix(wanted: str) -> str:
-    """The type that a filter names, without the sign for those below it."""
-    return wanted.removesuffix("*").removesuffix(".")
+def type_prefix(requested_type: str) -> str:
+    """The type in a filter without a trailing `.*` or `*`."""
+    return requested_type.removesuffix("*").removesuffix(".")
 
 
-def _is_a(type_: str, wanted: str) -> bool:
-    prefix = type_prefix(wanted)
+def _has_type(type_: str, requested_type: str) -> bool:
+    prefix = type_prefix(requested_type)
     return type_ == prefix or type_.startswith(prefix + ".")
 
 
-def _is_a_where(wanted: str) -> ColumnElement[bool]:
-    prefix = type_prefix(wanted)
+def _type_condition(requested_type: str) -> ColumnElement[bool]:
+    prefix = type_prefix(requested_type)
     # '/' follows '.' in ASCII, so the range holds exactly the types that begin with 'prefix.'.
     return or_(events.c.type == prefix, and_(events.c.type >= prefix + ".", events.c.type < prefix + "/"))

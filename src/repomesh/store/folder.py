@@ -1,4 +1,4 @@
-"""The data folder as its server uses it: made, held, with the token file and the note of who serves it."""
+"""The data folder as its server uses it: creation, lock, token file, and the note about the server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
     "TOKEN",
     "FolderInUse",
     "forget_server",
-    "held",
+    "hold",
     "holder",
     "owner_token_id",
     "prepare",
@@ -36,10 +36,10 @@ __all__ = [
 
 
 OWNER = "owner.json"
-"""In the record: which owner's token the token file holds."""
+"""In the record: the id of the owner's token in the token file."""
 PORT = "port.json"
 """In the record: the port of the server that ran last."""
-_LOOK_EVERY_S = 0.05  # whether who holds the folder is done
+_LOOK_EVERY_S = 0.05  # between attempts to lock the folder
 
 
 class FolderInUse(Conflict):
@@ -70,22 +70,22 @@ def write_secret(path: Path, secret: str) -> None:
 
 
 @contextmanager
-def held(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
+def hold(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
     """Hold the folder's lock; raises FolderInUse with the holder's pid, and its URL if it is a server.
 
-    Who is no server, or not yet, has `patience_s` to be done with it.
+    It waits up to `patience_s` for a holder that is no server, or none yet.
     """
     deadline = time.monotonic() + patience_s
     while True:
-        with pidfile.held(folder / LOCK) as taken:
-            if taken.by_us:
+        with pidfile.hold(folder / LOCK) as claim:
+            if claim.by_us:
                 yield
                 return
         note = read_server(folder)
-        url = note["url"] if note and note["pid"] == taken.pid else None
+        url = note["url"] if note and note["pid"] == claim.pid else None
         if url is not None or time.monotonic() >= deadline:
-            where = f" and answers at {url}" if url else ""
-            raise FolderInUse(f"process {taken.pid or '?'} holds {folder}{where}", pid=taken.pid, url=url)
+            address = f" and answers at {url}" if url else ""
+            raise FolderInUse(f"process {claim.pid or '?'} holds {folder}{address}", pid=claim.pid, url=url)
         time.sleep(_LOOK_EVERY_S)
 
 
@@ -95,7 +95,7 @@ def holder(folder: Path) -> int | None:
 
 
 def write_server(folder: Path, pid: int, url: str, version: str) -> None:
-    """Say where the server of this folder answers, and so where its token may go."""
+    """Record the address of the server of this folder, to which its token may be sent."""
     note = {"pid": pid, "url": url, "version": version}
     write_private(_record(folder) / SERVER, json.dumps(note).encode())
     write_private(_record(folder) / PORT, json.dumps({"port": urlsplit(url).port}).encode())
@@ -133,5 +133,5 @@ def owner_token_id(folder: Path) -> str | None:
 def _record(folder: Path) -> Path:
     record = trust.record_of(folder)
     if record is None:  # it was there when the folder was prepared
-        raise trust.UntrustedFolder(f"{folder} has lost its record", hint=trust.adopting(folder))
+        raise trust.UntrustedFolder(f"{folder} has lost its record", hint=trust.adoption_hint(folder))
     return record

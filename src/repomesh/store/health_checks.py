@@ -1,4 +1,4 @@
-"""What can be said of a database's health from outside, while a server uses it or none does."""
+"""Checks of a database's health from outside, whether a server uses it or not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UPGRADE = "repomesh down; repomesh db upgrade"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `fix` is a command or a sentence that mends it; what is fine has none."""
+    """The result of one check. `fix` is a command or a sentence that solves the problem; empty if fine."""
 
     name: str
     fine: bool
@@ -31,29 +31,29 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Engine, schema and integrity of the database that the settings name."""
+    """Check engine, schema and integrity of the database that the settings name."""
     if settings.database_url is None:
-        yield from _file(settings.data / folder.DATABASE, settings)
+        yield from _check_file(settings.data / folder.DATABASE, settings)
     else:
-        yield from _shared(settings)
+        yield from _check_server(settings)
 
 
-def _file(database: Path, settings: Settings) -> Iterator[Finding]:
+def _check_file(database: Path, settings: Settings) -> Iterator[Finding]:
     yield Finding("engine", True, _engine_note())
     if restoring.is_pending(settings.data):
         yield Finding("restore", False, "it was interrupted and is not finished", "repomesh up")
         return
-    missing = opening.missing(settings.data)
-    if missing is not None:
-        yield Finding("database", False, missing.message, missing.hint)
+    missing_database = opening.find_missing_database(settings.data)
+    if missing_database is not None:
+        yield Finding("database", False, missing_database.message, missing_database.hint)
         return
     if not database.exists():
         yield Finding("schema", True, "there is no database yet; the first start makes it")
         return
-    wrong = backups.quick_check(database).problems
-    if wrong:
+    problems = backups.quick_check(database).problems
+    if problems:
         newest = backups.newest(settings.data) or "FILE"
-        yield Finding("integrity", False, "; ".join(wrong), f"repomesh down; repomesh restore {newest}")
+        yield Finding("integrity", False, "; ".join(problems), f"repomesh down; repomesh restore {newest}")
         return
     yield Finding("integrity", True, "whole (quick_check)")
     with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
@@ -61,28 +61,34 @@ def _file(database: Path, settings: Settings) -> Iterator[Finding]:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.OperationalError:  # no such table: nothing was ever migrated
             row = None
-    yield _schema(None if row is None else str(row[0]))
+    yield _check_schema(None if row is None else str(row[0]))
 
 
-def _shared(settings: Settings) -> Iterator[Finding]:
+def _check_server(settings: Settings) -> Iterator[Finding]:
     try:
         store = open_store(settings, Metrics())
     except RepomeshError as error:
         yield Finding("engine", False, error.message, error.hint)
         return
     try:
-        about = store.describe()
-        yield Finding("engine", True, f"{about['engine']} {about['version']} at {about['place']}")
-        weak = [
-            f"{name} is {about[name]}" for name in ("fsync", "synchronous_commit") if about[name] == "off"
+        description = store.describe()
+        yield Finding(
+            "engine", True, f"{description['engine']} {description['version']} at {description['place']}"
+        )
+        disabled = [
+            f"{name} is {description[name]}"
+            for name in ("fsync", "synchronous_commit")
+            if description[name] == "off"
         ]
         yield Finding(
             "durability",
-            not weak,
-            "; ".join(weak) or "fsync and synchronous_commit are on",
-            "Set them to on in postgresql.conf: what is acknowledged may be lost otherwise." if weak else "",
+            not disabled,
+            "; ".join(disabled) or "fsync and synchronous_commit are on",
+            "Set them to on in postgresql.conf: what is acknowledged may be lost otherwise."
+            if disabled
+            else "",
         )
-        yield _schema(migrate.current(store))
+        yield _check_schema(migrate.current(store))
     except DBAPIError as error:
         reason = str(error.orig).strip().replace("\n", " ")
         yield Finding("engine", False, f"it does not answer: {reason}", "Start it, or correct the URL.")
@@ -90,7 +96,7 @@ def _shared(settings: Settings) -> Iterator[Finding]:
         store.close()
 
 
-def _schema(revision: str | None) -> Finding:
+def _check_schema(revision: str | None) -> Finding:
     if revision is None:
         return Finding("schema", True, "the database is empty; the first start fills it")
     if revision == migrate.HEAD:

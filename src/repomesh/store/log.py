@@ -130,10 +130,10 @@ _BOUNDS = Prepared(
 )
 
 
-def rows_of(
+def event_rows(
     caller: Caller, context: RequestContext, at: datetime, drafts: Sequence[tuple[str, NewEvent]]
 ) -> list[dict[str, Any]]:
-    """What a command's events, each with its id, will be in the table, but for their numbers."""
+    """The table rows of a command's events, (id, event) each, without their numbers."""
     return [
         {
             "workspace_id": caller.workspace_id,
@@ -161,11 +161,11 @@ def rows_of(
 
 
 def append(connection: Connection, workspace_id: str, rows: Sequence[dict[str, Any]]) -> int:
-    """Number `rows` in their order and append them to one workspace's log; answers the last number.
+    """Number `rows` in their order and append them to one workspace's log; returns the last number.
 
-    The numbers are gapless and in commit order because whoever calls holds the workspace's write lock from
-    the first statement to the commit. Raises ClockBehind unless the rows' time is after the log's last, so
-    that times, and the ids made of them, are in commit order, too.
+    The numbers are gapless and in commit order because the caller holds the workspace's write lock from the
+    first statement to the commit. Raises ClockBehind unless the rows' time is after the log's last, so that
+    times, and the ids made of them, are in commit order, too; LookupError when the workspace has no log.
     """
     numbered = _NEXT_SEQ.run(
         connection, {"ws": workspace_id, "count": len(rows), "at": rows[-1]["at"]}
@@ -192,16 +192,13 @@ def read_after(
     connection: Connection, workspace_id: str, after: int, count: int, chars: int | None = None
 ) -> EventsRead:
     """Up to `count` events behind `after`, in order; no further than the one that reaches to `chars`."""
-    asked = {"ws": workspace_id, "after": after, "count": count}
+    parameters = {"ws": workspace_id, "after": after, "count": count}
     if chars is not None and connection.dialect.name == "postgresql":
-        return stored_events(connection.execute(_sized(connection, chars), asked), chars)
-    rows = _READ.each(connection, asked)
+        sized = within_bytes(connection, _BEHIND, events.c.seq, chars)
+        return stored_events(connection.execute(sized, parameters), chars)
+    rows = _READ.each(connection, parameters)
     with closing(rows):
         return stored_events(rows, chars)
-
-
-def _sized(connection: Connection, chars: int) -> Select[Any]:
-    return within_bytes(connection, _BEHIND, events.c.seq, chars)
 
 
 def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
@@ -211,7 +208,7 @@ def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
 
 
 def require_kept(after: int, oldest: int) -> None:
-    """Raise Gone when events behind `after` are no longer in a log that begins at `oldest`."""
+    """Raise NoLongerAvailable when events behind `after` are gone from a log that begins at `oldest`."""
     if after + 1 < oldest:
         raise NoLongerAvailable(f"the log begins at {oldest}", oldest_seq=oldest)
 
@@ -224,7 +221,7 @@ def within_bytes(
     *,
     newest: bool = False,
 ) -> Select[Any]:
-    """A select of events, in the order of `seq`, that ends behind the first that reach to `chars` of data.
+    """The select of events, in the order of `seq`, cut behind the event at which data reaches `chars`.
 
     There may be up to four bytes to a character. Only PostgreSQL needs that, whose driver takes in the whole
     answer before the first row can be read; it knows the length of a stored text without reading the text.
@@ -232,12 +229,12 @@ def within_bytes(
     if connection.dialect.name != "postgresql":
         return statement
     data = statement.selected_columns["data"]
-    order = seq.desc() if newest else seq.asc()
-    ahead = func.sum(func.octet_length(data)).over(order_by=order, rows=(None, -1)).label("ahead")
-    sized = statement.add_columns(ahead).subquery()
-    found = sized.c.seq.desc() if newest else sized.c.seq.asc()
+    seq_order = seq.desc() if newest else seq.asc()
+    bytes_before = func.sum(func.octet_length(data)).over(order_by=seq_order, rows=(None, -1)).label("ahead")
+    sized = statement.add_columns(bytes_before).subquery()
+    sized_order = sized.c.seq.desc() if newest else sized.c.seq.asc()
     columns = [column for column in sized.c if column.name != "ahead"]
-    return select(*columns).where(func.coalesce(sized.c.ahead, 0) <= 4 * chars).order_by(found)
+    return select(*columns).where(func.coalesce(sized.c.ahead, 0) <= 4 * chars).order_by(sized_order)
 
 
 def stored_events(rows: Iterable[Row[Any]], chars: int | None = None) -> EventsRead:
@@ -262,7 +259,7 @@ def stored_events(rows: Iterable[Row[Any]], chars: int | None = None) -> EventsR
 
 
 def event_name(seq: int) -> str:
-    """How a damaged event is named."""
+    """The name of a damaged event in logs and answers."""
     return f"event/{seq}"
 
 
@@ -294,7 +291,7 @@ def event_data(row: Row[Any]) -> Any:
 
 def _stored_event(row: Row[Any]) -> StoredEvent:
     fields = event_fields(row)
-    event_data(row)  # it is passed on as the text that was stored, so nobody else looks at it
+    event_data(row)  # only to check it: the stored text is passed on as it is
     return StoredEvent(
         workspace_id=row.workspace_id,
         seq=row.seq,
@@ -369,9 +366,11 @@ def cloud_event(event: dict[str, Any], workspace_id: str) -> dict[str, Any]:
         "datacontenttype": "application/json",
         "data": event["data"],
     }
-    carried = {"seq", "version", "principal", "actor", "audience", "severity", "hop", "traceparent"}
-    named = {"recipient_id", "channel_id", "task_id", "correlation_id", "causation_id"}
+    plain_fields = {"seq", "version", "principal", "actor", "audience", "severity", "hop", "traceparent"}
+    reference_fields = {"recipient_id", "channel_id", "task_id", "correlation_id", "causation_id"}
     extensions = {
-        name.replace("_", ""): event[name] for name in sorted(carried | named) if event.get(name) is not None
+        name.replace("_", ""): event[name]
+        for name in sorted(plain_fields | reference_fields)
+        if event.get(name) is not None
     }
     return core | extensions

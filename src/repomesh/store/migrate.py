@@ -42,7 +42,7 @@ class SchemaOutdated(Conflict):
 
 
 def current(store: Store) -> str | None:
-    """The revision that the database has, None for an empty one; raises Unavailable if it is silent."""
+    """The database's revision, None for an empty one; raises Unavailable if it does not answer."""
     engine = store.migration_engine()
     try:
         with engine.connect() as connection:
@@ -90,8 +90,8 @@ def require_known(revision: str | None) -> None:
 
 
 @contextmanager
-def alone(store: Store) -> Iterator[None]:
-    """Hold off other servers that start on the same database; a data folder has its own lock."""
+def lock_startup(store: Store) -> Iterator[None]:
+    """Lock the start of servers on a shared database inside the context; a data folder has its own lock."""
     engine = store.migration_engine()
     try:
         if engine.dialect.name != "postgresql":
@@ -109,8 +109,8 @@ def known_revisions() -> list[str]:
     """Every revision of this release, oldest first."""
     from alembic.script import ScriptDirectory
 
-    script = ScriptDirectory.from_config(_config())
-    return [revision.revision for revision in reversed(list(script.walk_revisions()))]
+    scripts = ScriptDirectory.from_config(_config())
+    return [revision.revision for revision in reversed(list(scripts.walk_revisions()))]
 
 
 def _revision(connection: Connection) -> str | None:

@@ -1,6 +1,6 @@
-"""Before a data folder's database is opened: what was interrupted is finished, and what is missing is told.
+"""Prepares a data folder's database for opening: finishes interrupted work, and refuses a missing database.
 
-Everything here is for one who holds the folder.
+The caller of these functions holds the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from repomesh.kernel.private_files import listed, size_bytes
 from repomesh.store import backups, drafts, prune, restoring
 
 NOTE = "database.json"
-"""The file that says that a database was made in this folder."""
+"""The file that records that a database was made in this folder."""
 
 _PRIVATE = 0o600
 
@@ -46,28 +46,36 @@ class UnprotectedFile(Forbidden):
 
 
 def prepare_file(data: Path, *, begin_anew: bool = False) -> list[str]:
-    """Make the folder ready for its database to be opened; answers what a person should know of that.
+    """Make the folder ready for its database to be opened; returns notes about that for people.
 
-    Raises DatabaseMissing rather than have an empty database take the place of one that was there, unless
-    `begin_anew`; Unprotected and, for a restore that can't be finished, DamagedDatabase.
+    Raises DatabaseMissing, unless `begin_anew`, rather than let an empty database replace one that was there;
+    DatabaseExists, UnprotectedFile and, for a restore that can't be finished, DamagedDatabase.
     """
     notes = []
-    done = restoring.finish(data)
-    if done is not None:
-        kept = f" The database that it replaced is {done.replaced}." if done.replaced else ""
-        notes.append(f"Finished the restore of {done.source}, which was interrupted.{kept}")
+    finished_restore = restoring.finish(data)
+    if finished_restore is not None:
+        replaced_note = (
+            f" The database that it replaced is {finished_restore.replaced}."
+            if finished_restore.replaced
+            else ""
+        )
+        notes.append(
+            f"Finished the restore of {finished_restore.source}, which was interrupted.{replaced_note}"
+        )
     if restoring.discard(data):
         notes.append("A restore was interrupted before it changed anything.")
     for folder in (data, data / backups.BACKUPS, data / prune.ARCHIVE):
-        left = drafts.sweep(folder)
-        if left:
-            notes.append(f"Removed {len(left)} unfinished file(s) of an interrupted command from {folder}.")
+        removed_drafts = drafts.sweep(folder)
+        if removed_drafts:
+            notes.append(
+                f"Removed {len(removed_drafts)} unfinished file(s) of an interrupted command from {folder}."
+            )
     _require_database(data, begin_anew=begin_anew)
-    return [*notes, *_protect(data)]
+    return [*notes, *_restrict_access(data)]
 
 
-def note_made(data: Path) -> None:
-    """Note that the folder has a database, so that a later start can miss it."""
+def record_database(data: Path) -> None:
+    """Record that the folder has a database, so that a later start notices when it is gone."""
     if (data / NOTE).exists():
         return
     with drafts.draft(data / NOTE) as draft:
@@ -77,9 +85,9 @@ def note_made(data: Path) -> None:
     drafts.sync_folder(data)
 
 
-def missing(data: Path) -> DatabaseMissing | None:
-    """What to say when a database was made in this folder, and is gone or empty now; else None."""
-    if _is_there(data) or not (reason := _trace(data)):
+def find_missing_database(data: Path) -> DatabaseMissing | None:
+    """The error when a database was made in this folder, and is gone or empty now; else None."""
+    if _has_database(data) or not (reason := _database_trace(data)):
         return None
     state = "is empty" if (data / DATABASE).exists() else "is gone"
     restore = f"repomesh restore {backups.newest(data) or 'FILE'}"
@@ -89,22 +97,22 @@ def missing(data: Path) -> DatabaseMissing | None:
     )
 
 
-def _is_there(data: Path) -> bool:
+def _has_database(data: Path) -> bool:
     return bool(size_bytes(data / DATABASE))
 
 
 def _require_database(data: Path, *, begin_anew: bool) -> None:
     if not begin_anew:
-        if (refusal := missing(data)) is not None:
+        if (refusal := find_missing_database(data)) is not None:
             raise refusal
-    elif _is_there(data):
+    elif _has_database(data):
         raise DatabaseExists(f"{data / DATABASE} is a database")
     else:
         _set_log_aside(data / DATABASE)
 
 
-def _trace(data: Path) -> str | None:
-    """What shows that there was a database; None when there never was one."""
+def _database_trace(data: Path) -> str | None:
+    """The sign, in words, that there was a database; None when there never was one."""
     if (data / NOTE).exists():
         return "a database was made in this folder"
     log = data / f"{DATABASE}-wal"
@@ -116,24 +124,24 @@ def _trace(data: Path) -> str | None:
 
 
 def _set_log_aside(database: Path) -> None:
-    """Keep the log of a database that is gone: an empty one would have SQLite remove it."""
+    """Move away the log of a database that is gone: SQLite removes it beside an empty database."""
     log = database.with_name(f"{DATABASE}-wal")
     if size_bytes(log):
-        kept = database.parent / backups.BACKUPS
-        kept.mkdir(mode=0o700, exist_ok=True)
-        log.replace(kept / f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db-wal")
-        drafts.sync_folder(kept)
+        backup_folder = database.parent / backups.BACKUPS
+        backup_folder.mkdir(mode=0o700, exist_ok=True)
+        log.replace(backup_folder / f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db-wal")
+        drafts.sync_folder(backup_folder)
 
 
-def _protect(data: Path) -> list[str]:
-    """Take from others what they may do with the database's files; answers a line for each such file."""
+def _restrict_access(data: Path) -> list[str]:
+    """Remove other users' permissions on the database's files; returns a note for each changed file."""
     notes = []
-    for path in _files(data):
+    for path in _database_files(data):
         try:
-            about = path.lstat()
+            file_stat = path.lstat()
         except FileNotFoundError:  # SQLite removes a log that it needs no more
             continue
-        if not stat.S_ISREG(about.st_mode) or not about.st_mode & 0o077:
+        if not stat.S_ISREG(file_stat.st_mode) or not file_stat.st_mode & 0o077:
             continue
         try:
             path.chmod(_PRIVATE)
@@ -144,12 +152,14 @@ def _protect(data: Path) -> list[str]:
                 f"others may read {path}, and this user can't change that",
                 hint=f"Have its owner run: chmod 600 {path}",
             ) from None
-        notes.append(f"{path} could be read by others (mode {about.st_mode & 0o777:04o}); it can't any more.")
+        notes.append(
+            f"{path} could be read by others (mode {file_stat.st_mode & 0o777:04o}); it can't any more."
+        )
     return notes
 
 
-def _files(data: Path) -> Iterator[Path]:
-    """The files that hold what agents say: the database, backups and archives."""
+def _database_files(data: Path) -> Iterator[Path]:
+    """The files with agents' messages: the database, backups and archives."""
     for side in drafts.SIDES:
         if (path := data / f"{DATABASE}{side}").exists():
             yield path

@@ -49,23 +49,23 @@ def page(
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     order = [key.desc() if descending else key.asc() for key in keys]
     ordered = statement.order_by(*order).limit(request.limit + 1)
-    rows, more = take(tx.execute(ordered), request.limit)
+    rows, has_more = take(tx.execute(ordered), request.limit)
     items = readable(tx, rows, as_item, lambda row: "/".join(str(row._mapping[key]) for key in keys))
-    last = tuple(rows[-1]._mapping[key] for key in keys) if more else ()
-    return items, encode_cursor(*last) if more else None
+    last = tuple(rows[-1]._mapping[key] for key in keys) if has_more else ()
+    return items, encode_cursor(*last) if has_more else None
 
 
-def take(found: Result[Any], count: int, chars: int = limits.PAGE_CHARS_MAX) -> tuple[list[Row[Any]], bool]:
-    """Up to `count` rows, read one after another up to so many characters; and whether there are more.
+def take(result: Result[Any], count: int, chars: int = limits.PAGE_CHARS_MAX) -> tuple[list[Row[Any]], bool]:
+    """Up to `count` rows with at most `chars` characters, but at least one; and whether there are more.
 
-    The first row comes in any case. What is left is not read, so that it takes no memory.
+    The remaining rows are not read, so that they take no memory.
     """
     rows: list[Row[Any]] = []
-    left = chars
-    for row in found:
-        left -= row_chars(row)
-        if len(rows) == count or (rows and left < 0):
-            found.close()
+    chars_left = chars
+    for row in result:
+        chars_left -= row_chars(row)
+        if len(rows) == count or (rows and chars_left < 0):
+            result.close()
             return rows, True
         rows.append(row)
     return rows, False

@@ -18,9 +18,9 @@ Rows = list[Mapping[str, Any]]
 
 
 class PendingInserts:
-    """What the commands of one commit inserted and nobody has asked for. Written before anybody can see.
+    """Rows that the commands of one commit inserted. They are written before any statement could see them.
 
-    `written` counts the rows that were written; `wrote_own` tells whether any belonged to the command that
+    `written` counts the rows that were written; `wrote_own` is True when any belonged to the command that
     runs now.
     """
 
@@ -33,42 +33,44 @@ class PendingInserts:
         self.written = 0
 
     def add(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Take rows for an insert."""
-        waiting = self._rows.get(statement)
-        if waiting is None:
+        """Queue rows for an insert."""
+        pending_rows = self._rows.get(statement)
+        if pending_rows is None:
             self._rows[statement] = list(rows)
             self._tables |= statement.tables
         else:
-            waiting += rows
+            pending_rows += rows
 
     def concerns(self, statement: Prepared) -> bool:
-        """Whether a statement may see, or need, what waits."""
+        """Whether a statement may read, or need, the queued rows."""
         return bool(self._rows) and not self._tables.isdisjoint(statement.tables)
 
     def write(self) -> None:
-        """Insert what waits, in the order in which the tables were first named."""
+        """Insert the queued rows, in the order in which the tables were first named."""
         if not self._rows:
             return
-        waiting = self._rows
+        pending_rows = self._rows
         self.wrote_own |= any(
-            len(rows) > self._marks.get(statement, 0) for statement, rows in waiting.items()
+            len(rows) > self._marks.get(statement, 0) for statement, rows in pending_rows.items()
         )
         self.drop()
         self._marks = {}
-        for statement, rows in waiting.items():
+        for statement, rows in pending_rows.items():
             statement.run(self._connection, rows)
             self.written += len(rows)
 
     def mark(self) -> None:
-        """A command begins: what is added from now on is its own."""
+        """Begin a command: rows added from now on are its own."""
         self._marks = {statement: len(rows) for statement, rows in self._rows.items()}
         self.wrote_own = False
 
     def drop_own(self) -> None:
-        """The command failed: forget what it added since the mark, of which nothing was written."""
-        kept = {statement: rows[: self._marks.get(statement, 0)] for statement, rows in self._rows.items()}
-        self._rows = {statement: rows for statement, rows in kept.items() if rows}
+        """Drop the rows that the failed command added since the mark; none of them was written."""
+        earlier_rows = {
+            statement: rows[: self._marks.get(statement, 0)] for statement, rows in self._rows.items()
+        }
+        self._rows = {statement: rows for statement, rows in earlier_rows.items() if rows}
 
     def drop(self) -> None:
-        """Forget everything that waits."""
+        """Drop all queued rows."""
         self._rows, self._tables = {}, set()

@@ -48,7 +48,12 @@ _SERVER_OPTIONS = " ".join(
     }.items()
 )
 # A server that vanished without a word is noticed within half a minute.
-_LINE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+_CONNECTION_OPTIONS = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 # SQLSTATEs that a second try may cure: deadlock, lock not available, serialization failure.
 _RETRIED = frozenset({"40P01", "55P03", "40001"})
 
@@ -76,7 +81,7 @@ class PostgresText:
         )
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
-        """Forget what was indexed for a subject."""
+        """Delete the documents of a subject from the index."""
         table = documents.c
         connection.execute(
             documents.delete().where(
@@ -96,19 +101,19 @@ class PostgresText:
         """(position, type, subject) of up to `count` documents that hold every word, newest first."""
         if not words:
             return []
-        every, conditions = [], []
+        required_words, conditions = [], []
         parameters: dict[str, list[str]] = {}
         for word in words:
-            some = alternatives(word)
-            if len(some) == 1:
-                every.append(some[0])
+            choices = alternatives(word)
+            if len(choices) == 1:
+                required_words.append(choices[0])
             else:
-                parameters[f"some_{len(parameters)}"] = list(some)
-        if named := [type_word(type_) for type_ in narrowing_types(types)]:
-            parameters["named"] = named
+                parameters[f"some_{len(parameters)}"] = list(choices)
+        if type_words := [type_word(type_) for type_ in narrowing_types(types)]:
+            parameters["named"] = type_words
         conditions = [f"words && CAST(:{name} AS text[])" for name in parameters]
-        if every:
-            parameters["every"] = every
+        if required_words:
+            parameters["every"] = required_words
             conditions.append("words @> CAST(:every AS text[])")
         # MATERIALIZED, or the planner walks the primary key backwards for a rare word (measured: 71 ms).
         matching = (
@@ -126,11 +131,14 @@ class PostgresText:
         return [(row.id, row.type, row.subject_id) for row in connection.execute(ordered)]
 
     def rebuild(self, connection: Connection, words: Mapping[int, tuple[str, Sequence[str]]]) -> None:
-        """Give some documents other words: (type, words) by their id."""
+        """Replace the words of some documents; `words` are (type, words) by their id."""
         statement = text(
             "UPDATE documents SET words = string_to_array(CAST(:words AS text), ' ') WHERE id = :id"
         )
-        rows = [{"id": id_, "words": joined_words(type_, found)} for id_, (type_, found) in words.items()]
+        rows = [
+            {"id": id_, "words": joined_words(type_, document_words)}
+            for id_, (type_, document_words) in words.items()
+        ]
         if rows:
             connection.execute(statement, rows)
 
@@ -148,7 +156,7 @@ class PostgresStore(Store):
         super().__init__(settings, metrics, clock)
         self.text_index = PostgresText()
         self._url = url
-        self._last: dict[str, datetime] = {}  # of each workspace, the time of its last command here
+        self._last_times: dict[str, datetime] = {}  # of each workspace, the time of its last command here
         self._ahead_s: float | None = None  # the database's time less this machine's count of seconds
         self._engine = _engine(url)
         self._readers = self._engine.execution_options(
@@ -189,10 +197,10 @@ class PostgresStore(Store):
                 if self._ahead_s is None:
                     asked_s = self.clock.elapsed_s()
                     self._note_time(connection.execute(_CLOCK).scalar_one(), asked_s)
-                now = max(self.now(), self._last.get(caller.workspace_id, _LONG_AGO))
+                now = max(self.now(), self._last_times.get(caller.workspace_id, _LONG_AGO))
                 return self._transaction(connection, caller, RequestContext(), now).run(work)
 
-        return _persistently(attempt)
+        return _retry(attempt)
 
     def write_beside(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on this thread, without any workspace's lock."""
@@ -206,7 +214,7 @@ class PostgresStore(Store):
                 _commit(connection)
                 return result
 
-        return _persistently(attempt)
+        return _retry(attempt)
 
     def _write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
         def attempt() -> tuple[T, int | None]:
@@ -214,7 +222,7 @@ class PostgresStore(Store):
                 asked_s = self.clock.elapsed_s()
                 at = connection.execute(_LOCK, {"key": _lock_key(caller.workspace_id)}).scalar_one()
                 self._note_time(at, asked_s)
-                now = self._following(connection, caller.workspace_id, at)
+                now = self._next_time(connection, caller.workspace_id, at)
                 tx = self._transaction(connection, caller, context, now)
                 result = tx.run(work)
                 last = event_log.append(connection, caller.workspace_id, tx.events) if tx.events else None
@@ -222,11 +230,11 @@ class PostgresStore(Store):
                 return result, last
 
         try:
-            result, last_seq = _persistently(attempt)
+            result, last_seq = _retry(attempt)
         except event_log.ClockBehind as behind:  # nothing is left of it, and the next one looks at the log
             log.warning("the database's clock was put back", behind=str(behind))
-            self._last[caller.workspace_id] = behind.last_at
-            result, last_seq = _persistently(attempt)
+            self._last_times[caller.workspace_id] = behind.last_at
+            result, last_seq = _retry(attempt)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc()
         if last_seq is not None:
@@ -239,26 +247,31 @@ class PostgresStore(Store):
         store = self.settings, self.text_index, self._contents, self.reactions
         return Transaction(connection, caller, context, now, *store)
 
-    def _following(self, connection: Connection, workspace_id: str, at: datetime) -> datetime:
-        """The database's time `at`, read under the workspace's lock, but after that of each command before.
+    def _next_time(self, connection: Connection, workspace_id: str, database_time: datetime) -> datetime:
+        """`database_time`, read under the workspace's lock, moved past the time of every earlier command.
 
-        What other nodes did is looked at only once the clock is known to be behind.
+        The log of other nodes' commands is read only once the clock is known to be behind.
         """
-        at = at.astimezone(UTC)
-        last = self._last.get(workspace_id, _LONG_AGO)
-        if at <= last:
-            at = max(last, event_log.last_time(connection, workspace_id) or last) + _MICROSECOND
-        self._last[workspace_id] = at
-        return at
+        database_time = database_time.astimezone(UTC)
+        last_time = self._last_times.get(workspace_id, _LONG_AGO)
+        if database_time <= last_time:
+            database_time = (
+                max(last_time, event_log.last_time(connection, workspace_id) or last_time) + _MICROSECOND
+            )
+        self._last_times[workspace_id] = database_time
+        return database_time
 
-    def _note_time(self, at: datetime, asked_s: float) -> None:
-        """Learn from the database's time `at`, read after `asked_s` of our count and before now.
+    def _note_time(self, database_time: datetime, asked_s: float) -> None:
+        """Adjust `_ahead_s` by `database_time`, which was read between `asked_s` of our count and now.
 
-        What was known stays unless it can't be true: a thread may have been kept waiting on either side.
+        The known value stays where it is possible: a thread may have been delayed on either side.
         """
-        least, most = at.timestamp() - self.clock.elapsed_s(), at.timestamp() - asked_s
-        known = self._ahead_s
-        self._ahead_s = least if known is None else min(max(known, least), most)
+        ahead_min_s, ahead_max_s = (
+            database_time.timestamp() - self.clock.elapsed_s(),
+            database_time.timestamp() - asked_s,
+        )
+        ahead_s = self._ahead_s
+        self._ahead_s = ahead_min_s if ahead_s is None else min(max(ahead_s, ahead_min_s), ahead_max_s)
 
     def migration_engine(self) -> Engine:
         """An engine without the server's time-outs: a migration takes the time it needs."""
@@ -303,28 +316,31 @@ def _lock_key(workspace_id: str) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
-def _persistently(attempt: Callable[[], T]) -> T:
-    """Answer `attempt`, run again while what stopped it has certainly left nothing behind and may pass."""
+def _retry(attempt: Callable[[], T]) -> T:
+    """Return what `attempt` returns; retry it after transient errors that certainly left nothing behind.
+
+    Raises Unavailable for errors of the server or the connection.
+    """
     for number in range(1, limits.POSTGRES_ATTEMPTS_MAX + 1):
         try:
             return attempt()
         except PoolTimeout as error:
             raise Unavailable("every connection to the database is in use") from error
         except DBAPIError as error:
-            if not _may_pass(error) or number == limits.POSTGRES_ATTEMPTS_MAX:
+            if not _is_transient(error) or number == limits.POSTGRES_ATTEMPTS_MAX:
                 raise _explain(error) from error
             log.warning("transaction tried again", reason=str(error.orig).strip(), attempt=number)
             time.sleep(0.005 * 2**number)  # let the transaction that won the lock finish
     raise AssertionError("unreachable")
 
 
-def _may_pass(error: DBAPIError) -> bool:
+def _is_transient(error: DBAPIError) -> bool:
     """Whether a second try may succeed: it lost a race for a lock, or its connection."""
     return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
 def _commit(connection: Connection) -> None:
-    """Commit; raises OutcomeUnknown when the line broke before the server's word came."""
+    """Commit; raises OutcomeUnknown when the connection broke before the server's answer."""
     try:
         connection.commit()
     except DBAPIError as error:
@@ -334,7 +350,7 @@ def _commit(connection: Connection) -> None:
 
 
 def _explain(error: DBAPIError) -> Exception:
-    """Failures of the server or the line are told as unavailability; the rest is passed on."""
+    """Unavailable for failures of the server or the connection; any other error unchanged."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if isinstance(error, OperationalError) or state in _RETRIED or state[:2] in ("08", "53", "57"):
         return Unavailable(f"the database could not do it: {str(error.orig).strip()}")
@@ -352,7 +368,7 @@ def _engine(url: str) -> Engine:
         isolation_level="READ COMMITTED",
         pool_size=limits.POSTGRES_THREADS + limits.READ_THREADS,
         max_overflow=4,
-        connect_args={"options": _SERVER_OPTIONS, "connect_timeout": 10} | _LINE,
+        connect_args={"options": _SERVER_OPTIONS, "connect_timeout": 10} | _CONNECTION_OPTIONS,
         hide_parameters=True,  # what agents say belongs in no log
     )
 

@@ -62,7 +62,7 @@ class Prepared:
         return self._tables
 
     def run(self, connection: Connection, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Any:
-        """Run once, or for each of several parameters; answers the rows in the manner of a Result."""
+        """Run once, or for each of several parameters; returns the rows with the methods of a Result."""
         driver = connection.info.get(DRIVER)
         if driver is None:
             return connection.execute(self._statement, parameters)
@@ -71,17 +71,17 @@ class Prepared:
         return self._render(connection, parameters[0]).run_many(driver, parameters)
 
     def each(self, connection: Connection, parameters: Mapping[str, Any]) -> Generator[Any]:
-        """The rows of a select one after another: what is not asked for is not read.
+        """Yield the rows of a select, each read when it is asked for.
 
-        The iterator is to be closed, unless it is read to the end.
+        Close the iterator unless it is read to the end.
         """
         driver = connection.info.get(DRIVER)
         if driver is None:
-            found = connection.execute(self._statement, parameters)
+            result = connection.execute(self._statement, parameters)
             try:
-                yield from found
+                yield from result
             finally:
-                found.close()
+                result.close()
         else:
             yield from self._render(connection, parameters).each(driver, parameters)
 
@@ -92,7 +92,7 @@ class Prepared:
 
 
 class Rows:
-    """The rows that a prepared statement answered, in the manner of SQLAlchemy's result."""
+    """The rows of a prepared statement, with the methods of SQLAlchemy's Result."""
 
     __slots__ = ("_rows", "rowcount")
 
@@ -147,19 +147,21 @@ class _Rendered:
         assert not compiled.post_compile_params, f"its shape depends on a list of values: {compiled}"
         self._sql = str(compiled)
         order = compiled.positiontup
-        self._pick = itemgetter(*order) if len(order) > 1 else lambda given: [given[name] for name in order]
+        self._pick_values = (
+            itemgetter(*order) if len(order) > 1 else lambda values: [values[name] for name in order]
+        )
         binds = compiled.binds
         self._fixed = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-        self._converts = [
+        self._bind_converters = [
             (index, convert)
             for index, name in enumerate(order)
             if (convert := _bind_processor(binds[name].type, dialect)) is not None
         ]
-        columns = _answered(statement)
+        columns = _result_columns(statement)
         names = [column.name for column in columns]
         # The type checker knows namedtuples whose fields stand in the source only.
         self._row = cast(Any, namedtuple)("Row", names, rename=True)._make
-        self._results = [
+        self._result_converters = [
             (index, convert)
             for index, column in enumerate(columns)
             if (convert := _result_processor(column.type, dialect)) is not None
@@ -167,62 +169,64 @@ class _Rendered:
 
     def run(self, driver: sqlite3.Connection, parameters: Mapping[str, Any]) -> Rows:
         """Run once."""
-        found = driver.execute(self._sql, self._bound(parameters))
-        rows = [self._row(self._converted(row)) for row in found.fetchall()]
-        return Rows(rows, found.rowcount)
+        cursor = driver.execute(self._sql, self._bind_values(parameters))
+        rows = [self._row(self._convert_row(row)) for row in cursor.fetchall()]
+        return Rows(rows, cursor.rowcount)
 
     def each(self, driver: sqlite3.Connection, parameters: Mapping[str, Any]) -> Generator[Any]:
-        """Run once, and read its rows one after another."""
-        found = driver.execute(self._sql, self._bound(parameters))
+        """Run once, and yield its rows as they are read."""
+        cursor = driver.execute(self._sql, self._bind_values(parameters))
         try:
-            for row in found:
-                yield self._row(self._converted(row))
+            for row in cursor:
+                yield self._row(self._convert_row(row))
         finally:
-            found.close()
+            cursor.close()
 
     def run_many(self, driver: sqlite3.Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
-        """Run for each; nothing is answered."""
-        driver.executemany(self._sql, [self._bound(one) for one in parameters])
+        """Run for each of the parameters; returns no rows."""
+        driver.executemany(self._sql, [self._bind_values(row) for row in parameters])
 
-    def _bound(self, parameters: Mapping[str, Any]) -> list[Any]:
-        given = {**self._fixed, **parameters} if self._fixed else parameters
-        values = list(self._pick(given))
-        for index, convert in self._converts:
+    def _bind_values(self, parameters: Mapping[str, Any]) -> list[Any]:
+        all_parameters = {**self._fixed, **parameters} if self._fixed else parameters
+        values = list(self._pick_values(all_parameters))
+        for index, convert in self._bind_converters:
             values[index] = convert(values[index])
         return values
 
-    def _converted(self, row: tuple[Any, ...]) -> Sequence[Any]:
-        if not self._results:
+    def _convert_row(self, row: tuple[Any, ...]) -> Sequence[Any]:
+        if not self._result_converters:
             return row
         values = list(row)
-        for index, convert in self._results:
+        for index, convert in self._result_converters:
             values[index] = convert(values[index])
         return values
 
 
 def _tables_of(statement: Selection | Insert | Update | Delete) -> frozenset[str]:
-    named = {element for element in iterate(statement) if isinstance(element, TableClause)}
-    tables = {table.name for table in named}
+    table_clauses = {element for element in iterate(statement) if isinstance(element, TableClause)}
+    tables = {table.name for table in table_clauses}
     if isinstance(statement, Insert | Update):
-        keys = (key for table in named if isinstance(table, Table) for key in table.foreign_keys)
-        tables |= {key.target_fullname.split(".")[0] for key in keys}
+        foreign_keys = (
+            key for table in table_clauses if isinstance(table, Table) for key in table.foreign_keys
+        )
+        tables |= {key.target_fullname.split(".")[0] for key in foreign_keys}
     return frozenset(tables)
 
 
-def _answered(statement: Any) -> tuple[Any, ...]:
-    """The columns that the statement answers: a select's, or those after RETURNING."""
+def _result_columns(statement: Any) -> tuple[Any, ...]:
+    """The columns of the statement's rows: a select's, or those after RETURNING."""
     return tuple(statement.exported_columns)
 
 
 def _bind_processor(type_: Any, dialect: Dialect) -> Convert | None:
     if isinstance(type_, Direct):
         return type_.to_database
-    found: Convert | None = type_.dialect_impl(dialect).bind_processor(dialect)
-    return found
+    processor: Convert | None = type_.dialect_impl(dialect).bind_processor(dialect)
+    return processor
 
 
 def _result_processor(type_: Any, dialect: Dialect) -> Convert | None:
     if isinstance(type_, Direct):
         return type_.from_database
-    found: Convert | None = type_.dialect_impl(dialect).result_processor(dialect, None)
-    return found
+    processor: Convert | None = type_.dialect_impl(dialect).result_processor(dialect, None)
+    return processor

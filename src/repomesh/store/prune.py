@@ -42,7 +42,7 @@ _CHUNK = 500  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """How many events went to which file, where the log begins now, and whether that was all."""
+    """The number of archived events, their file, the log's new first number, and whether all are archived."""
 
     events: int
     path: Path | None
@@ -61,7 +61,7 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> PruneResult
     try:
         archive.mkdir(mode=0o700, parents=True, exist_ok=True)
         with drafts.draft(archive / f"{oldest:012d}") as draft:
-            count, complete = _write(tx, oldest, before, draft)
+            count, complete = _write_archive(tx, oldest, before, draft)
             if count == 0:
                 return PruneResult(0, None, oldest, complete=True)
             path = archive / f"{oldest:012d}-{oldest + count - 1:012d}.ndjson.gz"
@@ -69,29 +69,31 @@ def prune(tx: Transaction, before: datetime | int, archive: Path) -> PruneResult
         drafts.sync_folder(archive)
     except OSError as error:
         raise Unavailable(f"the archive can't be written: {error}") from error
-    begins = oldest + count
-    here = events.c.workspace_id == tx.workspace_id
-    tx.execute(delete(events).where(here, events.c.seq < begins))
-    tx.execute(update(counters).where(counters.c.workspace_id == tx.workspace_id).values(oldest_seq=begins))
-    return PruneResult(count, path, begins, complete)
+    new_oldest = oldest + count
+    in_workspace = events.c.workspace_id == tx.workspace_id
+    tx.execute(delete(events).where(in_workspace, events.c.seq < new_oldest))
+    tx.execute(
+        update(counters).where(counters.c.workspace_id == tx.workspace_id).values(oldest_seq=new_oldest)
+    )
+    return PruneResult(count, path, new_oldest, complete)
 
 
-def _write(tx: Transaction, oldest: int, before: datetime | int, draft: Path) -> tuple[int, bool]:
-    """Write the events to a new file and bring it to disk; how many, and whether none is left to move."""
+def _write_archive(tx: Transaction, oldest: int, before: datetime | int, draft: Path) -> tuple[int, bool]:
+    """Write the events to a new file and sync it; returns how many, and whether none is left to move."""
     count = chars = 0
     with draft.open("r+b") as raw:
         with gzip.open(raw, "wb", compresslevel=6) as file:
             timeless: list[bytes] = []  # events without a time: as old as the next one that has any
-            for row in _rows(tx, oldest):
-                older = _is_older(row, before)
-                if older is False:
+            for row in _read_events(tx, oldest):
+                is_older = _is_older(row, before)
+                if is_older is False:
                     complete = True
                     break
                 if count + len(timeless) >= PRUNE_EVENTS_MAX or chars >= PRUNE_CHARS_MAX:
                     complete = False
                     break
-                lines = [*timeless, _line(tx, row)]
-                if older is None:
+                lines = [*timeless, _archive_line(tx, row)]
+                if is_older is None:
                     timeless = lines
                     continue
                 timeless = []
@@ -105,17 +107,17 @@ def _write(tx: Transaction, oldest: int, before: datetime | int, draft: Path) ->
     return count, complete
 
 
-def _rows(tx: Transaction, begin: int) -> Iterator[Row[Any]]:
-    """The events from `begin` on, in order."""
+def _read_events(tx: Transaction, first_seq: int) -> Iterator[Row[Any]]:
+    """The events from `first_seq` on, in order."""
     while True:
-        following = events.c.workspace_id == tx.workspace_id, events.c.seq >= begin
-        ordered = select(events).where(*following).order_by(events.c.seq).limit(_CHUNK + 1)
+        in_range = events.c.workspace_id == tx.workspace_id, events.c.seq >= first_seq
+        ordered = select(events).where(*in_range).order_by(events.c.seq).limit(_CHUNK + 1)
         sized = within_bytes(tx.connection, ordered, events.c.seq, PAGE_CHARS_MAX)
-        rows, more = take(tx.execute(sized), _CHUNK)
+        rows, has_more = take(tx.execute(sized), _CHUNK)
         yield from rows
-        if not more:
+        if not has_more:
             return
-        begin = rows[-1].seq + 1
+        first_seq = rows[-1].seq + 1
 
 
 def _is_older(row: Row[Any], before: datetime | int) -> bool | None:
@@ -125,18 +127,18 @@ def _is_older(row: Row[Any], before: datetime | int) -> bool | None:
     return None if isinstance(row.at, Unreadable) else bool(row.at < before)
 
 
-def _line(tx: Transaction, row: Row[Any]) -> bytes:
-    """The archive's line of an event; one that can't be read stands there as its row."""
+def _archive_line(tx: Transaction, row: Row[Any]) -> bytes:
+    """An event as a line of the archive; of an event that can't be read, its row."""
     try:
         event_data(row)
         line = orjson.dumps(cloud_event(event_fields(row), tx.workspace_id))
     except (DamagedRecord, TypeError) as error:  # TypeError: bytes in place of a text
         log_once(tx.workspace_id, event_name(row.seq), str(error))
-        line = orjson.dumps(_damaged(row, tx.workspace_id))
+        line = orjson.dumps(_damaged_event(row, tx.workspace_id))
     return line + b"\n"
 
 
-def _damaged(row: Row[Any], workspace_id: str) -> dict[str, Any]:
+def _damaged_event(row: Row[Any], workspace_id: str) -> dict[str, Any]:
     """A CloudEvent that holds a row that can't be read, column by column."""
     return {
         "specversion": "1.0",

@@ -38,43 +38,45 @@ _CLOCK_SLACK = timedelta(seconds=60)
 
 def types_of(connection: Connection, workspace_id: str, count: int) -> list[str]:
     """Up to `count` of the types in the log, in their order, found by jumping from one to the next."""
-    found: list[str] = []
-    while len(found) < count:
-        last = found[-1] if found else ""
-        following = _FOLLOWING_TYPE.run(connection, {"ws": workspace_id, "last": last}).scalar_one()
-        if following is None:
+    types: list[str] = []
+    while len(types) < count:
+        last = types[-1] if types else ""
+        next_type = _FOLLOWING_TYPE.run(connection, {"ws": workspace_id, "last": last}).scalar_one()
+        if next_type is None:
             break
-        found.append(following)
-    return found
+        types.append(next_type)
+    return types
 
 
 def first_seq_since(connection: Connection, workspace_id: str, moment: datetime) -> int:
-    """A number before which no event of the log is of that time or later; found by halving."""
+    """A number before which every event of the log is older than `moment`; found by binary search."""
     low, last = bounds(connection, workspace_id)
     high = last + 1
     while low < high:
         middle = (low + high) // 2
-        probe, at = middle, _at(connection, workspace_id, middle)
-        while isinstance(at, Unreadable) and probe < high - 1:  # its next readable neighbour stands for it
+        probe, probe_time = middle, _time_of(connection, workspace_id, middle)
+        while isinstance(probe_time, Unreadable) and probe < high - 1:  # take the next readable event
             probe += 1
-            at = _at(connection, workspace_id, probe)
-        if not isinstance(at, Unreadable) and (at is None or at < moment - _CLOCK_SLACK):
+            probe_time = _time_of(connection, workspace_id, probe)
+        if not isinstance(probe_time, Unreadable) and (
+            probe_time is None or probe_time < moment - _CLOCK_SLACK
+        ):
             low = probe + 1  # None: archived a moment ago
         else:
             high = middle
     return low
 
 
-def _at(connection: Connection, workspace_id: str, seq: int) -> datetime | Unreadable | None:
-    at: datetime | Unreadable | None = _AT.run(
+def _time_of(connection: Connection, workspace_id: str, seq: int) -> datetime | Unreadable | None:
+    moment: datetime | Unreadable | None = _AT.run(
         connection, {"ws": workspace_id, "seq": seq}
     ).scalar_one_or_none()
-    return at
+    return moment
 
 
 def read_page(
     connection: Connection,
-    wanted: EventFilter,
+    event_filter: EventFilter,
     *,
     after: int | None,
     before: int | None,
@@ -85,60 +87,62 @@ def read_page(
 
     A range of times is one of numbers, too. Read the rows one after another: their data may be long.
     """
-    matching = select(events).where(wanted.where())
+    matching = select(events).where(event_filter.where())
     if after is not None:
         matching = matching.where(events.c.seq > after)
     if before is not None:
         matching = matching.where(events.c.seq < before)
-    if wanted.since is not None:
+    if event_filter.since is not None:
         matching = matching.where(
-            events.c.seq >= first_seq_since(connection, wanted.workspace_id, wanted.since)
+            events.c.seq >= first_seq_since(connection, event_filter.workspace_id, event_filter.since)
         )
-    if wanted.until is not None:
-        end = first_seq_since(connection, wanted.workspace_id, wanted.until + 2 * _CLOCK_SLACK)
+    if event_filter.until is not None:
+        end = first_seq_since(connection, event_filter.workspace_id, event_filter.until + 2 * _CLOCK_SLACK)
         matching = matching.where(events.c.seq < end)
-    types = _types(connection, wanted)
+    types = _matching_types(connection, event_filter)
     if types is None:
-        return _read(connection, matching, events.c.seq, count, newest=newest)
+        return _execute_sized(connection, matching, events.c.seq, count, newest=newest)
     parts = [
         select(
-            _ordered(matching.where(events.c.type == type_), events.c.seq, count, newest=newest).subquery()
+            _order_and_limit(
+                matching.where(events.c.type == type_), events.c.seq, count, newest=newest
+            ).subquery()
         )
         for type_ in types
     ]
-    together = union_all(*parts).subquery()
-    return _read(connection, select(together), together.c.seq, count, newest=newest)
+    combined = union_all(*parts).subquery()
+    return _execute_sized(connection, select(combined), combined.c.seq, count, newest=newest)
 
 
-def _read(
+def _execute_sized(
     connection: Connection, statement: Select[Any], seq: Any, count: int, *, newest: bool
 ) -> Result[Any]:
-    ordered = _ordered(statement, seq, count, newest=newest)
+    ordered = _order_and_limit(statement, seq, count, newest=newest)
     return connection.execute(within_bytes(connection, ordered, seq, PAGE_CHARS_MAX, newest=newest))
 
 
-def _ordered(statement: Select[Any], seq: Any, count: int, *, newest: bool) -> Select[Any]:
+def _order_and_limit(statement: Select[Any], seq: Any, count: int, *, newest: bool) -> Select[Any]:
     return statement.order_by(seq.desc() if newest else seq.asc()).limit(count)
 
 
-def _types(connection: Connection, wanted: EventFilter) -> list[str] | None:
+def _matching_types(connection: Connection, event_filter: EventFilter) -> list[str] | None:
     """The types in the log that the filter names, found by jumping from one to the next in their index.
 
     One planner reads the whole log for a rare type rather than sort what its index finds; per type, the index
     is in the order of the numbers already. None when the filter names no types, or too many are there.
     """
-    if not wanted.types:
+    if not event_filter.types:
         return None
-    found: dict[str, None] = {}
-    for named in wanted.types:
-        prefix = type_prefix(named)
-        found[prefix] = None
+    types: dict[str, None] = {}
+    for requested_type in event_filter.types:
+        prefix = type_prefix(requested_type)
+        types[prefix] = None
         last: str | None = f"{prefix}."
         while last is not None:
-            ends = {"ws": wanted.workspace_id, "last": last, "end": f"{prefix}/"}
-            last = _NEXT_TYPE.run(connection, ends).scalar_one()
+            parameters = {"ws": event_filter.workspace_id, "last": last, "end": f"{prefix}/"}
+            last = _NEXT_TYPE.run(connection, parameters).scalar_one()
             if last is not None:
-                found[last] = None
-            if len(found) > _TYPES_MAX:
+                types[last] = None
+            if len(types) > _TYPES_MAX:
                 return None
-    return list(found)
+    return list(types)

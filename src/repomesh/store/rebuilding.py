@@ -39,7 +39,7 @@ class RebuildQueue:
 
 
 def left_percent(tx: Transaction) -> int | None:
-    """About how much of what had to be rebuilt still has to be, from 1 to 100; None when nothing has."""
+    """About what percentage of the documents still has to be rebuilt, 1 to 100; None when none has."""
     state = tx.execute(_STATE, {}).one_or_none()
     return None if state is None else max(1, ceil(100 * state.below / max(state.started_at, 1)))
 
@@ -50,33 +50,33 @@ def remaining(tx: Transaction, count: int) -> RebuildQueue | None:
     if state is None:
         return None
     table = documents.c
-    double = exists().where(
+    has_newer = exists().where(
         _newer.workspace_id == table.workspace_id,
         _newer.type == table.type,
         _newer.subject_id == table.subject_id,
         _newer.id > table.id,
     )
-    columns = table.id, table.workspace_id, table.type, table.subject_id, double.label("is_double")
+    columns = table.id, table.workspace_id, table.type, table.subject_id, has_newer.label("is_double")
     newest = select(*columns).where(table.id < state.below).order_by(table.id.desc()).limit(count)
     return RebuildQueue(state.below, [OutdatedDocument(**row._asdict()) for row in tx.execute(newest)])
 
 
 def settle(
-    tx: Transaction, done: RebuildQueue, words: Mapping[int, tuple[str, Sequence[str]]], *, all_done: bool
+    tx: Transaction, batch: RebuildQueue, words: Mapping[int, tuple[str, Sequence[str]]], *, all_done: bool
 ) -> bool:
-    """Give documents their words, (type, words) by id, and delete the others of those that are `done`.
+    """Set the words, (type, words) by id, of documents of `batch`, and delete the batch's other documents.
 
-    Answers whether they were: not when another process was faster, or the newest were deleted meanwhile.
+    Returns False, and changes nothing, when the queue has changed since the batch was read.
     """
-    below = tx.execute(_STATE, {}).one_or_none()
-    if below is None or below.below != done.below:
+    state = tx.execute(_STATE, {}).one_or_none()
+    if state is None or state.below != batch.below:
         return False
-    gone = [document.id for document in done.documents if document.id not in words]
-    if gone:
-        tx.execute(delete(documents).where(documents.c.id.in_(gone)))
+    outdated_ids = [document.id for document in batch.documents if document.id not in words]
+    if outdated_ids:
+        tx.execute(delete(documents).where(documents.c.id.in_(outdated_ids)))
     tx.text_index.rebuild(tx.connection, words)
     if all_done:
         tx.execute(delete(text_rebuild))
     else:
-        tx.execute(update(text_rebuild).values(below=done.documents[-1].id))
+        tx.execute(update(text_rebuild).values(below=batch.documents[-1].id))
     return True

@@ -1,4 +1,4 @@
-"""Redaction: what events and recorded answers quote of something that was deleted is taken out of them.
+"""Redaction: removes from events and recorded answers what they quote of deleted records.
 
 The event stays with its number, its type and its subject; its data says that it was redacted, and why.
 """
@@ -22,58 +22,68 @@ _MARK = '{"redacted":true,'
 
 
 def redact_events(
-    tx: Transaction, types: Sequence[str], subjects: Select[Any] | CompoundSelect[Any], **said: str
+    tx: Transaction, types: Sequence[str], subjects: Select[Any] | CompoundSelect[Any], **replacement: str
 ) -> int:
-    """Take the data out of the events of some types and subjects; answers how many.
+    """Replace the data of the events of some types and subjects by `replacement`; returns how many.
 
-    All of them in this transaction, so that nobody reads one after it. `said` stands in their data instead.
+    All of them in this transaction, so that none can be read after it.
     """
-    data = _MARK + orjson.dumps(said).decode()[1:]
-    about = events.c.workspace_id == tx.workspace_id, events.c.type.in_(types)
-    whole = ~events.c.data.startswith(_MARK, autoescape=True)
-    return tx.change(update(events).where(*about, events.c.subject.in_(subjects), whole).values(data=data))
+    data = _MARK + orjson.dumps(replacement).decode()[1:]
+    in_types = events.c.workspace_id == tx.workspace_id, events.c.type.in_(types)
+    not_redacted = ~events.c.data.startswith(_MARK, autoescape=True)
+    return tx.change(
+        update(events).where(*in_types, events.c.subject.in_(subjects), not_redacted).values(data=data)
+    )
 
 
-def redacted_among(tx: Transaction, seqs: Sequence[int]) -> Sequence[Any]:
-    """The rows of those of some events that were redacted."""
-    here = events.c.workspace_id == tx.workspace_id, events.c.seq.in_(seqs)
-    return tx.execute(select(events).where(*here, events.c.data.startswith(_MARK, autoescape=True))).all()
+def redacted_rows(tx: Transaction, seqs: Sequence[int]) -> Sequence[Any]:
+    """The rows of those events among `seqs` that were redacted."""
+    in_workspace = events.c.workspace_id == tx.workspace_id, events.c.seq.in_(seqs)
+    return tx.execute(
+        select(events).where(*in_workspace, events.c.data.startswith(_MARK, autoescape=True))
+    ).all()
 
 
 def erase_answers(tx: Transaction, operations: Sequence[str], quotes: Sequence[str]) -> int:
-    """Take the answers that hold one of some texts out of what was recorded under Idempotency-Keys.
+    """Erase the answers recorded under Idempotency-Keys that hold one of `quotes`; returns how many.
 
-    The keys stay, so that nothing is done twice. Records live for a day, so that few are looked through.
-    `operations` are names, or beginnings of names.
+    The keys stay, so that nothing is done twice. Records live for a day, so few have to be searched.
+    `operations` are names, or prefixes of names.
     """
     table = idempotency_records.c
-    of = or_(*(table.operation.startswith(name, autoescape=True) for name in operations))
-    holding = or_(*(_Holds(table.result, bindparam(None, text.encode(), LargeBinary)) > 0 for text in quotes))
-    here = table.workspace_id == tx.workspace_id
-    return tx.change(update(idempotency_records).where(here, of, holding).values(result=ERASED_ANSWER))
+    in_operations = or_(*(table.operation.startswith(name, autoescape=True) for name in operations))
+    holds_quote = or_(
+        *(_BytePosition(table.result, bindparam(None, text.encode(), LargeBinary)) > 0 for text in quotes)
+    )
+    in_workspace = table.workspace_id == tx.workspace_id
+    return tx.change(
+        update(idempotency_records)
+        .where(in_workspace, in_operations, holds_quote)
+        .values(result=ERASED_ANSWER)
+    )
 
 
-class _Holds(FunctionElement[int]):
-    """The place, from 1, at which bytes stand in others; 0 where they do not."""
+class _BytePosition(FunctionElement[int]):
+    """SQL function: the position, from 1, of bytes within other bytes; 0 if they are not found."""
 
     type = Integer()
     name = "holds"
     inherit_cache = True
 
 
-@compiles(_Holds)
-def _instr(element: _Holds, compiler: SQLCompiler, **more: Any) -> str:
-    whole, part = _arguments(element, compiler, **more)
-    return f"instr({whole}, {part})"
+@compiles(_BytePosition)
+def _compile_instr(element: _BytePosition, compiler: SQLCompiler, **options: Any) -> str:
+    searched_bytes, sought_bytes = _compile_arguments(element, compiler, **options)
+    return f"instr({searched_bytes}, {sought_bytes})"
 
 
-@compiles(_Holds, "postgresql")
-def _position(element: _Holds, compiler: SQLCompiler, **more: Any) -> str:
-    whole, part = _arguments(element, compiler, **more)
-    return f"position({part} in {whole})"
+@compiles(_BytePosition, "postgresql")
+def _compile_position(element: _BytePosition, compiler: SQLCompiler, **options: Any) -> str:
+    searched_bytes, sought_bytes = _compile_arguments(element, compiler, **options)
+    return f"position({sought_bytes} in {searched_bytes})"
 
 
-def _arguments(element: _Holds, compiler: SQLCompiler, **more: Any) -> tuple[str, str]:
+def _compile_arguments(element: _BytePosition, compiler: SQLCompiler, **options: Any) -> tuple[str, str]:
     clauses: list[ColumnElement[Any]] = list(element.clauses)
-    whole, part = (compiler.process(one, **more) for one in clauses)
-    return whole, part
+    searched_bytes, sought_bytes = (compiler.process(clause, **options) for clause in clauses)
+    return searched_bytes, sought_bytes

@@ -28,7 +28,7 @@ _NEW = "restore.db"  # the checked copy of the backup, until it gets the databas
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """A restore that is done: from which file, and where the database is kept that it replaced."""
+    """The source file of a finished restore, and the file of the database that it replaced."""
 
     source: str
     replaced: Path | None
@@ -45,22 +45,24 @@ def restore(data: Path, source: Path) -> RestoreResult:
         finish(data)
     drafts.sweep(data)
     database = data / DATABASE
-    replaced = f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db"
+    replaced_name = f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.db"
     with drafts.draft(database) as draft:
         backups.copy_closed(source, draft)
         migrate.require_known(backups.check(draft))
         drafts.sync_file(draft)
         if database.exists():  # what it names may not be named by the other, and be swept
-            backup_contents.keep_aside(data, backups.contents_of(data / backups.BACKUPS / replaced))
-        backup_contents.put_back(data, backups.contents_of(source))
+            backup_contents.back_up_contents(
+                data, backups.contents_of(data / backups.BACKUPS / replaced_name)
+            )
+        backup_contents.restore_contents(data, backups.contents_of(source))
         _checkpoint(database)
         (data / PLAN).unlink(missing_ok=True)
         draft.replace(data / _NEW)
     drafts.sync_folder(data)
-    _write_plan(data, source, replaced)
-    done = finish(data)
-    assert done is not None, "a plan was written"
-    return done
+    _write_plan(data, source, replaced_name)
+    result = finish(data)
+    assert result is not None, "a plan was written"
+    return result
 
 
 def require_file(source: Path) -> None:
@@ -75,7 +77,7 @@ def is_pending(data: Path) -> bool:
 
 
 def discard(data: Path) -> bool:
-    """Remove what a restore left that ended before it was decided; answers whether one did."""
+    """Remove the copy of a restore that ended before it was decided; returns whether there was one."""
     new = data / _NEW
     if is_pending(data) or not new.exists():
         return False
@@ -115,9 +117,9 @@ def _write_plan(data: Path, source: Path, replaced: str) -> None:
 
 def _read_plan(data: Path) -> dict[str, str] | None:
     try:
-        kept = orjson.loads((data / PLAN).read_bytes())
+        plan = orjson.loads((data / PLAN).read_bytes())
         # A name, never a path: the file may come from somewhere else.
-        return {"source": str(kept["source"]), "replaced": Path(str(kept["replaced"])).name}
+        return {"source": str(plan["source"]), "replaced": Path(str(plan["replaced"])).name}
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError):
@@ -128,30 +130,30 @@ def _read_plan(data: Path) -> dict[str, str] | None:
 
 
 def _checkpoint(database: Path) -> None:
-    """Bring what stands in the log into the file, so that the file alone can be kept.
+    """Write the log's changes into the database file, so that the file alone can be kept.
 
-    One that is damaged, or has no room for it, is kept together with its log.
+    A damaged file, or one on a full disk, is kept together with its log.
     """
     if not database.exists():
         return
-    place = f"file:{quote(str(database.absolute()))}?mode=rw"
-    with suppress(sqlite3.Error), closing(sqlite3.connect(place, uri=True)) as connection:
+    uri = f"file:{quote(str(database.absolute()))}?mode=rw"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
 
 def _set_aside(database: Path, replaced: Path) -> None:
-    """Give the database, and a log with something in it, a second name; what has one already keeps it."""
+    """Link the database, and a log that is not empty, under a second name, unless that exists."""
     replaced.parent.mkdir(mode=0o700, exist_ok=True)
     for side in ("-wal", ""):
-        part = database.with_name(database.name + side)
-        kept = replaced.with_name(replaced.name + side)
-        size = size_bytes(part)
-        if size is None or kept.exists() or (side and size == 0):
+        file = database.with_name(database.name + side)
+        second_name = replaced.with_name(replaced.name + side)
+        size = size_bytes(file)
+        if size is None or second_name.exists() or (side and size == 0):
             continue
         try:
-            os.link(part, kept)
+            os.link(file, second_name)
         except FileNotFoundError:  # a log that SQLite needed no more
             continue
         except OSError:  # a file system without links: the plan finds its way from there, too
-            part.replace(kept)
+            file.replace(second_name)
     drafts.sync_folder(replaced.parent)

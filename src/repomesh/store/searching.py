@@ -1,4 +1,4 @@
-"""Pages of what holds certain words, newest first, within further conditions."""
+"""Pages of documents that hold certain words, newest first, within further conditions."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ def search(
     type_: str,
     words: str,
     request: PageRequest,
-    wanted: Callable[[Sequence[str]], set[str]],
+    filter_ids: Callable[[Sequence[str]], set[str]],
 ) -> tuple[list[tuple[int, str]], str | None]:
     """(position, id) of the documents of a type that hold `words`, and the cursor of the next page.
 
-    `wanted` answers which of some ids meet the further conditions. Matches are looked up in blocks until
-    the page is full. When few of very many are wanted, the page may be short; the cursor then goes on
-    behind what was looked at.
+    `filter_ids` returns those of some ids that meet the further conditions. Matches are looked up in blocks
+    until the page is full. When few of very many meet the conditions, the page may be short; the cursor then
+    leads behind the last match that was read.
     """
-    asked = search_words(words)
+    query_words = search_words(words)
     before = position(request.cursor)
-    found: list[tuple[int, str]] = []
+    matches: list[tuple[int, str]] = []
     looked_at = 0
-    more = True
-    while more and len(found) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
+    has_more = True
+    while has_more and len(matches) <= request.limit and looked_at < limits.TEXT_MATCHES_PER_PAGE:
         count = limits.TEXT_MATCHES_PER_READ
-        block = tx.text_index.find(tx.connection, tx.workspace_id, [type_], asked, before, count)
-        more = len(block) == count
-        kept = wanted([subject_id for _, _, subject_id in block]) if block else set()
-        found += [(position, subject_id) for position, _, subject_id in block if subject_id in kept]
+        block = tx.text_index.find(tx.connection, tx.workspace_id, [type_], query_words, before, count)
+        has_more = len(block) == count
+        wanted_ids = filter_ids([subject_id for _, _, subject_id in block]) if block else set()
+        matches += [(position, subject_id) for position, _, subject_id in block if subject_id in wanted_ids]
         looked_at += len(block)
         before = block[-1][0] if block else before
-    shown = found[: request.limit]
-    if len(found) > request.limit:
-        return shown, encode_cursor(shown[-1][0])
-    return shown, encode_cursor(before) if more else None
+    page_matches = matches[: request.limit]
+    if len(matches) > request.limit:
+        return page_matches, encode_cursor(page_matches[-1][0])
+    return page_matches, encode_cursor(before) if has_more else None
 
 
 def notice(tx: Transaction, text: str) -> str | None:
-    """What the answer of a search for `text` should say besides what was found; None for nothing."""
+    """The notice for the answer of a search for `text`, as that the index is incomplete; None for none."""
     if not search_words(text):
         return NO_WORDS
     percent = rebuilding.left_percent(tx)
@@ -69,7 +69,7 @@ def position(cursor: str | None) -> int | None:
     """The position that a cursor of a search holds; raises InvalidRequest for another cursor."""
     if cursor is None:
         return None
-    [place] = decode_cursor(cursor, 1)
-    if not isinstance(place, int):
+    [value] = decode_cursor(cursor, 1)
+    if not isinstance(value, int):
         raise InvalidRequest("cursor: this is not a cursor of this list")
-    return place
+    return value

@@ -40,7 +40,7 @@ from repomesh.store.base import DatabaseDamaged, Store, Work
 from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import DRIVER
 from repomesh.store.row_cache import RowCache
-from repomesh.store.sqlite_text import SqliteText, index_waiting, waiting, waiting_load
+from repomesh.store.sqlite_text import SqliteText, count_unindexed, index_waiting, waiting_load
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp
 
@@ -65,7 +65,7 @@ _READER_PRAGMAS: tuple[str, ...] = (
     "PRAGMA cache_size=-16384",
 )
 
-_KEEPS_TIMES = "SELECT 1 FROM pragma_table_info('counters') WHERE name = 'last_at'"
+_HAS_LAST_AT = "SELECT 1 FROM pragma_table_info('counters') WHERE name = 'last_at'"
 _NEWEST_TIME = "SELECT max(max(last_at), max(coalesce(returned_at, 0))) FROM counters"
 
 
@@ -90,7 +90,7 @@ class _Outcome:
 
 @dataclass(slots=True)
 class _Committed:
-    """A batch that is durable and not answered yet; `last` is each log's last number."""
+    """A batch that is durable and not answered yet; `last` holds each workspace's last event number."""
 
     outcomes: list[_Outcome]
     last: dict[str, int]
@@ -117,7 +117,7 @@ class SqliteStore(Store):
         super().__init__(settings, metrics, clock)
         self.path = path
         self.damage = tuple(damage)
-        self._steady = SteadyClock(clock)
+        self._steady_clock = SteadyClock(clock)
         self._clock_restored = False
         self.text_index = SqliteText()
         if self.damage:
@@ -126,19 +126,19 @@ class SqliteStore(Store):
             # It holds what agents say to each other; SQLite gives its WAL the same mode.
             path.touch(mode=0o600)
             self._engine = _engine(path, _WRITER_PRAGMAS)
-        self._connection, self._driver = _connected(self._engine)
+        self._connection, self._driver = _open_connection(self._engine)
         self._file = _identity(path)
         self._queue: queue.SimpleQueue[_QueuedCommand | None] = (
             queue.SimpleQueue()
         )  # None is the last thing in it
-        self._gate = threading.Lock()
+        self._submit_lock = threading.Lock()
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
-        self._unindexed = 0 if self.damage else waiting(self._driver)
+        self._unindexed = 0 if self.damage else count_unindexed(self._driver)
         self._fresh_texts = 0
         self._batches_with_savepoints = 0
-        self._known = RowCache()
+        self._row_cache = RowCache()
         self._unanswered_batch: _Committed | None = None
         self._restore_clock()
         self._writer = threading.Thread(target=self._write_batches, name="repomesh-write", daemon=True)
@@ -146,12 +146,12 @@ class SqliteStore(Store):
 
     def now(self) -> datetime:
         """The wall clock's time, but never before the newest that was committed."""
-        return self._steady()
+        return self._steady_clock()
 
     # -- writing -----------------------------------------------------------------------------------
 
     async def write(self, caller: Caller, context: RequestContext, work: Callable[[Transaction], T]) -> T:
-        """Queue `work` for the writer; answer after the group commit that carried it."""
+        """Queue `work` for the writer; return its result after the group commit."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with tracer.span("store.write"):
@@ -165,11 +165,11 @@ class SqliteStore(Store):
         return future.result()
 
     def write_beside(self, work: Callable[[Transaction], T]) -> T:
-        """Queue `work` like that of any workspace: there is one writer."""
+        """Queue `work` like any other command: there is one writer."""
         return self.write_now(system_caller(""), work)
 
     def _submit(self, command: _QueuedCommand) -> None:
-        with self._gate:  # so that nothing is queued behind the None that ends the writer
+        with self._submit_lock:  # so that nothing is queued behind the None that ends the writer
             self._check_open()
             self.require_whole()
             if self._queue.qsize() >= limits.WRITE_QUEUE_MAX:
@@ -177,11 +177,11 @@ class SqliteStore(Store):
             self._queue.put(command)
 
     def _write_batches(self) -> None:
-        more = True
-        while more:
+        may_continue = True
+        while may_continue:
             if self._queue.empty():
                 self._answer_previous_batch()
-            batch, more = self._take()
+            batch, may_continue = self._take_batch()
             if batch:
                 self._commit(batch)
             if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):
@@ -189,10 +189,10 @@ class SqliteStore(Store):
                 self._index_texts()
         self._answer_previous_batch()
 
-    def _take(self) -> tuple[list[_QueuedCommand], bool]:
-        """Wait for work, then take whatever else is queued: no timer, the commit itself is the pace.
+    def _take_batch(self) -> tuple[list[_QueuedCommand], bool]:
+        """Wait for a command, then take all that are queued, without a timer: the commit sets the pace.
 
-        Answers the batch, empty when nothing came while texts wait to be indexed, and whether more may come.
+        Returns the batch, empty when none came while texts wait to be indexed, and whether more may come.
         """
         batch: list[_QueuedCommand] = []
         patience_s = limits.TEXT_INDEX_IDLE_S if self._unindexed else None
@@ -212,7 +212,7 @@ class SqliteStore(Store):
         try:
             outcomes, last = self._run_all(batch)
         except _NeedsSavepoints as error:
-            self._known.forget()
+            self._row_cache.forget()
             self._driver.rollback()
             if len(batch) == 1:
                 _answer([_Outcome(batch[0], None, _explain(error.__cause__ or error))])
@@ -220,9 +220,9 @@ class SqliteStore(Store):
             self._batches_with_savepoints = limits.CAREFUL_BATCHES
             self._commit(batch)
             return
-        except BaseException as lost:  # whatever it is, the thread must live: all later writes need it
+        except BaseException as failure:  # whatever it is, the thread must live: all later writes need it
             self._answer_previous_batch()
-            self._undo(batch, lost.__cause__ or lost)
+            self._undo(batch, failure.__cause__ or failure)
             return
         self._batches_with_savepoints = max(0, self._batches_with_savepoints - 1)
         self.metrics.commits.inc()
@@ -232,16 +232,16 @@ class SqliteStore(Store):
         self._unanswered_batch = _Committed(outcomes, last, time.monotonic())
 
     def _answer_previous_batch(self) -> None:
-        """Answer the callers of the batch that was committed last, and tell where the logs end now."""
+        """Answer the callers of the batch that was committed last, and announce the new ends of the logs."""
         committed, self._unanswered_batch = self._unanswered_batch, None
         if committed is not None:
             _answer(committed.outcomes)
             self._announce(committed.last)
 
     def _run_all(self, batch: list[_QueuedCommand]) -> tuple[list[_Outcome], dict[str, int]]:
-        """Run a batch up to its commit; answers the outcomes and each log's last number.
+        """Run and commit a batch; returns the outcomes and each workspace's last event number.
 
-        Raises DatabaseDamaged when the file was removed or replaced: what is written into it would be lost.
+        Raises DatabaseDamaged when the file was removed or replaced: writes to it would be lost.
         """
         if _identity(self.path) != self._file:
             self.damage = (f"{self.path.name} was removed or replaced while the server runs",)
@@ -267,8 +267,8 @@ class SqliteStore(Store):
         return outcomes, last
 
     def _restore_clock(self) -> None:
-        """Let time go on from the newest that was committed, should the clock have been put back since."""
-        if self._driver.execute(_KEEPS_TIMES).fetchone() is None:  # not before the schema is made
+        """Move the clock to the newest committed time, in case the system's was put back since."""
+        if self._driver.execute(_HAS_LAST_AT).fetchone() is None:  # not before the schema is made
             return
         (newest,) = self._driver.execute(_NEWEST_TIME).fetchone()
         moment = Timestamp.from_database(newest)
@@ -278,20 +278,20 @@ class SqliteStore(Store):
                 log.warning(
                     "the clock is behind what was written by it: it was put back", seconds=round(ahead_s)
                 )
-            self._steady.not_before(moment)
+            self._steady_clock.advance_to(moment)
         self._clock_restored = True
 
     def _run(
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
     ) -> _Outcome:
-        """Run one command; what it inserts, and its events, join those that are written when all have run.
+        """Run one command; its inserts and events are written together with those of the whole batch.
 
-        Most that fail have not written yet: nothing to undo. Raises _NeedsSavepoints for one that has.
+        Most failing commands have not written yet: nothing to undo. Raises _NeedsSavepoints if it has.
         """
         pending.mark()
         before = self._driver.total_changes - pending.written
         try:
-            return self._perform(command, pending, events)
+            return self._run_transaction(command, pending, events)
         except Exception as error:  # whatever it is belongs to the caller of this command alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
@@ -306,24 +306,24 @@ class SqliteStore(Store):
         """Run one command behind a savepoint, so that it can be undone alone."""
         self._driver.execute("SAVEPOINT command")
         try:
-            outcome = self._perform(command, pending, events)
+            outcome = self._run_transaction(command, pending, events)
             pending.write()
         except Exception as error:  # whatever it is belongs to the caller of this command alone
             if not self._driver.in_transaction:
                 raise _BatchLost from error
             pending.drop()
-            self._known.forget()
+            self._row_cache.forget()
             self._driver.execute("ROLLBACK TO command")
             outcome = _Outcome(command, None, _explain(error))
         self._driver.execute("RELEASE command")
         return outcome
 
-    def _perform(
+    def _run_transaction(
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
     ) -> _Outcome:
-        now = self._steady.following()
-        parts = self.settings, self.text_index, self._contents, self.reactions, pending, self._known
-        tx = Transaction(self._connection, command.caller, command.context, now, *parts)
+        now = self._steady_clock.following()
+        store_parts = self.settings, self.text_index, self._contents, self.reactions, pending, self._row_cache
+        tx = Transaction(self._connection, command.caller, command.context, now, *store_parts)
         tx.events_ahead = len(events)
         result = tx.run(command.work)
         if not self._driver.in_transaction:  # what follows would be committed statement by statement
@@ -332,9 +332,9 @@ class SqliteStore(Store):
         return _Outcome(command, result, None, tx.indexing_load)
 
     def _index_texts(self) -> None:
-        """Index what waits, at least as much as was just written, so that it does not grow.
+        """Index waiting texts, at least as many as were just written, so that the backlog does not grow.
 
-        When that fails the words still stand in the documents, for the next time.
+        If that fails, the words stay in the documents for the next time.
         """
         try:
             self._driver.execute("BEGIN IMMEDIATE")
@@ -349,19 +349,24 @@ class SqliteStore(Store):
                 log.warning("texts not indexed", reason=str(error))
 
     def _undo(self, batch: list[_QueuedCommand], cause: BaseException) -> None:
-        """Roll back what may still be open. A failure of the machine is told to every caller of the batch;
-        otherwise one command spoils it for the others, and each is tried alone."""
-        self._known.forget()
+        """Roll back a batch. A failure of the machine is raised to every caller of the batch; otherwise
+        one command caused it, and each command is run in a batch of its own."""
+        self._row_cache.forget()
         with suppress(sqlite3.Error):  # then the next BEGIN fails, and that batch is undone in its turn
             self._driver.rollback()
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
             log.error("batch undone", commands=len(batch), reason=repr(cause))
-        told = _explain(cause)
-        if isinstance(told, DatabaseDamaged):  # what is written now may be lost, or make it worse
+        failure = _explain(cause)
+        if isinstance(failure, DatabaseDamaged):  # further writes may be lost, or make it worse
             self.damage = (str(cause),)
-        if isinstance(told, Unavailable):
-            # Each its own: an error collects the frames that it passes through.
-            _answer([_Outcome(one, None, type(told)(told.message, hint=told.hint)) for one in batch])
+        if isinstance(failure, Unavailable):
+            # One error each: an error collects the frames that it passes through.
+            _answer(
+                [
+                    _Outcome(queued, None, type(failure)(failure.message, hint=failure.hint))
+                    for queued in batch
+                ]
+            )
         elif len(batch) > 1:
             for command in batch:
                 self._commit([command])
@@ -384,8 +389,8 @@ class SqliteStore(Store):
             connection, driver = self._reader()
             driver.execute("BEGIN")
             try:
-                parts = self.settings, self.text_index, self._contents, self.reactions
-                tx = Transaction(connection, caller, RequestContext(), self.now(), *parts)
+                store_parts = self.settings, self.text_index, self._contents, self.reactions
+                tx = Transaction(connection, caller, RequestContext(), self.now(), *store_parts)
                 return tx.run(work)
             finally:
                 driver.rollback()  # nothing to undo: it ends the snapshot, if an error has not ended it
@@ -397,7 +402,7 @@ class SqliteStore(Store):
         reader: tuple[Connection, sqlite3.Connection] | None = getattr(self._readers, "reader", None)
         if reader is None:
             engine = _engine(self.path, _READER_PRAGMAS, may_write=not self.damage)
-            reader = self._readers.reader = _connected(engine)
+            reader = self._readers.reader = _open_connection(engine)
             self._reader_engines.append(engine)
         return reader
 
@@ -426,13 +431,13 @@ class SqliteStore(Store):
                 for name in ("journal_mode", "synchronous")
             }
 
-        about = {"engine": "sqlite", "version": sqlite3.sqlite_version, "place": str(self.path)}
-        ask = self.read_now if self.damage else self.write_now
-        return about | ask(system_caller(""), pragmas)
+        description = {"engine": "sqlite", "version": sqlite3.sqlite_version, "place": str(self.path)}
+        run = self.read_now if self.damage else self.write_now
+        return description | run(system_caller(""), pragmas)
 
     def close(self) -> None:
         """Let the writer finish its queue, then close every connection."""
-        with self._gate:
+        with self._submit_lock:
             if self._closed:
                 return
             self._closed = True
@@ -445,19 +450,19 @@ class SqliteStore(Store):
 
 
 def _answer(outcomes: Sequence[_Outcome]) -> None:
-    """Answer whoever waits; an event loop is woken once for all of its own."""
-    of_loops: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
+    """Resolve the futures of the commands; an event loop is woken once for all of its own."""
+    outcomes_by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.command.loop is None:
             _resolve([outcome])
         else:
-            of_loops[outcome.command.loop].append(outcome)
-    for loop, of_loop in of_loops.items():
+            outcomes_by_loop[outcome.command.loop].append(outcome)
+    for loop, loop_outcomes in outcomes_by_loop.items():
         try:
-            loop.call_soon_threadsafe(_resolve, of_loop)
+            loop.call_soon_threadsafe(_resolve, loop_outcomes)
         except RuntimeError:
             # The caller's event loop is gone; the effect is durable and nobody waits for the answer.
-            log.debug("answers without a listener", count=len(of_loop))
+            log.debug("answers without a listener", count=len(loop_outcomes))
 
 
 def _resolve(outcomes: Sequence[_Outcome]) -> None:
@@ -472,7 +477,7 @@ def _resolve(outcomes: Sequence[_Outcome]) -> None:
 
 
 def _explain(error: BaseException) -> BaseException:
-    """Failures of the machine are told as unavailability; everything else is passed on as it is."""
+    """Unavailable for failures of the machine, DatabaseDamaged for damage; any other error unchanged."""
     original = error.orig if isinstance(error, DBAPIError) else error
     name = getattr(original, "sqlite_errorname", "")
     for failure, hint in _MACHINE_FAILURES.items():
@@ -516,8 +521,8 @@ def _engine(path: Path, pragmas: Sequence[str], *, may_write: bool = True) -> En
     return engine
 
 
-def _connected(engine: Engine) -> tuple[Connection, sqlite3.Connection]:
-    """A connection that leaves transactions to us, and the driver's own beneath it."""
+def _open_connection(engine: Engine) -> tuple[Connection, sqlite3.Connection]:
+    """Open a connection that begins no transactions by itself; returns it and the driver's own."""
     try:
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     except DBAPIError as error:
@@ -538,9 +543,9 @@ def backup(source: Path, target: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file a path names, by device and inode; None when it names none."""
+    """The device and inode of a file; None when there is none."""
     try:
-        about = path.stat()
+        file_stat = path.stat()
     except FileNotFoundError:
         return None
-    return about.st_dev, about.st_ino
+    return file_stat.st_dev, file_stat.st_ino

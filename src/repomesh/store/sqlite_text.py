@@ -85,7 +85,7 @@ _WAITING = """
 """
 _HOLDS = "instr(' ' || words || ' ', ?) > 0"
 _ENDLESS = 2**62
-_READABLE = "repomesh.readable"
+_SEARCHABLE_IDS = "repomesh.readable"
 _THROUGH = "SELECT through FROM document_index"
 _REBUILT = "UPDATE documents SET words = ? WHERE id = ?"
 
@@ -109,7 +109,7 @@ class SqliteText:
         )
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
-        """Forget what was indexed for a subject."""
+        """Delete the documents of a subject, and their words from the index."""
         driver: sqlite3.Connection = connection.info[DRIVER]
         subject = (workspace_id, type_, subject_id)
         driver.execute(_FORGET, subject)
@@ -133,33 +133,35 @@ class SqliteText:
             return []
         driver: sqlite3.Connection = connection.info[DRIVER]
         bound = _ENDLESS if before is None else before
-        asked = ", ".join("?" * len(types))
+        type_placeholders = ", ".join("?" * len(types))
         groups = [alternatives(word) for word in words]
         holding = " AND ".join(f"({' OR '.join([_HOLDS] * len(group))})" for group in groups)
         spaced = [f" {word} " for group in groups for word in group]
-        waiting: list[tuple[int, str, str]] = driver.execute(
-            _WAITING.format(types=asked, holding=holding),
-            (_readable(connection), bound, workspace_id, *types, *spaced, count),
+        unindexed: list[tuple[int, str, str]] = driver.execute(
+            _WAITING.format(types=type_placeholders, holding=holding),
+            (_searchable_ids(connection), bound, workspace_id, *types, *spaced, count),
         ).fetchall()
-        if len(waiting) == count:
-            return waiting
+        if len(unindexed) == count:
+            return unindexed
         terms = [" OR ".join(f'"{word}"' for word in group) for group in groups]
-        named = " OR ".join(f'"{type_word(type_)}"' for type_ in narrowing_types(types))
-        phrase = " AND ".join(f"({term})" for term in (*terms, named) if term)
-        limit = count - len(waiting)
+        type_terms = " OR ".join(f'"{type_word(type_)}"' for type_ in narrowing_types(types))
+        phrase = " AND ".join(f"({term})" for term in (*terms, type_terms) if term)
+        limit = count - len(unindexed)
         (through,) = driver.execute(_THROUGH).fetchone()
         conditions = (phrase, min(bound, through + 1), workspace_id, *types, limit)
-        indexed = driver.execute(_INDEXED.format(types=asked), conditions)
-        return waiting + indexed.fetchall()
+        indexed = driver.execute(_INDEXED.format(types=type_placeholders), conditions)
+        return unindexed + indexed.fetchall()
 
     def rebuild(self, connection: Connection, words: Mapping[int, tuple[str, Sequence[str]]]) -> None:
-        """Give some documents, of which none is in the index, other words: (type, words) by their id."""
+        """Replace the words of documents that are not in the index; `words` are (type, words) by their id."""
         driver: sqlite3.Connection = connection.info[DRIVER]
         (through,) = driver.execute(_THROUGH).fetchone()
-        joined = {id_: joined_words(type_, found) for id_, (type_, found) in sorted(words.items())}
+        joined = {
+            id_: joined_words(type_, document_words) for id_, (type_, document_words) in sorted(words.items())
+        }
         for id_, text in joined.items():  # in order: FTS5 writes a segment each time an id goes back
-            there = driver.execute(_REBUILT, (text, id_)).rowcount > 0  # it may have been deleted meanwhile
-            if there and id_ <= through:
+            exists = driver.execute(_REBUILT, (text, id_)).rowcount > 0  # it may have been deleted meanwhile
+            if exists and id_ <= through:
                 driver.execute(_ADD_PART, (id_, text))
 
     def newest(self, connection: Connection) -> int:
@@ -167,50 +169,50 @@ class SqliteText:
         return int(connection.execute(select(func.coalesce(func.max(documents.c.id), 0))).scalar_one())
 
 
-def waiting(driver: sqlite3.Connection) -> int:
-    """How many documents are not indexed yet, as far as that matters; none before the first migration."""
+def count_unindexed(driver: sqlite3.Connection) -> int:
+    """How many documents are not indexed yet, up to TEXT_INDEX_BATCH; 0 before the first migration."""
     if driver.execute("SELECT 1 FROM sqlite_master WHERE name = 'document_index'").fetchone() is None:
         return 0
     return int(driver.execute(_COUNT, (limits.TEXT_INDEX_BATCH,)).fetchone()[0])
 
 
 def waiting_load(driver: sqlite3.Connection) -> int:
-    """How much waits to be indexed: one for each document, and for each TEXT_INDEX_WORDS_EACH of a long one.
+    """The work of indexing the waiting documents: one for each, plus one per TEXT_INDEX_WORDS_EACH of it.
 
     Counted up to TEXT_INDEX_BATCH.
     """
-    each = limits.TEXT_INDEX_PASS_CHARS // limits.TEXT_INDEX_BATCH
+    chars_per_unit = limits.TEXT_INDEX_PASS_CHARS // limits.TEXT_INDEX_BATCH
     load = 0
     for _id, length in driver.execute(_LENGTHS):
-        load += 1 + length // each
+        load += 1 + length // chars_per_unit
         if load >= limits.TEXT_INDEX_BATCH:
             break
     return load
 
 
-def index_waiting(driver: sqlite3.Connection, most: int) -> int:
-    """Index up to `most` waiting documents, and of long ones fewer, in the running transaction.
+def index_waiting(driver: sqlite3.Connection, count_max: int) -> int:
+    """Index up to `count_max` waiting documents, and of long ones fewer, in the running transaction.
 
-    A very long one is indexed in parts. Answers how many still wait.
+    A very long one is indexed in parts. Returns how many still wait.
     """
     size = limits.TEXT_INDEX_PASS_CHARS
     first = driver.execute(_FIRST, (size,)).fetchone()
     if first is not None and (first[2] > size or driver.execute(_BEGUN).fetchone() is not None):
         _index_part(driver, *first)
-        return waiting(driver)
-    most = _light(driver, most)
-    driver.execute(_INDEX, (most,))
-    driver.execute(_STEP, (most,))
-    return waiting(driver)
+        return count_unindexed(driver)
+    count_max = _count_fitting(driver, count_max)
+    driver.execute(_INDEX, (count_max,))
+    driver.execute(_STEP, (count_max,))
+    return count_unindexed(driver)
 
 
-def _index_part(driver: sqlite3.Connection, id_: int, words: str, left: int) -> None:
+def _index_part(driver: sqlite3.Connection, id_: int, words: str, chars_left: int) -> None:
     """Index the next part of a long document, up to a space.
 
     FTS5 takes the words of one document in several pieces, as long as none is twice among them (measured: ten
     million characters in 1.9 s, at most 0.2 s each, where the whole at once takes 4.2 s).
     """
-    if left <= len(words):
+    if chars_left <= len(words):
         driver.execute(_ADD_PART, (id_, words))
         driver.execute("UPDATE document_index SET through = ?, part = 0", (id_,))
         return
@@ -220,14 +222,20 @@ def _index_part(driver: sqlite3.Connection, id_: int, words: str, left: int) -> 
 
 
 def _forget_begun(driver: sqlite3.Connection, begun: tuple[int, int], subject: tuple[str, str, str]) -> None:
-    """Forget the part of a subject's document that is indexed already, if it is the one that was begun."""
+    """Remove the indexed part of a subject's document, if it is the one that is partly indexed."""
     through, part = begun
-    about = {"ws": subject[0], "type": subject[1], "subject": subject[2], "through": through, "part": part}
-    if driver.execute(_FORGET_BEGUN, about).rowcount > 0:
+    parameters = {
+        "ws": subject[0],
+        "type": subject[1],
+        "subject": subject[2],
+        "through": through,
+        "part": part,
+    }
+    if driver.execute(_FORGET_BEGUN, parameters).rowcount > 0:
         driver.execute("UPDATE document_index SET part = 0")
 
 
-def _readable(connection: Connection) -> str:
+def _searchable_ids(connection: Connection) -> str:
     """The ids, as JSON, of the waiting documents that a search reads: the oldest, of bounded length.
 
     Reading ten megabytes for each word of a question takes seconds, and all readers. The lengths are read
@@ -236,24 +244,24 @@ def _readable(connection: Connection) -> str:
     driver: sqlite3.Connection = connection.info[DRIVER]
     (version,) = driver.execute("PRAGMA data_version").fetchone()
     state = (version, driver.total_changes)
-    known: tuple[tuple[int, int], str] | None = connection.info.get(_READABLE)
-    if known is not None and known[0] == state:
-        return known[1]
+    cached: tuple[tuple[int, int], str] | None = connection.info.get(_SEARCHABLE_IDS)
+    if cached is not None and cached[0] == state:
+        return cached[1]
     ids: list[int] = []
     chars = 0
     for id_, length in driver.execute(_LENGTHS):
         if chars + length <= limits.TEXT_WAITING_CHARS_MAX:
             chars += length
             ids.append(id_)
-    found = json.dumps(ids)
-    connection.info[_READABLE] = (state, found)
-    return found
+    ids_json = json.dumps(ids)
+    connection.info[_SEARCHABLE_IDS] = (state, ids_json)
+    return ids_json
 
 
-def _light(driver: sqlite3.Connection, most: int) -> int:
-    """How many of the first `most` waiting documents, at least one, are not too long for one pass."""
+def _count_fitting(driver: sqlite3.Connection, count_max: int) -> int:
+    """How many of the first `count_max` waiting documents, at least one, are not too long for one pass."""
     count = chars = 0
-    for (length,) in driver.execute(_SIZES, (most,)):
+    for (length,) in driver.execute(_SIZES, (count_max,)):
         chars += length
         if count and chars > limits.TEXT_INDEX_PASS_CHARS:
             break

@@ -21,43 +21,43 @@ class SlowConsumer(RepomeshError):
 
 
 class SubscriptionSource(Protocol):
-    """What a subscription reads: the log itself while it lags, and what is handed to it afterwards."""
+    """Where a subscription gets its events: by reading the log while it lags, afterwards by delivery."""
 
     position: int
 
-    async def read(self, wanted: EventFilter, after: int) -> LogSlice:
+    async def read(self, event_filter: EventFilter, after: int) -> LogSlice:
         """A bounded read of the log for a subscriber that lags."""
         ...
 
     def join(self, listener: Listener) -> None:
-        """Hand over every event from now on."""
+        """Deliver every event from now on."""
         ...
 
 
 class Listener(Protocol):
-    """Whom a tail feeds with the events that match a filter."""
+    """A receiver to which a tail delivers the events that match its filter."""
 
     filter: EventFilter
 
     def take(self, events: Sequence[StoredEvent]) -> int:
-        """Take new ones, in order, without waiting; answers how many somebody is sent."""
+        """Accept new events, in order, without blocking; returns how many will be sent to a client."""
         ...
 
     def fail(self, error: RepomeshError) -> None:
-        """No further event will come."""
+        """Note that no further event will be delivered, because of `error`."""
         ...
 
 
 class Subscription:
     """Events that match a filter, in order, none left out: each at least once.
 
-    `position` is the last number that is dealt with, whether it matched or not, once the events that
-    `next` answered have been. `on_failure` hears at once of what `next` will raise, for a reader that is
-    not waiting there.
+    `position` is the number of the last event that was checked, matching or not; `next` has returned all
+    matching ones up to it. `on_failure` is called at once with the error that `next` will raise, for a reader
+    that does not wait there.
     """
 
-    def __init__(self, source: SubscriptionSource, wanted: EventFilter, after: int) -> None:
-        self.filter = wanted
+    def __init__(self, source: SubscriptionSource, event_filter: EventFilter, after: int) -> None:
+        self.filter = event_filter
         self.position = after
         self.live = False
         self.on_failure: Callable[[RepomeshError], None] | None = None
@@ -68,7 +68,7 @@ class Subscription:
         self._wakeup = Wakeup()
 
     def take(self, events: Sequence[StoredEvent]) -> int:
-        """Keep new events that match, for `next`; answers how many. Called by the tail, in order."""
+        """Buffer new matching events for `next`; returns how many. Called by the tail, in order."""
         if self._failure is not None:
             return 0
         if events[0].seq <= self.position:  # joined while ahead of the tail: these were read from the log
@@ -89,7 +89,7 @@ class Subscription:
         return len(events)
 
     def fail(self, error: RepomeshError) -> None:
-        """Let `next` raise `error` from now on, and keep no more events."""
+        """Let `next` raise `error` from now on, and drop the buffer."""
         self._failure = error
         self._buffer, self._buffered_chars = [], 0
         self._wakeup.set()
@@ -99,7 +99,8 @@ class Subscription:
     async def next(self, timeout_s: float) -> list[StoredEvent]:
         """The events since the last call, or an empty list when `timeout_s` passes without one.
 
-        Raises SlowConsumer when more waited than is kept, and Gone when the log was pruned beyond it.
+        Raises SlowConsumer when the buffer overflowed, and NoLongerAvailable when the log was pruned beyond
+        the position.
         """
         if not self.live and self._failure is None:
             events = await self._catch_up()
@@ -118,15 +119,15 @@ class Subscription:
         return events
 
     async def _catch_up(self) -> list[StoredEvent]:
-        """Read the log up to where the tail is, then join those whom it feeds.
+        """Read the log up to the tail's position, then join its listeners.
 
         Nothing is awaited between the comparison and the joining, so no event falls between them.
         """
         while self.position < self._source.position:
-            stretch = await self._source.read(self.filter, self.position)
-            self.position = stretch.upto
-            if stretch.events:
-                return stretch.events
+            log_slice = await self._source.read(self.filter, self.position)
+            self.position = log_slice.upto
+            if log_slice.events:
+                return log_slice.events
         self._source.join(self)
         self.live = True
         return []

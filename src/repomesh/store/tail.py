@@ -32,7 +32,10 @@ class PositionAhead(InvalidRequest):
 
 
 class Tail:
-    """Reads one workspace's new events once and hands them to every subscriber that is up to date."""
+    """Reads one workspace's new events once and delivers them to every subscriber that is up to date.
+
+    `idle` is called when it stops by itself, after TAIL_LINGER_S without users.
+    """
 
     def __init__(
         self, workspace_id: str, store: Store, metrics: Metrics, idle: Callable[[Tail], None]
@@ -44,7 +47,7 @@ class Tail:
         self._caller = system_caller(workspace_id)
         self._store = store
         self._metrics = metrics
-        self._live: dict[EventFilter, set[Listener]] = {}  # by what they want, so that it is looked for once
+        self._live: dict[EventFilter, set[Listener]] = {}  # so that each filter is matched once
         self._wakeup = Wakeup()
         self._opening = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -59,7 +62,7 @@ class Tail:
                 self._task = asyncio.create_task(self._run(), name=f"tail {self.workspace_id}")
 
     def wake(self) -> None:
-        """The log may have grown."""
+        """Read the log again: it may have grown."""
         self._wakeup.set()
 
     async def stop(self) -> None:
@@ -79,19 +82,21 @@ class Tail:
             raise PositionAhead(f"after: the log ends at {last}", last_seq=last)
         return after
 
-    async def read(self, wanted: EventFilter, after: int) -> LogSlice:
+    async def read(self, event_filter: EventFilter, after: int) -> LogSlice:
         """A bounded read for a subscriber that lags; raises NoLongerAvailable if the log was pruned."""
-        return await self._store.read(self._caller, lambda tx: read_matching(tx.connection, wanted, after))
+        return await self._store.read(
+            self._caller, lambda tx: read_matching(tx.connection, event_filter, after)
+        )
 
     def join(self, listener: Listener) -> None:
-        """Feed a listener that has seen what there is up to this tail's position."""
+        """Deliver new events to a listener that has all events up to this tail's position."""
         self._live.setdefault(listener.filter, set()).add(listener)
 
     def leave(self, listener: Listener) -> None:
-        """Feed it no more."""
-        alike = self._live.get(listener.filter, set())
-        alike.discard(listener)
-        if not alike:
+        """Deliver no more events to the listener."""
+        listeners = self._live.get(listener.filter, set())
+        listeners.discard(listener)
+        if not listeners:
             self._live.pop(listener.filter, None)
 
     async def _run(self) -> None:
@@ -111,7 +116,7 @@ class Tail:
 
     async def _advance(self) -> None:
         while True:
-            found = await self._store.read(
+            new_events = await self._store.read(
                 self._caller,
                 lambda tx: event_log.read_after(
                     tx.connection,
@@ -121,29 +126,29 @@ class Tail:
                     limits.STREAM_READ_CHARS,
                 ),
             )
-            if not found.count:
+            if not new_events.count:
                 return
             with tracer.span("push"):
-                self._hand_out(found)
-            if found.count < limits.STREAM_READ_EVENTS and found.chars < limits.STREAM_READ_CHARS:
+                self._deliver(new_events)
+            if new_events.count < limits.STREAM_READ_EVENTS and new_events.chars < limits.STREAM_READ_CHARS:
                 return
 
-    def _hand_out(self, found: EventsRead) -> None:
-        first = found.first
+    def _deliver(self, new_events: EventsRead) -> None:
+        first = new_events.first
         if first != self.position + 1:
-            for alike in self._live.values():
-                for listener in alike:
+            for listeners in self._live.values():
+                for listener in listeners:
                     listener.fail(NoLongerAvailable(f"the log begins at {first}", oldest_seq=first))
-        self.position = found.last
+        self.position = new_events.last
         delivered = 0
-        for wanted, alike in self._live.items():
-            matching = [event for event in found.events if wanted.matches(event)]
+        for event_filter, listeners in self._live.items():
+            matching = [event for event in new_events.events if event_filter.matches(event)]
             if matching:
-                delivered += sum([self._give(listener, matching) for listener in tuple(alike)])
+                delivered += sum([self._deliver_to(listener, matching) for listener in tuple(listeners)])
         self._metrics.delivered.inc(delivered)
 
-    def _give(self, listener: Listener, events: list[StoredEvent]) -> int:
-        """Give events to one listener; what is wrong with it ends it, and none of the others."""
+    def _deliver_to(self, listener: Listener, events: list[StoredEvent]) -> int:
+        """Deliver events to one listener; an error ends this one, and none of the others."""
         try:
             return listener.take(events)
         except Exception:  # whatever it was: it missed these events, and must read them again
@@ -161,7 +166,7 @@ class Tails:
         self._tails: dict[str, Tail] = {}
 
     def wake(self, workspace_id: str, seq: int) -> None:
-        """Have the tail of a workspace read on, unless it has read up to `seq`. For the bus to call."""
+        """Wake the tail of a workspace unless it has read up to `seq`. Called by the bus."""
         tail = self._tails.get(workspace_id)
         if tail is not None and seq > tail.position:
             tail.wake()
@@ -173,14 +178,14 @@ class Tails:
             await tail.stop()
 
     @asynccontextmanager
-    async def subscribe(self, wanted: EventFilter, after: int | None) -> AsyncIterator[Subscription]:
+    async def subscribe(self, event_filter: EventFilter, after: int | None) -> AsyncIterator[Subscription]:
         """A subscription from behind `after`, or from now on when it is None.
 
         Raises NoLongerAvailable if the log was pruned beyond `after`, PositionAhead if it ends before.
         """
-        async with self._tail(wanted.workspace_id) as tail:
+        async with self._tail(event_filter.workspace_id) as tail:
             begin = tail.position if after is None else await tail.start_position(after)
-            subscription = Subscription(tail, wanted, begin)
+            subscription = Subscription(tail, event_filter, begin)
             try:
                 yield subscription
             finally:
@@ -217,8 +222,8 @@ class Tails:
 class WaitHandle:
     """Wakes an operation that waits when an event matches; which one, does not matter."""
 
-    def __init__(self, wanted: EventFilter) -> None:
-        self.filter = wanted
+    def __init__(self, event_filter: EventFilter) -> None:
+        self.filter = event_filter
         self._wakeup = Wakeup()
 
     def take(self, events: Sequence[StoredEvent]) -> int:
@@ -231,5 +236,5 @@ class WaitHandle:
         self._wakeup.set()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Whether something arrived within `timeout_s`."""
+        """Whether a matching event arrived within `timeout_s`, or since the last call."""
         return await self._wakeup.wait(timeout_s)

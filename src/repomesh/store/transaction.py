@@ -1,4 +1,4 @@
-"""What an operation works on: one transaction of one workspace, on whichever engine."""
+"""The transaction that an operation works on: of one workspace, on either engine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 _MICROSECOND = timedelta(microseconds=1)
 ERASED_ANSWER = b""
-"""Stands for the answer of something that was deleted meanwhile, with what the answer quoted of it."""
+"""Replaces a recorded answer that quoted something which was deleted since."""
 
 FORGOTTEN_MAX = 1_000  # records deleted at once; other commands wait meanwhile
 
@@ -60,7 +60,7 @@ class TextIndex(Protocol):
         ...
 
     def remove(self, connection: Connection, workspace_id: str, type_: str, subject_id: str) -> None:
-        """Forget what was indexed for a subject."""
+        """Delete the documents of a subject from the index."""
         ...
 
     def find(
@@ -80,9 +80,9 @@ class TextIndex(Protocol):
         ...
 
     def rebuild(self, connection: Connection, words: Mapping[int, tuple[str, Sequence[str]]]) -> None:
-        """Give documents of an older form their words: (type, words) by their id.
+        """Set the words of documents of an older form; `words` are (type, words) by their id.
 
-        They are found once what remains to be rebuilt ends below them.
+        They are found once the documents that remain to be rebuilt all stand below them.
         """
         ...
 
@@ -117,12 +117,12 @@ class Transaction:
         contents: Callable[[], Contents],
         reactions: Reactions,
         pending: PendingInserts | None = None,
-        known: RowCache | None = None,
+        row_cache: RowCache | None = None,
     ) -> None:
         self._connection = connection
-        self._known = RowCache() if known is None else known
+        self._row_cache = RowCache() if row_cache is None else row_cache
         self._pending = pending or PendingInserts(connection)
-        self._alone = pending is None
+        self._owns_pending = pending is None
         self.caller = caller
         self.context = context
         self.now = now
@@ -139,7 +139,7 @@ class Transaction:
         self._ids: IdSequence | None = None
         self._drafts: list[tuple[str, NewEvent]] = []
         self._reactions = reactions
-        self._reacted = 0  # of the drafts, those whose reactions have run
+        self._reacted_count = 0  # of the drafts, those whose reactions have run
         self._causes: list[str] = []  # the ids of the events whose reactions run now
         self._depths: dict[str, int] = {}  # of the events that reactions emitted, by their id
         self._texts: list[IndexedWords] = []
@@ -151,49 +151,49 @@ class Transaction:
     ) -> Result[Any]:
         """Run one statement; a list of parameters runs it for each."""
         if isinstance(statement, Prepared):
-            answered: Result[Any] = self._run(statement, parameters)
-            return answered
+            result: Result[Any] = self._run(statement, parameters)
+            return result
         self._note_change(statement)
         return self.connection.execute(statement, parameters)
 
-    def known(self, statement: Prepared, parameters: Mapping[str, Any]) -> list[Any]:
-        """The few rows that a statement answers, kept until one of its tables changes.
+    def read_cached(self, statement: Prepared, parameters: Mapping[str, Any]) -> list[Any]:
+        """The few rows of a query, cached until one of its tables changes.
 
-        Only where nobody but this store's writer changes tables; elsewhere they are read each time.
+        They are cached only where this store's writer alone changes tables, else read each time.
         """
-        asked = (statement, *parameters.values())
-        rows = self._known.get(asked)
+        cache_key = (statement, *parameters.values())
+        rows = self._row_cache.get(cache_key)
         if rows is None:
             rows = self._run(statement, parameters).all()
             if rows:
-                self._known.keep(asked, rows, statement.tables)
+                self._row_cache.keep(cache_key, rows, statement.tables)
         return rows
 
     def peek(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
-        """Run a query that need not see what the commands of the same commit inserted a moment ago.
+        """Run a query that need not see the pending inserts of commands in the same commit.
 
-        Nothing is written for it, so that those inserts can still be made together.
+        They are not written for it, so that they can still be made together.
         """
         return statement.run(self._connection, parameters)
 
     @property
     def contents(self) -> Contents:
-        """Where contents lie that are too large for rows. A transaction may read them and never keeps any."""
+        """The store of contents that are too large for rows. A transaction may read them, never write any."""
         return self._contents()
 
     @property
     def connection(self) -> Connection:
-        """The connection, on which everything that was inserted can be seen."""
+        """The connection, after all pending inserts were written to it."""
         self._pending.write()
         return self._connection
 
     def insert(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows by the time somebody can see it: with those of other commands of the same commit.
+        """Queue rows for an insert, together with those of other commands of the same commit.
 
         No row may violate a constraint, which would fail the whole commit.
         """
         if rows:
-            self._known.changed(statement.changes)
+            self._row_cache.changed(statement.changes)
             self._pending.add(statement, rows)
 
     def _run(
@@ -201,13 +201,13 @@ class Transaction:
     ) -> Any:
         if self._pending.concerns(statement):
             self._pending.write()
-        self._known.changed(statement.changes)
+        self._row_cache.changed(statement.changes)
         return statement.run(self._connection, parameters or {})
 
     def change(
         self, statement: Update | Delete | Prepared, parameters: Mapping[str, Any] | None = None
     ) -> int:
-        """Run an update or delete; answers how many rows it touched."""
+        """Run an update or delete; returns how many rows it affected."""
         if isinstance(statement, Prepared):
             return int(self._run(statement, parameters).rowcount)
         self._note_change(statement)
@@ -215,7 +215,7 @@ class Transaction:
 
     def _note_change(self, statement: Executable) -> None:
         if isinstance(statement, UpdateBase):
-            self._known.changed(statement.entity_description["table"].name)
+            self._row_cache.changed(statement.entity_description["table"].name)
 
     def new_id(self) -> str:
         """A new UUIDv7 of this transaction's time, greater than those made before it in the workspace."""
@@ -224,9 +224,9 @@ class Transaction:
         return self._ids.next_id()
 
     def emit(self, event: NewEvent) -> str:
-        """Append an event to the log when the operation is done; answers its id.
+        """Append an event to the log when the operation is done; returns its id.
 
-        What a reaction emits names the event that caused it. The reactions to this one run in `react`.
+        An event that a reaction emits names its cause. The reactions to this event run in `react`.
         """
         id_ = self.new_id()
         if self._causes:
@@ -245,14 +245,14 @@ class Transaction:
         next, and whatever a reaction raises: the command fails with it.
         """
         before = len(self._drafts)
-        while self._reacted < len(self._drafts):
-            id_, event = self._drafts[self._reacted]
-            self._reacted += 1
-            reactions = self._reactions.to(event.type)
+        while self._reacted_count < len(self._drafts):
+            id_, event = self._drafts[self._reacted_count]
+            self._reacted_count += 1
+            reactions = self._reactions.for_event(event.type)
             if not reactions:
                 continue
             if self._depths.get(id_, 0) >= limits.REACTION_DEPTH_MAX:
-                raise self._too_deep(event)
+                raise self._chain_error(event)
             self._causes.append(id_)
             emitted = EmittedEvent(id_, event.type, event.subject, event.data)
             for reaction in reactions:
@@ -260,7 +260,7 @@ class Transaction:
             self._causes.pop()
         return [event for _, event in self._drafts[before:]]
 
-    def _too_deep(self, event: NewEvent | None) -> ReactionsTooDeep:
+    def _chain_error(self, event: NewEvent | None) -> ReactionsTooDeep:
         events = dict(self._drafts)
         chain: list[str] = []
         while event is not None:
@@ -282,7 +282,7 @@ class Transaction:
             self._pending.write()
         except Exception:  # whatever it is belongs to the caller
             self._pending.drop()
-            self._known.forget()
+            self._row_cache.forget()
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
             del self._drafts[drafts:], self._texts[texts:]
             raise
@@ -290,7 +290,7 @@ class Transaction:
             connection.exec_driver_sql("RELEASE SAVEPOINT part")
 
     def next_seq(self) -> int:
-        """The number that the next event emitted will have; nobody else numbers any in the meantime."""
+        """The number that the next emitted event will have."""
         _oldest, last = log.bounds(self._connection, self.workspace_id)
         return last + self.events_ahead + len(self._drafts) + 1
 
@@ -299,7 +299,7 @@ class Transaction:
         self.index_words(type_, subject_id, different_words(text))
 
     def index_words(self, type_: str, subject_id: str, words: Sequence[str] | CompactWords) -> None:
-        """The same with the words themselves, which were found outside of the transaction in a long text."""
+        """Make a subject findable by `words`, as extracted from a long text before the transaction."""
         self._texts.append((self.workspace_id, type_, subject_id, words))
 
     def next_fencing_token(self) -> int:
@@ -345,11 +345,11 @@ class Transaction:
         )
 
     def run(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` and its reactions, write the texts, and make ready the events.
+        """Run `work` and its reactions, index the texts, and prepare the rows of the events.
 
-        The engine numbers and appends the events before it commits. What no future can carry to an event
-        loop, such as a StopIteration or a KeyboardInterrupt, is raised as a RuntimeError: the caller would
-        otherwise wait for ever, or its loop would end.
+        The engine numbers and appends the events before it commits. An exception that no future can carry to
+        an event loop, such as StopIteration or KeyboardInterrupt, is raised as a RuntimeError: the caller
+        would otherwise wait for ever, or its loop would end.
         """
         try:
             result = work(self)
@@ -367,10 +367,10 @@ class Transaction:
                 1 + len(words) // limits.TEXT_INDEX_WORDS_EACH for *_, words in self._texts
             )
             self.text_index.add(self, self._texts)
-        if self._alone:
+        if self._owns_pending:
             self._pending.write()
         if self._drafts:
-            self.events = log.rows_of(self.caller, self.context, self.now, self._drafts)
+            self.events = log.event_rows(self.caller, self.context, self.now, self._drafts)
 
     def _idempotency_principal(self) -> str:
         return f"{self.caller.principal}/{self.caller.agent_id or ''}"
@@ -386,12 +386,14 @@ class Transaction:
 
 
 def forget_idempotency_records(tx: Transaction, before: datetime) -> int:
-    """Delete some of the workspace's records older than `before`; answers how many."""
+    """Delete up to FORGOTTEN_MAX of the workspace's records older than `before`; returns how many."""
     table = idempotency_records.c
     key = tuple_(table.principal, table.operation, table.key)
-    old = table.workspace_id == tx.workspace_id, table.at < before
-    some = select(table.principal, table.operation, table.key).where(*old).limit(FORGOTTEN_MAX)
-    return tx.change(delete(idempotency_records).where(table.workspace_id == tx.workspace_id, key.in_(some)))
+    is_old = table.workspace_id == tx.workspace_id, table.at < before
+    old_keys = select(table.principal, table.operation, table.key).where(*is_old).limit(FORGOTTEN_MAX)
+    return tx.change(
+        delete(idempotency_records).where(table.workspace_id == tx.workspace_id, key.in_(old_keys))
+    )
 
 
 def open_counters(tx: Transaction, workspace_id: str) -> None:

@@ -53,20 +53,20 @@ class Direct(TypeDecorator[Any]):
 
     @staticmethod
     def to_database(value: Any) -> Any:
-        """A value as the driver takes it."""
+        """Convert a value for the driver."""
         raise NotImplementedError
 
     @staticmethod
     def from_database(value: Any) -> Any:
-        """A value as Python holds it."""
+        """Convert a value of the driver."""
         raise NotImplementedError
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """The same, as SQLAlchemy calls it."""
+        """`to_database`, as SQLAlchemy calls it."""
         return self.to_database(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """The same, as SQLAlchemy calls it."""
+        """`from_database`, as SQLAlchemy calls it."""
         return self.from_database(value)
 
 

@@ -1,4 +1,4 @@
-"""The answer of any operation as text: lists as tables, messages as letters, and objects by their fields."""
+"""The answer of any operation as text: lists as tables, messages in full, and objects by their fields."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "Workspace": ("name", "id", "home", "path"),
 }
-"""The columns of a list, by what is on it."""
+"""The columns of a list, by the class name of its items."""
 
-_KEPT: Final[dict[str, tuple[str, ...]]] = {
+_PRIORITY_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "Event": ("type", "subject", "actor_name", "at"),
     "SearchResult": ("id", "snippet"),
 }
-"""What a list is read for: these columns stay longest."""
+"""The most important columns of a list, which are left out last, by the class name of its items."""
 
 _NOT_ABOVE_ITEMS: Final = frozenset(
     {"items", "next_cursor", "notice", "omitted", "version", "oldest_seq", "last_seq"}
 )
-"""Fields of a list that are not shown above its items: notes tell them, or they are positions."""
+"""Fields of a list that are not shown above its items: they are shown as notes, or are positions."""
 
 _MESSAGES: Final = frozenset({"Message", "ReceivedMessage"})
 _PAGES: Final[dict[str, Callable[[TextStyle, Mapping[str, Any]], list[str]]]] = {
@@ -80,7 +80,7 @@ _PAGES: Final[dict[str, Callable[[TextStyle, Mapping[str, Any]], list[str]]]] = 
     "SuggestedTopics": meeting_view.topics_page,
 }
 """Objects that have a page of their own."""
-_INNER: Final = {
+_INNER_ITEMS: Final = {
     "locks": "HeldLock",
     "conflicts": "LockObstacle",
     "obstacles": "LockObstacle",
@@ -103,66 +103,70 @@ def draw(style: TextStyle, item: str, answer: Any, searched: Sequence[str] = ())
     """Draw the JSON of an answer.
 
     `item` is the class name of the answer, of a list that of its items. `searched` are the sorts of objects
-    that were looked through, for the note on a list without items.
+    that were searched, for the note on a list without items.
     """
     if isinstance(answer, dict) and isinstance(answer.get("items"), list):
-        return _list(style, item, answer, searched)
+        return _render_page(style, item, answer, searched)
     if item in _MESSAGES:
-        return _drawing(_letter(style, answer))
+        return _render_lines(_message_lines(style, answer))
     if item in _PAGES:
         lines = _PAGES[item](style, answer)
-        more = _more(answer)
-        return _drawing(lines, more) if lines else RenderedAnswer(None, ("nothing",))
+        cursor_notes = _cursor_notes(answer)
+        return _render_lines(lines, cursor_notes) if lines else RenderedAnswer(None, ("nothing",))
     if isinstance(answer, dict):
-        return _drawing(*_object(style, answer))
+        return _render_lines(*_object_and_lists(style, answer))
     return RenderedAnswer(cell(answer))
 
 
-def _drawing(lines: Sequence[str], notes: Sequence[str] = ()) -> RenderedAnswer:
+def _render_lines(lines: Sequence[str], notes: Sequence[str] = ()) -> RenderedAnswer:
     return RenderedAnswer("\n".join(lines) if lines else None, tuple(notes))
 
 
-def _more(answer: Mapping[str, Any]) -> list[str]:
+def _cursor_notes(answer: Mapping[str, Any]) -> list[str]:
     return [f"there is more: --cursor {answer['next_cursor']}"] if answer.get("next_cursor") else []
 
 
-def _list(style: TextStyle, item: str, page: Mapping[str, Any], searched: Sequence[str]) -> RenderedAnswer:
+def _render_page(
+    style: TextStyle, item: str, page: Mapping[str, Any], searched: Sequence[str]
+) -> RenderedAnswer:
     items = page["items"]
     lines: list[str] = []
     notes: list[str] = []
-    beside = {name: value for name, value in page.items() if name not in _NOT_ABOVE_ITEMS}
-    if beside:
-        lines, notes = _object(style, _merged(beside))
+    page_fields = {name: value for name, value in page.items() if name not in _NOT_ABOVE_ITEMS}
+    if page_fields:
+        lines, notes = _object_and_lists(style, _merge_fields(page_fields))
         lines.append("")
     if item in _MESSAGES:
         for message in items:
-            lines += _letter(style, message)
+            lines += _message_lines(style, message)
     elif items:
-        text, note = table(style, items, COLUMNS.get(item) or _scalars(items[0]), _KEPT.get(item, ()))
+        text, note = table(
+            style, items, COLUMNS.get(item) or _scalar_columns(items[0]), _PRIORITY_COLUMNS.get(item, ())
+        )
         lines.append(text)
         notes += [note] if note else []
     if not items:
-        among = f" among {', '.join(searched)}; '--what' looks elsewhere" if searched else ""
-        notes.append(f"nothing{' was said yet' if item == 'ReviewComment' else ''}{among}")
+        searched_note = f" among {', '.join(searched)}; '--what' looks elsewhere" if searched else ""
+        notes.append(f"nothing{' was said yet' if item == 'ReviewComment' else ''}{searched_note}")
     notes += [str(page[name]) for name in ("notice", "omitted") if page.get(name)]
-    return _drawing(lines, notes + _more(page))
+    return _render_lines(lines, notes + _cursor_notes(page))
 
 
-def _merged(beside: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of all that stands beside a list, as those of one object."""
+def _merge_fields(page_fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields beside a list's items, and the fields of the objects among them, as one object."""
     merged: dict[str, Any] = {}
-    for name, value in beside.items():
+    for name, value in page_fields.items():
         merged |= (
             {key: item for key, item in value.items() if item} if isinstance(value, dict) else {name: value}
         )
     return merged
 
 
-def _object(style: TextStyle, value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The lines of one object and, below its fields, of the lists inside it; and notes on these."""
-    flat = _flat(value)
+def _object_and_lists(style: TextStyle, value: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The lines of one object's fields and of the lists inside it, and notes on hidden columns."""
+    flat = _flatten(value)
     if flat.get("written"):
-        flat = {**flat, "written": _generated(flat["written"])}
+        flat = {**flat, "written": _mark_generated(flat["written"])}
     lists = {name: rows for name, rows in flat.items() if _is_table(rows)}
     lines = []
     if "conflicts" in flat and isinstance(flat.get("free"), bool):
@@ -171,18 +175,18 @@ def _object(style: TextStyle, value: Mapping[str, Any]) -> tuple[list[str], list
     lines += object_lines(style, {name: item for name, item in flat.items() if name not in lists})
     notes = []
     for name, rows in lists.items():
-        text, note = table(style, rows, COLUMNS.get(_INNER.get(name, "")) or _scalars(rows[0]))
+        text, note = table(style, rows, COLUMNS.get(_INNER_ITEMS.get(name, "")) or _scalar_columns(rows[0]))
         lines += ["", clean(f"{name.replace('_', ' ')}:"), text]
         notes += [note] if note else []
     return lines, notes
 
 
-def _generated(written: Mapping[str, Any]) -> str:
+def _mark_generated(written: Mapping[str, Any]) -> str:
     """A text of a language model, marked as such."""
     return f"{written['text']}\n\n(generated by {written['model']}, {written['made_at']})"
 
 
-def _letter(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
+def _message_lines(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     """A message: a line about it, its subject, its text and an empty line."""
     id_ = style.short_id(message["id"])
     marks = [message["priority"]] if message["priority"] != "normal" else []
@@ -195,8 +199,8 @@ def _letter(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     lines += [style.bold(clean(message["subject"]))] if message["subject"] else []
     lines.append(clean(message["body"]))
     if message["truncated"]:
-        rest = f"{style.program} message show {id_}"
-        lines.append(style.dim(f"… {message['body_chars']} characters in all: {rest}"))
+        show_command = f"{style.program} message show {id_}"
+        lines.append(style.dim(f"… {message['body_chars']} characters in all: {show_command}"))
     return [*lines, ""]
 
 
@@ -204,16 +208,16 @@ def _is_table(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
-def _scalars(item: Mapping[str, Any]) -> tuple[str, ...]:
+def _scalar_columns(item: Mapping[str, Any]) -> tuple[str, ...]:
     """Columns for objects that have none of their own: the short fields."""
     short = [name for name, value in item.items() if not isinstance(value, list | dict)]
     return tuple(name for name in short if not (name.endswith("_id") or name == "version"))[:8]
 
 
-def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of an object; one that wraps a single object is shown as that and what stands beside it."""
-    inner = [name for name, item in value.items() if isinstance(item, dict) and "id" in item]
-    if len(inner) != 1:
+def _flatten(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of an object; an object that it wraps, if it is a single one, is merged into it."""
+    wrapped_names = [name for name, item in value.items() if isinstance(item, dict) and "id" in item]
+    if len(wrapped_names) != 1:
         return value
-    beside = {name: item for name, item in value.items() if name != inner[0]}
-    return {**value[inner[0]], **beside}
+    other_fields = {name: item for name, item in value.items() if name != wrapped_names[0]}
+    return {**value[wrapped_names[0]], **other_fields}

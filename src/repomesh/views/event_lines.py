@@ -24,10 +24,10 @@ def event_line(style: TextStyle, event: Mapping[str, Any], names: Mapping[str, s
 
     `names` are the names of agents by id. The colour is that of the severity.
     """
-    who = names.get(event["actor"] or "", "") or event["principal"].partition(":")[0]
-    about, _, id_ = event["subject"].partition("/")
-    subject = names.get(id_) or f"{about} {style.short_id(id_)}"
-    start = f"{event['seq']:>6}  {event['at'][11:19]}  {who:<14} {event['type']:<24}"
+    actor = names.get(event["actor"] or "", "") or event["principal"].partition(":")[0]
+    subject_type, _, id_ = event["subject"].partition("/")
+    subject = names.get(id_) or f"{subject_type} {style.short_id(id_)}"
+    start = f"{event['seq']:>6}  {event['at'][11:19]}  {actor:<14} {event['type']:<24}"
     line = clean(f"{start} {subject}  {_detail(event['data'])}".rstrip())
     return style.coloured(line, _COLOURS.get(event["severity"]))
 

@@ -15,7 +15,7 @@ _BEGINNING_CHARS = 200  # of a text in the list; 'read' shows the rest
 
 def inbox_lines(style: TextStyle, name: str, inbox: Mapping[str, Any]) -> list[str]:
     """Return the inbox of person `name`, a block for each sort of item that it holds."""
-    lines = [f"{style.bold(clean(name))}: {_counted(inbox)}"]
+    lines = [f"{style.bold(clean(name))}: {_count_items(inbox)}"]
     for title, items, draw in (
         ("Questions", inbox["questions"], question_lines),
         ("Waiting for a permission", inbox["permissions"], permission_lines),
@@ -36,8 +36,8 @@ def inbox_lines(style: TextStyle, name: str, inbox: Mapping[str, Any]) -> list[s
 
 def question_lines(style: TextStyle, question: Mapping[str, Any]) -> list[str]:
     """Return a question with its options, its deadline and what happens then."""
-    who, when = style.bold(clean(question["asker_name"])), style.when(question["created_at"])
-    lines = [f"{who} asks, {when}  {style.dim(style.short_id(question['id']))}"]
+    asker, asked_at = style.bold(clean(question["asker_name"])), style.when(question["created_at"])
+    lines = [f"{asker} asks, {asked_at}  {style.dim(style.short_id(question['id']))}"]
     lines += clean(question["question"]).splitlines()
     lines += [f"{number}. {clean(option)}" for number, option in enumerate(question["options"], 1)]
     if question["status"] != "open":
@@ -48,30 +48,33 @@ def question_lines(style: TextStyle, question: Mapping[str, Any]) -> list[str]:
 
 def permission_lines(style: TextStyle, permission: Mapping[str, Any]) -> list[str]:
     """Return an agent CLI's request for a permission. Only that CLI's own terminal can answer it."""
-    about = f" {permission['tool']}" if permission["tool"] else ""
+    tool = f" {permission['tool']}" if permission["tool"] else ""
     summary = f": {permission['summary']}" if permission["summary"] else ""
-    who, when = f"{permission['agent_name']} ({permission['cli']})", style.when(permission["at"])
-    text = f"{who} wants to use{about}{summary}, {when}"
+    agent, asked_at = f"{permission['agent_name']} ({permission['cli']})", style.when(permission["at"])
+    text = f"{agent} wants to use{tool}{summary}, {asked_at}"
     return [clean(" ".join(text.split())), style.dim("answer it where that CLI runs")]
 
 
 def message_lines(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     """Return a message with its whole text."""
-    return [*_head(style, message), *clean(message["body"]).splitlines()]
+    return [*_heading(style, message), *clean(message["body"]).splitlines()]
 
 
 def message_summary(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     """Return a message with the beginning of its text on one line."""
     text = " ".join(clean(message["body"]).split())
-    return [*_head(style, message), text if len(text) <= _BEGINNING_CHARS else f"{text[:_BEGINNING_CHARS]}…"]
+    return [
+        *_heading(style, message),
+        text if len(text) <= _BEGINNING_CHARS else f"{text[:_BEGINNING_CHARS]}…",
+    ]
 
 
 def event_lines(style: TextStyle, event: Mapping[str, Any], name: str) -> list[str]:
     """Return an event of the log as it concerns person `name`; no lines if it does not."""
     data = event["data"]
     if event["type"] == "message.sent":
-        mine = name in data["to"] or "*" in data["to"] or data["channel"]
-        return message_summary(style, data) if mine and "question" not in data["tags"] else []
+        is_addressed = name in data["to"] or "*" in data["to"] or data["channel"]
+        return message_summary(style, data) if is_addressed and "question" not in data["tags"] else []
     if event["type"] == "agent.permission_requested":
         return permission_lines(style, data)
     if event["type"].startswith("question."):
@@ -80,12 +83,12 @@ def event_lines(style: TextStyle, event: Mapping[str, Any], name: str) -> list[s
     return [clean(f"not delivered: {data['subject']}")]
 
 
-def _head(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
+def _heading(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
     marks = [message["priority"]] if message["priority"] != "normal" else []
     marks += ["acknowledge"] if message["ack_required"] else []
-    where = f" in #{message['channel']}" if message["channel"] else ""
-    who, when = style.bold(clean(message["sender_name"])), style.when(message["created_at"])
-    text = f"{who}{clean(where)}, {when}{''.join(f' [{mark}]' for mark in marks)}"
+    channel = f" in #{message['channel']}" if message["channel"] else ""
+    sender, sent_at = style.bold(clean(message["sender_name"])), style.when(message["created_at"])
+    text = f"{sender}{clean(channel)}, {sent_at}{''.join(f' [{mark}]' for mark in marks)}"
     head = f"{text}  {style.dim(style.short_id(message['id']))}"
     return [head, style.bold(clean(message["subject"]))] if message["subject"] else [head]
 
@@ -93,15 +96,15 @@ def _head(style: TextStyle, message: Mapping[str, Any]) -> list[str]:
 def _deadline(style: TextStyle, question: Mapping[str, Any]) -> list[str]:
     if question["deadline_at"] is None:
         return []
-    when = style.when(question["deadline_at"])
+    deadline = style.when(question["deadline_at"])
     if question["escalate_to"] is not None and question["escalated_at"] is None:
-        return [clean(f"deadline {when}, then it goes to {question['escalate_to']}")]
+        return [clean(f"deadline {deadline}, then it goes to {question['escalate_to']}")]
     if question["default"] is not None:
-        return [clean(f"deadline {when}, then this applies: {question['default']}")]
-    return [f"deadline {when}"]
+        return [clean(f"deadline {deadline}, then this applies: {question['default']}")]
+    return [f"deadline {deadline}"]
 
 
-def _counted(inbox: Mapping[str, Any]) -> str:
+def _count_items(inbox: Mapping[str, Any]) -> str:
     counts = (
         (len(inbox["questions"]), "question"),
         (len(inbox["permissions"]), "permission"),

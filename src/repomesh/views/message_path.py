@@ -41,12 +41,12 @@ def path_lines(style: TextStyle, trace: Mapping[str, Any]) -> list[str]:
 
 
 def _steps(recipient: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, what in _TIMES.items():
+    for name, step in _TIMES.items():
         if recipient[name]:
-            yield recipient[name], what
+            yield recipient[name], step
     for delivery in recipient["deliveries"]:
-        whose = f" ({delivery['cli']} {delivery['session_id']})" if delivery["cli"] else ""
-        yield delivery["at"], f"{_ROUTES.get(delivery['route'], delivery['route'])}{whose}"
+        session = f" ({delivery['cli']} {delivery['session_id']})" if delivery["cli"] else ""
+        yield delivery["at"], f"{_ROUTES.get(delivery['route'], delivery['route'])}{session}"
         if delivery["failed_at"]:
             yield delivery["failed_at"], f"that came to nothing: {clean(delivery['failure'])}"
         elif delivery["confirmed_at"]:

@@ -25,7 +25,7 @@ _PAST: Final = {
     "unreact": "unmarked",
     "withdraw": "withdrawn",
 }
-"""Verbs whose past is not made by an ending, or is another word."""
+"""Past participles that are irregular, or of another verb."""
 
 PRINTED_WHOLE: Final = frozenset(
     {
@@ -39,10 +39,10 @@ PRINTED_WHOLE: Final = frozenset(
         "webhook.test",
     }
 )
-"""Commands whose answer is their purpose: it is printed whole."""
+"""Commands whose whole answer is printed, since it is what they are run for."""
 
 _MEETING_TURNS: Final = {"speak": "spoke in", "start": "started", "vote": "voted in"}
-"""Of the turns of a meeting, what was done; how it goes on follows."""
+"""The past tense of the commands that move a meeting on."""
 
 _TITLES: Final = ("goal", "subject", "title", "topic", "question", "key", "reaction", "label")
 _IDS: Final = ("id", "message_id", "token_id", "webhook_id", "session_id", "seq")
@@ -54,28 +54,30 @@ def outcome_line(style: TextStyle, operation: str, answer: Mapping[str, Any]) ->
         return None
     noun, _, verb = operation.partition(".")
     if noun == "lock":
-        return _locks(style, verb, answer)
-    thing = _thing(noun, answer)
-    named = _named(style, noun, thing)
-    if named is None:
+        return _lock_outcome(style, verb, answer)
+    subject = _find_subject(noun, answer)
+    label = _label_of(style, noun, subject)
+    if label is None:
         return None
     if noun == "meeting" and verb in _MEETING_TURNS:
-        return clean(f"{_MEETING_TURNS[verb]} meeting {named}: {_next_in_meeting(style, thing)}")
-    parts = [f"{noun.replace('_', ' ')} {named} {past(verb)}"]
-    if isinstance(thing.get("to"), list):
-        parts[0] += f" to {', '.join(thing['to'])}"
-    title = next((str(thing[name]) for name in _TITLES if thing.get(name) and str(thing[name]) != named), "")
+        return clean(f"{_MEETING_TURNS[verb]} meeting {label}: {_next_in_meeting(style, subject)}")
+    parts = [f"{noun.replace('_', ' ')} {label} {past(verb)}"]
+    if isinstance(subject.get("to"), list):
+        parts[0] += f" to {', '.join(subject['to'])}"
+    title = next(
+        (str(subject[name]) for name in _TITLES if subject.get(name) and str(subject[name]) != label), ""
+    )
     if title:
         parts[-1] += f": {' '.join(title.split())}"
-    if operation == "meeting.create" and thing["status"] == "pending":
-        parts[-1] += f"; '{style.program} meeting start {named}' begins it"
+    if operation == "meeting.create" and subject["status"] == "pending":
+        parts[-1] += f"; '{style.program} meeting start {label}' begins it"
     elif operation == "meeting.create":
-        parts[-1] += f"; started: {_next_in_meeting(style, thing)}"
-    return clean(", ".join([*parts, *_held(style, answer)]))
+        parts[-1] += f"; started: {_next_in_meeting(style, subject)}"
+    return clean(", ".join([*parts, *_lease_parts(style, answer)]))
 
 
 def _next_in_meeting(style: TextStyle, meeting: Mapping[str, Any]) -> str:
-    """What a meeting waits for now, or how it ended."""
+    """The next step of a meeting, or its outcome."""
     decision = meeting["decision_id"]
     if decision is not None:
         return f"{meeting['outcome'].replace('_', ' ')}, decision {style.short_id(decision)}"
@@ -84,32 +86,32 @@ def _next_in_meeting(style: TextStyle, meeting: Mapping[str, Any]) -> str:
     if meeting["phase"] == "discussion" and meeting["speaker_name"] is not None:
         return f"it is {meeting['speaker_name']}'s turn to speak"
     if meeting["phase"] == "voting":
-        return _votes(meeting)
-    waiting = {"drafting": "the proposal is being written"}
-    return waiting.get(meeting["phase"]) or str(meeting["status"]).replace("_", " ")
+        return _voting_progress(meeting)
+    phase_texts = {"drafting": "the proposal is being written"}
+    return phase_texts.get(meeting["phase"]) or str(meeting["status"]).replace("_", " ")
 
 
-def _votes(meeting: Mapping[str, Any]) -> str:
-    """How many of those who take part have voted in this round, and who has not."""
-    voters = [one for one in meeting["participants"] if one["status"] != "left"]
-    waiting = [str(one["agent_name"]) for one in voters if one["vote"] is None]
-    if len(waiting) == len(voters):
+def _voting_progress(meeting: Mapping[str, Any]) -> str:
+    """How many participants have voted in this round, and the names of the others."""
+    voters = [participant for participant in meeting["participants"] if participant["status"] != "left"]
+    missing = [str(participant["agent_name"]) for participant in voters if participant["vote"] is None]
+    if len(missing) == len(voters):
         return "everybody may vote now"
-    return f"{len(voters) - len(waiting)} of {len(voters)} have voted; waiting for {', '.join(waiting)}"
+    return f"{len(voters) - len(missing)} of {len(voters)} have voted; waiting for {', '.join(missing)}"
 
 
 def past(verb: str) -> str:
     """Return the past participle of an operation's verb."""
-    known = _PAST.get(verb)
-    if known is not None:
-        return known
+    irregular_form = _PAST.get(verb)
+    if irregular_form is not None:
+        return irregular_form
     if verb.endswith("e"):
         return f"{verb}d"
     return f"{verb[:-1]}ied" if verb.endswith("y") else f"{verb}ed"
 
 
-def _thing(noun: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the answer is about: the thing inside it that is called so, itself, or what alone has an id."""
+def _find_subject(noun: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that an answer is about: its field `noun`, itself, or its only field with an id."""
     if isinstance(answer.get(noun), dict):
         return answer[noun]  # type: ignore[no-any-return]
     if any(name in answer for name in _IDS):
@@ -118,24 +120,25 @@ def _thing(noun: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner[0] if len(inner) == 1 else answer
 
 
-def _named(style: TextStyle, noun: str, thing: Mapping[str, Any]) -> str | None:
-    """By what a thing is called at the prompt: agents and channels by name, the rest by id."""
-    if noun in ("agent", "channel", "workspace", "meeting_template") and thing.get("name"):
-        return str(thing["name"])
-    found = next((thing[name] for name in _IDS if thing.get(name) is not None), None)
-    return None if found is None else style.short_id(str(found))
+def _label_of(style: TextStyle, noun: str, subject: Mapping[str, Any]) -> str | None:
+    """The label of an object at the prompt: the name of agents and channels, else the id; None without."""
+    if noun in ("agent", "channel", "workspace", "meeting_template") and subject.get("name"):
+        return str(subject["name"])
+    identifier = next((subject[name] for name in _IDS if subject.get(name) is not None), None)
+    return None if identifier is None else style.short_id(str(identifier))
 
 
-def _locks(style: TextStyle, verb: str, answer: Mapping[str, Any]) -> str:
-    held = answer.get("locks") or answer.get("released") or []
-    names = ", ".join(str(one["resource"] if isinstance(one, dict) else one) for one in held) or "nothing"
+def _lock_outcome(style: TextStyle, verb: str, answer: Mapping[str, Any]) -> str:
+    locks = answer.get("locks") or answer.get("released") or []
+    resources = [str(lock["resource"] if isinstance(lock, dict) else lock) for lock in locks]
+    names = ", ".join(resources) or "nothing"
     words = {"acquire": "locked", "renew": "still locked", "release": "released"}
-    return clean(", ".join([f"{words.get(verb, past(verb))} {names}", *_held(style, answer)]))
+    return clean(", ".join([f"{words.get(verb, past(verb))} {names}", *_lease_parts(style, answer)]))
 
 
-def _held(style: TextStyle, answer: Mapping[str, Any]) -> list[str]:
-    """The fencing token of what is held, and until when."""
-    said = [f"fencing token {answer['fencing_token']}"] if answer.get("fencing_token") is not None else []
-    if isinstance(answer.get("expires_at"), str) and said:
-        said.append(style.until(answer["expires_at"]))
-    return said
+def _lease_parts(style: TextStyle, answer: Mapping[str, Any]) -> list[str]:
+    """The fencing token of the locks, and when they expire."""
+    parts = [f"fencing token {answer['fencing_token']}"] if answer.get("fencing_token") is not None else []
+    if isinstance(answer.get("expires_at"), str) and parts:
+        parts.append(style.until(answer["expires_at"]))
+    return parts

@@ -15,19 +15,19 @@ Item = Mapping[str, Any]
 
 def status_lines(style: TextStyle, status: Item) -> list[str]:
     """Return the lines of a status, as `repomesh status --json` prints it."""
-    head = {
+    header = {
         "server": f"{status['url']} ({status['version']}, {status['database']})",
         "process": status["pid"],
         "data": status["data"],
         "repository": _repository(status["workspace"]),
         "waking": f"process {status['daemon']}" if status["daemon"] else None,
-        "last event": _last(style, status),
+        "last event": _last_event(style, status),
     }
-    lines = [f"{style.bold(f'{name:<10}')}  {clean(str(text))}" for name, text in head.items() if text]
-    more = set(status["more"])
+    lines = [f"{style.bold(f'{name:<10}')}  {clean(str(text))}" for name, text in header.items() if text]
+    cut_blocks = set(status["more"])
     tasks = status["tasks"]
     for title, items, line in _blocks(status):
-        cut = "+" if _is_cut(title, more) else ""
+        cut = "+" if _is_cut(title, cut_blocks) else ""
         lines += ["", style.bold(f"{title}: {_count(title, items, tasks)}{cut}")]
         lines += [f"  {clean(line(style, item))}" for item in items[:SHOWN_MAX]]
         if len(items) > SHOWN_MAX:
@@ -49,16 +49,16 @@ def _blocks(status: Item) -> Iterator[tuple[str, list[Item], Callable[[TextStyle
             yield title, items, line
 
 
-def _is_cut(title: str, more: set[str]) -> bool:
+def _is_cut(title: str, cut_blocks: set[str]) -> bool:
     tasks = {"claimed", "ready", "waiting", "blocked"}
-    return bool(more & tasks) if title == "Tasks" else title.lower() in more
+    return bool(cut_blocks & tasks) if title == "Tasks" else title.lower() in cut_blocks
 
 
 def _count(title: str, items: list[Item], tasks: Item) -> str:
     if title == "Tasks":
         return ", ".join(f"{tasks[name]} {name}" for name in tasks if name != "items" and tasks[name])
     if title == "Agents":
-        counts = [(sum(one["status"] == word for one in items), word) for word in ("active", "inactive")]
+        counts = [(sum(agent["status"] == word for agent in items), word) for word in ("active", "inactive")]
         return ", ".join(f"{count} {word}" for count, word in counts if count) or "none"
     return str(len(items))
 
@@ -67,14 +67,14 @@ def _repository(workspace: Item) -> str:
     return f"{workspace['name']}, {workspace['path']}" if workspace["path"] else str(workspace["name"])
 
 
-def _last(style: TextStyle, status: Item) -> str:
-    at = f", {style.when(status['last_event_at'])}" if status["last_event_at"] else ""
-    return f"{status['last_seq']}{at}"
+def _last_event(style: TextStyle, status: Item) -> str:
+    time = f", {style.when(status['last_event_at'])}" if status["last_event_at"] else ""
+    return f"{status['last_seq']}{time}"
 
 
 def _agent(style: TextStyle, agent: Item) -> str:
-    seen = f"seen {style.when(agent['last_seen_at'])}" if agent["last_seen_at"] else ""
-    parts = (agent["status"], agent["program"], seen, agent["status_text"])
+    last_seen = f"seen {style.when(agent['last_seen_at'])}" if agent["last_seen_at"] else ""
+    parts = (agent["status"], agent["program"], last_seen, agent["status_text"])
     return f"{agent['name']}: {', '.join(part for part in parts if part)}"
 
 
@@ -85,25 +85,26 @@ def _lock(style: TextStyle, lock: Item) -> str:
 
 
 def _task(style: TextStyle, task: Item) -> str:
-    who = f", {task['agent_name']}" if task["state"] == "claimed" else ""
-    percent = f" {task['percent']} %" if task["percent"] is not None and who else ""
-    why = f": {task['reason']}" if task["state"] == "blocked" and task["reason"] else ""
-    return f"{style.short_id(task['id'])}  {task['state']}{who}{percent}  {task['goal']}{why}"
+    agent = f", {task['agent_name']}" if task["state"] == "claimed" else ""
+    percent = f" {task['percent']} %" if task["percent"] is not None and agent else ""
+    reason = f": {task['reason']}" if task["state"] == "blocked" and task["reason"] else ""
+    return f"{style.short_id(task['id'])}  {task['state']}{agent}{percent}  {task['goal']}{reason}"
 
 
-def _question(style: TextStyle, asked: Item) -> str:
-    until = f", {style.until(asked['deadline_at'])}" if asked["deadline_at"] else ""
-    text = " ".join(asked["question"].split())
-    return f"{style.short_id(asked['id'])}  {asked['asker_name']} asks {asked['asked_name']}{until}: {text}"
+def _question(style: TextStyle, question: Item) -> str:
+    until = f", {style.until(question['deadline_at'])}" if question["deadline_at"] else ""
+    text = " ".join(question["question"].split())
+    names = f"{question['asker_name']} asks {question['asked_name']}"
+    return f"{style.short_id(question['id'])}  {names}{until}: {text}"
 
 
 def _urgent(style: TextStyle, message: Item) -> str:
     text = message["subject"] or " ".join(message["body"].split())
-    waits = ", ".join(message["waits_for"])
-    return f"{style.short_id(message['id'])}  {message['sender_name']}, waits for {waits}: {text}"
+    recipients = ", ".join(message["waits_for"])
+    return f"{style.short_id(message['id'])}  {message['sender_name']}, waits for {recipients}: {text}"
 
 
 def _meeting(style: TextStyle, meeting: Item) -> str:
-    whose = f", {meeting['speaker_name']}'s turn" if meeting["speaker_name"] else ""
+    turn = f", {meeting['speaker_name']}'s turn" if meeting["speaker_name"] else ""
     due = f", goes on {style.when(meeting['due_at'])}" if meeting["due_at"] else ""
-    return f"{style.short_id(meeting['id'])}  {meeting['topic']} ({meeting['phase']}{whose}{due})"
+    return f"{style.short_id(meeting['id'])}  {meeting['topic']} ({meeting['phase']}{turn}{due})"

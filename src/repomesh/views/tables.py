@@ -10,9 +10,9 @@ from typing import Any, Final
 from repomesh.views.terminal_text import TextStyle, cell, clean, is_time
 
 TEXT_CHARS_MIN: Final = 24
-"""A column of text narrower than this is a staircase of words; another column goes before it."""
+"""The least width of a column of text; where there is less room, other columns are left out."""
 CELL_CHARS_MAX: Final = 200
-"""Of a text in a cell: a table is to be looked over, and 'show' or 'read' has the whole."""
+"""Characters of a text in a cell; 'show' or 'read' shows the whole text."""
 _GAP: Final = 2  # characters between columns
 
 IDS: Final = frozenset({"id", "key", "name", "session_id", "artifact_id"})
@@ -45,7 +45,7 @@ LESS_IMPORTANT: Final = (
     "updated_at",
     "last_seen_at",
 )
-"""Columns that give way where there is too little room, the first of these first; then the right ones."""
+"""Columns that are left out first where there is too little room, in this order; then those on the right."""
 
 _COLOURED_STATES: Final = {
     "green": ("active", "done", "current", "approved", "carried"),
@@ -57,52 +57,62 @@ _COLOURS: Final = {state: colour for colour, states in _COLOURED_STATES.items() 
 
 
 def table(
-    style: TextStyle, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str] = ()
+    style: TextStyle,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    priority_columns: Sequence[str] = (),
 ) -> tuple[str, str]:
     """Return a table of JSON objects and a note on the columns that were left out ('' if none was).
 
     The dotted column 'holder.name' is field 'name' of field 'holder'. Where a terminal has too little room,
-    the columns in `kept` stay longest.
+    the columns in `priority_columns` are left out last.
     """
-    picked = [{name: _field(row, name) for name in columns} for row in rows]
+    cells = [{name: _field(row, name) for name in columns} for row in rows]
     return (
-        _drawn(style, picked, columns, kept) if style.is_terminal else (_tab_separated(picked, columns), "")
+        _draw_table(style, cells, columns, priority_columns)
+        if style.is_terminal
+        else (_tab_separated(cells, columns), "")
     )
 
 
 def object_lines(style: TextStyle, value: Mapping[str, Any]) -> list[str]:
     """Return one JSON object: a line for each field that is not empty, texts of several lines last."""
-    long = {name: text for name, text in value.items() if isinstance(text, str) and "\n" in text}
-    short = {name: item for name, item in value.items() if name not in long}
-    width = max((len(name) for name in short), default=0)
+    long_texts = {name: text for name, text in value.items() if isinstance(text, str) and "\n" in text}
+    short_fields = {name: item for name, item in value.items() if name not in long_texts}
+    width = max((len(name) for name in short_fields), default=0)
     lines = []
-    for name, item in short.items():
+    for name, item in short_fields.items():
         if item in (None, "", [], {}):
             continue
         if style.is_terminal:
             lines.append(f"{_title(name, '_'):<{width}}  {style.cell(name, item)}")
         else:
             lines.append(f"{name}\t{cell(item)}")
-    for name, text in long.items():
+    for name, text in long_texts.items():
         lines += ["", f"{_title(name, '_')}:", clean(text)]
     return lines
 
 
 def fitting_columns(
-    texts: Sequence[Mapping[str, str]], columns: Sequence[str], width: int, kept: Sequence[str] = ()
+    texts: Sequence[Mapping[str, str]],
+    columns: Sequence[str],
+    width: int,
+    priority_columns: Sequence[str] = (),
 ) -> list[str]:
-    """Return the columns for which `width` characters are enough: the first always, those in `kept` longest.
+    """Return the columns for which `width` characters are enough, always with the first.
 
-    `texts` are the rows' cells by column.
+    `texts` are the rows' cells by column; those in `priority_columns` are left out last.
     """
-    shown = list(columns)
-    needs = {name: _need(name, texts) for name in columns}
-    while len(shown) > 1 and sum(needs[name] for name in shown) + _GAP * (len(shown) - 1) > width:
-        spare: list[str] = [name for name in LESS_IMPORTANT if name in shown[1:] and name not in kept]
-        if kept and not spare:
-            spare = [name for name in reversed(shown[1:]) if name not in kept]
-        shown.remove(spare[0] if spare else shown[-2] if len(shown) > 2 else shown[-1])
-    return shown
+    fitting = list(columns)
+    widths = {name: _needed_width(name, texts) for name in columns}
+    while len(fitting) > 1 and sum(widths[name] for name in fitting) + _GAP * (len(fitting) - 1) > width:
+        removable: list[str] = [
+            name for name in LESS_IMPORTANT if name in fitting[1:] and name not in priority_columns
+        ]
+        if priority_columns and not removable:
+            removable = [name for name in reversed(fitting[1:]) if name not in priority_columns]
+        fitting.remove(removable[0] if removable else fitting[-2] if len(fitting) > 2 else fitting[-1])
+    return fitting
 
 
 def _tab_separated(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -110,21 +120,24 @@ def _tab_separated(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) ->
     return "\n".join(["\t".join(columns), *lines])
 
 
-def _drawn(
-    style: TextStyle, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], kept: Sequence[str]
+def _draw_table(
+    style: TextStyle,
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    priority_columns: Sequence[str],
 ) -> tuple[str, str]:
     from rich.console import Console  # loading Rich takes as long as most commands run
     from rich.table import Table
     from rich.text import Text
 
-    texts = [{name: _cut(style.cell(name, row[name])) for name in columns} for row in rows]
-    filled = [name for name in columns if any(text[name] for text in texts)]
-    shown = fitting_columns(texts, filled or list(columns), style.width_chars, kept)
+    texts = [{name: _truncate(style.cell(name, row[name])) for name in columns} for row in rows]
+    nonempty = [name for name in columns if any(text[name] for text in texts)]
+    fitting = fitting_columns(texts, nonempty or list(columns), style.width_chars, priority_columns)
     grid = Table(box=None, header_style="bold" if style.colour else "", pad_edge=False)
-    for name in shown:
+    for name in fitting:
         grid.add_column(_title(name), overflow="fold", no_wrap=_is_unbreakable(name))
     for row, text in zip(rows, texts, strict=True):
-        grid.add_row(*(Text(text[name], style=_colour(style, name, row[name])) for name in shown))
+        grid.add_row(*(Text(text[name], style=_colour(style, name, row[name])) for name in fitting))
     page = Console(
         file=io.StringIO(),
         width=style.width_chars,
@@ -133,11 +146,11 @@ def _drawn(
         highlight=False,
         _environ={},
     )
-    with page.capture() as text_of:
+    with page.capture() as capture:
         page.print(grid)
-    left_out = [_title(name) for name in filled if name not in shown]
+    left_out = [_title(name) for name in nonempty if name not in fitting]
     note = f"hidden columns: {', '.join(left_out)} (widen the terminal, or use --json)"
-    return text_of.get().removesuffix("\n"), note if left_out else ""
+    return capture.get().removesuffix("\n"), note if left_out else ""
 
 
 def _field(row: Mapping[str, Any], column: str) -> object:
@@ -147,13 +160,13 @@ def _field(row: Mapping[str, Any], column: str) -> object:
     return value
 
 
-def _need(name: str, texts: Sequence[Mapping[str, str]]) -> int:
+def _needed_width(name: str, texts: Sequence[Mapping[str, str]]) -> int:
     longest = max([len(_title(name)), *(len(text[name]) for text in texts)])
     return longest if _is_unbreakable(name) else min(longest, TEXT_CHARS_MIN)
 
 
 def _is_unbreakable(name: str) -> bool:
-    """Whether a cell of the column is one word, which is of no use in two lines."""
+    """Whether cells of the column are one word, which must not be broken into two lines."""
     return name in IDS or is_time(name) or name == "status"
 
 
@@ -161,13 +174,13 @@ def _title(name: str, separators: str = "_.") -> str:
     return re.sub(f"[{separators}]", " ", name)
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= CELL_CHARS_MAX else f"{line[:CELL_CHARS_MAX]}…"
 
 
 def _colour(style: TextStyle, name: str, value: object) -> str:
-    """The colour of a cell, so that ids, states and times are told apart at a glance."""
+    """The colour of a cell, by which ids, states and times differ."""
     if not style.colour:
         return ""
     if name.rpartition(".")[2] == "status":

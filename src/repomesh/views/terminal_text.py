@@ -17,7 +17,7 @@ UNSHOWN: Final = re.compile(
 """Characters that a terminal obeys or does not show."""
 
 ID_CHARS: Final = 8
-"""Of an id's end: those made within a millisecond share their beginning, and the end is random."""
+"""Characters of a short id, from its end: ids of one millisecond have the same beginning."""
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IDS_ONLY: Final = re.compile(rf"(?:\w+/)?{_ID.pattern}(?:, {_ID.pattern})*")  # ids, or an event's subject
@@ -27,11 +27,11 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 @dataclass(frozen=True, slots=True)
 class TextStyle:
-    """How text is written for one reader.
+    """The style of text for one reader.
 
     `colour` allows bold, dim and coloured text as ANSI escape codes. `is_terminal` means that a person reads
     it now: times are relative to `now`, and ids are cut to their last `ID_CHARS` characters. `width_chars` is
-    the room of a line, and `program` what is typed for `repomesh`.
+    the length of a line, and `program` the command that the reader types for `repomesh`.
     """
 
     now: datetime
@@ -41,11 +41,11 @@ class TextStyle:
     program: str = "repomesh"
 
     def bold(self, text: str) -> str:
-        """Return text that stands out; clean it first."""
+        """Return text in bold; clean it first."""
         return self.coloured(text, "1")
 
     def dim(self, text: str) -> str:
-        """Return text that stands back; clean it first."""
+        """Return text dimmed; clean it first."""
         return self.coloured(text, "2")
 
     def coloured(self, text: str, code: str | None) -> str:
@@ -58,10 +58,10 @@ class TextStyle:
 
     def until(self, time: str) -> str:
         """Return an expiry: 'for another 4 min' on a terminal, 'until' and the time elsewhere."""
-        shown = self.when(time)
-        if shown.startswith("in "):
-            return f"for another {shown[3:]}"
-        return f"until {shown}" if shown == time else f"due {shown}"
+        relative_time = self.when(time)
+        if relative_time.startswith("in "):
+            return f"for another {relative_time[3:]}"
+        return f"until {relative_time}" if relative_time == time else f"due {relative_time}"
 
     def short_id(self, id_: str) -> str:
         """Return the end of an id on a terminal, the whole id elsewhere. Every command takes both."""

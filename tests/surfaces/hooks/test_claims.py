@@ -114,7 +114,7 @@ async def test_a_name_is_had_from_a_process_that_an_agent_claimed(mesh: Mesh, cl
 
 async def test_a_name_that_is_not_given_is_said(mesh: Mesh) -> None:
     await mesh.agent("ann")
-    here = processes.named(os.getpid())
+    here = processes.name_of(os.getpid())
     run = Cli(mesh, CLI, "wishing", headers={"X-Repomesh-Process": here, "X-Repomesh-Agent": "ann"})
     assert "you asked to be 'ann', which was not possible now: you are 'ann-2'" in await run.told("start")
     fields = {"name": "ann", "next_if_active": True, "program": PROGRAM}
@@ -142,7 +142,7 @@ async def test_a_session_that_an_agent_took_is_its_owners_again_when_that_resume
 
 
 async def test_an_agent_does_not_move_the_owners_session_to_another_process(mesh: Mesh) -> None:
-    here = {"X-Repomesh-Process": processes.named(os.getpid())}
+    here = {"X-Repomesh-Process": processes.name_of(os.getpid())}
     await Cli(mesh, CLI, "s1", headers=here).hook("start")
     name = await agent_of(mesh, "s1")
     same = await _with_token(mesh, name)

@@ -16,7 +16,7 @@ from repomesh.kernel import processes
 
 pytestmark = pytest.mark.anyio
 CLIS = sorted(EVENTS)
-HERE = processes.named(os.getpid())
+HERE = processes.name_of(os.getpid())
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def crashed() -> str:
     """A process of this machine that has ended."""
     ended = subprocess.Popen([sys.executable, "-c", "pass"])
     ended.wait(20)
-    return processes.named(ended.pid)
+    return processes.name_of(ended.pid)
 
 
 @pytest.fixture
 def running() -> Iterator[str]:
     """Another process of this machine."""
     other = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    yield processes.named(other.pid)
+    yield processes.name_of(other.pid)
     other.communicate(timeout=20)
 
 

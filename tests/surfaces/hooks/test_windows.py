@@ -19,7 +19,7 @@ from surfaces.hooks.test_guard import EDITS
 from surfaces.hooks.test_runs import registered, run_of
 
 pytestmark = pytest.mark.anyio
-HERE = processes.named(os.getpid())
+HERE = processes.name_of(os.getpid())
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_a_session_resumed_in_a_second_window_is_a_second_run(
 ) -> None:
     options: dict[str, Any] = {"cwd": str(home)} | ({"wish": wish} if wish else {})
     first = run_of(mesh, name, "s1", HERE, **options)
-    second = run_of(mesh, name, "s1", processes.named(other.pid), **options)
+    second = run_of(mesh, name, "s1", processes.name_of(other.pid), **options)
     agent = await begun(first)
     await lock(mesh, agent)
     assert await begun(second, "resume") == f"{agent}-2"
@@ -91,7 +91,7 @@ async def test_a_session_resumed_in_a_second_window_is_a_second_run(
 async def test_two_windows_with_proxies_of_their_own_keep_their_agents(
     mesh: Mesh, home: Path, other: subprocess.Popen[bytes]
 ) -> None:
-    window = processes.named(other.pid)
+    window = processes.name_of(other.pid)
     await registered(mesh, HERE, name="ann")
     await registered(mesh, window, name="bea")
     ann = run_of(mesh, "claude", "s1", HERE, cwd=str(home))
@@ -111,14 +111,14 @@ async def test_the_end_of_a_run_that_was_never_heard_of_ends_no_other(
     mesh: Mesh, other: subprocess.Popen[bytes]
 ) -> None:
     agent = await begun(run_of(mesh, "claude", "s1", HERE))
-    await run_of(mesh, "claude", "s1", processes.named(other.pid)).hook("end", reason="other")
+    await run_of(mesh, "claude", "s1", processes.name_of(other.pid)).hook("end", reason="other")
     assert await sessions(mesh) == {"s1": agent}
 
 
 async def test_the_second_window_keeps_its_agent_when_the_first_ends(
     mesh: Mesh, other: subprocess.Popen[bytes]
 ) -> None:
-    first = run_of(mesh, "claude", "s1", processes.named(other.pid))
+    first = run_of(mesh, "claude", "s1", processes.name_of(other.pid))
     second = run_of(mesh, "claude", "s1", HERE)
     agent = await begun(first)
     assert await begun(second, "resume") == f"{agent}-2"
@@ -136,7 +136,7 @@ async def test_a_window_that_is_idle_for_long_keeps_its_session(
     agent = await begun(idle)
     mesh.clock.advance(3600)
     await mesh.sweep()
-    assert await begun(run_of(mesh, "claude", "s1", processes.named(other.pid)), "resume") == f"{agent}-2"
+    assert await begun(run_of(mesh, "claude", "s1", processes.name_of(other.pid)), "resume") == f"{agent}-2"
     await idle.hook("prompt", prompt="Go on.")
     await mesh.sweep()
     assert (await sessions(mesh))["s1"] == agent
@@ -145,7 +145,7 @@ async def test_a_window_that_is_idle_for_long_keeps_its_session(
 async def test_a_session_whose_window_crashed_is_taken_over(
     mesh: Mesh, other: subprocess.Popen[bytes]
 ) -> None:
-    agent = await begun(run_of(mesh, "claude", "s1", processes.named(other.pid)))
+    agent = await begun(run_of(mesh, "claude", "s1", processes.name_of(other.pid)))
     await lock(mesh, agent)
     other.communicate(timeout=20)
     assert await begun(run_of(mesh, "claude", "s1", HERE), "resume") == agent
@@ -155,7 +155,7 @@ async def test_a_session_whose_window_crashed_is_taken_over(
 
 async def test_a_helper_of_a_cli_is_no_second_run(mesh: Mesh, other: subprocess.Popen[bytes]) -> None:
     agent = await begun(run_of(mesh, "claude", "s1", HERE))
-    above = {"X-Repomesh-Process": f"{processes.named(other.pid)},{HERE}"}
+    above = {"X-Repomesh-Process": f"{processes.name_of(other.pid)},{HERE}"}
     await Cli(mesh, session_id="s1", headers=above).hook("prompt", prompt="Go on.")
     assert await sessions(mesh) == {"s1": agent}
 
@@ -163,7 +163,7 @@ async def test_a_helper_of_a_cli_is_no_second_run(mesh: Mesh, other: subprocess.
 async def test_the_longest_session_id_has_a_second_run(mesh: Mesh, other: subprocess.Popen[bytes]) -> None:
     longest = "s" * CLI_SESSION_ID_CHARS_MAX
     agent = await begun(run_of(mesh, "claude", longest, HERE))
-    second = run_of(mesh, "claude", longest, processes.named(other.pid))
+    second = run_of(mesh, "claude", longest, processes.name_of(other.pid))
     assert await begun(second, "resume") == f"{agent}-2"
 
 

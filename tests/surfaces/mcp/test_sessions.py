@@ -31,7 +31,7 @@ async def waiting(live: LiveMesh, count: int = 1) -> None:
     """Return when so many calls wait."""
 
     async def enough() -> bool:
-        return len(live.server.dispatch._waiting) >= count
+        return len(live.server.dispatch._waiting_tasks) >= count
 
     await eventually(enough)
 

@@ -27,9 +27,9 @@ class LocalBus:
         if loop is None:
             return
         with self._lock:
-            idle = not self._pending
+            was_idle = not self._pending
             self._pending[workspace_id] = max(seq, self._pending.get(workspace_id, 0))
-        if idle:
+        if was_idle:
             loop.call_soon_threadsafe(self._deliver)
 
     def subscribe(self, listener: Listener) -> None:

@@ -24,11 +24,11 @@ def open_contents(store: Store) -> Contents:
 
 
 def move_into_database(store: Store) -> int:
-    """Move what the data folder of a shared database holds into it; answers how many contents were moved.
+    """Move the contents in a data folder into its shared database; returns how many were moved.
 
     Earlier releases kept the contents of every database in the folder of one server, where others can't
-    read them. A file that is damaged stays where it is, and is named in the log. Raises Unavailable when
-    the database can't do it; what was moved by then stays moved.
+    read them. A damaged file stays where it is, and is named in the log. Raises Unavailable when the database
+    can't be written; contents moved by then stay moved.
     """
     if not store.shared:
         return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from repomesh.kernel.errors import DamagedRecord
 
 
-def damaged(sha256: str, reason: str) -> DamagedRecord:
+def damaged_content(sha256: str, reason: str) -> DamagedRecord:
     """The error for a content that is gone or is not what it was."""
     return DamagedRecord(
         f"the content {sha256} can't be read: {reason}",

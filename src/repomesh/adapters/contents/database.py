@@ -1,4 +1,4 @@
-"""Contents as rows of the database, for servers that share it: what one of them keeps, all of them read."""
+"""Contents as rows of the database, for servers that share it: all of them can read each content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import count
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from repomesh.adapters.contents.damage import damaged
+from repomesh.adapters.contents.damage import damaged_content
 from repomesh.adapters.contents.tables import content_pieces, contents
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.limits import CONTENT_PIECE_BYTES
@@ -54,17 +54,19 @@ class DatabaseContents:
         """Read a content on the state of `tx`. Raises DamagedRecord when it is gone or has changed."""
         content = b"".join(_pieces(tx, sha256))
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise damaged(sha256, "its bytes have changed" if content else "it is not in the database")
+            raise damaged_content(
+                sha256, "its bytes have changed" if content else "it is not in the database"
+            )
         return content
 
     def old(self, age_s: float, count_max: int, after: str = "") -> list[str]:
         """List up to `count_max` digests behind `after`, in order, that nothing kept within `age_s`."""
-        listed = select(contents.c.sha256).where(contents.c.sha256 > after)
-        listed = listed.order_by(contents.c.sha256).limit(count_max)
+        statement = select(contents.c.sha256).where(contents.c.sha256 > after)
+        statement = statement.order_by(contents.c.sha256).limit(count_max)
 
         def work(tx: Transaction) -> list[str]:
             before = tx.now - timedelta(seconds=age_s)
-            return list(tx.execute(listed.where(contents.c.kept_at < before)).scalars())
+            return list(tx.execute(statement.where(contents.c.kept_at < before)).scalars())
 
         return self._store.read_now(system_caller(""), work)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from repomesh.adapters.contents.damage import damaged
+from repomesh.adapters.contents.damage import damaged_content
 from repomesh.kernel.data_folder import CONTENTS
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.private_files import listed
@@ -36,7 +36,7 @@ class FolderContents:
         Raises Unavailable when the disk is full or fails.
         """
         try:
-            self._keep(sha256, content)
+            self._write_content(sha256, content)
         except OSError as error:
             raise Unavailable(f"the content can't be written: {error}") from error
 
@@ -49,19 +49,19 @@ class FolderContents:
         try:
             content = self._path(sha256).read_bytes()
         except OSError as error:
-            raise damaged(sha256, error.strerror or type(error).__name__) from error
+            raise damaged_content(sha256, error.strerror or type(error).__name__) from error
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise damaged(sha256, "its bytes have changed")
+            raise damaged_content(sha256, "its bytes have changed")
         return content
 
     def old(self, age_s: float, count_max: int, after: str = "") -> list[str]:
         """List up to `count_max` digests behind `after`, in order, that nothing kept within `age_s`."""
         before = time.time() - age_s
         digests: list[str] = []
-        for shelf in listed(self._folder):
-            if not shelf.is_dir() or shelf.name < after[:2]:
+        for shard in listed(self._folder):
+            if not shard.is_dir() or shard.name < after[:2]:
                 continue
-            for path in listed(shelf, "[0-9a-f]*"):
+            for path in listed(shard, "[0-9a-f]*"):
                 if path.name > after and _is_older(path, before):
                     digests.append(path.name)
                     if len(digests) == count_max:
@@ -75,7 +75,7 @@ class FolderContents:
         """
         path = self._path(sha256)
         try:
-            with self._locked():
+            with self._lock_folder():
                 if not _is_older(path, time.time() - age_s):
                     return False
                 path.unlink()
@@ -85,36 +85,36 @@ class FolderContents:
 
     def drop_unfinished(self, age_s: float) -> None:
         """Remove the drafts of writers that died more than `age_s` seconds ago."""
-        for left in listed(self._folder, ".*.*"):
-            if _is_older(left, time.time() - age_s):
-                left.unlink(missing_ok=True)
+        for draft in listed(self._folder, ".*.*"):
+            if _is_older(draft, time.time() - age_s):
+                draft.unlink(missing_ok=True)
 
-    def _keep(self, sha256: str, content: bytes) -> None:
+    def _write_content(self, sha256: str, content: bytes) -> None:
         path = self._path(sha256)
-        with self._locked():
+        with self._lock_folder():
             if _is_whole(path, sha256):
                 os.utime(path)
                 return
-        new = self._folder / f".{sha256}.{os.getpid()}.{time.monotonic_ns()}"
+        draft = self._folder / f".{sha256}.{os.getpid()}.{time.monotonic_ns()}"
         try:
-            with new.open("xb") as file:
+            with draft.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            with self._locked():
+            with self._lock_folder():
                 path.parent.mkdir(mode=0o700, exist_ok=True)
-                new.replace(path)
+                draft.replace(path)
                 for entry in (path.parent, self._folder):
                     sync_folder(entry)
         finally:
-            new.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
 
     def _path(self, sha256: str) -> Path:
         return self._folder / sha256[:2] / sha256
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep writers and the sweeper, which may be other processes, from each other for a moment."""
+    def _lock_folder(self) -> Iterator[None]:
+        """Lock the folder against writers and the sweeper, which may be other processes."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:

@@ -1,7 +1,7 @@
 """Completions of a language model over an OpenAI-compatible endpoint; without settings there are none.
 
-What is asked holds words of others, and so does what comes back: both are data. An endpoint that is slow,
-broken or gone makes an answer without a text, never an error.
+Prompts and answers hold texts of others: both are data, never instructions to the server. An endpoint that is
+slow, broken or gone makes an answer without a text, never an error.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ log = structlog.get_logger("repomesh.completions")
 
 
 class EndpointCompletions:
-    """Asks the endpoint that the settings name. The same question asked twice at once goes out once."""
+    """Asks the endpoint that the settings name. Equal questions at the same time are sent once."""
 
     def __init__(self, settings: Settings) -> None:
-        self._endpoint = ModelEndpoint.below(
+        self._endpoint = ModelEndpoint.from_base_url(
             settings.completions_url,
             "chat/completions",
             settings.completions_key,
             name="the model",
-            whose="the model's",
+            possessive="the model's",
         )
         self._model = settings.completions_model
         self._running: dict[ModelPrompt, asyncio.Task[Completion]] = {}
@@ -38,22 +38,22 @@ class EndpointCompletions:
         """The model's answer; never raises for what the endpoint does."""
         if self._endpoint is None:
             return Completion(refusal=NO_COMPLETIONS)
-        running = self._running.get(question)
-        if running is None:
+        task = self._running.get(question)
+        if task is None:
             if len(self._running) >= limits.COMPLETIONS_AT_ONCE_MAX:
                 return Completion(refusal="the model is busy; ask again in a moment")
-            running = asyncio.create_task(self._ask(self._endpoint, question), name="completion")
-            self._running[question] = running
-            running.add_done_callback(lambda _done: self._running.pop(question, None))
+            task = asyncio.create_task(self._ask(self._endpoint, question), name="completion")
+            self._running[question] = task
+            task.add_done_callback(lambda _done: self._running.pop(question, None))
         try:
-            return await asyncio.shield(running)  # who leaves takes the answer away from nobody
+            return await asyncio.shield(task)  # a caller that leaves does not cancel it for others
         except asyncio.CancelledError:
-            if running.cancelled():
+            if task.cancelled():
                 return Completion(refusal="the server is stopping")
             raise
 
     async def close(self) -> None:
-        """Give up what is under way."""
+        """Cancel the requests under way."""
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -66,13 +66,13 @@ class EndpointCompletions:
         body = {"model": self._model, "messages": messages, "stream": False}
         try:
             raw = await endpoint.ask(body, limits.COMPLETION_S, limits.COMPLETION_BYTES_MAX)
-            return Completion(text=_text(raw), model=self._model or "")
+            return Completion(text=_completion_text(raw), model=self._model or "")
         except UnusableAnswer as error:
             log.warning("no completion", reason=str(error))
             return Completion(refusal=str(error))
 
 
-def _text(raw: bytes) -> str:
+def _completion_text(raw: bytes) -> str:
     """The first choice's text in a `chat.completion`."""
     try:
         answer: Any = json.loads(raw)

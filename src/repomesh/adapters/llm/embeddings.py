@@ -1,7 +1,7 @@
-"""What texts mean, as vectors of an OpenAI-compatible endpoint; without settings there is none.
+"""Vectors of texts' meaning from an OpenAI-compatible endpoint; without settings there are none.
 
-An endpoint that is slow, broken or gone makes an answer without vectors, never an error, and is then left
-alone for a while, so that nobody waits for it again and again.
+An endpoint that is slow, broken or gone makes an answer without vectors, never an error, and is then not
+asked for a while, so that callers do not wait for it again and again.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class EndpointEmbedder:
     """Asks the endpoint that the settings name."""
 
     def __init__(self, settings: Settings) -> None:
-        self._endpoint = ModelEndpoint.below(
+        self._endpoint = ModelEndpoint.from_base_url(
             settings.embeddings_url,
             "embeddings",
             settings.embeddings_key,
             name="the embeddings' endpoint",
-            whose="the embeddings'",
+            possessive="the embeddings'",
         )
         self._model = settings.embeddings_model or ""
         self._broken = ""
         self._broken_until = 0.0
         self._running = 0
 
-    async def embed(self, wanted: EmbeddingRequest) -> EmbeddingResult:
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResult:
         """A vector for each text; never raises for what the endpoint does."""
         if self._endpoint is None:
             return EmbeddingResult(refusal=NOT_CONFIGURED)
@@ -53,7 +53,7 @@ class EndpointEmbedder:
             return EmbeddingResult(refusal="the embeddings' endpoint is busy")
         self._running += 1
         try:
-            return await self._ask(self._endpoint, wanted.texts)
+            return await self._ask(self._endpoint, request.texts)
         finally:
             self._running -= 1
 
@@ -73,7 +73,7 @@ def _unit_vectors(raw: bytes, count: int) -> tuple[bytes, ...]:
     """The vectors of an answer in the order of the texts, each made as long as 1."""
     try:
         items = sorted(json.loads(raw)["data"], key=lambda item: item["index"])
-        vectors = [_unit(item["embedding"]) for item in items]
+        vectors = [_normalize(item["embedding"]) for item in items]
     except (ValueError, LookupError, TypeError, OverflowError):
         vectors = []
     if len(vectors) != count or len({len(vector) for vector in vectors}) != 1:
@@ -81,7 +81,7 @@ def _unit_vectors(raw: bytes, count: int) -> tuple[bytes, ...]:
     return tuple(vectors)
 
 
-def _unit(values: Any) -> bytes:
+def _normalize(values: Any) -> bytes:
     length = math.sqrt(sum(value * value for value in values))
     if not math.isfinite(length) or length == 0 or len(values) > limits.EMBEDDING_DIMENSIONS_MAX:
         raise ValueError

@@ -1,4 +1,4 @@
-"""A model's OpenAI-compatible endpoint: one question over HTTP, bounded in time and in what comes back."""
+"""A model's OpenAI-compatible endpoint: one question over HTTP, with limits on time and answer size."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ class UnusableAnswer(Exception):
 
 
 class ModelEndpoint:
-    """Where questions go. `name` stands in refusals for who is asked, `whose` before what belongs to it."""
+    """An endpoint. In refusals `name` is the endpoint, `possessive` its genitive, such as "the model's"."""
 
-    def __init__(self, url: str, key: SecretStr | None, *, name: str, whose: str) -> None:
+    def __init__(self, url: str, key: SecretStr | None, *, name: str, possessive: str) -> None:
         self.url = url
         self._key = key
         self._name = name
-        self._whose = whose
+        self._possessive = possessive
 
     @classmethod
-    def below(
-        cls, base: str | None, path: str, key: SecretStr | None, *, name: str, whose: str
+    def from_base_url(
+        cls, base: str | None, path: str, key: SecretStr | None, *, name: str, possessive: str
     ) -> ModelEndpoint | None:
-        """The one at `path` of a configured base URL; None without one."""
-        return None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, whose=whose)
+        """The endpoint at `path` below a configured base URL; None without one."""
+        return (
+            None if base is None else cls(f"{base.rstrip('/')}/{path}", key, name=name, possessive=possessive)
+        )
 
     async def ask(self, body: dict[str, Any], patience_s: float, bytes_max: int) -> bytes:
-        """The body of its answer; raises Unusable for whatever it did instead."""
+        """The body of the endpoint's answer; raises UnusableAnswer when there is none that can be used."""
         import httpx  # only who has an endpoint needs it
 
         try:
@@ -56,9 +58,9 @@ class ModelEndpoint:
             http.stream("POST", self.url, headers=headers, json=body) as response,
         ):
             if response.status_code != 200:
-                raise UnusableAnswer(f"{self._whose} endpoint answered {response.status_code}")
+                raise UnusableAnswer(f"{self._possessive} endpoint answered {response.status_code}")
             async for piece in response.aiter_bytes():
                 raw += piece
                 if len(raw) > bytes_max:
-                    raise UnusableAnswer(f"{self._whose} answer is too long")
+                    raise UnusableAnswer(f"{self._possessive} answer is too long")
         return bytes(raw)

@@ -45,10 +45,10 @@ from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.clis import PROGRAMS, cli_of
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.identity import Role
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.settings import Settings
-from repomesh.store.damage import each_alone
+from repomesh.store.damage import apply_to_each
 from repomesh.store.due import before, due_at, span
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
@@ -246,7 +246,7 @@ def sweep_agents(tx: Transaction) -> list[str]:
         swept.append(inactive.id)
 
     silent_rows = tx.execute(statement.limit(limits.AGENTS_SWEPT_MAX)).all()
-    each_alone(tx, silent_rows, sweep, lambda row: f"agent/{row.id}")
+    apply_to_each(tx, silent_rows, sweep, lambda row: f"agent/{row.id}")
     return swept
 
 
@@ -328,7 +328,7 @@ def _register_again(tx: Transaction, request: RegisterAgent, instance_id: str) -
         request.model_copy(update={"instance_id": instance_id}), agent.name, instance_id, True
     )
     fields = _requested_fields(request)
-    if agent.status != "active" or differing(fields, agent):
+    if agent.status != "active" or changed_values(fields, agent):
         agent = rows.change(tx, agent, status="active", last_seen_at=tx.now, **fields)
         rows.emit_changed(tx, AGENT_REGISTERED, agent, instance_id=instance_id)
     return _registration(tx, agent, instance_id, tx.caller.token_id, "", took_over=False)

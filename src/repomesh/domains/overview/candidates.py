@@ -117,7 +117,7 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         _build_candidate(
             "chunk",
             row,
-            text=without_escapes(row.text, known=row.format == "json"),
+            text=without_escapes(row.text, is_json=row.format == "json"),
             about=row.speaker,
             chars=row.bytes,
             key=row.chunk_id,
@@ -188,7 +188,7 @@ def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
 
 def _decode_beginning(raw: Any, media_type: str) -> str:
     text = bytes(raw or b"").decode(errors="ignore")
-    return without_escapes(text, known=media_type.startswith("application/json"))
+    return without_escapes(text, is_json=media_type.startswith("application/json"))
 
 
 def _read_messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:

@@ -39,7 +39,7 @@ def _read_columns(tx: Transaction, table: Table, names: Sequence[str], id_: str)
 
 def _chunk_text(tx: Transaction, id_: str) -> str:
     row = _read_columns(tx, chunks, ("content", "format"), id_)
-    return without_escapes(row.content, known=row.format == "json")
+    return without_escapes(row.content, is_json=row.format == "json")
 
 
 def _memory_text(tx: Transaction, id_: str) -> str:

@@ -47,7 +47,7 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, lis
     names = ("session_uid", "author", "tags", "speaker", "format", "content")
     for row in _read_rows(tx, chunks, names, ids):
         marks_and_words = chunk_rows.document_words(row.session_uid, row.author, row.tags, row.speaker)
-        text = without_escapes(row.content, known=row.format == "json")
+        text = without_escapes(row.content, is_json=row.format == "json")
         yield row.id, [*marks_and_words, *different_words(text)]
 
 

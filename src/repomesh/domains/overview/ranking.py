@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from repomesh.domains.overview.stems import stem
 from repomesh.kernel.limits import RECALL_HALF_LIFE_S
-from repomesh.kernel.words import asked_words, flattened, words_of
+from repomesh.kernel.words import flatten_words, words_of, words_to_find
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ STOP_WORDS = frozenset(
 
 def question_words(text: str, count_max: int) -> list[str]:
     """The words of a question without stop words, unless it has no others; at most `count_max`."""
-    words = flattened(asked_words(text))
+    words = flatten_words(words_to_find(text))
     telling_words = [word for word in words if word not in STOP_WORDS]
     return (telling_words or words)[:count_max]
 

@@ -18,7 +18,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, query
-from repomesh.kernel.words import Word, flattened, words_of
+from repomesh.kernel.words import Word, flatten_words, words_of
 from repomesh.store import searching
 from repomesh.store.base import search_words
 from repomesh.store.transaction import Transaction
@@ -137,7 +137,7 @@ def _rank_page(
     found_candidates, _ = _take_candidates(tx, request, matches, None, limits.SEARCH_RANKED_MAX)
     texts = [words_of(f"{candidate.fields['title']} {candidate.text}") for _, candidate in found_candidates]
     usual_length = sum(map(len, texts)) / max(len(texts), 1)
-    rarities = dict.fromkeys(flattened(words), 1.0)
+    rarities = dict.fromkeys(flatten_words(words), 1.0)
     matcher = ranking.StemMatcher(rarities)
     scores = [
         ranking.score_text(
@@ -158,7 +158,7 @@ def _build_page(
     found_candidates: Sequence[tuple[int, TextCandidate]],
     next_cursor: str | None,
 ) -> Page[SearchResult]:
-    snippet_builder = SnippetBuilder(tx, ranking.StemMatcher(flattened(words)))
+    snippet_builder = SnippetBuilder(tx, ranking.StemMatcher(flatten_words(words)))
     items = [candidate.as_result(snippet_builder.build(candidate)) for _, candidate in found_candidates]
     notice = searching.notice(tx, request.text)
     page = Page[SearchResult](items=items, next_cursor=next_cursor, notice=notice)

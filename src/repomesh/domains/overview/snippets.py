@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from repomesh.domains.overview.ranking import StemMatcher
 from repomesh.kernel.limits import SNIPPET_CHARS, SNIPPET_PARTS_MAX, SNIPPET_SPOTS_MAX, SNIPPET_STEP_CHARS
-from repomesh.kernel.words import folded_text, is_paired, located_words, parts
+from repomesh.kernel.words import folded_text, is_paired, locate_words, parts
 
 Spot = tuple[int, int, str]
 """(start, end, stem) of one match in a text."""
@@ -22,7 +22,7 @@ def find_spots(text: str, matcher: StemMatcher) -> list[Spot]:
     for start, part in parts(text, SNIPPET_STEP_CHARS):
         if not _may_hold(part, roots):
             continue
-        for begin, end, word in located_words(part, matcher.stems):
+        for begin, end, word in locate_words(part, matcher.stems):
             if (stem := matcher[word]) is not None:
                 spots.append((start + begin, start + end, stem))
                 missing_stems.discard(stem)

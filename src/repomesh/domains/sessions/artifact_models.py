@@ -185,7 +185,7 @@ def readable(raw: bytes, media_type: str) -> str:
     """A content as text for the full-text index; empty if its media type is no text."""
     if not media_type.startswith(_TEXTUAL):
         return ""
-    return without_escapes(raw.decode(errors="replace"), known=media_type.startswith("application/json"))
+    return without_escapes(raw.decode(errors="replace"), is_json=media_type.startswith("application/json"))
 
 
 class ListArtifacts(Model):

@@ -35,7 +35,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_worker_thread
@@ -85,7 +85,7 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
     row = None if request.artifact_id is None else _find_by_name(tx, session.uid, request.artifact_id)
     if row is not None:
         tx.check_version(row.version)
-        if not differing(content_columns, row):
+        if not changed_values(content_columns, row):
             return _as_artifact(row._asdict())
         change_columns = {"author": tx.caller.agent_name, "updated_at": tx.now, "version": row.version + 1}
         conditions = _table.workspace_id == tx.workspace_id, _table.id == row.id

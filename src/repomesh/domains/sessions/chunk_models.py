@@ -42,7 +42,7 @@ class PreparedContent:
 def prepare(text: str, *, is_json: bool = False) -> PreparedContent:
     """Hash a text and collect its words, which takes seconds for the longest."""
     raw = text.encode()
-    words = compact_words(without_escapes(text, known=is_json))
+    words = compact_words(without_escapes(text, is_json=is_json))
     return PreparedContent(text, len(raw), hashlib.sha256(raw).hexdigest(), words)
 
 

@@ -32,7 +32,7 @@ from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versio
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
@@ -78,7 +78,7 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
     row = memory_rows.find_by_key(tx, uid, request.key)
     if row is not None:
         tx.check_version(row.version)
-        if not differing(content_columns, row):
+        if not changed_values(content_columns, row):
             return memory_rows.as_memory(row)
         return memory_rows.change(tx, row, "stored", _words(request), **content_columns)
     identity_columns = {

@@ -166,7 +166,7 @@ def readable(content: Any) -> str:
     """A memory's content as text for the full-text index, without JSON escapes."""
     if isinstance(content, str):
         return without_escapes(content)
-    return without_escapes(as_text(content), known=True)
+    return without_escapes(as_text(content), is_json=True)
 
 
 def document_words(fields: Mapping[str, Any], words: Sequence[str] | None = None) -> list[str]:

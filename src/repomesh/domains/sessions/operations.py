@@ -42,7 +42,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page, encode_cursor
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Delete, Due, Get, Patch, Post, command, query
 from repomesh.store.due import before, due_in_each, due_now
 from repomesh.store.log import NewEvent
@@ -141,7 +141,7 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     columns = request.model_dump(exclude={"session_id"}, exclude_none=True)
     if request.participants is not None:
         columns["participants"] = canonical_agent_names(tx, request.participants)
-    columns = differing(columns, row)
+    columns = changed_values(columns, row)
     if not columns:
         return rows.as_session(row._asdict())
     if "participants" in columns:

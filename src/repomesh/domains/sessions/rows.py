@@ -48,7 +48,7 @@ _COUNTS = select(
 
 def find(tx: Transaction, session_id: str) -> Row[Any]:
     """The row of a session of this workspace; raises SessionNotFound."""
-    matches = tx.known(_BY_ID, {"ws": tx.workspace_id, "id": session_id})
+    matches = tx.read_cached(_BY_ID, {"ws": tx.workspace_id, "id": session_id})
     if not matches:
         raise SessionNotFound(f"there is no session '{session_id}'")
     row: Row[Any] = matches[0]
@@ -78,7 +78,7 @@ def find_active(tx: Transaction, session_id: str) -> Row[Any]:
 
 def is_there(tx: Transaction, session_id: str) -> bool:
     """Whether a session has this id."""
-    return bool(tx.known(_BY_ID, {"ws": tx.workspace_id, "id": session_id}))
+    return bool(tx.read_cached(_BY_ID, {"ws": tx.workspace_id, "id": session_id}))
 
 
 def as_session(fields: dict[str, Any]) -> Session:

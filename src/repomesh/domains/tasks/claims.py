@@ -45,7 +45,7 @@ from repomesh.domains.tasks.models import (
 from repomesh.domains.tasks.tables import READY, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.damage import UNREADABLE, note
 from repomesh.store.log import NewEvent
@@ -157,7 +157,7 @@ def report_progress(tx: Transaction, request: ReportProgress) -> Task:
     """Tell how far a task is: a note, a percentage, or both."""
     row = holding.require_hold(tx, "progress", request.task_id, request.fencing_token)
     reported_columns = request.model_dump(include={"note", "percent"}, exclude_none=True, exclude_unset=True)
-    if not differing(reported_columns, row):
+    if not changed_values(reported_columns, row):
         return rows.as_task(row)
     task = rows.change(tx, row, **reported_columns)
     rows.emit_changed(tx, TASK_PROGRESSED, task)

@@ -50,7 +50,7 @@ from repomesh.store.log import (
     fields_of,
 )
 from repomesh.store.prepared import Prepared
-from repomesh.store.redacting import redacted_among
+from repomesh.store.redacting import redacted_rows
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
@@ -364,7 +364,7 @@ def _read_due_deliveries(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
 def with_redactions(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[DueDelivery]:
     """Return deliveries with their events as they are now: redacted data is never sent."""
     bodies: dict[int, str] = {}
-    for row in redacted_among(tx, [delivery.seq for delivery in deliveries]):
+    for row in redacted_rows(tx, [delivery.seq for delivery in deliveries]):
         try:
             event_data(row)
             fields = cloud_event(event_fields(row), tx.workspace_id)

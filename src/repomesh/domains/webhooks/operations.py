@@ -35,7 +35,7 @@ from repomesh.domains.webhooks.models import (
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page
-from repomesh.kernel.json_values import differing
+from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.limits import WEBHOOK_DEAD_KEPT_S, WEBHOOK_OLD_SECRET_S, WEBHOOKS_MAX
 from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
 from repomesh.kernel.preparation import on_worker_thread
@@ -132,7 +132,7 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
         new_values["types"] = list(dict.fromkeys(request.types))
     if request.status is not None:
         new_values["reason"] = request.reason if request.status == "paused" else ""
-    columns = differing(new_values, row)
+    columns = changed_values(new_values, row)
     if not columns:
         return rows.as_webhook(row._asdict())
     if columns.get("status") == "active":

@@ -65,7 +65,7 @@ def last_absence(tx: Transaction) -> Absence | None:
 
     Several absences with less than the limit of silence between them count as one.
     """
-    rows = tx.known(_TIMES, {"ws": tx.workspace_id})
+    rows = tx.read_cached(_TIMES, {"ws": tx.workspace_id})
     if not rows or rows[0].returned_at is None:
         return None
     return Absence(rows[0].left_at, rows[0].returned_at)

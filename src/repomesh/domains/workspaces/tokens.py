@@ -170,7 +170,7 @@ def verify(tx: Transaction) -> None:
     token_id = tx.caller.token_id
     if token_id == SYSTEM_TOKEN_ID:
         return
-    rows = tx.known(_LIVE, {"id": token_id})
+    rows = tx.read_cached(_LIVE, {"id": token_id})
     if not rows:
         raise errors.TokenRevoked("the token was revoked")
     require_time(rows[0].expires_at, tx.now)

@@ -48,7 +48,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.clis import PROGRAMS
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Empty, Get, command, query
-from repomesh.store.damage import each_alone
+from repomesh.store.damage import apply_to_each
 from repomesh.store.due import due_now
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.paging import page
@@ -230,7 +230,7 @@ def sweep_cli_sessions(tx: Transaction, request: SweepCliSessions) -> EndedCliSe
         ended.append(row.session_id)
 
     lost_rows = tx.execute(_join_holder(lost_keys).limit(limits.RECLAIM_MAX)).all()
-    each_alone(tx, lost_rows, end, lambda row: f"cli_session/{row.cli}/{row.session_id}")
+    apply_to_each(tx, lost_rows, end, lambda row: f"cli_session/{row.cli}/{row.session_id}")
     return EndedCliSessions(session_ids=ended, complete=len(ended) < limits.RECLAIM_MAX)
 
 

@@ -15,7 +15,7 @@ from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents, cli_sessions, instances
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits, processes
-from repomesh.kernel.clis import SAY_WHEN_OVER, cli_of
+from repomesh.kernel.clis import REPORT_SESSION_END, cli_of
 from repomesh.kernel.identity import Caller, Role
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
@@ -221,9 +221,10 @@ def free_name(tx: Transaction, stem: str, cli: str, *, requested: bool = False) 
 
 
 def is_kept_by_hooks(tx: Transaction, agent_id: str, instance_id: str | None) -> bool:
-    """Whether a live CLI session uses the instance, and its hooks will report when that session ends."""
+    """Whether a live CLI session uses the instance and its hooks will report the session's end."""
     return instance_id is not None and any(
-        row.instance_id == instance_id and row.cli in SAY_WHEN_OVER for row in live_sessions(tx, agent_id)
+        row.instance_id == instance_id and row.cli in REPORT_SESSION_END
+        for row in live_sessions(tx, agent_id)
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from repomesh.domains.agents.rules import SYSTEM_NAME, name_key
 from repomesh.kernel.clis import PROGRAMS, cli_of
 from repomesh.kernel.limits import CLI_SESSION_ID_CHARS_MAX, HOOK_PROCESS_DEPTH, NAME_CHARS_MAX
-from repomesh.kernel.processes import same
+from repomesh.kernel.processes import same_process
 
 
 def depth(processes: Sequence[str], process_id: str) -> int | None:
@@ -17,7 +17,7 @@ def depth(processes: Sequence[str], process_id: str) -> int | None:
     processes of different machines are different, whatever their numbers.
     """
     for index, process in enumerate(processes[:HOOK_PROCESS_DEPTH]):
-        if same(process, process_id):
+        if same_process(process, process_id):
             return index
     return None
 
@@ -30,7 +30,7 @@ def cli_process(processes: Sequence[str]) -> str | None:
 def same_run(processes: Sequence[str], other_processes: Sequence[str]) -> bool:
     """Whether two hooks come from one run of a CLI: from the same process."""
     process, other_process = cli_process(processes), cli_process(other_processes)
-    return process is not None and other_process is not None and same(process, other_process)
+    return process is not None and other_process is not None and same_process(process, other_process)
 
 
 def is_other_run(processes: Sequence[str], other_processes: Sequence[str]) -> bool:
@@ -43,7 +43,7 @@ def is_other_run(processes: Sequence[str], other_processes: Sequence[str]) -> bo
     if own_process is None or other_process is None:
         return False
     below = depth(other_processes, own_process) is not None
-    return not below and not any(same(process, other_process) for process in processes)
+    return not below and not any(same_process(process, other_process) for process in processes)
 
 
 def second_run_id(session_id: str, process: str) -> str:
@@ -62,7 +62,7 @@ def nearest_agent(processes: Sequence[str], claims: Sequence[tuple[str, str]]) -
     """The agent id of the claim (process, agent id) that comes first in `processes`; None for none."""
     for process in processes:
         for claimed, agent_id in claims:
-            if same(process, claimed):
+            if same_process(process, claimed):
                 return agent_id
     return None
 

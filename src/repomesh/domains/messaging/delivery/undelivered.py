@@ -22,7 +22,7 @@ from repomesh.domains.messaging.messages.sending import system_notice
 from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, command
-from repomesh.store.damage import each_alone
+from repomesh.store.damage import apply_to_each
 from repomesh.store.due import due_at
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.transaction import Transaction
@@ -68,7 +68,7 @@ def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages
             .values(due_at=None, undelivered_at=undelivered_at)
         )
 
-    damaged = [row.id for row in each_alone(tx, rows, report, lambda row: f"message/{row.id}")]
+    damaged = [row.id for row in apply_to_each(tx, rows, report, lambda row: f"message/{row.id}")]
     if damaged:  # else they would stay due for ever
         tx.execute(update(messages).where(in_workspace, table.id.in_(damaged)).values(due_at=None))
     reported = [row.id for row in rows if row.id not in damaged]

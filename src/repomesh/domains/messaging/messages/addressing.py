@@ -185,7 +185,9 @@ def _find_recipients(tx: Transaction, refs: Sequence[str]) -> list[Any]:
     if not refs:
         return []
     if len(refs) == 1:
-        rows = tx.known(_AGENT_BY_REF, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])})
+        rows = tx.read_cached(
+            _AGENT_BY_REF, {"ws": tx.workspace_id, "ref": refs[0], "key": name_key(refs[0])}
+        )
     else:
         rows = list(tx.execute(_AGENTS_BY_REFS, _refs_params(tx, refs)))
     by_name = {row.name_key: row for row in rows} | {row.name: row for row in rows}

@@ -47,7 +47,7 @@ from repomesh.domains.workspaces.absence import Absence
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Get, Post, Tool, command, query
-from repomesh.store.damage import each_alone, readable
+from repomesh.store.damage import apply_to_each, readable
 from repomesh.store.due import due_at
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -185,7 +185,7 @@ def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuesti
     statement = select(questions).where(*is_due).order_by(table.deadline_at, table.id)
     due_rows = tx.execute(statement.limit(limits.QUESTIONS_DUE_MAX + 1)).all()
     batch = due_rows[: limits.QUESTIONS_DUE_MAX]
-    damaged = [row.id for row in each_alone(tx, batch, partial(_settle, tx), rows.name)]
+    damaged = [row.id for row in apply_to_each(tx, batch, partial(_settle, tx), rows.name)]
     if damaged:  # else they would stay due for ever
         of_damaged = update(questions).where(table.workspace_id == tx.workspace_id, table.id.in_(damaged))
         tx.execute(of_damaged.values(deadline_at=None))
@@ -204,7 +204,7 @@ def extend_deadlines(tx: Transaction, absence: Absence) -> None:
     def extend(row: Row[Any]) -> None:
         rows.change(tx, row, QUESTION_EXTENDED, deadline_at=row.deadline_at + absence.length)
 
-    each_alone(tx, tx.execute(statement).all(), extend, rows.name)
+    apply_to_each(tx, tx.execute(statement).all(), extend, rows.name)
 
 
 def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]:

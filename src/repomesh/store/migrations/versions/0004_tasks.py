@@ -52,7 +52,7 @@ def _tasks() -> None:
 
 
 def _task_indexes() -> None:
-    held = sa.text("agent_id IS NOT NULL")
+    is_held = sa.text("agent_id IS NOT NULL")
     ready = sa.text("status = 'open' AND unmet = 0")
     op.create_index("ix_tasks_workspace", "tasks", ["workspace_id", "id"])
     op.create_index("ix_tasks_status", "tasks", ["workspace_id", "status", "id"])
@@ -60,8 +60,8 @@ def _task_indexes() -> None:
         "ix_tasks_agent",
         "tasks",
         ["workspace_id", "agent_id", "id"],
-        sqlite_where=held,
-        postgresql_where=held,
+        sqlite_where=is_held,
+        postgresql_where=is_held,
     )
     op.create_index(
         "ix_tasks_ready",

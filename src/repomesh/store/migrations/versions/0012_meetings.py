@@ -22,8 +22,8 @@ def upgrade() -> None:
 
 
 def _of_meeting(table: str) -> sa.ForeignKeyConstraint:
-    here, there = ["workspace_id", "meeting_id"], ["meetings.workspace_id", "meetings.id"]
-    return sa.ForeignKeyConstraint(here, there, name=f"fk_{table}_meeting")
+    columns, referenced = ["workspace_id", "meeting_id"], ["meetings.workspace_id", "meetings.id"]
+    return sa.ForeignKeyConstraint(columns, referenced, name=f"fk_{table}_meeting")
 
 
 def _meetings() -> None:

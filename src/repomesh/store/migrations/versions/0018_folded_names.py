@@ -27,13 +27,13 @@ def upgrade() -> None:
 
 def _fill(connection: sa.Connection) -> None:
     in_order = sa.text("SELECT id, workspace_id, name FROM agents ORDER BY created_at, id")
-    taken: set[tuple[str, str]] = set()
+    used_keys: set[tuple[str, str]] = set()
     keys: list[dict[str, str]] = []
     for row in connection.execute(in_order):
         key = row.name.casefold()
-        double = (row.workspace_id, key) in taken
-        taken.add((row.workspace_id, key))
-        keys.append({"agent": row.id, "key": f"{key}#{row.id}" if double else key})
+        is_used = (row.workspace_id, key) in used_keys
+        used_keys.add((row.workspace_id, key))
+        keys.append({"agent": row.id, "key": f"{key}#{row.id}" if is_used else key})
     fill = (
         sa.update(_agents).where(_agents.c.id == sa.bindparam("agent")).values(name_key=sa.bindparam("key"))
     )

@@ -28,13 +28,13 @@ def _fill(connection: sa.Connection) -> None:
     in_order = sa.text(
         "SELECT id, workspace_id, name FROM channels ORDER BY archived_at IS NOT NULL, created_at, id"
     )
-    taken: set[tuple[str, str]] = set()
+    used_keys: set[tuple[str, str]] = set()
     keys: list[dict[str, str]] = []
     for row in connection.execute(in_order):
         key = row.name.casefold()
-        double = (row.workspace_id, key) in taken
-        taken.add((row.workspace_id, key))
-        keys.append({"channel": row.id, "key": f"{key}#{row.id}" if double else key})
+        is_used = (row.workspace_id, key) in used_keys
+        used_keys.add((row.workspace_id, key))
+        keys.append({"channel": row.id, "key": f"{key}#{row.id}" if is_used else key})
     own = _channels.c.id == sa.bindparam("channel")
     fill = sa.update(_channels).where(own).values(name_key=sa.bindparam("key"))
     for start in range(0, len(keys), _BATCH):
