@@ -42,7 +42,7 @@ from repomesh.store.prepared import DRIVER
 from repomesh.store.row_cache import RowCache
 from repomesh.store.sqlite_text import SqliteText, count_unindexed, index_waiting, waiting_load
 from repomesh.store.transaction import Transaction
-from repomesh.store.types import Timestamp
+from repomesh.store.types import Timestamp, decode_text
 
 T = TypeVar("T")
 log = structlog.get_logger("repomesh.store")
@@ -515,6 +515,7 @@ def _engine(path: Path, pragmas: Sequence[str], *, may_write: bool = True) -> En
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         record.info[DRIVER] = connection
+        connection.text_factory = decode_text  # the driver's own fails the whole result for one bad text
         for pragma in pragmas:
             connection.execute(pragma)
 

@@ -48,6 +48,14 @@ class Unreadable:
     __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __format__ = __str__ = _refuse
 
 
+def decode_text(stored: bytes) -> str | Unreadable:
+    """Return a stored text; Unreadable for what is not UTF-8. SQLite's driver calls it for each text."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError as error:
+        return Unreadable(stored, f"a stored text can't be read: {error}")
+
+
 class Direct(TypeDecorator[Any]):
     """A type whose conversions are the same on both engines, and two plain functions."""
 
