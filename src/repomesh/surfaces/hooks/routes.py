@@ -41,7 +41,7 @@ from repomesh.surfaces.http.asgi_messages import (
     respond,
     respond_empty,
 )
-from repomesh.surfaces.http.authentication import authenticate, named_agent
+from repomesh.surfaces.http.authentication import agent_from_header, authenticate
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import refuse_method
 
@@ -85,7 +85,7 @@ class Hooks:
             await send_problem(send, InternalError("the hook failed inside the server"), trace_id)
 
     async def _reply(self, scope: Scope, receive: Receive, context: RequestContext) -> Reply:
-        wanted = named_agent(scope)
+        wanted = agent_from_header(scope)
         caller = await authenticate(self._gateway, scope)
         caller.require("agents:write")  # before a body of anybody's is looked through
         body = await read_body(scope, receive, HOOK_BODY_BYTES_MAX)
