@@ -70,8 +70,8 @@ class Cli:
             return tuple(name for name, event in events if fits(event))
 
         return {
-            "start": those(lambda event: event.moment is HookPhase.SESSION_START and event.reaches_model),
-            "busy": those(lambda event: event.moment in _BUSY and event.reaches_model),
+            "start": those(lambda event: event.phase is HookPhase.SESSION_START and event.reaches_model),
+            "busy": those(lambda event: event.phase in _BUSY and event.reaches_model),
             "turn_end": those(lambda event: event.blocks),
             "wake": (self.wake,) if self.wake else (),
             "guard": those(lambda event: event.denies),
@@ -99,7 +99,7 @@ def hook_groups(cli: str) -> tuple[SettingsEntry, ...]:
     made = []
     for name, event in DIALECTS[cli].events.items():
         group: dict[str, Any] = {"hooks": [{"type": "command", "command": hook_command(cli, name)}]}
-        if event.matcher or event.moment in _OF_TOOLS:
+        if event.matcher or event.phase in _OF_TOOLS:
             group = {"matcher": event.matcher or "*"} | group
         made.append(SettingsEntry(("hooks", name), group, item=True))
     return tuple(made)

@@ -63,7 +63,7 @@ class Revocations:
                 del self._cuts[caller.token_id]
 
     async def while_valid(self, caller: Caller, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return the result of `work`; cancels it and raises TokenRevoked once the caller's token is revoked."""
+        """Return the result of `work`; raises TokenRevoked as soon as the caller's token is revoked."""
         revoked = False
 
         def cut() -> None:

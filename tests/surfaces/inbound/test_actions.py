@@ -87,7 +87,7 @@ async def test_the_document_is_made_once_and_names_the_address_that_was_asked(
         made.append(url)
         return actions_document(version, url)
 
-    monkeypatch.setattr("repomesh.surfaces.inbound.actions.document", counted)
+    monkeypatch.setattr("repomesh.surfaces.inbound.actions.actions_document", counted)
     for host in ("localhost:1", "localhost:2"):
         answer = await mesh.http.get("/openapi-actions.json", headers={"Host": host})
         assert answer.json()["servers"] == [{"url": f"http://{host}"}]
