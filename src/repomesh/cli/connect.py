@@ -16,7 +16,7 @@ from repomesh.cli import connect_http, connect_status, output
 from repomesh.cli.options import AsJson, Url
 from repomesh.connect import cli_registry, planning, records
 from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget
-from repomesh.connect.files import alone
+from repomesh.connect.files import settings_lock
 from repomesh.connect.planning import ConnectPlan
 from repomesh.daemon import background
 from repomesh.kernel import data_folder, trust
@@ -85,11 +85,11 @@ def connect(
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         folder.prepare(data)
         for shown in plans:
-            with alone(place.home):
+            with settings_lock(place.home):
                 # Planned again: what git is to ignore may hold another CLI's files by now.
-                plan = planning.unchanged(shown, planned(shown.cli))
+                plan = planning.require_unchanged(shown, planned(shown.cli))
                 (connect_http.prepare if http else connect_http.forget)(plan, url)
-                planning.carry_out(plan)
+                planning.apply_plan(plan)
         background.ensure(data)
     _report(plans, "connected", dry_run=dry_run, as_json=as_json)
     if not (as_json or dry_run):
@@ -112,19 +112,21 @@ def disconnect(
     """
     data, place = _here()
     every = [one for one in cli_registry.CLIS.values() if records.read_marker(data, one.name) is not None]
-    plans = [planning.disconnect(one, place, data) for one in ([cli_registry.named(cli)] if cli else every)]
+    plans = [
+        planning.disconnect(one, place, data) for one in ([cli_registry.find_cli(cli)] if cli else every)
+    ]
     if _agreed(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         for shown in plans:
-            with alone(place.home):
+            with settings_lock(place.home):
                 plan = planning.disconnect(shown.cli, place, data)
                 connect_http.forget(plan, url)
-                planning.carry_out(planning.unchanged(shown, plan))
+                planning.apply_plan(planning.require_unchanged(shown, plan))
     _report(plans, "disconnected", dry_run=dry_run, as_json=as_json)
 
 
 def _chosen(cli: str | None, agent: str | None) -> list[Cli]:
     """The CLIs that are meant, and that `agent` can be one of them; raises InvalidRequest."""
-    chosen = [cli_registry.named(cli)] if cli else cli_registry.installed()
+    chosen = [cli_registry.find_cli(cli)] if cli else cli_registry.installed_clis()
     if agent is not None and len(chosen) != 1:
         raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
     if agent is not None and re.fullmatch(_AGENT, agent, re.ASCII) is None:

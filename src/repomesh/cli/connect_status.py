@@ -39,7 +39,7 @@ def show(name: str | None, *, as_json: bool, url: str | None) -> None:
     data = data_folder.data_folder(start)
     trust.require(data)
     place = ConnectTarget(data_folder.work_tree(start), Path.home(), os.environ)
-    chosen = [cli_registry.named(name)] if name else list(cli_registry.CLIS.values())
+    chosen = [cli_registry.find_cli(name)] if name else list(cli_registry.CLIS.values())
     found = status.statuses(chosen, place, data)
     try:
         agents, reached = ask(_agents, url=url), True

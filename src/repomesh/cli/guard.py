@@ -144,9 +144,9 @@ def _paths(given: Sequence[str], hook: str | None) -> list[str]:
     if hook == "pre-push":
         remote, url = (*given, "", "")[:2]
         lines = os.fsdecode(sys.stdin.buffer.read()).splitlines()
-        return touched_files.of_push(root, remote, url, lines)
+        return touched_files.files_of_push(root, remote, url, lines)
     if hook is not None or not given:
-        return touched_files.of_commit(root)
+        return touched_files.files_of_commit(root)
     return [_from_root(path, root) for path in given]
 
 

@@ -24,7 +24,7 @@ def find_repository_paths(writes: WriteSet, cwd: str, workspace: str | None) -> 
     """The written files, relative to the root of the repository; None when all of them lie outside.
 
     Relative paths are from `cwd`. A linked work tree belongs to the repository, another repository does not:
-    `workspace`, if known and visible, is its folder. Symbolic links are followed: a file counts under its real
+    `workspace`, if known and visible, is its folder. Links are followed: a file counts under its real
     path, and under its own name, too.
     """
     if not writes:

@@ -74,7 +74,7 @@ class ParsedOptions:
         return [word for name in names for word in self.values.get(name, [])]
 
     def has(self, *names: str) -> bool:
-        """Whether one of these options is given: `-r` alone or among others, `--recursive`, or with a value."""
+        """Whether one of these options is given: `-r` alone or among others, `--long`, or with a value."""
         return any(name in self.flags or name in self.values for name in names)
 
 
