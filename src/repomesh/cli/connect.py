@@ -90,7 +90,7 @@ def connect(
                 plan = planning.require_unchanged(shown, planned(shown.cli))
                 (connect_http.prepare if http else connect_http.forget)(plan, url)
                 planning.apply_plan(plan)
-        background.ensure(data)
+        background.start_if_absent(data)
     _report(plans, "connected", dry_run=dry_run, as_json=as_json)
     if not (as_json or dry_run):
         _afterwards([plan.cli for plan in plans if not plan.nothing], data, http=http)
