@@ -121,7 +121,7 @@ def data(settings: Settings) -> Iterator[DoctorCheck]:
 def guarded(start: Path) -> Iterator[DoctorCheck]:
     """Whether git's hooks check commits in every work tree, where the guard is meant to be."""
     try:
-        missing = guard.unguarded(start)
+        missing = guard.missing_hooks(start)
     except (NoRepository, RepositoryUnreadable):
         return
     if missing == []:

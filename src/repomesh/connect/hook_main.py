@@ -53,12 +53,12 @@ class HookGaveUp(Exception):
 
 def main() -> NoReturn:
     """Run the hook that `sys.argv` names. Ends the process with 0 within HOOK_DEADLINE_S of its start."""
-    begun = time.monotonic()
+    started_at = time.monotonic()
     log = Log()
-    _thread.start_new_thread(_end_at_deadline, (begun, log))
+    _thread.start_new_thread(_end_at_deadline, (started_at, log))
     answer = b""
     try:
-        answer = run(sys.argv[1:], log, begun + HOOK_ANSWER_S)
+        answer = run(sys.argv[1:], log, started_at + HOOK_ANSWER_S)
     except HookGaveUp as reason:
         log.write(str(reason))
     except BaseException as error:  # a hook must never stop the CLI that called it
@@ -735,9 +735,9 @@ class Log:
             return
 
 
-def _end_at_deadline(begun: float, log: Log) -> None:
+def _end_at_deadline(started_at: float, log: Log) -> None:
     """End the process at its deadline, whatever hangs: a pipe, a name server, a disk."""
-    time.sleep(max(0.0, begun + HOOK_DEADLINE_S - time.monotonic()))
+    time.sleep(max(0.0, started_at + HOOK_DEADLINE_S - time.monotonic()))
     log.write("it took too long")
     os._exit(0)
 

@@ -215,8 +215,8 @@ def remove(text: str, path: Path) -> str:
 
 def _require_object(node: Node, path: Sequence[str | int]) -> Node:
     if not node.is_object:
-        where = f"'{'.'.join(map(str, path))}'" if path else "the whole"
-        raise UnsuitableSettings(f"{where} is no object")
+        location = f"'{'.'.join(map(str, path))}'" if path else "the whole"
+        raise UnsuitableSettings(f"{location} is no object")
     return node
 
 

@@ -45,8 +45,8 @@ def put(text: str, path: Sequence[str], table: Mapping[str, Any]) -> str:
             edited = text[:at].rstrip(" ") + comma + inline + text[at:]
             if _reads_as(edited, expected):
                 return edited
-    where = ".".join(path[:-1])
-    raise UnsuitableSettings(f"'{where}' is written in a way that leaves no room for a further table")
+    parent_name = ".".join(path[:-1])
+    raise UnsuitableSettings(f"'{parent_name}' is written in a way that leaves no room for a further table")
 
 
 def remove(text: str, path: Sequence[str]) -> str:
@@ -62,9 +62,9 @@ def remove(text: str, path: Sequence[str]) -> str:
         # An empty parent is removed with its only section.
         if _reads_as(candidate, expected) or _reads_as(candidate, _prune(expected, path)):
             return candidate
-    where = ".".join(path)
+    table_name = ".".join(path)
     raise UnsuitableSettings(
-        f"'{where}' is written in a way that it can't be cut out of", hint="Remove it by hand."
+        f"'{table_name}' is written in a way that it can't be cut out of", hint="Remove it by hand."
     )
 
 

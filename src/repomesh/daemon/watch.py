@@ -45,8 +45,8 @@ async def watch(
     listen_task = asyncio.create_task(_listen(url, token, event_seen, has_ended), name="events")
     look_task = asyncio.create_task(_wake_repeatedly(event_seen, wake_due), name="looks")
     try:
-        done, _ = await asyncio.wait({listen_task, look_task}, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
+        finished, _ = await asyncio.wait({listen_task, look_task}, return_when=asyncio.FIRST_COMPLETED)
+        for task in finished:
             task.result()
     finally:
         for task in (listen_task, look_task):

@@ -51,7 +51,7 @@ async def _serve(
         for name in _SIGNALS:
             if hasattr(signal, name):
                 asyncio.get_running_loop().add_signal_handler(getattr(signal, name), proxy_task.cancel)
-        orphan_task = asyncio.ensure_future(_until_orphaned(os.getppid()))
+        orphan_task = asyncio.ensure_future(_wait_until_orphaned(os.getppid()))
         await asyncio.wait([proxy_task, orphan_task], return_when=asyncio.FIRST_COMPLETED)
         orphan_task.cancel()
         proxy_task.cancel()
@@ -60,7 +60,7 @@ async def _serve(
             proxy_task.result()
 
 
-async def _until_orphaned(parent: int) -> None:
+async def _wait_until_orphaned(parent: int) -> None:
     """Return when the process that started this one is gone."""
     while os.getppid() == parent:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(_PARENT_LOOK_S)

@@ -80,7 +80,9 @@ def _fields(request: type[BaseModel]) -> list[dict[str, Any]]:
             field["required"] = True
         elif field_schema.get("default") is not None:
             field["default"] = field_schema["default"]
-        help_ = field_schema.get("description") or _resolved(field_schema, definitions).get("description")
+        help_ = field_schema.get("description") or _resolve_reference(field_schema, definitions).get(
+            "description"
+        )
         if help_:
             field["help"] = " ".join(help_.split())
         fields.append(field)
@@ -94,10 +96,10 @@ def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
     """
     if _is_text_or_json(schema, definitions):
         return {"type": "any"}
-    schema = _resolved(schema, definitions)
+    schema = _resolve_reference(schema, definitions)
     if schema.get("format") == "date-time":
         return {"type": "time"}
-    kinds = [_resolved(choice, definitions).get("type") for choice in schema.get("anyOf", [])]
+    kinds = [_resolve_reference(choice, definitions).get("type") for choice in schema.get("anyOf", [])]
     type_ = schema.get("type", "string" if kinds and {*kinds} <= {"string", "null"} else "json")
     if type_ == "array":
         item = _type(schema.get("items", {}), definitions)
@@ -111,21 +113,21 @@ def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
 def _is_text_or_json(schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
     """Whether a field takes any text, and any other value, too."""
     if "$ref" in schema:
-        schema = _resolved(schema, definitions)
+        schema = _resolve_reference(schema, definitions)
     if not schema.keys() & {"type", "anyOf", "enum", "const", "oneOf", "allOf"}:
         return True
-    kinds = {_resolved(choice, definitions).get("type") for choice in schema.get("anyOf", [])}
+    kinds = {_resolve_reference(choice, definitions).get("type") for choice in schema.get("anyOf", [])}
     return {"string", "object"} <= kinds
 
 
-def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+def _resolve_reference(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """The schema behind a reference or 'this or null'; the list where it is a scalar or a list of it."""
     if "$ref" in schema:
-        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return _resolve_reference(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     lists = [choice for choice in choices if choice.get("type") == "array"]
     if len(choices) == 1 or len(lists) == 1:
-        return _resolved((lists or choices)[0], definitions) | {
+        return _resolve_reference((lists or choices)[0], definitions) | {
             key: value for key, value in schema.items() if key in ("description", "default")
         }
     return schema

@@ -203,6 +203,6 @@ def test_no_command_breaks_the_reader(command: str) -> None:
 def test_tools_of_mcp_servers_that_write_files(
     tool: str, arguments: dict[str, str], paths: tuple[str, ...]
 ) -> None:
-    assert DIALECTS["claude"].edited(tool, arguments).paths == paths
+    assert DIALECTS["claude"].writes_of_tool(tool, arguments).paths == paths
     matched = re.search(DIALECTS["claude"].events["PreToolUse"].matcher, tool) is not None
     assert matched is bool(paths)

@@ -128,7 +128,7 @@ def _field(uses: dict[str, dict[str, Any]]) -> dict[str, Any]:
         f"{', '.join(commands)}: {text}" if text else ", ".join(commands)
         for text, commands in commands_by_text.items()
     ]
-    type_schema = types[0] if all(one == types[0] for one in types) else {"type": "string"}
+    type_schema = types[0] if all(field_type == types[0] for field_type in types) else {"type": "string"}
     return type_schema | {"description": ". ".join(word.rstrip(".") for word in descriptions)}
 
 

@@ -152,8 +152,10 @@ def read_step(command: WebhookCommand, place: str = "") -> WebhookStep:
     """Parse a command into its operation and request; raises InvalidRequest."""
     operation = OPERATIONS.get(command.command)
     if operation is None:
-        known = ", ".join(COMMANDS)
-        raise field_error(f"{place}command", f"'{command.command[:64]}' is none of: {known}", "literal_error")
+        command_names = ", ".join(COMMANDS)
+        raise field_error(
+            f"{place}command", f"'{command.command[:64]}' is none of: {command_names}", "literal_error"
+        )
     request: dict[str, Any] = dict(command.data)
     for name, field in _OTHER_NAMES.get(command.command, {}).items():
         if name in request:

@@ -216,7 +216,7 @@ class Calls:
             message_operation, caller, replace(answer, result=wait.result, json=None), mcp_request
         )
 
-    async def confirm_returned(self, mcp_request: McpRequest) -> None:
+    async def confirm_delivery(self, mcp_request: McpRequest) -> None:
         """Note that an answer was sent, so that its messages and losses count as delivered."""
         await self._confirm_losses_reported(mcp_request)
         for caller, output in mcp_request.unconfirmed_outputs:

@@ -244,7 +244,7 @@ class McpEndpoint:
                 status = message["status"]
                 session_id = dict(message["headers"]).get(b"mcp-session-id")
                 if session.id is None and session_id is not None and status < 400:
-                    self._open_sessions.opened(session, session_id.decode())
+                    self._open_sessions.mark_open(session, session_id.decode())
             await send(message)
 
         with self._open_sessions.in_use(session):
@@ -277,7 +277,7 @@ class McpEndpoint:
 
     def _confirm_later(self, mcp_request: McpRequest) -> None:
         """Note in a task, after the answer, which messages and losses it delivered."""
-        task = asyncio.create_task(self._calls.confirm_returned(mcp_request))
+        task = asyncio.create_task(self._calls.confirm_delivery(mcp_request))
         self._confirmations.add(task)
         task.add_done_callback(self._confirmations.discard)
 

@@ -85,7 +85,7 @@ class OpenSessions:
         self._sessions[session] = None
         return session
 
-    def opened(self, session: OpenSession, session_id: str) -> None:
+    def mark_open(self, session: OpenSession, session_id: str) -> None:
         """Note the id under which a session is open from now on."""
         session.id = session_id
         self._by_id[session_id] = session

@@ -139,7 +139,10 @@ class HookDialect:
         if phase is HookPhase.SESSION_START and source == "compact":
             phase = HookPhase.COMPACTED
         loop_guard = payload.get("stop_hook_active")
-        writes, folder = self.edited(tool, arguments, cut=payload.get(CUT) is True), _text(payload.get("cwd"))
+        writes, folder = (
+            self.writes_of_tool(tool, arguments, cut=payload.get(CUT) is True),
+            _text(payload.get("cwd")),
+        )
         if tool in self.shells or tool in self.patchers:
             working_folder = _working_folder(arguments)
             if working_folder is None:
@@ -162,7 +165,7 @@ class HookDialect:
         )
         return self.adjust(payload, hook_input)
 
-    def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
+    def writes_of_tool(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
         """The files that a tool call would write, by its arguments; `cut` if they were shortened."""
         path_arguments = self.editors.get(tool)
         if tool.startswith("mcp__"):

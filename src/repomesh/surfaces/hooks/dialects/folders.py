@@ -27,17 +27,17 @@ class WorkingFolders:
         text = forms[0].text
         if text.startswith(("/", "~")):
             return WorkingFolders((text,))
-        return _bounded(None if path is None else normpath(join(path, text)) for path in self.paths)
+        return _limit_folders(None if path is None else normpath(join(path, text)) for path in self.paths)
 
     def union(self, other: WorkingFolders) -> WorkingFolders:
         """These folders and those of `other`."""
-        return _bounded((*self.paths, *other.paths))
+        return _limit_folders((*self.paths, *other.paths))
 
 
 UNKNOWN_FOLDERS = WorkingFolders((None,))
 
 
-def _bounded(paths: Iterable[str | None]) -> WorkingFolders:
+def _limit_folders(paths: Iterable[str | None]) -> WorkingFolders:
     distinct = tuple(dict.fromkeys("" if path == "." else path for path in paths))
     return WorkingFolders(distinct) if len(distinct) <= SHELL_FOLDERS_MAX else UNKNOWN_FOLDERS
 
@@ -49,10 +49,10 @@ class CommandChain:
         self.current = start
         self.strict = False
         """Whether a command that fails ends the shell, as behind `set -e`."""
-        self._possible = start
-        self._moved: WorkingFolders | None = None
-        self._either = False
-        self._joined = False
+        self._possible_folders = start
+        self._last_cd_folders: WorkingFolders | None = None
+        self._is_behind_or = False
+        self._is_in_chain = False
 
     def subshell(self) -> CommandChain:
         """The chain of a subshell, whose folders do not affect this one."""
@@ -60,26 +60,30 @@ class CommandChain:
         chain.strict = self.strict
         return chain
 
-    def advance(self, operator: str, moved: WorkingFolders | None = None, *, leaves: bool = False) -> None:
+    def advance(
+        self, operator: str, cd_folders: WorkingFolders | None = None, *, leaves: bool = False
+    ) -> None:
         """Process the operator behind a command.
 
-        `moved` is where a `cd` leads; `leaves` says that the command ends the shell, as in `cd x || exit`.
+        `cd_folders` are those after a `cd`; `leaves`: the command ends the shell, as in `cd x || exit`.
         """
-        if moved is not None:
-            alone = not self._joined and operator in (";", "\n", "")
-            self._possible = moved if self.strict and alone else self._possible.union(moved)
-            self._moved = moved
+        if cd_folders is not None:
+            is_standalone = not self._is_in_chain and operator in (";", "\n", "")
+            self._possible_folders = (
+                cd_folders if self.strict and is_standalone else self._possible_folders.union(cd_folders)
+            )
+            self._last_cd_folders = cd_folders
             if operator == "&&":
-                self.current = self.current.union(moved) if self._either else moved
-        elif leaves and self._either and self._moved is not None:
-            self._possible = self._moved
-        self._joined = operator in _CHAINED
+                self.current = self.current.union(cd_folders) if self._is_behind_or else cd_folders
+        elif leaves and self._is_behind_or and self._last_cd_folders is not None:
+            self._possible_folders = self._last_cd_folders
+        self._is_in_chain = operator in _CHAINED
         if operator == "||":
-            self._either = True
-            self.current = self._possible
-        elif not self._joined:
-            self.current = self._possible
-            self._moved, self._either = None, False
+            self._is_behind_or = True
+            self.current = self._possible_folders
+        elif not self._is_in_chain:
+            self.current = self._possible_folders
+            self._last_cd_folders, self._is_behind_or = None, False
 
 
 def change_folders(

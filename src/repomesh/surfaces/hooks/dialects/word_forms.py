@@ -59,8 +59,8 @@ class ShellWord:
         texts = _expand_braces(self.text)
         if texts is None:
             brace_at = self.text.index(BRACE_OPEN)
-            known = brace_at if self.unknown_from is None else min(brace_at, self.unknown_from)
-            return [ShellWord(self.text[:brace_at], self.glob, known, self.quoted)]
+            known_chars = brace_at if self.unknown_from is None else min(brace_at, self.unknown_from)
+            return [ShellWord(self.text[:brace_at], self.glob, known_chars, self.quoted)]
         forms = []
         for text in texts:
             unknown = None if self.known else _common_prefix_length(text, self.text)
