@@ -246,7 +246,7 @@ class HookService:
         )
         try:
             request = await self._lookups.run(lookup)
-        except (LookupFailed, ValidationError) as error:  # unchecked is never free
+        except (LookupFailed, ValidationError) as error:  # unchecked files must not count as free
             log.warning("edited files not found", cli=call.dialect.cli, reason=str(error))
             request = GuardEdit(unresolved="the place of its files could not be looked up")
         if request is None:
