@@ -11,12 +11,12 @@ import jsonschema_rs
 import orjson
 
 from repomesh.operations import registry
-from repomesh.surfaces.http.openapi import document
+from repomesh.surfaces.http.openapi import openapi_document
 
 
 @cache
 def _document() -> dict[str, Any]:
-    return document(registry, "test")
+    return openapi_document(registry, "test")
 
 
 @cache

@@ -85,7 +85,7 @@ class Mesh(Speaker):
 
     async def settled(self) -> None:
         """Wait until what hooks told and the signs of life are written down."""
-        await self.server.hooks.moments.settled()
+        await self.server.hooks.service.settled()
         await self.server.presence.stop()
 
     async def sweep(self) -> None:

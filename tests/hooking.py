@@ -72,7 +72,7 @@ class Cli:
 
     async def settled(self) -> None:
         """Wait for what the server does behind its answers."""
-        await self.mesh.server.hooks.moments.settled()
+        await self.mesh.server.hooks.service.settled()
         await self.mesh.server.transcripts.settled()
         await self.mesh.server.presence.stop()
 

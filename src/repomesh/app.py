@@ -143,7 +143,7 @@ class Server:
                 async with self.mcp.running():
                     yield self
             finally:
-                await self.hooks.moments.settled()  # they still ask the transcripts
+                await self.hooks.service.settled()  # they still ask the transcripts
                 for worker in reversed(workers):
                     await worker.stop()
 
@@ -175,7 +175,7 @@ class Server:
         try:
             yield self
         finally:
-            await self.hooks.moments.settled()
+            await self.hooks.service.settled()
             await self.presence.stop()
             await self.dispatch.close()
             await self.revocations.stop()

@@ -11,14 +11,14 @@ import pytest
 from repomesh.client.catalogue import operation, operations
 from repomesh.client.errors import UnknownOperation
 from repomesh.operations import registry
-from repomesh.surfaces.catalogue import text
+from repomesh.surfaces.catalogue import catalogue_text
 
 SERVER_ONLY = {"sqlalchemy", "alembic", "mcp", "uvicorn", "starlette", "structlog", "opentelemetry"}
 
 
 def test_it_is_up_to_date() -> None:
     kept = files("repomesh.client").joinpath("catalogue.json").read_text()
-    assert kept == text(registry), "write it anew with 'make docs'"
+    assert kept == catalogue_text(registry), "write it anew with 'make docs'"
 
 
 def test_every_result_model_can_be_found() -> None:

@@ -12,7 +12,14 @@ from typing import Any, Final
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from repomesh.surfaces.mcp.tasks import Context, McpTask, McpTasks, created, declared, require_declared
+from repomesh.surfaces.mcp.tasks import (
+    Context,
+    McpTask,
+    McpTasks,
+    declares_tasks,
+    require_task_capability,
+    task_created_result,
+)
 
 Json = dict[str, Any]
 Body = Callable[["Running"], Awaitable[Json]]
@@ -92,7 +99,7 @@ class Source:
         running = Running()
         self._tasks[running.id] = running
         running.work = asyncio.create_task(running.run(body))
-        return created(running.task)
+        return task_created_result(running.task)
 
     async def get(self, _context: Context, task_id: str) -> McpTask | None:
         running = self._tasks.get(task_id)
@@ -175,10 +182,10 @@ class TaskFixtures:
             return {"resultType": "complete", **_result(f"Hello, {arguments['name']}!")}
         if params.name == "slow_compute":
             body = _computes(arguments["seconds"])
-            if not declared(context):
+            if not declares_tasks(context):
                 return {"resultType": "complete", **await body(Running())}
             return self._source.start(body)
-        require_declared(context)
+        require_task_capability(context)
         if params.name == "test_tool_with_task":
             return self._after_asking(params)
         return self._source.start(_REQUIRED[params.name])

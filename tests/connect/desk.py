@@ -73,14 +73,14 @@ class Desk:
 
     def join(self, cli: str) -> bool:
         """What `connect CLI --yes` does, in this process; answers whether anything changed."""
-        plan = planning.connect(cli_registry.named(cli), self.place, self.data, None)
+        plan = planning.connect(cli_registry.find_cli(cli), self.place, self.data, None)
         folder.prepare(self.data)
-        planning.carry_out(plan)
+        planning.apply_plan(plan)
         return not plan.nothing
 
     def part(self, cli: str) -> None:
         """What `disconnect CLI --yes` does, in this process."""
-        planning.carry_out(planning.disconnect(cli_registry.named(cli), self.place, self.data))
+        planning.apply_plan(planning.disconnect(cli_registry.find_cli(cli), self.place, self.data))
 
     @property
     def place(self) -> ConnectTarget:

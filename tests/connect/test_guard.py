@@ -385,4 +385,4 @@ def test_outside_of_git(shell: Shell, tmp_path: Path) -> None:
 
 def test_only_a_refusal_stops_git() -> None:
     assert guard.REFUSED == 4
-    assert "-eq 4 ]; then exit 1" in guard.script("pre-commit", Path("hooks/pre-commit"), None)
+    assert "-eq 4 ]; then exit 1" in guard.hook_script("pre-commit", Path("hooks/pre-commit"), None)

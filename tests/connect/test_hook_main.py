@@ -398,7 +398,7 @@ def test_a_process_of_a_host_with_a_long_name_is_named_alike(
     monkeypatch.setattr(os, "uname", lambda: os.uname_result((about.sysname, host, *about[2:])))
     monkeypatch.setattr(socket, "gethostname", lambda: host)
     name = processes.name_of(os.getpid())
-    assert hook_main.named(os.getpid()) + hook_main._machine() == name
+    assert hook_main.process_id(os.getpid()) + hook_main._machine() == name
     assert re.fullmatch(PROCESS_PATTERN, name)
     assert len(name) <= limits.PROCESS_ID_CHARS_MAX
     assert (host in name) is not bool(more)

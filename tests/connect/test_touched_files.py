@@ -56,7 +56,7 @@ _HOOK = """
 import os, sys
 from pathlib import Path
 from repomesh.connect import touched_files
-Path(sys.argv[1]).write_bytes(os.fsencode(chr(10).join(touched_files.of_commit(Path.cwd()))))
+Path(sys.argv[1]).write_bytes(os.fsencode(chr(10).join(touched_files.files_of_commit(Path.cwd()))))
 sys.exit(1)
 """
 _PEOPLE = dict.fromkeys(("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"), "Test")
@@ -80,7 +80,7 @@ def of_commit(home: Path, *words: str) -> list[str]:
 
 
 def push(home: Path, *lines: str, remote: str = "origin", url: str = "far") -> list[str]:
-    return touched_files.of_push(home, remote, url, lines)
+    return touched_files.files_of_push(home, remote, url, lines)
 
 
 def update(local: str, before: str = ZERO) -> str:
@@ -95,14 +95,14 @@ def test_every_name_is_found_as_it_is(home: Path) -> None:
     for name in names:
         Path(os.fsdecode(os.fsencode(home) + b"/" + name)).write_text("x")
     git(home, "add", "-A")
-    assert sorted(map(os.fsencode, touched_files.of_commit(home))) == sorted(names)
+    assert sorted(map(os.fsencode, touched_files.files_of_commit(home))) == sorted(names)
 
 
 def test_a_first_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "new")
     (tmp_path / "new/a.txt").write_text("a")
     git(tmp_path / "new", "add", "-A")
-    assert touched_files.of_commit(tmp_path / "new") == ["a.txt"]
+    assert touched_files.files_of_commit(tmp_path / "new") == ["a.txt"]
 
 
 def test_both_names_of_a_rename_and_changes_of_type_and_mode(home: Path) -> None:
@@ -112,7 +112,7 @@ def test_both_names_of_a_rename_and_changes_of_type_and_mode(home: Path) -> None
     (home / "type.txt").unlink()
     (home / "type.txt").symlink_to("new.txt")
     git(home, "add", "-A")
-    assert touched_files.of_commit(home) == ["mode.txt", "new.txt", "old.txt", "type.txt"]
+    assert touched_files.files_of_commit(home) == ["mode.txt", "new.txt", "old.txt", "type.txt"]
 
 
 def test_a_submodule_that_is_to_be_ignored(home: Path, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_submodule_that_is_to_be_ignored(home: Path, tmp_path: Path) -> None:
     git(home / "lib", "commit", "-qm", "Inside")
     head = git(home / "lib", "rev-parse", "HEAD").strip()
     git(home, "update-index", "--cacheinfo", f"160000,{head},lib")
-    assert touched_files.of_commit(home) == ["lib"]
+    assert touched_files.files_of_commit(home) == ["lib"]
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,14 @@ def test_a_commit_of_some_files(home: Path, words: tuple[str, ...], paths: list[
 def test_a_file_that_is_only_intended_is_not_committed(home: Path) -> None:
     (home / "later.txt").write_text("x")
     git(home, "add", "-N", "later.txt")
-    assert touched_files.of_commit(home) == []
+    assert touched_files.files_of_commit(home) == []
 
 
 def test_in_a_linked_work_tree(home: Path, tmp_path: Path) -> None:
     git(home, "worktree", "add", "-q", str(tmp_path / "linked"))
     write(tmp_path / "linked", a="1")
-    assert touched_files.of_commit(tmp_path / "linked") == ["a.txt"]
-    assert touched_files.of_commit(home) == []
+    assert touched_files.files_of_commit(tmp_path / "linked") == ["a.txt"]
+    assert touched_files.files_of_commit(home) == []
 
 
 def test_a_patch_that_is_applied(home: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_merge_that_drops_what_others_changed(parted: Path) -> None:
 def test_an_evil_merge(parted: Path) -> None:
     git(parted, "merge", "-q", "--no-commit", "theirs")
     write(parted, evil="new", theirs="3")
-    assert touched_files.of_commit(parted) == ["both.txt", "evil.txt", "theirs.txt"]
+    assert touched_files.files_of_commit(parted) == ["both.txt", "evil.txt", "theirs.txt"]
     merge = commit(parted)
     theirs = git(parted, "rev-parse", "theirs").strip()
     mine = git(parted, "rev-parse", "HEAD~1").strip()
@@ -317,4 +317,4 @@ def test_a_git_that_does_not_answer_is_no_permission(
     monkeypatch.setenv("PATH", f"{stuck.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(limits, "GUARD_GIT_S", 0.2)
     with pytest.raises(GitRefused, match=r"did not answer within 0\.2 s"):
-        touched_files.of_commit(home)
+        touched_files.files_of_commit(home)

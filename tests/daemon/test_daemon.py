@@ -313,10 +313,10 @@ def test_a_second_run_of_a_thread_is_not_queued_for(tmp_path: Path) -> None:
 
 
 def test_a_second_lock_is_refused_and_a_dead_holder_forgotten(tmp_path: Path) -> None:
-    with background.held(tmp_path) as first:
+    with background.hold_lock(tmp_path) as first:
         assert first
         assert background.holder(tmp_path) == os.getpid()
-        with background.held(tmp_path) as second:
+        with background.hold_lock(tmp_path) as second:
             assert not second
     assert background.holder(tmp_path) is None
     assert background.stop(tmp_path) is None

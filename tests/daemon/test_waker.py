@@ -46,7 +46,7 @@ async def broken_for_bad(_data: Path, session: WakeTarget, _text: str) -> None:
 
 async def test_an_unexpected_failure_of_one_way_is_reported_and_the_others_are_woken(tmp_path: Path) -> None:
     server = Server(item("first"), item("bad"), item("last"))
-    assert await Waker(server, tmp_path, {"any": broken_for_bad}).look() is None
+    assert await Waker(server, tmp_path, {"any": broken_for_bad}).wake_due() is None
     assert server.done == {"first": "", "bad": "the attempt failed: OverflowError", "last": ""}
 
 
@@ -54,7 +54,7 @@ async def test_a_session_that_cannot_be_tried_is_skipped_and_looked_at_again(tmp
     gone = RemoteError(404, "not_found", "gone", "")
     items = item("first"), item("odd", processes=None), item("gone"), item("last")
     server = Server(*items, refuses={"gone": gone})
-    assert await Waker(server, tmp_path, {"any": broken_for_bad}).look() == AGAIN_AFTER_FAILURE_S
+    assert await Waker(server, tmp_path, {"any": broken_for_bad}).wake_due() == AGAIN_AFTER_FAILURE_S
     assert server.done == {"first": "", "last": ""}
 
 
@@ -62,7 +62,7 @@ async def test_a_refused_token_ends_the_look(tmp_path: Path) -> None:
     refused = RemoteError(401, "token_revoked", "revoked", "")
     server = Server(item("first"), refuses={"first": refused})
     with pytest.raises(RemoteError):
-        await Waker(server, tmp_path, {"any": broken_for_bad}).look()
+        await Waker(server, tmp_path, {"any": broken_for_bad}).wake_due()
 
 
 @pytest.mark.parametrize("number", [0, -1, 2**31, 9_999_999_999, 10**30])

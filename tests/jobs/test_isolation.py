@@ -148,7 +148,7 @@ async def test_a_revocation_that_makes_no_sense_or_a_cut_that_fails_leaves_the_o
         raise RuntimeError("gone")
 
     revocations._cuts["one"] |= {broken, lambda: cut.append("one")}
-    revocations._take([Event("{"), Event('{"data": {}}'), Event('{"data": {"token_id": "one"}}')])  # type: ignore[list-item]
+    revocations._cut_revoked([Event("{"), Event('{"data": {}}'), Event('{"data": {"token_id": "one"}}')])  # type: ignore[list-item]
     assert cut == ["one"]
 
 

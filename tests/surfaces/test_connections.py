@@ -157,8 +157,8 @@ async def test_work_that_many_ask_for_is_done_in_turns(engine: str) -> None:
         return True
 
     for number in range(3 * at_once):
-        turns.wait(partial(work, number))
-        turns.wait(lambda: False)  # a connection that is closed takes no turn from another
+        turns.schedule(partial(work, number))
+        turns.schedule(lambda: False)  # a connection that is closed takes no turn from another
     assert len(done) == at_once
     while len(done) < 3 * at_once:
         before = len(done)
@@ -175,12 +175,12 @@ async def test_work_in_several_pieces_goes_behind_what_waits_with_each_of_them(e
     def piece(name: str, left: int) -> bool:
         done.append(name)
         if left:
-            turns.wait(partial(piece, name, left - 1))
+            turns.schedule(partial(piece, name, left - 1))
         return True
 
-    turns.wait(partial(piece, "long", 3))
+    turns.schedule(partial(piece, "long", 3))
     for _ in range(3):
-        turns.wait(partial(piece, "short", 0))
+        turns.schedule(partial(piece, "short", 0))
     assert len(done) == 2
     for _ in range(10 * len(done)):
         await asyncio.sleep(0)
@@ -191,7 +191,7 @@ async def test_health_waits_for_no_other_request_of_clients_without_a_token(live
     turns = live.web.connections.requests
 
     async def hold() -> None:
-        turns._left = 0
+        turns._runs_left = 0
         turns._next_turn = asyncio.get_running_loop().call_later(_WAIT_S, turns._begin_turn)
 
     async def go_on() -> None:

@@ -6,19 +6,19 @@ import pytest
 
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.operations import registry
-from repomesh.surfaces.leniency import corrected
+from repomesh.surfaces.leniency import correct_fields
 
 
 def test_a_text_is_taken_for_a_list_of_one() -> None:
     send = registry["message.send"].request
-    assert corrected(send, {"to": "bob", "body": "[x]"}) == (
+    assert correct_fields(send, {"to": "bob", "body": "[x]"}) == (
         {"to": ["bob"], "body": "[x]"},
         ["to: a text was read as a list of one"],
     )
-    assert corrected(send, {"to": '["bob"]'})[0] == {"to": ["bob"]}
+    assert correct_fields(send, {"to": '["bob"]'})[0] == {"to": ["bob"]}
     for kept in ("", "[bob", "{}"):
-        assert corrected(send, {"to": kept}) == ({"to": kept}, [])
-    assert corrected(registry["question.ask"].request, {"options": "yes"})[0] == {"options": ["yes"]}
+        assert correct_fields(send, {"to": kept}) == ({"to": kept}, [])
+    assert correct_fields(registry["question.ask"].request, {"options": "yes"})[0] == {"options": ["yes"]}
 
 
 @pytest.mark.parametrize(

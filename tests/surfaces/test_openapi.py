@@ -15,9 +15,9 @@ from harness import Mesh
 from repomesh.kernel.errors import FAILURES
 from repomesh.kernel.operation import Kind
 from repomesh.operations import registry
-from repomesh.surfaces.http.openapi import document
+from repomesh.surfaces.http.openapi import openapi_document
 
-DOCUMENT = document(registry, "test")
+DOCUMENT = openapi_document(registry, "test")
 OFFERED = [operation for operation in registry if operation.http is not None]
 
 

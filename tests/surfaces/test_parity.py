@@ -15,7 +15,7 @@ from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.operations import registry
 from repomesh.surfaces.inbound.commands import OPERATIONS as COMMANDS
-from repomesh.surfaces.mcp.tools import offered
+from repomesh.surfaces.mcp.tools import tools_by_name
 from surfaces.ways import Outcome, Way, by_name, comparable, done, over_http, over_webhook, ways
 from tooling import ask
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 __all__ = ["live"]
 
-TOOLS = offered(registry)
+TOOLS = tools_by_name(registry)
 OFFERED = [op.name for op in registry if op.http is not None and op.kind is not Kind.SUBSCRIPTION]
 AREAS = sorted({name.partition(".")[0] for name in OFFERED})
 """One server for all operations of an area: to start one takes as long as to compare an operation."""

@@ -131,7 +131,7 @@ def test_a_foreign_address_has_its_own_limit_and_this_machine_has_none(
     authenticated = [connections.take(Wired("192.0.2.1")) for _ in range(1)]
     for connection in authenticated:
         assert isinstance(connection, OpenConnection)
-        connection.authenticated()
+        connection.mark_authenticated()
     for _ in range(5):
         connections.take(Wired("192.0.2.1"))
     assert len(connections) == 3

@@ -148,7 +148,7 @@ def test_hooks_are_silent(scene: Scene, attacker: Server, build: Callable[[Scene
 
 def test_hooks_and_commands_agree(scene: Scene, build: Callable[[Scene], None]) -> None:
     """What the short check of hooks lets pass that of commands does, too, but for what only git knows."""
-    here = hook_main.trusted(str(scene.data))
+    here = hook_main.open_trusted_folder(str(scene.data))
     assert (here is None) == (trust.record_of(scene.data) is None)
     if here is not None:
         assert build is overwritten_by_a_later_commit

@@ -46,14 +46,14 @@ def data(project: Path) -> Path:
 def refused(data: Path) -> UntrustedFolder:
     with pytest.raises(UntrustedFolder) as raised:
         trust.require(data)
-    assert hook_main.trusted(str(data)) is None, "a hook refuses it, too"
+    assert hook_main.open_trusted_folder(str(data)) is None, "a hook refuses it, too"
     return raised.value
 
 
 def accepted(data: Path) -> Path:
     record = trust.require(data)
     assert record is not None
-    here = hook_main.trusted(str(data))
+    here = hook_main.open_trusted_folder(str(data))
     assert here is not None
     assert here.record == str(record)
     return record
@@ -92,7 +92,7 @@ def test_every_kind_of_repository_has_one(project: Path, tmp_path: Path, kind: s
     made = data_folder.data_folder(start)
     folder.prepare(made)
     accepted(made)
-    assert hook_main.trusted(found_by_hook(start)) is not None
+    assert hook_main.open_trusted_folder(found_by_hook(start)) is not None
 
 
 def found_by_hook(start: Path) -> str | None:
@@ -393,7 +393,7 @@ def test_files_that_come_and_go_meanwhile_are_no_fault(data: Path) -> None:
     with coming_and_going(data / "note"):
         for _ in range(1_000):
             assert trust.record_of(data) is not None
-            assert hook_main.trusted(str(data)) is not None
+            assert hook_main.open_trusted_folder(str(data)) is not None
 
 
 def test_files_that_come_and_go_while_the_database_is_looked_for_are_no_fault(data: Path) -> None:

@@ -18,7 +18,7 @@ from repomesh.domains.overview.hook_models import GuardEdit
 from repomesh.kernel import data_folder, work_trees
 from repomesh.kernel.data_folder import ForeignWorkTree
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget
-from repomesh.surfaces.hooks.repo_paths import in_repository
+from repomesh.surfaces.hooks.repo_paths import find_repository_paths
 
 
 @pytest.fixture
@@ -175,8 +175,10 @@ def test_a_cli_is_offered_nothing_there(home: Path, archive: Path) -> None:
 def test_the_server_takes_what_is_written_there_for_another_repository(home: Path, archive: Path) -> None:
     file_to_a_linked_work_tree(home, archive)
     writes = WriteSet((WriteTarget("README.md", TargetExtent.FILE),))
-    assert in_repository(writes, str(archive), str(home)) is None
-    assert in_repository(writes, str(home.parent / "linked"), str(home)) == GuardEdit(files=("README.md",))
+    assert find_repository_paths(writes, str(archive), str(home)) is None
+    assert find_repository_paths(writes, str(home.parent / "linked"), str(home)) == GuardEdit(
+        files=("README.md",)
+    )
 
 
 # -- what is bound both ways -----------------------------------------------------------------------

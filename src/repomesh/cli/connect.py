@@ -16,7 +16,7 @@ from repomesh.cli import connect_http, connect_status, output
 from repomesh.cli.options import AsJson, Url
 from repomesh.connect import cli_registry, planning, records
 from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget
-from repomesh.connect.files import alone
+from repomesh.connect.files import settings_lock
 from repomesh.connect.planning import ConnectPlan
 from repomesh.daemon import background
 from repomesh.kernel import data_folder, trust
@@ -86,12 +86,12 @@ def connect(
     if _confirm(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         folder.prepare(data)
         for shown_plan in plans:
-            with alone(target.home):
+            with settings_lock(target.home):
                 # Planned again: git's ignored files may list another CLI's by now.
-                plan = planning.unchanged(shown_plan, make_plan(shown_plan.cli))
+                plan = planning.require_unchanged(shown_plan, make_plan(shown_plan.cli))
                 (connect_http.prepare if http else connect_http.forget)(plan, url)
-                planning.carry_out(plan)
-        background.ensure(data)
+                planning.apply_plan(plan)
+        background.start_if_absent(data)
     _report(plans, "connected", dry_run=dry_run, as_json=as_json)
     if not (as_json or dry_run):
         _print_next_steps([plan.cli for plan in plans if not plan.nothing], data, http=http)
@@ -114,20 +114,20 @@ def disconnect(
     data, target = _locate()
     all_clis = cli_registry.CLIS.values()
     connected = [program for program in all_clis if records.read_marker(data, program.name) is not None]
-    programs = [cli_registry.named(cli)] if cli else connected
+    programs = [cli_registry.find_cli(cli)] if cli else connected
     plans = [planning.disconnect(program, target, data) for program in programs]
     if _confirm(plans, yes=yes, dry_run=dry_run, as_json=as_json):
         for shown_plan in plans:
-            with alone(target.home):
+            with settings_lock(target.home):
                 plan = planning.disconnect(shown_plan.cli, target, data)
                 connect_http.forget(plan, url)
-                planning.carry_out(planning.unchanged(shown_plan, plan))
+                planning.apply_plan(planning.require_unchanged(shown_plan, plan))
     _report(plans, "disconnected", dry_run=dry_run, as_json=as_json)
 
 
 def _choose_clis(cli: str | None, agent: str | None) -> list[Cli]:
     """Return the named CLI, else all installed; raises InvalidRequest unless `agent` fits them."""
-    clis = [cli_registry.named(cli)] if cli else cli_registry.installed()
+    clis = [cli_registry.find_cli(cli)] if cli else cli_registry.installed_clis()
     if agent is not None and len(clis) != 1:
         raise InvalidRequest("--agent names one agent, and several CLIs are meant", hint="Name the CLI, too.")
     if agent is not None and re.fullmatch(_AGENT, agent, re.ASCII) is None:

@@ -39,7 +39,7 @@ def show(name: str | None, *, as_json: bool, url: str | None) -> None:
     data = data_folder.data_folder(start)
     trust.require(data)
     target = ConnectTarget(data_folder.work_tree(start), Path.home(), os.environ)
-    clis = [cli_registry.named(name)] if name else list(cli_registry.CLIS.values())
+    clis = [cli_registry.find_cli(name)] if name else list(cli_registry.CLIS.values())
     cli_statuses = status.statuses(clis, target, data)
     try:
         agents, is_reached = run_with_client(_agents, url=url), True

@@ -121,7 +121,7 @@ def check_data_folder(settings: Settings) -> Iterator[DoctorCheck]:
 def check_guard(start: Path) -> Iterator[DoctorCheck]:
     """Check that the guard's git hooks are in every work tree; no result where the guard is not installed."""
     try:
-        missing = guard.unguarded(start)
+        missing = guard.missing_hooks(start)
     except (NoRepository, RepositoryUnreadable):
         return
     if missing == []:

@@ -146,9 +146,9 @@ def _paths_to_check(arguments: Sequence[str], hook: str | None) -> list[str]:
     if hook == "pre-push":
         remote, url = (*arguments, "", "")[:2]
         lines = os.fsdecode(sys.stdin.buffer.read()).splitlines()
-        return touched_files.of_push(root, remote, url, lines)
+        return touched_files.files_of_push(root, remote, url, lines)
     if hook is not None or not arguments:
-        return touched_files.of_commit(root)
+        return touched_files.files_of_commit(root)
     return [_resolve_path(path, root) for path in arguments]
 
 

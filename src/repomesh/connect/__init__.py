@@ -1,1 +1,1 @@
-"""Connects agent CLIs: one file per CLI, the editing of their settings, what their hooks start."""
+"""Connects agent CLIs: one module per CLI, the editing of their settings, and the hooks' program."""

@@ -1,4 +1,4 @@
-"""What connect must know of an agent CLI; each has a file of its own that says it."""
+"""The description of an agent CLI for connect; each CLI has a module with its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repomesh.surfaces.hooks.dialects import DIALECTS, HookDialect, HookEvent, H
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """Our endpoint in place of the proxy: where it is, and the files that hold an agent's token."""
+    """An HTTP connection in place of the proxy: the server's URL, and the files with the agent's token."""
 
     url: str
     token: Path
@@ -29,7 +29,7 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class ConnectTarget:
-    """Where a CLI is connected: the work tree, and whose settings."""
+    """The place where a CLI is connected: the work tree, and the user's home and environment."""
 
     root: Path
     home: Path
@@ -38,43 +38,45 @@ class ConnectTarget:
 
     def under(self, variable: str, *default: str) -> Path:
         """The folder that `variable` names, else one of the home folder."""
-        named = self.variables.get(variable)
-        return Path(named) if named else self.home.joinpath(*default)
+        value = self.variables.get(variable)
+        return Path(value) if value else self.home.joinpath(*default)
 
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """An agent CLI: where its settings are. What its hooks can do, its dialect says."""
+    """An agent CLI and its settings files. Its dialect describes its hooks."""
 
     name: str
     title: str
     settings: Callable[[ConnectTarget], list[SettingsFile]]
     servers_in: str
-    """Where its MCP entry stands, and in whose scope."""
+    """The scope and file of its MCP entry, for the documentation."""
     hooks_in: str
     wake: str = ""
-    """How an idle session of it is woken."""
+    """How an idle session is woken."""
     afterwards: str = ""
-    """What its person has to do once."""
+    """What the user has to do once after connecting."""
 
     @property
     def dialect(self) -> HookDialect:
-        """How its hooks speak."""
+        """The dialect of its hooks."""
         return DIALECTS[self.name]
 
     def routes(self) -> dict[str, tuple[str, ...]]:
-        """By what its model is reached and its edits are checked; nothing where there is no way."""
+        """The hook events that reach the model and check edits, by purpose; empty where there are none."""
         events = self.dialect.events.items()
 
-        def those(fits: Callable[[HookEvent], bool]) -> tuple[str, ...]:
-            return tuple(name for name, event in events if fits(event))
+        def event_names(matches: Callable[[HookEvent], bool]) -> tuple[str, ...]:
+            return tuple(name for name, event in events if matches(event))
 
         return {
-            "start": those(lambda event: event.moment is HookPhase.SESSION_START and event.reaches_model),
-            "busy": those(lambda event: event.moment in _BUSY and event.reaches_model),
-            "turn_end": those(lambda event: event.blocks),
+            "start": event_names(
+                lambda event: event.phase is HookPhase.SESSION_START and event.reaches_model
+            ),
+            "busy": event_names(lambda event: event.phase in _BUSY and event.reaches_model),
+            "turn_end": event_names(lambda event: event.blocks),
             "wake": (self.wake,) if self.wake else (),
-            "guard": those(lambda event: event.denies),
+            "guard": event_names(lambda event: event.denies),
         }
 
 
@@ -83,23 +85,23 @@ _OF_TOOLS = frozenset({HookPhase.BEFORE_TOOL, HookPhase.AFTER_TOOL})
 TOKEN_VARIABLE = "REPOMESH_TOKEN"
 
 
-def server(path: Sequence[str], value: Mapping[str, Any]) -> SettingsEntry:
+def server_entry(path: Sequence[str], value: Mapping[str, Any]) -> SettingsEntry:
     """The MCP entry `repomesh` under `path`."""
     return SettingsEntry((*path, SERVER), dict(value))
 
 
-def stdio(cli: str) -> dict[str, Any]:
+def stdio_entry(cli: str) -> dict[str, Any]:
     """An MCP entry as most CLIs write it: a command and its arguments."""
     program, *words = proxy_command(cli)
     return {"command": program, "args": words}
 
 
 def hook_groups(cli: str) -> tuple[SettingsEntry, ...]:
-    """Hooks as Claude Code writes them and most others do, too: groups by event, with a matcher for tools."""
-    made = []
+    """Hooks in the format of Claude Code and most CLIs: groups by event, with a matcher for tools."""
+    entries = []
     for name, event in DIALECTS[cli].events.items():
         group: dict[str, Any] = {"hooks": [{"type": "command", "command": hook_command(cli, name)}]}
-        if event.matcher or event.moment in _OF_TOOLS:
+        if event.matcher or event.phase in _OF_TOOLS:
             group = {"matcher": event.matcher or "*"} | group
-        made.append(SettingsEntry(("hooks", name), group, item=True))
-    return tuple(made)
+        entries.append(SettingsEntry(("hooks", name), group, item=True))
+    return tuple(entries)

@@ -16,16 +16,16 @@ from repomesh.connect.qwen import QWEN
 CLIS: dict[str, Cli] = {cli.name: cli for cli in (CLAUDE, CODEX, GEMINI, COPILOT, QWEN, OPENCODE)}
 
 
-def named(name: str) -> Cli:
+def find_cli(name: str) -> Cli:
     """The CLI of that name; raises UnknownCli."""
     if name not in CLIS:
         raise UnknownCli(f"there is no agent CLI '{name}' that connect knows")
     return CLIS[name]
 
 
-def installed() -> list[Cli]:
-    """Those on the search path; raises NoCliInstalled when there are none."""
-    found = [cli for cli in CLIS.values() if shutil.which(cli.name)]
-    if not found:
+def installed_clis() -> list[Cli]:
+    """The CLIs on the search path; raises NoCliInstalled when there are none."""
+    clis = [cli for cli in CLIS.values() if shutil.which(cli.name)]
+    if not clis:
         raise NoCliInstalled("no agent CLI was found on the search path")
-    return found
+    return clis

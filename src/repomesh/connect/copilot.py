@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget, server, stdio
+from repomesh.connect.cli import TOKEN_VARIABLE, Cli, ConnectTarget, server_entry, stdio_entry
 from repomesh.connect.entries import Scope, SettingsEntry, SettingsFile, hook_command
 from repomesh.surfaces.hooks.dialects import DIALECTS
 
@@ -10,19 +10,19 @@ from repomesh.surfaces.hooks.dialects import DIALECTS
 def settings(place: ConnectTarget) -> list[SettingsFile]:
     """`~/.copilot/mcp-config.json`, and a file of our own in its folder of hooks."""
     home = place.under("COPILOT_HOME", ".copilot")
-    wants = [SettingsEntry(("version",), 1)]
+    entries = [SettingsEntry(("version",), 1)]
     for event in DIALECTS["copilot"].events:
         hook = {"type": "command", "bash": hook_command("copilot", event), "timeoutSec": 5}
-        wants.append(SettingsEntry(("hooks", event), hook, item=True))
-    hooks = SettingsFile(home / "hooks" / "repomesh.json", "json", "user", tuple(wants), whole=True)
-    entry, path = {"type": "local"} | stdio("copilot"), home / "mcp-config.json"
+        entries.append(SettingsEntry(("hooks", event), hook, item=True))
+    hooks = SettingsFile(home / "hooks" / "repomesh.json", "json", "user", tuple(entries), whole=True)
+    entry, path = {"type": "local"} | stdio_entry("copilot"), home / "mcp-config.json"
     if place.http is not None:
         headers = {"Authorization": f"Bearer ${{{TOKEN_VARIABLE}}}"}
         entry = {"type": "http", "url": place.http.endpoint, "headers": headers}
         path = place.root / ".github" / "mcp.json"
     scope: Scope = "user" if place.http is None else "project"
     entry["tools"] = ["*"]
-    return [SettingsFile(path, "json", scope, (server(["mcpServers"], entry),)), hooks]
+    return [SettingsFile(path, "json", scope, (server_entry(["mcpServers"], entry),)), hooks]
 
 
 COPILOT = Cli(

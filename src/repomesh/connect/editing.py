@@ -1,4 +1,4 @@
-"""Puts entries into a settings file's text and takes them out again, whatever its format."""
+"""Adds entries to a settings file's text and removes them again, in every format."""
 
 from __future__ import annotations
 
@@ -12,63 +12,63 @@ from repomesh.connect import entries, jsontext, tomltext
 from repomesh.connect.entries import SettingsEntry, SettingsFile
 
 Containers = Sequence[Sequence[str]]
-"""Paths of objects, lists and tables that were not there before."""
+"""Paths of objects, lists and tables that connect created."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditedLines:
-    """Lines that connect put in the place of others, at the line `at` of what it wrote."""
+    """Lines that connect replaced, at the line `at` of the written text."""
 
     at: int
     removed: str
     inserted: str
 
 
-def satisfied(file: SettingsFile, text: str, cli: str) -> bool:
-    """Whether `text` holds all that is wanted, and nothing of ours beyond it."""
+def is_satisfied(file: SettingsFile, text: str, cli: str) -> bool:
+    """Whether `text` holds all wanted entries of the file, and no other entries of connect."""
     if file.format == "lines":
         return all(want.value in text.splitlines() for want in file.wants)
-    if not _content(text):
+    if not _strip_bom(text):
         return not file.wants
     if file.format == "toml":
-        return all(_fits(tomltext.find(text, want.path), want.value) for want in file.wants)
+        return all(_matches(tomltext.find(text, want.path), want.value) for want in file.wants)
     root = jsontext.read(text)
-    ours = _ours(file, root, cli)
+    ours = _own_paths(file, root, cli)
     return len(ours) == sum(_is_entry(want) for want in file.wants) and all(
         _holds(root, want) for want in file.wants
     )
 
 
 def _is_entry(want: SettingsEntry) -> bool:
-    """Whether `_ours` finds it; settings such as a file's version are nobody's."""
+    """Whether `_own_paths` finds it; settings such as a file's version have no owner."""
     return want.item or want.path[-1] == entries.SERVER
 
 
 def _holds(root: jsontext.Node, want: SettingsEntry) -> bool:
-    found = jsontext.find(root, want.path)
-    if found is None:
+    node = jsontext.find(root, want.path)
+    if node is None:
         return False
     if want.item:
-        return isinstance(found.value, list) and want.value in found.value
-    return _fits(found.value, want.value)
+        return isinstance(node.value, list) and want.value in node.value
+    return _matches(node.value, want.value)
 
 
-def _fits(found: Any, wanted: Any) -> bool:
-    """Whether an entry is as wanted; what its person or the CLI added, a time-out say, is no harm."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        return all(found.get(name) == value for name, value in wanted.items())
-    return bool(found == wanted)
+def _matches(value: Any, expected: Any) -> bool:
+    """Whether an entry is as expected; additions by the user or the CLI, such as a timeout, are allowed."""
+    if isinstance(value, dict) and isinstance(expected, dict):
+        return all(value.get(name) == member for name, member in expected.items())
+    return bool(value == expected)
 
 
-def applied(file: SettingsFile, text: str) -> str:
-    """`text`, which holds nothing of ours, with what is wanted; raises BrokenSettings, UnsuitableSettings."""
+def add_entries(file: SettingsFile, text: str) -> str:
+    """Add the wanted entries to `text`, which holds none; raises BrokenSettings, UnsuitableSettings."""
     if file.format == "lines":
-        return _with_lines(text, [want.value for want in file.wants])
-    if file.format == "json" and not _content(text):
+        return _add_lines(text, [want.value for want in file.wants])
+    if file.format == "json" and not _strip_bom(text):
         text = text + "{}\n"
     for want in file.wants:
         if file.format == "toml":
-            if tomltext.find(text, want.path) is not None:  # one that a person wrote is in the way
+            if tomltext.find(text, want.path) is not None:  # the user's own entry is replaced
                 text = tomltext.remove(text, want.path)
             text = tomltext.put(text, want.path, want.value)
         elif want.item and not _holds(jsontext.read(text), want):
@@ -80,128 +80,132 @@ def applied(file: SettingsFile, text: str) -> str:
     return text
 
 
-def stripped(file: SettingsFile, text: str, cli: str, made: Containers | None) -> str:
-    """`text` without what is ours, and without what that leaves empty.
+def remove_entries(file: SettingsFile, text: str, cli: str, made_containers: Containers | None) -> str:
+    """Remove connect's entries from `text`, and containers that are empty then.
 
-    Of what is empty then only the containers in `made` go; without a record, all of them do.
+    Only containers in `made_containers` are removed; without a record (None) all of them are.
     """
     if file.format == "lines":
-        wanted = {want.value for want in file.wants}
-        return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\r\n") not in wanted)
-    if not _content(text):
+        lines = {want.value for want in file.wants}
+        return "".join(line for line in text.splitlines(keepends=True) if line.rstrip("\r\n") not in lines)
+    if not _strip_bom(text):
         return text
     if file.format == "toml":
         for want in file.wants:
             if entries.is_server(tomltext.find(text, want.path), cli):
                 text = tomltext.remove(text, want.path)
         return text
-    while ours := _ours(file, jsontext.read(text), cli):
-        text = _cut(text, ours[-1], made)
+    while ours := _own_paths(file, jsontext.read(text), cli):
+        text = _remove_with_empty_parents(text, ours[-1], made_containers)
     return text
 
 
-def is_there(file: SettingsFile, text: str, cli: str) -> bool:
-    """Whether `text` holds what only connect writes; that a person approved our server is no sign of it."""
+def is_connected(file: SettingsFile, text: str, cli: str) -> bool:
+    """Whether `text` holds entries that only connect writes; an approved server may be the user's."""
     if file.format == "lines":
         return True
-    if not _content(text):
+    if not _strip_bom(text):
         return False
     if file.format == "toml":
         return any(entries.is_server(tomltext.find(text, want.path), cli) for want in file.wants)
-    found = _ours(file, jsontext.read(text), cli)
-    return any(path[0] == "hooks" or path[-1] == entries.SERVER for path in found)
+    paths = _own_paths(file, jsontext.read(text), cli)
+    return any(path[0] == "hooks" or path[-1] == entries.SERVER for path in paths)
 
 
-def _cut(text: str, path: jsontext.Path, made: Containers | None) -> str:
-    """Remove what is at `path`, then each container above it that is empty by that."""
+def _remove_with_empty_parents(text: str, path: jsontext.Path, made_containers: Containers | None) -> str:
+    """Remove the value at `path`, then each container above it that is empty then."""
     text = jsontext.remove(text, path)
     while len(path) > 1:
         path = path[:-1]
         node = jsontext.find(jsontext.read(text), path)
         assert node is not None
         inside = text[node.start + 1 : node.end - 1]
-        named = [key for key in path if isinstance(key, str)]
-        ours = made is None or not isinstance(path[-1], str) or named in [list(one) for one in made]
-        if node.parts or inside.strip() or not ours:
+        keys = [key for key in path if isinstance(key, str)]
+        is_removable = (
+            made_containers is None
+            or not isinstance(path[-1], str)
+            or keys in [list(container) for container in made_containers]
+        )
+        if node.parts or inside.strip() or not is_removable:
             break
         text = jsontext.remove(text, path)
     return text
 
 
-def _ours(file: SettingsFile, root: jsontext.Node, cli: str) -> list[jsontext.Path]:
-    """Where entries of ours stand."""
-    found: list[jsontext.Path] = []
+def _own_paths(file: SettingsFile, root: jsontext.Node, cli: str) -> list[jsontext.Path]:
+    """The paths of connect's entries."""
+    paths: list[jsontext.Path] = []
     for want in file.wants:
         node = jsontext.find(root, want.path)
         if want.path[-1] == entries.SERVER and node is not None and entries.is_server(node.value, cli):
-            found.append(want.path)
+            paths.append(want.path)
         if want.item and want.value == entries.SERVER and node is not None and isinstance(node.value, list):
-            found += [(*want.path, at) for at, item in enumerate(node.value) if item == want.value]
-    return found + list(_hooks(root, cli))
+            paths += [(*want.path, at) for at, item in enumerate(node.value) if item == want.value]
+    return paths + list(_own_hook_paths(root, cli))
 
 
-def _hooks(root: jsontext.Node, cli: str) -> Iterable[jsontext.Path]:
+def _own_hook_paths(root: jsontext.Node, cli: str) -> Iterable[jsontext.Path]:
     hooks = jsontext.find(root, ("hooks",))
     for event in hooks.parts or () if hooks is not None and hooks.is_object else ():
         for group in event.node.parts or ():
             path: jsontext.Path = ("hooks", event.key, group.key)
-            if entries.is_ours(group.node.value, cli):
+            if entries.is_own_group(group.node.value, cli):
                 yield path
-            else:  # somebody put a hook of theirs beside ours
+            else:  # the user added a hook beside ours
                 inner = jsontext.find(group.node, ("hooks",))
                 for hook in inner.parts or () if inner is not None else ():
-                    if entries.is_ours(hook.node.value, cli):
+                    if entries.is_own_group(hook.node.value, cli):
                         yield (*path, "hooks", hook.key)
 
 
-def containers(file: SettingsFile, before: str) -> list[list[str]]:
-    """The objects and lists above what is wanted that `before` does not hold."""
+def missing_containers(file: SettingsFile, before: str) -> list[list[str]]:
+    """The paths of objects and lists above the wanted entries that `before` does not hold."""
     if file.format != "json":
         return []
-    root = jsontext.read(before) if _content(before) else None
+    root = jsontext.read(before) if _strip_bom(before) else None
     above = {want.path[:length] for want in file.wants for length in range(1, len(want.path) + want.item)}
     return [list(path) for path in sorted(above) if root is None or jsontext.find(root, path) is None]
 
 
-def _content(text: str) -> str:
+def _strip_bom(text: str) -> str:
     return text.removeprefix("\ufeff").strip()
 
 
-def _with_lines(text: str, lines: Sequence[str]) -> str:
+def _add_lines(text: str, lines: Sequence[str]) -> str:
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
     gap = "" if not text or text.endswith("\n") else newline
     return text + gap + "".join(line + newline for line in lines if line not in text.splitlines())
 
 
-# -- the way back ----------------------------------------------------------------------------------
+# -- reverting -------------------------------------------------------------------------------------
 
 
 def digest(text: str) -> str:
-    """What tells whether a file is still as it was written."""
+    """The SHA-256 of a text, which shows whether a file was changed since."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hunks(before: str, after: str) -> list[EditedLines]:
-    """What leads from `after` back to `before`."""
+    """The edits that lead from `after` back to `before`."""
     old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    found = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return [
         EditedLines(start, "".join(old[i:j]), "".join(new[start:end]))
-        for tag, i, j, start, end in found
+        for tag, i, j, start, end in opcodes
         if tag != "equal"
     ]
 
 
-def exactly_before(after: str, changes: Sequence[EditedLines]) -> str:
-    """What stood there before `changes`, when nobody has touched it since."""
+def revert_exactly(after: str, changes: Sequence[EditedLines]) -> str:
+    """The text before `changes`, for a text that was not changed since."""
     lines = after.splitlines(keepends=True)
     for change in reversed(changes):
         lines[change.at : change.at + len(change.inserted.splitlines())] = [change.removed]
     return "".join(lines)
 
 
-def roughly_before(text: str, changes: Sequence[EditedLines]) -> str | None:
-    """`text` with each change taken back where it still stands, once; None when one does not."""
+def revert_by_text(text: str, changes: Sequence[EditedLines]) -> str | None:
+    """Revert each change whose inserted text is found once; None unless all are."""
     for change in reversed(changes):
         if not change.inserted or text.count(change.inserted) != 1:
             return None
@@ -210,8 +214,8 @@ def roughly_before(text: str, changes: Sequence[EditedLines]) -> str | None:
 
 
 def is_empty(file: SettingsFile, text: str) -> bool:
-    """Whether nothing is left in a file but what any file of its format holds."""
-    if not _content(text):
+    """Whether a file holds nothing but the frame of its format."""
+    if not _strip_bom(text):
         return True
     if file.format != "json":
         return False
@@ -223,9 +227,9 @@ def is_empty(file: SettingsFile, text: str) -> bool:
 
 def entries_in(file: SettingsFile, text: str, cli: str) -> tuple[bool, bool]:
     """Whether a file holds our MCP entry, and whether it holds hooks of ours; raises BrokenSettings."""
-    if not _content(text) or file.format == "lines":
+    if not _strip_bom(text) or file.format == "lines":
         return False, False
     if file.format == "toml":
         return any(entries.is_server(tomltext.find(text, want.path), cli) for want in file.wants), False
-    ours = _ours(file, jsontext.read(text), cli)
+    ours = _own_paths(file, jsontext.read(text), cli)
     return any(path[-1] == entries.SERVER for path in ours), any(path[0] == "hooks" for path in ours)

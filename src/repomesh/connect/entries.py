@@ -1,4 +1,4 @@
-"""What connect writes for a CLI: the words of the entries, and how they are known again."""
+"""The entries that connect writes for a CLI, and how it recognises them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repomesh.connect import hook_main
 from repomesh.kernel.own_program import own_program
 
 SERVER = "repomesh"
-"""What our MCP server is called in every CLI's settings."""
+"""The name of our MCP server in every CLI's settings."""
 Scope = Literal["project", "user"]
 Format = Literal["json", "toml", "lines"]
 
@@ -23,7 +23,7 @@ _HOOK = re.compile(r"(?:repomesh/connect/hook_main\.py['\"]?|\brepomesh-hook) ([
 
 @dataclass(frozen=True, slots=True)
 class SettingsEntry:
-    """A value that a settings file is to hold at `path`: there, or as an item of the list there."""
+    """A value that a settings file must hold at `path`, or, with `item`, in the list at `path`."""
 
     path: tuple[str, ...]
     value: Any
@@ -32,9 +32,9 @@ class SettingsEntry:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """A file of a CLI's settings, and what connect wants in it.
+    """A settings file of a CLI, and the entries that connect wants in it.
 
-    A `whole` one is nobody's but ours: it goes when none of our hooks is left in it.
+    A `whole` file belongs to connect: it is removed when none of connect's hooks is left in it.
     """
 
     path: Path
@@ -45,16 +45,16 @@ class SettingsFile:
 
 
 def hook_command(cli: str, event: str) -> str:
-    """The shell's words for a hook. Nothing that happens to Python or to us may stop the CLI.
+    """The shell command of a hook. No failure of Python or of the hook may stop the CLI.
 
-    Python ends with 2 when its file is gone, which CLIs read as 'block this'; hence the `|| true`.
+    Python exits with 2 when its file is gone, which CLIs read as 'block this'; hence the `|| true`.
     """
     program = shlex.join([sys.executable, "-I", "-S", hook_main.__file__, cli, event])
     return f"{program} 2>/dev/null || true"
 
 
 def proxy_command(cli: str) -> list[str]:
-    """The words that start the stdio proxy, with whole paths: each CLI has a search path of its own."""
+    """The command that starts the stdio proxy, with absolute paths: each CLI has its own search path."""
     script = Path(sys.executable).with_name("repomesh")
     program = [str(script)] if script.exists() else own_program()
     return [*program, "mcp", "--cli", cli]
@@ -62,8 +62,8 @@ def proxy_command(cli: str) -> list[str]:
 
 def is_hook(command: object, cli: str) -> bool:
     """Whether a hook's command is ours, for this CLI."""
-    found = _HOOK.search(command) if isinstance(command, str) else None
-    return found is not None and found[1] == cli
+    match = _HOOK.search(command) if isinstance(command, str) else None
+    return match is not None and match[1] == cli
 
 
 def is_server(value: object, cli: str) -> bool:
@@ -76,17 +76,17 @@ def is_server(value: object, cli: str) -> bool:
         return True
     address = value.get("url") or value.get("httpUrl")
     if value.get("command") is None and address is None:
-        return True  # it starts nothing: what a CLI added to ours is left
+        return True  # it starts nothing: only additions of the CLI are left of our entry
     secret = json.dumps([value.get(name) for name in ("headers", "headersHelper", "bearer_token_env_var")])
-    ours = "REPOMESH_TOKEN" in secret or f"/connect/{cli}." in secret
-    return isinstance(address, str) and address.endswith("/mcp") and ours
+    has_our_secret = "REPOMESH_TOKEN" in secret or f"/connect/{cli}." in secret
+    return isinstance(address, str) and address.endswith("/mcp") and has_our_secret
 
 
-def is_ours(value: object, cli: str) -> bool:
+def is_own_group(value: object, cli: str) -> bool:
     """Whether a group of hooks holds hooks of ours and nothing else."""
     if not isinstance(value, dict):
         return False
     inner = value.get("hooks")
     if isinstance(inner, list):
-        return bool(inner) and all(is_ours(hook, cli) for hook in inner)
+        return bool(inner) and all(is_own_group(hook, cli) for hook in inner)
     return is_hook(value.get("command"), cli) or is_hook(value.get("bash"), cli)

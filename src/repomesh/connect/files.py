@@ -1,4 +1,4 @@
-"""Reads and writes settings files: through symbolic links, whole or not at all, with the mode they had."""
+"""Reads and writes settings files: through symbolic links, atomically, and with their previous mode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTES_MAX = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A settings file as it was read. `target` is what a symbolic link leads to; no `text`: there is none."""
+    """A settings file as it was read. `target` is the path behind links; `text` is None without a file."""
 
     path: Path
     target: Path
@@ -27,13 +27,13 @@ class Content:
 
 
 def read(path: Path) -> Content:
-    """A settings file; raises BrokenSettings when it is no text, or no file."""
+    """Read a settings file; raises BrokenSettings when it is not UTF-8, too large, or no regular file."""
     target = Path(os.path.realpath(path))
     try:
-        found = target.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _BYTES_MAX:
+        file_stat = target.stat()
+        if not stat.S_ISREG(file_stat.st_mode) or file_stat.st_size > _BYTES_MAX:
             raise BrokenSettings(f"{path} is no file of settings")
-        return Content(path, target, target.read_bytes().decode(), stat.S_IMODE(found.st_mode))
+        return Content(path, target, target.read_bytes().decode(), stat.S_IMODE(file_stat.st_mode))
     except FileNotFoundError:
         return Content(path, target, None)
     except UnicodeDecodeError as error:
@@ -41,14 +41,14 @@ def read(path: Path) -> Content:
 
 
 def require_writable(content: Content) -> None:
-    """Raise ReadOnlySettings when the file, or the folder that is to hold it, may not be written.
+    """Raise ReadOnlySettings when the file, or the folder that holds it, may not be written.
 
-    The mode counts for the superuser, too: who took the right to write away meant it.
+    The mode counts for the superuser, too: a read-only file is meant to be one.
     """
-    place = content.target if content.text is not None else _existing(content.target.parent)
-    for checked in (place, content.target.parent) if content.text is not None else (place,):
-        if not os.access(checked, os.W_OK) or not _mode(checked) & 0o222:
-            raise ReadOnlySettings(f"{checked} is read-only", path=str(content.path))
+    existing = content.target if content.text is not None else _nearest_existing(content.target.parent)
+    for path in (existing, content.target.parent) if content.text is not None else (existing,):
+        if not os.access(path, os.W_OK) or not _mode(path) & 0o222:
+            raise ReadOnlySettings(f"{path} is read-only", path=str(content.path))
 
 
 def _mode(path: Path) -> int:
@@ -59,23 +59,23 @@ def _mode(path: Path) -> int:
         raise SettingsChanged(f"{path} was removed meanwhile", path=str(path)) from None
 
 
-def _existing(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
 
 
 def missing_folders(content: Content) -> list[str]:
-    """The folders that writing the file makes, the innermost first."""
-    found, folder = [], content.target.parent
+    """The folders that writing the file creates, the innermost first."""
+    missing, folder = [], content.target.parent
     while not folder.exists():
-        found.append(str(folder))
+        missing.append(str(folder))
         folder = folder.parent
-    return found
+    return missing
 
 
 def replace(content: Content, text: str | None) -> None:
-    """Put `text` in the place of what was read, or remove the file; raises SettingsChanged if it changed."""
+    """Write `text`, or remove the file for None; raises SettingsChanged if it changed since it was read."""
     if read(content.path).text != content.text:
         raise SettingsChanged(f"{content.path} was changed meanwhile", path=str(content.path))
     if text is None:
@@ -86,14 +86,14 @@ def replace(content: Content, text: str | None) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, in a folder that is so, too."""
+    """Write a file, in a folder created if needed, that only the owner may read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(path, text, 0o600)
 
 
 @contextmanager
-def alone(home: Path) -> Iterator[None]:
-    """Be the only one of a person's processes that connects or disconnects; others wait."""
+def settings_lock(home: Path) -> Iterator[None]:
+    """Lock connecting and disconnecting for a user inside the block; other processes wait."""
     descriptor = os.open(home, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -103,11 +103,11 @@ def alone(home: Path) -> Iterator[None]:
 
 
 def remove_folders(folders: list[str]) -> None:
-    """Remove those that are empty, the innermost first."""
+    """Remove the folders that are empty, the innermost first."""
     for folder in folders:
         try:
             Path(folder).rmdir()
-        except OSError:  # somebody uses it by now
+        except OSError:  # it is in use
             return
 
 

@@ -1,6 +1,6 @@
-"""Git hooks that refuse what touches paths locked by others: put in place, taken out, and what they look at.
+"""Git hooks that refuse commits and pushes of paths locked by others: installing and uninstalling them.
 
-An existing hook goes on working: it is set aside and called after ours, as if it still stood in its place.
+An existing hook keeps working: it is set aside and called after ours, under its old name.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from repomesh.kernel.own_program import own_program
 
 HOOKS = ("pre-commit", "pre-merge-commit", "pre-applypatch", "pre-push")
 REFUSED = FAILURES[Failure.CONFLICT].exit
-"""What the check ends with when something is locked; with anything else git goes on."""
+"""The exit code of the check when a path is locked; with any other code git continues."""
 
 _MARK = "Made by 'repomesh guard install'"
-_KEPT = ".before-repomesh"
+_ASIDE_SUFFIX = ".before-repomesh"
 _INSTALLED = "repomesh.guard"
-"""In the repository's configuration: the guard is meant to be here, so `doctor` looks whether it is."""
+"""In the repository's git configuration: the guard is installed, so `doctor` checks its hooks."""
 _USERS = ".repomesh-users"
 _RUNNING = "REPOMESH_GUARD_RUNNING"
-"""In a hook's environment: which of ours run, so that tools that call each other's hooks come to an end."""
+"""In a hook's environment: our running hooks, so that tools that call each other's hooks don't recurse."""
 _TOOLS = ("lefthook", "pre-commit", "husky", "overcommit")
 """Tools that write hooks and name themselves in them."""
-_PRE_COMMIT_KEPT = ".legacy"  # where pre-commit keeps the hook that was there, which it calls
+_PRE_COMMIT_SUFFIX = ".legacy"  # pre-commit's suffix for the previous hook, which it calls
 _ONLY_USERS = [
     "common=$(git rev-parse --path-format=absolute --git-common-dir)",
     f'if grep -qxF "$common" "$(dirname "$0")/{_USERS}" 2>/dev/null; then ours=true; else ours=false; fi',
@@ -47,7 +47,7 @@ _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "ash")
 
 @dataclass(frozen=True, slots=True)
 class GitHook:
-    """One of git's hooks: whether it is ours or calls the guard, and the one that was before, if any."""
+    """One of git's hooks: whether it is ours or calls the guard, and the previous one, if any."""
 
     name: str
     path: Path
@@ -57,25 +57,25 @@ class GitHook:
 
     @property
     def guards(self) -> bool:
-        """Whether the guard is asked."""
+        """Whether the hook runs the guard."""
         return self.ours or self.calls
 
 
 @dataclass(frozen=True, slots=True)
 class HookChange:
-    """One change that `install` makes: the file, and what is done with it."""
+    """One change that `install` makes: the file and the action."""
 
     path: Path
     action: str
 
 
-def folder(start: Path) -> Path:
-    """Where git looks for hooks. Raises NoRepository."""
+def hooks_folder(start: Path) -> Path:
+    """The folder in which git looks for hooks; raises NoRepository."""
     root = data_folder.work_tree(start)
-    found = data_folder.git_path(root, "hooks")
-    if found is None:
+    hooks_path = data_folder.git_path(root, "hooks")
+    if hooks_path is None:
         raise NoRepository(f"{start} is in no git repository")
-    return found
+    return hooks_path
 
 
 def _runs_hooks(tree: Path) -> bool:
@@ -83,47 +83,59 @@ def _runs_hooks(tree: Path) -> bool:
     return _git(tree, "config", "--get", "core.hooksPath") != [""]
 
 
-def _require_usable(tree: Path, where: Path) -> None:
-    """Raise UnusableHooksPath where git finds no hooks in a work tree, whatever is put there."""
+def _require_usable(tree: Path, folder_path: Path) -> None:
+    """Raise UnusableHooksPath where git can't find hooks in a work tree."""
     if not _runs_hooks(tree):
         raise UnusableHooksPath("core.hooksPath is empty, so git runs no hooks")
-    blocked = next((place for place in (where, *where.parents) if _there(place) and not place.is_dir()), None)
+    blocked = next(
+        (
+            ancestor
+            for ancestor in (folder_path, *folder_path.parents)
+            if _exists(ancestor) and not ancestor.is_dir()
+        ),
+        None,
+    )
     if blocked is not None:
         raise UnusableHooksPath(f"core.hooksPath leads through {blocked}, which is no folder")
 
 
 def work_trees(start: Path) -> list[Path]:
-    """The main work tree and the linked ones, as far as they are there; raises NoRepository."""
+    """The existing work trees, the main one and the linked ones; raises NoRepository."""
     lines = _git(start, "worktree", "list", "--porcelain")
     if lines is None:
         raise NoRepository(f"{start} is in no git repository")
-    named = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
-    return [place for place in named if place.is_dir()] or [start]
+    trees = [Path(line.removeprefix("worktree ")) for line in lines if line.startswith("worktree ")]
+    return [tree for tree in trees if tree.is_dir()] or [start]
 
 
 def installed_hooks(start: Path) -> list[GitHook]:
-    """The hooks as they are in one work tree."""
-    where, runs = folder(start), _runs_hooks(start)
-    found = []
+    """The state of each guarded hook in one work tree."""
+    hooks_path, runs_hooks = hooks_folder(start), _runs_hooks(start)
+    hooks = []
     for name in HOOKS:
-        path = where / name
+        path = hooks_path / name
         kept = next(
-            (one for one in (_kept(path, by_shell=True), _kept(path, by_shell=False)) if _there(one)), None
+            (
+                candidate
+                for candidate in (_aside_path(path, by_shell=True), _aside_path(path, by_shell=False))
+                if _exists(candidate)
+            ),
+            None,
         )
         text = _read(path)
         calls = f"guard check --hook {name}" in text or _is_called_by_pre_commit(path, text)
-        found.append(GitHook(name, path, runs and _MARK in text, kept, runs and calls))
-    return found
+        hooks.append(GitHook(name, path, runs_hooks and _MARK in text, kept, runs_hooks and calls))
+    return hooks
 
 
 def _is_called_by_pre_commit(path: Path, text: str) -> bool:
     """Whether the hook is that of pre-commit, which set ours aside and calls it."""
-    kept = path.with_name(path.name + _PRE_COMMIT_KEPT)
+    kept = path.with_name(path.name + _PRE_COMMIT_SUFFIX)
     return "generated by pre-commit" in text and _MARK in _read(kept) and os.access(kept, os.X_OK)
 
 
-def unguarded(start: Path) -> list[tuple[Path, list[str]]] | None:
-    """The work trees in which hooks are missing, with these; None where the guard was never installed."""
+def missing_hooks(start: Path) -> list[tuple[Path, list[str]]] | None:
+    """The work trees with missing hooks, and these; None where the guard was never installed."""
     if _git(start, "config", "--get", _INSTALLED) is None and not any(
         hook.ours for hook in installed_hooks(start)
     ):
@@ -135,132 +147,132 @@ def unguarded(start: Path) -> list[tuple[Path, list[str]]] | None:
 
 
 def plan(start: Path, *, shared: bool = False) -> list[HookChange]:
-    """What `install` would do, for all work trees of the repository. Changes nothing.
+    """The changes that `install` would make in all work trees of the repository.
 
-    Raises HookInTheWay when a hook was set aside before, and another stands in its place by now; TrackedHook
-    when one belongs to the repository's files; SharedHooks when other repositories use their folder, unless
-    `shared`.
+    Raises NoRepository; UnusableHooksPath; HookInTheWay when a hook was set aside before, and another is in
+    its place now; TrackedHook when a hook belongs to the repository's files; SharedHooks when other
+    repositories use the folder of hooks, unless `shared`.
     """
     steps = []
-    for tree, hooks in _by_folder(start).items():
+    for tree, hooks in _hooks_by_folder(start).items():
         _require_usable(tree, hooks[0].path.parent)
         if _is_shared(tree, hooks[0].path.parent) and not shared:
             raise SharedHooks(f"{hooks[0].path.parent} serves other repositories, too")
         for hook in hooks:
-            steps += _steps(tree, hook, shared=_is_shared(tree, hook.path.parent))
+            steps += _plan_hook(tree, hook, shared=_is_shared(tree, hook.path.parent))
     return steps
 
 
 def install(start: Path, *, shared: bool = False) -> list[Path]:
-    """Put ours in place, and set aside what is there; answers the files that changed. Raises as `plan`."""
+    """Install our hooks, and set existing ones aside; returns the changed files. Raises as `plan`."""
     plan(start, shared=shared)
     changed = []
-    for tree, hooks in _by_folder(start).items():
-        common = _is_shared(tree, hooks[0].path.parent)
+    for tree, hooks in _hooks_by_folder(start).items():
+        is_shared = _is_shared(tree, hooks[0].path.parent)
         for hook in hooks:
             if hook.calls and not hook.ours:
                 continue
             kept = hook.kept
-            if not hook.ours and _there(hook.path):
+            if not hook.ours and _exists(hook.path):
                 if kept is not None:
                     kept.unlink()  # an older script of the same tool
-                kept = _kept(hook.path, by_shell=_runs_in_a_shell(hook.path))
+                kept = _aside_path(hook.path, by_shell=_runs_in_a_shell(hook.path))
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 hook.path.rename(kept)
-            text = script(hook.name, hook.path, kept, shared=common)
+            text = hook_script(hook.name, hook.path, kept, shared=is_shared)
             if not hook.ours or _read(hook.path, len(text) + 1) != text:
                 _write(hook.path, text)
                 changed.append(hook.path)
-        if common:
-            _note_user(hooks[0].path.parent, _common(tree), there=True)
+        if is_shared:
+            _note_user(hooks[0].path.parent, _common_git_folder(tree), is_user=True)
     _git(start, "config", "--local", _INSTALLED, "true")
     return changed
 
 
 def uninstall(start: Path) -> list[Path]:
-    """Take ours out, and put back what was there; answers the files that changed.
+    """Remove our hooks, and restore the previous ones; returns the changed files.
 
-    In a folder that other repositories use, ours stay for those that installed them.
+    In a shared folder our hooks stay while other repositories use them.
     """
     changed = []
-    for tree, hooks in _by_folder(start).items():
-        where = hooks[0].path.parent
-        if _is_shared(tree, where) and _note_user(where, _common(tree), there=False):
+    for tree, hooks in _hooks_by_folder(start).items():
+        hooks_path = hooks[0].path.parent
+        if _is_shared(tree, hooks_path) and _note_user(hooks_path, _common_git_folder(tree), is_user=False):
             continue
         for hook in hooks:
-            changed += _taken_out(hook)
+            changed += _restore_hook(hook)
     _git(start, "config", "--local", "--unset", _INSTALLED)
     return changed
 
 
-def _taken_out(hook: GitHook) -> list[Path]:
+def _restore_hook(hook: GitHook) -> list[Path]:
     if hook.ours:
         hook.path.unlink(missing_ok=True)
-    if hook.kept is not None and not _there(hook.path):
+    if hook.kept is not None and not _exists(hook.path):
         hook.kept.rename(hook.path)
         if hook.kept.parent != hook.path.parent and not any(hook.kept.parent.iterdir()):
             hook.kept.parent.rmdir()
     return [hook.path] if hook.ours else []
 
 
-def _steps(tree: Path, hook: GitHook, *, shared: bool) -> list[HookChange]:
-    if _there(hook.path) and not hook.path.is_file():
+def _plan_hook(tree: Path, hook: GitHook, *, shared: bool) -> list[HookChange]:
+    if _exists(hook.path) and not hook.path.is_file():
         raise HookInTheWay(f"{hook.path} is no file", hint="Find out where it came from, and remove it.")
     if hook.calls and not hook.ours:
         return []
-    if not hook.ours and _there(hook.path):
-        if hook.kept is not None and not _same_tool(hook.path, hook.kept):
+    if not hook.ours and _exists(hook.path):
+        if hook.kept is not None and not _is_same_tool(hook.path, hook.kept):
             raise HookInTheWay(f"{hook.path} is not ours, and {hook.kept} is kept for it already")
         if _git(tree, "ls-files", "--error-unmatch", "--", str(hook.path)) is not None:
             raise TrackedHook(f"{hook.path} belongs to the repository's own files")
-        kept = _kept(hook.path, by_shell=_runs_in_a_shell(hook.path))
-        aside = [HookChange(hook.path, f"set aside as {kept}, and called after ours{_advice(hook)}")]
+        kept = _aside_path(hook.path, by_shell=_runs_in_a_shell(hook.path))
+        changes = [HookChange(hook.path, f"set aside as {kept}, and called after ours{_advice(hook)}")]
     else:
-        aside = []
-    if hook.ours and _read(hook.path) == script(hook.name, hook.path, hook.kept, shared=shared):
-        return aside
-    return [*aside, HookChange(hook.path, "written")]
+        changes = []
+    if hook.ours and _read(hook.path) == hook_script(hook.name, hook.path, hook.kept, shared=shared):
+        return changes
+    return [*changes, HookChange(hook.path, "written")]
 
 
-def _same_tool(one: Path, other: Path) -> bool:
-    """Whether both scripts are of one tool, so that the newer stands for the older."""
-    texts = _read(one).lower(), _read(other).lower()
+def _is_same_tool(first: Path, second: Path) -> bool:
+    """Whether both scripts were written by the same tool, so that the newer replaces the older."""
+    texts = _read(first).lower(), _read(second).lower()
     return any(all(tool in text for text in texts) for tool in _TOOLS)
 
 
 def _advice(hook: GitHook) -> str:
-    """What to do where the tool of a hook is known to put its own back."""
+    """Advice for a hook whose tool is known to reinstall its own."""
     if "lefthook" not in _read(hook.path):
         return ""
     job = shlex.join(["repomesh", "guard", "check", "--hook", hook.name])
     return f"; lefthook puts its own back when it is installed again: add '{job}' to lefthook.yml as a job"
 
 
-def _by_folder(start: Path) -> dict[Path, list[GitHook]]:
-    """The hooks of each folder that git looks into, by one work tree for which it does."""
-    found: dict[Path, tuple[Path, list[GitHook]]] = {}
+def _hooks_by_folder(start: Path) -> dict[Path, list[GitHook]]:
+    """The hooks of each distinct hooks folder, by one work tree that uses it."""
+    trees_by_folder: dict[Path, tuple[Path, list[GitHook]]] = {}
     for tree in work_trees(start):
         hooks = installed_hooks(tree)
-        found.setdefault(hooks[0].path.parent, (tree, hooks))
-    return dict(found.values())
+        trees_by_folder.setdefault(hooks[0].path.parent, (tree, hooks))
+    return dict(trees_by_folder.values())
 
 
-def _is_shared(tree: Path, where: Path) -> bool:
-    """Whether a folder of hooks lies neither in the work tree nor in the repository's own folder."""
-    return not any(where.is_relative_to(place) for place in (tree.resolve(), _common(tree)))
+def _is_shared(tree: Path, hooks_path: Path) -> bool:
+    """Whether a hooks folder lies outside the work tree and the repository's git folder."""
+    return not any(hooks_path.is_relative_to(root) for root in (tree.resolve(), _common_git_folder(tree)))
 
 
-def _common(tree: Path) -> Path:
-    """The repository's own folder, which its work trees share."""
-    [found] = _git(tree, "rev-parse", "--git-common-dir") or [""]
-    return (tree / found).resolve()
+def _common_git_folder(tree: Path) -> Path:
+    """The repository's git folder, which its work trees share."""
+    [git_folder] = _git(tree, "rev-parse", "--git-common-dir") or [""]
+    return (tree / git_folder).resolve()
 
 
-def _note_user(where: Path, common: Path, *, there: bool) -> list[str]:
-    """Write down that a repository uses a shared folder of hooks, or no longer; answers all that do."""
-    path = where / _USERS
+def _note_user(hooks_path: Path, common: Path, *, is_user: bool) -> list[str]:
+    """Record whether a repository uses a shared hooks folder; returns all that do."""
+    path = hooks_path / _USERS
     users = [line for line in _read(path, 1024 * 1024).splitlines() if line and line != str(common)]
-    users += [str(common)] if there else []
+    users += [str(common)] if is_user else []
     if users:
         draft = path.with_name(f"{_USERS}.{os.getpid()}")
         draft.write_text("\n".join([*users, ""]))
@@ -271,47 +283,51 @@ def _note_user(where: Path, common: Path, *, there: bool) -> list[str]:
 
 
 def _git(start: Path, *words: str) -> list[str] | None:
-    """The lines that git answers; None when it refuses. Raises GitRefused when it does not answer."""
-    done = run_git(start, words)
-    return None if done.returncode else os.fsdecode(done.stdout).splitlines()
+    """The lines of git's output; None when it fails. Raises GitRefused when it takes too long."""
+    result = run_git(start, words)
+    return None if result.returncode else os.fsdecode(result.stdout).splitlines()
 
 
-def script(name: str, path: Path, kept: Path | None, *, shared: bool = False) -> str:
-    """The hook that stands at `path`. Without Python or a server it warns, and git goes on.
+def hook_script(name: str, path: Path, kept: Path | None, *, shared: bool = False) -> str:
+    """The script of our hook at `path`. Without Python or a server it warns, and git continues.
 
-    What was there before gets the same words and the same input. A shell's script is read by its shell under
-    its old name, since many look at that to know what to do; any other is called by a path that ends so.
+    The previous hook gets the same arguments and input. A shell script is sourced by its shell under its old
+    name, since many depend on that name; any other program is called by a path that ends in it.
     """
     check = shlex.join(own_program("guard", "check", "--hook", name))
-    fed = "feed | " if name == "pre-push" else ""  # only one can read what git hands in, so it is handed on
+    pipe = "feed | " if name == "pre-push" else ""  # git's input can be read once only, so it is passed on
     lines = [
         "#!/bin/sh",
         f"# {_MARK}: refuses what touches paths that others have locked.",
         "# 'repomesh guard uninstall' takes it out and puts back what was here before.",
-        *(["refs=$(cat)", 'feed() { if [ -n "$refs" ]; then printf \'%s\\n\' "$refs"; fi; }'] if fed else []),
+        *(
+            ["refs=$(cat)", 'feed() { if [ -n "$refs" ]; then printf \'%s\\n\' "$refs"; fi; }']
+            if pipe
+            else []
+        ),
         *(_ONLY_USERS if shared else []),
         f"if {'! $ours; then :; elif ' if shared else ''}[ -x {shlex.quote(sys.executable)} ]; then",
-        f'  {fed}{check} -- "$@"',
+        f'  {pipe}{check} -- "$@"',
         f"  if [ $? -eq {REFUSED} ]; then exit 1; fi",
         "else",
         f"  echo 'repomesh guard: {Path(sys.executable).name} is gone; nothing was checked' >&2",
         "fi",
     ]
     if kept is not None:
-        lines += _calling(path, kept, fed)
+        lines += _kept_hook_lines(path, kept, pipe)
     return "\n".join([*lines, "exit 0", ""])
 
 
-def _calling(path: Path, kept: Path, fed: str) -> list[str]:
-    """Call the hook that was set aside, once: it may belong to a tool that calls ours in its turn."""
+def _kept_hook_lines(path: Path, kept: Path, pipe: str) -> list[str]:
+    """Shell lines that call the previous hook, once: its tool may call ours in turn."""
     return [
         f"self={shlex.quote(str(path))}",
         f'case "${_RUNNING}:" in *":$self:"*) exit 0;; esac',
         f'export {_RUNNING}="${_RUNNING}:$self"',
         'here=$(dirname "$0")',
-        f'kept="$here/{os.path.relpath(kept, kept_base(kept))}"',
+        f'kept="$here/{os.path.relpath(kept, kept_hooks_folder(kept))}"',
         'if [ -x "$kept" ]; then',
-        f"  {fed}{_called(kept)}",
+        f"  {pipe}{_kept_hook_command(kept)}",
         "  code=$?",
         f'  grep -qF "{_MARK}" "$0" 2>/dev/null ||',
         "    echo \"repomesh guard: another tool replaced $0; run 'repomesh guard install'\" >&2",
@@ -320,12 +336,12 @@ def _calling(path: Path, kept: Path, fed: str) -> list[str]:
     ]
 
 
-def kept_base(kept: Path) -> Path:
-    """The folder of the hooks, of a hook that was set aside."""
-    return kept.parent if kept.name.endswith(_KEPT) else kept.parent.parent
+def kept_hooks_folder(kept: Path) -> Path:
+    """The hooks folder of a hook that was set aside."""
+    return kept.parent if kept.name.endswith(_ASIDE_SUFFIX) else kept.parent.parent
 
 
-def _called(kept: Path) -> str:
+def _kept_hook_command(kept: Path) -> str:
     shell = _interpreter(kept)
     if shell is None:
         return '"$kept" "$@"'
@@ -333,9 +349,13 @@ def _called(kept: Path) -> str:
     return f'{shlex.join(shell)} -c \'{source}\' "$0" "$kept" "$@"'
 
 
-def _kept(path: Path, *, by_shell: bool) -> Path:
-    """Where a hook is set aside: beside its place, or by its own name in a folder."""
-    return path.with_name(path.name + _KEPT) if by_shell else path.parent / _KEPT.lstrip(".") / path.name
+def _aside_path(path: Path, *, by_shell: bool) -> Path:
+    """The path of a hook that is set aside: beside its old path, or under its own name in a subfolder."""
+    return (
+        path.with_name(path.name + _ASIDE_SUFFIX)
+        if by_shell
+        else path.parent / _ASIDE_SUFFIX.lstrip(".") / path.name
+    )
 
 
 def _runs_in_a_shell(path: Path) -> bool:
@@ -343,16 +363,16 @@ def _runs_in_a_shell(path: Path) -> bool:
 
 
 def _interpreter(path: Path) -> list[str] | None:
-    """The shell that a script names, and its options; None when it names none that is a shell."""
+    """The shell in a script's first line, with its options; None if it names no shell."""
     first = _read(path, 1_000).partition("\n")[0].strip()
     words = first.removeprefix("#!").split()
     if not first.startswith("#!") or not words:
         return None
-    named = words[1:] if Path(words[0]).name == "env" else words
-    return words if named and Path(named[0]).name in _SHELLS else None
+    program = words[1:] if Path(words[0]).name == "env" else words
+    return words if program and Path(program[0]).name in _SHELLS else None
 
 
-def _there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     return path.exists() or path.is_symlink()
 
 

@@ -1,9 +1,8 @@
-"""The process that an agent CLI's hook starts: hands the hook's input to the server and prints the answer.
+"""The program that an agent CLI's hook runs: sends the hook's input to the server and prints the answer.
 
-It runs as `PYTHON -I -S hook_main.py CLI EVENT`, often and in front of a waiting model: one file, which
-imports nothing that costs time (not even `json` and the whole of `socket`, but their halves in C) and knows
-nothing of any CLI's format. Whatever goes wrong, it ends with 0, prints nothing and leaves a line in
-`hooks.log` of the data folder.
+It runs as `PYTHON -I -S hook_main.py CLI EVENT`, often, and while a model waits: one file, which imports
+nothing slow (only the C parts of `json` and `socket`) and knows no CLI's format. On any failure it exits with
+0, prints nothing and writes a line to `hooks.log` of the data folder.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, NoReturn
 
-# These stand in kernel/limits.py, too, with their reasons; to import it would cost more than the request.
+# Copies from kernel/limits.py, which has the reasons; importing it would take longer than the request.
 HOOK_DEADLINE_S = 0.45
 HOOK_ANSWER_S = 0.4
 HOOK_OUTPUT_BYTES_MAX = 4_096
@@ -39,27 +38,27 @@ NAME_CHARS_MAX = 64
 _RESULTS = frozenset(
     {"tool_response", "toolResult", "tool_result", "tool_output", "prompt_response", "last_assistant_message"}
 )
-"""What a tool or a model answered: long, and of no use to the server."""
+"""The fields with answers of a tool or model: long, and unused by the server."""
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh", "fish"})
 _MARKS = {ord(mark): None for mark in "._-"}
-"""What an agent's name may hold besides letters and digits."""
+"""The characters of an agent's name besides letters and digits, for `str.translate`."""
 _HEADER_BYTES_MAX = 16 * 1024
 _UNREADABLE = (ValueError, StopIteration, RecursionError, SystemError)
-"""What the scanner of `json` raises; the last when it misses an exception of `json.decoder`."""
+"""The exceptions of `json`'s scanner; SystemError when it can't find an exception of `json.decoder`."""
 
 
 class HookGaveUp(Exception):
-    """The reason why there is nothing to print."""
+    """The hook has nothing to print; the message is the reason."""
 
 
 def main() -> NoReturn:
     """Run the hook that `sys.argv` names. Ends the process with 0 within HOOK_DEADLINE_S of its start."""
-    begun = time.monotonic()
+    started_at = time.monotonic()
     log = Log()
-    _thread.start_new_thread(_end_in_time, (begun, log))
+    _thread.start_new_thread(_end_at_deadline, (started_at, log))
     answer = b""
     try:
-        answer = run(sys.argv[1:], log, begun + HOOK_ANSWER_S)
+        answer = run(sys.argv[1:], log, started_at + HOOK_ANSWER_S)
     except HookGaveUp as reason:
         log.write(str(reason))
     except BaseException as error:  # a hook must never stop the CLI that called it
@@ -68,37 +67,37 @@ def main() -> NoReturn:
 
 
 def run(words: list[str], log: Log, deadline: float) -> bytes:
-    """What to print for the hook `words` (CLI, EVENT); raises HookGaveUp or whatever else goes wrong."""
+    """The output of the hook `words` (CLI, EVENT); may raise HookGaveUp or any other exception."""
     if len(words) != 2 or not all(word.replace("-", "").isalnum() and word.isascii() for word in words):
         raise HookGaveUp("called with other words than CLI EVENT")
     cli, event = words
     log.label = f"{cli} {event}"
-    body = read_input()  # to its end in any case: who writes it may not expect a closed pipe
-    folder = trusted(data_folder(cli))
+    body = read_input()  # always to the end: the CLI may not expect a closed pipe
+    folder = open_trusted_folder(data_folder(cli))
     marker = read_json(f"{folder.record}/connect/{cli}.json") if folder else None
     if folder is None or marker is None:
         return b""
     log.folder = folder
     if len(body) > HOOK_INPUT_BYTES_MAX:
         raise HookGaveUp(f"the input is longer than {HOOK_INPUT_BYTES_MAX} bytes")
-    keep_wake(folder, cli, event, body)
-    answer = ask(folder, marker, f"/v1/hooks/{cli}/{event}", shortened(body), deadline, log)
+    update_wake_note(folder, cli, event, body)
+    answer = request_reply(folder, marker, f"/v1/hooks/{cli}/{event}", shorten_input(body), deadline, log)
     if event.lower() == "sessionstart":
         revive_daemon(folder)
     return answer
 
 
-# -- where things lie ------------------------------------------------------------------------------
+# -- paths -----------------------------------------------------------------------------------------
 
 
 def data_folder(cli: str) -> str | None:
     """The data folder of the repository around the hook's session; None outside of any.
 
-    It is what `repomesh.kernel.data_folder.data_folder` answers, without asking git.
+    Returns the same as `repomesh.kernel.data_folder.data_folder`, without running git.
     """
-    named = os.environ.get("REPOMESH_DATA")
-    if named:
-        return os.path.abspath(named)
+    folder_variable = os.environ.get("REPOMESH_DATA")
+    if folder_variable:
+        return os.path.abspath(folder_variable)
     start = (
         os.environ.get(f"{cli.upper()}_PROJECT_DIR") or os.getcwd()
     )  # the CLI says where its session began
@@ -109,7 +108,7 @@ def data_folder(cli: str) -> str | None:
             root = _main_work_tree(folder, git)
             return f"{root}/.repomesh" if root is not None else None
         candidate = f"{folder}/.repomesh"
-        if unversioned is None and _own(candidate):
+        if unversioned is None and _is_data_folder(candidate):
             unversioned = candidate
         if os.path.isfile(f"{folder}/HEAD") and os.path.isdir(f"{folder}/objects"):
             return candidate  # a bare repository
@@ -126,21 +125,23 @@ def _upwards(start: str) -> Iterator[str]:
 
 
 def _holds_git(git: str) -> bool:
-    """Whether it is what git takes for its own: a file, or a folder with a HEAD."""
+    """Whether the path `git` is a file, or a folder with a HEAD."""
     return os.path.isfile(git) or os.path.lexists(f"{git}/HEAD")
 
 
 def _main_work_tree(folder: str, git: str) -> str | None:
-    """Where the repository's main work tree is; `folder` may be a linked one, or a submodule.
+    """The repository's main work tree; `folder` may be a linked one, or a submodule.
 
-    None when `.git` leads to a repository that does not lead back, as `repomesh.kernel.work_trees` says.
+    None when `.git` refers to a repository that does not refer back, as in `repomesh.kernel.work_trees`.
     """
     is_folder = os.path.isdir(git)
-    own = os.path.realpath(git if is_folder else _joined(folder, _line(git).partition("gitdir:")[2].strip()))
+    own = os.path.realpath(
+        git if is_folder else _join_path(folder, _first_line(git).partition("gitdir:")[2].strip())
+    )
     if not os.path.lexists(f"{own}/commondir"):
         return folder  # a repository of its own: a submodule keeps its git folder elsewhere
-    common = os.path.realpath(_joined(own, _line(f"{own}/commondir").strip()))
-    back, name = os.path.split(_joined(own, _line(f"{own}/gitdir").strip()))
+    common = os.path.realpath(_join_path(own, _first_line(f"{own}/commondir").strip()))
+    back, name = os.path.split(_join_path(own, _first_line(f"{own}/gitdir").strip()))
     if is_folder or os.path.islink(git) or os.path.dirname(own) != f"{common}/worktrees":
         return None
     if os.path.realpath(back) != folder or name != ".git":
@@ -148,36 +149,36 @@ def _main_work_tree(folder: str, git: str) -> str | None:
     return os.path.dirname(common) if os.path.basename(common) == ".git" else common
 
 
-def _line(path: str) -> str:
-    """The first line of a regular file, and nothing of any other, or of none."""
+def _first_line(path: str) -> str:
+    """The first line of a regular file; empty for any other file, or none."""
     try:
         return _text(path)[:GIT_FILE_BYTES_MAX].partition("\n")[0]
     except OSError:
         return ""
 
 
-def _joined(folder: str, path: str) -> str:
+def _join_path(folder: str, path: str) -> str:
     return os.path.normpath(os.path.join(folder, path))
 
 
-def _own(folder: str) -> bool:
+def _is_data_folder(folder: str) -> bool:
     try:
-        about = os.lstat(folder)
+        folder_stat = os.lstat(folder)
     except OSError:
         return False
-    has = os.path.lexists(f"{folder}/id") or os.path.lexists(f"{folder}/token")
-    return has and stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
+    has_marker = os.path.lexists(f"{folder}/id") or os.path.lexists(f"{folder}/token")
+    return has_marker and stat.S_ISDIR(folder_stat.st_mode) and folder_stat.st_uid == os.geteuid()
 
 
 def _open(path: str, flags: int, *, within: int | None = None, links: bool = False) -> int:
-    """A descriptor of a regular file of this user; raises OSError, and never waits for a pipe.
+    """Open a regular file of this user; returns a descriptor. Raises OSError, and never waits for a pipe.
 
-    With `links` a link is followed and the file may be anybody's: for what is not in the data folder.
+    With `links` a link is followed and any user may own the file: for files outside of the data folder.
     """
     flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
     descriptor = os.open(path, flags, 0o600, dir_fd=within)
-    about = os.fstat(descriptor)
-    if stat.S_ISREG(about.st_mode) and (links or about.st_uid == os.geteuid()):
+    file_stat = os.fstat(descriptor)
+    if stat.S_ISREG(file_stat.st_mode) and (links or file_stat.st_uid == os.geteuid()):
         return descriptor
     os.close(descriptor)
     raise OSError(f"{path} is no regular file of this user")
@@ -188,11 +189,11 @@ def _text(path: str) -> str:
         return file.read(65_536)
 
 
-# -- whether it is trusted -------------------------------------------------------------------------
+# -- trust -----------------------------------------------------------------------------------------
 
 
 class TrustedFolder:
-    """A data folder that this user made on this machine: its path, a descriptor of it, and its record."""
+    """A data folder that this user created on this machine: its path, descriptor, and record's folder."""
 
     def __init__(self, path: str, descriptor: int, record: str) -> None:
         self.path = path
@@ -200,11 +201,11 @@ class TrustedFolder:
         self.record = record
 
 
-def trusted(path: str | None) -> TrustedFolder | None:
-    """The data folder at `path`; None for one that was not made here, or in which others may have written.
+def open_trusted_folder(path: str | None) -> TrustedFolder | None:
+    """Open the data folder at `path`; None if it was not created here, or if others may have written to it.
 
-    The rules are those of `repomesh.kernel.trust.record_of`. Nothing that git could bring is believed: where
-    the server answers and which CLIs are connected stand in the record.
+    The rules are those of `repomesh.kernel.trust.record_of`. Files that git could bring are not trusted: the
+    server's URL and the connected CLIs are in the record.
     """
     if path is None:
         return None
@@ -217,29 +218,29 @@ def trusted(path: str | None) -> TrustedFolder | None:
 
 
 def _is_private(descriptor: int) -> bool:
-    """Whether nobody else may enter the folder or read its token, and it holds files and folders alone."""
+    """Whether no other user may enter the folder or read its token, and it holds files and folders only."""
     user = os.geteuid()
-    about = os.fstat(descriptor)
-    if about.st_uid != user or about.st_mode & 0o077:
+    entry_stat = os.fstat(descriptor)
+    if entry_stat.st_uid != user or entry_stat.st_mode & 0o077:
         return False
     with os.scandir(descriptor) as entries:
         for count, entry in enumerate(entries):
             try:
-                about = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:  # a draft that has its name by now, or one that was removed
+                entry_stat = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # a draft that was renamed or removed meanwhile
                 continue
-            regular = stat.S_ISREG(about.st_mode)
-            if count >= FOLDER_ENTRIES_MAX or about.st_uid != user:
+            is_regular = stat.S_ISREG(entry_stat.st_mode)
+            if count >= FOLDER_ENTRIES_MAX or entry_stat.st_uid != user:
                 return False
-            if not (regular or stat.S_ISDIR(about.st_mode)):
+            if not (is_regular or stat.S_ISDIR(entry_stat.st_mode)):
                 return False
-            if entry.name in ("id", "token") and about.st_mode & 0o077:
+            if entry.name in ("id", "token") and entry_stat.st_mode & 0o077:
                 return False
     return True
 
 
 def _record(descriptor: int) -> str | None:
-    """The folder of the record, if it says that the data folder was made where it is, on this machine."""
+    """The folder of the record, if it says that the data folder was created here, on this machine."""
     with open(_open("id", os.O_RDONLY, within=descriptor), encoding="utf-8") as file:
         name = file.read(100).strip()
     if len(name) != FOLDER_ID_CHARS or not set(name) <= set("0123456789abcdef"):
@@ -251,11 +252,11 @@ def _record(descriptor: int) -> str | None:
             return None
         state = f"{home}/.local/state"
     folder = f"{state}/repomesh/folders/{name}"
-    about = read_json(f"{folder}/record.json") or {}
-    if about.get("suspect") or about.get("machine") != _machine_id():
+    record = read_json(f"{folder}/record.json") or {}
+    if record.get("suspect") or record.get("machine") != _machine_id():
         return None
-    there = os.lstat(str(about.get("path")))
-    return folder if os.path.samestat(there, os.fstat(descriptor)) else None
+    recorded_stat = os.lstat(str(record.get("path")))
+    return folder if os.path.samestat(recorded_stat, os.fstat(descriptor)) else None
 
 
 def _machine_id() -> str:
@@ -268,8 +269,8 @@ def _machine_id() -> str:
 # -- JSON ------------------------------------------------------------------------------------------
 
 
-class _Scanning:
-    """What the scanner of `json` asks of who uses it."""
+class _ScannerContext:
+    """The attributes that the scanner of `json` needs."""
 
     strict = False
     object_hook = None
@@ -280,10 +281,10 @@ class _Scanning:
     memo: dict[str, str] = {}
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """The JSON value at the beginning of `text`; raises one of _UNREADABLE."""
     try:
-        scan = _json.make_scanner(_Scanning)  # type: ignore[arg-type]
+        scan = _json.make_scanner(_ScannerContext)  # type: ignore[arg-type]
     except (AttributeError, TypeError):
         import json
 
@@ -293,10 +294,10 @@ def parsed(text: str) -> Any:
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """The object in a file of the record; None when there is none, and an empty one when it can't be read."""
+    """The object in a file of the record; None without the file, and empty when it can't be read."""
     try:
         with open(_open(path, os.O_RDONLY), encoding="utf-8") as file:
-            value = parsed(file.read(HOOK_SENT_BYTES_MAX))
+            value = parse_json(file.read(HOOK_SENT_BYTES_MAX))
     except FileNotFoundError:
         return None
     except (OSError, *_UNREADABLE):
@@ -304,11 +305,11 @@ def read_json(path: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else {}
 
 
-# -- what the CLI said -----------------------------------------------------------------------------
+# -- the hook's input ------------------------------------------------------------------------------
 
 
 def read_input() -> bytes:
-    """Standard input, of which what is beyond HOOK_INPUT_BYTES_MAX is mostly thrown away."""
+    """Read standard input to its end; most of what exceeds HOOK_INPUT_BYTES_MAX is dropped."""
     pieces = []
     size = 0
     while piece := os.read(0, 1024 * 1024):
@@ -318,8 +319,8 @@ def read_input() -> bytes:
     return b"".join(pieces)
 
 
-def shortened(body: bytes) -> bytes:
-    """The input without what is long and of no use; raises HookGaveUp when it is no JSON then."""
+def shorten_input(body: bytes) -> bytes:
+    """Shorten a long input by dropping or cutting fields; raises HookGaveUp unless it is a JSON object."""
     if len(body) <= HOOK_SENT_BYTES_MAX:
         return body
     import json  # seldom, and then the rest takes longer anyway
@@ -331,39 +332,41 @@ def shortened(body: bytes) -> bytes:
     if not isinstance(value, dict):
         raise HookGaveUp("the input is long and no object")
     value = {name: part for name, part in value.items() if name not in _RESULTS}
-    made = json.dumps(value).encode()
-    if len(made) <= HOOK_SENT_BYTES_MAX:
-        return made
-    return json.dumps(_cut(value) | {"repomesh_cut": True}).encode()  # what is not sent can't be checked
+    reduced = json.dumps(value).encode()
+    if len(reduced) <= HOOK_SENT_BYTES_MAX:
+        return reduced
+    return json.dumps(
+        _shorten_texts(value) | {"repomesh_cut": True}
+    ).encode()  # what is not sent can't be checked
 
 
-def _cut(value: Any) -> Any:
+def _shorten_texts(value: Any) -> Any:
     if isinstance(value, str):
         return value[:HOOK_TEXT_CHARS_MAX]
     if isinstance(value, list):
-        return [_cut(part) for part in value]
+        return [_shorten_texts(part) for part in value]
     if isinstance(value, dict):
-        return {name: _cut(part) for name, part in value.items()}
+        return {name: _shorten_texts(part) for name, part in value.items()}
     return value
 
 
 # -- the request -----------------------------------------------------------------------------------
 
 
-def ask(
+def request_reply(
     folder: TrustedFolder, marker: dict[str, Any], path: str, body: bytes, deadline: float, log: Log
 ) -> bytes:
-    """What the server answers to the hook; raises HookGaveUp with the reason why there is nothing."""
-    url, token = _server(folder, marker)
-    scheme, host, port, prefix = _split(url)
+    """Request the reply to the hook from the server; raises HookGaveUp."""
+    url, token = _server_and_token(folder, marker)
+    scheme, host, port, prefix = _split_url(url)
     head = {
         "Host": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "Authorization": f"Bearer {token}",
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
         "Connection": "close",
-        "X-Repomesh-Process": ",".join(f"{named(process)}{_machine()}" for process in cli_processes()),
-        "X-Repomesh-Agent": wanted_agent(marker, log),
+        "X-Repomesh-Process": ",".join(f"{process_id(process)}{_machine()}" for process in cli_processes()),
+        "X-Repomesh-Agent": requested_agent(marker, log),
     }
     for name, value in head.items():
         if not isinstance(value, str) or not value.isprintable() or not value.isascii():
@@ -372,44 +375,44 @@ def ask(
     return _exchange(scheme, host, port, "\r\n".join([*lines, "", ""]).encode() + body, deadline)
 
 
-def wanted_agent(marker: dict[str, Any], log: Log) -> str:
-    """The agent to be; nothing when none is named.
+def requested_agent(marker: dict[str, Any], log: Log) -> str:
+    """The agent to act as; empty when none is named.
 
-    What is no agent's name is left out and logged: the server would refuse it, and nothing would be checked.
+    An invalid name is logged and left out: the server would refuse the request, and nothing would be checked.
     """
     agent = os.environ.get("REPOMESH_AGENT") or marker.get("agent") or ""
-    fits = isinstance(agent, str) and len(agent) <= NAME_CHARS_MAX and agent.isascii()
-    if agent and not (fits and agent[0].isalnum() and agent.translate(_MARKS).isalnum()):
+    is_usable = isinstance(agent, str) and len(agent) <= NAME_CHARS_MAX and agent.isascii()
+    if agent and not (is_usable and agent[0].isalnum() and agent.translate(_MARKS).isalnum()):
         log.write(f"{str(agent)[:NAME_CHARS_MAX]!r} is no agent's name: REPOMESH_AGENT, or connect --agent")
         return ""
     return agent
 
 
-def _server(folder: TrustedFolder, marker: dict[str, Any]) -> tuple[str, str]:
-    """URL and token. A token of the data folder goes to the folder's own server only.
+def _server_and_token(folder: TrustedFolder, marker: dict[str, Any]) -> tuple[str, str]:
+    """URL and token. A token of the data folder is sent to the folder's own server only.
 
-    A CLI that is connected over HTTP has a token of its own, and its hooks act as that token's agent, too.
+    A CLI that is connected over HTTP has its own token, and its hooks act as that token's agent, too.
     """
     url, token = os.environ.get("REPOMESH_URL"), os.environ.get("REPOMESH_TOKEN")
     if url and token:
         return url, token
-    note = read_json(f"{folder.record}/server.json")
-    if not note or not isinstance(note.get("url"), str):
+    server_note = read_json(f"{folder.record}/server.json")
+    if not server_note or not isinstance(server_note.get("url"), str):
         raise HookGaveUp("no server has said where it answers")
-    own = note["url"]
-    if not url and not _is_held(folder, note.get("pid")):
-        raise HookGaveUp("the server does not run")  # another program may listen on its port by now
-    if url and url.rstrip("/") != own.rstrip("/"):
+    own_url = server_note["url"]
+    if not url and not _holds_lock(folder, server_note.get("pid")):
+        raise HookGaveUp("the server does not run")  # another program may use its port now
+    if url and url.rstrip("/") != own_url.rstrip("/"):
         raise HookGaveUp("REPOMESH_URL names another server, and REPOMESH_TOKEN is not set")
-    kept = f"connect/{marker.get('cli')}.token" if marker.get("http") else "token"
+    token_file = f"connect/{marker.get('cli')}.token" if marker.get("http") else "token"
     try:
-        return own, token or _token(folder, kept)
+        return own_url, token or _read_token(folder, token_file)
     except (OSError, ValueError):
         raise HookGaveUp("the token can't be read") from None
 
 
-def _is_held(folder: TrustedFolder, pid: object) -> bool:
-    """Whether this process holds the lock of the data folder: it is the folder's server, and it runs."""
+def _holds_lock(folder: TrustedFolder, pid: object) -> bool:
+    """Whether the process `pid` holds the lock of the data folder, as its running server does."""
     import fcntl
 
     lock = _open("lock", os.O_RDWR, within=folder.descriptor)
@@ -422,8 +425,8 @@ def _is_held(folder: TrustedFolder, pid: object) -> bool:
     return False
 
 
-def _token(folder: TrustedFolder, name: str) -> str:
-    """The token in a file of the data folder; raises OSError for a link or a pipe anywhere on the way."""
+def _read_token(folder: TrustedFolder, name: str) -> str:
+    """The token in a file of the data folder; raises OSError for a link or a pipe on the path."""
     within, _, name = name.rpartition("/")
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     directory = os.open(within or ".", flags, dir_fd=folder.descriptor)
@@ -434,12 +437,12 @@ def _token(folder: TrustedFolder, name: str) -> str:
         os.close(directory)
 
 
-def _split(url: str) -> tuple[str, str, int, str]:
-    scheme, _, rest = url.partition("://")
-    place, slash, prefix = rest.partition("/")
-    host, colon, port = place.rpartition(":")
-    if not colon or place.endswith("]"):
-        host, port = place, "443" if scheme == "https" else "80"
+def _split_url(url: str) -> tuple[str, str, int, str]:
+    scheme, _, after_scheme = url.partition("://")
+    address, slash, prefix = after_scheme.partition("/")
+    host, colon, port = address.rpartition(":")
+    if not colon or address.endswith("]"):
+        host, port = address, "443" if scheme == "https" else "80"
     if scheme not in ("http", "https") or not host or not port.isdigit():
         raise HookGaveUp("the server's URL is none")
     return scheme, host.strip("[]"), int(port), (slash + prefix).rstrip("/")
@@ -448,12 +451,12 @@ def _split(url: str) -> tuple[str, str, int, str]:
 def _exchange(scheme: str, host: str, port: int, request: bytes, deadline: float) -> bytes:
     connection: Any = None
     try:
-        connection = _connected(host, port, deadline)
+        connection = _connect(host, port, deadline)
         if scheme == "https":
-            connection = _secured(connection, host, deadline)
-        _limit(connection, deadline)
+            connection = _wrap_tls(connection, host, deadline)
+        _set_timeout(connection, deadline)
         connection.sendall(request)
-        return _answer(connection, deadline)
+        return _read_response(connection, deadline)
     except TimeoutError:
         raise HookGaveUp("the server did not answer in time") from None
     except OSError as error:
@@ -463,51 +466,51 @@ def _exchange(scheme: str, host: str, port: int, request: bytes, deadline: float
             connection.close()
 
 
-def _connected(host: str, port: int, deadline: float) -> Any:
+def _connect(host: str, port: int, deadline: float) -> Any:
     if host == "127.0.0.1":  # nearly always, and getaddrinfo would read several files
-        found: list[Any] = [(_socket.AF_INET, _socket.SOCK_STREAM, 0, "", (host, port))]
+        addresses: list[Any] = [(_socket.AF_INET, _socket.SOCK_STREAM, 0, "", (host, port))]
     else:
-        found = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
+        addresses = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)
     failure: OSError = OSError("no address")
-    for family, type_, protocol, _, address in found:
-        made = _socket.socket(family, type_, protocol)
+    for family, type_, protocol, _, address in addresses:
+        connection = _socket.socket(family, type_, protocol)
         try:
-            _limit(made, deadline)
-            made.connect(address)
+            _set_timeout(connection, deadline)
+            connection.connect(address)
         except OSError as error:
-            made.close()
+            connection.close()
             failure = error
         else:
-            return made
+            return connection
     raise failure
 
 
-def _secured(connection: Any, host: str, deadline: float) -> Any:
+def _wrap_tls(connection: Any, host: str, deadline: float) -> Any:
     import socket
     import ssl
 
-    _limit(connection, deadline)
-    whole = socket.socket(fileno=connection.detach())
-    _limit(whole, deadline)
-    return ssl.create_default_context().wrap_socket(whole, server_hostname=host)
+    _set_timeout(connection, deadline)
+    wrapped = socket.socket(fileno=connection.detach())
+    _set_timeout(wrapped, deadline)
+    return ssl.create_default_context().wrap_socket(wrapped, server_hostname=host)
 
 
-def _limit(connection: Any, deadline: float) -> None:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _set_timeout(connection: Any, deadline: float) -> None:
+    remaining_s = deadline - time.monotonic()
+    if remaining_s <= 0:
         raise TimeoutError
-    connection.settimeout(left)
+    connection.settimeout(remaining_s)
 
 
-def _answer(connection: Any, deadline: float) -> bytes:
-    """The body of a whole answer of status 200; nothing for 204."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        got += _more(connection, deadline, "a whole head")
-        if len(got) > _HEADER_BYTES_MAX:
+def _read_response(connection: Any, deadline: float) -> bytes:
+    """The body of a complete 200 response; empty for 204. Raises HookGaveUp for any other."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _receive(connection, deadline, "a whole head")
+        if len(received) > _HEADER_BYTES_MAX:
             raise HookGaveUp("the answer's head is too long")
-    head, _, body = got.partition(b"\r\n\r\n")
-    status, length = _understood(head)
+    head, _, body = received.partition(b"\r\n\r\n")
+    status, length = _parse_head(head)
     if status == 204:
         return b""
     if status != 200:
@@ -515,20 +518,20 @@ def _answer(connection: Any, deadline: float) -> bytes:
     if length < 0 or length > HOOK_OUTPUT_BYTES_MAX:
         raise HookGaveUp(f"the answer is longer than {HOOK_OUTPUT_BYTES_MAX} bytes, or does not say how long")
     while len(body) < length:
-        body += _more(connection, deadline, "the whole answer")
+        body += _receive(connection, deadline, "the whole answer")
     return body[:length]
 
 
-def _more(connection: Any, deadline: float, wanted: str) -> bytes:
-    _limit(connection, deadline)
+def _receive(connection: Any, deadline: float, missing_part: str) -> bytes:
+    _set_timeout(connection, deadline)
     piece: bytes = connection.recv(65_536)
     if not piece:
-        raise HookGaveUp(f"the server hung up before {wanted} was there")
+        raise HookGaveUp(f"the server hung up before {missing_part} was there")
     return piece
 
 
-def _understood(head: bytes) -> tuple[int, int]:
-    """Status and length of the body; -1 when it names none."""
+def _parse_head(head: bytes) -> tuple[int, int]:
+    """The status and the content length; -1 without one."""
     first, *lines = head.split(b"\r\n")
     words = first.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
@@ -540,26 +543,26 @@ def _understood(head: bytes) -> tuple[int, int]:
     return int(words[1]), -1
 
 
-# -- processes and what wakes a session ------------------------------------------------------------
+# -- processes and waking --------------------------------------------------------------------------
 
 
 def ancestors() -> list[int]:
     """The processes above this one, nearest first; only the parent where there is no /proc."""
-    found = [os.getppid()]
-    while len(found) < HOOK_PROCESSES_MAX and found[-1] > 1:
+    processes = [os.getppid()]
+    while len(processes) < HOOK_PROCESSES_MAX and processes[-1] > 1:
         try:
-            # The name, in brackets, may hold anything; behind it stand the state and the parent.
-            parent = int(_text(f"/proc/{found[-1]}/stat").rpartition(")")[2].split()[1])
+            # The name, in brackets, may hold anything; the state and the parent follow it.
+            parent = int(_text(f"/proc/{processes[-1]}/stat").rpartition(")")[2].split()[1])
         except (OSError, ValueError, IndexError):
             break
         if parent <= 1:
             break
-        found.append(parent)
-    return found
+        processes.append(parent)
+    return processes
 
 
 def cli_processes() -> list[int]:
-    """The CLI's own process and those above it: the hook's ancestors without the shell that it runs in."""
+    """The CLI's process and those above it: the hook's ancestors without its shell."""
     above = ancestors()
     for index, process in enumerate(above):
         try:
@@ -570,14 +573,14 @@ def cli_processes() -> list[int]:
     return above
 
 
-def named(process: int) -> str:
-    """A process by its number and its start, without its machine, as `repomesh.kernel.processes` does."""
-    start = _start(process)
+def process_id(process: int) -> str:
+    """A process's id without the machine: its number and start, as in `repomesh.kernel.processes`."""
+    start = _start_of(process)
     return f"{process}.{start}" if start else str(process)
 
 
-def _start(process: int) -> str:
-    """When a process began, in clock ticks since the boot; empty when it is over or that can't be seen."""
+def _start_of(process: int) -> str:
+    """The start of a process in clock ticks since boot; empty when it has ended or can't be read."""
     try:
         fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
         return fields[19] if fields[0] not in ("Z", "X") and int(fields[19]) else ""
@@ -586,32 +589,34 @@ def _start(process: int) -> str:
 
 
 def _machine() -> str:
-    """What tells this machine's processes from another's, as `repomesh.kernel.processes` says it, too."""
-    name = os.uname().nodename if hasattr(os, "uname") else ""
-    kept = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in name)
-    if not kept:
+    """The suffix of this machine in process ids, as in `repomesh.kernel.processes`."""
+    node_name = os.uname().nodename if hasattr(os, "uname") else ""
+    name = "".join(
+        sign if sign.isascii() and (sign.isalnum() or sign in "._-") else "-" for sign in node_name
+    )
+    if not name:
         return ""
-    if len(kept) > PROCESS_MACHINE_CHARS_MAX:
+    if len(name) > PROCESS_MACHINE_CHARS_MAX:
         half = PROCESS_MACHINE_CHARS_MAX // 2
-        kept = kept[:half] + kept[-half:]
+        name = name[:half] + name[-half:]
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
-        return f"@{kept}"
-    return f"@{kept}.ns{''.join(sign for sign in space if sign.isdigit())}"
+        return f"@{name}"
+    return f"@{name}.ns{''.join(sign for sign in space if sign.isdigit())}"
 
 
-def keep_wake(folder: TrustedFolder, cli: str, event: str, body: bytes) -> None:
-    """At a session's start keep where it may be woken, for the daemon; at its end forget it.
+def update_wake_note(folder: TrustedFolder, cli: str, event: str, body: bytes) -> None:
+    """At a session's start write a note for the daemon on how to wake it; at its end remove the note.
 
-    Two processes may have one session open: the later one's note stands under the name by which the server
-    calls its run, and neither touches the other's.
+    Two processes may have one session open: the later one's note has the server's name of its run, and
+    neither touches the other's.
     """
     moment = event.lower()
     if moment not in ("sessionstart", "sessionend"):
         return
     try:
-        session = parsed(body.decode()).get("session_id")
+        session = parse_json(body.decode()).get("session_id")
     except (AttributeError, *_UNREADABLE):
         return
     if not isinstance(session, str) or not 0 < len(session) <= 128 or session.startswith("."):
@@ -620,7 +625,7 @@ def keep_wake(folder: TrustedFolder, cli: str, event: str, body: bytes) -> None:
         return
     socket = os.environ.get("CLAUDE_CODE_MESSAGING_SOCKET")
     if moment == "sessionend":
-        _forget_wake(folder, session)
+        _remove_wake_note(folder, session)
     elif socket:
         token = os.environ.get("CLAUDE_CODE_MESSAGING_TOKEN", "")
         wake = {"cli": cli, "session_id": session, "socket": socket, "token": token}
@@ -628,17 +633,19 @@ def keep_wake(folder: TrustedFolder, cli: str, event: str, body: bytes) -> None:
             os.mkdir("wake", 0o700, dir_fd=folder.descriptor)
         except FileExistsError:  # from an earlier session, or one that starts at the same time
             pass
-        within, process = _wakes(folder), named(cli_processes()[0])
-        name = f"{session}:{process}.json" if _is_others(within, session, process) else f"{session}.json"
-        _write_wake(within, name, wake | {"process": process})
+        within, process = _open_wake_folder(folder), process_id(cli_processes()[0])
+        name = (
+            f"{session}:{process}.json" if _belongs_to_other(within, session, process) else f"{session}.json"
+        )
+        _write_wake_note(within, name, wake | {"process": process})
 
 
-def _forget_wake(folder: TrustedFolder, session: str) -> None:
-    process = named(cli_processes()[0])
+def _remove_wake_note(folder: TrustedFolder, session: str) -> None:
+    process = process_id(cli_processes()[0])
     try:
-        within = _wakes(folder)
+        within = _open_wake_folder(folder)
         names = [f"{session}:{process}.json"]
-        if not _is_others(within, session, process):
+        if not _belongs_to_other(within, session, process):
             names.append(f"{session}.json")
     except FileNotFoundError:
         return
@@ -649,25 +656,25 @@ def _forget_wake(folder: TrustedFolder, session: str) -> None:
             pass
 
 
-def _is_others(within: int, session: str, process: str) -> bool:
-    """Whether the session's note is of another process that lives."""
+def _belongs_to_other(within: int, session: str, process: str) -> bool:
+    """Whether the session's note belongs to another running process."""
     try:
         with open(_open(f"{session}.json", os.O_RDONLY, within=within), encoding="utf-8") as file:
-            other = parsed(file.read(HOOK_TEXT_CHARS_MAX)).get("process")
+            owner = parse_json(file.read(HOOK_TEXT_CHARS_MAX)).get("process")
     except (AttributeError, OSError, *_UNREADABLE):
         return False
-    if not isinstance(other, str) or other == process:
+    if not isinstance(owner, str) or owner == process:
         return False
-    number, _, start = other.partition(".")
-    return bool(start) and number.isdigit() and _start(int(number)) == start
+    number, _, start = owner.partition(".")
+    return bool(start) and number.isdigit() and _start_of(int(number)) == start
 
 
-def _wakes(folder: TrustedFolder) -> int:
+def _open_wake_folder(folder: TrustedFolder) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.open("wake", flags, dir_fd=folder.descriptor)
 
 
-def _write_wake(within: int, name: str, wake: dict[str, Any]) -> None:
+def _write_wake_note(within: int, name: str, wake: dict[str, Any]) -> None:
     import json
 
     draft = f"{name}.{os.getpid()}"
@@ -678,7 +685,7 @@ def _write_wake(within: int, name: str, wake: dict[str, Any]) -> None:
 
 
 def revive_daemon(folder: TrustedFolder) -> None:
-    """Start the daemon again, which wakes idle sessions, where one ran before and holds its lock no more."""
+    """Restart the daemon, which wakes idle sessions, where one ran before and has released its lock."""
     import fcntl
 
     try:
@@ -702,14 +709,14 @@ def revive_daemon(folder: TrustedFolder) -> None:
 
 
 class Log:
-    """A line for each hook that gave nothing, in a file that is set aside when it is full."""
+    """Logs a line for each hook without output, in a file that is rotated when it is full."""
 
     def __init__(self) -> None:
         self.folder: TrustedFolder | None = None
         self.label = ""
 
     def write(self, reason: str) -> None:
-        """Add a line, if there is where to; never raises."""
+        """Add a line, if the data folder is known; never raises."""
         if self.folder is None:
             return
         try:
@@ -728,9 +735,9 @@ class Log:
             return
 
 
-def _end_in_time(begun: float, log: Log) -> None:
-    """The net under everything that may hang: a pipe that nobody closes, a name server, a disk."""
-    time.sleep(max(0.0, begun + HOOK_DEADLINE_S - time.monotonic()))
+def _end_at_deadline(started_at: float, log: Log) -> None:
+    """End the process at its deadline, whatever hangs: a pipe, a name server, a disk."""
+    time.sleep(max(0.0, started_at + HOOK_DEADLINE_S - time.monotonic()))
     log.write("it took too long")
     os._exit(0)
 
@@ -740,7 +747,7 @@ def _end(answer: bytes) -> NoReturn:
         if answer:
             os.write(1, answer)
     except OSError:
-        pass  # who asked has gone
+        pass  # the CLI has closed the pipe
     os._exit(0)
 
 

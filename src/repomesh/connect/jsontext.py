@@ -1,6 +1,6 @@
-"""Edits JSON as text, comments and trailing commas allowed: all that is not the edit stays byte for byte.
+"""Edits JSON as text, comments and trailing commas allowed: everything else stays byte for byte.
 
-A document is read into nodes that know where they stand; an edit answers the new text.
+A document is parsed into nodes with positions; an edit returns the new text.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Path = tuple[str | int, ...]
 
 _SCALAR = re.compile(r"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _GAP = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)*", re.DOTALL)
-_DEPTH_MAX = 200  # real settings have five; the reading recurses
+_DEPTH_MAX = 200  # real settings have five; the parser recurses
 
 
 @dataclass(slots=True)
 class Node:
-    """A value from `start` to `end`. Of an object or a list, `parts` are what it holds."""
+    """A value from `start` to `end`. `parts` are the members of an object or the items of a list."""
 
     start: int
     end: int = 0
@@ -37,7 +37,7 @@ class Node:
 
 @dataclass(slots=True)
 class Part:
-    """A member of an object or an item of a list: where it begins, its value, and the comma behind it."""
+    """A member of an object or an item of a list: its start, its value, and the position of its comma."""
 
     key: str | int
     start: int
@@ -51,110 +51,110 @@ class _Reader:
     at: int = 0
     depth: int = field(default=0)
 
-    def document(self) -> Node:
-        self._gap()
-        node = self._value()
-        self._gap()
+    def read_document(self) -> Node:
+        self._skip_gap()
+        node = self._read_value()
+        self._skip_gap()
         if self.at != len(self.text):
-            raise self._broken("there is more behind the end")
+            raise self._syntax_error("there is more behind the end")
         return node
 
-    def _value(self) -> Node:
+    def _read_value(self) -> Node:
         char = self.text[self.at : self.at + 1]
         if char == "{":
-            return self._container("}", {})
+            return self._read_container("}", {})
         if char == "[":
-            return self._container("]", [])
+            return self._read_container("]", [])
         node = Node(self.at)
-        node.value = self._string() if char == '"' else self._scalar()
+        node.value = self._read_string() if char == '"' else self._read_scalar()
         node.end = self.at
         return node
 
-    def _container(self, closing: str, value: Any) -> Node:
+    def _read_container(self, closing: str, value: Any) -> Node:
         node = Node(self.at, value=value, parts=[])
         self.depth += 1
         if self.depth > _DEPTH_MAX:
-            raise self._broken("it is nested too deeply")
+            raise self._syntax_error("it is nested too deeply")
         self.at += 1
-        self._gap()
+        self._skip_gap()
         while self.text[self.at : self.at + 1] != closing:
-            part = self._part(node)
+            part = self._read_part(node)
             if part.comma is None and self.text[self.at : self.at + 1] != closing:
-                raise self._broken(f"a comma or '{closing}' is missing")
+                raise self._syntax_error(f"a comma or '{closing}' is missing")
         self.at += 1
         self.depth -= 1
         node.end = self.at
         return node
 
-    def _part(self, node: Node) -> Part:
+    def _read_part(self, node: Node) -> Part:
         assert node.parts is not None
         start, key = self.at, len(node.parts)
-        part = Part(self._key() if node.is_object else key, start, Node(start))
-        part.node = self._value()
+        part = Part(self._read_key() if node.is_object else key, start, Node(start))
+        part.node = self._read_value()
         if node.is_object:
             node.value[part.key] = part.node.value
         else:
             node.value.append(part.node.value)
-        self._gap()
+        self._skip_gap()
         if self.text[self.at : self.at + 1] == ",":
             part.comma = self.at
             self.at += 1
-            self._gap()
+            self._skip_gap()
         node.parts.append(part)
         return part
 
-    def _key(self) -> str:
+    def _read_key(self) -> str:
         if self.text[self.at : self.at + 1] != '"':
-            raise self._broken("a name in double quotes is missing")
-        key = self._string()
-        self._gap()
+            raise self._syntax_error("a name in double quotes is missing")
+        key = self._read_string()
+        self._skip_gap()
         if self.text[self.at : self.at + 1] != ":":
-            raise self._broken("a colon is missing")
+            raise self._syntax_error("a colon is missing")
         self.at += 1
-        self._gap()
+        self._skip_gap()
         return key
 
-    def _string(self) -> str:
+    def _read_string(self) -> str:
         try:
             value, self.at = json.decoder.scanstring(self.text, self.at + 1, True)  # type: ignore[attr-defined]
         except ValueError as error:
-            raise self._broken(str(error).partition(":")[0].lower()) from None
+            raise self._syntax_error(str(error).partition(":")[0].lower()) from None
         return str(value)
 
-    def _scalar(self) -> Any:
-        found = _SCALAR.match(self.text, self.at)
-        if found is None:
-            raise self._broken("a value is missing")
-        self.at = found.end()
-        return json.loads(found[0])
+    def _read_scalar(self) -> Any:
+        match = _SCALAR.match(self.text, self.at)
+        if match is None:
+            raise self._syntax_error("a value is missing")
+        self.at = match.end()
+        return json.loads(match[0])
 
-    def _gap(self) -> None:
-        found = _GAP.match(self.text, self.at)
-        assert found is not None
-        self.at = found.end()
+    def _skip_gap(self) -> None:
+        match = _GAP.match(self.text, self.at)
+        assert match is not None
+        self.at = match.end()
 
-    def _broken(self, why: str) -> BrokenSettings:
+    def _syntax_error(self, reason: str) -> BrokenSettings:
         line = self.text.count("\n", 0, self.at) + 1
         column = self.at - self.text.rfind("\n", 0, self.at)
-        return BrokenSettings(f"line {line}, column {column}: {why}", line=line, column=column)
+        return BrokenSettings(f"line {line}, column {column}: {reason}", line=line, column=column)
 
 
 def read(text: str) -> Node:
-    """The document; raises BrokenSettings with the place of the first fault."""
-    return _Reader(text, at=1 if text.startswith("\ufeff") else 0).document()
+    """Parse a document; raises BrokenSettings with the place of the first error."""
+    return _Reader(text, at=1 if text.startswith("\ufeff") else 0).read_document()
 
 
 def find(node: Node, path: Path) -> Node | None:
-    """What stands at `path`; of names that are there twice the last counts, as for every reader of JSON."""
+    """The node at `path`, None without one; of repeated names the last counts, as for every JSON parser."""
     for key in path:
-        part = _part_of(node, key)
+        part = _find_part(node, key)
         if part is None:
             return None
         node = part.node
     return node
 
 
-def _part_of(node: Node, key: str | int) -> Part | None:
+def _find_part(node: Node, key: str | int) -> Part | None:
     return next((part for part in reversed(node.parts or ()) if part.key == key), None)
 
 
@@ -162,32 +162,32 @@ def _part_of(node: Node, key: str | int) -> Part | None:
 
 
 def put(text: str, path: Sequence[str], value: Any) -> str:
-    """`text` with `value` at `path`, in place of what is there; objects on the way are made.
+    """Set `value` at `path`, replacing any other; missing objects on the way are created.
 
     Raises UnsuitableSettings when something on the way is no object.
     """
-    node = _object(read(text), ())
+    node = _require_object(read(text), ())
     for at, key in enumerate(path):
-        part = _part_of(node, key)
+        part = _find_part(node, key)
         if part is None:
-            for further in reversed(path[at + 1 :]):
-                value = {further: value}
+            for name in reversed(path[at + 1 :]):
+                value = {name: value}
             return _add(text, node, key, value)
         if at == len(path) - 1:
             return _replace(text, part.node, value)
-        node = _object(part.node, path[: at + 1])
+        node = _require_object(part.node, path[: at + 1])
     raise ValueError("a path has at least one name")
 
 
 def append(text: str, path: Sequence[str], value: Any) -> str:
-    """`text` with `value` as the last item of the list at `path`, which is made when it is not there.
+    """Append `value` to the list at `path`, which is created if missing.
 
-    Raises UnsuitableSettings when something else than a list is there, or on the way no object.
+    Raises UnsuitableSettings when the value there is no list, or something on the way is no object.
     """
     node = read(text)
     for at, key in enumerate(path):
-        _object(node, path[:at])
-        part = _part_of(node, key)
+        _require_object(node, path[:at])
+        part = _find_part(node, key)
         if part is None:
             return put(text, path, [value])
         node = part.node
@@ -197,38 +197,38 @@ def append(text: str, path: Sequence[str], value: Any) -> str:
 
 
 def remove(text: str, path: Path) -> str:
-    """`text` without what is at `path`; comments beside it stay."""
+    """Remove the value at `path`; comments beside it stay."""
     parent = find(read(text), path[:-1])
     assert parent is not None
-    part = _part_of(parent, path[-1])
+    part = _find_part(parent, path[-1])
     assert part is not None
     assert parent.parts is not None
     index = parent.parts.index(part)
     start = len(text[: part.start].rstrip(" \t\r\n"))
     end = part.node.end if part.comma is None else part.comma + 1
-    before = parent.parts[index - 1] if index else None
-    cut = text[:start] + text[end:]
-    if part.comma is None and before is not None and before.comma is not None:
-        cut = cut[: before.comma] + cut[before.comma + 1 :]
-    return cut
+    previous = parent.parts[index - 1] if index else None
+    edited = text[:start] + text[end:]
+    if part.comma is None and previous is not None and previous.comma is not None:
+        edited = edited[: previous.comma] + edited[previous.comma + 1 :]
+    return edited
 
 
-def _object(node: Node, path: Sequence[str | int]) -> Node:
+def _require_object(node: Node, path: Sequence[str | int]) -> Node:
     if not node.is_object:
-        where = f"'{'.'.join(map(str, path))}'" if path else "the whole"
-        raise UnsuitableSettings(f"{where} is no object")
+        location = f"'{'.'.join(map(str, path))}'" if path else "the whole"
+        raise UnsuitableSettings(f"{location} is no object")
     return node
 
 
 def _replace(text: str, node: Node, value: Any) -> str:
     style = _Style.of(text)
-    inside = _on_lines(text, node) or not isinstance(node.value, dict | list)
-    shown = style.shown(value, _indent(text, node.start)) if inside else style.compact(value)
-    return text[: node.start] + shown + text[node.end :]
+    is_on_lines = _on_lines(text, node) or not isinstance(node.value, dict | list)
+    replacement = style.shown(value, _indent(text, node.start)) if is_on_lines else style.compact(value)
+    return text[: node.start] + replacement + text[node.end :]
 
 
 def _add(text: str, node: Node, key: str | None, value: Any) -> str:
-    """Put a part behind the last one of a container."""
+    """Add a part after the last one of a container."""
     assert node.parts is not None
     style, last = _Style.of(text), node.parts[-1] if node.parts else None
     name = "" if key is None else json.dumps(key, ensure_ascii=False) + ": "
@@ -237,21 +237,21 @@ def _add(text: str, node: Node, key: str | None, value: Any) -> str:
         return text[: node.start + 1] + name + style.compact(value) + text[node.end - 1 :]
     if last is not None and not _on_lines(text, node):
         comma = last.comma if last.comma is not None else last.node.end - 1
-        needed = ", " if last.comma is None else " "
-        return text[: comma + 1] + needed + name + style.compact(value) + text[comma + 1 :]
+        separator = ", " if last.comma is None else " "
+        return text[: comma + 1] + separator + name + style.compact(value) + text[comma + 1 :]
     outer = _indent(text, node.start)
     inner = outer + style.unit if last is None else _indent(text, last.start)
-    # Behind what stands last, a comment included; the comma right behind the last value.
+    # After the last content, comments included; the comma directly after the last value.
     end = len(text[: node.end - 1].rstrip(" \t\r\n"))
-    made = style.newline + inner + name + style.shown(value, inner)
+    addition = style.newline + inner + name + style.shown(value, inner)
     closing = text[end:] if "\n" in text[end : node.end] else style.newline + outer + text[end:].lstrip(" \t")
     if last is None or last.comma is not None:
-        return text[:end] + made + closing
-    return text[: last.node.end] + "," + text[last.node.end : end] + made + closing
+        return text[:end] + addition + closing
+    return text[: last.node.end] + "," + text[last.node.end : end] + addition + closing
 
 
 def _on_lines(text: str, node: Node) -> bool:
-    """Whether the parts of a container stand on lines of their own, which an empty one's will."""
+    """Whether the parts of a container are on lines of their own; True for an empty one."""
     if not node.parts:
         return True
     return "\n" in text[node.start : node.parts[0].start]
@@ -265,7 +265,7 @@ def _indent(text: str, at: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """How a document is laid out."""
+    """The layout of a document."""
 
     unit: str
     newline: str
@@ -273,13 +273,13 @@ class _Style:
     @classmethod
     def of(cls, text: str) -> _Style:
         newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
-        found = re.search(r"[{\[][ \t]*\r?\n((?:[ \t]*\r?\n)*)([ \t]+)\S", text)
-        outer = _indent(text, found.start()) if found else ""
-        unit = found[2].removeprefix(outer) if found else ""
+        match = re.search(r"[{\[][ \t]*\r?\n((?:[ \t]*\r?\n)*)([ \t]+)\S", text)
+        outer = _indent(text, match.start()) if match else ""
+        unit = match[2].removeprefix(outer) if match else ""
         return cls(unit or "  ", newline)
 
     def shown(self, value: Any, indent: str) -> str:
-        """A value on lines of their own, whose first one is indented already."""
+        """A value on several lines, the first of which is indented already."""
         lines = json.dumps(value, indent=self.unit, ensure_ascii=False).split("\n")
         return (self.newline + indent).join(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repomesh.connect.cli import Cli, ConnectTarget, server
+from repomesh.connect.cli import Cli, ConnectTarget, server_entry
 from repomesh.connect.entries import SettingsFile, proxy_command
 
 _NAMES = ("opencode.jsonc", "opencode.json")
@@ -19,7 +19,7 @@ def settings(place: ConnectTarget) -> list[SettingsFile]:
     if place.http is not None:
         headers = {"Authorization": f"Bearer {{file:{place.http.token}}}"}
         entry = {"type": "remote", "url": place.http.endpoint, "headers": headers, "enabled": True}
-    return [SettingsFile(path, "json", "project", (server(["mcp"], entry),))]
+    return [SettingsFile(path, "json", "project", (server_entry(["mcp"], entry),))]
 
 
 OPENCODE = Cli(

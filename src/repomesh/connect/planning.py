@@ -1,4 +1,4 @@
-"""What connecting and disconnecting would change, worked out whole before anything is written."""
+"""Plans all changes of connecting and disconnecting before anything is written."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from repomesh.kernel import data_folder
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """A file that becomes another: `after` is its text, None when it goes."""
+    """A change of a file: `after` is its new text, None when it is removed."""
 
     content: files.Content
     after: str | None
     folders: list[str] = field(default_factory=list)
-    """Those to remove with it, if they are empty."""
+    """Folders to remove with it, if they are empty."""
     of_git: bool = False
-    """Whether it is what git is to ignore, which several CLIs change."""
+    """Whether it is git's exclude file, which several CLIs change."""
 
     def diff(self) -> str:
-        """The change for a person to read."""
+        """The change as a unified diff."""
         path, target = str(self.content.path), str(self.content.target)
         before, after = self.content.text, self.after
         if os.path.realpath(self.content.path.parent) != str(self.content.target.parent):
-            path = f"{path} -> {target}"  # a link of somebody else's may lead anywhere
+            path = f"{path} -> {target}"  # show where a link leads
         names = ("/dev/null" if before is None else path, "/dev/null" if after is None else path)
         lines = unified_diff((before or "").splitlines(True), (after or "").splitlines(True), *names)
         return "".join(
@@ -42,7 +42,7 @@ class FileChange:
 
 @dataclass(slots=True)
 class ConnectPlan:
-    """All that is to be done for one CLI."""
+    """All changes for one CLI."""
 
     cli: Cli
     data: Path
@@ -51,93 +51,99 @@ class ConnectPlan:
     shared: SharedSettings
     changes: list[FileChange] = field(default_factory=list)
     known: bool = False
-    """Whether the marker is there and says the same already."""
+    """Whether the records are up to date already."""
 
     @property
     def settings(self) -> dict[str, str]:
-        """The changes of the CLI's settings by path, for a person to agree to."""
+        """The diffs of the CLI's settings by path, which the user agrees to."""
         return {str(change.content.path): change.diff() for change in self.changes if not change.of_git}
 
     @property
     def nothing(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether there is nothing to change."""
         return self.known and not self.changes
 
 
 def connect(cli: Cli, place: ConnectTarget, data: Path, agent: str | None) -> ConnectPlan:
-    """What connects `cli`; raises BrokenSettings, UnsuitableSettings, ReadOnlySettings."""
-    before = records.read_marker(data, cli.name)
+    """Plan connecting `cli`; raises BrokenSettings, UnsuitableSettings, ReadOnlySettings."""
+    old_marker = records.read_marker(data, cli.name)
     state = records.state_folder(place.home)
     shared = records.read_shared(state, cli.name)
     marker = ConnectedMarker(cli=cli.name, agent=agent, http=place.http is not None)
-    if before is not None and (before.agent, before.http) == (agent, marker.http):
-        marker.token_id = before.token_id
+    if old_marker is not None and (old_marker.agent, old_marker.http) == (agent, marker.http):
+        marker.token_id = old_marker.token_id
     plan = ConnectPlan(cli, data, state, marker, SharedSettings(repositories=list(shared.repositories)))
-    wanted = cli.settings(place)
-    old = before.files if before is not None else {}
-    wanted += _ignored(place, [file for file in wanted if file.scope == "project"], old)
-    for file in wanted:
-        kept, remembered = (
-            (old, marker.files) if file.scope == "project" else (shared.files, plan.shared.files)
+    settings_files = cli.settings(place)
+    old_files = old_marker.files if old_marker is not None else {}
+    settings_files += _git_exclude_file(
+        place, [file for file in settings_files if file.scope == "project"], old_files
+    )
+    for file in settings_files:
+        old_records, new_records = (
+            (old_files, marker.files) if file.scope == "project" else (shared.files, plan.shared.files)
         )
-        _join(plan, file, kept, remembered)
-    alone = set(shared.repositories) <= {str(data)}
-    here = _possible(cli, place)
-    marker.files |= {path: kept for path, kept in old.items() if path not in here | set(marker.files)}
-    _leave_rest(plan, old, marker.files)
-    if alone:
-        _leave_rest(plan, shared.files, plan.shared.files)
+        _plan_entries(plan, file, old_records, new_records)
+    is_only_user = set(shared.repositories) <= {str(data)}
+    possible_paths = _possible_paths(cli, place)
+    marker.files |= {
+        path: record for path, record in old_files.items() if path not in possible_paths | set(marker.files)
+    }
+    _plan_unwanted_removals(plan, old_files, marker.files)
+    if is_only_user:
+        _plan_unwanted_removals(plan, shared.files, plan.shared.files)
     else:
         plan.shared.files |= {
-            path: kept for path, kept in shared.files.items() if path not in plan.shared.files
+            path: record for path, record in shared.files.items() if path not in plan.shared.files
         }
-    if any(file.scope == "user" for file in wanted) and str(data) not in plan.shared.repositories:
+    if any(file.scope == "user" for file in settings_files) and str(data) not in plan.shared.repositories:
         plan.shared.repositories.append(str(data))
-    plan.known = before == marker and shared == plan.shared
+    plan.known = old_marker == marker and shared == plan.shared
     return plan
 
 
 def disconnect(cli: Cli, place: ConnectTarget, data: Path) -> ConnectPlan:
-    """What takes `cli` out again; shared files stay while another repository needs them."""
+    """Plan disconnecting `cli`; shared files stay while other repositories use them. Raises as `connect`."""
     marker = records.read_marker(data, cli.name)
     state = records.state_folder(place.home)
     shared = records.read_shared(state, cli.name)
-    rest = [one for one in shared.repositories if one != str(data)]
-    plan = ConnectPlan(cli, data, state, None, SharedSettings(repositories=rest), known=marker is None)
-    old = marker.files if marker is not None else {}
-    candidates = cli.settings(place) + _ignored(place, cli.settings(place), old)
+    other_repositories = [repository for repository in shared.repositories if repository != str(data)]
+    plan = ConnectPlan(
+        cli, data, state, None, SharedSettings(repositories=other_repositories), known=marker is None
+    )
+    old_files = marker.files if marker is not None else {}
+    candidates = cli.settings(place) + _git_exclude_file(place, cli.settings(place), old_files)
     for file in candidates:
         if file.scope == "project":
-            _part(plan, file, old.get(str(file.path)))
-        elif not rest:
-            _part(plan, file, shared.files.get(str(file.path)))
-    _leave_rest(plan, old, {str(file.path): None for file in candidates})
-    if rest:
+            _plan_removal(plan, file, old_files.get(str(file.path)))
+        elif not other_repositories:
+            _plan_removal(plan, file, shared.files.get(str(file.path)))
+    _plan_unwanted_removals(plan, old_files, {str(file.path): None for file in candidates})
+    if other_repositories:
         plan.shared.files = shared.files
     else:
-        _leave_rest(plan, shared.files, {str(file.path): None for file in candidates})
+        _plan_unwanted_removals(plan, shared.files, {str(file.path): None for file in candidates})
     return plan
 
 
-def unchanged(shown: ConnectPlan, now: ConnectPlan) -> ConnectPlan:
-    """`now`, if it changes what a person agreed to in `shown`; raises SettingsChanged."""
+def require_unchanged(shown: ConnectPlan, now: ConnectPlan) -> ConnectPlan:
+    """Return `now` if its changes are those shown to the user; raises SettingsChanged otherwise."""
     if shown.settings != now.settings:
         raise SettingsChanged(f"the settings of {now.cli.title} were changed meanwhile")
     return now
 
 
-def carry_out(plan: ConnectPlan) -> None:
-    """Do it; when a file can't be written those that were are put back, and the error is raised."""
-    done: list[FileChange] = []
+def apply_plan(plan: ConnectPlan) -> None:
+    """Apply a plan; if a file can't be written, the others are restored and the error is raised."""
+    written: list[FileChange] = []
     try:
         for change in plan.changes:
             files.require_writable(change.content)
         for change in plan.changes:
             files.replace(change.content, change.after)
-            done.append(change)
-        _remember(plan)
+            written.append(change)
+        _write_records(plan)
     except BaseException:
-        for change in reversed(done):
+        for change in reversed(written):
             files.replace(files.read(change.content.path), change.content.text)
         raise
     for change in plan.changes:
@@ -145,7 +151,7 @@ def carry_out(plan: ConnectPlan) -> None:
             files.remove_folders(change.folders)
 
 
-def _remember(plan: ConnectPlan) -> None:
+def _write_records(plan: ConnectPlan) -> None:
     records.write_shared(plan.state, plan.cli.name, plan.shared)
     if plan.marker is not None:
         records.write_marker(plan.data, plan.marker)
@@ -159,41 +165,44 @@ def _remember(plan: ConnectPlan) -> None:
 # -- one file --------------------------------------------------------------------------------------
 
 
-def _join(
-    plan: ConnectPlan, file: SettingsFile, old: dict[str, FileRecord], remembered: dict[str, FileRecord]
+def _plan_entries(
+    plan: ConnectPlan,
+    file: SettingsFile,
+    old_records: dict[str, FileRecord],
+    new_records: dict[str, FileRecord],
 ) -> None:
-    """Plan that `file` holds what is wanted, and remember how it got there."""
+    """Plan adding the wanted entries to `file`, and record how it was before."""
     content, key = files.read(file.path), str(file.path)
-    record = old.get(key)
+    record = old_records.get(key)
     try:
-        if content.text is not None and editing.satisfied(file, content.text, plan.cli.name):
+        if content.text is not None and editing.is_satisfied(file, content.text, plan.cli.name):
             if record is not None:
-                remembered[key] = record
+                new_records[key] = record
             return
-        before = _before(file, content.text, record, plan.cli.name)
-        after = editing.applied(file, before or "")
-        made = editing.containers(file, before or "")
+        before = _text_without_entries(file, content.text, record, plan.cli.name)
+        after = editing.add_entries(file, before or "")
+        containers = editing.missing_containers(file, before or "")
     except (BrokenSettings, UnsuitableSettings) as error:
         raise type(error)(f"{file.path}: {error.message}", hint=error.hint, path=key) from None
     files.require_writable(content)
     folders = record.folders if record is not None else files.missing_folders(content)
-    remembered[key] = FileRecord(
+    new_records[key] = FileRecord(
         made=before is None,
         folders=folders,
         digest=editing.digest(after),
         hunks=editing.hunks(before or "", after),
-        containers=made,
+        containers=containers,
     )
     plan.changes.append(FileChange(content, after, of_git=file.format == "lines"))
 
 
-def _part(plan: ConnectPlan, file: SettingsFile, record: FileRecord | None) -> None:
-    """Plan that `file` holds nothing of ours."""
+def _plan_removal(plan: ConnectPlan, file: SettingsFile, record: FileRecord | None) -> None:
+    """Plan removing our entries from `file`."""
     content = files.read(file.path)
     if content.text is None:
         return
     try:
-        before = _before(file, content.text, record, plan.cli.name)
+        before = _text_without_entries(file, content.text, record, plan.cli.name)
     except (BrokenSettings, UnsuitableSettings) as error:
         raise type(error)(f"{file.path}: {error.message}", hint=error.hint, path=str(file.path)) from None
     if before != content.text:
@@ -202,24 +211,26 @@ def _part(plan: ConnectPlan, file: SettingsFile, record: FileRecord | None) -> N
         plan.changes.append(FileChange(content, before, folders, of_git=file.format == "lines"))
 
 
-def _before(file: SettingsFile, text: str | None, record: FileRecord | None, cli: str) -> str | None:
-    """The file without us: as it was when nobody touched it since, else with what others did to it."""
-    if text is None or (record is None and not editing.is_there(file, text, cli)):
+def _text_without_entries(
+    file: SettingsFile, text: str | None, record: FileRecord | None, cli: str
+) -> str | None:
+    """The file without our entries: as it was before, or with the changes that others made since."""
+    if text is None or (record is None and not editing.is_connected(file, text, cli)):
         return text
     if record is not None and record.digest == editing.digest(text):
-        before = editing.exactly_before(text, record.hunks)
+        before = editing.revert_exactly(text, record.hunks)
         return None if record.made else before
-    rough = editing.roughly_before(text, record.hunks) if record is not None else None
-    if rough is None or not _clean(file, rough, cli):
-        rough = editing.stripped(file, text, cli, record.containers if record is not None else None)
-    gone = (record is not None and record.made) or (file.whole and rough != text)
-    return None if gone and editing.is_empty(file, rough) else rough
+    restored = editing.revert_by_text(text, record.hunks) if record is not None else None
+    if restored is None or not _is_clean(file, restored, cli):
+        restored = editing.remove_entries(file, text, cli, record.containers if record is not None else None)
+    is_removable = (record is not None and record.made) or (file.whole and restored != text)
+    return None if is_removable and editing.is_empty(file, restored) else restored
 
 
-def _clean(file: SettingsFile, text: str, cli: str) -> bool:
-    """Whether a text can be read and holds nothing of ours."""
+def _is_clean(file: SettingsFile, text: str, cli: str) -> bool:
+    """Whether a text is valid and holds none of our entries."""
     try:
-        return editing.stripped(file, text, cli, None) == text
+        return editing.remove_entries(file, text, cli, None) == text
     except (BrokenSettings, UnsuitableSettings):
         return False
 
@@ -227,21 +238,23 @@ def _clean(file: SettingsFile, text: str, cli: str) -> bool:
 # -- files that are no longer wanted ---------------------------------------------------------------
 
 
-def _possible(cli: Cli, place: ConnectTarget) -> set[str]:
-    """Every file that may be wanted in this work tree, in one way of connecting or another."""
-    other = Http("http://localhost", Path("token"), Path("headers"))
-    ways = (replace(place, http=None), replace(place, http=other))
-    return {str(file.path) for way in ways for file in cli.settings(way)}
+def _possible_paths(cli: Cli, place: ConnectTarget) -> set[str]:
+    """The paths of all files that either way of connecting may change in this work tree."""
+    http = Http("http://localhost", Path("token"), Path("headers"))
+    targets = (replace(place, http=None), replace(place, http=http))
+    return {str(file.path) for target in targets for file in cli.settings(target)}
 
 
-def _leave_rest(plan: ConnectPlan, old: dict[str, FileRecord], wanted: Iterable[str]) -> None:
-    """Take us out of the files that were connected once and are not meant any more."""
-    for path in set(old) - set(wanted):
-        _part(plan, _described(plan.cli, Path(path)), old[path])
+def _plan_unwanted_removals(
+    plan: ConnectPlan, old: dict[str, FileRecord], wanted_paths: Iterable[str]
+) -> None:
+    """Plan removing our entries from files that were connected before and are no longer wanted."""
+    for path in set(old) - set(wanted_paths):
+        _plan_removal(plan, _settings_file_at(plan.cli, Path(path)), old[path])
 
 
-def _described(cli: Cli, path: Path) -> SettingsFile:
-    """The file at `path`, for taking entries out: what could be wanted there, in any of the CLI's ways."""
+def _settings_file_at(cli: Cli, path: Path) -> SettingsFile:
+    """The file at `path` with all entries that the CLI may have there, for removing them."""
     if path.name == "exclude":
         return SettingsFile(path, "lines", "project", ())
     place = ConnectTarget(path.parent, Path.home(), os.environ)
@@ -249,21 +262,21 @@ def _described(cli: Cli, path: Path) -> SettingsFile:
     return SettingsFile(path, "toml" if path.suffix == ".toml" else "json", "project", wants)
 
 
-# -- what git is to ignore -------------------------------------------------------------------------
+# -- git's exclude file ----------------------------------------------------------------------------
 
 
-def _ignored(
-    place: ConnectTarget, wanted: Sequence[SettingsFile], old: dict[str, FileRecord]
+def _git_exclude_file(
+    place: ConnectTarget, project_files: Sequence[SettingsFile], old_files: dict[str, FileRecord]
 ) -> list[SettingsFile]:
-    """Have git leave out what connect makes in the project: it names programs of this machine."""
+    """The exclude file that makes git ignore new project files, which name programs of this machine."""
     exclude = data_folder.git_path(place.root, "info/exclude")
-    made = [
+    new_files = [
         file
-        for file in wanted
+        for file in project_files
         if file.scope == "project"
-        and (not file.path.exists() or (str(file.path) in old and old[str(file.path)].made))
+        and (not file.path.exists() or (str(file.path) in old_files and old_files[str(file.path)].made))
     ]
-    if exclude is None or not made:
+    if exclude is None or not new_files:
         return []
-    lines = tuple(SettingsEntry(("line",), f"/{file.path.relative_to(place.root)}") for file in made)
+    lines = tuple(SettingsEntry(("line",), f"/{file.path.relative_to(place.root)}") for file in new_files)
     return [SettingsFile(exclude, "lines", "project", lines)]

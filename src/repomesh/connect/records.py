@@ -1,4 +1,4 @@
-"""What connect remembers in the user's state folder: per data folder, and of files that many share."""
+"""Connect's records in the user's state folder: per data folder, and for files that repositories share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from repomesh.connect.files import remove_folders, write_private
 from repomesh.kernel import data_folder, trust
 
 
-class _Kept(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
 
-class FileRecord(_Kept):
+class FileRecord(_Record):
     """How a settings file came to be what connect left, so that it can be what it was before."""
 
     made: bool = Field(description="Whether there was none before.")
@@ -27,7 +27,7 @@ class FileRecord(_Kept):
     containers: list[list[str]] = Field(default_factory=list, description="Objects and lists made in it.")
 
 
-class ConnectedMarker(_Kept):
+class ConnectedMarker(_Record):
     """In the record of the data folder: that its user connected the CLI here. Hooks do nothing without it."""
 
     cli: str
@@ -37,35 +37,37 @@ class ConnectedMarker(_Kept):
     files: dict[str, FileRecord] = Field(default_factory=dict, description="Of the project, by path.")
 
 
-class SharedSettings(_Kept):
+class SharedSettings(_Record):
     """What a person's own settings files hold of us, and for which repositories."""
 
     repositories: list[str] = Field(default_factory=list, description="Data folders.")
     files: dict[str, FileRecord] = Field(default_factory=dict)
 
 
-M = TypeVar("M", bound=_Kept)
+M = TypeVar("M", bound=_Record)
 
 
 def marker_path(data: Path, cli: str) -> Path | None:
-    """Where the marker of a repository is; None for a data folder that is not there, or not trusted."""
+    """The path of a repository's marker; None if its data folder is missing or not trusted."""
     record = trust.record_of(data)
     return record / data_folder.CONNECT / f"{cli}.json" if record is not None else None
 
 
 def shared_path(state: Path, cli: str) -> Path:
-    """Where what is shared by repositories is remembered."""
+    """The path of the record of shared settings files."""
     return state / "connect" / f"{cli}.json"
 
 
 def state_folder(home: Path) -> Path:
-    """The folder for what programs remember about a person."""
-    named = os.environ.get("XDG_STATE_HOME")
-    return (Path(named) if named and Path(named).is_absolute() else home / ".local" / "state") / "repomesh"
+    """The user's state folder of repomesh."""
+    variable = os.environ.get("XDG_STATE_HOME")
+    return (
+        Path(variable) if variable and Path(variable).is_absolute() else home / ".local" / "state"
+    ) / "repomesh"
 
 
 def read_marker(data: Path, cli: str) -> ConnectedMarker | None:
-    """The marker, or None where the CLI is not connected. A broken one says no more than that it is."""
+    """Read the marker, None where the CLI is not connected. A broken one is read as one without details."""
     path = marker_path(data, cli)
     if path is None:
         return None
@@ -74,14 +76,14 @@ def read_marker(data: Path, cli: str) -> ConnectedMarker | None:
 
 
 def read_shared(state: Path, cli: str) -> SharedSettings:
-    """What is remembered of shared files, without repositories that are gone or no longer connected."""
-    found = _read(shared_path(state, cli), SharedSettings) or SharedSettings()
-    found.repositories = [data for data in found.repositories if read_marker(Path(data), cli) is not None]
-    return found
+    """Read the record of shared files, without repositories that are gone or no longer connected."""
+    shared = _read(shared_path(state, cli), SharedSettings) or SharedSettings()
+    shared.repositories = [data for data in shared.repositories if read_marker(Path(data), cli) is not None]
+    return shared
 
 
 def write_marker(data: Path, marker: ConnectedMarker) -> None:
-    """Keep the marker; only its owner may read it, since a hunk may hold a line with a secret.
+    """Write the marker; only its owner may read it, since a hunk may hold a line with a secret.
 
     Raises UntrustedFolder unless the data folder was prepared.
     """
@@ -92,7 +94,7 @@ def write_marker(data: Path, marker: ConnectedMarker) -> None:
 
 
 def write_shared(state: Path, cli: str, shared: SharedSettings) -> None:
-    """Keep what is shared, or forget it when no repository needs it."""
+    """Write the record of shared files, or remove it when no repository needs it."""
     path = shared_path(state, cli)
     if shared.repositories:
         write_private(path, shared.model_dump_json(indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""What of an agent CLI is installed and connected here, as far as its files tell."""
+"""Which agent CLIs are installed and connected here, as far as their files show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repomesh.connect.cli import Cli, ConnectTarget, Http
 from repomesh.connect.entries import SERVER
 from repomesh.connect.errors import BrokenSettings
 
-_VERSION_S = 15.0  # some start a whole Node program to say it
+_VERSION_S = 15.0  # some CLIs start a whole Node program for it
 _VERSION = re.compile(r"\d+(?:\.\d+)+(?:[-+][\w.-]*\w)?")
 
 
@@ -30,28 +30,30 @@ class CliStatus:
     hooks: bool
     agent: str | None
     fault: str = ""
-    """What is wrong with its settings."""
+    """The error in its settings, if any."""
 
     def working(self) -> dict[str, tuple[str, ...]]:
-        """The routes whose entries are there; waking needs no hook that answers, only one that was called."""
+        """The routes of `Cli.routes` that are connected; all are empty without the marker or hooks."""
         routes = self.cli.routes()
         return {name: ways if self.connected and self.hooks else () for name, ways in routes.items()}
 
 
 def statuses(clis: Sequence[Cli], place: ConnectTarget, data: Path) -> list[CliStatus]:
-    """Each of `clis`; their programs are asked for their versions side by side."""
+    """The status of each CLI; their `--version` commands run in parallel."""
     with ThreadPoolExecutor(max_workers=4) as pool:
         versions = list(pool.map(version, clis))
-    return [_found(cli, said, place, data) for cli, said in zip(clis, versions, strict=True)]
+    return [
+        _status_of(cli, version_text, place, data) for cli, version_text in zip(clis, versions, strict=True)
+    ]
 
 
 def version(cli: Cli) -> str | None:
-    """What the CLI says its version is: '?' when it says none, None when it is not installed."""
+    """The CLI's version: '?' when it prints none, None when it is not installed."""
     program = shutil.which(cli.name)
     if program is None:
         return None
     try:
-        done = subprocess.run(  # noqa: S603 - the program of that name on the user's search path
+        result = subprocess.run(  # noqa: S603 - the program of that name on the user's search path
             [program, "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -62,11 +64,11 @@ def version(cli: Cli) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return "?"
-    said = _VERSION.search(done.stdout)
-    return said[0] if said else "?"
+    match = _VERSION.search(result.stdout)
+    return match[0] if match else "?"
 
 
-def _found(cli: Cli, said: str | None, place: ConnectTarget, data: Path) -> CliStatus:
+def _status_of(cli: Cli, version_text: str | None, place: ConnectTarget, data: Path) -> CliStatus:
     marker = records.read_marker(data, cli.name)
     if marker is not None and marker.http:
         place = ConnectTarget(place.root, place.home, place.variables, Http("", data, data))
@@ -81,4 +83,4 @@ def _found(cli: Cli, said: str | None, place: ConnectTarget, data: Path) -> CliS
         server = server or (has_server and any(want.path[-1] == SERVER for want in file.wants))
         hooks = hooks or has_hooks
     agent = marker.agent if marker is not None else None
-    return CliStatus(cli, said, marker is not None, server, hooks, agent, fault)
+    return CliStatus(cli, version_text, marker is not None, server, hooks, agent, fault)

@@ -1,1 +1,1 @@
-"""The daemon: a small process beside the CLIs of a repository, which wakes those that are idle."""
+"""The daemon: a small process for each data folder, which wakes idle CLI sessions."""

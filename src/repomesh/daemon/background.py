@@ -1,4 +1,4 @@
-"""Starting and stopping the daemon: by the server of its data folder, or by who needs it before."""
+"""Starts and stops the daemon of a data folder."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from repomesh.kernel.own_program import own_program
 
 LOCK: Final = "daemon.lock"
 WOKEN: Final = ("claude", "codex")
-"""The CLIs that have a way to be woken; see `ways.WAYS`."""
+"""The CLIs that can be woken; see `wake_methods.WAYS`."""
 STOP_S: Final = 5.0
 _TICK_S: Final = 0.02
 
 
 def start_if_needed(data: Path) -> bool:
-    """Start a daemon for the data folder in place of an older one, if a CLI is connected that it can wake."""
-    if not _needed(data):
+    """Start a daemon, replacing an older one, if it can wake a connected CLI; True if it was started."""
+    if not _has_wakeable_cli(data):
         return False
-    stop(data)  # it may watch a server that was here before
+    stop(data)  # the older one may watch a previous server
     start(data)
     return True
 
 
-def ensure(data: Path) -> bool:
-    """Start a daemon unless one runs, if there is a server for it and a CLI that it can wake."""
+def start_if_absent(data: Path) -> bool:
+    """Start a daemon unless one runs, if there is a server and a CLI to wake; True if it was started."""
     reachable = data_folder.read_server(data) is not None or "REPOMESH_URL" in os.environ
-    if not reachable or not _needed(data) or holder(data) is not None:
+    if not reachable or not _has_wakeable_cli(data) or holder(data) is not None:
         return False
     start(data)
     return True
 
 
 def start(data: Path) -> int:
-    """Start a daemon in the background; answers its process id. A second one ends by itself."""
+    """Start a daemon in the background; returns its process id. A second one exits at once."""
     process = subprocess.Popen(  # noqa: S603 - our own words
         own_program("daemon"),
         env=os.environ | {"REPOMESH_DATA": str(data)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl+C in this terminal is not for it
+        start_new_session=True,  # so that Ctrl+C in this terminal does not end it
     )
     return process.pid
 
 
 def stop(data: Path) -> int | None:
-    """End the daemon of a data folder; answers its process id, None when there was none."""
+    """Stop the daemon of a data folder, waiting STOP_S at most; returns its process id, None without one."""
     pid = holder(data)
     if pid is None:
         return None
@@ -67,13 +67,13 @@ def stop(data: Path) -> int | None:
 
 
 def holder(data: Path) -> int | None:
-    """The process that wakes the CLIs of a data folder; None when none does."""
+    """The process id of the daemon of a data folder, None without one."""
     return pidfile.holder(data / LOCK)
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this number runs, one's own or another's; False for what can't be a process."""
-    if not 0 < pid <= PROCESS_NUMBER_MAX:  # 0 would be one's own group, and a larger one no C integer
+    """Whether a process with this number runs, of any user; False for an invalid number."""
+    if not 0 < pid <= PROCESS_NUMBER_MAX:  # 0 is the own process group; larger numbers are no C integers
         return False
     try:
         os.kill(pid, 0)
@@ -85,13 +85,13 @@ def is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def held(data: Path) -> Iterator[bool]:
-    """Hold the daemon's lock of a data folder while inside; gives False when another process has it."""
-    with pidfile.hold(data / LOCK) as taken:
-        yield taken.by_us
+def hold_lock(data: Path) -> Iterator[bool]:
+    """Hold the daemon's lock of a data folder inside the block; yields False when another process has it."""
+    with pidfile.hold(data / LOCK) as lock:
+        yield lock.by_us
 
 
-def _needed(data: Path) -> bool:
+def _has_wakeable_cli(data: Path) -> bool:
     record = trust.record_of(data)
     return record is not None and any(
         (record / data_folder.CONNECT / f"{cli}.json").exists() for cli in WOKEN

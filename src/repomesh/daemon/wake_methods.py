@@ -1,4 +1,4 @@
-"""The ways to wake a CLI that is idle, each the CLI's own. Nothing is ever typed into a terminal."""
+"""The methods to wake an idle CLI session, one for each CLI. Nothing is ever typed into a terminal."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from repomesh.kernel.private_files import UnsafeFile, open_private
 from repomesh.kernel.processes import number_of, was_replaced
 
 WAKE_FOLDER: Final = "wake"
-"""In the data folder: what hooks kept of the sessions that have an inbox."""
+"""The folder, in the data folder, of the hooks' notes about sessions that have an inbox."""
 CONNECT_S: Final = 2.0
-REFUSAL_S: Final = 0.5  # an inbox that does not take the token hangs up within this time
-TAKEN_S: Final = 5.0  # for an inbox to hang up once it has the message
+REFUSAL_S: Final = 0.5  # an inbox that refuses the token hangs up within this time
+HANG_UP_S: Final = 5.0  # for an inbox to hang up after the message
 COMMAND_S: Final = 20.0  # for a CLI's own command, which starts slowly on a busy machine
-SAID_CHARS_MAX: Final = 160  # of what a CLI says about a refusal
+REASON_CHARS_MAX: Final = 160  # of a CLI's error output
 NOTE_BYTES_MAX: Final = 10_000
 _HOMES: Final = ("HOME", "CODEX_HOME")
 
 
 class WakeRefused(Exception):
-    """A session can't be woken; the message says why, for the trace of what it should have been told."""
+    """A session can't be woken; the message is the reason, for the trace of the delivery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +46,24 @@ class WakeTarget:
 
 
 Way = Callable[[Path, WakeTarget, str], Awaitable[None]]
-"""Of (data folder, session, text): tells the session, or raises Refused."""
+"""Called with (data folder, session, text); sends the text to the session, or raises WakeRefused."""
 
 
 async def claude(data: Path, session: WakeTarget, text: str) -> None:
-    """Put a message into Claude Code's inbox socket, whose place and token a hook kept."""
-    place = _kept(data / WAKE_FOLDER / f"{session.session_id}.json")
+    """Send a message to Claude Code's inbox socket, whose path and token a hook noted; raises WakeRefused."""
+    note = _read_note(data / WAKE_FOLDER / f"{session.session_id}.json")
     try:
         async with asyncio.timeout(CONNECT_S):
-            reader, writer = await asyncio.open_unix_connection(place["socket"])
+            reader, writer = await asyncio.open_unix_connection(note["socket"])
     except (OSError, TimeoutError) as error:
         raise WakeRefused(f"its inbox does not answer: {_one_line(error)}") from None
     try:
-        await _authenticated(reader, writer, place["token"])
-        writer.write(_line({"type": "user", "message": {"role": "user", "content": text}}))
+        await _authenticate(reader, writer, note["token"])
+        writer.write(_json_line({"type": "user", "message": {"role": "user", "content": text}}))
         writer.write_eof()
         await writer.drain()
-        with suppress(TimeoutError):  # it has the message; some hang up late
-            async with asyncio.timeout(TAKEN_S):
+        with suppress(TimeoutError):  # it has the message; some inboxes hang up late
+            async with asyncio.timeout(HANG_UP_S):
                 await reader.read()
     except OSError as error:
         raise WakeRefused(f"its inbox broke off: {_one_line(error)}") from None
@@ -72,36 +72,36 @@ async def claude(data: Path, session: WakeTarget, text: str) -> None:
 
 
 async def codex(_data: Path, session: WakeTarget, text: str) -> None:
-    """Queue a message for a thread of Codex, which looks for it every few seconds."""
+    """Queue a message for a thread of Codex, which polls its queue; raises WakeRefused."""
     if ":" in session.session_id:  # the id of a second run; Codex knows the thread that both have open
         raise WakeRefused("its thread is open in another process, which would take the message")
     if is_over(session.processes):
-        raise WakeRefused("its process is over")  # the queue would take it, and nobody would look there
+        raise WakeRefused("its process is over")  # the queue would take the message, and nobody would read it
     program, variables = running_program("codex", session.processes)
     if program is None:
         raise WakeRefused("no 'codex' is on the path of the daemon")
     try:
-        process = await _started(program, variables, session, text)
-    except OSError as error:  # its folder is gone, say
+        process = await _start_queue_command(program, variables, session, text)
+    except OSError as error:  # for example, its folder is gone
         raise WakeRefused(f"'codex queue' can't be started: {_one_line(error)}") from None
     try:
         async with asyncio.timeout(COMMAND_S):
-            _out, said = await process.communicate()
+            _out, error_output = await process.communicate()
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
         raise WakeRefused(f"'codex queue' did not end within {COMMAND_S:.0f} s") from None
     if process.returncode != 0:
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
-        raise WakeRefused(f"'codex queue' ended with {process.returncode}: {last}"[:SAID_CHARS_MAX])
+        last_line = error_output.decode(errors="replace").strip().rpartition("\n")[2]
+        raise WakeRefused(f"'codex queue' ended with {process.returncode}: {last_line}"[:REASON_CHARS_MAX])
 
 
 WAYS: Final[dict[str, Way]] = {"claude": claude, "codex": codex}
-"""By CLI. The others wait by themselves: by an MCP task, or in a call of wait_for_messages."""
+"""The wake method of each CLI. The others wait on their own: in an MCP task or in wait_for_messages."""
 
 
-async def _started(
+async def _start_queue_command(
     program: str, variables: dict[str, str], session: WakeTarget, text: str
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
@@ -115,34 +115,34 @@ async def _started(
     )
 
 
-async def _authenticated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
-    """Say who speaks. A right token is answered with silence, a wrong one by hanging up."""
-    writer.write(_line({"type": "auth", "token": token}))
+async def _authenticate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
+    """Send the token. The inbox hangs up on a wrong one, for which WakeRefused is raised."""
+    writer.write(_json_line({"type": "auth", "token": token}))
     await writer.drain()
     try:
         async with asyncio.timeout(REFUSAL_S):
-            ended = await reader.read(1) == b""
+            is_closed = await reader.read(1) == b""
     except TimeoutError:
         return
-    if ended:
+    if is_closed:
         raise WakeRefused("its inbox does not take the token that its hook kept")
 
 
 def is_over(processes: Sequence[str]) -> bool:
-    """Whether none of the processes nearest to a session's hooks lives, one of which is its CLI."""
+    """Whether none of the nearest processes of a session's hooks runs, one of which is its CLI."""
     nearest = processes[:HOOK_PROCESS_DEPTH]
-    return bool(nearest) and not any(map(_lives, nearest))
+    return bool(nearest) and not any(map(_is_running, nearest))
 
 
-def _lives(process: str) -> bool:
+def _is_running(process: str) -> bool:
     number = number_of(process)
     return number is not None and is_alive(number) and not was_replaced(process)
 
 
 def running_program(name: str, processes: Sequence[str]) -> tuple[str | None, dict[str, str]]:
-    """The program that a session runs, and where it keeps its things; else the one on the path.
+    """The program that a session runs, and its home variables; else the program on the path, and none.
 
-    A session may have been started by another version, or with another home, than the daemon.
+    A session may run another version, or with another home, than the daemon.
     """
     for process in processes:
         if was_replaced(process):
@@ -150,19 +150,19 @@ def running_program(name: str, processes: Sequence[str]) -> tuple[str | None, di
         try:
             running = psutil.Process(number_of(process))
             program, variables = running.exe(), running.environ()
-        except (psutil.Error, OSError, ValueError):  # it is over, or another user's
+        except (psutil.Error, OSError, ValueError):  # it has ended, or is another user's
             continue
         if Path(program).name == name:
             return program, {key: variables[key] for key in _HOMES if key in variables}
     return shutil.which(name), {}
 
 
-def _kept(path: Path) -> dict[str, str]:
-    """What a hook kept of a session; only a file of one's own counts."""
+def _read_note(path: Path) -> dict[str, str]:
+    """Read `socket` and `token` from a hook's note; raises WakeRefused unless only its owner may read it."""
     try:
         with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
-            about = os.fstat(file.fileno())
-            if about.st_mode & 0o077 or about.st_size > NOTE_BYTES_MAX:
+            file_stat = os.fstat(file.fileno())
+            if file_stat.st_mode & 0o077 or file_stat.st_size > NOTE_BYTES_MAX:
                 raise WakeRefused("the note of its inbox is not its owner's alone")
             note: Any = json.loads(file.read(NOTE_BYTES_MAX + 1))
     except UnsafeFile:
@@ -176,11 +176,11 @@ def _kept(path: Path) -> dict[str, str]:
     return {"socket": note["socket"], "token": note["token"]}
 
 
-def _line(value: Any) -> bytes:
+def _json_line(value: Any) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
 def _one_line(error: Exception) -> str:
-    """An error in one short line, without what a path may hold."""
+    """An error in one short line, without paths."""
     strerror = getattr(error, "strerror", None)
-    return str(strerror or type(error).__name__)[:SAID_CHARS_MAX]
+    return str(strerror or type(error).__name__)[:REASON_CHARS_MAX]

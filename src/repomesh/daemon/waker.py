@@ -1,4 +1,4 @@
-"""Asks the server which sessions are to be woken, wakes them, and says what came of it."""
+"""Asks the server which sessions are due, wakes them, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from repomesh.kernel.processes import machine, same_machine
 
 log = structlog.get_logger("repomesh.daemon")
 
-AT_ONCE_MAX: Final = 4  # CLIs woken side by side
-AGAIN_AFTER_FAILURE_S: Final = 15.0  # until a session is looked at again that could not even be tried
+AT_ONCE_MAX: Final = 4  # CLIs woken in parallel
+AGAIN_AFTER_FAILURE_S: Final = 15.0  # until a session that failed before the attempt is tried again
 
 
 class WakeClient(Protocol):
-    """What the waker needs of a client."""
+    """The interface of the client that the waker needs."""
 
     async def call_json(self, name: str, fields: Mapping[str, Any]) -> Any:
         """Run an operation."""
@@ -29,29 +29,31 @@ class WakeClient(Protocol):
 
 
 class Waker:
-    """Wakes the CLIs of one machine."""
+    """Wakes the CLI sessions of one machine."""
 
     def __init__(self, client: WakeClient, data: Path, ways: Mapping[str, Way] = WAYS) -> None:
         self._client = client
         self._data = data
         self._ways = ways
         self._machine = machine()
-        self._room = asyncio.Semaphore(AT_ONCE_MAX)
+        self._slots = asyncio.Semaphore(AT_ONCE_MAX)
 
-    async def look(self) -> float | None:
-        """Wake whoever is due; answers after how many seconds to look again, None if only after an event."""
-        due = await self._client.call_json("wake.due", {"cli": list(self._ways)})
-        again_s: float | None = due["again_s"]
-        ended = await asyncio.gather(*map(self._isolated, due["items"]), return_exceptions=True)
-        for refusal in ended:
-            if isinstance(refusal, BaseException):
-                raise refusal
-        if all(ended):
+    async def wake_due(self) -> float | None:
+        """Wake the due sessions; returns the seconds until the next call, None to wait for an event."""
+        due_sessions = await self._client.call_json("wake.due", {"cli": list(self._ways)})
+        again_s: float | None = due_sessions["again_s"]
+        outcomes = await asyncio.gather(
+            *map(self._wake_isolated, due_sessions["items"]), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        if all(outcomes):
             return again_s
         return AGAIN_AFTER_FAILURE_S if again_s is None else min(again_s, AGAIN_AFTER_FAILURE_S)
 
-    async def _isolated(self, item: Mapping[str, Any]) -> bool:
-        """Wake one session if it runs here; False when it failed, which holds up no other session.
+    async def _wake_isolated(self, item: Mapping[str, Any]) -> bool:
+        """Wake one session if it runs here; returns False when that failed, which affects no other session.
 
         Raises RemoteError when the server refuses the token: then no session can be woken.
         """
@@ -63,36 +65,36 @@ class Waker:
                 raise
             log.warning("session skipped", session_id=item.get("session_id"), reason=str(error))
             return False
-        except Exception:  # whatever one session's data does, the others are woken
+        except Exception:  # one session's data must not keep the others from being woken
             log.exception("session skipped", session_id=item.get("session_id"))
             return False
         return True
 
     async def _wake(self, item: Mapping[str, Any]) -> None:
-        async with self._room:
+        async with self._slots:
             key = {"cli": item["cli"], "session_id": item["session_id"]}
             wake = await self._client.call_json("wake.take", key)
             if wake["boundary"] is None:
-                return  # somebody read it meanwhile, or the session went on
+                return  # the messages were read meanwhile, or the session continued
             failure = ""
             try:
                 session = WakeTarget(**key, cwd=item["cwd"], processes=tuple(item["processes"]))
                 await self._ways[item["cli"]](self._data, session, wake["text"])
-            except WakeRefused as refused:
-                failure = str(refused)
-            except Exception as error:  # counted as a refusal, so that its tries are bounded, too
+            except WakeRefused as refusal:
+                failure = str(refusal)
+            except Exception as error:  # counted as a refusal, so that its attempts are bounded, too
                 log.exception("a way to wake failed", **key)
                 failure = f"the attempt failed: {type(error).__name__}"
-            done = {"boundary": wake["boundary"], "agent_id": item["agent_id"], "failure": failure}
-            await self._client.call_json("wake.done", done)
-        told = {"agent": item["agent_name"], **key, "messages": len(wake["message_ids"])}
+            result = {"boundary": wake["boundary"], "agent_id": item["agent_id"], "failure": failure}
+            await self._client.call_json("wake.done", result)
+        log_fields = {"agent": item["agent_name"], **key, "messages": len(wake["message_ids"])}
         if failure:
-            log.warning("not woken", reason=failure, **told)
+            log.warning("not woken", reason=failure, **log_fields)
         else:
-            log.info("woken", **told)
+            log.info("woken", **log_fields)
 
 
-def is_here(processes: list[str], here: str) -> bool:
-    """Whether a session runs on this machine, as far as its processes say where they run."""
+def is_here(processes: list[str], this_machine: str) -> bool:
+    """Whether a session runs on this machine; True if its processes name no machine."""
     machines = {process.partition("@")[2] for process in processes} - {""}
-    return not machines or any(same_machine(one, here) for one in machines)
+    return not machines or any(same_machine(name, this_machine) for name in machines)

@@ -1,6 +1,6 @@
-"""An MCP server that offers nothing: what a CLI's entry is in repositories that are not connected.
+"""An MCP server without tools, for a CLI's entry in repositories that are not connected.
 
-It knows the older handshake alone; a client that asks for more is told that there is no such method.
+It supports the older handshake only; any other method is answered with an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-_LINE_CHARS_MAX = 1_000_000  # what is asked of a server without tools is short
+_LINE_CHARS_MAX = 1_000_000  # requests to a server without tools are short
 _NO_METHOD = -32601
 _INVALID = -32600
 
@@ -23,7 +23,7 @@ def run() -> None:
 
 
 def answers(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    """The answer to each line that asks for one."""
+    """The response to each line that is a request."""
     for line in lines:
         try:
             message = json.loads(line)
@@ -35,13 +35,13 @@ def answers(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
 
 
 def _answer(message: dict[str, Any]) -> dict[str, Any]:
-    method, given = message["method"], message.get("params")
+    method, params = message["method"], message.get("params")
     if method == "initialize":
-        version = given.get("protocolVersion") if isinstance(given, dict) else None
+        version = params.get("protocolVersion") if isinstance(params, dict) else None
         if not isinstance(version, str):
             return {"error": {"code": _INVALID, "message": "protocolVersion is missing"}}
-        about = {"name": "repomesh", "version": "0", "title": "repomesh (not connected in this folder)"}
-        return {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about}}
+        info = {"name": "repomesh", "version": "0", "title": "repomesh (not connected in this folder)"}
+        return {"result": {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}}
     if method == "tools/list":
         return {"result": {"tools": []}}
     if method == "ping":

@@ -1,4 +1,4 @@
-"""What the stdio proxy reads of a JSON-RPC message, and what it makes of the server's answers."""
+"""Parses JSON-RPC messages for the stdio proxy, and converts the server's responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMED_BY: Final = {
     "tasks/update": "taskId",
     "tasks/cancel": "taskId",
 }
-"""Which parameter the `Mcp-Name` header repeats."""
+"""The parameter that the `Mcp-Name` header repeats, by method."""
 UNAVAILABLE: Final = -32000
 INVALID: Final = -32600
 
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """A request that ends here, with what the client is told about it."""
+    """A request was refused; `body` is the error that the client receives."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class SessionLostError(RefusedError):
 
 @dataclass
 class ClientMessage:
-    """One line of the client, and what had to be read of it."""
+    """One line of the client, and the parsed parts that the proxy needs."""
 
     line: bytes
     method: str | None
@@ -65,7 +65,7 @@ class ClientMessage:
 
     @classmethod
     def read(cls, line: bytes) -> ClientMessage:
-        """Raises ValueError when the line is not one JSON-RPC message."""
+        """Parse a line; raises ValueError when it is not one JSON-RPC message."""
         body = json.loads(line)
         if not isinstance(body, dict):
             raise ValueError("not a single JSON-RPC message")
@@ -74,12 +74,12 @@ class ClientMessage:
 
     @property
     def is_request(self) -> bool:
-        """Whether an answer is owed."""
+        """Whether the message needs a response."""
         return self.method is not None and self.id is not None
 
     @property
     def meta(self) -> Json:
-        """What travels with the message besides its parameters."""
+        """The message's `_meta`, empty without one."""
         meta = self.params.get("_meta")
         return meta if isinstance(meta, dict) else {}
 
@@ -91,37 +91,37 @@ class ClientMessage:
 
     @property
     def client_name(self) -> str:
-        """What the client calls itself."""
+        """The client's name, 'agent' without one."""
         info = self.params.get("clientInfo") if self.method == "initialize" else self.meta.get(CLIENT_KEY)
         return str(info.get("name") or "agent") if isinstance(info, dict) else "agent"
 
     def stateless_headers(self) -> Headers:
-        """The headers that repeat what the body says, which the stateless revision demands."""
+        """The headers that repeat values of the body, which the stateless revision requires."""
         headers = {"MCP-Protocol-Version": self.revision or "", "Mcp-Method": self.method or ""}
         name = self.params.get(NAMED_BY.get(self.method or "", ""))
         return headers | ({"Mcp-Name": header_safe(name)} if isinstance(name, str) else {})
 
 
 def header_safe(value: str) -> str:
-    """A value as a header can carry it: printable ASCII as it is, anything else in base64."""
+    """Encode a value for a header: printable ASCII unchanged, anything else in base64."""
     if re.fullmatch(r"[\x20-\x7e]*", value) and value == value.strip() and not value.startswith("=?base64?"):
         return value
     return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
 
 def refusal_answer(message: ClientMessage, refused: RefusedError) -> Json:
-    """How a client learns of a refusal: of a tool call as a result that the model reads, else as an error."""
+    """The response for a refused request: for a tool call a result that the model reads, else an error."""
     text = json.dumps(refused.body, separators=(",", ":"))
     if message.method == "tools/call":
         content = [{"type": "text", "text": text}]
         extra = {"resultType": "complete"} if message.revision is not None else {}
         return {"result": {**extra, "content": content, "isError": True}}
-    shown = f"{refused.body['message']} {refused.body['hint']}".strip()  # people see no more than this
+    shown = f"{refused.body['message']} {refused.body['hint']}".strip()  # all that clients show
     return {"error": {"code": refused.rpc_code, "message": shown, "data": refused.body}}
 
 
-def answers(message: ClientMessage, data: bytes) -> bool:
-    """Whether this is the answer to the message, and not a notification on the way to it."""
+def is_answer_to(message: ClientMessage, data: bytes) -> bool:
+    """Whether `data` is the response to the message, and not a notification before it."""
     try:
         body = json.loads(data)
     except ValueError:
@@ -129,8 +129,8 @@ def answers(message: ClientMessage, data: bytes) -> bool:
     return isinstance(body, dict) and body.get("id") == message.id and ("result" in body or "error" in body)
 
 
-def refusal(response: httpx.Response, body: bytes) -> RefusedError:
-    """What to tell of an HTTP answer that answers no request: a problem document, an error without an id."""
+def refusal_of_response(response: httpx.Response, body: bytes) -> RefusedError:
+    """The error of an HTTP response without an answer: a problem document, or an error without an id."""
     try:
         problem = json.loads(body)
     except ValueError:
@@ -139,22 +139,22 @@ def refusal(response: httpx.Response, body: bytes) -> RefusedError:
         problem = {}
     error = problem.get("error")
     if isinstance(error, dict) and isinstance(error.get("code"), int):
-        said = str(error.get("message"))
-        return RefusedError("protocol", said, rpc_code=error["code"], status=response.status_code)
+        error_message = str(error.get("message"))
+        return RefusedError("protocol", error_message, rpc_code=error["code"], status=response.status_code)
     code = str(problem.get("code", "unavailable"))
     message = problem.get("detail") or problem.get("title") or f"The server answered {response.status_code}."
     return RefusedError(code, str(message), str(problem.get("hint", "")), status=response.status_code)
 
 
-async def events(response: httpx.Response) -> AsyncIterator[bytes]:
-    """The data of each server-sent event that has any.
+async def read_events(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield the data of each server-sent event that has any.
 
-    Lines are split by hand: `aiter_lines` splits at U+2028 and its like too, which stand in messages.
+    Lines are split by hand: `aiter_lines` also splits at U+2028 and similar characters inside messages.
     """
     data: list[bytes] = []
-    rest = b""
+    remainder = b""
     async for chunk in response.aiter_bytes():
-        *lines, rest = (rest + chunk).split(b"\n")
+        *lines, remainder = (remainder + chunk).split(b"\n")
         for line in lines:
             line = line.removesuffix(b"\r")
             if line.startswith(b"data:"):
@@ -166,5 +166,5 @@ async def events(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 def one_line(body: bytes) -> bytes:
-    """A body without line ends, which are only white space in JSON."""
+    """Remove the line ends from a JSON body, where they are only white space."""
     return body.replace(b"\r", b"").replace(b"\n", b"")

@@ -1,1 +1,1 @@
-"""Where callers reach the operations: HTTP, streams, MCP."""
+"""The surfaces on which callers reach the operations: HTTP, streams, MCP, webhooks and hooks."""

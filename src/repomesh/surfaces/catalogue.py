@@ -1,7 +1,7 @@
-"""The catalogue: what clients need to know of every operation, without importing the server.
+"""The catalogue: a description of every operation for clients, which need not import the server.
 
-It is derived from the registry and kept as `repomesh/client/catalogue.json`, so that the command line
-starts fast; `make docs` writes it anew.
+It is derived from the registry and stored as `repomesh/client/catalogue.json`, so that the command line
+starts fast; `make docs` updates it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ _SCALARS = frozenset({"string", "integer", "number", "boolean"})
 
 def catalogue(registry: Registry) -> dict[str, Any]:
     """Every operation that clients can call, by name."""
-    offered = sorted((each for each in registry if each.http is not None), key=lambda each: each.name)
-    return {operation.name: _entry(operation) for operation in offered}
+    operations = sorted(
+        (operation for operation in registry if operation.http is not None),
+        key=lambda operation: operation.name,
+    )
+    return {operation.name: _entry(operation) for operation in operations}
 
 
 def _entry(operation: Operation) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def _entry(operation: Operation) -> dict[str, Any]:
         "path": operation.http.path,
         "summary": operation.summary,
         "description": operation.description,
-        "request": _place(operation.request),
+        "request": _import_path(operation.request),
         "result": _result(operation.result),
         "answers": [name for name, field in operation.result.model_fields.items() if field.is_required()],
         "item": _item(operation.result),
@@ -47,23 +50,23 @@ def _entry(operation: Operation) -> dict[str, Any]:
     return entry | {name: mark for name, mark in marks.items() if mark}
 
 
-def _place(model: type[BaseModel]) -> str:
+def _import_path(model: type[BaseModel]) -> str:
     return f"{model.__module__}:{model.__name__}"
 
 
 def _result(model: type[BaseModel]) -> list[str]:
-    """Where the model is; for a page of something, where the page and the something are."""
+    """The import path of the model; for a page, that of the page and of its item."""
     generic = model.__pydantic_generic_metadata__
     if generic["origin"] is None:
-        return [_place(model)]
-    return [_place(generic["origin"]), *(_place(item) for item in generic["args"])]
+        return [_import_path(model)]
+    return [_import_path(generic["origin"]), *(_import_path(item) for item in generic["args"])]
 
 
 def _item(model: type[BaseModel]) -> str:
-    """The name of what a list holds, else of the result itself."""
+    """The name of a list's item model, else of the result itself."""
     items = model.model_fields.get("items")
-    held = get_args(items.annotation) if items is not None else ()
-    return str((held[0] if held else model).__name__)
+    item_types = get_args(items.annotation) if items is not None else ()
+    return str((item_types[0] if item_types else model).__name__)
 
 
 def _fields(request: type[BaseModel]) -> list[dict[str, Any]]:
@@ -71,13 +74,15 @@ def _fields(request: type[BaseModel]) -> list[dict[str, Any]]:
     definitions = schema.get("$defs", {})
     required = schema.get("required", [])
     fields = []
-    for name, described in schema.get("properties", {}).items():
-        field = {"name": name} | _type(described, definitions)
+    for name, field_schema in schema.get("properties", {}).items():
+        field = {"name": name} | _type(field_schema, definitions)
         if name in required:
             field["required"] = True
-        elif described.get("default") is not None:
-            field["default"] = described["default"]
-        help_ = described.get("description") or _resolved(described, definitions).get("description")
+        elif field_schema.get("default") is not None:
+            field["default"] = field_schema["default"]
+        help_ = field_schema.get("description") or _resolve_reference(field_schema, definitions).get(
+            "description"
+        )
         if help_:
             field["help"] = " ".join(help_.split())
         fields.append(field)
@@ -85,16 +90,16 @@ def _fields(request: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """`type` is a scalar's, 'time', 'json' for what has to be written as such, or 'any' for that or a text.
+    """The type of a field: a scalar's, 'time', 'json' for other values, or 'any' for JSON or a text.
 
-    `many` marks a list.
+    `many` marks a list, `choices` an enumeration.
     """
     if _is_text_or_json(schema, definitions):
         return {"type": "any"}
-    schema = _resolved(schema, definitions)
+    schema = _resolve_reference(schema, definitions)
     if schema.get("format") == "date-time":
         return {"type": "time"}
-    kinds = [_resolved(choice, definitions).get("type") for choice in schema.get("anyOf", [])]
+    kinds = [_resolve_reference(choice, definitions).get("type") for choice in schema.get("anyOf", [])]
     type_ = schema.get("type", "string" if kinds and {*kinds} <= {"string", "null"} else "json")
     if type_ == "array":
         item = _type(schema.get("items", {}), definitions)
@@ -106,38 +111,38 @@ def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]
 
 
 def _is_text_or_json(schema: dict[str, Any], definitions: dict[str, Any]) -> bool:
-    """Whether a text is taken as it stands, and anything else, too."""
+    """Whether a field takes any text, and any other value, too."""
     if "$ref" in schema:
-        schema = _resolved(schema, definitions)
+        schema = _resolve_reference(schema, definitions)
     if not schema.keys() & {"type", "anyOf", "enum", "const", "oneOf", "allOf"}:
         return True
-    kinds = {_resolved(choice, definitions).get("type") for choice in schema.get("anyOf", [])}
+    kinds = {_resolve_reference(choice, definitions).get("type") for choice in schema.get("anyOf", [])}
     return {"string", "object"} <= kinds
 
 
-def _resolved(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema behind a reference, or behind 'this or null'; of a scalar or a list of it, the list."""
+def _resolve_reference(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema behind a reference or 'this or null'; the list where it is a scalar or a list of it."""
     if "$ref" in schema:
-        return _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return _resolve_reference(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
     lists = [choice for choice in choices if choice.get("type") == "array"]
     if len(choices) == 1 or len(lists) == 1:
-        return _resolved((lists or choices)[0], definitions) | {
+        return _resolve_reference((lists or choices)[0], definitions) | {
             key: value for key, value in schema.items() if key in ("description", "default")
         }
     return schema
 
 
-def text(registry: Registry) -> str:
-    """The catalogue as it stands in its file."""
+def catalogue_text(registry: Registry) -> str:
+    """The text of the catalogue's file."""
     return json.dumps(catalogue(registry), indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> None:
-    """Write the catalogue of this release to the file that is named."""
+    """Write the catalogue to the file that the first argument names."""
     from repomesh.operations import registry
 
-    Path(sys.argv[1]).write_text(text(registry))
+    Path(sys.argv[1]).write_text(catalogue_text(registry))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every surface is given: the operations, and `Gateway.call`, the one way to run them."""
+"""The gateway of every surface to the operations: `Gateway.call` is the one way to run them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from repomesh.surfaces.revocations import Revocations
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request shows: its Authorization, and the agent that it names to act."""
+    """The credentials of a request: its Authorization, and the agent that it names to act."""
 
     authorization: str | None
     agent: str | None = None
@@ -53,10 +53,10 @@ class Gateway:
     ) -> OperationResult:
         """Authenticate, run an operation and return its answer.
 
-        `credentials` is a Caller where the surface authenticated before it read the payload, or keeps a
-        line open. An operation that may wait ends with its caller's token, and when the context's `gone`
-        returns. Raises RepomeshError alone: Unauthenticated or Forbidden for the credentials, TokenRevoked
-        and Unavailable for a wait that ended so, and whatever the operation refuses.
+        `credentials` is a Caller where the surface has authenticated already. A blocking operation ends
+        when its caller's token is revoked, and when the context's `gone` returns. Raises only
+        RepomeshError: Unauthenticated or Forbidden for the credentials, TokenRevoked or Unavailable for a
+        blocking call that ended so, and the operation's own errors.
         """
         if isinstance(operation, str):
             operation = self.registry[operation]
@@ -74,17 +74,17 @@ class Gateway:
 async def _until_gone(
     work: Callable[[], Coroutine[Any, Any, OperationResult]], gone: Callable[[], Awaitable[object]] | None
 ) -> OperationResult:
-    """Return the answer of `work`; raises Unavailable when `gone` returns first, and `work` is given up."""
+    """Return the answer of `work`; cancels it and raises Unavailable when `gone` returns first."""
     if gone is None:
         return await work()
-    working = asyncio.ensure_future(work())
-    leaving = asyncio.ensure_future(gone())
+    work_task = asyncio.ensure_future(work())
+    gone_task = asyncio.ensure_future(gone())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
+        await asyncio.wait({work_task, gone_task}, return_when=asyncio.FIRST_COMPLETED)
+        if work_task.done():
+            return work_task.result()
         raise Unavailable("nobody waits for the answer: the client left, or the server is stopping")
     finally:
-        for task in (working, leaving):
+        for task in (work_task, gone_task):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(work_task, gone_task, return_exceptions=True)

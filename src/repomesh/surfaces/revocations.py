@@ -1,4 +1,4 @@
-"""Cuts what is open in the name of a token the moment that it is revoked."""
+"""Ends the connections and waits of a token as soon as it is revoked."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ T = TypeVar("T")
 Cut = Callable[[], None]
 """Ends a socket, a stream or a wait; called on the event loop, at most once."""
 
-_POLL_S = 60.0  # the tail wakes it; this only bounds one wait
-_AGAIN_AFTER_S = 1.0  # a store that does not answer is asked again
-_REMEMBERED_MAX = 1_000  # revocations of the last moments, for requests that came in just before
+_POLL_S = 60.0  # bounds one wait for events
+_AGAIN_AFTER_S = 1.0  # before a store that does not answer is tried again
+_REMEMBERED_MAX = 1_000  # recent revocations, for requests that were authenticated just before
 
 
 class Revocations:
-    """Listens to each workspace's log for revoked tokens, from the first watch of that workspace on.
+    """Follows each workspace's log for revoked tokens, from the first watch of that workspace on.
 
-    Removing a workspace revokes its tokens in the log of the server's home workspace, so that is heard, too.
+    Removing a workspace revokes its tokens in the log of the server's home workspace, which is followed, too.
     """
 
     def __init__(self, tails: Tails, store: Store) -> None:
@@ -47,10 +47,10 @@ class Revocations:
         self._followers: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
 
     @asynccontextmanager
-    async def watching(self, caller: Caller, cut: Cut) -> AsyncIterator[None]:
-        """Inside, `cut` is called as soon as the caller's token is revoked, by whomever and anywhere."""
-        await self._following(caller.workspace_id)
-        await self._following(await self._home())
+    async def watch(self, caller: Caller, cut: Cut) -> AsyncIterator[None]:
+        """Call `cut` inside the block as soon as the caller's token is revoked."""
+        await self._ensure_follower(caller.workspace_id)
+        await self._ensure_follower(await self._home())
         if caller.token_id in self._recent:
             cut()
         self._cuts[caller.token_id].add(cut)
@@ -63,27 +63,27 @@ class Revocations:
                 del self._cuts[caller.token_id]
 
     async def while_valid(self, caller: Caller, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What `work` answers; raises TokenRevoked as soon as the caller's token is revoked."""
+        """Return the result of `work`; raises TokenRevoked as soon as the caller's token is revoked."""
         revoked = False
 
         def cut() -> None:
             nonlocal revoked
             revoked = True
-            working.cancel()
+            task.cancel()
 
-        working = asyncio.ensure_future(work())
+        task = asyncio.ensure_future(work())
         try:
-            async with self.watching(caller, cut):
-                return await working
+            async with self.watch(caller, cut):
+                return await task
         except asyncio.CancelledError:
             if revoked:
                 raise TokenRevoked("the token was revoked") from None
             raise
         finally:
-            working.cancel()
+            task.cancel()
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop following the logs."""
         for _ready, task in self._followers.values():
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -97,7 +97,7 @@ class Revocations:
             self._home_id = home.id
         return self._home_id
 
-    async def _following(self, workspace_id: str) -> None:
+    async def _ensure_follower(self, workspace_id: str) -> None:
         follower = self._followers.get(workspace_id)
         if follower is None:
             ready = asyncio.Event()
@@ -107,40 +107,40 @@ class Revocations:
             await follower[0].wait()
 
     async def _follow(self, workspace_id: str, ready: asyncio.Event) -> None:
-        wanted = filter_for(system_caller(workspace_id), types=(TOKEN_REVOKED,))
+        event_filter = filter_for(system_caller(workspace_id), types=(TOKEN_REVOKED,))
         after: int | None = None
         while True:
             try:
-                async with self._tails.subscribe(wanted, after) as subscription:
+                async with self._tails.subscribe(event_filter, after) as subscription:
                     ready.set()
                     after = subscription.position
                     while True:
-                        self._take(await subscription.next(_POLL_S))
+                        self._cut_revoked(await subscription.next(_POLL_S))
                         after = subscription.position
             except RepomeshError as error:
                 log.warning("revocations wait", workspace_id=workspace_id, reason=error.message)
                 after = None if isinstance(error, NoLongerAvailable) else after
                 await asyncio.sleep(_AGAIN_AFTER_S)
-            except Exception:  # whatever it was, revoked tokens would stay in use if this ended
+            except Exception:  # revoked tokens would stay in use if this task ended
                 log.exception("revocations failed, and go on", workspace_id=workspace_id)
                 await asyncio.sleep(_AGAIN_AFTER_S)
 
-    def _take(self, events: list[StoredEvent]) -> None:
+    def _cut_revoked(self, events: list[StoredEvent]) -> None:
         for event in events:
             try:
                 token_id = orjson.loads(event.json)["data"]["token_id"]
-            except (ValueError, KeyError, TypeError):  # read again, it would be no better
+            except (ValueError, KeyError, TypeError):  # a retry would not help
                 log.exception("revocation skipped", event_id=event.id, seq=event.seq)
                 continue
             self._recent[token_id] = None
             if len(self._recent) > _REMEMBERED_MAX:
                 self._recent.popitem(last=False)
             for cut in tuple(self._cuts.get(token_id, ())):
-                _call(cut, token_id)
+                _run_cut(cut, token_id)
 
 
-def _call(cut: Cut, token_id: str) -> None:
+def _run_cut(cut: Cut, token_id: str) -> None:
     try:
         cut()
-    except Exception:  # whatever one connection does, the others of the token are cut, too
+    except Exception:  # the token's other connections must be cut in any case
         log.exception("a connection was not cut", token_id=token_id)

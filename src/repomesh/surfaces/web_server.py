@@ -1,4 +1,4 @@
-"""uvicorn as this server runs it: its protocols with limits, and a look at every connection once a second."""
+"""uvicorn as this server runs it: its protocols with limits, and a check of all connections once a second."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SWEEP_TICKS = round(limits.CONNECTION_SWEEP_S * _TICKS_PER_S)
 
 
 class Config(uvicorn.Config):
-    """uvicorn's configuration, with the places for connections.
+    """uvicorn's configuration, with the limited places for connections.
 
-    uvicorn's own `limit_concurrency` is left alone: it refuses everybody when there are many connections,
-    those with a valid token and `/healthz` among them.
+    uvicorn's own `limit_concurrency` is not used: it refuses everybody when there are many connections,
+    requests with a valid token and `/healthz` included.
     """
 
     def __init__(self, app: ASGIApp, stop_s: int, places: int | None = None) -> None:
@@ -38,8 +38,8 @@ class Config(uvicorn.Config):
             access_log=False,
             log_config=None,
             server_header=False,
-            proxy_headers=False,  # whoever asks is who the connection and the token say
-            # Those that wait have no open file here yet, and an attempt that finds no room is only repeated
+            proxy_headers=False,  # forwarded addresses can be made up
+            # Queued connections take no open file yet, and a client that finds the queue full retries only
             # after a second. The system may allow fewer (net.core.somaxconn).
             backlog=limits.LISTEN_BACKLOG,
             timeout_graceful_shutdown=stop_s,
@@ -47,19 +47,19 @@ class Config(uvicorn.Config):
 
 
 class WebServer(uvicorn.Server):
-    """uvicorn that ends what is overdue."""
+    """uvicorn's server, which also enforces the deadlines of connections."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.connections = config.connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; on copies of each socket, too, since uvloop accepts one connection a round from each."""
-        copies = [each.dup() for each in sockets or () for _ in range(limits.ACCEPTS_PER_ROUND - 1)]
+        """Listen, also on copies of each socket, since uvloop accepts one connection a round from each."""
+        copies = [listener.dup() for listener in sockets or () for _ in range(limits.ACCEPTS_PER_ROUND - 1)]
         await super().startup(None if sockets is None else [*sockets, *copies])
 
     async def on_tick(self, counter: int) -> bool:
-        """Look after the connections, then as uvicorn does."""
+        """Check the connections' deadlines once a second, then do as uvicorn does."""
         if counter % _SWEEP_TICKS == 0:
             self.connections.sweep(asyncio.get_running_loop().time())
         return await super().on_tick(counter)

@@ -59,7 +59,7 @@ def test_every_sample_of_an_event_is_understood_or_of_no_interest(path: Path) ->
     ],
 )
 def test_events_are_moments(cli: str, name: str, moment: HookPhase) -> None:
-    assert read(cli, name).moment is moment
+    assert read(cli, name).phase is moment
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_arguments_may_be_json_in_a_string() -> None:
 
 
 def test_a_prompt_that_nobody_wrote_is_none() -> None:
-    assert read("qwen", "UserPromptSubmit", prompt="").moment is HookPhase.AFTER_TOOL
+    assert read("qwen", "UserPromptSubmit", prompt="").phase is HookPhase.AFTER_TOOL
 
 
 def test_only_questions_to_a_person_are_permissions() -> None:
@@ -203,6 +203,6 @@ def test_no_command_breaks_the_reader(command: str) -> None:
 def test_tools_of_mcp_servers_that_write_files(
     tool: str, arguments: dict[str, str], paths: tuple[str, ...]
 ) -> None:
-    assert DIALECTS["claude"].edited(tool, arguments).paths == paths
+    assert DIALECTS["claude"].writes_of_tool(tool, arguments).paths == paths
     matched = re.search(DIALECTS["claude"].events["PreToolUse"].matcher, tool) is not None
     assert matched is bool(paths)

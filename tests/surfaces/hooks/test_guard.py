@@ -16,7 +16,7 @@ from hooking import EVENTS, Cli, git, repository, text_of
 from repomesh.kernel.limits import HOOK_ON_LOOP_BYTES, HOOK_OUTPUT_BYTES_MAX
 from repomesh.surfaces.hooks.dialects import DIALECTS
 from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget
-from repomesh.surfaces.hooks.repo_paths import in_repository
+from repomesh.surfaces.hooks.repo_paths import find_repository_paths
 
 pytestmark = pytest.mark.anyio
 
@@ -306,7 +306,9 @@ async def _leave_with_a_lock(mesh: Mesh, home: Path) -> None:
 
 
 def places(paths: list[str], cwd: Path, workspace: Path | None) -> tuple[str, ...]:
-    request = in_repository(WriteSet(tuple(map(WriteTarget, paths))), str(cwd), workspace and str(workspace))
+    request = find_repository_paths(
+        WriteSet(tuple(map(WriteTarget, paths))), str(cwd), workspace and str(workspace)
+    )
     return request.files if request is not None else ()
 
 

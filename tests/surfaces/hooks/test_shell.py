@@ -23,7 +23,7 @@ from repomesh.kernel.limits import (
 )
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
 from repomesh.surfaces.hooks.dialects.writes import WriteSet
-from repomesh.surfaces.hooks.repo_paths import in_repository
+from repomesh.surfaces.hooks.repo_paths import find_repository_paths
 
 LOCK = "src/parser/**"
 
@@ -617,7 +617,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stopped(writes: WriteSet, home: Path) -> bool:
-    request = in_repository(writes, str(home), str(home)) or GuardEdit()
+    request = find_repository_paths(writes, str(home), str(home)) or GuardEdit()
     return bool(
         request.unresolved
         or any(paths.holds(LOCK, file_names.decode(name)) for name in request.files)
@@ -643,9 +643,11 @@ def test_the_table_is_large() -> None:
 def test_a_linked_work_tree_is_its_owners_own(home: Path, tmp_path: Path) -> None:
     """Git may rewrite it as a whole; but a file in it is the same file as elsewhere."""
     git(home, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
-    switch = in_repository(writes_of_command("git switch main"), str(tmp_path / "linked"), str(home))
+    switch = find_repository_paths(writes_of_command("git switch main"), str(tmp_path / "linked"), str(home))
     assert switch is None
-    remove = in_repository(writes_of_command("rm src/parser/a.py"), str(tmp_path / "linked"), str(home))
+    remove = find_repository_paths(
+        writes_of_command("rm src/parser/a.py"), str(tmp_path / "linked"), str(home)
+    )
     assert remove is not None
     assert remove.folders == ("src/parser/a.py",)
 

@@ -10,10 +10,10 @@ from schemathesis import openapi
 
 from harness import Mesh
 from repomesh.operations import registry
-from repomesh.surfaces.inbound.actions import OFFERED, document
+from repomesh.surfaces.inbound.actions import OFFERED, actions_document
 from repomesh.surfaces.inbound.commands import COMMANDS, OPERATIONS, WebhookBatch, WebhookCommand
 
-DOCUMENT = document("1", "https://mesh.example.org/")
+DOCUMENT = actions_document("1", "https://mesh.example.org/")
 
 # Source: https://developers.openai.com/api/docs/actions/production
 ENDPOINT_CHARS_MAX = 300
@@ -85,9 +85,9 @@ async def test_the_document_is_made_once_and_names_the_address_that_was_asked(
 
     def counted(version: str, url: str) -> dict[str, Any]:
         made.append(url)
-        return document(version, url)
+        return actions_document(version, url)
 
-    monkeypatch.setattr("repomesh.surfaces.inbound.actions.document", counted)
+    monkeypatch.setattr("repomesh.surfaces.inbound.actions.actions_document", counted)
     for host in ("localhost:1", "localhost:2"):
         answer = await mesh.http.get("/openapi-actions.json", headers={"Host": host})
         assert answer.json()["servers"] == [{"url": f"http://{host}"}]

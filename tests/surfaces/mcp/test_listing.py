@@ -12,10 +12,17 @@ from harness import Mesh
 from repomesh.kernel.operation import Kind, Model
 from repomesh.operations import registry
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS, INSTRUCTIONS_CHARS_MAX
-from repomesh.surfaces.mcp.tools import LISTING_CHARS_MAX, TOOLS_MAX, closed_schema, compact, listed, offered
+from repomesh.surfaces.mcp.tools import (
+    LISTING_CHARS_MAX,
+    TOOLS_MAX,
+    closed_schema,
+    compact,
+    tool_listing,
+    tools_by_name,
+)
 from tooling import ask
 
-TOOLS = offered(registry)
+TOOLS = tools_by_name(registry)
 
 # What answers a model with text of others, and so takes a budget.
 READS = sorted(name for name, operation in TOOLS.items() if operation.kind is Kind.QUERY)
@@ -31,7 +38,7 @@ async def test_the_whole_list_is_small(mesh: Mesh) -> None:
 @pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_says_no_more_than_it_must_and_nothing_false(name: str) -> None:
     operation = TOOLS[name]
-    tool = listed(operation)
+    tool = tool_listing(operation)
     schema = tool["inputSchema"]
     Draft202012Validator.check_schema(schema)
     assert schema["additionalProperties"] is False
@@ -46,7 +53,7 @@ def test_a_tool_says_no_more_than_it_must_and_nothing_false(name: str) -> None:
 
 @pytest.mark.parametrize("name", READS)
 def test_what_answers_with_text_takes_a_budget(name: str) -> None:
-    assert "max_chars" in listed(TOOLS[name])["inputSchema"]["properties"]
+    assert "max_chars" in tool_listing(TOOLS[name])["inputSchema"]["properties"]
 
 
 def test_the_instructions_are_short_and_name_only_what_there_is() -> None:

@@ -1,1 +1,1 @@
-"""Hooks: what agent CLIs tell of their sessions, and what they are answered."""
+"""The hooks surface: reports of agent CLIs about their sessions, and the replies."""

@@ -1,6 +1,6 @@
-"""Where what is written lies in its repository, whichever of its work trees it stands in.
+"""Finds the names, within the repository, of files that are about to be written in any of its work trees.
 
-Reads the file system at paths that callers name, and so belongs into a thread of `jobs.lookups`.
+Reads the file system at paths that callers name, so it must run in a thread of `jobs.lookups`.
 """
 
 from __future__ import annotations
@@ -20,51 +20,53 @@ from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, Writ
 _WILD = frozenset("*?[")
 
 
-def in_repository(writes: WriteSet, cwd: str, workspace: str | None) -> GuardEdit | None:
-    """What is written, from the root of the repository; None when all of it lies outside.
+def find_repository_paths(writes: WriteSet, cwd: str, workspace: str | None) -> GuardEdit | None:
+    """The written files, relative to the root of the repository; None when all of them lie outside.
 
-    Relative paths are from `cwd`. A linked work tree is the same repository, another repository is not:
-    `workspace`, where it is known and can be seen, says which one is meant. Symbolic links are followed, so
-    that a file is known by its real place, and by its own name too.
+    Relative paths are from `cwd`. A linked work tree belongs to the repository, another repository does not:
+    `workspace`, if known and visible, is its folder. Links are followed: a file counts under its real
+    path, and under its own name, too.
     """
     if not writes:
         return None
-    found = _Found(cwd, workspace)
+    paths = _RepositoryPaths(cwd, workspace)
     for target in writes.targets:
-        found.add(target)
-    reason = writes.unresolved if found.concerns_cwd() else ""
-    return found.request(reason or found.unresolved)
+        paths.add(target)
+    reason = writes.unresolved if paths.concerns_cwd() else ""
+    return paths.request(reason or paths.unresolved)
 
 
 @dataclass(slots=True)
-class _Found:
-    """The names inside of the repository, as they are found."""
+class _RepositoryPaths:
+    """Collects the names within the repository."""
 
     cwd: str
     workspace: str | None
-    own: Path | None = None
-    common: Path | None = None
-    here: Path | None = None
+    workspace_root: Path | None = None
+    workspace_git_folder: Path | None = None
+    cwd_root: Path | None = None
     unresolved: str = ""
     files: dict[str, None] = field(default_factory=dict)
     folders: dict[str, None] = field(default_factory=dict)
     globs: dict[str, None] = field(default_factory=dict)
-    _known: dict[Path, Path | None] = field(default_factory=dict)
-    _ours: dict[Path, bool] = field(default_factory=dict)
+    _roots: dict[Path, Path | None] = field(default_factory=dict)
+    _own_roots: dict[Path, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.own = self._root_of(_real(self.workspace)) if self.workspace else None
-        self.common = work_trees.common_folder(self.own) if self.own is not None else None
-        self.here = self._root_of(_real(self.cwd)) if _is_absolute(self.cwd) else None
+        self.workspace_root = self._root_of(_real_path(self.workspace)) if self.workspace else None
+        self.workspace_git_folder = (
+            work_trees.common_folder(self.workspace_root) if self.workspace_root is not None else None
+        )
+        self.cwd_root = self._root_of(_real_path(self.cwd)) if _is_absolute(self.cwd) else None
 
     def concerns_cwd(self) -> bool:
-        """Whether a command that runs in `cwd` runs in this repository, as far as that can be seen."""
-        if self.here is None:
+        """Whether `cwd` lies in this repository, or may do so because it is unknown."""
+        if self.cwd_root is None:
             return not _is_absolute(self.cwd)
-        return self._is_ours(self.here)
+        return self._is_ours(self.cwd_root)
 
     def add(self, target: WriteTarget) -> None:
-        """Look one target up."""
+        """Look up one target, and add its names."""
         path = target.path
         if path.startswith("~"):
             path = os.path.expanduser(path)  # noqa: PTH111 - of an unknown user it stays as it is
@@ -74,20 +76,20 @@ class _Found:
                 return
             path = f"{self.cwd}/{path}"
         if target.extent is TargetExtent.GLOB:
-            self._glob(path)
+            self._add_glob(path)
         elif target.extent is TargetExtent.WORK_TREE:
-            self._work_tree(path)
+            self._add_work_tree(path)
         elif target.extent is TargetExtent.INTO:
             if path.endswith("/") or len(target.names) > 1 or Path(path).is_dir():
                 for name in target.names:
-                    self._name(f"{path}/{name}", whole=True)
+                    self._add_path(f"{path}/{name}", whole=True)
             else:
-                self._name(path, whole=True)
+                self._add_path(path, whole=True)
         else:
-            self._name(path, whole=target.extent is TargetExtent.TREE)
+            self._add_path(path, whole=target.extent is TargetExtent.TREE)
 
     def request(self, reason: str) -> GuardEdit | None:
-        """The question to the lock table."""
+        """The request to the lock table; unresolved with `reason`, None without names."""
         if max(map(len, (self.files, self.folders, self.globs))) > EDITED_PATHS_MAX:
             reason = f"it names more than {EDITED_PATHS_MAX} paths"
         if reason:
@@ -96,17 +98,17 @@ class _Found:
             return None
         return GuardEdit(files=tuple(self.files), folders=tuple(self.folders), globs=tuple(self.globs))
 
-    def _name(self, path: str, *, whole: bool) -> None:
-        """A file, or with `whole` also a folder with all below it: by its real place, and as it is named."""
-        folder = whole and (Path(path).is_dir() or not os.path.lexists(path))
-        for place in dict.fromkeys((_real(path), _named(path))):
-            if folder and self._is_around(place):
+    def _add_path(self, path: str, *, whole: bool) -> None:
+        """Add a file, or with `whole` also a folder with all below it: by its real path and its own name."""
+        is_folder = whole and (Path(path).is_dir() or not os.path.lexists(path))
+        for name_path in dict.fromkeys((_real_path(path), _link_path(path))):
+            if is_folder and self._is_around(name_path):
                 self.folders[file_names.ROOT] = None
-            inside = self._inside(place)
+            inside = self._relative_name(name_path)
             if inside is not None:
-                self._keep(inside, self.folders if folder else self.files, folder=folder)
+                self._record(inside, self.folders if is_folder else self.files, folder=is_folder)
 
-    def _keep(self, inside: str, names: dict[str, None], *, folder: bool) -> None:
+    def _record(self, inside: str, names: dict[str, None], *, folder: bool) -> None:
         if not inside and not folder:
             return
         try:
@@ -114,7 +116,7 @@ class _Found:
         except ValueError as error:
             self.unresolved = self.unresolved or str(error)
 
-    def _inside(self, place: Path) -> str | None:
+    def _relative_name(self, place: Path) -> str | None:
         """The name from the root of the repository; None outside of it, and in git's own folder."""
         root = self._root_of(place)
         if root is None or not self._is_ours(root):
@@ -125,62 +127,67 @@ class _Found:
         return "" if not inside.parts else inside.as_posix()
 
     def _is_around(self, place: Path) -> bool:
-        """Whether the repository's own work tree, or that of `cwd`, lies below a folder."""
-        return any(True for _ in self._below(place))
+        """Whether the workspace's work tree, or that of `cwd`, lies below a folder."""
+        return any(True for _ in self._roots_below(place))
 
     def _is_ours(self, root: Path) -> bool:
-        if root not in self._ours:
-            self._ours[root] = self.common is None or work_trees.common_folder(root) == self.common
-        return self._ours[root]
+        if root not in self._own_roots:
+            self._own_roots[root] = (
+                self.workspace_git_folder is None
+                or work_trees.common_folder(root) == self.workspace_git_folder
+            )
+        return self._own_roots[root]
 
     def _root_of(self, place: Path) -> Path | None:
-        """The work tree around a path; None outside of any. Each folder is looked at once."""
-        above = list[Path]()
+        """The work tree around a path; None outside of any. Each folder is looked up once."""
+        visited = list[Path]()
         root = None
         for folder in (place, *place.parents):
-            if folder in self._known:
-                root = self._known[folder]
+            if folder in self._roots:
+                root = self._roots[folder]
                 break
-            above.append(folder)
+            visited.append(folder)
             if _holds_git(folder):
                 root = folder
                 break
-        self._known |= dict.fromkeys(above, root)
+        self._roots |= dict.fromkeys(visited, root)
         return root
 
-    def _glob(self, path: str) -> None:
-        """A shell's glob: the folder in front of it is looked up, the rest stays a pattern."""
+    def _add_glob(self, path: str) -> None:
+        """Add a shell's glob: the folder before the first wildcard is looked up, the rest stays a pattern."""
         parts = Path(path).parts
-        first = next((at for at, part in enumerate(parts) if not _WILD.isdisjoint(part)), len(parts))
-        place, rest = _real(Path(*parts[:first])), parts[first:]
-        if any(_fits(root.relative_to(place).parts, rest) for root in self._below(place)):
+        first_wild = next((at for at, part in enumerate(parts) if not _WILD.isdisjoint(part)), len(parts))
+        folder, pattern_parts = _real_path(Path(*parts[:first_wild])), parts[first_wild:]
+        if any(
+            _may_match(root.relative_to(folder).parts, pattern_parts) for root in self._roots_below(folder)
+        ):
             self.folders[file_names.ROOT] = None
-        inside = self._inside(place)
+        inside = self._relative_name(folder)
         if inside is None:
             return
-        if ".." in rest:
-            self._keep(inside, self.folders, folder=True)
+        if ".." in pattern_parts:
+            self._record(inside, self.folders, folder=True)
             return
-        pattern = "/".join((*((inside,) if inside else ()), *rest, "**"))
+        pattern = "/".join((*((inside,) if inside else ()), *pattern_parts, "**"))
         if len(pattern) > FILE_PATH_CHARS_MAX:
-            self._keep(inside, self.folders, folder=True)
+            self._record(inside, self.folders, folder=True)
         else:
             self.globs[file_names.shown(pattern)] = None
 
-    def _below(self, place: Path) -> Iterator[Path]:
-        for root in (self.own, self.here if self.concerns_cwd() else None):
+    def _roots_below(self, place: Path) -> Iterator[Path]:
+        for root in (self.workspace_root, self.cwd_root if self.concerns_cwd() else None):
             if root is not None and root != place and root.is_relative_to(place):
                 yield root
 
-    def _work_tree(self, path: str) -> None:
-        """All of the work tree around a path, if it is the main one: a linked one is somebody's own."""
-        root = self._root_of(_real(path))
-        if root is not None and self._inside(root) == "" and (root / ".git").is_dir():
+    def _add_work_tree(self, path: str) -> None:
+        """Add the whole work tree around a path, if it is the main one: nobody else uses a linked one."""
+        root = self._root_of(_real_path(path))
+        if root is not None and self._relative_name(root) == "" and (root / ".git").is_dir():
             self.folders[file_names.ROOT] = None
 
 
-def _fits(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:
-    """Whether a glob may name one of the folders on the way to a place below it."""
+def _may_match(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:
+    """Whether a glob may match one of the leading folders of `parts`."""
     return "**" in globs or all(fnmatchcase(part, glob) for part, glob in zip(parts, globs, strict=False))
 
 
@@ -188,22 +195,22 @@ def _is_absolute(path: str) -> bool:
     return path.startswith("/") and "\0" not in path
 
 
-def _real(path: str | Path) -> Path:
-    """The path without symbolic links, as far as it exists; the same for one that runs in circles."""
+def _real_path(path: str | Path) -> Path:
+    """The path without symbolic links, as far as it exists."""
     return Path(os.path.realpath(path))
 
 
-def _named(path: str) -> Path:
-    """The path itself, which may be a link, in the real place of its folder."""
+def _link_path(path: str) -> Path:
+    """The path itself, which may be a link, in the real path of its folder."""
     path = os.path.normpath(path)
     folder, name = os.path.split(path)
-    return _real(folder) / name if name else _real(path)
+    return _real_path(folder) / name if name else _real_path(path)
 
 
 def _holds_git(folder: Path) -> bool:
-    """Whether `.git` is there, and is what git takes for it: a folder or a regular file."""
+    """Whether `.git` is there, and is a folder or a regular file."""
     try:
         mode = (folder / ".git").stat().st_mode
-    except (OSError, ValueError):  # a folder that may not be looked into
+    except (OSError, ValueError):  # the folder may not be readable
         return False
     return stat.S_ISDIR(mode) or stat.S_ISREG(mode)

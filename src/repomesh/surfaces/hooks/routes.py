@@ -1,7 +1,7 @@
-"""`POST /v1/hooks/{cli}/{event}`: a hook's input as it came, and what the hook shall print.
+"""`POST /v1/hooks/{cli}/{event}`: takes a hook's unchanged input, and answers the output of the hook.
 
-200 with the bytes to print, or 204 for nothing. Whatever is wrong is a problem document, for which a hook
-prints nothing, too: no CLI is ever stopped by its hooks failing.
+200 with the bytes to print, or 204 for nothing. Every error is a problem document, for which a hook prints
+nothing, too: no failure of a hook may stop its CLI.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from repomesh.surfaces.http.asgi_messages import (
     respond,
     respond_empty,
 )
-from repomesh.surfaces.http.authentication import authenticate, named_agent
+from repomesh.surfaces.http.authentication import agent_from_header, authenticate
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import refuse_method
 
@@ -56,16 +56,16 @@ class Hooks:
     def __init__(self, gateway: Gateway, transcripts: Transcripts) -> None:
         self._gateway = gateway
         self._transcripts = transcripts
-        self.moments = HookService(gateway, transcripts)
+        self.service = HookService(gateway, transcripts)
         self._reading = asyncio.Lock()
 
     def route(self) -> Route:
-        """Where hooks ask."""
+        """The route of all hooks."""
         return Route("/v1/hooks/{cli}/{event}", self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one hook."""
-        begun = time.monotonic()
+        started_at = time.monotonic()
         traceparent = header(scope, b"traceparent")
         trace_id = trace_id_of(traceparent)
         try:
@@ -77,43 +77,43 @@ class Hooks:
                 await respond(send, 200, reply.body, JSON)
             else:
                 await respond_empty(send, ())
-            self.moments.sent(reply, late=time.monotonic() - begun > HOOK_ANSWER_S)
+            self.service.note_sent(reply, late=time.monotonic() - started_at > HOOK_ANSWER_S)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
-        except Exception:  # the edge of the surface: whatever it is, the hook gets a problem document
+        except Exception:  # the edge of the surface: the hook gets a problem document for any failure
             log.exception("hook failed", path=scope["path"], trace_id=trace_id)
             await send_problem(send, InternalError("the hook failed inside the server"), trace_id)
 
     async def _reply(self, scope: Scope, receive: Receive, context: RequestContext) -> Reply:
-        wanted = named_agent(scope)
+        requested_agent = agent_from_header(scope)
         caller = await authenticate(self._gateway, scope)
-        caller.require("agents:write")  # before a body of anybody's is looked through
+        caller.require("agents:write")  # before the body is read
         body = await read_body(scope, receive, HOOK_BODY_BYTES_MAX)
-        arrived = self._gateway.store.now()
+        arrived_at = self._gateway.store.now()
         dialect = DIALECTS.get(scope["path_params"]["cli"])
         event = scope["path_params"]["event"]
         if dialect is None or event not in dialect.events:
             return Reply()
         async with self._gateway.bodies.turn(len(body)):
-            heard = await self._hook_input(dialect, event, body)
-        if heard is None:
+            hook_input = await self._hook_input(dialect, event, body)
+        if hook_input is None:
             return Reply()
         call = HookCall(
             dialect=dialect,
             event=event,
-            heard=heard,
+            hook_input=hook_input,
             caller=caller,
             context=context,
-            wanted=wanted,
+            requested_agent=requested_agent,
             processes=_processes(header(scope, b"x-repomesh-process")),
-            arrived=arrived,
+            arrived_at=arrived_at,
         )
-        return await self.moments.answer(call)
+        return await self.service.answer(call)
 
     async def _hook_input(self, dialect: HookDialect, event: str, body: bytes) -> HookInput | None:
-        """Read a body; long ones on a thread, one after another: several would leave others no interpreter.
+        """Parse a body; long ones on a thread, one at a time: several would block the interpreter for others.
 
-        A lock of its own, since behind the turn for large bodies a hook could wait until it gives up.
+        They have a lock of their own, since in the turns for large bodies a hook could wait too long.
         """
         if len(body) <= HOOK_ON_LOOP_BYTES:
             return dialect.read(event, _object(body))
@@ -124,17 +124,17 @@ class Hooks:
 def _object(body: bytes) -> dict[str, object]:
     check_shape(body)
     try:
-        said = orjson.loads(body)
+        payload = orjson.loads(body)
     except ValueError as error:
         raise InvalidRequest(f"body: {error}") from None
-    if not isinstance(said, dict):
+    if not isinstance(payload, dict):
         raise InvalidRequest("body: must be a JSON object, as the CLI gave it to its hook")
-    return said
+    return payload
 
 
-def _processes(named: str | None) -> tuple[str, ...]:
-    """The hook's ancestors, as far as they are well-formed: what is not can't be a CLI of ours."""
-    words = [word.strip() for word in (named or "").split(",")[:HOOK_PROCESSES_MAX]]
+def _processes(header_value: str | None) -> tuple[str, ...]:
+    """The well-formed process ids of the hook's ancestors; others can't be a connected CLI."""
+    words = [word.strip() for word in (header_value or "").split(",")[:HOOK_PROCESSES_MAX]]
     return tuple(
         word
         for word in words

@@ -1,7 +1,7 @@
-"""What happens at each moment of a CLI session, whatever the CLI calls it.
+"""Handles each phase of a CLI session, independent of the CLI.
 
-An answer is worked out with as few steps as it takes: after a tool call with nothing to tell, one read.
-What need not be known for the answer is written down behind it.
+A reply takes as few steps as possible: after a tool call without news, one read. What the reply does not
+depend on is written after it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from repomesh.kernel.limits import HOOK_NOTED_EVERY_S, LABEL_CHARS_MAX
 from repomesh.kernel.operation import invalid_request
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.dialects import HookDialect, HookInput, HookPhase
-from repomesh.surfaces.hooks.repo_paths import in_repository
+from repomesh.surfaces.hooks.repo_paths import find_repository_paths
 
 log = structlog.get_logger("repomesh.hooks")
 
@@ -55,7 +55,7 @@ _STATES: dict[HookPhase, CliState] = {
     HookPhase.COMPACTED: "busy",
     HookPhase.TURN_END: "idle",
 }
-_OURS = "[repomesh rm"  # how an envelope begins; some CLIs tell of a held-back end as if it were a prompt
+_ENVELOPE_START = "[repomesh rm"  # some CLIs report a blocked end of a turn as a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,17 @@ class HookCall:
 
     dialect: HookDialect
     event: str
-    heard: HookInput
+    hook_input: HookInput
     caller: Caller
     context: RequestContext
-    wanted: str | None
+    requested_agent: str | None
     processes: tuple[str, ...]
-    arrived: datetime
+    arrived_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the hook prints, nothing for no bytes; and the delivery in it, for whom it is."""
+    """The hook's output, empty for none, with the boundary and agent of the delivery in it."""
 
     body: bytes = b""
     boundary: str | None = None
@@ -82,147 +82,154 @@ class Reply:
 
 
 class HookService:
-    """Answers hooks."""
+    """Builds the replies to hooks."""
 
     def __init__(self, gateway: Gateway, transcripts: Transcripts) -> None:
         self._gateway = gateway
         self._transcripts = transcripts
         self._lookups = FileLookups("repomesh-places")
-        self._behind: set[asyncio.Task[None]] = set()
+        self._background_tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, call: HookCall) -> Reply:
-        """What to print for a hook; raises RepomeshError."""
-        heard = call.heard
+        """Build the reply to a hook; raises RepomeshError."""
+        hook_input = call.hook_input
         call.caller.require("agents:write")
         try:
-            look = LookAtSession(
+            look_request = LookAtSession(
                 cli=call.dialect.cli,
-                session_id=heard.session_id,
+                session_id=hook_input.session_id,
                 processes=call.processes,
                 deliver=self._reaches_model(call),
             )
             view = cast(
-                SessionView, (await self._gateway.call("hook.look", call.caller, look, call.context)).result
+                SessionView,
+                (await self._gateway.call("hook.look", call.caller, look_request, call.context)).result,
             )
-            if view.session is None or heard.moment in _BEGINNINGS or not view.binds:
-                if view.session is None and heard.moment is HookPhase.SESSION_END:
+            if view.session is None or hook_input.phase in _BEGINNINGS or not view.binds:
+                if view.session is None and hook_input.phase is HookPhase.SESSION_END:
                     return Reply()
-                view = await self._begun(call, view)
+                view = await self._begin_session(call, view)
         except ValidationError as error:
             raise invalid_request(error) from None
-        return await self._at_moment(call, view)
+        return await self._handle_phase(call, view)
 
-    def sent(self, reply: Reply, *, late: bool) -> None:
-        """The answer left the server, in time or too late for its hook."""
+    def note_sent(self, reply: Reply, *, late: bool) -> None:
+        """Note that a reply was sent, in time or too late for its hook."""
         if reply.boundary is None or reply.agent is None:
             return
         failure = "the answer came too late for the hook" if late else ""
-        self._later("delivery.sent", reply.agent, DeliverySent(boundary=reply.boundary, failure=failure))
+        self._call_later("delivery.sent", reply.agent, DeliverySent(boundary=reply.boundary, failure=failure))
 
     async def settled(self) -> None:
-        """Wait for what is written down behind answers."""
-        while self._behind:
-            await asyncio.gather(*self._behind, return_exceptions=True)
+        """Wait for the writes after replies."""
+        while self._background_tasks:
+            await asyncio.gather(*self._background_tasks, return_exceptions=True)
 
-    async def _at_moment(self, call: HookCall, view: SessionView) -> Reply:
+    async def _handle_phase(self, call: HookCall, view: SessionView) -> Reply:
         session = view.session
         assert session is not None
-        # What the server calls it: a second run of a session at the same time is kept under an id of its own.
-        heard = replace(call.heard, session_id=session.session_id)
-        call = replace(call, heard=heard)
-        agent = _acting(call.caller, session, view.agent_type)
-        if heard.moment is not HookPhase.SESSION_END:  # its heartbeat could come after the end, and undo it
+        # The server's own id: a second run of a session at the same time has an id of its own.
+        hook_input = replace(call.hook_input, session_id=session.session_id)
+        call = replace(call, hook_input=hook_input)
+        agent = _as_session_agent(call.caller, session, view.agent_type)
+        if (
+            hook_input.phase is not HookPhase.SESSION_END
+        ):  # a heartbeat could arrive after the end, and undo it
             self._gateway.dispatch.notify_called(agent)
         if view.undecided:
             key = (agent.workspace_id, session.cli, session.session_id)
-            self._transcripts.after_hook(*key, call.arrived)
+            self._transcripts.after_hook(*key, call.arrived_at)
         reply = Reply()
-        if heard.moment is HookPhase.BEFORE_TOOL:
+        if hook_input.phase is HookPhase.BEFORE_TOOL:
             reply = await self._guard(call, agent)
-        elif heard.moment is HookPhase.TURN_END:
+        elif hook_input.phase is HookPhase.TURN_END:
             reply = await self._end_turn(call, agent)
-        elif heard.moment is HookPhase.PERMISSION:
-            await self._report(call, agent)
-        elif heard.moment is HookPhase.SESSION_END:
-            await self._end(call, agent)
+        elif hook_input.phase is HookPhase.PERMISSION:
+            await self._report_permission(call, agent)
+        elif hook_input.phase is HookPhase.SESSION_END:
+            await self._end_session(call, agent)
             return reply
         elif self._reaches_model(call):
-            reply = await self._context(call, agent, view)
-        self._note(call, view, agent, held_back=heard.moment is HookPhase.TURN_END and bool(reply.body))
+            reply = await self._context_reply(call, agent, view)
+        self._note_changes(
+            call, view, agent, held_back=hook_input.phase is HookPhase.TURN_END and bool(reply.body)
+        )
         return reply
 
-    async def _begun(self, call: HookCall, view: SessionView) -> SessionView:
-        """Register the session's agent, or find it; a beginning of a known session wants a briefing, too."""
-        heard = call.heard
+    async def _begin_session(self, call: HookCall, view: SessionView) -> SessionView:
+        """Register or find the session's agent; the start of a known session needs a briefing, too."""
+        hook_input = call.hook_input
         request = BeginCliSession(
             cli=call.dialect.cli,
-            session_id=heard.session_id,
-            wanted=call.wanted,
+            session_id=hook_input.session_id,
+            wanted=call.requested_agent,
             processes=call.processes,
-            cwd=heard.cwd,
-            transcript_path=heard.transcript_path,
-            state="busy" if heard.moment is not HookPhase.SESSION_START else "idle",
+            cwd=hook_input.cwd,
+            transcript_path=hook_input.transcript_path,
+            state="busy" if hook_input.phase is not HookPhase.SESSION_START else "idle",
         )
         answer = await self._gateway.call("cli_session.begin", call.caller, request, call.context)
-        begun: Any = answer.result
-        session: CliSession = begun.session
-        beginning = heard.moment in _BEGINNINGS
+        result: Any = answer.result
+        session: CliSession = result.session
+        is_beginning = hook_input.phase in _BEGINNINGS
         return view.model_copy(
             update={
                 "session": session,
                 "binds": True,
-                "name_not_given": begun.name_not_given,
-                "briefing_due": begun.new or beginning,
+                "name_not_given": result.name_not_given,
+                "briefing_due": result.new or is_beginning,
                 "due": True,
                 "noted_s": 0.0,
                 "agent_type": view.agent_type or "ai",
             }
         )
 
-    async def _context(self, call: HookCall, agent: Caller, view: SessionView) -> Reply:
-        """The briefing when it is due, warnings and new messages; nothing when there is nothing."""
-        lines = await self._warned(call, agent) if call.heard.moment is HookPhase.AFTER_TOOL else ""
+    async def _context_reply(self, call: HookCall, agent: Caller, view: SessionView) -> Reply:
+        """The briefing when it is due, warnings and new messages; an empty reply without any."""
+        warning = await self._warning(call, agent) if call.hook_input.phase is HookPhase.AFTER_TOOL else ""
         if not (view.due or view.briefing_due):
-            return Reply(call.dialect.context_output(call.event, lines)) if lines else Reply()
+            return Reply(call.dialect.context_output(call.event, warning)) if warning else Reply()
         request = Deliver(
             cli=call.dialect.cli,
-            session_id=call.heard.session_id,
-            route=call.heard.moment.value,
+            session_id=call.hook_input.session_id,
+            route=call.hook_input.phase.value,
             boundary=new_boundary(),
             briefing=view.briefing_due,
             name_not_given=view.name_not_given,
         )
-        told = cast(HookText, (await self._gateway.call("hook.deliver", agent, request, call.context)).result)
-        text = "\n".join(part for part in (lines, told.text) if part)
+        hook_text = cast(
+            HookText, (await self._gateway.call("hook.deliver", agent, request, call.context)).result
+        )
+        text = "\n".join(part for part in (warning, hook_text.text) if part)
         if not text:
             return Reply()
-        return Reply(call.dialect.context_output(call.event, text), told.boundary, agent)
+        return Reply(call.dialect.context_output(call.event, text), hook_text.boundary, agent)
 
     async def _end_turn(self, call: HookCall, agent: Caller) -> Reply:
-        if not call.dialect.events[call.event].blocks or call.heard.nested:
+        if not call.dialect.events[call.event].blocks or call.hook_input.nested:
             return Reply()
         request = EndTurn(
             cli=call.dialect.cli,
-            session_id=call.heard.session_id,
+            session_id=call.hook_input.session_id,
             boundary=new_boundary(),
-            loop_guard=call.heard.loop_guard,
+            loop_guard=call.hook_input.loop_guard,
         )
-        told = cast(
+        hook_text = cast(
             HookText, (await self._gateway.call("hook.end_turn", agent, request, call.context)).result
         )
-        if not told.text:
+        if not hook_text.text:
             return Reply()
-        return Reply(call.dialect.block(call.event, told.text), told.boundary, agent)
+        return Reply(call.dialect.block(call.event, hook_text.text), hook_text.boundary, agent)
 
     async def _guard(self, call: HookCall, agent: Caller) -> Reply:
-        """Deny the tool when others hold what it would write."""
+        """Deny the tool when it would write files that others have locked."""
         verdict = await self._verdict(call, agent, lock=self._gateway.settings.auto_lock)
         if verdict is None or verdict.verdict != "denied" or not call.dialect.events[call.event].denies:
             return Reply()
         return Reply(call.dialect.deny(call.event, verdict.reason))
 
-    async def _warned(self, call: HookCall, agent: Caller) -> str:
-        """What to say of a file that was written though others hold it, where edits are not denied."""
+    async def _warning(self, call: HookCall, agent: Caller) -> str:
+        """The warning about a write to files that others have locked, where edits are not denied."""
         if self._gateway.settings.guard != "warn":
             return ""
         verdict = await self._verdict(call, agent, lock=False)
@@ -231,13 +238,15 @@ class HookService:
         )
 
     async def _verdict(self, call: HookCall, agent: Caller, *, lock: bool) -> GuardVerdict | None:
-        if not call.heard.writes or (self._gateway.settings.guard == "off" and not lock):
+        if not call.hook_input.writes or (self._gateway.settings.guard == "off" and not lock):
             return None
         workspace: Any = (await self._gateway.call("workspace.show", agent, {}, call.context)).result
-        look = partial(in_repository, call.heard.writes, call.heard.folder, workspace.path)
+        lookup = partial(
+            find_repository_paths, call.hook_input.writes, call.hook_input.folder, workspace.path
+        )
         try:
-            request = await self._lookups.run(look)
-        except (LookupFailed, ValidationError) as error:  # unchecked is never free
+            request = await self._lookups.run(lookup)
+        except (LookupFailed, ValidationError) as error:  # unchecked files must not count as free
             log.warning("edited files not found", cli=call.dialect.cli, reason=str(error))
             request = GuardEdit(unresolved="the place of its files could not be looked up")
         if request is None:
@@ -245,64 +254,68 @@ class HookService:
         name = "hook.guard_and_lock" if lock else "hook.guard"
         return cast(GuardVerdict, (await self._gateway.call(name, agent, request, call.context)).result)
 
-    async def _report(self, call: HookCall, agent: Caller) -> None:
+    async def _report_permission(self, call: HookCall, agent: Caller) -> None:
         request = ReportPermission(
             cli=call.dialect.cli,
-            session_id=call.heard.session_id,
-            tool=call.heard.tool,
-            summary=call.heard.summary,
+            session_id=call.hook_input.session_id,
+            tool=call.hook_input.tool,
+            summary=call.hook_input.summary,
         )
         await self._gateway.call("cli_session.permission", agent, request, call.context)
 
-    async def _end(self, call: HookCall, agent: Caller) -> None:
+    async def _end_session(self, call: HookCall, agent: Caller) -> None:
         request = EndCliSession(
             cli=call.dialect.cli,
-            session_id=call.heard.session_id,
-            reason=_printable(call.heard.reason),
-            goes_on=call.heard.goes_on,
+            session_id=call.hook_input.session_id,
+            reason=_printable(call.hook_input.reason),
+            goes_on=call.hook_input.goes_on,
         )
         await self._gateway.call("cli_session.end", call.caller, request, call.context)
 
-    def _note(self, call: HookCall, view: SessionView, agent: Caller, *, held_back: bool) -> None:
-        """Write down behind the answer what is new about the session; mostly nothing is."""
+    def _note_changes(self, call: HookCall, view: SessionView, agent: Caller, *, held_back: bool) -> None:
+        """Note changes of the session after the reply; mostly there are none."""
         session = view.session
         assert session is not None
-        heard = call.heard
-        changed: dict[str, Any] = {}
-        state = "busy" if held_back else _STATES.get(heard.moment)
-        if state is not None and state != session.state and not heard.nested:
-            changed["state"] = state
-        if heard.transcript_path is not None and heard.transcript_path != session.transcript_path:
-            changed["transcript_path"] = heard.transcript_path
-        told = self._reaches_model(call)
-        if heard.moment is HookPhase.COMPACTED and not told:
-            changed["briefing_due"] = True
-        elif view.briefing_due and told:
-            changed["briefing_due"] = False
-        if heard.moment is HookPhase.PROMPT and view.stop_blocks and _OURS not in heard.prompt:
-            changed["turn_over"] = True
-        if changed or view.noted_s > HOOK_NOTED_EVERY_S:
-            request = NoteCliSession(cli=session.cli, session_id=session.session_id, **changed)
-            self._later("cli_session.note", agent, request)
+        hook_input = call.hook_input
+        changes: dict[str, Any] = {}
+        state = "busy" if held_back else _STATES.get(hook_input.phase)
+        if state is not None and state != session.state and not hook_input.nested:
+            changes["state"] = state
+        if hook_input.transcript_path is not None and hook_input.transcript_path != session.transcript_path:
+            changes["transcript_path"] = hook_input.transcript_path
+        reaches_model = self._reaches_model(call)
+        if hook_input.phase is HookPhase.COMPACTED and not reaches_model:
+            changes["briefing_due"] = True
+        elif view.briefing_due and reaches_model:
+            changes["briefing_due"] = False
+        if (
+            hook_input.phase is HookPhase.PROMPT
+            and view.stop_blocks
+            and _ENVELOPE_START not in hook_input.prompt
+        ):
+            changes["turn_over"] = True
+        if changes or view.noted_s > HOOK_NOTED_EVERY_S:
+            request = NoteCliSession(cli=session.cli, session_id=session.session_id, **changes)
+            self._call_later("cli_session.note", agent, request)
 
     def _reaches_model(self, call: HookCall) -> bool:
         """Whether text in the answer reaches the session's own model."""
-        return call.dialect.events[call.event].reaches_model and not call.heard.nested
+        return call.dialect.events[call.event].reaches_model and not call.hook_input.nested
 
-    def _later(self, name: str, caller: Caller, request: BaseModel) -> None:
-        task = asyncio.create_task(self._quietly(name, caller, request), name=name)
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
+    def _call_later(self, name: str, caller: Caller, request: BaseModel) -> None:
+        task = asyncio.create_task(self._call_and_log(name, caller, request), name=name)
+        self._background_tasks.add(task)
+        task.add_done_callback(self._background_tasks.discard)
 
-    async def _quietly(self, name: str, caller: Caller, request: BaseModel) -> None:
+    async def _call_and_log(self, name: str, caller: Caller, request: BaseModel) -> None:
         try:
             await self._gateway.call(name, caller, request, RequestContext())
-        except RepomeshError as error:  # nobody waits for it, so nobody else would tell
+        except RepomeshError as error:  # no caller waits for the result
             log.warning("not written down", operation=name, code=error.code, reason=error.message)
 
 
-def _acting(caller: Caller, session: CliSession, agent_type: str) -> Caller:
-    """The caller as the session's agent; its token stays what it is. Raises NotYourAgent."""
+def _as_session_agent(caller: Caller, session: CliSession, agent_type: str) -> Caller:
+    """The caller acting as the session's agent, with its own token. Raises NotYourAgent."""
     if not caller.is_admin and caller.agent_id != session.agent_id:
         raise NotYourAgent(f"this token does not speak for '{session.agent_name}'")
     return replace(

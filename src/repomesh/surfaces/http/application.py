@@ -1,4 +1,4 @@
-"""The ASGI application: the API's routes, the pages about the server, and the wall around both."""
+"""The ASGI application: the API's routes, the pages about the server, and the guard in front of both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from repomesh.surfaces.http.asgi_messages import ASGIApp, Receive, Scope, Send, 
 from repomesh.surfaces.http.authentication import authenticate
 from repomesh.surfaces.http.documents import BuiltOnce, JsonDocument, respond_document
 from repomesh.surfaces.http.guard import Guard
-from repomesh.surfaces.http.openapi import document
+from repomesh.surfaces.http.openapi import openapi_document
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.protocol import HEALTH_PATH
 from repomesh.surfaces.http.routes import refuse_method, routes
@@ -31,34 +31,38 @@ _Answer = Callable[[Scope, Send], Awaitable[None]]
 
 
 Check = Callable[[], str | None]
-"""Answers why the server is not ready, None when nothing is wrong."""
+"""Returns why the server is not ready, or None when nothing is wrong."""
 
 
-def application(gateway: Gateway, further: Sequence[BaseRoute] = (), checks: Sequence[Check] = ()) -> ASGIApp:
-    """The application; `further` routes are other surfaces on the same port, and come first."""
+def application(
+    gateway: Gateway, extra_routes: Sequence[BaseRoute] = (), checks: Sequence[Check] = ()
+) -> ASGIApp:
+    """Build the application; `extra_routes`, of other surfaces on the same port, are matched first."""
     about = AboutServer(gateway, checks)
-    known = [
-        *further,
+    all_routes = [
+        *extra_routes,
         Route(HEALTH_PATH, _Page(about.health)),
         Route("/readyz", _Page(about.readiness)),
         Route("/metrics", _Page(about.metrics)),
         Route("/openapi.json", _Page(about.openapi)),
         *routes(gateway),
     ]
-    return Guard(LiteralFirst(known), gateway.settings)
+    return Guard(LiteralPathRouter(all_routes), gateway.settings)
 
 
-class LiteralFirst:
-    """Finds a path without parameters in one step, and asks the router for the others.
+class LiteralPathRouter:
+    """Looks a path without parameters up in a dictionary, and leaves the others to starlette's router.
 
-    The router tries one pattern after the other: 30 µs for the last of eighty, on every request.
+    That router tries one pattern after the other: 30 µs for the last of eighty, on every request.
     """
 
-    def __init__(self, known: Sequence[BaseRoute]) -> None:
+    def __init__(self, all_routes: Sequence[BaseRoute]) -> None:
         self._literal = {
-            route.path: route.app for route in known if isinstance(route, Route) and "{" not in route.path
+            route.path: route.app
+            for route in all_routes
+            if isinstance(route, Route) and "{" not in route.path
         }
-        self._router = Router(known, redirect_slashes=False, default=_not_found)
+        self._router = Router(all_routes, redirect_slashes=False, default=_not_found)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to its endpoint."""
@@ -73,17 +77,17 @@ class AboutServer:
         self._gateway = gateway
         self._checks = checks
         self._openapi = BuiltOnce(
-            lambda: JsonDocument.of(orjson.dumps(document(gateway.registry, gateway.version)))
+            lambda: JsonDocument.of(orjson.dumps(openapi_document(gateway.registry, gateway.version)))
         )
 
     async def health(self, scope: Scope, send: Send) -> None:
-        """The process runs."""
+        """Answer 200 with the version: the process runs."""
         await respond(send, 200, orjson.dumps({"status": "ok", "version": self._gateway.version}))
 
     async def readiness(self, scope: Scope, send: Send) -> None:
-        """The store answers and nothing else is wrong; 503 with the reason otherwise.
+        """Answer 200 when the store responds and no check fails; raises Unavailable with the reason if not.
 
-        `read_only` when the store is damaged and takes no writes.
+        The status is `read_only` when the store is damaged and takes no writes.
         """
         for check in self._checks:
             reason = check()
@@ -92,19 +96,19 @@ class AboutServer:
                 raise Unavailable(reason, hint="It recovers by itself; the server's log says more.")
         try:
             await self._gateway.store.read(system_caller(""), lambda tx: event_log.bounds(tx.connection, ""))
-        except Exception as error:  # whatever it is, the server can't serve, and who asks shows no token
+        except Exception as error:  # whatever it is, the server can't serve; the caller showed no token
             log.warning("not ready", reason=str(error))
             raise Unavailable("the store does not answer", hint="The server's log says why.") from None
         status = "read_only" if self._gateway.store.damage else "ready"
         await respond(send, 200, orjson.dumps({"status": status, "version": self._gateway.version}))
 
     async def metrics(self, scope: Scope, send: Send) -> None:
-        """The Prometheus series, for any valid token."""
+        """Answer the Prometheus series to any valid token; raises Unauthenticated."""
         await authenticate(self._gateway, scope)
         await respond(send, 200, generate_latest(self._gateway.metrics.registry), _PROMETHEUS_TEXT)
 
     async def openapi(self, scope: Scope, send: Send) -> None:
-        """The OpenAPI document, with an ETag."""
+        """Answer the OpenAPI document, with an ETag."""
         await respond_document(scope, send, await self._openapi.get())
 
 
@@ -130,7 +134,7 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.close", "code": 4404, "reason": "not_found"})
         return
-    missing = NotFound(
+    error = NotFound(
         f"there is nothing at {scope['path']}", hint="See /openapi.json for every path of this server."
     )
-    await send_problem(send, missing, trace_id_of(header(scope, b"traceparent")))
+    await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))

@@ -1,4 +1,4 @@
-"""The few ASGI moves that the HTTP surface is made of: read a body, read headers, respond."""
+"""ASGI helpers of the HTTP surface: read a body, read headers, respond."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 
-# Answers hold secrets and what only their reader may see: nobody keeps them, and no browser guesses at them.
-_ALWAYS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+# Responses may hold secrets: no cache may store them, and no browser may guess their content type.
+_ALWAYS_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """The first header of this lower-case name."""
+    """The value of the first header with this lower-case name, None without one."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value.decode("latin-1"))
@@ -38,26 +38,27 @@ Count = Callable[[int], None]
 async def read_body(
     scope: Scope,
     receive: Receive,
-    most: int = BODY_BYTES_MAX,
-    within_s: float | None = None,
+    bytes_max: int = BODY_BYTES_MAX,
+    timeout_s: float | None = None,
     count: Count = lambda _size: None,
 ) -> bytes:
-    """The whole body; raises TooLarge with both sizes as soon as it is known to be over `most`.
+    """The whole body; raises TooLarge with both sizes as soon as it is known to be over `bytes_max`.
 
-    Raises RequestTimeout when it is not complete after `within_s` seconds, `REQUEST_BODY_S` unless given.
+    Raises RequestTimeout when it is not complete after `timeout_s` seconds (`REQUEST_BODY_S` if None), and
+    Unavailable when the client disconnects.
     """
     declared = header(scope, b"content-length")
-    if declared is not None and declared.isdigit() and int(declared) > most:
-        raise _too_large(int(declared), most)
-    within_s = limits.REQUEST_BODY_S if within_s is None else within_s
+    if declared is not None and declared.isdigit() and int(declared) > bytes_max:
+        raise _too_large(int(declared), bytes_max)
+    timeout_s = limits.REQUEST_BODY_S if timeout_s is None else timeout_s
     try:
-        async with asyncio.timeout(within_s):
-            return await _read(receive, most, count)
+        async with asyncio.timeout(timeout_s):
+            return await _read(receive, bytes_max, count)
     except TimeoutError:
-        raise RequestTimeout(f"the body was not complete after {within_s:.0f} s") from None
+        raise RequestTimeout(f"the body was not complete after {timeout_s:.0f} s") from None
 
 
-async def _read(receive: Receive, most: int, count: Count) -> bytes:
+async def _read(receive: Receive, bytes_max: int, count: Count) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -66,8 +67,8 @@ async def _read(receive: Receive, most: int, count: Count) -> bytes:
             raise Unavailable("the client went away before its request was complete")
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > most:
-            raise _too_large(size, most)
+        if size > bytes_max:
+            raise _too_large(size, bytes_max)
         count(len(chunk))
         chunks.append(chunk)
         if not message.get("more_body", False):
@@ -79,20 +80,20 @@ async def respond(
 ) -> None:
     """Send a whole response."""
     length = str(len(body)).encode()
-    fields = [(b"content-type", content_type), (b"content-length", length), *_ALWAYS, *headers]
+    fields = [(b"content-type", content_type), (b"content-length", length), *_ALWAYS_HEADERS, *headers]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
 
 
 async def respond_empty(send: Send, headers: Headers) -> None:
-    """Send a response that consists of its headers."""
-    await send({"type": "http.response.start", "status": 204, "headers": [*_ALWAYS, *headers]})
+    """Send a 204 response with these headers."""
+    await send({"type": "http.response.start", "status": 204, "headers": [*_ALWAYS_HEADERS, *headers]})
     await send({"type": "http.response.body", "body": b""})
 
 
-def _too_large(size: int, most: int) -> TooLarge:
+def _too_large(size: int, bytes_max: int) -> TooLarge:
     return TooLarge(
-        f"the body has {size} bytes or more, the limit is {most}",
+        f"the body has {size} bytes or more, the limit is {bytes_max}",
         size_bytes=size,
-        limit_bytes=most,
+        limit_bytes=bytes_max,
     )

@@ -1,4 +1,4 @@
-"""Who a request speaks for, by its headers alone: nothing of a body is read before."""
+"""Authenticates a request by its headers alone, before its body is read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from repomesh.surfaces.http.connections import CONNECTION
 _AGENT: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{NAME_CHARS_MAX - 1}}}")
 
 
-def named_agent(scope: Scope) -> str | None:
+def agent_from_header(scope: Scope) -> str | None:
     """The agent that the header X-Repomesh-Agent names; None without the header, or with an empty one.
 
-    Raises InvalidRequest for what is neither an agent's name nor an id, and for two different values: to
-    leave it out of account would have somebody else act.
+    Raises InvalidRequest for a value that is neither an agent's name nor an id, and for two different values:
+    ignoring it would make another agent act.
     """
-    named = {value for key, value in scope["headers"] if key == b"x-repomesh-agent" and value.strip()}
-    if not named:
+    header_values = {value for key, value in scope["headers"] if key == b"x-repomesh-agent" and value.strip()}
+    if not header_values:
         return None
-    agent: str = named.pop().decode("latin-1")
-    if named:
+    agent: str = header_values.pop().decode("latin-1")
+    if header_values:
         raise bad_header("X-Repomesh-Agent", "came with several values")
     if _AGENT.fullmatch(agent) is None:
         raise bad_header(
@@ -37,7 +37,7 @@ def named_agent(scope: Scope) -> str | None:
 
 
 def bad_header(name: str, message: str) -> InvalidRequest:
-    """What to raise for a header that is malformed."""
+    """Build the error for a malformed header."""
     return InvalidRequest(
         f"{name}: {message}", errors=[{"field": name, "message": message, "type": "header"}]
     )
@@ -50,11 +50,11 @@ async def authenticate(
     authorization: str | None = None,
     message_bytes_max: int = 0,
 ) -> Caller:
-    """The caller behind the Authorization header, or credentials that came in another way.
+    """Return the caller of `authorization`, or of the Authorization header without one.
 
-    From then on its connection is not among those that are closed when places are short, and a WebSocket may
-    send messages of up to `message_bytes_max` bytes. Raises Unauthenticated or Forbidden, and InvalidRequest
-    for two Authorization headers: a proxy may have looked at the other one.
+    Marks the connection as authenticated: it is not closed when places are short, and a WebSocket may send
+    messages of up to `message_bytes_max` bytes. Raises Unauthenticated or Forbidden, and InvalidRequest for
+    two Authorization headers: a proxy may have checked the other one.
     """
     if sum(name == b"authorization" for name, _value in scope["headers"]) > 1:
         raise bad_header("Authorization", "came more than once")
@@ -64,7 +64,7 @@ async def authenticate(
 
 
 def mark_authenticated(scope: Scope, message_bytes_max: int = 0) -> None:
-    """Tell the web server that somebody with a valid token speaks on the connection of `scope`."""
+    """Mark the connection of `scope` as authenticated, where the web server supports that."""
     connection = (scope.get("extensions") or {}).get(CONNECTION)
     if connection is not None:
-        connection.authenticated(message_bytes_max)
+        connection.mark_authenticated(message_bytes_max)

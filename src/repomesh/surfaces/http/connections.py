@@ -1,4 +1,4 @@
-"""The open connections of this process: how many there may be, until when each must have come how far.
+"""The open connections of this process: a limit on their number, and deadlines for each.
 
 A token is shown by a request, not by a connection; so a connection counts as authenticated from the first
 request on that showed a valid one. When places are short, the oldest that never did is closed. Addresses are
@@ -20,9 +20,9 @@ from repomesh.kernel.errors import Unavailable
 from repomesh.surfaces.http.fair_turns import FairTurns
 
 CONNECTION = "repomesh.connection"
-"""The ASGI extension by which an application says that a request showed a valid token."""
+"""The ASGI extension that an application calls when a request showed a valid token."""
 
-_IPV6_NETWORK_BITS = 64  # what one customer is given
+_IPV6_NETWORK_BITS = 64  # the network that a provider assigns to one customer
 _CLOSE_WAIT = 8  # TCP_CLOSE_WAIT of Linux's tcp_states.h: the client sends no more
 
 
@@ -34,7 +34,7 @@ class TooManyConnections(Unavailable):
 
 
 class OpenConnection(asyncio.Transport):
-    """One accepted connection, whichever protocol speaks on it: its transport, with deadlines."""
+    """The transport of one accepted connection, with deadlines; HTTP and WebSocket use the same one."""
 
     def __init__(
         self, transport: asyncio.Transport, connections: OpenConnections, address: str | None
@@ -48,51 +48,51 @@ class OpenConnection(asyncio.Transport):
         self._at_deadline: Callable[[], None] | None = None
         self._closing_since: float | None = None
         self._written = 0
-        self._taken = 0
-        self._taken_at: float | None = None  # None while nothing is left to be taken
+        self._delivered_bytes = 0
+        self._progress_at: float | None = None  # None while nothing is unsent
 
-    def expect(self, at: float, or_else: Callable[[], None]) -> None:
-        """Call `or_else` once the event loop's time is `at`, unless something else is expected by then."""
-        self._deadline, self._at_deadline = at, or_else
+    def set_deadline(self, at: float, on_overdue: Callable[[], None]) -> None:
+        """Call `on_overdue` at the event loop's time `at`, unless the deadline is changed before."""
+        self._deadline, self._at_deadline = at, on_overdue
 
-    def expect_nothing(self) -> None:
-        """Have no deadline."""
+    def clear_deadline(self) -> None:
+        """Remove the deadline."""
         self._deadline, self._at_deadline = math.inf, None
 
-    def authenticated(self, message_bytes_max: int = 0) -> None:
-        """Note that somebody with a valid token speaks; `message_bytes_max` is for those that send frames."""
+    def mark_authenticated(self, message_bytes_max: int = 0) -> None:
+        """Count the connection as authenticated; `message_bytes_max` matters to WebSockets only."""
         if not self.is_authenticated:
             self.is_authenticated = True
             self._connections.note_authenticated(self)
 
-    def lost(self) -> None:
-        """Give the place back: the connection is gone."""
+    def release_place(self) -> None:
+        """Free the place of a connection that is closed."""
         self._connections.remove(self)
-        self.expect_nothing()
+        self.clear_deadline()
 
     def check(self, now: float) -> None:
-        """Act on what is overdue."""
+        """Run the overdue action; abort a connection that is stalled or does not finish closing."""
         if self._transport.is_closing():
             self._closing_since = now if self._closing_since is None else self._closing_since
             if now - self._closing_since >= limits.CLOSING_S:
                 self.abort()
         elif now >= self._deadline and self._at_deadline is not None:
-            act = self._at_deadline
-            self.expect_nothing()
-            act()
+            on_overdue = self._at_deadline
+            self.clear_deadline()
+            on_overdue()
         elif self._is_stalled(now):
             self.abort()
 
     def _is_stalled(self, now: float) -> bool:
-        """Whether the client has taken next to nothing of what is sent to it for too long."""
-        unsent = self._transport.get_write_buffer_size()
-        taken = self._written - unsent
-        if not unsent:
-            self._taken_at = None
-        elif self._taken_at is None or taken - self._taken >= limits.STALLED_BYTES_MIN:
-            self._taken, self._taken_at = taken, now
+        """Whether the client has read next to nothing of what is sent to it for `STALLED_S` seconds."""
+        unsent_bytes = self._transport.get_write_buffer_size()
+        delivered_bytes = self._written - unsent_bytes
+        if not unsent_bytes:
+            self._progress_at = None
+        elif self._progress_at is None or delivered_bytes - self._delivered_bytes >= limits.STALLED_BYTES_MIN:
+            self._delivered_bytes, self._progress_at = delivered_bytes, now
         else:
-            return now - self._taken_at >= limits.STALLED_S
+            return now - self._progress_at >= limits.STALLED_S
         return False
 
     # -- the transport -----------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class OpenConnection(asyncio.Transport):
         self._transport.write_eof()
 
     def can_write_eof(self) -> bool:
-        """Whether the direction to the client can end by itself."""
+        """Whether the connection can be closed for writing alone."""
         return self._transport.can_write_eof()
 
     def close(self) -> None:
@@ -123,28 +123,28 @@ class OpenConnection(asyncio.Transport):
         return self._transport.is_closing()
 
     def pause_reading(self) -> None:
-        """Take no more from the client for now."""
+        """Pause reading from the client."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take from the client again."""
+        """Read from the client again."""
         self._transport.resume_reading()
 
     def get_write_buffer_size(self) -> int:
-        """The bytes that the client has not taken yet."""
+        """The bytes that are not sent yet."""
         return self._transport.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """What is known about the socket."""
+        """The transport's information about the socket."""
         return self._transport.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Have another protocol speak on it."""
+        """Hand the connection to another protocol."""
         self._transport.set_protocol(protocol)
 
 
 class OpenConnections:
-    """The places for connections of this process."""
+    """Assigns the limited places for connections of this process."""
 
     def __init__(self, places: int) -> None:
         self.places = places
@@ -164,12 +164,12 @@ class OpenConnections:
 
     @property
     def unauthenticated(self) -> int:
-        """How many never showed a valid token."""
+        """The number of connections that never showed a valid token."""
         return len(self._unauthenticated)
 
     def take(self, transport: asyncio.Transport) -> OpenConnection | None:
-        """A place for a new connection; None when all are taken by others that are authenticated."""
-        connection = OpenConnection(transport, self, _foreign_address(transport))
+        """Assign a place to a new connection; None when authenticated ones occupy all of them."""
+        connection = OpenConnection(transport, self, _remote_address(transport))
         self._make_room(connection.address)
         if len(self._open) >= self.places:
             return None
@@ -179,17 +179,17 @@ class OpenConnections:
             self._by_address.setdefault(connection.address, {})[connection] = None
         return connection
 
-    def drop_if_left(self, transport: asyncio.Transport, now: float) -> bool:
-        """Close a new connection whose client has left already, while many come at once; whether it did.
+    def drop_if_client_left(self, transport: asyncio.Transport, now: float) -> bool:
+        """Close a new connection whose client has left already, while many arrive; True if it was closed.
 
-        Those that connect, ask and leave fill the queue of the system. Serving each of them takes twice as
-        long as closing it, and whoever comes behind waits for all of them. At other times a client may
-        send its request, end its direction and wait for the answer.
+        Clients that connect, ask and leave fill the accept queue. Serving one takes twice as long as closing
+        it, and all clients behind wait. At other times a client may send its request, close its direction
+        and wait for the answer.
         """
         if now - self._accepted_since >= limits.CROWD_S:
             self._accepted, self._accepted_since = 0, now
         self._accepted += 1
-        if self._accepted <= limits.CROWD_CONNECTIONS or not _has_left(transport):
+        if self._accepted <= limits.CROWD_CONNECTIONS or not _client_has_left(transport):
             return False
         transport.set_protocol(asyncio.Protocol())
         transport.abort()
@@ -198,23 +198,23 @@ class OpenConnections:
     def note_authenticated(self, connection: OpenConnection) -> None:
         """Count a connection among those that showed a valid token."""
         self._unauthenticated.pop(connection, None)
-        self._leave_address(connection)
+        self._remove_from_address(connection)
 
     def remove(self, connection: OpenConnection) -> None:
         """Free a connection's place."""
         self._open.discard(connection)
         self._unauthenticated.pop(connection, None)
-        self._leave_address(connection)
+        self._remove_from_address(connection)
 
     def sweep(self, now: float) -> None:
-        """End what is overdue at the event loop's time `now`."""
+        """Check the deadlines of all connections at the event loop's time `now`."""
         for connection in tuple(self._open):
             connection.check(now)
 
     def _make_room(self, address: str | None) -> None:
-        same = self._by_address.get(address or "", {})
-        if len(same) >= limits.ADDRESS_UNAUTHENTICATED_MAX:
-            self._close_oldest(same)
+        same_address = self._by_address.get(address or "", {})
+        if len(same_address) >= limits.ADDRESS_UNAUTHENTICATED_MAX:
+            self._close_oldest(same_address)
         elif (
             len(self._open) >= self.places
             or len(self._unauthenticated) >= limits.UNAUTHENTICATED_CONNECTIONS_MAX
@@ -227,15 +227,15 @@ class OpenConnections:
             self.remove(oldest)
             oldest.abort()
 
-    def _leave_address(self, connection: OpenConnection) -> None:
-        same = self._by_address.get(connection.address or "")
-        if same is not None:
-            same.pop(connection, None)
-            if not same:
+    def _remove_from_address(self, connection: OpenConnection) -> None:
+        same_address = self._by_address.get(connection.address or "")
+        if same_address is not None:
+            same_address.pop(connection, None)
+            if not same_address:
                 del self._by_address[connection.address or ""]
 
 
-def _has_left(transport: asyncio.Transport) -> bool:
+def _client_has_left(transport: asyncio.Transport) -> bool:
     tcp_info = getattr(socket, "TCP_INFO", None)  # Linux
     if tcp_info is None:
         return False
@@ -243,7 +243,7 @@ def _has_left(transport: asyncio.Transport) -> bool:
     return state[0] == _CLOSE_WAIT
 
 
-def _foreign_address(transport: asyncio.Transport) -> str | None:
+def _remote_address(transport: asyncio.Transport) -> str | None:
     """The client's address, or its IPv6 network; None for this machine's own, which all programs share."""
     peer = transport.get_extra_info("peername")
     if not isinstance(peer, tuple) or not peer:

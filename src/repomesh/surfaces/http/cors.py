@@ -1,4 +1,4 @@
-"""Cross-origin headers for the origins that the operator listed; browsers hide answers without them."""
+"""Cross-origin headers for the origins that the operator listed; browsers hide responses without them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _REQUEST_HEADERS = (
 _ANSWER_HEADERS = ("etag", "idempotent-replayed", "mcp-session-id", "retry-after")
 
 
-class SharedAnswers(CORSMiddleware):
-    """Answers preflight requests, and lets the page that asks read every answer.
+class ListedOriginCors(CORSMiddleware):
+    """Answers preflight requests, and adds the headers that let a page read the response.
 
-    The guard passes on only requests of listed origins, which it compares without regard to case.
+    The guard passes on requests of listed origins only; it compares origins without regard to case.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -46,5 +46,5 @@ class SharedAnswers(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code != 200:
             return response
-        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
-        return Response(status_code=204, headers=kept)
+        headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return Response(status_code=204, headers=headers)

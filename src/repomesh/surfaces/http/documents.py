@@ -1,6 +1,6 @@
-"""Documents about the API: made once per server, on a thread, and served from memory with an ETag.
+"""Documents about the API: built once per server, on a thread, and served from memory with an ETag.
 
-To make one takes up to half a second, and whoever asks for it shows no token.
+Building one takes up to half a second, and clients without a token may request it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NOT_MODIFIED = 304
 
 @dataclass(frozen=True, slots=True)
 class JsonDocument:
-    """A JSON document as bytes, and the ETag of exactly these."""
+    """A JSON document as bytes, with their ETag."""
 
     body: bytes
     etag: str
@@ -32,31 +32,34 @@ class JsonDocument:
 
 
 class BuiltOnce(Generic[T]):
-    """What `make` returns, called once, on a thread, when somebody first asks for it."""
+    """Calls `make` once, on a thread, at the first `get`, and keeps the result."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._made: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        """Return it; raises whatever `make` raises, and makes it anew the next time."""
+        """Return the result; raises whatever `make` raises, and calls it again the next time."""
         if self._made is None or (self._made.done() and self._made.exception() is not None):
             self._made = asyncio.create_task(asyncio.to_thread(self._make))
-        return await asyncio.shield(self._made)  # a client that leaves takes it away from nobody
+        return await asyncio.shield(self._made)  # a client that leaves must not cancel it for others
 
 
 async def respond_document(scope: Scope, send: Send, document: JsonDocument) -> None:
-    """Send a JSON document, or 304 to a client that has it as it is."""
+    """Send a JSON document, or 304 to a client whose copy is current."""
     body, etag = document.body, document.etag
-    given = header(scope, b"if-none-match") or ""
-    unchanged = etag in (tag.strip().removeprefix("W/") for tag in given.split(",")) or given.strip() == "*"
+    if_none_match = header(scope, b"if-none-match") or ""
+    is_unchanged = (
+        etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
+        or if_none_match.strip() == "*"
+    )
     fields = [
         (b"etag", etag.encode()),
         (b"cache-control", b"no-cache"),
         (b"x-content-type-options", b"nosniff"),
     ]
-    if not unchanged:
+    if not is_unchanged:
         fields += [(b"content-type", JSON), (b"content-length", str(len(body)).encode())]
-    status = NOT_MODIFIED if unchanged else 200
+    status = NOT_MODIFIED if is_unchanged else 200
     await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": b"" if unchanged else body})
+    await send({"type": "http.response.body", "body": b"" if is_unchanged else body})

@@ -13,7 +13,7 @@ from repomesh.kernel.errors import FAILURES, Failure, RepomeshError
 from repomesh.kernel.operation import HttpBinding, Kind, Operation, Registry
 
 _REF = "#/components/schemas/{model}"
-_ALWAYS = (
+_ALWAYS_POSSIBLE = (
     Failure.UNAUTHENTICATED,
     Failure.FORBIDDEN,
     Failure.NOT_FOUND,  # also of the agent that a header names
@@ -22,7 +22,7 @@ _ALWAYS = (
     Failure.INTERNAL,
     Failure.UNAVAILABLE,
 )
-_WITH_BODY = (Failure.TIMED_OUT, Failure.TOO_LARGE, Failure.UNSUPPORTED, Failure.CONFLICT)
+_POSSIBLE_WITH_BODY = (Failure.TIMED_OUT, Failure.TOO_LARGE, Failure.UNSUPPORTED, Failure.CONFLICT)
 
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -40,12 +40,12 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 }
 
 
-def document(registry: Registry, version: str) -> dict[str, Any]:
-    """The whole document."""
-    offered = [operation for operation in registry if operation.http is not None]
-    names, schemas = _schemas(offered)
+def openapi_document(registry: Registry, version: str) -> dict[str, Any]:
+    """Build the document of all operations that have an HTTP binding."""
+    operations = [operation for operation in registry if operation.http is not None]
+    names, schemas = _schemas(operations)
     paths: dict[str, dict[str, Any]] = {}
-    for operation in offered:
+    for operation in operations:
         assert operation.http is not None
         path = paths.setdefault(operation.http.path, {})
         path[operation.http.method.lower()] = _operation(operation, operation.http, names, schemas)
@@ -90,7 +90,7 @@ def _operation(
     else:
         result = {"$ref": _REF.format(model=names[operation.result, "serialization"])}
         content = {"application/json": {"schema": result}}
-    described: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.name.partition(".")[0]],
@@ -101,22 +101,22 @@ def _operation(
         },
     }
     if operation.description:
-        described["description"] = operation.description
+        entry["description"] = operation.description
     if binding.has_body:
-        described["requestBody"] = _body(binding, request)
-    return described
+        entry["requestBody"] = _body(binding, request)
+    return entry
 
 
 def _parameters(operation: Operation, binding: HttpBinding, request: dict[str, Any]) -> list[dict[str, Any]]:
     properties = request.get("properties", {})
     required = request.get("required", [])
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": _given(properties[name])}
+        {"name": name, "in": "path", "required": True, "schema": _without_null(properties[name])}
         for name in binding.path_fields
     ]
     if not binding.has_body:
         parameters += [
-            {"name": name, "in": "query", "required": name in required, "schema": _given(schema)}
+            {"name": name, "in": "query", "required": name in required, "schema": _without_null(schema)}
             for name, schema in properties.items()
             if name not in binding.path_fields
         ]
@@ -171,15 +171,15 @@ _HEADERS = {
 }
 
 
-def _given(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that has no value is left out, never null; one in the path is always there."""
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter's schema without null: a parameter without a value is left out of the request."""
     choices = [choice for choice in schema.get("anyOf", []) if choice.get("type") != "null"]
-    rest = {name: value for name, value in schema.items() if name != "anyOf"}
-    if rest.get("default", ...) is None:
-        del rest["default"]
+    remaining = {name: value for name, value in schema.items() if name != "anyOf"}
+    if remaining.get("default", ...) is None:
+        del remaining["default"]
     if not choices:
-        return rest
-    return rest | (choices[0] if len(choices) == 1 else {"anyOf": choices})
+        return remaining
+    return remaining | (choices[0] if len(choices) == 1 else {"anyOf": choices})
 
 
 def _body(binding: HttpBinding, request: dict[str, Any]) -> dict[str, Any]:
@@ -196,9 +196,9 @@ def _body(binding: HttpBinding, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refusals(operation: Operation, binding: HttpBinding) -> dict[str, Any]:
-    failures = {*_ALWAYS, *(error.failure for error in operation.errors)}
+    failures = {*_ALWAYS_POSSIBLE, *(error.failure for error in operation.errors)}
     if binding.has_body or operation.kind is Kind.COMMAND:
-        failures |= {*_WITH_BODY}
+        failures |= {*_POSSIBLE_WITH_BODY}
     if operation.rate is not None:
         failures.add(Failure.RATE_LIMITED)
     statuses = sorted({FAILURES[failure].http for failure in failures})

@@ -15,7 +15,7 @@ PROBLEM_JSON = b"application/problem+json"
 
 
 def problem(error: RepomeshError, trace_id: str) -> dict[str, Any]:
-    """The document that tells `error`; its details are extension members."""
+    """The problem document of `error`; its details are extension members."""
     return error.details | {
         "type": f"urn:repomesh:problem:{error.code}",
         "title": inspect.cleandoc(type(error).__doc__ or "").splitlines()[0],

@@ -37,18 +37,18 @@ HEALTH_PATH = "/healthz"
 
 
 class _Reading(Enum):
-    """What comes next from the client."""
+    """What the client sends next."""
 
     HEADERS = 1
     BODY = 2
-    NOTHING = 3  # whatever comes is dropped: the connection ends
+    NOTHING = 3  # everything received is dropped: the connection ends
 
 
 class _Dropped(Exception):
-    """Nothing that comes is parsed any more.
+    """Stops the parser: nothing is parsed any more.
 
-    Raised in place of the error that is answered: an exception that was raised refers to the frames it
-    passed, so a protocol that kept it would refer to itself, with all headers, until the garbage collector.
+    Raised in place of the error in the response: a raised exception refers to the frames it passed, so a
+    protocol that kept it would refer to itself, with all headers, until the garbage collector runs.
     """
 
 
@@ -57,13 +57,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place for the connection, or refuse it."""
-        transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods alone
+        transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, not the base class
         connections: OpenConnections = self.config.connections  # type: ignore[attr-defined]
-        if connections.drop_if_left(transport, self.loop.time()):
+        if connections.drop_if_client_left(transport, self.loop.time()):
             return
         self._reading = _Reading.HEADERS
         self._ended = False
-        self._running: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that came last
+        self._running_cycle: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that came last
         self._header_bytes = 0
         self._idle_bytes = 0  # since the last byte of a body, or the end of headers
         self._chunks = 0  # of the present body, and its bytes
@@ -73,9 +73,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._connections = connections
         connection = connections.take(transport)
         self.connection = connection or OpenConnection(transport, connections, None)
-        self._answering = _Answering(self, self.connection)
+        self._response_transport = _ResponseTransport(self, self.connection)
         super().connection_made(self.connection)
-        self._expect_headers()
+        self._set_headers_deadline()
         if connection is None:
             self._reading = _Reading.NOTHING
             self._write_refusal(TooManyConnections("all places for connections are taken"))
@@ -83,22 +83,22 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the place."""
-        self.connection.lost()
-        self._answering.release()
+        self.connection.release_place()
+        self._response_transport.release()
         self._reading = _Reading.NOTHING
-        if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True
-            self._running.message_event.set()
+        if self._running_cycle is not None and not self._running_cycle.response_complete:
+            self._running_cycle.disconnected = True
+            self._running_cycle.message_event.set()
         super().connection_lost(exc)
-        # Requests that were not begun refer to this object: they would stay until the garbage collector.
+        # Requests that were not begun refer to this object: they would stay until the garbage collector runs.
         self.pipeline.clear()
-        if self.cycle is not self._running:
+        if self.cycle is not self._running_cycle:
             self.cycle = None  # type: ignore[assignment]  # as uvicorn begins with
 
     # -- what comes from the client ----------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, a bounded piece at a time."""
+        """Parse the received bytes, a bounded piece at a time."""
         self._unset_keepalive_if_required()
         dropped_bytes = self._dropped_bytes
         piece_bytes = limits.HEADERS_BYTES_MAX
@@ -109,9 +109,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._parse(data[start : start + piece_bytes])
         if self._dropped_bytes > dropped_bytes and not self.connection.is_closing():
             self.connection.pause_reading()
-            self._connections.draining.wait(self._read_on)
+            self._connections.draining.schedule(self._resume_reading)
 
-    def _read_on(self) -> bool:
+    def _resume_reading(self) -> bool:
         if self.flow.read_paused or self.connection.is_closing():
             return False
         self.connection.resume_reading()
@@ -133,15 +133,15 @@ class HttpProtocol(HttpToolsProtocol):
                 self._refuse(_headers_too_large())
 
     def _upgrade(self) -> None:
-        """Hand over to the WebSocket's protocol; any other upgrade is passed over, and nothing follows it."""
+        """Hand over to the WebSocket protocol; any other upgrade is ignored and ends the connection."""
         if not self._should_upgrade():
-            self._take_no_more()
+            self._stop_reading()
         elif self._is_answering() or not self.url.isascii():
             self._refuse(MalformedRequest("a WebSocket can't begin here"))
         else:
             self._reading = _Reading.NOTHING
             self.flow.pause_reading()
-            self._connections.upgrading.wait(self._become_websocket)
+            self._connections.upgrading.schedule(self._become_websocket)
 
     def _become_websocket(self) -> bool:
         if self.connection.is_closing():
@@ -149,11 +149,11 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         self.handle_websocket_upgrade()
         self.parser = None  # type: ignore[assignment]  # it refers to this object
-        self._answering.release()
+        self._response_transport.release()
         return True
 
     def on_message_begin(self) -> None:
-        """Begin a request; one that would be dropped ends the parsing of all that came with it."""
+        """Begin a request; raises _Dropped, which ends the parsing, where it would be dropped."""
         if self._reading is _Reading.NOTHING:
             raise _Dropped
         self._header_bytes = 0
@@ -168,7 +168,7 @@ class HttpProtocol(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; one behind the body is dropped, since the application has read the others by now."""
+        """Take a header; one behind the body is dropped: the application has read the others already."""
         if self._reading is _Reading.NOTHING:
             return
         self._count_header(len(name) + len(value))
@@ -188,22 +188,22 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to answer, or queue the request behind those before it."""
         if self._reading is _Reading.NOTHING:
             return
-        before = self.cycle
+        previous_cycle = self.cycle
         super().on_headers_complete()
         self._reading = _Reading.BODY
         self._idle_bytes = self._dropped_bytes = 0
         self._chunks = self._body_bytes = 0
-        self.connection.expect_nothing()
-        if self.cycle is not before:
-            self.cycle.transport = self._answering  # type: ignore[assignment]
+        self.connection.clear_deadline()
+        if self.cycle is not previous_cycle:
+            self.cycle.transport = self._response_transport  # type: ignore[assignment]
         if len(self.pipeline) >= limits.PIPELINED_MAX:
-            self._take_no_more()
+            self._stop_reading()
 
     def on_chunk_header(self) -> None:
         """Count a chunk: each takes as long to parse as a kilobyte, so most must not be tiny."""
         self._chunks += 1
-        tiny = self._body_bytes < self._chunks * limits.CHUNK_BYTES_MEAN_MIN
-        if tiny and self._chunks > limits.SMALL_CHUNKS_MAX and self._reading is not _Reading.NOTHING:
+        is_tiny = self._body_bytes < self._chunks * limits.CHUNK_BYTES_MEAN_MIN
+        if is_tiny and self._chunks > limits.SMALL_CHUNKS_MAX and self._reading is not _Reading.NOTHING:
             self._refusal = ChunksTooSmall(
                 f"the first {self._chunks} chunks of the body hold {self._body_bytes} bytes"
             )
@@ -228,39 +228,39 @@ class HttpProtocol(HttpToolsProtocol):
         self._reading = _Reading.HEADERS
         self._idle_bytes = 0
         if not self._is_answering():
-            self._expect_headers()
+            self._set_headers_deadline()
 
     # -- ends --------------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, unless the connection ends with this answer."""
+        """Start the next request, unless the connection ends with this response."""
         if self._ended:
             self.server_state.total_requests += 1
             self.pipeline.clear()
             return
         if self.pipeline and not self.connection.is_closing():
             self.server_state.total_requests += 1
-            self._connections.requests.wait(self._answer_next)
+            self._connections.requests.schedule(self._start_next_request)
             return
         super().on_response_complete()
         if self.connection.is_closing():
             return
         self.cycle.body = bytearray()
         if self._reading is _Reading.BODY:
-            self._expect(limits.DRAIN_S, self.end)
+            self._set_deadline(limits.DRAIN_S, self.end)
         else:
-            self._expect_headers()
+            self._set_headers_deadline()
 
-    def _answer_next(self) -> bool:
-        """Begin to answer the request that waits longest; nothing more is read before the last of them."""
+    def _start_next_request(self) -> bool:
+        """Start the oldest queued request; nothing more is read while requests are queued."""
         if not self.pipeline or self.connection.is_closing():
             return False
-        self._running, app = self.pipeline.pop()
-        super()._start_asgi_task(self._running, app)
+        self._running_cycle, app = self.pipeline.pop()
+        super()._start_asgi_task(self._running_cycle, app)
         return True
 
     def end(self) -> None:
-        """Close; a client that still sends is let finish for a while, or it would not see the answer."""
+        """Close; a client that still sends may finish within `DRAIN_S`, or it would not read the response."""
         is_sending = self._reading is not _Reading.HEADERS
         self._reading = _Reading.NOTHING
         self._ended = True
@@ -272,10 +272,10 @@ class HttpProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.connection.can_write_eof():
             self.connection.write_eof()
-        self._expect(limits.DRAIN_S, self.connection.close)
+        self._set_deadline(limits.DRAIN_S, self.connection.close)
 
-    def _take_no_more(self) -> None:
-        """Answer what was asked, then end: what is sent behind it gets no answer and can be sent again."""
+    def _stop_reading(self) -> None:
+        """Answer the requests so far, then close: later ones get no response and can be sent again."""
         self._reading = _Reading.NOTHING
         self.flow.pause_reading()
         if self._is_answering():
@@ -290,7 +290,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.connection.close()
 
     def _refuse(self, error: RepomeshError) -> None:
-        """End the connection with an error, unless it would end up inside of another request's answer."""
+        """End the connection with an error response, unless it would land inside another response."""
         if self._reading is _Reading.NOTHING:
             return
         is_body = self._reading is _Reading.BODY  # which can now never be read to its end
@@ -299,20 +299,20 @@ class HttpProtocol(HttpToolsProtocol):
         if is_body and self.pipeline:
             self.pipeline.popleft()  # the request that it belongs to
             is_body = False
-        last = self.pipeline[0][0] if self.pipeline else self._running
-        if last is None or last.response_complete:
-            if is_body:  # its answer was sent before
+        last_cycle = self.pipeline[0][0] if self.pipeline else self._running_cycle
+        if last_cycle is None or last_cycle.response_complete:
+            if is_body:  # its response was sent before
                 self.end()
                 return
         elif not is_body:
-            last.keep_alive = False
+            last_cycle.keep_alive = False
             return
-        elif last.response_started:
+        elif last_cycle.response_started:
             self.connection.abort()
             return
         else:
-            last.disconnected = True
-            last.message_event.set()
+            last_cycle.disconnected = True
+            last_cycle.message_event.set()
         self._write_refusal(error)
         self.end()
 
@@ -325,29 +325,31 @@ class HttpProtocol(HttpToolsProtocol):
         self._refusal = None
 
     def _is_answering(self) -> bool:
-        return bool(self.pipeline) or (self._running is not None and not self._running.response_complete)
+        return bool(self.pipeline) or (
+            self._running_cycle is not None and not self._running_cycle.response_complete
+        )
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Begin to answer; a client without a token takes its turn, since a flood asks over many connections.
+        """Start a request; clients without a token take turns, since a flood comes over many connections.
 
-        Whoever asks for the server's health does not wait for those that ask for anything else.
+        Health requests have turns of their own, so that they do not wait for other requests.
         """
-        self._running = cycle
+        self._running_cycle = cycle
         if self.connection.is_authenticated:
             super()._start_asgi_task(cycle, app)
             return
         is_health = cycle.scope["path"] == HEALTH_PATH
         turns = self._connections.health_requests if is_health else self._connections.requests
-        turns.wait(lambda: self._answer_first(cycle, app))
+        turns.schedule(lambda: self._start_unless_closed(cycle, app))
 
-    def _answer_first(self, cycle: RequestResponseCycle, app: Any) -> bool:
+    def _start_unless_closed(self, cycle: RequestResponseCycle, app: Any) -> bool:
         if cycle.disconnected or self.connection.is_closing():
             return False
         super()._start_asgi_task(cycle, app)
         return True
 
     def _write_refusal(self, error: RepomeshError) -> None:
-        """Write an answer by hand: there is no request that the application could answer."""
+        """Write a response by hand: there is no request that the application could answer."""
         body = orjson.dumps(problem(error, new_trace_id()))
         length = str(len(body)).encode()
         fields = [
@@ -360,21 +362,21 @@ class HttpProtocol(HttpToolsProtocol):
         head = b"".join(b"%s: %s\r\n" % field for field in fields)
         self.connection.write(STATUS_LINE[FAILURES[error.failure].http] + head + b"\r\n" + body)
 
-    def _expect(self, within_s: float, or_else: Any) -> None:
-        self.connection.expect(self.loop.time() + within_s, or_else)
+    def _set_deadline(self, within_s: float, on_overdue: Any) -> None:
+        self.connection.set_deadline(self.loop.time() + within_s, on_overdue)
 
-    def _expect_headers(self) -> None:
-        self._expect(limits.HEADERS_S, self._headers_overdue)
+    def _set_headers_deadline(self) -> None:
+        self._set_deadline(limits.HEADERS_S, self._handle_overdue_headers)
 
-    def _headers_overdue(self) -> None:
+    def _handle_overdue_headers(self) -> None:
         if self._idle_bytes:
             self._refuse(RequestTimeout(f"no whole request came within {limits.HEADERS_S:.0f} s"))
         else:
             self.connection.close()
 
 
-class _Answering:
-    """What an answer is written to. Closing it ends the connection as its protocol does."""
+class _ResponseTransport:
+    """The transport that a response is written to. Closing it ends the connection through its protocol."""
 
     def __init__(self, protocol: HttpProtocol, connection: OpenConnection) -> None:
         self._protocol: HttpProtocol | None = protocol
@@ -382,12 +384,12 @@ class _Answering:
         self.is_closing = connection.is_closing
 
     def close(self) -> None:
-        """End the connection behind the answer."""
+        """End the connection after the response."""
         if self._protocol is not None:
             self._protocol.end()
 
     def release(self) -> None:
-        """Drop the protocol: they refer to each other, and the garbage collector need not find that."""
+        """Drop the protocol, so that the reference cycle is freed without the garbage collector."""
         self._protocol = None
 
 
@@ -402,8 +404,8 @@ def _too_many_headers() -> HeadersTooLarge:
 def _has_too_many_headers(piece: bytes) -> bool:
     """Whether a piece that begins in or before a request's headers has too many of them, without parsing it.
 
-    Refusing these one by one takes three times as long, and others wait while thousands of clients send them.
-    False where only the parser can say.
+    Letting the parser refuse them takes three times as long, and others wait while thousands of clients send
+    them. Returns False where only the parser can decide.
     """
     if piece.startswith((b"\r\n", b"\n")):  # perhaps the end of the headers
         return False

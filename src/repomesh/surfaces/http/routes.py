@@ -45,25 +45,25 @@ from repomesh.surfaces.http.asgi_messages import (
     respond,
     respond_empty,
 )
-from repomesh.surfaces.http.authentication import authenticate, bad_header, named_agent
+from repomesh.surfaces.http.authentication import agent_from_header, authenticate, bad_header
 from repomesh.surfaces.http.problems import send_problem
 
 log = structlog.get_logger("repomesh.http")
 
-# What is kept of a header must be such as both engines, logs and other headers can carry.
+# Header values that are stored must be valid in both databases, in logs and in other headers.
 _IDEMPOTENCY_KEY = re.compile(rf"[\x21-\x7e]{{1,{IDEMPOTENCY_KEY_CHARS_MAX}}}")
 _CORRELATION_ID = re.compile(r"[\x20-\x7e]{1,128}")
 _ETAG = re.compile(r'"(\d{1,15})"')
 
 
 def routes(gateway: Gateway) -> list[Route]:
-    """A route for each path, literal ones before parametrised ones."""
-    by_path: dict[str, dict[str, Operation]] = {}
+    """One route for each path of the registry, literal paths before parametrised ones."""
+    operations_by_path: dict[str, dict[str, Operation]] = {}
     for operation in gateway.registry:
         if operation.http is not None and operation.kind is not Kind.SUBSCRIPTION:
-            by_path.setdefault(operation.http.path, {})[operation.http.method] = operation
-    ordered = sorted(by_path, key=lambda path: path.count("{"))
-    return [Route(path, PathEndpoint(gateway, by_path[path])) for path in ordered]
+            operations_by_path.setdefault(operation.http.path, {})[operation.http.method] = operation
+    sorted_paths = sorted(operations_by_path, key=lambda path: path.count("{"))
+    return [Route(path, PathEndpoint(gateway, operations_by_path[path])) for path in sorted_paths]
 
 
 class PathEndpoint:
@@ -83,13 +83,13 @@ class PathEndpoint:
             if operation is None or operation.http is None:
                 await refuse_method(scope, send, self._operations, trace_id)
                 return
-            caller = await authenticate(self._gateway, scope, named_agent(scope))
+            caller = await authenticate(self._gateway, scope, agent_from_header(scope))
             context = request_context(scope, operation.kind, trace_id)
             answer = await self._answer(operation, operation.http, caller, context, scope, receive)
             await _send_answer(send, operation.http, answer)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
-        except Exception:  # the edge of the surface: whatever it is, the caller gets a problem document
+        except Exception:  # the edge of the surface: the caller gets a problem document for any failure
             log.exception("request failed", path=scope["path"], trace_id=trace_id)
             await send_problem(send, InternalError("the request failed inside the server"), trace_id)
 
@@ -102,7 +102,7 @@ class PathEndpoint:
         scope: Scope,
         receive: Receive,
     ) -> OperationResult:
-        """The answer. Large bodies wait for their turn, and a wait ends when the client goes away."""
+        """Run the operation. Large bodies wait for a turn; a blocking call ends when the client leaves."""
         bodies = self._gateway.bodies
         with bodies.share() as share:
             body = await self._body(binding, scope, receive, share.count)
@@ -110,7 +110,7 @@ class PathEndpoint:
                 payload = await self._payload(binding, scope, body)
                 del body
                 if operation.blocking is not None:
-                    context = replace(context, gone=partial(_disconnected, receive))
+                    context = replace(context, gone=partial(_wait_for_disconnect, receive))
                 return await self._gateway.call(operation, caller, payload, context)
 
     async def _body(self, binding: HttpBinding, scope: Scope, receive: Receive, count: Count) -> bytes:
@@ -125,49 +125,52 @@ class PathEndpoint:
     async def _payload(self, binding: HttpBinding, scope: Scope, body: bytes) -> Payload:
         path_values = scope.get("path_params") or {}
         if not binding.has_body:
-            return _joined(query_values(scope, self._lists[binding.method]), path_values)
-        return await run_aside(len(body), _checked, body, path_values)
+            return _merge_path_values(query_values(scope, self._lists[binding.method]), path_values)
+        return await run_aside(len(body), _check_body, body, path_values)
 
 
 async def refuse_method(scope: Scope, send: Send, methods: Iterable[str], trace_id: str) -> None:
-    """Say which methods a path has: as the answer to OPTIONS, and as a refusal of any other."""
-    known = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
-    allow = [(b"allow", ", ".join(sorted(known)).encode())]
+    """Answer OPTIONS with the methods of a path, and any other request with MethodNotAllowed."""
+    allowed_methods = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+    allow = [(b"allow", ", ".join(sorted(allowed_methods)).encode())]
     if scope["method"] == "OPTIONS":
         await respond_empty(send, allow)
         return
-    refused = MethodNotAllowed(f"{scope['method']} is not a method of this path")
-    await send_problem(send, refused, trace_id, allow)
+    error = MethodNotAllowed(f"{scope['method']} is not a method of this path")
+    await send_problem(send, error, trace_id, allow)
 
 
 def request_context(scope: Scope, kind: Kind, trace_id: str | None = None) -> RequestContext:
-    """What the headers say besides the payload; raises InvalidRequest for one that is malformed."""
+    """The context from the headers: trace, correlation id, idempotency key, expected version.
+
+    Raises InvalidRequest for a malformed header.
+    """
     traced = traced_context(header(scope, b"traceparent"))
     key = if_match = None
     if kind is Kind.COMMAND:
         key = header(scope, b"idempotency-key")
-        if_match = _version(header(scope, b"if-match"))
+        if_match = _expected_version(header(scope, b"if-match"))
     if key is not None and _IDEMPOTENCY_KEY.fullmatch(key) is None:
         raise bad_header(
             "Idempotency-Key", f"must have 1 to {IDEMPOTENCY_KEY_CHARS_MAX} visible ASCII characters"
         )
-    correlation = header(scope, b"x-correlation-id")
-    if correlation is not None and _CORRELATION_ID.fullmatch(correlation) is None:
+    correlation_id = header(scope, b"x-correlation-id")
+    if correlation_id is not None and _CORRELATION_ID.fullmatch(correlation_id) is None:
         raise bad_header("X-Correlation-Id", "must have 1 to 128 printable ASCII characters")
-    return RequestContext(trace_id or traced.trace_id, traced.traceparent, correlation, key, if_match)
+    return RequestContext(trace_id or traced.trace_id, traced.traceparent, correlation_id, key, if_match)
 
 
-def _version(if_match: str | None) -> int | None:
+def _expected_version(if_match: str | None) -> int | None:
     if if_match is None or if_match.strip() == "*":
         return None
-    quoted = _ETAG.fullmatch(if_match.strip())
-    if quoted is None:
+    match = _ETAG.fullmatch(if_match.strip())
+    if match is None:
         raise bad_header("If-Match", 'must be an ETag as it was answered, such as "3"')
-    return int(quoted[1])
+    return int(match[1])
 
 
 def query_values(scope: Scope, lists: frozenset[str]) -> dict[str, Any]:
-    """The query as a payload; fields that hold lists may be repeated, others raise InvalidRequest."""
+    """The query as a payload; fields in `lists` may be repeated, others raise InvalidRequest if they are."""
     values: dict[str, Any] = {}
     for name, value in _query(scope):
         if name in lists:
@@ -221,13 +224,13 @@ def _require_json(scope: Scope) -> None:
         raise UnsupportedMedia(f"the body is '{content_type or 'of no stated type'}', not application/json")
 
 
-def _checked(body: bytes, path_values: Mapping[str, str]) -> bytes:
-    """The body with the values of its path; raises InvalidRequest for what is no object of bounded shape."""
+def _check_body(body: bytes, path_values: Mapping[str, str]) -> bytes:
+    """The body with the values of its path; raises InvalidRequest unless it is an object of bounded shape."""
     check_shape(body)
-    return _with_path_values(body, path_values) if path_values else body
+    return _add_path_values(body, path_values) if path_values else body
 
 
-def _with_path_values(body: bytes, path_values: Mapping[str, str]) -> bytes:
+def _add_path_values(body: bytes, path_values: Mapping[str, str]) -> bytes:
     try:
         fields = pydantic_core.from_json(body or b"{}")
     except ValueError as error:
@@ -239,15 +242,16 @@ def _with_path_values(body: bytes, path_values: Mapping[str, str]) -> bytes:
         raise InvalidRequest(
             f"body: {message}", errors=[{"field": "body", "message": message, "type": "type"}]
         )
-    return pydantic_core.to_json(_joined(fields, path_values))
+    return pydantic_core.to_json(_merge_path_values(fields, path_values))
 
 
-def _joined(fields: dict[str, Any], path_values: Mapping[str, str]) -> dict[str, Any]:
-    twice = sorted(fields.keys() & path_values.keys())
-    if twice:
+def _merge_path_values(fields: dict[str, Any], path_values: Mapping[str, str]) -> dict[str, Any]:
+    duplicates = sorted(fields.keys() & path_values.keys())
+    if duplicates:
         message = "stands in the path already"
         raise InvalidRequest(
-            f"{twice[0]}: {message}", errors=[{"field": twice[0], "message": message, "type": "extra"}]
+            f"{duplicates[0]}: {message}",
+            errors=[{"field": duplicates[0], "message": message, "type": "extra"}],
         )
     return fields | dict(path_values)
 
@@ -266,7 +270,7 @@ def _is_list(annotation: Any) -> bool:
     return get_origin(annotation) in (list, tuple, set, frozenset)
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
@@ -277,7 +281,7 @@ async def _send_answer(send: Send, binding: HttpBinding, answer: OperationResult
         headers.append((b"etag", f'"{answer.result.version}"'.encode()))  # type: ignore[attr-defined]
     if answer.replayed:
         headers.append((b"idempotent-replayed", b"true"))
-    # What commands answer is never long: at most the texts of one task, which take less than a millisecond.
+    # Results of commands are short: at most the texts of one task, encoded in less than a millisecond.
     body = encode(answer.result) if answer.json is None else answer.json
     await respond(send, binding.status, body, JSON, headers)
 

@@ -19,11 +19,11 @@ from repomesh.surfaces.inbound.commands import COMMAND, COMMANDS, OPERATIONS
 PATH = "/openapi-actions.json"
 
 OFFERED = [name for name in COMMANDS if name != "delete_session"]
-"""What an assistant is offered: all but the one command that can't be made good again."""
+"""The commands that an assistant is offered: all but the one that can't be undone."""
 
 _TEXT = {"type": "string"}
 
-_ABOUT = (
+_DESCRIPTION = (
     "Keeps conversations, memories, tasks and artifacts in named sessions that other agents read. Read "
     "before you write: get_session_summary or search. Give reading commands a max_chars of 50000 or less. "
     "An answer with status 'error' says in 'hint' what to do."
@@ -32,12 +32,12 @@ _SESSION = "The session's id. Without it store_memory, query_memories and search
 
 
 def servers(url: str) -> list[dict[str, str]]:
-    """Where the operations of the document are, as it names that."""
+    """The `servers` entry of the document."""
     return [{"url": url.rstrip("/")}]
 
 
-def document(version: str, url: str) -> dict[str, Any]:
-    """The OpenAPI document; it tells nothing that only a key's holder should know."""
+def actions_document(version: str, url: str) -> dict[str, Any]:
+    """Build the OpenAPI document; it holds nothing that needs a key to be read."""
     key = {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     return {
         "openapi": "3.1.0",
@@ -53,7 +53,7 @@ def _operation() -> dict[str, Any]:
     command = _object(
         {
             "type": {"type": "string", "enum": [COMMAND]},
-            "command": {"type": "string", "enum": OFFERED, "description": _does()},
+            "command": {"type": "string", "enum": OFFERED, "description": _command_descriptions()},
             "session_id": {"type": "string", "description": _SESSION, "pattern": "^[a-z0-9_-]{1,64}$"},
             "data": _object(_fields(), description="The fields of the command."),
             "webhook_id": {"type": "string", "description": "Send a retry with the same id."},
@@ -78,7 +78,7 @@ def _operation() -> dict[str, Any]:
     return {
         "operationId": "sessionCommand",
         "summary": "Run a command on a collaborative session",
-        "description": _ABOUT,
+        "description": _DESCRIPTION,
         "x-openai-isConsequential": False,
         "requestBody": {"required": True, "content": {"application/json": {"schema": command}}},
         "responses": {
@@ -88,56 +88,59 @@ def _operation() -> dict[str, Any]:
     }
 
 
-def _object(properties: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A schema of an object; it says its properties even where it has none, as assistants demand."""
-    return {"type": "object", "properties": properties, **more}
+def _object(properties: dict[str, Any], **keywords: Any) -> dict[str, Any]:
+    """An object's schema; it lists its properties even when empty, as assistants demand."""
+    return {"type": "object", "properties": properties, **keywords}
 
 
-def _does() -> str:
-    """What each command does, in a line each."""
-    told = [f"{name}: {re.split('[.,:]', registry[OPERATIONS[name]].summary)[0]}" for name in OFFERED[:-1]]
-    return ". ".join((*told, "batch: Run several in their order"))
+def _command_descriptions() -> str:
+    """One sentence for each command."""
+    descriptions = [
+        f"{name}: {re.split('[.,:]', registry[OPERATIONS[name]].summary)[0]}" for name in OFFERED[:-1]
+    ]
+    return ". ".join((*descriptions, "batch: Run several in their order"))
 
 
 def _fields() -> dict[str, Any]:
-    """The fields of every command that is offered, each with what it means to which."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    """The fields of all offered commands, described for each command that has them."""
+    fields_by_name: dict[str, dict[str, dict[str, Any]]] = {}
     for command in OFFERED:
         if command != "batch":
             for name, field in (
                 registry[OPERATIONS[command]].request.model_json_schema()["properties"].items()
             ):
-                found.setdefault(name, {})[command] = field
-    del found["session_id"], found["agent_may_be_new"]
+                fields_by_name.setdefault(name, {})[command] = field
+    del fields_by_name["session_id"], fields_by_name["agent_may_be_new"]
     step = {"command": _TEXT, "session_id": _TEXT, "data": _object({}, additionalProperties=True)}
-    return {name: _field(uses) for name, uses in found.items()} | {
+    return {name: _field(uses) for name, uses in fields_by_name.items()} | {
         "commands": {"type": "array", "items": _object(step), "description": "batch: what to do, in order."},
         "on_error": {"type": "string", "description": "batch: 'continue' goes on behind what is refused."},
     }
 
 
 def _field(uses: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """One property for a field of that name in several commands; a text where they differ."""
-    types = [_simple(field) for field in uses.values()]
-    said: dict[str, list[str]] = {}
+    """One property for a field of several commands; a string where their types differ."""
+    types = [_simple_type(field) for field in uses.values()]
+    commands_by_text: dict[str, list[str]] = {}
     for command, field in uses.items():
-        said.setdefault(_described(field), []).append(command)
-    words = [
-        f"{', '.join(commands)}: {text}" if text else ", ".join(commands) for text, commands in said.items()
+        commands_by_text.setdefault(_field_description(field), []).append(command)
+    descriptions = [
+        f"{', '.join(commands)}: {text}" if text else ", ".join(commands)
+        for text, commands in commands_by_text.items()
     ]
-    chosen = types[0] if all(one == types[0] for one in types) else {"type": "string"}
-    return chosen | {"description": ". ".join(word.rstrip(".") for word in words)}
+    type_schema = types[0] if all(field_type == types[0] for field_type in types) else {"type": "string"}
+    return type_schema | {"description": ". ".join(word.rstrip(".") for word in descriptions)}
 
 
-def _described(field: dict[str, Any]) -> str:
+def _field_description(field: dict[str, Any]) -> str:
     inner = field.get("anyOf", [])
-    words = next((one["description"] for one in (field, *inner) if "description" in one), "")
+    words = next((schema["description"] for schema in (field, *inner) if "description" in schema), "")
     choices = [choice for choice in (field, *inner) if "enum" in choice]
     return f"{words} {' | '.join(choices[0]['enum'])}".strip() if choices else words
 
 
-def _simple(field: dict[str, Any]) -> dict[str, Any]:
-    """The type of a field without its bounds, which refusals tell; a text where it may be anything."""
+def _simple_type(field: dict[str, Any]) -> dict[str, Any]:
+    """The type of a field without its bounds, which refusals name; a string where it may be anything."""
     choices = [choice for choice in field.get("anyOf", [field]) if choice.get("type") != "null"]
     type_ = choices[0].get("type") if len(choices) == 1 else "string"
     if type_ == "array":
@@ -148,14 +151,14 @@ def _simple(field: dict[str, Any]) -> dict[str, Any]:
 
 
 class Actions:
-    """The document's endpoint; it names the public URL, else the address that was asked."""
+    """The document's endpoint; the document names the public URL, else the requested address."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._document = BuiltOnce(lambda: document(gateway.version, ""))
+        self._document = BuiltOnce(lambda: actions_document(gateway.version, ""))
 
     def route(self) -> Route:
-        """Where the document is."""
+        """The route of the document."""
         return Route(PATH, self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -163,8 +166,8 @@ class Actions:
         if scope["method"] not in ("GET", "HEAD"):
             await refuse_method(scope, send, ["GET"], trace_id_of(header(scope, b"traceparent")))
             return
-        asked = f"{scope.get('scheme', 'http')}://{header(scope, b'host')}"
-        url = self._gateway.settings.public_url or asked
-        made = await self._document.get()
-        named = JsonDocument.of(orjson.dumps(made | {"servers": servers(url)}))
-        await respond_document(scope, send, named)
+        requested_url = f"{scope.get('scheme', 'http')}://{header(scope, b'host')}"
+        url = self._gateway.settings.public_url or requested_url
+        document = await self._document.get()
+        named_document = JsonDocument.of(orjson.dumps(document | {"servers": servers(url)}))
+        await respond_document(scope, send, named_document)

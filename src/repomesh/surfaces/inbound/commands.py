@@ -1,4 +1,4 @@
-"""The commands of a webhook as operations: unwrapped, read, and named with their requests. No I/O."""
+"""Parses the commands of a webhook into operations and their requests. No I/O."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.json_text import parse_json
 from repomesh.kernel.operation import Model, invalid_request
 from repomesh.operations import registry
-from repomesh.surfaces.leniency import corrected
+from repomesh.surfaces.leniency import correct_fields
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -34,7 +34,7 @@ OPERATIONS: Mapping[str, str] = {
     "get_session_summary": "session.summary",
     "search": "search.find",
 }
-"""What each command does. `query_memories` with `text` searches them."""
+"""The operation of each command. `query_memories` with `text` becomes a search."""
 
 COMMANDS = (*OPERATIONS, "batch")
 
@@ -42,14 +42,14 @@ _OTHER_NAMES: Mapping[str, Mapping[str, str]] = {
     "delegate_task": {"agent_name": "agent", "task_type": "type"},
     "add_artifact": {"name": "title"},
 }
-"""What senders call fields of a command, and what it calls them."""
+"""Other names that senders use for fields of a command, with the field's own name."""
 
 _KEY = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:-]{{0,{limits.KEY_CHARS_MAX - 1}}}")
 
 _WITHOUT_SESSION = frozenset({"list_sessions"})
 
 COMMAND = "collaborative_session_command"
-"""The type of every command."""
+"""The `type` of every command."""
 
 WebhookId = Annotated[
     str, StringConstraints(pattern=r"^[\x21-\x7e]+$", min_length=1, max_length=limits.WEBHOOK_ID_CHARS_MAX)
@@ -81,12 +81,12 @@ class WebhookBatch(Model):
 
 @dataclass(frozen=True, slots=True)
 class WebhookStep:
-    """An operation, its request, and what was read in it otherwise than it came."""
+    """An operation, its request, and a sentence about each field that was corrected."""
 
     command: str
     operation: str
     request: dict[str, Any]
-    understood: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,90 +98,94 @@ class MalformedStep:
 
 
 def read(body: bytes) -> WebhookCommand:
-    """The command in a body, without what relays wrapped around it; raises InvalidRequest."""
-    said = _json(body)
+    """Parse the command in a body, without the wrappings of relays; raises InvalidRequest."""
+    payload = _parse_body(body)
     for _ in range(limits.WEBHOOK_WRAPPINGS_MAX):
-        if not isinstance(said, dict) or said.get("type") != "webhook":
+        if not isinstance(payload, dict) or payload.get("type") != "webhook":
             break
-        said = said.get("payload")
-        if isinstance(said, str):
-            said = _json(said.encode())
-    if not isinstance(said, dict):
-        raise wrong("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
-    if said.get("type") != COMMAND:
-        raise wrong("type", f"must be '{COMMAND}', or 'webhook' around such a payload", "literal_error")
-    return _validated(WebhookCommand, corrected(WebhookCommand, said)[0])
+        payload = payload.get("payload")
+        if isinstance(payload, str):
+            payload = _parse_body(payload.encode())
+    if not isinstance(payload, dict):
+        raise field_error("body", "must be a JSON object, or one in 'payload' of a relay's", "type")
+    if payload.get("type") != COMMAND:
+        raise field_error("type", f"must be '{COMMAND}', or 'webhook' around such a payload", "literal_error")
+    return _validate(WebhookCommand, correct_fields(WebhookCommand, payload)[0])
 
 
-def batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedStep], bool]:
-    """The steps of a batch, and whether it goes on behind one that is refused.
+def read_batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedStep], bool]:
+    """Parse the steps of a batch; returns them and whether it goes on after a refused one.
 
     Raises InvalidRequest for a malformed batch, and for a malformed command unless the batch goes on.
     """
-    said = _validated(WebhookBatch, corrected(WebhookBatch, command.data)[0], "data")
-    goes_on = said.on_error == "continue"
+    batch_data = _validate(WebhookBatch, correct_fields(WebhookBatch, command.data)[0], "data")
+    goes_on = batch_data.on_error == "continue"
     steps: list[WebhookStep | MalformedStep] = []
-    for number, one in enumerate(said.commands):
+    for number, command_data in enumerate(batch_data.commands):
         try:
-            steps.append(_step(one, command.session_id, f"data.commands.{number}"))
+            steps.append(_read_batch_step(command_data, command.session_id, f"data.commands.{number}"))
         except InvalidRequest as error:
             if not goes_on:
                 raise
-            name = one.get("command") if isinstance(one, dict) else None
+            name = command_data.get("command") if isinstance(command_data, dict) else None
             steps.append(MalformedStep(name[:64] if isinstance(name, str) else "", error))
     return steps, goes_on
 
 
-def _step(said: JsonValue, session_id: str | None, place: str) -> WebhookStep:
-    """A command inside a batch."""
-    one = _validated(
+def _read_batch_step(command_data: JsonValue, session_id: str | None, place: str) -> WebhookStep:
+    """Parse a command inside a batch; `place` is its path in the body."""
+    step_command = _validate(
         WebhookCommand,
-        corrected(WebhookCommand, said)[0] if isinstance(said, dict) else said,
+        correct_fields(WebhookCommand, command_data)[0] if isinstance(command_data, dict) else command_data,
         place,
     )
-    if one.command == "batch":
-        raise wrong(f"{place}.command", "a batch can't hold another", "literal_error")
-    if one.webhook_id is not None:
-        raise wrong(f"{place}.webhook_id", "belongs to the batch, beside its 'data'", "extra_forbidden")
-    if one.session_id is None:
-        one = one.model_copy(update={"session_id": session_id})
-    return step(one, f"{place}.")
+    if step_command.command == "batch":
+        raise field_error(f"{place}.command", "a batch can't hold another", "literal_error")
+    if step_command.webhook_id is not None:
+        raise field_error(f"{place}.webhook_id", "belongs to the batch, beside its 'data'", "extra_forbidden")
+    if step_command.session_id is None:
+        step_command = step_command.model_copy(update={"session_id": session_id})
+    return read_step(step_command, f"{place}.")
 
 
-def step(command: WebhookCommand, place: str = "") -> WebhookStep:
-    """The operation that a command stands for, and its request; raises InvalidRequest."""
+def read_step(command: WebhookCommand, place: str = "") -> WebhookStep:
+    """Parse a command into its operation and request; raises InvalidRequest."""
     operation = OPERATIONS.get(command.command)
     if operation is None:
-        known = ", ".join(COMMANDS)
-        raise wrong(f"{place}command", f"'{command.command[:64]}' is none of: {known}", "literal_error")
+        command_names = ", ".join(COMMANDS)
+        raise field_error(
+            f"{place}command", f"'{command.command[:64]}' is none of: {command_names}", "literal_error"
+        )
     request: dict[str, Any] = dict(command.data)
-    for name, ours in _OTHER_NAMES.get(command.command, {}).items():
+    for name, field in _OTHER_NAMES.get(command.command, {}).items():
         if name in request:
-            if ours in request:
-                raise wrong(f"{place}data.{name}", f"says what '{ours}' says already", "extra_forbidden")
-            request[ours] = request.pop(name)
-            if ours == "title":
-                _as_name(request)
+            if field in request:
+                raise field_error(
+                    f"{place}data.{name}", f"says what '{field}' says already", "extra_forbidden"
+                )
+            request[field] = request.pop(name)
+            if field == "title":
+                _fill_artifact_id(request)
     if command.command == "query_memories" and request.get("text") is not None:
         operation = "search.find"
         if "what" in request:
-            raise wrong(f"{place}data.what", "is 'memory' for this command", "extra_forbidden")
+            raise field_error(f"{place}data.what", "is 'memory' for this command", "extra_forbidden")
         request["what"] = ["memory"]
         if "tags" not in request and request.get("tag") is not None:
             request["tags"] = [request.pop("tag")]
-    request, said = corrected(registry[operation].request, request)
+    request, corrections = correct_fields(registry[operation].request, request)
     if command.command == "delegate_task":
-        said += _as_goal(request)
+        corrections += _fill_goal(request)
         request.setdefault("agent_may_be_new", True)
     if "session_id" in request:
-        raise wrong(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
+        raise field_error(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
     if command.session_id is not None and command.command not in _WITHOUT_SESSION:
         request["session_id"] = command.session_id
-    return WebhookStep(command.command, operation, request, tuple(said))
+    return WebhookStep(command.command, operation, request, tuple(corrections))
 
 
-def _as_goal(request: dict[str, Any]) -> list[str]:
-    """Take the first line of a description for the goal where there is none."""
+def _fill_goal(request: dict[str, Any]) -> list[str]:
+    """Use the first line of the description as the goal where there is none."""
     description = request.get("description")
     if request.get("goal") is not None or not isinstance(description, str) or not description.strip():
         return []
@@ -190,49 +194,51 @@ def _as_goal(request: dict[str, Any]) -> list[str]:
     return ["goal: the first line of 'description' was taken for it"]
 
 
-def _as_name(request: dict[str, Any]) -> None:
-    """Take the title of an artifact for its name in the session too, where it can be one."""
+def _fill_artifact_id(request: dict[str, Any]) -> None:
+    """Use the title of an artifact as its `artifact_id`, too, where it is a valid one."""
     title = request.get("title")
     if "artifact_id" not in request and isinstance(title, str) and _KEY.fullmatch(title):
         request["artifact_id"] = title
 
 
-def placed(error: InvalidRequest, place: str = "") -> InvalidRequest:
-    """A refusal of an operation's request, with each field named as it stands in the webhook."""
-    errors = [one | {"field": _placed(str(one["field"]), place)} for one in error.details.get("errors", [])]
+def locate_errors(error: InvalidRequest, place: str = "") -> InvalidRequest:
+    """The refusal of an operation's request, with each field's path in the webhook's body."""
+    errors = [
+        item | {"field": _field_path(str(item["field"]), place)} for item in error.details.get("errors", [])
+    ]
     if not errors:
         return error
     details: dict[str, Any] = error.details | {"errors": errors}
     return InvalidRequest(f"{errors[0]['field']}: {errors[0]['message']}", hint=error.hint, **details)
 
 
-def _placed(field: str, place: str) -> str:
+def _field_path(field: str, place: str) -> str:
     if field == "session_id":
         return f"{place}{field}"
     return f"{place}data" if field == "body" else f"{place}data.{field}"
 
 
-def _json(text: bytes) -> Any:
+def _parse_body(text: bytes) -> Any:
     try:
         return parse_json(text)
     except ValueError as error:
-        raise wrong("body", f"is no JSON: {error}", "json_invalid") from None
+        raise field_error("body", f"is no JSON: {error}", "json_invalid") from None
 
 
-def _validated(model: type[_Model], said: Any, place: str = "") -> _Model:
+def _validate(model: type[_Model], value: Any, place: str = "") -> _Model:
     try:
-        return model.model_validate_json(pydantic_core.to_json(said), strict=True)
+        return model.model_validate_json(pydantic_core.to_json(value), strict=True)
     except ValidationError as error:
         problem = invalid_request(error)
         if not place:
             raise problem from None
         errors = [
-            one | {"field": place if one["field"] == "body" else f"{place}.{one['field']}"}
-            for one in problem.details["errors"]
+            item | {"field": place if item["field"] == "body" else f"{place}.{item['field']}"}
+            for item in problem.details["errors"]
         ]
         raise InvalidRequest(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors) from None
 
 
-def wrong(field: str, message: str, type_: str) -> InvalidRequest:
-    """The refusal of one field."""
+def field_error(field: str, message: str, type_: str) -> InvalidRequest:
+    """Build the error for one field."""
     return InvalidRequest(f"{field}: {message}", errors=[{"field": field, "message": message, "type": type_}])

@@ -48,21 +48,21 @@ from repomesh.surfaces.http.asgi_messages import (
     respond,
 )
 from repomesh.surfaces.http.authentication import (
+    agent_from_header,
     authenticate,
     mark_authenticated,
-    named_agent,
 )
 from repomesh.surfaces.http.problems import headers_of, problem
 from repomesh.surfaces.http.routes import refuse_method
 from repomesh.surfaces.inbound import commands
 from repomesh.surfaces.inbound.commands import MalformedStep, WebhookCommand, WebhookStep
-from repomesh.surfaces.inbound.unverified import Unverified
+from repomesh.surfaces.inbound.unverified import UnverifiedBodies
 
 log = structlog.get_logger("repomesh.webhook")
 
 PATH = "/v1/webhook"
 _RATE = "webhooks"
-_OF_HTTP = ("type", "title", "status", "trace_id")
+_HTTP_MEMBERS = ("type", "title", "status", "trace_id")
 
 
 class WebhookEndpoint:
@@ -72,10 +72,10 @@ class WebhookEndpoint:
         self._gateway = gateway
         self._clock = clock
         self._limiter = RateLimiter({_RATE: gateway.settings.webhooks_per_minute})
-        self._unverified = Unverified()
+        self._unverified = UnverifiedBodies()
 
     def route(self) -> Route:
-        """Where webhooks come in."""
+        """The route of the webhook."""
         return Route(PATH, self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,31 +92,33 @@ class WebhookEndpoint:
         try:
             bodies = self._gateway.bodies
             with bodies.share() as share:
-                body, caller = await self._authenticated(scope, receive, share)
+                body, caller = await self._authenticate(scope, receive, share)
                 async with bodies.turn(len(body)):
                     command = await run_aside(len(body), commands.read, body)
                     del body
                     webhook_id = _webhook_id(scope, command)
                     request_id = webhook_id or trace_id
                     context = _context(scope, trace_id, webhook_id)
-                    data, replayed, said = await self._run(caller, command, context)
-            answer = {"status": "success", "data": data, "request_id": request_id} | _understood(said)
-            more = [(b"idempotent-replayed", b"true")] if replayed else []
-            await respond(send, 200, orjson.dumps(answer), JSON, more)
+                    data, replayed, corrections = await self._run(caller, command, context)
+            answer = {"status": "success", "data": data, "request_id": request_id} | _corrections_entry(
+                corrections
+            )
+            headers = [(b"idempotent-replayed", b"true")] if replayed else []
+            await respond(send, 200, orjson.dumps(answer), JSON, headers)
         except RepomeshError as error:
             await _refuse(send, error, request_id)
-        except Exception:  # the edge of the surface: whatever it is, the sender gets an answer
+        except Exception:  # the edge of the surface: the sender gets an answer for any failure
             log.exception("webhook failed", trace_id=trace_id)
             await _refuse(send, InternalError("the webhook failed inside the server"), request_id)
 
-    async def _authenticated(
+    async def _authenticate(
         self, scope: Scope, receive: Receive, share: LargeBodyShare
     ) -> tuple[bytes, Caller]:
-        """The body and who sent it: by a key, before anything of the body is read, or by a signature of it.
+        """Return the body and its sender, by a key before the body is read, or by the body's signature.
 
-        Raises Unauthenticated, RateLimited.
+        Raises Unauthenticated, Forbidden, RateLimited, and what reading a body raises.
         """
-        agent = named_agent(scope)
+        agent = agent_from_header(scope)
         key = header(scope, b"x-api-key")
         signatures = header(scope, b"webhook-signature")
         if key is None and signatures is not None:
@@ -132,7 +134,7 @@ class WebhookEndpoint:
         return await read_body(scope, receive, CONTENT_BODY_BYTES_MAX, count=share.count), caller
 
     async def _signed_body(self, scope: Scope, receive: Receive, signatures: str) -> tuple[bytes, str]:
-        """A body and this server's secret that signed it; headers that can't belong to one are refused."""
+        """Return a signed body and the secret that signed it; raises Unauthenticated."""
         secret = self._gateway.settings.webhook_secret
         webhook_id = header(scope, b"webhook-id")
         if secret is None or webhook_id is None:
@@ -148,7 +150,7 @@ class WebhookEndpoint:
         return body, secret.get_secret_value()
 
     async def _signed_caller(self, secret: str) -> Caller:
-        """The agent that signed webhooks act as, with their key for a principal."""
+        """The caller of signed webhooks: the configured agent, with the secret's token id as principal."""
         name = self._gateway.settings.webhook_agent
         home = await self._gateway.store.read(system_caller(""), home_workspace)
         assert home is not None, "a server that runs has its home workspace"
@@ -163,29 +165,29 @@ class WebhookEndpoint:
         return Caller(home.id, Role.AGENT, key_id, agent.id, agent.name, agent.type)
 
     async def _key_id(self, server: Caller, secret: str) -> str:
-        """The key's id among the tokens; raises TokenRevoked."""
+        """The token id of the webhook secret, enrolled at its first use; raises TokenRevoked."""
         store = self._gateway.store
-        known = await store.read(server, lambda tx: tokens.webhook_key(tx, secret))
-        if known is not None:
-            return known
+        key_id = await store.read(server, lambda tx: tokens.webhook_key(tx, secret))
+        if key_id is not None:
+            return key_id
         return await store.write(server, RequestContext(), lambda tx: tokens.enrol_webhook_key(tx, secret))
 
     async def _run(
         self, caller: Caller, command: WebhookCommand, context: RequestContext
     ) -> tuple[Any, bool, Sequence[str]]:
-        """What a command answers, whether it is a replay, and what was read otherwise than it came."""
+        """Run a command; returns its result, whether it is a replay, and the corrections of its fields."""
         if command.command != "batch":
-            step = commands.step(command)
-            answer = await self._one(caller, step, context, "")
-            return answer.result.model_dump(mode="json"), answer.replayed, step.understood
-        steps, goes_on = commands.batch(command)
+            step = commands.read_step(command)
+            answer = await self._run_step(caller, step, context, "")
+            return answer.result.model_dump(mode="json"), answer.replayed, step.corrections
+        steps, goes_on = commands.read_batch(command)
         if goes_on:
-            return await self._each(caller, steps, context), False, ()
-        return *await self._all(
+            return await self._run_each(caller, steps, context), False, ()
+        return *await self._run_in_one_transaction(
             caller, [step for step in steps if isinstance(step, WebhookStep)], context
         ), ()
 
-    async def _one(
+    async def _run_step(
         self, caller: Caller, step: WebhookStep, context: RequestContext, place: str
     ) -> OperationResult:
         try:
@@ -193,59 +195,64 @@ class WebhookEndpoint:
                 step.operation, caller, pydantic_core.to_json(step.request), context
             )
         except InvalidRequest as error:
-            raise commands.placed(error, place) from None
+            raise commands.locate_errors(error, place) from None
 
-    async def _all(
+    async def _run_in_one_transaction(
         self, caller: Caller, steps: list[WebhookStep], context: RequestContext
     ) -> tuple[dict[str, Any], bool]:
-        """Every step in one transaction."""
+        """Run every step in one transaction."""
         kinds = {self._gateway.registry[step.operation].kind for step in steps}
         operation = "batch.read" if kinds == {Kind.QUERY} else "batch.run"
-        asked = [{"operation": step.operation, "request": step.request} for step in steps]
-        body = pydantic_core.to_json({"steps": asked})
+        operations = [{"operation": step.operation, "request": step.request} for step in steps]
+        body = pydantic_core.to_json({"steps": operations})
         try:
             answer = await self._gateway.call(operation, caller, body, context)
         except InvalidRequest as error:
             number = error.details.get("step")
             if number is None:
                 raise
-            raise commands.placed(error, f"data.commands.{number}.") from None
+            raise commands.locate_errors(error, f"data.commands.{number}.") from None
         results = answer.result.model_dump(mode="json")["results"]
-        done = [
-            {"command": step.command, "status": "success", "data": data} | _understood(step.understood)
+        step_results = [
+            {"command": step.command, "status": "success", "data": data}
+            | _corrections_entry(step.corrections)
             for step, data in zip(steps, results, strict=True)
         ]
-        return {"results": done}, answer.replayed
+        return {"results": step_results}, answer.replayed
 
-    async def _each(
+    async def _run_each(
         self, caller: Caller, steps: list[WebhookStep | MalformedStep], context: RequestContext
     ) -> dict[str, Any]:
-        """Every step in a transaction of its own; what is refused does not stop the others."""
-        done: list[dict[str, Any]] = []
+        """Run every step in a transaction of its own; a refused one does not stop the others."""
+        step_results: list[dict[str, Any]] = []
         for number, step in enumerate(steps):
             key = context.idempotency_key and f"{context.idempotency_key}#{number}"
-            one = RequestContext(context.trace_id, context.traceparent, idempotency_key=key)
+            step_context = RequestContext(context.trace_id, context.traceparent, idempotency_key=key)
             try:
                 if isinstance(step, MalformedStep):
                     raise step.error
-                answer = await self._one(caller, step, one, f"data.commands.{number}.")
-                said = {"status": "success", "data": answer.result.model_dump(mode="json")}
-                said |= _understood(step.understood)
+                answer = await self._run_step(caller, step, step_context, f"data.commands.{number}.")
+                step_result = {"status": "success", "data": answer.result.model_dump(mode="json")}
+                step_result |= _corrections_entry(step.corrections)
             except RepomeshError as error:
-                said = {"status": "error", "error": _error_body(error)}
-            done.append({"command": step.command} | said)
-        return {"results": done}
+                step_result = {"status": "error", "error": _error_body(error)}
+            step_results.append({"command": step.command} | step_result)
+        return {"results": step_results}
 
 
 def _webhook_id(scope: Scope, command: WebhookCommand) -> str | None:
-    """The id of this delivery, wherever it stands; raises InvalidRequest for a malformed one."""
+    """The id of the delivery, from a header or the body; raises InvalidRequest for a malformed one."""
     for name in (b"webhook-id", b"idempotency-key"):
-        given = header(scope, name)
-        if given is not None:
-            if not 0 < len(given) <= WEBHOOK_ID_CHARS_MAX or not given.isascii() or not given.isprintable():
-                said = f"must have 1 to {WEBHOOK_ID_CHARS_MAX} visible characters"
-                raise commands.wrong(name.decode(), said, "string_pattern_mismatch")
-            return given
+        webhook_id = header(scope, name)
+        if webhook_id is not None:
+            if (
+                not 0 < len(webhook_id) <= WEBHOOK_ID_CHARS_MAX
+                or not webhook_id.isascii()
+                or not webhook_id.isprintable()
+            ):
+                message = f"must have 1 to {WEBHOOK_ID_CHARS_MAX} visible characters"
+                raise commands.field_error(name.decode(), message, "string_pattern_mismatch")
+            return webhook_id
     return command.webhook_id
 
 
@@ -254,20 +261,20 @@ def _context(scope: Scope, trace_id: str, webhook_id: str | None) -> RequestCont
     return replace(context, trace_id=trace_id, idempotency_key=webhook_id)
 
 
-def _understood(said: Sequence[str]) -> dict[str, list[str]]:
-    """What an answer says of fields that were read otherwise than they came."""
-    return {"understood": list(said)} if said else {}
+def _corrections_entry(corrections: Sequence[str]) -> dict[str, list[str]]:
+    """The answer's entry about corrected fields."""
+    return {"understood": list(corrections)} if corrections else {}
 
 
 def _error_body(error: RepomeshError) -> dict[str, Any]:
-    """An error as webhooks tell it: what a problem document holds, but for what is HTTP's."""
-    told = problem(error, "")
-    return {"code": told.pop("code"), "message": told.pop("detail")} | {
-        name: value for name, value in told.items() if name not in _OF_HTTP
+    """An error as webhooks report it: a problem document without the members of HTTP."""
+    document = problem(error, "")
+    return {"code": document.pop("code"), "message": document.pop("detail")} | {
+        name: value for name, value in document.items() if name not in _HTTP_MEMBERS
     }
 
 
 async def _refuse(send: Send, error: RepomeshError, request_id: str, headers: Headers = ()) -> None:
     answer = {"status": "error", "error": _error_body(error), "request_id": request_id}
-    more = [*headers_of(error), *headers]
-    await respond(send, FAILURES[error.failure].http, orjson.dumps(answer, default=str), JSON, more)
+    all_headers = [*headers_of(error), *headers]
+    await respond(send, FAILURES[error.failure].http, orjson.dumps(answer, default=str), JSON, all_headers)

@@ -1,4 +1,4 @@
-"""A bound on what is held of signed bodies, whose signatures can't be checked before they are complete."""
+"""Limits the memory for signed bodies, whose signatures can't be checked before they are complete."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class TooMuchUnverified(Unavailable):
     hint = "Retry in a moment; a delivery with an API key in 'Authorization' is not held up."
 
 
-class Unverified:
-    """The bytes of signed bodies that this process holds before it can check their signatures."""
+class UnverifiedBodies:
+    """Counts the bytes of signed bodies in memory whose signatures are not checked yet."""
 
     def __init__(self) -> None:
         self.held_bytes = 0
 
     @contextmanager
     def share(self) -> Iterator[UnverifiedShare]:
-        """One body's share, given back at the end."""
+        """Give one body a share inside the block, and release it at the end."""
         share = UnverifiedShare(self)
         try:
             yield share
@@ -33,18 +33,18 @@ class Unverified:
 
 
 class UnverifiedShare:
-    """What one body takes of it."""
+    """The bytes of one body."""
 
-    def __init__(self, of: Unverified) -> None:
+    def __init__(self, total: UnverifiedBodies) -> None:
         self.held_bytes = 0
-        self._of = of
+        self._total = total
 
     def count(self, size: int) -> None:
-        """Take `size` bytes more; raises TooMuchUnverified when that is more than all together may hold."""
-        if self._of.held_bytes + size > limits.UNVERIFIED_BODY_BYTES_MAX:
+        """Count `size` more bytes; raises TooMuchUnverified when all bodies exceed the limit."""
+        if self._total.held_bytes + size > limits.UNVERIFIED_BODY_BYTES_MAX:
             raise TooMuchUnverified(
-                f"unverified webhooks hold {self._of.held_bytes} bytes,"
+                f"unverified webhooks hold {self._total.held_bytes} bytes,"
                 f" the limit is {limits.UNVERIFIED_BODY_BYTES_MAX}"
             )
-        self._of.held_bytes += size
+        self._total.held_bytes += size
         self.held_bytes += size

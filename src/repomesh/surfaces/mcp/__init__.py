@@ -1,1 +1,1 @@
-"""The MCP endpoint: the operations that are tools."""
+"""The MCP endpoint, which offers the operations that are tools."""

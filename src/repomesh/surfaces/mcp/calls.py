@@ -1,4 +1,4 @@
-"""Tool calls: for whom a call is made, and how its result or its error is told. Knows no protocol library."""
+"""Tool calls: resolving the caller, and rendering the result or error. Imports no protocol library."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from repomesh.kernel.limits import LABEL_CHARS_MAX, LOSSES_SHARE_CHARS, WAIT_KEP
 from repomesh.kernel.operation import Operation
 from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
-from repomesh.surfaces.leniency import corrected
-from repomesh.surfaces.mcp.tool_output import ToolOutput, neutral_json, render, with_losses
+from repomesh.surfaces.leniency import correct_fields
+from repomesh.surfaces.mcp.tool_output import ToolOutput, add_losses, neutral_json, render
 from repomesh.surfaces.mcp.tools import compact
 
 log = structlog.get_logger("repomesh.mcp")
@@ -49,14 +49,14 @@ WAIT: Final = "message.wait"
 AGENT_META: Final = "repomesh/agent"
 """The `_meta` entry of a request that names the acting agent, as the header X-Repomesh-Agent does."""
 SESSIONS_BOUND_MAX: Final = 2_000
-"""Sessions that are remembered as an agent's; twice as many as may be open, so none of those is forgotten."""
+"""Remembered sessions of agents; twice as many as may be open, so that no open one is forgotten."""
 
 MAX_CHARS: Final = 20_000
-"""Budget of an answer to a model that names none: some 5,000 tokens."""
+"""Default budget of an answer in characters: some 5,000 tokens."""
 
-_TELLING_MESSAGES: Final = frozenset({"message.inbox", WAIT})
-_AREAS_TELLING_LEASES: Final = frozenset({"lock", "task"})
-"""Whose answers say already what a reminder would."""
+_MESSAGE_OPERATIONS: Final = frozenset({"message.inbox", WAIT})
+_LEASE_AREAS: Final = frozenset({"lock", "task"})
+"""Their answers contain what a reminder would say."""
 
 _AGENT = TypeAdapter(AgentRef)
 
@@ -69,9 +69,8 @@ SessionKey = tuple[str, str]
 class McpRequest:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
-    `principal` is the caller that the token alone makes; `agent` the one that a header names;
-    `session_id` is None in the stateless revision (2026-07-28), whatever its headers carry; `program` is what
-    the client calls itself.
+    `principal` is the caller by the token alone; `agent` is the one that a header names; `session_id` is None
+    in the stateless revision (2026-07-28), whatever its headers carry; `program` is the client's own name.
     """
 
     context: RequestContext
@@ -83,18 +82,18 @@ class McpRequest:
 
     def __post_init__(self) -> None:
         self.over = asyncio.Event()
-        self.stream: anyio.CancelScope | None = None  # in which an open stream is served
+        self.stream: anyio.CancelScope | None = None  # of an open stream
         self.unconfirmed_outputs: list[tuple[Caller, ToolOutput]] = []
         self.lost_leases: list[tuple[Caller, tuple[str, ...]]] = []
         self.context = replace(self.context, gone=self.over.wait, token_caller=self.principal)
-        # To whom a session that this request opens belongs: the token, and the agent that a header names.
+        # The owner of a session that this request opens: the token, and the agent that a header names.
         self.owner = f"{self.principal.principal} {self.agent or ''}"
         # The session of the older handshake, as its opener's; None in the stateless revision. Another
         # principal that sends the same id has another key: it never speaks as whoever registered there.
         self.session: SessionKey | None = None if self.session_id is None else (self.owner, self.session_id)
 
     def end(self) -> None:
-        """End what still runs: the client left, or the server is about to stop."""
+        """End the calls and the stream: the client left, or the server is about to stop."""
         self.over.set()
         if self.stream is not None:
             self.stream.cancel()
@@ -111,11 +110,11 @@ class Calls:
     async def run(
         self, operation: Operation, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> ToolOutput:
-        """Call a tool, and tell its result or why it was refused."""
+        """Call a tool; returns its result or its refusal as a model reads it. Raises no RepomeshError."""
         context = _context(mcp_request, meta)
         try:
-            caller, arguments = await self._resolved_caller(operation, arguments, mcp_request, meta)
-            arguments, corrections = corrected(operation.request, arguments)
+            caller, arguments = await self._resolve_caller(operation, arguments, mcp_request, meta)
+            arguments, corrections = correct_fields(operation.request, arguments)
             if _has_budget(operation.request):
                 arguments = {"max_chars": MAX_CHARS} | arguments
             checked_context = _with_reminder_check(context, operation, caller)
@@ -126,85 +125,85 @@ class Calls:
             return _refusal(error, mcp_request, context)
         if isinstance(answer.result, Registration):
             self._bind(mcp_request, meta, answer.result)
-        told = await self._tool_output(operation, caller, answer, mcp_request)
+        output = await self._tool_output(operation, caller, answer, mcp_request)
         return (
-            replace(told, reminder="\n".join(filter(None, (told.reminder, *corrections))))
+            replace(output, reminder="\n".join(filter(None, (output.reminder, *corrections))))
             if corrections
-            else told
+            else output
         )
 
-    async def answer(
+    async def call_operation(
         self, name: str, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> BaseModel:
-        """What an operation answers to whom a request speaks for; raises RepomeshError."""
+        """Run an operation for the caller of a request and return its result; raises RepomeshError."""
         operation = self._gateway.registry[name]
-        caller, arguments = await self._resolved_caller(operation, arguments, mcp_request, meta)
+        caller, arguments = await self._resolve_caller(operation, arguments, mcp_request, meta)
         payload = pydantic_core.to_json(arguments)
         return (await self._gateway.call(operation, caller, payload, _context(mcp_request, meta))).result
 
     async def _tool_output(
         self, operation: Operation, caller: Caller, answer: OperationResult, mcp_request: McpRequest
     ) -> ToolOutput:
-        """The answer as a model reads it, with what it must not overlook besides.
+        """The answer as a model reads it, with a reminder of what it must not overlook.
 
-        What it lost comes first of all: in the answer itself where that is read for news, else in the line.
+        Lost leases come first: in the answer itself for message operations, else in the reminder.
         """
-        told = await render(operation, answer)
-        if told.message_ids and caller.agent_id is not None:
-            mcp_request.unconfirmed_outputs.append((caller, told))
+        output = await render(operation, answer)
+        if output.message_ids and caller.agent_id is not None:
+            mcp_request.unconfirmed_outputs.append((caller, output))
         if not answer.side_result:
-            return told
+            return output
         context = RequestContext(mcp_request.context.trace_id)
         try:
-            reminded = await self._gateway.call(
+            remind_answer = await self._gateway.call(
                 "message.remind", caller, _reminder_request(operation.name), context
             )
         except RepomeshError:  # the call itself was answered; an agent that has just left needs no reminder
-            return told
-        reminder = cast(Reminder, reminded.result)
+            return output
+        reminder = cast(Reminder, remind_answer.result)
         if not reminder.lost:
-            return replace(told, reminder=reminder.line)
+            return replace(output, reminder=reminder.line)
         mcp_request.lost_leases.append((caller, tuple(lease.id for lease in reminder.lost)))
-        lost = hook_rules.losses_text(reminder.lost, LOSSES_SHARE_CHARS)
-        if operation.name in _TELLING_MESSAGES:
-            return replace(with_losses(told, lost), reminder=reminder.line)
-        return replace(told, reminder="\n".join(filter(None, (lost, reminder.line))))
+        losses_text = hook_rules.losses_text(reminder.lost, LOSSES_SHARE_CHARS)
+        if operation.name in _MESSAGE_OPERATIONS:
+            return replace(add_losses(output, losses_text), reminder=reminder.line)
+        return replace(output, reminder="\n".join(filter(None, (losses_text, reminder.line))))
 
     async def begin_wait(
         self, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> ToolOutput | Wait:
-        """Tell what is unread at once, or why not; else begin a wait that the client asks about again.
+        """Return unread messages or a refusal at once; else begin a wait that the client polls.
 
-        A client that names no time waits as long as the server keeps a wait: nothing is lost by it.
+        Without a `timeout_s` the wait lasts as long as the server keeps one: `WAIT_KEPT_S` seconds.
         """
         operation, context = self._gateway.registry[WAIT], _context(mcp_request, meta)
         try:
-            caller, arguments = await self._resolved_caller(operation, arguments, mcp_request, meta)
-            arguments, _corrections = corrected(operation.request, arguments)
+            caller, arguments = await self._resolve_caller(operation, arguments, mcp_request, meta)
+            arguments, _corrections = correct_fields(operation.request, arguments)
             payload = pydantic_core.to_json({"max_chars": MAX_CHARS} | arguments)
-            wanted = cast(WaitForMessages, operation.parse(payload))
-            at_once = wanted.model_copy(update={"timeout_s": 0.0})
+            request = cast(WaitForMessages, operation.parse(payload))
+            immediate_request = request.model_copy(update={"timeout_s": 0.0})
             checked_context = _with_reminder_check(context, operation, caller)
-            answer = await self._gateway.call(operation, caller, at_once, checked_context)
-            wait_s = wanted.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
+            answer = await self._gateway.call(operation, caller, immediate_request, checked_context)
+            wait_s = request.timeout_s if "timeout_s" in arguments else WAIT_KEPT_S
             assert operation.blocking is not None
             if wait_s == 0 or operation.blocking.done(answer.result):
                 return await self._tool_output(operation, caller, answer, mcp_request)
-            begin = BeginWait(wanted=at_once, wait_s=wait_s)
-            begun = await self._gateway.call("wait.begin", caller, begin, context)
+            begin_request = BeginWait(wanted=immediate_request, wait_s=wait_s)
+            begin_answer = await self._gateway.call("wait.begin", caller, begin_request, context)
         except RepomeshError as error:
             return _refusal(error, mcp_request, context)
-        return cast(Wait, begun.result)
+        return cast(Wait, begin_answer.result)
 
-    async def on_wait(
+    async def call_wait_operation(
         self, operation: str, wait_id: str, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> tuple[Wait, ToolOutput | None]:
-        """Look at a wait of the agent that the request speaks for, or cancel it; raises RepomeshError.
+        """Run `wait.look` or `wait.cancel` for the caller of the request; raises RepomeshError.
 
-        Answers what the call would have told, too, when the wait has ended with something.
+        Returns the wait, with the output of the call when the wait has ended with a result.
         """
         wait_operation = self._gateway.registry[operation]
-        caller, arguments = await self._resolved_caller(
+        caller, arguments = await self._resolve_caller(
             wait_operation, {"wait_id": wait_id}, mcp_request, meta
         )
         message_operation = self._gateway.registry[WAIT]
@@ -217,26 +216,26 @@ class Calls:
             message_operation, caller, replace(answer, result=wait.result, json=None), mcp_request
         )
 
-    async def confirm_returned(self, mcp_request: McpRequest) -> None:
-        """The answer has left: what stands in it is before the models that asked for it."""
-        await self._losses_told(mcp_request)
-        for caller, told in mcp_request.unconfirmed_outputs:
-            request = MessagesReturned(message_ids=told.message_ids, boundary=told.boundary)
+    async def confirm_delivery(self, mcp_request: McpRequest) -> None:
+        """Note that an answer was sent, so that its messages and losses count as delivered."""
+        await self._confirm_losses_reported(mcp_request)
+        for caller, output in mcp_request.unconfirmed_outputs:
+            request = MessagesReturned(message_ids=output.message_ids, boundary=output.boundary)
             try:
                 await self._gateway.call(
                     "delivery.returned", caller.with_all_scopes(), request, RequestContext()
                 )
-            except RepomeshError as error:  # who has just left is told nothing more
+            except RepomeshError as error:  # the agent may have left meanwhile
                 log.info("not noted as injected", code=error.code)
 
-    async def _losses_told(self, mcp_request: McpRequest) -> None:
+    async def _confirm_losses_reported(self, mcp_request: McpRequest) -> None:
         for caller, lease_ids in mcp_request.lost_leases:
             request = LossesReported(lease_ids=lease_ids, receipt=new_boundary())
             try:
                 await self._gateway.call(
                     "lease.losses_told", caller.with_all_scopes(), request, RequestContext()
                 )
-            except RepomeshError as error:  # it is told of them once more
+            except RepomeshError as error:  # they are reported once more
                 log.info("not noted as told", code=error.code)
 
     async def leave(self, session: SessionKey) -> None:
@@ -251,65 +250,71 @@ class Calls:
         except RepomeshError:
             return  # replaced or retired meanwhile: it is gone already
 
-    async def _resolved_caller(
+    async def _resolve_caller(
         self, operation: Operation, arguments: Arguments, mcp_request: McpRequest, meta: Mapping[str, Any]
     ) -> tuple[Caller, Arguments]:
-        """Who calls, and the arguments with what a registration takes from where it comes."""
-        named = _named(mcp_request, meta)
-        registering = operation.name == REGISTER
+        """The caller, and the arguments; those of a registration with defaults from the connection."""
+        agent_name = _requested_agent(mcp_request, meta)
+        is_registering = operation.name == REGISTER
         try:
-            caller = await self._identified(mcp_request, named, registering=registering)
+            caller = await self._authenticate_caller(mcp_request, agent_name, registering=is_registering)
         except AgentNotFound:
-            if not registering:
+            if not is_registering:
                 raise
-            # The header names the agent that is now to be.
+            # The header names the agent that is about to register.
             caller = await self._gateway.authenticate(mcp_request.authorization)
-            arguments = {"name": named} | arguments
-        if registering and caller.instance_id is None:
+            arguments = {"name": agent_name} | arguments
+        if is_registering and caller.instance_id is None:
             # The same connection registering again is the same instance, not a rival of itself.
-            session_id = None if named else mcp_request.session_id
-            here = {"instance_id": _instance_id(caller, session_id)}
+            session_id = None if agent_name else mcp_request.session_id
+            origin = {"instance_id": _instance_id(caller, session_id)}
             if program := _label(mcp_request.program):
-                here["program"] = program
-            arguments = here | arguments
+                origin["program"] = program
+            arguments = origin | arguments
         return caller, arguments
 
-    async def _identified(self, mcp_request: McpRequest, named: str | None, *, registering: bool) -> Caller:
+    async def _authenticate_caller(
+        self, mcp_request: McpRequest, agent_name: str | None, *, registering: bool
+    ) -> Caller:
         session = mcp_request.session
-        bound = None if session is None else self._bound.get(session)
-        if named is not None:
-            return await self._gateway.authenticate(mcp_request.authorization, named)
-        if session is None or bound is None:
+        session_authorization = None if session is None else self._bound.get(session)
+        if agent_name is not None:
+            return await self._gateway.authenticate(mcp_request.authorization, agent_name)
+        if session is None or session_authorization is None:
             return mcp_request.principal
         self._bound.move_to_end(session)
         try:
-            return await self._gateway.authenticate(bound)
+            return await self._gateway.authenticate(session_authorization)
         except Unauthenticated:
             if not registering:
                 raise
             self._bound.pop(session, None)
             return await self._gateway.authenticate(mcp_request.authorization)
 
-    def _bind(self, mcp_request: McpRequest, meta: Mapping[str, Any], registered: Registration) -> None:
-        """From now on the session speaks as the instance that was registered in it."""
-        if mcp_request.session is None or not registered.token or _named(mcp_request, meta) is not None:
+    def _bind(self, mcp_request: McpRequest, meta: Mapping[str, Any], registration: Registration) -> None:
+        """Let the session act as the instance that was registered in it."""
+        if (
+            mcp_request.session is None
+            or not registration.token
+            or _requested_agent(mcp_request, meta) is not None
+        ):
             return
-        self._bound[mcp_request.session] = f"Bearer {registered.token}"
+        self._bound[mcp_request.session] = f"Bearer {registration.token}"
         if len(self._bound) > SESSIONS_BOUND_MAX:
             self._bound.popitem(last=False)
 
 
 @cache
 def _reminder_request(operation: str) -> RemindOfMessages:
-    """What an answer of an operation does not say already."""
+    """The reminders that the answer of an operation does not contain already."""
     area = operation.partition(".")[0]
     return RemindOfMessages(
-        of_messages=operation not in _TELLING_MESSAGES, of_leases=area not in _AREAS_TELLING_LEASES
+        of_messages=operation not in _MESSAGE_OPERATIONS, of_leases=area not in _LEASE_AREAS
     )
 
 
 def _with_reminder_check(context: RequestContext, operation: Operation, caller: Caller) -> RequestContext:
-    """The context of a call that finds out, in its own transaction, whether its agent must be reminded."""
+    """The context with a query, in the call's own transaction, of whether the agent must be reminded."""
     if caller.agent_id is None:
         return context
     return replace(context, side_query=partial(is_reminder_due, request=_reminder_request(operation.name)))
@@ -321,8 +326,8 @@ def _has_budget(request: type[BaseModel]) -> bool:
     return field is not None and field.default is None
 
 
-def _named(mcp_request: McpRequest, meta: Mapping[str, Any]) -> str | None:
-    """The agent that a request names, the closest to it first."""
+def _requested_agent(mcp_request: McpRequest, meta: Mapping[str, Any]) -> str | None:
+    """The agent that a request names, in `_meta` or else in the header; raises InvalidRequest."""
     if AGENT_META not in meta:
         return mcp_request.agent
     try:
@@ -332,7 +337,7 @@ def _named(mcp_request: McpRequest, meta: Mapping[str, Any]) -> str | None:
 
 
 def _label(text: str) -> str:
-    """One line of bounded length, as a request takes it."""
+    """The text as one line of bounded length."""
     return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()[:LABEL_CHARS_MAX]
 
 
@@ -347,10 +352,10 @@ def _instance_id(caller: Caller, session_id: str | None) -> str:
 
 def _context(mcp_request: McpRequest, meta: Mapping[str, Any]) -> RequestContext:
     """The request's context; a client that can't set headers carries the trace in `_meta`."""
-    parent = meta.get("traceparent")
-    if mcp_request.context.traceparent is not None or not isinstance(parent, str):
+    traceparent = meta.get("traceparent")
+    if mcp_request.context.traceparent is not None or not isinstance(traceparent, str):
         return mcp_request.context
-    traced = traced_context(parent)
+    traced = traced_context(traceparent)
     return replace(mcp_request.context, trace_id=traced.trace_id, traceparent=traced.traceparent)
 
 
@@ -358,9 +363,9 @@ def _refusal(error: RepomeshError, mcp_request: McpRequest, context: RequestCont
     body = {"code": error.code, "message": error.message, "hint": _hint(error, mcp_request)}
     if error.failure is Failure.INTERNAL:
         body["trace_id"] = context.trace_id
-    further = {name: value for name, value in error.details.items() if name not in body}
-    # What stands in the way is named in the words of others, such as the note on a lock.
-    return ToolOutput(neutral_json(compact(body | further)), is_error=True)
+    details = {name: value for name, value in error.details.items() if name not in body}
+    # Details may hold texts of other agents, such as the note on a lock.
+    return ToolOutput(neutral_json(compact(body | details)), is_error=True)
 
 
 def _hint(error: RepomeshError, mcp_request: McpRequest) -> str:

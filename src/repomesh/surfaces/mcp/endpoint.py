@@ -32,16 +32,16 @@ from repomesh.kernel.operation import Kind
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi_messages import Message, Receive, Scope, Send, header, read_body
-from repomesh.surfaces.http.authentication import authenticate, named_agent
+from repomesh.surfaces.http.authentication import agent_from_header, authenticate
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.routes import request_context
 from repomesh.surfaces.mcp.calls import WAIT, Calls, McpRequest
 from repomesh.surfaces.mcp.instructions import INSTRUCTIONS
 from repomesh.surfaces.mcp.resources import SessionResources
 from repomesh.surfaces.mcp.sessions import OpenSession, OpenSessions
-from repomesh.surfaces.mcp.tasks import McpTasks, WaitTasks, declared
+from repomesh.surfaces.mcp.tasks import McpTasks, WaitTasks, declares_tasks
 from repomesh.surfaces.mcp.tool_output import ToolOutput
-from repomesh.surfaces.mcp.tools import listed, offered
+from repomesh.surfaces.mcp.tools import tool_listing, tools_by_name
 
 SESSION_IDLE_S: Final = 30 * 60
 """A session of the older handshake without a request or an open stream is forgotten after this time."""
@@ -60,8 +60,8 @@ class ToolServer:
 
     def __init__(self, gateway: Gateway) -> None:
         self.calls = Calls(gateway)
-        self._tools = offered(gateway.registry)
-        tools = [listed(operation) for operation in self._tools.values()]
+        self._tools = tools_by_name(gateway.registry)
+        tools = [tool_listing(operation) for operation in self._tools.values()]
         self._listing = {"resultType": "complete", "tools": tools}
         self.protocol: Server[Any] = Server(
             "repomesh",
@@ -73,9 +73,9 @@ class ToolServer:
         # Registered rather than given to the constructor, whose types want result models and not plain JSON.
         self.protocol.add_request_handler("tools/list", types.PaginatedRequestParams, self._list)
         self.protocol.add_request_handler("tools/call", types.CallToolRequestParams, self._call)
-        self.tasks = McpTasks(WaitTasks(self.calls, _exchange_of))
+        self.tasks = McpTasks(WaitTasks(self.calls, _request_of))
         self.tasks.add_to(self.protocol)
-        SessionResources(self.calls, _exchange_of).add_to(self.protocol)
+        SessionResources(self.calls, _request_of).add_to(self.protocol)
 
     async def _list(self, _context: Context, _params: types.PaginatedRequestParams) -> dict[str, Any]:
         return self._listing
@@ -84,18 +84,18 @@ class ToolServer:
         operation = self._tools.get(params.name)
         if operation is None:
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name}")
-        mcp_request = _exchange_of(context)
+        mcp_request = _request_of(context)
         meta: Mapping[str, Any] = context.meta or {}
-        if operation.name == WAIT and declared(context):
-            begun = await self.tasks.waits.begin(context, params.arguments or {})
-            return _result(begun) if isinstance(begun, ToolOutput) else begun
-        running = self.calls.run(operation, params.arguments or {}, mcp_request, meta)
+        if operation.name == WAIT and declares_tasks(context):
+            outcome = await self.tasks.waits.begin(context, params.arguments or {})
+            return _result(outcome) if isinstance(outcome, ToolOutput) else outcome
+        work = self.calls.run(operation, params.arguments or {}, mcp_request, meta)
         if operation.blocking is not None and "progress_token" in meta:
-            return _result(await _reporting(context, running))
-        return _result(await running)
+            return _result(await _run_with_progress(context, work))
+        return _result(await work)
 
 
-def _exchange_of(context: Context) -> McpRequest:
+def _request_of(context: Context) -> McpRequest:
     """The HTTP request that a message came with."""
     assert context.request is not None
     mcp_request: McpRequest = context.request.scope[_EXCHANGE]
@@ -104,8 +104,8 @@ def _exchange_of(context: Context) -> McpRequest:
     return mcp_request
 
 
-async def _reporting(context: Context, running: Awaitable[ToolOutput]) -> ToolOutput:
-    """Wait for the call, telling the client every few seconds that it goes on."""
+async def _run_with_progress(context: Context, work: Awaitable[ToolOutput]) -> ToolOutput:
+    """Wait for the call, and report progress to the client every PROGRESS_EVERY_S seconds."""
     began = time.monotonic()
 
     async def report_progress() -> None:
@@ -115,16 +115,16 @@ async def _reporting(context: Context, running: Awaitable[ToolOutput]) -> ToolOu
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(report_progress)
-        told = await running
+        output = await work
         tasks.cancel_scope.cancel()
-    return told
+    return output
 
 
-def _result(told: ToolOutput) -> dict[str, Any]:
+def _result(output: ToolOutput) -> dict[str, Any]:
     # `resultType` is required by 2026-07-28; the library drops it for the older revisions.
-    texts = [told.text, told.reminder] if told.reminder else [told.text]
+    texts = [output.text, output.reminder] if output.reminder else [output.text]
     result = {"resultType": "complete", "content": [{"type": "text", "text": text} for text in texts]}
-    return result | {"isError": True} if told.is_error else result
+    return result | {"isError": True} if output.is_error else result
 
 
 class McpEndpoint:
@@ -138,23 +138,23 @@ class McpEndpoint:
         self._sessions = StreamableHTTPSessionManager(
             server.protocol,
             session_idle_timeout=SESSION_IDLE_S,
-            max_sessions=None,  # they are counted here, where a token's oldest one can end for its next
+            max_sessions=None,  # OpenSessions limits them, and can end a token's oldest for its next
             max_request_body_size=TEXT_BODY_BYTES_MAX,
         )
         self._open_sessions = OpenSessions()
         self._open: set[McpRequest] = set()
-        self._noting: set[asyncio.Task[None]] = set()
+        self._confirmations: set[asyncio.Task[None]] = set()
         logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Serve while inside; once in a lifetime, entered and left by the same task."""
+        """Serve inside the block. Enter it once, and leave it in the same task."""
         async with self._sessions.run():
             yield
         await self.settled()
 
     def cut(self) -> None:
-        """End every open wait and stream; other calls are short and finish by themselves."""
+        """End every open wait and stream; other calls are short and finish on their own."""
         for mcp_request in tuple(self._open):
             mcp_request.end()
 
@@ -164,16 +164,16 @@ class McpEndpoint:
         scope = {**scope, "headers": [(name, value.strip()) for name, value in scope["headers"]]}
         bodies = self._gateway.bodies
         session: OpenSession | None = None
-        async with AsyncExitStack() as held:
+        async with AsyncExitStack() as resources:
             try:
                 mcp_request = await self._mcp_request(scope)
                 session = self._open_sessions.find(mcp_request.session_id, mcp_request.owner)
                 if scope["method"] == "POST":
-                    share = held.enter_context(bodies.share())
+                    share = resources.enter_context(bodies.share())
                     body = await read_body(scope, receive, TEXT_BODY_BYTES_MAX, count=share.count)
-                    await held.enter_async_context(bodies.turn(len(body)))
+                    await resources.enter_async_context(bodies.turn(len(body)))
                     await run_aside(len(body), check_shape, body)
-                    receive = _replayed(body, receive)
+                    receive = _replay_body(body, receive)
                     if _opens_session(scope, body):
                         session = await self._begin_session(mcp_request, scope)
             except RepomeshError as error:
@@ -184,9 +184,9 @@ class McpEndpoint:
                 if session is None:
                     await self._serve(mcp_request, scope, receive, send)
                 else:
-                    await self._serve_in(session, mcp_request, scope, receive, send)
+                    await self._serve_session(session, mcp_request, scope, receive, send)
             finally:
-                mcp_request.end()  # the client left: what it waited for has nobody to answer
+                mcp_request.end()
                 self._open.discard(mcp_request)
 
     async def _mcp_request(self, scope: Scope) -> McpRequest:
@@ -195,26 +195,26 @@ class McpEndpoint:
             context=request_context(scope, Kind.COMMAND),
             principal=await authenticate(self._gateway, scope),
             authorization=authorization,
-            agent=named_agent(scope),
+            agent=agent_from_header(scope),
             session_id=header(scope, b"mcp-session-id") if _keeps_sessions(scope) else None,
         )
 
     async def _begin_session(self, mcp_request: McpRequest, scope: Scope) -> OpenSession:
-        """Take a place for a session, for which another one may have to end; raises TooManyMcpSessions."""
+        """Reserve a place for a session, ending another one if needed; raises TooManyMcpSessions."""
         token_id = mcp_request.principal.token_id
-        ended = self._open_sessions.make_room(token_id)
+        evicted = self._open_sessions.make_room(token_id)
         session = self._open_sessions.begin(token_id, mcp_request.owner)
-        if ended is not None:
+        if evicted is not None:
             try:
                 with anyio.CancelScope(shield=True):
-                    await self._end_session(ended, scope)
+                    await self._end_session(evicted, scope)
             except BaseException:
                 self._open_sessions.remove(session)
                 raise
         return session
 
     async def _end_session(self, session: OpenSession, scope: Scope) -> None:
-        """End a session as its client would. One that ended by itself meanwhile is no error."""
+        """End a session as its client would. One that has ended meanwhile is no error."""
         assert session.id is not None
         inner = {
             **scope,
@@ -223,33 +223,33 @@ class McpEndpoint:
             "user": _user(session.owner),
         }
 
-        async def nothing_more() -> Message:
+        async def receive_empty() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
-        async def unsent(_message: Message) -> None:
+        async def discard(_message: Message) -> None:
             return
 
-        await self._sessions.asgi_app(inner, nothing_more, unsent)
+        await self._sessions.asgi_app(inner, receive_empty, discard)
         await self._calls.leave((session.owner, session.id))
 
-    async def _serve_in(
+    async def _serve_session(
         self, session: OpenSession, mcp_request: McpRequest, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer a request in a session, or the one that opens it, and note whether it is open afterwards."""
+        """Answer a request in a session, or the one that opens it, and track whether the session is open."""
         status = 0
 
-        async def noted(message: Message) -> None:
+        async def send_noting_session(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                opened = dict(message["headers"]).get(b"mcp-session-id")
-                if session.id is None and opened is not None and status < 400:
-                    self._open_sessions.opened(session, opened.decode())
+                session_id = dict(message["headers"]).get(b"mcp-session-id")
+                if session.id is None and session_id is not None and status < 400:
+                    self._open_sessions.mark_open(session, session_id.decode())
             await send(message)
 
         with self._open_sessions.in_use(session):
             try:
-                await self._serve(mcp_request, scope, receive, noted)
+                await self._serve(mcp_request, scope, receive, send_noting_session)
             finally:
                 was_ended = scope["method"] == "DELETE" and 0 < status < 400
                 if session.id is None or status == HTTPStatus.NOT_FOUND or was_ended:
@@ -259,43 +259,43 @@ class McpEndpoint:
         # The session manager compares this user with the one that opened a session: another's gets 404.
         inner = {**scope, "user": _user(mcp_request.owner), _EXCHANGE: mcp_request}
         if scope["method"] == "DELETE":
-            send = self._leaving(mcp_request, send)
+            send = self._leave_before_end(mcp_request, send)
         send_with_end = _SendWithEnd(send)
         if scope["method"] != "GET":
             await self._sessions.asgi_app(inner, receive, send_with_end)
             if (mcp_request.unconfirmed_outputs or mcp_request.lost_leases) and send_with_end.finished:
-                self._after(mcp_request)
+                self._confirm_later(mcp_request)
             return
         with anyio.CancelScope() as stream:
             mcp_request.stream = stream
             if mcp_request.over.is_set():
                 stream.cancel()
-            async with self._gateway.revocations.watching(mcp_request.principal, stream.cancel):
+            async with self._gateway.revocations.watch(mcp_request.principal, stream.cancel):
                 await self._sessions.asgi_app(inner, receive, send_with_end)
         if not send_with_end.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _after(self, mcp_request: McpRequest) -> None:
-        """Note behind the answer which messages it put before a model."""
-        task = asyncio.create_task(self._calls.confirm_returned(mcp_request))
-        self._noting.add(task)
-        task.add_done_callback(self._noting.discard)
+    def _confirm_later(self, mcp_request: McpRequest) -> None:
+        """Note in a task, after the answer, which messages and losses it delivered."""
+        task = asyncio.create_task(self._calls.confirm_delivery(mcp_request))
+        self._confirmations.add(task)
+        task.add_done_callback(self._confirmations.discard)
 
     async def settled(self) -> None:
-        """Wait for what is noted behind answers."""
-        while self._noting:
-            await asyncio.gather(*self._noting, return_exceptions=True)
+        """Wait for the notes that are written after answers."""
+        while self._confirmations:
+            await asyncio.gather(*self._confirmations, return_exceptions=True)
 
-    def _leaving(self, mcp_request: McpRequest, send: Send) -> Send:
-        """A `send` that lets the agent of a session leave before it says that the session is over."""
+    def _leave_before_end(self, mcp_request: McpRequest, send: Send) -> Send:
+        """A `send` that ends the instance of a session before it confirms that the session is over."""
 
-        async def after(message: Message) -> None:
-            ended = message["type"] == "http.response.start" and message["status"] < 400
-            if ended and mcp_request.session is not None:
+        async def send_after_leave(message: Message) -> None:
+            is_ended = message["type"] == "http.response.start" and message["status"] < 400
+            if is_ended and mcp_request.session is not None:
                 await self._calls.leave(mcp_request.session)
             await send(message)
 
-        return after
+        return send_after_leave
 
 
 def _user(owner: str) -> AuthenticatedUser:
@@ -315,7 +315,7 @@ def _opens_session(scope: Scope, body: bytes) -> bool:
 
 
 class _SendWithEnd:
-    """A `send` that remembers whether the response was finished."""
+    """A `send` that records whether the response was finished."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -328,23 +328,23 @@ class _SendWithEnd:
 
 
 def _keeps_sessions(scope: Scope) -> bool:
-    """Whether a request belongs to a revision with sessions, by the rule that the session manager routes by.
+    """Whether a request belongs to a revision with sessions, by the session manager's own rule.
 
-    The other requests are stateless: nobody compares their session id with its opener, so it means nothing.
+    In stateless requests a session id means nothing, since nobody compares it with its opener.
     """
     version = header(scope, b"mcp-protocol-version")
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives a body that was read already, and then what comes after it."""
-    given = False
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns the body that was read already, and later messages after it."""
+    is_sent = False
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
+    async def receive_replayed() -> Message:
+        nonlocal is_sent
+        if is_sent:
             return await receive()
-        given = True
+        is_sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return receive_replayed

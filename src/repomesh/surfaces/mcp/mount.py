@@ -1,7 +1,7 @@
-"""Puts the MCP endpoint into the server without making the server wait for the protocol library.
+"""Mounts the MCP endpoint without making the server wait for the import of the protocol library.
 
-An endpoint that can't be built, or that ends by itself, is built anew until it serves: a lack of open files
-at the moment of the import must not cost the agents their tools until the server is restarted.
+An endpoint that can't be built, or that ends, is built again until it serves: a lack of open files at the
+moment of the import must not cost the agents their tools until the server is restarted.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from repomesh.surfaces.http.problems import send_problem
 log = structlog.get_logger("repomesh.mcp")
 
 WARM_UP_AFTER_S: Final = 0.25
-"""When the endpoint is built though nobody asked: importing its library takes most of a second."""
+"""After this time the endpoint is built without a request: importing its library takes most of a second."""
 
 REBUILD_AFTER_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
-"""The pauses between attempts to build an endpoint that failed; the last one from then on."""
+"""The pauses between attempts to build an endpoint that failed; the last one repeats."""
 
 Extend = Callable[[Any], None]
-"""Given the endpoint's `ToolServer` before it serves, to put more into it."""
+"""Called with the endpoint's `ToolServer` before it serves, to extend it."""
 
 
 class McpApplication(Protocol):
-    """What `endpoint.Endpoint` looks like from here."""
+    """The interface of `endpoint.McpEndpoint`, whose module is imported late."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
-        """Serve while inside."""
+        """Serve inside the block."""
         ...
 
     def cut(self) -> None:
@@ -43,7 +43,7 @@ class McpApplication(Protocol):
         ...
 
     async def settled(self) -> None:
-        """Wait for what is noted behind answers."""
+        """Wait for the notes that are written after answers."""
         ...
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -60,16 +60,16 @@ class Mount:
         self._endpoint: asyncio.Future[McpApplication] | None = None
         self._failure: str | None = None
         self._failures = 0
-        self._wanted = asyncio.Event()
+        self._requested = asyncio.Event()
         self._stopped = asyncio.Event()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Enter this while the server runs."""
         loop = asyncio.get_running_loop()
-        self._wanted, self._stopped = asyncio.Event(), asyncio.Event()
+        self._requested, self._stopped = asyncio.Event(), asyncio.Event()
         self._endpoint = loop.create_future()
-        warm_up = loop.call_later(WARM_UP_AFTER_S, self._wanted.set)
+        warm_up = loop.call_later(WARM_UP_AFTER_S, self._requested.set)
         self._failure = None
         task = asyncio.create_task(self._run(), name="mcp")
         try:
@@ -77,19 +77,19 @@ class Mount:
         finally:
             warm_up.cancel()
             self._stopped.set()
-            self._wanted.set()
+            self._requested.set()
             await task
             self._endpoint = None
 
     async def endpoint(self) -> McpApplication:
-        """The endpoint, built now if nobody asked for it before; raises Unavailable."""
-        self._wanted.set()
+        """Wait for the endpoint, which the first request builds; raises Unavailable."""
+        self._requested.set()
         if self._endpoint is None:
             raise Unavailable("the server is not running")
         return await asyncio.shield(self._endpoint)
 
     def failure(self) -> str | None:
-        """Why the endpoint does not serve, None when it does or nobody asked for it yet."""
+        """Why the endpoint does not serve; None when it does, or was not requested yet."""
         return self._failure
 
     def cut(self) -> None:
@@ -99,7 +99,7 @@ class Mount:
             endpoint.result().cut()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Answer one request: by the endpoint itself, once it serves."""
+        """Answer one request: by the endpoint directly, once it serves."""
         endpoint = self._endpoint
         if endpoint is not None and endpoint.done() and endpoint.exception() is None:
             return endpoint.result()(scope, receive, send)
@@ -114,13 +114,13 @@ class Mount:
         await endpoint(scope, receive, send)
 
     async def _run(self) -> None:
-        """Build the endpoint and serve, again and again, until the server stops."""
-        await self._wanted.wait()
+        """Build the endpoint and serve, again after each failure, until the server stops."""
+        await self._requested.wait()
         self._failures = 0
         while not self._stopped.is_set():
             try:
                 await self._serve()
-            except Exception as error:  # the edge: the rest of the server must go on, and say what this lacks
+            except Exception as error:  # the edge: the rest of the server must go on
                 log.exception("the MCP endpoint failed")
                 self._fail(f"the MCP endpoint failed: {error!r}")
                 pause_s = REBUILD_AFTER_S[min(self._failures, len(REBUILD_AFTER_S) - 1)]
@@ -130,18 +130,18 @@ class Mount:
         self._fail("the server is stopping")
 
     async def _serve(self) -> None:
-        """One endpoint's life: one task enters and leaves it, as its task group demands."""
-        built = await asyncio.to_thread(self._build)
-        async with built.running():
+        """Build one endpoint and serve with it; one task enters and leaves it, as its task group demands."""
+        endpoint = await asyncio.to_thread(self._build)
+        async with endpoint.running():
             self._failure, self._failures = None, 0
-            self._future().set_result(built)
+            self._future().set_result(endpoint)
             await self._stopped.wait()
-            built.cut()
+            endpoint.cut()
         if not self._stopped.is_set():
             raise InternalError("it ended by itself")
 
     def _future(self) -> asyncio.Future[McpApplication]:
-        """What requests wait for; a new one when the one before has its result already."""
+        """The future that requests wait for; a new one when the last one is done."""
         assert self._endpoint is not None
         if self._endpoint.done():
             self._endpoint = asyncio.get_running_loop().create_future()
@@ -152,7 +152,7 @@ class Mount:
         self._failure = reason
         future = self._future()
         future.set_exception(Unavailable(reason))
-        future.exception()  # seen here; each request raises it again
+        future.exception()  # marks it as retrieved; each request raises it again
 
     def _build(self) -> McpApplication:
         # Imported here, in a thread: see WARM_UP_AFTER_S.

@@ -1,7 +1,7 @@
-"""The open sessions of the older handshake: how many there may be, and which of them ends for another.
+"""The open sessions of the older handshake: their limits, and which of them ends for a new one.
 
-Few clients end their sessions, so a limit by itself would refuse everybody once it is reached. Sessions are
-counted per token, so that nobody takes the places of others.
+Few clients end their sessions, so a mere limit would refuse everybody once it is reached. Sessions are
+counted per token, so that no client takes the places of others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TooManyMcpSessions(Unavailable):
 
 @dataclass(eq=False)
 class OpenSession:
-    """One session: by whose token it was opened, and who is served in it, as `Exchange.owner` says."""
+    """One session: the token that opened it, and its owner as `McpRequest.owner` names it."""
 
     token_id: str
     owner: str
@@ -56,36 +56,36 @@ class OpenSessions:
         counts = Counter(session.token_id for session in self._sessions)
         own_count = counts[token_id]
         if own_count >= limits.MCP_TOKEN_SESSIONS_MAX:
-            losing = [token_id]
+            candidates = [token_id]
             message = f"the token has {own_count} MCP sessions open, and each has a request running"
         elif len(self._sessions) >= limits.MCP_SESSIONS_MAX:
-            losing = [token for token, count in counts.most_common() if count >= own_count]
+            candidates = [token for token, count in counts.most_common() if count >= own_count]
             message = f"{len(self._sessions)} MCP sessions are open, and none of them is to end for this one"
         else:
             return None
-        for token in losing:
-            idle = self._longest_idle(token)
-            if idle is not None:
-                self.remove(idle)
-                return idle
+        for token in candidates:
+            session = self._find_longest_idle(token)
+            if session is not None:
+                self.remove(session)
+                return session
         raise TooManyMcpSessions(message)
 
-    def _longest_idle(self, token_id: str) -> OpenSession | None:
-        of_token = (session for session in self._sessions if session.token_id == token_id)
-        return next((session for session in of_token if not session.running), None)
+    def _find_longest_idle(self, token_id: str) -> OpenSession | None:
+        token_sessions = (session for session in self._sessions if session.token_id == token_id)
+        return next((session for session in token_sessions if not session.running), None)
 
     def find(self, session_id: str | None, owner: str) -> OpenSession | None:
-        """The open session with this id, as its opener's; to others it does not exist."""
+        """The open session with this id, None unless `owner` opened it."""
         session = self._by_id.get(session_id or "")
         return session if session is not None and session.owner == owner else None
 
     def begin(self, token_id: str, owner: str) -> OpenSession:
-        """Take a place for a session that is about to open."""
+        """Reserve a place for a session that is about to open."""
         session = OpenSession(token_id, owner)
         self._sessions[session] = None
         return session
 
-    def opened(self, session: OpenSession, session_id: str) -> None:
+    def mark_open(self, session: OpenSession, session_id: str) -> None:
         """Note the id under which a session is open from now on."""
         session.id = session_id
         self._by_id[session_id] = session
@@ -98,7 +98,7 @@ class OpenSessions:
 
     @contextmanager
     def in_use(self, session: OpenSession) -> Iterator[None]:
-        """What runs inside is a request in the session: it does not count as idle."""
+        """Count a request in the session inside the block: the session is not idle."""
         session.running += 1
         try:
             yield

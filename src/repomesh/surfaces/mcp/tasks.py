@@ -1,7 +1,7 @@
-"""The tasks extension: a wait that a client asks about again, instead of holding a call open.
+"""The tasks extension: a wait that a client polls, instead of holding a call open.
 
-What a task of the protocol is here is a wait for messages (`domains/messaging/waits/`). A further source of
-tasks can stand beside it; the conformance suite's fixtures do.
+The protocol's tasks are waits for messages (`domains/messaging/waits/`). Further sources of tasks can be
+added; the conformance suite's fixtures do so.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class UpdateTaskParams(TaskParams):
 
 @dataclass(frozen=True, slots=True)
 class McpTask:
-    """How a task stands. `further` holds what only its status has: a result, an error, requests."""
+    """The state of a task. `further` holds the fields of its status only: a result, an error, requests."""
 
     id: str
     status: str
@@ -59,7 +59,7 @@ class McpTask:
 
     @property
     def base(self) -> Json:
-        """What is said of it when it is made."""
+        """The fields that every answer about the task has."""
         return {
             "taskId": self.id,
             "status": self.status,
@@ -71,66 +71,66 @@ class McpTask:
 
 
 class TaskSource(Protocol):
-    """Where tasks are. Each method answers None when it knows no such task of the caller's."""
+    """A source of tasks. Each method returns None when the caller has no such task here."""
 
     async def get(self, context: Context, task_id: str) -> McpTask | None:
-        """How a task stands."""
+        """The state of a task."""
         ...
 
     async def update(self, context: Context, task_id: str, answers: Json) -> bool | None:
-        """Take a client's answers."""
+        """Take a client's answers to a task's requests; True when they are taken."""
         ...
 
     async def cancel(self, context: Context, task_id: str) -> bool | None:
-        """Give a task up."""
+        """Cancel a task; True when it is cancelled."""
         ...
 
 
 class WaitTasks:
     """The waits for messages, as tasks."""
 
-    def __init__(self, calls: Calls, exchange_of: Callable[[Context], McpRequest]) -> None:
+    def __init__(self, calls: Calls, request_of: Callable[[Context], McpRequest]) -> None:
         self._calls = calls
-        self._exchange_of = exchange_of
+        self._request_of = request_of
 
     async def begin(self, context: Context, arguments: Arguments) -> ToolOutput | Json:
-        """Answer what is unread at once; else a task, which outlives this call."""
-        told = await self._calls.begin_wait(arguments, self._exchange_of(context), context.meta or {})
-        return told if isinstance(told, ToolOutput) else created(_task(told, None))
+        """Return unread messages at once; else create a task, which outlives this call."""
+        outcome = await self._calls.begin_wait(arguments, self._request_of(context), context.meta or {})
+        return outcome if isinstance(outcome, ToolOutput) else task_created_result(_task(outcome, None))
 
     async def get(self, context: Context, task_id: str) -> McpTask | None:
-        """How a wait stands; what it found is its result."""
-        found = await self._run(context, "wait.look", task_id)
-        return None if found is None else _task(*found)
+        """The state of a wait; the messages that it found are its result."""
+        wait_result = await self._run(context, "wait.look", task_id)
+        return None if wait_result is None else _task(*wait_result)
 
     async def update(self, context: Context, task_id: str, answers: Json) -> bool | None:
-        """A wait asks nothing, so there is nothing to answer."""
+        """Accept and ignore answers: a wait has no requests."""
         return None if await self._run(context, "wait.look", task_id) is None else True
 
     async def cancel(self, context: Context, task_id: str) -> bool | None:
-        """Give a wait up."""
+        """Cancel a wait."""
         return None if await self._run(context, "wait.cancel", task_id) is None else True
 
     async def _run(
         self, context: Context, operation: str, task_id: str
     ) -> tuple[Wait, ToolOutput | None] | None:
-        mcp_request, meta = self._exchange_of(context), context.meta or {}
+        mcp_request, meta = self._request_of(context), context.meta or {}
         try:
-            return await self._calls.on_wait(operation, task_id, mcp_request, meta)
+            return await self._calls.call_wait_operation(operation, task_id, mcp_request, meta)
         except RepomeshError as error:
             if error.failure in (Failure.NOT_FOUND, Failure.INVALID):
                 return None
-            internal = error.failure in (Failure.INTERNAL, Failure.UNAVAILABLE)
-            code = types.INTERNAL_ERROR if internal else types.INVALID_PARAMS
+            is_internal = error.failure in (Failure.INTERNAL, Failure.UNAVAILABLE)
+            code = types.INTERNAL_ERROR if is_internal else types.INVALID_PARAMS
             raise MCPError(code, f"{error.message}. {error.hint}", {"code": error.code}) from None
 
 
-def _task(wait: Wait, told: ToolOutput | None) -> McpTask:
+def _task(wait: Wait, output: ToolOutput | None) -> McpTask:
     status = {"waiting": "working", "over": "completed"}.get(wait.status, wait.status)
     ttl_ms = int((wait.expires_at - wait.created_at).total_seconds() * 1_000)
     further = None
-    if told is not None:
-        further = {"result": {"content": [{"type": "text", "text": told.text}], "isError": told.is_error}}
+    if output is not None:
+        further = {"result": {"content": [{"type": "text", "text": output.text}], "isError": output.is_error}}
     return McpTask(wait.id, status, wait.created_at, wait.updated_at, ttl_ms, further=further)
 
 
@@ -142,42 +142,42 @@ class McpTasks:
         self.sources: list[TaskSource] = [waits]
 
     def add_to(self, server: Server[Any]) -> None:
-        """Have a server offer the extension."""
+        """Register the extension and its methods with a server."""
         server.extensions[EXTENSION] = {}
         server.add_request_handler("tasks/get", TaskParams, self._get)
         server.add_request_handler("tasks/update", UpdateTaskParams, self._update)
         server.add_request_handler("tasks/cancel", TaskParams, self._cancel)
 
     async def _get(self, context: Context, params: TaskParams) -> Json:
-        _admit(context, "tasks/get", params.task_id)
+        _check_request(context, "tasks/get", params.task_id)
         for source in self.sources:
             task = await source.get(context, params.task_id)
             if task is not None:
                 return {"resultType": "complete", **task.base, **(task.further or {})}
-        raise _unknown(params.task_id)
+        raise _task_not_found(params.task_id)
 
     async def _update(self, context: Context, params: UpdateTaskParams) -> Json:
-        _admit(context, "tasks/update", params.task_id)
+        _check_request(context, "tasks/update", params.task_id)
         for source in self.sources:
             if await source.update(context, params.task_id, params.input_responses) is not None:
                 return {"resultType": "complete"}
-        raise _unknown(params.task_id)
+        raise _task_not_found(params.task_id)
 
     async def _cancel(self, context: Context, params: TaskParams) -> Json:
-        _admit(context, "tasks/cancel", params.task_id)
+        _check_request(context, "tasks/cancel", params.task_id)
         for source in self.sources:
             if await source.cancel(context, params.task_id) is not None:
                 return {"resultType": "complete"}
-        raise _unknown(params.task_id)
+        raise _task_not_found(params.task_id)
 
 
-def created(task: McpTask) -> Json:
+def task_created_result(task: McpTask) -> Json:
     """The answer to a call that became a task."""
     return {"resultType": "task", **task.base}
 
 
-def declared(context: Context) -> bool:
-    """Whether this request says that its client knows tasks, in a revision that has them."""
+def declares_tasks(context: Context) -> bool:
+    """Whether the request declares the tasks extension, in a revision that has it."""
     if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         return False
     capabilities = (context.meta or {}).get(types.CLIENT_CAPABILITIES_META_KEY)
@@ -185,25 +185,27 @@ def declared(context: Context) -> bool:
     return isinstance(extensions, dict) and EXTENSION in extensions
 
 
-def require_declared(context: Context) -> None:
-    """Raise the protocol's error unless this request says that its client knows tasks."""
-    if not declared(context):
-        needed: Json = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
-        raise MCPError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, "Missing required client capability", needed)
+def require_task_capability(context: Context) -> None:
+    """Raise MCPError unless the request declares the tasks extension."""
+    if not declares_tasks(context):
+        requirement: Json = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+        raise MCPError(
+            types.MISSING_REQUIRED_CLIENT_CAPABILITY, "Missing required client capability", requirement
+        )
 
 
-def _admit(context: Context, method: str, task_id: str) -> None:
-    """Refuse what another revision, another client or another header asks."""
+def _check_request(context: Context, method: str, task_id: str) -> None:
+    """Raise MCPError for another revision, a client without tasks, or a header that names another task."""
     if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
         raise MCPError(types.METHOD_NOT_FOUND, "Method not found", method)
-    require_declared(context)
+    require_task_capability(context)
     assert context.request is not None
-    named = decode_header_value(header(context.request.scope, b"mcp-name"))
-    if named != task_id:
+    named_task_id = decode_header_value(header(context.request.scope, b"mcp-name"))
+    if named_task_id != task_id:
         raise MCPError(
             types.HEADER_MISMATCH, "Mcp-Name header does not match the request body's 'taskId' parameter"
         )
 
 
-def _unknown(task_id: str) -> MCPError:
+def _task_not_found(task_id: str) -> MCPError:
     return MCPError(types.INVALID_PARAMS, f"Task not found: {task_id[:100]}")

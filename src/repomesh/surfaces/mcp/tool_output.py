@@ -1,4 +1,4 @@
-"""What a model reads of a tool's result: its JSON with every text made neutral, and messages labelled."""
+"""Renders a tool's result for a model: its JSON with every text made neutral, and messages labelled."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from repomesh.kernel.json_text import run_aside
 from repomesh.kernel.operation import Operation
 
 LOST: Final = "lost"
-"""The first entry of an answer to an agent that lost leases, and was not told of it yet."""
+"""The first entry of an answer that reports lost leases to their agent."""
 ENVELOPE: Final = "envelope"
 """The first entry of a result that holds messages: a boundary and what they are."""
 
-# Of most results nothing needs to be changed, and one look at their JSON says so.
+# Most results need no change, and one search in their JSON shows it.
 _CONSPICUOUS: Final = re.compile(r"<|\\[ubfr]")
 
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a model reads of a call, and which messages stand in it, under which boundary."""
+    """The text that a model reads, the ids of the messages in it, and their boundary."""
 
     text: str
     is_error: bool = False
@@ -40,23 +40,23 @@ class ToolOutput:
 
 
 async def render(operation: Operation, answer: OperationResult) -> ToolOutput:
-    """An answer as a model reads it. What stands in it was written by others, so no text gets past this.
+    """Render an answer for a model, with every text made neutral, since others wrote it.
 
-    Long ones are read through on a thread: a million characters take a tenth of a second.
+    Long ones are rendered on a thread: a million characters take a tenth of a second.
     """
     text = await run_aside(len(answer.json or b""), _text, operation, answer.result)
-    return await run_aside(len(text), _labelled, answer.result, text)
+    return await run_aside(len(text), _neutral_output, answer.result, text)
 
 
 def _text(operation: Operation, result: BaseModel) -> str:
-    # A secret in a transcript is a secret no longer; a program that needs one has it from HTTP.
-    hidden = {operation.secret} if operation.secret else None
-    # What is as always, or not there, need not be read.
-    return result.model_dump_json(exclude=hidden, exclude_defaults=True, exclude_none=True)
+    # A secret must not enter a transcript; a program that needs it gets it over HTTP.
+    secret_fields = {operation.secret} if operation.secret else None
+    # Defaults and nulls are left out: a model need not read them.
+    return result.model_dump_json(exclude=secret_fields, exclude_defaults=True, exclude_none=True)
 
 
-def _labelled(result: BaseModel, text: str) -> ToolOutput:
-    message_ids = tuple(_messages(result))
+def _neutral_output(result: BaseModel, text: str) -> ToolOutput:
+    message_ids = tuple(_message_ids(result))
     if not message_ids and not isinstance(result, RecallPage):
         return ToolOutput(neutral_json(text))
     boundary = new_boundary()
@@ -65,25 +65,29 @@ def _labelled(result: BaseModel, text: str) -> ToolOutput:
 
 
 def neutral_json(text: str) -> str:
-    """JSON with every text in it made neutral; as it was where there is nothing to change."""
+    """JSON with every text in it made neutral; unchanged where there is nothing to change."""
     if text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None:
         return text
     return _json(neutral_values(pydantic_core.from_json(text), new_boundary()))
 
 
-def with_losses(told: ToolOutput, lost: str) -> ToolOutput:
-    """A result that begins with what its reader lost."""
-    behind = told.text.removeprefix("{")  # every result is an object, and may be too long to parse once more
-    return replace(told, text=f'{{"{LOST}":{_json(lost)}{"" if behind == "}" else ","}{behind}')
+def add_losses(output: ToolOutput, losses_text: str) -> ToolOutput:
+    """The output with the lost leases as the first entry of its object."""
+    rest_of_object = output.text.removeprefix(
+        "{"
+    )  # every result is an object, and may be too long to parse once more
+    return replace(
+        output, text=f'{{"{LOST}":{_json(losses_text)}{"" if rest_of_object == "}" else ","}{rest_of_object}'
+    )
 
 
-def labelled(value: dict[str, Any]) -> str:
-    """Plain values as JSON, with every text made neutral and a label ahead that says what they are."""
+def label_values(value: dict[str, Any]) -> str:
+    """Plain values as JSON, with every text made neutral, behind a label that marks them as data."""
     boundary = new_boundary()
     return _json({ENVELOPE: label(boundary)} | neutral_values(value, boundary))
 
 
-def _messages(result: BaseModel) -> Iterable[str]:
+def _message_ids(result: BaseModel) -> Iterable[str]:
     """The ids of the messages whose bodies stand in a result."""
     if isinstance(result, TaskContext):
         return (message.id for message in result.messages)

@@ -1,4 +1,4 @@
-"""What `tools/list` says of an operation, in few characters. Knows nothing of the protocol library."""
+"""The description of operations in `tools/list`, in few characters. Imports no protocol library."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TOOLS_MAX: Final = 20
 _NAMED_CHILDREN = ("properties", "$defs", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SCHEMA_CHILDREN = ("items", "additionalProperties", "not")
-# Dispatch refuses what is out of bounds and says which bound it was; a model hardly ever meets these.
-_LEFT_OUT = frozenset(
+# Dispatch refuses values out of bounds and names the bound; a model hardly ever reaches these.
+_OMITTED_KEYS = frozenset(
     {"title", "pattern", "format", "minLength", "maxLength", "minItems", "maxItems", "minimum"}
     | {"exclusiveMinimum", "exclusiveMaximum", "uniqueItems"}
 )
 _STRING = {"type": "string"}
-_MAXIMUM_SAID = 500  # seconds to wait and items a page; of larger bounds nobody needs to be told
-_NAMES_SAY_IT = frozenset(
+_MAXIMUM_SHOWN = 500  # seconds to wait and items a page; larger bounds are not worth their characters
+_SELF_EXPLANATORY = frozenset(
     {
         "channel",
         "cursor",
@@ -42,8 +42,8 @@ _NAMES_SAY_IT = frozenset(
 )
 
 
-def offered(registry: Iterable[Operation]) -> dict[str, Operation]:
-    """The operations that are tools, by the tool's name."""
+def tools_by_name(registry: Iterable[Operation]) -> dict[str, Operation]:
+    """The operations that are tools, by the tool's name; raises ValueError for a name used twice."""
     tools: dict[str, Operation] = {}
     for operation in registry:
         if operation.tool is not None:
@@ -53,8 +53,8 @@ def offered(registry: Iterable[Operation]) -> dict[str, Operation]:
     return tools
 
 
-def listed(operation: Operation) -> dict[str, Any]:
-    """An operation as `tools/list` shows it."""
+def tool_listing(operation: Operation) -> dict[str, Any]:
+    """The entry of an operation in `tools/list`."""
     tool = operation.tool
     assert tool is not None
     return {
@@ -66,9 +66,9 @@ def listed(operation: Operation) -> dict[str, Any]:
 
 
 def _annotations(tool: Tool) -> dict[str, bool]:
-    """Only what differs from the protocol's defaults, which assume the worst: destructive, open world.
+    """The hints that differ from the protocol's defaults, which assume the worst: destructive, open world.
 
-    Some clients ask the person before each call unless it is read-only, or both not destructive and of a
+    Some clients ask the user before each call unless it is read-only, or both not destructive and of a
     closed world.
     """
     if tool.read_only:
@@ -78,87 +78,86 @@ def _annotations(tool: Tool) -> dict[str, bool]:
 
 
 def closed_schema(model: type[BaseModel], fields: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """The request's JSON Schema as short as it can be said, with nothing unknown allowed.
+    """The shortest JSON Schema of a request, which allows no unknown fields.
 
-    `fields` narrows what is shown, in their order; what the operation takes stays the same.
+    `fields` selects and orders the fields shown; the operation still takes all. Raises ValueError for a
+    recursive model, and for a required field that is not shown.
     """
-    full = _narrowed(model.model_json_schema(), model, fields)
+    full = _narrow(model.model_json_schema(), model, fields)
     for part in (full, *full.get("$defs", {}).values()):
-        part.pop("description", None)  # the docstrings of the models are for who reads the code
-    schema: dict[str, Any] = _shortened(full)
+        part.pop("description", None)  # the docstrings of models are for readers of the code
+    schema: dict[str, Any] = _shorten(full)
     schema["additionalProperties"] = False
-    for name in _NAMES_SAY_IT & schema["properties"].keys():
+    for name in _SELF_EXPLANATORY & schema["properties"].keys():
         schema["properties"][name].pop("description", None)
-    inlined = _inlined(schema)
+    inlined = _inline_definitions(schema)
     return inlined if inlined is not None and _length(inlined) <= _length(schema) else schema
 
 
-def _narrowed(
-    schema: dict[str, Any], model: type[BaseModel], fields: tuple[str, ...] | None
-) -> dict[str, Any]:
+def _narrow(schema: dict[str, Any], model: type[BaseModel], fields: tuple[str, ...] | None) -> dict[str, Any]:
     if "$ref" in schema:
         raise ValueError(f"{model.__name__} contains itself: a tool's arguments can't be described so")
     properties = schema.get("properties", {})
-    wanted = tuple(properties) if fields is None else fields
-    missing = set(schema.get("required", ())) - set(wanted)
+    shown_fields = tuple(properties) if fields is None else fields
+    missing = set(schema.get("required", ())) - set(shown_fields)
     if missing:
         raise ValueError(f"{model.__name__} needs {sorted(missing)}, which its tool does not show")
-    return schema | {"properties": {name: properties[name] for name in wanted}}
+    return schema | {"properties": {name: properties[name] for name in shown_fields}}
 
 
-def _shortened(schema: Any) -> Any:
-    """Without what a model has no use for; an optional field is described by the type it has when given."""
+def _shorten(schema: Any) -> Any:
+    """The schema without keys that a model has no use for, and without null as a choice."""
     if not isinstance(schema, dict):
         return schema
-    short = {key: value for key, value in schema.items() if key not in _LEFT_OUT}
-    if short.get("maximum", 0) > _MAXIMUM_SAID:
-        del short["maximum"]
+    shortened = {key: value for key, value in schema.items() if key not in _OMITTED_KEYS}
+    if shortened.get("maximum", 0) > _MAXIMUM_SHOWN:
+        del shortened["maximum"]
     for key in _NAMED_CHILDREN:
-        if key in short:
-            short[key] = {name: _shortened(child) for name, child in short[key].items()}
+        if key in shortened:
+            shortened[key] = {name: _shorten(child) for name, child in shortened[key].items()}
     for key in _SCHEMA_LISTS:
-        if key in short:
-            short[key] = [_shortened(child) for child in short[key]]
+        if key in shortened:
+            shortened[key] = [_shorten(child) for child in shortened[key]]
     for key in _SCHEMA_CHILDREN:
-        if key in short:
-            short[key] = _shortened(short[key])
-    if not short.get("default", True):
-        del short["default"]  # nothing, zero and false are what one expects of a field left out
-    return _with_fewer_choices(short) if "anyOf" in short else short
+        if key in shortened:
+            shortened[key] = _shorten(shortened[key])
+    if not shortened.get("default", True):
+        del shortened["default"]  # empty, zero and false are the expected defaults
+    return _reduce_choices(shortened) if "anyOf" in shortened else shortened
 
 
-def _with_fewer_choices(schema: dict[str, Any]) -> dict[str, Any]:
-    """`X or null` becomes `X`, since leaving the field out says the same, and `string or 'next'` a string."""
+def _reduce_choices(schema: dict[str, Any]) -> dict[str, Any]:
+    """Reduce `X or null` to `X`, since null means the same as no field, and `string or 'next'` to string."""
     choices = [choice for choice in schema["anyOf"] if choice != {"type": "null"}]
     if _STRING in choices:
         choices = [choice for choice in choices if choice == _STRING or choice.get("type") != "string"]
-    outer = {key: value for key, value in schema.items() if key != "anyOf"}
-    return {**(choices[0] if len(choices) == 1 else {"anyOf": choices}), **outer}
+    other_keys = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**(choices[0] if len(choices) == 1 else {"anyOf": choices}), **other_keys}
 
 
-def _inlined(schema: dict[str, Any]) -> dict[str, Any] | None:
+def _inline_definitions(schema: dict[str, Any]) -> dict[str, Any] | None:
     """The schema with every definition written where it is used; None when a definition uses itself."""
     definitions = schema.get("$defs", {})
 
-    def put_in(node: Any, inside: tuple[str, ...]) -> Any:
+    def inline(node: Any, enclosing: tuple[str, ...]) -> Any:
         if isinstance(node, list):
-            return [put_in(child, inside) for child in node]
+            return [inline(child, enclosing) for child in node]
         if not isinstance(node, dict):
             return node
         reference = node.get("$ref")
         if isinstance(reference, str):
             name = reference.removeprefix("#/$defs/")
-            if name in inside:
+            if name in enclosing:
                 raise RecursionError(name)
-            beside = {key: value for key, value in node.items() if key != "$ref"}
-            return {**put_in(definitions[name], (*inside, name)), **beside}
-        return {key: put_in(value, inside) for key, value in node.items()}
+            siblings = {key: value for key, value in node.items() if key != "$ref"}
+            return {**inline(definitions[name], (*enclosing, name)), **siblings}
+        return {key: inline(value, enclosing) for key, value in node.items()}
 
     try:
-        whole: dict[str, Any] = put_in({key: value for key, value in schema.items() if key != "$defs"}, ())
+        inlined: dict[str, Any] = inline({key: value for key, value in schema.items() if key != "$defs"}, ())
     except RecursionError:
         return None
-    return whole
+    return inlined
 
 
 def compact(value: object) -> str:

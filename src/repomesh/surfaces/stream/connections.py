@@ -1,4 +1,4 @@
-"""What event streams and sockets have in common: they are counted, they end once, and they end in time."""
+"""The common base of event streams and sockets: counts the open ones, and ends each once and in time."""
 
 from __future__ import annotations
 
@@ -33,41 +33,41 @@ class ServerStopping(Unavailable):
 
 
 class Connection:
-    """One open stream or socket. Whatever ends it first is its end."""
+    """One open stream or socket. The first call of `end` decides why it ends."""
 
     def __init__(self) -> None:
-        self._over: asyncio.Future[RepomeshError | None] = asyncio.get_running_loop().create_future()
+        self._end_reason: asyncio.Future[RepomeshError | None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def end(self, why: RepomeshError | None) -> None:
-        """End it for a reason, which its client is told, or because the client is gone."""
-        if not self._over.done():
-            self._over.set_result(why)
+    def end(self, error: RepomeshError | None) -> None:
+        """End with the error that is reported to the client, or with None because the client is gone."""
+        if not self._end_reason.done():
+            self._end_reason.set_result(error)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do `work` beside the rest, until it or the connection ends. Its failure is the connection's end."""
+        """Run `work` as a task until the connection ends. If it fails, the connection ends with its error."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._handle_task_end)
         return task
 
-    async def over(self) -> RepomeshError | None:
-        """Wait for the end; then nothing runs any more. Answers the reason, None when the client is gone."""
+    async def wait_for_end(self) -> RepomeshError | None:
+        """Wait for the end and cancel the tasks. Returns the error, None when the client is gone."""
         try:
-            return await self._over
+            return await self._end_reason
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+    def _handle_task_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return
         error = task.exception()
         if isinstance(error, RepomeshError):
             self.end(error)
-        elif isinstance(error, OSError):  # the web server's way to say that nobody is there
+        elif isinstance(error, OSError):  # the web server raises it when the client is gone
             self.end(None)
         elif error is not None:
             log.error("stream failed", exc_info=error)
@@ -83,8 +83,8 @@ class Connections:
         self._stopping = False
 
     @contextmanager
-    def counted(self, connection: Connection) -> Iterator[None]:
-        """Inside, the connection is one of those open; raises TooManyStreams."""
+    def reserve_place(self, connection: Connection) -> Iterator[None]:
+        """Count the connection as open inside the block; raises TooManyStreams or ServerStopping."""
         if self._stopping:
             raise ServerStopping("the server is stopping")
         if len(self._open) >= limits.STREAM_SUBSCRIBERS_MAX:
@@ -98,19 +98,19 @@ class Connections:
             self._gateway.metrics.subscribers.dec()
 
     @asynccontextmanager
-    async def authorised(self, connection: Connection, caller: Caller) -> AsyncIterator[None]:
-        """Inside, the connection ends as soon as the caller's token is revoked."""
+    async def end_on_revocation(self, connection: Connection, caller: Caller) -> AsyncIterator[None]:
+        """End the connection inside the block once the caller's token is revoked; raises TokenRevoked."""
 
-        def cut() -> None:
+        def end_revoked() -> None:
             connection.end(TokenRevoked("the token was revoked"))
 
-        async with self._gateway.revocations.watching(caller, cut):
-            # It may have been revoked after it was looked up and before anybody watched.
+        async with self._gateway.revocations.watch(caller, end_revoked):
+            # It may have been revoked between authentication and the start of the watch.
             await self._gateway.store.read(caller, tokens.verify)
             yield
 
     def interrupt(self) -> None:
-        """End all, since the server stops."""
+        """End all connections, since the server stops, and refuse new ones."""
         self._stopping = True
         for connection in tuple(self._open):
             connection.end(ServerStopping("the server is stopping"))

@@ -1,4 +1,4 @@
-"""The frames that every socket takes and sends, and how a client's text is read as one."""
+"""The frames that every socket takes and sends, and parsing of a client's text as one of them."""
 
 from __future__ import annotations
 
@@ -48,36 +48,36 @@ class Frames:
     """The frames that a client may send on one kind of socket, besides those of every socket."""
 
     def __init__(self, *kinds: type[Model], chars_max: int) -> None:
-        known: tuple[type[Model], ...] = (Auth, Ping, Pong, *kinds)
+        models: tuple[type[Model], ...] = (Auth, Ping, Pong, *kinds)
         self._chars_max = chars_max
         self.bytes_max = chars_max * _UTF8_BYTES_MAX
-        """What the web server takes; a frame of too many characters is still refused by an answer."""
-        self._prefixes = tuple(f"{get_args(kind.model_fields['type'].annotation)[0]}." for kind in known)
-        any_of_them: Any = Union[known]  # noqa: UP007 (made of a tuple)
-        self._any: TypeAdapter[Any] = TypeAdapter(Annotated[any_of_them, Field(discriminator="type")])
+        """The web server's limit for a frame; a frame with too many characters gets an error frame."""
+        self._prefixes = tuple(f"{get_args(kind.model_fields['type'].annotation)[0]}." for kind in models)
+        frame_union: Any = Union[models]  # noqa: UP007 (made of a tuple)
+        self._any: TypeAdapter[Any] = TypeAdapter(Annotated[frame_union, Field(discriminator="type")])
 
     def read(self, text: str) -> Any:
-        """The frame in a client's text; raises InvalidRequest or TooLarge."""
+        """Parse a client's text as a frame; raises InvalidRequest or TooLarge."""
         if len(text) > self._chars_max:
             raise TooLarge(f"the frame has {len(text)} characters, the limit is {self._chars_max}")
         check_shape(text.encode(errors="replace"))
         try:
             return self._any.validate_json(text, strict=True)
         except ValidationError as error:
-            raise self._named(error) from None
+            raise self._invalid_frame(error) from None
 
-    def _named(self, error: ValidationError) -> InvalidRequest:
-        """The problem with a frame; the fields' names come without that of the frame before them."""
-        refused = invalid_request(error)
-        for field in refused.details["errors"]:
+    def _invalid_frame(self, error: ValidationError) -> InvalidRequest:
+        """The error of an invalid frame, with field names that do not begin with the frame's type."""
+        invalid = invalid_request(error)
+        for field in invalid.details["errors"]:
             if f"{field['field']}.".startswith(self._prefixes):
                 field["field"] = field["field"].partition(".")[2] or "body"
-        first = refused.details["errors"][0]
-        return InvalidRequest(f"{first['field']}: {first['message']}", errors=refused.details["errors"])
+        first = invalid.details["errors"][0]
+        return InvalidRequest(f"{first['field']}: {first['message']}", errors=invalid.details["errors"])
 
 
-def id_of(text: str) -> str | None:
-    """The client's own name in a frame, even when the rest of it makes no sense."""
+def frame_id_of(text: str) -> str | None:
+    """The `id` in a client's frame, even if the rest is invalid; None without a usable one."""
     try:
         id_ = pydantic_core.from_json(text)["id"]
     except (ValueError, KeyError, TypeError):
@@ -86,11 +86,11 @@ def id_of(text: str) -> str | None:
 
 
 def server_frame(type_: str, **fields: object) -> str:
-    """A frame for the client."""
+    """A frame for the client, as JSON."""
     return orjson.dumps({"type": type_} | fields).decode()
 
 
-def error_frame(error: RepomeshError, trace_id: str, **about: str | None) -> str:
-    """An error as the problem that it is on other surfaces, with what it concerns."""
-    known = {name: value for name, value in about.items() if value is not None}
-    return orjson.dumps(problem(error, trace_id) | {"type": "error"} | known, default=str).decode()
+def error_frame(error: RepomeshError, trace_id: str, **references: str | None) -> str:
+    """An error as a problem document, with the ids in `references` that are not None."""
+    present = {name: value for name, value in references.items() if value is not None}
+    return orjson.dumps(problem(error, trace_id) | {"type": "error"} | present, default=str).decode()

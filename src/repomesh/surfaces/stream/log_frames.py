@@ -24,7 +24,7 @@ class Subscribe(EventCriteria):
     after: Position | None = None
 
     def request(self) -> StreamEvents:
-        """The same as the operation takes it."""
+        """The frame as the request of its operation."""
         criteria = self.model_dump(include=set(EventCriteria.model_fields))
         return StreamEvents(**criteria, type=self.types, after=self.after)
 
@@ -48,5 +48,5 @@ LOG_FRAMES = Frames(Subscribe, ResumeFrame, Unsubscribe, chars_max=SOCKET_FRAME_
 
 
 def event_frame_start(subscription_id: str) -> str:
-    """What stands before an event's own text in a frame of this subscription; a brace ends the frame."""
+    """The text before an event's JSON in a frame of this subscription; a closing brace ends the frame."""
     return f'{{"type":"event","subscription":"{subscription_id}","event":'

@@ -14,7 +14,7 @@ from repomesh.store.log import StoredEvent
 from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send
-from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
+from repomesh.surfaces.stream.frames import error_frame, frame_id_of, server_frame
 from repomesh.surfaces.stream.log_frames import LOG_FRAMES, ResumeFrame, Subscribe, event_frame_start
 from repomesh.surfaces.stream.socket import Socket
 from repomesh.surfaces.stream.wire import FRAMES, takes_frames, text_frame
@@ -42,10 +42,10 @@ class SubscriptionNotFound(NotFound):
 
 
 @dataclass(slots=True)
-class _Running:
-    """A subscription of the socket: what it asks for, and how far the client was sent everything."""
+class _RunningPush:
+    """A subscription of the socket: its filter, its task, and the position up to which all is sent."""
 
-    wanted: EventFilter
+    event_filter: EventFilter
     task: asyncio.Task[None]
     position: int | None
 
@@ -57,29 +57,29 @@ class LogSocket(Socket):
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(gateway, scope, receive, send)
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _RunningPush] = {}
 
     async def run(self, caller: Caller) -> None:
         """Serve the client until the end, then close with the reason."""
-        who = {"workspace_id": caller.workspace_id, "role": caller.role, "agent_id": caller.agent_id}
-        await self._send_frame(server_frame("ready", **who))
+        identity = {"workspace_id": caller.workspace_id, "role": caller.role, "agent_id": caller.agent_id}
+        await self._send_frame(server_frame("ready", **identity))
         await self._serve(caller)
 
     # -- what the client sends ---------------------------------------------------------------------
 
-    async def _take(self, frame: Any, caller: Caller) -> None:
+    async def _handle_frame(self, frame: Any, caller: Caller) -> None:
         if isinstance(frame, Subscribe):
             await self._subscribe(frame, caller)
         elif isinstance(frame, ResumeFrame):
-            wanted = (await self._stop(frame.id)).wanted
-            self._begin(frame.id, wanted, frame.after)
+            event_filter = (await self._stop_subscription(frame.id)).event_filter
+            self._start_subscription(frame.id, event_filter, frame.after)
         else:
-            await self._stop(frame.id)
+            await self._stop_subscription(frame.id)
             await self._send_frame(server_frame("unsubscribed", subscription=frame.id))
 
-    def _refusal(self, error: RepomeshError, text: str) -> str:
-        about = None if isinstance(error, TooLarge) else id_of(text)
-        return error_frame(error, self._trace_id, subscription=about)
+    def _refusal_frame(self, error: RepomeshError, text: str) -> str:
+        subscription_id = None if isinstance(error, TooLarge) else frame_id_of(text)
+        return error_frame(error, self._trace_id, subscription=subscription_id)
 
     async def _subscribe(self, frame: Subscribe, caller: Caller) -> None:
         if frame.id in self._running:
@@ -88,13 +88,13 @@ class LogSocket(Socket):
             raise TooManySubscriptions(f"this socket has {limits.SOCKET_SUBSCRIPTIONS_MAX} subscriptions")
         context = RequestContext(trace_id=self._trace_id)
         answer = await self._gateway.call("event.stream", caller, frame.request(), context)
-        self._begin(frame.id, cast(EventFilter, answer.result), frame.after)
+        self._start_subscription(frame.id, cast(EventFilter, answer.result), frame.after)
 
-    def _begin(self, id_: str, wanted: EventFilter, after: int | None) -> None:
-        task = self.start(self._push(id_, wanted, after))
-        self._running[id_] = _Running(wanted, task, after)
+    def _start_subscription(self, id_: str, event_filter: EventFilter, after: int | None) -> None:
+        task = self.start(self._push(id_, event_filter, after))
+        self._running[id_] = _RunningPush(event_filter, task, after)
 
-    async def _stop(self, id_: str) -> _Running:
+    async def _stop_subscription(self, id_: str) -> _RunningPush:
         running = self._running.pop(id_, None)
         if running is None:
             raise SubscriptionNotFound(f"this socket has no subscription '{id_}'")
@@ -104,12 +104,12 @@ class LogSocket(Socket):
 
     # -- what the client gets ----------------------------------------------------------------------
 
-    async def _push(self, id_: str, wanted: EventFilter, after: int | None) -> None:
-        """One subscription, until it is stopped; what goes wrong with it alone does not end the socket."""
+    async def _push(self, id_: str, event_filter: EventFilter, after: int | None) -> None:
+        """Push one subscription until it is stopped; an error of it alone does not end the socket."""
         try:
-            async with self._gateway.tails.subscribe(wanted, after) as subscription:
+            async with self._gateway.tails.subscribe(event_filter, after) as subscription:
                 self._running[id_].position = subscription.position
-                subscription.on_failure = self._failed
+                subscription.on_failure = self._handle_failure
                 await self._send_frame(
                     server_frame("subscribed", subscription=id_, position=subscription.position)
                 )
@@ -132,12 +132,12 @@ class LogSocket(Socket):
                 running.position = subscription.position
                 await self._send_frame(server_frame("position", subscription=id_, seq=running.position))
 
-    async def _push_texts(self, start: str, events: list[StoredEvent], running: _Running) -> None:
+    async def _push_texts(self, start: str, events: list[StoredEvent], running: _RunningPush) -> None:
         for event in events:
             await self._send_frame(f"{start}{event.json}}}")
             running.position = event.seq
 
-    async def _push_frames(self, start: str, events: list[StoredEvent], running: _Running) -> None:
+    async def _push_frames(self, start: str, events: list[StoredEvent], running: _RunningPush) -> None:
         frames, size = [], 0
         for event in events:
             frame = text_frame(f"{start}{event.json}}}".encode())
@@ -148,5 +148,5 @@ class LogSocket(Socket):
                 running.position = event.seq
                 frames, size = [], 0
 
-    def _reached(self) -> int:
+    def _delivered_position(self) -> int:
         return min(running.position for running in self._running.values() if running.position is not None)

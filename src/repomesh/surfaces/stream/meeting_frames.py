@@ -1,4 +1,4 @@
-"""The frames of a meeting's socket: what a participant says there, and what it is told."""
+"""The frames of a meeting's socket: those that a participant sends, and those that it receives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EVENTS = {
     events.MEETING_COMPLETED: "meeting_completed",
     events.MEETING_CANCELLED: "meeting_cancelled",
 }
-"""What an event of the log is called on the socket; others are not told there."""
+"""The name on the socket of each event type of the log; other events are not sent there."""
 
 Request = TypeVar("Request", bound=Model)
 
@@ -53,7 +53,7 @@ class MeetingQuery(Model):
     after: Position | None = Field(None, description="The last `seq` that was seen; from now on if absent.")
 
 
-class _Said(OneMeeting):
+class _ParticipantFrame(OneMeeting):
     """Something that a participant does."""
 
     operation: ClassVar[str]
@@ -69,11 +69,11 @@ class _Said(OneMeeting):
     ) = Field(None, description="Sent again with the same key it is done once.")
 
     def request(self) -> Model:
-        """The same as the operation takes it."""
+        """The frame as the request of its operation."""
         raise NotImplementedError
 
 
-class OpinionFrame(Speak, _Said):
+class OpinionFrame(Speak, _ParticipantFrame):
     """An opinion, when it is asked for."""
 
     operation = "meeting.speak"
@@ -81,11 +81,11 @@ class OpinionFrame(Speak, _Said):
     type: Literal["opinion"]
 
     def request(self) -> Speak:
-        """The same as the operation takes it."""
-        return _only(Speak, self)
+        """The frame as the request of its operation."""
+        return _operation_request(Speak, self)
 
 
-class ConsensusVote(_Said):
+class ConsensusVote(_ParticipantFrame):
     """A vote: for, against, or neither."""
 
     operation = "meeting.vote"
@@ -97,7 +97,7 @@ class ConsensusVote(_Said):
     round: int | None = Field(None, description="The round that is meant; refused if it is over.")
 
     def request(self) -> CastVoteRequest:
-        """The same as the operation takes it."""
+        """The frame as the request of its operation."""
         return CastVoteRequest(
             meeting_id=self.meeting_id,
             choice=_CHOICES[self.agrees],
@@ -107,7 +107,7 @@ class ConsensusVote(_Said):
         )
 
 
-class DirectMessage(_Said):
+class DirectMessage(_ParticipantFrame):
     """A message to one agent; kept, received and acknowledged like any other."""
 
     operation = "message.send"
@@ -117,11 +117,11 @@ class DirectMessage(_Said):
     content: Annotated[Text, Field(min_length=1)]
 
     def request(self) -> SendMessage:
-        """The same as the operation takes it."""
+        """The frame as the request of its operation."""
         return SendMessage(to=(self.receiver_id,), body=self.content, topic=topic_of(self.meeting_id))
 
 
-class JoinFrame(JoinMeeting, _Said):
+class JoinFrame(JoinMeeting, _ParticipantFrame):
     """Take part, or come back after one was passed over."""
 
     operation = "meeting.join"
@@ -129,11 +129,11 @@ class JoinFrame(JoinMeeting, _Said):
     type: Literal["join"]
 
     def request(self) -> JoinMeeting:
-        """The same as the operation takes it."""
-        return _only(JoinMeeting, self)
+        """The frame as the request of its operation."""
+        return _operation_request(JoinMeeting, self)
 
 
-class LeaveFrame(_Said):
+class LeaveFrame(_ParticipantFrame):
     """Take part no more."""
 
     operation = "meeting.leave"
@@ -141,11 +141,11 @@ class LeaveFrame(_Said):
     type: Literal["leave"]
 
     def request(self) -> OneMeeting:
-        """The same as the operation takes it."""
+        """The frame as the request of its operation."""
         return OneMeeting(meeting_id=self.meeting_id)
 
 
-SaidFrame = OpinionFrame | ConsensusVote | DirectMessage | JoinFrame | LeaveFrame
+ParticipantFrame = OpinionFrame | ConsensusVote | DirectMessage | JoinFrame | LeaveFrame
 
 MEETING_FRAMES = Frames(
     OpinionFrame, ConsensusVote, DirectMessage, JoinFrame, LeaveFrame, chars_max=MEETING_FRAME_CHARS_MAX
@@ -153,13 +153,13 @@ MEETING_FRAMES = Frames(
 
 
 def topic_of(meeting_id: str) -> str:
-    """The topic by which a message is known to belong to a meeting."""
+    """The topic of the messages that belong to a meeting."""
     return f"meeting/{meeting_id}"
 
 
 def connected_frame(caller: Caller, meeting: Meeting, seq: int) -> str:
-    """The first frame: who one is here, how the meeting stands, and where in the log it begins."""
-    shown = orjson.Fragment(meeting.model_dump_json(include=set(Meeting.model_fields)))
+    """The first frame: the caller, the state of the meeting, and the position in the log."""
+    meeting_json = orjson.Fragment(meeting.model_dump_json(include=set(Meeting.model_fields)))
     return server_frame(
         "connected",
         meeting_id=meeting.id,
@@ -167,25 +167,25 @@ def connected_frame(caller: Caller, meeting: Meeting, seq: int) -> str:
         agent_name=caller.agent_name,
         role=caller.role,
         seq=seq,
-        meeting=shown,
+        meeting=meeting_json,
     )
 
 
-def request_frame(asked: MeetingRequest) -> str:
-    """What a participant is asked: `opinion_request` or `consensus_request`."""
-    return asked.model_dump_json(exclude_none=True)
+def request_frame(request: MeetingRequest) -> str:
+    """The frame of a request to a participant: `opinion_request` or `consensus_request`."""
+    return request.model_dump_json(exclude_none=True)
 
 
-@lru_cache(maxsize=64)  # made once for all sockets of the meeting; texts are found by their identity
+@lru_cache(maxsize=64)  # made once for all sockets of the meeting
 def meeting_event_frame(name: str, meeting_id: str, event_json: str) -> str:
-    """An event of the log, as the meeting's socket tells it."""
+    """The frame of an event of the log."""
     event = orjson.loads(event_json)
-    told = {"seq": event["seq"], "at": event["at"], "data": event["data"]}
-    return server_frame("meeting_event", event=name, meeting_id=meeting_id, **told)
+    fields = {"seq": event["seq"], "at": event["at"], "data": event["data"]}
+    return server_frame("meeting_event", event=name, meeting_id=meeting_id, **fields)
 
 
 def direct_message_frame(meeting_id: str, event: Any) -> str:
-    """A message that somebody sent to this participant in this meeting."""
+    """The frame of a message that was sent to this participant in this meeting."""
     message = event["data"]
     return server_frame(
         "direct_message",
@@ -201,18 +201,18 @@ def direct_message_frame(meeting_id: str, event: Any) -> str:
     )
 
 
-def accepted_frame(frame: SaidFrame, answer: OperationResult) -> str:
-    """What a participant did is done."""
-    told: dict[str, object] = {"frame": frame.type, "meeting_id": frame.meeting_id}
+def accepted_frame(frame: ParticipantFrame, answer: OperationResult) -> str:
+    """The frame that confirms a participant's frame."""
+    fields: dict[str, object] = {"frame": frame.type, "meeting_id": frame.meeting_id}
     if frame.id is not None:
-        told["id"] = frame.id
+        fields["id"] = frame.id
     if isinstance(answer.result, SentMessage):
-        told["message_id"] = answer.result.id
+        fields["message_id"] = answer.result.id
     if answer.replayed:
-        told["replayed"] = True
-    return server_frame("accepted", **told)
+        fields["replayed"] = True
+    return server_frame("accepted", **fields)
 
 
-def _only(model: type[Request], frame: Model) -> Request:
-    """What of a frame is the request of its operation."""
+def _operation_request(model: type[Request], frame: Model) -> Request:
+    """The fields of a frame that belong to the request of its operation."""
     return model(**{name: getattr(frame, name) for name in model.model_fields})

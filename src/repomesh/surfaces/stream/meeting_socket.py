@@ -1,4 +1,4 @@
-"""`WS /v1/ws/meetings/{meeting_id}`: a meeting, as one of its participants sees and holds it."""
+"""`WS /v1/ws/meetings/{meeting_id}`: a meeting over a WebSocket, for one of its participants."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from repomesh.store.subscription import Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send
 from repomesh.surfaces.http.routes import query_values
-from repomesh.surfaces.stream.frames import error_frame, id_of, server_frame
+from repomesh.surfaces.stream.frames import error_frame, frame_id_of, server_frame
 from repomesh.surfaces.stream.meeting_frames import (
     EVENTS,
     MEETING_FRAMES,
     MeetingQuery,
-    SaidFrame,
+    ParticipantFrame,
     accepted_frame,
     connected_frame,
     direct_message_frame,
@@ -38,7 +38,7 @@ from repomesh.surfaces.stream.meeting_frames import (
 )
 from repomesh.surfaces.stream.socket import Socket
 
-_BEATS_PER_LIMIT = 4  # signs of life within the time after which an agent counts as inactive
+_BEATS_PER_LIMIT = 4  # heartbeats within the time after which an agent counts as inactive
 
 
 class AnotherMeeting(InvalidRequest):
@@ -67,10 +67,10 @@ class MeetingSocket(Socket):
         self._query = MeetingQuery()
         self._context = RequestContext(trace_id=self._trace_id)
         self._position = 0
-        self._asked: str | None = None  # the message of the request that was told last
+        self._last_request_id: str | None = None  # the message id of the request that was sent last
 
     async def authenticate(self) -> Caller:
-        """The caller, who speaks as the agent that the URL names; raises what stands against it."""
+        """Authenticate the caller as the agent that the URL names; raises InvalidRequest for a bad URL."""
         try:
             self._query = MeetingQuery.model_validate(query_values(self._scope, frozenset()))
         except ValidationError as error:
@@ -79,15 +79,15 @@ class MeetingSocket(Socket):
 
     async def run(self, caller: Caller) -> None:
         """Serve the client until the end, then close with the reason."""
-        wanted = _wanted(caller, self._meeting_id)
-        async with self._gateway.tails.subscribe(wanted, self._query.after) as subscription:
-            subscription.on_failure = self._failed
+        event_filter = _meeting_filter(caller, self._meeting_id)
+        async with self._gateway.tails.subscribe(event_filter, self._query.after) as subscription:
+            subscription.on_failure = self._handle_failure
             self._position = subscription.position
             # Read after the subscription began, so that nothing falls between the two.
-            shown = await self._gateway.call(
+            answer = await self._gateway.call(
                 "meeting.show", caller, {"meeting_id": self._meeting_id}, self._context
             )
-            meeting = cast(Meeting, shown.result)
+            meeting = cast(Meeting, answer.result)
             await self._send_frame(connected_frame(caller, meeting, self._position))
             self.start(self._push(caller, subscription))
             await self._serve(caller)
@@ -96,51 +96,51 @@ class MeetingSocket(Socket):
 
     async def _identify(self, authorization: str, agent: str | None) -> Caller:
         caller = await super()._identify(authorization, self._query.agent_id or agent)
-        known = {caller.agent_id, name_key(caller.agent_name or "")}
-        if agent is not None and not {agent, name_key(agent)} & known:
+        agent_names = {caller.agent_id, name_key(caller.agent_name or "")}
+        if agent is not None and not {agent, name_key(agent)} & agent_names:
             raise Forbidden(
                 f"the URL names '{self._query.agent_id}' and the request '{agent}'",
                 hint="Name one agent, by agent_id in the URL or beside the token.",
             )
         return caller
 
-    async def _take(self, frame: SaidFrame, caller: Caller) -> None:
+    async def _handle_frame(self, frame: ParticipantFrame, caller: Caller) -> None:
         if frame.meeting_id != self._meeting_id:
             raise AnotherMeeting(f"this socket is for the meeting {self._meeting_id}")
         context = RequestContext(trace_id=self._trace_id, idempotency_key=frame.idempotency_key)
         answer = await self._gateway.call(frame.operation, caller, frame.request(), context)
         await self._send_frame(accepted_frame(frame, answer))
 
-    def _refusal(self, error: RepomeshError, text: str) -> str:
-        about = None if isinstance(error, TooLarge) else id_of(text)
-        return error_frame(error, self._trace_id, id=about)
+    def _refusal_frame(self, error: RepomeshError, text: str) -> str:
+        frame_id = None if isinstance(error, TooLarge) else frame_id_of(text)
+        return error_frame(error, self._trace_id, id=frame_id)
 
     # -- what the client gets ----------------------------------------------------------------------
 
     async def _push(self, caller: Caller, subscription: Subscription) -> None:
-        """Tell what happens; what is asked of the participant is asked again when it knows the rest."""
-        limit_s = self._gateway.settings.agent_inactive_after_s
-        pause_s = min(limits.STREAM_POSITION_EVERY_S, limit_s / _BEATS_PER_LIMIT)
-        behind = True
+        """Send events as they happen; once the client has caught up, repeat the request that is open."""
+        inactive_after_s = self._gateway.settings.agent_inactive_after_s
+        pause_s = min(limits.STREAM_POSITION_EVERY_S, inactive_after_s / _BEATS_PER_LIMIT)
+        is_catching_up = True
         while True:
-            events = await subscription.next(0 if behind else pause_s)
-            self._gateway.dispatch.notify_called(caller)  # who keeps the line open is there
+            events = await subscription.next(0 if is_catching_up else pause_s)
+            self._gateway.dispatch.notify_called(caller)  # an open socket counts as a sign of life
             for event in events:
-                await self._show(event, caller)
+                await self._send_event(event, caller)
                 self._position = event.seq
             if events:
                 continue
-            if behind:
-                behind = False
-                await self._ask(caller)
+            if is_catching_up:
+                is_catching_up = False
+                await self._send_request(caller)
             else:
                 self._position = subscription.position
                 await self._send_frame(server_frame("position", seq=self._position))
 
-    async def _show(self, event: StoredEvent, caller: Caller) -> None:
+    async def _send_event(self, event: StoredEvent, caller: Caller) -> None:
         if event.type == MESSAGE_SENT:
             if event.recipient_id == caller.agent_id:
-                await self._hand_over(orjson.loads(event.json), caller)
+                await self._send_direct_message(orjson.loads(event.json), caller)
         elif event.correlation_id != self._meeting_id:
             return
         elif event.type in EVENTS:
@@ -148,16 +148,16 @@ class MeetingSocket(Socket):
         elif event.type == MEETING_VOTE_REQUESTED or (
             event.type == MEETING_OPINION_REQUESTED and event.recipient_id == caller.agent_id
         ):
-            await self._ask(caller)
+            await self._send_request(caller)
 
-    async def _hand_over(self, event: dict[str, Any], caller: Caller) -> None:
-        """Tell of a message to the participant, if it belongs to the meeting."""
+    async def _send_direct_message(self, event: dict[str, Any], caller: Caller) -> None:
+        """Send a message to the participant, if it belongs to the meeting."""
         if event["data"]["topic"] == topic_of(self._meeting_id):
             await self._send_frame(direct_message_frame(self._meeting_id, event))
-            self._offered(event["data"]["id"], caller)
+            self._mark_offered(event["data"]["id"], caller)
 
-    async def _ask(self, caller: Caller) -> None:
-        """Tell the participant what is asked of it now, unless it knows."""
+    async def _send_request(self, caller: Caller) -> None:
+        """Send the request that is open for the participant, unless it was the last one sent."""
         if caller.agent_id is None:
             return
         try:
@@ -165,22 +165,22 @@ class MeetingSocket(Socket):
             answer = await self._gateway.call("meeting.request", caller, request, self._context)
         except NotAParticipant:
             return
-        asked = cast(MeetingRequest, answer.result)
-        if asked.message_id is not None and asked.message_id != self._asked:
-            self._asked = asked.message_id
-            await self._send_frame(request_frame(asked))
-            self._offered(asked.message_id, caller)
+        pending_request = cast(MeetingRequest, answer.result)
+        if pending_request.message_id is not None and pending_request.message_id != self._last_request_id:
+            self._last_request_id = pending_request.message_id
+            await self._send_frame(request_frame(pending_request))
+            self._mark_offered(pending_request.message_id, caller)
 
-    def _offered(self, message_id: str, caller: Caller) -> None:
-        seen = MessagesSeen(message_ids=(message_id,))
-        self._gateway.dispatch.queue("message.mark_offered", caller, seen)
+    def _mark_offered(self, message_id: str, caller: Caller) -> None:
+        request = MessagesSeen(message_ids=(message_id,))
+        self._gateway.dispatch.queue("message.mark_offered", caller, request)
 
-    def _reached(self) -> int:
+    def _delivered_position(self) -> int:
         return self._position
 
 
-def _wanted(caller: Caller, meeting_id: str) -> EventFilter:
-    """The meeting's events, and for an agent the messages to it, each of which tells its meeting itself."""
+def _meeting_filter(caller: Caller, meeting_id: str) -> EventFilter:
+    """The meeting's events, and for an agent the messages to it, whose topic names their meeting."""
     if caller.agent_id is None:
         return filter_for(caller, types=("meeting",), correlation_id=meeting_id)
     return filter_for(caller, types=("meeting", MESSAGE_SENT))

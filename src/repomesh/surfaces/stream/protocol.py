@@ -1,8 +1,8 @@
 """uvicorn's WebSocket protocol, with limits before authentication and the extension that takes ready frames.
 
-uvicorn 0.54 parses all that it is handed at once (10 µs for each frame, however small), counts no fragments,
-answers pings without end to a client that reads no answer, and gives none to an upgrade whose headers its
-library refuses.
+uvicorn 0.54 parses all received bytes at once (10 µs for each frame, however small), counts no fragments,
+answers pings without end to a client that does not read, and sends no response to an upgrade whose headers
+its library refuses.
 """
 
 from __future__ import annotations
@@ -37,40 +37,40 @@ class Protocol(WebSocketsSansIOProtocol):
         self._early_pings = 0
         self._late_bytes = 0  # behind the server's close
         self.conn.max_message_size = limits.SOCKET_AUTH_FRAME_BYTES_MAX
-        within_s = limits.SOCKET_AUTH_S + limits.STREAM_CLOSE_S  # in which the application says why itself
-        self.connection.expect(self.loop.time() + within_s, self.connection.abort)
+        within_s = limits.SOCKET_AUTH_S + limits.STREAM_CLOSE_S  # time for the application's own reason
+        self.connection.set_deadline(self.loop.time() + within_s, self.connection.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the place."""
-        self.connection.lost()
+        self.connection.release_place()
         self._unparsed.clear()
-        self.conn.parser.close()  # it refers to the object that holds it
+        self.conn.parser.close()  # ends a reference cycle
         super().connection_lost(exc)
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """Drop what refers back to this object, so that it is freed without the garbage collector."""
+        """Drop the references back to this object, so that it is freed without the garbage collector."""
         super().on_task_complete(task)
         self.scope["extensions"].clear()
 
-    def authenticated(self, message_bytes_max: int = 0) -> None:
+    def mark_authenticated(self, message_bytes_max: int = 0) -> None:
         """Let the client send larger messages: it has shown a valid token."""
         self.conn.max_message_size = message_bytes_max
-        self.connection.authenticated()
-        self.connection.expect_nothing()
+        self.connection.mark_authenticated()
+        self.connection.clear_deadline()
 
     # -- what comes from the client ----------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, a bounded piece at a time."""
-        if self.close_sent and self._hang_up_on_late_data(len(data)):
+        """Parse the received bytes, a bounded piece at a time."""
+        if self.close_sent and self._close_on_late_data(len(data)):
             return
         self._unparsed += data
-        self._wait_to_parse()
+        self._schedule_parsing()
         if self._unparsed and not self.transport.is_closing():
             self.transport.pause_reading()  # a close that is sent resumes it
 
-    def _hang_up_on_late_data(self, size: int) -> bool:
-        """End a line on which too much comes behind the server's close; whether it was ended."""
+    def _close_on_late_data(self, size: int) -> bool:
+        """Close a connection that receives too much behind the server's close; True if it was closed."""
         self._late_bytes += size
         if self._late_bytes <= limits.SOCKET_CLOSING_BYTES_MAX:
             return False
@@ -78,10 +78,10 @@ class Protocol(WebSocketsSansIOProtocol):
         self.transport.close()
         return True
 
-    def _wait_to_parse(self) -> None:
+    def _schedule_parsing(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
-            self._turns.wait(self._parse)
+            self._turns.schedule(self._parse)
 
     def _parse(self) -> bool:
         self._is_waiting = False
@@ -98,36 +98,36 @@ class Protocol(WebSocketsSansIOProtocol):
         elif not self.connection.is_authenticated:
             self._early_bytes += len(piece)
             if self._early_bytes > limits.SOCKET_AUTH_BYTES_MAX:
-                self._fail("authenticate first")
-        self._go_on()
+                self._close_violating("authenticate first")
+        self._continue()
         return True
 
-    def _go_on(self) -> None:
-        """Read on when everything is parsed, and parse on when the application took what there was."""
+    def _continue(self) -> None:
+        """Resume reading when everything is parsed, and parsing when the application's queue is empty."""
         if self.transport.is_closing() or self.read_paused:
             return
         if not self._unparsed:
             self.transport.resume_reading()
         else:
             self.transport.pause_reading()
-            self._wait_to_parse()
+            self._schedule_parsing()
 
     async def receive(self) -> Any:
         """The next message for the application."""
         message = await self.queue.get()
         if self.read_paused and self.queue.empty():
             self.read_paused = False
-            self._go_on()
+            self._continue()
         return message
 
     def _refuse_handshake(self) -> None:
-        """Refuse an upgrade whose headers the library does not take; it has an answer to some of them."""
+        """Refuse an upgrade whose headers the library refused, with its response where it has one."""
         if not self.handshake_initiated and self.conn.handshake_exc is not None:
             self.handshake_complete = self.close_sent = True
             self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_UPGRADE)
             self.transport.close()
 
-    def _fail(self, reason: str) -> None:
+    def _close_violating(self, reason: str) -> None:
         if not self.close_sent and self.conn.state is State.OPEN:
             self.conn.fail(CloseCode.POLICY_VIOLATION, reason)
             self.handle_parser_exception()
@@ -144,7 +144,7 @@ class Protocol(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         """Take a fragment."""
         if len(self.frames) >= limits.SOCKET_FRAGMENTS_MAX:
-            self._fail(f"a message has at most {limits.SOCKET_FRAGMENTS_MAX} fragments")
+            self._close_violating(f"a message has at most {limits.SOCKET_FRAGMENTS_MAX} fragments")
         elif not self.close_sent:
             super().handle_cont(event)
 
@@ -157,7 +157,7 @@ class Protocol(WebSocketsSansIOProtocol):
             self.conn.data_to_send()
 
     def handle_pong(self, event: Frame) -> None:
-        """Take the answer to a ping, or one that nobody asked for."""
+        """Take a pong, solicited or not."""
         self._count_early_ping()
         super().handle_pong(event)
 
@@ -165,7 +165,7 @@ class Protocol(WebSocketsSansIOProtocol):
         if not self.connection.is_authenticated:
             self._early_pings += 1
             if self._early_pings > limits.SOCKET_AUTH_PINGS_MAX:
-                self._fail("authenticate first")
+                self._close_violating("authenticate first")
 
     # -- what goes to the client -------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Where the push surfaces answer."""
+"""The routes of the push surfaces."""
 
 from __future__ import annotations
 

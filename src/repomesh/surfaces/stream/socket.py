@@ -1,4 +1,4 @@
-"""What sockets have in common: who speaks, one frame after another, and why it ends."""
+"""The common base of WebSockets: authentication, reading frames one by one, and the close codes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store.subscription import SlowConsumer
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi_messages import Message, Receive, Scope, Send, header
-from repomesh.surfaces.http.authentication import authenticate, named_agent
+from repomesh.surfaces.http.authentication import agent_from_header, authenticate
 from repomesh.surfaces.stream.connections import Connection, Connections, ServerStopping
 from repomesh.surfaces.stream.frames import Auth, Frames, Ping, Pong, error_frame
 
-_SLOW = 4008
-_POLICY = 1008
-_RESTARTING, _LATER, _FAILED = 1012, 1013, 1011  # as RFC 6455's registry names them
+_CLOSE_SLOW = 4008
+_CLOSE_POLICY = 1008
+_CLOSE_RESTARTING, _CLOSE_LATER, _CLOSE_FAILED = 1012, 1013, 1011  # as RFC 6455's registry names them
 
 
 class UnexpectedFrame(Conflict):
@@ -57,11 +57,11 @@ class Sockets:
         """Serve one socket until either side ends it; the close code says why."""
         await receive()
         socket = self._kind(self._gateway, scope, receive, send)
-        with suppress(OSError):  # the web server's way to say that nobody is there
+        with suppress(OSError):  # the web server raises it when the client is gone
             try:
                 caller = await socket.authenticate()
-                with self._connections.counted(socket):
-                    async with self._connections.authorised(socket, caller):
+                with self._connections.reserve_place(socket):
+                    async with self._connections.end_on_revocation(socket, caller):
                         await socket.run(caller)
             except RepomeshError as error:
                 await socket.refuse(error)
@@ -71,7 +71,7 @@ class Socket(Connection):
     """One client's socket."""
 
     frames: ClassVar[Frames]
-    """What the client may send."""
+    """The frames that the client may send."""
     close_codes: ClassVar[Mapping[Failure, int]] = MappingProxyType(
         {
             Failure.UNAUTHENTICATED: 4401,
@@ -80,7 +80,7 @@ class Socket(Connection):
             Failure.FORBIDDEN: 4403,
             Failure.NOT_FOUND: 4403,  # of the agent to act as
             Failure.CONFLICT: 4403,
-            Failure.UNAVAILABLE: _LATER,
+            Failure.UNAVAILABLE: _CLOSE_LATER,
         }
     )
 
@@ -94,15 +94,16 @@ class Socket(Connection):
         self._is_open = False
 
     async def authenticate(self) -> Caller:
-        """The caller, by the upgrade's headers or else by the first frame.
+        """Authenticate the caller by the upgrade's headers, or else by the first frame.
 
-        Headers are looked at before the socket opens, so that its first frames may be of full size.
+        Headers are checked before the socket opens, so that its first frames may be of full size. Raises
+        Unauthenticated, Forbidden, InvalidRequest, or ConnectionResetError when the client is gone.
         """
         authorization = header(self._scope, b"authorization")
         if authorization is None:
             await self._open()
-            return await self._by_first_frame()
-        caller = await self._identify(authorization, named_agent(self._scope))
+            return await self._authenticate_by_frame()
+        caller = await self._identify(authorization, agent_from_header(self._scope))
         await self._open()
         return caller
 
@@ -110,7 +111,7 @@ class Socket(Connection):
         self._is_open = True
         await self._send({"type": "websocket.accept"})
 
-    async def _by_first_frame(self) -> Caller:
+    async def _authenticate_by_frame(self) -> Caller:
         try:
             async with asyncio.timeout(limits.SOCKET_AUTH_S):
                 message = await self._receive()
@@ -129,41 +130,41 @@ class Socket(Connection):
         raise NotImplementedError
 
     async def refuse(self, error: RepomeshError) -> None:
-        """Close a socket that was not let in; it is opened for that, or no browser would show the reason."""
+        """Close a socket that was refused; it is opened first, or no browser would show the reason."""
         if not self._is_open:
             await self._open()
         await self._send_frame(error_frame(error, self._trace_id))
         await self._close(error)
 
-    # -- what the kinds of sockets fill in ---------------------------------------------------------
+    # -- implemented by each kind of socket --------------------------------------------------------
 
     async def _identify(self, authorization: str, agent: str | None) -> Caller:
         bytes_max = self.frames.bytes_max
         return await authenticate(self._gateway, self._scope, agent, authorization, bytes_max)
 
-    async def _take(self, frame: Any, caller: Caller) -> None:
-        """Do what a frame asks for; raises RepomeshError."""
+    async def _handle_frame(self, frame: Any, caller: Caller) -> None:
+        """Handle a frame of this kind of socket; raises RepomeshError."""
         raise NotImplementedError
 
-    def _refusal(self, error: RepomeshError, text: str) -> str:
-        """The frame that tells why a frame with this text was refused."""
+    def _refusal_frame(self, error: RepomeshError, text: str) -> str:
+        """The error frame for a client's frame with this text."""
         raise NotImplementedError
 
-    def _reached(self) -> int:
-        """Up to where the client was sent everything."""
+    def _delivered_position(self) -> int:
+        """The position in the log up to which the client was sent everything."""
         raise NotImplementedError
 
-    # -- what they share ---------------------------------------------------------------------------
+    # -- common to all sockets ---------------------------------------------------------------------
 
     async def _serve(self, caller: Caller) -> None:
-        """Take what the client sends until the end, then close with the reason."""
+        """Handle the client's frames until the end, then close with the reason."""
         self.start(self._read(caller))
-        why = await self.over()
-        if why is not None:
-            await self._close(why)
+        error = await self.wait_for_end()
+        if error is not None:
+            await self._close(error)
 
     async def _read(self, caller: Caller) -> None:
-        refused = 0
+        refused_frames = 0
         while True:
             message = await self._receive()
             await asyncio.sleep(0)  # many frames come at once; others are served between two of them
@@ -179,39 +180,39 @@ class Socket(Connection):
                 elif isinstance(frame, Auth):
                     raise UnexpectedFrame("this socket is authenticated already")
                 elif not isinstance(frame, Pong):
-                    await self._take(frame, caller)
+                    await self._handle_frame(frame, caller)
             except RepomeshError as error:
-                refused += 1
-                if refused > limits.SOCKET_REFUSED_FRAMES_MAX:
-                    self.end(TooManyRefusedFrames(f"{refused} frames of this socket were refused"))
+                refused_frames += 1
+                if refused_frames > limits.SOCKET_REFUSED_FRAMES_MAX:
+                    self.end(TooManyRefusedFrames(f"{refused_frames} frames of this socket were refused"))
                     return
-                await self._send_frame(self._refusal(error, text))
+                await self._send_frame(self._refusal_frame(error, text))
 
     async def _send_frame(self, frame: str) -> None:
         await self._send({"type": "websocket.send", "text": frame})
 
-    def _failed(self, error: RepomeshError) -> None:
-        """A subscription can't go on, and its task may hang in a client that does not read."""
+    def _handle_failure(self, error: RepomeshError) -> None:
+        """End a socket whose subscription failed: its task may hang in a client that does not read."""
         if isinstance(error, SlowConsumer):
-            self.end(SlowConsumer(error.message, resume_after=self._reached()))
+            self.end(SlowConsumer(error.message, resume_after=self._delivered_position()))
 
-    async def _close(self, why: RepomeshError) -> None:
-        """Close with the reason, in case that the client still reads."""
-        if isinstance(why, SlowConsumer):
-            code, reason = _SLOW, f"resume_after={why.details['resume_after']}"
-        elif isinstance(why, ServerStopping):
-            code, reason = _RESTARTING, why.code
-        elif isinstance(why, TooManyRefusedFrames):
-            code, reason = _POLICY, why.code
+    async def _close(self, error: RepomeshError) -> None:
+        """Close with the code and reason of `error`, waiting `STREAM_CLOSE_S` at most."""
+        if isinstance(error, SlowConsumer):
+            code, reason = _CLOSE_SLOW, f"resume_after={error.details['resume_after']}"
+        elif isinstance(error, ServerStopping):
+            code, reason = _CLOSE_RESTARTING, error.code
+        elif isinstance(error, TooManyRefusedFrames):
+            code, reason = _CLOSE_POLICY, error.code
         else:
-            code, reason = self.close_codes.get(why.failure, _FAILED), why.code
+            code, reason = self.close_codes.get(error.failure, _CLOSE_FAILED), error.code
         with suppress(TimeoutError, OSError):
             async with asyncio.timeout(limits.STREAM_CLOSE_S):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 def _text(message: Message) -> str:
-    """The text of a client's frame; bytes are taken for UTF-8."""
+    """The text of a client's frame; bytes are decoded as UTF-8."""
     text = message.get("text")
     if isinstance(text, str):
         return text

@@ -1,7 +1,7 @@
 """`GET /v1/stream`: the log as server-sent events.
 
-Each event's `id:` is its number in the log, so that a client that comes back with Last-Event-ID goes on
-where it stopped. `position` moves that number on where nothing matched; `closed` says why it ends.
+Each event's `id:` is its number in the log, so that a client that reconnects with Last-Event-ID goes on
+where it stopped. `position` advances that number where nothing matched; `closed` carries the reason.
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -24,7 +24,7 @@ from repomesh.store.log import StoredEvent
 from repomesh.store.subscription import SlowConsumer, Subscription
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send, header
-from repomesh.surfaces.http.authentication import authenticate, named_agent
+from repomesh.surfaces.http.authentication import agent_from_header, authenticate
 from repomesh.surfaces.http.problems import problem, send_problem
 from repomesh.surfaces.http.routes import list_fields, query_values, refuse_method, request_context
 from repomesh.surfaces.stream.connections import Connection, Connections
@@ -35,11 +35,11 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-accel-buffering", b"no"),  # asks proxies to pass each event on at once
 ]
-_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser comes back
+_RETRY = b"retry: 1000\n\n"  # milliseconds after which a browser reconnects
 
 
 class SseEndpoint:
-    """What answers one operation with server-sent events."""
+    """An endpoint that answers one operation with server-sent events."""
 
     def __init__(self, gateway: Gateway, connections: Connections, operation: str) -> None:
         self._gateway = gateway
@@ -53,41 +53,41 @@ class SseEndpoint:
         if scope["method"] != "GET":
             await refuse_method(scope, send, ["GET"], trace_id)
             return
-        line = SseConnection(receive, send, trace_id)
+        connection = SseConnection(receive, send, trace_id)
         try:
-            caller = await authenticate(self._gateway, scope, named_agent(scope))
-            with self._connections.counted(line):
-                async with self._connections.authorised(line, caller):
-                    await self._run(line, scope, caller)
+            caller = await authenticate(self._gateway, scope, agent_from_header(scope))
+            with self._connections.reserve_place(connection):
+                async with self._connections.end_on_revocation(connection, caller):
+                    await self._run(connection, scope, caller)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
 
-    async def _run(self, line: SseConnection, scope: Scope, caller: Caller) -> None:
-        """Answer on `line`; what is raised before it is open is a problem document."""
+    async def _run(self, connection: SseConnection, scope: Scope, caller: Caller) -> None:
+        """Send events on `connection`; an error raised before it is open becomes a problem document."""
         raise NotImplementedError
 
     def _payload(self, scope: Scope) -> dict[str, Any]:
-        """The query; what the client says that it saw last counts more than where it once began."""
+        """The query and path as a payload; the header Last-Event-ID overrides `after`."""
         values: dict[str, Any] = query_values(scope, self._lists) | scope.get("path_params", {})
         last_event_id = header(scope, b"last-event-id")
         return values | {"after": last_event_id} if last_event_id else values
 
 
 class EventStreams(SseEndpoint):
-    """The log's endpoint."""
+    """The endpoint that streams the log."""
 
-    async def _run(self, line: SseConnection, scope: Scope, caller: Caller) -> None:
+    async def _run(self, connection: SseConnection, scope: Scope, caller: Caller) -> None:
         request = self._operation.parse(self._payload(scope))
         assert isinstance(request, StreamEvents)
         context = request_context(scope, Kind.SUBSCRIPTION)
         answer = await self._gateway.call(self._operation, caller, request, context)
-        wanted = cast(EventFilter, answer.result)
-        async with self._gateway.tails.subscribe(wanted, request.after) as subscription:
-            await LogStream(line).run(subscription)
+        event_filter = cast(EventFilter, answer.result)
+        async with self._gateway.tails.subscribe(event_filter, request.after) as subscription:
+            await LogStream(connection).run(subscription)
 
 
 class SseConnection(Connection):
-    """One client's line of server-sent events. `position` is the number of the last event on it."""
+    """One client's stream of server-sent events. `position` is the number of the last event sent."""
 
     def __init__(self, receive: Receive, send: Send, trace_id: str) -> None:
         super().__init__()
@@ -97,87 +97,87 @@ class SseConnection(Connection):
         self.position = 0
 
     async def serve(self, pump: Coroutine[Any, Any, None]) -> None:
-        """Send what `pump` writes until the end, then the reason."""
-        self.start(self._wait_for_leaving())
+        """Open the response and run `pump`, which writes the frames, until the end; then send the reason."""
+        self.start(self._wait_for_disconnect())
         await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         self.start(pump)
-        why = await self.over()
-        if why is not None:
-            await self._close(why)
+        error = await self.wait_for_end()
+        if error is not None:
+            await self._close(error)
 
     async def write(self, frames: bytes) -> None:
         """Send frames."""
         await self._send({"type": "http.response.body", "body": frames, "more_body": True})
 
     async def finish(self, frames: bytes) -> None:
-        """Send the last frames; the client may go."""
+        """Send the last frames and end the response."""
         await self._send({"type": "http.response.body", "body": frames})
 
-    async def _wait_for_leaving(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.end(None)
 
-    async def _close(self, why: RepomeshError) -> None:
-        """Say why, in case that the client still reads."""
-        told = {"resume_after": self.position} | problem(why, self._trace_id)
+    async def _close(self, error: RepomeshError) -> None:
+        """Send `closed` with the error, waiting `STREAM_CLOSE_S` at most."""
+        data = {"resume_after": self.position} | problem(error, self._trace_id)
         try:
             async with asyncio.timeout(limits.STREAM_CLOSE_S):
-                await self.finish(frame("closed", None, orjson.dumps(told)))
+                await self.finish(frame("closed", None, orjson.dumps(data)))
         except TimeoutError:
-            return  # it does not read; the web server cuts the line
+            return  # the client does not read; the web server closes the connection
 
 
 class LogStream:
-    """The log on one client's line."""
+    """Sends the events of a subscription to one client."""
 
-    def __init__(self, line: SseConnection) -> None:
-        self._line = line
+    def __init__(self, connection: SseConnection) -> None:
+        self._connection = connection
 
     async def run(self, subscription: Subscription) -> None:
-        """Send what comes until the end, then the reason."""
-        self._line.position = subscription.position
-        subscription.on_failure = self._failed
-        await self._line.serve(self._pump(subscription))
+        """Send events until the end, then the reason."""
+        self._connection.position = subscription.position
+        subscription.on_failure = self._handle_failure
+        await self._connection.serve(self._pump(subscription))
 
-    def _failed(self, error: RepomeshError) -> None:
+    def _handle_failure(self, error: RepomeshError) -> None:
         if isinstance(error, SlowConsumer):
-            error = SlowConsumer(error.message, resume_after=self._line.position)
-        self._line.end(error)
+            error = SlowConsumer(error.message, resume_after=self._connection.position)
+        self._connection.end(error)
 
     async def _pump(self, subscription: Subscription) -> None:
         await self._send_position(_RETRY)
         while True:
             events = await subscription.next(limits.STREAM_POSITION_EVERY_S)
             for position, chunk in _chunks(events):
-                await self._line.write(chunk)
-                self._line.position = position
+                await self._connection.write(chunk)
+                self._connection.position = position
             if not events:
-                self._line.position = subscription.position
+                self._connection.position = subscription.position
                 await self._send_position()
 
-    async def _send_position(self, before: bytes = b"") -> None:
-        position = self._line.position
-        await self._line.write(before + frame("position", position, b'{"seq":%d}' % position))
+    async def _send_position(self, prefix: bytes = b"") -> None:
+        position = self._connection.position
+        await self._connection.write(prefix + frame("position", position, b'{"seq":%d}' % position))
 
 
 def _chunks(events: Iterable[StoredEvent]) -> Iterator[tuple[int, bytes]]:
-    """The frames of events, several in one piece of a bounded size, each with the number it reaches to."""
+    """Group the frames of events into chunks of bounded size, each with the number of its last event."""
     frames: list[bytes] = []
     size = seq = 0
     for event in events:
-        one = frame(event.type, event.seq, event.json.encode())
-        if frames and size + len(one) > limits.STREAM_CHUNK_CHARS:
+        event_frame = frame(event.type, event.seq, event.json.encode())
+        if frames and size + len(event_frame) > limits.STREAM_CHUNK_CHARS:
             yield seq, b"".join(frames)
             frames, size = [], 0
-        frames.append(one)
-        size += len(one)
+        frames.append(event_frame)
+        size += len(event_frame)
         seq = event.seq
     if frames:
         yield seq, b"".join(frames)
 
 
 def frame(type_: str, seq: int | None, data: bytes) -> bytes:
-    """One event on the line."""
+    """One server-sent event, with `seq` as its id unless None."""
     id_ = b"" if seq is None else b"id: %d\n" % seq
     return b"%sevent: %s\ndata: %s\n\n" % (id_, type_.encode(), data)

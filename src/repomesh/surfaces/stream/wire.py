@@ -1,7 +1,7 @@
-"""What goes over a socket's wire: frames made once for as many sockets as get them.
+"""Encoded WebSocket frames, built once for all sockets that receive them.
 
-Building a frame costs more than writing it. A server that offers the ASGI extension named here takes frames
-that are ready, several at once; to any other, each text is sent by itself.
+Building a frame costs more than writing it. A server that offers the ASGI extension named here takes several
+encoded frames at once; with any other, each text is sent by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LENGTH_16, _LENGTH_64 = 126, 127
 
 
 def takes_frames(scope: Scope) -> bool:
-    """Whether the server of this socket takes ready frames."""
+    """Whether the server of this socket takes encoded frames."""
     return FRAMES in (scope.get("extensions") or {})
 
 

@@ -1,4 +1,4 @@
-"""Each CLI's dialect: what its hooks say and understand. Pure, and importing nothing but the kernel."""
+"""Each CLI's dialect: the input and output formats of its hooks. Pure; imports only the kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from repomesh.surfaces.hooks.dialects.gemini import GEMINI
 from repomesh.surfaces.hooks.dialects.opencode import OPENCODE
 from repomesh.surfaces.hooks.dialects.qwen import QWEN
 
-DIALECTS: dict[str, HookDialect] = {one.cli: one for one in (CLAUDE, CODEX, GEMINI, COPILOT, QWEN, OPENCODE)}
+DIALECTS: dict[str, HookDialect] = {
+    dialect.cli: dialect for dialect in (CLAUDE, CODEX, GEMINI, COPILOT, QWEN, OPENCODE)
+}
 """Every dialect by its CLI's name."""
 
 __all__ = ["DIALECTS", "HookDialect", "HookEvent", "HookInput", "HookPhase"]

@@ -7,95 +7,95 @@ from collections.abc import Callable
 from posixpath import dirname
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.programs import ProgramCall, options, put
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall, parse_options, write_copies
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
-_HERE: Final = ShellWord(".")
+_CURRENT_FOLDER: Final = ShellWord(".")
 
 
-def _into(call: ProgramCall, folders: list[ShellWord]) -> None:
-    """Anything below the last of the folders, or below the current one."""
-    for word in folders[-1:] or [_HERE]:
+def _write_into(call: ProgramCall, folders: list[ShellWord]) -> None:
+    """The program writes anything below the last of `folders`, or below the current one."""
+    for word in folders[-1:] or [_CURRENT_FOLDER]:
         call.write(word, TargetExtent.TREE)
 
 
 def _seven_zip(call: ProgramCall) -> None:
-    found = options(call.arguments, "-o -p -x -i")
-    verb = found.operands[0].text if found.operands else ""
+    parsed = parse_options(call.arguments, "-o -p -x -i")
+    verb = parsed.operands[0].text if parsed.operands else ""
     if verb in ("x", "e"):
-        _into(call, found.given("-o"))
+        _write_into(call, parsed.values_of("-o"))
     elif verb in ("a", "u", "d", "rn"):
-        call.write((found.operands[1:2] or [_HERE])[0])
+        call.write((parsed.operands[1:2] or [_CURRENT_FOLDER])[0])
 
 
 def _unrar(call: ProgramCall) -> None:
-    operands = options(call.arguments).operands
+    operands = parse_options(call.arguments).operands
     if operands and operands[0].text in ("x", "e"):
-        _into(call, [word for word in operands[2:] if word.text.endswith("/")])
+        _write_into(call, [word for word in operands[2:] if word.text.endswith("/")])
 
 
 def _cpio(call: ProgramCall) -> None:
-    found = options(call.arguments, "-D --directory -F -O -I -E -H --file")
-    if found.has("-i", "--extract"):
-        _into(call, found.given("-D", "--directory"))
-    elif found.has("-p", "--pass-through"):
-        _into(call, found.operands)
-    for word in found.given("-O"):
+    parsed = parse_options(call.arguments, "-D --directory -F -O -I -E -H --file")
+    if parsed.has("-i", "--extract"):
+        _write_into(call, parsed.values_of("-D", "--directory"))
+    elif parsed.has("-p", "--pass-through"):
+        _write_into(call, parsed.operands)
+    for word in parsed.values_of("-O"):
         call.write(word)
 
 
 def _pax(call: ProgramCall) -> None:
-    found = options(call.arguments, "-f -s -o -x -b")
-    if found.has("-r") and found.has("-w"):
-        _into(call, found.operands)
-    elif found.has("-r"):
-        _into(call, [])
-    elif found.has("-w"):
-        for word in found.given("-f"):
+    parsed = parse_options(call.arguments, "-f -s -o -x -b")
+    if parsed.has("-r") and parsed.has("-w"):
+        _write_into(call, parsed.operands)
+    elif parsed.has("-r"):
+        _write_into(call, [])
+    elif parsed.has("-w"):
+        for word in parsed.values_of("-f"):
             call.write(word)
 
 
 def _extracts(verbs: str, folders: str = "") -> Callable[[ProgramCall], None]:
-    """A program whose first word, with or without a dash, begins with one of the letters `verbs`."""
+    """A handler for a program that extracts when its first word holds one of the letters `verbs`."""
 
     def handle(call: ProgramCall) -> None:
-        first = call.arguments[0].text.lstrip("-") if call.arguments else ""
-        if first and any(letter in first for letter in verbs):
-            _into(call, options(call.arguments, folders).given(*folders.split()))
+        mode = call.arguments[0].text.lstrip("-") if call.arguments else ""
+        if mode and any(letter in mode for letter in verbs):
+            _write_into(call, parse_options(call.arguments, folders).values_of(*folders.split()))
 
     return handle
 
 
 def _unpack(folders: str) -> Callable[[ProgramCall], None]:
     def handle(call: ProgramCall) -> None:
-        found = options(call.arguments, folders)
-        if not found.has("-l", "-L", "--list"):
-            _into(call, found.given(*folders.split()))
+        parsed = parse_options(call.arguments, folders)
+        if not parsed.has("-l", "-L", "--list"):
+            _write_into(call, parsed.values_of(*folders.split()))
 
     return handle
 
 
 def _python_archive(call: ProgramCall) -> None:
     """`python -m zipfile` and `python -m tarfile`."""
-    found = options(call.arguments)
-    if found.has("-e", "--extract"):
-        _into(call, found.operands[1:])
-    elif found.has("-c", "--create"):
-        for word in found.operands[:1]:
+    parsed = parse_options(call.arguments)
+    if parsed.has("-e", "--extract"):
+        _write_into(call, parsed.operands[1:])
+    elif parsed.has("-c", "--create"):
+        for word in parsed.operands[:1]:
             call.write(word)
 
 
 def _split(call: ProgramCall) -> None:
     """`split file prefix`, `csplit -f prefix file pattern`: every name that begins with the prefix."""
-    valued = (
+    valued_options = (
         "-a -b -C -l -n --suffix-length --bytes --lines --number --filter --additional-suffix -f --prefix"
     )
-    found = options(call.arguments, valued)
+    parsed = parse_options(call.arguments, valued_options)
     if call.name == "csplit":
-        prefixes = found.given("-f", "--prefix") or [ShellWord("xx")]
+        prefixes = parsed.values_of("-f", "--prefix") or [ShellWord("xx")]
     else:
-        prefixes = found.operands[1:2] or [ShellWord("x")]
+        prefixes = parsed.operands[1:2] or [ShellWord("x")]
     for word in prefixes:
         call.write(ShellWord(word.text + "*", True, word.unknown_from))
 
@@ -104,22 +104,22 @@ _EX_MODE: Final = re.compile(r"-[A-Za-z]*[eE]")
 
 
 def _rename(call: ProgramCall) -> None:
-    """The files get names that only running it would tell, in the folders where they are."""
-    found = options(call.arguments, "-e")
-    if found.has("-n", "--nono", "--no-act"):
+    """The files get new names in their folders, which are only known when it runs."""
+    parsed = parse_options(call.arguments, "-e")
+    if parsed.has("-n", "--nono", "--no-act"):
         return
-    skipped = 0 if "-e" in found.values else 1
-    for word in found.operands[skipped:]:
+    skipped = 0 if "-e" in parsed.values else 1
+    for word in parsed.operands[skipped:]:
         call.write(word, TargetExtent.TREE)
         call.write(ShellWord(dirname(word.text) or ".", word.glob, word.unknown_from), TargetExtent.TREE)
 
 
 def _transfer(call: ProgramCall) -> None:
-    """`scp`: what comes to lie at the last operand, unless that is on another machine."""
-    operands = options(call.arguments, "-i -o -P -F -l -c -J -S").operands
+    """`scp`: writes the last operand, unless that is on another machine."""
+    operands = parse_options(call.arguments, "-i -o -P -F -l -c -J -S").operands
     if len(operands) >= 2 and ":" not in operands[-1].text.partition("/")[0]:
         sources = [_basename_of_remote(word) for word in operands[:-1]]
-        put(call, sources, operands[-1])
+        write_copies(call, sources, operands[-1])
 
 
 def _basename_of_remote(word: ShellWord) -> ShellWord:
@@ -128,39 +128,39 @@ def _basename_of_remote(word: ShellWord) -> ShellWord:
 
 
 def _copy_out(call: ProgramCall) -> None:
-    """`docker cp`, `kubectl cp`: what comes to lie at the last operand, unless that is in a container."""
-    found = options(
+    """`docker cp`, `kubectl cp`: writes the last operand, unless that is in a container."""
+    parsed = parse_options(
         call.arguments, "-n --namespace -c --container --context -H --host -f --file -p --project-name"
     )
-    operands = found.operands
+    operands = parsed.operands
     while operands and operands[0].text in ("container", "compose"):
         operands = operands[1:]
     if len(operands) == 3 and operands[0].text == "cp" and ":" not in operands[2].text.partition("/")[0]:
-        put(call, [_basename_of_remote(operands[1])], operands[2])
+        write_copies(call, [_basename_of_remote(operands[1])], operands[2])
 
 
 def _aria(call: ProgramCall) -> None:
-    found = options(call.arguments, "-d --dir -o --out -i -x -s -k")
-    if not (found.given("-o", "--out") and not found.given("-d", "--dir")):
-        _into(call, found.given("-d", "--dir"))
-    for word in found.given("-o", "--out"):
+    parsed = parse_options(call.arguments, "-d --dir -o --out -i -x -s -k")
+    if not (parsed.values_of("-o", "--out") and not parsed.values_of("-d", "--dir")):
+        _write_into(call, parsed.values_of("-d", "--dir"))
+    for word in parsed.values_of("-o", "--out"):
         call.write(word)
 
 
 def _editor(call: ProgramCall) -> None:
-    """An editor that runs commands may write other files than those that it opens."""
-    # In Ex mode `-s` is silence; else it names a file of keys.
-    silent = call.name == "ex" or any(_EX_MODE.match(word.text) for word in call.arguments)
-    script = "" if silent else "-s"
-    found = options(call.arguments, f"-c --cmd -S {script} -u -i --eval -l --load -f --funcall")
-    for word in found.operands:
+    """An editor writes the files it opens; its commands may write others."""
+    # In Ex mode `-s` means silent; otherwise it names a script file.
+    is_silent = call.name == "ex" or any(_EX_MODE.match(word.text) for word in call.arguments)
+    script = "" if is_silent else "-s"
+    parsed = parse_options(call.arguments, f"-c --cmd -S {script} -u -i --eval -l --load -f --funcall")
+    for word in parsed.operands:
         if not word.text.startswith("+"):
             call.write(word)
-    scripts = found.given("-c", "--cmd", "--eval", "-S", "-l", "--load")
-    scripts += [word for word in found.operands if word.text.startswith("+")]
+    scripts = parsed.values_of("-c", "--cmd", "--eval", "-S", "-l", "--load")
+    scripts += [word for word in parsed.operands if word.text.startswith("+")]
     for word in scripts:
         if any(sign in word.text for sign in ("w ", "write ", "sav", "!", "write-", "delete", "rename")):
-            call.anything(f"what the commands of '{call.name}' write can't be told")
+            call.mark_unresolved(f"what the commands of '{call.name}' write can't be told")
 
 
 ARCHIVES: Final[dict[str, Callable[[ProgramCall], None]]] = {

@@ -1,7 +1,7 @@
-"""What the dialects share: the moments of a CLI session, and how most CLIs speak of them.
+"""The common base of the dialects: the phases of a CLI session, and the hook formats of most CLIs.
 
-A CLI's hook is called with a JSON object on its standard input and may print another. Most took over the
-names and shapes of Claude Code's hooks; a dialect says where its CLI differs.
+A CLI's hook is called with a JSON object on its standard input and may print another. Most use the names and
+shapes of Claude Code's hooks; a dialect defines where its CLI differs.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from repomesh.kernel.limits import (
     PERMISSION_SUMMARY_CHARS_MAX,
 )
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
-from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget, bounded
+from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget, limit_targets
 
 Json = Mapping[str, Any]
 
 CUT = "repomesh_cut"
-"""What a hook adds to an input whose texts it had to shorten."""
+"""The field that a hook adds to an input whose texts it had to shorten."""
 
 
 _FOLDER_ARGUMENTS: Final = ("dir_path", "directory", "workdir", "cwd")
-"""How CLIs name the folder that a command is to run in; a relative one is from the hook's own."""
+"""The arguments in which CLIs name a command's working folder; a relative one is from the hook's `cwd`."""
 
 
 class HookPhase(StrEnum):
-    """When a hook is called, whatever its CLI calls it."""
+    """When a hook is called, independent of the CLI's own name for it."""
 
     SESSION_START = "session_start"
     COMPACTED = "compacted"
@@ -49,13 +49,13 @@ class HookPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """One of a CLI's hook events: when it comes, and what its answer can do.
+    """One of a CLI's hook events: its phase, and what its answer can do.
 
-    `matcher` narrows it to the tools that matter where the CLI can; `reaches_model`: text in the
-    answer reaches the model, `blocks` that the turn goes on with a reason, `denies` that the tool is stopped.
+    `matcher` limits it to relevant tools where the CLI supports that. With `reaches_model` text in the answer
+    reaches the model, with `blocks` the answer can continue the turn, with `denies` it can stop the tool.
     """
 
-    moment: HookPhase
+    phase: HookPhase
     matcher: str = ""
     reaches_model: bool = False
     blocks: bool = False
@@ -64,16 +64,15 @@ class HookEvent:
 
 @dataclass(frozen=True, slots=True)
 class HookInput:
-    """What a hook said, in words that no longer depend on the CLI.
+    """The input of a hook, independent of the CLI.
 
-    `loop_guard` says whether the turn goes on only because its end was held back before, None where the CLI
-    does not tell; `writes` is what the tool writes, as its input names it, with relative paths from `folder`,
-    which is the folder that a command is to run in, else `cwd`, even where that can't be written down;
-    `nested` says that a subagent is at work, whose context is not the session's; `goes_on` that the process
-    outlives the session.
+    `loop_guard` is whether the turn continues only because its end was blocked before, None where the CLI
+    does not report it; `writes` is what the tool writes, with relative paths from `folder`, which is the
+    command's working folder, else `cwd` unchecked; `nested` is whether a subagent runs, whose context is not
+    the session's; `goes_on` is whether the process outlives the session.
     """
 
-    moment: HookPhase
+    phase: HookPhase
     session_id: str
     cwd: str = ""
     transcript_path: str | None = None
@@ -90,7 +89,7 @@ class HookInput:
 
 @dataclass(frozen=True, slots=True)
 class HookFieldNames:
-    """The names under which a CLI's hooks say things."""
+    """The names of the common fields in a CLI's hook input."""
 
     session: str = "session_id"
     transcript: str = "transcript_path"
@@ -100,11 +99,11 @@ class HookFieldNames:
 
 @dataclass(frozen=True, slots=True)
 class HookDialect:
-    """How one CLI's hooks speak.
+    """The hook formats of one CLI, and its tools that write files.
 
-    `editors` are its tools that write the file which one of the named arguments holds; `mcp_editors` those of
-    any MCP server, which it calls `mcp__SERVER__TOOL`; `shells` those that run a command; `patchers` those
-    whose argument is a patch.
+    `editors` maps tools to the arguments that name the file they write; `mcp_editors` does so for tools of
+    any MCP server, called `mcp__SERVER__TOOL`; `shells` are the tools that run a command; `patchers` those
+    whose argument is a patch. The `*_with` functions build the outputs; `adjust` may change or drop an input.
     """
 
     cli: str
@@ -125,54 +124,57 @@ class HookDialect:
             "permissionDecisionReason": reason,
         }
     }
-    adjust: Callable[[Json, HookInput], HookInput | None] = lambda _said, heard: heard
+    adjust: Callable[[Json, HookInput], HookInput | None] = lambda _payload, hook_input: hook_input
 
-    def read(self, event: str, said: Json) -> HookInput | None:
-        """What a hook said; None for an event that means nothing here, or one without a session."""
-        known = self.events.get(event)
-        session_id = said.get(self.keys.session)
-        if known is None or not isinstance(session_id, str) or not session_id:
+    def read(self, event: str, payload: Json) -> HookInput | None:
+        """Parse the input of a hook; None for an irrelevant event, or one without a session."""
+        hook_event = self.events.get(event)
+        session_id = payload.get(self.keys.session)
+        if hook_event is None or not isinstance(session_id, str) or not session_id:
             return None
-        arguments = _object(said.get(self.keys.input))
-        tool = _text(said.get(self.keys.tool))[:LABEL_CHARS_MAX]
-        source = _text(said.get("source"))
-        moment = known.moment
-        if moment is HookPhase.SESSION_START and source == "compact":
-            moment = HookPhase.COMPACTED
-        guard = said.get("stop_hook_active")
-        writes, folder = self.edited(tool, arguments, cut=said.get(CUT) is True), _text(said.get("cwd"))
+        arguments = _object(payload.get(self.keys.input))
+        tool = _text(payload.get(self.keys.tool))[:LABEL_CHARS_MAX]
+        source = _text(payload.get("source"))
+        phase = hook_event.phase
+        if phase is HookPhase.SESSION_START and source == "compact":
+            phase = HookPhase.COMPACTED
+        loop_guard = payload.get("stop_hook_active")
+        writes, folder = (
+            self.writes_of_tool(tool, arguments, cut=payload.get(CUT) is True),
+            _text(payload.get("cwd")),
+        )
         if tool in self.shells or tool in self.patchers:
-            place = _working_folder(arguments)
-            if place is None:
+            working_folder = _working_folder(arguments)
+            if working_folder is None:
                 writes = replace(writes, unresolved=writes.unresolved or "the folder in its input is no path")
-            folder = join(folder, place) if place else folder
-        heard = HookInput(
-            moment=moment,
+            folder = join(folder, working_folder) if working_folder else folder
+        hook_input = HookInput(
+            phase=phase,
             session_id=session_id,
-            cwd=_path(said.get("cwd")) or "",
-            transcript_path=_path(said.get(self.keys.transcript)),
+            cwd=_path(payload.get("cwd")) or "",
+            transcript_path=_path(payload.get(self.keys.transcript)),
             tool=tool,
             writes=writes,
             folder=folder,
-            loop_guard=guard if isinstance(guard, bool) else None,
-            reason=(_text(said.get("reason")) or source)[:64],
-            prompt=_text(said.get("prompt")),
-            summary=_summary(said, arguments)[:PERMISSION_SUMMARY_CHARS_MAX],
-            nested=bool(said.get("agent_id")),
-            goes_on=_text(said.get("reason")) in ("clear", "resume"),
+            loop_guard=loop_guard if isinstance(loop_guard, bool) else None,
+            reason=(_text(payload.get("reason")) or source)[:64],
+            prompt=_text(payload.get("prompt")),
+            summary=_summary(payload, arguments)[:PERMISSION_SUMMARY_CHARS_MAX],
+            nested=bool(payload.get("agent_id")),
+            goes_on=_text(payload.get("reason")) in ("clear", "resume"),
         )
-        return self.adjust(said, heard)
+        return self.adjust(payload, hook_input)
 
-    def edited(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
-        """What a call of a tool would write, as far as its arguments tell; `cut` if they came shortened."""
-        named = self.editors.get(tool)
+    def writes_of_tool(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
+        """The files that a tool call would write, by its arguments; `cut` if they were shortened."""
+        path_arguments = self.editors.get(tool)
         if tool.startswith("mcp__"):
-            named = self.mcp_editors.get(tool.rpartition("__")[2])
-        if named is not None:
-            values = [arguments[name] for name in named if name in arguments]
+            path_arguments = self.mcp_editors.get(tool.rpartition("__")[2])
+        if path_arguments is not None:
+            values = [arguments[name] for name in path_arguments if name in arguments]
             paths = [value for value in values if isinstance(value, str)]
-            odd = "" if len(paths) == len(values) else "the path in its input is no text"
-            return bounded(WriteSet(tuple(map(WriteTarget, paths)), odd))
+            unresolved = "" if len(paths) == len(values) else "the path in its input is no text"
+            return limit_targets(WriteSet(tuple(map(WriteTarget, paths)), unresolved))
         if tool not in self.shells and tool not in self.patchers:
             return WriteSet()
         text = _command(arguments)
@@ -181,15 +183,15 @@ class HookDialect:
         return writes_of_patch(text) if tool in self.patchers else writes_of_command(text)
 
     def context_output(self, event: str, text: str) -> bytes:
-        """What to print so that the model reads `text`."""
+        """The hook's output that makes the model read `text`."""
         return orjson.dumps(self.context_with(event, text))
 
     def block(self, event: str, reason: str) -> bytes:
-        """What to print so that the turn goes on, with `reason` before the model."""
+        """The hook's output that continues the turn, with `reason` for the model."""
         return orjson.dumps(self.block_with(event, reason))
 
     def deny(self, event: str, reason: str) -> bytes:
-        """What to print so that the tool does not run, with `reason` before the model."""
+        """The hook's output that stops the tool, with `reason` for the model."""
         return orjson.dumps(self.deny_with(event, reason))
 
 
@@ -201,7 +203,7 @@ CLAUDE_EVENTS: Final[Mapping[str, HookEvent]] = {
     "Stop": HookEvent(HookPhase.TURN_END, blocks=True),
     "SessionEnd": HookEvent(HookPhase.SESSION_END),
 }
-"""The events that Claude Code has, and those CLIs that took its hooks over."""
+"""The hook events of Claude Code and of the CLIs that adopted its hooks."""
 
 
 def _text(value: object) -> str:
@@ -209,7 +211,7 @@ def _text(value: object) -> str:
 
 
 def _path(value: object) -> str | None:
-    """A path that can be one: neither empty, nor endless, nor with control characters."""
+    """The value if it is a usable path: not empty, not too long, without control characters; else None."""
     text = _text(value)
     if not text or len(text) > FILE_PATH_CHARS_MAX or any(ord(character) < 32 for character in text):
         return None
@@ -217,7 +219,7 @@ def _path(value: object) -> str | None:
 
 
 def _object(value: object) -> Json:
-    """Arguments as an object; some CLIs give them as JSON inside a string."""
+    """Arguments as an object; some CLIs send them as JSON inside a string."""
     if isinstance(value, str):
         try:
             value = orjson.loads(value)
@@ -227,7 +229,7 @@ def _object(value: object) -> Json:
 
 
 def _working_folder(arguments: Json) -> str | None:
-    """The folder that a tool's arguments have a command run in; '' for none, None for what is no path."""
+    """The working folder in a tool's arguments; '' for none, None for one that is no usable path."""
     for name in _FOLDER_ARGUMENTS:
         value = arguments.get(name)
         if value is None or value == "":
@@ -237,7 +239,7 @@ def _working_folder(arguments: Json) -> str | None:
 
 
 def _command(arguments: Json) -> str:
-    """The shell command or patch in a tool's arguments; a list of words is one that was split already."""
+    """The shell command or patch in a tool's arguments; a list of words is joined."""
     for name in ("command", "patch", "input", "cmd", "script"):
         value = arguments.get(name)
         if isinstance(value, str):
@@ -247,9 +249,9 @@ def _command(arguments: Json) -> str:
     return ""
 
 
-def _summary(said: Json, arguments: Json) -> str:
-    """What a CLI asks permission for, in one line."""
+def _summary(payload: Json, arguments: Json) -> str:
+    """One line about what a CLI asks permission for."""
     for value in (_command(arguments), *(arguments.get(name) for name in ("file_path", "path", "url"))):
         if isinstance(value, str) and value:
             return " ".join(value.split())
-    return " ".join(_text(said.get("message")).split())
+    return " ".join(_text(payload.get("message")).split())

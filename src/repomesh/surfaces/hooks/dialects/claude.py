@@ -30,4 +30,4 @@ CLAUDE = HookDialect(
     mcp_editors=_MCP_EDITORS,
     shells=frozenset({_SHELL}),
 )
-"""A call of a tool by a subagent carries `agent_id`: what it is told would not reach the session."""
+"""A subagent's tool call carries `agent_id`: a text in its answer would not reach the session."""

@@ -26,11 +26,11 @@ def _deny(_event: str, reason: str) -> Json:
     return {"permissionDecision": "deny", "permissionDecisionReason": reason}
 
 
-def _adjust(said: Json, heard: HookInput) -> HookInput | None:
-    """That a person is asked, only a notification tells: `permissionRequest` comes before every tool."""
-    if heard.moment is HookPhase.PERMISSION and said.get("notification_type") != "permission_prompt":
+def _adjust(payload: Json, hook_input: HookInput) -> HookInput | None:
+    """Keep permission notifications only: `permissionRequest` comes before every tool, asked or not."""
+    if hook_input.phase is HookPhase.PERMISSION and payload.get("notification_type") != "permission_prompt":
         return None
-    return heard
+    return hook_input
 
 
 COPILOT = HookDialect(
@@ -53,4 +53,4 @@ COPILOT = HookDialect(
     deny_with=_deny,
     adjust=_adjust,
 )
-"""It names its transcript at the end of a turn only, and says nothing after compacting."""
+"""It names its transcript at the end of a turn only, and has no event after compacting."""

@@ -1,4 +1,4 @@
-"""The folders that the commands of a shell run in: several, where a `cd` before them may have failed."""
+"""The working folders of a shell's commands: several, where a `cd` before them may have failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from posixpath import join, normpath
 
 from repomesh.kernel.limits import SHELL_FOLDERS_MAX
-from repomesh.surfaces.hooks.dialects.programs import ProgramCall, options
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall, parse_options
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 
 _CHAINED = frozenset({"&&", "||", "|", "|&"})
@@ -15,80 +15,86 @@ _CHAINED = frozenset({"&&", "||", "|", "|&"})
 
 @dataclass(frozen=True, slots=True)
 class WorkingFolders:
-    """Where a command may run. A path may be relative; None stands for a folder that can't be told."""
+    """The folders in which a command may run. A path may be relative; None stands for an unknown folder."""
 
     paths: tuple[str | None, ...] = ("",)
 
-    def joined(self, place: ShellWord) -> WorkingFolders:
-        """The folders that `cd place` leads to."""
+    def change_to(self, place: ShellWord) -> WorkingFolders:
+        """The folders after `cd place`."""
         [*forms] = place.forms()
         if len(forms) != 1 or not forms[0].known or forms[0].glob:
             return WorkingFolders((None,))
         text = forms[0].text
         if text.startswith(("/", "~")):
             return WorkingFolders((text,))
-        return _bounded(None if path is None else normpath(join(path, text)) for path in self.paths)
+        return _limit_folders(None if path is None else normpath(join(path, text)) for path in self.paths)
 
-    def with_(self, other: WorkingFolders) -> WorkingFolders:
-        """These and the others."""
-        return _bounded((*self.paths, *other.paths))
-
-
-UNKNOWN = WorkingFolders((None,))
+    def union(self, other: WorkingFolders) -> WorkingFolders:
+        """These folders and those of `other`."""
+        return _limit_folders((*self.paths, *other.paths))
 
 
-def _bounded(paths: Iterable[str | None]) -> WorkingFolders:
+UNKNOWN_FOLDERS = WorkingFolders((None,))
+
+
+def _limit_folders(paths: Iterable[str | None]) -> WorkingFolders:
     distinct = tuple(dict.fromkeys("" if path == "." else path for path in paths))
-    return WorkingFolders(distinct) if len(distinct) <= SHELL_FOLDERS_MAX else UNKNOWN
+    return WorkingFolders(distinct) if len(distinct) <= SHELL_FOLDERS_MAX else UNKNOWN_FOLDERS
 
 
 class CommandChain:
-    """Commands joined by `&&`, `||` and pipes: where the next of them runs, and what runs behind them."""
+    """Tracks the working folders over commands joined by `&&`, `||`, pipes and `;`."""
 
     def __init__(self, start: WorkingFolders) -> None:
-        self.here = start
+        self.current = start
         self.strict = False
         """Whether a command that fails ends the shell, as behind `set -e`."""
-        self._possible = start
-        self._moved: WorkingFolders | None = None
-        self._either = False
-        self._joined = False
+        self._possible_folders = start
+        self._last_cd_folders: WorkingFolders | None = None
+        self._is_behind_or = False
+        self._is_in_chain = False
 
-    def inner(self) -> CommandChain:
-        """That of a subshell, which changes nothing out here."""
-        chain = CommandChain(self.here)
+    def subshell(self) -> CommandChain:
+        """The chain of a subshell, whose folders do not affect this one."""
+        chain = CommandChain(self.current)
         chain.strict = self.strict
         return chain
 
-    def go_on(self, operator: str, moved: WorkingFolders | None = None, *, leaves: bool = False) -> None:
-        """Pass the operator behind a command.
+    def advance(
+        self, operator: str, cd_folders: WorkingFolders | None = None, *, leaves: bool = False
+    ) -> None:
+        """Process the operator behind a command.
 
-        `moved` is where a `cd` leads; `leaves` says that the command ends the shell, as in `cd x || exit`.
+        `cd_folders` are those after a `cd`; `leaves`: the command ends the shell, as in `cd x || exit`.
         """
-        if moved is not None:
-            alone = not self._joined and operator in (";", "\n", "")
-            self._possible = moved if self.strict and alone else self._possible.with_(moved)
-            self._moved = moved
+        if cd_folders is not None:
+            is_standalone = not self._is_in_chain and operator in (";", "\n", "")
+            self._possible_folders = (
+                cd_folders if self.strict and is_standalone else self._possible_folders.union(cd_folders)
+            )
+            self._last_cd_folders = cd_folders
             if operator == "&&":
-                self.here = self.here.with_(moved) if self._either else moved
-        elif leaves and self._either and self._moved is not None:
-            self._possible = self._moved
-        self._joined = operator in _CHAINED
+                self.current = self.current.union(cd_folders) if self._is_behind_or else cd_folders
+        elif leaves and self._is_behind_or and self._last_cd_folders is not None:
+            self._possible_folders = self._last_cd_folders
+        self._is_in_chain = operator in _CHAINED
         if operator == "||":
-            self._either = True
-            self.here = self._possible
-        elif not self._joined:
-            self.here = self._possible
-            self._moved, self._either = None, False
+            self._is_behind_or = True
+            self.current = self._possible_folders
+        elif not self._is_in_chain:
+            self.current = self._possible_folders
+            self._last_cd_folders, self._is_behind_or = None, False
 
 
-def moved(call: ProgramCall, folders: WorkingFolders, before: list[WorkingFolders]) -> WorkingFolders:
-    """The folders after `cd`, `pushd` or `popd`; `before` are those that `pushd` left."""
+def change_folders(
+    call: ProgramCall, folders: WorkingFolders, pushed_folders: list[WorkingFolders]
+) -> WorkingFolders:
+    """The folders after `cd`, `pushd` or `popd`; `pushed_folders` is the stack of `pushd`."""
     if call.name == "popd":
-        return before.pop() if before else UNKNOWN
+        return pushed_folders.pop() if pushed_folders else UNKNOWN_FOLDERS
     if call.name == "pushd":
-        before.append(folders)
-    operands = options(call.arguments).operands
+        pushed_folders.append(folders)
+    operands = parse_options(call.arguments).operands
     if not operands:
         return WorkingFolders(("~",))
-    return UNKNOWN if operands[0].text == "-" else folders.joined(operands[0])
+    return UNKNOWN_FOLDERS if operands[0].text == "-" else folders.change_to(operands[0])

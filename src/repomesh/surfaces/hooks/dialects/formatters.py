@@ -1,11 +1,11 @@
-"""Programs that rewrite the source files that they are given, or all below the folder they run in."""
+"""Programs that rewrite the source files among their arguments, or all below their working folder."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.programs import Handler, ProgramCall, options
+from repomesh.surfaces.hooks.dialects.programs import Handler, ProgramCall, parse_options
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
@@ -13,22 +13,22 @@ _VALUED: Final = "--config -c --line-length -l --parser --ignore-path --edition 
 
 
 def _formatter(needed: str = "", harmless: str = "", verb: str = "", *, skipped: int = 0) -> Handler:
-    """A program that rewrites the files and folders it is given, the current one by default.
+    """A handler for a program that rewrites its operands, the current folder by default.
 
-    It does so with one of the options `needed`, and with none that is `harmless`; one of `verb` comes first.
+    It rewrites with one of the options `needed`, and without any of `harmless`; one of `verb` comes first.
     """
 
     def handle(call: ProgramCall) -> None:
-        takes = " ".join(one for one in _VALUED.split() if one not in needed.split())
-        found = options(call.arguments, takes)
-        operands = found.operands
+        valued_options = " ".join(option for option in _VALUED.split() if option not in needed.split())
+        parsed = parse_options(call.arguments, valued_options)
+        operands = parsed.operands
         if verb:
             if not operands or operands[0].text not in verb.split():
                 return
-            if operands[0].text in ("check", "lint") and not found.has("--fix", "--write", "--apply"):
+            if operands[0].text in ("check", "lint") and not parsed.has("--fix", "--write", "--apply"):
                 return
             operands = operands[1:]
-        if found.has(*harmless.split()) or (needed and not found.has(*needed.split())):
+        if parsed.has(*harmless.split()) or (needed and not parsed.has(*needed.split())):
             return
         for word in operands[skipped:] or [ShellWord(".")]:
             call.write(word, TargetExtent.TREE)
@@ -37,12 +37,12 @@ def _formatter(needed: str = "", harmless: str = "", verb: str = "", *, skipped:
 
 
 def _work_tree(verb: str) -> Handler:
-    """A program that rewrites what belongs to its project, if its first words are among `verb`."""
+    """A handler for a program that rewrites its project's files, if its first words are among `verb`."""
 
     def handle(call: ProgramCall) -> None:
-        found = options(call.arguments)
-        words = "-".join(word.text for word in found.operands[:2])
-        if {words, words.partition("-")[0]} & {*verb.split()} and not found.has("--check", "--help", "-h"):
+        parsed = parse_options(call.arguments)
+        words = "-".join(word.text for word in parsed.operands[:2])
+        if {words, words.partition("-")[0]} & {*verb.split()} and not parsed.has("--check", "--help", "-h"):
             call.write(ShellWord("."), TargetExtent.WORK_TREE)
 
     return handle

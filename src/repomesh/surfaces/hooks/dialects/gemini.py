@@ -12,11 +12,11 @@ def _deny(_event: str, reason: str) -> Json:
     return {"decision": "deny", "reason": reason}
 
 
-def _adjust(said: Json, heard: HookInput) -> HookInput | None:
-    """Of the notifications only the one about a permission matters."""
-    if heard.moment is HookPhase.PERMISSION and said.get("notification_type") != "ToolPermission":
+def _adjust(payload: Json, hook_input: HookInput) -> HookInput | None:
+    """Keep only notifications about a permission."""
+    if hook_input.phase is HookPhase.PERMISSION and payload.get("notification_type") != "ToolPermission":
         return None
-    return heard
+    return hook_input
 
 
 GEMINI = HookDialect(
@@ -36,4 +36,4 @@ GEMINI = HookDialect(
     deny_with=_deny,
     adjust=_adjust,
 )
-"""Its PreCompress comes before every request, compressing or not, so it tells nothing of a compaction."""
+"""Its PreCompress comes before every request, compressing or not, so it can't signal a compaction."""

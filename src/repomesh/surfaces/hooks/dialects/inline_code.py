@@ -1,6 +1,6 @@
-"""Code in a command's arguments: what it writes, as far as its text shows it.
+"""Code in a command's arguments: the files that it writes, as far as its text shows.
 
-Code that names no way of writing is taken to write nothing, so that looking and computing stay possible.
+Code without a known way of writing counts as writing nothing, so that reading and computing stay possible.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.programs import ProgramCall, in_place, options
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall, in_place, parse_options
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 
 _CHARS_PER_STEP: Final = 4  # of code that is searched
@@ -36,47 +36,49 @@ _AWK_RUNS: Final = re.compile(r"""\bsystem\s*\(|\|\s*["&]""")
 _SED_OUTPUT: Final = re.compile(r"(?:^|[;{}\n/|,#!\d$\s]|/[gpiImMe\d]{1,8})[wW]\s+([^\s;}][^\n;}]*)")
 
 
-def code(call: ProgramCall, valued: str = "", codes: str = "-c") -> None:
-    """An interpreter: the code that it gets as an option's value, or is fed."""
-    found = options(call.arguments, f"{codes} {valued}")
-    texts = found.given(*codes.split())
-    if not texts and call.fed is not None and (not found.operands or found.operands[0].text == "-"):
-        texts = [ShellWord(call.fed)]
+def scan_code(call: ProgramCall, valued: str = "", codes: str = "-c") -> None:
+    """An interpreter: scans the code in an option's value, or on standard input."""
+    parsed = parse_options(call.arguments, f"{codes} {valued}")
+    texts = parsed.values_of(*codes.split())
+    if not texts and call.stdin_text is not None and (not parsed.operands or parsed.operands[0].text == "-"):
+        texts = [ShellWord(call.stdin_text)]
     for word in texts:
         call.steps.take(len(word.text) // _CHARS_PER_STEP)
         if _WRITING.search(word.text) or _opens_to_write(word.text):
-            call.anything(f"what the code of '{call.name}' writes can't be told without running it")
+            call.mark_unresolved(f"what the code of '{call.name}' writes can't be told without running it")
 
 
 def _opens_to_write(text: str) -> bool:
-    """Whether `open` stands shortly before a mode in which files are written."""
+    """Whether `open` stands shortly before a mode that writes."""
     for mode in _OPEN_MODE.finditer(text):
-        before = text[max(mode.start() - _OPEN_CHARS, 0) : mode.start()].rpartition("\n")[2]
-        if "open" in before and _OPEN.search(before):
+        preceding = text[max(mode.start() - _OPEN_CHARS, 0) : mode.start()].rpartition("\n")[2]
+        if "open" in preceding and _OPEN.search(preceding):
             return True
     return False
 
 
 def awk(call: ProgramCall) -> None:
     """`-i inplace` edits its files; a program may print to files and run commands."""
-    found = options(call.arguments, "-f --file -v --assign -F -i --include -e --source")
-    programs = found.given("-e", "--source")
-    operands = found.operands
-    if not programs and not found.has("-f", "--file"):
+    parsed = parse_options(call.arguments, "-f --file -v --assign -F -i --include -e --source")
+    programs = parsed.values_of("-e", "--source")
+    operands = parsed.operands
+    if not programs and not parsed.has("-f", "--file"):
         programs, operands = operands[:1], operands[1:]
-    includes = found.given("-i", "--include")
+    includes = parsed.values_of("-i", "--include")
     if any(word.text.startswith("inplace") for word in includes):
         for word in operands:
             if "=" not in word.text.partition("/")[0]:
                 call.write(word)
     for program in programs:
         if _AWK_RUNS.search(program.text):
-            call.anything("it runs commands in awk")
+            call.mark_unresolved("it runs commands in awk")
         for statement in _AWK_STATEMENT_END.split(program.text):
             call.steps.take(1)
-            printing = _AWK_PRINT.search(statement)
-            _, redirected, output = statement[printing.end() :].partition(">") if printing else ("", "", "")
-            if redirected and output.removeprefix(">").strip():
+            print_match = _AWK_PRINT.search(statement)
+            _, redirect, output = (
+                statement[print_match.end() :].partition(">") if print_match else ("", "", "")
+            )
+            if redirect and output.removeprefix(">").strip():
                 _write_of_awk(call, output.removeprefix(">").strip())
 
 
@@ -85,16 +87,16 @@ def _write_of_awk(call: ProgramCall, output: str) -> None:
     if literal is not None:
         call.write(ShellWord(literal[1]))
     elif not re.fullmatch(r"[\d.]+\)*", output):  # a comparison
-        call.anything("the files that awk prints to are only known when it runs")
+        call.mark_unresolved("the files that awk prints to are only known when it runs")
 
 
 def sed(call: ProgramCall) -> None:
     """`-i` edits its files; `w` in a script names files to write."""
     in_place(call)
-    found = options(call.arguments, "-e -f --expression --file -l")
-    scripts = found.given("-e", "--expression")
-    if not scripts and not found.has("-f", "--file"):
-        scripts = found.operands[:1]
+    parsed = parse_options(call.arguments, "-e -f --expression --file -l")
+    scripts = parsed.values_of("-e", "--expression")
+    if not scripts and not parsed.has("-f", "--file"):
+        scripts = parsed.operands[:1]
     for script in scripts:
         call.steps.take(len(script.text) // _CHARS_PER_STEP)
         for name in _SED_OUTPUT.findall(script.text):
@@ -104,4 +106,4 @@ def sed(call: ProgramCall) -> None:
 def in_place_or_code(call: ProgramCall) -> None:
     """`perl` and `ruby`: `-i` edits files, `-e` is code."""
     in_place(call)
-    code(call, codes="-e -E")
+    scan_code(call, codes="-e -E")

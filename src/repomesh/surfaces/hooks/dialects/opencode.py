@@ -1,4 +1,4 @@
-"""OpenCode: it has no hooks that run a command, so it takes part over MCP alone."""
+"""OpenCode: it has no hooks that run a command, so it is connected over MCP only."""
 
 from __future__ import annotations
 

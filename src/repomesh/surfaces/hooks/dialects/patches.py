@@ -1,48 +1,48 @@
-"""Which files a patch touches: a unified diff, git's diff, or the patch of Codex's `apply_patch`."""
+"""The files that a patch touches: a unified diff, git's diff, or the patch of Codex's `apply_patch`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-_OF_CODEX = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ")
-_OF_GIT = ("rename from ", "rename to ", "copy to ")
+_CODEX_HEADERS = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ")
+_GIT_HEADERS = ("rename from ", "rename to ", "copy to ")
 _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
-def patched(text: str) -> list[str]:
-    """The files that a patch of either kind touches, old names of renamed and deleted ones included."""
+def files_of_patch(text: str) -> list[str]:
+    """The files that a patch of any kind touches, including old names of renamed and deleted ones."""
     lines = text.split("\n")
-    return [*of_codex(lines), *_of_diff(lines)]
+    return [*files_of_codex_patch(lines), *_files_of_diff(lines)]
 
 
-def of_codex(lines: list[str]) -> list[str]:
+def files_of_codex_patch(lines: list[str]) -> list[str]:
     """The files that a patch in Codex's own format touches."""
-    found = []
+    paths = []
     for line in lines:
         if line.startswith("*** "):
-            prefix = next((one for one in _OF_CODEX if line.startswith(one)), None)
+            prefix = next((header for header in _CODEX_HEADERS if line.startswith(header)), None)
             if prefix is not None:
-                found.append(line[len(prefix) :].strip())
-    return [path for path in found if path]
+                paths.append(line[len(prefix) :].strip())
+    return [path for path in paths if path]
 
 
-def _of_diff(lines: list[str]) -> Iterator[str]:
+def _files_of_diff(lines: list[str]) -> Iterator[str]:
     for index, line in enumerate(lines):
         if line.startswith("+++ ") and index and lines[index - 1].startswith("--- "):
             for side in (lines[index - 1][4:], line[4:]):
-                name = _without_side(_name(side.partition("\t")[0].rstrip("\r ")))
+                name = _strip_side(_unquote_name(side.partition("\t")[0].rstrip("\r ")))
                 if name != "/dev/null":
                     yield name
-        elif line.startswith(_OF_GIT):
-            yield _name(line.split(" ", 2)[2].rstrip("\r"))
+        elif line.startswith(_GIT_HEADERS):
+            yield _unquote_name(line.split(" ", 2)[2].rstrip("\r"))
 
 
-def _without_side(name: str) -> str:
+def _strip_side(name: str) -> str:
     return name[2:] if name.startswith(("a/", "b/")) else name
 
 
-def _name(text: str) -> str:
-    """A name as git quotes it: in C's way when it has special characters, each byte of them in octal."""
+def _unquote_name(text: str) -> str:
+    """The name that git quoted: in C style, with octal bytes, when it has special characters."""
     if len(text) < 2 or text[0] != '"' or text[-1] != '"':
         return text
     raw, index, text = bytearray(), 0, text[1:-1]

@@ -1,4 +1,4 @@
-"""What well-known programs write, by their arguments."""
+"""The files that well-known programs write, by their arguments."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteTarget
 
 _ESCAPES = re.compile(r"\\(?:[abefnrtv]|0\d{0,3}|x[0-9a-fA-F]{1,2})")
 _STEPS_OF_TARGET: Final = 3
-UNTOLD = "\ue0ff"
-"""Stands for arguments that come from elsewhere, as `xargs` gets them."""
+UNKNOWN_ARGUMENTS = "\ue0ff"
+"""A placeholder for arguments that come from elsewhere, as for `xargs`."""
 
 
 @dataclass(slots=True)
 class ProgramCall:
-    """A program with its arguments, and what the analysis of it yields."""
+    """A program with its arguments and standard input, and the results of its analysis."""
 
     name: str
     arguments: list[ShellWord]
-    fed: str | None = None
+    stdin_text: str | None = None
     targets: list[WriteTarget] = field(default_factory=list)
     unresolved: str = ""
     steps: StepBudget = field(default_factory=StepBudget)
@@ -32,24 +32,24 @@ class ProgramCall:
     def write(
         self, word: ShellWord, extent: TargetExtent = TargetExtent.FILE, names: Sequence[str] = ()
     ) -> None:
-        """The program writes what a word names. Raises ShellBoundExceeded."""
+        """Add what a word names to the targets; raises ShellBoundExceeded."""
         forms = word.forms()
         self.steps.take(_STEPS_OF_TARGET * len(forms))
         for form in forms:
             self._write(form, extent, tuple(names))
 
-    def anything(self, reason: str) -> None:
-        """The program may write anything."""
+    def mark_unresolved(self, reason: str) -> None:
+        """Record that the program may write anything, for the first reason given."""
         self.unresolved = self.unresolved or reason
 
     def _write(self, word: ShellWord, extent: TargetExtent, names: tuple[str, ...]) -> None:
-        if word.known and UNTOLD not in word.text:
+        if word.known and UNKNOWN_ARGUMENTS not in word.text:
             if word.glob:
                 extent, names = TargetExtent.GLOB, ()
             self.targets.append(WriteTarget(word.text, extent, names))
             return
-        known = word.text[: word.unknown_from].partition(UNTOLD)[0]
-        folder = known.rpartition("/")[0]
+        known_text = word.text[: word.unknown_from].partition(UNKNOWN_ARGUMENTS)[0]
+        folder = known_text.rpartition("/")[0]
         if folder and not word.glob:
             self.targets.append(WriteTarget(folder, TargetExtent.TREE))
         elif folder:
@@ -57,64 +57,66 @@ class ProgramCall:
                 WriteTarget(folder.partition("*")[0].rpartition("/")[0] or "/", TargetExtent.TREE)
             )
         else:
-            self.anything(f"what '{self.name}' writes to is only known when it runs")
+            self.mark_unresolved(f"what '{self.name}' writes to is only known when it runs")
 
 
 @dataclass(slots=True)
 class ParsedOptions:
-    """Arguments taken apart: flags, the values of those that have one, and the other words."""
+    """Parsed arguments: flags, options' values, operands, and the operands after `--`."""
 
     flags: set[str] = field(default_factory=set)
     values: dict[str, list[ShellWord]] = field(default_factory=dict)
     operands: list[ShellWord] = field(default_factory=list)
-    behind: list[ShellWord] | None = None
+    after_separator: list[ShellWord] | None = None
 
-    def given(self, *names: str) -> list[ShellWord]:
+    def values_of(self, *names: str) -> list[ShellWord]:
         """The values of these options."""
         return [word for name in names for word in self.values.get(name, [])]
 
     def has(self, *names: str) -> bool:
-        """Whether one of these flags is given, as `-r` alone or among others, as `--recursive`, or valued."""
+        """Whether one of these options is given: `-r` alone or among others, `--long`, or with a value."""
         return any(name in self.flags or name in self.values for name in names)
 
 
-def options(arguments: Sequence[ShellWord], valued: str = "") -> ParsedOptions:
-    """Take arguments apart; `valued` names the options, blank between, that take a value."""
-    takes = frozenset(valued.split())
-    found = ParsedOptions()
+def parse_options(arguments: Sequence[ShellWord], valued: str = "") -> ParsedOptions:
+    """Parse arguments; `valued` names the options that take a value, separated by blanks."""
+    valued_options = frozenset(valued.split())
+    parsed = ParsedOptions()
     words = iter(arguments)
     for word in words:
         text = word.text
         if text == "--":
-            found.behind = list(words)
-            found.operands += found.behind
+            parsed.after_separator = list(words)
+            parsed.operands += parsed.after_separator
         elif text.startswith("--"):
             name, equals, value = text.partition("=")
-            found.flags.add(name)
+            parsed.flags.add(name)
             if equals:
-                found.values.setdefault(name, []).append(word.behind(len(name) + 1))
-            elif name in takes and (following := next(words, None)) is not None:
-                found.values.setdefault(name, []).append(following)
+                parsed.values.setdefault(name, []).append(word.suffix_from(len(name) + 1))
+            elif name in valued_options and (next_word := next(words, None)) is not None:
+                parsed.values.setdefault(name, []).append(next_word)
             _ = value
         elif text.startswith("-") and len(text) > 1:
-            _short(found, word, takes, words)
+            _parse_short(parsed, word, valued_options, words)
         else:
-            found.operands.append(word)
-    return found
+            parsed.operands.append(word)
+    return parsed
 
 
-def _short(found: ParsedOptions, word: ShellWord, takes: frozenset[str], words: Iterator[ShellWord]) -> None:
-    """`-abc`: each letter is a flag, until one that takes the rest, or the next word, as its value."""
+def _parse_short(
+    parsed: ParsedOptions, word: ShellWord, valued_options: frozenset[str], words: Iterator[ShellWord]
+) -> None:
+    """Parse `-abc`: each letter is a flag, until one that takes the rest, or the next word, as its value."""
     text = word.text
-    found.flags.add(text)
+    parsed.flags.add(text)
     for letter in dict.fromkeys(text[1:]):
         flag = "-" + letter
-        found.flags.add(flag)
-        if flag in takes:
-            at = text.index(letter, 1)
-            value = word.behind(at + 1) if at + 1 < len(text) else next(words, None)
+        parsed.flags.add(flag)
+        if flag in valued_options:
+            index = text.index(letter, 1)
+            value = word.suffix_from(index + 1) if index + 1 < len(text) else next(words, None)
             if value is not None:
-                found.values.setdefault(flag, []).append(value)
+                parsed.values.setdefault(flag, []).append(value)
             return
 
 
@@ -125,76 +127,82 @@ Handler = Callable[[ProgramCall], None]
 
 def _operands(extent: TargetExtent, skipped: int = 0, valued: str = "") -> Handler:
     def handle(call: ProgramCall) -> None:
-        found = options(call.arguments, valued)
-        start = 0 if "--reference" in found.values else skipped
-        for word in found.operands[start:]:
+        parsed = parse_options(call.arguments, valued)
+        start = 0 if "--reference" in parsed.values else skipped
+        for word in parsed.operands[start:]:
             call.write(word, extent)
 
     return handle
 
 
 def copy(call: ProgramCall) -> None:
-    """`cp`, `mv`, `install`, `ln`: the last operand, or what comes to lie in it."""
-    found = options(call.arguments, "-t --target-directory -S --suffix -m --mode -o --owner -g --group")
-    operands = found.operands
-    if found.has("-T", "--no-target-directory") and len(operands) > 1:
+    """`cp`, `mv`, `install`, `ln`: writes the last operand, or the copies inside it."""
+    parsed = parse_options(
+        call.arguments, "-t --target-directory -S --suffix -m --mode -o --owner -g --group"
+    )
+    operands = parsed.operands
+    if parsed.has("-T", "--no-target-directory") and len(operands) > 1:
         call.write(operands[-1], TargetExtent.TREE)
-    if call.name == "install" and found.has("-d", "--directory"):
+    if call.name == "install" and parsed.has("-d", "--directory"):
         return
     if call.name == "mv":
-        for word in operands if found.has("-t", "--target-directory") else operands[:-1]:
+        for word in operands if parsed.has("-t", "--target-directory") else operands[:-1]:
             call.write(word, TargetExtent.TREE)
-    into = found.given("-t", "--target-directory")
-    if not into and len(operands) == 1 and call.name == "ln":
-        into, operands = [ShellWord(".")], operands
-    elif not into and len(operands) > 1:
-        into, operands = operands[-1:], operands[:-1]
-    for place in into:
-        put(call, operands, place)
+    destinations = parsed.values_of("-t", "--target-directory")
+    if not destinations and len(operands) == 1 and call.name == "ln":
+        destinations, operands = [ShellWord(".")], operands
+    elif not destinations and len(operands) > 1:
+        destinations, operands = operands[-1:], operands[:-1]
+    for destination in destinations:
+        write_copies(call, operands, destination)
 
 
-def put(call: ProgramCall, sources: Sequence[ShellWord], place: ShellWord) -> None:
-    """The program puts `sources` at `place`, or into it where that is a folder."""
+def write_copies(call: ProgramCall, sources: Sequence[ShellWord], destination: ShellWord) -> None:
+    """The program puts `sources` at `destination`, or into it where that is a folder."""
     names = [basename(form.text.rstrip("/")) for word in sources for form in word.forms()]
-    whole = any(not form.known or form.glob for word in sources for form in word.forms())
-    if whole or any(name in ("", ".", "..") or UNTOLD in name for name in names):
-        call.write(place, TargetExtent.TREE)
+    any_unknown = any(not form.known or form.glob for word in sources for form in word.forms())
+    if any_unknown or any(name in ("", ".", "..") or UNKNOWN_ARGUMENTS in name for name in names):
+        call.write(destination, TargetExtent.TREE)
     else:
-        call.write(place, TargetExtent.INTO, names)
+        call.write(destination, TargetExtent.INTO, names)
 
 
 def _rsync(call: ProgramCall) -> None:
-    valued = "-e --rsh --exclude --include --exclude-from --include-from --files-from -f --filter --bwlimit"
-    found = options(call.arguments, valued)
-    if found.has("-n", "--dry-run") or len(found.operands) < 2:
+    valued_options = (
+        "-e --rsh --exclude --include --exclude-from --include-from --files-from -f --filter --bwlimit"
+    )
+    parsed = parse_options(call.arguments, valued_options)
+    if parsed.has("-n", "--dry-run") or len(parsed.operands) < 2:
         return
-    if found.has("--remove-source-files"):
-        for word in found.operands[:-1]:
+    if parsed.has("--remove-source-files"):
+        for word in parsed.operands[:-1]:
             call.write(word, TargetExtent.TREE)
-    last = found.operands[-1]
-    if ":" not in last.text.partition("/")[0]:  # else it lies on another machine
-        call.write(last, TargetExtent.TREE)
+    target = parsed.operands[-1]
+    if ":" not in target.text.partition("/")[0]:  # else it lies on another machine
+        call.write(target, TargetExtent.TREE)
 
 
 def in_place(call: ProgramCall) -> None:
-    """`sed -i`, `perl -i`: all files, without the script when it is no option's value."""
-    valued = "-e -f --expression --file -l -I -M -m" if call.name != "sed" else "-e -f --expression --file -l"
+    """`sed -i`, `perl -i`: writes all operands, except a script that is no option's value."""
+    valued_options = (
+        "-e -f --expression --file -l -I -M -m" if call.name != "sed" else "-e -f --expression --file -l"
+    )
     words = [word for word in call.arguments if word.text.startswith("-")]
     letters = "nrEsuzbpwla0"
-    edits = any(
+    is_editing = any(
         word.text.startswith("--in-place") or word.text[1:].lstrip(letters).startswith("i")
         for word in words
         if not word.text.startswith("--") or word.text.startswith("--in-place")
     )
-    if not edits:
+    if not is_editing:
         return
-    found = options([_without_suffix(word) for word in call.arguments], valued)
-    scripted = found.has("-e", "-f", "--expression", "--file")
-    for word in found.operands[0 if scripted else 1 :]:
+    parsed = parse_options([_strip_backup_suffix(word) for word in call.arguments], valued_options)
+    has_script_option = parsed.has("-e", "-f", "--expression", "--file")
+    for word in parsed.operands[0 if has_script_option else 1 :]:
         call.write(word)
 
 
-def _without_suffix(word: ShellWord) -> ShellWord:
+def _strip_backup_suffix(word: ShellWord) -> ShellWord:
     """`-i.bak` as `-i`: what follows is no flag. `-ie` of perl is `-i` with a suffix, too."""
     text = word.text
     if text.startswith("-") and not text.startswith("--") and "i" in text:
@@ -209,35 +217,35 @@ def _without_suffix(word: ShellWord) -> ShellWord:
 def _dd(call: ProgramCall) -> None:
     for word in call.arguments:
         if word.text.startswith("of="):
-            call.write(word.behind(3))
+            call.write(word.suffix_from(3))
 
 
 def _tar(call: ProgramCall) -> None:
     arguments = list(call.arguments)
     if arguments and not arguments[0].text.startswith("-"):  # `tar xzf a.tgz`
         arguments[0] = ShellWord("-" + arguments[0].text)
-    found = options(arguments, "-f --file -C --directory -T --files-from -X --exclude")
-    if found.has("-x", "--extract", "--get") and not found.has("-O", "--to-stdout"):
-        folders = found.given("-C", "--directory")
+    parsed = parse_options(arguments, "-f --file -C --directory -T --files-from -X --exclude")
+    if parsed.has("-x", "--extract", "--get") and not parsed.has("-O", "--to-stdout"):
+        folders = parsed.values_of("-C", "--directory")
         for word in folders[-1:] or [ShellWord(".")]:
             call.write(word, TargetExtent.TREE)
-    elif found.has("-c", "-r", "-u", "--create", "--append", "--update"):
-        for word in found.given("-f", "--file"):
+    elif parsed.has("-c", "-r", "-u", "--create", "--append", "--update"):
+        for word in parsed.values_of("-f", "--file"):
             call.write(word)
 
 
 def _unzip(call: ProgramCall) -> None:
-    found = options(call.arguments, "-d -x")
-    if not found.has("-l", "-t", "-p", "-Z", "-v", "-z"):
-        for word in found.values.get("-d", [ShellWord(".")]):
+    parsed = parse_options(call.arguments, "-d -x")
+    if not parsed.has("-l", "-t", "-p", "-Z", "-v", "-z"):
+        for word in parsed.values.get("-d", [ShellWord(".")]):
             call.write(word, TargetExtent.TREE)
 
 
 def _compress(call: ProgramCall) -> None:
-    found = options(call.arguments, "-S --suffix")
-    if found.has("-c", "--stdout", "-l", "--list", "-t", "--test"):
+    parsed = parse_options(call.arguments, "-S --suffix")
+    if parsed.has("-c", "--stdout", "-l", "--list", "-t", "--test"):
         return
-    for word in found.operands:
+    for word in parsed.operands:
         call.write(word)
         stem, dot, ending = word.text.rpartition(".")
         call.write(
@@ -245,39 +253,45 @@ def _compress(call: ProgramCall) -> None:
         )
 
 
-def _outputs(valued: str, *named: str) -> Handler:
+def _outputs(valued: str, *output_options: str) -> Handler:
     def handle(call: ProgramCall) -> None:
-        found = options(call.arguments, valued)
-        for name in named:
-            for word in found.given(name):
+        parsed = parse_options(call.arguments, valued)
+        for name in output_options:
+            for word in parsed.values_of(name):
                 call.write(word)
 
     return handle
 
 
-def _last(count: int) -> Handler:
+def _operands_from(count: int) -> Handler:
     def handle(call: ProgramCall) -> None:
-        for word in options(call.arguments, "-f -s -w").operands[count:]:
+        for word in parse_options(call.arguments, "-f -s -w").operands[count:]:
             call.write(word)
 
     return handle
 
 
 def found_by(call: ProgramCall) -> list[ShellWord] | None:
-    """The words that a program prints as names of files: what `xargs` behind it hands on. None if untold."""
+    """The file names that a program prints, for a following `xargs`. None if they are unknown."""
     if call.name == "find":
         roots, names = _find_roots(call.arguments)
         if not names:
-            return [ShellWord(join(root.text, UNTOLD), root.glob, root.unknown_from) for root in roots]
+            return [
+                ShellWord(join(root.text, UNKNOWN_ARGUMENTS), root.glob, root.unknown_from) for root in roots
+            ]
         call.steps.take(_STEPS_OF_TARGET * len(roots) * len(names))
         return [_anywhere_below(root, name) for root in roots for name in names]
     if call.name in ("echo", "printf"):
         return _printed_words(call)
     if call.name in ("grep", "rg", "ag", "fgrep", "egrep", "fd", "ls"):
-        found = options(call.arguments, "-e -f -A -B -C -m --include --exclude --exclude-dir -g -t --type")
-        skipped = 0 if call.name == "ls" or found.has("-e", "-f") else 1
-        folders = found.operands[skipped:]
-        return [ShellWord(join(word.text, UNTOLD), word.glob, word.unknown_from) for word in folders] or None
+        parsed = parse_options(
+            call.arguments, "-e -f -A -B -C -m --include --exclude --exclude-dir -g -t --type"
+        )
+        skipped = 0 if call.name == "ls" or parsed.has("-e", "-f") else 1
+        folders = parsed.operands[skipped:]
+        return [
+            ShellWord(join(word.text, UNKNOWN_ARGUMENTS), word.glob, word.unknown_from) for word in folders
+        ] or None
     return None
 
 
@@ -288,26 +302,26 @@ def _printed_words(call: ProgramCall) -> list[ShellWord]:
         if word.text.startswith("-") and call.name == "echo":
             continue
         if not word.known or word.glob or "%" in word.text:
-            printed.append(ShellWord(UNTOLD) if not word.known else word)
+            printed.append(ShellWord(UNKNOWN_ARGUMENTS) if not word.known else word)
         else:
             printed += [ShellWord(text) for text in _ESCAPES.sub(" ", word.text).split()]
     return printed
 
 
 def executed_by_fd(call: ProgramCall) -> list[ShellWord]:
-    """The command that `fd -x` runs, with names that only running it would tell; empty without one."""
+    """The command that `fd -x` runs, with placeholders for the found names; empty without one."""
     words = call.arguments
-    for at, word in enumerate(words):
+    for index, word in enumerate(words):
         if word.text in ("-x", "-X", "--exec", "--exec-batch"):
-            rest = words[at + 1 :]
-            return [ShellWord(UNTOLD) if part.text.startswith("{") else part for part in rest] + [
-                ShellWord(UNTOLD)
-            ]
+            command = words[index + 1 :]
+            return [
+                ShellWord(UNKNOWN_ARGUMENTS) if part.text.startswith("{") else part for part in command
+            ] + [ShellWord(UNKNOWN_ARGUMENTS)]
     return []
 
 
 def _find_roots(arguments: Sequence[ShellWord]) -> tuple[list[ShellWord], list[ShellWord]]:
-    """Where `find` begins, and the names that it is narrowed to; no names when that is not so simple."""
+    """The folders where `find` begins, and the name patterns it filters by; none for complex expressions."""
     roots: list[ShellWord] = []
     for word in arguments:
         if word.text.startswith(("-", "(", "!")) and word.text not in ("-L", "-H", "-P"):
@@ -315,12 +329,12 @@ def _find_roots(arguments: Sequence[ShellWord]) -> tuple[list[ShellWord], list[S
         if not word.text.startswith("-"):
             roots.append(word)
     texts = [word.text for word in arguments]
-    names = [arguments[at + 1] for at, text in enumerate(texts[:-1]) if text in ("-name", "-iname")]
-    exact = "-iname" not in texts and all(word.known and "/" not in word.text for word in names)
-    simple = exact and not {"!", "-not", "-o", "-or", ","} & set(texts)
-    if "-o" in texts and exact and texts.count("-o") == len(names) - 1 and "!" not in texts:
-        simple = "-not" not in texts and not any(text in ("-path", "-regex", "-newer") for text in texts)
-    return roots or [ShellWord(".")], names if simple else []
+    names = [arguments[index + 1] for index, text in enumerate(texts[:-1]) if text in ("-name", "-iname")]
+    is_exact = "-iname" not in texts and all(word.known and "/" not in word.text for word in names)
+    is_simple = is_exact and not {"!", "-not", "-o", "-or", ","} & set(texts)
+    if "-o" in texts and is_exact and texts.count("-o") == len(names) - 1 and "!" not in texts:
+        is_simple = "-not" not in texts and not any(text in ("-path", "-regex", "-newer") for text in texts)
+    return roots or [ShellWord(".")], names if is_simple else []
 
 
 def _anywhere_below(root: ShellWord, name: ShellWord) -> ShellWord:
@@ -351,36 +365,36 @@ def executed_by_find(call: ProgramCall) -> list[list[ShellWord]]:
     """The commands that `find -exec` runs, with what it finds in the place of `{}`."""
     commands = []
     words = call.arguments
-    found = found_by(call) or []
+    file_names = found_by(call) or []
     at = 0
     while at < len(words):
         if words[at].text in ("-exec", "-execdir", "-ok", "-okdir"):
             end = next((i for i in range(at + 1, len(words)) if words[i].text in (";", "+")), len(words))
             command: list[ShellWord] = []
             for part in words[at + 1 : end]:
-                filled = found if part.forms()[0].text == "{}" else [part]
-                call.steps.take(len(filled))
-                command += filled
+                replaced = file_names if part.forms()[0].text == "{}" else [part]
+                call.steps.take(len(replaced))
+                command += replaced
             commands.append(command)
-            at = end  # what is in it is that command's own
+            at = end
         at += 1
     return commands
 
 
 def _curl(call: ProgramCall) -> None:
-    valued = "-o --output --output-dir -H -X -d --data -u -A -e --url -b -c --cookie-jar"
-    found = options(call.arguments, valued)
-    outputs = found.given("-o", "--output")
-    if found.has("-O", "--remote-name", "--remote-name-all"):
-        operands = [*found.operands, *found.given("--url")]
+    valued_options = "-o --output --output-dir -H -X -d --data -u -A -e --url -b -c --cookie-jar"
+    parsed = parse_options(call.arguments, valued_options)
+    outputs = parsed.values_of("-o", "--output")
+    if parsed.has("-O", "--remote-name", "--remote-name-all"):
+        operands = [*parsed.operands, *parsed.values_of("--url")]
         outputs += [ShellWord(basename(word.text.partition("?")[0].rstrip("/"))) for word in operands]
-    for folder in found.given("--output-dir")[-1:]:
-        outputs = [_within(folder, word) for word in outputs]
+    for folder in parsed.values_of("--output-dir")[-1:]:
+        outputs = [_join_folder(folder, word) for word in outputs]
     for word in outputs:
         call.write(word)
 
 
-def _within(folder: ShellWord, word: ShellWord) -> ShellWord:
+def _join_folder(folder: ShellWord, word: ShellWord) -> ShellWord:
     """A relative name below a folder."""
     if word.text.startswith("/"):
         return word
@@ -392,11 +406,11 @@ def _within(folder: ShellWord, word: ShellWord) -> ShellWord:
 
 
 def _wget(call: ProgramCall) -> None:
-    found = options(call.arguments, "-O --output-document -o -P --directory-prefix --header -U")
-    for word in found.given("-O", "--output-document"):
+    parsed = parse_options(call.arguments, "-O --output-document -o -P --directory-prefix --header -U")
+    for word in parsed.values_of("-O", "--output-document"):
         call.write(word)
-    if not found.has("-O", "--output-document"):
-        for word in found.given("-P", "--directory-prefix"):
+    if not parsed.has("-O", "--output-document"):
+        for word in parsed.values_of("-P", "--directory-prefix"):
             call.write(word, TargetExtent.TREE)
 
 
@@ -408,13 +422,15 @@ def _openssl(call: ProgramCall) -> None:
 
 
 def _xxd(call: ProgramCall) -> None:
-    for word in options(call.arguments, "-c -g -l -s -n -o -R").operands[1:]:
+    for word in parse_options(call.arguments, "-c -g -l -s -n -o -R").operands[1:]:
         call.write(word)
 
 
 def _pip(call: ProgramCall) -> None:
-    found = options(call.arguments, "-t --target --prefix --root --src -d --dest -w --wheel-dir -r -c -e -i")
-    for word in found.given(
+    parsed = parse_options(
+        call.arguments, "-t --target --prefix --root --src -d --dest -w --wheel-dir -r -c -e -i"
+    )
+    for word in parsed.values_of(
         "-t", "--target", "--prefix", "--root", "--src", "-d", "--dest", "-w", "--wheel-dir"
     ):
         call.write(word, TargetExtent.TREE)
@@ -436,10 +452,10 @@ PROGRAMS: dict[str, Handler] = {
     "dd": _dd,
     **dict.fromkeys(("tar", "gtar", "bsdtar"), _tar),
     "unzip": _unzip,
-    "zip": _last(0),
+    "zip": _operands_from(0),
     **dict.fromkeys(("gzip", "gunzip", "bzip2", "bunzip2", "xz", "unxz", "zstd"), _compress),
     "sort": _outputs("-o --output -k -t -S -T", "-o", "--output"),
-    "uniq": _last(1),
+    "uniq": _operands_from(1),
     **dict.fromkeys(("dos2unix", "unix2dos", "mac2unix"), _operands(TargetExtent.FILE)),
     **dict.fromkeys(
         ("gcc", "g++", "cc", "c++", "clang", "clang++", "ld", "rustc", "ghc", "swiftc", "pandoc", "dot"),

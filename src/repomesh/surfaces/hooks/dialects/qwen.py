@@ -22,13 +22,13 @@ _EDITORS = {
 }
 
 
-def _adjust(said: Json, heard: HookInput) -> HookInput | None:
-    """After every tool it tells of a prompt that nobody wrote."""
-    if heard.moment is HookPhase.PROMPT and not heard.prompt:
-        return replace(heard, moment=HookPhase.AFTER_TOOL)
-    if heard.moment is HookPhase.PERMISSION and said.get("notification_type") != "permission_prompt":
+def _adjust(payload: Json, hook_input: HookInput) -> HookInput | None:
+    """Read an empty prompt as the end of a tool: Qwen Code sends one after every tool."""
+    if hook_input.phase is HookPhase.PROMPT and not hook_input.prompt:
+        return replace(hook_input, phase=HookPhase.AFTER_TOOL)
+    if hook_input.phase is HookPhase.PERMISSION and payload.get("notification_type") != "permission_prompt":
         return None
-    return heard
+    return hook_input
 
 
 QWEN = HookDialect(
@@ -42,4 +42,4 @@ QWEN = HookDialect(
     shells=frozenset({_SHELL}),
     adjust=_adjust,
 )
-"""Its hooks took over the names and shapes of Claude Code's."""
+"""Its hooks use the names and shapes of Claude Code's."""

@@ -1,9 +1,9 @@
-"""Reads a shell command as words and simple commands, without running anything.
+"""Parses a shell command into words and simple commands, without running anything.
 
-One pass from left to right: every character is looked at a bounded number of times, whatever the text is. All
-texts that one command leads to share a StepBudget, so that commands in commands end, too.
-What a word stands for is kept as far as it can be told: what is quoted, what is a pattern, and where a part
-begins that only running would tell (a variable, the output of a command).
+One pass from left to right: every character is read a bounded number of times, whatever the text is. All
+texts inside one command share a StepBudget, so that nested commands are bounded, too.
+A word records whether it is quoted, whether it is a pattern, and where a part begins that is only known when
+it runs (a variable, the output of a command).
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ _QUOTED_RUN = re.compile(r'[^"\\$`]+')
 _BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
 _ANSI_QUOTED = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9_]+|[@*#?!$-]")
-_SIGNS = {  # that matter within a substitution, by the sign that closes it
+_SIGNS = {  # the relevant signs within a substitution, by its closing sign
     ")": re.compile(r"""[\\)$"'(#<\n]"""),
     "}": re.compile(r"""[\\}$"']"""),
     '"': re.compile(r'[\\"$]'),
 }
-_ARITHMETIC_CHARS = 200  # looked at for its end; what is longer is read as commands
+_ARITHMETIC_CHARS = 200  # searched for its end; anything longer is read as commands
 _STEPS_OF_COMMAND: Final = 4
 _STEPS_OF_OPERATOR: Final = 3
 _STEPS_OF_WORD: Final = 3
 _STEPS_OF_SIGN: Final = 2
 _STEPS_OF_EXPANSION: Final = 2
 _STEPS_OF_FORM: Final = 3
-PROCESS = "/dev/fd/0"  # stands for a process in a file's place
+PROCESS = "/dev/fd/0"  # stands for a process substitution
 _TEMPORARY = "/tmp"  # noqa: S108 - nothing is made there; it stands for a place outside of any repository
 
 
 @dataclass(slots=True)
 class ShellCommand:
-    """A simple command: its words, where its output goes, and the text that it is fed."""
+    """A simple command: its words, the files of its output, and its standard input if known."""
 
     words: list[ShellWord] = field(default_factory=list)
     outputs: list[ShellWord] = field(default_factory=list)
-    fed: str | None = None
+    stdin_text: str | None = None
     piped: bool = False
     ending: str = ""
     """The operator behind it."""
@@ -74,25 +74,25 @@ class ShellCommand:
 
 
 class ShellReader:
-    """Reads one text. `inner` collects the texts of command substitutions, which run as commands, too."""
+    """Parses one text. `inner` collects the texts of command substitutions, which run as commands, too."""
 
     def __init__(self, text: str, steps: StepBudget) -> None:
         self.steps = steps
         self.text = text.replace("\\\n", "")
         self.at = 0
         self.inner: list[str] = []
-        self.torn = False
-        """Whether the text ends within a quotation or a substitution, or is not understood."""
+        self.incomplete = False
+        """Whether the text ends within a quotation or a substitution."""
         self.variables: dict[str, ShellWord] = {}
         self._budget = SHELL_CHARS_MAX  # of characters that variables add: `A=$A$A` grows without end
         self._line_end = (
-            self._behind
+            self._documents_end
         ) = -1  # of the line that here-documents stand behind, and where these end
 
     def next_command(self) -> ShellCommand | None:
         """The next simple command, which may be without words; None at the end."""
         if self._line_end < self.at:  # no here-document begins behind the line
-            self.at = _end(_LINE_ENDS, self.text, self.at)
+            self.at = _match_end(_LINE_ENDS, self.text, self.at)
         self.steps.take(_STEPS_OF_COMMAND)
         if self.at >= len(self.text):
             return None
@@ -109,7 +109,7 @@ class ShellReader:
                 if self.at >= len(self.text):
                     break
                 word = self._word()
-                if not (self._before_redirect() and word.text.isdigit() and not word.quoted):
+                if not (self._is_before_redirect() and word.text.isdigit() and not word.quoted):
                     command.words.append(word)
             elif operator[0] in "<>" or operator in ("&>", "&>>"):
                 self._redirect(command, operator)
@@ -117,7 +117,7 @@ class ShellReader:
                 continue
             else:
                 if operator == "\n" and self.at - 1 == self._line_end:
-                    self.at = max(self.at, self._behind)
+                    self.at = max(self.at, self._documents_end)
                 command.opens += operator == "("
                 command.closes += operator == ")"
                 command.ending = operator
@@ -129,7 +129,7 @@ class ShellReader:
     # -- operators ---------------------------------------------------------------------------------
 
     def _skip_blanks(self) -> None:
-        self.at = _end(_BLANK_RUN, self.text, self.at)
+        self.at = _match_end(_BLANK_RUN, self.text, self.at)
 
     def _operator(self) -> str:
         text, at = self.text, self.at
@@ -141,59 +141,59 @@ class ShellReader:
         return operator
 
     def _skip_arithmetic(self) -> bool:
-        """Pass over `((i > 2))`, in which nothing is a redirection."""
+        """Skip `((i > 2))`, in which nothing is a redirection; True if there was one."""
         text, start = self.text, self.at
         end = text.find("))", start, start + _ARITHMETIC_CHARS) if text.startswith("(", start) else -1
         if end < 0 or ";" in text[start:end] or "\n" in text[start:end]:
             return False
-        self._substituted(text[start:end])
+        self._collect_substitutions(text[start:end])
         self.at = end + 2
         return True
 
-    def _before_redirect(self) -> bool:
+    def _is_before_redirect(self) -> bool:
         return self.at < len(self.text) and self.text[self.at] in "<>"
 
     def _redirect(self, command: ShellCommand, operator: str) -> None:
         if operator in ("<", ">") and self.text.startswith("(", self.at):  # a process in a file's place
             self.at += 1
             command.words.append(ShellWord(PROCESS))
-            self.inner.append(self._to(")"))
+            self.inner.append(self._text_until(")"))
             return
         self._skip_blanks()
         if self.at >= len(self.text) or self.text[self.at] in "\n;&|()<>":
             return
         word = self._word()
         if operator in ("<<", "<<-"):
-            self._feed(command, word.text, indented=operator == "<<-")
-            if not word.quoted and command.fed:
-                self._substituted(command.fed)
+            self._read_here_document(command, word.text, indented=operator == "<<-")
+            if not word.quoted and command.stdin_text:
+                self._collect_substitutions(command.stdin_text)
         elif operator == "<<<":
-            command.fed = word.text if word.known else None
+            command.stdin_text = word.text if word.known else None
         elif operator == ">&":
             if not (word.text.rstrip("-").isdigit() or word.text == "-"):
                 command.outputs.append(word)
         elif operator not in ("<", "<&"):
             command.outputs.append(word)
 
-    def _feed(self, command: ShellCommand, end: str, *, indented: bool) -> None:
-        """Give a command its here-document, which stands behind the line, and behind those before it."""
+    def _read_here_document(self, command: ShellCommand, end: str, *, indented: bool) -> None:
+        """Read a command's here-document, which follows the line and the here-documents before it."""
         text = self.text
         if self._line_end < self.at:
-            stop = text.find("\n", self.at)
-            self._line_end = len(text) if stop < 0 else stop
-            self._behind = self._line_end + 1
+            line_end = text.find("\n", self.at)
+            self._line_end = len(text) if line_end < 0 else line_end
+            self._documents_end = self._line_end + 1
         lines = []
-        for start, stop in self._lines(self._behind):
-            self._behind = stop + 1
-            line = text[start:stop]
+        for start, line_end in self._lines(self._documents_end):
+            self._documents_end = line_end + 1
+            line = text[start:line_end]
             line = line.lstrip("\t") if indented else line
             if line.rstrip("\r") == end:
                 break
             lines.append(line)
-        command.fed = "\n".join(lines)
+        command.stdin_text = "\n".join(lines)
 
     def _lines(self, at: int) -> Iterator[tuple[int, int]]:
-        """Where the lines from a character on begin and end."""
+        """The start and end of each line from a position on."""
         text = self.text
         while at < len(text):
             self.steps.take(1)
@@ -202,13 +202,13 @@ class ShellReader:
             yield at, stop
             at = stop + 1
 
-    def _substituted(self, text: str) -> None:
-        """Collect the commands that are run for an unquoted here-document, or within an expansion."""
+    def _collect_substitutions(self, text: str) -> None:
+        """Collect the command substitutions in an unquoted here-document or an expansion."""
         if "$" not in text and "`" not in text:
             return
         reader = ShellReader(text, self.steps)
         while reader.at < len(reader.text):
-            reader.at = _end(_UNQUOTED_RUN, reader.text, reader.at) + 1
+            reader.at = _match_end(_UNQUOTED_RUN, reader.text, reader.at) + 1
             sign = reader.text[reader.at - 1 : reader.at]
             self.steps.take(1)
             if sign == "\\":
@@ -216,7 +216,7 @@ class ShellReader:
             elif sign:
                 reader._expansion(ShellWord(), [], sign, quoted=True)
         self.inner += reader.inner
-        self.torn = self.torn or reader.torn
+        self.incomplete = self.incomplete or reader.incomplete
 
     # -- words -------------------------------------------------------------------------------------
 
@@ -233,7 +233,7 @@ class ShellReader:
             self.at += 1
             self.steps.take(_STEPS_OF_SIGN)
             if sign == "'":
-                end = self._end_of("'")
+                end = self._find_end("'")
                 self._literal(word, pieces, text[self.at : end])
                 self.at = end + 1
             elif sign == '"':
@@ -253,7 +253,7 @@ class ShellReader:
                 pieces.append(BRACE_COMMA)
             elif sign in "*?+@!" and text.startswith("(", self.at):  # as in `!(kept)`
                 self.at += 1
-                self._substituted(self._to(")"))
+                self._collect_substitutions(self._text_until(")"))
                 word.glob = True
                 pieces.append("*")
             else:
@@ -270,7 +270,7 @@ class ShellReader:
         return word
 
     def _literal(self, word: ShellWord, pieces: list[str], text: str) -> None:
-        """A quoted part; one that begins like a home folder is none."""
+        """Add a quoted part, in which `~` is no home folder."""
         word.quoted = True
         if text:  # so that `pieces` is empty as long as the word is
             pieces.append("./" + text if text.startswith("~") else text)
@@ -293,37 +293,37 @@ class ShellReader:
                 pieces.append(sign)
             else:
                 self._expansion(word, pieces, sign, quoted=True)
-        self.torn = self.torn or self.at >= len(text)
+        self.incomplete = self.incomplete or self.at >= len(text)
         self.at += 1
 
-    def _end_of(self, sign: str) -> int:
-        """Where the next such sign is."""
+    def _find_end(self, sign: str) -> int:
+        """The position of the next such sign."""
         end = self.text.find(sign, self.at)
-        self.torn = self.torn or end < 0
+        self.incomplete = self.incomplete or end < 0
         return len(self.text) if end < 0 else end
 
     def _expansion(self, word: ShellWord, pieces: list[str], sign: str, *, quoted: bool) -> None:
-        """A variable or a command's output, at the sign behind its `$`; a mere `$` is itself."""
+        """Read a variable or a command's output, behind its `$` or backquote; a mere `$` is itself."""
         text = self.text
         if sign == "`":
-            end = _end(_BACKQUOTED, text, self.at)
+            end = _match_end(_BACKQUOTED, text, self.at)
             self._output(word, pieces, text[self.at : end].replace("\\`", "`"))
             self.at = end + 1
         elif text.startswith("((", self.at):
             self.at += 1
-            inside = self._to(")")
+            inside = self._text_until(")")
             if inside.endswith(")") and not any(sign in inside for sign in ";\n"):
-                self._substituted(inside)
+                self._collect_substitutions(inside)
                 pieces.append("0")
             else:  # a subshell, as in `$((rm a); ls)`
                 self._output(word, pieces, inside)
         elif text.startswith("(", self.at):
             self.at += 1
-            self._output(word, pieces, self._to(")"))
+            self._output(word, pieces, self._text_until(")"))
         elif text.startswith("{", self.at):
             self.at += 1
-            inside = self._to("}")
-            self._substituted(inside)
+            inside = self._text_until("}")
+            self._collect_substitutions(inside)
             self._variable(word, pieces, inside)
         elif text.startswith("'", self.at) and not quoted:
             self._ansi(word, pieces)
@@ -338,12 +338,12 @@ class ShellReader:
                 self.at = name.end()
 
     def _ansi(self, word: ShellWord, pieces: list[str]) -> None:
-        r"""`$'a\tb'`: a text in which escapes count; with any of them it counts as not known."""
+        r"""Read `$'a\tb'`, in which escapes count; a text with an escape counts as unknown."""
         self.steps.take(_STEPS_OF_EXPANSION)
-        end = _end(_ANSI_QUOTED, self.text, self.at + 1)
+        end = _match_end(_ANSI_QUOTED, self.text, self.at + 1)
         inside = self.text[self.at + 1 : end]
         if "\\" in inside:
-            _cut(word, pieces)
+            _mark_unknown(word, pieces)
         self._literal(word, pieces, inside)
         self.at = end + 1
 
@@ -356,16 +356,16 @@ class ShellReader:
             pieces.append(".")
         elif name == "TMPDIR" and value is None:
             pieces.append(_TEMPORARY)
-        elif value is None or not self._usable(value):
-            _cut(word, pieces)
+        elif value is None or not self._is_usable(value):
+            _mark_unknown(word, pieces)
         else:
             self._budget -= len(value.text)
             word.glob = word.glob or value.glob
             if value.text:
                 pieces.append(value.text)
 
-    def _usable(self, value: ShellWord) -> bool:
-        """Whether a variable's value is one word, and adds no more than there is room for."""
+    def _is_usable(self, value: ShellWord) -> bool:
+        """Whether a variable's value is known, one word, and within the remaining budget."""
         plain = not any(sign in value.text for sign in " \t\n")
         return value.known and plain and len(value.text) <= self._budget
 
@@ -373,25 +373,27 @@ class ShellReader:
         self.steps.take(_STEPS_OF_EXPANSION)
         self.inner.append(command)
         words = command.split()
-        if words[:1] == ["mktemp"] and not any("/" in one or one in ("-p", "--tmpdir") for one in words):
+        if words[:1] == ["mktemp"] and not any(
+            "/" in argument or argument in ("-p", "--tmpdir") for argument in words
+        ):
             pieces.append(f"{_TEMPORARY}/mktemp")
         elif words == ["pwd"] and not pieces:
             pieces.append(".")
         else:
-            _cut(word, pieces)
+            _mark_unknown(word, pieces)
 
-    def _to(self, closer: str) -> str:
-        """The text up to the closing sign that belongs to the opening one just passed."""
+    def _text_until(self, closer: str) -> str:
+        """The text up to the sign that closes the opening one just read."""
         text, start, stack = self.text, self.at, [closer]
-        ends: list[tuple[str, bool]] = []  # of here-documents that begin behind the line
+        here_documents: list[tuple[str, bool]] = []  # of here-documents that begin behind the line
         while stack:
-            found = _SIGNS[stack[-1]].search(text, self.at)
-            if found is None:
+            match = _SIGNS[stack[-1]].search(text, self.at)
+            if match is None:
                 self.at = len(text)
                 break
             self.steps.take(1)
-            sign = found[0]
-            self.at = found.end()
+            sign = match[0]
+            self.at = match.end()
             if sign == "\\":
                 self.at += 1
             elif sign == stack[-1]:
@@ -403,16 +405,16 @@ class ShellReader:
             elif sign == '"':
                 stack.append('"')
             elif sign == "'":
-                self.at = self._end_of("'") + 1
+                self.at = self._find_end("'") + 1
             else:
-                self._command_sign(sign, stack, ends)
+                self._command_sign(sign, stack, here_documents)
             if len(stack) > SHELL_NESTING_MAX:
                 raise ShellBoundExceeded(f"it holds parts more than {SHELL_NESTING_MAX} deep in parts")
-        self.torn = self.torn or bool(stack)
+        self.incomplete = self.incomplete or bool(stack)
         return text[start : self.at if stack else self.at - 1]
 
-    def _command_sign(self, sign: str, stack: list[str], ends: list[tuple[str, bool]]) -> None:
-        """A sign between the words of a substituted command: a group, a comment, or a here-document."""
+    def _command_sign(self, sign: str, stack: list[str], here_documents: list[tuple[str, bool]]) -> None:
+        """Handle a sign between the words of a substituted command: a group, comment or here-document."""
         text = self.text
         if sign == "(":
             stack.append(")")
@@ -420,19 +422,19 @@ class ShellReader:
             end = text.find("\n", self.at)
             self.at = len(text) if end < 0 else end
         elif sign == "<" and text.startswith("<", self.at) and not text.startswith("<<", self.at):
-            found = _HERE_END.match(text, self.at + 1)
-            if found is not None:
-                ends.append((found[2] or found[3] or found[4] or "", bool(found[1])))
-                self.at = found.end()
+            match = _HERE_END.match(text, self.at + 1)
+            if match is not None:
+                here_documents.append((match[2] or match[3] or match[4] or "", bool(match[1])))
+                self.at = match.end()
         elif sign == "<" and text.startswith("<<", self.at):
             self.at += 2
         elif sign == "\n":
-            for document, indented in ends:
-                self._pass_document(document, indented=indented)
-            ends.clear()
+            for document, indented in here_documents:
+                self._skip_here_document(document, indented=indented)
+            here_documents.clear()
 
-    def _pass_document(self, end: str, *, indented: bool) -> None:
-        """Pass the lines of a here-document; its last may close the substitution, too: `EOF)`."""
+    def _skip_here_document(self, end: str, *, indented: bool) -> None:
+        """Skip the lines of a here-document; its last may close the substitution, too: `EOF)`."""
         for start, stop in self._lines(self.at):
             line = self.text[start:stop]
             bare = line.lstrip("\t") if indented else line
@@ -444,13 +446,13 @@ class ShellReader:
                 return
 
 
-def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    """Where a pattern that fits anywhere, an empty text included, ends."""
-    found = pattern.match(text, at)
-    return at if found is None else found.end()
+def _match_end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """The end of a pattern's match at a position; the position itself without a match."""
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
 
 
-def _cut(word: ShellWord, pieces: list[str]) -> None:
-    """From here on the word's text can't be told."""
+def _mark_unknown(word: ShellWord, pieces: list[str]) -> None:
+    """Mark the word's text as unknown from here on."""
     if word.unknown_from is None:
         word.unknown_from = sum(map(len, pieces))

@@ -1,4 +1,4 @@
-"""All programs of which it is known what they write. Any other is taken to write nothing."""
+"""The table of all programs with a handler. Any other program counts as writing nothing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _VERSIONED: Final = re.compile(r"(python|pypy|node|ruby|perl|php|lua|clang|gcc|g
 
 
 def program_of(name: str) -> str:
-    """The name that a program is known by here: that of `python3.11` is `python`."""
-    versioned = _VERSIONED.fullmatch(name)
-    return versioned[1] if versioned is not None else name
+    """The program's name in the table: that of `python3.11` is `python`."""
+    match = _VERSIONED.fullmatch(name)
+    return match[1] if match is not None else name
 
 
 PROGRAMS: Final[dict[str, Callable[[ProgramCall], None]]] = {
@@ -28,9 +28,9 @@ PROGRAMS: Final[dict[str, Callable[[ProgramCall], None]]] = {
     **dict.fromkeys(("sed", "gsed"), inline_code.sed),
     **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), inline_code.awk),
     **dict.fromkeys(("perl", "ruby"), inline_code.in_place_or_code),
-    **dict.fromkeys(("python", "pypy"), partial(inline_code.code, valued="-W -X -m")),
-    **dict.fromkeys(("node", "bun", "nodejs"), partial(inline_code.code, codes="-e --eval -p --print")),
-    "php": partial(inline_code.code, codes="-r"),
-    **dict.fromkeys(("lua", "julia", "Rscript", "R"), partial(inline_code.code, codes="-e -E")),
-    **dict.fromkeys(("pwsh", "powershell"), partial(inline_code.code, codes="-c -Command -command")),
+    **dict.fromkeys(("python", "pypy"), partial(inline_code.scan_code, valued="-W -X -m")),
+    **dict.fromkeys(("node", "bun", "nodejs"), partial(inline_code.scan_code, codes="-e --eval -p --print")),
+    "php": partial(inline_code.scan_code, codes="-r"),
+    **dict.fromkeys(("lua", "julia", "Rscript", "R"), partial(inline_code.scan_code, codes="-e -E")),
+    **dict.fromkeys(("pwsh", "powershell"), partial(inline_code.scan_code, codes="-c -Command -command")),
 }

@@ -1,4 +1,4 @@
-"""Words of a shell and what their braces stand for, and the steps that reading a command may take."""
+"""Words of a shell and the expansion of their braces, and the step budget for reading a command."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 
 from repomesh.kernel.limits import SHELL_STEPS_MAX, SHELL_WORD_FORMS_MAX
 
-# Stand for `{`, `,` and `}` of an unquoted brace group; private characters, which no file's name has.
+# Stand for `{`, `,` and `}` of an unquoted brace group; private-use characters, which no file name has.
 BRACE_OPEN, BRACE_COMMA, BRACE_CLOSE = "\ue0f0", "\ue0f1", "\ue0f2"
 
 
 class ShellBoundExceeded(Exception):
-    """A command takes more steps to read than it may; the message says which bound it is."""
+    """A command exceeds a bound of its analysis; the message names the bound."""
 
 
 class StepBudget:
-    """The steps that reading one command may take, each of about a microsecond."""
+    """The step budget for reading one command; a step takes about a microsecond."""
 
     def __init__(self) -> None:
         self._left = SHELL_STEPS_MAX
 
     def take(self, steps: int) -> None:
-        """Count steps that are about to be taken; raises ShellBoundExceeded when none are left."""
+        """Use up steps before they are taken; raises ShellBoundExceeded when too few are left."""
         self._left -= steps
         if self._left < 0:
             raise ShellBoundExceeded(f"it takes more than {SHELL_STEPS_MAX} steps to read")
@@ -29,7 +29,7 @@ class StepBudget:
 
 @dataclass(slots=True)
 class ShellWord:
-    """One word. From `unknown_from` on its text can't be told; `glob` says that it holds wildcards."""
+    """One word. From `unknown_from` on its text is unknown; `glob` is whether it holds wildcards."""
 
     text: str = ""
     glob: bool = False
@@ -39,11 +39,11 @@ class ShellWord:
 
     @property
     def known(self) -> bool:
-        """Whether the whole text is."""
+        """Whether the whole text is known."""
         return self.unknown_from is None
 
-    def behind(self, start: int) -> ShellWord:
-        """The part of it from a character on."""
+    def suffix_from(self, start: int) -> ShellWord:
+        """The part of the word from a character on."""
         unknown = None if self.unknown_from is None else max(self.unknown_from - start, 0)
         return ShellWord(self.text[start:], self.glob, unknown, self.quoted)
 
@@ -52,53 +52,57 @@ class ShellWord:
         if BRACE_OPEN not in self.text:
             return [self]
         if self._forms is None:
-            self._forms = self._made_forms()
+            self._forms = self._build_forms()
         return self._forms
 
-    def _made_forms(self) -> list[ShellWord]:
-        texts = _expanded(self.text)
+    def _build_forms(self) -> list[ShellWord]:
+        texts = _expand_braces(self.text)
         if texts is None:
-            at = self.text.index(BRACE_OPEN)
-            known = at if self.unknown_from is None else min(at, self.unknown_from)
-            return [ShellWord(self.text[:at], self.glob, known, self.quoted)]
-        made = []
+            brace_at = self.text.index(BRACE_OPEN)
+            known_chars = brace_at if self.unknown_from is None else min(brace_at, self.unknown_from)
+            return [ShellWord(self.text[:brace_at], self.glob, known_chars, self.quoted)]
+        forms = []
         for text in texts:
-            unknown = None if self.known else _common(text, self.text)
-            made.append(ShellWord(text, self.glob or "*" in text, unknown, self.quoted))
-        return made
+            unknown = None if self.known else _common_prefix_length(text, self.text)
+            forms.append(ShellWord(text, self.glob or "*" in text, unknown, self.quoted))
+        return forms
 
 
-def _expanded(text: str) -> list[str] | None:
+def _expand_braces(text: str) -> list[str] | None:
     """The texts that the brace groups stand for; None for more than SHELL_WORD_FORMS_MAX."""
     if BRACE_OPEN not in text:
         return [text]
-    done, waiting, steps = list[str](), [text], 0
-    while waiting:
+    expanded, pending, steps = list[str](), [text], 0
+    while pending:
         steps += 1
-        if max(steps, len(done) + len(waiting)) > SHELL_WORD_FORMS_MAX:
+        if max(steps, len(expanded) + len(pending)) > SHELL_WORD_FORMS_MAX:
             return None
-        one = waiting.pop()
-        end = one.find(BRACE_CLOSE)
-        start = one.rfind(BRACE_OPEN, 0, end) if end >= 0 else -1
+        current = pending.pop()
+        end = current.find(BRACE_CLOSE)
+        start = current.rfind(BRACE_OPEN, 0, end) if end >= 0 else -1
         if start < 0:
-            done.append(one.replace(BRACE_OPEN, "{").replace(BRACE_COMMA, ",").replace(BRACE_CLOSE, "}"))
+            expanded.append(
+                current.replace(BRACE_OPEN, "{").replace(BRACE_COMMA, ",").replace(BRACE_CLOSE, "}")
+            )
             continue
-        inside = one[start + 1 : end]
+        inside = current[start + 1 : end]
         if BRACE_COMMA in inside:
-            waiting += [one[:start] + part + one[end + 1 :] for part in reversed(inside.split(BRACE_COMMA))]
+            pending += [
+                current[:start] + part + current[end + 1 :] for part in reversed(inside.split(BRACE_COMMA))
+            ]
         elif ".." in inside:
-            waiting.append(f"{one[:start]}*{one[end + 1 :]}")
+            pending.append(f"{current[:start]}*{current[end + 1 :]}")
         else:
-            waiting.append(f"{one[:start]}{{{inside}}}{one[end + 1 :]}")
-    return done
+            pending.append(f"{current[:start]}{{{inside}}}{current[end + 1 :]}")
+    return expanded
 
 
-def _common(one: str, other: str) -> int:
-    """How far two texts agree."""
-    low, high = 0, min(len(one), len(other))
+def _common_prefix_length(first: str, second: str) -> int:
+    """The length of the common prefix of two texts."""
+    low, high = 0, min(len(first), len(second))
     while low < high:
         middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
+        if first[low:middle] == second[low:middle]:
             low = middle
         else:
             high = middle - 1

@@ -1,4 +1,4 @@
-"""Programs that run another program: where its words begin, and the folder that it runs in."""
+"""Programs that run another program: finds its words and its working folder."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
 
 @dataclass(frozen=True, slots=True)
 class _Wrapper:
-    """How one is called.
+    """The arguments of a wrapper.
 
-    `valued` are options that take a value, `skipped` counts the words before the program; where `verbs` are
-    given, one of them comes first.
+    `valued` are options that take a value, `skipped` is the number of words before the program; where `verbs`
+    are given, one of them comes first.
     """
 
     valued: str = ""
@@ -35,11 +35,11 @@ class _Wrapper:
 class WrappedCommand:
     """The command that a wrapper runs: words, a script, or both; its folder; files the wrapper writes.
 
-    The words are those of `before`, which the wrapper spells otherwise, and those of its own from `at` on.
+    The words are those of `prefix`, which the wrapper spells differently, and the wrapper's own from `at` on.
     """
 
     at: int
-    before: list[ShellWord] = field(default_factory=list)
+    prefix: list[ShellWord] = field(default_factory=list)
     folder: ShellWord | None = None
     script: ShellWord | None = None
     outputs: list[ShellWord] = field(default_factory=list)
@@ -47,7 +47,7 @@ class WrappedCommand:
 
 @dataclass(frozen=True, slots=True)
 class _OptionNames:
-    """A wrapper's options with a value, by what the value is."""
+    """A wrapper's options that take a value, by the kind of value."""
 
     folders: frozenset[str]
     scripts: frozenset[str]
@@ -119,56 +119,56 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "nix": _Wrapper("", verbs="run shell develop"),
     "dotenv": _Wrapper("-e -f"),
 }
-_PASSED: Final = frozenset({"--", "run"})  # in front of the program, behind the verb: `hatch run -- x`
+_SKIPPED_WORDS: Final = frozenset({"--", "run"})  # in front of the program, behind the verb: `hatch run -- x`
 _VERSION: Final = re.compile(r"(?<=[\w.-])(?:@|[=<>~!]=)[\w.^~*-]+$")  # `prettier@3`, `ruff==0.5`
 
 
 def unwrap(words: list[ShellWord], start: int, steps: StepBudget) -> WrappedCommand | None:
-    """What the word at `start` runs, where that is a wrapper such as `sudo` or `npx`; else None.
+    """The command that the word at `start` runs, if it is a wrapper such as `sudo` or `npx`; else None.
 
     Raises ShellBoundExceeded.
     """
     name = _name(words[start])
     if program_of(name) in ("python", "pypy"):
-        return _module(words, start)
+        return _unwrap_python_module(words, start)
     wrapper = _WRAPPERS.get(name)
     if wrapper is None or len(words) - start < 2:
         return None
-    found = _Found(steps)
-    command = _command(words, start, name, wrapper, found)
-    return None if command is None else replace(command, outputs=found.outputs)
+    parsed = _WrapperOptions(steps)
+    command = _unwrap_command(words, start, name, wrapper, parsed)
+    return None if command is None else replace(command, outputs=parsed.outputs)
 
 
-def _command(
-    words: list[ShellWord], start: int, name: str, wrapper: _Wrapper, found: _Found
+def _unwrap_command(
+    words: list[ShellWord], start: int, name: str, wrapper: _Wrapper, parsed: _WrapperOptions
 ) -> WrappedCommand | None:
-    at = found.options(words, start + 1, wrapper)
+    at = parsed.options(words, start + 1, wrapper)
     if wrapper.verbs:
         if at >= len(words):
             return None
         if words[at].text in wrapper.verbs.split():
-            at = found.options(words, at + 1, wrapper)
-        elif name != "yarn":  # which runs an installed program by its mere name, too
+            at = parsed.options(words, at + 1, wrapper)
+        elif name != "yarn":  # yarn runs an installed program by its name, too
             return None
-    if wrapper.skipped and found.script is None:
-        at = found.options(words, at + wrapper.skipped, wrapper) if wrapper.script else at + wrapper.skipped
-    while at < len(words) and words[at].text in _PASSED and wrapper.verbs:
+    if wrapper.skipped and parsed.script is None:
+        at = parsed.options(words, at + wrapper.skipped, wrapper) if wrapper.script else at + wrapper.skipped
+    while at < len(words) and words[at].text in _SKIPPED_WORDS and wrapper.verbs:
         at += 1
     if name == "watch":  # its words are a shell's command, joined
-        found.steps.take(len(words) - at)
-        return WrappedCommand(len(words), folder=found.folder, script=joined(words[at:]))
-    if name == "env" and found.script is not None and found.script.known:
-        split = ShellReader(found.script.text, found.steps).next_command()
-        return WrappedCommand(at, split.words if split is not None else [], found.folder)
-    if found.script is not None:
-        return WrappedCommand(len(words), folder=found.folder, script=found.script)
+        parsed.steps.take(len(words) - at)
+        return WrappedCommand(len(words), folder=parsed.folder, script=join_words(words[at:]))
+    if name == "env" and parsed.script is not None and parsed.script.known:
+        script_command = ShellReader(parsed.script.text, parsed.steps).next_command()
+        return WrappedCommand(at, script_command.words if script_command is not None else [], parsed.folder)
+    if parsed.script is not None:
+        return WrappedCommand(len(words), folder=parsed.folder, script=parsed.script)
     if at < len(words) and (wrapper.verbs or name in ("npx", "bunx", "pnpx", "uvx")):
-        return WrappedCommand(at + 1, [_unversioned(words[at])], found.folder)
-    return WrappedCommand(at, folder=found.folder)
+        return WrappedCommand(at + 1, [_strip_version(words[at])], parsed.folder)
+    return WrappedCommand(at, folder=parsed.folder)
 
 
-class _Found:
-    """What the options of a wrapper say."""
+class _WrapperOptions:
+    """The parsed options of a wrapper."""
 
     def __init__(self, steps: StepBudget) -> None:
         self.steps = steps
@@ -177,14 +177,14 @@ class _Found:
         self.outputs: list[ShellWord] = []
 
     def options(self, words: list[ShellWord], at: int, wrapper: _Wrapper) -> int:
-        """Pass over options and their values; answers where the next word is."""
+        """Parse the options from `at` on; returns the index of the next word."""
         names = _option_names(wrapper)
         while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
             self.steps.take(2)
             option, equals, _ = words[at].text.partition("=")
             value: ShellWord | None = None
             if equals and option in names.valued:
-                value = words[at].behind(len(option) + 1)
+                value = words[at].suffix_from(len(option) + 1)
             elif (
                 len(option) > 2
                 and not option.startswith("--")
@@ -192,7 +192,7 @@ class _Found:
                     option[:2] in names.folders or option[:2] in names.scripts or option[:2] in names.outputs
                 )
             ):
-                option, value = option[:2], words[at].behind(2)
+                option, value = option[:2], words[at].suffix_from(2)
             elif option in names.valued and at + 1 < len(words):
                 at += 1
                 value = words[at]
@@ -206,14 +206,14 @@ class _Found:
         return at + (at < len(words) and words[at].text == "--")
 
 
-def _module(words: list[ShellWord], start: int) -> WrappedCommand | None:
+def _unwrap_python_module(words: list[ShellWord], start: int) -> WrappedCommand | None:
     """`python -m black src` runs the module as a program."""
     for at in range(start + 1, len(words)):
         word = words[at]
         if word.text == "-m" and at + 1 < len(words):
             return WrappedCommand(at + 1)
         if word.text.startswith("-m") and len(word.text) > 2:
-            return WrappedCommand(at + 1, [word.behind(2)])
+            return WrappedCommand(at + 1, [word.suffix_from(2)])
         if not word.text.startswith("-") or word.text in ("-", "-c"):
             return None
     return None
@@ -223,15 +223,15 @@ def _name(word: ShellWord) -> str:
     return word.forms()[0].text.rpartition("/")[2]
 
 
-def joined(words: list[ShellWord]) -> ShellWord:
-    """The words as one text, as `eval` reads them."""
+def join_words(words: list[ShellWord]) -> ShellWord:
+    """Join the words to one text, as `eval` does."""
     return ShellWord(
         " ".join(word.text for word in words), unknown_from=None if all(w.known for w in words) else 0
     )
 
 
-def _unversioned(word: ShellWord) -> ShellWord:
-    """The program of `prettier@3` or `nixpkgs#black`."""
+def _strip_version(word: ShellWord) -> ShellWord:
+    """The program's name in `prettier@3` or `nixpkgs#black`."""
     return ShellWord(
         _VERSION.sub("", word.text).rpartition("#")[2], word.glob, word.unknown_from, word.quoted
     )

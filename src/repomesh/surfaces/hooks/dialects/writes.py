@@ -1,4 +1,4 @@
-"""What a tool call is about to write, in the words of who asked: not yet looked up on any disk."""
+"""The files that a tool call is about to write, as its input names them: not yet looked up on disk."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX
 
 
 class TargetExtent(StrEnum):
-    """How much a target stands for."""
+    """Which files a target stands for."""
 
     FILE = "file"
     TREE = "tree"
     """A file, or a folder with all that is below it."""
     GLOB = "glob"
-    """All names that a shell's pattern fits, with all that is below them."""
+    """All names that match a shell's pattern, with all that is below them."""
     INTO = "into"
     """The files `names` if the path is a folder, else the path itself, as `cp` and `mv` see it."""
     WORK_TREE = "work_tree"
@@ -26,7 +26,7 @@ class TargetExtent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WriteTarget:
-    """One thing that is written. `path` may be relative, and begin with `~` for the home folder."""
+    """A file or folder that is written. `path` may be relative, or begin with `~` for the home folder."""
 
     path: str
     extent: TargetExtent = TargetExtent.FILE
@@ -35,7 +35,7 @@ class WriteTarget:
 
 @dataclass(frozen=True, slots=True)
 class WriteSet:
-    """All that is written. `unresolved` says why more may be written than `targets`: then it is anything."""
+    """All files that are written. `unresolved` is the reason why any file may be written, if not empty."""
 
     targets: tuple[WriteTarget, ...] = ()
     unresolved: str = ""
@@ -49,20 +49,26 @@ class WriteSet:
         return bool(self.targets or self.unresolved)
 
 
-def bounded(writes: WriteSet) -> WriteSet:
-    """The same, each target once and none that is a device; past a bound it is unresolved, never cut."""
-    kept = tuple(dict.fromkeys(one for one in writes.targets if one.path and not _is_device(one.path)))
+def limit_targets(writes: WriteSet) -> WriteSet:
+    """The set without devices and duplicates; one beyond a bound becomes unresolved instead of shorter."""
+    targets = tuple(
+        dict.fromkeys(target for target in writes.targets if target.path and not _is_device(target.path))
+    )
     reason = writes.unresolved
-    if any(len(one.path) > FILE_PATH_CHARS_MAX or "\0" in one.path for one in kept):
+    if any(len(target.path) > FILE_PATH_CHARS_MAX or "\0" in target.path for target in targets):
         reason = reason or f"it names a path of more than {FILE_PATH_CHARS_MAX} characters"
-        kept = tuple(one for one in kept if len(one.path) <= FILE_PATH_CHARS_MAX and "\0" not in one.path)
-    if len(kept) > EDITED_PATHS_MAX:
+        targets = tuple(
+            target
+            for target in targets
+            if len(target.path) <= FILE_PATH_CHARS_MAX and "\0" not in target.path
+        )
+    if len(targets) > EDITED_PATHS_MAX:
         return WriteSet((), reason or f"it names more than {EDITED_PATHS_MAX} paths")
-    return WriteSet(kept, reason)
+    return WriteSet(targets, reason)
 
 
-def below(folder: str, target: WriteTarget) -> WriteTarget:
-    """A target of a command that runs in `folder`, which may be relative, too."""
+def resolve_below(folder: str, target: WriteTarget) -> WriteTarget:
+    """The target of a command that runs in `folder`, which may be relative, too."""
     path = target.path
     if not folder or path.startswith(("/", "~")):
         return target
