@@ -14,7 +14,7 @@ from repomesh.adapters.bus.choice import open_bus
 from repomesh.adapters.contents.choice import move_into_database, open_contents
 from repomesh.adapters.llm.completions import EndpointCompletions
 from repomesh.adapters.llm.embeddings import EndpointEmbedder
-from repomesh.domains.agents.authentication import Authenticator
+from repomesh.domains.agents.authentication import Authenticator, verify
 from repomesh.domains.webhooks.models import WebhookSecret
 from repomesh.domains.webhooks.operations import show_again
 from repomesh.domains.workspaces import tokens
@@ -83,7 +83,7 @@ class Server:
             self.tails,
             RateLimiter({"messages": settings.messages_per_minute}),
             self.metrics,
-            verify=tokens.verify,
+            verify=verify,
             renew_secret=_renew_secret,
             access_changed=self._access_changed,
             completions=EndpointCompletions(settings),

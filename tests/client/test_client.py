@@ -12,7 +12,7 @@ from harness import Mesh
 from repomesh.client import client as client_module
 from repomesh.client.client import Client
 from repomesh.client.errors import MissingField, RemoteError, ServerFrozen, ServerUnreachable
-from repomesh.domains.agents.models import Agent, Registration
+from repomesh.domains.agents.models import Agent, AgentDetail, Registration
 from repomesh.kernel.errors import Failure
 from repomesh.kernel.fields import Page
 
@@ -59,7 +59,8 @@ async def test_an_operation_answers_its_model(owner: Client) -> None:
     listed = await owner.call("agent.list", capability="sql", limit=5)
     assert isinstance(listed, Page[Agent])
     assert [agent.name for agent in listed.items] == ["alice"]
-    assert await owner.call("agent.show", agent_id="alice") == listed.items[0]
+    shown = await owner.call("agent.show", agent_id="alice")
+    assert shown == AgentDetail(**listed.items[0].model_dump(), former_names=[])
 
 
 async def test_a_list_is_read_to_its_end(owner: Client) -> None:

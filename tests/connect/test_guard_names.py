@@ -73,3 +73,11 @@ def test_paths_by_hand(guarded: Shell, tmp_path: Path) -> None:
     for path in ("docs", "docs/*", "srcs/a.py", "s*c/a.py"):
         assert guarded("guard", "check", path).code == 0, path
     assert guarded("guard", "check", str(tmp_path / "elsewhere")).code == 2
+
+
+def test_a_former_name_is_its_agents(guarded: Shell) -> None:
+    """A program that was started under it goes on; in another spelling it is nobody's."""
+    guarded.ok("agent", "rename", "bob", "--name", "carol")
+    change(guarded.folder, "src/a.py")
+    assert tried(guarded.folder, "commit", "-m", "Mine", REPOMESH_AGENT="Bob").code == 1
+    assert tried(guarded.folder, "commit", "-m", "Mine", REPOMESH_AGENT="bob").code == 0

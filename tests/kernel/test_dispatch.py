@@ -17,6 +17,7 @@ from sqlalchemy import select
 from notebook import Notebook
 from repomesh.adapters.llm.completions import EndpointCompletions
 from repomesh.adapters.llm.embeddings import EndpointEmbedder
+from repomesh.domains.agents.authentication import verify
 from repomesh.domains.workspaces import tokens
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import (
@@ -74,7 +75,7 @@ class Desk:
             self,
             RateLimiter({"notes": 3}),
             self.metrics,
-            verify=tokens.verify,
+            verify=verify,
             renew_secret=tokens.renew_secret,
             access_changed=self._changed,
             completions=EndpointCompletions(notebook.store.settings),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+import orjson
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -453,10 +454,31 @@ async def test_headers_behind_a_body_count_for_nothing(live: LiveMesh) -> None:
         assert await raw.rest() == b""
 
 
-async def test_an_upgrade_to_anything_else_is_passed_over(live: LiveMesh) -> None:
+@pytest.mark.parametrize("protocol", ["h2c", "TLS/1.2", "websocket2"])
+@pytest.mark.parametrize("length", [["Content-Length: 14"], ["Transfer-Encoding: chunked"]])
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+async def test_an_upgrade_to_anything_else_is_ignored(
+    live: LiveMesh, protocol: str, length: list[str], step: int
+) -> None:
+    """The request is answered as if it did not offer one, with its body, and the connection goes on."""
+    offer = "Connection: keep-alive, Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAM"
+    token = f"Authorization: Bearer {live.token}"
+    body = b'{"name": "h2"}' if "Content" in length[0] else b'e\r\n{"name": "h2"}\r\n0\r\n\r\n'
+    headers = *offer, token, "Content-Type: application/json", *length
+    sent = request("POST", "/v1/agents/register", *headers, body=body) + HEALTH
     async with connected(live) as raw:
-        await raw.send(request("GET", "/healthz", "Connection: Upgrade", "Upgrade: h2c") + HEALTH)
+        await raw.send(*(sent[start : start + step] for start in range(0, len(sent), step)))
+        answer = await raw.answer()
+        assert (answer.status, orjson.loads(answer.body)["agent"]["name"]) == (200, "h2")
         assert (await raw.answer()).status == 200
+        await raw.send(request("GET", "/healthz", *offer) + HEALTH)
+        assert [(await raw.answer()).status for _ in range(2)] == [200, 200]
+
+
+async def test_connect_ends_the_connection(live: LiveMesh) -> None:
+    async with connected(live) as raw:
+        await raw.send(request("CONNECT", "localhost:80", "Connection: Upgrade", "Upgrade: h2c") + HEALTH)
+        assert (await raw.answer()).status >= 400
         await sweep(live, limits.DRAIN_S)
         assert await raw.rest() == b""
 

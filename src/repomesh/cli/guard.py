@@ -217,7 +217,7 @@ async def _act_as(client: Client, agent: str | None) -> None:
         if _AGENT.fullmatch(agent) is not None:
             client.act_as(agent)
             match = await client.call_json("agent.show", {"agent_id": agent})
-            if agent in (match["name"], match["id"]):  # the server ignores case
+            if agent in (match["name"], match["id"], *match["former_names"]):  # the server ignores case
                 return
             suggestion = f" (did you mean '{match['name']}'?)"
     except RemoteError as error:

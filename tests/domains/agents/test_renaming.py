@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from harness import Mesh, Refused
@@ -49,6 +51,27 @@ async def test_former_names_lead_to_it(mesh: Mesh) -> None:
     again = await mesh.agent("alice", force=True)
     assert again.registration is not None
     assert (again.id, again.registration["agent"]["name"]) == (alice.id, "carol")
+
+
+async def test_what_it_waits_for_is_granted_under_its_new_name(mesh: Mesh) -> None:
+    """Also to a call that began under the former name."""
+    alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
+    await alice.post("/v1/locks/acquire", resources=["src/a.py"])
+    waiting = asyncio.create_task(bob.post("/v1/locks/acquire", resources=["src/a.py"], wait_s=30.0))
+    while not await mesh.events(type="lock.wait_started"):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    await bob.post("/v1/agents/bob/rename", name="carol")
+    await alice.post("/v1/locks/release", resources=["src/a.py"])
+    await waiting
+    assert [lock["agent_name"] for lock in (await alice.get("/v1/locks"))["items"]] == ["carol"]
+
+
+async def test_an_agent_shows_its_former_names(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    for name in ("Alice", "carol", "dora", "carol"):
+        await alice.post(f"/v1/agents/{alice.id}/rename", name=name)
+    shown = await mesh.get("/v1/agents/dora")
+    assert (shown["name"], shown["former_names"]) == ("carol", ["Alice", "dora"])
 
 
 async def test_nobody_else_takes_a_present_or_a_former_name(mesh: Mesh) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from harness import Mesh, Refused, Speaker
 from notebook import Notebook
+from repomesh.domains.agents.authentication import verify
 from repomesh.domains.workspaces import tokens
 from repomesh.kernel import signing
 from repomesh.kernel.errors import TokenRevoked
@@ -362,10 +363,10 @@ def test_a_key_that_was_replaced_writes_nothing_more(notebook: Notebook) -> None
 
     old = replace(notebook.caller, token_id=enrol("whsec_old"))
     assert enrol("whsec_old") == old.token_id
-    notebook.store.write_now(old, tokens.verify)
-    notebook.store.write_now(replace(old, token_id=enrol("whsec_new")), tokens.verify)
+    notebook.store.write_now(old, verify)
+    notebook.store.write_now(replace(old, token_id=enrol("whsec_new")), verify)
     with pytest.raises(TokenRevoked):
-        notebook.store.write_now(old, tokens.verify)
+        notebook.store.write_now(old, verify)
     with pytest.raises(TokenRevoked):
         enrol("whsec_old")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # a model is loaded when an operation first returns it
     from datetime import datetime
 
     from repomesh.domains.agents.cli_sessions.models import CliSession
-    from repomesh.domains.agents.models import Agent, CreatedToken, FoundAgent, Token
+    from repomesh.domains.agents.models import Agent, AgentDetail, CreatedToken, FoundAgent, Token
     from repomesh.domains.leases.models import AcquiredLocks, ForcedLocks, Lease, LockCheck, ReleasedLocks
     from repomesh.domains.meetings.decisions.models import Decision, DecisionDetail, ListedDecision
     from repomesh.domains.meetings.minutes.models import Minutes, ReplayedEvent
@@ -322,13 +322,13 @@ class AsyncAgents(OperationGroup):
         answered: Agent = await self._call("agent.retire", {"agent_id": agent_id}, idempotency_key)
         return answered
 
-    async def show(self, *, agent_id: str) -> Agent:
-        """Show one agent, by name or id.
+    async def show(self, *, agent_id: str) -> AgentDetail:
+        """Show one agent, by name (also a former one) or id.
 
         Raises:
             RemoteError: Among others `agent_not_found`.
         """
-        answered: Agent = await self._call("agent.show", {"agent_id": agent_id})
+        answered: AgentDetail = await self._call("agent.show", {"agent_id": agent_id})
         return answered
 
 

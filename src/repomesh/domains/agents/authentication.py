@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Row, and_, bindparam, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired, InstanceEnded, InstanceReplaced
 from repomesh.domains.agents.operations import SESSION_OVER, TAKEN_OVER, find_agent
@@ -16,10 +16,12 @@ from repomesh.domains.agents.rows import find_by_name
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.tables import tokens as token_rows
+from repomesh.domains.workspaces.tables import workspaces
 from repomesh.kernel.errors import Forbidden, TokenRevoked, Unauthenticated
-from repomesh.kernel.identity import Caller, Role, system_caller
+from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role, system_caller
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store
+from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
 # How long a caller is cached, by whether other servers share the database. One of them may revoke a token: it
@@ -72,6 +74,33 @@ class Authenticator:
         """Clear the cache, because somebody's access changed."""
         self._generation += 1
         self._cache.clear()
+
+
+_LIVE = Prepared(
+    select(
+        token_rows.c.expires_at,
+        select(agents.c.name).where(agents.c.id == bindparam("agent")).scalar_subquery().label("agent_name"),
+    )
+    .join(workspaces, workspaces.c.id == token_rows.c.workspace_id)
+    .where(token_rows.c.id == bindparam("id"))
+    .where(token_rows.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None))
+)
+
+
+def verify(tx: Transaction) -> None:
+    """Check the caller's token again, and give the caller the present name of its agent.
+
+    It may have been renamed since the caller was identified. Raises TokenRevoked and TokenExpired.
+    """
+    caller = tx.caller
+    if caller.token_id == SYSTEM_TOKEN_ID:
+        return
+    rows = tx.read_cached(_LIVE, {"id": caller.token_id, "agent": caller.agent_id})
+    if not rows:
+        raise TokenRevoked("the token was revoked")
+    tokens.require_time(rows[0].expires_at, tx.now)
+    if caller.agent_name != rows[0].agent_name:
+        tx.caller = replace(caller, agent_name=rows[0].agent_name)
 
 
 def identify(tx: Transaction, secret: str, agent: str | None) -> Caller:

@@ -78,6 +78,12 @@ class Agent(Model):
     version: int = Field(description="Grows with each change; the ETag.")
 
 
+class AgentDetail(Agent):
+    """An agent, and the names that it had before."""
+
+    former_names: list[str] = Field(description="Names that lead to it, too, oldest first.")
+
+
 class RegisterAgent(Model):
     """Join the workspace, or join again as an agent that is known."""
 

@@ -26,6 +26,7 @@ from repomesh.domains.agents.models import (
     AGENT_STATUS_CHANGED,
     AGENT_TAKEN_OVER,
     Agent,
+    AgentDetail,
     AgentRenamed,
     CloseInstance,
     ListAgents,
@@ -122,9 +123,10 @@ def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
 
 
 @query("agent.show", http=Get("/v1/agents/{agent_id}"), scope="agents:read", errors=(AgentNotFound,))
-def show_agent(tx: Transaction, request: ShowAgent) -> Agent:
-    """Show one agent, by name or id."""
-    return find_agent(tx, request.agent_id)
+def show_agent(tx: Transaction, request: ShowAgent) -> AgentDetail:
+    """Show one agent, by name (also a former one) or id."""
+    agent = find_agent(tx, request.agent_id)
+    return AgentDetail(**agent.model_dump(), former_names=rows.names_before(tx, agent.id))
 
 
 @command(

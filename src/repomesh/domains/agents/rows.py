@@ -44,6 +44,13 @@ def find_by_former_name(tx: Transaction, name: str) -> Row[Any] | None:
     return tx.execute(select(agents).join(former_names, of_agent).where(*key)).one_or_none()
 
 
+def names_before(tx: Transaction, agent_id: str) -> list[str]:
+    """The former names of an agent, oldest first."""
+    of_agent = former_names.c.workspace_id == tx.workspace_id, former_names.c.agent_id == agent_id
+    statement = select(former_names.c.name).where(*of_agent).order_by(former_names.c.until)
+    return list(tx.execute(statement).scalars())
+
+
 def recorded_name(tx: Transaction, name: str) -> str:
     """A present or former name of an agent, spelled as in records; `name` itself if no agent has it."""
     key = rules.name_key(name)

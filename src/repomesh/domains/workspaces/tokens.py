@@ -15,7 +15,7 @@ from repomesh.domains.workspaces.models import TOKEN_CREATED, TOKEN_REVOKED, Tok
 from repomesh.domains.workspaces.tables import tokens, workspaces
 from repomesh.kernel import errors
 from repomesh.kernel.errors import Unauthenticated
-from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
+from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.ids import new_secret
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.prepared import Prepared
@@ -32,11 +32,6 @@ _BY_HASH = Prepared(
     .where(
         tokens.c.hash == bindparam("hash"), tokens.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None)
     )
-)
-_LIVE = Prepared(
-    select(tokens.c.id, tokens.c.expires_at)
-    .join(workspaces, workspaces.c.id == tokens.c.workspace_id)
-    .where(tokens.c.id == bindparam("id"), tokens.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None))
 )
 _INSERT = Prepared(insert(tokens))
 
@@ -163,17 +158,6 @@ def enrol_webhook_key(tx: Transaction, secret: str) -> str:
 def _key_digest(secret: str) -> str:
     """The stored hash of a webhook key. It differs from `digest`, so that the key is no bearer token."""
     return hmac.new(secret.encode(), WEBHOOK_KEY.encode(), hashlib.sha256).hexdigest()
-
-
-def verify(tx: Transaction) -> None:
-    """Raise TokenRevoked or TokenExpired when the caller's token is no longer valid."""
-    token_id = tx.caller.token_id
-    if token_id == SYSTEM_TOKEN_ID:
-        return
-    rows = tx.read_cached(_LIVE, {"id": token_id})
-    if not rows:
-        raise errors.TokenRevoked("the token was revoked")
-    require_time(rows[0].expires_at, tx.now)
 
 
 def revoke(tx: Transaction, token_id: str, agent_id: str | None, reason: str) -> bool:

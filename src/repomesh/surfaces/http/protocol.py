@@ -34,6 +34,7 @@ from repomesh.surfaces.http.connections import (
 from repomesh.surfaces.http.problems import PROBLEM_JSON, headers_of, problem
 
 HEALTH_PATH = "/healthz"
+_UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings"})
 
 
 class _Reading(Enum):
@@ -63,6 +64,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._reading = _Reading.HEADERS
         self._ended = False
+        self._is_ignoring_upgrade = False
         self._running_cycle: RequestResponseCycle | None = None  # uvicorn's `cycle` is the one that came last
         self._header_bytes = 0
         self._idle_bytes = 0  # since the last byte of a body, or the end of headers
@@ -124,17 +126,19 @@ class HttpProtocol(HttpToolsProtocol):
             return
         try:
             self.parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            self._upgrade()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(piece[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(self._refusal or MalformedRequest("this is no request that HTTP/1.1 allows"))
         else:
             if self._idle_bytes > limits.HEADERS_BYTES_MAX:
                 self._refuse(_headers_too_large())
 
-    def _upgrade(self) -> None:
-        """Hand over to the WebSocket protocol; any other upgrade is ignored and ends the connection."""
-        if not self._should_upgrade():
+    def _upgrade(self, rest: bytes) -> None:
+        """Hand over to the WebSocket protocol; any other upgrade is ignored (RFC 9110, section 7.8)."""
+        if self._is_ignoring_upgrade:
+            self._parse_without_upgrade(rest)
+        elif not self._should_upgrade():  # CONNECT
             self._stop_reading()
         elif self._is_answering() or not self.url.isascii():
             self._refuse(MalformedRequest("a WebSocket can't begin here"))
@@ -142,6 +146,24 @@ class HttpProtocol(HttpToolsProtocol):
             self._reading = _Reading.NOTHING
             self.flow.pause_reading()
             self._connections.upgrading.schedule(self._become_websocket)
+
+    def _parse_without_upgrade(self, rest: bytes) -> None:
+        """Parse the request's head again without its upgrade, then `rest`: the parser left out the body."""
+        self._is_ignoring_upgrade = False
+        version = self.parser.get_http_version().encode()
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/", version, b"\r\n"]
+        for name, value in self.headers:
+            if name == b"connection":
+                tokens = (token.strip() for token in value.split(b","))
+                value = b", ".join(token for token in tokens if token.lower() not in _UPGRADE_HEADERS)
+            if name not in _UPGRADE_HEADERS and value:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._idle_bytes = 0
+        self._parse(b"".join([*head, b"\r\n"]))
+        if rest and self._reading is not _Reading.NOTHING:
+            self._parse(rest)
 
     def _become_websocket(self) -> bool:
         if self.connection.is_closing():
@@ -188,6 +210,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Begin to answer, or queue the request behind those before it."""
         if self._reading is _Reading.NOTHING:
             return
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._is_ignoring_upgrade = not self._should_upgrade()
+            if self._is_ignoring_upgrade:
+                return
         previous_cycle = self.cycle
         super().on_headers_complete()
         self._reading = _Reading.BODY
@@ -222,7 +248,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
-        if self._reading is _Reading.NOTHING or self.cycle is None:
+        if self._reading is _Reading.NOTHING or self.cycle is None or self._is_ignoring_upgrade:
             return
         super().on_message_complete()
         self._reading = _Reading.HEADERS

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from repomesh.domains.workspaces import tokens
+from repomesh.domains.agents.authentication import verify
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InternalError, RepomeshError, TokenRevoked, Unavailable
 from repomesh.kernel.identity import Caller
@@ -106,7 +106,7 @@ class Connections:
 
         async with self._gateway.revocations.watch(caller, end_revoked):
             # It may have been revoked between authentication and the start of the watch.
-            await self._gateway.store.read(caller, tokens.verify)
+            await self._gateway.store.read(caller, verify)
             yield
 
     def interrupt(self) -> None:
