@@ -43,11 +43,18 @@ def _damage(shell: Shell, table: str) -> None:
         file.write(b"\xff" * size)
 
 
-@pytest.mark.parametrize("loss", ["gone", "empty"])
+@pytest.mark.parametrize("loss", ["gone", "empty", "first page"])
 def test_no_start_is_empty_where_a_database_was(stopped: Shell, tmp_path: Path, loss: str) -> None:
     _database(stopped).unlink()
     if loss == "empty":
         _database(stopped).touch()
+    elif loss == "first page":  # all that there is without a log that was never written back
+        with closing(sqlite3.connect(_database(stopped))) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("CREATE TABLE t (c)")
+            connection.execute("DROP TABLE t")
+            connection.execute("VACUUM")
+        assert _database(stopped).stat().st_size == 4096
     for words in (UP, ("session", "list"), ("db", "upgrade")):
         done = stopped(*words, "--json")
         assert (done.code, done.problem["code"]) == (4, "database_missing"), words
@@ -56,6 +63,13 @@ def test_no_start_is_empty_where_a_database_was(stopped: Shell, tmp_path: Path, 
     stopped.ok("restore", str(tmp_path / "kept.db"))
     assert stopped(*UP).code == 0
     assert _names(stopped) == ["alice"]
+
+
+def test_a_new_database_is_whole_without_its_log(running: Shell) -> None:
+    """What was written later may be lost with the log, but the tables and the tokens are in the file."""
+    shutil.copy(_database(running), running.folder / "alone.db")
+    with closing(sqlite3.connect(running.folder / "alone.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
 def test_an_empty_database_is_made_where_that_is_asked_for(stopped: Shell) -> None:

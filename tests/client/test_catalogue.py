@@ -51,7 +51,7 @@ def test_an_unknown_operation_is_named() -> None:
 def test_clients_start_without_the_server() -> None:
     code = (
         "import sys; import repomesh.client.client, repomesh.cli.root, repomesh.cli.generic as g; "
-        "g.group('agent', ''); print(*sys.modules)"
+        "g.noun_group('agent', ''); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}

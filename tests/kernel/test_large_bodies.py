@@ -63,13 +63,35 @@ async def test_more_than_a_bounded_number_waits_for_no_turn() -> None:
     turns = ComputeQueue(1, 1)
 
     async def wait() -> None:
-        async with turns.turn():
+        async with turns.turn("ann"):
             pass
 
-    async with turns.turn():
+    async with turns.turn("ann"):
         waiting = asyncio.ensure_future(wait())
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
             await wait()
     await waiting
     await wait()
+
+
+async def test_one_caller_has_one_turn_at_a_time() -> None:
+    """So that many searches of one do not stop the first of another."""
+    turns = ComputeQueue(2, 100)
+    order, release = list[str](), asyncio.Event()
+
+    async def search(caller: str) -> None:
+        async with turns.turn(caller):
+            order.append(caller)
+            await release.wait()
+
+    tasks = [asyncio.ensure_future(search("ann")) for _ in range(5)]
+    for caller in ("bob", "cid"):
+        tasks.append(asyncio.ensure_future(search(caller)))
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.01)
+    assert order == ["ann", "bob"]
+    release.set()
+    await asyncio.gather(*tasks)
+    assert order[2] == "cid" or order[3] == "cid"
+    assert not turns._callers

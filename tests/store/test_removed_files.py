@@ -13,13 +13,14 @@ from repomesh.store import folder
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
 
 
+@pytest.mark.parametrize("name", [folder.DATABASE, f"{folder.DATABASE}-wal"])
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_nothing_is_acknowledged_that_would_be_lost(
-    mesh: Mesh, settings: Settings, replaced: bool
+    mesh: Mesh, settings: Settings, replaced: bool, name: str
 ) -> None:
     alice = await mesh.agent("alice")
     await alice.post("/v1/messages", to=["alice"], body="kept")
-    path = settings.data / folder.DATABASE
+    path = settings.data / name
     if replaced:
         shutil.copy(path, path.with_name("copy"))
         path.with_name("copy").replace(path)

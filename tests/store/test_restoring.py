@@ -138,3 +138,14 @@ def test_a_check_is_not_waited_for_longer_than_it_may_take(database: Path, tmp_p
         holder.execute("CREATE TABLE held (x)")
         holder.execute("BEGIN EXCLUSIVE")
         assert not backups.quick_check(held, 0.05).complete
+
+
+def test_fencing_tokens_do_not_go_back(notebook: Notebook, database: Path, tmp_path: Path) -> None:
+    """Whoever checks them outside of the mesh would take an older holder for the newer one."""
+    backups.make(database, tmp_path / "kept.db")
+    given = [notebook.store.write_now(notebook.caller, lambda tx: tx.next_fencing_token()) for _ in range(3)]
+    notebook.store.close()
+    restoring.restore(database.parent, tmp_path / "kept.db")
+    with closing(sqlite3.connect(database)) as connection:
+        (last,) = connection.execute("SELECT max(last_fencing_token) FROM counters").fetchone()
+    assert last > max(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from repomesh.kernel.limits import WORD_GROUPS, WORDS_AT_ONCE_CHARS
+from repomesh.kernel.limits import WORD_GROUPS, WORDS_AT_ONCE_CHARS, WORDS_GROUPED_CHARS
 from repomesh.kernel.words import parts, words_of
 
 
@@ -43,7 +43,7 @@ class CompactWords:
 
 def compact_words(text: str) -> CompactWords:
     """The different words of a text; of a long one not in the order of the text."""
-    groups: list[list[str]] = [[] for _ in range(WORD_GROUPS if len(text) > WORDS_AT_ONCE_CHARS else 1)]
+    groups: list[list[str]] = [[] for _ in range(WORD_GROUPS if len(text) > WORDS_GROUPED_CHARS else 1)]
     for _, part in parts(text, WORDS_AT_ONCE_CHARS):
         for group, words in zip(groups, _group_words(words_of(part), len(groups)), strict=True):
             group.append(" ".join(words))

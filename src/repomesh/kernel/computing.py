@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,27 +17,38 @@ T = TypeVar("T")
 
 
 class ComputeQueue:
-    """Lets a few tasks run at once; a bounded number of others waits, in order of arrival."""
+    """Lets a few tasks run at once, of each caller one; others wait, each caller in turn."""
 
     def __init__(self, at_once: int, waiting_max: int) -> None:
         self._free = asyncio.Semaphore(at_once)
-        self._waiting = 0
         self._waiting_max = waiting_max
+        self._callers: dict[Hashable, _CallerQueue] = {}
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and keep it inside the context; raises Unavailable when too many wait."""
-        if self._waiting >= self._waiting_max:
-            raise Unavailable(f"{self._waiting} searches already wait for their turn")
-        self._waiting += 1
+    async def turn(self, caller: Hashable) -> AsyncIterator[None]:
+        """Wait for a turn of `caller`, and keep it inside the context.
+
+        Raises Unavailable when too many tasks of this caller wait.
+        """
+        queue = self._callers.setdefault(caller, _CallerQueue())
+        if queue.tasks > self._waiting_max:
+            raise Unavailable(f"{queue.tasks - 1} of your searches already wait for their turn")
+        queue.tasks += 1
         try:
-            await self._free.acquire()
+            async with queue.lock, self._free:  # so that each caller has one place among those that wait
+                yield
         finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._free.release()
+            queue.tasks -= 1
+            if not queue.tasks:
+                del self._callers[caller]
+
+
+class _CallerQueue:
+    """The tasks of one caller: one runs or is next, the others wait."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.tasks = 0
 
 
 class Computing:

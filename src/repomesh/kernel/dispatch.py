@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -96,6 +97,7 @@ class Dispatcher:
         self._interrupted = False
         self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
         self._computing = Computing()
+        self._prepare_threads = ThreadPoolExecutor(limits.PREPARE_THREADS, "prepare")
         self._on_call: list[Callable[[Caller], None]] = []
         self._refusal_logged_at: dict[str, float] = {}  # by code, of which there are few
 
@@ -153,6 +155,7 @@ class Dispatcher:
         """Close the connection to the model, and finish the commands queued behind answers."""
         await self._completions.close()
         self._computing.close()
+        self._prepare_threads.shutdown(wait=False, cancel_futures=True)
         while self._follow_ups:
             await asyncio.gather(*self._follow_ups, return_exceptions=True)
 
@@ -195,7 +198,8 @@ class Dispatcher:
                 lambda: self._store.read(caller, lambda tx: work(self._check_absence(tx)))
             )
 
-        return Preparation(read, self._store, self._completions, self._embedder, self._computing)
+        models = self._completions, self._embedder
+        return Preparation(read, self._store, *models, self._computing, self._prepare_threads)
 
     async def _wait(
         self,
@@ -245,7 +249,8 @@ class Dispatcher:
         key: _IdempotencyKey | None = None,
     ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
-            async with self._searches.turn() if operation.searches else nullcontext():
+            searcher = caller.agent_id or caller.token_id
+            async with self._searches.turn(searcher) if operation.searches else nullcontext():
                 query = partial(self._run_query, operation, request, context.side_query)
                 return await self._after_absence(lambda: self._store.read(caller, query))
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +26,9 @@ class Preparation:
     `read` runs a function of a transaction on a read-only view of the caller's workspace and returns its
     result; `completions` and `embedder` ask models, and never raise for what a model does; `computing` runs
     what takes seconds on one thread and raises Unavailable when too many wait for it; `store` has the
-    settings. `in_batch` is True for a command of a batch: all of its work is done here, however small, so
-    that the batch holds the writer no longer than it must.
+    settings; `threads` run what may take long of one request, few at once so that the event loop keeps its
+    share of the interpreter. `in_batch` is True for a command of a batch: all of its work is done here,
+    however small, so that the batch holds the writer no longer than it must.
     """
 
     read: Callable[[Callable[[Any], Any]], Awaitable[Any]]
@@ -34,6 +36,7 @@ class Preparation:
     completions: Completions
     embedder: Embedder
     computing: Computing
+    threads: ThreadPoolExecutor
     in_batch: bool = False
 
 
@@ -52,7 +55,8 @@ def on_worker_thread(
 
     async def prepare(request: BaseModel, preparation: Preparation) -> BaseModel:
         if when is None or preparation.in_batch or when(request):
-            await asyncio.to_thread(work, request, preparation.store)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(preparation.threads, work, request, preparation.store)
         return request
 
     return prepare

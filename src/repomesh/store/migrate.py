@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +79,9 @@ def upgrade(store: Store, target: str = "head") -> None:
             config = _config()
             config.attributes["connection"] = connection
             command.upgrade(config, target)
+        if engine.dialect.name == "sqlite":  # so that the file is a database without its log, too
+            with closing(engine.raw_connection()) as driver, closing(driver.cursor()) as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         engine.dispose()
 

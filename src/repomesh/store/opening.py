@@ -22,6 +22,7 @@ NOTE = "database.json"
 """The file that records that a database was made in this folder."""
 
 _PRIVATE = 0o600
+_PAGE_BYTES = 4096  # of SQLite; a file of one page holds no table
 
 
 class DatabaseMissing(Conflict):
@@ -98,7 +99,9 @@ def find_missing_database(data: Path) -> DatabaseMissing | None:
 
 
 def _has_database(data: Path) -> bool:
-    return bool(size_bytes(data / DATABASE))
+    """Whether the database file holds more than its first page, or has a log."""
+    size = size_bytes(data / DATABASE) or 0
+    return size > _PAGE_BYTES or bool(size and size_bytes(data / f"{DATABASE}-wal"))
 
 
 def _require_database(data: Path, *, begin_anew: bool) -> None:

@@ -34,8 +34,8 @@ from repomesh.store.types import Unreadable
 ARCHIVE = "archive"
 """The folder of the archives in the data folder."""
 
-DAMAGED = "repomesh.damaged_event"
-"""The type under which an archive holds an event that can't be read, with its row as data."""
+DAMAGED_TYPE = "damaged_event"
+"""The type of an event that can't be read in an archive, which holds its row as data."""
 
 _CHUNK = 500  # rows read at once
 
@@ -144,7 +144,7 @@ def _damaged_event(row: Row[Any], workspace_id: str) -> dict[str, Any]:
         "specversion": "1.0",
         "id": f"{workspace_id}/{row.seq}",
         "source": f"/v1/workspaces/{workspace_id}",
-        "type": DAMAGED,
+        "type": f"repomesh.{DAMAGED_TYPE}",
         "datacontenttype": "application/json",
         "data": raw_fields(row),
         "seq": row.seq,

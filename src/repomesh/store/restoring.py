@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import orjson
 
+from repomesh.kernel import limits
 from repomesh.kernel.data_folder import DATABASE
 from repomesh.kernel.errors import NotFound
 from repomesh.kernel.private_files import size_bytes
@@ -49,6 +50,7 @@ def restore(data: Path, source: Path) -> RestoreResult:
     with drafts.draft(database) as draft:
         backups.copy_closed(source, draft)
         migrate.require_known(backups.check(draft))
+        _raise_fencing_tokens(draft)
         drafts.sync_file(draft)
         if database.exists():  # what it names may not be named by the other, and be swept
             backup_contents.back_up_contents(
@@ -63,6 +65,15 @@ def restore(data: Path, source: Path) -> RestoreResult:
     result = finish(data)
     assert result is not None, "a plan was written"
     return result
+
+
+def _raise_fencing_tokens(database: Path) -> None:
+    """Continue the fencing tokens behind those that were given out since the backup was made."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(
+            "UPDATE counters SET last_fencing_token = last_fencing_token + ?",
+            (limits.FENCING_TOKENS_SKIPPED,),
+        )
 
 
 def require_file(source: Path) -> None:

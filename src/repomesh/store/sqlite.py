@@ -128,6 +128,7 @@ class SqliteStore(Store):
             self._engine = _engine(path, _WRITER_PRAGMAS)
         self._connection, self._driver = _open_connection(self._engine)
         self._file = _identity(path)
+        self._log_file: tuple[int, int] | None = None
         self._queue: queue.SimpleQueue[_QueuedCommand | None] = (
             queue.SimpleQueue()
         )  # None is the last thing in it
@@ -243,8 +244,8 @@ class SqliteStore(Store):
 
         Raises DatabaseDamaged when the file was removed or replaced: writes to it would be lost.
         """
-        if _identity(self.path) != self._file:
-            self.damage = (f"{self.path.name} was removed or replaced while the server runs",)
+        if (lost := self._lost_file()) is not None:
+            self.damage = (f"{lost.name} was removed or replaced while the server runs",)
             raise DatabaseDamaged(f"nothing was written: {self.damage[0]}")
         self._driver.execute("BEGIN IMMEDIATE")
         if not self._clock_restored:
@@ -299,6 +300,16 @@ class SqliteStore(Store):
                 raise _NeedsSavepoints from error
             pending.drop_own()
             return _Outcome(command, None, _explain(error))
+
+    def _lost_file(self) -> Path | None:
+        """The database file or its log when another file, or none, stands in its place by now."""
+        log_path = self.path.with_name(f"{self.path.name}-wal")
+        log_file = _identity(log_path)
+        if self._log_file is None:
+            self._log_file = log_file  # SQLite makes it for the first transaction
+        if _identity(self.path) != self._file:
+            return self.path
+        return log_path if log_file != self._log_file else None
 
     def _run_in_savepoint(
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]

@@ -141,7 +141,17 @@ async def test_what_may_not_be_posted(mesh: Mesh) -> None:
         with pytest.raises(Refused) as refused:
             await alice.post("/v1/events", **body)
         assert refused.value.code == code
-    for type_ in ("token.revoked", "task.done", "lease.granted", "closed", "Chat", "chat.", "chat..x", ""):
+    for type_ in (
+        "token.revoked",
+        "task.done",
+        "lease.granted",
+        "closed",
+        "damaged_event",
+        "Chat",
+        "chat.",
+        "chat..x",
+        "",
+    ):
         with pytest.raises(Refused) as refused:
             await alice.post("/v1/events", type=type_)
         assert refused.value.status == 422

@@ -13,7 +13,7 @@ class AgentNotFound(NotFound):
 
 
 class AgentNameTaken(Conflict):
-    """The name belongs to an agent, and the request does not want to join as that one."""
+    """The name is, or was, another agent's."""
 
     code = "agent_name_taken"
     hint = "Choose another name, or send reuse_existing=true to join as that agent."
@@ -27,7 +27,7 @@ class TooManyFormerNames(Conflict):
 
 
 class AgentNameReserved(InvalidRequest):
-    """The server writes its own notices under this name."""
+    """Others act, or are asked, under this name: the server, the first person, or signed webhooks."""
 
     code = "agent_name_reserved"
     hint = "Send another 'name'."

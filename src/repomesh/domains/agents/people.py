@@ -7,12 +7,9 @@ from sqlalchemy import select
 from repomesh.domains.agents.models import Agent
 from repomesh.domains.agents.operations import as_agent, ensure_agent
 from repomesh.domains.agents.rows import taken_names
-from repomesh.domains.agents.rules import PERSON, free_name
+from repomesh.domains.agents.rules import FIRST_PERSON_NAME, PERSON, free_name
 from repomesh.domains.agents.tables import agents
 from repomesh.store.transaction import Transaction
-
-FIRST_PERSON_NAME = "owner"
-"""The name of a person who is asked a question before any person has joined."""
 
 
 def newest_person(tx: Transaction) -> Agent | None:

@@ -70,11 +70,13 @@ def rename(tx: Transaction, agent: Agent, name: str) -> Agent:
     Raises AgentNameTaken, AgentNameReserved and TooManyFormerNames.
     """
     key, former_key = rules.name_key(name), rules.name_key(agent.name)
-    if key == rules.SYSTEM_NAME:
+    if key != former_key and key in _reserved_keys(tx, agent):
         raise AgentNameReserved(f"no agent may be called '{name}'")
     other = find_by_name(tx, name)
     if other is not None and other.id != agent.id:
-        raise AgentNameTaken(f"there is an agent '{other.name}' already, or it was called '{name}' before")
+        reason = "is there already" if rules.name_key(other.name) == key else f"was called '{name}' before"
+        hint = "Choose another name: a name stays reserved for the agent that had it."
+        raise AgentNameTaken(f"the agent '{other.name}' {reason}", hint=hint)
     of_agent = former_names.c.workspace_id == tx.workspace_id, former_names.c.agent_id == agent.id
     if key != former_key:
         tx.execute(delete(former_names).where(*of_agent, former_names.c.name_key == key))
@@ -89,6 +91,14 @@ def rename(tx: Transaction, agent: Agent, name: str) -> Agent:
     statement = update(agents).where(agents.c.id == agent.id)
     tx.execute(statement.values(name=name, name_key=key, version=renamed.version))
     return renamed
+
+
+def _reserved_keys(tx: Transaction, agent: Agent) -> set[str]:
+    """The keys of names that an agent can't take by itself: others act, or are asked, under them."""
+    if tx.caller.is_admin or agent.type == rules.PERSON:
+        return {rules.SYSTEM_NAME}
+    names = rules.SYSTEM_NAME, rules.FIRST_PERSON_NAME, tx.settings.webhook_agent
+    return {rules.name_key(name) for name in names}
 
 
 def canonical_agent_names(tx: Transaction, names: Iterable[str]) -> list[str]:

@@ -12,6 +12,9 @@ from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.kernel.unicode_text import normalize
 
+FIRST_PERSON_NAME = "owner"
+"""The name of a person who is asked a question before any person has joined."""
+
 SYSTEM_NAME = "repomesh"
 """The name under which the server itself writes; no agent may have it, in any case."""
 

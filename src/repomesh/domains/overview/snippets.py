@@ -23,7 +23,8 @@ def find_spots(text: str, matcher: StemMatcher) -> list[Spot]:
         if not _may_hold(part, roots):
             continue
         for begin, end, word in locate_words(part, matcher.stems):
-            if (stem := matcher[word]) is not None:
+            stem = matcher[word]
+            if stem is not None and (stem in missing_stems or len(spots) < SNIPPET_SPOTS_MAX):
                 spots.append((start + begin, start + end, stem))
                 missing_stems.discard(stem)
         if not missing_stems or len(spots) >= SNIPPET_SPOTS_MAX:
@@ -85,10 +86,13 @@ def _part_starts(spots: Sequence[Spot], length: int) -> list[int]:
 def _best_part(spots: Sequence[Spot], length: int) -> tuple[int, set[str]]:
     """The start of the part with the most different stems, the first of several, and these stems."""
     best_start, best_stems = (spots[0][0] if spots else 0), set[str]()
+    all_stems = {stem for _, _, stem in spots}
     for index, (start, _, _) in enumerate(spots):
         stems_within = {stem for _, end, stem in spots[index : index + 50] if end <= start + length * 3 // 4}
         if len(stems_within) > len(best_stems) or not best_stems:
             best_start, best_stems = start, stems_within or {spots[index][2]}
+            if best_stems == all_stems:
+                break
     return best_start, best_stems
 
 

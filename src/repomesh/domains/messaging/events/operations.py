@@ -46,13 +46,14 @@ from repomesh.store.log import (
     require_kept,
 )
 from repomesh.store.paging import take
-from repomesh.store.prune import prune
+from repomesh.store.prune import DAMAGED_TYPE, prune
 from repomesh.store.reading import read_page
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
 
 # Names of the frames of event streams and browsers; an event of such a type could pass for a frame.
 STREAM_FRAMES = frozenset({"position", "closed", "open", "error"})
+_RESERVED = STREAM_FRAMES | {DAMAGED_TYPE}
 
 
 @command(
@@ -68,7 +69,7 @@ def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
 
     Types that the server itself writes are refused, so that nobody can forge them.
     """
-    if is_reserved(request.type) or request.type in STREAM_FRAMES:
+    if is_reserved(request.type) or request.type in _RESERVED:
         raise ReservedEventType(f"type: '{request.type}' is written by the server alone")
     audience, recipient_id, channel_id = _audience(tx, request)
     event = NewEvent(
