@@ -19,6 +19,7 @@ from repomesh.adapters.llm.completions import EndpointCompletions
 from repomesh.adapters.llm.embeddings import EndpointEmbedder
 from repomesh.domains.agents.authentication import verify
 from repomesh.domains.workspaces import tokens
+from repomesh.kernel import limits
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import (
     AgentRequired,
@@ -31,6 +32,7 @@ from repomesh.kernel.errors import (
     RateLimited,
     RepomeshError,
     Stale,
+    TooManyWaits,
     Unauthenticated,
 )
 from repomesh.kernel.identity import Caller, RequestContext, Role
@@ -365,6 +367,22 @@ async def test_a_wait_that_runs_out_gives_up_and_may_be_tried_again(desk: Desk) 
     assert len(gave_up) == 2
     attempts.append("ready")
     assert (await wait_for(desk, operation, "first", 0.01, idempotency_key="k")).result.done
+
+
+async def test_one_caller_waits_in_a_bounded_number_of_calls(desk: Desk) -> None:
+    operation, attempts = waiting(desk)
+    tasks = [
+        asyncio.create_task(wait_for(desk, operation, "first", 30))
+        for _ in range(limits.CALLS_WAITING_PER_AGENT_MAX)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyWaits):
+        await wait_for(desk, operation, "one more", 30)
+    await wait_for(desk, operation, "at once", 0)  # which waits for nothing
+    attempts.append("ready")
+    desk.bell.set()
+    await asyncio.wait_for(asyncio.gather(*tasks), 30)
+    await asyncio.wait_for(wait_for(desk, operation, "again", 30), 10)
 
 
 async def test_a_wait_whose_caller_leaves_ends(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -25,6 +26,7 @@ from repomesh.kernel.errors import (
     Failure,
     InternalError,
     RepomeshError,
+    TooManyWaits,
     Unavailable,
 )
 from repomesh.kernel.fields import Page
@@ -94,6 +96,7 @@ class Dispatcher:
         self._embedder = embedder
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting_tasks: set[asyncio.Task[Any]] = set()
+        self._waits: Counter[str] = Counter()  # of each agent, or token without one
         self._interrupted = False
         self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
         self._computing = Computing()
@@ -213,6 +216,10 @@ class Dispatcher:
         deadline = time.monotonic() + blocking.seconds(request)
         task = asyncio.current_task()
         assert task is not None
+        waiter = caller.agent_id or caller.token_id
+        if self._waits[waiter] >= limits.CALLS_WAITING_PER_AGENT_MAX:
+            raise TooManyWaits(f"{self._waits[waiter]} calls of yours wait already")
+        self._waits[waiter] += 1
         self._waiting_tasks.add(task)
         try:
             async with self._signals.listen(caller, blocking.events) as signal:
@@ -233,6 +240,9 @@ class Dispatcher:
             raise
         finally:
             self._waiting_tasks.discard(task)
+            self._waits[waiter] -= 1
+            if not self._waits[waiter]:
+                del self._waits[waiter]
         if blocking.give_up is None:
             return answer
         answer = await self._run(self._registry[blocking.give_up], caller, request, context)

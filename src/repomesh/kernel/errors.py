@@ -278,6 +278,13 @@ class RateLimited(RepomeshError):
     hint = "Wait for the seconds in Retry-After, then send it again."
 
 
+class TooManyWaits(RateLimited):
+    """The agent has as many waiting calls as it may have at once; what happens costs a read for each."""
+
+    code = "too_many_waits"
+    hint = "End some of your waiting calls, or ask without waiting: with 'timeout_s' or 'wait_s' of 0."
+
+
 class Unavailable(RepomeshError):
     """The server can't do it now, but may in a moment."""
 

@@ -172,6 +172,7 @@ EVENT_BODY_CHARS_MAX = 16_000  # of a message in its event, which every subscrib
 WAIT_KEPT_S = 12 * 3600.0  # a wait that a client polls; a working day and some more
 WAIT_RESULT_KEPT_S = 3600.0  # after its end, for a client that slept; the messages stay in the inbox
 WAIT_POLL_MS = 10_000  # between a client's looks at a wait; more often would only cost requests
+CALLS_WAITING_PER_AGENT_MAX = 100  # at once; each costs a read whenever something happens that may end it
 WAITS_PER_AGENT_MAX = 20  # that still wait; a program that forgets its waits must not fill the table
 WAITS_FORGOTTEN_MAX = 1_000  # in one transaction, so that the writer is soon free for others
 REACTION_CHARS_MAX = 32  # an emoji with its modifiers, or a short word

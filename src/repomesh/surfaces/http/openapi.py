@@ -199,7 +199,7 @@ def _refusals(operation: Operation, binding: HttpBinding) -> dict[str, Any]:
     failures = {*_ALWAYS_POSSIBLE, *(error.failure for error in operation.errors)}
     if binding.has_body or operation.kind is Kind.COMMAND:
         failures |= {*_POSSIBLE_WITH_BODY}
-    if operation.rate is not None:
+    if operation.rate is not None or operation.blocking is not None:
         failures.add(Failure.RATE_LIMITED)
     statuses = sorted({FAILURES[failure].http for failure in failures})
     return {str(status): _refusal(status, operation.errors) for status in statuses}
