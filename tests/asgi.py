@@ -34,6 +34,7 @@ async def request(
     query: bytes = b"",
     headers: Iterable[tuple[bytes, bytes]] = ((b"host", b"localhost"),),
     pieces: Sequence[bytes] = (b"",),
+    http_version: str = "1.1",
 ) -> Response:
     """Answer one request as a web server would hand it over, with its body in `pieces`."""
     left = [
@@ -53,6 +54,7 @@ async def request(
 
     scope = {
         "type": "http",
+        "http_version": http_version,
         "method": method,
         "path": path,
         "raw_path": path.encode(),

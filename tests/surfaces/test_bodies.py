@@ -74,7 +74,12 @@ async def test_a_body_is_json_and_says_so(mesh: Mesh) -> None:
         answer = await send(mesh, "POST", "/v1/tokens", body, (b"content-type", type_))
         assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type"), type_
     assert (await send(mesh, "POST", "/v1/tokens", body)).status == 415
+    for encoding in (b"gzip", b"br", b"identity, gzip"):
+        answer = await send(mesh, "POST", "/v1/tokens", body, JSON, (b"content-encoding", encoding))
+        assert (answer.status, answer.json["code"]) == (415, "unsupported_media_type"), encoding
     assert await nothing_was_made(mesh)
+    plain = (b"content-encoding", b"identity")
+    assert (await send(mesh, "POST", "/v1/tokens", b"\xef\xbb\xbf" + body, JSON, plain)).status == 201
     for type_ in (b"application/json", b"Application/JSON ; charset=utf-8"):
         assert (await send(mesh, "POST", "/v1/tokens", body, (b"content-type", type_))).status == 201
 

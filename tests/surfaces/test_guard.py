@@ -144,3 +144,10 @@ async def test_a_listed_page_may_read_the_answers(mesh: Mesh) -> None:
         assert "etag" in answer.headers["access-control-expose-headers"]
     own = await mesh.request("GET", "/v1/agents", headers={"Origin": "http://localhost"})
     assert "access-control-allow-origin" not in own.headers
+
+
+async def test_a_plain_health_check_needs_no_host(settings: Settings) -> None:
+    """Load balancers send HTTP/1.0 without one, as no browser does."""
+    for version, path, expected in (("1.0", "/healthz", 200), ("1.1", "/healthz", 421), ("1.0", "/", 421)):
+        answer = await request(guard(settings), "GET", path, headers=[], http_version=version)
+        assert answer.status == expected, (version, path)

@@ -22,6 +22,8 @@ from repomesh.surfaces.http.problems import send_problem
 PUBLIC_PATHS = frozenset({"/v1/webhook", "/openapi-actions.json"})
 """The only paths that requests through a tunnel may reach."""
 
+HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+
 _FORBIDDEN_CLOSE = 4403
 _HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::\d{1,5})?")
 
@@ -67,6 +69,8 @@ class Guard:
         host = _request_host(scope)
         if host == self._public_host and scope["type"] == "http" and scope["path"] in PUBLIC_PATHS:
             return None if origin is None or self._is_listed(origin) else _foreign_origin(origin)
+        if not host and scope.get("http_version") == "1.0" and scope["path"] in HEALTH_PATHS:
+            return None  # the plain check of a load balancer; a browser always sends a Host
         if not self._is_own_host(host):
             return Misdirected(f"this server does not answer to the host '{host}'")
         if origin is None or self._is_listed(origin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache, partial
@@ -222,10 +223,15 @@ def _require_json(scope: Scope) -> None:
     content_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if content_type != JSON.decode():
         raise UnsupportedMedia(f"the body is '{content_type or 'of no stated type'}', not application/json")
+    encoding = (header(scope, b"content-encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        hint = "Send the body without Content-Encoding."
+        raise UnsupportedMedia(f"the body is encoded as '{encoding[:PROBLEM_FIELD_CHARS_MAX]}'", hint=hint)
 
 
 def _check_body(body: bytes, path_values: Mapping[str, str]) -> bytes:
     """The body with the values of its path; raises InvalidRequest unless it is an object of bounded shape."""
+    body = body.removeprefix(BOM_UTF8)  # some programs write one in front of JSON (RFC 8259, section 8.1)
     check_shape(body)
     return _add_path_values(body, path_values) if path_values else body
 
