@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +97,13 @@ def test_the_list_of_commands_is_that_of_typer(monkeypatch: pytest.MonkeyPatch) 
     for width, page in zip(widths, pages, strict=True):
         monkeypatch.setenv("COLUMNS", str(width))
         assert first_level.help_text(first_level.terminal_columns()) + "\n" == page, width
+
+
+@pytest.mark.parametrize(
+    "words", ["up --detach --port 0", "backup kept.db", "doctor", "connect claude -y"]
+)
+def test_a_folder_whose_name_is_no_utf8_is_refused(tmp_path: Path, words: str) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9"
+    Path(os.fsdecode(folder)).mkdir()
+    done = Shell(Path(os.fsdecode(folder)))(*words.split())
+    assert (done.code, "no UTF-8" in done.err, "fault of repomesh" in done.err) == (2, True, False)

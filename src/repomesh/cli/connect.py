@@ -21,6 +21,7 @@ from repomesh.connect.planning import ConnectPlan
 from repomesh.daemon import background
 from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import InvalidRequest
+from repomesh.kernel.file_names import is_utf8
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store import folder
 from repomesh.views.terminal_text import clean
@@ -137,9 +138,14 @@ def _choose_clis(cli: str | None, agent: str | None) -> list[Cli]:
 
 
 def _locate() -> tuple[Path, ConnectTarget]:
-    """Return the data folder, and the work tree, home and environment to connect; raises UntrustedFolder."""
+    """Return the data folder, and the work tree, home and environment to connect.
+
+    Raises UntrustedFolder; InvalidRequest for a folder whose name no CLI's settings can hold.
+    """
     start = Path.cwd()
     data = data_folder.data_folder(start)
+    if not is_utf8(data):
+        raise InvalidRequest(f"the path {start} is no UTF-8", hint="Rename that folder.")
     trust.require(data)
     root = data_folder.work_tree(start)
     if data_folder.repository(start) is None and data.name == data_folder.DATA:

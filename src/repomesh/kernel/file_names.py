@@ -8,6 +8,7 @@ as `os.fsdecode` makes it (PEP 383).
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from repomesh.kernel.limits import LITERAL_PATH_BYTES_MAX
@@ -16,6 +17,15 @@ ROOT = "."
 """How the root of the repository is written where a folder is asked for; in memory it is `''`."""
 
 _ENCODED = re.compile(r"(?:[^%\x00\ud800-\udfff]|%[0-9A-Fa-f]{2})+")
+
+
+def is_utf8(path: Path) -> bool:
+    """Whether a path is valid UTF-8, so that databases, JSON and settings files can hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def encode(name: str) -> str:

@@ -10,6 +10,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from repomesh.kernel.file_names import is_utf8
+
 BusName = Literal["local"]
 
 _WEBHOOK_KEY_BYTES_MIN = 24  # as Standard Webhooks asks for
@@ -135,6 +137,13 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         None, description="OpenTelemetry collector (OTLP over HTTP); nothing is exported without it."
     )
+
+    @field_validator("data")
+    @classmethod
+    def _is_utf8(cls, data: Path) -> Path:
+        if not is_utf8(data.absolute()):
+            raise ValueError("its path is no UTF-8; rename that folder, or set REPOMESH_DATA to another one")
+        return data
 
     @field_validator("webhook_secret")
     @classmethod
