@@ -59,7 +59,9 @@ class Started:
 
     def ended(self) -> bool:
         """Whether it is over."""
-        return bool(select.select([self._line], [], [], 0)[0])
+        poll = select.poll()  # `select.select` takes no descriptor above 1,023
+        poll.register(self._line, select.POLLIN)
+        return bool(poll.poll(0))
 
     def wait(self) -> Done:
         """Wait for its end, and kill it after TIMEOUT_S; raises TimeoutError then."""
