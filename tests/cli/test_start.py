@@ -99,9 +99,7 @@ def test_the_list_of_commands_is_that_of_typer(monkeypatch: pytest.MonkeyPatch) 
         assert first_level.help_text(first_level.terminal_columns()) + "\n" == page, width
 
 
-@pytest.mark.parametrize(
-    "words", ["up --detach --port 0", "backup kept.db", "doctor", "connect claude -y"]
-)
+@pytest.mark.parametrize("words", ["up --detach --port 0", "backup kept.db", "doctor", "connect claude -y"])
 def test_a_folder_whose_name_is_no_utf8_is_refused(tmp_path: Path, words: str) -> None:
     folder = os.fsencode(tmp_path) + b"/caf\xe9"
     Path(os.fsdecode(folder)).mkdir()

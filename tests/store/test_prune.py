@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import literal, select
 
 from repomesh.app import Server
 from repomesh.kernel.errors import Unavailable
@@ -15,7 +16,8 @@ from repomesh.kernel.identity import system_caller
 from repomesh.kernel.ids import new_id
 from repomesh.kernel.operation import Model
 from repomesh.store.log import NewEvent, bounds, read_after
-from repomesh.store.prune import PruneResult, prune
+from repomesh.store.prune import ArchivedEvents, PruneResult, archive_events, remove_archived
+from repomesh.store.redacting import redact_events
 from repomesh.store.transaction import Transaction, open_counters
 
 
@@ -38,7 +40,11 @@ class Log:
             self.store.write_now(self.caller, lambda tx, event=event: tx.emit(event))
 
     def prune(self, before: int) -> PruneResult:
-        return self.store.write_now(self.caller, lambda tx: prune(tx, before, self.archive))
+        archived = self.archive_events(before)
+        return self.store.write_now(self.caller, lambda tx: remove_archived(tx, archived))
+
+    def archive_events(self, before: int) -> ArchivedEvents:
+        return self.store.read_now(self.caller, lambda tx: archive_events(tx, before, self.archive))
 
     def numbers(self) -> list[int]:
         """What is still in the log."""
@@ -99,8 +105,10 @@ def test_nothing_leaves_when_the_archive_can_not_be_written(log: Log) -> None:
 def test_a_transaction_that_fails_after_the_file_leaves_the_log_as_it_was(
     log: Log,
 ) -> None:
+    archived = log.archive_events(before=6)
+
     def work(tx: Transaction) -> None:
-        prune(tx, 6, log.archive)
+        remove_archived(tx, archived)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -108,3 +116,25 @@ def test_a_transaction_that_fails_after_the_file_leaves_the_log_as_it_was(
     assert log.numbers() == [1, 2, 3, 4, 5, 6, 7]
     log.prune(before=6)
     assert [event["data"]["number"] for event in log.archived()] == [1, 2, 3, 4, 5]
+
+
+def test_of_two_calls_at_once_one_moves_the_events(log: Log) -> None:
+    first, second = log.archive_events(before=4), log.archive_events(before=6)
+    results = [
+        log.store.write_now(log.caller, lambda tx, archived=archived: remove_archived(tx, archived))
+        for archived in (first, second)
+    ]
+    assert [(result.events, result.complete) for result in results] == [(3, True), (0, False)]
+    log.prune(before=6)
+    del first, second
+    assert [event["data"]["number"] for event in log.archived()] == [1, 2, 3, 4, 5]
+    assert len(list(log.archive.iterdir())) == 2
+
+
+def test_what_is_redacted_while_the_file_is_written_is_written_again(log: Log) -> None:
+    archived = log.archive_events(before=6)
+    subject = select(literal("test"))
+    log.store.write_now(log.caller, lambda tx: redact_events(tx, ["test"], subject, reason="deleted"))
+    assert log.store.write_now(log.caller, lambda tx: remove_archived(tx, archived)).events == 0
+    log.prune(before=6)
+    assert {event["data"]["redacted"] for event in log.archived()} == {True}

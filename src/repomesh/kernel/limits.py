@@ -163,7 +163,7 @@ TAIL_LINGER_S = 30.0  # a tail that nobody uses any more stops reading after thi
 EVENT_TYPE_CHARS_MAX = 100
 EVENT_DATA_CHARS_MAX = 100_000  # every subscriber gets it; longer data belongs into a message or a file
 CORRELATION_CHARS_MAX = 128
-PRUNE_EVENTS_MAX = 5_000  # archived in one transaction; the writer waits meanwhile
+PRUNE_EVENTS_MAX = 5_000  # removed in one transaction; the writer waits meanwhile
 PRUNE_CHARS_MAX = 64_000_000  # the same for events that carry long bodies
 
 # Messaging

@@ -1,20 +1,23 @@
-"""Pruning: old events leave the log for an archive file, in pieces, the file always first."""
+"""Pruning: old events move from the log to an archive file, which is written before the transaction."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 from sqlalchemy import Row, delete, select, update
 
 from repomesh.kernel.errors import DamagedRecord, Unavailable
 from repomesh.kernel.limits import PAGE_CHARS_MAX, PRUNE_CHARS_MAX, PRUNE_EVENTS_MAX
+from repomesh.kernel.private_files import create_draft, draft_path
 from repomesh.store import drafts
 from repomesh.store.damage import log_once
 from repomesh.store.log import (
@@ -27,6 +30,7 @@ from repomesh.store.log import (
     within_bytes,
 )
 from repomesh.store.paging import take
+from repomesh.store.redacting import redacted_count
 from repomesh.store.tables import counters, events
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Unreadable
@@ -42,7 +46,7 @@ _CHUNK = 500  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """The number of archived events, their file, the log's new first number, and whether all are archived."""
+    """How many events went to which file, where the log begins now, and whether that was all."""
 
     events: int
     path: Path | None
@@ -50,38 +54,74 @@ class PruneResult:
     complete: bool
 
 
-def prune(tx: Transaction, before: datetime | int, archive: Path) -> PruneResult:
-    """Move the oldest events, up to `before` or to the bounds of one transaction, to a file in `archive`.
+@dataclass(frozen=True, weakref_slot=True, slots=True)
+class ArchivedEvents:
+    """The oldest events of a log, in a file on disk that has no final name yet.
 
-    The file holds CloudEvents, one a line, gzipped; of an event that can't be read it holds the row. It is on
-    disk before the events are deleted; when the transaction fails after all, the file is written again under
-    the same name by the next one.
+    `count` events from `oldest_seq` on are in `draft`, `redacted` of them without their data; `complete` says
+    whether these are all that are older than asked for. The draft is removed with this object.
+    """
+
+    oldest_seq: int
+    count: int
+    complete: bool
+    redacted: int
+    draft: Path
+
+
+def archive_events(tx: Transaction, before: datetime | int, archive: Path) -> ArchivedEvents:
+    """Write the oldest events, up to `before` or to the bounds of one call, to a new file in `archive`.
+
+    The file holds CloudEvents, one a line, gzipped; of an event that can't be read it holds the row. Only
+    reads the log, so that no writer waits. Raises Unavailable when the file can't be written.
     """
     oldest, _last = bounds(tx.connection, tx.workspace_id)
+    draft = draft_path(archive / f"{oldest:012d}-{uuid4().hex}")
     try:
         archive.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with drafts.draft(archive / f"{oldest:012d}") as draft:
-            count, complete = _write_archive(tx, oldest, before, draft)
-            if count == 0:
-                return PruneResult(0, None, oldest, complete=True)
-            path = archive / f"{oldest:012d}-{oldest + count - 1:012d}.ndjson.gz"
-            draft.replace(path)
-        drafts.sync_folder(archive)
+        descriptor = create_draft(draft)
+        try:
+            count, complete = _write_archive(tx, oldest, before, descriptor)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise Unavailable(f"the archive can't be written: {error}") from error
-    new_oldest = oldest + count
+    archived = ArchivedEvents(oldest, count, complete, redacted_count(tx, oldest, oldest + count), draft)
+    weakref.finalize(archived, draft.unlink, missing_ok=True)
+    return archived
+
+
+def remove_archived(tx: Transaction, archived: ArchivedEvents) -> PruneResult:
+    """Give the file its name and delete its events from the log.
+
+    Changes nothing when the log changed since the file was written: another call moved events, or some of
+    them were redacted. When the transaction fails after all, the file is written again under the same name.
+    """
+    oldest, _last = bounds(tx.connection, tx.workspace_id)
+    begins = archived.oldest_seq + archived.count
+    if archived.oldest_seq != oldest or archived.redacted != redacted_count(tx, oldest, begins):
+        return PruneResult(0, None, oldest, complete=False)
+    if archived.count == 0:
+        return PruneResult(0, None, oldest, complete=True)
+    path = archived.draft.with_name(f"{oldest:012d}-{begins - 1:012d}.ndjson.gz")
+    try:
+        archived.draft.replace(path)
+        drafts.sync_folder(path.parent)
+    except OSError as error:
+        raise Unavailable(f"the archive can't be written: {error}") from error
     in_workspace = events.c.workspace_id == tx.workspace_id
-    tx.execute(delete(events).where(in_workspace, events.c.seq < new_oldest))
-    tx.execute(
-        update(counters).where(counters.c.workspace_id == tx.workspace_id).values(oldest_seq=new_oldest)
-    )
-    return PruneResult(count, path, new_oldest, complete)
+    tx.execute(delete(events).where(in_workspace, events.c.seq < begins))
+    tx.execute(update(counters).where(counters.c.workspace_id == tx.workspace_id).values(oldest_seq=begins))
+    return PruneResult(archived.count, path, begins, archived.complete)
 
 
-def _write_archive(tx: Transaction, oldest: int, before: datetime | int, draft: Path) -> tuple[int, bool]:
+def _write_archive(tx: Transaction, oldest: int, before: datetime | int, descriptor: int) -> tuple[int, bool]:
     """Write the events to a new file and sync it; returns how many, and whether none is left to move."""
     count = chars = 0
-    with draft.open("r+b") as raw:
+    with os.fdopen(descriptor, "r+b", closefd=False) as raw:
         with gzip.open(raw, "wb", compresslevel=6) as file:
             timeless: list[bytes] = []  # events without a time: as old as the next one that has any
             for row in _read_events(tx, oldest):

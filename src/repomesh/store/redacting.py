@@ -9,7 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, CompoundSelect, LargeBinary, Select, bindparam, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    LargeBinary,
+    Select,
+    Text,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,6 +53,13 @@ def redacted_rows(tx: Transaction, seqs: Sequence[int]) -> Sequence[Any]:
     return tx.execute(
         select(events).where(*in_workspace, events.c.data.startswith(_MARK, autoescape=True))
     ).all()
+
+
+def redacted_count(tx: Transaction, first: int, end: int) -> int:
+    """How many of the events from `first` on and before `end` are redacted."""
+    in_range = events.c.workspace_id == tx.workspace_id, events.c.seq >= first, events.c.seq < end
+    is_redacted = func.substr(events.c.data, 1, len(_MARK), type_=Text) == _MARK
+    return int(tx.execute(select(func.count()).where(*in_range, is_redacted)).scalar_one())
 
 
 def erase_answers(tx: Transaction, operations: Sequence[str], quotes: Sequence[str]) -> int:

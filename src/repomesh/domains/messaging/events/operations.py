@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import ConfigDict
 from sqlalchemy import Row, select
 
 from repomesh.domains.agents.errors import AgentNotFound
@@ -27,10 +28,11 @@ from repomesh.domains.messaging.events.models import (
     StreamEvents,
 )
 from repomesh.kernel.budget import PageEnds, fit
-from repomesh.kernel.errors import InvalidRequest, NoLongerAvailable
+from repomesh.kernel.errors import InternalError, InvalidRequest, NoLongerAvailable
 from repomesh.kernel.event_types import is_reserved
 from repomesh.kernel.fields import decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query, subscription
+from repomesh.kernel.preparation import Preparation
 from repomesh.store.damage import UNREADABLE, readable
 from repomesh.store.filters import EventFilter, filter_for
 from repomesh.store.log import (
@@ -46,7 +48,7 @@ from repomesh.store.log import (
     require_kept,
 )
 from repomesh.store.paging import take
-from repomesh.store.prune import DAMAGED_TYPE, prune
+from repomesh.store.prune import ARCHIVE, DAMAGED_TYPE, ArchivedEvents, archive_events, remove_archived
 from repomesh.store.reading import read_page
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
@@ -136,15 +138,32 @@ def stream_events(tx: Transaction, request: StreamEvents) -> EventFilter:
     return _event_filter(tx, request, request.type)
 
 
-@command("log.prune", http=Post("/v1/log/prune"), scope="log:admin")
+class _PruneArchived(PruneLog):
+    """The request with the file to which the events were written."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    archived: ArchivedEvents
+
+
+async def _archive(request: PruneLog, preparation: Preparation) -> _PruneArchived:
+    """Write the file outside of any transaction that others wait for."""
+    data = preparation.store.settings.data.absolute()
+    archived = await preparation.read(
+        lambda tx: archive_events(tx, request.before, data / ARCHIVE / tx.workspace_id)
+    )
+    return _PruneArchived(before=request.before, archived=archived)
+
+
+@command("log.prune", http=Post("/v1/log/prune"), scope="log:admin", prepare=_archive)
 def prune_log(tx: Transaction, request: PruneLog) -> PrunedLog:
     """Move old events to a gzipped file of CloudEvents in the data folder.
 
     The file is on disk before the events leave the log. One call moves a bounded number; ask again until
     `complete`. Streams that resume from before `oldest_seq` are refused from then on.
     """
-    archive = tx.settings.data.absolute() / "archive" / tx.workspace_id
-    moved = prune(tx, request.before, archive)
+    if not isinstance(request, _PruneArchived):
+        raise InternalError("the archive is written before the transaction, not inside it")
+    moved = remove_archived(tx, request.archived)
     pruned = PrunedLog(
         events=moved.events,
         path=None if moved.path is None else str(moved.path),
