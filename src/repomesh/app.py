@@ -21,7 +21,7 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.jobs.contents import ContentSweeper
-from repomesh.jobs.embedding import EmbeddingWorker
+from repomesh.jobs.embedding import EmbeddingJob
 from repomesh.jobs.presence import Presence
 from repomesh.jobs.supervised import SupervisedWorker
 from repomesh.jobs.sweeper import CONSULTING_SWEEPS, Sweeper
@@ -98,7 +98,7 @@ class Server:
             registry, self.dispatch, self.store, self.bus, settings.sweep_every_s, CONSULTING_SWEEPS
         )
         self.text_rebuild = TextRebuild(self.store, settings.sweep_every_s)
-        self.embedding = EmbeddingWorker(registry, self.dispatch, self.store, settings.sweep_every_s)
+        self.embedding = EmbeddingJob(registry, self.dispatch, self.store, settings.sweep_every_s)
         sender = WebhookSender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)

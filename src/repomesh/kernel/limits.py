@@ -400,6 +400,7 @@ COMPLETION_BYTES_MAX = 1024 * 1024  # of an answer with all that endpoints put a
 COMPLETION_CHARS_MAX = 50_000  # of the text in it
 EMBEDDING_S = 2.0  # for vectors, besides what each text may take: a recall waits for them
 EMBEDDING_TEXT_S = 0.25  # for each text: a small model without a GPU
+EMBEDDING_BATCH_S = 120.0  # for one batch in the background, with its transactions
 EMBEDDING_TEXTS_MAX = 32  # at once: small endpoints take no more
 EMBEDDING_TEXT_CHARS = 4_000  # of each text: some 1,000 tokens, of which many models take half
 EMBEDDING_DIMENSIONS_MAX = 8_192
