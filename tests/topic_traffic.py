@@ -52,6 +52,11 @@ def scenarios(*, held_out: bool) -> list[Scenario]:
     return [one for one in read if one.held_out is held_out]
 
 
+def unseen() -> list[Scenario]:
+    """The traffic that was written and labelled by somebody who had not seen the method."""
+    return [_scenario(path) for path in sorted((TRAFFIC / "unseen").glob("*.json"))]
+
+
 def ours(scenario: Scenario, weights: TopicWeights | None = None) -> Found:
     """The topics that are suggested."""
     found = suggest(scenario.signals, weights or TopicWeights(), NOW, WINDOW, ANSWERED)

@@ -23,18 +23,18 @@ _AGAINST = _word_pattern(
     r"i'?d rather", r"rather not", r"instead", r"not acceptable", r"unacceptable", r"reject\w*", r"refuse\w*",
     r"revert\w*", r"must not", r"should ?n'?t", r"should not", r"won'?t", r"will not", r"would ?n'?t",
     r"can'?t", r"can ?not", r"couldn'?t", r"don'?t", r"do not", r"doesn'?t", r"isn'?t", r"never", r"nobody",
-    r"breaks?", r"broke", r"but", r"however", r"still", r"keep (?:it|the)", r"out of the question",
-    r"no exception", r"nonsense", r"makes? no sense", r"position is unchanged",
+    r"breaks?", r"broke", r"but", r"however", r"still", r"keep (?:it|the)",
+    r"no exception", r"nonsense", r"makes? no sense",
     r"not (?:possible|allowed|an option)", r"-1",
 )  # fmt: skip
 _NO = re.compile(r"^\s*(?:no|nope|nah|not?\b|-1)(?!\w)", re.IGNORECASE)
 _SETTLES = _word_pattern(
     r"agreed", r"settled", r"decided", r"resolved", r"approved", r"outvoted", r"i agree", r"fair enough",
-    r"lgtm", r"good point", r"convinces? me", r"forget it", r"found it", r"all yours", r"on it,? done",
+    r"lgtm", r"good point", r"forget it",
 )  # fmt: skip
 _SETTLES_SHORTLY = _word_pattern(
     r"it is(?: then)?", r"done", r"merged", r"fixed", r"on it", r"thanks?", r"thank you", r"thx", r"ta",
-    r"go ahead", r"please do", r"ordered", r"great", r"sure",
+    r"go ahead", r"please do", r"great", r"sure",
 )  # fmt: skip
 _NOTHING = _word_pattern(r"nothing", r"never", r"not", r"no", r"\w+n'?t")
 _SHORT_WORDS = 6  # of a message in which such a word is all that is said
@@ -47,7 +47,7 @@ _WAITS = _word_pattern(
     r"wait(?:s|ed|ing)?", r"block(?:s|ed|ing|er)?", r"stuck", r"deadline", r"today", r"tonight", r"tomorrow",
     r"(?:by|until|on|before) (?:mon|tues|wednes|thurs|fri|satur|sun)day", r"expires?", r"urgent", r"asap",
     r"customers?", r"outage", r"release", r"before the \w+", r"launch", r"weeks?", r"days?", r"again",
-    r"hold(?:s|ing)? up", r"can'?t (?:go on|proceed|be (?:finished|merged|published|updated))", r"locked out",
+    r"hold(?:s|ing)? up", r"can'?t (?:go on|proceed|be (?:finished|merged|published|updated))",
     r"any news", r"anybody", r"does anybody", r"who (?:owns|decides|takes)", r"no answer", r"need to know",
 )  # fmt: skip
 _SUBSTANCE_WORDS = (2, 10)  # of messages that say nothing, and all they can; jokes and thanks are short
