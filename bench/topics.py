@@ -1,7 +1,8 @@
 """How well topics for meetings are found in labelled traffic, and how long a busy day takes.
 
-The figures are of the held-out half and of teams written without sight of the method, beside plain frequency. The day is that of all teams at once, again and
-again with other words, until there are as many messages as one request reads.
+The figures are of the held-out half and of teams written without sight of the method, beside plain
+frequency. The day is that of all teams at once, again and again with other words, until there are as many
+messages as one request reads.
 """
 
 from __future__ import annotations
