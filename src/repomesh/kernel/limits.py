@@ -274,6 +274,7 @@ RESOURCE_SHOWN_CHARS = 100  # of a path or goal in one line
 BRIEFING_ITEMS_MAX = 8  # tasks, leases and messages named in a briefing
 BRIEFING_OPEN_TASKS_MAX = 500  # newest open tasks among which those meant for an agent are looked for
 DAMAGED_NAME_CHARS = 200  # of a damaged record whose name is damaged, too: enough to find it
+DAMAGED_SHOWN_MAX = 20  # damaged records that the doctor names; more than that are mended by a backup
 DAMAGED_NAMED_MAX = 1_000  # damaged records that a process remembers, so that its log names each once
 DEEDS_LOOKED_AT = 50  # newest events of an agent among which notable ones are searched
 DEEDS_TOLD_MAX = 5  # in a briefing
