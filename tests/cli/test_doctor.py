@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from cli.running import Done, Shell, eventually
@@ -48,6 +50,20 @@ def test_a_damaged_database_is_found(running: Shell) -> None:
     done = running("doctor", "--json")
     assert done.code == 1
     assert "repomesh restore" in _by_name(done)["integrity"]["fix"]
+
+
+def test_a_record_that_can_not_be_read_is_named(running: Shell) -> None:
+    agent_id = running.ok("agent", "register", "alice")["agent"]["id"]
+    with closing(sqlite3.connect(running.data / folder.DATABASE)) as connection, connection:
+        connection.execute(
+            "UPDATE agents SET status_text = CAST(X'68FF' AS TEXT), last_seen_at = 'x' WHERE id = ?",
+            [agent_id],
+        )
+    done = running("doctor", "--json")
+    assert done.code == 1
+    records = _by_name(done)["records"]
+    assert f"agents {agent_id} (status_text, last_seen_at)" in records["detail"]
+    assert "repomesh restore" in records["fix"]
 
 
 def test_a_server_that_does_not_answer_is_found(running: Shell) -> None:

@@ -232,3 +232,66 @@ async def test_a_damaged_meeting_keeps_no_other_from_its_deadline(mesh: Mesh) ->
     mesh.clock.advance(11)
     await mesh.sweep()
     assert (await mesh.get(f"/v1/meetings/{whole['id']}"))["speaker_name"] == "ben"
+
+
+BAD_TEXT = "CAST(X'68FF' AS TEXT)"
+
+
+async def _begin_session(mesh: Mesh, session_id: str) -> int:
+    payload = {
+        "hook_event_name": "SessionStart",
+        "session_id": session_id,
+        "source": "startup",
+        "cwd": "/repo",
+        "transcript_path": "/repo/t.jsonl",
+    }
+    response = await mesh.request("POST", "/v1/hooks/claude/SessionStart", json=payload)
+    return int(response.status_code)
+
+
+@pytest.mark.parametrize("column", ["processes", "cwd", "last_hook_at"])
+async def test_a_damaged_cli_session_keeps_no_other_from_beginning(mesh: Mesh, column: str) -> None:
+    _require_sqlite(mesh)
+    assert await _begin_session(mesh, "one") == 200
+    value = BAD_TEXT if column == "cwd" else "'{broken'"
+    await _execute(mesh, f"UPDATE cli_sessions SET {column} = {value}")
+    assert await _begin_session(mesh, "two") == 200
+
+
+async def test_a_damaged_chunk_is_left_out_of_its_session_and_of_searches(mesh: Mesh) -> None:
+    ann = await mesh.agent("ann")
+    await ann.post("/v1/sessions", id="talk")
+    for name in ("one", "two"):
+        await ann.post("/v1/sessions/talk/chunks", chunk_id=name, content=f"giraffe {name}")
+    await _execute(mesh, "UPDATE chunks SET tags = '{broken' WHERE chunk_id = 'one'")
+    page = await ann.get("/v1/sessions/talk/chunks")
+    assert [chunk["chunk_id"] for chunk in page["items"]] == ["two"]
+    assert page["damaged"]
+    assert [item["key"] for item in (await ann.get("/v1/search", text="giraffe"))["items"]] == ["two"]
+
+
+@pytest.mark.parametrize("column", ["capabilities", "resources", "last_seen_at", "status", "name", "version"])
+async def test_a_damaged_agent_is_left_out_and_others_talk(mesh: Mesh, column: str) -> None:
+    _require_sqlite(mesh)
+    ann, ben, eve = [await mesh.agent(name) for name in ("ann", "ben", "eve")]
+    is_text = column in ("status", "name")
+    value = BAD_TEXT if is_text else "'{broken'"
+    await _execute(mesh, f"UPDATE agents SET {column} = {value} WHERE name = 'eve'")
+    page = await mesh.get("/v1/agents")
+    assert {"ann", "ben"} <= {agent["name"] for agent in page["items"]}
+    assert "eve" not in {agent["name"] for agent in page["items"]}
+    assert len(page["damaged"]) == 1
+    for to in (["ben"], ["*"]):
+        await ann.post("/v1/messages", to=to, body="hello")
+    assert len((await ben.get("/v1/messages/inbox"))["items"]) == 2
+    assert (await ben.get("/v1/briefing"))["text"]
+    for path in ("/v1/messages/inbox", "/v1/messages/wait?timeout_s=0", "/v1/briefing"):
+        response = await eve.request("GET", path)
+        assert response.status_code == 200 or response.json()["code"] == "damaged_record", path
+
+
+async def test_participants_of_a_damaged_meeting_are_renamed(mesh: Mesh) -> None:
+    ann, ben = await mesh.agent("ann"), await mesh.agent("ben")
+    meeting = await called(mesh, ann, ben)
+    await _damage(mesh, meetings, meeting["id"], "flow", '{"round": "none"}')
+    assert (await ben.post("/v1/agents/ben/rename", name="bert"))["name"] == "bert"

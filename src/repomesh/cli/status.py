@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -13,6 +13,7 @@ from repomesh.cli import output
 from repomesh.cli.options import AsJson, Url
 from repomesh.cli.with_client import run_with_client
 from repomesh.client import discovery
+from repomesh.client.errors import RemoteError
 from repomesh.daemon import background
 from repomesh.kernel import data_folder
 from repomesh.store import folder
@@ -21,10 +22,15 @@ from repomesh.views.status_view import status_lines
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
+T = TypeVar("T")
+
 app = typer.Typer(add_completion=False)
 
 ITEMS_MAX: Final = 200
-"""Items counted of each kind: one page of the server. `more` names the kinds that have further ones."""
+"""Items counted of each kind: one page of the server. `more` names the kinds that have further ones.
+
+`damaged` names the kinds that can't be read.
+"""
 URGENT_MAX: Final = 20
 """Newest urgent messages whose receipts are checked, one request each."""
 
@@ -91,18 +97,18 @@ def _foreign_warning(own_data: Path, data: Path | None, repository: str | None) 
 async def _status(client: Client) -> dict[str, Any]:
     health = await client.about("/healthz")
     ready = await client.about("/readyz")
-    workspace = await client.call_json("workspace.show", {})
-    names = ("agents", "locks", "questions", "meetings", *_TASKS)
+    damaged: list[str] = []
+    unknown = {"name": "?", "path": None}
+    workspace = await _or_damaged(client.call_json("workspace.show", {}), "workspace", unknown, damaged)
+    no_events: dict[str, Any] = {"items": [], "last_seq": None}
     newest, urgent, *pages = await asyncio.gather(
-        client.call_json("event.list", {"newest": True, "limit": 1}),
-        _unacknowledged(client),
-        _page(client, "agent.list"),
-        _page(client, "lock.list"),
-        _page(client, "question.list", status="open"),
-        _page(client, "meeting.list", status="in_progress"),
-        *(_page(client, "task.list", **criteria) for criteria in _TASKS.values()),
+        _or_damaged(
+            client.call_json("event.list", {"newest": True, "limit": 1}), "events", no_events, damaged
+        ),
+        _or_damaged(_unacknowledged(client), "urgent", [], damaged),
+        *(_or_damaged(_page(client, *page), name, _NO_ITEMS, damaged) for name, page in _PAGES.items()),
     )
-    items = dict(zip(names, pages, strict=True))
+    items = dict(zip(_PAGES, pages, strict=True))
     agents = [agent for agent in items["agents"]["items"] if agent["status"] != "retired"]
     return {
         "version": health["version"],
@@ -115,7 +121,8 @@ async def _status(client: Client) -> dict[str, Any]:
         "questions": _pick(items["questions"]["items"], _QUESTION),
         "urgent": urgent,
         "meetings": _pick(items["meetings"]["items"], _MEETING),
-        "more": [name for name in names if items[name]["next_cursor"]],
+        "more": [name for name in _PAGES if items[name]["next_cursor"]],
+        "damaged": damaged,
         "last_seq": newest["last_seq"],
         "last_event_at": newest["items"][0]["at"] if newest["items"] else None,
     }
@@ -128,7 +135,29 @@ _QUESTION = ("id", "asker_name", "asked_name", "question", "deadline_at")
 _MEETING = ("id", "topic", "phase", "speaker_name", "due_at")
 
 
-async def _page(client: Client, name: str, **criteria: Any) -> dict[str, Any]:
+_PAGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "agents": ("agent.list", {}),
+    "locks": ("lock.list", {}),
+    "questions": ("question.list", {"status": "open"}),
+    "meetings": ("meeting.list", {"status": "in_progress"}),
+} | {name: ("task.list", criteria) for name, criteria in _TASKS.items()}
+"""By name, the operation that lists the items, and its criteria."""
+_NO_ITEMS: Final[dict[str, Any]] = {"items": [], "next_cursor": None}
+_DAMAGES: Final = frozenset({"database_damaged", "damaged_record"})
+
+
+async def _or_damaged(answer: Awaitable[T], name: str, substitute: T, damaged: list[str]) -> T:
+    """The answer; `substitute` where damage keeps it from being read, and `name` in `damaged`."""
+    try:
+        return await answer
+    except RemoteError as error:
+        if error.code not in _DAMAGES:
+            raise
+        damaged.append(name)
+        return substitute
+
+
+async def _page(client: Client, name: str, criteria: dict[str, Any]) -> dict[str, Any]:
     page: dict[str, Any] = await client.call_json(name, criteria | {"limit": ITEMS_MAX})
     return page
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from repomesh.kernel import limits
 from repomesh.kernel.errors import DamagedRecord
-from repomesh.store.types import Unreadable
+from repomesh.store.types import Unreadable, unreadable_reason
 
 if TYPE_CHECKING:  # which reads the log, and so this module
     from repomesh.store.transaction import Transaction
@@ -35,6 +35,21 @@ def is_damage(error: Exception, row: Iterable[Any]) -> bool:
     return isinstance(error, UNREADABLE) or any(isinstance(value, bytes | Unreadable) for value in row)
 
 
+def explain(error: Exception) -> DamagedRecord | None:
+    """The error for one of POSSIBLE that a transaction raised after it read what can't be read, else None."""
+    if isinstance(error, DamagedRecord | ValidationError) or not isinstance(error, POSSIBLE):
+        return None
+    reason = unreadable_reason()
+    return None if reason is None else DamagedRecord(reason)
+
+
+def readable_rows(
+    tx: Transaction, rows: Iterable[Row], name: Callable[[Row], str] = lambda row: str(row.id)
+) -> list[Row]:
+    """The rows without those that can't be read, which are noted as in `readable`."""
+    return readable(tx, rows, lambda row: row, name)
+
+
 def readable(
     tx: Transaction,
     rows: Iterable[Any],
@@ -50,8 +65,17 @@ def readable(
         except POSSIBLE as error:
             if not is_damage(error, row):
                 raise
-            note(tx, name(row), error)
+            note(tx, _name_of(row, name), error)
     return items
+
+
+def _name_of(row: Row, name: Callable[[Row], str]) -> str:
+    """The name of a damaged row; if that is damaged, too, the beginning of all that is stored in the row."""
+    try:
+        return name(row)
+    except POSSIBLE:
+        stored = [value.raw if value.__class__ is Unreadable else value for value in row]
+        return f"a record of {stored!r:.{limits.DAMAGED_NAME_CHARS}}"
 
 
 def _require_types(row: Iterable[Any]) -> None:
@@ -85,7 +109,7 @@ def apply_to_each(
         except POSSIBLE as error:
             if not is_damage(error, row):
                 raise
-            note(tx, name(row), error)
+            note(tx, _name_of(row, name), error)
             damaged.append(row)
     return damaged
 

@@ -15,7 +15,9 @@ from repomesh.kernel.settings import Settings
 from repomesh.kernel.telemetry import Metrics
 from repomesh.store import backups, folder, migrate, opening, restoring
 from repomesh.store.open import open_store
+from repomesh.store.record_check import check_records
 
+_RECORDS_S = 10.0  # for a look at the rows; about 5,000,000 short ones
 _WAL_RESET_FIXED = (3, 51, 3)
 _UPGRADE = "repomesh down; repomesh db upgrade"
 
@@ -56,12 +58,30 @@ def _check_file(database: Path, settings: Settings) -> Iterator[Finding]:
         yield Finding("integrity", False, "; ".join(problems), f"repomesh down; repomesh restore {newest}")
         return
     yield Finding("integrity", True, "whole (quick_check)")
+    yield _check_records(database)
     with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         try:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.OperationalError:  # no such table: nothing was ever migrated
             row = None
     yield _check_schema(None if row is None else str(row[0]))
+
+
+def _check_records(database: Path) -> Finding:
+    """Look for records whose pages are whole, but whose values the server can't read."""
+    try:
+        found = check_records(database, _RECORDS_S)
+    except sqlite3.Error as error:
+        return Finding("records", False, f"they can't be read: {error}", "repomesh doctor")
+    if found.damaged:
+        more = "" if found.complete else " and perhaps more"
+        fix = (
+            "Everything else works. Correct these rows while the server is stopped, or put back a backup "
+            "that still has them: 'repomesh restore FILE'."
+        )
+        return Finding("records", False, f"these can't be read: {'; '.join(found.damaged)}{more}", fix)
+    extent = "all" if found.complete else f"all that were looked at within {_RECORDS_S:.0f} s"
+    return Finding("records", True, f"{extent} can be read")
 
 
 def _check_server(settings: Settings) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from repomesh.kernel.errors import DamagedRecord, NoLongerAvailable
 from repomesh.kernel.event_types import Severity
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.json_values import stored_json
-from repomesh.store.damage import POSSIBLE, is_damage, log_once
+from repomesh.store.damage import POSSIBLE, is_damage, log_once, require_readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
 from repomesh.store.types import Timestamp, Unreadable
@@ -204,7 +204,10 @@ def read_after(
 def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
     """The oldest number still in the log and the last one given out; (1, 0) for a log that is empty."""
     row = _BOUNDS.run(connection, {"ws": workspace_id}).one_or_none()
-    return (1, 0) if row is None else (row.oldest_seq, row.last_seq)
+    if row is None:
+        return 1, 0
+    require_readable(row)
+    return row.oldest_seq, row.last_seq
 
 
 def require_kept(after: int, oldest: int) -> None:

@@ -41,6 +41,7 @@ from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import DRIVER
 from repomesh.store.row_cache import RowCache
 from repomesh.store.sqlite_text import SqliteText, count_unindexed, index_waiting, waiting_load
+from repomesh.store.sqlite_types import CHECKED_TYPES
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp, decode_text
 
@@ -66,7 +67,11 @@ _READER_PRAGMAS: tuple[str, ...] = (
 )
 
 _HAS_LAST_AT = "SELECT 1 FROM pragma_table_info('counters') WHERE name = 'last_at'"
-_NEWEST_TIME = "SELECT max(max(last_at), max(coalesce(returned_at, 0))) FROM counters"
+_NEWEST_TIME = """
+    SELECT max(max(iif(typeof(last_at) = 'integer', last_at, 0)),
+               max(iif(typeof(returned_at) = 'integer', returned_at, 0)))
+    FROM counters
+"""
 
 
 @dataclass(slots=True)
@@ -522,6 +527,8 @@ def _engine(path: Path, pragmas: Sequence[str], *, may_write: bool = True) -> En
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
         hide_parameters=True,  # what agents say belongs in no log
     )
+
+    engine.dialect.colspecs = {**engine.dialect.colspecs, **CHECKED_TYPES}
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:

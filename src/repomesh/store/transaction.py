@@ -32,12 +32,13 @@ from repomesh.kernel.ports import Contents
 from repomesh.kernel.reactions import EmittedEvent, Reactions
 from repomesh.kernel.settings import Settings
 from repomesh.kernel.words import Word, different_words
-from repomesh.store import log
+from repomesh.store import damage, log
 from repomesh.store.log import NewEvent
 from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import Prepared
 from repomesh.store.row_cache import RowCache
 from repomesh.store.tables import counters, idempotency_records
+from repomesh.store.types import forget_unreadable
 
 T = TypeVar("T")
 
@@ -351,10 +352,13 @@ class Transaction:
         an event loop, such as StopIteration or KeyboardInterrupt, is raised as a RuntimeError: the caller
         would otherwise wait for ever, or its loop would end.
         """
+        forget_unreadable()
         try:
             result = work(self)
             self._finish()
         except BaseException as error:
+            if isinstance(error, Exception) and (damaged := damage.explain(error)) is not None:
+                raise damaged from error
             if isinstance(error, Exception) and not isinstance(error, StopIteration):
                 raise
             raise RuntimeError(f"{error!r} was raised inside a transaction") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +35,7 @@ class Unreadable:
     def __init__(self, raw: Any, reason: str) -> None:
         self.raw = raw
         self.reason = reason
+        _created.reason = reason
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # libraries look for protocols by these
@@ -43,9 +45,33 @@ class Unreadable:
     def _refuse(self, *_others: Any) -> Any:
         raise DamagedRecord(self.reason)
 
-    __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = __hash__ = _refuse
+    __int__ = __float__ = __index__ = __bytes__ = _refuse
+    __conform__ = _refuse  # SQLite's driver calls it for a parameter of a statement
     __add__ = __radd__ = __sub__ = __rsub__ = _refuse
     __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __format__ = __str__ = _refuse
+
+
+_created = threading.local()
+
+
+def forget_unreadable() -> None:
+    """Begin anew to note whether this thread reads values that can't be read."""
+    _created.reason = None
+
+
+def unreadable_reason() -> str | None:
+    """Why a value that this thread read since `forget_unreadable` is unreadable; None if all were read."""
+    reason: str | None = getattr(_created, "reason", None)
+    return reason
+
+
+def _unreadable(value: Any, kind: str, reason: object) -> Unreadable:
+    return (
+        value
+        if isinstance(value, Unreadable)
+        else Unreadable(value, f"a stored {kind} can't be read: {reason}")
+    )
 
 
 def decode_text(stored: bytes) -> str | Unreadable:
@@ -53,7 +79,13 @@ def decode_text(stored: bytes) -> str | Unreadable:
     try:
         return stored.decode()
     except UnicodeDecodeError as error:
-        return Unreadable(stored, f"a stored text can't be read: {error}")
+        return _unreadable(stored, "text", error)
+
+
+def shown_text(value: Any) -> str:
+    """A text for display; of one that can't be read, what is readable of it."""
+    raw = value.raw if isinstance(value, Unreadable) else value
+    return raw.decode(errors="replace") if isinstance(raw, bytes) else str(raw)
 
 
 class Direct(TypeDecorator[Any]):
@@ -95,7 +127,7 @@ class Timestamp(Direct):
         try:
             return None if value is None else _EPOCH + timedelta(microseconds=value)
         except (TypeError, OverflowError) as error:
-            return Unreadable(value, f"a stored time can't be read: {error}")
+            return _unreadable(value, "time", error)
 
 
 def later_by(column: ColumnElement[Any], by_us: ColumnElement[int]) -> ColumnElement[Any]:
@@ -120,7 +152,7 @@ class Json(Direct):
         try:
             return None if value is None else shown_json(orjson.loads(value), value)
         except ValueError as error:
-            return Unreadable(value, f"a stored value can't be read: {error}")
+            return _unreadable(value, "value", error)
 
 
 # Text that compares by code point on both engines, for prefixes and ranges.

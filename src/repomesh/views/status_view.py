@@ -22,6 +22,7 @@ def status_lines(style: TextStyle, status: Item) -> list[str]:
         "repository": _repository(status["workspace"]),
         "waking": f"process {status['daemon']}" if status["daemon"] else None,
         "last event": _last_event(style, status),
+        "damaged": _damaged(status),
     }
     lines = [f"{style.bold(f'{name:<10}')}  {clean(str(text))}" for name, text in header.items() if text]
     cut_blocks = set(status["more"])
@@ -67,9 +68,16 @@ def _repository(workspace: Item) -> str:
     return f"{workspace['name']}, {workspace['path']}" if workspace["path"] else str(workspace["name"])
 
 
-def _last_event(style: TextStyle, status: Item) -> str:
+def _last_event(style: TextStyle, status: Item) -> str | None:
+    if status["last_seq"] is None:
+        return None
     time = f", {style.when(status['last_event_at'])}" if status["last_event_at"] else ""
     return f"{status['last_seq']}{time}"
+
+
+def _damaged(status: Item) -> str | None:
+    names = ", ".join(status["damaged"])
+    return f"{names} can't be read: run 'repomesh doctor'" if names else None
 
 
 def _agent(style: TextStyle, agent: Item) -> str:

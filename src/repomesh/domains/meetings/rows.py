@@ -21,6 +21,7 @@ from repomesh.domains.meetings.tables import (
     meeting_votes,
     meetings,
 )
+from repomesh.store.damage import readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -138,10 +139,11 @@ def rename_participant(tx: Transaction, agent_id: str, name: str) -> None:
         meeting_participants.c.workspace_id == tx.workspace_id, meeting_participants.c.agent_id == agent_id
     )
     unfinished = table.workspace_id == tx.workspace_id, table.status.in_(("pending", "in_progress"))
-    for row in tx.execute(select(table.id, table.flow).where(*unfinished, table.id.in_(meeting_ids))).all():
-        state = flow.load(row.flow)
+    rows = tx.execute(select(table.id, table.flow).where(*unfinished, table.id.in_(meeting_ids))).all()
+    states = readable(tx, rows, lambda row: (row.id, flow.load(row.flow)), lambda row: f"meeting/{row.id}")
+    for meeting_id, state in states:
         renamed = replace(state, names={**state.names, agent_id: name})
-        change = update(meetings).where(table.workspace_id == tx.workspace_id, table.id == row.id)
+        change = update(meetings).where(table.workspace_id == tx.workspace_id, table.id == meeting_id)
         tx.execute(change.values(flow=flow.dump(renamed), version=table.version + 1))
 
 

@@ -27,6 +27,7 @@ from repomesh.domains.sessions.tables import (
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import ARTIFACT_STORED_BYTES_MAX, SEARCH_TEXT_CHARS
+from repomesh.store.damage import readable
 from repomesh.store.transaction import Transaction
 
 _CHUNK_COLUMNS = (
@@ -113,8 +114,10 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
-    return [
-        _build_candidate(
+    return readable(
+        tx,
+        tx.execute(select(*columns, text).where(*criteria)),
+        lambda row: _build_candidate(
             "chunk",
             row,
             text=without_escapes(row.text, is_json=row.format == "json"),
@@ -126,9 +129,9 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             title=f"{row.speaker or 'chunk'} {row.sequence}",
             author=row.author,
             at=row.created_at,
-        )
-        for row in tx.execute(select(*columns, text).where(*criteria))
-    ]
+        ),
+        lambda row: f"chunk/{row.id}",
+    )
 
 
 def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
@@ -140,8 +143,10 @@ def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.status == "current",
         in_readable_session(tx, table.session_uid),
     )
-    return [
-        _build_candidate(
+    return readable(
+        tx,
+        tx.execute(select(*columns, table.content).where(*criteria)),
+        lambda row: _build_candidate(
             "memory",
             row,
             text=memory_rows.readable(row.content),
@@ -152,9 +157,9 @@ def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             title=row.key,
             author=row.author,
             at=row.updated_at,
-        )
-        for row in tx.execute(select(*columns, table.content).where(*criteria))
-    ]
+        ),
+        lambda row: f"memory/{row.id}",
+    )
 
 
 def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
@@ -168,8 +173,10 @@ def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
-    return [
-        _build_candidate(
+    return readable(
+        tx,
+        tx.execute(statement.where(*criteria)),
+        lambda row: _build_candidate(
             "artifact",
             row,
             text=f"{row.description}\n{_decode_beginning(row.raw, row.media_type)}".strip(),
@@ -181,9 +188,9 @@ def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             title=row.title,
             author=row.author,
             at=row.updated_at,
-        )
-        for row in tx.execute(statement.where(*criteria))
-    ]
+        ),
+        lambda row: f"artifact/{row.id}",
+    )
 
 
 def _decode_beginning(raw: Any, media_type: str) -> str:
@@ -198,8 +205,10 @@ def _read_messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     text = func.substr(table.body, 1, SEARCH_TEXT_CHARS).label("text")
     criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), message_rows.visible(tx.caller)
     priorities = {rank: name for name, rank in message_rules.RANKS.items()}
-    return [
-        _build_candidate(
+    return readable(
+        tx,
+        tx.execute(select(*columns, text).where(*criteria)),
+        lambda row: _build_candidate(
             "message",
             row,
             text=without_escapes(row.text),
@@ -211,9 +220,9 @@ def _read_messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             title=row.subject,
             author=row.sender_name,
             at=row.created_at,
-        )
-        for row in tx.execute(select(*columns, text).where(*criteria))
-    ]
+        ),
+        lambda row: f"message/{row.id}",
+    )
 
 
 def _read_tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
@@ -224,8 +233,10 @@ def _read_tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         .outerjoin(session_tasks, link.task_id == table.id)
         .outerjoin(sessions, sessions.c.uid == link.session_uid)
     )
-    return [
-        _build_candidate(
+    return readable(
+        tx,
+        tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id.in_(ids))),
+        lambda row: _build_candidate(
             "task",
             row,
             text=row.description,
@@ -236,17 +247,19 @@ def _read_tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             title=row.goal,
             author=row.agent_name,
             at=row.updated_at,
-        )
-        for row in tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id.in_(ids)))
-    ]
+        ),
+        lambda row: f"task/{row.id}",
+    )
 
 
 def _read_decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = decisions.c
     names = ["id", "topic", "decision", "rationale", "status", "recorded_by", "created_at"]
     criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "active"
-    return [
-        _build_candidate(
+    return readable(
+        tx,
+        tx.execute(select(*[table[name] for name in names]).where(*criteria)),
+        lambda row: _build_candidate(
             "decision",
             row,
             text=f"{row.decision}\n{row.rationale}".strip(),
@@ -257,9 +270,9 @@ def _read_decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
             title=row.topic,
             author=row.recorded_by,
             at=row.created_at,
-        )
-        for row in tx.execute(select(*[table[name] for name in names]).where(*criteria))
-    ]
+        ),
+        lambda row: f"decision/{row.id}",
+    )
 
 
 def _build_candidate(

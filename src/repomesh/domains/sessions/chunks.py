@@ -40,10 +40,12 @@ from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.words import words_of
+from repomesh.store.damage import readable
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import position
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
+from repomesh.store.types import Unreadable
 
 DOCUMENT = "chunk"
 """The document type of chunks in the full-text index."""
@@ -116,7 +118,8 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     uid = rows.find_readable(tx, request.session_id).uid
     page_rows, next_cursor = _select_page(tx, uid, request)
     share = min(limits.CONTENT_PAGE_BYTES_MAX, request.max_chars or limits.MAX_CHARS_MAX)
-    items = [_with_content(row, share) for row in _read_contents(tx, uid, page_rows, share)]
+    content_rows = _read_contents(tx, uid, page_rows, share)
+    items = readable(tx, content_rows, lambda row: _with_content(row, share), _record_name)
     items.sort(key=lambda chunk: chunk.sequence, reverse=request.newest_first)
     result = Page[Chunk](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
@@ -288,11 +291,15 @@ def _select_page(tx: Transaction, uid: str, request: ListChunks) -> tuple[list[A
     page_rows: list[Any] = []
     size = 0
     for row in candidates[: request.limit]:
-        size += row.bytes
+        size += 0 if isinstance(row.bytes, Unreadable) else row.bytes
         if page_rows and size > limits.CONTENT_PAGE_BYTES_MAX:
             break
         page_rows.append(row)
     return page_rows, encode_cursor(page_rows[-1].sequence) if len(page_rows) < len(candidates) else None
+
+
+def _record_name(row: Row[Any]) -> str:
+    return f"chunk/{row.id}"
 
 
 def _read_contents(tx: Transaction, uid: str, page_rows: Sequence[Any], share: int) -> list[Row[Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
@@ -49,12 +50,14 @@ def begin_grace(tx: Transaction, left_at: datetime) -> Absence | None:
     row = tx.execute(_TIMES, {"ws": tx.workspace_id}).one_or_none()
     if row is None:
         return None
-    since = left_at if row.returned_at is None else max(left_at, row.returned_at)
+    previous = _as_absence(row)
+    since = left_at if previous is None else max(left_at, previous.returned_at)
     if since >= tx.now:
         return None
     limit = timedelta(seconds=tx.settings.agent_inactive_after_s)
-    continues = row.returned_at is not None and since - row.returned_at < limit
-    absent_since = row.left_at if continues else since
+    absent_since = since
+    if previous is not None and since - previous.returned_at < limit:
+        absent_since = previous.left_at
     in_workspace = counters.c.workspace_id == tx.workspace_id
     tx.execute(update(counters).where(in_workspace).values(left_at=absent_since, returned_at=tx.now))
     return Absence(since, tx.now)
@@ -66,9 +69,14 @@ def last_absence(tx: Transaction) -> Absence | None:
     Several absences with less than the limit of silence between them count as one.
     """
     rows = tx.read_cached(_TIMES, {"ws": tx.workspace_id})
-    if not rows or rows[0].returned_at is None:
-        return None
-    return Absence(rows[0].left_at, rows[0].returned_at)
+    return _as_absence(rows[0]) if rows else None
+
+
+def _as_absence(row: Any) -> Absence | None:
+    """The absence in a row of counters; None for none, and for times that can't be read."""
+    if isinstance(row.left_at, datetime) and isinstance(row.returned_at, datetime):
+        return Absence(row.left_at, row.returned_at)
+    return None
 
 
 def silent_before(tx: Transaction, limit_s: float) -> datetime:
@@ -84,9 +92,9 @@ def silent_before(tx: Transaction, limit_s: float) -> datetime:
 
 
 def last_present(tx: Transaction) -> datetime | None:
-    """When a server on this database last called `mark_present`; None before the first call."""
+    """When a server on this database last called `mark_present`; None if it did not, or it can't be read."""
     row = tx.execute(_TIMES, {"ws": SERVER}).one_or_none()
-    return None if row is None else row.last_at
+    return row.last_at if row is not None and isinstance(row.last_at, datetime) else None
 
 
 def mark_present(tx: Transaction) -> datetime:

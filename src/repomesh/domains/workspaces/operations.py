@@ -28,19 +28,32 @@ from repomesh.domains.workspaces.models import (
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.domains.workspaces.tables import workspaces
 from repomesh.kernel import limits
-from repomesh.kernel.errors import NotFound
+from repomesh.kernel.errors import DamagedRecord, NotFound
 from repomesh.kernel.identity import Role
 from repomesh.kernel.operation import Delete, Due, Get, Post, command, query
+from repomesh.store.damage import UNREADABLE, note
 from repomesh.store.due import due_at, due_now
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.transaction import Transaction, open_counters
+from repomesh.store.types import shown_text
+
+_REPAIR_HINT = (
+    "Correct its row of the table 'workspaces' while the server is stopped, or put back a backup: "
+    "'repomesh restore FILE'."
+)
 
 
 @query("workspace.list", http=Get("/v1/workspaces"), scope="server:admin")
 def list_workspaces(tx: Transaction, request: ListWorkspaces) -> WorkspaceList:
     """List the workspaces of this server."""
     rows = tx.execute(select(workspaces).where(workspaces.c.removed_at.is_(None)).order_by(workspaces.c.id))
-    return WorkspaceList(items=[_as_workspace(row) for row in rows])
+    items = []
+    for row in rows:
+        try:
+            items.append(_as_workspace(row))
+        except DamagedRecord as error:
+            note(tx, f"workspace/{shown_text(row.id)}", error)
+    return WorkspaceList(items=items)
 
 
 @query("workspace.show", http=Get("/v1/workspace"), scope="workspace:read")
@@ -181,4 +194,10 @@ def _find(tx: Transaction, workspace_id: str) -> Workspace:
 
 
 def _as_workspace(row: Row[Any]) -> Workspace:
-    return Workspace(id=row.id, name=row.name, path=row.path, home=row.home, created_at=row.created_at)
+    """The workspace in a row; its name and path are for display. Raises DamagedRecord."""
+    name, path = shown_text(row.name), None if row.path is None else shown_text(row.path)
+    try:
+        return Workspace(id=row.id, name=name, path=path, home=row.home, created_at=row.created_at)
+    except UNREADABLE as error:
+        message = f"the workspace {shown_text(row.id)} can't be read: {error}"
+        raise DamagedRecord(message, hint=_REPAIR_HINT) from error

@@ -17,9 +17,11 @@ from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits, processes
 from repomesh.kernel.clis import REPORT_SESSION_END, cli_of
 from repomesh.kernel.identity import Caller, Role
+from repomesh.store.damage import readable_rows
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
+from repomesh.store.types import shown_text
 
 GONE = "gone"
 """Why a session ended that no hook ended: its agent went silent."""
@@ -121,14 +123,21 @@ def binds(caller: Caller, claim: Any) -> bool:
     return caller.agent_id == claim.agent_id or (caller.role is Role.OWNER and caller.agent_id is None)
 
 
+def record_name(row: Row[Any]) -> str:
+    """The name of a CLI session in logs and answers that leave it out."""
+    return f"cli_session/{row.cli}/{row.session_id}"
+
+
 def live_sessions(tx: Transaction, agent_id: str) -> Sequence[Row[Any]]:
     """The CLI sessions of an agent that are not over."""
-    return tx.execute(_LIVE_OF_AGENT, {"ws": tx.workspace_id, "agent": agent_id}).all()
+    rows = tx.execute(_LIVE_OF_AGENT, {"ws": tx.workspace_id, "agent": agent_id})
+    return readable_rows(tx, rows, record_name)
 
 
 def find_by_process(tx: Transaction, process_id: str) -> Row[Any] | None:
     """The live CLI session whose CLI is this process, if it binds the caller; None when there is none."""
-    rows = [row for row in tx.execute(_LIVE, {"ws": tx.workspace_id}).all() if binds(tx.caller, row)]
+    all_rows = readable_rows(tx, tx.execute(_LIVE, {"ws": tx.workspace_id}), record_name)
+    rows = [row for row in all_rows if binds(tx.caller, row)]
     candidates = [(rules.depth(row.processes, process_id), row) for row in rows]
     matches = [(steps, row) for steps, row in candidates if steps is not None]
     matches.sort(key=lambda match: (match[0], -match[1].last_hook_at.timestamp()))
@@ -143,7 +152,8 @@ def find_instance(tx: Transaction, cli: str, ancestors: Sequence[str]) -> Row[An
     """
     since = silent_before(tx, tx.settings.agent_inactive_after_s)
     matches = []
-    for row in tx.execute(_OPEN_INSTANCES, {"ws": tx.workspace_id}).all():
+    open_instances = tx.execute(_OPEN_INSTANCES, {"ws": tx.workspace_id})
+    for row in readable_rows(tx, open_instances, lambda row: f"instance/{row.agent_id}/{row.id}"):
         steps = rules.depth(ancestors, row.process_id)
         if steps is None or row.last_seen_at < since or not rules.can_run(cli, row.program):
             continue
@@ -168,10 +178,10 @@ def find_newest_of_run(tx: Transaction, cli: str, ancestors: Sequence[str]) -> R
     since = tx.now - timedelta(seconds=limits.CLI_RUN_REMEMBERED_S)
     params: dict[str, Any] = {"ws": tx.workspace_id, "cli": cli, "since": since}
     if tx.caller.agent_id is None:
-        rows = tx.execute(_NEWEST_OF_OWNER, params).all()
+        rows = readable_rows(tx, tx.execute(_NEWEST_OF_OWNER, params), record_name)
     else:
-        rows = tx.execute(_NEWEST_OF_AGENT, params | {"agent": tx.caller.agent_id}).all()
-        rows = [row for row in rows if binds(tx.caller, row)]
+        all_rows = tx.execute(_NEWEST_OF_AGENT, params | {"agent": tx.caller.agent_id})
+        rows = [row for row in readable_rows(tx, all_rows, record_name) if binds(tx.caller, row)]
     return next((row for row in rows if rules.same_run(row.processes, ancestors)), None)
 
 
@@ -214,6 +224,9 @@ def free_name(tx: Transaction, stem: str, cli: str, *, requested: bool = False) 
     ).where(table.workspace_id == tx.workspace_id, table.name_key.startswith(key, autoescape=True))
     taken = {}
     for row in tx.execute(statement).all():
+        if not readable_rows(tx, [row], lambda row: f"agent/{row.id}"):
+            taken[shown_text(row.name_key)] = True
+            continue
         is_requested = requested and (row.name == stem or row.name_key == key)
         is_foreign = cli_of(row.program) not in (None, cli) and not is_requested
         taken[row.name] = taken[row.name_key] = is_foreign or row.status == "retired" or _has_speaker(tx, row)
