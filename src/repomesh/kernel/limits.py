@@ -285,6 +285,7 @@ STOP_LOOKED_AT_MAX = 500  # newest unread messages searched for those that shoul
 STOP_TOLD_MAX = 50  # messages remembered as shown at the ends of one turn
 LEASE_WARNINGS_S = (300, 60)  # seconds left at which a holder is warned, once for each
 EDITED_PATHS_MAX = 1_000  # that one tool call names; one of more counts as touching the whole repository
+GIT_MODULES_BYTES_MAX = 65_536  # of a `.gitmodules`; a longer one counts as naming any folder
 SHELL_CHARS_MAX = 40_000  # of a shell command; a longer one counts likewise
 SHELL_STEPS_MAX = 16_000  # of reading one, some 20 ms; one that takes more counts likewise
 SHELL_NESTING_MAX = 100  # of brackets and quotations within one substitution; deeper ones count likewise

@@ -196,6 +196,8 @@ def test_no_command_breaks_the_reader(command: str) -> None:
         ("mcp__my__files__edit_file", {"file_path": "a.py"}, ("a.py",)),
         ("mcp__filesystem__create_file", {"path": "a.py"}, ("a.py",)),
         ("mcp__filesystem__move_file", {"source": "a.py", "destination": "b.py"}, ("a.py", "b.py")),
+        ("mcp__ide__write_file", {"filePath": "a.py"}, ("a.py",)),
+        ("mcp__ide__edit_file", {"uri": "file:///w/a%20b.py"}, ("/w/a b.py",)),
         ("mcp__filesystem__read_file", {"path": "a.py"}, ()),
         ("write_file", {"path": "a.py"}, ()),
     ],
@@ -206,3 +208,13 @@ def test_tools_of_mcp_servers_that_write_files(
     assert DIALECTS["claude"].writes_of_tool(tool, arguments).paths == paths
     matched = re.search(DIALECTS["claude"].events["PreToolUse"].matcher, tool) is not None
     assert matched is bool(paths)
+
+
+def test_what_is_typed_into_a_running_shell_is_a_command_in_an_unknown_folder() -> None:
+    def typed(text: str) -> Any:
+        return DIALECTS["copilot"].writes_of_tool("write_bash", {"input": text})
+
+    assert typed("rm /w/a.py{enter}").paths == ("/w/a.py",)
+    assert typed("rm a.py{enter}").unresolved
+    assert not typed("y{enter}")
+    assert not typed("{up}{enter}")

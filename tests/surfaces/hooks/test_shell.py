@@ -205,16 +205,12 @@ git read-tree -u --reset HEAD~1
 git read-tree -um HEAD~1
 git sparse-checkout set docs
 git sparse-checkout disable
-git bisect start HEAD v1
-git bisect good
-git submodule update --init
 git submodule deinit -f src
 git worktree remove src/parser
 git worktree add src/parser/tree
 git clone ../other src/parser/other
 git filter-branch --tree-filter 'rm a' HEAD
 git mergetool
-git lfs pull
 git rebase -x 'make' main
 git diff --output=src/parser/a.py
 git format-patch -o src/parser main
@@ -601,6 +597,127 @@ cat <<EOF⏎\$(rm src/parser/a.py) $((1 > 2))⏎EOF
 true
 """
 
+VARIABLE_WRITES = r"""
+F=src; F+=/parser/a.py; echo > $F
+F=src/parser/a.py; false && F=f; rm $F
+F=src/parser/a.py; if false; then F=f; fi; rm $F
+F=src/parser/a.py; F=f true; rm $F
+F=src/parser/a.py; (F=f); rm $F
+F=src/parser/a.py; echo $(F=f); rm $F
+F=src/parser/a.py; F=f | cat; rm $F
+F=src/parser/a.py; F=f & rm $F
+F=src/parser/a.py; { F=f; } | cat; rm $F
+F=f; while read F; do rm $F; done < list
+F=f; printf -v F %s src/parser/a.py; rm $F
+F=f; . ./env; rm $F
+F=f; source ./env; rm $F
+F=f; eval F=src/parser/a.py; rm $F
+F=f; : ${F:=src/parser/a.py}; rm $F
+F=f; read F < list; rm $F
+F=f; mapfile -t F < list; rm $F
+F=f; declare F=src/parser/a.py; rm $F
+F=f; export F=src/parser/a.py; rm $F
+F=f; declare -n F=G; G=src/parser/a.py; rm $F
+readonly F=src/parser/a.py; F=f; rm $F
+F=f; let F=3; rm $F
+F=1; ((F=2)); rm src/parser/$F
+for F in a b src/parser/a.py; do rm $F; done
+F=f; select F in a; do rm $F; done
+F=f; while getopts a F; do rm $F; done
+F=f; F=(src/parser/a.py); rm $F
+F=f; F[0]=src/parser/a.py; rm $F
+F=src/parser/a.py; case $y in a) F=f;; esac; rm $F
+F=src/parser/a.py; case $y in a) F=f;; *) F=g; esac; F=src/parser/a.py; rm $F
+F=src/parser/a.py; true || F=f; rm $F
+F=src/parser/a.py; true || F=f && rm $F
+F=f; g() { F=src/parser/a.py; }; g; rm $F
+F=f; g() { rm $F; }; F=src/parser/a.py; g
+F=src/parser/a.py; g() { F=f; }; rm $F
+F=f; trap 'F=src/parser/a.py' DEBUG; rm $F
+F=f; for i in 1 2; do rm $F; F=src/parser/a.py; done
+F=src/parser/a.py; for i in $(ls); do F=f; done; rm $F
+HOME=$PWD/src; rm ~/parser/a.py
+HOME=$PWD/src; cd; rm parser/a.py
+CDPATH=src; cd parser; rm a.py
+CDPATH=src cd parser; rm a.py
+cd src; cd docs; cd -; rm parser/a.py
+IFS=:; F=a:src/parser/a.py; rm $F
+X=ls; false && X=rm; $X src/parser/a.py
+S=; [ x ] && S=sudo; $S rm src/parser/a.py
+E=; $E rm src/parser/a.py
+V=status; false && V=rm; git $V src/parser/a.py
+F=src/parser/a.py; env F=f true; rm $F
+O=-n; [ m ] && O=-i; sed $O s/a/b/ src/parser/a.py
+(case x in a) ls;; esac; F=f); rm $F
+F=src/parser/a.py; (case x in a) ls;; esac; F=f); rm $F
+F=src/parser/a.py; false && { F=f; G=g; }; rm $F
+ln -s src q && echo a > q/parser/a.py
+ln -s src q; cd q; rm parser/a.py
+ln -s src q; rm q*/parser/a.py
+ln -s src/parser/a.py; echo > a.py
+ln src/parser/a.py q; echo > q
+fish -c 'rm src/parser/a.py'
+rm src/p$((1+1)).py
+function g { rm $F; }; F=src/parser/a.py; g
+npx rimraf src
+npx --yes rimraf@5 src/parser
+npx rimraf 'src/**'
+bunx rimraf src
+pnpm dlx rimraf src
+yarn dlx rimraf src
+npx shx rm -rf src
+npx del-cli src
+git bisect run make
+git submodule foreach 'rm a'
+git submodule update src/parser
+git lfs migrate import
+git checkout :/
+"""
+
+VARIABLE_READS = r"""
+for f in a b; do echo $f; done
+V=$(git rev-parse HEAD); echo $V
+DIR=build; mkdir -p $DIR; cp x $DIR/
+export PATH=$PATH:/x
+FOO=1 make
+mkdir -p build && OUT=build/x && cp a $OUT
+for f in a b; do out=build/$f; cp $f $out; done
+if [ -d x ]; then D=build; else D=dist; fi; cp a $D
+case $1 in a) D=build;; *) D=dist;; esac; cp a $D/x
+D=build; [ -n "$X" ] && D=dist; rm -rf $D
+log() { echo $1; }; D=build; log hi; mkdir $D; cp x $D/
+main() { local d=build; mkdir $d; cp x $d/; }; main
+i=0; while [ $i -lt 3 ]; do i=$((i+1)); echo $i; done
+while IFS= read -r line; do echo "$line"; done < list
+D=docs; for i in 1 2; do cp x $D/a; done; D=dist; rm -rf $D
+T=$(mktemp -d); cp a $T; rm -rf $T
+D=build; V=$(cat a > $D/x); echo $V
+S=; [ x ] && S=sudo; $S apt install x
+ln -sf ../a b; ls b; rm b
+ln -s a b && echo x > c; rm *.txt
+A=(1 2 3); echo ${A[@]}; echo > docs/y
+D=build; for ((i=0;i<3;i++)); do cp a $D/x; done
+set -e; D=build; cp x $D
+D=build; source .venv/bin/activate; D=out; cp x $D/y
+F=x; { F=docs/y; }; rm $F
+cd docs && D=build && (cd a; rm b) && rm $D
+O=; [ x ] && O=-v; pytest $O
+git worktree remove docs/tree
+git cherry-pick --abort
+git revert --abort
+git bisect start
+git bisect start HEAD v1
+git bisect good
+git bisect bad
+git bisect reset
+git submodule update --init
+git submodule update --init docs/lib
+git lfs pull
+npx rimraf dist
+npx shx rm -rf build
+fish -c 'ls src'
+"""
+
 
 def commands(table: str) -> list[str]:
     return [line.replace("⏎", "\n") for line in table.strip().split("\n")]
@@ -626,12 +743,12 @@ def stopped(writes: WriteSet, home: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("command", commands(WRITES))
+@pytest.mark.parametrize("command", [*commands(WRITES), *commands(VARIABLE_WRITES)])
 def test_a_command_that_may_write_what_is_locked_is_stopped(home: Path, command: str) -> None:
     assert stopped(writes_of_command(command), home)
 
 
-@pytest.mark.parametrize("command", commands(READS))
+@pytest.mark.parametrize("command", [*commands(READS), *commands(VARIABLE_READS)])
 def test_any_other_command_is_let_through(home: Path, command: str) -> None:
     assert not stopped(writes_of_command(command), home)
 
@@ -650,6 +767,35 @@ def test_a_linked_work_tree_is_its_owners_own(home: Path, tmp_path: Path) -> Non
     )
     assert remove is not None
     assert remove.folders == ("src/parser/a.py",)
+
+
+@pytest.mark.parametrize(
+    "command", ["git checkout .", "git restore .", "git checkout -- .", "git checkout :/"]
+)
+def test_the_whole_of_a_linked_work_tree_may_be_restored(home: Path, tmp_path: Path, command: str) -> None:
+    linked = tmp_path / "linked"
+    git(home, "worktree", "add", "-q", "--detach", str(linked))
+    assert find_repository_paths(writes_of_command(command), str(linked), str(home)) is None
+    assert stopped(writes_of_command(command), home)
+    file = find_repository_paths(writes_of_command("git restore src/parser/a.py"), str(linked), str(home))
+    assert file is not None
+
+
+def test_a_linked_work_tree_may_be_removed(home: Path, tmp_path: Path) -> None:
+    git(home, "worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    assert not stopped(writes_of_command(f"git worktree remove {tmp_path / 'linked'}"), home)
+    assert stopped(writes_of_command(f"rm -rf {tmp_path / 'linked'}"), home)
+
+
+def test_an_update_of_submodules_writes_their_folders(tmp_path: Path) -> None:
+    home = repository(tmp_path / "project")
+    writes = writes_of_command("git submodule update --init --recursive")
+    assert find_repository_paths(writes, str(home), str(home)) is None
+    (home / ".gitmodules").write_text('[submodule "a"]\n\tpath = src/parser\n\turl = ../a\n')
+    request = find_repository_paths(writes, str(home), str(home))
+    assert request is not None
+    assert request.folders == ("src/parser",)
+    assert stopped(writes, home)
 
 
 # -- bounds ----------------------------------------------------------------------------------------
@@ -729,6 +875,28 @@ ${a:-|$((1+$(|*($(|alias a=b;a;|~-/|~+/a |docker cp |curl --output-dir a -O |!(
 `\`|$'|""|"a" |*(|a#|a>b |2>&1 |&>a |<<<a |<<-A |$(<<A |~|-I
 """
 REPEATED_TEXTS = [part for line in REPEATED.strip().split("\n") for part in re.split(r"(?<!\\)\|", line)]
+REPEATED_TEXTS += [
+    *(
+        "a=b;",
+        "a+=b;",
+        "a=b&&",
+        "(a=b;",
+        "{ a=b;",
+        "f() { a=b;",
+        "while read a;do a=b;",
+        "ln a b;",
+        "((a=1));",
+    ),
+    *(
+        "case a in a) a=b;;",
+        "if a;then a=b;else ",
+        "a=b||",
+        "for a in b;do ",
+        "$((a=1))",
+        "${a:=b}",
+        "eval a;",
+    ),
+]
 LONG = {
     "tee": "| tee x " * 5_000,
     "line ends": "\n" * SHELL_CHARS_MAX,
@@ -741,6 +909,10 @@ LONG = {
     "braces": "rm " + "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b} " * 1_200,
     "values": "A={a,b}{a,b}{a,b}{a,b}{a,b}{a,b};" + "rm $A;" * 900,
     "homes": "A=;echo " + "$A" * 9_000 + "$HOME" * 4_000,
+    "variables": "".join(f"a{number}=b;" for number in range(2_000)) + "$(a)" * 3_000,
+    "loops": "".join(f"a{number}=b;" for number in range(500)) + "for x in y;do a;done;" * 1_000,
+    "branches": "".join(f"if a;then b{number}=c;" for number in range(400)) + "fi;" * 400,
+    "options": "A={-a,-b};cp " + "$A " * 9_000,
     "awk": "awk '" + "print " * 6_000 + "'",
     "open": 'python -c "open' + "open'" * 7_000 + '"',
     "defaults": "${a:-" * 90 + "x$(a)" * 7_500 + "}" * 90,

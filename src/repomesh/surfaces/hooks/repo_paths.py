@@ -6,6 +6,7 @@ Reads the file system at paths that callers name, so it must run in a thread of 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from pathlib import Path
 
 from repomesh.domains.overview.hook_models import GuardEdit
 from repomesh.kernel import file_names, work_trees
-from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX
+from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX, GIT_MODULES_BYTES_MAX
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget
 
+_SUBMODULE_PATH = re.compile(r"(?m)^[ \t]*path[ \t]*=[ \t]*(.+?)[ \t\r]*$")
 _WILD = frozenset("*?[")
 
 
@@ -79,6 +81,11 @@ class _RepositoryPaths:
             self._add_glob(path)
         elif target.extent is TargetExtent.WORK_TREE:
             self._add_work_tree(path)
+        elif target.extent is TargetExtent.SUBMODULES:
+            self._add_submodules(path)
+        elif target.extent is TargetExtent.CHECKOUT:
+            if not self._is_linked_root(path):
+                self._add_path(path, whole=True)
         elif target.extent is TargetExtent.INTO:
             if path.endswith("/") or len(target.names) > 1 or Path(path).is_dir():
                 for name in target.names:
@@ -184,6 +191,30 @@ class _RepositoryPaths:
         root = self._root_of(_real_path(path))
         if root is not None and self._relative_name(root) == "" and (root / ".git").is_dir():
             self.folders[file_names.ROOT] = None
+
+    def _is_linked_root(self, path: str) -> bool:
+        """Whether a path is the root of a linked work tree of this repository."""
+        place = _real_path(path)
+        return self._relative_name(place) == "" and not (place / ".git").is_dir()
+
+    def _add_submodules(self, path: str) -> None:
+        """Add the folders of the submodules that `.gitmodules` names; the whole tree if it can't be read."""
+        root = self._root_of(_real_path(path))
+        if root is None or self._relative_name(root) is None:
+            return
+        folders = _submodule_folders(root / ".gitmodules")
+        for folder in [file_names.ROOT] if folders is None else folders:
+            self._record(folder, self.folders, folder=True)
+
+
+def _submodule_folders(path: Path) -> list[str] | None:
+    """The folders that a `.gitmodules` names; None if it is no regular file, or too long."""
+    if not os.path.lexists(path):
+        return []
+    if not path.is_file() or path.stat().st_size > GIT_MODULES_BYTES_MAX:
+        return None
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    return [os.path.normpath(folder.strip('"')) for folder in _SUBMODULE_PATH.findall(text)]
 
 
 def _may_match(parts: tuple[str, ...], globs: tuple[str, ...]) -> bool:

@@ -6,12 +6,14 @@ shapes of Claude Code's hooks; a dialect defines where its CLI differs.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from posixpath import join
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
@@ -21,6 +23,7 @@ from repomesh.kernel.limits import (
     LABEL_CHARS_MAX,
     PERMISSION_SUMMARY_CHARS_MAX,
 )
+from repomesh.surfaces.hooks.dialects.folders import UNKNOWN_FOLDERS
 from repomesh.surfaces.hooks.dialects.shell import writes_of_command, writes_of_patch
 from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget, limit_targets
 
@@ -30,6 +33,7 @@ CUT = "repomesh_cut"
 """The field that a hook adds to an input whose texts it had to shorten."""
 
 
+_TYPED_KEY: Final = re.compile(r"\{[a-z]+\}")  # as `{enter}`
 _FOLDER_ARGUMENTS: Final = ("dir_path", "directory", "workdir", "cwd")
 """The arguments in which CLIs name a command's working folder; a relative one is from the hook's `cwd`."""
 
@@ -102,8 +106,9 @@ class HookDialect:
     """The hook formats of one CLI, and its tools that write files.
 
     `editors` maps tools to the arguments that name the file they write; `mcp_editors` does so for tools of
-    any MCP server, called `mcp__SERVER__TOOL`; `shells` are the tools that run a command; `patchers` those
-    whose argument is a patch. The `*_with` functions build the outputs; `adjust` may change or drop an input.
+    any MCP server, called `mcp__SERVER__TOOL`; `shells` are the tools that run a command, `typists` those
+    that type into a shell that runs already; `patchers` those whose argument is a patch. The `*_with`
+    functions build the outputs; `adjust` may change or drop an input.
     """
 
     cli: str
@@ -111,6 +116,7 @@ class HookDialect:
     editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mcp_editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shells: frozenset[str] = frozenset()
+    typists: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
     keys: HookFieldNames = HookFieldNames()
     context_with: Callable[[str, str], Json] = lambda event, text: {
@@ -172,14 +178,16 @@ class HookDialect:
             path_arguments = self.mcp_editors.get(tool.rpartition("__")[2])
         if path_arguments is not None:
             values = [arguments[name] for name in path_arguments if name in arguments]
-            paths = [value for value in values if isinstance(value, str)]
+            paths = [_path_of_uri(value) for value in values if isinstance(value, str)]
             unresolved = "" if len(paths) == len(values) else "the path in its input is no text"
             return limit_targets(WriteSet(tuple(map(WriteTarget, paths)), unresolved))
-        if tool not in self.shells and tool not in self.patchers:
+        if tool not in self.shells | self.typists | self.patchers:
             return WriteSet()
         text = _command(arguments)
         if cut and len(text) >= HOOK_TEXT_CHARS_MAX:
             return WriteSet((), "its input is too long to be looked through")
+        if tool in self.typists:  # the shell may be in any folder by now
+            return writes_of_command(_TYPED_KEY.sub("\n", text), UNKNOWN_FOLDERS)
         return writes_of_patch(text) if tool in self.patchers else writes_of_command(text)
 
     def context_output(self, event: str, text: str) -> bytes:
@@ -226,6 +234,12 @@ def _object(value: object) -> Json:
         except ValueError:
             return {}
     return value if isinstance(value, dict) else {}
+
+
+def _path_of_uri(text: str) -> str:
+    """The path in `file:///path`; any other text unchanged."""
+    parts = urlsplit(text) if text[:5].lower() == "file:" else None
+    return text if parts is None else unquote(parts.path)
 
 
 def _working_folder(arguments: Json) -> str | None:

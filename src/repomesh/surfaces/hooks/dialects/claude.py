@@ -13,9 +13,10 @@ _EDITORS = {
 }
 
 _MCP_EDITORS = {
-    **dict.fromkeys(("write_file", "edit_file", "create_file"), ("path", "file_path")),
+    **dict.fromkeys(("write_file", "edit_file", "create_file"), ("path", "file_path", "filePath", "uri")),
     "move_file": ("source", "destination"),
 }
+"""The names that servers give the argument with the path; a URI may be one of a file."""
 _MATCHER = f"^({'|'.join((*_EDITORS, _SHELL))}|mcp__.*__({'|'.join(_MCP_EDITORS)}))$"
 """A regular expression, anchored since the CLI looks for it anywhere in a tool's name."""
 

@@ -47,6 +47,7 @@ COPILOT = HookDialect(
     },
     editors=_EDITORS,
     shells=frozenset({"bash"}),
+    typists=frozenset({"write_bash"}),
     patchers=frozenset({"apply_patch"}),
     keys=HookFieldNames(session="sessionId", transcript="transcriptPath", tool="toolName", input="toolArgs"),
     context_with=_additional_context,

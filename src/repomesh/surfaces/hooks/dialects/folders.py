@@ -21,10 +21,12 @@ class WorkingFolders:
 
     def change_to(self, place: ShellWord) -> WorkingFolders:
         """The folders after `cd place`."""
-        [*forms] = place.forms()
-        if len(forms) != 1 or not forms[0].known or forms[0].glob:
+        return _limit_folders(path for form in place.forms() for path in self._change_to_form(form).paths)
+
+    def _change_to_form(self, form: ShellWord) -> WorkingFolders:
+        if not form.known or form.glob:
             return WorkingFolders((None,))
-        text = forms[0].text
+        text = form.text
         if text.startswith(("/", "~")):
             return WorkingFolders((text,))
         return _limit_folders(None if path is None else normpath(join(path, text)) for path in self.paths)

@@ -33,11 +33,14 @@ def git(call: ProgramCall) -> ShellWord | None:
         elif option.text.startswith("--work-tree="):
             work_tree = ShellWord(option.text.partition("=")[2], option.glob, option.unknown_from)
     if at < len(arguments):
-        handle = _VERBS.get(arguments[at].text)
-        if handle is not None:
-            call.arguments, call.name = arguments[at + 1 :], arguments[at].text
-            handle(call)
-            call.name = f"git {call.name}"
+        for verb in arguments[at].forms():
+            if not verb.known:
+                call.mark_unresolved("which command of git it runs is only known when it runs")
+            handle = _VERBS.get(verb.text)
+            if handle is not None:
+                call.arguments, call.name = arguments[at + 1 :], verb.text
+                handle(call)
+                call.name = f"git {call.name}"
     if work_tree is not None and call.targets:
         call.write(work_tree, TargetExtent.TREE)
     return folder
@@ -47,17 +50,26 @@ def _write_work_tree(call: ProgramCall) -> None:
     call.write(_CURRENT_FOLDER, TargetExtent.WORK_TREE)
 
 
-def _write_paths(call: ProgramCall, words: Sequence[ShellWord]) -> None:
+def _write_paths(
+    call: ProgramCall, words: Sequence[ShellWord], extent: TargetExtent = TargetExtent.TREE
+) -> None:
     for word in words:
         text = word.text
-        if text.startswith(":"):  # magic: from the root, all but, ...
+        if text == ":/" and extent is TargetExtent.CHECKOUT:
+            _write_work_tree(call)
+        elif text.startswith(":"):  # magic: from the root, all but, ...
             call.write(_CURRENT_FOLDER, TargetExtent.WORK_TREE)
             call.mark_unresolved("what its pathspec means is not looked at")
         elif any(sign in text for sign in "*?["):  # git's own wildcards match across folders
             folder = re.split(r"[*?\[]", text, maxsplit=1)[0].rpartition("/")[0]
             call.write(ShellWord(folder or ".", unknown_from=word.unknown_from), TargetExtent.TREE)
         else:
-            call.write(word, TargetExtent.TREE)
+            call.write(word, extent)
+
+
+def _restore_paths(call: ProgramCall, words: Sequence[ShellWord]) -> None:
+    """Write paths as git has them; the whole of a linked work tree is its owner's own."""
+    _write_paths(call, words, TargetExtent.CHECKOUT)
 
 
 def _reads_paths_from_file(call: ProgramCall, parsed: ParsedOptions) -> bool:
@@ -84,7 +96,7 @@ def _restore(call: ProgramCall) -> None:
     if parsed.has("--staged", "-S") and not parsed.has("--worktree", "-W"):
         return
     if not _reads_paths_from_file(call, parsed):
-        _write_paths(call, parsed.operands)
+        _restore_paths(call, parsed.operands)
 
 
 def _checkout(call: ProgramCall) -> None:
@@ -93,7 +105,7 @@ def _checkout(call: ProgramCall) -> None:
         return
     if parsed.after_separator is not None:
         if parsed.after_separator:
-            _write_paths(call, parsed.after_separator)
+            _restore_paths(call, parsed.after_separator)
         else:
             _write_work_tree(call)
     elif parsed.has("-b", "-B", "--orphan"):
@@ -103,12 +115,17 @@ def _checkout(call: ProgramCall) -> None:
         pass
     elif len(parsed.operands) == 1:  # a branch or a path
         if parsed.operands[0].text not in ("HEAD", "@"):
-            call.write(parsed.operands[0], TargetExtent.TREE)
-            _write_work_tree(call)
+            _checkout_one(call, parsed.operands[0])
     else:
-        _write_paths(call, parsed.operands)
+        _restore_paths(call, parsed.operands)
     if parsed.has("-f", "--force", "-m", "--merge") or "-" in (word.text for word in call.arguments):
         _write_work_tree(call)
+
+
+def _checkout_one(call: ProgramCall, word: ShellWord) -> None:
+    """`git checkout WORD`, a branch or a path."""
+    _restore_paths(call, [word])
+    _write_work_tree(call)
 
 
 def _switch(call: ProgramCall) -> None:
@@ -122,7 +139,7 @@ def _stash(call: ProgramCall) -> None:
     verb = parsed.operands[0].text if parsed.operands and parsed.after_separator is None else "push"
     if verb not in ("list", "show", "drop", "clear", "create", "store"):
         if parsed.after_separator:
-            _write_paths(call, parsed.after_separator)
+            _restore_paths(call, parsed.after_separator)
         else:
             _write_work_tree(call)
 
@@ -137,7 +154,7 @@ def _clean(call: ProgramCall) -> None:
     if parsed.has("-n", "--dry-run"):
         return
     if parsed.operands:
-        _write_paths(call, parsed.operands)
+        _restore_paths(call, parsed.operands)
     else:
         _write_work_tree(call)
 
@@ -166,7 +183,8 @@ def _am(call: ProgramCall) -> None:
 
 
 def _pick(call: ProgramCall) -> None:
-    if not parse_options(call.arguments).has("--quit"):
+    """`cherry-pick`, `revert`; `--abort` refuses to overwrite uncommitted changes, as that of `merge`."""
+    if not parse_options(call.arguments).has("--quit", "--abort"):
         _write_work_tree(call)
 
 
@@ -189,6 +207,20 @@ def _rewrites_unless(*harmless: str) -> Callable[[ProgramCall], None]:
             _write_work_tree(call)
 
     return handle
+
+
+_rewrites_of_submodule = _rewrites_unless("status", "summary", "", "init", "sync")
+
+
+def _submodule(call: ProgramCall) -> None:
+    """`submodule update` writes below the folders of submodules alone."""
+    operands = parse_options(call.arguments, "--reference --depth -j --jobs --filter").operands
+    if not operands or operands[0].text != "update":
+        _rewrites_of_submodule(call)
+    elif len(operands) > 1:
+        _write_paths(call, operands[1:])
+    else:
+        call.write(_CURRENT_FOLDER, TargetExtent.SUBMODULES)
 
 
 def _read_tree(call: ProgramCall) -> None:
@@ -221,7 +253,7 @@ def _clone_or_worktree(call: ProgramCall) -> None:
     if call.name == "worktree":
         if operands and operands[0].text in ("add", "remove", "move"):
             for word in operands[1 : 2 if operands[0].text == "add" else None]:
-                call.write(word, TargetExtent.TREE)
+                call.write(word, TargetExtent.TREE if operands[0].text == "add" else TargetExtent.CHECKOUT)
     elif len(operands) > 1:
         call.write(operands[1], TargetExtent.TREE)
 
@@ -277,13 +309,28 @@ _VERBS: dict[str, Callable[[ProgramCall], None]] = {
     "archive": _archive,
     "read-tree": _read_tree,
     "sparse-checkout": _rewrites_unless("list", "check-rules"),
-    "bisect": _rewrites_unless("log", "view", "visualize", "terms", "help"),
-    "submodule": _rewrites_unless("status", "summary", "", "init", "sync"),
+    "bisect": _rewrites_unless(
+        *("log", "view", "visualize", "terms", "help", "start", "good", "bad", "old", "new", "skip", "reset")
+    ),
+    "submodule": _submodule,
     "filter-branch": _rewrites_unless("--help"),
     "filter-repo": _rewrites_unless("--analyze", "--help"),
     "mergetool": _rewrites_unless("--tool-help"),
     "lfs": _rewrites_unless(
-        "ls-files", "status", "track", "untrack", "env", "version", "fetch", "push", "install", "locks", ""
+        *(
+            "ls-files",
+            "status",
+            "track",
+            "untrack",
+            "env",
+            "version",
+            "fetch",
+            "push",
+            "install",
+            "locks",
+            "",
+        ),
+        *("pull", "checkout"),
     ),
     "rebase": _rebase,
     "merge": _merge_or_pull,
@@ -296,5 +343,5 @@ _VERBS: dict[str, Callable[[ProgramCall], None]] = {
     "format-patch": _format_patch,
     "merge-file": _merge_file,
 }
-"""`merge`, `rebase` and `pull` bring committed work; git refuses to overwrite uncommitted changes,
+"""`merge`, `rebase`, `pull`, `bisect` and `lfs pull` bring committed work; git refuses to overwrite changes,
 and git's hooks check the commits that they make."""

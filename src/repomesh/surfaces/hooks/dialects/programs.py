@@ -438,8 +438,17 @@ def _pip(call: ProgramCall) -> None:
 
 _TREE = _operands(TargetExtent.TREE)
 
+
+def _delete_globs(call: ProgramCall) -> None:
+    """`rimraf`, `del`: they expand patterns themselves, quoted ones too."""
+    for word in parse_options(call.arguments, "--backoff --max-retries --retry-delay").operands:
+        is_pattern = word.glob or any(sign in word.text for sign in "*?[")
+        call.write(ShellWord(word.text, is_pattern, word.unknown_from), TargetExtent.TREE)
+
+
 PROGRAMS: dict[str, Handler] = {
     **dict.fromkeys(("rm", "rmdir", "unlink", "shred", "trash"), _TREE),
+    **dict.fromkeys(("rimraf", "del", "del-cli"), _delete_globs),
     "touch": _operands(TargetExtent.FILE, valued="-d -t -r --reference --date"),
     "truncate": _operands(TargetExtent.FILE, valued="-s -r --size --reference"),
     "tee": _operands(TargetExtent.FILE),

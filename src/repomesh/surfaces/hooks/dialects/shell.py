@@ -8,16 +8,24 @@ unknown place, or exceeds a bound, counts as writing anything.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from posixpath import join, normpath
 
 from repomesh.kernel.limits import SHELL_CHARS_MAX, SHELL_DEPTH_MAX, SHELL_PROGRAMS_MAX
 from repomesh.surfaces.hooks.dialects import programs
-from repomesh.surfaces.hooks.dialects.folders import CommandChain, WorkingFolders, change_folders
+from repomesh.surfaces.hooks.dialects.folders import (
+    UNKNOWN_FOLDERS,
+    CommandChain,
+    WorkingFolders,
+    change_folders,
+)
 from repomesh.surfaces.hooks.dialects.git_commands import apply_patch, git
 from repomesh.surfaces.hooks.dialects.patches import files_of_codex_patch, files_of_patch
 from repomesh.surfaces.hooks.dialects.programs import UNKNOWN_ARGUMENTS, ProgramCall, parse_options
 from repomesh.surfaces.hooks.dialects.shell_words import PROCESS, ShellCommand, ShellReader
 from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
+from repomesh.surfaces.hooks.dialects.variables import UNKNOWN, ScopeKind, Variables
 from repomesh.surfaces.hooks.dialects.word_forms import (
     ShellBoundExceeded,
     ShellWord,
@@ -33,11 +41,19 @@ from repomesh.surfaces.hooks.dialects.writes import (
     resolve_below,
 )
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash"})
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]]*\])?(\+)?=")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "fish", "csh", "tcsh"})
 _KEYWORDS = frozenset(
     {"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "fi", "done", "esac"}
+    | {"and", "or", "not", "begin"}  # of fish
 )
+_OPENING = {"if": ScopeKind.IF, "while": ScopeKind.LOOP, "until": ScopeKind.LOOP}
+_CLOSING = {"fi": ScopeKind.IF, "done": ScopeKind.LOOP, "esac": ScopeKind.CASE}
+_DETACHING = ("|", "|&", "&")
+_POSIX_SPECIAL = frozenset({":", ".", "source", "eval", "exec", "set", "shift", "trap", "unset", "times"})
+"""In some shells an assignment in front of these outlasts them."""
+_TRANSFORMING = re.compile(r"-[A-Za-z]*[niul]")  # options of `declare` that give a variable another meaning
 _STEPS_OF_COMMAND = 10
 _STEPS_OF_PROGRAM = 8
 _STEPS_OF_MOVE = 5
@@ -50,14 +66,14 @@ def writes_of_patch(text: str) -> WriteSet:
     return limit_targets(WriteSet(tuple(map(WriteTarget, paths)), "" if paths else "its patch names no file"))
 
 
-def writes_of_command(text: str) -> WriteSet:
-    """The files that a shell command writes, with relative paths unchanged."""
+def writes_of_command(text: str, folders: WorkingFolders | None = None) -> WriteSet:
+    """The files that a shell command writes, with relative paths unchanged; it runs in one of `folders`."""
     patch_targets = tuple(map(WriteTarget, files_of_codex_patch(text.split("\n")))) if "*** " in text else ()
     if len(text) > SHELL_CHARS_MAX:
         return WriteSet((), f"the command has more than {SHELL_CHARS_MAX} characters")
     scan = _Scan()
     try:
-        scan.run(text, WorkingFolders(), 0)
+        scan.run(text, folders or WorkingFolders(), 0)
     except ShellBoundExceeded as exceeded:
         return limit_targets(WriteSet((*patch_targets, *scan.targets), str(exceeded)))
     return limit_targets(WriteSet((*patch_targets, *scan.targets), scan.unresolved))
@@ -73,6 +89,10 @@ class _ResolvedCommand:
     folders: list[ShellWord] = field(default_factory=list)
     script: ShellWord | None = None
     outputs: list[ShellWord] = field(default_factory=list)
+    assignments: list[tuple[re.Match[str], ShellWord]] = field(default_factory=list)
+    is_wrapped: bool = False
+    is_detached: bool = False
+    """Whether it runs beside the shell, behind or in front of a pipe or `&`."""
 
     def working_folders(self, folders: WorkingFolders) -> WorkingFolders:
         """The working folders of the program, where the shell's are `folders`."""
@@ -90,9 +110,13 @@ class _Scan:
         self._programs = 0
         self._steps = StepBudget()
         self._aliases: dict[str, ShellWord] = {}
+        self._links: list[str] = []
+        self._function_name = ""  # whose body comes next
         self._upstream: ProgramCall | None = None  # the command before in the pipeline
 
-    def run(self, text: str, folders: WorkingFolders, depth: int) -> WorkingFolders:
+    def run(
+        self, text: str, folders: WorkingFolders, depth: int, variables: Variables | None = None
+    ) -> WorkingFolders:
         """Scan `text` as shell commands; returns the working folders after them.
 
         Raises ShellBoundExceeded.
@@ -100,7 +124,7 @@ class _Scan:
         if depth > SHELL_DEPTH_MAX:
             raise ShellBoundExceeded(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
         reader, chain, outer_chains, pushed_folders = (
-            ShellReader(text, self._steps),
+            ShellReader(text, self._steps, variables),
             CommandChain(folders),
             list[CommandChain](),
             list[WorkingFolders](),
@@ -109,16 +133,23 @@ class _Scan:
             for _ in range(command.opens):
                 outer_chains.append(chain)
                 chain = chain.subshell()
+                reader.variables.open(ScopeKind.SUBSHELL)
             inner_texts, reader.inner = reader.inner, []
             for inner_text in inner_texts:
-                self.run(inner_text, chain.current, depth + 1)
+                self.run(inner_text, chain.current, depth + 1, reader.variables.subshell())
             if command.words or command.outputs or command.piped:
                 self._scan_command(command, reader, chain, pushed_folders, depth)
             else:
                 self._upstream = None
                 chain.advance(command.ending)
-            for _ in range(min(command.closes, len(outer_chains))):
-                chain = outer_chains.pop()
+            for _ in range(command.closes):
+                if reader.variables.is_in_case:
+                    reader.variables.end_pattern(command.words[-1].text if command.words else "")
+                elif outer_chains:
+                    reader.variables.close(ScopeKind.SUBSHELL)
+                    chain = outer_chains.pop()
+            if command.ending != ")":
+                reader.variables.advance(command.ending)
         if reader.incomplete:
             self._mark_unresolved("it ends within a quotation or a substitution")
         return chain.current
@@ -133,8 +164,12 @@ class _Scan:
     ) -> None:
         """Scan one simple command, and advance the chain's working folders."""
         self._steps.take(_STEPS_OF_COMMAND)
-        resolved = self._resolve_command(command.words, reader)
-        words, folders = resolved.words, resolved.working_folders(chain.current)
+        resolved = self._resolve_command(command.words, reader, detached=command.ending in _DETACHING)
+        words = resolved.words = [word for word in resolved.words if not _vanishes(word)]
+        folders = resolved.working_folders(chain.current)
+        if command.brackets and resolved.assignments:
+            words = resolved.words = []  # an array's values
+        self._assign(resolved, command, reader)
         call = ProgramCall(
             words[0].text.rpartition("/")[2] if words else "",
             _operands(words[1:]),
@@ -150,20 +185,34 @@ class _Scan:
             call.stdin_text = _printed_text(upstream)
         moved_to: WorkingFolders | None = None
         if resolved.script is not None:
-            self._scan_script(resolved.script, folders, depth)
+            self._scan_script(resolved.script, folders, depth, reader.variables)
         if call.name in ("cd", "pushd", "popd"):
             self._steps.take(_STEPS_OF_MOVE * len(folders.paths))
             moved_to = change_folders(call, folders, pushed_folders)
+            if _searches_elsewhere(resolved, reader.variables):
+                moved_to = UNKNOWN_FOLDERS
         elif call.name == "eval":
             self._steps.take(len(call.arguments))
-            moved_to = self._scan_script(join_words(call.arguments), folders, depth)
+            moved_to = self._scan_script(
+                join_words(call.arguments), folders, depth, reader.variables.subshell()
+            )
         elif words and not words[0].known:
             self._scan_unnamed(call, folders)
+            reader.variables.forget_all()
+        elif words and len(words[0].forms()) > 1:
+            moved_to = self._scan_possible_names(call, words, folders, depth)
+            reader.variables.forget_all()
         elif call.name == "alias":
             self._define_alias(call.arguments)
         elif words:
             chain.strict = chain.strict or (call.name == "set" and parse_options(call.arguments).has("-e"))
+            reader.variables.forget_set_by(replace(call))
             self._scan_program(call, upstream, folders, depth)
+        if call.name == "eval":
+            reader.variables.forget_all()
+        self._function_name = _function_name(command)
+        if self._function_name:
+            reader.variables.begin_repeated(reader.last_places(), reader.at)
         chain.advance(command.ending, moved_to, leaves=call.name in ("exit", "return"))
 
     def _scan_unnamed(self, call: ProgramCall, folders: WorkingFolders) -> None:
@@ -173,12 +222,30 @@ class _Scan:
                 call.write(word, TargetExtent.TREE)
         self._collect_targets(call, folders)
 
-    def _scan_script(self, script: ShellWord, folders: WorkingFolders, depth: int) -> WorkingFolders:
+    def _scan_possible_names(
+        self, call: ProgramCall, words: list[ShellWord], folders: WorkingFolders, depth: int
+    ) -> WorkingFolders | None:
+        """Scan a command whose first word stands for several; returns the folders if it may change them."""
+        forms = words[0].forms()
+        for form in forms:
+            others = [other for other in forms if other is not form]
+            inner = [word for word in (form, *others, *words[1:]) if not _vanishes(word)]
+            self._scan_inner(inner, replace(call), folders, depth)
+        moves = any(form.text in ("cd", "pushd", "popd", "eval", "builtin", "command") for form in forms)
+        return UNKNOWN_FOLDERS if moves else None
+
+    def _scan_script(
+        self, script: ShellWord, folders: WorkingFolders, depth: int, variables: Variables | None = None
+    ) -> WorkingFolders:
         """Scan a word that a shell runs as commands; returns the working folders after them."""
-        if script.known:
-            return self.run(script.text, folders, depth + 1)
-        self._mark_unresolved("the commands that it runs are only known when it runs")
-        return folders
+        if not script.known:
+            self._mark_unresolved("the commands that it runs are only known when it runs")
+            return folders
+        moved_to = folders
+        for form in script.forms():
+            inner = variables.other_shell() if variables is not None else None
+            moved_to = moved_to.union(self.run(form.text, folders, depth + 1, inner))
+        return moved_to
 
     def _scan_program(
         self, call: ProgramCall, upstream: ProgramCall | None, folders: WorkingFolders, depth: int
@@ -188,6 +255,10 @@ class _Scan:
         self._steps.take(_STEPS_OF_PROGRAM + len(call.arguments))
         if depth > SHELL_DEPTH_MAX:
             raise ShellBoundExceeded(f"it holds commands more than {SHELL_DEPTH_MAX} deep in commands")
+        if (choices := _option_choices(call.arguments)) is not None:
+            for arguments in choices:
+                self._scan_program(replace(call, arguments=arguments), upstream, folders, depth)
+            return
         if name in _SHELLS:
             self._scan_shell(call, upstream, folders, depth)
         elif name in ("eval", "trap"):
@@ -246,12 +317,13 @@ class _Scan:
         self, call: ProgramCall, upstream: ProgramCall | None, folders: WorkingFolders, depth: int
     ) -> None:
         """Scan `sh -c 'commands'`, or a shell that reads its commands from standard input."""
-        parsed = parse_options(call.arguments, "-c -o -O --rcfile --init-file")
-        scripts = parsed.values_of("-c")
+        parsed = parse_options(call.arguments, "-c -C -o -O --rcfile --init-file --command")
+        scripts = parsed.values_of("-c", "-C", "--command", "--init-command")
         if not scripts and parsed.has("-c") and parsed.operands:
             scripts = parsed.operands[:1]
         if scripts:
-            self._scan_script(scripts[0], folders, depth)
+            for script in scripts:
+                self._scan_script(script, folders, depth)
         elif parsed.operands and not parsed.has("-s"):
             if parsed.operands[0].text == PROCESS:
                 self._mark_unresolved("the commands that it is handed are only known when it runs")
@@ -311,24 +383,114 @@ class _Scan:
             else [word]
         )
 
-    def _resolve_command(self, words: list[ShellWord], reader: ShellReader) -> _ResolvedCommand:
+    def _assign(self, resolved: _ResolvedCommand, command: ShellCommand, reader: ShellReader) -> None:
+        """Apply the assignments in front of a command's program; without a program they last."""
+        variables, is_prefix = reader.variables, bool(resolved.words) or resolved.script is not None
+        if is_prefix and not resolved.is_wrapped and self._leaves_prefix(resolved, variables):
+            return
+        is_doubtful = is_prefix or resolved.is_wrapped or command.ending in _DETACHING
+        names = set[str]()
+        for match, word in resolved.assignments:
+            value = word.suffix_from(match.end())
+            if match[2] or command.brackets or names & reader.expanded:  # an array, or read before it was set
+                value = UNKNOWN
+            if match[3]:
+                variables.append(match[1], value, doubtful=is_doubtful)
+            else:
+                variables.assign(match[1], value, doubtful=is_doubtful)
+            names.add(match[1])
+
+    @staticmethod
+    def _leaves_prefix(resolved: _ResolvedCommand, variables: Variables) -> bool:
+        """Whether the assignments in front of a program are its own alone."""
+        if not resolved.words:
+            return True
+        name = resolved.words[0]
+        is_single = name.known and len(name.forms()) == 1
+        return is_single and name.text not in _POSIX_SPECIAL and not variables.is_function(name.text)
+
+    def _declare(self, words: list[ShellWord], command: _ResolvedCommand, reader: ShellReader) -> None:
+        """`export NAME=value`, `declare`, `local`: the words from the program on."""
+        program, variables = words[0].text, reader.variables
+        if any(_TRANSFORMING.match(word.text) for word in words[1:]) and program != "export":
+            variables.stop_tracking()
+        is_readonly = program == "readonly" or any(word.text.startswith("-r") for word in words[1:])
+        for word in words[1:]:
+            match = _ASSIGNMENT.match(word.text)
+            if not word.known and match is None:
+                variables.forget_all()
+            elif match is not None:
+                value = UNKNOWN if match[2] or match[3] else word.suffix_from(match.end())
+                is_doubtful = command.is_wrapped or command.is_detached
+                variables.assign(match[1], value, doubtful=is_doubtful, readonly=is_readonly)
+            elif program not in ("export", "readonly") and _NAME.fullmatch(word.text):
+                variables.forget([word.text])
+
+    def _begin_loop(self, words: list[ShellWord], reader: ShellReader) -> None:
+        """`for NAME in …`, `select NAME in …`: the words from the keyword on."""
+        name = _NAME.match(words[1].text) if len(words) > 1 else None
+        value = UNKNOWN
+        if len(words) > 3 and words[2].text == "in" and words[0].text == "for":
+            forms = [form for word in words[3:] for form in word.forms()]
+            value = alternatives(forms)
+        reader.variables.begin_repeated(reader.last_places("done"), reader.at)
+        if name is not None:
+            reader.variables.assign(name[0], value)
+        reader.variables.open(ScopeKind.LOOP)
+
+    def _keyword(self, keyword: str, reader: ShellReader, *, detached: bool) -> None:
+        """Begin or end the part of the command that a keyword stands for."""
+        variables = reader.variables
+        if keyword == "{":
+            if self._function_name:
+                variables.open(ScopeKind.FUNCTION, name=self._function_name)
+            else:
+                variables.open(ScopeKind.GROUP)
+            self._function_name = ""
+        elif keyword == "}":
+            variables.close_group(detached=detached)
+        elif keyword in _OPENING:
+            variables.open(_OPENING[keyword])
+            if keyword != "if":
+                variables.begin_repeated(reader.last_places("done"), reader.at)
+        elif keyword in _CLOSING:
+            variables.close(_CLOSING[keyword], detached=detached)
+        elif keyword in ("then", "elif", "else", "do"):
+            variables.begin_body(keyword)
+
+    def _resolve_command(
+        self, words: list[ShellWord], reader: ShellReader, *, detached: bool = False
+    ) -> _ResolvedCommand:
         """Resolve a command behind assignments, keywords, aliases and wrappers such as `sudo`."""
-        words, at, resolved = list(words), 0, _ResolvedCommand([])
+        words, at, resolved = list(words), 0, _ResolvedCommand([], is_detached=detached)
         while at < len(words):
             word = words[at]
             text = word.forms()[0].text
-            assignment = _ASSIGNMENT.match(text)
+            assignment = _ASSIGNMENT.match(word.text)
             if assignment is not None:
-                reader.variables[assignment[1]] = word.suffix_from(assignment.end())
+                resolved.assignments.append((assignment, word))
                 at += 1
-            elif text == "for" and len(words) > at + 3 and words[at + 2].text == "in":
-                values = [form for value in words[at + 3 :] for form in value.forms()]
-                reader.variables[words[at + 1].text] = alternatives(values)
+            elif len(word.forms()) > 1:
+                break
+            elif _vanishes(word):
+                at += 1
+            elif text in ("for", "select"):
+                self._begin_loop(words[at:], reader)
                 return resolved
-            elif text in _KEYWORDS or text in _DECLARATIONS:
+            elif text == "case":
+                reader.variables.open(ScopeKind.CASE)
+                return resolved
+            elif text in _DECLARATIONS:
+                self._declare(words[at:], resolved, reader)
+                return resolved
+            elif text in _KEYWORDS:
+                self._keyword(text, reader, detached=detached)
                 at += 1
             elif text == "function":
+                self._function_name = words[at + 1].text if at + 1 < len(words) else ""
                 at += 2
+                if reader.expands_what_follows():
+                    words[at + 2 :] = [UNKNOWN for _ in words[at + 2 :]]
             elif text == "[[":
                 resolved.is_test = True
                 return resolved
@@ -337,6 +499,7 @@ class _Scan:
                 words[at : at + 1] = self._expand_alias(text)
             elif (wrapped := unwrap(words, at, self._steps)) is not None:
                 self._count_program()
+                resolved.is_wrapped = True
                 self._steps.take(_STEPS_OF_PROGRAM)
                 at = wrapped.at - len(wrapped.prefix)
                 words[max(at, 0) : wrapped.at] = wrapped.prefix
@@ -371,19 +534,70 @@ class _Scan:
 
     def _collect_targets(self, call: ProgramCall, folders: WorkingFolders) -> None:
         """Collect the targets of a command that runs in one of `folders`, and reset them."""
-        self._steps.take(2 * len(call.targets) * len(folders.paths))
+        self._steps.take((2 + len(self._links)) * len(call.targets) * len(folders.paths))
+        links = list[str]()
         for target in call.targets:
             for folder in folders.paths:
                 if folder is None and not target.path.startswith(("/", "~")):
                     self._mark_unresolved("the folder in which it writes is only known when it runs")
                 else:
-                    self.targets.append(resolve_below(folder or "", target))
+                    self._add_target(call.name, resolve_below(folder or "", target), links)
+        self._links += links
         if call.unresolved:
             self._mark_unresolved(call.unresolved)
         call.targets, call.unresolved = [], ""
 
+    def _add_target(self, program: str, target: WriteTarget, links: list[str]) -> None:
+        """Add a target; `links` are those that the program makes, through which later ones may write."""
+        if any(_writes_through(link, target, program) for link in self._links):
+            self._mark_unresolved("it writes through a link that it makes itself")
+        self.targets.append(target)
+        if program in ("ln", "gln", "link"):
+            links.append(normpath(target.path))
+            if target.extent is TargetExtent.INTO and normpath(target.path) == ".":
+                links[-1:] = [normpath(join(target.path, name)) for name in target.names]
+
     def _mark_unresolved(self, reason: str) -> None:
         self.unresolved = self.unresolved or reason
+
+
+def _vanishes(word: ShellWord) -> bool:
+    """Whether a word is no word at all: a variable without a value."""
+    return not word.text and word.known and not word.quoted
+
+
+def _function_name(command: ShellCommand) -> str:
+    """The function whose head a command is, as `f()` or `function f()`; else an empty text."""
+    is_head = command.brackets and command.ending == ")" and len(command.words) < 3
+    name = command.words[-1].text if is_head and command.words else ""
+    return name if "=" not in name else ""
+
+
+def _searches_elsewhere(resolved: _ResolvedCommand, variables: Variables) -> bool:
+    """Whether `HOME` or `CDPATH` is set, and changes where `cd` goes."""
+    is_prefixed = any(
+        match[1] in ("HOME", "CDPATH") and (len(word.text) > match.end() or not word.known)
+        for match, word in resolved.assignments
+    )
+    return is_prefixed or variables.is_set("HOME", "CDPATH")
+
+
+def _option_choices(words: list[ShellWord]) -> list[list[ShellWord]] | None:
+    """The arguments with each form of the first word that may be an option, or nothing; None without one."""
+    for at, word in enumerate(words):
+        if len(word.forms()) > 1 and any(form.text[:1] in ("", "-") for form in word.forms()):
+            return [[*words[:at], *([form] if form.text else []), *words[at + 1 :]] for form in word.forms()]
+    return None
+
+
+def _writes_through(link: str, target: WriteTarget, program: str) -> bool:
+    """Whether a program may write through a link, rather than the link itself."""
+    path = normpath(target.path)
+    if target.extent is TargetExtent.GLOB:
+        return any(fnmatchcase(link, path.rsplit("/", count)[0]) for count in range(1, path.count("/") + 1))
+    if path == link:
+        return program not in ("ln", "rm", "unlink", "mv") or target.path.endswith("/")
+    return path.startswith(link + "/")
 
 
 def _operands(words: list[ShellWord]) -> list[ShellWord]:

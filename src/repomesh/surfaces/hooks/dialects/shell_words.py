@@ -18,6 +18,7 @@ from repomesh.kernel.limits import (
     SHELL_NESTING_MAX,
     SHELL_WORD_FORMS_MAX,
 )
+from repomesh.surfaces.hooks.dialects.variables import Variables, last_places
 from repomesh.surfaces.hooks.dialects.word_forms import (
     BRACE_CLOSE,
     BRACE_COMMA,
@@ -38,10 +39,11 @@ _PLAIN_RUN = re.compile(
     r"""[^ \t\r\n;&|()<>'"\\$`{},*?+@!\[]+"""
 )  # of a word, in which nothing has a meaning
 _UNQUOTED_RUN = re.compile(r"[^\\$`]*")  # of a here-document
-_PLAIN_WORD = re.compile(rf"[ \t\r]*(?!#|~-)({_PLAIN_RUN.pattern})(?=[ \t\r\n;&|()]|\Z)")
+_PLAIN_WORD = re.compile(rf"[ \t\r]*(?!#|~)({_PLAIN_RUN.pattern})(?=[ \t\r\n;&|()]|\Z)")
 _QUOTED_RUN = re.compile(r'[^"\\$`]+')
 _BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
 _ANSI_QUOTED = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
+_DEFAULT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?:?=")  # `${NAME:=value}` sets it
 _NAME = re.compile(r"[A-Za-z0-9_]+|[@*#?!$-]")
 _SIGNS = {  # the relevant signs within a substitution, by its closing sign
     ")": re.compile(r"""[\\)$"'(#<\n]"""),
@@ -71,19 +73,24 @@ class ShellCommand:
     """The operator behind it."""
     opens: int = 0
     closes: int = 0
+    brackets: bool = False
+    """Whether brackets follow its words: the head of a function, or an array."""
 
 
 class ShellReader:
     """Parses one text. `inner` collects the texts of command substitutions, which run as commands, too."""
 
-    def __init__(self, text: str, steps: StepBudget) -> None:
+    def __init__(self, text: str, steps: StepBudget, variables: Variables | None = None) -> None:
         self.steps = steps
         self.text = text.replace("\\\n", "")
         self.at = 0
         self.inner: list[str] = []
         self.incomplete = False
         """Whether the text ends within a quotation or a substitution."""
-        self.variables: dict[str, ShellWord] = {}
+        self.variables = variables if variables is not None else Variables(steps)
+        self.expanded: set[str] = set()
+        """The variables that the last command's words hold."""
+        self._last_places: dict[int, dict[str, int]] = {}
         self._budget = SHELL_CHARS_MAX  # of characters that variables add: `A=$A$A` grows without end
         self._line_end = (
             self._documents_end
@@ -97,6 +104,8 @@ class ShellReader:
         if self.at >= len(self.text):
             return None
         command = ShellCommand()
+        open_brackets = 0
+        self.expanded = set()
         while self.at < len(self.text):
             if (plain := _PLAIN_WORD.match(self.text, self.at)) is not None:  # as most are
                 self.steps.take(_STEPS_OF_WORD)
@@ -118,13 +127,34 @@ class ShellReader:
             else:
                 if operator == "\n" and self.at - 1 == self._line_end:
                     self.at = max(self.at, self._documents_end)
-                command.opens += operator == "("
-                command.closes += operator == ")"
+                if operator == "(" and command.words:
+                    open_brackets += 1
+                    continue
+                if operator == ")" and open_brackets:
+                    open_brackets -= 1
+                    command.brackets = True
+                    if open_brackets:
+                        continue
+                else:
+                    command.opens += open_brackets + (operator == "(")
+                    command.closes += operator == ")"
                 command.ending = operator
                 command.piped = operator in ("|", "|&")
-                if operator != "(" or command.words:
+                if operator != "(":
                     return command
         return command
+
+    def last_places(self, keyword: str = "") -> dict[str, int]:
+        """Where each name stands last in the text, before the last such keyword."""
+        end = self.text.rfind(keyword) if keyword else len(self.text)
+        if end not in self._last_places:
+            self._last_places[end] = last_places(self.text, max(end, 0), self.steps)
+        return self._last_places[end]
+
+    def expands_what_follows(self) -> bool:
+        """Whether the last command holds a variable that the rest of the text may set."""
+        places = self.last_places() if self.expanded else {}
+        return any(places.get(name, -1) >= self.at for name in self.expanded)
 
     # -- operators ---------------------------------------------------------------------------------
 
@@ -147,6 +177,7 @@ class ShellReader:
         if end < 0 or ";" in text[start:end] or "\n" in text[start:end]:
             return False
         self._collect_substitutions(text[start:end])
+        self.variables.forget_calculated(text[start:end])
         self.at = end + 2
         return True
 
@@ -168,7 +199,7 @@ class ShellReader:
             if not word.quoted and command.stdin_text:
                 self._collect_substitutions(command.stdin_text)
         elif operator == "<<<":
-            command.stdin_text = word.text if word.known else None
+            command.stdin_text = word.text if word.known and BRACE_OPEN not in word.text else None
         elif operator == ">&":
             if not (word.text.rstrip("-").isdigit() or word.text == "-"):
                 command.outputs.append(word)
@@ -206,7 +237,7 @@ class ShellReader:
         """Collect the command substitutions in an unquoted here-document or an expansion."""
         if "$" not in text and "`" not in text:
             return
-        reader = ShellReader(text, self.steps)
+        reader = ShellReader(text, self.steps, self.variables)
         while reader.at < len(reader.text):
             reader.at = _match_end(_UNQUOTED_RUN, reader.text, reader.at) + 1
             sign = reader.text[reader.at - 1 : reader.at]
@@ -263,6 +294,8 @@ class ShellReader:
         if word.text.startswith(("~+", "~-")) and word.text[2:3] in ("", "/"):  # where the shell is, or was
             word.unknown_from = 0 if word.text[1] == "-" or word.unknown_from == 0 else word.unknown_from
             word.text = "./" + word.text[2:].lstrip("/")
+        elif word.text.startswith("~") and word.text[1:2] in ("", "/") and self.variables.is_set("HOME"):
+            word.unknown_from = 0
         if BRACE_OPEN in word.text:
             self.steps.take(
                 _STEPS_OF_FORM * min(SHELL_WORD_FORMS_MAX, 1 << min(word.text.count(BRACE_COMMA), 16))
@@ -314,7 +347,8 @@ class ShellReader:
             inside = self._text_until(")")
             if inside.endswith(")") and not any(sign in inside for sign in ";\n"):
                 self._collect_substitutions(inside)
-                pieces.append("0")
+                self.variables.forget_calculated(inside)
+                _mark_unknown(word, pieces)
             else:  # a subshell, as in `$((rm a); ls)`
                 self._output(word, pieces, inside)
         elif text.startswith("(", self.at):
@@ -324,7 +358,9 @@ class ShellReader:
             self.at += 1
             inside = self._text_until("}")
             self._collect_substitutions(inside)
-            self._variable(word, pieces, inside)
+            if (default := _DEFAULT.match(inside)) is not None:
+                self.variables.forget([default[1]])
+            self._variable(word, pieces, inside, quoted=quoted)
         elif text.startswith("'", self.at) and not quoted:
             self._ansi(word, pieces)
         elif text.startswith('"', self.at) and not quoted:
@@ -334,7 +370,7 @@ class ShellReader:
             if name is None:
                 pieces.append("$")
             else:
-                self._variable(word, pieces, name[0])
+                self._variable(word, pieces, name[0], quoted=quoted)
                 self.at = name.end()
 
     def _ansi(self, word: ShellWord, pieces: list[str]) -> None:
@@ -347,8 +383,9 @@ class ShellReader:
         self._literal(word, pieces, inside)
         self.at = end + 1
 
-    def _variable(self, word: ShellWord, pieces: list[str], name: str) -> None:
+    def _variable(self, word: ShellWord, pieces: list[str], name: str, *, quoted: bool) -> None:
         self.steps.take(_STEPS_OF_EXPANSION)
+        self.expanded.add(name)
         value = self.variables.get(name)
         if name == "HOME" and not pieces and value is None:
             pieces.append("~")
@@ -356,7 +393,7 @@ class ShellReader:
             pieces.append(".")
         elif name == "TMPDIR" and value is None:
             pieces.append(_TEMPORARY)
-        elif value is None or not self._is_usable(value):
+        elif value is None or not self._is_usable(value, quoted=quoted):
             _mark_unknown(word, pieces)
         else:
             self._budget -= len(value.text)
@@ -364,18 +401,21 @@ class ShellReader:
             if value.text:
                 pieces.append(value.text)
 
-    def _is_usable(self, value: ShellWord) -> bool:
+    def _is_usable(self, value: ShellWord, *, quoted: bool) -> bool:
         """Whether a variable's value is known, one word, and within the remaining budget."""
-        plain = not any(sign in value.text for sign in " \t\n")
+        plain = not any(sign in value.text for sign in " \t\n") and (
+            quoted or not self.variables.is_set("IFS")
+        )
         return value.known and plain and len(value.text) <= self._budget
 
     def _output(self, word: ShellWord, pieces: list[str], command: str) -> None:
         self.steps.take(_STEPS_OF_EXPANSION)
         self.inner.append(command)
         words = command.split()
-        if words[:1] == ["mktemp"] and not any(
+        is_elsewhere = self.variables.is_set("TMPDIR") or any(
             "/" in argument or argument in ("-p", "--tmpdir") for argument in words
-        ):
+        )
+        if words[:1] == ["mktemp"] and not is_elsewhere:
             pieces.append(f"{_TEMPORARY}/mktemp")
         elif words == ["pwd"] and not pieces:
             pieces.append(".")

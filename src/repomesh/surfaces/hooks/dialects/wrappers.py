@@ -99,6 +99,8 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "npx": _Wrapper("-p --package", script="-c --call"),
     "bunx": _Wrapper("-p --package"),
     "pnpx": _Wrapper(),
+    "shx": _Wrapper(),
+    "cross-env": _Wrapper(),
     "uvx": _Wrapper(f"{_PYTHON_RUN} --from"),
     "npm": _Wrapper("-w --workspace -p --package", verbs="exec x", folder="-C --prefix", script="-c --call"),
     "pnpm": _Wrapper("--filter -F", verbs="exec dlx", folder="-C --dir"),

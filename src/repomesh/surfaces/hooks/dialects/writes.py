@@ -22,6 +22,10 @@ class TargetExtent(StrEnum):
     """The files `names` if the path is a folder, else the path itself, as `cp` and `mv` see it."""
     WORK_TREE = "work_tree"
     """Every file of the work tree around the path, as git writes it."""
+    CHECKOUT = "checkout"
+    """As TREE, but nothing where the path is the root of a linked work tree."""
+    SUBMODULES = "submodules"
+    """The folders of all submodules of the work tree around the path."""
 
 
 @dataclass(frozen=True, slots=True)
