@@ -114,9 +114,9 @@ class AsyncAgents(OperationGroup):
         resources: Mapping[str, float] | None = None,
         idempotency_key: str | None = None,
     ) -> HeartbeatResult:
-        """Say that an agent is alive; answers what waits for it.
+        """Report that an agent is alive. Returns what waits for it.
 
-        Its leases are renewed with it, up to the longest hold that the server allows.
+        Its leases are renewed, too, up to the longest hold that the server allows.
 
         Args:
             status_text: What it is doing.
@@ -134,11 +134,11 @@ class AsyncAgents(OperationGroup):
         return answered
 
     async def leave(self, *, agent_id: str, idempotency_key: str | None = None) -> Agent:
-        """End the agent's open instance: its token is revoked and its leases are given back.
+        """End the agent's open instance: its token is revoked and its leases are released.
 
-        A program that a CLI started leaves also when the CLI crashed. While the CLI's hooks have
-        not said that its session is over, the agent stays, for the time that it may be silent: it
-        may be restarted, or go on.
+        A program that a CLI started also leaves when the CLI crashed. Until the CLI's hooks
+        report the end of the session, the agent stays for as long as an agent may be silent,
+        since the CLI may restart the program or go on.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -210,11 +210,11 @@ class AsyncAgents(OperationGroup):
         )
 
     async def of_process(self, *, processes: ListOf[str]) -> FoundAgent:
-        """Find the agent whose CLI a process was started by, from the process's ancestors; there may
-        be none.
+        """Find the agent whose CLI started a process, from the process's ancestors. There may be
+        none.
 
-        For programs that an agent runs, such as git, which know nothing of it. Of several claims
-        of one process the owner's counts first.
+        For programs that an agent runs, such as git, which do not know the agent. If several
+        claims fit one process, the owner's counts first.
 
         Args:
             processes: Its ancestors, nearest first.
@@ -239,13 +239,13 @@ class AsyncAgents(OperationGroup):
         max_chars: int | None = None,
         idempotency_key: str | None = None,
     ) -> JoinedWorkspace:
-        """Join the workspace as an agent; answers the instance token that speaks for it, and a
+        """Join the workspace as an agent. Returns the instance token that acts for it, and a
         briefing.
 
         The same name is the same agent for ever. A silent instance of it is replaced, a live one
         only with `force`; the replaced instance's token is revoked. An instance that registers
-        again is told who it is, keeps its token and may correct what it said of itself. The
-        briefing says what the agent holds, what it did last, what is unread and what was decided,
+        again gets its identity, keeps its token and may correct its own fields. The briefing
+        contains what the agent holds, what it did last, what is unread and what was decided,
         within `max_chars`.
 
         Args:
@@ -290,10 +290,10 @@ class AsyncAgents(OperationGroup):
         return answered
 
     async def rename(self, *, agent_id: str, name: str, idempotency_key: str | None = None) -> Agent:
-        """Give an agent another name, under which it holds and is awaited from now on.
+        """Rename an agent. Its leases, and whatever waits for it, use the new name from now on.
 
-        What it said keeps the name under which it was said. Its former name goes on leading to
-        it, also for programs that it runs, and nobody else can take it.
+        Its earlier messages and other records keep the old name. The old name still leads to the
+        agent, also for programs that it runs, and no other agent can take it.
 
         Args:
             name: The new name.
@@ -309,9 +309,9 @@ class AsyncAgents(OperationGroup):
         return answered
 
     async def retire(self, *, agent_id: str, idempotency_key: str | None = None) -> Agent:
-        """Take an agent out of service: its tokens are revoked and what it held is given back.
+        """Take an agent out of service: its tokens are revoked and what it held is released.
 
-        Its name and history stay; registering under the name again brings it back.
+        Its name and history stay. Registering under the name again returns the agent to service.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -350,10 +350,10 @@ class AsyncArtifacts(OperationGroup):
         tags: ListOf[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Artifact:
-        """Add an artifact of up to 10 MiB, or a new version of one that has this name.
+        """Add an artifact of up to 10 MiB, or a new version of the one that has this name.
 
-        What is over 1 MiB is kept apart from the rows, durable before this is committed. The same
-        content under the same name is answered like the first time.
+        Content over 1 MiB is stored apart from the rows, and is durable before the transaction
+        commits. The same content under the same name gets the same answer as the first time.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -456,7 +456,7 @@ class AsyncArtifacts(OperationGroup):
         offset: int | None = None,
         max_chars: int | None = None,
     ) -> ArtifactPart:
-        """Read an artifact's content from `offset` on: as text, or in base64 what is no text.
+        """Read an artifact's content from `offset` on: a text as text, anything else in base64.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -481,7 +481,7 @@ class AsyncArtifacts(OperationGroup):
         return answered
 
     async def show(self, *, session_id: str, artifact_id: str) -> Artifact:
-        """Show what an artifact is, without its content.
+        """Show an artifact without its content.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -536,7 +536,7 @@ class AsyncChannels(OperationGroup):
     """
 
     async def archive(self, *, channel: str, idempotency_key: str | None = None) -> Channel:
-        """Close a channel for good: it can be read, but nobody joins it or sends to it.
+        """Archive a channel for good: it can be read, but nobody joins it or sends to it.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -550,7 +550,7 @@ class AsyncChannels(OperationGroup):
     async def create(
         self, *, name: str, description: str | None = None, idempotency_key: str | None = None
     ) -> Channel:
-        """Make a channel; the acting agent, if there is one, joins it.
+        """Create a channel; the acting agent, if there is one, joins it.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -566,8 +566,7 @@ class AsyncChannels(OperationGroup):
     async def join(
         self, *, channel: str, create: bool | None = None, idempotency_key: str | None = None
     ) -> Channel:
-        """Become a member of a channel, which is made if it does not exist, unless `create` is
-        false.
+        """Join a channel, which is created if it does not exist, unless `create` is false.
 
         Args:
             create: Make it if there is none of that name. Default: True.
@@ -582,7 +581,7 @@ class AsyncChannels(OperationGroup):
         return answered
 
     async def leave(self, *, channel: str, idempotency_key: str | None = None) -> Channel:
-        """Receive nothing more from a channel. What was received stays.
+        """Leave a channel: nothing more is received from it. Messages already received stay.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -686,7 +685,7 @@ class AsyncChannels(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> Page[Message]:
-        """List what was said in a channel, newest first: for its members, for observers and the
+        """List the messages of a channel, newest first: for its members, for observers and the
         owner.
 
         Args:
@@ -765,8 +764,8 @@ class AsyncChunks(OperationGroup):
     ) -> ChunkInfo:
         """Add a piece of conversation, of up to 10 MiB in UTF-8, to an active session.
 
-        A resend of a `chunk_id` with the same fields is answered like the first time. The body
-        may have 21 MiB, so that every byte of the content may be escaped.
+        A resend of a `chunk_id` with the same fields gets the same answer as the first time. The
+        body may have 21 MiB, so that every byte of the content may be escaped.
 
         Args:
             content: Text; or JSON, which is kept as compact text.
@@ -829,7 +828,7 @@ class AsyncChunks(OperationGroup):
     ) -> Page[Chunk]:
         """Read a session's conversation in the order of its sequence, in pages of at most 4 MiB.
 
-        A chunk that is larger than a page comes cut, and is read on its own.
+        A chunk larger than a page is cut; read it on its own.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -888,7 +887,8 @@ class AsyncChunks(OperationGroup):
     async def read(
         self, *, session_id: str, chunk_id: str, offset: int | None = None, max_chars: int | None = None
     ) -> ReadChunkPart:
-        """Read one chunk, from `offset` on, as far as `max_chars`; `next_offset` leads on.
+        """Read one chunk from `offset` on, up to `max_chars` characters; `next_offset` is where to
+        continue.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -917,7 +917,7 @@ class AsyncCliSessions(OperationGroup):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Page[CliSession]:
-        """List the runs of agents' CLIs that hooks told of, by CLI: those that are not over, or all.
+        """List the CLI sessions that hooks reported, by CLI: the ones still running, or all.
 
         Args:
             live: Only those that are not over. Default: True.
@@ -1048,7 +1048,7 @@ class AsyncDecisions(OperationGroup):
     async def overrule(
         self, *, decision_id: str, reason: str, idempotency_key: str | None = None
     ) -> Decision:
-        """Say as a person that a decision does not hold, and why.
+        """Overrule a decision as a person, with a reason.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -1074,7 +1074,7 @@ class AsyncDecisions(OperationGroup):
         tasks: Sequence[CreateTask] | None = None,
         idempotency_key: str | None = None,
     ) -> Decision:
-        """Record a decision that people took without a meeting, and make its tasks in the same
+        """Record a decision that people made without a meeting, and create its tasks in the same
         transaction.
 
         Args:
@@ -1120,7 +1120,8 @@ class AsyncDecisions(OperationGroup):
     async def supersede(
         self, *, decision_id: str, by: str, reason: str, idempotency_key: str | None = None
     ) -> Decision:
-        """Say that a later decision holds instead. By people; a meeting says so when it is called.
+        """Replace a decision by a later one. For people; a meeting names the decision when it is
+        created.
 
         Args:
             by: A later decision that is active.
@@ -1159,7 +1160,8 @@ class AsyncEvents(OperationGroup):
     ) -> EventPage:
         """List events that the caller may see, in their order, or newest first.
 
-        Going on behind a number that was archived is refused with the first one that is there.
+        A request for events behind a number that was archived is refused; the error names the
+        first one available.
 
         Args:
             recipient_id: Addressed to this agent, alone or with others.
@@ -1263,7 +1265,7 @@ class AsyncEvents(OperationGroup):
         data: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> PostedEvent:
-        """Tell the workspace, a channel or one agent that something happened.
+        """Post an event of your own to the workspace, a channel or one agent.
 
         Types that the server itself writes are refused, so that nobody can forge them.
 
@@ -1323,7 +1325,7 @@ class AsyncEvents(OperationGroup):
         type: ListOf[str] | None = None,
         after: int | None = None,
     ) -> AsyncGenerator[Event]:
-        """Push events that the caller may see, from `after` on, as they happen.
+        """Push events that the caller may see as they happen, from `after` on.
 
         Args:
             recipient_id: Addressed to this agent, alone or with others.
@@ -1367,8 +1369,8 @@ class AsyncIds(OperationGroup):
     ) -> FoundIds:
         """Find ids by their beginning or end, among the newest of each sort that the caller may see.
 
-        Ids made within a millisecond share their beginning; the last 8 characters tell them
-        apart, and a part of these from their first on is enough.
+        Ids made within a millisecond share their beginning. Their last 8 characters differ, and
+        the first few of these 8 are enough.
 
         Args:
             part: The beginning or the end of an id.
@@ -1382,10 +1384,9 @@ class AsyncInbox(OperationGroup):
     """`inbox.show`."""
 
     async def show(self, *, limit: int | None = None, max_chars: int | None = None) -> Inbox:
-        """Show what needs the acting agent: what holds others up first, then what only wants to be
-        read.
+        """Show what needs the acting agent: first what others wait for, then unread messages.
 
-        Looking answers no question and marks nothing as read.
+        Showing the inbox answers no question and marks nothing as read.
 
         Args:
             limit: Most of each sort. Default: 20.
@@ -1412,11 +1413,11 @@ class AsyncLocks(OperationGroup):
     ) -> AcquiredLocks:
         """Lock paths, globs or named resources for the calling agent, all of them or none.
 
-        A path is a file, or a folder with everything below; braces stand for several. Two
-        patterns conflict when some path, existing or not, could match both. What the agent holds
-        already is extended. With `wait_s` the request queues behind those who asked before it,
-        and answers as soon as it is granted. All locks of a request carry one fencing token,
-        higher than any before.
+        A path is a file, or a folder with everything below it; braces stand for several paths.
+        Two patterns conflict when some path, existing or not, could match both. Locks that the
+        agent holds already are extended. With `wait_s` the request queues behind earlier
+        requests, and returns as soon as it is granted. All locks of a request carry one fencing
+        token, higher than any before.
 
         Args:
             resources: Paths or globs from the repository's root ('src/a.py', 'docs/**', 'src/'
@@ -1441,7 +1442,7 @@ class AsyncLocks(OperationGroup):
     async def check(
         self, *, resources: ListOf[str], mode: Literal["exclusive", "shared"] | None = None
     ) -> LockCheck:
-        """Ask whether the caller could lock resources now, without locking them.
+        """Check whether the caller could lock resources now, without locking them.
 
         Args:
             resources: Paths or globs from the repository's root ('src/a.py', 'docs/**', 'src/'
@@ -1461,7 +1462,7 @@ class AsyncLocks(OperationGroup):
         folders: ListOf[str] | None = None,
         mode: Literal["exclusive", "shared"] | None = None,
     ) -> LockCheck:
-        """Ask who else has locked files or folders, by their exact names.
+        """Check whether other agents have locked files or folders, given by their exact names.
 
         Args:
             paths: Each byte of a name may be percent-encoded, '%' must be.
@@ -1485,7 +1486,7 @@ class AsyncLocks(OperationGroup):
         agent: str | None = None,
         idempotency_key: str | None = None,
     ) -> ForcedLocks:
-        """Take locks away from whoever holds them. The event tells the holder who did it and why.
+        """Take locks away from their holders. The event shows each holder who did so and why.
 
         The holder's next write with its fencing token is refused.
 
@@ -1515,8 +1516,8 @@ class AsyncLocks(OperationGroup):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Page[Lease]:
-        """List the live locks by path: all, an agent's, those below a folder, or those that may hold
-        a path.
+        """List the live locks by path: all, an agent's, those below a folder, or those that may
+        cover a path.
 
         Args:
             agent: Of this agent, by name or id.
@@ -1563,11 +1564,10 @@ class AsyncLocks(OperationGroup):
         resources: ListOf[str] | None = None,
         idempotency_key: str | None = None,
     ) -> ReleasedLocks:
-        """Give locks back: all with a fencing token, those on some resources, or those that fit
-        both.
+        """Release locks: all with a fencing token, those on some resources, or those that fit both.
 
-        Refused when nothing of it is held any more; what else was not held is named in the
-        answer.
+        Refused when the agent holds none of them any more. Otherwise the answer names the
+        resources that the agent did not hold.
 
         Args:
             fencing_token: As the lease answered it.
@@ -1591,8 +1591,7 @@ class AsyncLocks(OperationGroup):
         ttl_s: float | None = None,
         idempotency_key: str | None = None,
     ) -> AcquiredLocks:
-        """Hold the locks of a fencing token for longer: all that are left, or those on some
-        resources.
+        """Extend the locks of a fencing token: all that are left, or those on some resources.
 
         Args:
             fencing_token: As the lease answered it.
@@ -1639,7 +1638,7 @@ class AsyncMeetings(OperationGroup):
     async def cancel(
         self, *, meeting_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> Meeting:
-        """Call a meeting off, by who called it, its chair or people. What was said so far stays.
+        """Cancel a meeting. For its creator, its chair, or people. What was said so far stays.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -1673,10 +1672,10 @@ class AsyncMeetings(OperationGroup):
         start: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Meeting:
-        """Call a meeting on a topic. It is pending until it is started.
+        """Create a meeting on a topic. It is pending until it is started.
 
-        Its decision will concern the messages and tasks that are named. It is created whole or
-        not at all.
+        Its decision will be linked to the messages and tasks that are named. The meeting is
+        created whole or not at all.
 
         Args:
             participant_ids: By name or id, in the order of speaking.
@@ -1727,10 +1726,11 @@ class AsyncMeetings(OperationGroup):
     async def join(
         self, *, meeting_id: str, max_chars: int | None = None, idempotency_key: str | None = None
     ) -> Meeting:
-        """Take part as the acting agent: invited or not, or again after it left or was passed over.
+        """Join a meeting as the acting agent: invited or not, or again after it left or was passed
+        over.
 
-        Who comes in while the participants speak is heard last in this round; during a vote, in
-        the next.
+        An agent that joins while the participants speak is the last to speak in this round. One
+        that joins during a vote takes part from the next round on.
 
         Args:
             max_chars: Budget for each request with the opinions so far.
@@ -1746,7 +1746,7 @@ class AsyncMeetings(OperationGroup):
         return answered
 
     async def leave(self, *, meeting_id: str, idempotency_key: str | None = None) -> Meeting:
-        """Take part no more. If it was the acting agent's turn the next is asked at once.
+        """Leave a meeting. If it was the acting agent's turn, the next participant is asked at once.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -1858,10 +1858,10 @@ class AsyncMeetings(OperationGroup):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Page[ReplayedEvent]:
-        """Replay a meeting: its events in their order, each with its offset from the beginning.
+        """Replay a meeting: its events in order, each with its offset from the beginning.
 
-        Events that the log was pruned of are not there any more; the meeting itself shows all
-        that was said.
+        Events that were pruned from the log are missing; the meeting itself still shows
+        everything that was said.
 
         Args:
             speed: Offsets are divided by it: 60 plays an hour in a minute. Default: 1.0.
@@ -1930,10 +1930,11 @@ class AsyncMeetings(OperationGroup):
         round: int | None = None,
         idempotency_key: str | None = None,
     ) -> Meeting:
-        """Give the acting agent's opinion when it is its turn; the next is asked at once.
+        """Give the acting agent's opinion when it is its turn. The next participant is asked at
+        once.
 
         With `proposal`, or as kind 'proposal', it is put to the vote; an objection opposes the
-        newest proposal of others. Late ones are refused with what happened instead.
+        newest proposal of others. A late opinion is refused with what happened instead.
 
         Args:
             content: Markdown.
@@ -1963,8 +1964,9 @@ class AsyncMeetings(OperationGroup):
         return answered
 
     async def start(self, *, meeting_id: str, idempotency_key: str | None = None) -> Meeting:
-        """Begin: the first participant is asked to speak. By any participant, or who leads the
-        meeting.
+        """Start a meeting: the first participant is asked to speak.
+
+        For its participants, its creator, its chair, people, and the workspace's owner.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -1979,12 +1981,12 @@ class AsyncMeetings(OperationGroup):
     async def suggest_topics(
         self, *, hours_back: float | None = None, limit: int | None = None, max_chars: int | None = None
     ) -> SuggestedTopics:
-        """Suggest what to meet about, the most urgent first: what is disputed, waits or fails, and
-        for whom.
+        """Suggest topics for meetings, most urgent first: disputes, delays and failures, and those
+        involved.
 
-        Made of what the caller may see: messages, questions, posted events, blocked and failed
-        tasks, waits for locks. `POST /v1/meetings` with `meeting_type` auto_generated and a
-        topic's related messages and tasks calls a meeting that is linked to them, after which
+        Derived from what the caller may see: messages, questions, posted events, blocked and
+        failed tasks, waits for locks. `POST /v1/meetings` with `meeting_type` auto_generated and
+        a topic's related messages and tasks creates a meeting that is linked to them, after which
         they are not suggested again. Not for polling: with thousands of messages it takes
         seconds.
 
@@ -2058,9 +2060,9 @@ class AsyncMeetingTemplates(OperationGroup):
         vote_prompt: str | None = None,
         idempotency_key: str | None = None,
     ) -> Template:
-        """Keep what meetings of a sort have in common under a name of your choice.
+        """Create a template: settings for meetings of one kind, under a name of your choice.
 
-        A name is another's in whatever case it is written.
+        Names that differ only in case are the same name.
 
         Args:
             consensus: Default: 'majority'.
@@ -2096,7 +2098,7 @@ class AsyncMeetingTemplates(OperationGroup):
         return answered
 
     async def delete(self, *, name: str, idempotency_key: str | None = None) -> Template:
-        """Delete a template that was made here. Meetings that took it over keep what they have.
+        """Delete a template that was made here. Meetings that used it keep its settings.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -2157,7 +2159,7 @@ class AsyncMemories(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> Page[ListedMemory]:
-        """List memories, newest first: those that are current, unless a status or a key is named.
+        """List memories, newest first: the current ones, unless a status or a key is named.
 
         Args:
             session_id: Only those of this session.
@@ -2238,7 +2240,7 @@ class AsyncMemories(OperationGroup):
     async def restore(
         self, *, memory_id: str, version: int, reason: str | None = None, idempotency_key: str | None = None
     ) -> Memory:
-        """Make what a memory said in an earlier version the present one again, as a new version.
+        """Make an earlier version of a memory the current one again, as a new version.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -2253,7 +2255,7 @@ class AsyncMemories(OperationGroup):
         return answered
 
     async def retract(self, *, memory_id: str, reason: str, idempotency_key: str | None = None) -> Memory:
-        """Say that a memory is wrong. It is found no more, unless asked for.
+        """Mark a memory as wrong. Searches leave it out, unless they ask for it.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -2288,8 +2290,7 @@ class AsyncMemories(OperationGroup):
         sources: Sequence[MemorySource] | None = None,
         idempotency_key: str | None = None,
     ) -> Memory:
-        """Remember something under a key. An existing key gets a new version, unless it says just
-        this.
+        """Store a memory under a key. An existing key gets a new version, unless nothing differs.
 
         Args:
             key: Unique in the session, or among those of the workspace.
@@ -2322,7 +2323,7 @@ class AsyncMemories(OperationGroup):
     async def supersede(
         self, *, memory_id: str, by: str, reason: str, idempotency_key: str | None = None
     ) -> Memory:
-        """Say that another memory holds instead. It is found no more, unless asked for.
+        """Mark a memory as superseded by another one. Searches leave it out, unless they ask for it.
 
         Args:
             by: The key of that memory, in the same session or workspace.
@@ -2345,7 +2346,7 @@ class AsyncMemories(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> Page[MemoryVersion]:
-        """List what a memory was, newest first.
+        """List the versions of a memory, newest first.
 
         Args:
             cursor: `next_cursor` of the page before.
@@ -2385,7 +2386,7 @@ class AsyncMessages(OperationGroup):
     """
 
     async def ack(self, *, message_id: str, idempotency_key: str | None = None) -> Receipt:
-        """Acknowledge a message as the acting agent; it counts as read, too.
+        """Acknowledge a message as the acting agent. The message then counts as read, too.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -2410,9 +2411,9 @@ class AsyncMessages(OperationGroup):
         max_chars: int | None = None,
         unread: bool | None = None,
     ) -> Page[ReceivedMessage]:
-        """List what the acting agent received, newest first, without what has expired.
+        """List the messages that the acting agent received, newest first, without expired ones.
 
-        Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
+        Listing marks nothing as read; `POST /v1/messages/{message_id}/read` does.
 
         Args:
             sender: From this agent.
@@ -2504,7 +2505,7 @@ class AsyncMessages(OperationGroup):
         task_id: str | None = None,
         text: str | None = None,
     ) -> Page[Message]:
-        """The communication log, newest first, of what the caller may see.
+        """List the communication log, newest first: all messages that the caller may see.
 
         Args:
             sender: From this agent.
@@ -2604,8 +2605,9 @@ class AsyncMessages(OperationGroup):
         max_chars: int | None = None,
         never_offered: bool | None = None,
     ) -> Page[Message]:
-        """List what the acting agent sent, newest first; `never_offered` finds what some recipient
-        never saw.
+        """List the messages that the acting agent sent, newest first.
+
+        `never_offered` selects those that some recipient was never offered.
 
         Args:
             sender: From this agent.
@@ -2724,7 +2726,7 @@ class AsyncMessages(OperationGroup):
         return self._iterate("message.reactions", {"message_id": message_id, "limit": limit})
 
     async def read(self, *, message_id: str, idempotency_key: str | None = None) -> Receipt:
-        """Say that the acting agent has read a message. Saying it again changes nothing.
+        """Mark a message as read by the acting agent. Repeating this changes nothing.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -2743,7 +2745,7 @@ class AsyncMessages(OperationGroup):
         cursor: str | None = None,
         limit: int | None = None,
     ) -> Page[Receipt]:
-        """List how far a message got with each recipient: for its sender, its recipients and the
+        """List how far a message got with each recipient. For its sender, its recipients and the
         owner.
 
         Args:
@@ -2795,8 +2797,8 @@ class AsyncMessages(OperationGroup):
     ) -> SentMessage:
         """Send a message as the acting agent.
 
-        It reaches those who are in service now. An answer acknowledges its parent; without `to`
-        it goes to the parent's sender and to the channel that the parent stands in.
+        It goes to agents that are in service now. A reply acknowledges its parent; without `to`
+        it goes to the parent's sender and to the parent's channel.
 
         Args:
             body: Markdown.
@@ -2839,8 +2841,7 @@ class AsyncMessages(OperationGroup):
         return answered
 
     async def show(self, *, message_id: str, max_chars: int | None = None) -> Message:
-        """Show one message. With `max_chars` its body is cut so that the answer has no more, if that
-        suffices.
+        """Show one message. With `max_chars` its body is cut to fit, if that suffices.
 
         Args:
             max_chars: Budget for the answer; the body is cut to fit.
@@ -2863,10 +2864,10 @@ class AsyncMessages(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> Thread:
-        """List the messages of a thread, oldest first unless `newest_first`, that the caller may
-        see.
+        """List the messages of a thread that the caller may see, oldest first unless `newest_first`.
 
-        With `trace` the path of the message itself comes along, for who may see its receipts.
+        With `trace` the answer includes the trace of the message itself, if the caller may see
+        its receipts.
 
         Args:
             trace: Also how far message_id got.
@@ -2926,8 +2927,8 @@ class AsyncMessages(OperationGroup):
         """Trace a message: when it was stored, handed out by which routes, seen, read and
         acknowledged, by whom.
 
-        For its sender, its recipients and the owner. What did not reach a model says why, as far
-        as is known.
+        For its sender, its recipients and the owner. Where the message did not reach a model, the
+        trace gives the reason, as far as it is known.
 
         Args:
             cursor: `next_cursor` of the page before.
@@ -2944,7 +2945,7 @@ class AsyncMessages(OperationGroup):
     async def unreact(
         self, *, message_id: str, reaction: str, idempotency_key: str | None = None
     ) -> Reaction:
-        """Take back the acting agent's reaction to a message.
+        """Remove the acting agent's reaction to a message.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -2971,7 +2972,7 @@ class AsyncMessages(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> Page[ReceivedMessage]:
-        """Answer what is unread, oldest first: at once if there is something, else as soon as it
+        """Return the unread messages, oldest first: at once if there are any, else as soon as one
         arrives.
 
         The list is empty when `timeout_s` passes without a message.
@@ -3083,10 +3084,10 @@ class AsyncQuestions(OperationGroup):
         task_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Question:
-        """Ask a person as the acting agent; answers a ticket at once. The answer comes as a message.
+        """Ask a person as the acting agent. Returns a ticket at once; the answer comes as a message.
 
-        At the deadline the question goes to `escalate_to` for as long again, if that is named;
-        after that the default applies, if there is one, and the asker is told so.
+        At the deadline the question goes to `escalate_to` for the same time again, if that is
+        named. After that the default applies, if there is one, and the asker is notified.
 
         Args:
             question: Markdown; say what it is about.
@@ -3168,7 +3169,7 @@ class AsyncQuestions(OperationGroup):
         return answered
 
     async def withdraw(self, *, question_id: str, idempotency_key: str | None = None) -> Question:
-        """Give a question up: nobody needs to answer it any more.
+        """Withdraw a question: nobody needs to answer it any more.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -3186,12 +3187,13 @@ class AsyncRecovery(OperationGroup):
     """`recovery.reconcile`."""
 
     async def reconcile(self, *, idempotency_key: str | None = None) -> Reconciled:
-        """Take back at once what nobody keeps any more; the server itself does so in each sweep.
+        """Reclaim expired leases and abandoned tasks at once; the server itself does so in each
+        sweep.
 
-        Agents that went silent become inactive; leases that ran out, and those of holders who are
-        gone, end; tasks that lost their holder are open again, or failed at their last attempt.
-        Each is an event, too. One call takes back a bounded number of each; `complete` says
-        whether that was all.
+        Agents that went silent become inactive. Leases that ran out, and those of holders that
+        are gone, end. Tasks that lost their holder are open again, or failed at their last
+        attempt. Each change is an event, too. One call reclaims a bounded number of each;
+        `complete` tells whether that was all.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -3214,7 +3216,7 @@ class AsyncReviews(OperationGroup):
         line: int | None = None,
         idempotency_key: str | None = None,
     ) -> ReviewComment:
-        """Comment on a review, on a file or on a line; the others in the review get it as a message.
+        """Comment on a review, on a file or on a line. The others in the review get it as a message.
 
         Args:
             line: Line of `file` in the revision under review.
@@ -3240,9 +3242,9 @@ class AsyncReviews(OperationGroup):
         revision: int | None = None,
         idempotency_key: str | None = None,
     ) -> Review:
-        """Approve the present revision, or request changes, as one of its reviewers.
+        """Approve the current revision, or request changes, as one of its reviewers.
 
-        Name the `revision` that was looked at, so that a verdict never counts for a later one.
+        Name the `revision` that you looked at, so that a verdict never counts for a later one.
 
         Args:
             summary: Why; what must change.
@@ -3342,7 +3344,7 @@ class AsyncReviews(OperationGroup):
         task_id: str | None = None,
         idempotency_key: str | None = None,
     ) -> Review:
-        """Ask others to review a change of the acting agent's.
+        """Request a review of a change by the acting agent.
 
         Each reviewer gets a message to acknowledge, which opens the review's thread. The review
         is approved when all of them approve the same revision.
@@ -3385,7 +3387,7 @@ class AsyncReviews(OperationGroup):
         reviewers: ListOf[str] | None = None,
         idempotency_key: str | None = None,
     ) -> Review:
-        """Ask again, about a new revision: every verdict so far was on an earlier one.
+        """Request the review of a new revision. Verdicts on earlier revisions no longer count.
 
         Args:
             summary: What changed.
@@ -3418,10 +3420,10 @@ class AsyncReviews(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> ShownReview:
-        """Show a review: its texts, and comments, verdicts and answers, oldest first.
+        """Show a review: its texts, and its comments, verdicts and answers, oldest first.
 
-        `max_chars` cuts the texts to a half and what was said to the rest; how the review stands
-        is always shown.
+        `max_chars` limits the texts to one half, and comments, verdicts and answers to the rest.
+        The state of the review is always shown.
 
         Args:
             cursor: `next_cursor` of the page before.
@@ -3453,7 +3455,7 @@ class AsyncReviews(OperationGroup):
     async def withdraw(
         self, *, review_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> Review:
-        """End a review that its author needs no more; the reviewers are told.
+        """Withdraw a review as its author. The reviewers are notified.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -3491,8 +3493,8 @@ class AsyncSearch(OperationGroup):
         Without a word in `text` nothing is found, and `notice` says so.
 
         With `order` 'rank' the best of the newest 500 matches come, in one page. When few of very
-        many matches meet the conditions a page may be short; its cursor goes on behind what was
-        looked at.
+        many matches meet the conditions, a page may be short; its cursor continues behind what
+        was looked at.
 
         Args:
             text: Every one of these words must occur.
@@ -3593,12 +3595,12 @@ class AsyncSearch(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> RecallPage:
-        """Remember what may answer a question, the best first, and say why each is here.
+        """Find what may answer a question, best first, with the reasons for each result.
 
-        Not every word needs to occur. Rare words, words of the title, newer things and those of
-        the type and tags that you name count more. Only the newest matches of each word are
-        looked at. Where embeddings are configured, memories that mean something like it come,
-        too, whatever their words.
+        Not every word needs to occur. Rare words, words of the title, newer results, and results
+        of the type and tags that you name count more. Only the newest matches of each word are
+        looked at. Where embeddings are configured, memories of a similar meaning are found, too,
+        whatever their words.
 
         Args:
             text: A question or some words; not all need to occur.
@@ -3638,7 +3640,7 @@ class AsyncSessions(OperationGroup):
     async def complete(
         self, *, session_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> Session:
-        """End a session. It stays as it is, to be read and searched.
+        """Complete a session. It stays as it is, to be read and searched.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3663,7 +3665,7 @@ class AsyncSessions(OperationGroup):
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Session:
-        """Open a session under an id of your choice.
+        """Create a session with an id of your choice.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3709,9 +3711,9 @@ class AsyncSessions(OperationGroup):
         agent_may_be_new: bool | None = None,
         idempotency_key: str | None = None,
     ) -> SessionTask:
-        """Hand out work: a task of the board, for one agent alone or for any that can do it.
+        """Delegate work as a task of the board: to one agent alone, or to any that can do it.
 
-        An agent that is named is told by a message, which waits in its inbox if it is not there.
+        A named agent is notified by a message, which waits in its inbox if it is not there.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3764,11 +3766,11 @@ class AsyncSessions(OperationGroup):
     async def delete(
         self, *, session_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> DeletedSession:
-        """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.
+        """Delete a session with its chunks, memories, artifacts and unfinished tasks.
 
-        By its creator or the owner. From now on nobody reads anything of it: its events stay,
-        without what they quoted. What is large goes in pieces, while nothing of it can be changed
-        any more; asking again goes on by one piece.
+        For its creator or the owner. From now on nobody can read anything of it: its events stay,
+        without what they quoted. A large session is deleted in pieces, and nothing in it can be
+        changed meanwhile. Each further call deletes one more piece.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3785,7 +3787,7 @@ class AsyncSessions(OperationGroup):
         return answered
 
     async def drop_import(self, *, import_id: str, idempotency_key: str | None = None) -> Empty:
-        """Drop an import that is not done, with all that was sent of it.
+        """Drop an unfinished import, with everything that was sent of it.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -3796,12 +3798,11 @@ class AsyncSessions(OperationGroup):
     async def export(
         self, *, session_id: str, cursor: str | None = None, limit: int | None = None
     ) -> ExportPage:
-        """Read a whole session in pages of at most 4 MiB of content: itself, its conversation in
-        order, memories
+        """Read a whole session in pages of at most 4 MiB of content.
 
-        and artifacts as they were made, each sort behind it with its versions, and tasks.
-
-        A chunk larger than a page comes cut (`truncated`), and is read on its own.
+        The session itself comes first, then its conversation in order, memories and artifacts in
+        the order in which they were made, each sort followed by its versions, and tasks. A chunk
+        larger than a page is cut (`truncated`); read it on its own.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3855,12 +3856,12 @@ class AsyncSessions(OperationGroup):
         done: bool | None = None,
         idempotency_key: str | None = None,
     ) -> ImportProgress:
-        """Take a piece of an exported session, of up to 200 items; the last piece makes all of it
+        """Import a piece of an exported session, of up to 200 items; the last piece makes all of it
         visible.
 
-        By the owner alone, since it says who wrote what and when. Items that were sent before are
-        passed over, so that an import that broke off goes on; one that nobody goes on with for a
-        day is dropped.
+        For the owner alone, since the items name their authors and times. Items that were sent
+        before are skipped, so that an interrupted import can continue. An import without a new
+        piece for a day is dropped.
 
         Args:
             import_id: Your name for the import; its pieces are known by it.
@@ -3881,7 +3882,7 @@ class AsyncSessions(OperationGroup):
         return answered
 
     async def import_progress(self, *, import_id: str) -> ImportProgress:
-        """Show how far an import is, to go on with it.
+        """Show the progress of an import, to continue it.
 
         Raises:
             RemoteError: Among others `import_not_found`.
@@ -3954,7 +3955,7 @@ class AsyncSessions(OperationGroup):
     async def pause(
         self, *, session_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> Session:
-        """Have a session take nothing further until it is resumed.
+        """Pause a session: it accepts nothing further until it is resumed.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3972,7 +3973,7 @@ class AsyncSessions(OperationGroup):
     async def resume(
         self, *, session_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> Session:
-        """Go on with a session that was paused.
+        """Resume a paused session.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -3988,7 +3989,7 @@ class AsyncSessions(OperationGroup):
         return answered
 
     async def show(self, *, session_id: str) -> SessionDetail:
-        """Show a session and how much hangs on it.
+        """Show a session and how many chunks, memories, artifacts and tasks it has.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -4002,13 +4003,13 @@ class AsyncSessions(OperationGroup):
     async def summary(
         self, *, session_id: str, written: bool | None = None, max_chars: int | None = None
     ) -> SessionSummary:
-        """Sum up a session: figures, who took part, decisions, open questions, action items,
-        artifacts, tasks.
+        """Summarize a session: figures, people, decisions, open questions, action items, artifacts,
+        tasks.
 
-        Of each sort those that changed last come. With `max_chars` the timeline goes first, then
-        the last items of each sort. With `written` a language model writes a text of it, which is
-        marked as generated and kept until the session changes. Without a model, or when it fails,
-        the rest is answered all the same.
+        Each list holds the items that changed last. With `max_chars` the timeline is left out
+        first, then the last items of each list. With `written` a language model also writes a
+        text, which is marked as generated and kept until the session changes. Without a model, or
+        when it fails, the rest is returned all the same.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -4033,7 +4034,8 @@ class AsyncSessions(OperationGroup):
         limit: int | None = None,
         max_chars: int | None = None,
     ) -> Page[SessionTask]:
-        """List the tasks of a session, newest first, each with how far its holder says that it is.
+        """List the tasks of a session, newest first, each with the progress that its holder
+        reported.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -4099,7 +4101,7 @@ class AsyncSessions(OperationGroup):
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
     ) -> Session:
-        """Change what is said about a session. With If-Match only that version is changed.
+        """Update the fields of a session. With If-Match only that version is changed.
 
         Args:
             session_id: Chosen by who creates it: lower-case letters, digits, '_' and '-'.
@@ -4136,7 +4138,7 @@ class AsyncTasks(OperationGroup):
         fencing_token: int | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
-        """Say that a task can't go on until somebody unblocks it; its holder parts with it.
+        """Mark a task as blocked; its holder loses the claim.
 
         A task that is held is blocked by its holder, with the fencing token, or by the
         workspace's owner.
@@ -4157,10 +4159,9 @@ class AsyncTasks(OperationGroup):
         return answered
 
     async def cancel(self, *, task_id: str, reason: str, idempotency_key: str | None = None) -> Task:
-        """Say that a task is no longer wanted. One that is held: by its holder, its creator or the
-        owner.
+        """Cancel a task. A task that is held: only by its holder, its creator or the owner.
 
-        What depends on a cancelled task is blocked until its dependencies are changed.
+        Tasks that depend on a cancelled task are blocked until their dependencies are changed.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4182,11 +4183,11 @@ class AsyncTasks(OperationGroup):
         max_chars: int | None = None,
         idempotency_key: str | None = None,
     ) -> ClaimedTask:
-        """Hold a task until the lease expires; each claim carries a higher fencing token.
+        """Claim a task until its lease expires; each claim carries a higher fencing token.
 
-        With `task_id` 'next' it is the open task of highest priority, and of these the oldest,
-        whose dependencies are done, whose capabilities the agent has and, with `take_locks`,
-        whose scope is free.
+        `task_id` 'next' selects the open task of highest priority, and of these the oldest, whose
+        dependencies are done, whose capabilities the agent has and, with `take_locks`, whose
+        scope is free.
 
         Args:
             task_id: An id, or 'next': the ready one of highest priority that you can do. Default:
@@ -4217,7 +4218,8 @@ class AsyncTasks(OperationGroup):
         result: str | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
-        """Say that the work is done. What was locked for it is free, and who waited for it is ready.
+        """Complete a task. Its locks are released, and tasks of which it was the last dependency are
+        ready.
 
         Args:
             fencing_token: As the lease answered it.
@@ -4236,11 +4238,11 @@ class AsyncTasks(OperationGroup):
         return answered
 
     async def context(self, *, task_id: str, max_chars: int | None = None) -> TaskContext:
-        """Show what one needs to know to work on a task, in at most `max_chars` characters.
+        """Show the context of a task, in at most `max_chars` characters.
 
-        The task, what came of its dependencies, the last messages and events about it that the
-        caller may see, and what others hold or wait for that overlaps with its scope. A token of
-        some scopes sees the parts that these read.
+        The context is the task, the results of its dependencies, the last messages and events
+        about it that the caller may see, and what others hold or wait for that overlaps with its
+        scope. A token of some scopes sees the parts that these read.
 
         Args:
             max_chars: Budget for the answer; what was left out is said. Default: 12000.
@@ -4269,7 +4271,7 @@ class AsyncTasks(OperationGroup):
     ) -> Task:
         """Create a task. It can be claimed as soon as every task that it depends on is done.
 
-        One that depends on a task which failed or was cancelled is blocked from the start.
+        A task that depends on a failed or cancelled task is blocked from the start.
 
         Args:
             goal: One line: what is true when it is done.
@@ -4315,9 +4317,9 @@ class AsyncTasks(OperationGroup):
         retry: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
-        """Say that the work failed. With `retry` it is open again, until its attempts are used up.
+        """Mark a task as failed. With `retry` it is open again, until its attempts are used up.
 
-        What depends on a failed task is blocked until its dependencies are changed.
+        Tasks that depend on a failed task are blocked until their dependencies are changed.
 
         Args:
             fencing_token: As the lease answered it.
@@ -4346,8 +4348,7 @@ class AsyncTasks(OperationGroup):
         retry: bool | None = None,
         idempotency_key: str | None = None,
     ) -> FinishedTask:
-        """Part with a task in one of four ways: the same as complete, fail, release or block, in few
-        words.
+        """Complete, fail, release or block a task with one operation.
 
         Args:
             fencing_token: As the lease answered it.
@@ -4388,7 +4389,7 @@ class AsyncTasks(OperationGroup):
         max_chars: int | None = None,
     ) -> Page[ListedTask]:
         """List tasks, newest first; with `ready` but without `text` in the order in which they are
-        given out.
+        claimed.
 
         Args:
             type: feature, bugfix, refactor, docs, research, test, or another lower-case word.
@@ -4462,7 +4463,7 @@ class AsyncTasks(OperationGroup):
         percent: int | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
-        """Tell how far a task is: a note, a percentage, or both.
+        """Report the progress of a task: a note, a percentage, or both.
 
         Args:
             fencing_token: As the lease answered it.
@@ -4487,7 +4488,7 @@ class AsyncTasks(OperationGroup):
         reason: str | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
-        """Give a task back, unfinished. It does not count as an attempt.
+        """Give a task back unfinished. It does not count as an attempt.
 
         Args:
             fencing_token: As the lease answered it.
@@ -4513,7 +4514,7 @@ class AsyncTasks(OperationGroup):
         max_chars: int | None = None,
         idempotency_key: str | None = None,
     ) -> ClaimedTask:
-        """Hold a task, and the locks taken with it, longer. Heartbeats do so, too.
+        """Extend the claim of a task, and the locks taken with it. Heartbeats do so, too.
 
         Args:
             fencing_token: As the lease answered it.
@@ -4532,7 +4533,7 @@ class AsyncTasks(OperationGroup):
         return answered
 
     async def show(self, *, task_id: str, max_chars: int | None = None) -> TaskDetail:
-        """Show a task with its unmet dependencies and those who held it.
+        """Show a task with its unmet dependencies and the agents that held it.
 
         Args:
             max_chars: Budget for the answer's text; what was left out is said.
@@ -4546,10 +4547,9 @@ class AsyncTasks(OperationGroup):
     async def unblock(
         self, *, task_id: str, reason: str | None = None, idempotency_key: str | None = None
     ) -> Task:
-        """Say that what blocked a task is gone: it is open again.
+        """Unblock a task: it is open again.
 
-        One that depends on a task which failed or was cancelled opens when its dependencies are
-        changed.
+        A task that depends on a failed or cancelled task opens when its dependencies are changed.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4578,8 +4578,7 @@ class AsyncTasks(OperationGroup):
         review_required: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Task:
-        """Change what a task asks for, while it is not over. With If-Match only that version is
-        changed.
+        """Update a task that has not ended. With If-Match only that version is changed.
 
         New dependencies open a task that is blocked because one of the old ones failed or was
         cancelled.
@@ -4627,7 +4626,7 @@ class AsyncTokens(OperationGroup):
         expires_in_s: int | None = None,
         idempotency_key: str | None = None,
     ) -> CreatedToken:
-        """Make a token of a role. The secret is shown once; only its hash is kept.
+        """Create a token of a role. The secret is shown once; only its hash is stored.
 
         Args:
             agent: For role 'agent': the agent's name; made if unknown.
@@ -4666,7 +4665,7 @@ class AsyncTokens(OperationGroup):
         return self._iterate("token.list", {"limit": limit})
 
     async def revoke(self, *, token_id: str, idempotency_key: str | None = None) -> Token:
-        """Revoke a token at once: its sockets close, its leases are given back, its next call is
+        """Revoke a token at once: its sockets close, its leases are released, its next call is
         refused.
 
         Args:
@@ -4682,8 +4681,8 @@ class AsyncWakes(OperationGroup):
     async def done(
         self, *, boundary: str, agent_id: str, failure: str | None = None, idempotency_key: str | None = None
     ) -> Empty:
-        """Note that a session was told, or why it could not be; the trace of its messages shows
-        that.
+        """Record that a session was woken, or why it could not be. The trace of its messages shows
+        it.
 
         Args:
             failure: Why not; empty when it was told.
@@ -4698,12 +4697,12 @@ class AsyncWakes(OperationGroup):
         return answered
 
     async def due(self, *, cli: ListOf[str]) -> DueWakes:
-        """List the idle CLI sessions that something waits for which is worth a turn of their model."""
+        """List idle CLI sessions for which something waits that is worth a turn of their model."""
         answered: DueWakes = await self._call("wake.due", {"cli": cli})
         return answered
 
     async def take(self, *, cli: str, session_id: str, idempotency_key: str | None = None) -> Wake:
-        """Answer what to tell an idle session, and note that it is told; nothing when it need not be
+        """Return the text for an idle session and record its delivery; nothing when it need not be
         woken.
 
         Args:
@@ -4725,7 +4724,7 @@ class AsyncWebhooks(OperationGroup):
     """
 
     async def delete(self, *, webhook_id: str, idempotency_key: str | None = None) -> DeletedWebhook:
-        """End a webhook. What it had still to deliver is dropped; its secret is forgotten.
+        """Delete a webhook. Its pending deliveries are dropped; its secret is deleted.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4837,7 +4836,7 @@ class AsyncWebhooks(OperationGroup):
     ) -> ReplayedWebhook:
         """Send dead letters again: one, those since a time, or all, each under its old `webhook-id`.
 
-        They go out at once if the webhook is active, else when it is resumed.
+        They are sent at once if the webhook is active, else when it is resumed.
 
         Args:
             since: Of events that were taken up at this time or later.
@@ -4855,9 +4854,10 @@ class AsyncWebhooks(OperationGroup):
         return answered
 
     async def rotate_secret(self, *, webhook_id: str, idempotency_key: str | None = None) -> WebhookSecret:
-        """Make a new secret. For a day the old one signs, too, so that the receiver can change over.
+        """Create a new secret. The old one also signs for a day, so that the receiver can change
+        over.
 
-        The secret is shown once. Who rotates twice within the day ends the first one at once.
+        The secret is shown once. A second rotation within the day ends the first secret at once.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4871,7 +4871,7 @@ class AsyncWebhooks(OperationGroup):
         return answered
 
     async def show(self, *, webhook_id: str) -> WebhookDetail:
-        """Show a webhook, how far it has come, and what waits.
+        """Show a webhook, its position in the log, and how many deliveries wait.
 
         Raises:
             RemoteError: Among others `webhook_not_found`.
@@ -4887,10 +4887,10 @@ class AsyncWebhooks(OperationGroup):
         description: str | None = None,
         idempotency_key: str | None = None,
     ) -> WebhookSecret:
-        """Have events sent to a URL from now on, signed after Standard Webhooks.
+        """Send events to a URL from now on, signed after Standard Webhooks.
 
-        The secret is shown once. Made by the owner it receives every event; made in the name of
-        an agent, those that this agent may see.
+        The secret is shown once. A webhook made by the owner receives every event; one made in
+        the name of an agent receives those that this agent may see.
 
         Args:
             url: Of the receiver: http or https, without user and password.
@@ -4909,7 +4909,7 @@ class AsyncWebhooks(OperationGroup):
     async def test(self, *, webhook_id: str, idempotency_key: str | None = None) -> TestedWebhook:
         """Send an event to this webhook alone, whatever types it receives.
 
-        Its delivery, found by the event's id, tells how it went.
+        The delivery with the event's id shows the result.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4971,9 +4971,9 @@ class AsyncWorkspaces(OperationGroup):
     async def add(
         self, *, name: str, path: str | None = None, idempotency_key: str | None = None
     ) -> AddedWorkspace:
-        """Add a workspace to this server and make its owner's token.
+        """Add a workspace to this server and create its owner's token.
 
-        The token is shown once. It opens the new workspace only.
+        The token is shown once. It is valid for the new workspace only.
 
         Args:
             path: The repository's folder on the server's machine.
@@ -4993,8 +4993,8 @@ class AsyncWorkspaces(OperationGroup):
         return answered
 
     async def remove(self, *, workspace_id: str, idempotency_key: str | None = None) -> Workspace:
-        """Close a workspace and free its name. Its tokens open nothing any more; its data stays in
-        the store.
+        """Remove a workspace and free its name. Its tokens become invalid; its data stays in the
+        store.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.

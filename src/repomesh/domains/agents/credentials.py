@@ -29,7 +29,7 @@ from repomesh.store.transaction import Transaction
     secret="token",
 )
 def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
-    """Make a token of a role. The secret is shown once; only its hash is kept."""
+    """Create a token of a role. The secret is shown once; only its hash is stored."""
     _require_grantable(tx, request)
     agent_id = None
     if request.role == "agent":
@@ -70,7 +70,7 @@ def list_tokens(tx: Transaction, request: ListTokens) -> Page[Token]:
 
 @command("token.revoke", http=Delete("/v1/tokens/{token_id}"), scope="tokens:admin", changes_access=True)
 def revoke_token(tx: Transaction, request: RevokeToken) -> Token:
-    """Revoke a token at once: its sockets close, its leases are given back, its next call is refused."""
+    """Revoke a token at once: its sockets close, its leases are released, its next call is refused."""
     table = token_rows.c
     is_live = table.id == request.token_id, table.workspace_id == tx.workspace_id, table.revoked_at.is_(None)
     row = tx.execute(_tokens().where(*is_live)).one_or_none()

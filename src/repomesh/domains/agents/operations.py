@@ -137,10 +137,10 @@ def show_agent(tx: Transaction, request: ShowAgent) -> AgentDetail:
     changes_access=True,
 )
 def rename_agent(tx: Transaction, request: RenameAgent) -> Agent:
-    """Give an agent another name, under which it holds and is awaited from now on.
+    """Rename an agent. Its leases, and whatever waits for it, use the new name from now on.
 
-    What it said keeps the name under which it was said. Its former name goes on leading to it, also for
-    programs that it runs, and nobody else can take it.
+    Its earlier messages and other records keep the old name. The old name still leads to the agent, also for
+    programs that it runs, and no other agent can take it.
     """
     agent = find_agent(tx, request.agent_id)
     require_self(tx, agent)
@@ -166,9 +166,9 @@ def rename_agent(tx: Transaction, request: RenameAgent) -> Agent:
     changes_access=True,
 )
 def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
-    """Take an agent out of service: its tokens are revoked and what it held is given back.
+    """Take an agent out of service: its tokens are revoked and what it held is released.
 
-    Its name and history stay; registering under the name again brings it back.
+    Its name and history stay. Registering under the name again returns the agent to service.
     """
     agent = find_agent(tx, request.agent_id)
     if agent.status == "retired":
@@ -194,10 +194,11 @@ def retire_agent(tx: Transaction, request: RetireAgent) -> Agent:
     changes_access=True,
 )
 def leave(tx: Transaction, request: CloseInstance) -> Agent:
-    """End the agent's open instance: its token is revoked and its leases are given back.
+    """End the agent's open instance: its token is revoked and its leases are released.
 
-    A program that a CLI started leaves also when the CLI crashed. While the CLI's hooks have not said that
-    its session is over, the agent stays, for the time that it may be silent: it may be restarted, or go on.
+    A program that a CLI started also leaves when the CLI crashed. Until the CLI's hooks report the end of the
+    session, the agent stays for as long as an agent may be silent, since the CLI may restart the program or
+    go on.
     """
     agent = find_agent(tx, request.agent_id)
     require_self(tx, agent)

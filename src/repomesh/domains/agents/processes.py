@@ -24,10 +24,10 @@ _AGENT = select(agents).where(agents.c.workspace_id == bindparam("ws"), agents.c
 
 @query("agent.of_process", http=Post("/v1/agents/of-process"), scope="agents:read")
 def find_agent_of_process(tx: Transaction, request: FindAgentOfProcess) -> FoundAgent:
-    """Find the agent whose CLI a process was started by, from the process's ancestors; there may be none.
+    """Find the agent whose CLI started a process, from the process's ancestors. There may be none.
 
-    For programs that an agent runs, such as git, which know nothing of it. Of several claims of one process
-    the owner's counts first.
+    For programs that an agent runs, such as git, which do not know the agent. If several claims fit one
+    process, the owner's counts first.
     """
     in_workspace = {"ws": tx.workspace_id}
     claims = [

@@ -96,7 +96,7 @@ def report_again(tx: Transaction, agent_id: str, receipt: str) -> None:
 
 @command("lease.losses_told", scope="locks:write", needs_agent=True)
 def losses_told(tx: Transaction, request: LossesReported) -> Empty:
-    """Note that the acting agent's model was told of leases that it lost."""
+    """Record that the acting agent's model was informed of leases that it lost."""
     mark_reported(tx, tx.caller.acting_agent(), request.lease_ids, request.receipt)
     return Empty()
 

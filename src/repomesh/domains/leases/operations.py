@@ -78,10 +78,10 @@ def _timeout_error(gave_up: GaveUpWaiting) -> LockConflict:
 def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
     """Lock paths, globs or named resources for the calling agent, all of them or none.
 
-    A path is a file, or a folder with everything below; braces stand for several. Two patterns conflict when
-    some path, existing or not, could match both. What the agent holds already is
-    extended. With `wait_s` the request queues behind those who asked before it, and answers as soon as it is
-    granted. All locks of a request carry one fencing token, higher than any before.
+    A path is a file, or a folder with everything below it; braces stand for several paths. Two patterns
+    conflict when some path, existing or not, could match both. Locks that the agent holds already are
+    extended. With `wait_s` the request queues behind earlier requests, and returns as soon as it is granted.
+    All locks of a request carry one fencing token, higher than any before.
     """
     requested_resources = resources.parse_all(request.resources)
     place = waiting.find(tx, request, requested_resources) if request.wait_s else None
@@ -106,7 +106,7 @@ def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:
 
 @command("lock.give_up", scope="locks:write", needs_agent=True)
 def give_up(tx: Transaction, request: AcquireLocks) -> GaveUpWaiting:
-    """Leave the queue; answers what stands against the request still."""
+    """Leave the queue for locks. Returns the conflicts that remain."""
     requested_resources = resources.parse_all(request.resources)
     place = waiting.find(tx, request, requested_resources)
     position = None
@@ -126,7 +126,7 @@ def give_up(tx: Transaction, request: AcquireLocks) -> GaveUpWaiting:
     needs_agent=True,
 )
 def renew_locks(tx: Transaction, request: RenewLocks) -> AcquiredLocks:
-    """Hold the locks of a fencing token for longer: all that are left, or those on some resources."""
+    """Extend the locks of a fencing token: all that are left, or those on some resources."""
     requested_resources = resources.parse_all(request.resources)
     if requested_resources:
         held_leases = [leasing.check(tx, resource, request.fencing_token) for resource in requested_resources]
@@ -148,9 +148,10 @@ def renew_locks(tx: Transaction, request: RenewLocks) -> AcquiredLocks:
     needs_agent=True,
 )
 def release_locks(tx: Transaction, request: ReleaseLocks) -> ReleasedLocks:
-    """Give locks back: all with a fencing token, those on some resources, or those that fit both.
+    """Release locks: all with a fencing token, those on some resources, or those that fit both.
 
-    Refused when nothing of it is held any more; what else was not held is named in the answer.
+    Refused when the agent holds none of them any more. Otherwise the answer names the resources that the
+    agent did not hold.
     """
     requested_resources = resources.parse_all(request.resources)
     if not requested_resources:
@@ -176,7 +177,7 @@ def release_locks(tx: Transaction, request: ReleaseLocks) -> ReleasedLocks:
     errors=(LockNotFound, AgentNotFound, InvalidResource),
 )
 def force_release_locks(tx: Transaction, request: ForceReleaseLocks) -> ForcedLocks:
-    """Take locks away from whoever holds them. The event tells the holder who did it and why.
+    """Take locks away from their holders. The event shows each holder who did so and why.
 
     The holder's next write with its fencing token is refused.
     """

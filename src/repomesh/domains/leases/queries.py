@@ -36,7 +36,7 @@ _OF_AGENT = _LIVE.where(leases.c.agent_id == bindparam("agent"))
     errors=(AgentNotFound, InvalidResource, ComparisonTooLarge),
 )
 def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
-    """List the live locks by path: all, an agent's, those below a folder, or those that may hold a path."""
+    """List the live locks by path: all, an agent's, those below a folder, or those that may cover a path."""
     agent_id = find_agent(tx, request.agent).id if request.agent is not None else None
     folder = resources.path(request.prefix).prefix if request.prefix is not None else None
     if request.path is not None:
@@ -60,7 +60,7 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     errors=(InvalidResource, ComparisonTooLarge),
 )
 def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
-    """Ask whether the caller could lock resources now, without locking them."""
+    """Check whether the caller could lock resources now, without locking them."""
     requested_resources = resources.parse_all(request.resources)
     obstacles = leasing.obstacles(tx, requested_resources, request.mode, tx.caller.agent_id)
     return LockCheck(free=not obstacles, conflicts=obstacles)
@@ -68,7 +68,7 @@ def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
 
 @query("lock.check_paths", http=Post("/v1/locks/check-paths"), scope="locks:read", errors=(InvalidResource,))
 def check_paths(tx: Transaction, request: CheckPaths) -> LockCheck:
-    """Ask who else has locked files or folders, by their exact names."""
+    """Check whether other agents have locked files or folders, given by their exact names."""
     targets = Targets(
         files=literals.decode_all(request.paths, "paths"),
         folders=literals.decode_all(request.folders, "folders"),

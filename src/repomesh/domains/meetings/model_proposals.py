@@ -77,9 +77,9 @@ def _add_completion(prompt: ModelPrompt, completion: Completion) -> WrittenPropo
     due=(Due(lambda _: _DRAFTING, every_s=SWEEP_CHANGES_S, on_change=True),),
 )
 def propose(tx: Transaction, request: WriteProposal) -> ProposalWritten:
-    """Put a proposal that a model wrote to the vote, or a draft when it wrote none.
+    """Put a proposal that a model wrote to the vote, or a draft if the model wrote none.
 
-    One that comes too late, or a second time, changes nothing.
+    A proposal that comes too late, or a second time, changes nothing.
     """
     if not isinstance(request, WrittenProposal):
         return ProposalWritten(meeting_id=None)

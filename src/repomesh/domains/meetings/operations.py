@@ -68,9 +68,10 @@ _PLAIN = Template(name="plain", built_in=True)
     rate="messages",
 )
 def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
-    """Call a meeting on a topic. It is pending until it is started.
+    """Create a meeting on a topic. It is pending until it is started.
 
-    Its decision will concern the messages and tasks that are named. It is created whole or not at all.
+    Its decision will be linked to the messages and tasks that are named. The meeting is created whole or not
+    at all.
     """
     template = _PLAIN if request.template is None else templates.find(tx, request.template)
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
@@ -145,9 +146,10 @@ def show_meeting(tx: Transaction, request: ShowMeeting) -> MeetingDetail:
     needs_agent=True,
 )
 def join_meeting(tx: Transaction, request: JoinMeeting) -> Meeting:
-    """Take part as the acting agent: invited or not, or again after it left or was passed over.
+    """Join a meeting as the acting agent: invited or not, or again after it left or was passed over.
 
-    Who comes in while the participants speak is heard last in this round; during a vote, in the next.
+    An agent that joins while the participants speak is the last to speak in this round. One that joins during
+    a vote takes part from the next round on.
     """
     row = rows.find(tx, request.meeting_id)
     agent_id = tx.caller.acting_agent()
@@ -172,7 +174,7 @@ def join_meeting(tx: Transaction, request: JoinMeeting) -> Meeting:
     needs_agent=True,
 )
 def leave_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
-    """Take part no more. If it was the acting agent's turn the next is asked at once."""
+    """Leave a meeting. If it was the acting agent's turn, the next participant is asked at once."""
     return conduct(tx, rows.find(tx, request.meeting_id), flow.LeaveCommand(tx.caller.acting_agent()))
 
 
@@ -183,7 +185,10 @@ def leave_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
     errors=(MeetingNotFound, MeetingStatusConflict, NotYourMeeting, TooFewParticipants),
 )
 def start_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
-    """Begin: the first participant is asked to speak. By any participant, or who leads the meeting."""
+    """Start a meeting: the first participant is asked to speak.
+
+    For its participants, its creator, its chair, people, and the workspace's owner.
+    """
     row = rows.find(tx, request.meeting_id)
     _require_lead(tx, row, *flow.load(row.flow).present)
     return conduct(tx, row, flow.StartCommand())
@@ -196,7 +201,7 @@ def start_meeting(tx: Transaction, request: OneMeeting) -> Meeting:
     errors=(MeetingNotFound, MeetingStatusConflict, NotYourMeeting),
 )
 def cancel_meeting(tx: Transaction, request: CancelMeeting) -> Meeting:
-    """Call a meeting off, by who called it, its chair or people. What was said so far stays."""
+    """Cancel a meeting. For its creator, its chair, or people. What was said so far stays."""
     row = rows.find(tx, request.meeting_id)
     _require_lead(tx, row)
     return conduct(tx, row, flow.CancelCommand(), CommandTexts(reason=request.reason))

@@ -65,10 +65,10 @@ from repomesh.store.transaction import Transaction
     needs_agent=True,
 )
 def speak(tx: Transaction, request: Speak) -> Meeting:
-    """Give the acting agent's opinion when it is its turn; the next is asked at once.
+    """Give the acting agent's opinion when it is its turn. The next participant is asked at once.
 
-    With `proposal`, or as kind 'proposal', it is put to the vote; an objection opposes the newest proposal
-    of others. Late ones are refused with what happened instead.
+    With `proposal`, or as kind 'proposal', it is put to the vote; an objection opposes the newest proposal of
+    others. A late opinion is refused with what happened instead.
     """
     row = rows.find(tx, request.meeting_id)
     proposal = request.proposed
@@ -139,7 +139,7 @@ def show_request(tx: Transaction, request: ShowRequest) -> MeetingRequest:
 
 @query("meeting.due", scope="meetings:admin")
 def find_due_meetings(tx: Transaction, request: FindDueMeetings) -> DueMeetings:
-    """Find meetings whose deadline is over, or who wait for somebody who is known to be inactive."""
+    """Find meetings whose deadline has passed, or that wait for participants known to be inactive."""
     return DueMeetings(meeting_ids=_find_due(tx))
 
 
@@ -171,7 +171,7 @@ _INACTIVE_ANYWHERE = (
     ),
 )
 def settle_meetings(tx: Transaction, request: SettleMeetings) -> SettledMeetings:
-    """Go on with meetings that are due."""
+    """Advance the meetings that are due."""
     due_ids = _find_due(tx, request.meeting_id)
     settled = [meeting_id for meeting_id in due_ids if conduct_unless_damaged(tx, meeting_id, flow.Tick())]
     return SettledMeetings(meeting_ids=settled)

@@ -81,16 +81,16 @@ async def _prepare_steps(request: RunBatch, preparation: Preparation) -> RunBatc
 
 @command("batch.run", scope="sessions:write", prepare=_prepare_steps)
 def run_batch(tx: Transaction, request: RunBatch) -> BatchDone:
-    """Run operations in their order; the first that is refused undoes all, and says in `step` which it was.
+    """Run operations in order. The first refusal undoes all of them; `step` names the refused one.
 
-    For surfaces, which choose the operations: a caller names none of them by itself.
+    For surfaces, which choose the operations: a caller can't name operations.
     """
     return BatchDone(results=[_run_step(tx, number, step) for number, step in enumerate(request.steps)])
 
 
 @query("batch.read", scope="sessions:read")
 def read_batch(tx: Transaction, request: RunBatch) -> BatchDone:
-    """Run queries in their order, on one state of the store, for who may only read."""
+    """Run queries in order, on one state of the store, for callers that may only read."""
     assert all(registry[step.operation].kind is Kind.QUERY for step in request.steps)
     return BatchDone(results=[_run_step(tx, number, step) for number, step in enumerate(request.steps)])
 

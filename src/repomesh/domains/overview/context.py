@@ -55,11 +55,11 @@ _NAMES = select(agents.c.id, agents.c.name).where(
     errors=(TaskNotFound, ComparisonTooLarge),
 )
 def show_task_context(tx: Transaction, request: ShowTaskContext) -> TaskContext:
-    """Show what one needs to know to work on a task, in at most `max_chars` characters.
+    """Show the context of a task, in at most `max_chars` characters.
 
-    The task, what came of its dependencies, the last messages and events about it that the caller may
-    see, and what others hold or wait for that overlaps with its scope. A token of some scopes
-    sees the parts that these read.
+    The context is the task, the results of its dependencies, the last messages and events about it that the
+    caller may see, and what others hold or wait for that overlaps with its scope. A token of some scopes sees
+    the parts that these read.
     """
     task = rows.as_task(rows.find(tx, request.task_id))
     context = TaskContext(

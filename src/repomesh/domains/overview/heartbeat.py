@@ -18,9 +18,9 @@ from repomesh.store.transaction import Transaction
     errors=(AgentNotFound, NotYourAgent),
 )
 def heartbeat(tx: Transaction, request: Heartbeat) -> HeartbeatResult:
-    """Say that an agent is alive; answers what waits for it.
+    """Report that an agent is alive. Returns what waits for it.
 
-    Its leases are renewed with it, up to the longest hold that the server allows.
+    Its leases are renewed, too, up to the longest hold that the server allows.
     """
     agent = agents.find_agent(tx, request.agent_id)
     agents.require_self(tx, agent)

@@ -43,7 +43,7 @@ from repomesh.store.transaction import Transaction
 
 @query("hook.look", scope="agents:read")
 def look_at_session(tx: Transaction, request: LookAtSession) -> SessionView:
-    """Look whether the run of a CLI session is known, and whether there is anything to tell it."""
+    """Check whether a CLI session is known, and whether there is anything to deliver to it."""
     own_id, row = session_rows.find_run(tx, request.cli, request.session_id, request.processes)
     if row is None or row.ended_at is not None or row.agent_status == "retired":
         return SessionView(session=None)
@@ -62,7 +62,7 @@ def look_at_session(tx: Transaction, request: LookAtSession) -> SessionView:
 
 @command("hook.deliver", scope="messages:write", needs_agent=True)
 def deliver(tx: Transaction, request: Deliver) -> HookText:
-    """Hand the acting agent what waits for it: its briefing if wanted, warnings, new messages."""
+    """Deliver what waits for the acting agent: its briefing if wanted, warnings, new messages."""
     agent_id = tx.caller.acting_agent()
     ahead_texts = [_report_losses(tx, agent_id, request.boundary)]
     has_losses = bool(ahead_texts[0])
@@ -79,7 +79,7 @@ def deliver(tx: Transaction, request: Deliver) -> HookText:
 
 @command("hook.end_turn", scope="messages:write", needs_agent=True)
 def end_turn(tx: Transaction, request: EndTurn) -> HookText:
-    """Hold the end of a turn back when the acting agent has not dealt with what is important."""
+    """Keep a turn from ending when the acting agent has not dealt with what is important."""
     row = session_rows.find(tx, request.cli, request.session_id)
     if row is None:
         return HookText(text="")
@@ -99,13 +99,13 @@ def end_turn(tx: Transaction, request: EndTurn) -> HookText:
 
 @query("hook.guard", scope="locks:read", needs_agent=True, errors=(InvalidResource,))
 def guard_edit(tx: Transaction, request: GuardEdit) -> GuardVerdict:
-    """Whether the acting agent may write files: what others hold, and what to do about it. Takes nothing."""
+    """Check whether the acting agent may write files: conflicting locks, and what to do. Locks nothing."""
     return _judge_edit(tx, request)
 
 
 @command("hook.guard_and_lock", scope="locks:write", needs_agent=True, errors=(InvalidResource,))
 def guard_and_lock(tx: Transaction, request: GuardEdit) -> GuardVerdict:
-    """The same, and lock the files for the acting agent for a short while when they are free."""
+    """Check whether the acting agent may write files, and lock them for a short while when they are free."""
     verdict = _judge_edit(tx, request)
     if verdict.verdict != "free":
         return verdict

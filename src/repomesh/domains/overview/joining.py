@@ -41,12 +41,12 @@ from repomesh.store.transaction import Transaction
     changes_access=True,
 )
 def join(tx: Transaction, request: JoinWorkspace) -> JoinedWorkspace:
-    """Join the workspace as an agent; answers the instance token that speaks for it, and a briefing.
+    """Join the workspace as an agent. Returns the instance token that acts for it, and a briefing.
 
     The same name is the same agent for ever. A silent instance of it is replaced, a live one only with
-    `force`; the replaced instance's token is revoked. An instance that registers again is told who it is,
-    keeps its token and may correct what it said of itself. The briefing says what the agent holds, what it
-    did last, what is unread and what was decided, within `max_chars`.
+    `force`; the replaced instance's token is revoked. An instance that registers again gets its identity,
+    keeps its token and may correct its own fields. The briefing contains what the agent holds, what it did
+    last, what is unread and what was decided, within `max_chars`.
     """
     fields = request.model_dump(exclude={"max_chars"}, exclude_unset=True)
     registration = agents.register_agent(tx, RegisterAgent(**fields))

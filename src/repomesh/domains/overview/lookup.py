@@ -47,8 +47,8 @@ _TITLES: dict[Identified, tuple[Table, ColumnElement[str]]] = {
 def find_ids(tx: Transaction, request: FindIds) -> FoundIds:
     """Find ids by their beginning or end, among the newest of each sort that the caller may see.
 
-    Ids made within a millisecond share their beginning; the last 8 characters tell them apart, and a part of
-    these from their first on is enough.
+    Ids made within a millisecond share their beginning. Their last 8 characters differ, and the first few of
+    these 8 are enough.
     """
     matches: list[FoundId] = []
     complete = True

@@ -52,11 +52,11 @@ class _Matches:
     searches=True,
 )
 def recall(tx: Transaction, request: Recall) -> RecallPage:
-    """Remember what may answer a question, the best first, and say why each is here.
+    """Find what may answer a question, best first, with the reasons for each result.
 
-    Not every word needs to occur. Rare words, words of the title, newer things and those of the type and
+    Not every word needs to occur. Rare words, words of the title, newer results, and results of the type and
     tags that you name count more. Only the newest matches of each word are looked at. Where embeddings are
-    configured, memories that mean something like it come, too, whatever their words.
+    configured, memories of a similar meaning are found, too, whatever their words.
     """
     request = request.model_copy(update={"what": readable(tx.caller, request.what)})
     recall_candidates = gather(tx, request)

@@ -18,11 +18,11 @@ from repomesh.store.transaction import Transaction
     due=(Due(agents.silent_agents_due), *reclaim.DUE, *waiting.DUE),
 )
 def reconcile(tx: Transaction, request: Reconcile) -> Reconciled:
-    """Take back at once what nobody keeps any more; the server itself does so in each sweep.
+    """Reclaim expired leases and abandoned tasks at once; the server itself does so in each sweep.
 
-    Agents that went silent become inactive; leases that ran out, and those of holders who are gone, end;
-    tasks that lost their holder are open again, or failed at their last attempt. Each is an event, too.
-    One call takes back a bounded number of each; `complete` says whether that was all.
+    Agents that went silent become inactive. Leases that ran out, and those of holders that are gone, end.
+    Tasks that lost their holder are open again, or failed at their last attempt. Each change is an event,
+    too. One call reclaims a bounded number of each; `complete` tells whether that was all.
     """
     if tx.caller.agent_id is not None:  # the caller is alive, however long it was silent
         agents.touch(tx, agents.find_agent(tx, tx.caller.agent_id), tx.caller.instance_id)

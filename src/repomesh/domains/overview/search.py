@@ -38,7 +38,7 @@ def search(tx: Transaction, request: Search) -> Page[SearchResult]:
     Without a word in `text` nothing is found, and `notice` says so.
 
     With `order` 'rank' the best of the newest 500 matches come, in one page. When few of very many matches
-    meet the conditions a page may be short; its cursor goes on behind what was looked at.
+    meet the conditions, a page may be short; its cursor continues behind what was looked at.
     """
     request = request.model_copy(update={"what": readable(tx.caller, request.what)})
     if request.author is not None:

@@ -65,10 +65,10 @@ def _stage(request: AddArtifact, store: StorePort) -> None:
     prepare=on_worker_thread(_stage),
 )
 def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
-    """Add an artifact of up to 10 MiB, or a new version of one that has this name.
+    """Add an artifact of up to 10 MiB, or a new version of the one that has this name.
 
-    What is over 1 MiB is kept apart from the rows, durable before this is committed. The same content under
-    the same name is answered like the first time.
+    Content over 1 MiB is stored apart from the rows, and is durable before the transaction commits. The same
+    content under the same name gets the same answer as the first time.
     """
     session = rows.find_active(tx, request.session_id)
     content = request.prepared()
@@ -130,7 +130,7 @@ def list_artifacts(tx: Transaction, request: ListArtifacts) -> Page[Artifact]:
     errors=(SessionNotFound, ArtifactNotFound),
 )
 def show_artifact(tx: Transaction, request: OneArtifact) -> Artifact:
-    """Show what an artifact is, without its content."""
+    """Show an artifact without its content."""
     return _as_artifact(_find(tx, request)._asdict())
 
 
@@ -164,7 +164,7 @@ def list_artifact_versions(tx: Transaction, request: ListArtifactVersions) -> Pa
     errors=(SessionNotFound, ArtifactNotFound, ArtifactHasNoContent),
 )
 def read_artifact(tx: Transaction, request: ReadArtifact) -> ArtifactPart:
-    """Read an artifact's content from `offset` on: as text, or in base64 what is no text."""
+    """Read an artifact's content from `offset` on: a text as text, anything else in base64."""
     row = _find(tx, request)
     table = artifact_versions.c
     version_number = request.at_version or row.version

@@ -86,8 +86,8 @@ def _prepare_all(request: AddChunks, _store: StorePort) -> None:
 def add_chunk(tx: Transaction, request: AddChunk) -> ChunkInfo:
     """Add a piece of conversation, of up to 10 MiB in UTF-8, to an active session.
 
-    A resend of a `chunk_id` with the same fields is answered like the first time. The body may have 21 MiB,
-    so that every byte of the content may be escaped.
+    A resend of a `chunk_id` with the same fields gets the same answer as the first time. The body may have 21
+    MiB, so that every byte of the content may be escaped.
     """
     return add(tx, rows.find_active(tx, request.session_id), [request])[0]
 
@@ -113,7 +113,7 @@ def add_chunks(tx: Transaction, request: AddChunks) -> AddedChunks:
 def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     """Read a session's conversation in the order of its sequence, in pages of at most 4 MiB.
 
-    A chunk that is larger than a page comes cut, and is read on its own.
+    A chunk larger than a page is cut; read it on its own.
     """
     uid = rows.find_readable(tx, request.session_id).uid
     page_rows, next_cursor = _select_page(tx, uid, request)
@@ -136,7 +136,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     errors=(SessionNotFound, ChunkNotFound),
 )
 def read_chunk(tx: Transaction, request: ReadChunk) -> ReadChunkPart:
-    """Read one chunk, from `offset` on, as far as `max_chars`; `next_offset` leads on."""
+    """Read one chunk from `offset` on, up to `max_chars` characters; `next_offset` is where to continue."""
     uid = rows.find_readable(tx, request.session_id).uid
     chars_max = request.max_chars or limits.CONTENT_CHARS_DEFAULT
     piece = func.substr(_table.content, request.offset + 1, chars_max + 1).label("content")

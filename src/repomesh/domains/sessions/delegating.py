@@ -59,9 +59,9 @@ _IS_ID = re.compile(UUID_PATTERN)
     ),
 )
 def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
-    """Hand out work: a task of the board, for one agent alone or for any that can do it.
+    """Delegate work as a task of the board: to one agent alone, or to any that can do it.
 
-    An agent that is named is told by a message, which waits in its inbox if it is not there.
+    A named agent is notified by a message, which waits in its inbox if it is not there.
     """
     session = rows.find_active(tx, request.session_id)
     request_json = request.model_dump_json(exclude={"session_id", "agent_may_be_new"})
@@ -98,7 +98,7 @@ def delegate_task(tx: Transaction, request: DelegateTask) -> SessionTask:
     errors=(SessionNotFound, AgentNotFound),
 )
 def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[SessionTask]:
-    """List the tasks of a session, newest first, each with how far its holder says that it is."""
+    """List the tasks of a session, newest first, each with the progress that its holder reported."""
     session = rows.find_readable(tx, request.session_id)
     statement = (
         select(tasks, _link.key)

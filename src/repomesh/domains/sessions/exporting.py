@@ -44,10 +44,11 @@ _memory, _artifact = memories.c, artifacts.c
     errors=(SessionNotFound,),
 )
 def export_session(tx: Transaction, request: ExportSession) -> ExportPage:
-    """Read a whole session in pages of at most 4 MiB of content: itself, its conversation in order, memories
-    and artifacts as they were made, each sort behind it with its versions, and tasks.
+    """Read a whole session in pages of at most 4 MiB of content.
 
-    A chunk larger than a page comes cut (`truncated`), and is read on its own.
+    The session itself comes first, then its conversation in order, memories and artifacts in the order in
+    which they were made, each sort followed by its versions, and tasks. A chunk larger than a page is cut
+    (`truncated`); read it on its own.
     """
     stage, inner_cursor = _parse_cursor(request.cursor)
     items, next_cursor = _STAGES[stage](tx, request, inner_cursor)

@@ -73,10 +73,10 @@ def _stage(request: ImportSession, store: StorePort) -> None:
     prepare=on_worker_thread(_stage),
 )
 def import_session(tx: Transaction, request: ImportSession) -> ImportProgress:
-    """Take a piece of an exported session, of up to 200 items; the last piece makes all of it visible.
+    """Import a piece of an exported session, of up to 200 items; the last piece makes all of it visible.
 
-    By the owner alone, since it says who wrote what and when. Items that were sent before are passed over, so
-    that an import that broke off goes on; one that nobody goes on with for a day is dropped.
+    For the owner alone, since the items name their authors and times. Items that were sent before are
+    skipped, so that an interrupted import can continue. An import without a new piece for a day is dropped.
     """
     if rows.is_there(tx, request.session_id):
         raise SessionExists(f"there is a session '{request.session_id}' already")
@@ -108,7 +108,7 @@ def import_session(tx: Transaction, request: ImportSession) -> ImportProgress:
     errors=(ImportNotFound,),
 )
 def show_import(tx: Transaction, request: OneImport) -> ImportProgress:
-    """Show how far an import is, to go on with it."""
+    """Show the progress of an import, to continue it."""
     staged = _find_staged(tx, request.import_id)
     if staged is None:
         raise ImportNotFound(f"there is no import '{request.import_id}'")
@@ -118,7 +118,7 @@ def show_import(tx: Transaction, request: OneImport) -> ImportProgress:
 
 @command("session.drop_import", http=Delete("/v1/imports/{import_id}"), scope="sessions:admin")
 def drop_import(tx: Transaction, request: OneImport) -> Empty:
-    """Drop an import that is not done, with all that was sent of it."""
+    """Drop an unfinished import, with everything that was sent of it."""
     staged = _find_staged(tx, request.import_id)
     if staged is not None:
         drop(tx, staged)

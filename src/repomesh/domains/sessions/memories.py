@@ -61,7 +61,7 @@ _table = memories.c
     ),
 )
 def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
-    """Remember something under a key. An existing key gets a new version, unless it says just this."""
+    """Store a memory under a key. An existing key gets a new version, unless nothing differs."""
     uid = NO_SESSION
     if request.session_id is not None:
         uid = rows.find_active(tx, request.session_id).uid
@@ -101,7 +101,7 @@ def _words(request: StoreMemory) -> list[str]:
 
 @query("memory.list", http=Get("/v1/memories"), scope="sessions:read", errors=(SessionNotFound,))
 def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
-    """List memories, newest first: those that are current, unless a status or a key is named."""
+    """List memories, newest first: the current ones, unless a status or a key is named."""
     readable = rows.in_readable_session(tx, _table.session_uid)
     statement = select(memories).where(_table.workspace_id == tx.workspace_id, readable)
     if request.session_id is not None:
@@ -136,7 +136,7 @@ def show_memory(tx: Transaction, request: OneMemory) -> Memory:
     errors=(MemoryNotFound,),
 )
 def list_versions(tx: Transaction, request: ListMemoryVersions) -> Page[MemoryVersion]:
-    """List what a memory was, newest first."""
+    """List the versions of a memory, newest first."""
     memory_rows.find(tx, request.memory_id)
     table = memory_versions.c
     statement = select(memory_versions).where(
@@ -159,7 +159,7 @@ def list_versions(tx: Transaction, request: ListMemoryVersions) -> Page[MemoryVe
     errors=_CHANGE_ERRORS,
 )
 def restore_memory(tx: Transaction, request: RestoreMemory) -> Memory:
-    """Make what a memory said in an earlier version the present one again, as a new version."""
+    """Make an earlier version of a memory the current one again, as a new version."""
     row = memory_rows.find_changeable(tx, request.memory_id)
     earlier = memory_rows.find_version(tx, row.id, request.version)
     content_columns = {
@@ -176,7 +176,7 @@ def restore_memory(tx: Transaction, request: RestoreMemory) -> Memory:
     errors=(*_CHANGE_ERRORS, MemoryStatusConflict, SupersedesItself),
 )
 def supersede_memory(tx: Transaction, request: SupersedeMemory) -> Memory:
-    """Say that another memory holds instead. It is found no more, unless asked for."""
+    """Mark a memory as superseded by another one. Searches leave it out, unless they ask for it."""
     row = memory_rows.find_changeable(tx, request.memory_id)
     _require_current(row)
     if request.by == row.key:
@@ -194,7 +194,7 @@ def supersede_memory(tx: Transaction, request: SupersedeMemory) -> Memory:
     errors=(*_CHANGE_ERRORS, MemoryStatusConflict),
 )
 def retract_memory(tx: Transaction, request: RetractMemory) -> Memory:
-    """Say that a memory is wrong. It is found no more, unless asked for."""
+    """Mark a memory as wrong. Searches leave it out, unless they ask for it."""
     row = memory_rows.find_changeable(tx, request.memory_id)
     _require_current(row)
     return memory_rows.change(tx, row, "retracted", status="retracted", reason=request.reason)

@@ -96,9 +96,9 @@ def build_keep_command(request: SummarizeSession, result: SessionSummary) -> tup
 
 @command("session.keep_written", scope="workspace:admin")
 def keep_written(tx: Transaction, request: KeepWritten) -> Empty:
-    """Keep what a model wrote of a session, in the place of what one wrote before.
+    """Store the text that a model wrote of a session, in place of the one before.
 
-    No event tells of it: it is made of what is in the log already, and is answered only to who asks for it.
+    No event reports it: the text derives from what is in the log already, and only requests for it return it.
     """
     if not rows.is_there(tx, request.session_id):
         return Empty()

@@ -57,7 +57,7 @@ _CHANGE_ERRORS = (SessionNotFound, SessionNotActive)
     "session.create", http=Post("/v1/sessions", status=201), scope="sessions:write", errors=(SessionExists,)
 )
 def create_session(tx: Transaction, request: CreateSession) -> Session:
-    """Open a session under an id of your choice."""
+    """Create a session with an id of your choice."""
     if rows.is_there(tx, request.session_id):
         raise SessionExists(f"there is a session '{request.session_id}' already")
     participants = canonical_agent_names(tx, request.participants)
@@ -122,7 +122,7 @@ def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]
     "session.show", http=Get("/v1/sessions/{session_id}"), scope="sessions:read", errors=(SessionNotFound,)
 )
 def show_session(tx: Transaction, request: OneSession) -> SessionDetail:
-    """Show a session and how much hangs on it."""
+    """Show a session and how many chunks, memories, artifacts and tasks it has."""
     row = rows.find(tx, request.session_id)
     session = rows.as_session(row._asdict())
     return SessionDetail(**session.model_dump(), counts=rows.counts(tx, row.uid))
@@ -135,7 +135,7 @@ def show_session(tx: Transaction, request: OneSession) -> SessionDetail:
     errors=(*_CHANGE_ERRORS, Stale),
 )
 def update_session(tx: Transaction, request: UpdateSession) -> Session:
-    """Change what is said about a session. With If-Match only that version is changed."""
+    """Update the fields of a session. With If-Match only that version is changed."""
     row = rows.find_active(tx, request.session_id)
     tx.check_version(row.version)
     columns = request.model_dump(exclude={"session_id"}, exclude_none=True)
@@ -158,7 +158,7 @@ def update_session(tx: Transaction, request: UpdateSession) -> Session:
     errors=_CHANGE_ERRORS,
 )
 def pause_session(tx: Transaction, request: ChangeStatus) -> Session:
-    """Have a session take nothing further until it is resumed."""
+    """Pause a session: it accepts nothing further until it is resumed."""
     return _change_status(tx, request, "pause", SESSION_PAUSED)
 
 
@@ -169,7 +169,7 @@ def pause_session(tx: Transaction, request: ChangeStatus) -> Session:
     errors=_CHANGE_ERRORS,
 )
 def resume_session(tx: Transaction, request: ChangeStatus) -> Session:
-    """Go on with a session that was paused."""
+    """Resume a paused session."""
     return _change_status(tx, request, "resume", SESSION_RESUMED)
 
 
@@ -180,7 +180,7 @@ def resume_session(tx: Transaction, request: ChangeStatus) -> Session:
     errors=_CHANGE_ERRORS,
 )
 def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
-    """End a session. It stays as it is, to be read and searched."""
+    """Complete a session. It stays as it is, to be read and searched."""
     return _change_status(tx, request, "complete", SESSION_COMPLETED)
 
 
@@ -191,11 +191,11 @@ def complete_session(tx: Transaction, request: ChangeStatus) -> Session:
     errors=(*_CHANGE_ERRORS, NotYourSession),
 )
 def delete_session(tx: Transaction, request: DeleteSession) -> DeletedSession:
-    """Delete a session with its chunks, memories, artifacts and the tasks that are not finished.
+    """Delete a session with its chunks, memories, artifacts and unfinished tasks.
 
-    By its creator or the owner. From now on nobody reads anything of it: its events stay, without what they
-    quoted. What is large goes in pieces, while nothing of it can be changed any more; asking again goes on
-    by one piece.
+    For its creator or the owner. From now on nobody can read anything of it: its events stay, without what
+    they quoted. A large session is deleted in pieces, and nothing in it can be changed meanwhile. Each
+    further call deletes one more piece.
     """
     row = rows.find(tx, request.session_id)
     caller = tx.caller
@@ -236,7 +236,7 @@ _ABANDONED = due_in_each(
     ),
 )
 def erase_sessions(tx: Transaction, request: EraseSessions) -> ErasedSessions:
-    """Go on with the oldest of the sessions that are being deleted, by one bounded piece."""
+    """Delete one more bounded piece of the oldest session that is being deleted."""
     importing.drop_abandoned(tx)
     statement = select(sessions).where(sessions.c.workspace_id == tx.workspace_id, DELETING)
     row = tx.execute(statement.order_by(sessions.c.uid).limit(1)).one_or_none()

@@ -32,11 +32,11 @@ from repomesh.store.transaction import Transaction
     follow_up=model_summaries.build_keep_command,
 )
 def summarize_session(tx: Transaction, request: SummarizeSession) -> SessionSummary:
-    """Sum up a session: figures, who took part, decisions, open questions, action items, artifacts, tasks.
+    """Summarize a session: figures, people, decisions, open questions, action items, artifacts, tasks.
 
-    Of each sort those that changed last come. With `max_chars` the timeline goes first, then the last items
-    of each sort. With `written` a language model writes a text of it, which is marked as generated and kept
-    until the session changes. Without a model, or when it fails, the rest is answered all the same.
+    Each list holds the items that changed last. With `max_chars` the timeline is left out first, then the
+    last items of each list. With `written` a language model also writes a text, which is marked as generated
+    and kept until the session changes. Without a model, or when it fails, the rest is returned all the same.
     """
     row = rows.find_readable(tx, request.session_id)
     task_items = _tasks(tx, row.uid)

@@ -106,7 +106,7 @@ async def _prepare(request: EmbedMemories, preparation: Preparation) -> EmbedMem
 
 @command("memory.embed", scope="workspace:admin", prepare=_prepare)
 def embed_memories(tx: Transaction, request: EmbedMemories) -> MemoriesEmbedded:
-    """Keep the vectors that a model made. Nobody sees them, so that no event tells of it."""
+    """Store vectors that a model computed. Nobody sees them, so no event reports them."""
     if not isinstance(request, _Embedded) or request.refusal:
         return MemoriesEmbedded(count=0, after=request.after)
     ids = [id_ for id_, _, _ in request.found]

@@ -91,10 +91,10 @@ _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
     shorten=fit_claim,
 )
 def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
-    """Hold a task until the lease expires; each claim carries a higher fencing token.
+    """Claim a task until its lease expires; each claim carries a higher fencing token.
 
-    With `task_id` 'next' it is the open task of highest priority, and of these the oldest, whose
-    dependencies are done, whose capabilities the agent has and, with `take_locks`, whose scope is free.
+    `task_id` 'next' selects the open task of highest priority, and of these the oldest, whose dependencies
+    are done, whose capabilities the agent has and, with `take_locks`, whose scope is free.
     """
     skills = tx.execute(_SKILLS, {"agent": tx.caller.acting_agent()}).scalar_one()
     if request.task_id == "next":
@@ -139,7 +139,7 @@ def claim_task(tx: Transaction, request: ClaimTask) -> ClaimedTask:
     shorten=fit_claim,
 )
 def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
-    """Hold a task, and the locks taken with it, longer. Heartbeats do so, too."""
+    """Extend the claim of a task, and the locks taken with it. Heartbeats do so, too."""
     row = holding.require_hold(tx, "renew", request.task_id, request.fencing_token)
     task_leases = holding.leases_for(tx, row.id, row.agent_id)
     live_leases = [lease for lease in task_leases if lease.expires_at > tx.now]
@@ -154,7 +154,7 @@ def renew_task(tx: Transaction, request: RenewTask) -> ClaimedTask:
     needs_agent=True,
 )
 def report_progress(tx: Transaction, request: ReportProgress) -> Task:
-    """Tell how far a task is: a note, a percentage, or both."""
+    """Report the progress of a task: a note, a percentage, or both."""
     row = holding.require_hold(tx, "progress", request.task_id, request.fencing_token)
     reported_columns = request.model_dump(include={"note", "percent"}, exclude_none=True, exclude_unset=True)
     if not changed_values(reported_columns, row):

@@ -48,7 +48,7 @@ _HOLD_ERRORS = (TaskNotFound, TaskStatusConflict, NotHolder, StaleFencingToken, 
     needs_agent=True,
 )
 def complete_task(tx: Transaction, request: CompleteTask) -> Task:
-    """Say that the work is done. What was locked for it is free, and who waited for it is ready."""
+    """Complete a task. Its locks are released, and tasks of which it was the last dependency are ready."""
     row = holding.require_hold(tx, "complete", request.task_id, request.fencing_token)
     if row.unmet:
         unmet = rows.unmet_dependencies(tx, row.id)
@@ -73,9 +73,9 @@ def complete_task(tx: Transaction, request: CompleteTask) -> Task:
     needs_agent=True,
 )
 def fail_task(tx: Transaction, request: FailTask) -> Task:
-    """Say that the work failed. With `retry` it is open again, until its attempts are used up.
+    """Mark a task as failed. With `retry` it is open again, until its attempts are used up.
 
-    What depends on a failed task is blocked until its dependencies are changed.
+    Tasks that depend on a failed task are blocked until their dependencies are changed.
     """
     row = holding.require_hold(tx, "fail", request.task_id, request.fencing_token)
     holding.end_hold(tx, row, "failed", request.reason)
@@ -102,7 +102,7 @@ def fail_task(tx: Transaction, request: FailTask) -> Task:
     needs_agent=True,
 )
 def release_task(tx: Transaction, request: ReleaseTask) -> Task:
-    """Give a task back, unfinished. It does not count as an attempt."""
+    """Give a task back unfinished. It does not count as an attempt."""
     row = holding.require_hold(tx, "release", request.task_id, request.fencing_token)
     holding.end_hold(tx, row, "released", request.reason)
     return _reopen(tx, row, request.reason)
@@ -115,7 +115,7 @@ def release_task(tx: Transaction, request: ReleaseTask) -> Task:
     errors=(*_HOLD_ERRORS, FencingTokenMissing),
 )
 def block_task(tx: Transaction, request: BlockTask) -> Task:
-    """Say that a task can't go on until somebody unblocks it; its holder parts with it.
+    """Mark a task as blocked; its holder loses the claim.
 
     A task that is held is blocked by its holder, with the fencing token, or by the workspace's owner.
     """
@@ -141,9 +141,9 @@ def block_task(tx: Transaction, request: BlockTask) -> Task:
     errors=(TaskNotFound, TaskStatusConflict, DependenciesUnmet),
 )
 def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
-    """Say that what blocked a task is gone: it is open again.
+    """Unblock a task: it is open again.
 
-    One that depends on a task which failed or was cancelled opens when its dependencies are changed.
+    A task that depends on a failed or cancelled task opens when its dependencies are changed.
     """
     row = rows.find(tx, request.task_id)
     rules.require_allowed("unblock", row.id, row.status, row.reason)
@@ -166,9 +166,9 @@ def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
     errors=(TaskNotFound, TaskStatusConflict, NotYourTask),
 )
 def cancel_task(tx: Transaction, request: CancelTask) -> Task:
-    """Say that a task is no longer wanted. One that is held: by its holder, its creator or the owner.
+    """Cancel a task. A task that is held: only by its holder, its creator or the owner.
 
-    What depends on a cancelled task is blocked until its dependencies are changed.
+    Tasks that depend on a cancelled task are blocked until their dependencies are changed.
     """
     row = rows.find(tx, request.task_id)
     rules.require_allowed("cancel", row.id, row.status, row.reason)
@@ -204,7 +204,7 @@ def cancel(tx: Transaction, request: CancelTask) -> Task:
     needs_agent=True,
 )
 def finish_task(tx: Transaction, request: FinishTask) -> FinishedTask:
-    """Part with a task in one of four ways: the same as complete, fail, release or block, in few words."""
+    """Complete, fail, release or block a task with one operation."""
     task = _finish(tx, request)
     return FinishedTask(**task.model_dump(include=set(FinishedTask.model_fields)))
 

@@ -72,7 +72,7 @@ _ADD_TAG = Prepared(insert(task_tags))
 def create_task(tx: Transaction, request: CreateTask) -> Task:
     """Create a task. It can be claimed as soon as every task that it depends on is done.
 
-    One that depends on a task which failed or was cancelled is blocked from the start.
+    A task that depends on a failed or cancelled task is blocked from the start.
     """
     dependency_ids = list(dict.fromkeys(request.dependencies))
     assignee = None if request.agent is None else find_agent(tx, request.agent)
@@ -129,7 +129,7 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     scope="tasks:read",
 )
 def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
-    """List tasks, newest first; with `ready` but without `text` in the order in which they are given out."""
+    """List tasks, newest first; with `ready` but without `text` in the order in which they are claimed."""
     statement = _filter_statement(tx, request)
     if request.text is not None:
         return _search(tx, request.text, request, statement)
@@ -148,7 +148,7 @@ def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
 
 @query("task.show", http=Get("/v1/tasks/{task_id}"), scope="tasks:read", errors=(TaskNotFound,))
 def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
-    """Show a task with its unmet dependencies and those who held it."""
+    """Show a task with its unmet dependencies and the agents that held it."""
     row = rows.find(tx, request.task_id)
     detail = TaskDetail(
         **rows.task_fields(row),
@@ -176,7 +176,7 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
     ),
 )
 def update_task(tx: Transaction, request: UpdateTask) -> Task:
-    """Change what a task asks for, while it is not over. With If-Match only that version is changed.
+    """Update a task that has not ended. With If-Match only that version is changed.
 
     New dependencies open a task that is blocked because one of the old ones failed or was cancelled.
     """

@@ -71,7 +71,7 @@ def list_deliveries(tx: Transaction, request: ListWebhookDeliveries) -> Page[Web
 def replay(tx: Transaction, request: ReplayWebhook) -> ReplayedWebhook:
     """Send dead letters again: one, those since a time, or all, each under its old `webhook-id`.
 
-    They go out at once if the webhook is active, else when it is resumed.
+    They are sent at once if the webhook is active, else when it is resumed.
     """
     row = rows.find(tx, request.webhook_id)
     table = webhook_deliveries.c
@@ -108,7 +108,7 @@ _DELETED = due_now(webhooks.c.workspace_id, webhooks.c.status == "deleted")
     ),
 )
 def forget(tx: Transaction, request: ForgetWebhooks) -> ForgottenWebhooks:
-    """Forget deliveries after their time, and deleted webhooks with theirs, in bounded pieces."""
+    """Delete old deliveries, and deleted webhooks with their deliveries, in bounded pieces."""
     table = webhook_deliveries.c
     in_workspace = table.workspace_id == tx.workspace_id
     old_deliveries = (

@@ -168,9 +168,9 @@ def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEv
 
 @command("webhook.take", scope="webhooks:admin")
 def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
-    """Make deliveries of the events that were found, and claim those that are due, the oldest first.
+    """Create deliveries of the events that were found, and claim those that are due, oldest first.
 
-    Nothing is taken when another process was faster, or the webhook is no longer to be served.
+    Nothing is taken when another process was faster, or when the webhook is no longer to be served.
     """
     row = tx.execute(select(webhooks).where(webhooks.c.id == request.webhook_id)).one_or_none()
     if row is None or row.status != "active" or row.position != request.position:
@@ -193,9 +193,10 @@ def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
 
 @command("webhook.settle", scope="webhooks:admin")
 def settle_attempts(tx: Transaction, request: SettleWebhook) -> SettledWebhook:
-    """Write down what came of attempts: delivered, to be tried again, or dead; renew or end the claim.
+    """Record the outcomes of attempts: delivered, to be tried again, or dead. Renews or ends the claim.
 
-    An outcome that was written down before counts once. Answers of 410, and failing for days, disable.
+    An outcome that was recorded before counts once. Answers of 410, and failing for days, disable the
+    webhook.
     """
     row = tx.execute(select(webhooks).where(webhooks.c.id == request.webhook_id)).one_or_none()
     if row is None:

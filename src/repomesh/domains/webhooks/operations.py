@@ -56,10 +56,10 @@ SKIPPED = "skipped when the webhook was resumed"
     secret="secret",
 )
 def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
-    """Have events sent to a URL from now on, signed after Standard Webhooks.
+    """Send events to a URL from now on, signed after Standard Webhooks.
 
-    The secret is shown once. Made by the owner it receives every event; made in the name of an agent, those
-    that this agent may see.
+    The secret is shown once. A webhook made by the owner receives every event; one made in the name of an
+    agent receives those that this agent may see.
     """
     not_deleted = webhooks.c.workspace_id == tx.workspace_id, webhooks.c.status != "deleted"
     rows.require_in_service(tx, tx.caller.agent_id)
@@ -104,7 +104,7 @@ def list_webhooks(tx: Transaction, request: ListWebhooks) -> Page[Webhook]:
     errors=(WebhookNotFound,),
 )
 def show_webhook(tx: Transaction, request: OneWebhook) -> WebhookDetail:
-    """Show a webhook, how far it has come, and what waits."""
+    """Show a webhook, its position in the log, and how many deliveries wait."""
     row = rows.find(tx, request.webhook_id)
     return WebhookDetail(
         **rows.as_webhook(row._asdict()).model_dump(),
@@ -154,9 +154,9 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     secret="secret",
 )
 def rotate_secret(tx: Transaction, request: OneWebhook) -> WebhookSecret:
-    """Make a new secret. For a day the old one signs, too, so that the receiver can change over.
+    """Create a new secret. The old one also signs for a day, so that the receiver can change over.
 
-    The secret is shown once. Who rotates twice within the day ends the first one at once.
+    The secret is shown once. A second rotation within the day ends the first secret at once.
     """
     row = rows.find(tx, request.webhook_id)
     secret = new_key()
@@ -174,7 +174,7 @@ def rotate_secret(tx: Transaction, request: OneWebhook) -> WebhookSecret:
     errors=(WebhookNotFound,),
 )
 def delete_webhook(tx: Transaction, request: OneWebhook) -> DeletedWebhook:
-    """End a webhook. What it had still to deliver is dropped; its secret is forgotten."""
+    """Delete a webhook. Its pending deliveries are dropped; its secret is deleted."""
     row = rows.find(tx, request.webhook_id)
     webhook = rows.as_webhook(row._asdict())
     rows.write_columns(tx, row.id, status="deleted", url="", secret="", old_secret=None, updated_at=tx.now)
@@ -191,7 +191,7 @@ def delete_webhook(tx: Transaction, request: OneWebhook) -> DeletedWebhook:
 def test_webhook(tx: Transaction, request: OneWebhook) -> TestedWebhook:
     """Send an event to this webhook alone, whatever types it receives.
 
-    Its delivery, found by the event's id, tells how it went.
+    The delivery with the event's id shows the result.
     """
     row = rows.find(tx, request.webhook_id)
     if row.status != "active":

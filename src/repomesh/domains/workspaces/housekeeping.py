@@ -20,7 +20,7 @@ _OLD = due_at(_table.workspace_id, _table.at, after_s=IDEMPOTENCY_KEPT_S)
     due=(Due(lambda _: _OLD, every_s=HOUSEKEEPING_S),),
 )
 def forget_keys(tx: Transaction, request: ForgetKeys) -> ForgottenKeys:
-    """Forget the results kept for Idempotency-Keys that nobody will send again."""
+    """Delete the results stored for Idempotency-Keys that nobody will send again."""
     cutoff = silent_before(tx, IDEMPOTENCY_KEPT_S)  # while the server is away, nobody can repeat a request
     count = forget_idempotency_records(tx, cutoff)
     return ForgottenKeys(count=count, complete=count < FORGOTTEN_MAX)

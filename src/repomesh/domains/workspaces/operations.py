@@ -70,9 +70,9 @@ def show_workspace(tx: Transaction, request: ShowWorkspace) -> Workspace:
     secret="token",
 )
 def add_workspace(tx: Transaction, request: AddWorkspace) -> AddedWorkspace:
-    """Add a workspace to this server and make its owner's token.
+    """Add a workspace to this server and create its owner's token.
 
-    The token is shown once. It opens the new workspace only.
+    The token is shown once. It is valid for the new workspace only.
     """
     return create(tx, tx.new_id(), request.name, request.path, home=False)
 
@@ -85,7 +85,7 @@ def add_workspace(tx: Transaction, request: AddWorkspace) -> AddedWorkspace:
     changes_access=True,
 )
 def remove_workspace(tx: Transaction, request: RemoveWorkspace) -> Workspace:
-    """Close a workspace and free its name. Its tokens open nothing any more; its data stays in the store."""
+    """Remove a workspace and free its name. Its tokens become invalid; its data stays in the store."""
     workspace = _find(tx, request.workspace_id)
     if workspace.home:
         raise HomeWorkspace("this is the workspace in which the server runs")
@@ -108,9 +108,9 @@ _UNCLOSED = due_now(
     due=(Due(lambda _: _UNCLOSED, every_s=limits.SWEEP_CHANGES_S, on_change=True),),
 )
 def close_workspace(tx: Transaction, request: CloseWorkspace) -> ClosedWorkspace:
-    """Revoke what is left of the tokens of a workspace that was removed, in that workspace's own log.
+    """Revoke the remaining tokens of a removed workspace, in that workspace's own log.
 
-    Whoever still listens there hears of it, and what was held is given back.
+    Subscribers in that workspace are notified, and what was held is released.
     """
     removed = select(workspaces.c.id).where(
         workspaces.c.id == tx.workspace_id, workspaces.c.removed_at.is_not(None)
@@ -137,7 +137,7 @@ _EXPIRED = (token_rows.c.revoked_at.is_(None), token_rows.c.expires_at.is_not(No
     changes_access=True,
 )
 def expire_tokens(tx: Transaction, request: ExpireTokens) -> ExpiredTokens:
-    """Revoke the tokens whose time is over: their sockets close, and their leases are released."""
+    """Revoke the tokens that have expired: their sockets close, and their leases are released."""
     is_over = token_rows.c.workspace_id == tx.workspace_id, token_rows.c.expires_at <= tx.now
     expired = tx.execute(
         select(token_rows.c.id, token_rows.c.agent_id)

@@ -60,7 +60,7 @@ Speaker = tuple[str, str]
 
 @query("cli_session.list", http=Get("/v1/cli-sessions"), scope="agents:read", errors=(AgentNotFound,))
 def list_cli_sessions(tx: Transaction, request: ListCliSessions) -> Page[CliSession]:
-    """List the runs of agents' CLIs that hooks told of, by CLI: those that are not over, or all."""
+    """List the CLI sessions that hooks reported, by CLI: the ones still running, or all."""
     table = cli_sessions.c
     statement = (
         select(cli_sessions, agents.c.name.label("agent_name"))
@@ -85,9 +85,10 @@ def list_cli_sessions(tx: Transaction, request: ListCliSessions) -> Page[CliSess
     changes_access=True,
 )
 def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSession:
-    """Bind a CLI session to its agent: the one it had, its proxy's, or one that is registered now.
+    """Bind a CLI session to its agent: its earlier agent, its proxy's, or a newly registered one.
 
-    A session that lives in another process keeps that one's agent; the caller's is a second run of it.
+    A session that lives in another process keeps that process's agent; the caller's is a second run of the
+    session.
     """
     own_id, existing = rows.find_run(tx, request.cli, request.session_id, request.processes)
     request = request.model_copy(update={"session_id": own_id})
@@ -126,7 +127,7 @@ def begin_cli_session(tx: Transaction, request: BeginCliSession) -> BegunCliSess
 
 @command("cli_session.note", scope="agents:write", errors=(CliSessionNotFound, NotYourAgent))
 def note_cli_session(tx: Transaction, request: NoteCliSession) -> CliSession:
-    """Write down that a CLI session was heard of, and what changed about it."""
+    """Record that a hook reported a CLI session, and which of its fields changed."""
     row = _find(tx, request)
     _require_speaker(tx, row)
     changed: dict[str, Any] = {"last_hook_at": tx.now}
@@ -146,9 +147,9 @@ def note_cli_session(tx: Transaction, request: NoteCliSession) -> CliSession:
     changes_access=True,
 )
 def end_cli_session(tx: Transaction, request: EndCliSession) -> CliSession:
-    """Note that a CLI session is over. Its instance ends with it, unless another session speaks through it.
+    """Record the end of a CLI session. Its instance ends too, unless another session uses it.
 
-    A proxy that its CLI kills can't say that it leaves; one that lives on registers again.
+    A proxy that its CLI kills can't report its own end; a proxy that goes on running registers again.
     """
     row = _find(tx, request)
     _require_speaker(tx, row)
@@ -172,7 +173,7 @@ def end_cli_session(tx: Transaction, request: EndCliSession) -> CliSession:
 
 @command("cli_session.permission", scope="agents:write", errors=(CliSessionNotFound, NotYourAgent))
 def report_permission(tx: Transaction, request: ReportPermission) -> Empty:
-    """Tell the people of the workspace that a CLI waits for its person's permission. Grants nothing."""
+    """Notify the people of the workspace that a CLI waits for its user's permission. Grants nothing."""
     row = _find(tx, request)
     _require_speaker(tx, row)
     data = PermissionRequested(

@@ -88,7 +88,7 @@ def show_decision(tx: Transaction, request: ShowDecision) -> DecisionDetail:
     ),
 )
 def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
-    """Record a decision that people took without a meeting, and make its tasks in the same transaction."""
+    """Record a decision that people made without a meeting, and create its tasks in the same transaction."""
     people_only.require_person(tx.caller, "record decisions; agents take them in meetings")
     relations.require(tx, request.related_message_ids, request.related_task_ids, request.supersedes)
     decision, events = rows.add(
@@ -116,7 +116,7 @@ def record_decision(tx: Transaction, request: RecordDecision) -> Decision:
     errors=(OnlyPeople, DecisionNotFound, DecisionStatusConflict, NotALaterDecision, Stale),
 )
 def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
-    """Say that a later decision holds instead. By people; a meeting says so when it is called."""
+    """Replace a decision by a later one. For people; a meeting names the decision when it is created."""
     people_only.require_person(tx.caller, "supersede decisions by hand")
     row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)
@@ -135,7 +135,7 @@ def supersede_decision(tx: Transaction, request: SupersedeDecision) -> Decision:
     errors=(OnlyPeople, DecisionNotFound, DecisionStatusConflict, Stale),
 )
 def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
-    """Say as a person that a decision does not hold, and why."""
+    """Overrule a decision as a person, with a reason."""
     people_only.require_person(tx.caller, "overrule decisions")
     row = rows.find_active(tx, request.decision_id)
     tx.check_version(row.version)

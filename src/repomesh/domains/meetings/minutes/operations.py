@@ -65,9 +65,9 @@ def _markdown(meeting: MeetingDetail, max_chars: int | None) -> str:
     errors=(MeetingNotFound,),
 )
 def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEvent]:
-    """Replay a meeting: its events in their order, each with its offset from the beginning.
+    """Replay a meeting: its events in order, each with its offset from the beginning.
 
-    Events that the log was pruned of are not there any more; the meeting itself shows all that was said.
+    Events that were pruned from the log are missing; the meeting itself still shows everything that was said.
     """
     row = rows.find(tx, request.meeting_id)
     table = events.c
@@ -98,7 +98,7 @@ def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEven
     errors=(MeetingNotFound,),
 )
 def stream_replay(tx: Transaction, request: StreamReplay) -> Page[ReplayedEvent]:
-    """Replay a meeting as server-sent events, each after as long as it once took, divided by the speed."""
+    """Replay a meeting as server-sent events, with the original delays divided by the speed."""
     cursor = None if request.after is None else encode_cursor(request.after)
     fields = {"meeting_id": request.meeting_id, "speed": request.speed, "cursor": cursor}
     return replay_meeting(tx, ReplayMeeting(**fields))

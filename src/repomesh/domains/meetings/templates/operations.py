@@ -47,9 +47,9 @@ _BUILT_IN_BY_KEY = {name_key(name): template for name, template in BUILT_IN.item
     errors=(TemplateNameTaken, QuorumMissing),
 )
 def create_template(tx: Transaction, request: CreateTemplate) -> Template:
-    """Keep what meetings of a sort have in common under a name of your choice.
+    """Create a template: settings for meetings of one kind, under a name of your choice.
 
-    A name is another's in whatever case it is written.
+    Names that differ only in case are the same name.
     """
     require_quorum(request.consensus, request.quorum)
     existing = _BUILT_IN_BY_KEY.get(name_key(request.name)) or _find_row(tx, request.name)
@@ -90,7 +90,7 @@ def show_template(tx: Transaction, request: OneTemplate) -> Template:
     errors=(TemplateNotFound, TemplateBuiltIn),
 )
 def delete_template(tx: Transaction, request: OneTemplate) -> Template:
-    """Delete a template that was made here. Meetings that took it over keep what they have."""
+    """Delete a template that was made here. Meetings that used it keep its settings."""
     template = find(tx, request.name)
     if template.built_in:
         raise TemplateBuiltIn(f"'{template.name}' comes with the server")

@@ -74,11 +74,11 @@ def _compute_topics(material: TopicMaterial, request: SuggestTopics, settings: S
     prepare=_prepare,
 )
 def suggest_topics(tx: Transaction, request: SuggestTopics) -> SuggestedTopics:
-    """Suggest what to meet about, the most urgent first: what is disputed, waits or fails, and for whom.
+    """Suggest topics for meetings, most urgent first: disputes, delays and failures, and those involved.
 
-    Made of what the caller may see: messages, questions, posted events, blocked and failed tasks, waits for
-    locks. `POST /v1/meetings` with `meeting_type` auto_generated and a topic's related messages and tasks
-    calls a meeting that is linked to them, after which they are not suggested again. Not for polling: with
+    Derived from what the caller may see: messages, questions, posted events, blocked and failed tasks, waits
+    for locks. `POST /v1/meetings` with `meeting_type` auto_generated and a topic's related messages and tasks
+    creates a meeting that is linked to them, after which they are not suggested again. Not for polling: with
     thousands of messages it takes seconds.
     """
     if not isinstance(request, _Computed):

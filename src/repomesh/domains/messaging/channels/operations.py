@@ -49,7 +49,7 @@ from repomesh.store.transaction import Transaction
     errors=(ChannelNameTaken,),
 )
 def create_channel(tx: Transaction, request: CreateChannel) -> Channel:
-    """Make a channel; the acting agent, if there is one, joins it."""
+    """Create a channel; the acting agent, if there is one, joins it."""
     if rows.is_name_taken(tx, request.name):
         raise ChannelNameTaken(f"there is a channel '#{request.name}' already")
     return _create(tx, request.name, request.description)
@@ -90,7 +90,7 @@ def show_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     errors=(ChannelNotFound, NotYourChannel),
 )
 def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
-    """Close a channel for good: it can be read, but nobody joins it or sends to it."""
+    """Archive a channel for good: it can be read, but nobody joins it or sends to it."""
     row = rows.find_channel(tx, request.channel)
     caller = tx.caller
     is_owner = caller.is_admin and caller.agent_id is None
@@ -118,7 +118,7 @@ def archive_channel(tx: Transaction, request: ChannelChosen) -> Channel:
     needs_agent=True,
 )
 def join_channel(tx: Transaction, request: JoinChannel) -> Channel:
-    """Become a member of a channel, which is made if it does not exist, unless `create` is false."""
+    """Join a channel, which is created if it does not exist, unless `create` is false."""
     try:
         row = rows.find_channel(tx, request.channel)
     except ChannelNotFound:
@@ -140,7 +140,7 @@ def join_channel(tx: Transaction, request: JoinChannel) -> Channel:
     needs_agent=True,
 )
 def leave_channel(tx: Transaction, request: ChannelChosen) -> Channel:
-    """Receive nothing more from a channel. What was received stays."""
+    """Leave a channel: nothing more is received from it. Messages already received stay."""
     row = rows.find_channel(tx, request.channel)
     agent_id = tx.caller.acting_agent()
     table = channel_members.c

@@ -185,7 +185,7 @@ def record(
 
 @command("delivery.sent", scope="messages:write", needs_agent=True)
 def delivery_sent(tx: Transaction, request: DeliverySent) -> Empty:
-    """Note that the answer with a delivery left the server in time, or why it can't have arrived."""
+    """Record that the answer with a delivery left the server in time, or why it can't have arrived."""
     values: dict[str, Any] = {"sent_at": tx.now}
     if request.failure:
         values = {"failed_at": tx.now, "failure": request.failure}
@@ -198,7 +198,7 @@ def delivery_sent(tx: Transaction, request: DeliverySent) -> Empty:
 
 @command("delivery.confirm", scope="messages:write", needs_agent=True)
 def confirm_deliveries(tx: Transaction, request: DeliveriesConfirmed) -> MessagesAdvanced:
-    """Note that deliveries are in the acting agent's context, and with them their messages."""
+    """Record that deliveries, and with them their messages, are in the acting agent's context."""
     statement = (
         update(deliveries)
         .where(*_own_deliveries(tx, request.boundaries), *_UNDECIDED)
@@ -213,7 +213,7 @@ def confirm_deliveries(tx: Transaction, request: DeliveriesConfirmed) -> Message
 
 @command("delivery.returned", scope="messages:write", needs_agent=True)
 def messages_returned(tx: Transaction, request: MessagesReturned) -> MessagesAdvanced:
-    """Note that a tool's result with messages was returned to the acting agent's model."""
+    """Record that a tool's result with messages was returned to the acting agent's model."""
     table = receipts.c
     own_receipts = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()
     # A thread also holds messages to others, and messages that were injected before.
@@ -239,7 +239,7 @@ _UNDECIDED_ANYWHERE = (
 
 @query("delivery.undecided", scope="messages:admin", due=(Due(lambda _: _UNDECIDED_ANYWHERE),))
 def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveries:
-    """List deliveries that may be found in a transcript: of one CLI session, or of all, the newest first."""
+    """List unconfirmed deliveries that a transcript may contain, newest first: of one CLI session or all."""
     table = deliveries.c
     statement = (
         select(deliveries, agents.c.name.label("agent_name"), cli_sessions.c.transcript_path)
@@ -280,7 +280,7 @@ _OLD = due_in_each(
     ),
 )
 def forget_deliveries(tx: Transaction, request: ForgetDeliveries) -> ForgottenDeliveries:
-    """Give up deliveries that nothing confirmed for long, and forget old ones."""
+    """Give up deliveries that stayed unconfirmed for long, and delete old ones."""
     table = deliveries.c
     in_workspace = table.workspace_id == tx.workspace_id
     overdue_before = silent_before(tx, limits.DELIVERY_UNDECIDED_S)

@@ -82,7 +82,7 @@ def is_reminder_due(tx: Transaction, request: RemindOfMessages) -> bool:
 
 @query("message.remind", scope="messages:read", needs_agent=True)
 def remind(tx: Transaction, request: RemindOfMessages) -> Reminder:
-    """What the acting agent must not overlook; nothing when its CLI's hooks tell it anyway."""
+    """Return urgent reminders for the acting agent; nothing when its CLI's hooks deliver them anyway."""
     key = {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}
     state = tx.execute(_STATE, key).one()
     if state.hooked:

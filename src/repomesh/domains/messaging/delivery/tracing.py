@@ -39,7 +39,8 @@ _DELIVERY_FIELDS = tuple(Delivery.model_fields)
 def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
     """Trace a message: when it was stored, handed out by which routes, seen, read and acknowledged, by whom.
 
-    For its sender, its recipients and the owner. What did not reach a model says why, as far as is known.
+    For its sender, its recipients and the owner. Where the message did not reach a model, the trace gives the
+    reason, as far as it is known.
     """
     message = message_rows.find(tx, request.message_id)
     require_receipts(tx, message)

@@ -45,10 +45,10 @@ _DUE_ANYWHERE = due_at(messages.c.workspace_id, messages.c.due_at, messages.c.du
 
 @command("message.expire", scope="messages:admin", due=(Due(lambda _: _DUE_ANYWHERE),))
 def expire_messages(tx: Transaction, request: ExpireMessages) -> ExpiredMessages:
-    """Give the senders of messages whose time has come a notice, if somebody missed them.
+    """Send the senders of messages whose time has passed a notice, if a recipient missed the message.
 
-    One that wants acknowledging is missed by whoever did not; another that expired by whoever's model it
-    was not shown to. There is one notice for a message.
+    A recipient missed a message that wants acknowledging by not acknowledging it, and any other message that
+    expired if it was not shown to the recipient's model. There is one notice for a message.
     """
     table = messages.c
     statement = _DUE.where(table.workspace_id == tx.workspace_id, table.due_at <= tx.now)

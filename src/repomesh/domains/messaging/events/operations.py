@@ -67,7 +67,7 @@ _RESERVED = STREAM_FRAMES | {DAMAGED_TYPE}
     needs_agent=True,
 )
 def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
-    """Tell the workspace, a channel or one agent that something happened.
+    """Post an event of your own to the workspace, a channel or one agent.
 
     Types that the server itself writes are refused, so that nobody can forge them.
     """
@@ -93,7 +93,8 @@ def post_event(tx: Transaction, request: PostEvent) -> PostedEvent:
 def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     """List events that the caller may see, in their order, or newest first.
 
-    Going on behind a number that was archived is refused with the first one that is there.
+    A request for events behind a number that was archived is refused; the error names the first one
+    available.
     """
     oldest, last = bounds(tx.connection, tx.workspace_id)
     after, before = _seq_range(request)
@@ -134,7 +135,7 @@ def show_event(tx: Transaction, request: ShowEvent) -> Event:
     "event.stream", http=Get("/v1/stream"), scope="events:read", errors=(NoLongerAvailable, ChannelNotFound)
 )
 def stream_events(tx: Transaction, request: StreamEvents) -> EventFilter:
-    """Push events that the caller may see, from `after` on, as they happen."""
+    """Push events that the caller may see as they happen, from `after` on."""
     return _event_filter(tx, request, request.type)
 
 

@@ -70,7 +70,7 @@ def add_reaction(tx: Transaction, request: React) -> Reaction:
     needs_agent=True,
 )
 def remove_reaction(tx: Transaction, request: React) -> Reaction:
-    """Take back the acting agent's reaction to a message."""
+    """Remove the acting agent's reaction to a message."""
     message = rows.find(tx, request.message_id)
     own_reaction = *_own_reactions(tx, message.id), _same_reaction(request)
     existing = tx.execute(select(reactions).where(*own_reaction)).one_or_none()

@@ -74,9 +74,9 @@ def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, Mes
     follow_up=_mark_offered,
 )
 def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
-    """List what the acting agent received, newest first, without what has expired.
+    """List the messages that the acting agent received, newest first, without expired ones.
 
-    Looking does not mark anything as read; `POST /v1/messages/{message_id}/read` does.
+    Listing marks nothing as read; `POST /v1/messages/{message_id}/read` does.
     """
     times = listing.within(request.since, request.until, receipts.c.message_id)
     conditions = [
@@ -113,7 +113,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     follow_up=_mark_offered,
 )
 def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[ReceivedMessage]:
-    """Answer what is unread, oldest first: at once if there is something, else as soon as it arrives.
+    """Return the unread messages, oldest first: at once if there are any, else as soon as one arrives.
 
     The list is empty when `timeout_s` passes without a message.
     """
@@ -139,7 +139,10 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
     needs_agent=True,
 )
 def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
-    """List what the acting agent sent, newest first; `never_offered` finds what some recipient never saw."""
+    """List the messages that the acting agent sent, newest first.
+
+    `never_offered` selects those that some recipient was never offered.
+    """
     table = messages.c
     own_messages = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
     indexed = [
@@ -158,7 +161,7 @@ def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
 
 @query("message.list", http=Get("/v1/messages"), scope="messages:read", errors=_NOT_FOUND)
 def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
-    """The communication log, newest first, of what the caller may see."""
+    """List the communication log, newest first: all messages that the caller may see."""
     table = messages.c
     indexed = [table.workspace_id == tx.workspace_id, *listing.filter_conditions(tx, request)]
     if request.task_id is not None:
@@ -185,7 +188,7 @@ def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
     errors=(MessageNotFound,),
 )
 def show_message(tx: Transaction, request: ShowMessage) -> Message:
-    """Show one message. With `max_chars` its body is cut so that the answer has no more, if that suffices."""
+    """Show one message. With `max_chars` its body is cut to fit, if that suffices."""
     message = rows.find_message(tx, request.message_id)
     if request.max_chars is None or len(message.model_dump_json()) <= request.max_chars:
         return message
@@ -207,9 +210,9 @@ def show_message(tx: Transaction, request: ShowMessage) -> Message:
     errors=(MessageNotFound, ReceiptsPrivate),
 )
 def read_thread(tx: Transaction, request: ReadThread) -> Thread:
-    """List the messages of a thread, oldest first unless `newest_first`, that the caller may see.
+    """List the messages of a thread that the caller may see, oldest first unless `newest_first`.
 
-    With `trace` the path of the message itself comes along, for who may see its receipts.
+    With `trace` the answer includes the trace of the message itself, if the caller may see its receipts.
     """
     trace = _trace_within_budget(tx, request) if request.trace else None
     table = messages.c
@@ -242,7 +245,7 @@ def _trace_within_budget(tx: Transaction, request: ReadThread) -> MessageTrace:
     errors=(ChannelNotFound, NotAMember),
 )
 def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page[Message]:
-    """List what was said in a channel, newest first: for its members, for observers and the owner."""
+    """List the messages of a channel, newest first: for its members, for observers and the owner."""
     channel = channel_rows.find_channel(tx, request.channel)
     agent_id = tx.caller.agent_id
     if agent_id is not None and not channel_rows.is_member(tx, channel.id, agent_id):

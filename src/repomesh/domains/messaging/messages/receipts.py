@@ -76,7 +76,7 @@ _COUNT_IMPORTANT = Prepared(_UNREAD.where(receipts.c.priority >= rules.IMPORTANT
     needs_agent=True,
 )
 def read_message(tx: Transaction, request: MessageChosen) -> Receipt:
-    """Say that the acting agent has read a message. Saying it again changes nothing."""
+    """Mark a message as read by the acting agent. Repeating this changes nothing."""
     return _advance_own(tx, request.message_id, "read")
 
 
@@ -94,7 +94,7 @@ def read_message(tx: Transaction, request: MessageChosen) -> Receipt:
     needs_agent=True,
 )
 def ack_message(tx: Transaction, request: MessageChosen) -> Receipt:
-    """Acknowledge a message as the acting agent; it counts as read, too."""
+    """Acknowledge a message as the acting agent. The message then counts as read, too."""
     return _advance_own(tx, request.message_id, "acked")
 
 
@@ -105,7 +105,7 @@ def ack_message(tx: Transaction, request: MessageChosen) -> Receipt:
     errors=(MessageNotFound, ReceiptsPrivate),
 )
 def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
-    """List how far a message got with each recipient: for its sender, its recipients and the owner."""
+    """List how far a message got with each recipient. For its sender, its recipients and the owner."""
     message = rows.find(tx, request.message_id)
     require_receipts(tx, message)
     table = receipts.c
@@ -122,13 +122,13 @@ def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
 
 @command("message.mark_offered", scope="messages:write", needs_agent=True)
 def mark_offered(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
-    """Note that messages were handed to the acting agent's program."""
+    """Record that messages were handed to the acting agent's program."""
     return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "offered"))
 
 
 @command("message.mark_injected", scope="messages:write", needs_agent=True)
 def mark_injected(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
-    """Note that messages were put before the acting agent's model."""
+    """Record that messages were put before the acting agent's model."""
     return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "injected"))
 
 

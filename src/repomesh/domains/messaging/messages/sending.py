@@ -90,8 +90,8 @@ _ROW_DEFAULTS: dict[str, Any] = {
 def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
     """Send a message as the acting agent.
 
-    It reaches those who are in service now. An answer acknowledges its parent; without `to` it goes to the
-    parent's sender and to the channel that the parent stands in.
+    It goes to agents that are in service now. A reply acknowledges its parent; without `to` it goes to the
+    parent's sender and to the parent's channel.
     """
     sent = send(tx, request)
     return SentMessage.of({name: getattr(sent, name) for name in _SENT_FIELDS})

@@ -53,9 +53,9 @@ def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen]
     follow_up=_mark_offered,
 )
 def show_inbox(tx: Transaction, request: ShowInbox) -> Inbox:
-    """Show what needs the acting agent: what holds others up first, then what only wants to be read.
+    """Show what needs the acting agent: first what others wait for, then unread messages.
 
-    Looking answers no question and marks nothing as read.
+    Showing the inbox answers no question and marks nothing as read.
     """
     agent_id = tx.caller.acting_agent()
     questions = open_questions(tx, agent_id, request.limit)

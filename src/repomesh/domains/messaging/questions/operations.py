@@ -67,10 +67,10 @@ from repomesh.store.transaction import Transaction
     needs_agent=True,
 )
 def ask(tx: Transaction, request: AskQuestion) -> Question:
-    """Ask a person as the acting agent; answers a ticket at once. The answer comes as a message.
+    """Ask a person as the acting agent. Returns a ticket at once; the answer comes as a message.
 
-    At the deadline the question goes to `escalate_to` for as long again, if that is named; after that the
-    default applies, if there is one, and the asker is told so.
+    At the deadline the question goes to `escalate_to` for the same time again, if that is named. After that
+    the default applies, if there is one, and the asker is notified.
     """
     rules.require_deadline(request.deadline_s, request.default, request.escalate_to)
     _require_room(tx)
@@ -166,7 +166,7 @@ def answer_question(tx: Transaction, request: AnswerQuestion) -> Question:
     errors=(QuestionNotFound, QuestionClosed, NotTheAsker),
 )
 def withdraw_question(tx: Transaction, request: WithdrawQuestion) -> Question:
-    """Give a question up: nobody needs to answer it any more."""
+    """Withdraw a question: nobody needs to answer it any more."""
     row = _find_open(tx, request.question_id)
     caller = tx.caller
     if caller.agent_id not in (None, row.asker_id):
@@ -179,7 +179,7 @@ _DUE_ANYWHERE = due_at(questions.c.workspace_id, questions.c.deadline_at, OPEN)
 
 @command("question.settle", scope="messages:admin", due=(Due(lambda _: _DUE_ANYWHERE),))
 def settle_questions(tx: Transaction, request: SettleQuestions) -> SettledQuestions:
-    """Escalate, answer with the default, or end the open questions whose time is up."""
+    """Escalate, answer with the default, or expire the open questions whose deadline has passed."""
     table = questions.c
     is_due = table.workspace_id == tx.workspace_id, OPEN, table.deadline_at <= tx.now
     statement = select(questions).where(*is_due).order_by(table.deadline_at, table.id)

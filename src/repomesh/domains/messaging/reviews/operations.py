@@ -74,10 +74,10 @@ _VERDICTS = {
     needs_agent=True,
 )
 def request_review(tx: Transaction, request: RequestReview) -> Review:
-    """Ask others to review a change of the acting agent's.
+    """Request a review of a change by the acting agent.
 
-    Each reviewer gets a message to acknowledge, which opens the review's thread. The review is approved
-    when all of them approve the same revision.
+    Each reviewer gets a message to acknowledge, which opens the review's thread. The review is approved when
+    all of them approve the same revision.
     """
     author_id = tx.caller.acting_agent()
     rules.require_subject(request.commit_range, request.diff)
@@ -147,9 +147,10 @@ def list_reviews(tx: Transaction, request: ListReviews) -> Page[Review]:
 
 @query("review.show", http=Get("/v1/reviews/{review_id}"), scope="reviews:read", errors=(ReviewNotFound,))
 def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
-    """Show a review: its texts, and comments, verdicts and answers, oldest first.
+    """Show a review: its texts, and its comments, verdicts and answers, oldest first.
 
-    `max_chars` cuts the texts to a half and what was said to the rest; how the review stands is always shown.
+    `max_chars` limits the texts to one half, and comments, verdicts and answers to the rest. The state of the
+    review is always shown.
     """
     review = rows.find_review(tx, request.review_id)
     max_chars = request.max_chars or limits.MAX_CHARS_MAX
@@ -181,7 +182,7 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     needs_agent=True,
 )
 def comment_review(tx: Transaction, request: CommentReview) -> ReviewComment:
-    """Comment on a review, on a file or on a line; the others in the review get it as a message."""
+    """Comment on a review, on a file or on a line. The others in the review get it as a message."""
     review = _open_review(tx, request.review_id)
     rules.require_participant(review, tx.caller.acting_agent())
     rules.require_anchor(request.file, request.line)
@@ -198,9 +199,9 @@ def comment_review(tx: Transaction, request: CommentReview) -> ReviewComment:
     needs_agent=True,
 )
 def decide_review(tx: Transaction, request: DecideReview) -> Review:
-    """Approve the present revision, or request changes, as one of its reviewers.
+    """Approve the current revision, or request changes, as one of its reviewers.
 
-    Name the `revision` that was looked at, so that a verdict never counts for a later one.
+    Name the `revision` that you looked at, so that a verdict never counts for a later one.
     """
     review = _open_review(tx, request.review_id)
     agent_id = tx.caller.acting_agent()
@@ -236,7 +237,7 @@ def decide_review(tx: Transaction, request: DecideReview) -> Review:
     needs_agent=True,
 )
 def revise_review(tx: Transaction, request: ReviseReview) -> Review:
-    """Ask again, about a new revision: every verdict so far was on an earlier one."""
+    """Request the review of a new revision. Verdicts on earlier revisions no longer count."""
     review = _open_review(tx, request.review_id)
     rules.require_author(review, tx.caller.acting_agent())
     previous = rows.read_texts(tx, review.id)
@@ -281,7 +282,7 @@ def revise_review(tx: Transaction, request: ReviseReview) -> Review:
     needs_agent=True,
 )
 def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
-    """End a review that its author needs no more; the reviewers are told."""
+    """Withdraw a review as its author. The reviewers are notified."""
     review = rows.find_review(tx, request.review_id)
     tx.check_version(review.version)
     rules.require_author(review, tx.caller.acting_agent())

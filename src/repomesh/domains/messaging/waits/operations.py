@@ -44,7 +44,7 @@ def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
 
 @command("wait.begin", scope="messages:write", needs_agent=True)
 def begin_wait(tx: Transaction, request: BeginWait) -> Wait:
-    """Begin a wait of the acting agent. Of too many, the oldest that still wait are cancelled."""
+    """Begin a wait of the acting agent. If it has too many, its oldest open waits are cancelled."""
     agent_id = tx.caller.acting_agent()
     _cancel_surplus(tx, agent_id)
     until = tx.now + timedelta(seconds=request.wait_s)
@@ -73,9 +73,9 @@ def begin_wait(tx: Transaction, request: BeginWait) -> Wait:
     follow_up=_mark_offered,
 )
 def look_at_wait(tx: Transaction, request: WaitChosen) -> Wait:
-    """How a wait of the acting agent stands: it is over once there is a message, or its time has passed.
+    """Show a wait of the acting agent: it ends when there is a message, or when its time has passed.
 
-    What ended it stays its result; a cancelled one stays cancelled.
+    The result of a wait that has ended stays the same; a cancelled wait stays cancelled.
     """
     row = _find(tx, request)
     if row["status"] != "waiting":
@@ -88,7 +88,7 @@ def look_at_wait(tx: Transaction, request: WaitChosen) -> Wait:
 
 @command("wait.cancel", scope="messages:write", errors=(WaitNotFound,), needs_agent=True)
 def cancel_wait(tx: Transaction, request: WaitChosen) -> Wait:
-    """Give a wait of the acting agent up. One that is over stays as it is."""
+    """Cancel a wait of the acting agent. A wait that has ended stays as it is."""
     row = _find(tx, request)
     return _as_wait(row) if row["status"] != "waiting" else _end(tx, row, "cancelled", None)
 
@@ -98,7 +98,7 @@ _OLD = due_in_each(waits.c.workspace_id, waits.c.expires_at <= NOW)
 
 @command("wait.forget", scope="messages:admin", due=(Due(lambda _: _OLD, every_s=limits.HOUSEKEEPING_S),))
 def forget_waits(tx: Transaction, request: ForgetWaits) -> ForgottenWaits:
-    """Forget waits that nobody will ask for any more."""
+    """Delete waits that nobody will ask for any more."""
     table = waits.c
     is_old = table.workspace_id == tx.workspace_id, table.expires_at <= tx.now
     batch = select(table.id).where(*is_old).limit(limits.WAITS_FORGOTTEN_MAX)

@@ -40,7 +40,7 @@ _EMPTY_WAKE = Wake(boundary=None, text="", message_ids=[])
 
 @query("wake.due", http=Get("/v1/wakes"), scope="messages:admin")
 def list_due(tx: Transaction, request: ListDueWakes) -> DueWakes:
-    """List the idle CLI sessions that something waits for which is worth a turn of their model."""
+    """List idle CLI sessions for which something waits that is worth a turn of their model."""
     items, other_due_times = [], []
     for session in _find_idle_sessions(tx, request.cli):
         due_at = earliest(*_due_times(tx, session))
@@ -54,7 +54,7 @@ def list_due(tx: Transaction, request: ListDueWakes) -> DueWakes:
 
 @command("wake.take", http=Post("/v1/wakes"), scope="messages:admin", errors=(CliSessionNotFound,))
 def take_wake(tx: Transaction, request: TakeWake) -> Wake:
-    """Answer what to tell an idle session, and note that it is told; nothing when it need not be woken."""
+    """Return the text for an idle session and record its delivery; nothing when it need not be woken."""
     session = _find_session(tx, request)
     if session.ended_at is not None or session.state != "idle":
         return _EMPTY_WAKE
@@ -75,7 +75,7 @@ def take_wake(tx: Transaction, request: TakeWake) -> Wake:
 
 @command("wake.done", http=Post("/v1/wakes/{boundary}/done"), scope="messages:admin", errors=(AgentNotFound,))
 def wake_done(tx: Transaction, request: WakeDone) -> Empty:
-    """Note that a session was told, or why it could not be; the trace of its messages shows that."""
+    """Record that a session was woken, or why it could not be. The trace of its messages shows it."""
     with _act_as(tx, find_agent(tx, request.agent_id).id):
         return delivery_operations.delivery_sent(
             tx, DeliverySent(boundary=request.boundary, failure=request.failure)
