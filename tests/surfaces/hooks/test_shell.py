@@ -734,9 +734,9 @@ LOG=/tmp/log; npm test > $LOG 2>&1 || tail $LOG
 LOG=/tmp/log; (npm test > $LOG 2>&1; echo $?) && cat $LOG | head > $LOG.2
 DIR=build && rm -rf "$DIR" && mkdir "$DIR"
 PORT=8080 node s.js > /tmp/o & PID=$!; sleep 1; kill $PID
-for i in 1 2 3; do curl -s -o /tmp/r$i.txt http://x/$i; done
-for i in $(seq 3); do curl -s -o /tmp/r$i.txt http://x/$i; done
-ts=$(date +%s); cp a /tmp/b-$ts
+for i in 1 2 3; do curl -s -o docs/r$i.txt http://x/$i; done
+for i in $(seq 3); do curl -s -o docs/r$i.txt http://x/$i; done
+ts=$(date +%s); cp a docs/b-$ts
 f=docs/a; g=docs/b; mv "$f" "$g"; ln -sfn ../a docs/cur; ls docs/cur
 export A=1 B=2; make -j$(nproc)
 S=$(mktemp); trap 'echo bye' EXIT; cat x > $S

@@ -109,6 +109,7 @@ class _Scan:
         self.unresolved = ""
         self._programs = 0
         self._steps = StepBudget()
+        self._variables = Variables(self._steps)  # of the shell that runs the current program
         self._aliases: dict[str, ShellWord] = {}
         self._links: list[str] = []
         self._function_name = ""  # whose body comes next
@@ -207,6 +208,7 @@ class _Scan:
         elif words:
             chain.strict = chain.strict or (call.name == "set" and parse_options(call.arguments).has("-e"))
             reader.variables.forget_set_by(replace(call))
+            self._variables = reader.variables
             self._scan_program(call, upstream, folders, depth)
         if call.name == "eval":
             reader.variables.forget_all()
@@ -243,7 +245,7 @@ class _Scan:
             return folders
         moved_to = folders
         for form in script.forms():
-            inner = variables.other_shell() if variables is not None else None
+            inner = (variables or self._variables).other_shell()
             moved_to = moved_to.union(self.run(form.text, folders, depth + 1, inner))
         return moved_to
 
