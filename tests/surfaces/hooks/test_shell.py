@@ -598,6 +598,55 @@ true
 """
 
 VARIABLE_WRITES = r"""
+F=src/parser/a.py; if a; then if b; then F=f; else F=g; fi; fi; rm $F
+F=src/parser/a.py; while a; do if b; then break; fi; F=f; done; rm $F
+F=; while :; do F=src/parser/a.py; [ c ] && break; F=f; done; rm $F
+F=; a && F=src/parser/a.py && b && F=f; rm $F
+F=src/parser/a.py; if a; then F=f; elif b; then F=g; fi; rm $F
+F=src/parser/a.py; echo | F=f; rm $F
+F=src/parser/a.py; cat <(F=f); rm $F
+F=f; read -r F <<< src/parser/a.py; rm $F
+F=f; IFS= read -r F; rm $F
+F=f; command read F; rm $F
+F=f; X=F; read $X; rm $F
+F=f; x=$((F=3)); rm $F
+F=f; echo ${F:=x}; rm $F
+F=f; if . ./env; then rm $F; fi
+F=f; f() { read F; }; f; rm $F
+F=f; a() { F=src/parser/a.py; }; b() { a; }; b; rm $F
+F=f⏎g()⏎{⏎F=src/parser/a.py⏎}⏎g⏎rm $F
+F=f; G=src/parser/a.py F=$G; rm $F
+D=src; false && D=docs; cd $D; rm parser/a.py
+D=src; false && D=docs; cp a $D/parser
+D=src; false && D=docs; rm -rf $D/parser/a.py
+D=src/parser/a.py; false && D=docs; sed -i s/a/b/ $D
+D=src/parser/a.py; false && D=docs; echo "a" > "$D"
+D=src/parser/a.py; false && D=docs; mv $D z
+D=src/parser/a.py; false && D=docs; git restore $D
+D=src/parser/a.py; false && D=docs; sh -c "rm $D"
+D=src/parser/a.py; false && D=docs; echo $D | xargs rm
+D=src/parser/a.py; false && D=docs; find $D -delete
+until F=src/parser/a.py; do F=f; done; rm $F
+time F=src/parser/a.py; rm $F
+{ F=src/parser/a.py; }; rm $F
+F=f; { F=src/parser/a.py; } && rm $F
+F=f; F=src/parser/a.py || F=g; rm $F
+A=(f src/parser/a.py); rm ${A[1]}
+A=(f src/parser/a.py); for a in ${A[@]}; do rm $a; done
+cp -s src q; echo > q/parser/a.py
+TMPDIR=src; echo > $TMPDIR/parser/a.py
+export TMPDIR=src; T=$(mktemp -d); rm -rf $T
+export HOME=$PWD/src; sh -c 'rm ~/parser/a.py'
+export HOME=$PWD/src; echo $(rm ~/parser/a.py)
+if F=src/parser/a.py; then rm $F; fi
+function g() { F=src/parser/a.py; }; F=f; g; rm $F
+F=f; g() (rm $F); F=src/parser/a.py; g
+F=src/parser/a.py; true & F=src/parser/a.py; rm $F
+F=src/parser/a.py; (true && F=f) && rm $F
+F=src/parser/a.py; ((1)) && F=f; rm $F
+F=src/parser/a.py; [[ a ]] && F=f; rm $F
+F=src/parser/a.py; [[ a ]] || { F=f; }; rm $F
+F=src/parser/a.py; a && { b || F=f; }; rm $F
 F=src; F+=/parser/a.py; echo > $F
 F=src/parser/a.py; false && F=f; rm $F
 F=src/parser/a.py; if false; then F=f; fi; rm $F
@@ -675,6 +724,28 @@ git checkout :/
 """
 
 VARIABLE_READS = r"""
+set -e⏎VERSION=$(cat v)⏎mkdir -p dist/$VERSION⏎cp a dist/$VERSION/
+OUT=build/out⏎for f in a b c; do⏎  name=${f%.c}⏎  gcc -c $f -o $OUT/$name.o⏎done
+if [ -z "$X" ]; then⏎ X=docs/a⏎elif [ b ]; then⏎ X=docs/b⏎else⏎ X=docs/c⏎fi⏎cp x $X
+case "$(uname)" in⏎ Linux) BIN=build/l;;⏎ Darwin) BIN=build/m;;⏎ *) BIN=build/x;;⏎esac⏎cp a $BIN
+fail() { echo "$1" >&2; exit 1; }⏎D=docs⏎[ -d $D ] || fail no⏎cp a $D/x
+count=0; while read -r l; do count=$((count+1)); done < docs/x; echo $count > docs/n
+LOG=/tmp/log; npm test > $LOG 2>&1 || tail $LOG
+LOG=/tmp/log; (npm test > $LOG 2>&1; echo $?) && cat $LOG | head > $LOG.2
+DIR=build && rm -rf "$DIR" && mkdir "$DIR"
+PORT=8080 node s.js > /tmp/o & PID=$!; sleep 1; kill $PID
+for i in 1 2 3; do curl -s -o docs/r$i.txt http://x/$i; done
+for i in $(seq 3); do curl -s -o docs/r$i.txt http://x/$i; done
+ts=$(date +%s); cp a docs/b-$ts
+f=docs/a; g=docs/b; mv "$f" "$g"; ln -sfn ../a docs/cur; ls docs/cur
+export A=1 B=2; make -j$(nproc)
+S=$(mktemp); trap 'echo bye' EXIT; cat x > $S
+git log | while read h rest; do echo $h; done > /tmp/x
+set -- a b; for f in "$@"; do echo $f; done
+A=docs; for d in $A/*; do echo > /tmp/x; done
+alias ll=ls; F=docs/x; ll $F > $F
+diff <(ls a) <(ls b) > /tmp/d
+printf '%s\n' x > docs/x; printf -v S '%s' y; echo $S
 for f in a b; do echo $f; done
 V=$(git rev-parse HEAD); echo $V
 DIR=build; mkdir -p $DIR; cp x $DIR/

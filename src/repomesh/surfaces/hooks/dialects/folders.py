@@ -99,4 +99,9 @@ def change_folders(
     operands = parse_options(call.arguments).operands
     if not operands:
         return WorkingFolders(("~",))
-    return UNKNOWN_FOLDERS if operands[0].text == "-" else folders.change_to(operands[0])
+    if any(word.text == "-" for word in operands):
+        return UNKNOWN_FOLDERS
+    changed = folders.change_to(operands[0])
+    for word in operands[1:]:  # the other values that a variable may have
+        changed = changed.union(folders.change_to(word))
+    return changed

@@ -109,6 +109,7 @@ class _Scan:
         self.unresolved = ""
         self._programs = 0
         self._steps = StepBudget()
+        self._variables = Variables(self._steps)  # of the shell that runs the current program
         self._aliases: dict[str, ShellWord] = {}
         self._links: list[str] = []
         self._function_name = ""  # whose body comes next
@@ -207,6 +208,7 @@ class _Scan:
         elif words:
             chain.strict = chain.strict or (call.name == "set" and parse_options(call.arguments).has("-e"))
             reader.variables.forget_set_by(replace(call))
+            self._variables = reader.variables
             self._scan_program(call, upstream, folders, depth)
         if call.name == "eval":
             reader.variables.forget_all()
@@ -243,7 +245,7 @@ class _Scan:
             return folders
         moved_to = folders
         for form in script.forms():
-            inner = variables.other_shell() if variables is not None else None
+            inner = (variables or self._variables).other_shell()
             moved_to = moved_to.union(self.run(form.text, folders, depth + 1, inner))
         return moved_to
 
@@ -541,18 +543,18 @@ class _Scan:
                 if folder is None and not target.path.startswith(("/", "~")):
                     self._mark_unresolved("the folder in which it writes is only known when it runs")
                 else:
-                    self._add_target(call.name, resolve_below(folder or "", target), links)
+                    self._add_target(call, resolve_below(folder or "", target), links)
         self._links += links
         if call.unresolved:
             self._mark_unresolved(call.unresolved)
         call.targets, call.unresolved = [], ""
 
-    def _add_target(self, program: str, target: WriteTarget, links: list[str]) -> None:
+    def _add_target(self, call: ProgramCall, target: WriteTarget, links: list[str]) -> None:
         """Add a target; `links` are those that the program makes, through which later ones may write."""
-        if any(_writes_through(link, target, program) for link in self._links):
+        if any(_writes_through(link, target, call.name) for link in self._links):
             self._mark_unresolved("it writes through a link that it makes itself")
         self.targets.append(target)
-        if program in ("ln", "gln", "link"):
+        if _makes_link(call):
             links.append(normpath(target.path))
             if target.extent is TargetExtent.INTO and normpath(target.path) == ".":
                 links[-1:] = [normpath(join(target.path, name)) for name in target.names]
@@ -583,11 +585,20 @@ def _searches_elsewhere(resolved: _ResolvedCommand, variables: Variables) -> boo
 
 
 def _option_choices(words: list[ShellWord]) -> list[list[ShellWord]] | None:
-    """The arguments with each form of the first word that may be an option, or nothing; None without one."""
+    """The arguments with each form of the first word that may be an option, code, or nothing; else None."""
     for at, word in enumerate(words):
-        if len(word.forms()) > 1 and any(form.text[:1] in ("", "-") for form in word.forms()):
+        if len(word.forms()) > 1 and any(
+            form.text[:1] in ("", "-") or " " in form.text for form in word.forms()
+        ):
             return [[*words[:at], *([form] if form.text else []), *words[at + 1 :]] for form in word.forms()]
     return None
+
+
+def _makes_link(call: ProgramCall) -> bool:
+    """Whether a program makes its target a link: `ln`, `cp -s`."""
+    if call.name in ("cp", "gcp"):
+        return parse_options(call.arguments).has("-s", "-l", "--symbolic-link", "--link")
+    return call.name in ("ln", "gln", "link")
 
 
 def _writes_through(link: str, target: WriteTarget, program: str) -> bool:
@@ -602,7 +613,7 @@ def _writes_through(link: str, target: WriteTarget, program: str) -> bool:
 
 def _operands(words: list[ShellWord]) -> list[ShellWord]:
     """A program's words; a single operand's braces are expanded to source and target: `mv a.py{,.bak}`."""
-    if sum(not word.text.startswith("-") for word in words) != 1:
+    if sum(not word.text.startswith("-") for word in words) != 1 or any(" " in word.text for word in words):
         return words
     return [form for word in words for form in ([word] if word.text.startswith("-") else word.forms())]
 
