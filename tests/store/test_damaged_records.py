@@ -260,7 +260,7 @@ async def test_a_damaged_cli_session_keeps_no_other_from_beginning(mesh: Mesh, c
 
 async def test_a_damaged_chunk_is_left_out_of_its_session_and_of_searches(mesh: Mesh) -> None:
     ann = await mesh.agent("ann")
-    await ann.post("/v1/sessions", id="talk")
+    await ann.post("/v1/sessions", session_id="talk")
     for name in ("one", "two"):
         await ann.post("/v1/sessions/talk/chunks", chunk_id=name, content=f"giraffe {name}")
     await _execute(mesh, "UPDATE chunks SET tags = '{broken' WHERE chunk_id = 'one'")
