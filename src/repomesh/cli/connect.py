@@ -49,7 +49,7 @@ def connect(
     cli: _CliName = None,
     *,
     agent: Annotated[
-        str | None, typer.Option(help="Agent that the CLI is to be; else a free name.", show_default=False)
+        str | None, typer.Option(help="Name of the CLI's agent; else a free name.", show_default=False)
     ] = None,
     http: Annotated[
         bool, typer.Option("--http", help="Use the HTTP endpoint with an agent's token, not the proxy.")
@@ -57,15 +57,15 @@ def connect(
     yes: _Yes = False,
     dry_run: _DryRun = False,
     status: Annotated[
-        bool, typer.Option("--status", help="Say what is installed, connected and alive.")
+        bool, typer.Option("--status", help="Show what is installed, connected and alive.")
     ] = False,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Make an agent CLI an agent of this repository, from its next start on; without a name all installed.
+    """Connect agent CLIs to this repository, from their next start on; without a name all installed.
 
-    Writes the CLI's MCP entry and hooks, in the narrowest scope that it honours. Shows the change first and
-    asks; what else stands in those files stays as it is.
+    Writes the CLI's MCP entry and hooks, in the narrowest scope that it honours. Shows the change and asks
+    first; other content of those files stays as it is.
     """
     if status:
         connect_status.show(cli, as_json=as_json, url=url)
@@ -107,7 +107,7 @@ def disconnect(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Take an agent CLI out again, its settings as they were; without a name all that are connected.
+    """Disconnect agent CLIs and restore their settings; without a name all that are connected.
 
     What was edited by hand since stays. Settings that other repositories use, too, stay until the last of
     them disconnects.

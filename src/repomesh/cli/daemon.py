@@ -28,8 +28,9 @@ def daemon(
 ) -> None:
     """Wake idle agent CLIs when a message comes for them.
 
-    It holds one connection to the server, and tells Claude Code by its inbox and Codex by its queue; it never
-    types into a terminal. 'repomesh up' starts it where such a CLI is connected, and 'down' stops it.
+    The daemon keeps one connection to the server. It notifies Claude Code through its inbox and Codex through
+    its queue, and never types into a terminal. 'repomesh up' starts it where such a CLI is connected, and
+    'down' stops it.
     """
     from repomesh.daemon import background
 

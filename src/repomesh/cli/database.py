@@ -27,13 +27,13 @@ db = typer.Typer(help="The database's schema.", no_args_is_help=True, add_comple
 
 
 class BackedUpElsewhere(InvalidRequest):
-    """PostgreSQL has its own tools for backups."""
+    """PostgreSQL databases are backed up with PostgreSQL's own tools."""
 
     code = "backed_up_elsewhere"
 
 
 class RestoreInterrupted(Conflict):
-    """A restore was interrupted: until it is finished it is not settled which database counts."""
+    """A restore was interrupted; until it is finished it is not settled which database counts."""
 
     code = "restore_interrupted"
     hint = "Start the server with 'repomesh up', which finishes it, and try again."
@@ -41,7 +41,7 @@ class RestoreInterrupted(Conflict):
 
 @db.command()
 def upgrade(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Bring the database to this release's schema, after a backup. The server must not run."""
+    """Migrate the database to this release's schema, after a backup. The server must not run."""
     from repomesh.store import migrate, opening
 
     settings = _settings(data, database_url)
@@ -60,7 +60,7 @@ def upgrade(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJ
 
 @db.command()
 def current(*, data: Data = None, database_url: DatabaseUrl = None, as_json: AsJson = False) -> None:
-    """Say which schema the database has, and which this release needs."""
+    """Print which schema the database has, and which this release needs."""
     from repomesh.store import migrate
 
     settings = _settings(data, database_url)

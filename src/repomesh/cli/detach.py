@@ -31,24 +31,24 @@ _TICK_S = 0.05
 
 
 class StartFailed(Unavailable):
-    """The server in the background did not come up."""
+    """The server in the background did not start."""
 
     code = "start_failed"
     hint = "'repomesh logs' shows why; 'repomesh doctor' finds the usual causes."
 
 
 class NotAServer(Conflict):
-    """The process that holds the data folder is no running server."""
+    """The process that uses the data folder is no running server."""
 
     code = "not_a_server"
     hint = (
-        "Another repomesh command uses the folder; wait until it has ended. 'repomesh status' "
-        "shows its process."
+        "Another repomesh command uses the folder; wait until it has ended. 'repomesh status' shows its"
+        " process."
     )
 
 
 class StopFailed(Unavailable):
-    """The system does not end the server's process."""
+    """The server's process could not be ended."""
 
     code = "stop_failed"
     hint = (

@@ -31,9 +31,9 @@ def doctor(
     url: Url = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check this machine, the data folder, the database and the server; each failure names what mends it.
+    """Check this machine, the data folder, the database and the server, and print the fix for each failure.
 
-    Fails when something that is required does not hold; a server that does not run is no failure.
+    Fails when a required check fails; a server that does not run is no failure.
     """
     settings = read_settings({} if data is None else {"data": data})
     checks = list(_run_checks(settings, url or os.environ.get("REPOMESH_URL")))

@@ -19,7 +19,9 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def env(
     *,
-    shell: Annotated[Literal["sh", "fish"], typer.Option(help="Whose words; 'sh' is bash's, too.")] = "sh",
+    shell: Annotated[
+        Literal["sh", "fish"], typer.Option(help="The shell's syntax; 'sh' is also for bash.")
+    ] = "sh",
     as_json: AsJson = False,
     url: Url = None,
     acting_agent: ActingAgent = None,

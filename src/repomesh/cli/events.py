@@ -23,12 +23,12 @@ app = noun_group("event", "The event log: what happened, and what is happening."
 @app.command()
 def tail(
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events happen.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new events.")] = False,
     count: Annotated[
-        int, typer.Option("--lines", "--limit", "-n", min=0, max=200, help="How many to begin with.")
+        int, typer.Option("--lines", "--limit", "-n", min=0, max=200, help="Number of events to show first.")
     ] = 20,
     after: Annotated[
-        int | None, typer.Option(help="Begin behind this seq instead.", show_default=False)
+        int | None, typer.Option(help="Begin after this seq instead.", show_default=False)
     ] = None,
     type_: Annotated[
         list[str] | None, typer.Option("--type", help="Only these types and those below: task, chat.message.")
@@ -52,7 +52,7 @@ def tail(
         str | None, typer.Option(help="Only about this task.", autocompletion=completing.completer("task"))
     ] = None,
     severity: Annotated[str | None, typer.Option(help="Only of this severity.")] = None,
-    correlation_id: Annotated[str | None, typer.Option(help="Only of this matter.")] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="Only with this correlation id.")] = None,
     since: Annotated[str | None, typer.Option(help="Only from this time on; '2h' is two hours ago.")] = None,
     as_json: AsJson = False,
     url: Url = None,

@@ -25,14 +25,14 @@ class CommandLineError(InvalidRequest):
 
 
 class Aborted(RepomeshError):
-    """The person at the prompt said no."""
+    """The question at the prompt was answered with no."""
 
     code = "aborted"
     hint = "Nothing was changed; '--yes' answers the question in advance."
 
 
 class UnexpectedFailure(RepomeshError):
-    """The command failed in a way that nobody foresaw."""
+    """The command failed unexpectedly."""
 
     code = "unforeseen"
     hint = f"This is a fault of repomesh. Run it with {TRACEBACK}=1 and report what it prints."
@@ -46,7 +46,7 @@ class FileMissing(NotFound):
 
 
 class FileExists(Conflict):
-    """A file is in the place where the command is to write a new one."""
+    """The command is to write a new file, and one exists in its place."""
 
     code = "file_exists"
     hint = "Name another file, or move the existing one with 'mv'."

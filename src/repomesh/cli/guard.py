@@ -39,7 +39,7 @@ _UNANSWERED = frozenset({401, 403, 404, 429, 502, 503, 504})
 _SHOWN_MAX = 20  # conflicts printed; the rest is counted
 
 app = typer.Typer(
-    help="Have git refuse what touches paths that others have locked.",
+    help="Make git refuse changes to paths that others have locked.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -56,10 +56,10 @@ def install(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Put git hooks in place that check commits and pushes; hooks that are there go on working.
+    """Install git hooks that check commits and pushes; existing hooks go on working.
 
-    They stand where git looks for hooks, 'core.hooksPath' included, of each work tree. Files that git tracks
-    are never edited. Without a server the hooks warn and let git go on.
+    The hooks are put where git looks for them, 'core.hooksPath' included, for each work tree. Files that git
+    tracks are never edited. Without a server the hooks warn and let git go on.
     """
     if dry_run:
         steps = guard.plan(Path.cwd(), shared=shared)
@@ -74,14 +74,14 @@ def install(
 
 @app.command()
 def uninstall(*, as_json: AsJson = False) -> None:
-    """Take the git hooks out again, and put back those that were there before."""
+    """Remove the git hooks, and restore those that were there before."""
     changed = guard.uninstall(Path.cwd())
     _report(changed, "removed", "not installed", as_json=as_json)
 
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Say which git hooks are ours, and which were there before."""
+    """List the git hooks of repomesh, and those that were there before."""
     rows = [
         {
             "hook": hook.name,
@@ -110,10 +110,10 @@ def check(
     url: Url = None,
     agent: ActingAgent = None,
 ) -> None:
-    """Say whether others have locked paths: those given, else what the next commit changes.
+    """Check whether others have locked paths: those given, else what the next commit changes.
 
-    Ends with 4 when so. Who asks is the acting agent, else the agent whose CLI started this process, else a
-    person, who holds nothing.
+    Exits with 4 if so. The check is made as the acting agent, else as the agent whose CLI started this
+    process, else as a person, who holds nothing.
     """
     try:
         result = asyncio.run(_check(given or [], hook, url, agent))

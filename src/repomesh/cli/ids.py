@@ -100,13 +100,13 @@ _LISTED_MAX: Final = 1_000  # newest objects compared with a name
 
 
 class AmbiguousId(InvalidRequest):
-    """What was given is part of several ids, or the name of several things; `candidates` holds them."""
+    """The text is part of several ids, or the name of several things; `candidates` lists them."""
 
     code = "ambiguous_id"
 
 
 class IdNotFound(NotFound):
-    """No id that the caller may see begins or ends so."""
+    """No id that the caller may see begins or ends with this text."""
 
     code = "id_not_found"
     hint = "Give the id as a list command prints it, such as 'repomesh task list', or the whole id."

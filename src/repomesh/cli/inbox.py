@@ -85,7 +85,7 @@ def list_(
 
 @app.command()
 def read(id_: Id, *, as_json: AsJson = False, url: Url = None, named: As = None) -> None:
-    """Show one question or message whole; a message then counts as read."""
+    """Show one question or message in full; a message then counts as read."""
 
     async def run(client: Client) -> tuple[str, Any]:
         await terminal_user.act_as_person(client, named)
@@ -113,7 +113,7 @@ def reply(
     url: Url = None,
     named: As = None,
 ) -> None:
-    """Answer a question or a message; who asked gets it as a message."""
+    """Answer a question or a message; its sender gets the answer as a message."""
     answer = sys.stdin.read() if text == "-" else text
     if not answer.strip():
         raise InvalidRequest("the answer is empty")
@@ -136,7 +136,7 @@ def reply(
 
 @app.command()
 def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> None:
-    """Show what needs you now, and what comes, until you stop it."""
+    """Show what needs you now, and what arrives later, until you stop it."""
 
     async def run(client: Client) -> None:
         from repomesh.client.stream import follow as events

@@ -19,7 +19,7 @@ class PortBusy(Conflict):
 
 
 class CannotListen(InvalidRequest):
-    """The address can't be listened on."""
+    """The server can't listen on the address."""
 
     code = "cannot_listen"
     hint = "Choose another with --host and --port."

@@ -14,12 +14,12 @@ from repomesh.cli.with_client import run_with_client
 if TYPE_CHECKING:
     from repomesh.client.client import Client
 
-app = typer.Typer(help="Care of the event log.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Maintain the event log.", no_args_is_help=True, add_completion=False)
 
 
 @app.callback()
 def _log() -> None:
-    """Care of the event log."""
+    """Maintain the event log."""
 
 
 @app.command()

@@ -37,11 +37,11 @@ class NoLog(NotFound):
 @app.command()
 def logs(
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow new lines.")] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, max=LINES_MAX, help="How many to begin with.")
+        int, typer.Option("--lines", "-n", min=0, max=LINES_MAX, help="Number of lines to show first.")
     ] = 50,
-    daemon: Annotated[bool, typer.Option("--daemon", help="The log of what wakes CLIs instead.")] = False,
+    daemon: Annotated[bool, typer.Option("--daemon", help="Show the daemon's log instead.")] = False,
     data: Annotated[
         Path | None, typer.Option(help="Data folder. Default: .repomesh of this repository.")
     ] = None,

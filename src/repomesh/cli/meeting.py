@@ -117,9 +117,9 @@ add_command(
 def watch(
     meeting_id: _Meeting, *, as_json: AsJson = False, url: Url = None, acting_agent: ActingAgent = None
 ) -> None:
-    """Follow a meeting: what happened so far, and what happens, until it is over or you stop it.
+    """Follow a meeting: past events, then new ones, until it is over or you stop it.
 
-    With --json a line is the event as the API answers it.
+    With --json a line is the event as the API returns it.
     """
 
     async def run(client: Client) -> None:
@@ -165,7 +165,7 @@ def replay(
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """Play a meeting again, each event as long after the first as it came then, divided by the speed.
+    """Replay a meeting's events with their original delays, divided by the speed.
 
     With --json a line is an event with its offset in seconds at that speed.
     """

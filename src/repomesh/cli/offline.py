@@ -27,14 +27,14 @@ PATIENCE_S: Final = 15.0
 
 
 class FolderBusy(folder.FolderInUse):
-    """Another command works on the store alone, and takes long; or a server starts, and takes long."""
+    """Another command uses the database, or a server is starting, and takes too long."""
 
     code = "data_folder_busy"
     hint = "Wait until it is done, or start a server with 'repomesh up': commands then need not wait."
 
 
 class NoDataFolder(NotFound):
-    """Nothing was written here yet, so there is nothing to be read, and reading makes no data folder."""
+    """There is no data folder here yet, and reading does not make one."""
 
     code = "no_data_folder"
     hint = (

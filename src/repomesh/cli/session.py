@@ -64,7 +64,7 @@ def delete(
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """Delete a session with all that hangs on it, after you said yes."""
+    """Delete a session with everything in it, after you confirm."""
     if not yes:
         session = _run(
             lambda client: client.call_json("session.show", {"session_id": session_id}), url, acting_agent
@@ -92,7 +92,7 @@ def search_conversations(
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """Find what was said."""
+    """Search the conversations of sessions."""
     fields = {"text": " ".join(query), "what": ["chunk"], "session_id": session, "limit": limit}
     fields["cursor"] = cursor
     _list("search.find", fields, as_json, url, acting_agent)
@@ -111,7 +111,7 @@ def search_memories(
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """Find what is remembered."""
+    """Search memories."""
     fields = {"text": " ".join(query), "what": ["memory"], "session_id": session, "type": type_}
     fields["tags"] = [tag for text in tags or [] for tag in split_list(text)]
     _list("search.find", fields | {"limit": limit, "cursor": cursor}, as_json, url, acting_agent)
@@ -129,7 +129,7 @@ def list_tasks(
     url: Url = None,
     acting_agent: ActingAgent = None,
 ) -> None:
-    """List the tasks that were handed out in a session, or in any."""
+    """List the tasks that were delegated in a session, or in any."""
     fields = {"session_id": session_id, "status": status, "agent": agent, "limit": limit, "cursor": cursor}
     _list("session.tasks", fields, as_json, url, acting_agent)
 

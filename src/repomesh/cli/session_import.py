@@ -71,7 +71,7 @@ _COUNTED = {"chunk": "chunks", "memory": "memories", "artifact": "artifacts", "t
 
 
 class BadFile(InvalidRequest):
-    """The file is no export, or is not whole; the message says on which line."""
+    """The file is no session export, or is not complete; the message names the line."""
 
     hint = "Give a file that 'export' wrote. Nothing was imported."
 

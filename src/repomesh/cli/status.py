@@ -45,7 +45,7 @@ _TASKS: Final[dict[str, dict[str, Any]]] = {
 
 @app.command()
 def status(*, as_json: AsJson = False, url: Url = None) -> None:
-    """Show which server answers, who is there, what is held and what waits; fails when none answers.
+    """Show the server, its agents, locks and waiting work; fails when no server answers.
 
     A warning says when the server is not that of the repository that you stand in.
     """

@@ -25,7 +25,7 @@ def show(
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Say which token commands use here, and where it lies."""
+    """Show which token commands use here, and where it is stored."""
     address = discovery.find(url=url)
     if address.token is None:
         raise ServerNotFound(f"no token is known for {address.url}", hint="Set REPOMESH_TOKEN.")

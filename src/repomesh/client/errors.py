@@ -79,7 +79,7 @@ class ServerUnreachable(Unavailable):
 
 
 class ServerFrozen(ServerUnreachable):
-    """The server takes connections and answers nobody."""
+    """The server accepts connections but does not answer."""
 
     code = "server_frozen"
     hint = (
@@ -89,7 +89,7 @@ class ServerFrozen(ServerUnreachable):
 
 
 class UnusableAddress(InvalidRequest):
-    """What is named as the server's URL, the token or the agent can't be one."""
+    """The server's URL, the token or the agent's name is malformed."""
 
     code = "unusable_address"
     hint = (
@@ -113,7 +113,7 @@ class UnknownOperation(NotFound):
 
 
 class MissingField(InvalidRequest):
-    """A field that stands in the operation's path was not given."""
+    """A field in the operation's path was not given."""
 
     code = "missing_field"
     hint = "Send the named field; '--help' lists the fields."

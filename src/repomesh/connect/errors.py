@@ -6,7 +6,7 @@ from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
 
 
 class UnknownCli(NotFound):
-    """There is no agent CLI of this name that connect knows."""
+    """connect supports no agent CLI of this name."""
 
     code = "unknown_cli"
     hint = "It knows claude, codex, gemini, copilot, qwen and opencode. Any other joins with 'repomesh mcp'."
@@ -20,21 +20,21 @@ class NoCliInstalled(NotFound):
 
 
 class BrokenSettings(InvalidRequest):
-    """A settings file of an agent CLI can't be read as what it should be; it was left alone."""
+    """A settings file of an agent CLI can't be parsed; it was left unchanged."""
 
     code = "broken_settings"
     hint = "Correct the named line of the settings file; 'repomesh doctor' reads it again."
 
 
 class UnsuitableSettings(Conflict):
-    """A settings file holds something else where an entry of ours belongs; it was left alone."""
+    """A settings file has other content where repomesh writes its entry; it was left unchanged."""
 
     code = "unsuitable_settings"
     hint = "Correct or remove the named entry of the settings file, then run 'repomesh connect' again."
 
 
 class ReadOnlySettings(Conflict):
-    """A settings file, or its folder, may not be written; it was left alone."""
+    """A settings file, or its folder, is not writable; it was left unchanged."""
 
     code = "read_only_settings"
     hint = "Make it writable with 'chmod u+w', or write the entries by hand: '--dry-run' shows them."
@@ -48,28 +48,28 @@ class SettingsChanged(Conflict):
 
 
 class NoRepository(InvalidRequest):
-    """The guard belongs into a git repository, and here is none."""
+    """The guard needs a git repository, and this folder is in none."""
 
     code = "no_repository"
     hint = "Change into the repository with 'cd', then run the command again."
 
 
 class HookInTheWay(Conflict):
-    """A git hook stands where one that was set aside belongs."""
+    """Another git hook is in the place of one that was set aside."""
 
     code = "hook_in_the_way"
     hint = "Merge the two hooks by hand, or remove the unused one with 'rm'."
 
 
 class GitRefused(InvalidRequest):
-    """Git refuses to tell what is changed."""
+    """Git refuses to list the changes."""
 
     code = "git_refused"
     hint = "Follow git's message above; 'git status' shows the state of the repository."
 
 
 class TrackedHook(Conflict):
-    """A git hook belongs to the repository's own files, and these are not for the guard to edit."""
+    """A git hook is one of the repository's own files, which the guard does not edit."""
 
     code = "tracked_hook"
     hint = (
@@ -80,7 +80,7 @@ class TrackedHook(Conflict):
 
 
 class UnusableHooksPath(Conflict):
-    """git finds no hooks where core.hooksPath leads."""
+    """Git finds no hooks at the path in core.hooksPath."""
 
     code = "unusable_hooks_path"
     hint = (
@@ -90,7 +90,7 @@ class UnusableHooksPath(Conflict):
 
 
 class SharedHooks(Conflict):
-    """Git's hooks stand in a folder that other repositories use, too."""
+    """Git's hooks are in a folder that other repositories use, too."""
 
     code = "shared_hooks"
     hint = (

@@ -83,7 +83,7 @@ class Waker:
             except WakeRefused as refusal:
                 failure = str(refusal)
             except Exception as error:  # counted as a refusal, so that its attempts are bounded, too
-                log.exception("a way to wake failed", **key)
+                log.exception("wake method failed", **key)
                 failure = f"the attempt failed: {type(error).__name__}"
             result = {"boundary": wake["boundary"], "agent_id": item["agent_id"], "failure": failure}
             await self._client.call_json("wake.done", result)

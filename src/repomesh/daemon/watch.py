@@ -65,10 +65,10 @@ async def _wake_repeatedly(
         except RemoteError as error:
             if error.failure in (Failure.FORBIDDEN, Failure.UNAUTHENTICATED):
                 raise
-            log.warning("a look failed, will be tried again", reason=str(error))
+            log.warning("check failed, will be tried again", reason=str(error))
             pause_s = RETRY_MOST_S
         except Exception as error:  # the server or a CLI may fail in any way; the next look may succeed
-            log.warning("a look failed, will be tried again", reason=_reason(error))
+            log.warning("check failed, will be tried again", reason=_reason(error))
             pause_s = RETRY_MOST_S
         wait_s = LOOK_AT_LEAST_EVERY_S if pause_s is None else min(max(pause_s, 0.0), LOOK_AT_LEAST_EVERY_S)
         with suppress(TimeoutError):

@@ -56,4 +56,4 @@ class Presence:
         try:
             await self._dispatch(self._heartbeat, caller.with_all_scopes(), request, RequestContext())
         except RepomeshError as error:
-            log.info("sign of life refused", agent_id=caller.agent_id, code=error.code)
+            log.info("heartbeat refused", agent_id=caller.agent_id, code=error.code)

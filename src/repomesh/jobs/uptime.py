@@ -80,7 +80,7 @@ class UptimeClock:
         try:
             await self._mark()
         except RepomeshError as error:  # the last mark is not old
-            log.info("the end is not written down", code=error.code)
+            log.info("time of shutdown not recorded", code=error.code)
 
     def _is_gap(self, now: datetime) -> bool:
         return self._last_seen_at is None or now - self._last_seen_at > self._gap

@@ -145,7 +145,7 @@ class Forbidden(RepomeshError):
 
 
 class AgentRequired(RepomeshError):
-    """The operation is done by an agent, and the request names none."""
+    """The operation needs an acting agent, and the request names none."""
 
     code = "agent_required"
     failure = Failure.INVALID
@@ -161,7 +161,7 @@ class NotFound(RepomeshError):
 
 
 class MethodNotAllowed(RepomeshError):
-    """The path exists, the method does not."""
+    """The path exists, but not with this method."""
 
     code = "method_not_allowed"
     failure = Failure.METHOD_NOT_ALLOWED
@@ -173,7 +173,7 @@ class Conflict(RepomeshError):
 
     code = "conflict"
     failure = Failure.CONFLICT
-    hint = "Read the current state, and decide again; its ETag says which it is."
+    hint = "Read the current state and its ETag, then decide again."
 
 
 class IdempotencyConflict(Conflict):
@@ -184,14 +184,14 @@ class IdempotencyConflict(Conflict):
 
 
 class AnswerErased(Conflict):
-    """This was done before under the same Idempotency-Key; its answer went with what was deleted since."""
+    """This was done before under the same Idempotency-Key; its answer was deleted since."""
 
     code = "answer_erased"
     hint = "Nothing was done again. Read the current state, and use a new Idempotency-Key to go on."
 
 
 class NoLongerAvailable(RepomeshError):
-    """What was asked for existed once and has been pruned."""
+    """The requested data existed once and has been pruned."""
 
     code = "gone"
     failure = Failure.GONE
@@ -199,7 +199,7 @@ class NoLongerAvailable(RepomeshError):
 
 
 class Stale(RepomeshError):
-    """If-Match named a version that is no longer the present one."""
+    """If-Match named a version that is no longer the current one."""
 
     code = "stale_version"
     failure = Failure.STALE
@@ -207,7 +207,7 @@ class Stale(RepomeshError):
 
 
 class ConditionIgnored(InvalidRequest):
-    """If-Match came with a request that can't honour it."""
+    """The request does not support If-Match."""
 
     code = "condition_ignored"
     hint = "Send it without If-Match; only what changes a versioned object takes it. Nothing was changed."
@@ -236,7 +236,7 @@ class HeadersTooLarge(RepomeshError):
 
 
 class MalformedRequest(RepomeshError):
-    """What came is no HTTP request, or one whose end can be read in two ways."""
+    """The request is no valid HTTP, or its end can be read in two ways."""
 
     code = "malformed_request"
     failure = Failure.MALFORMED
@@ -271,7 +271,7 @@ class UnsupportedMedia(RepomeshError):
 
 
 class RateLimited(RepomeshError):
-    """The caller sends more than its rate allows. `retry_after_s` says when to come back."""
+    """The caller exceeds its rate limit. `retry_after_s` says when to retry."""
 
     code = "rate_limited"
     failure = Failure.RATE_LIMITED
@@ -279,7 +279,7 @@ class RateLimited(RepomeshError):
 
 
 class TooManyWaits(RateLimited):
-    """The agent has as many waiting calls as it may have at once; what happens costs a read for each."""
+    """The agent has as many waiting calls as it may have at once."""
 
     code = "too_many_waits"
     hint = "End some of your waiting calls, or ask without waiting: with 'timeout_s' or 'wait_s' of 0."

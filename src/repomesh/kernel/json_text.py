@@ -35,7 +35,7 @@ class JsonTooComplex(InvalidRequest):
 
 
 class DuplicateKey(InvalidRequest):
-    """An object of the JSON has a key twice, of which parsers take the first or the last."""
+    """An object of the JSON has a key twice, and parsers differ in which one they take."""
 
     code = "duplicate_key"
     hint = "Send each 'key' of a JSON object once. Nothing was changed."

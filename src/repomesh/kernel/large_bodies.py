@@ -16,7 +16,7 @@ from repomesh.kernel.process_memory import return_memory
 
 
 class TooManyLargeBodies(Unavailable):
-    """The large bodies that this server holds or receives leave no room for one more."""
+    """The large bodies that this server keeps or receives leave no room for one more."""
 
     code = "too_many_large_bodies"
     hint = "Wait for the seconds in Retry-After, then send it again: the bodies before it are done by then."

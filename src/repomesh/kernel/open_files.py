@@ -29,7 +29,7 @@ def raise_limit() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError) as error:  # some systems name a higher limit than they grant
-        log.warning("the limit of open files stays", limit=soft, reason=str(error))
+        log.warning("limit of open files not raised", limit=soft, reason=str(error))
 
 
 def reserved(open_files: int) -> int:

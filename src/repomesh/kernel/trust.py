@@ -38,7 +38,7 @@ class UntrustedFolder(Forbidden):
 
 
 class StateFolderUnusable(Unavailable):
-    """The folder in which repomesh remembers which data folders are yours can't be used."""
+    """The folder in which repomesh records which data folders are yours can't be used."""
 
     code = "state_folder_unusable"
     hint = "Set XDG_STATE_HOME to a folder that is yours alone, and that stays."

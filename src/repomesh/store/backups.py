@@ -42,7 +42,7 @@ class BackupExists(Conflict):
 
 
 class DamagedDatabase(InvalidRequest):
-    """The file is no database of ours, or it is damaged."""
+    """The file is no repomesh database, or it is damaged."""
 
     code = "damaged_database"
     hint = "Use another backup. 'repomesh doctor' checks the database. Nothing was changed."

@@ -41,7 +41,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class DatabaseDamaged(Unavailable):
-    """The database has damaged pages: it is only read until somebody decides what to do."""
+    """The database has damaged pages: it is read-only until you restore a backup or accept the damage."""
 
     code = "database_damaged"
     hint = (

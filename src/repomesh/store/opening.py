@@ -33,7 +33,7 @@ class DatabaseMissing(Conflict):
 
 
 class DatabaseExists(Conflict):
-    """A new database was asked for, and there is one."""
+    """A new database was requested, but one exists already."""
 
     code = "database_exists"
     hint = "Start without '--new-database', or name another data folder with '--data'."

@@ -478,7 +478,7 @@ def _answer(outcomes: Sequence[_Outcome]) -> None:
             loop.call_soon_threadsafe(_resolve, loop_outcomes)
         except RuntimeError:
             # The caller's event loop is gone; the effect is durable and nobody waits for the answer.
-            log.debug("answers without a listener", count=len(loop_outcomes))
+            log.debug("results without a receiver", count=len(loop_outcomes))
 
 
 def _resolve(outcomes: Sequence[_Outcome]) -> None:

@@ -25,7 +25,7 @@ __all__ = ["PositionAhead", "SlowConsumer", "Subscription", "Tail", "Tails", "Wa
 
 
 class PositionAhead(InvalidRequest):
-    """The position to go on from is not reached yet: it belongs to another log, or to a later backup."""
+    """The position is beyond the end of this log: it belongs to another log, or to a later backup."""
 
     code = "position_ahead"
     hint = "Read from 'last_seq', or from the start: this log does not hold the event that 'after' names."

@@ -30,10 +30,10 @@ _PATIENCE_S = 75.0
 
 @app.callback()
 def demo(ctx: typer.Context, *, keep: Keep = False, as_json: AsJson = False) -> None:
-    """Play the main job: three agents share the work on a clone of this repository, and one is killed.
+    """Run the demo: three agents share the work on a clone of this repository, and one is killed.
 
-    They speak MCP to a server of their own, in a scratch folder. At the end every claim of the story is
-    looked up in the event log and in git; fails when one of them did not happen.
+    The agents speak MCP to a server of their own, in a scratch folder. At the end every claim of the story is
+    looked up in the event log and in git; the demo fails when one of them did not happen.
     """
     if ctx.invoked_subcommand is None:
         stage.run_demo(Demo, keep=keep, as_json=as_json)

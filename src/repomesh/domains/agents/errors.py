@@ -27,14 +27,14 @@ class TooManyFormerNames(Conflict):
 
 
 class AgentNameReserved(InvalidRequest):
-    """Others act, or are asked, under this name: the server, the first person, or signed webhooks."""
+    """The name is reserved for the server, the first person, or signed webhooks."""
 
     code = "agent_name_reserved"
     hint = "Send another 'name'."
 
 
 class UnknownScope(InvalidRequest):
-    """A token was to be narrowed to a scope that no operation asks for."""
+    """A token can't be narrowed to a scope that no operation uses."""
 
     code = "unknown_scope"
     hint = (
@@ -44,63 +44,63 @@ class UnknownScope(InvalidRequest):
 
 
 class AgentActiveElsewhere(Conflict):
-    """A live instance speaks for this agent already."""
+    """A live instance already acts as this agent."""
 
     code = "agent_active_elsewhere"
     hint = "Send another 'name'; if the other instance is yours and lost, send 'force' true to take over."
 
 
 class AgentStale(Conflict):
-    """An instance that went silent still holds this agent, and the request does not want to take over."""
+    """An instance that went silent still holds this agent, and the request does not take it over."""
 
     code = "agent_stale"
     hint = "Send takeover_if_stale=true to take over from the silent instance."
 
 
 class NotYourAgent(Forbidden):
-    """An agent's token speaks for that agent only."""
+    """An agent's token acts as that agent only."""
 
     code = "not_your_agent"
     hint = "Leave 'agent_id' out, use your own agent's, or use the owner's token."
 
 
 class AgentRetired(Forbidden):
-    """A retired agent does not act."""
+    """The agent is retired and can't act."""
 
     code = "agent_retired"
     hint = "Register it again with register_agent, or name another agent."
 
 
 class AgentNameMissing(InvalidRequest):
-    """A token for an agent needs to know which."""
+    """A token for an agent needs the agent's name."""
 
     code = "agent_name_missing"
     hint = "Send 'agent' with the name of the agent that the token is for."
 
 
 class PersonReserved(Forbidden):
-    """Only with the owner's token somebody becomes a person: what people say ends loops and questions."""
+    """Only the owner's token can register a person: people's answers end loops and questions."""
 
     code = "person_reserved"
     hint = "Leave 'type' out, or register with the owner's token."
 
 
 class CliSessionNotFound(NotFound):
-    """No hook told of such a CLI session."""
+    """No hook has reported such a CLI session."""
 
     code = "cli_session_not_found"
     hint = "List the sessions of CLIs with GET /v1/cli-sessions; one exists from its first hook on."
 
 
 class InstanceEnded(TokenRevoked):
-    """The session of the CLI that this instance belonged to is over."""
+    """The CLI session that this instance belonged to has ended."""
 
     code = "instance_ended"
     hint = "Register again with register_agent if the CLI goes on."
 
 
 class InstanceReplaced(TokenRevoked):
-    """Another instance speaks for this agent now, so this one must stop."""
+    """Another instance acts as this agent now, so this one must stop."""
 
     code = "instance_replaced"
     hint = "Stop this instance, or register with register_agent under another name."

@@ -269,10 +269,10 @@ AGENT_TAKEN_OVER = event_type(
 AGENT_STATUS_CHANGED = event_type(
     "agent.status_changed",
     AgentChanged,
-    "An agent became active, idle or inactive, or changed what it says of itself.",
+    "An agent became active, idle or inactive, or changed its own details.",
 )
 AGENT_LEFT = event_type(
-    "agent.left", AgentChanged, "An agent's instance ended: it left, or nothing was heard of it for too long."
+    "agent.left", AgentChanged, "An agent's instance ended: it left, or was silent for too long."
 )
 AGENT_RETIRED = event_type(
     "agent.retired", AgentChanged, "An agent was taken out of service; it can no longer act or be addressed."
@@ -280,8 +280,10 @@ AGENT_RETIRED = event_type(
 AGENT_RENAMED = event_type(
     "agent.renamed",
     AgentRenamed,
-    "An agent got another name, which what it holds and what waits for it now bears; what it said keeps the "
-    "name under which it was said. The former name goes on leading to it.",
+    (
+        "An agent was renamed. Its leases, and whatever waits for it, have the new name; its "
+        "earlier messages keep the old one, which still leads to the agent."
+    ),
 )
 AGENT_PERMISSION_REQUESTED = event_type(
     "agent.permission_requested",

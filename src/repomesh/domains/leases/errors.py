@@ -9,7 +9,7 @@ from repomesh.kernel.errors import Conflict, InvalidRequest, NotFound
 
 
 class LeaseConflict(Conflict):
-    """Somebody else holds what was asked for, or asked for it first. Nothing was taken.
+    """Another agent holds what was requested, or requested it first. Nothing was taken.
 
     `conflicts` names each: resource, wanted, holder, holder_name, mode, expires_at, waiting, note, hint.
     """
@@ -24,7 +24,7 @@ class LeaseConflict(Conflict):
 
 
 class LockConflict(LeaseConflict):
-    """A path or resource is locked by somebody else. None of the request's locks was taken."""
+    """Another agent has locked a path or resource. None of the request's locks was taken."""
 
     code = "lock_conflict"
     hint = (
@@ -34,7 +34,7 @@ class LockConflict(LeaseConflict):
 
 
 class StaleFencingToken(Conflict):
-    """The lease behind this fencing token is over, and somebody else holds the resource now."""
+    """The lease of this fencing token has ended, and another agent holds the resource now."""
 
     code = "stale_fencing_token"
     hint = (
@@ -44,14 +44,14 @@ class StaleFencingToken(Conflict):
 
 
 class LeaseExpired(Conflict):
-    """The lease behind this fencing token is over: it expired, was released or was taken away."""
+    """The lease of this fencing token has ended: it expired, was released or was taken away."""
 
     code = "lease_expired"
     hint = "Acquire it again, check what changed meanwhile, and continue with the new 'fencing_token'."
 
 
 class NotHolder(Conflict):
-    """The calling agent does not hold that."""
+    """The calling agent does not hold this lease."""
 
     code = "not_holder"
     hint = "Acquire it first. The answer has the fencing_token that proves it."
@@ -65,9 +65,9 @@ class TooManyLocks(Conflict):
 
 
 class ComparisonTooLarge(Conflict):
-    """To answer whether something stands against the request, too many patterns would have to be compared.
+    """Checking the request for conflicts would compare too many patterns.
 
-    Nothing was taken: where it isn't known whether a lock is free, it is not given.
+    Nothing was taken: a lock is granted only when it is known to be free.
     """
 
     code = "comparison_too_large"

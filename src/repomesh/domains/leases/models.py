@@ -309,5 +309,5 @@ LOCK_WAIT_GRANTED = event_type("lock.wait_granted", LockWaitEnded, "A waiting ag
 LOCK_WAIT_ABANDONED = event_type(
     "lock.wait_abandoned",
     LockWaitEnded,
-    "An agent no longer waits for locks: it gave up, or was not heard of until the end of its wait.",
+    "An agent no longer waits for locks: it gave up, or was silent until the end of its wait.",
 )

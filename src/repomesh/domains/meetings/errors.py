@@ -23,28 +23,28 @@ class MeetingStatusConflict(Conflict):
 
 
 class NotYourMeeting(Forbidden):
-    """A meeting is led by who called it, its chair, people, and the workspace's owner."""
+    """Only its creator, its chair, people and the workspace's owner can lead a meeting."""
 
     code = "not_your_meeting"
     hint = "Ask the agent in 'created_by' or the chair, or use the owner's token."
 
 
 class NotAParticipant(Forbidden):
-    """Only participants speak and vote, and one who left does not take part."""
+    """Only participants can speak and vote, and one who left does not take part."""
 
     code = "not_a_participant"
     hint = "Join the meeting first: POST /v1/meetings/{meeting_id}/join."
 
 
 class NotYourTurn(Conflict):
-    """Somebody else speaks now; `speaker` names who."""
+    """Another participant speaks now; `speaker` names it."""
 
     code = "not_your_turn"
     hint = "Wait for the message that asks you: wait_for_messages."
 
 
 class TurnOver(Conflict):
-    """It is too late for this opinion; `happened` says what happened instead."""
+    """The opinion came too late; `happened` says what happened instead."""
 
     code = "turn_over"
     hint = (
@@ -53,7 +53,7 @@ class TurnOver(Conflict):
 
 
 class NotVoting(Conflict):
-    """There is no vote now, or it is one that began before this participant came in."""
+    """There is no vote now, or it began before this participant joined."""
 
     code = "not_voting"
     hint = (
@@ -63,42 +63,42 @@ class NotVoting(Conflict):
 
 
 class AlreadyVoted(Conflict):
-    """A participant votes once a round."""
+    """A participant can vote only once in a round."""
 
     code = "already_voted"
-    hint = "Your vote counts. Another round asks again; 'round' tells which one is running."
+    hint = "Your first vote counts. Another round asks you again; 'round' is the current one."
 
 
 class DuplicateParticipant(Conflict):
     """An agent is named more than once, perhaps by its name and by its id."""
 
     code = "duplicate_participant"
-    hint = "Name each of 'participants' once. No meeting was created."
+    hint = "Name each of 'participant_ids' once. No meeting was created."
 
 
 class TooFewParticipants(Conflict):
     """A meeting needs two participants to begin, and as many as its quorum."""
 
     code = "too_few_participants"
-    hint = "Add 'participants', or record a decision without a meeting with POST /v1/decisions."
+    hint = "Add 'participant_ids', or record a decision without a meeting with POST /v1/decisions."
 
 
 class TooManyParticipants(Conflict):
     """A meeting has a bounded number of participants, those who left included."""
 
     code = "too_many_participants"
-    hint = "Send fewer 'participants': some may speak for others, or call a second meeting."
+    hint = "Send fewer 'participant_ids': some may speak for others, or call a second meeting."
 
 
 class QuorumMissing(InvalidRequest):
-    """The rule 'quorum' needs its size, and no other rule takes one."""
+    """The rule 'quorum' needs a `quorum`, and no other rule takes one."""
 
     code = "quorum_missing"
     hint = "Send 'quorum' with the number of votes that must be cast, together with consensus 'quorum'."
 
 
 class OnlyPeople(Forbidden):
-    """Only people and the workspace's owner do this; agents decide in meetings."""
+    """Only people and the workspace's owner can do this; agents decide in meetings."""
 
     code = "only_people"
     hint = "Propose it in a meeting with POST /v1/meetings, or ask a person with ask_human."

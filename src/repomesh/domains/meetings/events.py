@@ -117,7 +117,7 @@ MEETING_DEADLINE_MOVED = event_type(
 MEETING_VOTE_REQUESTED = event_type(
     "meeting.vote_requested",
     MeetingVoteRequest,
-    "Everybody was heard; the participants are asked to vote on the proposal.",
+    "Every participant has spoken; the participants are asked to vote on the proposal.",
 )
 MEETING_VOTE_CAST = event_type("meeting.vote_cast", MeetingVote, "A participant voted.")
 MEETING_ROUND_COMPLETED = event_type(

@@ -41,21 +41,21 @@ class ChunkNotFound(NotFound):
 
 
 class ChunkConflict(Conflict):
-    """A chunk of that name is there already, and is another one; `differs` names the fields."""
+    """A different chunk has this name already; `differs` names the fields."""
 
     code = "chunk_conflict"
     hint = "Send a new 'chunk_id' for other content. The same chunk sent again changes nothing."
 
 
 class SequenceTaken(Conflict):
-    """Another chunk stands at that place; `chunk_id` names it."""
+    """Another chunk has this sequence number; `chunk_id` names it."""
 
     code = "sequence_taken"
     hint = "Leave 'sequence' out to append it, or choose a free one."
 
 
 class SequenceUsedUp(Conflict):
-    """The last place of the session is taken, so that nothing can be appended behind it."""
+    """The highest sequence number of the session is taken, so no chunk can be appended."""
 
     code = "sequence_used_up"
     hint = "Send a free 'sequence' below it, or use another session."
@@ -76,7 +76,7 @@ class MemoryStatusConflict(Conflict):
 
 
 class SupersedesItself(InvalidRequest):
-    """A memory can't hold instead of itself."""
+    """A memory can't supersede itself."""
 
     code = "supersedes_itself"
     hint = "Name another memory in 'key', or store a new version under this key."
@@ -118,14 +118,14 @@ class ImportRefused(InvalidRequest):
 
 
 class TaskKeyTaken(Conflict):
-    """A task of that name is there already in the session, and asks for something else."""
+    """The session already has a different task of this name."""
 
     code = "task_key_taken"
     hint = "Send another 'task_id', or leave it out."
 
 
 class SessionTaskNotFound(InvalidRequest):
-    """A task that should be done first is none of this session."""
+    """A dependency is no task of this session."""
 
     code = "session_task_not_found"
     hint = "Delegate the dependencies first, and name them in 'dependencies' by task_id or id."

@@ -13,7 +13,7 @@ class TaskNotFound(NotFound):
 
 
 class NoTaskReady(NotFound):
-    """No open task can be claimed by this agent now. `details` say what stands in the way."""
+    """This agent can claim no open task now. `details` gives the reasons."""
 
     code = "no_task_ready"
     hint = (
@@ -23,14 +23,14 @@ class NoTaskReady(NotFound):
 
 
 class TaskStatusConflict(Conflict):
-    """The task's present status does not allow this; `possible` names what it does allow."""
+    """The task's status does not allow this; `possible` lists what is allowed."""
 
     code = "task_status"
     hint = "Read the task; 'possible' names what can be done with it now."
 
 
 class TaskAlreadyClaimed(Conflict):
-    """Somebody holds the task; `holder`, `holder_name` and `expires_at` say who and until when."""
+    """The task is claimed; `holder`, `holder_name` and `expires_at` say by whom and until when."""
 
     code = "task_claimed"
     hint = "Claim another: task 'next' is the best that is free. Or ask the holder to release it."
@@ -65,7 +65,7 @@ class DependencyNotFound(InvalidRequest):
 
 
 class DependenciesTooMany(Conflict):
-    """More unfinished tasks stand before this one than the server is willing to follow."""
+    """The task depends, directly or indirectly, on more unfinished tasks than the server follows."""
 
     code = "dependencies_too_many"
     hint = "Complete some of 'dependencies' first, or name fewer."
@@ -79,7 +79,7 @@ class CapabilitiesMissing(Conflict):
 
 
 class TaskAssigned(Conflict):
-    """The task is meant for one agent alone; `assignee_name` says for whom."""
+    """The task is assigned to one agent alone; `assignee_name` names it."""
 
     code = "task_assigned"
     hint = "Leave it to that agent, or claim another with claim_task."

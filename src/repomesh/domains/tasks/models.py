@@ -359,11 +359,11 @@ TASK_RELEASED = event_type(
 )
 TASK_COMPLETED = event_type("task.completed", TaskChanged, "The holder completed a task.")
 TASK_FAILED = event_type(
-    "task.failed", TaskChanged, "A task failed, by its holder's word or after its last attempt."
+    "task.failed", TaskChanged, "A task failed: its holder reported so, or its attempts are used up."
 )
-TASK_BLOCKED = event_type("task.blocked", TaskChanged, "A task can't go on; its data says why.")
-TASK_UNBLOCKED = event_type("task.unblocked", TaskChanged, "What blocked a task is gone; it is open again.")
-TASK_CANCELLED = event_type("task.cancelled", TaskChanged, "A task was cancelled: nobody wants it any more.")
+TASK_BLOCKED = event_type("task.blocked", TaskChanged, "A task was blocked; its data says why.")
+TASK_UNBLOCKED = event_type("task.unblocked", TaskChanged, "A task was unblocked: it is open again.")
+TASK_CANCELLED = event_type("task.cancelled", TaskChanged, "A task was cancelled.")
 TASK_RECLAIMED = event_type(
     "task.reclaimed",
     TaskReclaimed,

@@ -44,7 +44,7 @@ class WebhookDeliveryNotFound(NotFound):
 
 
 class NotADeadLetter(Conflict):
-    """Only what could not be delivered is sent again."""
+    """Only dead letters can be sent again."""
 
     code = "not_a_dead_letter"
     hint = "List the deliveries whose 'status' is 'dead'; the others are retried without a request."

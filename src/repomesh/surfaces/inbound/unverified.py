@@ -10,7 +10,7 @@ from repomesh.kernel.errors import Unavailable
 
 
 class TooMuchUnverified(Unavailable):
-    """Signed webhooks are under way whose signatures can't be checked before their bodies are complete."""
+    """Signed webhooks are in progress whose signatures can't be checked before their bodies are complete."""
 
     code = "too_much_unverified"
     hint = "Retry in a moment; a delivery with an API key in 'Authorization' is not held up."

@@ -21,7 +21,7 @@ from repomesh.surfaces.stream.wire import FRAMES, takes_frames, text_frame
 
 
 class SubscriptionTaken(Conflict):
-    """A subscription of this socket has the name already."""
+    """This socket already has a subscription of that name."""
 
     code = "subscription_taken"
     hint = "Send another 'id', or 'unsubscribe' or 'resume' for the existing one."

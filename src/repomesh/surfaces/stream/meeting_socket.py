@@ -42,7 +42,7 @@ _BEATS_PER_LIMIT = 4  # heartbeats within the time after which an agent counts a
 
 
 class AnotherMeeting(InvalidRequest):
-    """A socket is for the meeting in its URL."""
+    """A socket serves only the meeting in its URL."""
 
     code = "another_meeting"
     hint = "Send this meeting's 'meeting_id', or open another socket for the other meeting."

@@ -26,14 +26,14 @@ _CLOSE_RESTARTING, _CLOSE_LATER, _CLOSE_FAILED = 1012, 1013, 1011  # as RFC 6455
 
 
 class UnexpectedFrame(Conflict):
-    """The frame is a valid one, at another time."""
+    """The frame is valid, but not at this point."""
 
     code = "unexpected_frame"
     hint = "Send 'auth' once, as the first frame, and only if the upgrade had no Authorization header."
 
 
 class TooManyRefusedFrames(RepomeshError):
-    """A client sent one wrong frame after another."""
+    """The client sent too many invalid frames in a row."""
 
     code = "too_many_refused_frames"
     failure = Failure.RATE_LIMITED

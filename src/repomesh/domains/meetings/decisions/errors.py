@@ -20,7 +20,7 @@ class DecisionStatusConflict(Conflict):
 
 
 class NotALaterDecision(InvalidRequest):
-    """A decision is superseded by a later one that is in force."""
+    """Only a later decision that is in force can supersede a decision."""
 
     code = "not_a_later_decision"
     hint = "Name a decision that was recorded after it and is active, or record one that says 'supersedes'."

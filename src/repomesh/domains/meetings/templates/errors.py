@@ -20,7 +20,7 @@ class TemplateNameTaken(Conflict):
 
 
 class TemplateBuiltIn(Conflict):
-    """Templates that come with the server stay."""
+    """Templates that come with the server can't be deleted."""
 
     code = "template_built_in"
     hint = "Create a template of your own with POST /v1/meeting-templates."

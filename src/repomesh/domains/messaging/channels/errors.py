@@ -34,7 +34,7 @@ class NotAMember(Forbidden):
 
 
 class NotYourChannel(Forbidden):
-    """Only who made a channel, or the workspace's owner, archives it."""
+    """Only a channel's creator or the workspace's owner can archive it."""
 
     code = "not_your_channel"
     hint = "Ask the agent in 'created_by', or leave the channel with POST /v1/channels/{channel}/leave."

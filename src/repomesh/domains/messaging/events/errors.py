@@ -6,14 +6,14 @@ from repomesh.kernel.errors import InvalidRequest, NotFound
 
 
 class ReservedEventType(InvalidRequest):
-    """The type, or its part before the dot, is the server's alone, so that nobody can forge what it means."""
+    """The type, or its part before the dot, is reserved for the server."""
 
     code = "reserved_event_type"
     hint = "Post a type of your own, such as 'chat.line' or 'plan.updated'."
 
 
 class TwoAudiences(InvalidRequest):
-    """An event goes to one agent or to one channel."""
+    """An event goes to one agent or to one channel, not to both."""
 
     code = "two_audiences"
     hint = "Send 'recipient_id' or 'channel', or post the event twice."

@@ -6,14 +6,14 @@ from repomesh.kernel.errors import Conflict, Forbidden, InvalidRequest, NotFound
 
 
 class MessageNotFound(NotFound):
-    """There is no such message, or it is none that the caller may see."""
+    """No such message exists, or the caller may not see it."""
 
     code = "message_not_found"
     hint = "Check 'message_id'; read_inbox and GET /v1/messages list the messages that you may see."
 
 
 class NobodyAddressed(InvalidRequest):
-    """A message needs recipients, or a parent whose sender they are taken from."""
+    """A message needs recipients, or a parent message whose sender receives it."""
 
     code = "nobody_addressed"
     hint = "Send 'to' with agent names, '#channel' or '*', or 'parent_message_id' to answer a message."
@@ -27,7 +27,7 @@ class SeveralChannels(InvalidRequest):
 
 
 class BadExpiry(InvalidRequest):
-    """A message must expire in the future, within a year, and be told so once."""
+    """A message must expire in the future, within a year, and its expiry must be given once."""
 
     code = "bad_expiry"
     hint = "Send 'ttl_s' with the seconds that it is of use, or a future 'expires_at', not both."
@@ -62,14 +62,14 @@ class TooManyHops(Conflict):
 
 
 class NotARecipient(Forbidden):
-    """Only who received a message can say that it was read or acknowledged."""
+    """Only a recipient can mark a message as read or acknowledge it."""
 
     code = "not_a_recipient"
     hint = "Act as an agent in 'to'. To comment on the message, react to it or answer with send_message."
 
 
 class ReceiptsPrivate(Forbidden):
-    """How far a message got is for its sender, its recipients and the workspace's owner."""
+    """Only its sender, its recipients and the workspace's owner can see a message's receipts."""
 
     code = "receipts_private"
     hint = "Ask the message's sender, or use the owner's token."

@@ -284,7 +284,7 @@ MESSAGE_OFFERED = event_type(
     "Messages were handed to a recipient's client; nobody knows yet whether its model saw them.",
 )
 MESSAGE_INJECTED = event_type(
-    "message.injected", ReceiptsAdvanced, "Messages stand in front of the recipient's model."
+    "message.injected", ReceiptsAdvanced, "Messages were put before the recipient's model."
 )
 MESSAGE_READ = event_type("message.read", ReceiptsAdvanced, "The recipient read messages.")
 MESSAGE_ACKED = event_type("message.acked", ReceiptsAdvanced, "The recipient acknowledged messages.")

@@ -20,28 +20,28 @@ class QuestionClosed(Conflict):
 
 
 class NotAPerson(InvalidRequest):
-    """Questions are put to people, and who is named is an agent of another type."""
+    """Only people can be asked questions, and the named agent is of another type."""
 
     code = "not_a_person"
     hint = "Name an agent of type 'human', or leave 'to' out; agents are asked with send_message."
 
 
 class NotAsked(Forbidden):
-    """Only who was asked answers a question."""
+    """Only the person who was asked can answer a question."""
 
     code = "not_asked"
     hint = "Act as the person who was asked: 'repomesh inbox' does so."
 
 
 class NotTheAsker(Forbidden):
-    """Only who asked a question, or the workspace's owner, withdraws it."""
+    """Only its asker or the workspace's owner can withdraw a question."""
 
     code = "not_the_asker"
     hint = "Answer it with POST /v1/questions/{question_id}/answer; only its asker may withdraw it."
 
 
 class DeadlineMissing(InvalidRequest):
-    """What is to happen at a deadline needs one."""
+    """A default or an escalation needs a deadline."""
 
     code = "deadline_missing"
     hint = "Send 'deadline_s' with the seconds within which somebody should answer."

@@ -13,21 +13,21 @@ class ReviewNotFound(NotFound):
 
 
 class NothingToReview(InvalidRequest):
-    """A review needs something to look at."""
+    """A review needs a commit range or a diff."""
 
     code = "nothing_to_review"
     hint = "Send 'commit_range', 'diff', or both."
 
 
 class OwnReviewer(InvalidRequest):
-    """Nobody reviews what is their own."""
+    """An author can't review their own change."""
 
     code = "own_reviewer"
     hint = "Name other agents in 'reviewers'. List the agents with GET /v1/agents."
 
 
 class LineWithoutFile(InvalidRequest):
-    """A line is a line of a file."""
+    """A comment on a line must name the file."""
 
     code = "line_without_file"
     hint = "Send 'file', too, or leave 'line' out."
@@ -41,14 +41,14 @@ class ReviewWithdrawn(Conflict):
 
 
 class StaleRevision(Conflict):
-    """The verdict is about a revision that the author has replaced since. `revision` is the present one."""
+    """The verdict is about a revision that the author has replaced since. `revision` is the current one."""
 
     code = "stale_revision"
     hint = "Read the current 'revision' with GET /v1/reviews/{review_id}, and decide again."
 
 
 class NotAReviewer(Forbidden):
-    """Only who was asked decides, and never the author."""
+    """Only the requested reviewers can decide, and never the author."""
 
     code = "not_a_reviewer"
     hint = "Ask the author to add you to 'reviewers' with the next revision."

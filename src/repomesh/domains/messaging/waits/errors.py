@@ -6,7 +6,7 @@ from repomesh.kernel.errors import NotFound
 
 
 class WaitNotFound(NotFound):
-    """The acting agent began no such wait, or it is so old that it was forgotten."""
+    """No such wait of the acting agent exists, or it was deleted because of its age."""
 
     code = "wait_not_found"
     hint = "Call wait_for_messages again: it answers at once what arrived in the meantime."
