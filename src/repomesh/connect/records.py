@@ -28,7 +28,7 @@ class FileRecord(_Record):
 
 
 class ConnectedMarker(_Record):
-    """In the record of the data folder: that its user connected the CLI here. Hooks do nothing without it."""
+    """Record in the data folder that its user connected the CLI here. Hooks do nothing without it."""
 
     cli: str
     agent: str | None = Field(None, description="Who the CLI is to be; else a free name is made.")

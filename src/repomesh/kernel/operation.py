@@ -86,9 +86,9 @@ class Model(BaseModel):
 
 
 class PartialResult(Model):
-    """What one transaction did of work that is bounded for each: others may write before the next piece."""
+    """The part of some work that one transaction did; other writers may come before the next part."""
 
-    complete: bool = Field(description="Whether nothing is left that is due; if not, ask again.")
+    complete: bool = Field(description="Whether no due work is left; if not, repeat the call.")
 
 
 class Empty(Model):

@@ -18,7 +18,7 @@ _WEBHOOK_KEY_BYTES_MIN = 24  # as Standard Webhooks asks for
 
 
 class TopicWeights(BaseModel):
-    """How much each figure counts where topics for meetings are put in order; only their shares matter."""
+    """The weight of each figure when topics are ranked; only their ratio matters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path(".repomesh"), description="Folder of the database, the token and the log.")
     host: str = Field(
-        "127.0.0.1", description="Address to listen on; anything but loopback is your decision."
+        "127.0.0.1", description="Address to listen on; other hosts can reach any address but loopback."
     )
     port: int = Field(8787, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     database_url: str | None = Field(
@@ -71,7 +71,9 @@ class Settings(BaseSettings):
     max_hold_s: float = Field(
         14_400.0, ge=1, description="Seconds after which heartbeats no longer renew a lease."
     )
-    sweep_every_s: float = Field(1.0, gt=0, description="Seconds between looks for what is due, at most.")
+    sweep_every_s: float = Field(
+        1.0, gt=0, description="Longest time in seconds between checks for due work."
+    )
     messages_per_minute: int = Field(
         600, ge=1, description="Messages and events that one agent may send a minute, in bursts of as many."
     )
@@ -79,14 +81,14 @@ class Settings(BaseSettings):
         3_600.0, gt=0, description="Seconds after which an unacknowledged ack_required message is reported."
     )
     guard: Literal["deny", "warn", "off"] = Field(
-        "deny", description="What hooks do about an edit of a file that another agent has locked."
+        "deny", description="How hooks react to an edit of a file that another agent has locked."
     )
     auto_lock: bool = Field(False, description="Whether hooks lock each file for the agent that edits it.")
     auto_lock_ttl_s: float = Field(
         120.0, ge=1, le=86_400, description="Seconds that such a lock lasts; each edit renews it."
     )
     leases_at_leave: Literal["release", "keep"] = Field(
-        "release", description="What becomes of an agent's leases when it leaves: free at once, or on expiry."
+        "release", description="When the leases of an agent that leaves end: at once, or on expiry."
     )
     public_url: str | None = Field(
         None,
@@ -94,7 +96,7 @@ class Settings(BaseSettings):
         description="Address of a tunnel in front; its Host is admitted for webhooks and their schema alone.",
     )
     webhook_secret: SecretStr | None = Field(
-        None, description="`whsec_…`: signed webhooks (Standard Webhooks) are taken with it."
+        None, description="`whsec_…`: the secret that verifies signed webhooks (Standard Webhooks)."
     )
     webhook_agent: str = Field(
         "webhook", description="The registered agent of the home workspace that signed webhooks act as."
@@ -118,9 +120,11 @@ class Settings(BaseSettings):
         "meetings' proposals.",
     )
     completions_model: str | None = Field(
-        None, min_length=1, max_length=200, description="The model to ask there; needed with it."
+        None, min_length=1, max_length=200, description="Name of the model; required with `completions_url`."
     )
-    completions_key: SecretStr | None = Field(None, description="The key to send there as a bearer token.")
+    completions_key: SecretStr | None = Field(
+        None, description="Key sent to `completions_url` as a bearer token."
+    )
     embeddings_url: str | None = Field(
         None,
         pattern=r"^https?://[^\s?#]+$",
@@ -128,9 +132,11 @@ class Settings(BaseSettings):
         "same in other words; needs the extra `embeddings`.",
     )
     embeddings_model: str | None = Field(
-        None, min_length=1, max_length=200, description="The model to ask there; needed with it."
+        None, min_length=1, max_length=200, description="Name of the model; required with `embeddings_url`."
     )
-    embeddings_key: SecretStr | None = Field(None, description="The key to send there as a bearer token.")
+    embeddings_key: SecretStr | None = Field(
+        None, description="Key sent to `embeddings_url` as a bearer token."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."
     )

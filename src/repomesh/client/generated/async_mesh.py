@@ -255,8 +255,7 @@ class AsyncAgents(OperationGroup):
             model: The language model, if any.
             capabilities: What it can do, for finding it and for matching tasks.
             instance_id: This run of it; one is made when absent.
-            process_id: The process it speaks for; its hooks are known by it to be the same
-                agent's.
+            process_id: The agent's process; hooks use it to find the agent.
             reuse_existing: Join as the agent that has this name already. Default: True.
             takeover_if_stale: Take over from an instance that went silent. Default: True.
             force: Take over even from a live instance.
@@ -975,7 +974,7 @@ class AsyncDecisions(OperationGroup):
 
         Args:
             topic: Part of the topic.
-            participant: Whose meeting it was, or who recorded it.
+            participant: A participant of its meeting, or who recorded it.
             text: Words of topic, decision or rationale.
             since: Taken at this time or later.
             until: Taken before this time.
@@ -1020,7 +1019,7 @@ class AsyncDecisions(OperationGroup):
 
         Args:
             topic: Part of the topic.
-            participant: Whose meeting it was, or who recorded it.
+            participant: A participant of its meeting, or who recorded it.
             text: Words of topic, decision or rationale.
             since: Taken at this time or later.
             until: Taken before this time.
@@ -1079,7 +1078,7 @@ class AsyncDecisions(OperationGroup):
 
         Args:
             decision: Markdown: what holds from now on.
-            supersedes: An active decision in whose place it stands.
+            supersedes: An active decision that it replaces.
             tasks: Tasks to make with it, in the same transaction.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
@@ -1164,13 +1163,13 @@ class AsyncEvents(OperationGroup):
         first one available.
 
         Args:
-            recipient_id: Addressed to this agent, alone or with others.
-            channel: Of this channel.
-            agent_id: Done by this agent.
+            recipient_id: Only events addressed to this agent, alone or with others.
+            channel: Only events of this channel.
+            agent_id: Only events caused by this agent.
             since: Not before this time.
             until: Before this time.
             type: These types and those below them: 'chat' finds 'chat.message'.
-            after: Behind this `seq`.
+            after: Only events behind this `seq`.
             newest: Newest first.
             cursor: `next_cursor` of the page before.
             limit: Items a page. Default: 50.
@@ -1220,13 +1219,13 @@ class AsyncEvents(OperationGroup):
         """Yield each item of `list`, page after page.
 
         Args:
-            recipient_id: Addressed to this agent, alone or with others.
-            channel: Of this channel.
-            agent_id: Done by this agent.
+            recipient_id: Only events addressed to this agent, alone or with others.
+            channel: Only events of this channel.
+            agent_id: Only events caused by this agent.
             since: Not before this time.
             until: Before this time.
             type: These types and those below them: 'chat' finds 'chat.message'.
-            after: Behind this `seq`.
+            after: Only events behind this `seq`.
             newest: Newest first.
             limit: Items a page. Default: 50.
             max_chars: Budget for the answer's text; what was left out is said.
@@ -1328,9 +1327,9 @@ class AsyncEvents(OperationGroup):
         """Push events that the caller may see as they happen, from `after` on.
 
         Args:
-            recipient_id: Addressed to this agent, alone or with others.
-            channel: Of this channel.
-            agent_id: Done by this agent.
+            recipient_id: Only events addressed to this agent, alone or with others.
+            channel: Only events of this channel.
+            agent_id: Only events caused by this agent.
             since: Not before this time.
             until: Before this time.
             type: These types and those below them.
@@ -1491,10 +1490,10 @@ class AsyncLocks(OperationGroup):
         The holder's next write with its fencing token is refused.
 
         Args:
-            reason: Why; the holder is told.
+            reason: Why; the holder sees it.
             resources: As they were locked.
             fencing_token: As the lease answered it.
-            agent: Of this agent, by name or id.
+            agent: Only this agent's locks: name or id.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -1520,9 +1519,9 @@ class AsyncLocks(OperationGroup):
         cover a path.
 
         Args:
-            agent: Of this agent, by name or id.
-            path: Those that may hold this path, glob or name.
-            prefix: Those on this folder and below it.
+            agent: Only this agent's locks: name or id.
+            path: Only locks that may cover this path, glob or name.
+            prefix: Only locks on this folder and below it.
             cursor: `next_cursor` of the page before.
             limit: Items a page. Default: 50.
 
@@ -1546,9 +1545,9 @@ class AsyncLocks(OperationGroup):
         """Yield each item of `list`, page after page.
 
         Args:
-            agent: Of this agent, by name or id.
-            path: Those that may hold this path, glob or name.
-            prefix: Those on this folder and below it.
+            agent: Only this agent's locks: name or id.
+            path: Only locks that may cover this path, glob or name.
+            prefix: Only locks on this folder and below it.
             limit: Items a page. Default: 50.
 
         Raises:
@@ -1689,7 +1688,7 @@ class AsyncMeetings(OperationGroup):
             consensus: 'majority' unless said otherwise.
             quorum: Votes that must be cast, for the rule 'quorum'.
             chair: Takes part, too; its proposal is voted on first.
-            supersedes: An active decision that the new one stands in place of.
+            supersedes: An active decision that the new one replaces.
             start: Begin at once.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
@@ -3723,7 +3722,7 @@ class AsyncSessions(OperationGroup):
             type: feature, bugfix, refactor, docs, research, test, or another lower-case word.
                 Default: 'feature'.
             priority: Higher goes first; 0 is usual.
-            agent: Only this agent may claim it; it is told so.
+            agent: Only this agent may claim it, and is notified.
             capabilities: What an agent must be able to do to claim it.
             depends_on: Names or ids of tasks of this session that must be done first.
             dependencies: Ids of other tasks of the board.
@@ -3731,8 +3730,8 @@ class AsyncSessions(OperationGroup):
             tags: To find it by.
             max_attempts: It fails when it has lost its holder this often. Default: 3.
             review_required: Refuse to complete it without an approved review.
-            agent_may_be_new: Whether to note an agent of an unknown name, who gets the task on
-                registering.
+            agent_may_be_new: Whether to accept an unknown name: that agent gets the task when it
+                registers.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -4632,7 +4631,7 @@ class AsyncTokens(OperationGroup):
             agent: For role 'agent': the agent's name; made if unknown.
             scopes: Narrow the token to these scopes, such as 'messages:read', or '*:read' for all
                 that only read. Without them it holds all of its role.
-            expires_in_s: After how many seconds the token ends; without it, never.
+            expires_in_s: Seconds until the token expires; without it, never.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -4685,7 +4684,7 @@ class AsyncWakes(OperationGroup):
         it.
 
         Args:
-            failure: Why not; empty when it was told.
+            failure: Why the session was not woken; empty when it was.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -4893,7 +4892,7 @@ class AsyncWebhooks(OperationGroup):
         the name of an agent receives those that this agent may see.
 
         Args:
-            url: Of the receiver: http or https, without user and password.
+            url: The receiver's URL: http or https, without user and password.
             types: These types and those below them: 'task' and 'task.*' find 'task.created'. None
                 means all.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4941,8 +4940,8 @@ class AsyncWebhooks(OperationGroup):
                 means all.
             status: 'paused': events wait in the log. 'active' goes on, also when it was disabled.
             reason: Why it is paused.
-            skip_missed: When it becomes active: go on from now, and make dead letters of what
-                waited.
+            skip_missed: When it becomes active: continue from now, and make dead letters of the
+                waiting deliveries.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:

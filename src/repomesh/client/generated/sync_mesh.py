@@ -251,8 +251,7 @@ class SyncAgents(BlockingGroup[async_mesh.AsyncAgents]):
             model: The language model, if any.
             capabilities: What it can do, for finding it and for matching tasks.
             instance_id: This run of it; one is made when absent.
-            process_id: The process it speaks for; its hooks are known by it to be the same
-                agent's.
+            process_id: The agent's process; hooks use it to find the agent.
             reuse_existing: Join as the agent that has this name already. Default: True.
             takeover_if_stale: Take over from an instance that went silent. Default: True.
             force: Take over even from a live instance.
@@ -913,7 +912,7 @@ class SyncDecisions(BlockingGroup[async_mesh.AsyncDecisions]):
 
         Args:
             topic: Part of the topic.
-            participant: Whose meeting it was, or who recorded it.
+            participant: A participant of its meeting, or who recorded it.
             text: Words of topic, decision or rationale.
             since: Taken at this time or later.
             until: Taken before this time.
@@ -956,7 +955,7 @@ class SyncDecisions(BlockingGroup[async_mesh.AsyncDecisions]):
 
         Args:
             topic: Part of the topic.
-            participant: Whose meeting it was, or who recorded it.
+            participant: A participant of its meeting, or who recorded it.
             text: Words of topic, decision or rationale.
             since: Taken at this time or later.
             until: Taken before this time.
@@ -1011,7 +1010,7 @@ class SyncDecisions(BlockingGroup[async_mesh.AsyncDecisions]):
 
         Args:
             decision: Markdown: what holds from now on.
-            supersedes: An active decision in whose place it stands.
+            supersedes: An active decision that it replaces.
             tasks: Tasks to make with it, in the same transaction.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
@@ -1092,13 +1091,13 @@ class SyncEvents(BlockingGroup[async_mesh.AsyncEvents]):
         first one available.
 
         Args:
-            recipient_id: Addressed to this agent, alone or with others.
-            channel: Of this channel.
-            agent_id: Done by this agent.
+            recipient_id: Only events addressed to this agent, alone or with others.
+            channel: Only events of this channel.
+            agent_id: Only events caused by this agent.
             since: Not before this time.
             until: Before this time.
             type: These types and those below them: 'chat' finds 'chat.message'.
-            after: Behind this `seq`.
+            after: Only events behind this `seq`.
             newest: Newest first.
             cursor: `next_cursor` of the page before.
             limit: Items a page. Default: 50.
@@ -1146,13 +1145,13 @@ class SyncEvents(BlockingGroup[async_mesh.AsyncEvents]):
         """Yield each item of `list`, page after page.
 
         Args:
-            recipient_id: Addressed to this agent, alone or with others.
-            channel: Of this channel.
-            agent_id: Done by this agent.
+            recipient_id: Only events addressed to this agent, alone or with others.
+            channel: Only events of this channel.
+            agent_id: Only events caused by this agent.
             since: Not before this time.
             until: Before this time.
             type: These types and those below them: 'chat' finds 'chat.message'.
-            after: Behind this `seq`.
+            after: Only events behind this `seq`.
             newest: Newest first.
             limit: Items a page. Default: 50.
             max_chars: Budget for the answer's text; what was left out is said.
@@ -1250,9 +1249,9 @@ class SyncEvents(BlockingGroup[async_mesh.AsyncEvents]):
         """Push events that the caller may see as they happen, from `after` on.
 
         Args:
-            recipient_id: Addressed to this agent, alone or with others.
-            channel: Of this channel.
-            agent_id: Done by this agent.
+            recipient_id: Only events addressed to this agent, alone or with others.
+            channel: Only events of this channel.
+            agent_id: Only events caused by this agent.
             since: Not before this time.
             until: Before this time.
             type: These types and those below them.
@@ -1411,10 +1410,10 @@ class SyncLocks(BlockingGroup[async_mesh.AsyncLocks]):
         The holder's next write with its fencing token is refused.
 
         Args:
-            reason: Why; the holder is told.
+            reason: Why; the holder sees it.
             resources: As they were locked.
             fencing_token: As the lease answered it.
-            agent: Of this agent, by name or id.
+            agent: Only this agent's locks: name or id.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -1443,9 +1442,9 @@ class SyncLocks(BlockingGroup[async_mesh.AsyncLocks]):
         cover a path.
 
         Args:
-            agent: Of this agent, by name or id.
-            path: Those that may hold this path, glob or name.
-            prefix: Those on this folder and below it.
+            agent: Only this agent's locks: name or id.
+            path: Only locks that may cover this path, glob or name.
+            prefix: Only locks on this folder and below it.
             cursor: `next_cursor` of the page before.
             limit: Items a page. Default: 50.
 
@@ -1466,9 +1465,9 @@ class SyncLocks(BlockingGroup[async_mesh.AsyncLocks]):
         """Yield each item of `list`, page after page.
 
         Args:
-            agent: Of this agent, by name or id.
-            path: Those that may hold this path, glob or name.
-            prefix: Those on this folder and below it.
+            agent: Only this agent's locks: name or id.
+            path: Only locks that may cover this path, glob or name.
+            prefix: Only locks on this folder and below it.
             limit: Items a page. Default: 50.
 
         Raises:
@@ -1607,7 +1606,7 @@ class SyncMeetings(BlockingGroup[async_mesh.AsyncMeetings]):
             consensus: 'majority' unless said otherwise.
             quorum: Votes that must be cast, for the rule 'quorum'.
             chair: Takes part, too; its proposal is voted on first.
-            supersedes: An active decision that the new one stands in place of.
+            supersedes: An active decision that the new one replaces.
             start: Begin at once.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
@@ -3536,7 +3535,7 @@ class SyncSessions(BlockingGroup[async_mesh.AsyncSessions]):
             type: feature, bugfix, refactor, docs, research, test, or another lower-case word.
                 Default: 'feature'.
             priority: Higher goes first; 0 is usual.
-            agent: Only this agent may claim it; it is told so.
+            agent: Only this agent may claim it, and is notified.
             capabilities: What an agent must be able to do to claim it.
             depends_on: Names or ids of tasks of this session that must be done first.
             dependencies: Ids of other tasks of the board.
@@ -3544,8 +3543,8 @@ class SyncSessions(BlockingGroup[async_mesh.AsyncSessions]):
             tags: To find it by.
             max_attempts: It fails when it has lost its holder this often. Default: 3.
             review_required: Refuse to complete it without an approved review.
-            agent_may_be_new: Whether to note an agent of an unknown name, who gets the task on
-                registering.
+            agent_may_be_new: Whether to accept an unknown name: that agent gets the task when it
+                registers.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -4407,7 +4406,7 @@ class SyncTokens(BlockingGroup[async_mesh.AsyncTokens]):
             agent: For role 'agent': the agent's name; made if unknown.
             scopes: Narrow the token to these scopes, such as 'messages:read', or '*:read' for all
                 that only read. Without them it holds all of its role.
-            expires_in_s: After how many seconds the token ends; without it, never.
+            expires_in_s: Seconds until the token expires; without it, never.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -4462,7 +4461,7 @@ class SyncWakes(BlockingGroup[async_mesh.AsyncWakes]):
         it.
 
         Args:
-            failure: Why not; empty when it was told.
+            failure: Why the session was not woken; empty when it was.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
@@ -4655,7 +4654,7 @@ class SyncWebhooks(BlockingGroup[async_mesh.AsyncWebhooks]):
         the name of an agent receives those that this agent may see.
 
         Args:
-            url: Of the receiver: http or https, without user and password.
+            url: The receiver's URL: http or https, without user and password.
             types: These types and those below them: 'task' and 'task.*' find 'task.created'. None
                 means all.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
@@ -4701,8 +4700,8 @@ class SyncWebhooks(BlockingGroup[async_mesh.AsyncWebhooks]):
                 means all.
             status: 'paused': events wait in the log. 'active' goes on, also when it was disabled.
             reason: Why it is paused.
-            skip_missed: When it becomes active: go on from now, and make dead letters of what
-                waited.
+            skip_missed: When it becomes active: continue from now, and make dead letters of the
+                waiting deliveries.
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:

@@ -71,8 +71,10 @@ class Agent(Model):
     model: str = Field(description="The language model behind it, if any.")
     capabilities: list[str]
     status: AgentStatus
-    status_text: str = Field(description="What it says it is doing.")
-    resources: dict[str, float] = Field(description="Figures that it reported, such as 'context_left'.")
+    status_text: str = Field(description="What the agent reports that it is doing.")
+    resources: dict[str, float] = Field(
+        description="Figures that the agent reported, such as 'context_left'."
+    )
     created_at: Timestamp
     last_seen_at: Timestamp
     version: int = Field(description="Grows with each change; the ETag.")
@@ -96,7 +98,7 @@ class RegisterAgent(Model):
     capabilities: Tags = Field((), description="What it can do, for finding it and for matching tasks.")
     instance_id: InstanceId | None = Field(None, description="This run of it; one is made when absent.")
     process_id: ProcessId | None = Field(
-        None, description="The process it speaks for; its hooks are known by it to be the same agent's."
+        None, description="The agent's process; hooks use it to find the agent."
     )
     reuse_existing: bool = Field(True, description="Join as the agent that has this name already.")
     takeover_if_stale: bool = Field(True, description="Take over from an instance that went silent.")
@@ -131,7 +133,7 @@ class Registration(Model):
     )
     took_over: bool = Field(description="Whether an earlier instance was replaced.")
     name_not_given: str | None = Field(
-        None, description="The name that was asked for, when the agent has another, as others speak for it."
+        None, description="The requested name, if the agent got another because others use it."
     )
     heartbeat_every_s: float
     inactive_after_s: float
@@ -162,14 +164,14 @@ class RetireAgent(Model):
 
 
 class RenameAgent(Model):
-    """Give an agent another name; the one that it has goes on leading to it."""
+    """The new name of an agent. Its present name still leads to it."""
 
     agent_id: AgentRef
     name: Name = Field(description="The new name.")
 
 
 class CloseInstance(Model):
-    """Leave: the calling instance ends, its token with it."""
+    """End the calling instance and its token."""
 
     agent_id: AgentRef
 
@@ -181,11 +183,15 @@ class Token(Model):
     role: Role
     label: str
     agent_id: Id | None
-    agent_name: str | None = Field(description="Who acts with it; null for one of no agent.")
+    agent_name: str | None = Field(
+        description="The agent that the token acts as; null for a token of no agent."
+    )
     instance_id: str | None
     created_at: Timestamp
-    scopes: list[str] | None = Field(description="To what the token is narrowed; null for all of its role.")
-    expires_at: Timestamp | None = Field(description="When it ends by itself; null for never.")
+    scopes: list[str] | None = Field(
+        description="The scopes that the token is narrowed to; null for all of its role."
+    )
+    expires_at: Timestamp | None = Field(description="When the token expires; null for never.")
 
 
 class CreateToken(Model):
@@ -200,7 +206,7 @@ class CreateToken(Model):
         " only read. Without them it holds all of its role.",
     )
     expires_in_s: Annotated[int, Field(ge=TOKEN_LIFE_S_MIN, le=TOKEN_LIFE_S_MAX)] | None = Field(
-        None, description="After how many seconds the token ends; without it, never."
+        None, description="Seconds until the token expires; without it, never."
     )
 
 
@@ -254,7 +260,7 @@ class PermissionRequested(Model):
     cli: str = Field(description="The agent's CLI, such as 'claude'.")
     session_id: str = Field(description="The CLI's own session.")
     tool: str = Field(description="The tool that waits; empty when the CLI did not say.")
-    summary: str = Field(description="What it wants to do, shortened.")
+    summary: str = Field(description="What the tool is to do, shortened.")
     at: Timestamp
 
 

@@ -46,16 +46,16 @@ class Lease(Model):
     fencing_token: int = Field(
         description="Grows with each new lease; whatever it protects refuses an older one."
     )
-    task_id: Id | None = Field(description="The task that it is held for.")
+    task_id: Id | None = Field(description="The task that the lease belongs to.")
     note: str
-    ttl_s: float = Field(description="By how much a heartbeat of the holder renews it.")
+    ttl_s: float = Field(description="Seconds by which a heartbeat of the holder renews the lease.")
     acquired_at: Timestamp
     expires_at: Timestamp
     max_hold_until: Timestamp = Field(description="Beyond this a heartbeat does not renew it.")
 
 
 class LockObstacle(Model):
-    """What stands against taking a resource: a lease of somebody else, or somebody who asked first."""
+    """A conflict with a lock request: a lease of another agent, or an earlier request."""
 
     wanted: str = Field(description="The resource of the request.")
     resource_type: str
@@ -114,7 +114,7 @@ class HeldLock(Model):
 
 
 class AcquiredLocks(Model):
-    """The locks of one request; `fencing_token` stands for all of them, `expires_at` is the soonest."""
+    """The locks of one request, with their shared `fencing_token`; `expires_at` is the soonest."""
 
     locks: list[HeldLock]
     fencing_token: int
@@ -128,14 +128,14 @@ class QueuedLocks(AcquiredLocks):
 
 
 class GaveUpWaiting(Model):
-    """A request left the queue; what stood against it at that time."""
+    """A request that left the queue, and the conflicts at that time."""
 
     wait_s: float
     obstacles: list[LockObstacle]
 
 
 class RenewLocks(Model):
-    """Hold locks for longer."""
+    """The locks to extend."""
 
     fencing_token: FencingToken
     resources: AnyResources = ()
@@ -143,7 +143,7 @@ class RenewLocks(Model):
 
 
 class ReleaseLocks(Model):
-    """Give locks back: all with a fencing token, those on some resources, or those that fit both."""
+    """The locks to release: all with a fencing token, those on some resources, or those that fit both."""
 
     fencing_token: FencingToken | None = None
     resources: AnyResources = ()
@@ -156,7 +156,7 @@ class ReleaseLocks(Model):
 
 
 class ReleasedLocks(Model):
-    """The locks that are over, and the resources of the request that were not held."""
+    """The released locks, and the resources of the request that were not held."""
 
     locks: list[HeldLock]
     not_held: list[str]
@@ -165,9 +165,9 @@ class ReleasedLocks(Model):
 class ListLocks(Model):
     """Which locks to list."""
 
-    agent: AgentRef | None = Field(None, description="Of this agent, by name or id.")
-    path: ResourceText | None = Field(None, description="Those that may hold this path, glob or name.")
-    prefix: ResourceText | None = Field(None, description="Those on this folder and below it.")
+    agent: AgentRef | None = Field(None, description="Only this agent's locks: name or id.")
+    path: ResourceText | None = Field(None, description="Only locks that may cover this path, glob or name.")
+    prefix: ResourceText | None = Field(None, description="Only locks on this folder and below it.")
     cursor: Cursor | None = None
     limit: PageLimit = PAGE_ITEMS_DEFAULT
 
@@ -203,19 +203,19 @@ class CheckPaths(Model):
 
 
 class LockCheck(Model):
-    """Whether the caller could lock all of it now, and what stands against it."""
+    """Whether the caller could lock all of it now, and the conflicts."""
 
     free: bool
     conflicts: list[LockObstacle]
 
 
 class ForceReleaseLocks(Model):
-    """Take locks away from whoever holds them; what is given must fit all."""
+    """The locks to take away from their holders; the filters must all match."""
 
     resources: AnyResources = ()
     fencing_token: FencingToken | None = None
-    agent: AgentRef | None = Field(None, description="Of this agent, by name or id.")
-    reason: Annotated[Reason, StringConstraints(min_length=1)] = Field(description="Why; the holder is told.")
+    agent: AgentRef | None = Field(None, description="Only this agent's locks: name or id.")
+    reason: Annotated[Reason, StringConstraints(min_length=1)] = Field(description="Why; the holder sees it.")
 
     @model_validator(mode="after")
     def _names_something(self) -> Self:
@@ -265,27 +265,29 @@ class LostLease(Model):
     resource: str
     fencing_token: int
     reason: EndedReason
-    at: Timestamp = Field(description="Since when it no longer holds.")
-    at_its_longest: bool = Field(description="Whether it ran as long as heartbeats may renew it.")
-    holder_name: str | None = Field(description="Who holds the same by now; null when nobody was seen to.")
+    at: Timestamp = Field(description="When the agent lost it.")
+    at_its_longest: bool = Field(description="Whether it ended because heartbeats renew no lease any longer.")
+    holder_name: str | None = Field(
+        description="The present holder of the same resource; null if none was seen."
+    )
 
 
 class LossesReported(Model):
-    """The acting agent's model is told of leases that it lost."""
+    """Leases that the acting agent lost, and of which its model was informed."""
 
     lease_ids: Annotated[tuple[Id, ...], Field(min_length=1, max_length=LOSSES_LOOKED_AT)]
     receipt: Annotated[str, StringConstraints(min_length=1, max_length=RECEIPT_CHARS_MAX)]
 
 
 class LockWaitStarted(Model):
-    """Somebody queues for locks that others hold, or wait for."""
+    """An agent queues for locks that others hold, or wait for."""
 
     wait: LockWait
     obstacles: list[LockObstacle]
 
 
 class LockWaitEnded(Model):
-    """Somebody does not wait any more: granted, gave up, or was not heard of until the wait's end."""
+    """An agent stopped waiting: granted, gave up, or was silent until the wait's end."""
 
     wait: LockWait
     reason: WaitEndReason

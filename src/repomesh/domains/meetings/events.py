@@ -13,7 +13,7 @@ from repomesh.kernel.operation import Model
 
 
 class MeetingChanged(Model):
-    """What a meeting is now."""
+    """The new state of a meeting."""
 
     meeting: Meeting
 
@@ -29,7 +29,7 @@ class MeetingTurn(MeetingMember):
     """It is one participant's turn, or its turn was passed over since it is known to be inactive."""
 
     round: int
-    due_at: Timestamp | None = Field(description="Until when it may speak.")
+    due_at: Timestamp | None = Field(description="When the participant's time to speak ends.")
 
 
 class MeetingOpinion(MeetingChanged):
@@ -68,11 +68,11 @@ class MeetingVote(MeetingChanged):
 
 
 class MeetingRound(MeetingChanged):
-    """A round is over."""
+    """The end of a round."""
 
     round: int
     agreed: bool
-    absent: list[str] = Field(description="Who cast no vote in time.")
+    absent: list[str] = Field(description="Participants that cast no vote in time.")
 
 
 class MeetingConsensus(MeetingChanged):
@@ -86,7 +86,7 @@ class MeetingNoConsensus(MeetingChanged):
     """The last round ended without a decision."""
 
     round: int
-    summary: str = Field(description="Where each stood.")
+    summary: str = Field(description="The position of each participant.")
 
 
 MEETING_CREATED = event_type(

@@ -46,7 +46,7 @@ NO_RESPONSE = "[No response - timeout]"
 
 
 class Participant(Model):
-    """One who takes part, and where it is in the present round."""
+    """One participant, and its state in the current round."""
 
     agent_id: Id
     agent_name: str
@@ -54,19 +54,19 @@ class Participant(Model):
         description="Invited until it joins, speaks or votes; one who is invited is asked all the same."
     )
     turn: TurnStatus | None = Field(description="Its turn in this round; null before it has one.")
-    vote: Choice | None = Field(description="In this round.")
+    vote: Choice | None = Field(description="Its vote in this round.")
 
 
 class Meeting(Model):
-    """A meeting and how it stands."""
+    """The state of a meeting."""
 
     id: Id
     topic: str
     meeting_type: MeetingType
     status: MeetingStatus
     outcome: Outcome | None
-    phase: Phase | None = Field(description="Of a meeting in progress.")
-    round: int = Field(description="The present one, from 1; 0 before the first.")
+    phase: Phase | None = Field(description="Phase of a meeting in progress.")
+    round: int = Field(description="The current round, from 1; 0 before the first.")
     max_discussion_rounds: int
     speaking_order: Order
     consensus: Consensus
@@ -77,18 +77,18 @@ class Meeting(Model):
     chair_name: str | None
     agenda: list[str]
     template: str | None
-    opinion_prompt: str = Field(description="What participants are told with each request to speak.")
-    vote_prompt: str = Field(description="What they are told with each request to vote.")
+    opinion_prompt: str = Field(description="Text that participants get with each request to speak.")
+    vote_prompt: str = Field(description="Text that participants get with each request to vote.")
     participants: list[Participant]
-    speaker_id: Id | None = Field(description="Whose turn it is.")
+    speaker_id: Id | None = Field(description="The participant whose turn it is.")
     speaker_name: str | None
-    due_at: Timestamp | None = Field(description="When it goes on, whoever is awaited.")
+    due_at: Timestamp | None = Field(description="When it goes on without those that it waits for.")
     proposal: str | None = Field(description="What is being voted on.")
     related_message_ids: list[Id]
     related_task_ids: list[Id]
-    supersedes_id: Id | None = Field(description="The decision that its own will stand in place of.")
+    supersedes_id: Id | None = Field(description="The decision that the meeting's decision will replace.")
     decision_id: Id | None
-    summary: str | None = Field(description="Where each stood, when there was no consensus.")
+    summary: str | None = Field(description="The position of each participant, when there was no consensus.")
     reason: str = Field(description="Why it was cancelled.")
     created_by: str | None = Field(description="The agent that called it; null for the owner.")
     created_by_id: Id | None
@@ -99,7 +99,7 @@ class Meeting(Model):
 
 
 class Opinion(Model):
-    """What one said when it was its turn."""
+    """What one participant said in its turn."""
 
     sequence: int = Field(description="Its number in the meeting, from 1.")
     round: int
@@ -114,12 +114,12 @@ class Opinion(Model):
 
 
 class Proposal(Model):
-    """What a round votes on."""
+    """The proposal that a round votes on."""
 
     round: int
     source: Source
     sequence: int | None = Field(description="The opinion that made it; null for one that was written.")
-    agent_name: str | None = Field(description="Who made it.")
+    agent_name: str | None = Field(description="The agent that made it.")
     text: str
     tasks: list[CreateTask]
     at: Timestamp
@@ -133,12 +133,12 @@ class CastVote(Model):
     agent_name: str
     choice: Choice
     reason: str
-    amendment: str | None = Field(description="What it would change.")
+    amendment: str | None = Field(description="The change that the voter wants.")
     at: Timestamp
 
 
 class Round(Model):
-    """What was said and voted in one round."""
+    """The opinions and votes of one round."""
 
     number: int
     opinions: list[Opinion]
@@ -155,7 +155,7 @@ class MeetingDetail(Meeting):
 
 
 class CreateMeeting(Model):
-    """Call a meeting. What is left out comes from the template, if one is named."""
+    """A new meeting. Absent fields come from the template, if one is named."""
 
     topic: Topic
     participant_ids: Participants = Field((), description="By name or id, in the order of speaking.")
@@ -180,7 +180,7 @@ class CreateMeeting(Model):
     chair: AgentRef | None = Field(None, description="Takes part, too; its proposal is voted on first.")
     related_message_ids: Related = ()
     related_task_ids: Related = ()
-    supersedes: Id | None = Field(None, description="An active decision that the new one stands in place of.")
+    supersedes: Id | None = Field(None, description="An active decision that the new one replaces.")
     start: bool = Field(False, description="Begin at once.")
 
 
@@ -266,7 +266,7 @@ class ShowRequest(OneMeeting):
 
 
 class HeardOpinion(Model):
-    """An opinion as participants are told it."""
+    """An opinion as participants receive it."""
 
     sequence: int
     round: int
@@ -277,7 +277,7 @@ class HeardOpinion(Model):
 
 
 class MeetingRequest(Model):
-    """What is asked of a participant: to speak, to vote, or nothing now."""
+    """What a meeting asks of a participant: to speak, to vote, or nothing now."""
 
     type: Literal["opinion_request", "consensus_request"] | None = Field(
         description="Null when nothing is asked of the acting agent."
@@ -287,7 +287,7 @@ class MeetingRequest(Model):
     round: int
     agenda: list[str]
     prompt: str
-    before: list[str] = Field(description="What the round before voted on and came to, the dissent first.")
+    before: list[str] = Field(description="The previous round's proposal and result, the dissent first.")
     opinions: list[HeardOpinion] = Field(description="Of this round, within the budget; longer ones are cut.")
     proposal: str | None
     due_at: Timestamp | None
@@ -299,19 +299,19 @@ class FindDueMeetings(Empty):
 
 
 class DueMeetings(Model):
-    """The meetings that have to go on."""
+    """The meetings that are due."""
 
     meeting_ids: list[Id]
 
 
 class SettleMeetings(Model):
-    """Go on with meetings that are due."""
+    """Advance the meetings that are due."""
 
     meeting_id: Id | None = Field(None, description="This one alone, if it is due; otherwise all of them.")
 
 
 class SettledMeetings(Model):
-    """The meetings that were looked at."""
+    """The meetings that were checked."""
 
     meeting_ids: list[Id]
 

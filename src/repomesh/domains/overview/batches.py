@@ -42,13 +42,13 @@ class BatchStep(Model):
 
 
 class RunBatch(Model):
-    """What to do, in this order."""
+    """The operations to run, in order."""
 
     steps: Annotated[tuple[BatchStep, ...], Field(min_length=1, max_length=limits.BATCH_STEPS_MAX)]
 
 
 class BatchDone(Model):
-    """What each step answered."""
+    """The result of each step."""
 
     results: list[JsonValue]
 

@@ -17,24 +17,26 @@ from repomesh.kernel.operation import Model
 
 
 class LookAtSession(CliSessionKey):
-    """A hook came in: is there anything to do?"""
+    """A hook's check whether there is anything to do."""
 
     processes: Annotated[tuple[ProcessId, ...], Field(max_length=limits.HOOK_PROCESSES_MAX)] = ()
     deliver: bool = Field(False, description="Whether the hook's answer reaches the model.")
 
 
 class SessionView(Model):
-    """What a hook needs to know of its session before it does anything."""
+    """What a hook needs to know about its session before it does anything."""
 
-    session: CliSession | None = Field(description="Null when it is not known, or over.")
+    session: CliSession | None = Field(description="Null when the session is unknown or has ended.")
     binds: bool = Field(True, description="Whether it is a session of the caller's principal.")
-    name_not_given: str | None = Field(None, description="The name that was asked for in vain.")
+    name_not_given: str | None = Field(None, description="The requested name that the session did not get.")
     agent_type: str = ""
     stop_blocks: int = 0
     briefing_due: bool = False
-    noted_s: float = Field(0.0, description="How long ago a hook of it was written down.")
+    noted_s: float = Field(0.0, description="Seconds since a hook of the session was recorded.")
     due: bool = Field(False, description="Whether there are messages to hand out, or a lease to warn of.")
-    undecided: bool = Field(False, description="Whether it was handed messages of which nothing is known.")
+    undecided: bool = Field(
+        False, description="Whether it has deliveries that are neither confirmed nor failed."
+    )
 
 
 class Deliver(CliSessionKey):
@@ -42,22 +44,26 @@ class Deliver(CliSessionKey):
 
     route: Route
     boundary: Boundary
-    briefing: bool = Field(False, description="Whether to say first who it is and what it holds.")
-    name_not_given: AgentRef | None = Field(None, description="The name that it asked for and did not get.")
+    briefing: bool = Field(False, description="Whether to begin with the agent's identity and leases.")
+    name_not_given: AgentRef | None = Field(
+        None, description="The requested name that the agent did not get."
+    )
 
 
 class EndTurn(CliSessionKey):
-    """A turn is about to end."""
+    """The end of a turn."""
 
     boundary: Boundary
-    loop_guard: bool | None = Field(None, description="Whether it goes on only since its end was held back.")
+    loop_guard: bool | None = Field(
+        None, description="Whether the turn continues only because its end was prevented."
+    )
 
 
 class HookText(Model):
-    """What to put before the model; nothing when `text` is empty."""
+    """Text to put before the model; nothing when `text` is empty."""
 
     text: str
-    boundary: str | None = Field(None, description="Of the delivery in it, if there is one.")
+    boundary: str | None = Field(None, description="The name of the delivery in the text, if there is one.")
     message_ids: list[Id] = Field([], description="The messages in it.")
 
 
@@ -97,7 +103,7 @@ class GuardVerdict(Model):
     """Whether the files may be written."""
 
     verdict: Literal["free", "warned", "denied"]
-    reason: str = Field(description="What the model is told: who holds what until when, and what to do.")
+    reason: str = Field(description="The text for the model: who holds what until when, and what to do.")
     hindrances: list[BlockingLock]
 
 

@@ -23,7 +23,7 @@ class JoinWorkspace(RegisterAgent):
 
 
 class JoinedWorkspace(Registration):
-    """Who the caller is from now on, and what it should know. The instance token is shown once."""
+    """The caller's identity and its briefing. The instance token is shown once."""
 
     briefing: str = Field(description="What it holds, did last and has not read, and what was decided.")
 
@@ -41,7 +41,7 @@ class HeartbeatResult(Model):
 
     agent: Agent
     unread: int = Field(description="Messages not read yet.")
-    next_lease_expiry: Timestamp | None = Field(description="When the first of its leases expires.")
+    next_lease_expiry: Timestamp | None = Field(description="When the agent's next lease expires.")
     heartbeat_every_s: float
 
 
@@ -63,7 +63,7 @@ class ContextTask(Model):
     type: TaskType
     priority: int
     status: TaskStatus
-    agent_name: str | None = Field(description="Who holds it, or held it when it ended.")
+    agent_name: str | None = Field(description="The task's holder, or its last one when it ended.")
     scope: list[str]
     percent: int | None
     note: str
@@ -132,7 +132,7 @@ class Reconcile(Model):
 
 
 class ReclaimedLease(Model):
-    """Something that is free again."""
+    """A lease that was reclaimed."""
 
     resource_type: str
     resource: str
@@ -143,7 +143,7 @@ class ReclaimedLease(Model):
 
 
 class Reconciled(PartialResult):
-    """What was found and taken back."""
+    """What was found and reclaimed."""
 
     inactive_agent_ids: list[Id] = Field(description="Agents that went silent.")
     leases: list[ReclaimedLease]

@@ -24,7 +24,7 @@ Question = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$", min_length=1,
 
 
 class SearchResult(Model):
-    """Something that was found, with the words around what it was found by."""
+    """A search result, with the words around the match."""
 
     what: What
     id: Id
@@ -36,7 +36,7 @@ class SearchResult(Model):
     title: str
     tags: list[str]
     author: str | None
-    at: Timestamp = Field(description="When it was written, or last changed.")
+    at: Timestamp = Field(description="When it was written or last changed.")
     snippet: str = Field(description="The part that holds most of the words, with **marks** around them.")
     elsewhere: str | None = Field(
         None,
@@ -47,7 +47,7 @@ class SearchResult(Model):
 
 
 class Search(Model):
-    """What to look for, and among what."""
+    """The words to look for, and the filters."""
 
     text: Label = Field(description="Every one of these words must occur.")
     what: Whats = Field(
@@ -68,14 +68,14 @@ class Search(Model):
 
 
 class RecallResult(SearchResult):
-    """Something that may answer a question, and why it is here."""
+    """A result that may answer a question, and the reasons for it."""
 
     score: float = Field(description="From 0; of use only to compare with the others of this answer.")
-    why: list[str] = Field(description="What speaks for it, the weightiest first.")
+    why: list[str] = Field(description="The reasons for the result, weightiest first.")
 
 
 class Recall(Model):
-    """What to remember."""
+    """A question, and the filters."""
 
     text: Question = Field(description="A question or some words; not all need to occur.")
     what: Whats = Field(
@@ -89,7 +89,7 @@ class Recall(Model):
 
 
 class RecallPage(Model):
-    """What was remembered, the best first."""
+    """The results, best first."""
 
     items: list[RecallResult]
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")

@@ -94,7 +94,7 @@ class PreparedArtifact:
 
 
 class Artifact(Model):
-    """Something that came of a session, in its newest version."""
+    """A result of a session, in its newest version."""
 
     id: Id
     session_id: str
@@ -106,7 +106,7 @@ class Artifact(Model):
     url: str | None = Field(description="Where a link leads.")
     tags: list[str]
     bytes: int
-    sha256: str = Field(description="Of its content, in hexadecimal digits.")
+    sha256: str = Field(description="SHA-256 of the content, in hexadecimal digits.")
     author: str | None = Field(description="The agent that wrote this version; null for the owner.")
     created_at: Timestamp
     updated_at: Timestamp
@@ -242,7 +242,7 @@ class ArtifactPart(Model):
 
 
 class ArtifactChanged(Model):
-    """What an artifact is now, without its content."""
+    """The new state of an artifact, without its content."""
 
     artifact: Artifact
 

@@ -57,11 +57,11 @@ class ChunkInfo(Model):
     chunk_id: str = Field(description="As its sender named it; its id when it was sent without a name.")
     sequence: int = Field(description="Its place in the session.")
     format: Format
-    speaker: str = Field(description="Who said it, as the sender tells.")
+    speaker: str = Field(description="The speaker, as the sender named it.")
     tags: list[str]
     metadata: dict[str, JsonValue]
-    bytes: int = Field(description="Of its content in UTF-8.")
-    sha256: str = Field(description="Of its content in UTF-8, in hexadecimal digits.")
+    bytes: int = Field(description="Size of the content in UTF-8.")
+    sha256: str = Field(description="SHA-256 of the content in UTF-8, in hexadecimal digits.")
     author: str | None = Field(description="The agent that sent it; null for the owner.")
     created_at: Timestamp
 

@@ -36,7 +36,7 @@ Sources = Annotated[tuple[MemorySource, ...], Field(max_length=limits.MEMORY_SOU
 
 
 class Memory(Model):
-    """Something to remember, as it is now."""
+    """A memory in its current version."""
 
     id: Id
     session_id: str | None = Field(description="null: it concerns the whole workspace.")
@@ -47,7 +47,7 @@ class Memory(Model):
     confidence: float | None = Field(description="How sure its author is, from 0 to 1.")
     sources: list[MemorySource]
     status: MemoryStatus
-    superseded_by: str | None = Field(description="The key of the memory that holds instead.")
+    superseded_by: str | None = Field(description="The key of the memory that replaced it.")
     reason: str = Field(description="Why it was superseded, retracted or restored.")
     author: str | None = Field(description="The agent that wrote it last; null for the owner.")
     created_at: Timestamp
@@ -62,7 +62,7 @@ class ListedMemory(Memory):
 
 
 class MemoryVersion(Model):
-    """What a memory was."""
+    """One version of a memory."""
 
     version: int
     change: Change
@@ -138,14 +138,14 @@ class RetractMemory(OneMemory):
 
 
 class SupersedeMemory(OneMemory):
-    """Another memory holds instead."""
+    """The memory that replaces this one."""
 
     by: Key = Field(description="The key of that memory, in the same session or workspace.")
     reason: WhyNot
 
 
 class MemoryChanged(Model):
-    """What a memory is now."""
+    """The new state of a memory."""
 
     memory: Memory
 

@@ -53,7 +53,7 @@ class Session(ListedSession):
 
 
 class SessionCounts(Model):
-    """How much hangs on a session."""
+    """The number of records that belong to a session."""
 
     chunks: int
     chunk_bytes: int
@@ -63,7 +63,7 @@ class SessionCounts(Model):
 
 
 class SessionDetail(Session):
-    """A session with what hangs on it, in figures."""
+    """A session with the number of records that belong to it."""
 
     counts: SessionCounts
 
@@ -105,13 +105,13 @@ class UpdateSession(OneSession):
 
 
 class ChangeStatus(OneSession):
-    """A session goes on, stops for a while, or is over."""
+    """The session to pause, resume or complete, and why."""
 
     reason: Reason = Field("", description="Why; the session shows it.")
 
 
 class DeleteSession(OneSession):
-    """Delete a session with all that hangs on it."""
+    """The session to delete with everything in it."""
 
     reason: Reason = Field("", description="Why; it stands in the log.")
 
@@ -121,7 +121,7 @@ class EraseSessions(Empty):
 
 
 class ErasedContents(Model):
-    """What went with a session; of each sort some are named, all are counted."""
+    """What was deleted with a session: of each sort some are named, all are counted."""
 
     chunks: int = 0
     memories: int = 0
@@ -135,13 +135,13 @@ class ErasedContents(Model):
 
 
 class DeletedSession(Model):
-    """How far the deletion of a session is."""
+    """The progress of the deletion of a session."""
 
     session_id: str
     done: bool = Field(
-        description="false: it is large, and goes on in pieces; session.deleted tells the end."
+        description="false: the session is large and is deleted in pieces; session.deleted reports the end."
     )
-    erased: ErasedContents = Field(description="What is gone so far.")
+    erased: ErasedContents = Field(description="What has been deleted so far.")
 
 
 class ErasedSessions(PartialResult):
@@ -161,7 +161,7 @@ class DelegateTask(OneSession):
     description: TaskText = Field("", description="What whoever does it must know.")
     type: TaskType = "feature"
     priority: Priority = 0
-    agent: AgentRef | None = Field(None, description="Only this agent may claim it; it is told so.")
+    agent: AgentRef | None = Field(None, description="Only this agent may claim it, and is notified.")
     capabilities: Tags = Field((), description="What an agent must be able to do to claim it.")
     depends_on: Annotated[tuple[Key, ...], Field(max_length=limits.LIST_ITEMS_MAX)] = Field(
         (), description="Names or ids of tasks of this session that must be done first."
@@ -175,7 +175,7 @@ class DelegateTask(OneSession):
     )
     review_required: bool = Field(False, description="Refuse to complete it without an approved review.")
     agent_may_be_new: bool = Field(
-        False, description="Whether to note an agent of an unknown name, who gets the task on registering."
+        False, description="Whether to accept an unknown name: that agent gets the task when it registers."
     )
 
 
@@ -198,7 +198,7 @@ class ListSessionTasks(OneSession):
 
 
 class SessionChanged(Model):
-    """What a session is now."""
+    """The new state of a session."""
 
     session: Session
 
@@ -210,7 +210,7 @@ class SessionDeleting(Model):
 
 
 class SessionDeleted(Model):
-    """A session is gone, and all that hung on it."""
+    """A session was deleted with everything in it."""
 
     session_id: str
     reason: str

@@ -26,7 +26,7 @@ class WrittenSummary(Model):
     """What a language model made of a session: its words, not those of anybody who took part."""
 
     text: str
-    generated: Literal[True] = Field(description="A model wrote it: look it up before you rely on it.")
+    generated: Literal[True] = Field(description="A model wrote the text: verify it before you rely on it.")
     model: str
     made_at: Timestamp
 
@@ -98,6 +98,6 @@ class SessionSummary(Model):
     artifacts: list[SummaryArtifact]
     tasks: list[SummaryTask]
     timeline: list[SummaryMoment] = Field(description="The newest moments, in their order.")
-    written: WrittenSummary | None = Field(None, description="When it was asked for, and there is one.")
-    not_written: str | None = Field(None, description="Why there is none though it was asked for.")
+    written: WrittenSummary | None = Field(None, description="The model's text, if requested and available.")
+    not_written: str | None = Field(None, description="Why the requested text is missing.")
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")

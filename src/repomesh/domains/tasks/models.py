@@ -98,13 +98,13 @@ class Task(Model):
     review_required: bool = Field(description="Whether an approved review must exist before it completes.")
     max_attempts: int = Field(description="It fails when it has lost its holder this often.")
     attempts: int = Field(description="How often it lost its holder.")
-    assignee_id: Id | None = Field(None, description="Who alone may claim it; null for anybody.")
+    assignee_id: Id | None = Field(None, description="The only agent that may claim it; null for any.")
     assignee_name: str | None = None
-    agent_id: Id | None = Field(description="Who holds it, or held it when it ended.")
+    agent_id: Id | None = Field(description="The holder, or the last one when the task ended.")
     agent_name: str | None
-    fencing_token: int | None = Field(description="Of the present claim.")
-    percent: int | None = Field(description="How far the holder says it is.")
-    note: str = Field(description="The holder's last word on progress.")
+    fencing_token: int | None = Field(description="The fencing token of the current claim.")
+    percent: int | None = Field(description="Progress in percent, as the holder reported it.")
+    note: str = Field(description="The holder's last progress note.")
     result: str | None
     reason: str = Field(description="Why it is blocked, failed or cancelled, or was given back.")
     created_by: Id | None = Field(description="The agent that made it; null for the owner.")
@@ -135,7 +135,7 @@ class TaskDetail(Task):
     """A task with what stands behind it."""
 
     unmet_dependencies: list[Id] = Field(description="Dependencies that are not done.")
-    history: list[Attempt] = Field(description="Who held it, newest first.")
+    history: list[Attempt] = Field(description="The agents that held it, newest first.")
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")
 
 
@@ -179,7 +179,7 @@ class ShowTask(Model):
 
 
 class UpdateTask(PreparesWords):
-    """What changes of a task; what is left out stays."""
+    """The changes to a task; absent fields stay as they are."""
 
     task_id: Id
     goal: Goal | None = None
@@ -246,7 +246,7 @@ class FailTask(HeldTaskRequest):
 
 
 class FinishTask(HeldTaskRequest):
-    """How the holder parts with a task."""
+    """How the holder ends its work on a task."""
 
     outcome: Outcome
     result: TaskText = Field("", description="For 'done'.")
@@ -261,7 +261,7 @@ class FinishTask(HeldTaskRequest):
 
 
 class BlockTask(Model):
-    """Say that a task can't go on for now. Its holder sends its fencing token."""
+    """Why a task is blocked. Its holder sends its fencing token."""
 
     task_id: Id
     reason: RequiredReason
@@ -276,14 +276,14 @@ class UnblockTask(Model):
 
 
 class CancelTask(Model):
-    """A task is no longer wanted."""
+    """Why a task is cancelled."""
 
     task_id: Id
     reason: RequiredReason
 
 
 class ClaimedTask(Model):
-    """What the holder of a task holds; every further word on it carries the fencing token."""
+    """A claimed task; every later request about it carries the fencing token."""
 
     task: Task
     fencing_token: int
@@ -293,7 +293,7 @@ class ClaimedTask(Model):
 
 
 class FinishedTask(Model):
-    """What became of a task that its holder parted with."""
+    """The state of a task after its holder ended its work on it."""
 
     id: Id
     goal: str
@@ -315,7 +315,7 @@ class Reclaimed(Model):
 
 
 class TaskChanged(Model):
-    """What a task is now, and why it changed."""
+    """The new state of a task, and why it changed."""
 
     task: Task
     reason: str = ""
@@ -327,7 +327,7 @@ class TaskClaimedData(Model):
     task: Task
     fencing_token: int
     expires_at: Timestamp
-    locks: list[str] = Field(description="What was locked with it.")
+    locks: list[str] = Field(description="The locks taken with the claim.")
 
 
 class TaskReclaimed(Model):

@@ -22,12 +22,12 @@ class TakeWebhook(Model):
 
     webhook_id: Id
     claim_id: Id = Field(description="Names this claim; a new one for each time that work is taken.")
-    position: int = Field(description="Behind which the events were looked for; another one takes nothing.")
+    position: int = Field(
+        description="The `seq` behind which the events were looked for; another position takes nothing."
+    )
     upto: int = Field(description="The `seq` up to which the log was looked at.")
     missed_before: int | None = Field(description="The log's oldest `seq`, when it begins behind `position`.")
-    damaged: tuple[int, ...] = Field(
-        (), description="Of the events that were found, those that can't be read."
-    )
+    damaged: tuple[int, ...] = Field((), description="The found events that can't be read.")
     deliveries: tuple[PlannedDelivery, ...]
 
 
@@ -42,19 +42,23 @@ class DueDelivery(Model):
 
 
 class TakenWebhook(Model):
-    """What to send, to whom, signed with what. Without deliveries nothing was taken."""
+    """The deliveries, the receiver and the secrets. Without deliveries nothing was taken."""
 
     url: str
     secrets: list[str] = Field(repr=False)
     deliveries: list[DueDelivery]
-    full: bool = Field(False, description="Whether so many wait that the events must wait in the log.")
+    full: bool = Field(
+        False, description="Whether so many deliveries wait that the events must wait in the log."
+    )
 
 
 class AttemptOutcome(Model):
-    """What came of one attempt."""
+    """The outcome of one attempt."""
 
     delivery_id: Id
-    attempts: int = Field(description="Before this one; an outcome that is told twice counts once.")
+    attempts: int = Field(
+        description="Attempts before this one; an outcome that is reported twice counts once."
+    )
     status: int | None = None
     error: str | None = Field(None, description="Why it failed; absent for what was delivered.")
     response: str | None = None
@@ -66,16 +70,16 @@ class AttemptOutcome(Model):
 
 
 class SettleWebhook(Model):
-    """What came of what was taken."""
+    """The outcomes of the attempts."""
 
     webhook_id: Id
     claim_id: Id
     outcomes: tuple[AttemptOutcome, ...]
-    release: bool = Field(description="Whether the process has done with it for now.")
+    release: bool = Field(description="Whether the process ends its claim for now.")
 
 
 class SettledWebhook(Model):
-    """How many of the outcomes were what."""
+    """How many of the outcomes were of each kind."""
 
     delivered: int = 0
     failed: int = 0

@@ -45,16 +45,16 @@ class WebhookDetail(Webhook):
     """A subscription, and how far it has come."""
 
     position: int = Field(description="The `seq` up to which the log was looked at.")
-    delivered_at: Timestamp | None = Field(description="When something was last delivered.")
-    failing_since: Timestamp | None = Field(description="The first failure since then.")
-    waiting: int = Field(description="Deliveries to come, or to be tried again.")
+    delivered_at: Timestamp | None = Field(description="Time of the last delivery.")
+    failing_since: Timestamp | None = Field(description="Time of the first failure since the last delivery.")
+    waiting: int = Field(description="Number of deliveries that wait for an attempt.")
     dead: int = Field(description="Dead letters: what could not be delivered.")
 
 
 class SubscribeWebhook(Model):
     """Where to send which events."""
 
-    url: WebhookUrl = Field(description="Of the receiver: http or https, without user and password.")
+    url: WebhookUrl = Field(description="The receiver's URL: http or https, without user and password.")
     types: _Types = Field((), description=_TYPES)
     description: Label = ""
 
@@ -90,12 +90,15 @@ class UpdateWebhook(OneWebhook):
     )
     reason: Reason = Field("", description="Why it is paused.")
     skip_missed: bool = Field(
-        False, description="When it becomes active: go on from now, and make dead letters of what waited."
+        False,
+        description=(
+            "When it becomes active: continue from now, and make dead letters of the waiting deliveries."
+        ),
     )
 
 
 class DeletedWebhook(Model):
-    """A subscription that is no more."""
+    """A webhook that was deleted."""
 
     webhook_id: Id
 
@@ -118,8 +121,8 @@ class WebhookDelivery(Model):
     status: WebhookDeliveryStatus
     attempts: int
     created_at: Timestamp
-    next_at: Timestamp | None = Field(description="Of the next attempt.")
-    last_at: Timestamp | None = Field(description="Of the last attempt.")
+    next_at: Timestamp | None = Field(description="Time of the next attempt.")
+    last_at: Timestamp | None = Field(description="Time of the last attempt.")
     last_status: int | None = Field(description="HTTP status of the last answer.")
     last_error: str | None = Field(description="Why the last attempt failed.")
     response: str | None = Field(description="The beginning of the last answer: the receiver's words.")
@@ -159,13 +162,13 @@ class WebhookChanged(Model):
 
 
 class WebhookTested(Model):
-    """Somebody wants to know whether a webhook arrives. Only that webhook receives it."""
+    """A test event. Only the tested webhook receives it."""
 
     webhook_id: Id
 
 
 class WebhookDeadLettered(Model):
-    """Events could not be delivered, whatever was tried. No webhook receives this."""
+    """Events could not be delivered in any attempt. No webhook receives this event."""
 
     webhook_id: Id
     count: int
@@ -187,8 +190,8 @@ class WebhookMissed(Model):
     """
 
     webhook_id: Id
-    after: int = Field(description="The last `seq` that it had seen.")
-    oldest_seq: int = Field(description="Where it goes on.")
+    after: int = Field(description="The last `seq` that the webhook had reached.")
+    oldest_seq: int = Field(description="The `seq` at which it continues.")
 
 
 WEBHOOK_CREATED = event_type("webhook.created", WebhookChanged, "A webhook was created.")

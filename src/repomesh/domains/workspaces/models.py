@@ -17,7 +17,7 @@ class Workspace(Model):
     id: Id
     name: str
     path: str | None = Field(description="The repository's folder on the server's machine, if known.")
-    home: bool = Field(description="Whether it is the one in which the server was started.")
+    home: bool = Field(description="Whether the server was started in it.")
     created_at: Timestamp
 
 
@@ -58,7 +58,7 @@ class RemoveWorkspace(Model):
 
 
 class CloseWorkspace(Model):
-    """Finish what the removal of this workspace began."""
+    """Finish the removal of this workspace."""
 
 
 class ClosedWorkspace(PartialResult):

@@ -72,7 +72,7 @@ class WebhookBatch(Model):
     """The data of a batch."""
 
     commands: Annotated[list[JsonValue], Field(min_length=1, max_length=limits.BATCH_STEPS_MAX)] = Field(
-        description="In their order; one without a `session_id` has that of the batch."
+        description="Run in their order; one without a `session_id` has that of the batch."
     )
     on_error: Literal["stop", "continue"] = Field(
         "stop", description="'stop': all of them or none; 'continue': each on its own."

@@ -25,7 +25,7 @@ _UTF8_BYTES_MAX = 4  # of one character
 
 
 class Auth(Model):
-    """Who speaks: the first frame, unless the upgrade carried an Authorization header."""
+    """Authentication: the first frame, unless the upgrade carried an Authorization header."""
 
     type: Literal["auth"]
     token: Label

@@ -47,7 +47,7 @@ _CHOICES: dict[bool | None, Choice] = {True: "agree", False: "disagree", None: "
 
 
 class MeetingQuery(Model):
-    """What stands in the URL of a meeting's socket."""
+    """The query of a meeting socket's URL."""
 
     agent_id: AgentRef | None = Field(None, description="Who speaks: a name or id that the token allows.")
     after: Position | None = Field(None, description="The last `seq` that was seen; from now on if absent.")
@@ -122,7 +122,7 @@ class DirectMessage(_ParticipantFrame):
 
 
 class JoinFrame(JoinMeeting, _ParticipantFrame):
-    """Take part, or come back after one was passed over."""
+    """Join the meeting, or return after being passed over."""
 
     operation = "meeting.join"
 
@@ -134,7 +134,7 @@ class JoinFrame(JoinMeeting, _ParticipantFrame):
 
 
 class LeaveFrame(_ParticipantFrame):
-    """Take part no more."""
+    """Leave the meeting."""
 
     operation = "meeting.leave"
 

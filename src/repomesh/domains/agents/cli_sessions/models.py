@@ -40,11 +40,11 @@ class CliSession(Model):
     agent_id: Id
     agent_name: str
     instance_id: str
-    state: CliState = Field(description="Whether its model works, or waits.")
+    state: CliState = Field(description="Whether its model works or waits.")
     cwd: str
     transcript_path: str | None
     started_at: Timestamp
-    last_hook_at: Timestamp = Field(description="A recent hook; not each is written down.")
+    last_hook_at: Timestamp = Field(description="Time of a recent hook; not every hook is recorded.")
     ended_at: Timestamp | None
     ended_reason: str | None
 
@@ -64,7 +64,7 @@ class BeginCliSession(Model):
 
     cli: Cli
     session_id: CliSessionId
-    wanted: AgentRef | None = Field(None, description="The agent that it wants to be.")
+    wanted: AgentRef | None = Field(None, description="The agent name that it asks for.")
     processes: Annotated[tuple[ProcessId, ...], Field(max_length=limits.HOOK_PROCESSES_MAX)] = ()
     cwd: FilePath = ""
     transcript_path: FilePath | None = None
@@ -77,7 +77,7 @@ class BegunCliSession(Model):
     session: CliSession
     new: bool
     name_not_given: str | None = Field(
-        None, description="The name that was asked for, when the session's agent has another."
+        None, description="The requested name, if the session's agent has another."
     )
 
 
@@ -104,11 +104,11 @@ class NoteCliSession(CliSessionKey):
     state: CliState | None = None
     transcript_path: FilePath | None = None
     briefing_due: bool | None = None
-    turn_over: bool = Field(False, description="Whether a turn ended, so that the next is judged anew.")
+    turn_over: bool = Field(False, description="Whether a turn ended, so that the next turn is judged anew.")
 
 
 class EndCliSession(CliSessionKey):
-    """A CLI session is over."""
+    """The end of a CLI session."""
 
     reason: Label = ""
     goes_on: bool = Field(False, description="Whether its process goes on with another session.")

@@ -23,17 +23,17 @@ DecisionStatus = Literal["active", "superseded", "overruled"]
 
 
 class Position(Model):
-    """Where one participant stood when a decision was made."""
+    """The position of one participant when a decision was made."""
 
     agent_id: Id
     agent_name: str
     choice: Choice | None = Field(description="Null for one who cast no vote in time.")
     reason: str = ""
-    amendment: str | None = Field(None, description="What it would have changed.")
+    amendment: str | None = Field(None, description="The change that the participant wanted.")
 
 
 class Decision(Model):
-    """What was decided. It holds while it is `active`."""
+    """A decision. It is in force while it is `active`."""
 
     id: Id
     topic: str
@@ -42,17 +42,17 @@ class Decision(Model):
     status: DecisionStatus
     reason: str = Field(description="Why it was superseded or overruled.")
     meeting_id: Id | None = Field(description="Null for one that a person recorded without a meeting.")
-    round: int | None = Field(description="In which it was carried.")
+    round: int | None = Field(description="The round in which it was carried.")
     consensus: Consensus | None = Field(description="The rule by which it was carried.")
     agreement: list[Position]
     dissent: list[Position]
     abstentions: list[Position]
-    absent: list[Position] = Field(description="Who cast no vote in time.")
+    absent: list[Position] = Field(description="Participants that cast no vote in time.")
     related_message_ids: list[Id]
     related_task_ids: list[Id]
     task_ids: list[Id] = Field(description="Tasks that were made with it.")
-    supersedes_id: Id | None = Field(description="The earlier decision in whose place it stands.")
-    superseded_by_id: Id | None = Field(description="The later one that holds instead.")
+    supersedes_id: Id | None = Field(description="The earlier decision that it replaces.")
+    superseded_by_id: Id | None = Field(description="The later decision that replaces it.")
     overruled_by: str | None = Field(description="The person who overruled it.")
     recorded_by: str | None = Field(
         description="The person who recorded it; null for a meeting, or the owner."
@@ -79,14 +79,14 @@ class DecisionDetail(Decision):
 
 
 class RecordDecision(PreparesWords):
-    """A decision that people took without a meeting."""
+    """A decision that people made without a meeting."""
 
     topic: Topic
     decision: ProposalText = Field(description="Markdown: what holds from now on.")
     rationale: Rationale = ""
     related_message_ids: Related = ()
     related_task_ids: Related = ()
-    supersedes: Id | None = Field(None, description="An active decision in whose place it stands.")
+    supersedes: Id | None = Field(None, description="An active decision that it replaces.")
     tasks: PlannedTasks = Field((), description="Tasks to make with it, in the same transaction.")
 
 
@@ -96,7 +96,9 @@ class ListDecisions(Model):
     status: DecisionStatus | None = None
     meeting_id: Id | None = None
     topic: Label | None = Field(None, description="Part of the topic.")
-    participant: AgentRef | None = Field(None, description="Whose meeting it was, or who recorded it.")
+    participant: AgentRef | None = Field(
+        None, description="A participant of its meeting, or who recorded it."
+    )
     text: Label | None = Field(None, description="Words of topic, decision or rationale.")
     since: Timestamp | None = Field(None, description="Taken at this time or later.")
     until: Timestamp | None = Field(None, description="Taken before this time.")
@@ -113,7 +115,7 @@ class ShowDecision(Model):
 
 
 class SupersedeDecision(Model):
-    """Another decision holds instead."""
+    """The decision that replaces this one."""
 
     decision_id: Id
     by: Id = Field(description="A later decision that is active.")
@@ -121,14 +123,14 @@ class SupersedeDecision(Model):
 
 
 class OverruleDecision(Model):
-    """A person says that a decision does not hold."""
+    """A person's reason to overrule a decision."""
 
     decision_id: Id
     reason: Said
 
 
 class DecisionChanged(Model):
-    """What a decision is now."""
+    """The new state of a decision."""
 
     decision: Decision
 

@@ -31,7 +31,7 @@ class WriteMinutes(OneMeeting):
 
 
 class Minutes(Model):
-    """A meeting as it is handed on: as a text, or with every figure."""
+    """The minutes of a meeting: as a text, or with every figure."""
 
     meeting_id: Id
     format: Literal["markdown", "json"]
@@ -55,7 +55,7 @@ class StreamReplay(OneMeeting):
 
 
 class ReplayedEvent(Model):
-    """One event of a meeting, and when it comes in the replay."""
+    """One event of a meeting, and its time in the replay."""
 
     seq: int = Field(description="Its number in the event log.")
     offset_s: float = Field(description="Seconds after the meeting was called, divided by the speed.")

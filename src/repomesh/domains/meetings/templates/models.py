@@ -30,7 +30,7 @@ class CreateTemplate(Model):
 
 
 class Template(CreateTemplate):
-    """What a meeting takes over from it, unless it says otherwise."""
+    """A template: a meeting has its values unless the meeting sets others."""
 
     built_in: bool = Field(description="Whether it comes with the server.")
     created_by: str | None = Field(None, description="The agent that made it; null for the owner.")

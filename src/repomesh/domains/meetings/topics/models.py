@@ -25,20 +25,20 @@ class SuggestTopics(Model):
 
 
 class TopicFigures(Model):
-    """What speaks for a meeting; the setting `REPOMESH_TOPIC_WEIGHTS` says how much each counts."""
+    """The figures behind a topic; the setting `REPOMESH_TOPIC_WEIGHTS` weights them."""
 
-    frequency: Share = Field(description="How much was said.")
+    frequency: Share = Field(description="How much was said about it.")
     conflict: Share = Field(description="Contradiction, repeated waits for one lock, repeated failures.")
-    recency: Share = Field(description="How lately.")
-    people: Share = Field(description="How many are involved.")
-    delay: Share = Field(description="What waits for it, and for how long.")
+    recency: Share = Field(description="How recently it was discussed.")
+    people: Share = Field(description="How many agents and people are involved.")
+    delay: Share = Field(description="What waits for it, and how long.")
 
 
 class SuggestedTopic(Model):
-    """Something to meet about; its fields are those that `POST /v1/meetings` takes under similar names."""
+    """A topic for a meeting; `POST /v1/meetings` takes its fields under similar names."""
 
     topic: str
-    priority: Share = Field(description="The figures, weighed; far lower when those involved agreed already.")
+    priority: Share = Field(description="The weighted figures; far lower when those involved agreed already.")
     reason: str = Field(description="Why, in one sentence with its figures.")
     figures: TopicFigures
     related_messages: list[Id] = Field(description="Newest first; for `related_message_ids`.")
@@ -49,7 +49,7 @@ class SuggestedTopic(Model):
 
 
 class SuggestedTopics(Model):
-    """What to meet about, the most urgent first."""
+    """Topics for meetings, most urgent first."""
 
     suggested_topics: list[SuggestedTopic]
     omitted: str | None = Field(None, description="What `max_chars` left out, in words.")

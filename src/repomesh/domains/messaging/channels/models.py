@@ -58,7 +58,7 @@ class ChannelChosen(Model):
 
 
 class JoinChannel(Model):
-    """Become a member."""
+    """The channel to join."""
 
     channel: ChannelRef
     create: bool = Field(True, description="Make it if there is none of that name.")

@@ -30,11 +30,13 @@ class Delivery(Model):
     route: Route
     cli: str | None
     session_id: str | None
-    at: Timestamp = Field(description="Handed out.")
-    sent_at: Timestamp | None = Field(description="The answer had left the server in time.")
-    confirmed_at: Timestamp | None = Field(description="It was known to be in the model's context.")
+    at: Timestamp = Field(description="When the message was handed out.")
+    sent_at: Timestamp | None = Field(description="When the answer had left the server in time.")
+    confirmed_at: Timestamp | None = Field(
+        description="When the message was known to be in the model's context."
+    )
     failed_at: Timestamp | None
-    failure: str | None = Field(description="Why it came to nothing.")
+    failure: str | None = Field(description="Why the delivery failed.")
 
 
 class TraceMessage(Model):
@@ -177,7 +179,7 @@ class MissedRecipient(Model):
     agent_id: Id
     agent_name: str
     status: ReceiptStatus
-    reason: str = Field("", description="Why its model was not shown it, as far as is known.")
+    reason: str = Field("", description="Why the message was not shown to its model, as far as known.")
 
 
 class MessageUndelivered(Model):

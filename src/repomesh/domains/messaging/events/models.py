@@ -58,8 +58,8 @@ class Event(Model):
     seq: int = Field(description="Its number in the workspace's log: gapless, in the order of the commits.")
     id: Id
     type: str
-    version: int = Field(description="Of the shape of `data`.")
-    subject: str = Field(description="What it is about, such as 'task/ID'.")
+    version: int = Field(description="Version of the shape of `data`.")
+    subject: str = Field(description="The subject, such as 'task/ID'.")
     principal: str = Field(description="Who is accountable: the role and id of the token.")
     actor: str | None = Field(description="The id of the agent that did it.")
     audience: str = Field(description="Who may see it: 'workspace', 'channel' or 'agents'.")
@@ -107,9 +107,11 @@ class PostedData(RootModel[dict[str, JsonValue]]):
 class EventCriteria(Model):
     """Filters of events; an absent field matches every event."""
 
-    recipient_id: Id | None = Field(None, description="Addressed to this agent, alone or with others.")
-    channel: ChannelRef | None = Field(None, description="Of this channel.")
-    agent_id: Id | None = Field(None, description="Done by this agent.")
+    recipient_id: Id | None = Field(
+        None, description="Only events addressed to this agent, alone or with others."
+    )
+    channel: ChannelRef | None = Field(None, description="Only events of this channel.")
+    agent_id: Id | None = Field(None, description="Only events caused by this agent.")
     task_id: Id | None = None
     severity: Severity | None = None
     correlation_id: CorrelationId | None = None
@@ -124,7 +126,7 @@ class ListEvents(EventCriteria):
     """Which events to list."""
 
     type: _Types = Field((), description="These types and those below them: 'chat' finds 'chat.message'.")
-    after: Position | None = Field(None, description="Behind this `seq`.")
+    after: Position | None = Field(None, description="Only events behind this `seq`.")
     newest: bool = Field(False, description="Newest first.")
     cursor: Cursor | None = None
     limit: PageLimit = PAGE_ITEMS_DEFAULT

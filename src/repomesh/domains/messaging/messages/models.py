@@ -63,14 +63,16 @@ class Message(Model):
     ack_required: bool = False
     ack_deadline: Timestamp | None = None
     expires_at: Timestamp | None = None
-    undelivered_at: Timestamp | None = Field(None, description="When its sender was told who missed it.")
+    undelivered_at: Timestamp | None = Field(
+        None, description="When its sender was notified of who missed it."
+    )
     created_at: Timestamp
 
 
 class ReceivedMessage(Message):
     """A message as its recipient finds it."""
 
-    status: ReceiptStatus = Field(description="How far it got with you.")
+    status: ReceiptStatus = Field(description="How far the message got with you.")
 
 
 class SentMessage(Model):

@@ -34,16 +34,20 @@ class Question(Model):
     status: QuestionStatus
     asker_id: Id
     asker_name: str
-    asked_id: Id = Field(description="The person.")
+    asked_id: Id = Field(description="The person who is asked.")
     asked_name: str
     question: str
     options: list[str]
-    default: str | None = Field(description="What applies when nobody answers in time.")
-    deadline_at: Timestamp | None = Field(description="Until when; null when there is no hurry.")
-    escalate_to: str | None = Field(description="Who gets it, too, at the deadline.")
-    escalated_at: Timestamp | None = Field(description="When that was; the deadline is a new one then.")
-    answer: str | None = Field(description="What was answered, or the default that applied.")
-    option: str | None = Field(description="The option that was chosen; null for an answer in other words.")
+    default: str | None = Field(description="The answer that applies when nobody answers in time.")
+    deadline_at: Timestamp | None = Field(
+        description="When the time for an answer ends; null for no deadline."
+    )
+    escalate_to: str | None = Field(description="Who is also asked, at the deadline.")
+    escalated_at: Timestamp | None = Field(
+        description="When the question was escalated; the deadline is a new one then."
+    )
+    answer: str | None = Field(description="The answer, or the default that applied.")
+    option: str | None = Field(description="The chosen option; null for an answer in other words.")
     answered_by: str | None
     message_id: Id = Field(description="The message that asks; the answer stands in its thread.")
     task_id: Id | None
@@ -70,7 +74,7 @@ class AskQuestion(Model):
 
 
 class AnswerQuestion(Model):
-    """An answer in one's own words, or one of the options, by its text or its number from 1 on."""
+    """An answer in free words, or one of the options, by its text or its number from 1 on."""
 
     question_id: Id
     answer: QuestionText
@@ -83,7 +87,7 @@ class ShowQuestion(Model):
 
 
 class WithdrawQuestion(Model):
-    """Give a question up."""
+    """The question to withdraw."""
 
     question_id: Id
 

@@ -66,7 +66,7 @@ class Review(Model):
     author_name: str
     reviewers: list[Reviewer]
     task_id: Id | None
-    thread_id: Id = Field(description="The thread in which it is talked about: its first message.")
+    thread_id: Id = Field(description="The review's thread: the id of its first message.")
     message_id: Id = Field(description="The message that asks for the present revision: answer that one.")
     commit_range: str | None
     file_count: int

@@ -19,9 +19,11 @@ WaitStatus = Literal["waiting", "over", "cancelled"]
 class BeginWait(Model):
     """Begin a wait for messages whose result is read later, by its id."""
 
-    wanted: WaitForMessages = Field(description="What is waited for; its own time limit does not count.")
+    wanted: WaitForMessages = Field(
+        description="The messages to wait for; the time limit in it does not count."
+    )
     wait_s: Annotated[float, Field(gt=0, le=limits.WAIT_KEPT_S)] = Field(
-        description="After this time it is over, with nothing."
+        description="Seconds after which the wait ends without a message."
     )
 
 
@@ -36,10 +38,10 @@ class Wait(Model):
 
     id: Id
     status: WaitStatus
-    result: Page[ReceivedMessage] | None = Field(description="What ended it; null until it is over.")
+    result: Page[ReceivedMessage] | None = Field(description="The result; null until the wait is over.")
     created_at: Timestamp
     updated_at: Timestamp
-    expires_at: Timestamp = Field(description="When it is forgotten.")
+    expires_at: Timestamp = Field(description="When the wait is deleted.")
 
 
 class ForgetWaits(Model):

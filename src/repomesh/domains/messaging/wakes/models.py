@@ -35,7 +35,9 @@ class DueWakes(Model):
     """The sessions to wake now, and when to look again although nothing happens."""
 
     items: list[DueWake]
-    again_s: float | None = Field(description="Seconds; null when only an event can change something.")
+    again_s: float | None = Field(
+        description="Seconds until the next check; null when only an event can change something."
+    )
 
 
 class TakeWake(CliSessionKey):
@@ -45,7 +47,7 @@ class TakeWake(CliSessionKey):
 class Wake(Model):
     """The text for a woken session and the messages in it; empty when there is no reason to wake it."""
 
-    boundary: str | None = Field(description="Names this delivery.")
+    boundary: str | None = Field(description="The name of this delivery.")
     text: str
     message_ids: list[Id]
 
@@ -55,4 +57,4 @@ class WakeDone(Model):
 
     boundary: Boundary
     agent_id: Id
-    failure: Label = Field("", description="Why not; empty when it was told.")
+    failure: Label = Field("", description="Why the session was not woken; empty when it was.")
