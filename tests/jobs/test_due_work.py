@@ -92,11 +92,11 @@ async def test_what_a_command_leaves_to_do_is_found_though_no_time_is_set_for_it
     due = DueWork([registry["cli_session.sweep"], registry["workspace.close"]], mesh.server.store, 1.0)
     ((workspace_id, _),) = await _workspaces(mesh, 1)
     await mesh.server.sweeper.stop()
-    assert not (await due.look()).found_once
+    assert not (await due.look()).from_throttled
     await mesh.delete(f"/v1/workspaces/{workspace_id}")
-    assert not (await due.look()).found_once  # it looks seldom, unless it is told that something happened
+    assert not (await due.look()).from_throttled  # it looks seldom, unless it is told that something happened
     due.note_change()
-    assert (await due.look()).found_once == {(workspace_id, "workspace.close")}
+    assert (await due.look()).from_throttled == {(workspace_id, "workspace.close")}
 
 
 async def test_a_look_says_when_the_next_thing_is_due(mesh: Mesh) -> None:
@@ -110,7 +110,7 @@ async def test_a_look_says_when_the_next_thing_is_due(mesh: Mesh) -> None:
     assert far.next_at is not None
     # Looking at the locks was a sign of life, which puts the end off by a moment.
     assert abs(far.next_at - datetime.fromisoformat(lease["expires_at"])) < timedelta(seconds=10)
-    assert not far.found_again
+    assert not far.from_every_look
 
 
 @pytest.mark.settings(sweep_every_s=1.0)  # tests let the server count as there otherwise
@@ -122,13 +122,13 @@ async def test_an_absence_of_the_server_leaves_nobody_due_for_a_full_limit(mesh:
     limit = mesh.server.settings.agent_inactive_after_s
     mesh.clock.advance(10 * limit)
     await mesh.server.uptime.tick()
-    assert not (await silent.look()).found_again
+    assert not (await silent.look()).from_every_look
     for _ in range(4):  # in steps that are no absences
         mesh.clock.advance(limit / 4)
         await mesh.server.uptime.tick()
         await silent.look()
     mesh.clock.advance(1)
-    assert len((await silent.look()).found_again) == 1
+    assert len((await silent.look()).from_every_look) == 1
 
 
 async def test_two_servers_on_one_database_share_what_is_due(

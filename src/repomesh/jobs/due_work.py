@@ -25,11 +25,11 @@ Visit = tuple[str, str]
 class DueVisits:
     """The visits that are due, and `next_at`, when the next one will be.
 
-    Those in `found_again` are found by every look until they are done, those in `found_once` perhaps once.
+    Each look finds those in `from_every_look` until they are done, those in `from_throttled` perhaps once.
     """
 
-    found_again: set[Visit] = field(default_factory=set)
-    found_once: set[Visit] = field(default_factory=set)
+    from_every_look: set[Visit] = field(default_factory=set)
+    from_throttled: set[Visit] = field(default_factory=set)
     next_at: datetime | None = None
 
 
@@ -43,12 +43,12 @@ class _Query:
     ran_at: datetime | None = None
 
     def is_wanted(self, now: datetime, *, changed: bool) -> bool:
-        if self.ran_at is None or not self.is_found_once or (changed and self.due.on_change):
+        if self.ran_at is None or not self.is_throttled or (changed and self.due.on_change):
             return True
         return now - self.ran_at >= timedelta(seconds=self.due.every_s)
 
     @property
-    def is_found_once(self) -> bool:
+    def is_throttled(self) -> bool:
         return self.due.every_s > 0
 
 
@@ -95,7 +95,7 @@ class DueWork:
         visits = DueVisits()
         run_queries = [query for query in self._queries if query.is_wanted(tx.now, changed=changed)]
         for query in run_queries:
-            visit_set = visits.found_once if query.is_found_once else visits.found_again
+            visit_set = visits.from_throttled if query.is_throttled else visits.from_every_look
             for workspace_id, due_at in self._due_rows(tx, query.statement):
                 if due_at <= tx.now:
                     visit_set.add((workspace_id, query.name))
@@ -108,8 +108,8 @@ class DueWork:
         return list(tx.execute(statement, {"now": tx.now, "until": tx.now + self._ahead}).all())
 
     def _drop_closed_workspaces(self, tx: Transaction, visits: DueVisits) -> None:
-        named_ids = {workspace_id for workspace_id, _ in visits.found_again | visits.found_once}
+        named_ids = {workspace_id for workspace_id, _ in visits.from_every_look | visits.from_throttled}
         if named_ids:
             open_ids = set(workspace_ids(tx, named_ids))
-            visits.found_again = {visit for visit in visits.found_again if visit[0] in open_ids}
-            visits.found_once = {visit for visit in visits.found_once if visit[0] in open_ids}
+            visits.from_every_look = {visit for visit in visits.from_every_look if visit[0] in open_ids}
+            visits.from_throttled = {visit for visit in visits.from_throttled if visit[0] in open_ids}

@@ -113,8 +113,8 @@ class Sweeper(Periodic):
                 await self._uptime.tick()
             visits = await self._due.look()
             self._next_at = visits.next_at
-            self._pending |= visits.found_once
-            due = (visits.found_again | self._pending) - finished
+            self._pending |= visits.from_throttled
+            due = (visits.from_every_look | self._pending) - finished
             if not due:
                 self._pending.clear()
                 return

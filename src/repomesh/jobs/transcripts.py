@@ -86,7 +86,7 @@ class Transcripts(Job[str, _UndecidedDeliveries, Shown]):
 
     async def due(self) -> list[str]:
         """The ids of workspaces with deliveries that are not decided yet."""
-        return sorted(workspace_id for workspace_id, _ in (await self._due.look()).found_again)
+        return sorted(workspace_id for workspace_id, _ in (await self._due.look()).from_every_look)
 
     def key(self, due: str) -> str:
         """The workspace's id."""

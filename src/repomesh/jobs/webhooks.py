@@ -48,7 +48,7 @@ class _ScannedRange:
 
     position: int
     upto: int
-    noted_at: float
+    began_at: float
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         self._dispatch = dispatch
         self._store = store
         self._sender = sender
-        self._has_webhooks = True
+        self._has_ready_webhooks = True
         self._scanned: dict[str, _ScannedRange] = {}
         bus.subscribe(self._on_log_growth)
 
@@ -86,7 +86,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         await self._sender.close()
 
     def _on_log_growth(self, _workspace_id: str, _seq: int) -> None:
-        if self._has_webhooks:  # without a webhook a growing log is nothing to wake for
+        if self._has_ready_webhooks:  # without a webhook a growing log is nothing to wake for
             self.wake()
 
     async def _wait_for_next_pass(self) -> None:
@@ -96,7 +96,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
     async def due(self) -> list[ReadyWebhook]:
         """The webhooks that no process serves and that have deliveries due or events to read."""
         webhooks = await self._store.read(system_caller(""), ready)
-        self._has_webhooks = bool(webhooks or self._working)
+        self._has_ready_webhooks = bool(webhooks or self._working)
         return [
             webhook for webhook in webhooks if webhook.due or self._scanned_upto(webhook) < webhook.last_seq
         ]
@@ -201,4 +201,4 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             self._scanned[webhook.id] = _ScannedRange(webhook.position, upto, now)
             return False
         scanned.upto = upto
-        return upto > webhook.position and now - scanned.noted_at >= limits.WEBHOOK_POSITION_EVERY_S
+        return upto > webhook.position and now - scanned.began_at >= limits.WEBHOOK_POSITION_EVERY_S

@@ -292,11 +292,11 @@ class Dispatcher:
         result = operation.function(self._check_absence(tx), request)
         if tx.damaged and isinstance(result, Page):  # which says which records it had to leave out
             result = result.model_copy(update={"damaged": tx.damaged})
-        is_shown = operation.http is not None and operation.kind is Kind.QUERY
+        is_http_query = operation.http is not None and operation.kind is Kind.QUERY
         side_result = side_query and side_query(tx)
         return (
             _fit_query_result(result, request, side_result)
-            if is_shown
+            if is_http_query
             else OperationResult(result, side_result=side_result)
         )
 

@@ -103,7 +103,7 @@ class Store(ABC):
         """`read` for callers without an event loop."""
 
     @abstractmethod
-    def write_beside(self, work: Callable[[Transaction], T]) -> T:
+    def write_without_workspace(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in a transaction that belongs to no workspace; return its result once committed.
 
         For rows of no workspace, such as contents; it blocks, and emits no events. On a shared database it

@@ -1,7 +1,7 @@
 """Damaged rows: a row that can't be read is left out and named, and the rows beside it are read.
 
 Column types return `Unreadable` for values that they can't read. Making a model of such a row raises one of
-the errors below; functions that read many rows leave it out with `readable`.
+the errors below; functions that read many rows leave it out with `convert_readable`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ Item = TypeVar("Item")
 Row = TypeVar("Row", bound=Any)
 log = structlog.get_logger("repomesh.store")
 
-UNREADABLE = (DamagedRecord, ValidationError, LookupError)
+DAMAGE_ERRORS = (DamagedRecord, ValidationError, LookupError)
 """What reading a damaged record raises: a column's type, its model, or a table of the values it may have."""
-POSSIBLE = (*UNREADABLE, TypeError, ValueError, AttributeError)
+MAYBE_DAMAGE_ERRORS = (*DAMAGE_ERRORS, TypeError, ValueError, AttributeError)
 """The same, and what plain code raises for bytes in place of a text: a fault in it unless `is_damage`."""
 
 
 def is_damage(error: Exception, row: Iterable[Any]) -> bool:
-    """Whether one of POSSIBLE came of what the row holds, rather than of a fault in the code."""
-    return isinstance(error, UNREADABLE) or any(isinstance(value, bytes | Unreadable) for value in row)
+    """Whether one of MAYBE_DAMAGE_ERRORS came of what the row holds, rather than of a fault in the code."""
+    return isinstance(error, DAMAGE_ERRORS) or any(isinstance(value, bytes | Unreadable) for value in row)
 
 
 def explain(error: Exception) -> DamagedRecord | None:
-    """The error for one of POSSIBLE that a transaction raised after it read what can't be read, else None."""
-    if isinstance(error, DamagedRecord | ValidationError) or not isinstance(error, POSSIBLE):
+    """The error for one of MAYBE_DAMAGE_ERRORS that came after an unreadable value was read; else None."""
+    if isinstance(error, DamagedRecord | ValidationError) or not isinstance(error, MAYBE_DAMAGE_ERRORS):
         return None
     reason = unreadable_reason()
     return None if reason is None else DamagedRecord(reason)
@@ -46,11 +46,11 @@ def explain(error: Exception) -> DamagedRecord | None:
 def readable_rows(
     tx: Transaction, rows: Iterable[Row], name: Callable[[Row], str] = lambda row: str(row.id)
 ) -> list[Row]:
-    """The rows without those that can't be read, which are noted as in `readable`."""
-    return readable(tx, rows, lambda row: row, name)
+    """The rows without those that can't be read, which are noted as in `convert_readable`."""
+    return convert_readable(tx, rows, lambda row: row, name)
 
 
-def readable(
+def convert_readable(
     tx: Transaction,
     rows: Iterable[Any],
     as_item: Callable[[Any], Item],
@@ -62,10 +62,10 @@ def readable(
         try:
             _require_types(row)
             items.append(as_item(row))
-        except POSSIBLE as error:
+        except MAYBE_DAMAGE_ERRORS as error:
             if not is_damage(error, row):
                 raise
-            note(tx, _name_of(row, name), error)
+            note_damage(tx, _name_of(row, name), error)
     return items
 
 
@@ -73,7 +73,7 @@ def _name_of(row: Row, name: Callable[[Row], str]) -> str:
     """The name of a damaged row; if that is damaged, too, the beginning of all that is stored in the row."""
     try:
         return name(row)
-    except POSSIBLE:
+    except MAYBE_DAMAGE_ERRORS:
         stored = [value.raw if value.__class__ is Unreadable else value for value in row]
         return f"a record of {stored!r:.{limits.DAMAGED_NAME_CHARS}}"
 
@@ -106,15 +106,15 @@ def apply_to_each(
         try:
             with tx.savepoint():
                 work(row)
-        except POSSIBLE as error:
+        except MAYBE_DAMAGE_ERRORS as error:
             if not is_damage(error, row):
                 raise
-            note(tx, _name_of(row, name), error)
+            note_damage(tx, _name_of(row, name), error)
             damaged.append(row)
     return damaged
 
 
-def note(tx: Transaction, name: str, error: Exception) -> None:
+def note_damage(tx: Transaction, name: str, error: Exception) -> None:
     """Note that a record is left out of an answer, and name it in the log once."""
     if name not in tx.damaged:
         tx.damaged.append(name)

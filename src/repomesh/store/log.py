@@ -17,7 +17,7 @@ from repomesh.kernel.errors import DamagedRecord, NoLongerAvailable
 from repomesh.kernel.event_types import Severity
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.json_values import stored_json
-from repomesh.store.damage import POSSIBLE, is_damage, log_once, require_readable
+from repomesh.store.damage import MAYBE_DAMAGE_ERRORS, is_damage, log_once, require_readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import counters, events
 from repomesh.store.types import Timestamp, Unreadable
@@ -270,7 +270,7 @@ def stored_event(row: Row[Any]) -> StoredEvent:
     """The event in a row of the table; raises DamagedRecord."""
     try:
         return _stored_event(row)
-    except POSSIBLE as error:
+    except MAYBE_DAMAGE_ERRORS as error:
         if not is_damage(error, row):
             raise
         raise damaged_event(row.seq, error) from error

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Result, Row, Select, tuple_
 from repomesh.kernel import limits
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import decode_cursor, encode_cursor
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.transaction import Transaction
 
 Item = TypeVar("Item")
@@ -50,7 +50,7 @@ def page(
     order = [key.desc() if descending else key.asc() for key in keys]
     ordered = statement.order_by(*order).limit(request.limit + 1)
     rows, has_more = take(tx.execute(ordered), request.limit)
-    items = readable(tx, rows, as_item, lambda row: "/".join(str(row._mapping[key]) for key in keys))
+    items = convert_readable(tx, rows, as_item, lambda row: "/".join(str(row._mapping[key]) for key in keys))
     last = tuple(rows[-1]._mapping[key] for key in keys) if has_more else ()
     return items, encode_cursor(*last) if has_more else None
 

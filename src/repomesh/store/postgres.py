@@ -202,7 +202,7 @@ class PostgresStore(Store):
 
         return _retry(attempt)
 
-    def write_beside(self, work: Callable[[Transaction], T]) -> T:
+    def write_without_workspace(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on this thread, without any workspace's lock."""
         self._check_open()
 

@@ -132,8 +132,8 @@ class SqliteStore(Store):
             path.touch(mode=0o600)
             self._engine = _engine(path, _WRITER_PRAGMAS)
         self._connection, self._driver = _open_connection(self._engine)
-        self._file = _identity(path)
-        self._log_file: tuple[int, int] | None = None
+        self._database_identity = _identity(path)
+        self._log_identity: tuple[int, int] | None = None
         self._queue: queue.SimpleQueue[_QueuedCommand | None] = (
             queue.SimpleQueue()
         )  # None is the last thing in it
@@ -141,9 +141,9 @@ class SqliteStore(Store):
         self._readers = threading.local()
         self._reader_engines: list[Engine] = []
         self._pool = ThreadPoolExecutor(limits.READ_THREADS, "repomesh-read")
-        self._unindexed = 0 if self.damage else count_unindexed(self._driver)
-        self._fresh_texts = 0
-        self._batches_with_savepoints = 0
+        self._index_backlog = 0 if self.damage else count_unindexed(self._driver)
+        self._new_index_load = 0
+        self._savepoint_batches_left = 0
         self._row_cache = RowCache()
         self._unanswered_batch: _Committed | None = None
         self._restore_clock()
@@ -170,7 +170,7 @@ class SqliteStore(Store):
         self._submit(_QueuedCommand(caller, RequestContext(), work, future))
         return future.result()
 
-    def write_beside(self, work: Callable[[Transaction], T]) -> T:
+    def write_without_workspace(self, work: Callable[[Transaction], T]) -> T:
         """Queue `work` like any other command: there is one writer."""
         return self.write_now(system_caller(""), work)
 
@@ -190,7 +190,7 @@ class SqliteStore(Store):
             batch, may_continue = self._take_batch()
             if batch:
                 self._commit(batch)
-            if self._unindexed >= limits.TEXT_INDEX_BATCH or (self._unindexed and not batch):
+            if self._index_backlog >= limits.TEXT_INDEX_BATCH or (self._index_backlog and not batch):
                 self._answer_previous_batch()
                 self._index_texts()
         self._answer_previous_batch()
@@ -201,8 +201,8 @@ class SqliteStore(Store):
         Returns the batch, empty when none came while texts wait to be indexed, and whether more may come.
         """
         batch: list[_QueuedCommand] = []
-        patience_s = limits.TEXT_INDEX_IDLE_S if self._unindexed else None
-        if self._unindexed >= limits.TEXT_INDEX_BATCH:
+        patience_s = limits.TEXT_INDEX_IDLE_S if self._index_backlog else None
+        if self._index_backlog >= limits.TEXT_INDEX_BATCH:
             patience_s = 0
         try:
             while (command := self._queue.get(timeout=patience_s)) is not None:
@@ -223,18 +223,18 @@ class SqliteStore(Store):
             if len(batch) == 1:
                 _answer([_Outcome(batch[0], None, _explain(error.__cause__ or error))])
                 return
-            self._batches_with_savepoints = limits.CAREFUL_BATCHES
+            self._savepoint_batches_left = limits.CAREFUL_BATCHES
             self._commit(batch)
             return
         except BaseException as failure:  # whatever it is, the thread must live: all later writes need it
             self._answer_previous_batch()
             self._undo(batch, failure.__cause__ or failure)
             return
-        self._batches_with_savepoints = max(0, self._batches_with_savepoints - 1)
+        self._savepoint_batches_left = max(0, self._savepoint_batches_left - 1)
         self.metrics.commits.inc()
         self.metrics.commit_pieces.inc(len(batch))
-        self._fresh_texts = sum(outcome.indexing_load for outcome in outcomes)
-        self._unindexed += self._fresh_texts
+        self._new_index_load = sum(outcome.indexing_load for outcome in outcomes)
+        self._index_backlog += self._new_index_load
         self._unanswered_batch = _Committed(outcomes, last, time.monotonic())
 
     def _answer_previous_batch(self) -> None:
@@ -257,7 +257,7 @@ class SqliteStore(Store):
             self._restore_clock()
         pending = PendingInserts(self._connection)
         events: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        run = self._run_in_savepoint if self._batches_with_savepoints else self._run
+        run = self._run_in_savepoint if self._savepoint_batches_left else self._run
         outcomes: list[_Outcome] = []
         for command in batch:
             outcomes.append(run(command, pending, events[command.caller.workspace_id]))
@@ -310,11 +310,11 @@ class SqliteStore(Store):
         """The database file or its log when another file, or none, stands in its place by now."""
         log_path = self.path.with_name(f"{self.path.name}-wal")
         log_file = _identity(log_path)
-        if self._log_file is None:
-            self._log_file = log_file  # SQLite makes it for the first transaction
-        if _identity(self.path) != self._file:
+        if self._log_identity is None:
+            self._log_identity = log_file  # SQLite makes it for the first transaction
+        if _identity(self.path) != self._database_identity:
             return self.path
-        return log_path if log_file != self._log_file else None
+        return log_path if log_file != self._log_identity else None
 
     def _run_in_savepoint(
         self, command: _QueuedCommand, pending: PendingInserts, events: list[dict[str, Any]]
@@ -354,11 +354,11 @@ class SqliteStore(Store):
         """
         try:
             self._driver.execute("BEGIN IMMEDIATE")
-            index_waiting(self._driver, max(limits.TEXT_INDEX_PASS, self._fresh_texts))
-            self._unindexed = waiting_load(self._driver)
+            index_waiting(self._driver, max(limits.TEXT_INDEX_PASS, self._new_index_load))
+            self._index_backlog = waiting_load(self._driver)
             self._driver.execute("COMMIT")
         except Exception as error:  # whatever it is, the thread must live: all later writes need it
-            self._unindexed = 0  # the next text that is written asks for it again
+            self._index_backlog = 0  # the next text that is written asks for it again
             with suppress(sqlite3.Error):
                 self._driver.rollback()
             with suppress(OSError, ValueError):

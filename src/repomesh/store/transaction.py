@@ -38,7 +38,7 @@ from repomesh.store.pending import PendingInserts
 from repomesh.store.prepared import Prepared
 from repomesh.store.row_cache import RowCache
 from repomesh.store.tables import counters, idempotency_records
-from repomesh.store.types import forget_unreadable
+from repomesh.store.types import reset_unreadable_note
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class TextIndex(Protocol):
         ...
 
 
-_RECALL = select(idempotency_records.c.fingerprint, idempotency_records.c.result)
+_RECORDED_ANSWER = select(idempotency_records.c.fingerprint, idempotency_records.c.result)
 _NEXT_FENCING_TOKEN = Prepared(
     update(counters)
     .where(counters.c.workspace_id == bindparam("ws"))
@@ -320,7 +320,7 @@ class Transaction:
 
         Raises IdempotencyConflict for another request, and AnswerErased.
         """
-        row = self.execute(_RECALL.where(*self._idempotency_key(operation, key))).one_or_none()
+        row = self.execute(_RECORDED_ANSWER.where(*self._idempotency_key(operation, key))).one_or_none()
         if row is None:
             return None
         if row.fingerprint != fingerprint:
@@ -352,7 +352,7 @@ class Transaction:
         an event loop, such as StopIteration or KeyboardInterrupt, is raised as a RuntimeError: the caller
         would otherwise wait for ever, or its loop would end.
         """
-        forget_unreadable()
+        reset_unreadable_note()
         try:
             result = work(self)
             self._finish()

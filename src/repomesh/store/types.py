@@ -55,13 +55,13 @@ class Unreadable:
 _created = threading.local()
 
 
-def forget_unreadable() -> None:
+def reset_unreadable_note() -> None:
     """Begin anew to note whether this thread reads values that can't be read."""
     _created.reason = None
 
 
 def unreadable_reason() -> str | None:
-    """Why a value that this thread read since `forget_unreadable` is unreadable; None if all were read."""
+    """Why a value that this thread read since `reset_unreadable_note` is unreadable; None without any."""
     reason: str | None = getattr(_created, "reason", None)
     return reason
 

@@ -13,8 +13,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from repomesh.domains.leases.paths import (
+    ComparisonBudget,
     InvalidPathPattern,
-    Steps,
     ancestors,
     holds,
     is_literal,
@@ -260,11 +260,11 @@ class TestMayConflict:
             ("segments", "/".join(["**", "*[!a]*[!b]*?*[!c]*?"] * 11), "/".join(["*[!c]*[a-y]*", "**"] * 16)),
             ("a long path", ("a" * 12 + "/") * 61 + "*b", "**/" + "*a*b" * 60),
         ]:
-            steps = Steps()
+            budget = ComparisonBudget()
             start = time.perf_counter()
-            may_conflict(a, b, steps)
-            print(f"{label}: {(time.perf_counter() - start) * 1e3:.1f} ms, {steps.taken} steps")
-            assert steps.taken <= 2 * PATTERN_CHARS_MAX
+            may_conflict(a, b, budget)
+            print(f"{label}: {(time.perf_counter() - start) * 1e3:.1f} ms, {budget.taken} steps")
+            assert budget.taken <= 2 * PATTERN_CHARS_MAX
 
 
 @st.composite

@@ -115,10 +115,10 @@ async def test_a_request_compares_only_what_may_stand_in_its_way(
     compared = 0
     real = paths.may_conflict
 
-    def counting(a: str, b: str, steps: paths.Steps | None = None) -> bool:
+    def counting(a: str, b: str, budget: paths.ComparisonBudget | None = None) -> bool:
         nonlocal compared
         compared += 1
-        return real(a, b, steps)
+        return real(a, b, budget)
 
     alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
     for folder in range(10):
@@ -167,8 +167,8 @@ def test_what_one_like_compares_is_bounded() -> None:
 
 
 def test_steps_are_exhausted_behind_the_last_one() -> None:
-    steps = paths.Steps()
-    steps.taken = limits.COMPARISON_STEPS_MAX
-    assert not steps.exhausted
-    steps.taken += 1
-    assert steps.exhausted
+    budget = paths.ComparisonBudget()
+    budget.taken = limits.COMPARISON_STEPS_MAX
+    assert not budget.exhausted
+    budget.taken += 1
+    assert budget.exhausted

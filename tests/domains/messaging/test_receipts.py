@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.messaging.messages.models import MessagesSeen
+from repomesh.domains.messaging.messages.models import MessagesOffered
 from repomesh.kernel.identity import Caller, RequestContext, Role
 from talking import bodies, receipt, say, settled
 
@@ -18,7 +18,7 @@ async def injected(mesh: Mesh, agent: Speaker, *message_ids: str) -> list[str]:
     workspace_id = (await mesh.get("/v1/workspace"))["id"]
     token_id = (agent.registration or {})["token_id"]
     caller = Caller(workspace_id, Role.AGENT, token_id, agent.id, agent.name)
-    request = MessagesSeen(message_ids=message_ids)
+    request = MessagesOffered(message_ids=message_ids)
     answer = await mesh.server.dispatch(operation, caller, request, RequestContext())
     return answer.result.message_ids  # type: ignore[attr-defined]
 

@@ -46,9 +46,9 @@ class DatabaseContents:
                 tx.execute(insert(content_pieces), {"sha256": sha256, "position": position, "piece": piece})
 
         try:
-            self._store.write_beside(work)
+            self._store.write_without_workspace(work)
         except IntegrityError:  # another server kept it at the same moment
-            self._store.write_beside(work)
+            self._store.write_without_workspace(work)
 
     def read(self, tx: Transaction, sha256: str) -> bytes:
         """Read a content on the state of `tx`. Raises DamagedRecord when it is gone or has changed."""
@@ -81,7 +81,7 @@ class DatabaseContents:
             statement = delete(contents).where(_HERE, contents.c.kept_at < before)
             return tx.change(statement, {"digest": sha256}) > 0
 
-        return self._store.write_beside(work)
+        return self._store.write_without_workspace(work)
 
     def drop_unfinished(self, age_s: float) -> None:
         """Do nothing: a transaction that did not commit left no rows."""

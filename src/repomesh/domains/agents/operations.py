@@ -305,7 +305,7 @@ def require_self(tx: Transaction, agent: Agent) -> None:
         raise NotYourAgent(f"this token does not speak for '{agent.name}'")
 
 
-def live_agents(tx: Transaction) -> list[Row[Any]]:
+def agents_in_service(tx: Transaction) -> list[Row[Any]]:
     """Rows of (id, name) of the agents that are not retired, by name: the recipients of a broadcast."""
     statement = select(agents.c.id, agents.c.name).where(
         agents.c.workspace_id == tx.workspace_id, agents.c.status != "retired"
@@ -404,7 +404,9 @@ def _find_hook_session(tx: Transaction, request: RegisterAgent) -> Row[Any] | No
 
 def _opened_by_own_hooks(tx: Transaction, open_instance: Row[Any]) -> bool:
     """Whether an instance was opened by hooks that use the caller's own agent token."""
-    return bool(tx.caller.agent_id == open_instance.agent_id and open_instance.id.startswith(rows.OF_HOOKS))
+    return bool(
+        tx.caller.agent_id == open_instance.agent_id and open_instance.id.startswith(rows.HOOK_ID_PREFIX)
+    )
 
 
 def _rebind_session(tx: Transaction, hook_session: Row[Any], agent: Agent, instance_id: str) -> None:

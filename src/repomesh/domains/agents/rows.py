@@ -19,7 +19,7 @@ from repomesh.kernel.identity import Role
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
-OF_HOOKS: Final = "hook:"
+HOOK_ID_PREFIX: Final = "hook:"
 """The prefix of the ids of instances that hooks opened."""
 
 
@@ -204,7 +204,7 @@ def set_process(tx: Transaction, agent_id: str, instance_id: str, process: str |
     if process is None:
         return
     table = instances.c
-    of_hooks = table.id.startswith(OF_HOOKS, autoescape=True)
+    of_hooks = table.id.startswith(HOOK_ID_PREFIX, autoescape=True)
     if claims_as_agent(tx):
         of_hooks = and_(of_hooks, table.claimed_by_agent.is_(True))
     may_set = and_(

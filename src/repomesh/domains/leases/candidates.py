@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from repomesh.domains.leases import paths
 from repomesh.domains.leases.models import Mode
-from repomesh.domains.leases.prefilter import KIND_FOLDER, KIND_PATTERN, WAYS, filter_of
+from repomesh.domains.leases.prefilter import KIND_FOLDER, KIND_PATTERN, READ_PLANS, filter_of
 from repomesh.domains.leases.resources import LOCK_TYPES, PATH, Resource
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.kernel.limits import PATTERN_CHARS_MAX
@@ -40,7 +40,7 @@ PAGE_ROWS = 100  # of a range; as many as the obstacles in one answer, so that a
 
 _KEYS_FEW, _KEYS_MANY = 8, 64  # prefixes that one statement takes; its shape must not change
 _FIRST, _BEHIND_ALL = " ", "\U0010ffff" * (PATTERN_CHARS_MAX + 1)  # a range of all that can be written
-_NO_POSITION = 2**62  # behind every place in the queue
+_BEHIND_EVERY_POSITION = 2**62  # behind every place in the queue
 
 Candidates = Iterator[tuple[Row[Any], Sequence[Resource]]]
 """Rows, each with the wanted resources that it may overlap with."""
@@ -64,25 +64,25 @@ class CandidateSearch:
     def find_leases(self) -> Candidates:
         """Yield leases that are not ended; the agent's own, and those its mode allows, only on ancestors."""
         keys = self._keys()
-        for row in _read_on_keys(self.tx, _LEASES, self._bounds(), keys):
+        for row in _read_on_keys(self.tx, _LEASES, self._params(), keys):
             yield row, self.wanted
         if self.type != PATH:
             return
         inhabited = self._look_below([resource.prefix for resource in self.wanted if not resource.is_pattern])
-        yield from self._below(_LEASES, self._bounds(), keys, literals=inhabited)
+        yield from self._below(_LEASES, self._params(), keys, below_plain_paths=inhabited)
 
     def find_requests(self, position: int | None) -> Candidates:
         """Yield requests of others, ahead of `position`, that exclude the mode. Call `find_leases` first."""
         if self.type not in LOCK_TYPES or not self._queued:
             return
         keys = self._keys()
-        bounds = self._bounds() | {"now": self.tx.now, "position": _NO_POSITION}
+        params = self._params() | {"now": self.tx.now, "position": _BEHIND_EVERY_POSITION}
         if position is not None:
-            bounds["position"] = position
-        for row in _read_on_keys(self.tx, _WAITERS, bounds, keys):
+            params["position"] = position
+        for row in _read_on_keys(self.tx, _WAITERS, params, keys):
             yield row, self.wanted
         if self.type == PATH:
-            yield from self._below(_WAITERS, bounds, keys, literals=self._waited_below)
+            yield from self._below(_WAITERS, params, keys, below_plain_paths=self._waited_below)
 
     def _keys(self) -> set[str]:
         """The prefixes of rows that hold a wanted resource or something around it."""
@@ -90,32 +90,32 @@ class CandidateSearch:
             return {resource.prefix for resource in self.wanted}
         return {key for resource in self.wanted for key in paths.ancestors(resource.prefix)}
 
-    def _bounds(self) -> dict[str, Any]:
+    def _params(self) -> dict[str, Any]:
         common = {"ws": self.tx.workspace_id, "type": self.type}
         return common | {"agent": self.agent_id or "", "mode": self.mode}
 
     def _look_below(self, folders: Sequence[str]) -> bool:
         """Whether a lease stands below one of `folders`; also notes whether anybody waits."""
-        bounds, inhabited = self._bounds(), False
+        params, inhabited = self._params(), False
         for start in range(0, len(folders), _KEYS_FEW):
             batch = list(folders[start : start + _KEYS_FEW])
             size, statement = (1, _LOOK_ONE) if len(batch) == 1 else (_KEYS_FEW, _LOOK_FEW)
             batch += batch[-1:] * (size - len(batch))
-            bounds |= {f"low{index}": f"{folder}/" for index, folder in enumerate(batch)}
-            bounds |= {f"high{index}": f"{folder}0" for index, folder in enumerate(batch)}
-            presence = self.tx.execute(statement, bounds).one()
-            inhabited = inhabited or bool(presence.inhabited)
-            self._waited_below = self._waited_below or bool(presence.waited_below)
+            params |= {f"low{index}": f"{folder}/" for index, folder in enumerate(batch)}
+            params |= {f"high{index}": f"{folder}0" for index, folder in enumerate(batch)}
+            occupancy = self.tx.execute(statement, params).one()
+            inhabited = inhabited or bool(occupancy.inhabited)
+            self._waited_below = self._waited_below or bool(occupancy.waited_below)
             # Nothing is read here for patterns: what is below them is always searched.
-            self._queued = bool(presence.queued)
+            self._queued = bool(occupancy.queued)
         return inhabited
 
     def _below(
-        self, statements: _Statements, bounds: dict[str, Any], keys: set[str], *, literals: bool
+        self, statements: _Statements, params: dict[str, Any], keys: set[str], *, below_plain_paths: bool
     ) -> Candidates:
         for resource in self.wanted:
-            if resource.is_pattern or literals:
-                for row in _read_below(self.tx, statements, bounds, resource):
+            if resource.is_pattern or below_plain_paths:
+                for row in _read_below(self.tx, statements, params, resource):
                     if row.prefix not in keys:
                         yield row, (resource,)
 
@@ -127,8 +127,8 @@ def leases_on(tx: Transaction, prefixes: Iterable[str]) -> Iterator[Row[Any]]:
 
 def leases_below(tx: Transaction, folder: str, agent_id: str | None) -> Iterator[Row[Any]]:
     """Leases of others, not ended, on a path or pattern below a folder."""
-    bounds = {"ws": tx.workspace_id, "type": PATH, "agent": agent_id or "", "mode": "exclusive"}
-    return _read_below(tx, _LEASES, bounds, Resource(PATH, folder, folder))
+    params = {"ws": tx.workspace_id, "type": PATH, "agent": agent_id or "", "mode": "exclusive"}
+    return _read_below(tx, _LEASES, params, Resource(PATH, folder, folder))
 
 
 def leases_below_each(
@@ -157,7 +157,7 @@ def requests(tx: Transaction, wait_ids: Sequence[str]) -> Iterator[Row[Any]]:
 
 
 def _read_on_keys(
-    tx: Transaction, statements: _Statements, bounds: dict[str, Any], keys: Iterable[str]
+    tx: Transaction, statements: _Statements, params: dict[str, Any], keys: Iterable[str]
 ) -> Iterator[Row[Any]]:
     """Yield the rows with one of these prefixes."""
     sorted_keys = sorted(keys)
@@ -166,51 +166,51 @@ def _read_on_keys(
         is_few = len(batch) <= _KEYS_FEW
         size, statement = (_KEYS_FEW, statements.on_few) if is_few else (_KEYS_MANY, statements.on_many)
         batch += batch[-1:] * (size - len(batch))
-        batch_bounds = bounds | {f"key{index}": key for index, key in enumerate(batch)}
-        yield from _read_pages(tx, statements, statement, batch_bounds | statements.start_bounds)
+        batch_params = params | {f"key{index}": key for index, key in enumerate(batch)}
+        yield from _read_pages(tx, statements, statement, batch_params | statements.start_params)
 
 
 def _read_below(
-    tx: Transaction, statements: _Statements, bounds: dict[str, Any], wanted: Resource
+    tx: Transaction, statements: _Statements, params: dict[str, Any], wanted: Resource
 ) -> Iterator[Row[Any]]:
     """Yield the rows below the prefix of a wanted path or pattern that may overlap with it."""
     prefix = wanted.prefix
     # '0' follows '/' in ASCII, so the range holds exactly what lies below the prefix.
     low, high = (prefix + "/", prefix + "0") if prefix else (_FIRST, _BEHIND_ALL)
-    bounds = bounds | statements.start_bounds | {"low": low, "high": high}
+    params = params | statements.start_params | {"low": low, "high": high}
     parts: tuple[str, ...] = _ALL
     if wanted.is_pattern and wanted.text not in ("**", prefix + "/**"):
         sieve = filter_of(wanted.text, prefix)
-        parts = _PARTS[sieve.way]
-        bounds |= {"kind": sieve.kind, "like": sieve.like, "deeper": sieve.deeper}
-        bounds |= {"depth": sieve.depth, "stem": sieve.stem, "behind_stem": sieve.behind_stem}
-        bounds["after_first"] = sieve.stem if sieve.way == "begun" else ""
-    first_rows = tx.execute(statements.first_pages[parts], bounds).all()
+        parts = _PARTS[sieve.read_plan]
+        params |= {"kind": sieve.kind, "like": sieve.like, "deeper": sieve.deeper}
+        params |= {"depth": sieve.depth, "stem": sieve.stem, "behind_stem": sieve.behind_stem}
+        params["after_order_column"] = sieve.stem if sieve.read_plan == "by_name_start" else ""
+    first_rows = tx.execute(statements.first_pages[parts], params).all()
     yield from first_rows
     for part in parts:
         part_rows = [row for row in first_rows if row.part == part]
         if len(part_rows) == PAGE_ROWS:
-            further_bounds = bounds | statements.bounds_behind(part_rows[-1])
-            yield from _read_pages(tx, statements, statements.by_part[part], further_bounds)
+            further_params = params | statements.params_behind(part_rows[-1])
+            yield from _read_pages(tx, statements, statements.by_part[part], further_params)
 
 
 def _read_pages(
-    tx: Transaction, statements: _Statements, statement: Prepared, bounds: dict[str, Any]
+    tx: Transaction, statements: _Statements, statement: Prepared, params: dict[str, Any]
 ) -> Iterator[Row[Any]]:
     while True:
-        page_rows = tx.execute(statement, bounds).all()
+        page_rows = tx.execute(statement, params).all()
         yield from page_rows
         if len(page_rows) < PAGE_ROWS or statement in statements.unpaged:
             return
-        bounds = bounds | statements.bounds_behind(page_rows[-1])
+        params = params | statements.params_behind(page_rows[-1])
 
 
 # -- statements ------------------------------------------------------------------------------------
 
 _ALL = ("all",)
-_PARTS = {way: ("patterns", "folders", way) for way in WAYS}
+_PARTS = {read_plan: ("patterns", "folders", read_plan) for read_plan in READ_PLANS}
 """Parts of what stands below a prefix: of each one page is read by one statement, then further ones."""
-_FIRST_COLUMN = {"begun": "name", "at_depth": "kind"}
+_FIRST_COLUMN = {"by_name_start": "name", "by_depth": "kind"}
 """By what the rows of some parts are ordered first, as in the index that they are read by."""
 
 
@@ -233,21 +233,21 @@ class _Statements:
             parts: Prepared(union_all(*(select(below[part].subquery()) for part in parts)))
             for parts in part_groups
         }
-        self.start_bounds: dict[str, Any] = {"low": "", "after_id": "", "after_ordinal": -1} | {
-            "after_first": "",
+        self.start_params: dict[str, Any] = {"low": "", "after_id": "", "after_ordinal": -1} | {
+            "after_order_column": "",
             "after_prefix": "",
         }
 
     @staticmethod
-    def bounds_behind(row: Row[Any]) -> dict[str, Any]:
+    def params_behind(row: Row[Any]) -> dict[str, Any]:
         """The bounds of the rows that follow `row`."""
-        bounds = {"after_id": row.id}
+        params = {"after_id": row.id}
         if "ordinal" in row._fields:
-            bounds["after_ordinal"] = row.ordinal
+            params["after_ordinal"] = row.ordinal
         first_column = _FIRST_COLUMN.get(row.part) if "part" in row._fields else None
         if first_column is None:
-            return bounds | {"low": row.prefix}
-        return bounds | {"after_first": getattr(row, first_column), "after_prefix": row.prefix}
+            return params | {"low": row.prefix}
+        return params | {"after_order_column": getattr(row, first_column), "after_prefix": row.prefix}
 
     def _on_prefixes(self, count: int) -> Select[Any]:
         keys: list[Any] = [bindparam(f"key{index}") for index in range(count)]
@@ -263,16 +263,20 @@ class _Statements:
             "all": (),
             "patterns": (columns.kind == KIND_PATTERN,),
             "folders": (columns.kind == KIND_FOLDER, shallow),
-            "named": (columns.name == bindparam("stem"), *is_below_filter, shallow),
-            "begun": (columns.name < bindparam("behind_stem"), *is_below_filter, shallow),
-            "at_depth": (at_depth, *is_below_filter),
-            "shaped": (at_depth, of_kind, *is_below_filter),
+            "by_name": (columns.name == bindparam("stem"), *is_below_filter, shallow),
+            "by_name_start": (columns.name < bindparam("behind_stem"), *is_below_filter, shallow),
+            "by_depth": (at_depth, *is_below_filter),
+            "by_depth_and_kind": (at_depth, of_kind, *is_below_filter),
             "files": (of_kind, *is_below_filter, shallow),
             # Not as a range, for which the index by kind would be read and not that by prefix.
             "any": (columns.kind != KIND_PATTERN, columns.kind != KIND_FOLDER, *is_below_filter, shallow),
         }
         # Only files have names and depths, so their type need not be asked: its index would not help.
-        base_criteria = _in_workspace if part in ("named", "begun", "at_depth", "shaped") else _of_type
+        base_criteria = (
+            _in_workspace
+            if part in ("by_name", "by_name_start", "by_depth", "by_depth_and_kind")
+            else _of_type
+        )
         return select(self._table, literal_column(f"'{part}'", String).label("part")).where(
             *base_criteria(self._table), *_range(columns.prefix), *part_criteria[part], *self._criteria
         )
@@ -281,7 +285,7 @@ class _Statements:
         """One page of a select in its order, that begins behind a row."""
         if part in _FIRST_COLUMN:
             order = [self._table.c[_FIRST_COLUMN[part]], *self._order]
-            names = ("after_first", "after_prefix", "after_id", "after_ordinal")
+            names = ("after_order_column", "after_prefix", "after_id", "after_ordinal")
             after_parameters = [
                 bindparam(name, type_=column.type) for name, column in zip(names, order, strict=False)
             ]
@@ -321,7 +325,7 @@ def _range(column: ColumnElement[Any], number: int | str = "") -> list[ColumnEle
     return [column >= bindparam(f"low{number}"), column < bindparam(f"high{number}")]
 
 
-def _presence_query(count: int) -> Prepared:
+def _occupancy_query(count: int) -> Prepared:
     """Ask what stands below `count` paths. Each range has its own EXISTS: one with OR would read all rows."""
 
     def below(table: Table) -> ColumnElement[bool]:
@@ -348,7 +352,7 @@ _WAITERS = _Statements(
         lock_waiters.c.position < bindparam("position"),
     ],
 )
-_LOOK_ONE, _LOOK_FEW = _presence_query(1), _presence_query(_KEYS_FEW)
+_LOOK_ONE, _LOOK_FEW = _occupancy_query(1), _occupancy_query(_KEYS_FEW)
 _REQUESTS = Prepared(
     select(lock_waiters).where(lock_waiters.c.id.in_([bindparam(f"id{index}") for index in range(PAGE_ROWS)]))
 )

@@ -16,10 +16,10 @@ from repomesh.domains.leases import candidates, paths, rows, rules
 from repomesh.domains.leases.candidates import PAGE_ROWS, CandidateSearch
 from repomesh.domains.leases.errors import ComparisonTooLarge
 from repomesh.domains.leases.models import Lease, LockObstacle, Mode
-from repomesh.domains.leases.paths import Steps
+from repomesh.domains.leases.paths import ComparisonBudget
 from repomesh.domains.leases.resources import PATH, Resource
 from repomesh.kernel.limits import PATTERN_SEGMENTS_MAX
-from repomesh.store.damage import POSSIBLE, is_damage, note, readable
+from repomesh.store.damage import MAYBE_DAMAGE_ERRORS, convert_readable, is_damage, note_damage
 from repomesh.store.transaction import Transaction
 
 OBSTACLES_MAX = 100  # reported to one caller; the first of them stand for the rest
@@ -48,16 +48,16 @@ class ConflictScan:
 
     agent_id: str | None
     mode: Mode
-    steps: Steps  # what comparing cost so far
+    budget: ComparisonBudget  # what comparing cost so far
     searches: list[CandidateSearch] = field(default_factory=list)
-    held: list[Overlap] = field(default_factory=list)  # live leases of others that exclude it
+    conflicting: list[Overlap] = field(default_factory=list)  # live leases of others that exclude it
     expired: dict[str, Row[Any]] = field(default_factory=dict)  # leases that ran out, by id, not yet ended
     own: dict[Resource, Row[Any]] = field(default_factory=dict)  # its own leases on exactly these resources
 
     @property
     def full(self) -> bool:
         """Whether the scan can stop: as many conflicting leases were found as are reported."""
-        return len(self.held) >= OBSTACLES_MAX
+        return len(self.conflicting) >= OBSTACLES_MAX
 
 
 def scan(
@@ -65,7 +65,7 @@ def scan(
     resources: Sequence[Resource],
     mode: Mode,
     agent_id: str | None,
-    steps: Steps | None = None,
+    budget: ComparisonBudget | None = None,
 ) -> ConflictScan:
     """Find every lease that overlaps with `resources`, for an agent, or for a new one with None.
 
@@ -73,7 +73,7 @@ def scan(
     that would take more than COMPARISON_STEPS_MAX, those that `steps` has counted already included; and
     DamagedRecord for a lease beside `resources` that can't be read.
     """
-    result = ConflictScan(agent_id, mode, steps or Steps())
+    result = ConflictScan(agent_id, mode, budget or ComparisonBudget())
     by_type: dict[str, list[Resource]] = {}
     for resource in resources:
         by_type.setdefault(resource.type, []).append(resource)
@@ -82,13 +82,13 @@ def scan(
         result.searches.append(search)
         for row, candidate_resources in search.find_leases():
             try:
-                for resource in _find_overlapping(row, candidate_resources, result.steps):
+                for resource in _find_overlapping(row, candidate_resources, result.budget):
                     _record_overlap(tx, result, Overlap(resource, row))
-            except POSSIBLE as error:  # it may stand against it
+            except MAYBE_DAMAGE_ERRORS as error:  # it may stand against it
                 raise _damage_error(row, error) from error
             if result.full:
                 return result
-            _require_steps(result.steps)
+            _require_steps(result.budget)
     return result
 
 
@@ -98,15 +98,18 @@ def obstacles(tx: Transaction, conflict_scan: ConflictScan, position: int | None
     At most OBSTACLES_MAX: the conflicting leases or, if there are none, the requests that wait ahead. Raises
     ComparisonTooLarge.
     """
-    if conflict_scan.held:
-        return [obstacle(overlap.row, overlap.wanted.text) for overlap in conflict_scan.held[:OBSTACLES_MAX]]
+    if conflict_scan.conflicting:
+        return [
+            obstacle(overlap.row, overlap.wanted.text)
+            for overlap in conflict_scan.conflicting[:OBSTACLES_MAX]
+        ]
     obstacles_found: list[LockObstacle] = []
     holdings: _Holdings | None = None
     for search in conflict_scan.searches:
-        requests_ahead = _find_requests_ahead(search, position, conflict_scan.steps)
+        requests_ahead = _find_requests_ahead(search, position, conflict_scan.budget)
         while requests := list(islice(requests_ahead, PAGE_ROWS)):
             holdings = holdings or _Holdings(tx, conflict_scan.agent_id)
-            ids_waiting_for_agent = holdings.find_waiting_ids(requests, conflict_scan.steps)
+            ids_waiting_for_agent = holdings.find_waiting_ids(requests, conflict_scan.budget)
             obstacles_found += [
                 obstacle(overlap.row, overlap.wanted.text, waiting=True)
                 for overlap in requests
@@ -117,14 +120,16 @@ def obstacles(tx: Transaction, conflict_scan: ConflictScan, position: int | None
     return obstacles_found
 
 
-def _find_requests_ahead(search: CandidateSearch, position: int | None, steps: Steps) -> Iterator[Overlap]:
+def _find_requests_ahead(
+    search: CandidateSearch, position: int | None, budget: ComparisonBudget
+) -> Iterator[Overlap]:
     """Yield the requests ahead of `position` that wait for a wanted resource."""
     for row, candidate_resources in search.find_requests(position):
         # One that can't be read is left out: its agent asks again.
-        list_overlapping = partial(_list_overlapping, candidate_resources, steps)
-        for resources in readable(search.tx, [row], list_overlapping, rows.record_name):
+        list_overlapping = partial(_list_overlapping, candidate_resources, budget)
+        for resources in convert_readable(search.tx, [row], list_overlapping, rows.record_name):
             yield from (Overlap(resource, row) for resource in resources)
-        _require_steps(steps)
+        _require_steps(budget)
 
 
 class _Holdings:
@@ -136,30 +141,32 @@ class _Holdings:
     def __init__(self, tx: Transaction, agent_id: str | None) -> None:
         self._tx = tx
         lease_rows = rows.live_of(tx, agent_id) if agent_id else ()
-        readable_leases = readable(tx, lease_rows, lambda row: (row, rows.as_lease(row)), rows.record_name)
+        readable_leases = convert_readable(
+            tx, lease_rows, lambda row: (row, rows.as_lease(row)), rows.record_name
+        )
         self._held = sorted([row for row, _lease in readable_leases], key=lambda row: row.prefix)
         self._prefixes = [row.prefix for row in self._held]
 
-    def find_waiting_ids(self, requests: Sequence[Overlap], steps: Steps) -> set[str]:
+    def find_waiting_ids(self, requests: Sequence[Overlap], budget: ComparisonBudget) -> set[str]:
         """Return the ids of those requests, at most PAGE_ROWS, that wait for something the agent holds."""
         if not self._held:
             return set()
-        waiting_ids = {request.row.id for request in requests if self._excludes(request.row, steps)}
+        waiting_ids = {request.row.id for request in requests if self._excludes(request.row, budget)}
         remaining_ids = sorted({request.row.id for request in requests} - waiting_ids)
         if remaining_ids:
             for row in candidates.requests(self._tx, remaining_ids):
-                if row.id not in waiting_ids and self._excludes(row, steps):
+                if row.id not in waiting_ids and self._excludes(row, budget):
                     waiting_ids.add(row.id)
-                _require_steps(steps)
+                _require_steps(budget)
         return waiting_ids
 
-    def _excludes(self, row: Row[Any], steps: Steps) -> bool:
+    def _excludes(self, row: Row[Any], budget: ComparisonBudget) -> bool:
         """Whether one of the leases excludes what one row of a waiting request waits for."""
         resource = Resource(row.resource_type, row.resource, row.prefix)
-        steps.taken += 1
+        budget.taken += 1
         return any(
             rules.exclude_each_other(lease.mode, row.mode)
-            and resource.overlaps(lease.resource_type, lease.resource, steps)
+            and resource.overlaps(lease.resource_type, lease.resource, budget)
             for lease in self._leases_around(resource)
         )
 
@@ -181,13 +188,13 @@ def overlapping_leases(tx: Transaction, resources: Sequence[Resource]) -> list[R
     Raises ComparisonTooLarge.
     """
     rows_by_id: dict[str, Row[Any]] = {}
-    steps = Steps()
+    budget = ComparisonBudget()
     for resource in resources:
         for row, candidate_resources in CandidateSearch(tx, resource.type, [resource], None).find_leases():
-            is_overlapping = partial(_is_overlapping, tx, candidate_resources, steps)
-            if any(readable(tx, [row], is_overlapping, rows.record_name)):
+            is_overlapping = partial(_is_overlapping, tx, candidate_resources, budget)
+            if any(convert_readable(tx, [row], is_overlapping, rows.record_name)):
                 rows_by_id[row.id] = row
-            _require_steps(steps)
+            _require_steps(budget)
     return list(rows_by_id.values())
 
 
@@ -211,7 +218,7 @@ def obstacle(lease: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> 
     """A lease or, with `waiting`, a waiting request that is in the way of a wanted resource."""
     try:
         return _build_obstacle(lease, wanted, waiting=waiting)
-    except POSSIBLE as error:
+    except MAYBE_DAMAGE_ERRORS as error:
         if isinstance(lease, Lease):
             raise
         raise _damage_error(lease, error) from error
@@ -223,9 +230,9 @@ def _damage_error(row: Row[Any], error: Exception) -> Exception:
 
 
 def _is_overlapping(
-    tx: Transaction, candidate_resources: Sequence[Resource], steps: Steps, row: Row[Any]
+    tx: Transaction, candidate_resources: Sequence[Resource], budget: ComparisonBudget, row: Row[Any]
 ) -> bool:
-    return row.expires_at > tx.now and any(_find_overlapping(row, candidate_resources, steps))
+    return row.expires_at > tx.now and any(_find_overlapping(row, candidate_resources, budget))
 
 
 def _build_obstacle(lease: Lease | Row[Any], wanted: str, *, waiting: bool) -> LockObstacle:
@@ -246,19 +253,19 @@ def _build_obstacle(lease: Lease | Row[Any], wanted: str, *, waiting: bool) -> L
 def _find_leases_on_targets(
     tx: Transaction, targets: Targets, agent_id: str | None
 ) -> Iterator[tuple[Row[Any], str]]:
-    steps = Steps()
+    budget = ComparisonBudget()
     files_by_ancestor = _group_by_ancestor(targets.files)
     folders_by_ancestor = _group_by_ancestor(targets.folders)
     for row in _skip_damaged(tx, candidates.leases_on(tx, {*files_by_ancestor, *folders_by_ancestor})):
         for name in files_by_ancestor.get(row.prefix, ()):
-            steps.taken += 1
+            budget.taken += 1
             below = row.prefix == name  # a file where a pattern such as `name/*.py` has a folder
-            if below or steps.exhausted or paths.holds(row.resource, name, steps):
+            if below or budget.exhausted or paths.holds(row.resource, name, budget):
                 yield row, name
                 break
         for name in folders_by_ancestor.get(row.prefix, ()):
-            steps.taken += 1
-            if steps.exhausted or paths.holds_below(row.resource, name, steps):
+            budget.taken += 1
+            if budget.exhausted or paths.holds_below(row.resource, name, budget):
                 yield row, name
                 break
     for name in targets.folders:
@@ -271,8 +278,8 @@ def _find_leases_on_targets(
     for pattern in targets.patterns:
         candidate_rows = CandidateSearch(tx, PATH, [pattern], agent_id).find_leases()
         for row in _skip_damaged(tx, (row for row, _pattern in candidate_rows)):
-            steps.taken += 1
-            if steps.exhausted or pattern.overlaps(PATH, row.resource, steps):
+            budget.taken += 1
+            if budget.exhausted or pattern.overlaps(PATH, row.resource, budget):
                 yield row, pattern.text
 
 
@@ -282,7 +289,7 @@ def _skip_damaged(tx: Transaction, lease_rows: Iterable[Row[Any]]) -> Iterator[R
         if isinstance(row.resource, str) and isinstance(row.expires_at, datetime):
             yield row
         else:
-            note(tx, rows.record_name(row), TypeError("its resource or time can't be read"))
+            note_damage(tx, rows.record_name(row), TypeError("its resource or time can't be read"))
 
 
 def _group_by_ancestor(names: Iterable[str]) -> dict[str, list[str]]:
@@ -306,21 +313,23 @@ def _is_storable(name: str) -> bool:
 
 
 def _find_overlapping(
-    row: Row[Any], candidate_resources: Iterable[Resource], steps: Steps
+    row: Row[Any], candidate_resources: Iterable[Resource], budget: ComparisonBudget
 ) -> Iterator[Resource]:
     """Yield the resources that overlap with the one of a row; counts the steps."""
     for resource in candidate_resources:
-        steps.taken += 1
-        if resource.overlaps(row.resource_type, row.resource, steps):
+        budget.taken += 1
+        if resource.overlaps(row.resource_type, row.resource, budget):
             yield resource
 
 
-def _list_overlapping(candidate_resources: Iterable[Resource], steps: Steps, row: Row[Any]) -> list[Resource]:
-    return list(_find_overlapping(row, candidate_resources, steps))
+def _list_overlapping(
+    candidate_resources: Iterable[Resource], budget: ComparisonBudget, row: Row[Any]
+) -> list[Resource]:
+    return list(_find_overlapping(row, candidate_resources, budget))
 
 
-def _require_steps(steps: Steps) -> None:
-    if steps.exhausted:
+def _require_steps(budget: ComparisonBudget) -> None:
+    if budget.exhausted:
         raise ComparisonTooLarge("too many patterns would have to be compared with each other")
 
 
@@ -333,4 +342,4 @@ def _record_overlap(tx: Transaction, conflict_scan: ConflictScan, overlap: Overl
         if row.resource == overlap.wanted.text:
             conflict_scan.own[overlap.wanted] = row
     elif rules.exclude_each_other(row.mode, conflict_scan.mode):
-        conflict_scan.held.append(overlap)
+        conflict_scan.conflicting.append(overlap)

@@ -38,11 +38,11 @@ from repomesh.domains.leases.models import (
     LockObstacle,
     Mode,
 )
-from repomesh.domains.leases.paths import Steps
+from repomesh.domains.leases.paths import ComparisonBudget
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_expiry
 from repomesh.kernel.clock import rfc3339
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -104,7 +104,7 @@ def grant(
     if blocking_obstacles:
         raise conflict_error(blocking_obstacles)
     _require_in_service(tx, agent_id)
-    end(tx, [rows.as_lease_to_end(tx, row) for row in conflict_scan.expired.values()], "expired")
+    end(tx, [rows.as_lease_leniently(tx, row) for row in conflict_scan.expired.values()], "expired")
     quotas.require_room(tx, [resource for resource in resources if resource not in conflict_scan.own])
     return _write_leases(tx, resources, conflict_scan.own, mode, ttl_s, note, task_id, max_hold_s)
 
@@ -114,13 +114,13 @@ def obstacles(
     resources: Sequence[Resource],
     mode: Mode,
     agent_id: str | None,
-    steps: Steps | None = None,
+    budget: ComparisonBudget | None = None,
 ) -> list[LockObstacle]:
     """What stands against leasing `resources` to an agent, or to a new one with None. Takes nothing.
 
     For several calls in one transaction pass the same `steps`. Raises ComparisonTooLarge.
     """
-    return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, steps), None)
+    return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, budget), None)
 
 
 def conflict_error(obstacles: Sequence[LockObstacle]) -> LeaseConflict:
@@ -191,7 +191,7 @@ def blocking_locks(tx: Transaction, targets: Targets, agent_id: str | None) -> l
     return [
         (lease, target)
         for row, target in rows_and_targets
-        for lease in readable(tx, [row], as_lease, rows.record_name)
+        for lease in convert_readable(tx, [row], as_lease, rows.record_name)
     ]
 
 
@@ -203,7 +203,7 @@ def live_lease(tx: Transaction, resource: Resource) -> Lease | None:
 
 def held_by(tx: Transaction, agent_id: str) -> list[Lease]:
     """The live leases of an agent, oldest first, without those that can't be read."""
-    return readable(tx, rows.live_of(tx, agent_id), as_lease, rows.record_name)
+    return convert_readable(tx, rows.live_of(tx, agent_id), as_lease, rows.record_name)
 
 
 # -- renewing and ending ---------------------------------------------------------------------------

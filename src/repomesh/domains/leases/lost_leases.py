@@ -12,12 +12,12 @@ from sqlalchemy import Row, bindparam, literal, or_, select, update
 from repomesh.domains.leases import leasing, paths
 from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, LossesReported, LostLease, Mode
 from repomesh.domains.leases.resources import PATH, Resource
-from repomesh.domains.leases.rows import UNREPORTED, as_lease, as_lease_to_end, record_name
+from repomesh.domains.leases.rows import UNREPORTED, as_lease, as_lease_leniently, record_name
 from repomesh.domains.leases.tables import leases, unindexed_expiry
 from repomesh.kernel import limits
 from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.operation import Empty, command
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -63,8 +63,12 @@ def unreported(tx: Transaction, agent_id: str) -> list[LostLease]:
     """
     lost_rows = _read_unreported(tx, agent_id)
     named_rows = lost_rows[: limits.BRIEFING_ITEMS_MAX]
-    named_losses = readable(tx, named_rows, partial(_as_lost_lease, tx, with_holder=True), record_name)
-    return named_losses + readable(tx, lost_rows[len(named_rows) :], partial(_as_lost_lease, tx), record_name)
+    named_losses = convert_readable(
+        tx, named_rows, partial(_as_lost_lease, tx, with_holder=True), record_name
+    )
+    return named_losses + convert_readable(
+        tx, lost_rows[len(named_rows) :], partial(_as_lost_lease, tx), record_name
+    )
 
 
 def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
@@ -72,7 +76,7 @@ def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
     key = {"ws": tx.workspace_id, "agent": agent_id}
     lapsed_rows = tx.execute(_SOME_LAPSED, key | {"now": tx.now}).all()
     for row in [*lapsed_rows, *tx.execute(_REMEMBERED, key).all()]:
-        for lost_lease in readable(tx, [row], partial(_as_lost_lease, tx), record_name):
+        for lost_lease in convert_readable(tx, [row], partial(_as_lost_lease, tx), record_name):
             if row.resource_type == PATH and paths.holds(row.resource, path):
                 return lost_lease
     return None
@@ -81,7 +85,7 @@ def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
 def mark_reported(tx: Transaction, agent_id: str, lease_ids: Sequence[str], receipt: str) -> None:
     """Mark losses as reported, with the receipt of the answer; end those that had only expired."""
     lost_rows = [row for row in _read_unreported(tx, agent_id) if row.id in set(lease_ids)]
-    lapsed_leases = [as_lease_to_end(tx, row) for row in lost_rows if row.ended_at is None]
+    lapsed_leases = [as_lease_leniently(tx, row) for row in lost_rows if row.ended_at is None]
     leasing.end(tx, lapsed_leases, "expired")
     criteria = leases.c.workspace_id == tx.workspace_id, leases.c.id.in_([row.id for row in lost_rows])
     if lost_rows:
@@ -119,7 +123,7 @@ def _as_lost_lease(tx: Transaction, row: Row[Any], *, with_holder: bool = False)
         fencing_token=lease.fencing_token,
         reason=reason,
         at=_lost_since(row),
-        at_its_longest=lease.expires_at >= lease.max_hold_until,
+        reached_max_hold=lease.expires_at >= lease.max_hold_until,
         holder_name=holder,
     )
 

@@ -266,7 +266,7 @@ class LostLease(Model):
     fencing_token: int
     reason: EndedReason
     at: Timestamp = Field(description="When the agent lost it.")
-    at_its_longest: bool = Field(description="Whether it ended because heartbeats renew no lease any longer.")
+    reached_max_hold: bool = Field(description="Whether heartbeats could not renew it any longer.")
     holder_name: str | None = Field(
         description="The present holder of the same resource; null if none was seen."
     )

@@ -278,5 +278,5 @@ def _as_lock_to_end(tx: Transaction, row: Row[Any]) -> Lease | None:
     try:
         lease = rows.as_lease(row)
     except DamagedRecord:
-        return rows.as_lease_to_end(tx, row)
+        return rows.as_lease_leniently(tx, row)
     return lease if rows.is_live(row, tx.now) else None

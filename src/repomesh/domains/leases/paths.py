@@ -120,7 +120,7 @@ def looks_like_file(path: str) -> bool:
     return "." in name[1:] or name.lower() in _FILE_NAMES
 
 
-class Steps:
+class ComparisonBudget:
     """Counts the work of comparing patterns, and whether one request has used up its share."""
 
     def __init__(self, steps_max: int = COMPARISON_STEPS_MAX) -> None:
@@ -133,16 +133,16 @@ class Steps:
         return self.taken > self._steps_max
 
 
-def holds(pattern: str, name: str, steps: Steps | None = None) -> bool:
+def holds(pattern: str, name: str, budget: ComparisonBudget | None = None) -> bool:
     """Tell whether the pattern holds a file by its exact name: no character of the name is special.
 
     The name is one that git or a file system has, from the root of the repository: it may contain anything
     but NUL, also backslashes, control characters and undecodable bytes (as lone surrogates), and any depth.
     """
-    return _holds_segments(_parse(pattern), tuple(name.split("/")), steps)
+    return _holds_segments(_parse(pattern), tuple(name.split("/")), budget)
 
 
-def holds_below(pattern: str, folder: str, steps: Steps | None = None) -> bool:
+def holds_below(pattern: str, folder: str, budget: ComparisonBudget | None = None) -> bool:
     """Tell whether the pattern holds a folder by its exact name, or some path below it; `''` is the root."""
     parsed, segments = _parse(pattern), tuple(folder.split("/")) if folder else ()
     shared_count = min(len(parsed.prefix), len(segments))
@@ -150,10 +150,12 @@ def holds_below(pattern: str, folder: str, steps: Steps | None = None) -> bool:
         return False
     if shared_count == len(segments) or parsed.literal or parsed.subtree:
         return True
-    return _share_a_path([(part,) for part in segments[shared_count:]], _automaton(parsed), steps, below=True)
+    return _share_a_path(
+        [(part,) for part in segments[shared_count:]], _automaton(parsed), budget, below=True
+    )
 
 
-def may_conflict(a: str, b: str, steps: Steps | None = None) -> bool:
+def may_conflict(a: str, b: str, budget: ComparisonBudget | None = None) -> bool:
     """Tell whether some path, existing or not, is held by both patterns. Symmetric and reflexive."""
     upper, lower = sorted((_parse(a), _parse(b)), key=_depth)
     shared_count = len(upper.prefix)
@@ -168,7 +170,7 @@ def may_conflict(a: str, b: str, steps: Steps | None = None) -> bool:
         segments: list[_Spellings] = [(name,) for name in lower.segments[shared_count:]]
     else:
         segments = _spell_segments(lower, shared_count)
-    return _share_a_path(segments, _automaton(upper), steps, below=is_folder)
+    return _share_a_path(segments, _automaton(upper), budget, below=is_folder)
 
 
 def _names_differ(a: _Pattern, b: _Pattern) -> bool:
@@ -177,13 +179,13 @@ def _names_differ(a: _Pattern, b: _Pattern) -> bool:
     return not (beginnings_fit and (a.ends.endswith(b.ends) or b.ends.endswith(a.ends)))
 
 
-def _holds_segments(parsed: _Pattern, segments: tuple[str, ...], steps: Steps | None) -> bool:
+def _holds_segments(parsed: _Pattern, segments: tuple[str, ...], budget: ComparisonBudget | None) -> bool:
     prefix_length = len(parsed.prefix)
     if segments[:prefix_length] != parsed.prefix:
         return False
     if parsed.literal or parsed.subtree:
         return True
-    return _share_a_path([(name,) for name in segments[prefix_length:]], _automaton(parsed), steps)
+    return _share_a_path([(name,) for name in segments[prefix_length:]], _automaton(parsed), budget)
 
 
 def _depth(pattern: _Pattern) -> tuple[int, bool]:
@@ -418,7 +420,11 @@ def _spell_segments(pattern: _Pattern, first_index: int) -> list[_Spellings]:
 
 
 def _share_a_path(
-    segments: Sequence[_Spellings], automaton: _Automaton, steps: Steps | None, *, below: bool = False
+    segments: Sequence[_Spellings],
+    automaton: _Automaton,
+    budget: ComparisonBudget | None,
+    *,
+    below: bool = False,
 ) -> bool:
     """Tell whether the segments and a pattern share a path; with `below` it may go on behind the segments.
 
@@ -429,8 +435,8 @@ def _share_a_path(
     for spellings in segments:
         if not reach:
             return False
-        if steps is not None:
-            steps.taken += 1 + sum(map(len, spellings))
+        if budget is not None:
+            budget.taken += 1 + sum(map(len, spellings))
         if spellings:
             reach = _advance_over_name(spellings, reach, automaton) | (reach & automaton.double_stars)
             # `**` may be empty; it never stands twice in a row.

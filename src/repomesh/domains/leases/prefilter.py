@@ -13,7 +13,7 @@ from repomesh.domains.leases.resources import PATH
 
 KIND_PATTERN, KIND_FOLDER = "*", "/"
 """Kinds of locks beside the extensions of files: a path with wildcards, and what may be a folder."""
-WAYS = ("named", "begun", "at_depth", "shaped", "files", "any")
+READ_PLANS = ("by_name", "by_name_start", "by_depth", "by_depth_and_kind", "files", "any")
 """Files by name; by the start of their names; by depth; by depth and kind; by kind; all of them."""
 KIND_CHARS_MAX = 16  # with the dot: beside a path of 2,000 bytes it must fit into an entry of an index
 NAME_CHARS_MAX = 64  # of a name; what is longer is indexed by its start, for the same reason
@@ -55,8 +55,8 @@ class PathFilter:
     """What the names of all files begin with, at most NAME_CHARS_MAX characters; empty for any."""
     behind_stem: str
     """What follows all names that begin with the stem."""
-    way: str
-    """The narrowest way to read the files: one of WAYS."""
+    read_plan: str
+    """The narrowest way to read the files: one of READ_PLANS."""
 
 
 def kind_of(text: str, prefix: str) -> str:
@@ -93,17 +93,17 @@ def filter_of(pattern: str, prefix: str) -> PathFilter:
     # In one folder the files are few, and so are they at the top of a tree: the depth finds those alone.
     by_depth = depth is not None and (len(segments) == 1 or not stem)
     behind_stem = _upper_bound(stem[:NAME_CHARS_MAX])
-    way = "any"
+    read_plan = "any"
     if stem == segments[-1]:
-        way = "named"
+        read_plan = "by_name"
     elif by_depth:
-        way = "shaped" if kind else "at_depth"
+        read_plan = "by_depth_and_kind" if kind else "by_depth"
     elif behind_stem:
-        way = "begun"
+        read_plan = "by_name_start"
     elif kind:
-        way = "files"
+        read_plan = "files"
     like, deeper = _path_like(suffix), _deeper_like(base, suffix)
-    return PathFilter(kind, like, deeper, depth, stem[:NAME_CHARS_MAX], behind_stem, way)
+    return PathFilter(kind, like, deeper, depth, stem[:NAME_CHARS_MAX], behind_stem, read_plan)
 
 
 def _kind_of_files(suffix: str) -> str | None:

@@ -18,7 +18,7 @@ from repomesh.domains.leases.tables import LIVE, leases
 from repomesh.kernel import file_names
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, query
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -93,7 +93,7 @@ def _folder_condition(folder: str) -> ColumnElement[bool]:
 
 def _is_readable(tx: Transaction, row: Row[Any]) -> bool:
     """Whether a lease can be read; one that can't is noted as damaged."""
-    return bool(readable(tx, [row], leasing.as_lease, rows.record_name))
+    return bool(convert_readable(tx, [row], leasing.as_lease, rows.record_name))
 
 
 def _sorted_page(

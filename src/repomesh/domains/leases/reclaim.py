@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from repomesh.domains.agents.operations import LEFT, SESSION_OVER
-from repomesh.domains.agents.rows import OF_HOOKS
+from repomesh.domains.agents.rows import HOOK_ID_PREFIX
 from repomesh.domains.agents.tables import agents, instances
 from repomesh.domains.leases import leasing, rows
 from repomesh.domains.leases.models import EndedReason, Lease
@@ -62,20 +62,20 @@ def _holders(workspace_id: ColumnElement[Any] | None) -> CTE:
     return holders.union_all(select(*holder).join_from(holders, leases, leases.c.id == nearest))
 
 
-_started = instances.alias("started")
+_instance = instances.alias("started")
 
 
 def _newest_instance_value(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """The value that an agent's newest instance has in a column of `_started`."""
     statement = select(column).where(
-        _started.c.workspace_id == agents.c.workspace_id, _started.c.agent_id == agents.c.id
+        _instance.c.workspace_id == agents.c.workspace_id, _instance.c.agent_id == agents.c.id
     )
-    return statement.order_by(_started.c.started_at.desc()).limit(1).scalar_subquery()
+    return statement.order_by(_instance.c.started_at.desc()).limit(1).scalar_subquery()
 
 
 # The owner's token acts for an agent now and then, as from a prompt, and sends no heartbeats: silence means
 # nothing, and its leases last until they expire. A CLI's hooks use it, too, but with heartbeats.
-_OF_A_CLI = or_(_started.c.id.startswith(OF_HOOKS), _started.c.process_id.is_not(None))
+_OF_A_CLI = or_(_instance.c.id.startswith(HOOK_ID_PREFIX), _instance.c.process_id.is_not(None))
 _BY_OWNER = and_(
     agents.c.status == "inactive",
     tokens.c.role == Role.OWNER.value,
@@ -83,12 +83,14 @@ _BY_OWNER = and_(
     not_(func.coalesce(_newest_instance_value(_OF_A_CLI), false())),
 )
 # An agent that left in good order, and is still inactive, may keep what it holds until that expires.
-_REASON = func.coalesce(_newest_instance_value(_started.c.closed_reason), "")
+_REASON = func.coalesce(_newest_instance_value(_instance.c.closed_reason), "")
 _LEFT = and_(agents.c.status == "inactive", or_(_REASON == LEFT, _REASON == SESSION_OVER))
 
 
-def _select_gone_holders(holders: CTE, *columns: ColumnElement[Any], for_good: bool) -> Select[Any]:
-    """Holders who are gone; `for_good` leaves out those that left in good order."""
+def _select_gone_holders(
+    holders: CTE, *columns: ColumnElement[Any], without_orderly_leavers: bool
+) -> Select[Any]:
+    """Holders who are gone; `without_orderly_leavers` leaves out those that left in good order."""
     statement = (
         select(*columns)
         .select_from(holders)
@@ -99,14 +101,16 @@ def _select_gone_holders(holders: CTE, *columns: ColumnElement[Any], for_good: b
             not_(func.coalesce(_BY_OWNER, false())),
         )
     )
-    return statement.where(not_(_LEFT)) if for_good else statement
+    return statement.where(not_(_LEFT)) if without_orderly_leavers else statement
 
 
 def _select_workspaces_of_gone_holders(settings: Settings) -> Select[Any]:
     """The workspaces with leases of holders who are gone (a due query)."""
     holders = _holders(None)
     columns = holders.c.workspace_id, NOW.label("due_at")
-    return _select_gone_holders(holders, *columns, for_good=settings.leases_at_leave == "keep").distinct()
+    return _select_gone_holders(
+        holders, *columns, without_orderly_leavers=settings.leases_at_leave == "keep"
+    ).distinct()
 
 
 _HERE = _holders(bindparam("ws"))
@@ -117,9 +121,9 @@ _GONE, _GONE_FOR_GOOD = (
         _HERE.c.token_id,
         agents.c.status,
         tokens.c.revoked_at,
-        for_good=for_good,
+        without_orderly_leavers=without_orderly_leavers,
     ).limit(bindparam("count"))
-    for for_good in (False, True)
+    for without_orderly_leavers in (False, True)
 )
 _SUCCESSOR = (
     select(instances.c.id, instances.c.token_id)
@@ -197,7 +201,7 @@ def end_all_of(tx: Transaction, agent_id: str) -> None:
     At most `LEASES_RECLAIMED_MAX`; `reclaim` ends the rest.
     """
     key = {"ws": tx.workspace_id, "agent": agent_id, "count": limits.LEASES_RECLAIMED_MAX}
-    held_leases = [rows.as_lease_to_end(tx, row) for row in tx.execute(_OF_AGENT, key)]
+    held_leases = [rows.as_lease_leniently(tx, row) for row in tx.execute(_OF_AGENT, key)]
     leasing.end(tx, [lease for lease in held_leases if lease.expires_at <= tx.now], "expired")
     leasing.end(tx, [lease for lease in held_leases if lease.expires_at > tx.now], "abandoned")
 
@@ -213,7 +217,7 @@ def forget_ended(tx: Transaction) -> int:
 def _end_rows(
     tx: Transaction, held_rows: Any, reason: EndedReason, ended: list[tuple[Lease, EndedReason]]
 ) -> None:
-    ended_leases = [rows.as_lease_to_end(tx, row) for row in held_rows]
+    ended_leases = [rows.as_lease_leniently(tx, row) for row in held_rows]
     leasing.end(tx, ended_leases, reason)
     ended += [(lease, reason) for lease in ended_leases]
 

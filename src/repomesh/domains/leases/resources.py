@@ -41,11 +41,11 @@ class Resource:
         """Whether it holds more than one thing: a path pattern with wildcards."""
         return self.type == PATH and self.text != self.prefix
 
-    def overlaps(self, type_: str, text: str, steps: paths.Steps | None = None) -> bool:
+    def overlaps(self, type_: str, text: str, budget: paths.ComparisonBudget | None = None) -> bool:
         """Whether it may be, or hold, the same thing as the resource of this type and text."""
         if self.type != type_:
             return False
-        return self.text == text or (type_ == PATH and paths.may_conflict(self.text, text, steps))
+        return self.text == text or (type_ == PATH and paths.may_conflict(self.text, text, budget))
 
 
 def path(pattern: str) -> Resource:

@@ -26,7 +26,7 @@ from repomesh.domains.leases.prefilter import traits
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import LIVE, OPEN, leases, unindexed_expiry
 from repomesh.kernel.errors import DamagedRecord
-from repomesh.store.damage import POSSIBLE, is_damage, note
+from repomesh.store.damage import MAYBE_DAMAGE_ERRORS, is_damage, note_damage
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp, Unreadable, microseconds
@@ -98,7 +98,7 @@ def as_lease(row: Row[Any]) -> Lease:
     """The lease in a row of the table; raises DamagedRecord with a hint at how the owner ends it."""
     try:
         return _as_lease(row)
-    except POSSIBLE as error:
+    except MAYBE_DAMAGE_ERRORS as error:
         if not is_damage(error, row):
             raise
         raise damaged_lease_error(row, error) from error
@@ -114,12 +114,12 @@ def damaged_lease_error(row: Row[Any], error: Exception) -> DamagedRecord:
     )
 
 
-def as_lease_to_end(tx: Transaction, row: Row[Any]) -> Lease:
+def as_lease_leniently(tx: Transaction, row: Row[Any]) -> Lease:
     """The lease in a row, for ending it: values that can't be read are replaced by placeholders."""
     try:
         return as_lease(row)
     except DamagedRecord as error:
-        note(tx, record_name(row), error)
+        note_damage(tx, record_name(row), error)
     readable = {key: _readable_or_none(value) for key, value in row._asdict().items()}
     ttl_us = readable["ttl_us"]
     values = {key: readable[key] for key in Lease.model_fields if key in readable}

@@ -33,7 +33,7 @@ from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import lock_waiters
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due
-from repomesh.store.damage import UNREADABLE, note
+from repomesh.store.damage import DAMAGE_ERRORS, note_damage
 from repomesh.store.due import due_at
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
@@ -121,8 +121,8 @@ def expire(tx: Transaction) -> int:
     for id_, wait_rows in rows_by_id.items():
         try:
             [place] = _places(wait_rows)
-        except UNREADABLE as error:
-            note(tx, f"wait/{id_}", error)
+        except DAMAGE_ERRORS as error:
+            note_damage(tx, f"wait/{id_}", error)
             tx.execute(_LEAVE, {"wait_id": id_})
         else:
             leave(tx, place, "expired")

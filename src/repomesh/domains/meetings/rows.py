@@ -21,7 +21,7 @@ from repomesh.domains.meetings.tables import (
     meeting_votes,
     meetings,
 )
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -140,7 +140,9 @@ def rename_participant(tx: Transaction, agent_id: str, name: str) -> None:
     )
     unfinished = table.workspace_id == tx.workspace_id, table.status.in_(("pending", "in_progress"))
     rows = tx.execute(select(table.id, table.flow).where(*unfinished, table.id.in_(meeting_ids))).all()
-    states = readable(tx, rows, lambda row: (row.id, flow.load(row.flow)), lambda row: f"meeting/{row.id}")
+    states = convert_readable(
+        tx, rows, lambda row: (row.id, flow.load(row.flow)), lambda row: f"meeting/{row.id}"
+    )
     for meeting_id, state in states:
         renamed = replace(state, names={**state.names, agent_id: name})
         change = update(meetings).where(table.workspace_id == tx.workspace_id, table.id == meeting_id)

@@ -27,7 +27,7 @@ from repomesh.domains.sessions.tables import (
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import ARTIFACT_STORED_BYTES_MAX, SEARCH_TEXT_CHARS
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.transaction import Transaction
 
 _CHUNK_COLUMNS = (
@@ -114,7 +114,7 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
-    return readable(
+    return convert_readable(
         tx,
         tx.execute(select(*columns, text).where(*criteria)),
         lambda row: _build_candidate(
@@ -143,7 +143,7 @@ def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.status == "current",
         in_readable_session(tx, table.session_uid),
     )
-    return readable(
+    return convert_readable(
         tx,
         tx.execute(select(*columns, table.content).where(*criteria)),
         lambda row: _build_candidate(
@@ -173,7 +173,7 @@ def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
-    return readable(
+    return convert_readable(
         tx,
         tx.execute(statement.where(*criteria)),
         lambda row: _build_candidate(
@@ -205,7 +205,7 @@ def _read_messages(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     text = func.substr(table.body, 1, SEARCH_TEXT_CHARS).label("text")
     criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), message_rows.visible(tx.caller)
     priorities = {rank: name for name, rank in message_rules.RANKS.items()}
-    return readable(
+    return convert_readable(
         tx,
         tx.execute(select(*columns, text).where(*criteria)),
         lambda row: _build_candidate(
@@ -233,7 +233,7 @@ def _read_tasks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
         .outerjoin(session_tasks, link.task_id == table.id)
         .outerjoin(sessions, sessions.c.uid == link.session_uid)
     )
-    return readable(
+    return convert_readable(
         tx,
         tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id.in_(ids))),
         lambda row: _build_candidate(
@@ -256,7 +256,7 @@ def _read_decisions(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = decisions.c
     names = ["id", "topic", "decision", "rationale", "status", "recorded_by", "created_at"]
     criteria = table.workspace_id == tx.workspace_id, table.id.in_(ids), table.status == "active"
-    return readable(
+    return convert_readable(
         tx,
         tx.execute(select(*[table[name] for name in names]).where(*criteria)),
         lambda row: _build_candidate(

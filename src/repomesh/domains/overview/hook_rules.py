@@ -89,7 +89,7 @@ def loss_text(lost_lease: LostLease) -> str:
     """One line on a lost lease: its resource, when and why it was lost, and who holds the same now."""
     is_task = lost_lease.resource_type == "task"
     subject = f"task {lost_lease.resource}" if is_task else f"'{shorten(lost_lease.resource)}'"
-    ran_out = lost_lease.reason == "expired" and lost_lease.at_its_longest
+    ran_out = lost_lease.reason == "expired" and lost_lease.reached_max_hold
     reason = _AT_ITS_LONGEST if ran_out else _WHY_LOST[lost_lease.reason]
     holder_part = f"; agent '{lost_lease.holder_name}' holds it now" if lost_lease.holder_name else ""
     return (

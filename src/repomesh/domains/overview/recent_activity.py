@@ -14,7 +14,7 @@ from repomesh.domains.sessions.rows import in_readable_session
 from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.prepared import Prepared
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
@@ -51,7 +51,7 @@ def recent_activity_lines(tx: Transaction, agent_id: str, excluded_task_ids: Col
             f"{BAR}{row.at:%m-%d %H:%M} {row.type} {shorten(text_by_subject.get(row.subject, row.subject))}"
         )
 
-    lines = readable(tx, shown_rows, line, lambda row: f"event of {row.subject}")
+    lines = convert_readable(tx, shown_rows, line, lambda row: f"event of {row.subject}")
     return ["What you did last, newest first:", *lines]
 
 

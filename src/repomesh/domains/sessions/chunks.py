@@ -40,7 +40,7 @@ from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.words import words_of
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import position
 from repomesh.store.prepared import Prepared
@@ -119,7 +119,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     page_rows, next_cursor = _select_page(tx, uid, request)
     share = min(limits.CONTENT_PAGE_BYTES_MAX, request.max_chars or limits.MAX_CHARS_MAX)
     content_rows = _read_contents(tx, uid, page_rows, share)
-    items = readable(tx, content_rows, lambda row: _with_content(row, share), _record_name)
+    items = convert_readable(tx, content_rows, lambda row: _with_content(row, share), _record_name)
     items.sort(key=lambda chunk: chunk.sequence, reverse=request.newest_first)
     result = Page[Chunk](items=items, next_cursor=next_cursor)
     if request.max_chars is None:

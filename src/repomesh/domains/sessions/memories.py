@@ -96,7 +96,7 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
 
 
 def _words(request: StoreMemory) -> list[str]:
-    return request.prepare_words(lambda: memory_rows.content_words(request.content))
+    return request.words_once(lambda: memory_rows.content_words(request.content))
 
 
 @query("memory.list", http=Get("/v1/memories"), scope="sessions:read", errors=(SessionNotFound,))

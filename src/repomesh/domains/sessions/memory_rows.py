@@ -144,7 +144,7 @@ def _insert_version(
 def newest(tx: Transaction, type_: str, count: int) -> list[Memory]:
     """The current memories of a type, the last changed first, at most `count`; damaged ones are left out."""
     parameters = {"ws": tx.workspace_id, "type": type_, "count": count}
-    return damage.readable(
+    return damage.convert_readable(
         tx,
         tx.execute(_NEWEST, parameters),
         lambda row: as_memory(row._asdict()),

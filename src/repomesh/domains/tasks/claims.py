@@ -19,7 +19,7 @@ from repomesh.domains.leases.errors import (
     TooManyLocks,
 )
 from repomesh.domains.leases.models import HeldLock, Lease
-from repomesh.domains.leases.paths import Steps
+from repomesh.domains.leases.paths import ComparisonBudget
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.tasks import holding, reclaiming, rows, rules
 from repomesh.domains.tasks.brief import fit_claim
@@ -47,7 +47,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
 from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Post, Tool, command
-from repomesh.store.damage import UNREADABLE, note
+from repomesh.store.damage import DAMAGE_ERRORS, note_damage
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -191,7 +191,7 @@ def _find_next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool
     """The row of the best ready task that the agent can claim; raises NoTaskReady with what prevents it."""
     missing_capabilities: dict[str, None] = {}
     locked_task_ids: list[str] = []
-    steps = Steps()
+    budget = ComparisonBudget()
     for row in _read_ready_tasks(tx):
         try:
             lacking = rules.missing_capabilities(row.capabilities, skills)
@@ -201,14 +201,14 @@ def _find_next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool
                 )
                 continue
             is_free = not take_locks or not leasing.obstacles(
-                tx, _scope_resources(row), "exclusive", tx.caller.agent_id, steps
+                tx, _scope_resources(row), "exclusive", tx.caller.agent_id, budget
             )
             if is_free:
                 task_row = rows.find(tx, row.id)
                 rows.as_task(task_row)
                 return task_row
-        except UNREADABLE as error:  # of this task, or of a lease beside its scope
-            note(tx, f"task/{row.id}", error)
+        except DAMAGE_ERRORS as error:  # of this task, or of a lease beside its scope
+            note_damage(tx, f"task/{row.id}", error)
         else:
             locked_task_ids.append(row.id)
             if len(locked_task_ids) == limits.CLAIM_LOCKED_MAX:

@@ -9,7 +9,7 @@ from sqlalchemy import Row, bindparam, select
 
 from repomesh.domains.leases import leasing, resources
 from repomesh.domains.leases.models import EndedReason, Lease
-from repomesh.domains.leases.rows import as_lease_to_end
+from repomesh.domains.leases.rows import as_lease_leniently
 from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import Ending
@@ -57,6 +57,6 @@ def end_hold(
     tx: Transaction, row: Row[Any], outcome: Ending, reason: str, lease_reason: EndedReason = "released"
 ) -> None:
     """End the hold of a claimed task: its lease, the locks held for it, and the attempt."""
-    held_leases = [as_lease_to_end(tx, lease) for lease in _read_lease_rows(tx, row.id, row.agent_id)]
+    held_leases = [as_lease_leniently(tx, lease) for lease in _read_lease_rows(tx, row.id, row.agent_id)]
     leasing.end(tx, held_leases, lease_reason, reason[:_NOTE_CHARS])
     rows.end_attempt(tx, row, outcome, reason)

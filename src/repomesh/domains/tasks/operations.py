@@ -39,7 +39,7 @@ from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import different_words, words_of
 from repomesh.store import searching
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.paging import page
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -249,7 +249,9 @@ def _search(tx: Transaction, words: str, request: ListTasks, statement: Select[A
 
     matches, next_cursor = searching.search(tx, DOCUMENT, words, request, keep_matching)
     matching_tasks = statement.where(_table.id.in_([task_id for _, task_id in matches]))
-    listed_tasks = readable(tx, tx.execute(matching_tasks), lambda row: ListedTask(**rows.task_fields(row)))
+    listed_tasks = convert_readable(
+        tx, tx.execute(matching_tasks), lambda row: ListedTask(**rows.task_fields(row))
+    )
     by_id = {task.id: task for task in listed_tasks}
     matches = [(position, task_id) for position, task_id in matches if task_id in by_id]
     items = [by_id[task_id] for _, task_id in matches]
@@ -266,7 +268,7 @@ def _add_tags(tx: Transaction, task: Task) -> None:
 
 
 def _description_words(request: CreateTask | UpdateTask) -> list[str]:
-    return request.prepare_words(lambda: different_words(request.description or ""))
+    return request.words_once(lambda: different_words(request.description or ""))
 
 
 def _index(tx: Transaction, task: Task, words: Sequence[str]) -> None:

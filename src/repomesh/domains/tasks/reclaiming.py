@@ -22,7 +22,7 @@ from repomesh.domains.tasks.models import (
 )
 from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
-from repomesh.store.damage import UNREADABLE, note
+from repomesh.store.damage import DAMAGE_ERRORS, note_damage
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -93,8 +93,8 @@ def _reclaim_if_held(tx: Transaction, task_id: str, fencing_token: int) -> None:
     try:
         row = rows.find(tx, task_id)
         rows.as_task(row)  # fails before anything is written: other tasks are taken back in this transaction
-    except (TaskNotFound, *UNREADABLE) as error:
-        note(tx, f"task/{task_id}", error)
+    except (TaskNotFound, *DAMAGE_ERRORS) as error:
+        note_damage(tx, f"task/{task_id}", error)
         return
     if row.status == "claimed" and row.fencing_token == fencing_token:
         reclaim(tx, row)

@@ -37,7 +37,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import DamagedRecord, NoLongerAvailable
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role
 from repomesh.kernel.operation import command
-from repomesh.store.damage import note, readable
+from repomesh.store.damage import convert_readable, note_damage
 from repomesh.store.filters import EventFilter, LogSlice, filter_for, read_matching
 from repomesh.store.log import (
     NewEvent,
@@ -132,7 +132,7 @@ def ready(tx: Transaction, webhook_id: str | None = None) -> list[ReadyWebhook]:
     )
     if webhook_id is not None:
         statement = statement.where(table.id == webhook_id)
-    return readable(tx, tx.execute(statement), _as_ready, lambda row: rows.subject(row.id))
+    return convert_readable(tx, tx.execute(statement), _as_ready, lambda row: rows.subject(row.id))
 
 
 def _as_ready(row: Row[Any]) -> ReadyWebhook:
@@ -352,7 +352,7 @@ def _emit_missed(tx: Transaction, row: Row[Any], *, after: int, oldest_seq: int)
 def _read_due_deliveries(tx: Transaction, webhook_id: str) -> list[DueDelivery]:
     key = {"webhook": webhook_id, "now": tx.now, "count": limits.WEBHOOK_BATCH}
     due_rows = tx.execute(_DUE, key).all()
-    deliveries = readable(tx, due_rows, lambda row: DueDelivery(**row._asdict()))
+    deliveries = convert_readable(tx, due_rows, lambda row: DueDelivery(**row._asdict()))
     for row in due_rows if len(deliveries) < len(due_rows) else ():
         # A damaged one would stay first in the queue for ever.
         if all(row.id != delivery.id for delivery in deliveries):
@@ -372,7 +372,7 @@ def with_redactions(tx: Transaction, deliveries: Sequence[DueDelivery]) -> list[
         except DamagedRecord as error:  # it was redacted, so its old body must not be sent either
             [redacted_delivery] = [delivery for delivery in deliveries if delivery.seq == row.seq][:1]
             fields = orjson.loads(redacted_delivery.body) | {"data": {"redacted": True}}
-            note(tx, event_name(row.seq), error)
+            note_damage(tx, event_name(row.seq), error)
         bodies[row.seq] = orjson.dumps(fields).decode()
     return [
         delivery.model_copy(update={"body": bodies.get(delivery.seq, delivery.body)})

@@ -31,7 +31,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import DamagedRecord, NotFound
 from repomesh.kernel.identity import Role
 from repomesh.kernel.operation import Delete, Due, Get, Post, command, query
-from repomesh.store.damage import UNREADABLE, note
+from repomesh.store.damage import DAMAGE_ERRORS, note_damage
 from repomesh.store.due import due_at, due_now
 from repomesh.store.log import ADMINS, NewEvent
 from repomesh.store.transaction import Transaction, open_counters
@@ -52,7 +52,7 @@ def list_workspaces(tx: Transaction, request: ListWorkspaces) -> WorkspaceList:
         try:
             items.append(_as_workspace(row))
         except DamagedRecord as error:
-            note(tx, f"workspace/{shown_text(row.id)}", error)
+            note_damage(tx, f"workspace/{shown_text(row.id)}", error)
     return WorkspaceList(items=items)
 
 
@@ -198,6 +198,6 @@ def _as_workspace(row: Row[Any]) -> Workspace:
     name, path = shown_text(row.name), None if row.path is None else shown_text(row.path)
     try:
         return Workspace(id=row.id, name=name, path=path, home=row.home, created_at=row.created_at)
-    except UNREADABLE as error:
+    except DAMAGE_ERRORS as error:
         message = f"the workspace {shown_text(row.id)} can't be read: {error}"
         raise DamagedRecord(message, hint=_REPAIR_HINT) from error

@@ -52,7 +52,7 @@ LIST_TTL_MS: Final = 300_000
 
 Context = ServerRequestContext[Any, Any]
 
-_EXCHANGE: Final = "repomesh.exchange"
+_MCP_REQUEST_KEY: Final = "repomesh.exchange"
 
 
 class ToolServer:
@@ -98,7 +98,7 @@ class ToolServer:
 def _request_of(context: Context) -> McpRequest:
     """The HTTP request that a message came with."""
     assert context.request is not None
-    mcp_request: McpRequest = context.request.scope[_EXCHANGE]
+    mcp_request: McpRequest = context.request.scope[_MCP_REQUEST_KEY]
     client = context.session.client_params
     mcp_request.program = client.client_info.name if client is not None else ""
     return mcp_request
@@ -257,7 +257,7 @@ class McpEndpoint:
 
     async def _serve(self, mcp_request: McpRequest, scope: Scope, receive: Receive, send: Send) -> None:
         # The session manager compares this user with the one that opened a session: another's gets 404.
-        inner = {**scope, "user": _user(mcp_request.owner), _EXCHANGE: mcp_request}
+        inner = {**scope, "user": _user(mcp_request.owner), _MCP_REQUEST_KEY: mcp_request}
         if scope["method"] == "DELETE":
             send = self._leave_before_end(mcp_request, send)
         send_with_end = _SendWithEnd(send)

@@ -42,7 +42,6 @@ from repomesh.domains.agents.models import (
     RegisterAgent,
 )
 from repomesh.domains.agents.operations import SESSION_OVER, depart, find_agent, register_agent, touch
-from repomesh.domains.agents.rows import OF_HOOKS
 from repomesh.domains.agents.tables import agents, cli_sessions, instances
 from repomesh.kernel import limits
 from repomesh.kernel.clis import PROGRAMS
@@ -337,6 +336,6 @@ def _choose_speaker(tx: Transaction, request: BeginCliSession, existing: Row[Any
     name = caller.agent_name or rows.free_name(tx, stem, request.cli, requested=wanted_name is not None)
     program = PROGRAMS.get(request.cli, request.cli)
     registration = register_agent(
-        tx, RegisterAgent(name=name, program=program, instance_id=f"{OF_HOOKS}{tx.new_id()}")
+        tx, RegisterAgent(name=name, program=program, instance_id=f"{agent_rows.HOOK_ID_PREFIX}{tx.new_id()}")
     )
     return registration.agent.id, registration.instance_id

@@ -40,7 +40,7 @@ from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.store import searching
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
@@ -145,9 +145,7 @@ def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
 
 
 def _words(request: RecordDecision) -> list[str]:
-    return request.prepare_words(
-        lambda: rows.document_words(request.topic, request.decision, request.rationale)
-    )
+    return request.words_once(lambda: rows.document_words(request.topic, request.decision, request.rationale))
 
 
 def _conditions(tx: Transaction, request: ListDecisions) -> list[ColumnElement[bool]]:
@@ -178,7 +176,7 @@ def _search(
 
     hits, next_cursor = searching.search(tx, rows.DOCUMENT, words, request, matching)
     hit_rows = statement.where(_table.id.in_([decision_id for _, decision_id in hits]))
-    by_id = {decision.id: decision for decision in readable(tx, tx.execute(hit_rows), _row_to_listed)}
+    by_id = {decision.id: decision for decision in convert_readable(tx, tx.execute(hit_rows), _row_to_listed)}
     hits = [(position, decision_id) for position, decision_id in hits if decision_id in by_id]
     items = [by_id[decision_id] for _, decision_id in hits]
     cursors = [encode_cursor(position) for position, _ in hits]

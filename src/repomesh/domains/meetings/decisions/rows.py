@@ -20,7 +20,7 @@ from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
 from repomesh.kernel.words import different_words
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -82,7 +82,7 @@ def newest_active(tx: Transaction, count: int) -> list[Decision]:
     return [
         decision
         for row in tx.execute(_NEWEST, {"ws": tx.workspace_id, "count": count})
-        for decision in readable(tx, [row], lambda record: as_decision(record._asdict()))
+        for decision in convert_readable(tx, [row], lambda record: as_decision(record._asdict()))
     ]
 
 

@@ -22,7 +22,7 @@ from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_FAILED, TASK_RECLAI
 from repomesh.domains.tasks.tables import task_attempts, tasks
 from repomesh.kernel import limits
 from repomesh.kernel.event_types import EVENT_TYPES
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.filters import filter_for
 from repomesh.store.log import bounds, event_data, event_name
 from repomesh.store.paging import take
@@ -158,7 +158,9 @@ def _event_signals(tx: Transaction, since: datetime) -> list[TopicSignal]:
         for row in _newest_of_type(tx, type_, since, after_seq, limits.TOPIC_EVENTS_MAX)
     ]
     rows += _posted_rows(tx, since, after_seq)
-    rows_with_data = readable(tx, rows, lambda row: (row, event_data(row)), lambda row: event_name(row.seq))
+    rows_with_data = convert_readable(
+        tx, rows, lambda row: (row, event_data(row)), lambda row: event_name(row.seq)
+    )
     names = _agent_names(tx, {row.actor for row in rows} - {None})
     statuses = _task_statuses(tx, {row.task_id for row in rows} - {None})
     signals = [

@@ -35,7 +35,7 @@ from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Empty, command, query
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.due import before, due_at, due_in_each, due_now
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -155,7 +155,7 @@ def load_enclosed(tx: Transaction, message_ids: Sequence[str]) -> list[EnclosedM
         tx.execute(_ENCLOSED, {"ws": tx.workspace_id, "message": id_}).one_or_none() for id_ in message_ids
     )
     existing_rows = (row for row in rows if row is not None)
-    return readable(tx, existing_rows, _as_enclosed, lambda row: f"message/{row.id}")
+    return convert_readable(tx, existing_rows, _as_enclosed, lambda row: f"message/{row.id}")
 
 
 def record(
@@ -253,7 +253,7 @@ def list_undecided(tx: Transaction, request: ListUndecided) -> UndecidedDeliveri
     rows = tx.execute(statement.order_by(table.at.desc()).limit(limits.PAGE_ITEMS_MAX)).all()
     field_names = UndecidedDelivery.model_fields
     return UndecidedDeliveries(
-        items=readable(
+        items=convert_readable(
             tx,
             rows,
             lambda row: UndecidedDelivery(**{name: getattr(row, name) for name in field_names}),

@@ -33,7 +33,7 @@ from repomesh.kernel.event_types import is_reserved
 from repomesh.kernel.fields import decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, command, query, subscription
 from repomesh.kernel.preparation import Preparation
-from repomesh.store.damage import UNREADABLE, readable
+from repomesh.store.damage import DAMAGE_ERRORS, convert_readable
 from repomesh.store.filters import EventFilter, filter_for
 from repomesh.store.log import (
     ADMINS,
@@ -109,7 +109,7 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
         newest=request.newest,
     )
     rows, more = take(matching, request.limit)
-    items = readable(tx, rows, as_event, lambda row: event_name(row.seq))
+    items = convert_readable(tx, rows, as_event, lambda row: event_name(row.seq))
     next_cursor = encode_cursor(rows[-1].seq) if more else None
     result = EventPage(items=items, next_cursor=next_cursor, oldest_seq=oldest, last_seq=last)
     if request.max_chars is None:
@@ -180,7 +180,7 @@ def as_event(row: Row[Any]) -> Event:
     """The event in a row of the log; raises DamagedRecord."""
     try:
         return Event(**(event_fields(row) | {"at": row.at, "data": event_data(row)}))
-    except UNREADABLE as error:
+    except DAMAGE_ERRORS as error:
         raise damaged_event(row.seq, error) from error
 
 

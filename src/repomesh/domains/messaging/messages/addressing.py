@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, or_, select
 
-from repomesh.domains.agents.operations import live_agents
+from repomesh.domains.agents.operations import agents_in_service
 from repomesh.domains.agents.rows import find_by_former_name
 from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents
@@ -95,7 +95,7 @@ def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> ResolvedRecip
     if addresses.channel is not None:
         channel = find_channel(tx, addresses.channel)
         require_open(channel)
-        members = present_members(tx, channel.id)
+        members = members_in_service(tx, channel.id)
         if sender_id not in members:
             raise NotAMember(f"you are not a member of '#{channel.name}'")
         shown_addresses.insert(0, f"#{channel.name}")
@@ -104,7 +104,7 @@ def resolve(tx: Transaction, to: Iterable[str], sender_id: str) -> ResolvedRecip
     if addresses.everybody:
         shown_addresses.insert(0, "*")
         audience = WORKSPACE
-        recipient_ids |= dict.fromkeys(agent.id for agent in live_agents(tx) if agent.id != sender_id)
+        recipient_ids |= dict.fromkeys(agent.id for agent in agents_in_service(tx) if agent.id != sender_id)
     if len(recipient_ids) > RECIPIENTS_MAX:
         raise TooManyRecipients(
             f"{len(recipient_ids)} agents would receive it, the limit is {RECIPIENTS_MAX}"
@@ -127,7 +127,7 @@ def reply_addresses(tx: Transaction, parent: Any, sender_id: str) -> list[str]:
     author_id = parent.sender_id
     if parent.channel_id is not None:
         to = [f"#{parent.channel_id}"]
-        if author_id not in (None, sender_id, *present_members(tx, parent.channel_id)) and _is_present(
+        if author_id not in (None, sender_id, *members_in_service(tx, parent.channel_id)) and _is_in_service(
             tx, author_id
         ):
             to.append(author_id)
@@ -147,10 +147,10 @@ def audience_of(tx: Transaction, message: Any) -> Audience:
     involved += recipients_of(tx, message.id)
     if message.channel_id is None:
         return Audience("agents", tuple(involved))
-    return Audience("channel", tuple(dict.fromkeys([*involved, *present_members(tx, message.channel_id)])))
+    return Audience("channel", tuple(dict.fromkeys([*involved, *members_in_service(tx, message.channel_id)])))
 
 
-def present_members(tx: Transaction, channel_id: str) -> dict[str, None]:
+def members_in_service(tx: Transaction, channel_id: str) -> dict[str, None]:
     """The ids of a channel's members that are not retired, as the keys of a dict in a stable order."""
     rows = tx.execute(_MEMBERS, {"ws": tx.workspace_id, "channel": channel_id})
     return {row.agent_id: None for row in rows if row.status != "retired"}
@@ -168,7 +168,7 @@ def names_of(tx: Transaction, agent_ids: Sequence[str]) -> dict[str, str]:
     return {row.id: row.name for row in rows if row.id in agent_ids}
 
 
-def _is_present(tx: Transaction, agent_id: str) -> bool:
+def _is_in_service(tx: Transaction, agent_id: str) -> bool:
     row = tx.execute(_AGENT_BY_REF, {"ws": tx.workspace_id, "ref": agent_id, "key": agent_id}).first()
     return row is not None and row.status != "retired"
 
@@ -206,7 +206,7 @@ def _find_recipients(tx: Transaction, refs: Sequence[str]) -> list[Any]:
 
 
 def _recipient_not_found(tx: Transaction, refs: list[str]) -> RecipientNotFound:
-    names = [agent.name for agent in live_agents(tx)]
+    names = [agent.name for agent in agents_in_service(tx)]
     similar = {ref: rules.similar_names(ref, names) for ref in refs[:20]}
     hints = [f"for '{ref}' perhaps {' or '.join(matches)}" for ref, matches in similar.items() if matches]
     return RecipientNotFound(

@@ -19,7 +19,7 @@ from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import first_id_at
 from repomesh.store import searching
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.paging import PageRequest, page, position
 from repomesh.store.transaction import Transaction
 
@@ -171,7 +171,7 @@ def search(
     of_matches = messages.c.workspace_id == tx.workspace_id, messages.c.id.in_(ids)
     by_id = {
         message.id: message
-        for message in readable(tx, tx.execute(rows.selected().where(*of_matches)), as_item)
+        for message in convert_readable(tx, tx.execute(rows.selected().where(*of_matches)), as_item)
     }
     matches = [(position, message_id) for position, message_id in matches if message_id in by_id]
     ids = [message_id for _, message_id in matches]

@@ -20,7 +20,7 @@ from repomesh.domains.messaging.messages.models import (
     ListChannelMessages,
     ListMessages,
     Message,
-    MessagesSeen,
+    MessagesOffered,
     ReadInbox,
     ReadOutbox,
     ReadThread,
@@ -47,14 +47,14 @@ def unoffered_ids(messages: Iterable[ReceivedMessage]) -> list[str]:
     return [message.id for message in messages if message.status == "stored"]
 
 
-def mark_offered_follow_up(message_ids: Sequence[str]) -> tuple[str, MessagesSeen] | None:
+def mark_offered_follow_up(message_ids: Sequence[str]) -> tuple[str, MessagesOffered] | None:
     """The follow-up command (name, request) that marks these messages as offered; None for no messages."""
     if not message_ids:
         return None
-    return "message.mark_offered", MessagesSeen(message_ids=tuple(message_ids))
+    return "message.mark_offered", MessagesOffered(message_ids=tuple(message_ids))
 
 
-def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesSeen] | None:
+def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesOffered] | None:
     """After the answer has left, mark the messages in it as offered."""
     return mark_offered_follow_up(unoffered_ids(result.items))
 

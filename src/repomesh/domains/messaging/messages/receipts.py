@@ -18,7 +18,7 @@ from repomesh.domains.messaging.messages.models import (
     ListReceipts,
     MessageChosen,
     MessagesAdvanced,
-    MessagesSeen,
+    MessagesOffered,
     Receipt,
     ReceiptsAdvanced,
     ReceiptStatus,
@@ -121,13 +121,13 @@ def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
 
 
 @command("message.mark_offered", scope="messages:write", needs_agent=True)
-def mark_offered(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
+def mark_offered(tx: Transaction, request: MessagesOffered) -> MessagesAdvanced:
     """Record that messages were handed to the acting agent's program."""
     return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "offered"))
 
 
 @command("message.mark_injected", scope="messages:write", needs_agent=True)
-def mark_injected(tx: Transaction, request: MessagesSeen) -> MessagesAdvanced:
+def mark_injected(tx: Transaction, request: MessagesOffered) -> MessagesAdvanced:
     """Record that messages were put before the acting agent's model."""
     return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "injected"))
 

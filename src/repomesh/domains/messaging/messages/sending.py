@@ -84,7 +84,7 @@ _ROW_DEFAULTS: dict[str, Any] = {
     rate="messages",
     needs_agent=True,
     prepare=on_worker_thread(
-        lambda request, _port: _words(request), when=lambda request: is_long(request.body)
+        lambda request, _store: _words(request), when=lambda request: is_long(request.body)
     ),
 )
 def send_message(tx: Transaction, request: SendMessage) -> SentMessage:
@@ -129,7 +129,7 @@ def send(tx: Transaction, request: SendMessage) -> Message:
 
 
 def _words(request: SendMessage) -> list[str]:
-    return request.prepare_words(lambda: body_words(request.body))
+    return request.words_once(lambda: body_words(request.body))
 
 
 def body_words(body: str) -> list[str]:

@@ -12,7 +12,7 @@ from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, Permissio
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging.messages import listing, rows
-from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage
+from repomesh.domains.messaging.messages.models import MessagesOffered, ReceivedMessage
 from repomesh.domains.messaging.messages.reading import mark_offered_follow_up, select_received, unoffered_ids
 from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.messaging.messages.tables import receipts
@@ -23,7 +23,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Model, query
-from repomesh.store.damage import readable
+from repomesh.store.damage import convert_readable
 from repomesh.store.filters import EventFilter
 from repomesh.store.log import event_data, event_name
 from repomesh.store.reading import read_page
@@ -38,7 +38,7 @@ _OMITTED_CHARS = 150  # more than `omitted` ever takes
 _NO_CURSORS = PageEnds(lambda _index: "", "")
 
 
-def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesSeen] | None:
+def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesOffered] | None:
     """After the answer has left, mark the messages in it as offered."""
     message_ids = unoffered_ids((*inbox.notices, *inbox.messages))
     message_ids += [question.message_id for question in inbox.questions]
@@ -80,7 +80,7 @@ def _unread_messages(
         receipts.c.read_at.is_(None), receipts.c.message_id.not_in(question_ids)
     )
     by_priority = statement.order_by(receipts.c.priority.desc(), receipts.c.message_id.desc())
-    items = readable(
+    items = convert_readable(
         tx, tx.execute(by_priority.limit(request.limit)), listing.as_received, lambda row: f"message/{row.id}"
     )
     return rows.read_on(tx, items, listing.budget(request.max_chars))
@@ -102,7 +102,7 @@ def _open_permissions(tx: Transaction, count: int) -> list[PermissionRequested]:
         tx.connection, event_filter, after=None, before=None, count=limits.PERMISSIONS_READ_MAX, newest=True
     )
     newest: dict[tuple[str, str], PermissionRequested] = {}
-    for permission in readable(tx, event_rows, _as_permission, lambda row: event_name(row.seq)):
+    for permission in convert_readable(tx, event_rows, _as_permission, lambda row: event_name(row.seq)):
         newest.setdefault((permission.cli, permission.session_id), permission)
     if not newest:
         return []

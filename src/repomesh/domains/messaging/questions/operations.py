@@ -47,7 +47,7 @@ from repomesh.domains.workspaces.absence import Absence
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Get, Post, Tool, command, query
-from repomesh.store.damage import apply_to_each, readable
+from repomesh.store.damage import apply_to_each, convert_readable
 from repomesh.store.due import due_at
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -213,7 +213,7 @@ def open_questions(tx: Transaction, agent_id: str, count: int) -> list[Question]
     put_to_agent = table.workspace_id == tx.workspace_id, table.status == "open", rows.put_to(agent_id)
     order = table.deadline_at.is_(None), table.deadline_at, table.id
     question_rows = tx.execute(select(questions).where(*put_to_agent).order_by(*order).limit(count))
-    return readable(tx, question_rows, _as_question, rows.name)
+    return convert_readable(tx, question_rows, _as_question, rows.name)
 
 
 def _settle(tx: Transaction, row: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from repomesh.domains.messaging.messages.models import MessagesSeen, ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.messages.models import MessagesOffered, ReceivedMessage, WaitForMessages
 from repomesh.domains.messaging.messages.reading import (
     mark_offered_follow_up,
     unoffered_ids,
@@ -37,7 +37,7 @@ _FIND = Prepared(select(waits).where(*_OWN))
 _INSERT = Prepared(insert(waits))
 
 
-def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesSeen] | None:
+def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesOffered] | None:
     """After the answer has left, mark the messages in it as offered."""
     return None if wait.result is None else mark_offered_follow_up(unoffered_ids(wait.result.items))
 
