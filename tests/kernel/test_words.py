@@ -13,7 +13,7 @@ from repomesh.kernel import words as kernel_words
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import WORDS_AT_ONCE_CHARS
 from repomesh.kernel.words import (
-    different_words,
+    distinct_words,
     is_paired,
     locate_words,
     parts,
@@ -70,7 +70,7 @@ def test_each_character_folds_to_what_folds_to_itself() -> None:
 @given(st.text(st.characters(codec="utf-8")))
 def test_the_words_of_the_parts_are_those_of_the_text(text: str) -> None:
     assert [word for _, part in parts(text, 5) for word in words_of(part)] == words_of(text)
-    assert different_words(text) == list(dict.fromkeys(words_of(text)))
+    assert distinct_words(text) == list(dict.fromkeys(words_of(text)))
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))

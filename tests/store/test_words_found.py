@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from notebook import Notebook
 from repomesh.kernel.ids import new_id
-from repomesh.kernel.words import Word, different_words, flatten_words, words_to_find
+from repomesh.kernel.words import Word, distinct_words, flatten_words, words_to_find
 from repomesh.store.base import search_words
 from repomesh.store.prepared import DRIVER
 from repomesh.store.sqlite_text import index_waiting
@@ -200,7 +200,7 @@ _TEXTS = st.lists(st.lists(_PIECES, min_size=1, max_size=8).map("".join), min_si
 def test_every_word_of_a_text_finds_it_and_the_engines_agree(notebook: Notebook, texts: list[str]) -> None:
     library = Library(notebook)
     library.put(texts)
-    words = {text: different_words(text) for text in texts}
+    words = {text: distinct_words(text) for text in texts}
     for text in texts:
         for query in [text, *words[text][:12]]:
             expected = {other for other in texts if holds(words[other], search_words(query))}
@@ -210,7 +210,7 @@ def test_every_word_of_a_text_finds_it_and_the_engines_agree(notebook: Notebook,
 
 @given(text=st.lists(_PIECES, min_size=1, max_size=8).map("".join))
 def test_a_word_is_found_as_it_stands_in_the_index(text: str) -> None:
-    words = different_words(text)
+    words = distinct_words(text)
     for word in words:
         assert word
         assert not set(word) & set(" \"'\\\0")

@@ -23,13 +23,13 @@ from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.job_policy import JobPolicy
 from repomesh.kernel.wakeup import Wakeup
 
-Due = TypeVar("Due")
+Work = TypeVar("Due")
 Taken = TypeVar("Taken")
 Outcome = TypeVar("Outcome")
 log = structlog.get_logger("repomesh.jobs")
 
 
-class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
+class Job(SupervisedWorker, Generic[Work, Taken, Outcome]):
     """Does the work of one kind that is due in all workspaces, `policy.concurrency` pieces at once.
 
     A piece has a key, and at most one task of this process works on it. A piece that fails does not delay
@@ -45,15 +45,15 @@ class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
         self._repeat_keys: set[str] = set()
 
     @abstractmethod
-    async def due(self) -> Sequence[Due]:
+    async def due(self) -> Sequence[Work]:
         """The work that could be taken now, the most urgent first."""
 
     @abstractmethod
-    def key(self, due: Due) -> str:
+    def key(self, due: Work) -> str:
         """The key of a piece of work: one task of this process at a time works on it."""
 
     @abstractmethod
-    async def take(self, due: Due) -> Taken | None:
+    async def take(self, due: Work) -> Taken | None:
         """Claim some work and read what it needs; None when there is none, or another process took it."""
 
     @abstractmethod
@@ -109,7 +109,7 @@ class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
             self._repeat_keys.discard(key)
             self._wakeup.set()
 
-    async def _work_on(self, due: Due) -> bool:
+    async def _work_on(self, due: Work) -> bool:
         """Work on one piece for up to JOB_ROUNDS rounds; returns whether there may be more."""
         try:
             for _ in range(limits.JOB_ROUNDS):
@@ -125,7 +125,7 @@ class Job(SupervisedWorker, Generic[Due, Taken, Outcome]):
             await asyncio.sleep(limits.LOG_POLL_S)
         return True
 
-    async def _run_round(self, due: Due) -> bool:
+    async def _run_round(self, due: Work) -> bool:
         work = await self.take(due)
         if work is None:
             return False

@@ -76,7 +76,7 @@ def words_of(text: str) -> list[str]:
     return [word[:_WORD_CHARS_MAX] for word in words]
 
 
-def different_words(*texts: str) -> list[str]:
+def distinct_words(*texts: str) -> list[str]:
     """The different words of some texts, in the order in which they come first: what an index needs."""
     if len(texts) == 1 and len(texts[0]) <= WORDS_AT_ONCE_CHARS:
         return list(dict.fromkeys(words_of(texts[0])))

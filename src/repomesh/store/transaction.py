@@ -31,7 +31,7 @@ from repomesh.kernel.ids import IdSequence
 from repomesh.kernel.ports import Contents
 from repomesh.kernel.reactions import EmittedEvent, Reactions
 from repomesh.kernel.settings import Settings
-from repomesh.kernel.words import Word, different_words
+from repomesh.kernel.words import Word, distinct_words
 from repomesh.store import damage, log
 from repomesh.store.log import NewEvent
 from repomesh.store.pending import PendingInserts
@@ -131,7 +131,7 @@ class Transaction:
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
         self._contents = contents
-        self.indexing_load = 0
+        self.indexing_load = 0  # of the texts that it indexed; the writer indexes as much of the backlog
         self.damaged: list[str] = []  # the keys of records that a list left out
         self.events: list[dict[str, Any]] = []
         # Events of earlier commands in the same commit, which get their numbers before this one's.
@@ -297,7 +297,7 @@ class Transaction:
 
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
         """Make a subject findable by the words of `text` once the operation is done."""
-        self.index_words(type_, subject_id, different_words(text))
+        self.index_words(type_, subject_id, distinct_words(text))
 
     def index_words(self, type_: str, subject_id: str, words: Sequence[str] | CompactWords) -> None:
         """Make a subject findable by `words`, as extracted from a long text before the transaction."""

@@ -14,7 +14,7 @@ from repomesh.domains.sessions import chunk_models
 from repomesh.domains.sessions.chunk_models import AddChunk, NewChunk
 from repomesh.kernel import compact_words, limits, words
 from repomesh.kernel.identity import RequestContext, system_caller
-from repomesh.kernel.words import different_words, parts, words_of
+from repomesh.kernel.words import distinct_words, parts, words_of
 from repomesh.operations import registry
 from repomesh.store.sqlite_text import index_waiting
 from repomesh.store.transaction import Transaction
@@ -129,8 +129,8 @@ def test_the_different_words_of_a_long_text_are_found_in_parts() -> None:
     found = NewChunk(content=text).prepared().words
     assert sorted(found) == sorted(set(words_of(text)))
     assert len(found) == len(set(words_of(text)))
-    assert different_words("b a b") == ["b", "a"]
-    assert different_words("b a", "a c") == ["b", "a", "c"]
+    assert distinct_words("b a b") == ["b", "a"]
+    assert distinct_words("b a", "a c") == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize("length", [0, 3, 100_000])

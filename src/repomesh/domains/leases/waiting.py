@@ -1,4 +1,4 @@
-"""The queue for locks: a row for each waiting request keeps its place, also over a restart.
+"""The queue for locks: a row for each resource of a waiting request keeps its place, also over a restart.
 
 Whoever asked first is served first where two requests exclude each other. A place is void from the time
 until which its request waits; the sweeper then wakes the requests behind it.

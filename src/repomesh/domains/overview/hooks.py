@@ -92,7 +92,7 @@ def end_turn(tx: Transaction, request: EndTurn) -> HookText:
         return HookText(text="")
     ahead_texts = [_report_losses(tx, tx.caller.acting_agent(), request.boundary), _BEFORE_YOU_END]
     hook_text = _record_hook_text(tx, request, "turn_end", new_ids, "\n".join(filter(None, ahead_texts)))
-    told_ids = [*row.stop_told, *hook_text.message_ids][-limits.STOP_TOLD_MAX :]
+    told_ids = [*row.stop_told, *hook_text.message_ids][-limits.TURN_END_TOLD_MAX :]
     session_rows.change(tx, row, stop_blocks=row.stop_blocks + 1, stop_told=told_ids)
     return hook_text
 

@@ -21,7 +21,7 @@ from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.limits import REBUILD_READ_ROWS
-from repomesh.kernel.words import different_words, words_of
+from repomesh.kernel.words import distinct_words, words_of
 from repomesh.store.transaction import Transaction
 
 log = structlog.get_logger("repomesh.text_rebuild")
@@ -48,7 +48,7 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, lis
     for row in _read_rows(tx, chunks, names, ids):
         marks_and_words = chunk_rows.document_words(row.session_uid, row.author, row.tags, row.speaker)
         text = without_escapes(row.content, is_json=row.format == "json")
-        yield row.id, [*marks_and_words, *different_words(text)]
+        yield row.id, [*marks_and_words, *distinct_words(text)]
 
 
 def _read_memories(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -62,7 +62,7 @@ def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, 
     statement = select(artifacts, version.content).outerjoin(artifact_versions, IS_NEWEST_VERSION)
     for row in tx.execute(statement.where(table.workspace_id == tx.workspace_id, table.id.in_(ids))):
         text = artifact_models.readable(_artifact_content(tx, row), row.media_type)
-        yield row.id, [*artifact_rows.document_words(row._asdict()), *different_words(text)]
+        yield row.id, [*artifact_rows.document_words(row._asdict()), *distinct_words(text)]
 
 
 def _artifact_content(tx: Transaction, row: Row[Any]) -> bytes:
@@ -82,7 +82,7 @@ def _read_messages(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, l
 
 def _read_tasks(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     for row in _read_rows(tx, tasks, ("goal", "description"), ids):
-        yield row.id, different_words(row.goal, row.description)
+        yield row.id, distinct_words(row.goal, row.description)
 
 
 def _read_decisions(tx: Transaction, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

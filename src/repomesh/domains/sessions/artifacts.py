@@ -39,7 +39,7 @@ from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_worker_thread
-from repomesh.kernel.words import different_words
+from repomesh.kernel.words import distinct_words
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
@@ -221,7 +221,7 @@ def document_words(fields: Mapping[str, Any]) -> list[str]:
     if fields["author"] is not None:
         marks.append(mark("a", fields["author"]))
     about = (fields[name] for name in ("artifact_id", "title", "description"))
-    return [*marks, *different_words("\n".join((*about, *fields["tags"])))]
+    return [*marks, *distinct_words("\n".join((*about, *fields["tags"])))]
 
 
 def _insert_version(tx: Transaction, fields: dict[str, Any], content: PreparedArtifact) -> Artifact:

@@ -14,7 +14,7 @@ from repomesh.domains.sessions.memory_models import EVENTS, Change, Memory, Memo
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions, sessions
 from repomesh.kernel.json_text import without_escapes
-from repomesh.kernel.words import different_words
+from repomesh.kernel.words import distinct_words
 from repomesh.store import damage
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
@@ -159,7 +159,7 @@ def text_of(memory: Memory) -> str:
 
 def content_words(content: Any) -> list[str]:
     """The words of a memory's content."""
-    return different_words(readable(content))
+    return distinct_words(readable(content))
 
 
 def readable(content: Any) -> str:
@@ -176,7 +176,7 @@ def document_words(fields: Mapping[str, Any], words: Sequence[str] | None = None
     if fields["author"] is not None:
         marks.append(mark("a", fields["author"]))
     words_of_content = content_words(fields["content"]) if words is None else words
-    return [*marks, *different_words("\n".join((fields["key"], *fields["tags"]))), *words_of_content]
+    return [*marks, *distinct_words("\n".join((fields["key"], *fields["tags"]))), *words_of_content]
 
 
 def find_version(tx: Transaction, memory_id: str, number: int) -> Row[Any]:

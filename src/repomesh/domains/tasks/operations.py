@@ -37,7 +37,7 @@ from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
-from repomesh.kernel.words import different_words, words_of
+from repomesh.kernel.words import distinct_words, words_of
 from repomesh.store import searching
 from repomesh.store.damage import convert_readable
 from repomesh.store.paging import page
@@ -198,7 +198,7 @@ def update_task(tx: Transaction, request: UpdateTask) -> Task:
         _index(
             tx,
             task,
-            _description_words(request) if "description" in columns else different_words(task.description),
+            _description_words(request) if "description" in columns else distinct_words(task.description),
         )
     rows.emit_changed(tx, TASK_UPDATED, task)
     if "dependencies" in columns:
@@ -268,7 +268,7 @@ def _add_tags(tx: Transaction, task: Task) -> None:
 
 
 def _description_words(request: CreateTask | UpdateTask) -> list[str]:
-    return request.words_once(lambda: different_words(request.description or ""))
+    return request.words_once(lambda: distinct_words(request.description or ""))
 
 
 def _index(tx: Transaction, task: Task, words: Sequence[str]) -> None:

@@ -82,8 +82,8 @@ class SettledWebhook(Model):
     """How many of the outcomes were of each kind."""
 
     delivered: int = 0
-    failed: int = 0
-    dead: int = 0
+    failed: int = Field(0, description="To be tried again.")
+    dead: int = Field(0, description="Given up.")
     claim_holds: bool = Field(False, description="Whether the webhook is active and the claim still holds.")
 
 

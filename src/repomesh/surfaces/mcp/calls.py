@@ -69,12 +69,12 @@ SessionKey = tuple[str, str]
 class McpRequest:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
-    `principal` is the caller by the token alone; `agent` is the one that a header names; `session_id` is None
-    in the stateless revision (2026-07-28), whatever its headers carry; `program` is the client's own name.
+    `token_caller` is the caller by the token alone; `agent` is the one that a header names; `session_id` is
+    None in the stateless revision (2026-07-28), whatever its headers carry; `program` is the client's own name.
     """
 
     context: RequestContext
-    principal: Caller
+    token_caller: Caller
     authorization: str | None
     agent: str | None
     session_id: str | None
@@ -85,12 +85,12 @@ class McpRequest:
         self.stream: anyio.CancelScope | None = None  # of an open stream
         self.unconfirmed_outputs: list[tuple[Caller, ToolOutput]] = []
         self.lost_leases: list[tuple[Caller, tuple[str, ...]]] = []
-        self.context = replace(self.context, gone=self.over.wait, token_caller=self.principal)
-        # The owner of a session that this request opens: the token, and the agent that a header names.
-        self.owner = f"{self.principal.principal} {self.agent or ''}"
+        self.context = replace(self.context, gone=self.over.wait, token_caller=self.token_caller)
+        # The opener of a session that this request opens: the token, and the agent that a header names.
+        self.opener = f"{self.token_caller.principal} {self.agent or ''}"
         # The session of the older handshake, as its opener's; None in the stateless revision. Another
         # principal that sends the same id has another key: it never speaks as whoever registered there.
-        self.session: SessionKey | None = None if self.session_id is None else (self.owner, self.session_id)
+        self.session: SessionKey | None = None if self.session_id is None else (self.opener, self.session_id)
 
     def end(self) -> None:
         """End the calls and the stream: the client left, or the server is about to stop."""
@@ -281,7 +281,7 @@ class Calls:
         if agent_name is not None:
             return await self._gateway.authenticate(mcp_request.authorization, agent_name)
         if session is None or session_authorization is None:
-            return mcp_request.principal
+            return mcp_request.token_caller
         self._bound.move_to_end(session)
         try:
             return await self._gateway.authenticate(session_authorization)

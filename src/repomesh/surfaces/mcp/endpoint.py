@@ -167,7 +167,7 @@ class McpEndpoint:
         async with AsyncExitStack() as resources:
             try:
                 mcp_request = await self._mcp_request(scope)
-                session = self._open_sessions.find(mcp_request.session_id, mcp_request.owner)
+                session = self._open_sessions.find(mcp_request.session_id, mcp_request.opener)
                 if scope["method"] == "POST":
                     share = resources.enter_context(bodies.share())
                     body = await read_body(scope, receive, TEXT_BODY_BYTES_MAX, count=share.count)
@@ -193,7 +193,7 @@ class McpEndpoint:
         authorization = header(scope, b"authorization")
         return McpRequest(
             context=request_context(scope, Kind.COMMAND),
-            principal=await authenticate(self._gateway, scope),
+            token_caller=await authenticate(self._gateway, scope),
             authorization=authorization,
             agent=agent_from_header(scope),
             session_id=header(scope, b"mcp-session-id") if _keeps_sessions(scope) else None,
@@ -201,9 +201,9 @@ class McpEndpoint:
 
     async def _begin_session(self, mcp_request: McpRequest, scope: Scope) -> OpenSession:
         """Reserve a place for a session, ending another one if needed; raises TooManyMcpSessions."""
-        token_id = mcp_request.principal.token_id
+        token_id = mcp_request.token_caller.token_id
         evicted = self._open_sessions.make_room(token_id)
-        session = self._open_sessions.begin(token_id, mcp_request.owner)
+        session = self._open_sessions.begin(token_id, mcp_request.opener)
         if evicted is not None:
             try:
                 with anyio.CancelScope(shield=True):
@@ -220,7 +220,7 @@ class McpEndpoint:
             **scope,
             "method": "DELETE",
             "headers": [(b"mcp-session-id", session.id.encode())],
-            "user": _user(session.owner),
+            "user": _user(session.opener),
         }
 
         async def receive_empty() -> Message:
@@ -230,7 +230,7 @@ class McpEndpoint:
             return
 
         await self._sessions.asgi_app(inner, receive_empty, discard)
-        await self._calls.leave((session.owner, session.id))
+        await self._calls.leave((session.opener, session.id))
 
     async def _serve_session(
         self, session: OpenSession, mcp_request: McpRequest, scope: Scope, receive: Receive, send: Send
@@ -257,7 +257,7 @@ class McpEndpoint:
 
     async def _serve(self, mcp_request: McpRequest, scope: Scope, receive: Receive, send: Send) -> None:
         # The session manager compares this user with the one that opened a session: another's gets 404.
-        inner = {**scope, "user": _user(mcp_request.owner), _MCP_REQUEST_KEY: mcp_request}
+        inner = {**scope, "user": _user(mcp_request.opener), _MCP_REQUEST_KEY: mcp_request}
         if scope["method"] == "DELETE":
             send = self._leave_before_end(mcp_request, send)
         send_with_end = _SendWithEnd(send)
@@ -270,7 +270,7 @@ class McpEndpoint:
             mcp_request.stream = stream
             if mcp_request.over.is_set():
                 stream.cancel()
-            async with self._gateway.revocations.watch(mcp_request.principal, stream.cancel):
+            async with self._gateway.revocations.watch(mcp_request.token_caller, stream.cancel):
                 await self._sessions.asgi_app(inner, receive, send_with_end)
         if not send_with_end.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -298,9 +298,9 @@ class McpEndpoint:
         return send_after_leave
 
 
-def _user(owner: str) -> AuthenticatedUser:
+def _user(opener: str) -> AuthenticatedUser:
     """The opener of a session, as the session manager knows it."""
-    return AuthenticatedUser(AccessToken(token="", client_id=owner, scopes=[]))
+    return AuthenticatedUser(AccessToken(token="", client_id=opener, scopes=[]))
 
 
 def _opens_session(scope: Scope, body: bytes) -> bool:

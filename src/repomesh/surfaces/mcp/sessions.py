@@ -26,10 +26,10 @@ class TooManyMcpSessions(Unavailable):
 
 @dataclass(eq=False)
 class OpenSession:
-    """One session: the token that opened it, and its owner as `McpRequest.owner` names it."""
+    """One session: the token that opened it, and its opener as `McpRequest.opener` names it."""
 
     token_id: str
-    owner: str
+    opener: str
     id: str | None = None  # None until it is open
     running: int = 0  # requests, open streams among them
 
@@ -74,14 +74,14 @@ class OpenSessions:
         token_sessions = (session for session in self._sessions if session.token_id == token_id)
         return next((session for session in token_sessions if not session.running), None)
 
-    def find(self, session_id: str | None, owner: str) -> OpenSession | None:
-        """The open session with this id, None unless `owner` opened it."""
+    def find(self, session_id: str | None, opener: str) -> OpenSession | None:
+        """The open session with this id, None unless `opener` opened it."""
         session = self._by_id.get(session_id or "")
-        return session if session is not None and session.owner == owner else None
+        return session if session is not None and session.opener == opener else None
 
-    def begin(self, token_id: str, owner: str) -> OpenSession:
+    def begin(self, token_id: str, opener: str) -> OpenSession:
         """Reserve a place for a session that is about to open."""
-        session = OpenSession(token_id, owner)
+        session = OpenSession(token_id, opener)
         self._sessions[session] = None
         return session
 

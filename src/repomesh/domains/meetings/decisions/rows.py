@@ -19,7 +19,7 @@ from repomesh.domains.meetings.decisions.models import (
 from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
-from repomesh.kernel.words import different_words
+from repomesh.kernel.words import distinct_words
 from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
 from repomesh.store.prepared import Prepared
@@ -104,7 +104,7 @@ def decision_fields(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 def document_words(topic: str, decision: str, rationale: str) -> list[str]:
     """The words by which a decision is found."""
-    return different_words(topic, decision, rationale)
+    return distinct_words(topic, decision, rationale)
 
 
 def add(

@@ -76,7 +76,7 @@ _newest_unread = (
     select(receipts.c.message_id, receipts.c.priority)
     .where(*_unexpired, receipts.c.read_at.is_(None))
     .order_by(receipts.c.message_id.desc())
-    .limit(limits.STOP_LOOKED_AT_MAX)
+    .limit(limits.TURN_END_LOOKED_AT_MAX)
     .subquery()
 )
 _PRESSING = Prepared(
@@ -88,7 +88,7 @@ _PRESSING = Prepared(
     )
     .where(or_(_newest_unread.c.priority >= message_rules.IMPORTANT, messages.c.ack_required))
     .order_by(messages.c.id.desc())
-    .limit(limits.STOP_TOLD_MAX)
+    .limit(limits.TURN_END_TOLD_MAX)
 )
 _UNDECIDED = deliveries.c.confirmed_at.is_(None), deliveries.c.failed_at.is_(None)
 _COUNT_UNDECIDED = Prepared(

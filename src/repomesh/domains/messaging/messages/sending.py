@@ -32,7 +32,7 @@ from repomesh.kernel.limits import EVENT_BODY_CHARS_MAX
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
-from repomesh.kernel.words import different_words, words_of
+from repomesh.kernel.words import distinct_words, words_of
 from repomesh.store.log import Audience, NewEvent
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
@@ -134,7 +134,7 @@ def _words(request: SendMessage) -> list[str]:
 
 def body_words(body: str) -> list[str]:
     """The words by which a message is found besides those of its subject."""
-    return different_words(without_escapes(body))
+    return distinct_words(without_escapes(body))
 
 
 def extend_expiry(tx: Transaction, message_ids: Sequence[str], until: datetime) -> None:
