@@ -70,7 +70,7 @@ class McpRequest:
     """One HTTP request at the endpoint: who sent it, and the calls that run for it.
 
     `token_caller` is the caller by the token alone; `agent` is the one that a header names; `session_id` is
-    None in the stateless revision (2026-07-28), whatever its headers carry; `program` is the client's own name.
+    None in the stateless revision (2026-07-28), whatever its headers carry; `program` is the client's name.
     """
 
     context: RequestContext
