@@ -52,10 +52,8 @@ HEADERS_BYTES_MAX = 32_768  # request line and headers together; proxies pass on
 HEADERS_COUNT_MAX = 128  # as the library of the WebSockets takes
 REQUEST_BODY_S = 120.0  # from the headers to the end of the body: 21 MiB at 1.5 Mbit/s
 LISTEN_BACKLOG = 4_096  # connections that wait to be accepted; a lost attempt costs its client a second
-SMALL_CHUNKS_MAX = (
-    4_096  # of a body, of any size, as programs send that write word by word; later ones are larger
-)
-CHUNK_BYTES_MEAN_MIN = 16  # a short line; parsing a chunk takes 1.5 µs, so a megabyte of these 100 ms
+SMALL_CHUNKS_MAX = 2_048  # of a body, of any size, as programs send that write word by word
+CHUNK_BYTES_MEAN_MIN = 32  # a short line; parsing a chunk takes 1.5 µs, so a megabyte of these 50 ms
 CROWD_CONNECTIONS = 100  # accepted within the next line's time: clients that have left are not served
 CROWD_S = 0.1
 ACCEPTS_PER_ROUND = 8  # of the event loop; with 1, a connection behind a flood would wait for many rounds
