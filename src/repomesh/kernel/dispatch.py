@@ -100,7 +100,7 @@ class Dispatcher:
         self._interrupted = False
         self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
         self._computing = Computing()
-        self._prepare_threads = ThreadPoolExecutor(limits.PREPARE_THREADS, "prepare")
+        self._prepare_threads = _prepare_threads()
         self._on_call: list[Callable[[Caller], None]] = []
         self._refusal_logged_at: dict[str, float] = {}  # by code, of which there are few
 
@@ -159,6 +159,7 @@ class Dispatcher:
         await self._completions.close()
         self._computing.close()
         self._prepare_threads.shutdown(wait=False, cancel_futures=True)
+        self._prepare_threads = _prepare_threads()  # for what still comes while the server stops
         while self._follow_ups:
             await asyncio.gather(*self._follow_ups, return_exceptions=True)
 
@@ -344,6 +345,11 @@ class Dispatcher:
             log.warning("follow-up refused", operation=operation.name, code=error.code, reason=error.message)
         except Exception:  # nobody awaits the task, so the error would be lost
             log.exception("follow-up failed", operation=operation.name)
+
+
+def _prepare_threads() -> ThreadPoolExecutor:
+    """Threads for `prepare`, which start when they are needed."""
+    return ThreadPoolExecutor(limits.PREPARE_THREADS, "prepare")
 
 
 def _fit_query_result(result: BaseModel, request: BaseModel, side_result: Any) -> OperationResult:
