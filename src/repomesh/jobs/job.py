@@ -23,7 +23,7 @@ from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.job_policy import JobPolicy
 from repomesh.kernel.wakeup import Wakeup
 
-Work = TypeVar("Due")
+Work = TypeVar("Work")
 Taken = TypeVar("Taken")
 Outcome = TypeVar("Outcome")
 log = structlog.get_logger("repomesh.jobs")

@@ -274,28 +274,28 @@ MANY = 2 * PAGE_ROWS + 50
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "pattern", "way"),
+    ("name", "text", "pattern", "read_plan"),
     [
-        ("src/p{:03}/*.md", "src/z/last_y.py", "src/*/*.py", "shaped"),
-        ("src/{:03}/b/c", "src/z/last_y.py", "src/*/*.py", "shaped"),
-        ("src/*{:03}.md", "src/z/last_y.py", "src/*/*.py", "shaped"),
+        ("src/p{:03}/*.md", "src/z/last_y.py", "src/*/*.py", "by_depth_and_kind"),
+        ("src/{:03}/b/c", "src/z/last_y.py", "src/*/*.py", "by_depth_and_kind"),
+        ("src/*{:03}.md", "src/z/last_y.py", "src/*/*.py", "by_depth_and_kind"),
         ("src/{:03}_x.py", "src/z/last_y.py", "src/**/*[!x].py", "files"),
-        ("src/{:03}_x.py", "src/last_y.py", "src/*[!x].py", "shaped"),
+        ("src/{:03}_x.py", "src/last_y.py", "src/*[!x].py", "by_depth_and_kind"),
         ("src/{:03}.py_x", "src/z/last.py_y", "src/**/*[!x]", "any"),
-        ("src/{:03}/test_x.py", "src/z/test_y.py", "src/**/test_*[!x].py", "begun"),
-        ("src/{0:03}/test_{0:03}x.py", "src/a/test_y.py", "src/**/test_*[!x].py", "begun"),
-        ("src/{:03}.x", "src/a.y", "src/*[!x]", "at_depth"),
-        ("src/a.{:03}x", "src/a.y", "src/*[!x]", "at_depth"),
-        ("src/{:03}x/a.py", "src/z/a.py", "src/*[!x]/a.py", "named"),
+        ("src/{:03}/test_x.py", "src/z/test_y.py", "src/**/test_*[!x].py", "by_name_start"),
+        ("src/{0:03}/test_{0:03}x.py", "src/a/test_y.py", "src/**/test_*[!x].py", "by_name_start"),
+        ("src/{:03}.x", "src/a.y", "src/*[!x]", "by_depth"),
+        ("src/a.{:03}x", "src/a.y", "src/*[!x]", "by_depth"),
+        ("src/{:03}x/a.py", "src/z/a.py", "src/*[!x]/a.py", "by_name"),
     ],
 )
 def test_what_does_not_fit_on_one_page_is_read_to_the_end(
-    desk: Desk, name: str, text: str, pattern: str, way: str
+    desk: Desk, name: str, text: str, pattern: str, read_plan: str
 ) -> None:
     beside = [resources.path(name.format(number)) for number in range(MANY)]
     last = resources.path(text)
     wanted = [resources.path(pattern)]
-    assert prefilter.filter_of(pattern, wanted[0].prefix).way == way
+    assert prefilter.filter_of(pattern, wanted[0].prefix).read_plan == read_plan
     held = [*map(Held, beside), Held(last)]
     assert [one.resource for one in desk.obstacles(held, (), wanted)] == [last.text]
     queue = [Waiting(beside[start : start + 100]) for start in range(0, MANY, 100)]
