@@ -9,7 +9,7 @@ import os
 from io import FileIO, TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO, cast
+from typing import BinaryIO, TextIO, cast
 
 import structlog
 
@@ -18,7 +18,7 @@ from repomesh.kernel.telemetry import configure_logging
 
 # Two files of this size are kept: enough to look back, too little to fill a disk.
 LOG_BYTES_MAX = 10 * 1024 * 1024
-_CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024  # of a log read at once
 _LEVELS = {logging.WARNING: "warning", logging.ERROR: "error", logging.CRITICAL: "critical"}
 
 
@@ -82,13 +82,18 @@ def tail(path: Path, lines: int) -> str:
         return ""
 
 
+def open_log(path: Path) -> BinaryIO:
+    """Open a log for reading, unbuffered; raises FileNotFoundError where there is none."""
+    return os.fdopen(open_private(path, os.O_RDONLY), "rb", buffering=0)
+
+
 def last_lines(path: Path, lines: int) -> tuple[list[str], int]:
     """Return the last lines of a log, and its size in bytes when it was read."""
-    with os.fdopen(open_private(path, os.O_RDONLY), "rb") as file:
+    with open_log(path) as file:
         size = start = os.fstat(file.fileno()).st_size
         content = b""
         while start > 0 and content.count(b"\n") <= lines:
-            begin = max(0, start - _CHUNK_BYTES)
+            begin = max(0, start - CHUNK_BYTES)
             file.seek(begin)
             content = file.read(start - begin) + content
             start = begin

@@ -12,10 +12,9 @@ from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
-from repomesh.cli.logfile import last_lines
+from repomesh.cli.logfile import CHUNK_BYTES, last_lines, open_log
 from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import NotFound
-from repomesh.kernel.private_files import open_private
 from repomesh.views.terminal_text import cell, clean
 
 app = typer.Typer(add_completion=False)
@@ -23,7 +22,6 @@ app = typer.Typer(add_completion=False)
 LINES_MAX: Final = 1_000
 """Most lines to begin with; older ones are in the file."""
 _LOOK_EVERY_S: Final = 0.5
-_CHUNK_BYTES: Final = 64 * 1024
 _FIRST: Final = ("timestamp", "level", "event")
 
 
@@ -69,12 +67,12 @@ def _follow_lines(path: Path, position: int) -> Iterator[str]:
 
     A log that is renamed because it is full is read to its end before the new one is opened.
     """
-    file = _open_log(path)
+    file = _open_if_there(path)
     partial_line = b""
     while True:
         if file is not None:
             file.seek(position)
-            while chunk := file.read(_CHUNK_BYTES):
+            while chunk := file.read(CHUNK_BYTES):
                 position += len(chunk)
                 *complete_lines, partial_line = (partial_line + chunk).split(b"\n")
                 yield from (line.decode("utf-8", "replace") for line in complete_lines)
@@ -83,12 +81,12 @@ def _follow_lines(path: Path, position: int) -> Iterator[str]:
             continue
         if file is not None:
             file.close()
-        file, position, partial_line = _open_log(path), 0, b""
+        file, position, partial_line = _open_if_there(path), 0, b""
 
 
-def _open_log(path: Path) -> BinaryIO | None:
+def _open_if_there(path: Path) -> BinaryIO | None:
     with suppress(FileNotFoundError):
-        return os.fdopen(open_private(path, os.O_RDONLY), "rb", buffering=0)
+        return open_log(path)
     return None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from repomesh.client.client import Client
 
 PATIENCE_S: Final = 15.0
-"""How long a command waits for another one that holds the data folder, or for a server that starts."""
+"""Seconds to wait for another command that holds the data folder, or for a server that starts."""
 
 
 class FolderBusy(folder.FolderInUse):

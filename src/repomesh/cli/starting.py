@@ -10,7 +10,7 @@ from repomesh.kernel.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What a start may do with a lost or damaged database: options of `up`."""
+    """Options of `up` for a lost or damaged database."""
 
     new_database: bool = False
     accept_damage: bool = False

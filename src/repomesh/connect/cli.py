@@ -53,9 +53,9 @@ class Cli:
     """The scope and file of its MCP entry, for the documentation."""
     hooks_in: str
     wake: str = ""
-    """How an idle session is woken."""
+    """The method by which an idle session is woken."""
     afterwards: str = ""
-    """What the user has to do once after connecting."""
+    """Instruction for the user, shown once after connecting."""
 
     @property
     def dialect(self) -> HookDialect:

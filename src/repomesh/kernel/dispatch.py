@@ -217,7 +217,7 @@ class Dispatcher:
         deadline = time.monotonic() + blocking.seconds(request)
         task = asyncio.current_task()
         assert task is not None
-        waiter = caller.agent_id or caller.token_id
+        waiter = _actor_id(caller)
         if self._waits[waiter] >= limits.CALLS_WAITING_PER_AGENT_MAX:
             raise TooManyWaits(f"{self._waits[waiter]} calls of yours wait already")
         self._waits[waiter] += 1
@@ -260,8 +260,7 @@ class Dispatcher:
         key: _IdempotencyKey | None = None,
     ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
-            searcher = caller.agent_id or caller.token_id
-            async with self._searches.turn(searcher) if operation.searches else nullcontext():
+            async with self._searches.turn(_actor_id(caller)) if operation.searches else nullcontext():
                 query = partial(self._run_query, operation, request, context.side_query)
                 return await self._after_absence(lambda: self._store.read(caller, query))
         try:
@@ -345,6 +344,11 @@ class Dispatcher:
             log.warning("follow-up refused", operation=operation.name, code=error.code, reason=error.message)
         except Exception:  # nobody awaits the task, so the error would be lost
             log.exception("follow-up failed", operation=operation.name)
+
+
+def _actor_id(caller: Caller) -> str:
+    """The agent whose shares a call uses, or the token of a caller without one."""
+    return caller.agent_id or caller.token_id
 
 
 def _prepare_threads() -> ThreadPoolExecutor:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     CompoundSelect,
     LargeBinary,
     Select,
-    Text,
     bindparam,
     func,
     or_,
@@ -30,6 +29,7 @@ from repomesh.store.tables import events, idempotency_records
 from repomesh.store.transaction import ERASED_ANSWER, Transaction
 
 _MARK = '{"redacted":true,'
+_IS_REDACTED = events.c.data.startswith(_MARK, autoescape=True)
 
 
 def redact_events(
@@ -41,25 +41,21 @@ def redact_events(
     """
     data = _MARK + orjson.dumps(replacement).decode()[1:]
     in_types = events.c.workspace_id == tx.workspace_id, events.c.type.in_(types)
-    not_redacted = ~events.c.data.startswith(_MARK, autoescape=True)
     return tx.change(
-        update(events).where(*in_types, events.c.subject.in_(subjects), not_redacted).values(data=data)
+        update(events).where(*in_types, events.c.subject.in_(subjects), ~_IS_REDACTED).values(data=data)
     )
 
 
 def redacted_rows(tx: Transaction, seqs: Sequence[int]) -> Sequence[Any]:
     """The rows of those events among `seqs` that were redacted."""
     in_workspace = events.c.workspace_id == tx.workspace_id, events.c.seq.in_(seqs)
-    return tx.execute(
-        select(events).where(*in_workspace, events.c.data.startswith(_MARK, autoescape=True))
-    ).all()
+    return tx.execute(select(events).where(*in_workspace, _IS_REDACTED)).all()
 
 
 def redacted_count(tx: Transaction, first: int, end: int) -> int:
     """How many of the events from `first` on and before `end` are redacted."""
     in_range = events.c.workspace_id == tx.workspace_id, events.c.seq >= first, events.c.seq < end
-    is_redacted = func.substr(events.c.data, 1, len(_MARK), type_=Text) == _MARK
-    return int(tx.execute(select(func.count()).where(*in_range, is_redacted)).scalar_one())
+    return int(tx.execute(select(func.count()).where(*in_range, _IS_REDACTED)).scalar_one())
 
 
 def erase_answers(tx: Transaction, operations: Sequence[str], quotes: Sequence[str]) -> int:

@@ -8,29 +8,25 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Float, Integer, LargeBinary
 from sqlalchemy.engine import Dialect
 
-from repomesh.store.types import Unreadable
+from repomesh.store.types import unreadable
 
 _NUMBERS: Final = frozenset({int, float, type(None)})
 
 
-def _unreadable(value: Any, wanted: str) -> Unreadable:
-    if isinstance(value, Unreadable):
-        return value
-    return Unreadable(value, f"a stored value can't be read: it is no {wanted}")
-
-
 def _to_number(value: Any) -> Any:
-    return value if value.__class__ in _NUMBERS else _unreadable(value, "number")
+    return value if value.__class__ in _NUMBERS else unreadable(value, "value", "it is no number")
 
 
 def _to_boolean(value: Any) -> Any:
     if value.__class__ in _NUMBERS:
         return None if value is None else bool(value)
-    return _unreadable(value, "boolean")
+    return unreadable(value, "value", "it is no boolean")
 
 
 def _to_bytes(value: Any) -> Any:
-    return value if value is None or value.__class__ is bytes else _unreadable(value, "content")
+    return (
+        value if value is None or value.__class__ is bytes else unreadable(value, "value", "it is no content")
+    )
 
 
 class CheckedInteger(Integer):

@@ -66,7 +66,8 @@ def unreadable_reason() -> str | None:
     return reason
 
 
-def _unreadable(value: Any, kind: str, reason: object) -> Unreadable:
+def unreadable(value: Any, kind: str, reason: object) -> Unreadable:
+    """The mark for a stored `kind` of value that can't be read; a value that is marked already stays."""
     return (
         value
         if isinstance(value, Unreadable)
@@ -79,7 +80,7 @@ def decode_text(stored: bytes) -> str | Unreadable:
     try:
         return stored.decode()
     except UnicodeDecodeError as error:
-        return _unreadable(stored, "text", error)
+        return unreadable(stored, "text", error)
 
 
 def shown_text(value: Any) -> str:
@@ -127,7 +128,7 @@ class Timestamp(Direct):
         try:
             return None if value is None else _EPOCH + timedelta(microseconds=value)
         except (TypeError, OverflowError) as error:
-            return _unreadable(value, "time", error)
+            return unreadable(value, "time", error)
 
 
 def later_by(column: ColumnElement[Any], by_us: ColumnElement[int]) -> ColumnElement[Any]:
@@ -152,7 +153,7 @@ class Json(Direct):
         try:
             return None if value is None else shown_json(orjson.loads(value), value)
         except ValueError as error:
-            return _unreadable(value, "value", error)
+            return unreadable(value, "value", error)
 
 
 # Text that compares by code point on both engines, for prefixes and ranges.

@@ -44,9 +44,9 @@ async def test_a_content_is_hashed_and_its_words_found_before_the_transaction(
 
         return await write(caller, context, inside)
 
-    def counted(text: str, *, is_json: bool) -> Any:
+    def counted(content: Any, format_: str) -> Any:
         prepared_inside.append(running)
-        return prepare(text, is_json=is_json)
+        return prepare(content, format_)
 
     monkeypatch.setattr(mesh.server.store, "write", noted)
     monkeypatch.setattr(chunk_models, "prepare", counted)

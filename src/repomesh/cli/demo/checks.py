@@ -16,7 +16,7 @@ from repomesh.cli.demo.verdicts import Event, RunRecord, log_is_gapless, require
 
 @dataclass(kw_only=True)
 class DemoRecord(RunRecord):
-    """What a run of the demo left, with its work tree and the answer to the old fencing token (`zombie`)."""
+    """Results of a finished demo, with its work tree and the response to an old fencing token (`zombie`)."""
 
     work: Path
     base: str

@@ -22,7 +22,7 @@ from repomesh.cli.demo.verdicts import (
 
 @dataclass(kw_only=True)
 class MeetingRecord(RunRecord):
-    """What a run of the meeting left, with the number of sockets that were open at its start."""
+    """Results of a finished meeting, with the number of sockets that were open at its start."""
 
     meeting: dict[str, Any] = field(default_factory=dict)
     minutes: str = ""

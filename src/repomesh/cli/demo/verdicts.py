@@ -18,7 +18,7 @@ class ClaimNotFound(Exception):
 
 @dataclass(kw_only=True)
 class RunRecord:
-    """What the run of any demo left: event log, metrics and exit codes."""
+    """Results of a finished demo: its event log, metrics and exit codes."""
 
     log: list[Event]
     metrics: str = ""

@@ -38,7 +38,7 @@ class RegistrationKind(Enum):
 def decide_registration(
     request: RegisterAgent, name: str, open_instance_id: str | None, open_instance_live: bool
 ) -> RegistrationKind:
-    """How `request` may join the existing agent `name`.
+    """Decide whether and how `request` may join the existing agent `name`.
 
     Raises AgentNameTaken, AgentActiveElsewhere and AgentStale.
     """

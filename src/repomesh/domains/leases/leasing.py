@@ -116,7 +116,7 @@ def obstacles(
     agent_id: str | None,
     budget: ComparisonBudget | None = None,
 ) -> list[LockObstacle]:
-    """What stands against leasing `resources` to an agent, or to a new one with None. Takes nothing.
+    """List what prevents leasing `resources` to an agent, or to a new one with None; acquires nothing.
 
     For several calls in one transaction pass the same `steps`. Raises ComparisonTooLarge.
     """

@@ -174,7 +174,7 @@ def may_conflict(a: str, b: str, budget: ComparisonBudget | None = None) -> bool
 
 
 def _names_differ(a: _Pattern, b: _Pattern) -> bool:
-    """Tell whether the last names begin or end differently, so that no path can be held by both patterns."""
+    """Whether the last names begin or end differently, so that no path can match both patterns."""
     beginnings_fit = a.begins.startswith(b.begins) or b.begins.startswith(a.begins)
     return not (beginnings_fit and (a.ends.endswith(b.ends) or b.ends.endswith(a.ends)))
 

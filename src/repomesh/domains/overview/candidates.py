@@ -105,15 +105,20 @@ def meets(candidate: TextCandidate, conditions: SearchConditions) -> bool:
     return set(conditions.tags) <= set(fields["tags"])
 
 
-def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
-    table = chunks.c
-    columns = [table[name] for name in _CHUNK_COLUMNS]
-    text = func.substr(table.content, 1, SEARCH_TEXT_CHARS).label("text")
-    criteria = (
+def _in_readable_sessions(tx: Transaction, table: Any, ids: Sequence[str]) -> tuple[Any, ...]:
+    """The conditions for rows of some ids in sessions that the caller may read; `table` is its columns."""
+    return (
         table.workspace_id == tx.workspace_id,
         table.id.in_(ids),
         in_readable_session(tx, table.session_uid),
     )
+
+
+def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
+    table = chunks.c
+    columns = [table[name] for name in _CHUNK_COLUMNS]
+    text = func.substr(table.content, 1, SEARCH_TEXT_CHARS).label("text")
+    criteria = _in_readable_sessions(tx, table, ids)
     return convert_readable(
         tx,
         tx.execute(select(*columns, text).where(*criteria)),
@@ -137,12 +142,7 @@ def _read_chunks(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
 def _read_memories(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     table = memories.c
     columns = [table[name] for name in ["id", "session_id", "key", "type", "tags", "author", "updated_at"]]
-    criteria = (
-        table.workspace_id == tx.workspace_id,
-        table.id.in_(ids),
-        table.status == "current",
-        in_readable_session(tx, table.session_uid),
-    )
+    criteria = *_in_readable_sessions(tx, table, ids), table.status == "current"
     return convert_readable(
         tx,
         tx.execute(select(*columns, table.content).where(*criteria)),
@@ -168,11 +168,7 @@ def _read_artifacts(tx: Transaction, ids: Sequence[str]) -> list[TextCandidate]:
     small = table.bytes <= ARTIFACT_STORED_BYTES_MAX
     raw = func.substr(version.content, 1, SEARCH_TEXT_CHARS, type_=version.content.type).label("raw")
     statement = select(*columns, raw).outerjoin(artifact_versions, and_(IS_NEWEST_VERSION, small))
-    criteria = (
-        table.workspace_id == tx.workspace_id,
-        table.id.in_(ids),
-        in_readable_session(tx, table.session_uid),
-    )
+    criteria = _in_readable_sessions(tx, table, ids)
     return convert_readable(
         tx,
         tx.execute(statement.where(*criteria)),

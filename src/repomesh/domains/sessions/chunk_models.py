@@ -39,8 +39,13 @@ class PreparedContent:
     words: CompactWords
 
 
-def prepare(text: str, *, is_json: bool = False) -> PreparedContent:
-    """Hash a text and collect its words, which takes seconds for the longest."""
+def prepare(content: Content, format_: str) -> PreparedContent:
+    """Hash a chunk's content and collect its words, which takes seconds for the longest.
+
+    The words of JSON are those that it says, not those of its escapes.
+    """
+    text = content_text(content)
+    is_json = format_ == "json" or not isinstance(content, str)
     raw = text.encode()
     words = compact_words(without_escapes(text, is_json=is_json))
     return PreparedContent(text, len(raw), hashlib.sha256(raw).hexdigest(), words)
@@ -88,8 +93,7 @@ class NewChunk(Model):
     def prepared(self) -> PreparedContent:
         """The content as it is stored, computed once: before the transaction where that is possible."""
         if self._prepared is None:
-            is_json = self.format == "json" or not isinstance(self.content, str)
-            self._prepared = prepare(content_text(self.content), is_json=is_json)
+            self._prepared = prepare(self.content, self.format)
         return self._prepared
 
 

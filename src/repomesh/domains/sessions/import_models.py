@@ -22,7 +22,6 @@ from repomesh.domains.sessions.fields import (
     Participants,
     SessionId,
     Word,
-    content_text,
 )
 from repomesh.domains.sessions.memory_models import Change, Confidence, MemoryStatus, Sources
 from repomesh.domains.sessions.models import Session, SessionCounts, Title
@@ -72,8 +71,7 @@ class ImportedChunk(Model):
     def prepared(self) -> PreparedContent:
         """The content as it is stored, computed once."""
         if self._prepared is None:
-            is_json = self.format == "json" or not isinstance(self.content, str)
-            self._prepared = prepare(content_text(self.content), is_json=is_json)
+            self._prepared = prepare(self.content, self.format)
         return self._prepared
 
 

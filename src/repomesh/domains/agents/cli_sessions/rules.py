@@ -11,7 +11,7 @@ from repomesh.kernel.processes import same_process
 
 
 def depth(processes: Sequence[str], process_id: str) -> int | None:
-    """How many steps above a hook the process `process_id` is, among its ancestors; None if it is not near.
+    """The distance from a hook up to its ancestor `process_id`, in processes; None if it is not near.
 
     Only the nearest ancestors count: further up are the terminal, or a CLI that started this one. Two
     processes of different machines are different, whatever their numbers.
