@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from repomesh.kernel.budget import PageEnds, cut, encoded_length, fit
+from repomesh.kernel.budget import cut, encoded_length, fit
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.limits import MAX_CHARS_MIN
 from repomesh.kernel.operation import Model
@@ -18,7 +18,6 @@ class Note(Model):
     truncated: bool = False
 
 
-START = encode_cursor("0")
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=600)
 pages = st.lists(texts, max_size=30).map(
     lambda bodies: Page[Note](
@@ -32,8 +31,7 @@ pages = st.lists(texts, max_size=30).map(
 
 
 def fitted(page: Page[Note], max_chars: int) -> Page[Note]:
-    positions = PageEnds(lambda index: encode_cursor(page.items[index].id), START)
-    return fit(page, max_chars, positions, "body")
+    return fit(page, max_chars, lambda index: encode_cursor(page.items[index].id), "body")
 
 
 @given(pages, st.integers(MAX_CHARS_MIN, 20_000))

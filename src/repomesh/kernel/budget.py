@@ -7,7 +7,6 @@ the longest first; when that is not enough, the last items are left out and `nex
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pydantic_core
@@ -31,19 +30,19 @@ IDENTITIES = ("seq", "id", "message_id", "agent_id", "key", "version")
 TEXT_CHARS_KEPT = 200
 
 
-@dataclass(frozen=True, slots=True)
-class PageEnds:
-    """Where a page may end: `after` an item, or at `start`, before its first one."""
-
-    after: Callable[[int], str]
-    start: str
+def no_cursor(_index: int) -> str:
+    """The `cursor_after` of items that are part of an answer without pages."""
+    return ""
 
 
-def fit(page: Page[Item], max_chars: int, positions: PageEnds, text: str | None = None) -> Page[Item]:
+def fit(
+    page: Page[Item], max_chars: int, cursor_after: Callable[[int], str], text: str | None = None
+) -> Page[Item]:
     """`page` cut so that its JSON has at most `max_chars` characters, and no further than that needs.
 
-    `text` names the items' long field, if they have one; an item that has it also has `truncated`, which
-    is set where it was cut, or was read in part only. `omitted` says in words what is missing.
+    `cursor_after` returns the cursor of a page that begins behind the item of an index. `text` names the long
+    field of the items, if they have one; an item that has it also has `truncated`, which is set where it was
+    cut, or was read in part only. `omitted` says in words what is missing.
 
     A page always makes progress. Where not even the first item fits, its other texts and its lists are cut,
     too; an item that can't be cut so short is left out, and `next_cursor` leads behind it.
@@ -52,18 +51,18 @@ def fit(page: Page[Item], max_chars: int, positions: PageEnds, text: str | None 
     whole = page.model_copy(update={"omitted": _cut_notice(0, cut_count)}) if cut_count else page
     if len(whole.model_dump_json()) <= max_chars:
         return whole
-    remaining = max_chars - _frame_chars(page, positions)
+    remaining = max_chars - _frame_chars(page, cursor_after)
     base_sizes = [len(_with_text(item, text, "").model_dump_json()) + 2 for item in page.items]
     text_lengths = [0 if text is None else encoded_length(getattr(item, text)) for item in page.items]
     count = _count_fitting(base_sizes, text_lengths, remaining)
     if count == 0 and page.items:
-        return _fit_first_item(page, remaining, positions)
+        return _fit_first_item(page, remaining, cursor_after)
     share = fair_share(text_lengths[:count], remaining - sum(base_sizes[:count]))
     items = [
         item if length <= share else _with_text(item, text, cut(getattr(item, text or ""), share))
         for item, length in zip(page.items[:count], text_lengths, strict=False)
     ]
-    return _build_page(page, items, sum(_is_cut(item, text) for item in items), positions)
+    return _build_page(page, items, sum(_is_cut(item, text) for item in items), cursor_after)
 
 
 def shorten(item: Item, length: int) -> Item:
@@ -185,11 +184,11 @@ def _count_fitting(base_sizes: Sequence[int], text_lengths: Sequence[int], avail
     return 1 if count == 0 and base_sizes and base_sizes[0] <= available else count
 
 
-def _fit_first_item(page: Page[Item], available: int, positions: PageEnds) -> Page[Item]:
+def _fit_first_item(page: Page[Item], available: int, cursor_after: Callable[[int], str]) -> Page[Item]:
     """The page with no more than its first item, which is cut, or left out where that does not do."""
     first = shorten(page.items[0], available)
     fits = len(first.model_dump_json()) <= available
-    next_cursor = page.next_cursor if len(page.items) == 1 else positions.after(0)
+    next_cursor = page.next_cursor if len(page.items) == 1 else cursor_after(0)
     notice = _cut_notice(len(page.items) - 1, 1) if fits else _too_long_notice(page.items[0])
     items = [first] if fits else []
     return page.model_copy(update={"items": items, "next_cursor": next_cursor, "omitted": notice})
@@ -211,11 +210,13 @@ def _with_text(item: Item, field: str | None, value: str) -> Item:
     return item if field is None else item.model_copy(update={field: value, "truncated": True})
 
 
-def _build_page(page: Page[Item], items: list[Item], texts_cut: int, positions: PageEnds) -> Page[Item]:
+def _build_page(
+    page: Page[Item], items: list[Item], texts_cut: int, cursor_after: Callable[[int], str]
+) -> Page[Item]:
     missing = len(page.items) - len(items)
     next_cursor = page.next_cursor
     if missing:
-        next_cursor = positions.after(len(items) - 1)
+        next_cursor = cursor_after(len(items) - 1)
     notice = _cut_notice(missing, texts_cut)
     return page.model_copy(update={"items": items, "next_cursor": next_cursor, "omitted": notice})
 
@@ -226,10 +227,10 @@ def _cut_notice(items: int, texts: int) -> str:
     return "; ".join(part for part in (left_out, shortened) if part)
 
 
-def _frame_chars(page: Page[Item], positions: PageEnds) -> int:
+def _frame_chars(page: Page[Item], cursor_after: Callable[[int], str]) -> int:
     """The characters of the page without its items, with the longest cursor and the longest words."""
     count = len(page.items)
-    cursors = [page.next_cursor or "", positions.start, *(positions.after(index) for index in range(count))]
+    cursors = [page.next_cursor or "", *map(cursor_after, range(count))]
     longest_notice = max([_cut_notice(count, count), *map(_too_long_notice, page.items[:1])], key=len)
     widest = {"items": [], "next_cursor": max(cursors, key=len), "omitted": longest_notice}
     return len(page.model_copy(update=widest).model_dump_json())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Result, Row, Select, tuple_
@@ -29,7 +30,20 @@ class PageRequest(Protocol):
         """Items a page."""
 
 
-def page(
+@dataclass(frozen=True, slots=True)
+class ItemsRead(Generic[Item]):
+    """The items of a page, the position of each in its list, and the cursor of the next page."""
+
+    items: list[Item]
+    positions: Sequence[tuple[str | int | float | None, ...]]
+    next_cursor: str | None
+
+    def cursor_after(self, index: int) -> str:
+        """The cursor of a page that begins behind the item of this index."""
+        return encode_cursor(*self.positions[index])
+
+
+def read_items(
     tx: Transaction,
     statement: Select[Any],
     request: PageRequest,
@@ -37,22 +51,29 @@ def page(
     as_item: Callable[[Row[Any]], Item],
     *,
     descending: bool = False,
-) -> tuple[list[Item], str | None]:
-    """One page of `statement` in the order of `keys`, and the cursor of the next.
+) -> ItemsRead[Item]:
+    """The items of a page of `statement` in the order of `keys`, which are as those of a Listing.
 
-    The keys together must be unique, not null, in the statement's columns, and of type text or integer.
     A record that can't be read is left out, and noted in `tx.damaged`. A page of long records ends before
-    its limit, where PAGE_CHARS_MAX are read.
+    its limit, where PAGE_CHARS_MAX are read. Raises InvalidRequest for a cursor of another list.
     """
     if request.cursor is not None:
         bound = tuple_(*position(request.cursor, keys))
         statement = statement.where(tuple_(*keys) < bound if descending else tuple_(*keys) > bound)
     order = [key.desc() if descending else key.asc() for key in keys]
-    ordered = statement.order_by(*order).limit(request.limit + 1)
-    rows, has_more = take(tx.execute(ordered), request.limit)
-    items = convert_readable(tx, rows, as_item, lambda row: "/".join(str(row._mapping[key]) for key in keys))
-    last = tuple(rows[-1]._mapping[key] for key in keys) if has_more else ()
-    return items, encode_cursor(*last) if has_more else None
+    rows, has_more = take(tx.execute(statement.order_by(*order).limit(request.limit + 1)), request.limit)
+
+    def position_of(row: Row[Any]) -> tuple[Any, ...]:
+        return tuple(row._mapping[key] for key in keys)
+
+    readable = convert_readable(
+        tx,
+        rows,
+        lambda row: (as_item(row), position_of(row)),
+        lambda row: "/".join(map(str, position_of(row))),
+    )
+    next_cursor = encode_cursor(*position_of(rows[-1])) if has_more else None
+    return ItemsRead([item for item, _ in readable], [position for _, position in readable], next_cursor)
 
 
 def take(result: Result[Any], count: int, chars: int = limits.PAGE_CHARS_MAX) -> tuple[list[Row[Any]], bool]:

@@ -16,9 +16,6 @@ NO_WORDS = (
     "There is no word in the text to search for: signs and emoji are not indexed. Name a word or a number."
 )
 
-BEFORE_ALL = encode_cursor(2**53)
-"""The cursor before the first match."""
-
 
 def search(
     tx: Transaction,

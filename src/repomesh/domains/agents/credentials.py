@@ -17,7 +17,7 @@ from repomesh.kernel.errors import Forbidden, NotFound
 from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Role, in_every_area, role_holds
 from repomesh.kernel.operation import Delete, Get, Post, command, query, registry
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing
 from repomesh.store.transaction import Transaction
 
 
@@ -64,8 +64,7 @@ def list_tokens(tx: Transaction, request: ListTokens) -> Page[Token]:
     """List the live tokens, oldest first, without their secrets."""
     table = token_rows.c
     statement = _tokens().where(table.workspace_id == tx.workspace_id, table.revoked_at.is_(None))
-    items, next_cursor = page(tx, statement, request, [table.id], _as_token)
-    return Page[Token](items=items, next_cursor=next_cursor)
+    return Listing(Page[Token], _as_token, keys=(table.id,)).read(tx, statement, request)
 
 
 @command("token.revoke", http=Delete("/v1/tokens/{token_id}"), scope="tokens:admin", changes_access=True)

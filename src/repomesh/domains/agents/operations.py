@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Select, Text, and_, or_, select, type_coerce, update
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, or_, select, type_coerce, update
 
 from repomesh.domains.agents import rows, rules
 from repomesh.domains.agents.cli_sessions import rows as session_rows
@@ -42,17 +42,16 @@ from repomesh.domains.workspaces import tokens
 from repomesh.domains.workspaces.absence import silent_before
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.clis import PROGRAMS, cli_of
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Role
 from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.settings import Settings
 from repomesh.store.damage import apply_to_each
 from repomesh.store.due import before, due_at, span
+from repomesh.store.listing import Listing, equals
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
@@ -89,6 +88,26 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
     return registration.model_copy(update={"name_not_given": rows.other_name(tx, request.name, agent.id)})
 
 
+def _offers(_tx: Transaction, capability: str) -> ColumnElement[bool]:
+    quoted = orjson.dumps(capability).decode()  # as it stands in the stored list
+    return type_coerce(agents.c.capabilities, Text).contains(quoted, autoescape=True)
+
+
+_LISTING = Listing(
+    Page[Agent],
+    as_agent,
+    keys=(agents.c.name,),
+    filters={
+        "name_prefix": lambda _tx, prefix: agents.c.name_key.startswith(
+            rules.name_key(prefix), autoescape=True
+        ),
+        "type": equals(agents.c.type),
+        "status": equals(agents.c.status),
+        "capability": _offers,
+    },
+)
+
+
 @query(
     "agent.list",
     http=Get("/v1/agents"),
@@ -102,24 +121,7 @@ def register_agent(tx: Transaction, request: RegisterAgent) -> Registration:
 )
 def list_agents(tx: Transaction, request: ListAgents) -> Page[Agent]:
     """List agents by name."""
-    statement = select(agents).where(agents.c.workspace_id == tx.workspace_id)
-    if request.name_prefix is not None:
-        prefix = rules.name_key(request.name_prefix)
-        statement = statement.where(agents.c.name_key.startswith(prefix, autoescape=True))
-    if request.type is not None:
-        statement = statement.where(agents.c.type == request.type)
-    if request.status is not None:
-        statement = statement.where(agents.c.status == request.status)
-    if request.capability is not None:
-        quoted = orjson.dumps(request.capability).decode()  # as it stands in the stored list
-        capabilities_text = type_coerce(agents.c.capabilities, Text)
-        statement = statement.where(capabilities_text.contains(quoted, autoescape=True))
-    items, next_cursor = page(tx, statement, request, [agents.c.name], as_agent)
-    result = Page[Agent](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    start = request.cursor or encode_cursor("")
-    return fit(result, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].name), start))
+    return _LISTING.read(tx, select(agents).where(agents.c.workspace_id == tx.workspace_id), request)
 
 
 @query("agent.show", http=Get("/v1/agents/{agent_id}"), scope="agents:read", errors=(AgentNotFound,))

@@ -19,7 +19,7 @@ from repomesh.kernel import file_names
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Post, query
 from repomesh.store.damage import convert_readable
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing
 from repomesh.store.transaction import Transaction
 
 _ORDER = (leases.c.resource_type, leases.c.prefix, leases.c.id)
@@ -49,8 +49,7 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
     statement = _LIVE.params(**params)
     if folder is not None:
         statement = statement.where(_folder_condition(folder))
-    items, next_cursor = page(tx, statement, request, _ORDER, leasing.as_lease)
-    return Page[Lease](items=items, next_cursor=next_cursor)
+    return Listing(Page[Lease], leasing.as_lease, keys=_ORDER).read(tx, statement, request)
 
 
 @query(

@@ -40,14 +40,12 @@ from repomesh.domains.meetings.templates import operations as templates
 from repomesh.domains.meetings.templates.errors import TemplateNotFound
 from repomesh.domains.meetings.templates.models import Template
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Post, command, query
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing, at_least, equals
 from repomesh.store.transaction import Transaction
 
 _table = meetings.c
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _PLAIN = Template(name="plain", built_in=True)
 
 
@@ -109,25 +107,31 @@ def create_meeting(tx: Transaction, request: CreateMeeting) -> Meeting:
     return conduct(tx, rows.find(tx, meeting_id), flow.StartCommand()) if request.start else meeting
 
 
+def attended_meeting_ids(tx: Transaction, agent_id: str) -> Any:
+    """A select of the ids of the meetings in which an agent takes or took part."""
+    part = meeting_participants.c
+    return select(part.meeting_id).where(part.workspace_id == tx.workspace_id, part.agent_id == agent_id)
+
+
+_LISTING = Listing(
+    Page[Meeting],
+    lambda row: rows.as_meeting(row._asdict()),
+    keys=(_table.id,),
+    descending=True,
+    filters={
+        "status": equals(_table.status),
+        "outcome": equals(_table.outcome),
+        "meeting_type": equals(_table.meeting_type),
+        "since": at_least(_table.created_at),
+        "participant": lambda tx, agent: _table.id.in_(attended_meeting_ids(tx, find_agent(tx, agent).id)),
+    },
+)
+
+
 @query("meeting.list", http=Get("/v1/meetings"), scope="meetings:read", errors=(AgentNotFound,))
 def list_meetings(tx: Transaction, request: ListMeetings) -> Page[Meeting]:
     """List meetings, newest first."""
-    statement = select(meetings).where(_table.workspace_id == tx.workspace_id)
-    for name in ("status", "outcome", "meeting_type"):
-        if getattr(request, name) is not None:
-            statement = statement.where(_table[name] == getattr(request, name))
-    if request.since is not None:
-        statement = statement.where(_table.created_at >= request.since)
-    if request.participant is not None:
-        statement = statement.where(
-            _table.id.in_(attended_meeting_ids(tx, find_agent(tx, request.participant).id))
-        )
-    items, next_cursor = page(tx, statement, request, [_table.id], _row_to_meeting, descending=True)
-    result = Page[Meeting](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
-    return fit(result, request.max_chars, positions)
+    return _LISTING.read(tx, select(meetings).where(_table.workspace_id == tx.workspace_id), request)
 
 
 @query(
@@ -227,16 +231,6 @@ def detail(tx: Transaction, meeting_id: str) -> MeetingDetail:
         ],
         decision=decision_rows.as_decision(decision._asdict()) if decision else None,
     )
-
-
-def attended_meeting_ids(tx: Transaction, agent_id: str) -> Any:
-    """A select of the ids of the meetings in which an agent takes or took part."""
-    part = meeting_participants.c
-    return select(part.meeting_id).where(part.workspace_id == tx.workspace_id, part.agent_id == agent_id)
-
-
-def _row_to_meeting(row: Any) -> Meeting:
-    return rows.as_meeting(row._asdict())
 
 
 def _find_members(tx: Transaction, request: CreateMeeting) -> dict[str, str]:

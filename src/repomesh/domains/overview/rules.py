@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from repomesh.domains.overview.models import ContextTask, TaskContext
-from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
+from repomesh.kernel.budget import cut, encoded_length, fair_share, fit, no_cursor
 from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Model
@@ -33,7 +33,6 @@ READ_SCOPES: dict[str, str] = {
 """The scope that reads each kind of what searches find."""
 
 _OMITTED_CHARS = 200  # more than `omitted` ever takes
-_NO_CURSORS = PageEnds(lambda _index: "", "")
 
 
 def readable(caller: Caller, kinds: Sequence[Kind]) -> tuple[Kind, ...]:
@@ -56,7 +55,7 @@ def fit_context(context: TaskContext, max_chars: int) -> TaskContext:
     chars_left -= len(task.model_dump_json())
     share = fair_share(list(section_sizes.values()), chars_left)
     fitted_sections = {
-        name: fit(_page(getattr(context, name)), share, _NO_CURSORS, text).items
+        name: fit(_page(getattr(context, name)), share, no_cursor, text).items
         for name, text in _SECTIONS.items()
     }
     return context.model_copy(

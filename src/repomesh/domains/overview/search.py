@@ -15,7 +15,7 @@ from repomesh.domains.sessions import rows as session_rows
 from repomesh.domains.sessions.errors import SessionNotFound
 from repomesh.domains.sessions.rules import mark
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.budget import fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.operation import Get, query
 from repomesh.kernel.words import Word, flatten_words, words_of
@@ -170,7 +170,9 @@ def _fit_page(
 ) -> Page[SearchResult]:
     if request.max_chars is None:
         return results_page
-    start = request.cursor or searching.BEFORE_ALL
-    page_ends = PageEnds(lambda index: encode_cursor(index_positions[index]), start)
-    short_page = fit(results_page, request.max_chars, page_ends, "snippet")
+
+    def cursor_after(index: int) -> str:
+        return encode_cursor(index_positions[index])
+
+    short_page = fit(results_page, request.max_chars, cursor_after, "snippet")
     return short_page if request.order == "newest" else short_page.model_copy(update={"next_cursor": None})

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Text, func, insert, select, type_coerce, update
+from sqlalchemy import ColumnElement, Row, Text, func, insert, select, type_coerce, update
 
 from repomesh.domains.sessions import rows
 from repomesh.domains.sessions.artifact_models import (
@@ -32,22 +32,20 @@ from repomesh.domains.sessions.fields import content_text
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import artifact_versions, artifacts
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.ports import StorePort
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.words import distinct_words
+from repomesh.store.listing import Listing, equals
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "artifact"
 """The document type of artifacts in the full-text index."""
 
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _table = artifacts.c
 
 
@@ -97,6 +95,21 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
     return _insert_version(tx, fields, content)
 
 
+def _has_tag(_tx: Transaction, tag: str) -> ColumnElement[bool]:
+    # Not LIKE, which one engine matches whatever the case.
+    tags, stored_tag = type_coerce(_table.tags, Text), content_text([tag])[1:-1]
+    return func.replace(tags, stored_tag, "") != tags
+
+
+_LISTING = Listing(
+    Page[Artifact],
+    lambda row: _as_artifact(row._asdict()),
+    keys=(_table.id,),
+    descending=True,
+    filters={"type": equals(_table.type), "tag": _has_tag},
+)
+
+
 @query(
     "artifact.list",
     http=Get("/v1/sessions/{session_id}/artifacts"),
@@ -106,21 +119,7 @@ def add_artifact(tx: Transaction, request: AddArtifact) -> Artifact:
 def list_artifacts(tx: Transaction, request: ListArtifacts) -> Page[Artifact]:
     """List the artifacts of a session, newest first, without their contents."""
     uid = rows.find_readable(tx, request.session_id).uid
-    statement = select(artifacts).where(_table.session_uid == uid)
-    if request.type is not None:
-        statement = statement.where(_table.type == request.type)
-    if request.tag is not None:
-        # Not LIKE, which one engine matches whatever the case.
-        tags, tag = type_coerce(_table.tags, Text), content_text([request.tag])[1:-1]
-        statement = statement.where(func.replace(tags, tag, "") != tags)
-    items, next_cursor = page(
-        tx, statement, request, [_table.id], lambda row: _as_artifact(row._asdict()), descending=True
-    )
-    result = Page[Artifact](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
-    return fit(result, request.max_chars, positions)
+    return _LISTING.read(tx, select(artifacts).where(_table.session_uid == uid), request)
 
 
 @query(
@@ -146,15 +145,13 @@ def list_artifact_versions(tx: Transaction, request: ListArtifactVersions) -> Pa
     table = artifact_versions.c
     columns = [table[name] for name in ArtifactVersion.model_fields]
     statement = select(*columns).where(table.workspace_id == tx.workspace_id, table.artifact_id == row.id)
-    items, next_cursor = page(
-        tx,
-        statement,
-        request,
-        [table.version],
+    listing = Listing(
+        Page[ArtifactVersion],
         lambda row: ArtifactVersion(**row._asdict()),
+        keys=(table.version,),
         descending=True,
     )
-    return Page[ArtifactVersion](items=items, next_cursor=next_cursor)
+    return listing.read(tx, statement, request)
 
 
 @query(

@@ -33,7 +33,7 @@ from repomesh.domains.sessions.errors import (
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import chunks
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.budget import fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Post, command, query
@@ -124,9 +124,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     result = Page[Chunk](items=items, next_cursor=next_cursor)
     if request.max_chars is None:
         return result
-    start = request.cursor or encode_cursor(2**62 if request.newest_first else request.after)
-    positions = PageEnds(lambda index: encode_cursor(items[index].sequence), start)
-    return fit(result, request.max_chars, positions, "content")
+    return fit(result, request.max_chars, lambda index: encode_cursor(items[index].sequence), "content")
 
 
 @query(

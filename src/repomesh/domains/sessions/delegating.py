@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select
+from sqlalchemy import ColumnElement, Row, insert, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import ensure_agent, find_agent
@@ -30,15 +30,13 @@ from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.domains.tasks.operations import create_task
 from repomesh.domains.tasks.tables import tasks
-from repomesh.kernel.budget import PageEnds, fit
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import UUID_PATTERN
 from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store.listing import Listing, equals
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _link = session_tasks.c
 _NOT_TASK_FIELDS = {"session_id", "task_id", "depends_on", "agent_may_be_new"}
 _IS_ID = re.compile(UUID_PATTERN)
@@ -105,23 +103,26 @@ def list_session_tasks(tx: Transaction, request: ListSessionTasks) -> Page[Sessi
         .join(session_tasks, _link.task_id == tasks.c.id)
         .where(_link.session_uid == session.uid)
     )
-    if request.status is not None:
-        statement = statement.where(tasks.c.status == request.status)
-    if request.agent is not None:
-        agent_id = find_agent(tx, request.agent).id
-        statement = statement.where(or_(tasks.c.agent_id == agent_id, tasks.c.assignee_id == agent_id))
 
     def item(row: Row[Any]) -> SessionTask:
         fields = row._asdict()
         key = fields.pop("key")
         return SessionTask(session_id=session.id, key=key, task=task_rows.as_task(fields))
 
-    items, next_cursor = page(tx, statement, request, [tasks.c.id], item, descending=True)
-    result = Page[SessionTask](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    positions = PageEnds(lambda index: encode_cursor(items[index].task.id), request.cursor or _NEWEST)
-    return fit(result, request.max_chars, positions)
+    listing = Listing(
+        Page[SessionTask],
+        item,
+        keys=(tasks.c.id,),
+        descending=True,
+        filters={"status": equals(tasks.c.status), "agent": _is_held_by},
+    )
+    return listing.read(tx, statement, request)
+
+
+def _is_held_by(tx: Transaction, agent: str) -> ColumnElement[bool]:
+    """Tasks that an agent holds, or that only it may claim."""
+    agent_id = find_agent(tx, agent).id
+    return or_(tasks.c.agent_id == agent_id, tasks.c.assignee_id == agent_id)
 
 
 def _ensure_agent_known(tx: Transaction, agent: str) -> None:

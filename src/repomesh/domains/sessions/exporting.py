@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Row, Select, select
 
 from repomesh.domains.sessions import memory_rows, rows
 from repomesh.domains.sessions.artifact_models import Artifact, ArtifactVersion
@@ -31,7 +31,7 @@ from repomesh.domains.sessions.tables import artifact_versions, artifacts, memor
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Model, query
-from repomesh.store.paging import page
+from repomesh.store.paging import read_items
 from repomesh.store.transaction import Transaction
 
 _memory, _artifact = memories.c, artifacts.c
@@ -84,7 +84,7 @@ def _memory_page(tx: Transaction, request: ExportSession, cursor: str | None) ->
     def item(row: Any) -> ExportedMemory:
         return ExportedMemory(**memory_rows.as_memory(row).model_dump())
 
-    return page(tx, statement, _Part(cursor, request.limit), [_memory.id], item)
+    return _read_part(tx, statement, _Part(cursor, request.limit), [_memory.id], item)
 
 
 def _memory_version_page(
@@ -100,7 +100,7 @@ def _memory_version_page(
     def item(row: Any) -> ExportedMemoryVersion:
         return ExportedMemoryVersion(key=row.key, **_fields(memory_rows.as_version(row)))
 
-    return page(tx, statement, _Part(cursor, request.limit), [version.memory_id, version.version], item)
+    return _read_part(tx, statement, _Part(cursor, request.limit), [version.memory_id, version.version], item)
 
 
 def _artifact_page(
@@ -111,7 +111,7 @@ def _artifact_page(
     def item(row: Any) -> ExportedArtifact:
         return ExportedArtifact(**{name: row._mapping[name] for name in Artifact.model_fields})
 
-    return page(tx, statement, _Part(cursor, request.limit), [_artifact.id], item)
+    return _read_part(tx, statement, _Part(cursor, request.limit), [_artifact.id], item)
 
 
 def _artifact_version_page(
@@ -133,7 +133,18 @@ def _artifact_version_page(
         del fields["id"]
         return ExportedArtifactVersion(**fields)
 
-    return page(tx, statement, _Part(cursor, request.limit), [_artifact.id, version.version], item)
+    return _read_part(tx, statement, _Part(cursor, request.limit), [_artifact.id, version.version], item)
+
+
+def _read_part(
+    tx: Transaction,
+    statement: Select[Any],
+    part: _Part,
+    keys: Sequence[ColumnElement[Any]],
+    as_item: Callable[[Row[Any]], Any],
+) -> tuple[list[Any], str | None]:
+    read = read_items(tx, statement, part, keys, as_item)
+    return read.items, read.next_cursor
 
 
 def _uid(tx: Transaction, request: ExportSession) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from repomesh.domains.sessions import memory_rows, rows
 from repomesh.domains.sessions.errors import (
@@ -29,18 +30,16 @@ from repomesh.domains.sessions.memory_models import (
 )
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import NO_SESSION, memories, memory_versions
-from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
-from repomesh.store import searching
-from repomesh.store.paging import page
+from repomesh.store.damage import readable_rows
+from repomesh.store.listing import Listing, equals
 from repomesh.store.transaction import Transaction
 
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _CHANGE_ERRORS = (MemoryNotFound, SessionNotFound, SessionNotActive, Stale)
 _table = memories.c
 
@@ -99,28 +98,44 @@ def _words(request: StoreMemory) -> list[str]:
     return request.words_once(lambda: memory_rows.content_words(request.content))
 
 
+def _is_workspace_wide(_tx: Transaction, workspace_wide: bool) -> ColumnElement[bool]:
+    return _table.session_uid == NO_SESSION if workspace_wide else _table.session_uid != NO_SESSION
+
+
+def _with_text_content(item: ListedMemory) -> ListedMemory:
+    """A memory whose content is text, which can be cut; any other content becomes JSON text."""
+    if isinstance(item.content, str):
+        return item
+    return item.model_copy(update={"content": as_text(item.content), "truncated": True})
+
+
+_LISTING = Listing(
+    Page[ListedMemory],
+    lambda row: ListedMemory(**memory_rows.as_memory(row).model_dump()),
+    keys=(_table.id,),
+    descending=True,
+    filters={
+        "session_id": lambda tx, session_id: _table.session_uid == rows.find_readable(tx, session_id).uid,
+        "workspace_wide": _is_workspace_wide,
+        "key": equals(_table.key),
+        "type": equals(_table.type),
+        "status": equals(_table.status),
+    },
+    text="content",
+    shorten=_with_text_content,
+    document=memory_rows.DOCUMENT,
+)
+
+
 @query("memory.list", http=Get("/v1/memories"), scope="sessions:read", errors=(SessionNotFound,))
 def list_memories(tx: Transaction, request: ListMemories) -> Page[ListedMemory]:
     """List memories, newest first: the current ones, unless a status or a key is named."""
     readable = rows.in_readable_session(tx, _table.session_uid)
     statement = select(memories).where(_table.workspace_id == tx.workspace_id, readable)
-    if request.session_id is not None:
-        statement = statement.where(_table.session_uid == rows.find_readable(tx, request.session_id).uid)
-    if request.workspace_wide is not None:
-        wide = _table.session_uid == NO_SESSION
-        statement = statement.where(wide if request.workspace_wide else ~wide)
-    for name in ("key", "type"):
-        if (value := getattr(request, name)) is not None:
-            statement = statement.where(_table[name] == value)
-    status = request.status or (None if request.key else "current")
-    if status is not None:
-        statement = statement.where(_table.status == status)
+    if request.status is None and not request.key:
+        statement = statement.where(_table.status == "current")
     tags = [*request.tags, *([] if request.tag is None else [request.tag])]
-    if tags:
-        return _list_tagged(tx, request, statement, tags)
-    items, next_cursor = page(tx, statement, request, [_table.id], _row_to_listed, descending=True)
-    positions = PageEnds(lambda index: encode_cursor(items[index].id), request.cursor or _NEWEST)
-    return fit_page(Page[ListedMemory](items=items, next_cursor=next_cursor), request.max_chars, positions)
+    return _list_tagged(tx, request, statement, tags) if tags else _LISTING.read(tx, statement, request)
 
 
 @query("memory.show", http=Get("/v1/memories/{memory_id}"), scope="sessions:read", errors=(MemoryNotFound,))
@@ -142,14 +157,8 @@ def list_versions(tx: Transaction, request: ListMemoryVersions) -> Page[MemoryVe
     statement = select(memory_versions).where(
         table.workspace_id == tx.workspace_id, table.memory_id == request.memory_id
     )
-    items, next_cursor = page(
-        tx, statement, request, [table.version], memory_rows.as_version, descending=True
-    )
-    result = Page[MemoryVersion](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    start = request.cursor or encode_cursor(2**31)
-    return fit(result, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].version), start))
+    listing = Listing(Page[MemoryVersion], memory_rows.as_version, keys=(table.version,), descending=True)
+    return listing.read(tx, statement, request)
 
 
 @command(
@@ -207,38 +216,18 @@ def _require_current(row: Any) -> None:
         )
 
 
-def fit_page(listing: Page[ListedMemory], max_chars: int | None, positions: PageEnds) -> Page[ListedMemory]:
-    """A page of memories within `max_chars`; if it is cut, contents that are no text become JSON text."""
-    if max_chars is None or len(listing.model_dump_json()) <= max_chars:
-        return listing
-    items = [
-        item
-        if isinstance(item.content, str)
-        else item.model_copy(update={"content": as_text(item.content), "truncated": True})
-        for item in listing.items
-    ]
-    return fit(listing.model_copy(update={"items": items}), max_chars, positions, "content")
-
-
-def _row_to_listed(row: Any) -> ListedMemory:
-    return ListedMemory(**memory_rows.as_memory(row).model_dump())
-
-
 def _list_tagged(
     tx: Transaction, request: ListMemories, statement: Any, tags: list[str]
 ) -> Page[ListedMemory]:
     """A page of the memories that have all of these tags, found by their marks in the full-text index."""
-    memories_by_id: dict[str, ListedMemory] = {}
+    narrowed = statement.where(*_LISTING.conditions(tx, request))
 
-    def keep_tagged(ids: Any) -> set[str]:
-        matches = tx.execute(statement.where(_table.id.in_(ids))).all()
-        tagged = {row.id: _row_to_listed(row) for row in matches if set(tags) <= set(row.tags)}
-        memories_by_id.update(tagged)
-        return set(tagged)
+    def keep_tagged(ids: Sequence[str]) -> set[str]:
+        candidates = readable_rows(
+            tx, tx.execute(narrowed.with_only_columns(_table.id, _table.tags).where(_table.id.in_(ids)))
+        )
+        return {row.id for row in candidates if set(tags) <= set(row.tags)}
 
     marks = " ".join(mark("t", tag) for tag in dict.fromkeys(tags))
-    hits, next_cursor = searching.search(tx, memory_rows.DOCUMENT, marks, request, keep_tagged)
-    items = [memories_by_id[memory_id] for _, memory_id in hits]
-    start = request.cursor or searching.BEFORE_ALL
-    positions = PageEnds(lambda index: encode_cursor(hits[index][0]), start)
-    return fit_page(Page[ListedMemory](items=items, next_cursor=next_cursor), request.max_chars, positions)
+    read = _LISTING.search_items(tx, narrowed, request, marks, keep_tagged)
+    return _LISTING.build_page(tx, read, request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, insert, select
 
 from repomesh.domains.agents.rows import canonical_agent_names
 from repomesh.domains.sessions import erasing, importing, rows, rules
@@ -39,17 +39,15 @@ from repomesh.domains.sessions.models import (
 )
 from repomesh.domains.sessions.tables import DELETING, session_participants, sessions
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
 from repomesh.kernel.errors import Stale
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Delete, Due, Get, Patch, Post, command, query
 from repomesh.store.due import before, due_in_each, due_now
+from repomesh.store.listing import Listing, at_least, equals
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 _CHANGE_ERRORS = (SessionNotFound, SessionNotActive)
 
 
@@ -85,6 +83,28 @@ def create_session(tx: Transaction, request: CreateSession) -> Session:
     return session
 
 
+def _has_participant(tx: Transaction, participant: str) -> ColumnElement[bool]:
+    part = session_participants.c
+    names = [participant, *canonical_agent_names(tx, [participant])]
+    session_uids = select(part.session_uid).where(
+        part.workspace_id == tx.workspace_id, part.participant.in_(names)
+    )
+    return sessions.c.uid.in_(session_uids)
+
+
+_LISTING = Listing(
+    Page[ListedSession],
+    rows.as_listed,
+    keys=(sessions.c.uid,),
+    descending=True,
+    filters={
+        "status": equals(sessions.c.status),
+        "since": at_least(sessions.c.created_at),
+        "participant": _has_participant,
+    },
+)
+
+
 @query("session.list", http=Get("/v1/sessions"), scope="sessions:read")
 def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]:
     """List sessions, newest first."""
@@ -92,30 +112,7 @@ def list_sessions(tx: Transaction, request: ListSessions) -> Page[ListedSession]
     statement = select(sessions).where(
         table.workspace_id == tx.workspace_id, ~table.id.startswith(STAGED, autoescape=True)
     )
-    if request.status is not None:
-        statement = statement.where(table.status == request.status)
-    if request.since is not None:
-        statement = statement.where(table.created_at >= request.since)
-    if request.participant is not None:
-        part = session_participants.c
-        names = [request.participant, *canonical_agent_names(tx, [request.participant])]
-        session_uids = select(part.session_uid).where(
-            part.workspace_id == tx.workspace_id, part.participant.in_(names)
-        )
-        statement = statement.where(table.uid.in_(session_uids))
-    uids: list[str] = []
-
-    def item(row: Any) -> ListedSession:
-        listed = rows.as_listed(row)
-        uids.append(row.uid)  # only of a row that can be read, so that items and positions agree
-        return listed
-
-    items, next_cursor = page(tx, statement, request, [table.uid], item, descending=True)
-    result = Page[ListedSession](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    positions = PageEnds(lambda index: encode_cursor(uids[index]), request.cursor or _NEWEST)
-    return fit(result, request.max_chars, positions)
+    return _LISTING.read(tx, statement, request)
 
 
 @query(

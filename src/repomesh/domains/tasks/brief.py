@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from repomesh.domains.tasks.models import Attempt, ClaimedTask, ListedTask, Task, TaskDetail
-from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
-from repomesh.kernel.fields import Page
+from repomesh.kernel.budget import cut, encoded_length, fair_share
 
 AnyTask = TypeVar("AnyTask", bound=Task)
 
@@ -16,16 +15,6 @@ _LISTS = ("dependencies", "scope", "tags", "capabilities")
 _LIST_ITEMS_KEPT = 10
 _TEXT_CHARS_KEPT = 200  # of a result, note or reason in a list; the description gets the rest
 _OMITTED_CHARS = 240  # more than `omitted` ever takes
-
-
-def fit_list(
-    tasks_page: Page[ListedTask], positions: Sequence[str], start: str, max_chars: int | None
-) -> Page[ListedTask]:
-    """A page of tasks within `max_chars`; `positions` are the cursors behind each item."""
-    if max_chars is None or len(tasks_page.model_dump_json()) <= max_chars:
-        return tasks_page
-    short_page = tasks_page.model_copy(update={"items": [_shorten_task(task) for task in tasks_page.items]})
-    return fit(short_page, max_chars, PageEnds(positions.__getitem__, start), text="description")
 
 
 def fit_detail(task: TaskDetail, max_chars: int | None) -> TaskDetail:
@@ -85,7 +74,8 @@ def _fit_history(history: Sequence[Attempt], chars_left: int) -> list[Attempt]:
     return kept_attempts
 
 
-def _shorten_task(task: ListedTask) -> ListedTask:
+def shorten(task: ListedTask) -> ListedTask:
+    """A task of a list with all but its description cut: a list has less room for each."""
     shortened_fields: dict[str, object] = {
         name: getattr(task, name)[:_LIST_ITEMS_KEPT]
         for name in _LISTS

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, insert, select
+from sqlalchemy import ColumnElement, and_, delete, insert, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.tasks import blocking, dependencies, rows, rules
-from repomesh.domains.tasks.brief import fit_detail, fit_list
+from repomesh.domains.tasks.brief import fit_detail, shorten
 from repomesh.domains.tasks.errors import (
     DependenciesTooMany,
     DependencyCycle,
@@ -30,17 +31,14 @@ from repomesh.domains.tasks.models import (
     UpdateTask,
 )
 from repomesh.domains.tasks.tables import READY, task_tags, tasks
-from repomesh.kernel import limits
 from repomesh.kernel.errors import Stale
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Patch, Post, Tool, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import distinct_words, words_of
-from repomesh.store import searching
-from repomesh.store.damage import convert_readable
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing, equals
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 
@@ -49,8 +47,6 @@ DOCUMENT = "task"
 
 _table = tasks.c
 # Positions before the first item of a list.
-_NEWEST = ("g",)  # follows every hexadecimal digit, and so every id
-_BEST = (-limits.TASK_PRIORITY_MAX - 1, "")
 _ADD = Prepared(insert(tasks))
 _ADD_TAG = Prepared(insert(task_tags))
 
@@ -117,6 +113,30 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
     return blocking.block_if_never_ready(tx, task)
 
 
+def _has_tag(tx: Transaction, tag: str) -> ColumnElement[bool]:
+    link = task_tags.c
+    return _table.id.in_(select(link.task_id).where(link.workspace_id == tx.workspace_id, link.tag == tag))
+
+
+_NEWEST_FIRST = Listing(
+    Page[ListedTask],
+    lambda row: ListedTask(**rows.task_fields(row)),
+    keys=(_table.id,),
+    descending=True,
+    filters={
+        "status": equals(_table.status),
+        "type": equals(_table.type),
+        "agent": lambda tx, agent: _table.agent_id == find_agent(tx, agent).id,
+        "tag": _has_tag,
+        "ready": lambda _tx, ready: READY if ready else and_(_table.status == "open", _table.unmet > 0),
+    },
+    text="description",
+    shorten=shorten,
+    document=DOCUMENT,
+)
+_BEST_FIRST = replace(_NEWEST_FIRST, keys=(_table.rank, _table.id), descending=False)
+
+
 @query(
     "task.list",
     http=Get("/v1/tasks"),
@@ -130,20 +150,8 @@ def create_task(tx: Transaction, request: CreateTask) -> Task:
 )
 def list_tasks(tx: Transaction, request: ListTasks) -> Page[ListedTask]:
     """List tasks, newest first; with `ready` but without `text` in the order in which they are claimed."""
-    statement = _filter_statement(tx, request)
-    if request.text is not None:
-        return _search(tx, request.text, request, statement)
-    best_first = request.ready is True
-    keys: list[ColumnElement[Any]] = [_table.rank, _table.id] if best_first else [_table.id]
-    positions: list[str] = []
-
-    def as_listed(row: Row[Any]) -> ListedTask:
-        positions.append(encode_cursor(*(row._mapping[key] for key in keys)))
-        return ListedTask(**rows.task_fields(row))
-
-    items, next_cursor = page(tx, statement, request, keys, as_listed, descending=not best_first)
-    start = request.cursor or encode_cursor(*(_BEST if best_first else _NEWEST))
-    return fit_list(Page(items=items, next_cursor=next_cursor), positions, start, request.max_chars)
+    listing = _BEST_FIRST if request.ready is True else _NEWEST_FIRST
+    return listing.read(tx, select(tasks).where(_table.workspace_id == tx.workspace_id), request)
 
 
 @query("task.show", http=Get("/v1/tasks/{task_id}"), scope="tasks:read", errors=(TaskNotFound,))
@@ -221,44 +229,6 @@ def _changed_columns(tx: Transaction, request: UpdateTask, previous: Task) -> di
     if "dependencies" in columns:
         columns["unmet"] = dependencies.reconnect(tx, previous.id, columns["dependencies"])
     return columns
-
-
-def _filter_statement(tx: Transaction, request: ListTasks) -> Select[Any]:
-    statement = select(tasks).where(_table.workspace_id == tx.workspace_id)
-    if request.status is not None:
-        statement = statement.where(_table.status == request.status)
-    if request.type is not None:
-        statement = statement.where(_table.type == request.type)
-    if request.agent is not None:
-        statement = statement.where(_table.agent_id == find_agent(tx, request.agent).id)
-    if request.tag is not None:
-        tagged = select(task_tags.c.task_id).where(
-            task_tags.c.workspace_id == tx.workspace_id, task_tags.c.tag == request.tag
-        )
-        statement = statement.where(_table.id.in_(tagged))
-    if request.ready is True:
-        statement = statement.where(READY)
-    elif request.ready is False:
-        statement = statement.where(_table.status == "open", _table.unmet > 0)
-    return statement
-
-
-def _search(tx: Transaction, words: str, request: ListTasks, statement: Select[Any]) -> Page[ListedTask]:
-    def keep_matching(ids: Sequence[str]) -> set[str]:
-        return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
-
-    matches, next_cursor = searching.search(tx, DOCUMENT, words, request, keep_matching)
-    matching_tasks = statement.where(_table.id.in_([task_id for _, task_id in matches]))
-    listed_tasks = convert_readable(
-        tx, tx.execute(matching_tasks), lambda row: ListedTask(**rows.task_fields(row))
-    )
-    by_id = {task.id: task for task in listed_tasks}
-    matches = [(position, task_id) for position, task_id in matches if task_id in by_id]
-    items = [by_id[task_id] for _, task_id in matches]
-    positions = [encode_cursor(position) for position, _ in matches]
-    start = request.cursor or searching.BEFORE_ALL
-    tasks_page = Page[ListedTask](items=items, next_cursor=next_cursor, notice=searching.notice(tx, words))
-    return fit_list(tasks_page, positions, start, request.max_chars)
 
 
 def _add_tags(tx: Transaction, task: Task) -> None:

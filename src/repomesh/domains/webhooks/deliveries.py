@@ -18,8 +18,7 @@ from repomesh.domains.webhooks.models import (
     WebhookReplayed,
 )
 from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
-from repomesh.kernel.budget import PageEnds, fit
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import (
     HOUSEKEEPING_S,
     WEBHOOK_FORGOTTEN_MAX,
@@ -28,11 +27,9 @@ from repomesh.kernel.limits import (
 )
 from repomesh.kernel.operation import Due, Get, Post, command, query
 from repomesh.store.due import NOW, due_in_each, due_now
+from repomesh.store.listing import Listing, at_least, equals
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
-
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
 
 
 @query(
@@ -45,21 +42,19 @@ def list_deliveries(tx: Transaction, request: ListWebhookDeliveries) -> Page[Web
     """List a webhook's deliveries, newest first: attempts, the last answer, when the next one is due."""
     rows.find(tx, request.webhook_id)
     table = webhook_deliveries.c
-    statement = select(webhook_deliveries).where(table.webhook_id == request.webhook_id)
-    if request.status is not None:
-        statement = statement.where(table.status == request.status)
-    if request.event_id is not None:
-        statement = statement.where(table.event_id == request.event_id)
-    if request.since is not None:
-        statement = statement.where(table.created_at >= request.since)
-    items, next_cursor = page(tx, statement, request, [table.id], _as_delivery, descending=True)
-    deliveries_page = Page[WebhookDelivery](items=items, next_cursor=next_cursor)
-    if request.max_chars is None:
-        return deliveries_page
-    start = request.cursor or _NEWEST
-    return fit(
-        deliveries_page, request.max_chars, PageEnds(lambda index: encode_cursor(items[index].id), start)
+    listing = Listing(
+        Page[WebhookDelivery],
+        _as_delivery,
+        keys=(table.id,),
+        descending=True,
+        filters={
+            "status": equals(table.status),
+            "event_id": equals(table.event_id),
+            "since": at_least(table.created_at),
+        },
     )
+    statement = select(webhook_deliveries).where(table.webhook_id == request.webhook_id)
+    return listing.read(tx, statement, request)
 
 
 @command(

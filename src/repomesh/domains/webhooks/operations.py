@@ -40,8 +40,8 @@ from repomesh.kernel.limits import WEBHOOK_DEAD_KEPT_S, WEBHOOK_OLD_SECRET_S, WE
 from repomesh.kernel.operation import Delete, Get, Patch, Post, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.signing import new_key
+from repomesh.store.listing import Listing
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 SKIPPED = "skipped when the webhook was resumed"
@@ -93,8 +93,8 @@ def list_webhooks(tx: Transaction, request: ListWebhooks) -> Page[Webhook]:
     """List the webhooks, oldest first, without their secrets."""
     table = webhooks.c
     statement = select(webhooks).where(table.workspace_id == tx.workspace_id, table.status != "deleted")
-    items, next_cursor = page(tx, statement, request, [table.id], lambda row: rows.as_webhook(row._asdict()))
-    return Page[Webhook](items=items, next_cursor=next_cursor)
+    listing = Listing(Page[Webhook], lambda row: rows.as_webhook(row._asdict()), keys=(table.id,))
+    return listing.read(tx, statement, request)
 
 
 @query(

@@ -49,12 +49,23 @@ from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Empty, Get, command, query
 from repomesh.store.damage import apply_to_each
 from repomesh.store.due import due_now
+from repomesh.store.listing import Listing, equals, when
 from repomesh.store.log import Audience, NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 Speaker = tuple[str, str]
 """The ids of an agent and of the instance that speaks for it."""
+
+_LISTING = Listing(
+    Page[CliSession],
+    rows.as_session,
+    keys=(cli_sessions.c.cli, cli_sessions.c.session_id),
+    filters={
+        "agent": lambda tx, agent: cli_sessions.c.agent_id == find_agent(tx, agent).id,
+        "cli": equals(cli_sessions.c.cli),
+        "live": when(cli_sessions.c.ended_at.is_(None)),
+    },
+)
 
 
 @query("cli_session.list", http=Get("/v1/cli-sessions"), scope="agents:read", errors=(AgentNotFound,))
@@ -66,15 +77,7 @@ def list_cli_sessions(tx: Transaction, request: ListCliSessions) -> Page[CliSess
         .join(agents, agents.c.id == table.agent_id)
         .where(table.workspace_id == tx.workspace_id)
     )
-    if request.agent is not None:
-        statement = statement.where(table.agent_id == find_agent(tx, request.agent).id)
-    if request.cli is not None:
-        statement = statement.where(table.cli == request.cli)
-    if request.live:
-        statement = statement.where(table.ended_at.is_(None))
-    keys = [table.cli, table.session_id]
-    items, next_cursor = page(tx, statement, request, keys, rows.as_session)
-    return Page[CliSession](items=items, next_cursor=next_cursor)
+    return _LISTING.read(tx, statement, request)
 
 
 @command(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
@@ -33,30 +30,47 @@ from repomesh.domains.meetings.errors import OnlyPeople
 from repomesh.domains.meetings.operations import attended_meeting_ids
 from repomesh.domains.tasks.errors import DependencyNotFound
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, cut, encoded_length, fair_share, fit
+from repomesh.kernel.budget import cut, encoded_length, fair_share
 from repomesh.kernel.errors import Stale
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Post, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
-from repomesh.store import searching
-from repomesh.store.damage import convert_readable
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing, at_least, below, equals
 from repomesh.store.transaction import Transaction
 
 _table = decisions.c
-_NEWEST = encode_cursor("g")  # follows every hexadecimal digit, and so every id
+
+
+def _concerns(tx: Transaction, participant: str) -> ColumnElement[bool]:
+    """Decisions of meetings that an agent attended, or that it recorded."""
+    agent_id = find_agent(tx, participant).id
+    return or_(_table.meeting_id.in_(attended_meeting_ids(tx, agent_id)), _table.recorded_by_id == agent_id)
+
+
+_LISTING = Listing(
+    Page[ListedDecision],
+    lambda row: ListedDecision(**rows.decision_fields(row._asdict())),
+    keys=(_table.id,),
+    descending=True,
+    filters={
+        "status": equals(_table.status),
+        "meeting_id": equals(_table.meeting_id),
+        "topic": lambda _tx, topic: func.lower(_table.topic).contains(topic.lower(), autoescape=True),
+        "participant": _concerns,
+        "since": at_least(_table.created_at),
+        "until": below(_table.created_at),
+    },
+    text="decision",
+    shorten=lambda item: item.model_copy(update={"rationale": "", "truncated": True}),
+    document=rows.DOCUMENT,
+)
 
 
 @query("decision.list", http=Get("/v1/decisions"), scope="meetings:read", errors=(AgentNotFound,))
 def list_decisions(tx: Transaction, request: ListDecisions) -> Page[ListedDecision]:
     """List decisions, newest first."""
-    statement = select(decisions).where(*_conditions(tx, request))
-    if request.text is not None:
-        return _search(tx, request.text, request, statement)
-    items, next_cursor = page(tx, statement, request, [_table.id], _row_to_listed, descending=True)
-    cursors = [encode_cursor(item.id) for item in items]
-    return _fit_page(Page(items=items, next_cursor=next_cursor), cursors, _NEWEST, request)
+    return _LISTING.read(tx, select(decisions).where(_table.workspace_id == tx.workspace_id), request)
 
 
 @query(
@@ -146,56 +160,6 @@ def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
 
 def _words(request: RecordDecision) -> list[str]:
     return request.words_once(lambda: rows.document_words(request.topic, request.decision, request.rationale))
-
-
-def _conditions(tx: Transaction, request: ListDecisions) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [_table.workspace_id == tx.workspace_id]
-    if request.status is not None:
-        conditions.append(_table.status == request.status)
-    if request.meeting_id is not None:
-        conditions.append(_table.meeting_id == request.meeting_id)
-    if request.topic is not None:
-        conditions.append(func.lower(_table.topic).contains(request.topic.lower(), autoescape=True))
-    if request.participant is not None:
-        agent_id = find_agent(tx, request.participant).id
-        conditions.append(
-            or_(_table.meeting_id.in_(attended_meeting_ids(tx, agent_id)), _table.recorded_by_id == agent_id)
-        )
-    if request.since is not None:
-        conditions.append(_table.created_at >= request.since)
-    if request.until is not None:
-        conditions.append(_table.created_at < request.until)
-    return conditions
-
-
-def _search(
-    tx: Transaction, words: str, request: ListDecisions, statement: Select[Any]
-) -> Page[ListedDecision]:
-    def matching(ids: Sequence[str]) -> set[str]:
-        return set(tx.execute(statement.with_only_columns(_table.id).where(_table.id.in_(ids))).scalars())
-
-    hits, next_cursor = searching.search(tx, rows.DOCUMENT, words, request, matching)
-    hit_rows = statement.where(_table.id.in_([decision_id for _, decision_id in hits]))
-    by_id = {decision.id: decision for decision in convert_readable(tx, tx.execute(hit_rows), _row_to_listed)}
-    hits = [(position, decision_id) for position, decision_id in hits if decision_id in by_id]
-    items = [by_id[decision_id] for _, decision_id in hits]
-    cursors = [encode_cursor(position) for position, _ in hits]
-    result = Page[ListedDecision](items=items, next_cursor=next_cursor, notice=searching.notice(tx, words))
-    return _fit_page(result, cursors, searching.BEFORE_ALL, request)
-
-
-def _row_to_listed(row: Any) -> ListedDecision:
-    return ListedDecision(**rows.decision_fields(row._asdict()))
-
-
-def _fit_page(
-    listing: Page[ListedDecision], cursors: Sequence[str], start: str, request: ListDecisions
-) -> Page[ListedDecision]:
-    if request.max_chars is None or len(listing.model_dump_json()) <= request.max_chars:
-        return listing
-    items = [item.model_copy(update={"rationale": "", "truncated": True}) for item in listing.items]
-    positions = PageEnds(cursors.__getitem__, request.cursor or start)
-    return fit(listing.model_copy(update={"items": items}), request.max_chars, positions, "decision")
 
 
 def _fit_detail(detail: DecisionDetail, max_chars: int | None) -> DecisionDetail:

@@ -22,7 +22,7 @@ from repomesh.kernel.budget import encoded_length, keep_within
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import stored_json
 from repomesh.kernel.operation import Get, query, subscription
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
 
@@ -87,8 +87,7 @@ def replay_meeting(tx: Transaction, request: ReplayMeeting) -> Page[ReplayedEven
             data=stored_json(event.data),
         )
 
-    items, next_cursor = page(tx, statement, request, [table.seq], item)
-    return Page[ReplayedEvent](items=items, next_cursor=next_cursor)
+    return Listing(Page[ReplayedEvent], item, keys=(table.seq,)).read(tx, statement, request)
 
 
 @subscription(

@@ -25,7 +25,7 @@ from repomesh.domains.meetings.templates.tables import meeting_templates
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Delete, Get, Post, command, query
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
+from repomesh.store.paging import read_items
 from repomesh.store.transaction import Transaction
 
 _table = meeting_templates.c
@@ -67,9 +67,9 @@ def create_template(tx: Transaction, request: CreateTemplate) -> Template:
 def list_templates(tx: Transaction, request: ListTemplates) -> Page[Template]:
     """List templates: on the first page those that come with the server, then those made here, by name."""
     statement = select(meeting_templates).where(_table.workspace_id == tx.workspace_id)
-    own, next_cursor = page(tx, statement, request, [_table.name], _as_template)
+    read = read_items(tx, statement, request, [_table.name], _as_template)
     built_in = list(BUILT_IN.values()) if request.cursor is None else []
-    return Page[Template](items=[*built_in, *own], next_cursor=next_cursor)
+    return Page[Template](items=[*built_in, *read.items], next_cursor=read.next_cursor)
 
 
 @query(

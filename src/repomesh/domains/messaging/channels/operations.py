@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, exists, insert, select, update
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
@@ -37,8 +37,8 @@ from repomesh.domains.messaging.channels.tables import channel_members, channels
 from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import UUID_PATTERN
 from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.store.listing import Listing
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 
@@ -55,26 +55,35 @@ def create_channel(tx: Transaction, request: CreateChannel) -> Channel:
     return _create(tx, request.name, request.description)
 
 
+def _has_member(tx: Transaction, agent: str) -> ColumnElement[bool]:
+    member = channel_members.alias("member").c
+    return exists().where(
+        member.workspace_id == tx.workspace_id,
+        member.channel_id == channels.c.id,
+        member.agent_id == find_agent(tx, agent).id,
+    )
+
+
+def _is_archived(_tx: Transaction, archived: bool) -> ColumnElement[bool]:
+    return channels.c.archived_at.is_not(None) if archived else channels.c.archived_at.is_(None)
+
+
+_LISTING = Listing(
+    Page[Channel],
+    rows.as_channel,
+    keys=(channels.c.name,),
+    filters={
+        "archived": _is_archived,
+        "name_prefix": lambda _tx, prefix: channels.c.name_key.startswith(name_key(prefix), autoescape=True),
+        "member": _has_member,
+    },
+)
+
+
 @query("channel.list", http=Get("/v1/channels"), scope="channels:read", errors=(AgentNotFound,))
 def list_channels(tx: Transaction, request: ListChannels) -> Page[Channel]:
     """List channels by name."""
-    table = channels.c
-    archived = table.archived_at.is_not(None) if request.archived else table.archived_at.is_(None)
-    statement = rows.COUNTED.where(table.workspace_id == tx.workspace_id, archived)
-    if request.name_prefix is not None:
-        prefix = name_key(request.name_prefix)
-        statement = statement.where(table.name_key.startswith(prefix, autoescape=True))
-    if request.member is not None:
-        member = channel_members.alias("member").c
-        statement = statement.where(
-            exists().where(
-                member.workspace_id == tx.workspace_id,
-                member.channel_id == table.id,
-                member.agent_id == find_agent(tx, request.member).id,
-            )
-        )
-    items, next_cursor = page(tx, statement, request, [table.name], rows.as_channel)
-    return Page[Channel](items=items, next_cursor=next_cursor)
+    return _LISTING.read(tx, rows.COUNTED.where(channels.c.workspace_id == tx.workspace_id), request)
 
 
 @query("channel.show", http=Get("/v1/channels/{channel}"), scope="channels:read", errors=(ChannelNotFound,))
@@ -167,8 +176,7 @@ def list_members(tx: Transaction, request: ListChannelMembers) -> Page[ChannelMe
         .join(agents, agents.c.id == table.agent_id)
         .where(table.workspace_id == tx.workspace_id, table.channel_id == row.id)
     )
-    items, next_cursor = page(tx, statement, request, [agents.c.name], _as_member)
-    return Page[ChannelMember](items=items, next_cursor=next_cursor)
+    return Listing(Page[ChannelMember], _as_member, keys=(agents.c.name,)).read(tx, statement, request)
 
 
 def _create(tx: Transaction, name: str, description: str) -> Channel:

@@ -24,7 +24,7 @@ from repomesh.domains.messaging.messages.receipts import require_receipts
 from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel.limits import PAGE_ITEMS_MAX
 from repomesh.kernel.operation import Get, query
-from repomesh.store.paging import page
+from repomesh.store.paging import read_items
 from repomesh.store.transaction import Transaction
 
 _DELIVERY_FIELDS = tuple(Delivery.model_fields)
@@ -50,8 +50,8 @@ def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
         .join(agents, agents.c.id == table.agent_id)
         .where(table.workspace_id == tx.workspace_id, table.message_id == message.id)
     )
-    items, next_cursor = page(tx, statement, request, [table.agent_id], lambda row: row)
-    deliveries_by_agent = deliveries_of(tx, message.id, [row.agent_id for row in items])
+    read = read_items(tx, statement, request, [table.agent_id], lambda row: row)
+    deliveries_by_agent = deliveries_of(tx, message.id, [row.agent_id for row in read.items])
     return MessageTrace(
         message_id=message.id,
         sender_name=message.sender_name,
@@ -60,9 +60,9 @@ def trace_message(tx: Transaction, request: TraceMessage) -> MessageTrace:
         ack_deadline=message.ack_deadline,
         undelivered_at=message.undelivered_at,
         recipient_count=message.recipient_count,
-        recipients=[_recipient(tx, row, deliveries_by_agent.get(row.agent_id, [])) for row in items],
+        recipients=[_recipient(tx, row, deliveries_by_agent.get(row.agent_id, [])) for row in read.items],
         notices=_notices(tx, message),
-        next_cursor=next_cursor,
+        next_cursor=read.next_cursor,
     )
 
 

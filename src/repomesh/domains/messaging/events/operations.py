@@ -27,7 +27,7 @@ from repomesh.domains.messaging.events.models import (
     ShowEvent,
     StreamEvents,
 )
-from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.budget import fit
 from repomesh.kernel.errors import InternalError, InvalidRequest, NoLongerAvailable
 from repomesh.kernel.event_types import is_reserved
 from repomesh.kernel.fields import decode_cursor, encode_cursor
@@ -114,7 +114,13 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     result = EventPage(items=items, next_cursor=next_cursor, oldest_seq=oldest, last_seq=last)
     if request.max_chars is None:
         return result
-    return _fit_to_budget(result, request.max_chars, newest=request.newest)
+
+    def cursor_after(index: int) -> str:
+        return encode_cursor(items[index].seq)
+
+    fitted = fit(result, request.max_chars, cursor_after)
+    assert isinstance(fitted, EventPage)
+    return fitted
 
 
 @query(
@@ -231,16 +237,3 @@ def _seq_range(request: ListEvents) -> tuple[int | None, int | None]:
     if not isinstance(position, int):
         raise InvalidRequest("cursor: this is not a cursor of this list")
     return (request.after, position) if request.newest else (max(position, request.after or 0), None)
-
-
-def _fit_to_budget(result: EventPage, max_chars: int, *, newest: bool) -> EventPage:
-    if not result.items:
-        return result
-    offset = 1 if newest else -1
-
-    def after(index: int) -> str:
-        return encode_cursor(result.items[index].seq)
-
-    fitted = fit(result, max_chars, PageEnds(after, encode_cursor(result.items[0].seq + offset)))
-    assert isinstance(fitted, EventPage)
-    return fitted

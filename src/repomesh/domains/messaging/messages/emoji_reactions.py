@@ -21,8 +21,8 @@ from repomesh.domains.messaging.messages.tables import reactions
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import REACTIONS_PER_AGENT_MAX
 from repomesh.kernel.operation import Delete, Get, Post, command, query
+from repomesh.store.listing import Listing
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
 from repomesh.store.transaction import Transaction
 
 _table = reactions.c
@@ -96,8 +96,8 @@ def list_reactions(tx: Transaction, request: ListReactions) -> Page[Reaction]:
         .join(agents, agents.c.id == _table.agent_id)
         .where(_table.workspace_id == tx.workspace_id, _table.message_id == message.id)
     )
-    items, next_cursor = page(tx, statement, request, [_table.agent_id, _table.reaction], _as_listed_reaction)
-    return Page[Reaction](items=items, next_cursor=next_cursor)
+    listing = Listing(Page[Reaction], _as_listed_reaction, keys=(_table.agent_id, _table.reaction))
+    return listing.read(tx, statement, request)
 
 
 def _own_reactions(tx: Transaction, message_id: str) -> tuple[Any, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_
@@ -28,18 +29,54 @@ from repomesh.domains.messaging.messages.models import (
     ShowMessage,
     WaitForMessages,
 )
+from repomesh.domains.messaging.messages.sending import DOCUMENT
 from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel.budget import cut
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Get, Tool, WaitRule, query
-from repomesh.store.paging import page
+from repomesh.store.listing import Filter, Listing, conditions_of, equals, when
 from repomesh.store.transaction import Transaction
 
 _TRACED_COUNTS = (PAGE_ITEMS_DEFAULT, 20, 5, 1)
 """How many recipients the trace of a thread lists; the first count that fits the budget is used."""
 
 _NOT_FOUND = (AgentNotFound, ChannelNotFound)
+
+_INBOX = Listing(
+    Page[ReceivedMessage],
+    listing.as_received,
+    keys=(receipts.c.message_id,),
+    descending=True,
+    filters={
+        **listing.COMMON_FILTERS,
+        **listing.sent_within(receipts.c.message_id),
+        "priority": listing.priority_at_least(receipts.c.priority),
+        "unread": when(receipts.c.read_at.is_(None)),
+    },
+    text="body",
+    load_texts=rows.read_on,
+)
+_UNREAD = replace(
+    _INBOX,
+    descending=False,
+    filters={
+        **listing.COMMON_FILTERS,
+        "priority": listing.priority_at_least(receipts.c.priority),
+        "thread_id": equals(messages.c.thread_id),
+        "after": lambda _tx, message_id: receipts.c.message_id > message_id,
+    },
+)
+_OUTBOX = replace(listing.MESSAGES, filters={**listing.COMMON_FILTERS, **listing.sent_within()})
+_LOG = replace(_OUTBOX, filters={**_OUTBOX.filters, "task_id": equals(messages.c.task_id)}, document=DOCUMENT)
+_LOG_OF_RECIPIENT = replace(
+    _LOG,
+    keys=(receipts.c.message_id,),
+    filters={**_LOG.filters, **listing.sent_within(receipts.c.message_id)},
+)
+_NOT_INDEXED: Mapping[str, Filter] = {"priority": listing.priority_at_least()}
+"""The filters of the outbox and the log that no index serves in the order of these lists."""
+_THREAD = replace(listing.MESSAGES, page=Thread, filters={})
 
 
 def unoffered_ids(messages: Iterable[ReceivedMessage]) -> list[str]:
@@ -78,19 +115,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
 
     Listing marks nothing as read; `POST /v1/messages/{message_id}/read` does.
     """
-    times = listing.within(request.since, request.until, receipts.c.message_id)
-    conditions = [
-        *listing.filter_conditions(tx, request),
-        *listing.priority_conditions(request, receipts.c.priority),
-        *times,
-    ]
-    if request.unread:
-        conditions.append(receipts.c.read_at.is_(None))
-    statement = select_received(tx).where(*conditions)
-    items, next_cursor = page(
-        tx, statement, request, [receipts.c.message_id], listing.as_received, descending=True
-    )
-    return listing.fit_messages(tx, Page[ReceivedMessage](items=items, next_cursor=next_cursor), request)
+    return _INBOX.read(tx, select_received(tx), request)
 
 
 @query(
@@ -117,18 +142,7 @@ def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[Receive
 
     The list is empty when `timeout_s` passes without a message.
     """
-    conditions = [
-        *listing.filter_conditions(tx, request),
-        *listing.priority_conditions(request, receipts.c.priority),
-    ]
-    if request.thread_id is not None:
-        conditions.append(messages.c.thread_id == request.thread_id)
-    if request.after is not None:
-        conditions.append(receipts.c.message_id > request.after)
-    statement = select_received(tx).where(receipts.c.read_at.is_(None), *conditions)
-    items, next_cursor = page(tx, statement, request, [receipts.c.message_id], listing.as_received)
-    unread_page = Page[ReceivedMessage](items=items, next_cursor=next_cursor)
-    return listing.fit_messages(tx, unread_page, request, ascending=True)
+    return _UNREAD.read(tx, select_received(tx).where(receipts.c.read_at.is_(None)), request)
 
 
 @query(
@@ -145,40 +159,31 @@ def read_outbox(tx: Transaction, request: ReadOutbox) -> Page[Message]:
     """
     table = messages.c
     own_messages = table.workspace_id == tx.workspace_id, table.sender_id == tx.caller.acting_agent()
-    indexed = [
-        *own_messages,
-        *listing.filter_conditions(tx, request),
-        *listing.within(request.since, request.until),
-    ]
-    further = listing.priority_conditions(request)
+    further = conditions_of(tx, _NOT_INDEXED, request)
     if request.never_offered:
         of_message = receipts.c.workspace_id == table.workspace_id, receipts.c.message_id == table.id
         further.append(exists().where(*of_message, receipts.c.offered_at.is_(None)))
-    statement = rows.selected()
-    items, next_cursor = listing.read_windowed_page(tx, statement, indexed, further, request, table.id)
-    return listing.fit_messages(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+    statement = rows.selected().where(*own_messages)
+    return listing.read_windowed_page(tx, _OUTBOX, statement, further, request)
 
 
 @query("message.list", http=Get("/v1/messages"), scope="messages:read", errors=_NOT_FOUND)
 def list_messages(tx: Transaction, request: ListMessages) -> Page[Message]:
     """List the communication log, newest first: all messages that the caller may see."""
     table = messages.c
-    indexed = [table.workspace_id == tx.workspace_id, *listing.filter_conditions(tx, request)]
-    if request.task_id is not None:
-        indexed.append(table.task_id == request.task_id)
-    statement = rows.selected()
-    key: ColumnElement[Any] = table.id
+    log, statement = _LOG, rows.selected().where(table.workspace_id == tx.workspace_id)
     if request.recipient is not None:
-        key = receipts.c.message_id
-        statement = statement.add_columns(key).select_from(receipts).join(messages, _same_message())
-        indexed.append(receipts.c.workspace_id == tx.workspace_id)
-        indexed.append(receipts.c.agent_id == find_agent(tx, request.recipient).id)
-    indexed += listing.within(request.since, request.until, key)
-    further = [rows.visible(tx.caller), *listing.priority_conditions(request)]
+        log = _LOG_OF_RECIPIENT
+        of_recipient = (
+            receipts.c.workspace_id == tx.workspace_id,
+            receipts.c.agent_id == find_agent(tx, request.recipient).id,
+        )
+        received = statement.add_columns(receipts.c.message_id).select_from(receipts)
+        statement = received.join(messages, _same_message()).where(*of_recipient)
+    further = [rows.visible(tx.caller), *conditions_of(tx, _NOT_INDEXED, request)]
     if request.text is not None:
-        return listing.search(tx, request, statement, [*indexed, *further])
-    items, next_cursor = listing.read_windowed_page(tx, statement, indexed, further, request, key)
-    return listing.fit_messages(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+        return log.search(tx, statement.where(*further), request, request.text)
+    return listing.read_windowed_page(tx, log, statement, further, request)
 
 
 @query(
@@ -220,12 +225,11 @@ def read_thread(tx: Transaction, request: ReadThread) -> Thread:
     statement = rows.selected().where(
         table.workspace_id == tx.workspace_id, table.thread_id == thread_id, rows.visible(tx.caller)
     )
-    newest_first = request.newest_first
-    items, next_cursor = page(tx, statement, request, [table.id], listing.as_item, descending=newest_first)
-    thread = Thread(items=items, next_cursor=next_cursor, trace=trace)
-    fitted = listing.fit_messages(tx, thread, request, ascending=not newest_first)
-    assert isinstance(fitted, Thread)
-    return fitted
+    messages_of_thread = replace(_THREAD, descending=request.newest_first)
+    read = messages_of_thread.read_items(tx, statement, request)
+    thread = messages_of_thread.build_page(tx, read, request, trace=trace)
+    assert isinstance(thread, Thread)
+    return thread
 
 
 def _trace_within_budget(tx: Transaction, request: ReadThread) -> MessageTrace:
@@ -252,9 +256,7 @@ def list_channel_messages(tx: Transaction, request: ListChannelMessages) -> Page
         raise NotAMember(f"you are not a member of '#{channel.name}'")
     table = messages.c
     of_channel = table.workspace_id == tx.workspace_id, table.channel_id == channel.id
-    statement = rows.selected().where(*of_channel, *listing.within(request.since, request.until))
-    items, next_cursor = page(tx, statement, request, [messages.c.id], listing.as_item, descending=True)
-    return listing.fit_messages(tx, Page[Message](items=items, next_cursor=next_cursor), request)
+    return listing.MESSAGES.read(tx, rows.selected().where(*of_channel), request)
 
 
 def select_received(tx: Transaction) -> Select[Any]:

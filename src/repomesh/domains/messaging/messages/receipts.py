@@ -26,8 +26,8 @@ from repomesh.domains.messaging.messages.models import (
 from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Post, Tool, command, query
+from repomesh.store.listing import Listing
 from repomesh.store.log import Audience, NewEvent
-from repomesh.store.paging import page
 from repomesh.store.prepared import Prepared
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp
@@ -116,8 +116,7 @@ def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
     )
     if request.never_offered:
         statement = statement.where(table.offered_at.is_(None))
-    items, next_cursor = page(tx, statement, request, [table.agent_id], _as_listed_receipt)
-    return Page[Receipt](items=items, next_cursor=next_cursor)
+    return Listing(Page[Receipt], _as_listed_receipt, keys=(table.agent_id,)).read(tx, statement, request)
 
 
 @command("message.mark_offered", scope="messages:write", needs_agent=True)

@@ -20,7 +20,7 @@ from repomesh.domains.messaging.personal_inbox import rules
 from repomesh.domains.messaging.personal_inbox.models import Inbox, ShowInbox
 from repomesh.domains.messaging.questions.operations import open_questions
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.budget import fit, no_cursor
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Model, query
 from repomesh.store.damage import convert_readable
@@ -35,7 +35,6 @@ NON_DELIVERY = "non-delivery"
 """The tag of the server's notices about messages that were not delivered."""
 
 _OMITTED_CHARS = 150  # more than `omitted` ever takes
-_NO_CURSORS = PageEnds(lambda _index: "", "")
 
 
 def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesOffered] | None:
@@ -147,4 +146,4 @@ def _fit_inbox(inbox: Inbox, max_chars: int) -> Inbox:
 
 
 def _fit_section(items: list[Item], max_chars: int, text_field: str | None) -> list[Item]:
-    return fit(Page[Item](items=items), max(max_chars, 0), _NO_CURSORS, text_field).items if items else []
+    return fit(Page[Item](items=items), max(max_chars, 0), no_cursor, text_field).items if items else []

@@ -49,7 +49,7 @@ from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Get, Post, Tool, command, query
 from repomesh.store.damage import apply_to_each, convert_readable
 from repomesh.store.due import due_at
-from repomesh.store.paging import page
+from repomesh.store.listing import Listing, equals
 from repomesh.store.transaction import Transaction
 
 
@@ -111,18 +111,23 @@ def ask(tx: Transaction, request: AskQuestion) -> Question:
     return rows.emit_changed(tx, QUESTION_ASKED, row)
 
 
+_LISTING = Listing(
+    Page[Question],
+    lambda row: rows.as_question(row._asdict()),
+    keys=(questions.c.id,),
+    descending=True,
+    filters={
+        "status": equals(questions.c.status),
+        "asked": lambda tx, agent: rows.put_to(find_agent(tx, agent).id),
+    },
+)
+
+
 @query("question.list", http=Get("/v1/questions"), scope="messages:read", errors=(AgentNotFound,))
 def list_questions(tx: Transaction, request: ListQuestions) -> Page[Question]:
     """List the questions that the caller asked or was asked, newest first; for the owner, all."""
-    table = questions.c
-    conditions = [table.workspace_id == tx.workspace_id, rows.visible(tx.caller)]
-    if request.status is not None:
-        conditions.append(table.status == request.status)
-    if request.asked is not None:
-        conditions.append(rows.put_to(find_agent(tx, request.asked).id))
-    statement = select(questions).where(*conditions)
-    items, next_cursor = page(tx, statement, request, [table.id], _as_question, descending=True)
-    return Page[Question](items=items, next_cursor=next_cursor)
+    readable = questions.c.workspace_id == tx.workspace_id, rows.visible(tx.caller)
+    return _LISTING.read(tx, select(questions).where(*readable), request)
 
 
 @query(

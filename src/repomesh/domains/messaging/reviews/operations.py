@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, select
 
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
@@ -48,16 +50,16 @@ from repomesh.domains.messaging.reviews.models import (
 )
 from repomesh.domains.messaging.reviews.tables import review_reviewers, reviews
 from repomesh.kernel import limits
-from repomesh.kernel.budget import PageEnds, fit
+from repomesh.kernel.budget import fit
 from repomesh.kernel.errors import Stale
-from repomesh.kernel.fields import Page, encode_cursor
+from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Post, command, query
+from repomesh.store.listing import Listing, equals
 from repomesh.store.log import NewEvent
-from repomesh.store.paging import page
+from repomesh.store.paging import read_items
 from repomesh.store.transaction import Transaction
 
 _TAGS = ("review",)
-_FIRST_CURSOR = encode_cursor("0")  # before every id
 _TEXTS_CUT = "the review's own texts are cut, raise max_chars"
 _VERDICTS = {
     "approved": (REVIEW_APPROVED, "Approved"),
@@ -118,31 +120,32 @@ def request_review(tx: Transaction, request: RequestReview) -> Review:
     return review
 
 
+def _has_reviewer(tx: Transaction, agent: str) -> ColumnElement[bool]:
+    reviewer = review_reviewers.c
+    of_agent = reviewer.workspace_id == tx.workspace_id, reviewer.agent_id == find_agent(tx, agent).id
+    return reviews.c.id.in_(select(reviewer.review_id).where(*of_agent))
+
+
+_LISTING = Listing(
+    Page[Review],
+    rows.as_review,
+    keys=(reviews.c.id,),
+    descending=True,
+    filters={
+        "state": equals(reviews.c.state),
+        "task_id": equals(reviews.c.task_id),
+        "author": lambda tx, agent: reviews.c.author_id == find_agent(tx, agent).id,
+        "reviewer": _has_reviewer,
+    },
+)
+
+
 @query("review.list", http=Get("/v1/reviews"), scope="reviews:read", errors=(AgentNotFound,))
 def list_reviews(tx: Transaction, request: ListReviews) -> Page[Review]:
     """List reviews, newest first."""
-    table = reviews.c
-    statement = rows.SUMMARY.where(table.workspace_id == tx.workspace_id)
-    if request.state is not None:
-        statement = statement.where(table.state == request.state)
-    if request.task_id is not None:
-        statement = statement.where(table.task_id == request.task_id)
-    if request.author is not None:
-        statement = statement.where(table.author_id == find_agent(tx, request.author).id)
-    if request.reviewer is not None:
-        reviewer_columns = review_reviewers.c
-        of_reviewer = and_(
-            reviewer_columns.workspace_id == tx.workspace_id,
-            reviewer_columns.agent_id == find_agent(tx, request.reviewer).id,
-        )
-        statement = statement.where(table.id.in_(select(reviewer_columns.review_id).where(of_reviewer)))
-    review_rows, next_cursor = page(tx, statement, request, [table.id], lambda row: row, descending=True)
-    result = Page[Review](items=rows.as_reviews(tx, review_rows), next_cursor=next_cursor)
-    if request.max_chars is None:
-        return result
-    start = request.cursor or encode_cursor("g")  # before the newest id
-    positions = PageEnds(lambda index: encode_cursor(result.items[index].id), start)
-    return fit(result, request.max_chars, positions)
+    in_workspace = reviews.c.workspace_id == tx.workspace_id
+    read = _LISTING.read_items(tx, rows.SUMMARY.where(in_workspace), request)
+    return _LISTING.build_page(tx, replace(read, items=rows.with_reviewers(tx, read.items)), request)
 
 
 @query("review.show", http=Get("/v1/reviews/{review_id}"), scope="reviews:read", errors=(ReviewNotFound,))
@@ -158,17 +161,14 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     if request.max_chars is not None:
         texts = rules.shorten(texts, max_chars // 2)
     statement = rows.select_remarks(tx, review)
-    items, next_cursor = page(tx, statement, request, [messages.c.id], rows.as_remark)
-    items = message_rows.read_on(tx, items, max_chars, "message_id")
+    read = read_items(tx, statement, request, [messages.c.id], rows.as_remark)
+    items = message_rows.read_on(tx, read.items, max_chars, "message_id")
     shown = ShownReview(
-        items=items, next_cursor=next_cursor, review=review, texts=texts, version=review.version
-    )
-    positions = PageEnds(
-        lambda index: encode_cursor(items[index].message_id), request.cursor or _FIRST_CURSOR
+        items=items, next_cursor=read.next_cursor, review=review, texts=texts, version=review.version
     )
     if not texts.truncated:
-        return _fit_to_budget(shown, max_chars, positions)
-    fitted = _fit_to_budget(shown, max_chars - len(_TEXTS_CUT) - 4, positions)
+        return _fit_to_budget(shown, max_chars, read.cursor_after)
+    fitted = _fit_to_budget(shown, max_chars - len(_TEXTS_CUT) - 4, read.cursor_after)
     omitted = "; ".join(part for part in (_TEXTS_CUT, fitted.omitted) if part)
     return fitted.model_copy(update={"omitted": omitted})
 
@@ -292,8 +292,8 @@ def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
     return _record_remark(tx, REVIEW_WITHDRAWN, review.model_copy(update={"state": "withdrawn"}), message)[0]
 
 
-def _fit_to_budget(shown: ShownReview, max_chars: int, positions: PageEnds) -> ShownReview:
-    fitted = fit(shown, max_chars, positions, "body")
+def _fit_to_budget(shown: ShownReview, max_chars: int, cursor_after: Callable[[int], str]) -> ShownReview:
+    fitted = fit(shown, max_chars, cursor_after, "body")
     assert isinstance(fitted, ShownReview)
     return fitted
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from repomesh.domains.agents.tables import agents
 from repomesh.domains.messaging.messages import rows as message_rows
@@ -59,13 +59,22 @@ def find_review(tx: Transaction, review_id: str) -> Review:
     row = tx.execute(_BY_ID, {"ws": tx.workspace_id, "id": review_id}).one_or_none()
     if row is None:
         raise ReviewNotFound(f"there is no review {review_id}")
-    return as_reviews(tx, [row])[0]
+    return with_reviewers(tx, [as_review(row)])[0]
 
 
-def as_reviews(tx: Transaction, review_rows: Sequence[Any]) -> list[Review]:
-    """The reviews in rows of `SUMMARY`, with their reviewers."""
-    reviewers_by_review = reviewers_of(tx, [row.id for row in review_rows])
-    return [_as_review(row, reviewers_by_review[row.id]) for row in review_rows]
+def as_review(row: Row[Any]) -> Review:
+    """The review in a row of `SUMMARY`, without its reviewers."""
+    fields = row._asdict()
+    del fields["workspace_id"]
+    return Review(**fields, reviewers=[])
+
+
+def with_reviewers(tx: Transaction, listed_reviews: Sequence[Review]) -> list[Review]:
+    """The reviews with their reviewers."""
+    reviewers_by_review = reviewers_of(tx, [review.id for review in listed_reviews])
+    return [
+        review.model_copy(update={"reviewers": reviewers_by_review[review.id]}) for review in listed_reviews
+    ]
 
 
 def reviewers_of(tx: Transaction, review_ids: Sequence[str]) -> dict[str, list[Reviewer]]:
@@ -159,12 +168,6 @@ def filter_in_service(tx: Transaction, agent_ids: Collection[str]) -> list[str]:
 def has_approved_review(tx: Transaction, task_id: str) -> bool:
     """Whether a review of this task is approved now, by all of its reviewers."""
     return tx.execute(_APPROVED, {"ws": tx.workspace_id, "task": task_id}).first() is not None
-
-
-def _as_review(row: Any, reviewers: list[Reviewer]) -> Review:
-    fields = row._asdict()
-    del fields["workspace_id"]
-    return Review(**fields, reviewers=reviewers)
 
 
 def _write_reviewers(tx: Transaction, review: Review) -> None:
