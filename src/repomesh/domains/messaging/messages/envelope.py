@@ -46,6 +46,8 @@ _ESCAPES: Final = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC and its like
     r"|\x1b[ -/]*[0-~]?"
 )
+_ESCAPE_STARTS: Final = "\x1b\x90\x98\x9b\x9d\x9e\x9f"
+_PIECE_CHARS: Final = 65_536
 _OPENING: Final = re.compile("[<\uff1c\ufe64\u3008\u27e8](?=[^\\S\n]{0,3}[/!?|A-Za-z_:])")
 _INVISIBLE: Final = frozenset(
     [
@@ -97,12 +99,19 @@ def neutral(text: str, boundary: str = "") -> str:
     not occur. Never longer than `text`, unless that holds the boundary.
     """
     if not text.isascii() or not text.isprintable():
-        text = _LINE_ENDS.sub("\n", _ESCAPES.sub("", text)).translate(_DISPLAY)
-        text = _HEAP.sub(r"\1", text)
+        if any(sign in text for sign in _ESCAPE_STARTS):
+            text = _ESCAPES.sub("", text)
+        text = _HEAP.sub(r"\1", _translate(_LINE_ENDS.sub("\n", text)))
     text = _OPENING.sub("\u2039", text)
     if boundary:
         text = re.sub(re.escape(boundary), "[boundary]", text, flags=re.IGNORECASE)
     return text
+
+
+def _translate(text: str) -> str:
+    """`text` by the table `_DISPLAY`, in pieces: a call with a long text would keep other threads waiting."""
+    pieces = [text[start : start + _PIECE_CHARS] for start in range(0, len(text), _PIECE_CHARS)]
+    return "".join([piece.translate(_DISPLAY) for piece in pieces])
 
 
 def one_line(text: str, boundary: str = "") -> str:
