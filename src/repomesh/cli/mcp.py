@@ -22,7 +22,10 @@ agent CLIs that it knows; any other gets it as its MCP server over stdio.
 
 
 def main(words: Sequence[str]) -> int:
-    """Serve until the client disconnects; return the exit code. Standard output belongs to the protocol."""
+    """Serve until the client disconnects; return the exit code. Standard output belongs to the protocol.
+
+    Raises Unauthenticated when no token is known for the server.
+    """
     options = _parser().parse_args(words)
     try:
         marker = _read_marker(options.cli) if options.cli else {}

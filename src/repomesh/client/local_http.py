@@ -150,7 +150,11 @@ class _Connection:
             self.writer.close()
 
     async def exchanged(self, request: bytes, silence_s: float) -> tuple[LocalResponse, bool]:
-        """Send a request; return its response, and whether the connection can carry another."""
+        """Send a request; return its response, and whether the connection can carry another.
+
+        Raises ConnectionResetError when the server closes within the response, and TimeoutError when it says
+        nothing for `silence_s` seconds.
+        """
         response = _Response()
         parser = HttpResponseParser(response)
         self.writer.write(request)

@@ -95,7 +95,10 @@ def _check_folder(data: Path) -> Path | None:
 
 
 def make(data: Path) -> None:
-    """Make a data folder with its record; one that is there already must be trusted, or empty."""
+    """Make a data folder with its record; one that is there already must be trusted, or empty.
+
+    Raises DataFolderUnusable for a folder that is tracked by git, is another user's, or can't be made.
+    """
     require_untracked(data)
     with lock_records():
         if require(data) is not None:

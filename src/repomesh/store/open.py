@@ -17,7 +17,8 @@ def open_store(
 ) -> Store:
     """The store of `database_url`, or the one in the data folder, which with `damage` is only read.
 
-    The drivers are loaded on demand.
+    The drivers are loaded on demand. Raises InvalidRequest for another kind of URL, and when the driver of
+    PostgreSQL is not installed.
     """
     url = settings.database_url
     if url is None:

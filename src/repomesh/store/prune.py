@@ -99,6 +99,7 @@ def remove_archived(tx: Transaction, archived: ArchivedEvents) -> PruneResult:
 
     Changes nothing when the log changed since the file was written: another call moved events, or some of
     them were redacted. When the transaction fails after all, the file is written again under the same name.
+    Raises Unavailable when the file can't get its name.
     """
     oldest, _last = bounds(tx.connection, tx.workspace_id)
     begins = archived.oldest_seq + archived.count

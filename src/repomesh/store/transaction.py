@@ -348,9 +348,10 @@ class Transaction:
     def run(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` and its reactions, index the texts, and prepare the rows of the events.
 
-        The engine numbers and appends the events before it commits. An exception that no future can carry to
-        an event loop, such as StopIteration or KeyboardInterrupt, is raised as a RuntimeError: the caller
-        would otherwise wait for ever, or its loop would end.
+        The engine numbers and appends the events before it commits. Raises what `work` raises, and
+        DamagedRecord in place of what came of a value that can't be read. An exception that no future can
+        carry to an event loop, such as StopIteration or KeyboardInterrupt, is raised as a RuntimeError: the
+        caller would otherwise wait for ever, or its loop would end.
         """
         reset_unreadable_note()
         try:

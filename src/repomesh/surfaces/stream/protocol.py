@@ -170,7 +170,7 @@ class Protocol(WebSocketsSansIOProtocol):
     # -- what goes to the client -------------------------------------------------------------------
 
     async def send(self, message: Any) -> None:
-        """Take a message of the application."""
+        """Take a message of the application; raises ClientDisconnected for frames that nobody would get."""
         if message["type"] != FRAMES:
             await super().send(message)
             return

@@ -7,13 +7,21 @@ unknown place, or exceeds a bound, counts as writing anything.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from posixpath import join, normpath
 
 from repomesh.kernel.limits import SHELL_CHARS_MAX, SHELL_DEPTH_MAX, SHELL_PROGRAMS_MAX
 from repomesh.surfaces.hooks.dialects import programs
+from repomesh.surfaces.hooks.dialects.assignments import (
+    ASSIGNMENT,
+    DECLARATIONS,
+    DETACHING,
+    ResolvedCommand,
+    assign,
+    begin_loop,
+    declare,
+)
 from repomesh.surfaces.hooks.dialects.folders import (
     UNKNOWN_FOLDERS,
     CommandChain,
@@ -30,7 +38,6 @@ from repomesh.surfaces.hooks.dialects.word_forms import (
     ShellBoundExceeded,
     ShellWord,
     StepBudget,
-    alternatives,
 )
 from repomesh.surfaces.hooks.dialects.wrappers import join_words, unwrap
 from repomesh.surfaces.hooks.dialects.writes import (
@@ -41,8 +48,6 @@ from repomesh.surfaces.hooks.dialects.writes import (
     resolve_below,
 )
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]]*\])?(\+)?=")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "fish", "csh", "tcsh"})
 _KEYWORDS = frozenset(
     {"then", "do", "else", "elif", "if", "while", "until", "!", "{", "}", "fi", "done", "esac"}
@@ -50,14 +55,9 @@ _KEYWORDS = frozenset(
 )
 _OPENING = {"if": ScopeKind.IF, "while": ScopeKind.LOOP, "until": ScopeKind.LOOP}
 _CLOSING = {"fi": ScopeKind.IF, "done": ScopeKind.LOOP, "esac": ScopeKind.CASE}
-_DETACHING = ("|", "|&", "&")
-_POSIX_SPECIAL = frozenset({":", ".", "source", "eval", "exec", "set", "shift", "trap", "unset", "times"})
-"""In some shells an assignment in front of these outlasts them."""
-_TRANSFORMING = re.compile(r"-[A-Za-z]*[niul]")  # options of `declare` that give a variable another meaning
 _STEPS_OF_COMMAND = 10
 _STEPS_OF_PROGRAM = 8
 _STEPS_OF_MOVE = 5
-_DECLARATIONS = frozenset({"export", "declare", "local", "readonly", "typeset"})
 
 
 def writes_of_patch(text: str) -> WriteSet:
@@ -77,28 +77,6 @@ def writes_of_command(text: str, folders: WorkingFolders | None = None) -> Write
     except ShellBoundExceeded as exceeded:
         return limit_targets(WriteSet((*patch_targets, *scan.targets), str(exceeded)))
     return limit_targets(WriteSet((*patch_targets, *scan.targets), scan.unresolved))
-
-
-@dataclass(slots=True)
-class _ResolvedCommand:
-    """A command without assignments, keywords and wrappers: its words or its shell script, the folders that
-    wrappers change to, the files that wrappers write, and whether it is a test, in which `>` compares."""
-
-    words: list[ShellWord]
-    is_test: bool = False
-    folders: list[ShellWord] = field(default_factory=list)
-    script: ShellWord | None = None
-    outputs: list[ShellWord] = field(default_factory=list)
-    assignments: list[tuple[re.Match[str], ShellWord]] = field(default_factory=list)
-    is_wrapped: bool = False
-    is_detached: bool = False
-    """Whether it runs beside the shell, behind or in front of a pipe or `&`."""
-
-    def working_folders(self, folders: WorkingFolders) -> WorkingFolders:
-        """The working folders of the program, where the shell's are `folders`."""
-        for folder in self.folders:  # bounded: one for each wrapper, and these are counted
-            folders = folders.change_to(folder)
-        return folders
 
 
 class _Scan:
@@ -165,12 +143,12 @@ class _Scan:
     ) -> None:
         """Scan one simple command, and advance the chain's working folders."""
         self._steps.take(_STEPS_OF_COMMAND)
-        resolved = self._resolve_command(command.words, reader, detached=command.ending in _DETACHING)
+        resolved = self._resolve_command(command.words, reader, detached=command.ending in DETACHING)
         words = resolved.words = [word for word in resolved.words if not _vanishes(word)]
         folders = resolved.working_folders(chain.current)
         if command.brackets and resolved.assignments:
             words = resolved.words = []  # an array's values
-        self._assign(resolved, command, reader)
+        assign(resolved, command, reader)
         call = ProgramCall(
             words[0].text.rpartition("/")[2] if words else "",
             _operands(words[1:]),
@@ -385,61 +363,6 @@ class _Scan:
             else [word]
         )
 
-    def _assign(self, resolved: _ResolvedCommand, command: ShellCommand, reader: ShellReader) -> None:
-        """Apply the assignments in front of a command's program; without a program they last."""
-        variables, is_prefix = reader.variables, bool(resolved.words) or resolved.script is not None
-        if is_prefix and not resolved.is_wrapped and self._leaves_prefix(resolved, variables):
-            return
-        is_doubtful = is_prefix or resolved.is_wrapped or command.ending in _DETACHING
-        names = set[str]()
-        for match, word in resolved.assignments:
-            value = word.suffix_from(match.end())
-            if match[2] or command.brackets or names & reader.expanded:  # an array, or read before it was set
-                value = UNKNOWN
-            if match[3]:
-                variables.append(match[1], value, doubtful=is_doubtful)
-            else:
-                variables.assign(match[1], value, doubtful=is_doubtful)
-            names.add(match[1])
-
-    @staticmethod
-    def _leaves_prefix(resolved: _ResolvedCommand, variables: Variables) -> bool:
-        """Whether the assignments in front of a program are its own alone."""
-        if not resolved.words:
-            return True
-        name = resolved.words[0]
-        is_single = name.known and len(name.forms()) == 1
-        return is_single and name.text not in _POSIX_SPECIAL and not variables.is_function(name.text)
-
-    def _declare(self, words: list[ShellWord], command: _ResolvedCommand, reader: ShellReader) -> None:
-        """`export NAME=value`, `declare`, `local`: the words from the program on."""
-        program, variables = words[0].text, reader.variables
-        if any(_TRANSFORMING.match(word.text) for word in words[1:]) and program != "export":
-            variables.stop_tracking()
-        is_readonly = program == "readonly" or any(word.text.startswith("-r") for word in words[1:])
-        for word in words[1:]:
-            match = _ASSIGNMENT.match(word.text)
-            if not word.known and match is None:
-                variables.forget_all()
-            elif match is not None:
-                value = UNKNOWN if match[2] or match[3] else word.suffix_from(match.end())
-                is_doubtful = command.is_wrapped or command.is_detached
-                variables.assign(match[1], value, doubtful=is_doubtful, readonly=is_readonly)
-            elif program not in ("export", "readonly") and _NAME.fullmatch(word.text):
-                variables.forget([word.text])
-
-    def _begin_loop(self, words: list[ShellWord], reader: ShellReader) -> None:
-        """`for NAME in …`, `select NAME in …`: the words from the keyword on."""
-        name = _NAME.match(words[1].text) if len(words) > 1 else None
-        value = UNKNOWN
-        if len(words) > 3 and words[2].text == "in" and words[0].text == "for":
-            forms = [form for word in words[3:] for form in word.forms()]
-            value = alternatives(forms)
-        reader.variables.begin_repeated(reader.last_places("done"), reader.at)
-        if name is not None:
-            reader.variables.assign(name[0], value)
-        reader.variables.open(ScopeKind.LOOP)
-
     def _keyword(self, keyword: str, reader: ShellReader, *, detached: bool) -> None:
         """Begin or end the part of the command that a keyword stands for."""
         variables = reader.variables
@@ -462,13 +385,13 @@ class _Scan:
 
     def _resolve_command(
         self, words: list[ShellWord], reader: ShellReader, *, detached: bool = False
-    ) -> _ResolvedCommand:
+    ) -> ResolvedCommand:
         """Resolve a command behind assignments, keywords, aliases and wrappers such as `sudo`."""
-        words, at, resolved = list(words), 0, _ResolvedCommand([], is_detached=detached)
+        words, at, resolved = list(words), 0, ResolvedCommand([], is_detached=detached)
         while at < len(words):
             word = words[at]
             text = word.forms()[0].text
-            assignment = _ASSIGNMENT.match(word.text)
+            assignment = ASSIGNMENT.match(word.text)
             if assignment is not None:
                 resolved.assignments.append((assignment, word))
                 at += 1
@@ -477,13 +400,13 @@ class _Scan:
             elif _vanishes(word):
                 at += 1
             elif text in ("for", "select"):
-                self._begin_loop(words[at:], reader)
+                begin_loop(words[at:], reader)
                 return resolved
             elif text == "case":
                 reader.variables.open(ScopeKind.CASE)
                 return resolved
-            elif text in _DECLARATIONS:
-                self._declare(words[at:], resolved, reader)
+            elif text in DECLARATIONS:
+                declare(words[at:], resolved, reader)
                 return resolved
             elif text in _KEYWORDS:
                 self._keyword(text, reader, detached=detached)
@@ -575,7 +498,7 @@ def _function_name(command: ShellCommand) -> str:
     return name if "=" not in name else ""
 
 
-def _searches_elsewhere(resolved: _ResolvedCommand, variables: Variables) -> bool:
+def _searches_elsewhere(resolved: ResolvedCommand, variables: Variables) -> bool:
     """Whether `HOME` or `CDPATH` is set, and changes where `cd` goes."""
     is_prefixed = any(
         match[1] in ("HOME", "CDPATH") and (len(word.text) > match.end() or not word.known)
