@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -177,7 +177,7 @@ class Dispatcher:
                 self._limiter.take(operation.rate, caller)
             key = None if context.idempotency_key is None else _idempotency_key(operation, request, context)
             if operation.prepare is not None:
-                request = await operation.prepare(request, self._preparation(caller))
+                request = await operation.prepare(request, self._preparation(operation, caller))
             if operation.blocking is not None and operation.blocking.seconds(request) > 0:
                 answer = await self._wait(operation, operation.blocking, caller, request, context, key)
             else:
@@ -196,11 +196,12 @@ class Dispatcher:
             self.queue(follow_up[0], caller, follow_up[1])
         return answer
 
-    def _preparation(self, caller: Caller) -> Preparation:
+    def _preparation(self, operation: Operation, caller: Caller) -> Preparation:
         async def read(work: Callable[[Any], Any]) -> Any:
-            return await self._after_absence(
-                lambda: self._store.read(caller, lambda tx: work(self._check_absence(tx)))
-            )
+            async with self._turn(operation, caller):
+                return await self._after_absence(
+                    lambda: self._store.read(caller, lambda tx: work(self._check_absence(tx)))
+                )
 
         models = self._completions, self._embedder
         return Preparation(read, self._store, *models, self._computing, self._prepare_threads)
@@ -260,7 +261,7 @@ class Dispatcher:
         key: _IdempotencyKey | None = None,
     ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
-            async with self._searches.turn(_actor_id(caller)) if operation.searches else nullcontext():
+            async with self._turn(operation, caller):
                 query = partial(self._run_query, operation, request, context.side_query)
                 return await self._after_absence(lambda: self._store.read(caller, query))
         try:
@@ -269,6 +270,10 @@ class Dispatcher:
         finally:  # also when the caller is gone: what it asked for may have been done
             if operation.changes_access:
                 self._access_changed()
+
+    def _turn(self, operation: Operation, caller: Caller) -> AbstractAsyncContextManager[None]:
+        """The caller's turn among those that read many long texts, if the operation does; else nothing."""
+        return self._searches.turn(_actor_id(caller)) if operation.searches else nullcontext()
 
     async def _after_absence(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what `attempt` returns; after an absence of the server, once deadlines were moved."""
