@@ -123,6 +123,12 @@ async def test_what_can_not_be_taken_is_named_and_nothing_is_seen(mesh: Mesh) ->
     await mesh.post("/v1/sessions", session_id="plan")
 
 
+async def test_an_imported_artifact_has_exactly_one_content(mesh: Mesh) -> None:
+    for item in (ARTIFACT, OLD):
+        for contents in ({"content": None}, {"url": "https://example.org/a"}):
+            assert (await refused(mesh, SESSION, item | contents)).code == "invalid_request"
+
+
 async def test_an_import_that_nobody_goes_on_with_is_dropped(mesh: Mesh) -> None:
     await send(mesh, SESSION, CHUNK)
     mesh.clock.advance(limits.IMPORT_KEPT_S + 1)

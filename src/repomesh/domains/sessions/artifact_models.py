@@ -148,12 +148,14 @@ class AddArtifact(Model):
 
     @model_validator(mode="after")
     def _one_content(self) -> AddArtifact:
-        contents = [
-            content for content in (self.content, self.content_base64, self.url) if content is not None
-        ]
-        if len(contents) != 1:
-            raise ValueError("exactly one of 'content', 'content_base64' and 'url' must be given")
+        require_one_content(self.content, self.content_base64, self.url)
         return self
+
+
+def require_one_content(content: object, content_base64: str | None, url: str | None) -> None:
+    """Raise ValueError unless exactly one of the contents is given."""
+    if sum(given is not None for given in (content, content_base64, url)) != 1:
+        raise ValueError("exactly one of 'content', 'content_base64' and 'url' must be given")
 
 
 def _prepare(request: AddArtifact) -> PreparedArtifact:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from repomesh.domains.sessions.artifact_models import (
     AddArtifact,
@@ -13,6 +13,7 @@ from repomesh.domains.sessions.artifact_models import (
     MediaType,
     PreparedArtifact,
     Url,
+    require_one_content,
 )
 from repomesh.domains.sessions.chunk_models import ChunkContent, Format, PreparedContent, prepare
 from repomesh.domains.sessions.fields import (
@@ -120,8 +121,13 @@ class _ArtifactContent(Model):
     version: Version
     _added: AddArtifact | None = PrivateAttr(None)
 
+    @model_validator(mode="after")
+    def _one_content(self) -> Self:
+        require_one_content(self.content, self.content_base64, self.url)
+        return self
+
     def prepared(self) -> PreparedArtifact:
-        """The content as it is stored, computed once; raises ValidationError unless there is exactly one."""
+        """The content as it is stored, computed once."""
         if self._added is None:
             contents = {"content": self.content, "content_base64": self.content_base64, "url": self.url}
             about: dict[str, Any] = {"session_id": "s", "title": "t", "media_type": self.media_type}
