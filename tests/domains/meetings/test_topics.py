@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -271,3 +274,26 @@ async def test_without_the_extra_it_says_what_to_install(
         await suggested(mesh)
     assert (caught.value.status, caught.value.code) == (503, "topics_unavailable")
     assert "repomesh[topics]" in caught.value.problem["hint"]
+
+
+async def test_suggestions_of_one_agent_read_one_after_another(
+    team: tuple[Mesh, Speaker, Speaker, Speaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _mesh, ann, *_ = team
+    guard, running, most = threading.Lock(), [0], [0]
+    gather = topic_sources.gather
+
+    def counted(*arguments: Any) -> Any:
+        with guard:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.05)  # so that others, if there are any, come in between
+        try:
+            return gather(*arguments)
+        finally:
+            with guard:
+                running[0] -= 1
+
+    monkeypatch.setattr(topic_sources, "gather", counted)
+    await asyncio.gather(*(ann.get("/v1/meetings/suggest-topics") for _ in range(6)))
+    assert most == [1]
