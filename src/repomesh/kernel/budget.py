@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 import pydantic_core
 from pydantic import BaseModel
 
+from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.kernel.operation import Model
 
 Item = TypeVar("Item", bound=Model)
+AnyPage = TypeVar("AnyPage", bound=Page[Any])
 Shown = TypeVar("Shown", bound=BaseModel)
 
 _CUT_ALL_OVER = "texts and lists cut; raise max_chars"
@@ -35,9 +37,14 @@ def no_cursor(_index: int) -> str:
     return ""
 
 
+def budget(max_chars: int | None) -> int:
+    """The budget of an answer; without one, the greatest that can be asked for."""
+    return limits.MAX_CHARS_MAX if max_chars is None else max_chars
+
+
 def fit(
-    page: Page[Item], max_chars: int, cursor_after: Callable[[int], str], text: str | None = None
-) -> Page[Item]:
+    page: AnyPage, max_chars: int, cursor_after: Callable[[int], str], text: str | None = None
+) -> AnyPage:
     """`page` cut so that its JSON has at most `max_chars` characters, and no further than that needs.
 
     `cursor_after` returns the cursor of a page that begins behind the item of an index. `text` names the long
@@ -184,7 +191,7 @@ def _count_fitting(base_sizes: Sequence[int], text_lengths: Sequence[int], avail
     return 1 if count == 0 and base_sizes and base_sizes[0] <= available else count
 
 
-def _fit_first_item(page: Page[Item], available: int, cursor_after: Callable[[int], str]) -> Page[Item]:
+def _fit_first_item(page: AnyPage, available: int, cursor_after: Callable[[int], str]) -> AnyPage:
     """The page with no more than its first item, which is cut, or left out where that does not do."""
     first = shorten(page.items[0], available)
     fits = len(first.model_dump_json()) <= available
@@ -211,8 +218,8 @@ def _with_text(item: Item, field: str | None, value: str) -> Item:
 
 
 def _build_page(
-    page: Page[Item], items: list[Item], texts_cut: int, cursor_after: Callable[[int], str]
-) -> Page[Item]:
+    page: AnyPage, items: list[Any], texts_cut: int, cursor_after: Callable[[int], str]
+) -> AnyPage:
     missing = len(page.items) - len(items)
     next_cursor = page.next_cursor
     if missing:
@@ -227,7 +234,7 @@ def _cut_notice(items: int, texts: int) -> str:
     return "; ".join(part for part in (left_out, shortened) if part)
 
 
-def _frame_chars(page: Page[Item], cursor_after: Callable[[int], str]) -> int:
+def _frame_chars(page: Page[Any], cursor_after: Callable[[int], str]) -> int:
     """The characters of the page without its items, with the longest cursor and the longest words."""
     count = len(page.items)
     cursors = [page.next_cursor or "", *map(cursor_after, range(count))]

@@ -201,10 +201,10 @@ class Operation:
     `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for the
     documents; `rate` names a rate limit; `secret` the field of the result that holds one; `needs_agent` says
     that the caller must act as an agent; `prepare` runs before the transaction and returns the request that
-    the function gets (see `repomesh.kernel.preparation`); `searches` says that a query may read many long
-    texts: only SEARCHES_AT_ONCE of those run; `due` finds the workspaces in which the server itself is to run
-    it; `shorten` cuts a command's result to its budget, once it is recorded whole under its Idempotency-Key;
-    `follow_up` queues an internal command behind the answer;
+    the function gets (see `repomesh.kernel.preparation`); `searches` says that a query, or its `prepare`, may
+    read many long texts: only SEARCHES_AT_ONCE of those reads run, and one of each caller; `due` finds the
+    workspaces in which the server itself is to run it; `shorten` cuts a command's result to its budget, once
+    it is recorded whole under its Idempotency-Key; `follow_up` queues an internal command behind the answer;
     `changes_access` says that callers must be looked up again.
     """
 

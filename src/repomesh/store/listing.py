@@ -8,8 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select
 
-from repomesh.kernel import limits
-from repomesh.kernel.budget import fit
+from repomesh.kernel.budget import budget, fit
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Model
 from repomesh.store import searching
@@ -36,6 +35,11 @@ def at_least(column: ColumnElement[Any]) -> Filter:
 def below(column: ColumnElement[Any]) -> Filter:
     """The filter of rows whose column is below the requested value: before a time."""
     return lambda _tx, value: column < value
+
+
+def whether(condition: ColumnElement[bool]) -> Filter:
+    """The filter of rows that meet a condition, for `true`, or that do not, for `false`."""
+    return lambda _tx, value: condition if value else ~condition
 
 
 def when(condition: ColumnElement[bool]) -> Filter:
@@ -151,11 +155,13 @@ class Listing(Generic[Listed]):
         max_chars: int | None = getattr(request, "max_chars", None)
         items = read.items
         if self.load_texts is not None:
-            max_chars = limits.MAX_CHARS_MAX if max_chars is None else max_chars
+            max_chars = budget(max_chars)
             items = self.load_texts(tx, items, max_chars)
         page = self.page(items=items, next_cursor=read.next_cursor, notice=notice, **fields)
         if max_chars is None:
             return page
-        if self.shorten is not None and len(page.model_dump_json()) > max_chars:
+        if self.shorten is not None:
+            if len(page.model_dump_json()) <= max_chars:
+                return page
             page = page.model_copy(update={"items": [self.shorten(item) for item in items]})
         return fit(page, max_chars, read.cursor_after, self.text)

@@ -33,7 +33,7 @@ from repomesh.domains.sessions.errors import (
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import chunks
 from repomesh.kernel import limits
-from repomesh.kernel.budget import fit
+from repomesh.kernel.budget import budget, fit
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.json_values import same_json
 from repomesh.kernel.operation import Get, Post, command, query
@@ -117,7 +117,7 @@ def list_chunks(tx: Transaction, request: ListChunks) -> Page[Chunk]:
     """
     uid = rows.find_readable(tx, request.session_id).uid
     page_rows, next_cursor = _select_page(tx, uid, request)
-    share = min(limits.CONTENT_PAGE_BYTES_MAX, request.max_chars or limits.MAX_CHARS_MAX)
+    share = min(limits.CONTENT_PAGE_BYTES_MAX, budget(request.max_chars))
     content_rows = _read_contents(tx, uid, page_rows, share)
     items = convert_readable(tx, content_rows, lambda row: _with_content(row, share), _record_name)
     items.sort(key=lambda chunk: chunk.sequence, reverse=request.newest_first)

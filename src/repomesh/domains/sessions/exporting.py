@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import select
 
 from repomesh.domains.sessions import memory_rows, rows
 from repomesh.domains.sessions.artifact_models import Artifact, ArtifactVersion
@@ -31,7 +31,7 @@ from repomesh.domains.sessions.tables import artifact_versions, artifacts, memor
 from repomesh.kernel.errors import InvalidRequest
 from repomesh.kernel.fields import Page, decode_cursor, encode_cursor
 from repomesh.kernel.operation import Get, Model, query
-from repomesh.store.paging import read_items
+from repomesh.store.paging import ItemsRead, read_items
 from repomesh.store.transaction import Transaction
 
 _memory, _artifact = memories.c, artifacts.c
@@ -51,32 +51,30 @@ def export_session(tx: Transaction, request: ExportSession) -> ExportPage:
     (`truncated`); read it on its own.
     """
     stage, inner_cursor = _parse_cursor(request.cursor)
-    items, next_cursor = _STAGES[stage](tx, request, inner_cursor)
-    while not items and next_cursor is None and stage + 1 < len(_STAGES):
+    read = _STAGES[stage](tx, request, inner_cursor)
+    while not read.items and read.next_cursor is None and stage + 1 < len(_STAGES):
         stage += 1
-        items, next_cursor = _STAGES[stage](tx, request, None)
-    if next_cursor is not None:
-        return ExportPage(items=items, next_cursor=encode_cursor(stage, next_cursor))
+        read = _STAGES[stage](tx, request, None)
+    if read.next_cursor is not None:
+        return ExportPage(items=read.items, next_cursor=encode_cursor(stage, read.next_cursor))
     is_last = stage + 1 == len(_STAGES)
-    return ExportPage(items=items, next_cursor=None if is_last else encode_cursor(stage + 1, None))
+    return ExportPage(items=read.items, next_cursor=None if is_last else encode_cursor(stage + 1, None))
 
 
-_Stage = Callable[[Transaction, ExportSession, str | None], tuple[list[Any], str | None]]
+_Stage = Callable[[Transaction, ExportSession, str | None], ItemsRead[Any]]
 
 
-def _session_page(
-    tx: Transaction, request: ExportSession, _cursor: str | None
-) -> tuple[list[Any], str | None]:
+def _session_page(tx: Transaction, request: ExportSession, _cursor: str | None) -> ItemsRead[Any]:
     session = show_session(tx, OneSession(session_id=request.session_id))
-    return [ExportedSession(**_fields(session))], None
+    return ItemsRead([ExportedSession(**_fields(session))], (), None)
 
 
-def _chunk_page(tx: Transaction, request: ExportSession, cursor: str | None) -> tuple[list[Any], str | None]:
+def _chunk_page(tx: Transaction, request: ExportSession, cursor: str | None) -> ItemsRead[Any]:
     list_request = ListChunks(session_id=request.session_id, cursor=cursor, limit=request.limit)
     return _as_exported(list_chunks(tx, list_request), ExportedChunk)
 
 
-def _memory_page(tx: Transaction, request: ExportSession, cursor: str | None) -> tuple[list[Any], str | None]:
+def _memory_page(tx: Transaction, request: ExportSession, cursor: str | None) -> ItemsRead[Any]:
     statement = select(memories).where(
         _memory.workspace_id == tx.workspace_id, _memory.session_uid == _uid(tx, request)
     )
@@ -84,12 +82,10 @@ def _memory_page(tx: Transaction, request: ExportSession, cursor: str | None) ->
     def item(row: Any) -> ExportedMemory:
         return ExportedMemory(**memory_rows.as_memory(row).model_dump())
 
-    return _read_part(tx, statement, _Part(cursor, request.limit), [_memory.id], item)
+    return read_items(tx, statement, _Part(cursor, request.limit), [_memory.id], item)
 
 
-def _memory_version_page(
-    tx: Transaction, request: ExportSession, cursor: str | None
-) -> tuple[list[Any], str | None]:
+def _memory_version_page(tx: Transaction, request: ExportSession, cursor: str | None) -> ItemsRead[Any]:
     version = memory_versions.c
     statement = (
         select(memory_versions, _memory.key)
@@ -100,23 +96,19 @@ def _memory_version_page(
     def item(row: Any) -> ExportedMemoryVersion:
         return ExportedMemoryVersion(key=row.key, **_fields(memory_rows.as_version(row)))
 
-    return _read_part(tx, statement, _Part(cursor, request.limit), [version.memory_id, version.version], item)
+    return read_items(tx, statement, _Part(cursor, request.limit), [version.memory_id, version.version], item)
 
 
-def _artifact_page(
-    tx: Transaction, request: ExportSession, cursor: str | None
-) -> tuple[list[Any], str | None]:
+def _artifact_page(tx: Transaction, request: ExportSession, cursor: str | None) -> ItemsRead[Any]:
     statement = select(artifacts).where(_artifact.session_uid == _uid(tx, request))
 
     def item(row: Any) -> ExportedArtifact:
         return ExportedArtifact(**{name: row._mapping[name] for name in Artifact.model_fields})
 
-    return _read_part(tx, statement, _Part(cursor, request.limit), [_artifact.id], item)
+    return read_items(tx, statement, _Part(cursor, request.limit), [_artifact.id], item)
 
 
-def _artifact_version_page(
-    tx: Transaction, request: ExportSession, cursor: str | None
-) -> tuple[list[Any], str | None]:
+def _artifact_version_page(tx: Transaction, request: ExportSession, cursor: str | None) -> ItemsRead[Any]:
     version = artifact_versions.c
     columns = [version[name] for name in ArtifactVersion.model_fields]
     statement = (
@@ -133,18 +125,7 @@ def _artifact_version_page(
         del fields["id"]
         return ExportedArtifactVersion(**fields)
 
-    return _read_part(tx, statement, _Part(cursor, request.limit), [_artifact.id, version.version], item)
-
-
-def _read_part(
-    tx: Transaction,
-    statement: Select[Any],
-    part: _Part,
-    keys: Sequence[ColumnElement[Any]],
-    as_item: Callable[[Row[Any]], Any],
-) -> tuple[list[Any], str | None]:
-    read = read_items(tx, statement, part, keys, as_item)
-    return read.items, read.next_cursor
+    return read_items(tx, statement, _Part(cursor, request.limit), [_artifact.id, version.version], item)
 
 
 def _uid(tx: Transaction, request: ExportSession) -> str:
@@ -160,7 +141,7 @@ class _Part:
     limit: int
 
 
-def _task_page(tx: Transaction, request: ExportSession, cursor: str | None) -> tuple[list[Any], str | None]:
+def _task_page(tx: Transaction, request: ExportSession, cursor: str | None) -> ItemsRead[Any]:
     list_request = ListSessionTasks(session_id=request.session_id, cursor=cursor, limit=request.limit)
     return _as_exported(list_session_tasks(tx, list_request), ExportedTask)
 
@@ -176,8 +157,8 @@ _STAGES: tuple[_Stage, ...] = (
 )
 
 
-def _as_exported(listing: Page[Any], model: type[Model]) -> tuple[list[Any], str | None]:
-    return [model(**_fields(item)) for item in listing.items], listing.next_cursor
+def _as_exported(listing: Page[Any], model: type[Model]) -> ItemsRead[Any]:
+    return ItemsRead([model(**_fields(item)) for item in listing.items], (), listing.next_cursor)
 
 
 def _fields(item: Model) -> Mapping[str, Any]:

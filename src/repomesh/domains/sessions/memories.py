@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from repomesh.domains.sessions import memory_rows, rows
 from repomesh.domains.sessions.errors import (
@@ -37,7 +37,7 @@ from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.store.damage import readable_rows
-from repomesh.store.listing import Listing, equals
+from repomesh.store.listing import Listing, equals, whether
 from repomesh.store.transaction import Transaction
 
 _CHANGE_ERRORS = (MemoryNotFound, SessionNotFound, SessionNotActive, Stale)
@@ -98,10 +98,6 @@ def _words(request: StoreMemory) -> list[str]:
     return request.words_once(lambda: memory_rows.content_words(request.content))
 
 
-def _is_workspace_wide(_tx: Transaction, workspace_wide: bool) -> ColumnElement[bool]:
-    return _table.session_uid == NO_SESSION if workspace_wide else _table.session_uid != NO_SESSION
-
-
 def _with_text_content(item: ListedMemory) -> ListedMemory:
     """A memory whose content is text, which can be cut; any other content becomes JSON text."""
     if isinstance(item.content, str):
@@ -116,7 +112,7 @@ _LISTING = Listing(
     descending=True,
     filters={
         "session_id": lambda tx, session_id: _table.session_uid == rows.find_readable(tx, session_id).uid,
-        "workspace_wide": _is_workspace_wide,
+        "workspace_wide": whether(_table.session_uid == NO_SESSION),
         "key": equals(_table.key),
         "type": equals(_table.type),
         "status": equals(_table.status),

@@ -37,7 +37,7 @@ from repomesh.domains.messaging.channels.tables import channel_members, channels
 from repomesh.kernel.fields import Page
 from repomesh.kernel.ids import UUID_PATTERN
 from repomesh.kernel.operation import Get, Post, Tool, command, query
-from repomesh.store.listing import Listing
+from repomesh.store.listing import Listing, whether
 from repomesh.store.log import NewEvent
 from repomesh.store.transaction import Transaction
 
@@ -64,16 +64,12 @@ def _has_member(tx: Transaction, agent: str) -> ColumnElement[bool]:
     )
 
 
-def _is_archived(_tx: Transaction, archived: bool) -> ColumnElement[bool]:
-    return channels.c.archived_at.is_not(None) if archived else channels.c.archived_at.is_(None)
-
-
 _LISTING = Listing(
     Page[Channel],
     rows.as_channel,
     keys=(channels.c.name,),
     filters={
-        "archived": _is_archived,
+        "archived": whether(channels.c.archived_at.is_not(None)),
         "name_prefix": lambda _tx, prefix: channels.c.name_key.startswith(name_key(prefix), autoescape=True),
         "member": _has_member,
     },

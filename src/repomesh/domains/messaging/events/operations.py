@@ -114,13 +114,7 @@ def list_events(tx: Transaction, request: ListEvents) -> EventPage:
     result = EventPage(items=items, next_cursor=next_cursor, oldest_seq=oldest, last_seq=last)
     if request.max_chars is None:
         return result
-
-    def cursor_after(index: int) -> str:
-        return encode_cursor(items[index].seq)
-
-    fitted = fit(result, request.max_chars, cursor_after)
-    assert isinstance(fitted, EventPage)
-    return fitted
+    return fit(result, request.max_chars, lambda index: encode_cursor(items[index].seq))
 
 
 @query(

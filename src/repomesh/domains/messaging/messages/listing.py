@@ -18,7 +18,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.fields import Page, encode_cursor
 from repomesh.kernel.ids import first_id_at
 from repomesh.store.listing import Filter, Listing
-from repomesh.store.paging import PageRequest, position
+from repomesh.store.paging import PageRequest, position, read_items
 from repomesh.store.transaction import Transaction
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
@@ -58,11 +58,6 @@ def priority_at_least(column: ColumnElement[int] = messages.c.priority) -> Filte
 
 def _milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
-
-
-def budget(max_chars: int | None) -> int:
-    """The budget of an answer; without one, the greatest that can be asked for."""
-    return limits.MAX_CHARS_MAX if max_chars is None else max_chars
 
 
 def as_item(row: Row[Any]) -> Message:
@@ -109,13 +104,15 @@ def read_windowed_page(
     the page may be short, and its cursor continues after the rows that were read.
     """
     [key] = listing.keys
-    keys = statement.where(*listing.conditions(tx, request)).with_only_columns(key).order_by(key.desc())
+    statement = statement.where(*listing.conditions(tx, request))
+    keys = statement.with_only_columns(key).order_by(key.desc())
     if request.cursor is not None:
         keys = keys.where(key < position(request.cursor, [key])[0])
     for window in limits.LOG_WINDOWS:
         oldest_key = tx.execute(keys.offset(window - 1).limit(1)).scalar_one_or_none()
         in_window = [] if oldest_key is None else [key >= oldest_key]
-        read = listing.read_items(tx, statement.where(*further, *in_window), request)
+        window_statement = statement.where(*further, *in_window)
+        read = read_items(tx, window_statement, request, [key], listing.as_item, descending=True)
         if oldest_key is None or read.next_cursor is not None:
             return listing.build_page(tx, read, request)
     return listing.build_page(tx, replace(read, next_cursor=encode_cursor(oldest_key)), request)

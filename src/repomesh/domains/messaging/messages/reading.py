@@ -31,7 +31,7 @@ from repomesh.domains.messaging.messages.models import (
 )
 from repomesh.domains.messaging.messages.sending import DOCUMENT
 from repomesh.domains.messaging.messages.tables import messages, receipts
-from repomesh.kernel.budget import cut
+from repomesh.kernel.budget import budget, cut
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import PAGE_ITEMS_DEFAULT
 from repomesh.kernel.operation import Get, Tool, WaitRule, query
@@ -234,7 +234,7 @@ def read_thread(tx: Transaction, request: ReadThread) -> Thread:
 
 def _trace_within_budget(tx: Transaction, request: ReadThread) -> MessageTrace:
     """The trace of a message within half of the budget, or with one recipient; its cursor continues it."""
-    max_chars = listing.budget(request.max_chars) // 2
+    max_chars = budget(request.max_chars) // 2
     for count in _TRACED_COUNTS:
         trace = trace_message(tx, TraceMessage(message_id=request.message_id, limit=count))
         if len(trace.model_dump_json()) <= max_chars:

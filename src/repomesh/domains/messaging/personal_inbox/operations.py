@@ -20,7 +20,7 @@ from repomesh.domains.messaging.personal_inbox import rules
 from repomesh.domains.messaging.personal_inbox.models import Inbox, ShowInbox
 from repomesh.domains.messaging.questions.operations import open_questions
 from repomesh.kernel import limits
-from repomesh.kernel.budget import fit, no_cursor
+from repomesh.kernel.budget import budget, fit, no_cursor
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Model, query
 from repomesh.store.damage import convert_readable
@@ -68,7 +68,7 @@ def show_inbox(tx: Transaction, request: ShowInbox) -> Inbox:
         messages=[message for message in unread if message not in notices],
         unread=count,
     )
-    return _fit_inbox(inbox, listing.budget(request.max_chars))
+    return _fit_inbox(inbox, budget(request.max_chars))
 
 
 def _unread_messages(
@@ -82,7 +82,7 @@ def _unread_messages(
     items = convert_readable(
         tx, tx.execute(by_priority.limit(request.limit)), listing.as_received, lambda row: f"message/{row.id}"
     )
-    return rows.read_on(tx, items, listing.budget(request.max_chars))
+    return rows.read_on(tx, items, budget(request.max_chars))
 
 
 def _open_permissions(tx: Transaction, count: int) -> list[PermissionRequested]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +49,7 @@ from repomesh.domains.messaging.reviews.models import (
 )
 from repomesh.domains.messaging.reviews.tables import review_reviewers, reviews
 from repomesh.kernel import limits
-from repomesh.kernel.budget import fit
+from repomesh.kernel.budget import budget, fit
 from repomesh.kernel.errors import Stale
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Post, command, query
@@ -156,7 +155,7 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
     review is always shown.
     """
     review = rows.find_review(tx, request.review_id)
-    max_chars = request.max_chars or limits.MAX_CHARS_MAX
+    max_chars = budget(request.max_chars)
     texts = rows.read_texts(tx, review.id, max_chars)
     if request.max_chars is not None:
         texts = rules.shorten(texts, max_chars // 2)
@@ -167,8 +166,8 @@ def show_review(tx: Transaction, request: ShowReview) -> ShownReview:
         items=items, next_cursor=read.next_cursor, review=review, texts=texts, version=review.version
     )
     if not texts.truncated:
-        return _fit_to_budget(shown, max_chars, read.cursor_after)
-    fitted = _fit_to_budget(shown, max_chars - len(_TEXTS_CUT) - 4, read.cursor_after)
+        return fit(shown, max_chars, read.cursor_after, "body")
+    fitted = fit(shown, max_chars - len(_TEXTS_CUT) - 4, read.cursor_after, "body")
     omitted = "; ".join(part for part in (_TEXTS_CUT, fitted.omitted) if part)
     return fitted.model_copy(update={"omitted": omitted})
 
@@ -290,12 +289,6 @@ def withdraw_review(tx: Transaction, request: WithdrawReview) -> Review:
         return review
     message = _send_comment(tx, review, "Withdrawn", request.reason or "This review is withdrawn.")
     return _record_remark(tx, REVIEW_WITHDRAWN, review.model_copy(update={"state": "withdrawn"}), message)[0]
-
-
-def _fit_to_budget(shown: ShownReview, max_chars: int, cursor_after: Callable[[int], str]) -> ShownReview:
-    fitted = fit(shown, max_chars, cursor_after, "body")
-    assert isinstance(fitted, ShownReview)
-    return fitted
 
 
 def _open_review(tx: Transaction, review_id: str) -> Review:
