@@ -59,9 +59,10 @@ bench: setup     ## measure beside the floors; writes bench/results.json
 fuzz: setup      ## send a real server what its OpenAPI document allows and forbids, for SECONDS (600)
 	@$(BIN)/python tests/tools/fuzz.py $(or $(SECONDS),600) $(DATABASE_URL)
 
-faults: setup    ## kill real servers, at every step of a meeting among others; hold 50,000 random meetings
+faults: setup    ## kill real servers, at every step of a meeting and of a landing; play random histories
 	@REPOMESH_TEST_FAULTS=all $(BIN)/python -m pytest -v -s -m fault
 	@REPOMESH_TEST_HISTORIES=50000 $(BIN)/python -m pytest -v tests/domains/meetings/test_rules.py
+	@REPOMESH_TEST_QUEUE_HISTORIES=300 $(BIN)/python -m pytest -v tests/domains/changes/test_histories.py
 
 clis:            ## install the agent CLIs that the tests run into ~/.cache/repomesh/clis, or REPOMESH_CLIS
 	@$(PYTHON) scripts/clis.py

@@ -1,7 +1,7 @@
 """`python -m bench`: every figure beside its limit; exits non-zero when a limit is missed.
 
 Name sections to run only those: start, messages, push, meetings, hooks, context, scale, locks, sessions,
-recall, topics, idle.
+recall, topics, queue, idle.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bench import (
     idle,
     locks,
     meetings,
+    merge_queue,
     messages,
     push,
     recall,
@@ -42,6 +43,7 @@ SECTIONS = (
     "sessions",
     "recall",
     "topics",
+    "queue",
     "idle",
 )
 RESULTS = Path(__file__).parent / "results.json"
@@ -81,6 +83,8 @@ def main(wanted: list[str]) -> int:
             recall.measure(report, folder / "recall")
         if "topics" in wanted:
             topics.measure(report)
+        if "queue" in wanted:
+            merge_queue.measure(report, folder / "queue")
         if "idle" in wanted:
             idle.measure(report, folder / "idle")
     elapsed_s = time.perf_counter() - begun

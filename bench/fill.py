@@ -19,7 +19,7 @@ from repomesh.kernel.ids import new_id
 from repomesh.kernel.settings import Settings
 from repomesh.operations import registry
 from repomesh.store import folder
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.tables import counters, events
 from repomesh.store.transaction import Transaction
 
@@ -30,8 +30,8 @@ _WORDS = (
     "parser token branch merge review cache index retry lease queue socket schema".split()  # noqa: SIM905
 )
 
-_MESSAGES, _RECEIPTS = Prepared(insert(messages)), Prepared(insert(receipts))
-_EVENTS, _TASKS = Prepared(insert(events)), Prepared(insert(tasks))
+_MESSAGES, _RECEIPTS = PreparedStatement(insert(messages)), PreparedStatement(insert(receipts))
+_EVENTS, _TASKS = PreparedStatement(insert(events)), PreparedStatement(insert(tasks))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import webhook_reference
 from pydantic import BaseModel
 
 import repomesh.app  # with it come the errors of the surfaces
+import repomesh.domains.requests.planning.requested_paths  # no operation imports it yet
 import repomesh.surfaces.mcp.sessions  # noqa: F401 (which the app imports only when MCP is used)
 from repomesh.cli.root import ENTRIES
 from repomesh.connect.cli_registry import CLIS
@@ -25,6 +26,7 @@ from repomesh.kernel.event_types import EVENT_TYPES
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.kernel.settings import Settings
 from repomesh.operations import registry
+from repomesh.surfaces.http import schemas
 
 DOCS = Path(__file__).parent.parent / "docs"
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -218,15 +220,19 @@ def main() -> int:
     """Write every part, or compare when called with --check; answers how many files differ."""
     check = "--check" in sys.argv[1:]
     stale = 0
-    for page in sorted(DOCS.rglob("*.md")):
-        before = page.read_text()
-        after = _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", before)
-        if after == before:
+    derived = {
+        page: _PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]]()}\n{part[3]}", page.read_text())
+        for page in sorted(DOCS.rglob("*.md"))
+    }
+    derived |= {DOCS / "schemas" / name: schemas.schema_text(name).decode() for name in schemas.SCHEMAS}
+    for page, after in derived.items():
+        if page.exists() and page.read_text() == after:
             continue
         stale += 1
         if check:
             print(f"{page.relative_to(DOCS.parent)} is out of date: run 'make docs'", file=sys.stderr)
         else:
+            page.parent.mkdir(exist_ok=True)
             page.write_text(after)
     return stale if check else 0
 

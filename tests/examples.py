@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import insert, update
+
 from harness import Mesh, Speaker
+from repomesh.domains.changes.tables import changes, landings
+from repomesh.kernel.identity import system_caller
+from repomesh.kernel.ids import new_id
+from repomesh.store.transaction import Transaction
+from repositories import Scratch, at_home
 
 Payload = dict[str, Any]
 
@@ -24,6 +31,8 @@ class World:
     mesh: Mesh
     alice: Speaker
     bob: Speaker
+    landed: list[Payload] = field(default_factory=list)
+    """The paths of the changes that have landed."""
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     @classmethod
@@ -71,6 +80,50 @@ class World:
         """The path of a review that alice asks bob for."""
         body = {"title": "Login", "commit_range": "main..login", "reviewers": ["bob"]}
         return {"review_id": (await self.alice.post("/v1/reviews", **body))["id"]}
+
+    def repository(self) -> Scratch:
+        """The workspace's repository. Its main branch, which is not checked out, has one commit."""
+        path = self.mesh.server.settings.data.parent / "repository"
+        at_home(self.mesh, path)
+        if path.exists():
+            return Scratch.at(path)
+        made = Scratch(path)
+        made.commit({"app.py": "print(1)\n"})
+        made.git("checkout", "-q", "--detach")
+        return made
+
+    def branch(self) -> str:
+        """A branch with a commit that nobody has submitted. It needs a person's approval to land."""
+        repository, name = self.repository(), self.word("branch")
+        files = {f"{name}/CODEOWNERS": f"* @pat  # {new_id()}\n"}  # unlike those of worlds before this one
+        repository.commit(files, on=repository.git("rev-parse", "main"), branch=name)
+        return name
+
+    async def change(self, author: Speaker | None = None, **fields: Any) -> Payload:
+        """The path of a change that waits for approval: of alice's, or of another author."""
+        body = {"summary": "A change", "branch": self.branch()} | fields
+        return {"change_id": (await (author or self.alice).post("/v1/changes", **body))["id"]}
+
+    async def landed_change(self) -> Payload:
+        """The path of a change of alice's that has landed."""
+        name, repository = self.branch(), self.repository()
+        path = await self.change(branch=name)
+        base, commit = repository.git("rev-parse", "main", name).split()
+        repository.git("update-ref", "refs/heads/main", commit)
+        workspace = (await self.mesh.get("/v1/workspace"))["id"]
+        now = datetime.now(UTC)
+        how = {"merged_by": "ort", "landed_commit": commit, "landed_base": base, "landed_at": now}
+        step = {"change_id": path["change_id"], "commit": commit, "parent": base, "merged_by": "ort"}
+        landing = {"workspace_id": workspace, "id": new_id(), "target": "main", "old_commit": base}
+        landing |= {"new_commit": commit, "commits": [step], "outcome": "landed", "at": now, "ended_at": now}
+
+        def land(tx: Transaction) -> None:
+            tx.execute(update(changes).where(changes.c.id == path["change_id"]).values(state="landed", **how))
+            tx.execute(insert(landings).values(landing))
+
+        self.mesh.server.store.write_now(system_caller(""), land)
+        self.landed.append(path)
+        return path
 
     async def idle_session(self) -> str:
         """A session of alice's CLI which waits, and a message for it."""
@@ -251,6 +304,7 @@ async def _rename(world: World) -> Payload:
     await world.review()
     await world.question()
     await world.meeting()
+    await world.change()
     return {"agent_id": "alice", "name": world.word("alice")}
 
 
@@ -926,3 +980,89 @@ async def _supersede_decision(world: World) -> Payload:
 @example("decision.overrule", foreign=403, people_only=True)
 async def _overrule_decision(world: World) -> Payload:
     return {"decision_id": await world.decision(), "reason": "The port is taken here."}
+
+
+# -- changes ---------------------------------------------------------------------------------------
+
+_fixed("change.list", open=True)
+_fixed("queue.show")
+_fixed("queue.stats", since="2026-01-01T00:00:00Z")
+_fixed("queue.report", since="2026-01-01T00:00:00Z")
+
+
+@example("change.submit")
+async def _submit_change(world: World) -> Payload:
+    return {
+        "summary": "Set it up",
+        "branch": world.branch(),
+        "tests": [{"command": "pytest", "passed": True}],
+    }
+
+
+@example("change.show")
+async def _show_change(world: World) -> Payload:
+    return await world.change()
+
+
+@example("change.diff")
+async def _show_diff(world: World) -> Payload:
+    return await world.change()
+
+
+@example("change.approve", foreign=403)
+async def _approve_change(world: World) -> Payload:
+    return await world.change(world.bob) | {"comment": "Fine."}
+
+
+@example("change.reject", foreign=403)
+async def _reject_change(world: World) -> Payload:
+    return await world.change(world.bob) | {"comment": "We keep what is there."}
+
+
+@example("change.withdraw", foreign=403)
+async def _withdraw_change(world: World) -> Payload:
+    return await world.change() | {"reason": "It is not needed any more."}
+
+
+@example("change.retry", foreign=403)
+async def _retry_change(world: World) -> Payload:
+    first = await world.change()
+    second = await world.change(depends_on=[first["change_id"]])
+    await world.alice.post(f"/v1/changes/{first['change_id']}/withdraw")
+    return second
+
+
+@example("queue.pause")
+async def _pause_queue(world: World) -> Payload:
+    await world.change()
+    return {"reason": "We release today."}
+
+
+@example("queue.resume")
+async def _resume_queue(world: World) -> Payload:
+    await world.change()
+    await world.mesh.post("/v1/queue/pause", reason="We release today.")
+    return {}
+
+
+@example("queue.config")
+async def _queue_configuration(world: World) -> Payload:
+    world.repository()
+    return {}
+
+
+@example("change.roll_back")
+async def _roll_back_changes(world: World) -> Payload:
+    return await _plan_rollback(world) | {"reason": "It broke the login."}
+
+
+@example("change.plan_rollback")
+async def _plan_rollback(world: World) -> Payload:
+    return {"change_ids": [(await world.landed_change())["change_id"]]}
+
+
+@example("queue.replay")
+async def _replay_queue(world: World) -> Payload:
+    if not world.landed:
+        await world.landed_change()
+    return {}

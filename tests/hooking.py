@@ -61,7 +61,9 @@ class Cli:
             body["transcriptPath" if copilot else "transcript_path"] = self.transcript
         speaker = Speaker(self.mesh.http, self.token or self.mesh.token)
         path = f"/v1/hooks/{self.name}/{event}"
-        return await speaker.request("POST", path, json=body | said, headers=self.headers)
+        content = json.dumps(body | said)  # which may hold half of a surrogate pair
+        headers = {"Content-Type": "application/json"} | self.headers
+        return await speaker.request("POST", path, content=content, headers=headers)
 
     async def hook(self, moment: str, **said: Any) -> Any:
         """Call a hook; answers what it prints as JSON, None for nothing. Waits for what is done behind it."""

@@ -22,6 +22,7 @@ from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.jobs.contents import ContentSweeper
 from repomesh.jobs.embedding import EmbeddingJob
+from repomesh.jobs.merge_queue.worker import MergeQueue
 from repomesh.jobs.presence import Presence
 from repomesh.jobs.supervised import SupervisedWorker
 from repomesh.jobs.sweeper import CONSULTING_SWEEPS, Sweeper
@@ -49,8 +50,8 @@ from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.routes import Hooks
 from repomesh.surfaces.http.application import application
 from repomesh.surfaces.http.asgi_messages import ASGIApp
-from repomesh.surfaces.inbound.actions import Actions
 from repomesh.surfaces.inbound.endpoint import WebhookEndpoint
+from repomesh.surfaces.inbound.openapi_actions import Actions
 from repomesh.surfaces.mcp.mount import Mount
 from repomesh.surfaces.revocations import Revocations
 from repomesh.surfaces.stream.connections import Connections
@@ -101,6 +102,7 @@ class Server:
         self.embedding = EmbeddingJob(registry, self.dispatch, self.store, settings.sweep_every_s)
         sender = WebhookSender(settings.webhook_hosts, clock, self.metrics, VERSION)
         self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
+        self.merge_queue = MergeQueue(registry, self.dispatch, self.store, self.bus)
         self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
         self.dispatch.on_call(self.presence.record_call)
         self.store.on_commit(self.bus.publish)
@@ -157,6 +159,7 @@ class Server:
             self.transcripts,
             self.text_rebuild,
             self.webhooks,
+            self.merge_queue,
         ]
         if self.settings.completions_url is not None:
             workers.append(self.consulting)

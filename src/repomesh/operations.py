@@ -6,6 +6,17 @@ from repomesh.domains.agents import credentials as _credentials
 from repomesh.domains.agents import operations as _agents
 from repomesh.domains.agents import processes as _processes
 from repomesh.domains.agents.cli_sessions import operations as _cli_sessions
+from repomesh.domains.changes import deciding as _change_decisions
+from repomesh.domains.changes import operations as _changes
+from repomesh.domains.changes import reactions as _change_reactions
+from repomesh.domains.changes import rolling_back as _rolling_back
+from repomesh.domains.changes.queue import landing as _landing
+from repomesh.domains.changes.queue import operations as _queue
+from repomesh.domains.changes.queue import pins as _queue_pins
+from repomesh.domains.changes.queue import processing as _queue_processing
+from repomesh.domains.changes.queue import replaying as _replaying
+from repomesh.domains.changes.queue import reports as _queue_reports
+from repomesh.domains.changes.queue import stalls as _queue_stalls
 from repomesh.domains.leases import lost_leases as _losses
 from repomesh.domains.leases import operations as _leases
 from repomesh.domains.leases import queries as _lock_queries
@@ -106,6 +117,16 @@ DOMAINS = (
     _decisions,
     _meeting_templates,
     _minutes,
+    _changes,
+    _landing,
+    _change_decisions,
+    _rolling_back,
+    _queue,
+    _queue_processing,
+    _queue_stalls,
+    _queue_reports,
+    _replaying,
+    _queue_pins,
     _webhooks,
     _webhook_deliveries,
     _webhook_sending,
@@ -128,6 +149,7 @@ REACTIONS = (
     _question_reactions,
     _task_reactions,
     _meeting_reactions,
+    _change_reactions,
     _webhook_reactions,
 )
 reactions = collect_reactions(REACTIONS)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.running import Shell, git
-from repomesh.cli.demo import meeting_checks, repository
+from repomesh.cli.demo import meeting_checks, queue_checks, repository
 from repomesh.cli.demo.checks import CLAIMS, DemoRecord
 from repomesh.cli.demo.meeting import EVIDENCE
 from repomesh.cli.demo.verdicts import check_claims
@@ -104,3 +104,16 @@ TAMPERINGS: dict[str, Tampering] = {
     "log_is_gapless": _lacking("decision.recorded"),
 }
 """For each claim something without which it must not hold."""
+
+
+@pytest.mark.slow
+def test_every_claim_of_the_merge_queue_holds(shell: Shell) -> None:
+    done = shell("demo", "queue", "--json")
+    assert [claim for claim in done.json["claims"] if not claim["holds"]] == []
+    assert len(done.json["claims"]) == len(queue_checks.CLAIMS)
+    assert done.code == 0
+
+
+def test_nothing_is_claimed_of_a_queue_that_landed_nothing(tmp_path: Path) -> None:
+    found = check_claims(queue_checks.CLAIMS, queue_checks.QueueRecord(log=[], work=tmp_path))
+    assert [each.claim for each in found if each.holds] == []

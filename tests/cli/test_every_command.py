@@ -32,13 +32,14 @@ HERE_ONLY = {
     "guard status": 0,
     "guard uninstall": 0,
     "logs": 3,
+    "plan": 0,
     "restore": 3,
     "session import": 3,  # no such file
     "trust": 3,
 }
 """Commands that ask no server, and how they end in a repository in which nothing was ever started."""
 
-OUTSIDE = {"guard install": 2, "guard status": 2, "guard uninstall": 2}
+OUTSIDE = {"guard install": 2, "guard status": 2, "guard uninstall": 2, "plan": 2}
 """The same outside of any repository, where it differs."""
 
 READ_ONLY = {"db upgrade": 6, "up": 6}

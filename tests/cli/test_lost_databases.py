@@ -166,6 +166,22 @@ def test_what_others_may_read_is_closed_to_them_and_told(stopped: Shell) -> None
         assert f"{path} could be read by others (mode 0644)" in done.out
 
 
+def test_statements_that_another_program_put_into_a_database_are_found(
+    stopped: Shell, tmp_path: Path
+) -> None:
+    backup = tmp_path / "kept.db"
+    trigger = "CREATE TRIGGER spy AFTER INSERT ON messages BEGIN UPDATE tokens SET role = 'owner'; END"
+    for database in (backup, _database(stopped)):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute(trigger)
+    done = stopped("restore", str(backup), "--json")
+    assert (done.code, done.problem["code"]) == (2, "foreign_objects")
+    assert "trigger 'spy'" in done.problem["message"]
+    done = stopped("doctor")
+    assert done.code == 1
+    assert "trigger 'spy'" in done.out
+
+
 def test_a_start_finishes_a_restore_that_was_interrupted(stopped: Shell, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "kept.db", stopped.data / "restore.db")
     (stopped.data / restoring.PLAN).write_text('{"source": "/kept.db", "replaced": "../../replaced-1.db"}')

@@ -14,7 +14,7 @@ from typer.core import TyperGroup, TyperOption
 
 from repomesh.cli import root
 
-ENDLESS = frozenset({"demo", "demo meeting", "inbox follow"})
+ENDLESS = frozenset({"demo", "demo meeting", "demo queue", "inbox follow"})
 """Commands that go on until somebody stops them, or start servers of their own."""
 
 
@@ -26,6 +26,8 @@ ALSO_NEEDED = {
     ("chunk", "add"): ("x" * 8,),
     ("memory", "store"): ("x" * 8,),
     ("meeting", "create"): ("x" * 8, "x" * 8),
+    ("plan",): ("x" * 8,),
+    ("rollback",): ("x" * 8,),
 }
 """Arguments that one of several options may stand for, so that none of them is required."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStatement:
     """A settings file that stood there before."""
 
     name: str
@@ -29,14 +29,14 @@ OPEN_COMMENTED = "project/opencode.jsonc"
 _OTHER_HOOK = '{"matcher": "Bash", "hooks": [{"type": "command", "command": "lint \\"$1\\""}]}'
 
 
-def _json(name: str, cli: str, path: str, text: str) -> Prepared:
-    return Prepared(name, cli, path, text.encode())
+def _json(name: str, cli: str, path: str, text: str) -> PreparedStatement:
+    return PreparedStatement(name, cli, path, text.encode())
 
 
 GOOD = (
-    Prepared("empty", "claude", MCP, b""),
-    Prepared("blanks", "claude", LOCAL, b"  \n\t\n"),
-    Prepared("mark-alone", "qwen", QWEN, b"\xef\xbb\xbf"),
+    PreparedStatement("empty", "claude", MCP, b""),
+    PreparedStatement("blanks", "claude", LOCAL, b"  \n\t\n"),
+    PreparedStatement("mark-alone", "qwen", QWEN, b"\xef\xbb\xbf"),
     _json("empty-object", "claude", MCP, "{}"),
     _json("empty-object-newline", "claude", LOCAL, "{}\n"),
     _json("open-empty-object", "qwen", QWEN, "{\n}\n"),
@@ -60,7 +60,7 @@ GOOD = (
     _json("windows", "claude", MCP, '{\r\n  "mcpServers": {\r\n    "db": {"command": "db"}\r\n  }\r\n}\r\n'),
     _json("windows-tabs", "gemini", GEMINI, '{\r\n\t"hooks": {\r\n\t\t"AfterTool": []\r\n\t}\r\n}'),
     _json("mixed-ends", "qwen", QWEN, '{\n  "a": 1,\r\n  "b": 2\n}\r\n'),
-    Prepared(
+    PreparedStatement(
         "marked", "claude", LOCAL, b'\xef\xbb\xbf{\r\n  "permissions": {"allow": ["Bash(ls)"]}\r\n}\r\n'
     ),
     _json(
@@ -156,7 +156,7 @@ GOOD = (
     _json("toml-no-newline", "codex", TOML, 'model = "x"'),
     _json("toml-other-server", "codex", TOML, '[mcp_servers.db]  # mine\ncommand = "db"\n\n# the end\n'),
     _json("toml-windows", "codex", TOML, 'model = "x"\r\n\r\n[mcp_servers.db]\r\ncommand = "db"\r\n'),
-    Prepared("toml-marked", "codex", TOML, b'\xef\xbb\xbfmodel = "x"\n'),
+    PreparedStatement("toml-marked", "codex", TOML, b'\xef\xbb\xbfmodel = "x"\n'),
     _json("toml-dotted", "codex", TOML, 'mcp_servers.db.command = "db"\nmcp_servers.db.args = ["x"]\n'),
     _json(
         "toml-inline",
@@ -204,9 +204,9 @@ BROKEN = (
     _json("open-comment", "opencode", OPEN, '{ /* "a": 1 }'),
     _json("too-deep", "qwen", QWEN, "[" * 100_000),
     _json("merge-marks", "codex", HOOKS, '{\n<<<<<<< HEAD\n  "a": 1\n=======\n  "a": 2\n>>>>>>> x\n}\n'),
-    Prepared("not-utf-8", "claude", MCP, b'{"a": "\xff\xfe"}'),
-    Prepared("utf-16", "gemini", GEMINI, '{"a": 1}'.encode("utf-16")),
-    Prepared("zeros", "claude", LOCAL, b"\x00" * 20),
+    PreparedStatement("not-utf-8", "claude", MCP, b'{"a": "\xff\xfe"}'),
+    PreparedStatement("utf-16", "gemini", GEMINI, '{"a": 1}'.encode("utf-16")),
+    PreparedStatement("zeros", "claude", LOCAL, b"\x00" * 20),
     _json("toml-broken", "codex", TOML, '[mcp_servers.a\ncommand = "x"\n'),
     _json("toml-twice", "codex", TOML, "a = 1\na = 2\n"),
     _json("toml-is-json", "codex", TOML, '{"a": 1}\n'),

@@ -15,7 +15,17 @@ import pytest
 
 from cli.running import git
 from connect.desk import CLIS, FILES, Desk
-from connect.prepared import BROKEN, GOOD, LOCAL, MCP, OPEN_COMMENTED, QWEN, TOML, UNSUITABLE, Prepared
+from connect.prepared import (
+    BROKEN,
+    GOOD,
+    LOCAL,
+    MCP,
+    OPEN_COMMENTED,
+    QWEN,
+    TOML,
+    UNSUITABLE,
+    PreparedStatement,
+)
 from repomesh.connect import jsontext
 from repomesh.connect.errors import BrokenSettings, UnsuitableSettings
 
@@ -26,7 +36,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     return Desk.make(tmp_path)
 
 
-def by_name(prepared: Prepared) -> str:
+def by_name(prepared: PreparedStatement) -> str:
     return prepared.name
 
 
@@ -35,7 +45,7 @@ def test_there_are_files_enough() -> None:
 
 
 @pytest.mark.parametrize("prepared", GOOD, ids=by_name)
-def test_nothing_is_lost_and_all_comes_back(desk: Desk, prepared: Prepared) -> None:
+def test_nothing_is_lost_and_all_comes_back(desk: Desk, prepared: PreparedStatement) -> None:
     path = desk.write(prepared.path, prepared.content)
     before = desk.files()
     assert desk.join(prepared.cli)
@@ -47,7 +57,7 @@ def test_nothing_is_lost_and_all_comes_back(desk: Desk, prepared: Prepared) -> N
     assert desk.files() == before
 
 
-def holds_all_of(path: Path, prepared: Prepared) -> None:
+def holds_all_of(path: Path, prepared: PreparedStatement) -> None:
     """Every value that was there is still there, and every line but for a comma, and ours as well."""
     text, old = path.read_bytes().decode(), prepared.content.decode()
     if path.suffix == ".toml":
@@ -79,7 +89,7 @@ def within(old: object, new: object) -> bool:
 
 
 @pytest.mark.parametrize("prepared", GOOD, ids=by_name)
-def test_the_way_back_needs_no_memory(desk: Desk, prepared: Prepared) -> None:
+def test_the_way_back_needs_no_memory(desk: Desk, prepared: PreparedStatement) -> None:
     """Without what connect remembers, entries are known by their commands."""
     path = desk.write(prepared.path, prepared.content)
     desk.join(prepared.cli)
@@ -97,7 +107,7 @@ def test_the_way_back_needs_no_memory(desk: Desk, prepared: Prepared) -> None:
 
 
 @pytest.mark.parametrize("prepared", BROKEN, ids=by_name)
-def test_a_broken_file_is_left_alone(desk: Desk, prepared: Prepared) -> None:
+def test_a_broken_file_is_left_alone(desk: Desk, prepared: PreparedStatement) -> None:
     path = desk.write(prepared.path, prepared.content)
     before = desk.files()
     with pytest.raises(BrokenSettings) as refused:
@@ -116,7 +126,7 @@ def test_a_broken_file_is_told_with_its_place(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("prepared", UNSUITABLE, ids=by_name)
-def test_what_leaves_no_room_is_left_alone(desk: Desk, prepared: Prepared) -> None:
+def test_what_leaves_no_room_is_left_alone(desk: Desk, prepared: PreparedStatement) -> None:
     path = desk.write(prepared.path, prepared.content)
     before = desk.files()
     with pytest.raises(UnsuitableSettings) as refused:

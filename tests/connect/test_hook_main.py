@@ -243,11 +243,24 @@ def test_a_long_input_goes_without_what_tools_answered(place: Place) -> None:
         assert json.loads(server.body) == {"tool_input": cut, "repomesh_cut": True}
 
 
-def test_a_huge_input_is_read_but_not_sent(place: Place) -> None:
-    with serving(answering(ok(b"x"))) as server:
-        log = place.serve(server.port).silent(stdin=b"x" * (hook_main.HOOK_INPUT_BYTES_MAX + 2_000_000))
-    assert server.requests == []
-    assert "longer" in log or "too long" in log
+HUGE = hook_main.HOOK_INPUT_BYTES_MAX + 2_000_000
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b'"content": "' + b"x" * HUGE,
+        b'"edits": [' + b'{"old_string": "a", "new_string": "b"},' * 100_000 + b'"x"]}}',
+        b'"edits": ' + b"[" * 2_000_000,
+    ],
+    ids=["huge", "many edits", "deep"],
+)
+def test_of_an_input_that_is_too_large_the_beginning_is_sent(place: Place, rest: bytes) -> None:
+    begin = b'{"session_id": "s", "tool_name": "Edit", "tool_input": {"file_path": "a.py", '
+    with serving(answering(ok(b"{}"))) as server:
+        assert place.serve(server.port).hook("PreToolUse", begin + rest).stdout == b"{}"
+    assert server.body.startswith(begin)
+    assert len(server.body) == hook_main.HOOK_SENT_BYTES_MAX
 
 
 def test_an_input_that_never_ends(place: Place) -> None:

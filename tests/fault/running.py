@@ -34,7 +34,10 @@ def run_program(name: str, *arguments: object, **environment: str) -> str:
 
 
 class Process:
-    """A real server, started as a user starts it, on a port of its own; `limits`: those that are changed."""
+    """A real server, started as a user starts it, on a port of its own.
+
+    `limits`: those that are changed; `work`: the repository in which it is started, by default this one.
+    """
 
     def __init__(
         self,
@@ -42,9 +45,11 @@ class Process:
         database_url: str | None = None,
         *,
         limits: Mapping[str, object] | None = None,
+        work: Path | None = None,
         **settings: object,
     ) -> None:
         self.data = data
+        self._work = work
         self.url = f"http://127.0.0.1:{free_port()}"
         self._words = ["up", "--data", str(data), "--port", self.url.rpartition(":")[2]]
         if database_url is not None:
@@ -71,6 +76,7 @@ class Process:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=os.environ | self._environment,
+            cwd=self._work,
         )
 
     def _last_words(self) -> str | None:
@@ -110,7 +116,7 @@ class Forked(Process):
     _started: prompt.Started | None = None
 
     def _begin(self) -> None:
-        self._started = prompt.start(self._words, self.data, os.environ | self._environment)
+        self._started = prompt.start(self._words, self._work or self.data, os.environ | self._environment)
 
     def _last_words(self) -> str | None:
         assert self._started is not None

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -140,9 +141,15 @@ def bearer(process: Process) -> str:
 
 
 async def serves(process: Process) -> None:
-    """Somebody with a token gets everything: the API, a stream, MCP; and the server is ready."""
-    bearer = {"Authorization": f"Bearer {process.token}"}
-    async with httpx.AsyncClient(base_url=process.url, timeout=30, headers=bearer) as http:
+    """An agent gets everything: the API, a stream, MCP; and the server is ready.
+
+    It is another caller than the one of the flood, who may have used up all streams of one caller.
+    """
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
+        owner = {"Authorization": f"Bearer {process.token}"}
+        body: dict[str, Any] = {"name": "somebody", "force": True}
+        registered = await http.post("/v1/agents/register", json=body, headers=owner)
+        http.headers["Authorization"] = f"Bearer {registered.json()['token']}"
         assert (await http.get("/v1/agents")).status_code == 200
         assert (await http.get("/readyz")).status_code == 200
         async with http.stream("GET", "/v1/stream") as events:

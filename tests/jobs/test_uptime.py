@@ -24,7 +24,7 @@ from repomesh.domains.workspaces.operations import home_workspace
 from repomesh.jobs.uptime import UptimeClock
 from repomesh.kernel import limits
 from repomesh.kernel.identity import RequestContext, system_caller
-from repomesh.kernel.ports import ServerAway
+from repomesh.kernel.ports import ServerWasDown
 from repomesh.kernel.settings import Settings
 from repomesh.operations import registry
 from repomesh.store import folder
@@ -283,7 +283,7 @@ async def test_a_gap_is_an_absence_from_its_limit_on(server: Server) -> None:
     begun = server.store.now()
     for gap_s in (0.0, limits.ABSENCE_S - 1):  # a second in which this test may be slow
         uptime.check(SimpleNamespace(now=begun + timedelta(seconds=gap_s)))
-    with pytest.raises(ServerAway):
+    with pytest.raises(ServerWasDown):
         uptime.check(SimpleNamespace(now=begun + timedelta(seconds=2 * limits.ABSENCE_S)))
 
 

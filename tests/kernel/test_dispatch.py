@@ -247,7 +247,9 @@ async def test_if_match_is_honoured_or_refused_but_never_passed_over(desk: Desk)
     assert desk.notebook.texts() == {"in time"}
 
 
-async def test_a_request_is_prepared_outside_of_its_transaction_and_known_by_how_it_came(desk: Desk) -> None:
+async def test_a_request_is_prepared_once_outside_of_its_transaction_and_known_by_how_it_came(
+    desk: Desk,
+) -> None:
     prepared: list[str] = []
 
     async def prepare(request: Note, preparation: Preparation) -> Note:
@@ -261,7 +263,7 @@ async def test_a_request_is_prepared_outside_of_its_transaction_and_known_by_how
     again = await desk(write, "hello", idempotency_key="k")
     assert (first.result.text, again.replayed) == ("hello beside 1, 0", True)
     assert again.result == first.result
-    assert prepared == [threading.current_thread().name] * 2
+    assert prepared == [threading.current_thread().name]
     with pytest.raises(IdempotencyConflict):
         await desk(write, "hello beside 1, 0", idempotency_key="k")
     await desk.dispatch.close()
@@ -327,7 +329,7 @@ def waiting(desk: Desk, **options: Any) -> tuple[Operation, list[str]]:
         seconds=lambda request: request.wait_s,
         events=frozenset({"test.note"}),
         done=lambda result: result.done,
-        again=lambda request, result: request.model_copy(update={"text": request.text + "+"}),
+        next_request=lambda request, result: request.model_copy(update={"text": request.text + "+"}),
         **options,
     )
     return desk.add("note.await", attempt, blocking=blocking), attempts
@@ -416,7 +418,7 @@ async def test_secrets_stand_in_no_file(desk: Desk, engine: str) -> None:
         token_id, secret = tokens.issue(tx, tx.workspace_id, Role.OBSERVER, request.text)
         return Noted(text=request.text, token_id=token_id, token=secret)
 
-    operation = desk.add("note.issue", issue, secret="token")
+    operation = desk.add("note.issue", issue, secret_field="token")
     secrets = []
     for _ in range(2):
         secrets.append((await desk(operation, "new", idempotency_key="k")).result.token)

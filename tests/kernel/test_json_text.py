@@ -8,7 +8,13 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from repomesh.kernel import limits
-from repomesh.kernel.json_text import DuplicateKey, JsonTooComplex, check_shape
+from repomesh.kernel.json_text import (
+    DuplicateKey,
+    JsonTooComplex,
+    check_json_structure,
+    read_shallow,
+    replace_lone_surrogates,
+)
 from repomesh.kernel.operation import Model
 from repomesh.operations import registry
 
@@ -38,23 +44,23 @@ def keys(count: int) -> bytes:
 )
 def test_each_bound_is_met_at_its_edge(shape: object, most: int) -> None:
     assert callable(shape)
-    check_shape(shape(most))
+    check_json_structure(shape(most))
     with pytest.raises(JsonTooComplex):
-        check_shape(shape(most + 1))
+        check_json_structure(shape(most + 1))
 
 
 @pytest.mark.parametrize("text", [b"[{,", b'\\"[[{{,,', b"]}" * 100, b"," * 5_000, b"\\\\"])
 def test_what_stands_in_a_string_is_no_structure(text: bytes) -> None:
     inside = text.replace(b'"', b'\\"') if b'\\"' not in text else text
-    check_shape(b'{"a": "%s", "b": "%s"}' % (LONG_TEXT, inside * 50_000))
+    check_json_structure(b'{"a": "%s", "b": "%s"}' % (LONG_TEXT, inside * 50_000))
 
 
 @pytest.mark.parametrize(
     "text", [b'"', b'"\\', b"\\", b"}" * 10_000, b'{"a', b"\xff" * 10_000, b" " * 200_000]
 )
 def test_what_is_no_json_is_left_to_the_parser(text: bytes) -> None:
-    check_shape(LONG_TEXT + text)
-    check_shape(b'"' + LONG_TEXT * 40 + text)
+    check_json_structure(LONG_TEXT + text)
+    check_json_structure(b'"' + LONG_TEXT * 40 + text)
 
 
 SHORT, LONG = b"x", LONG_TEXT
@@ -73,7 +79,7 @@ SHORT, LONG = b"x", LONG_TEXT
 )
 def test_a_key_given_twice_is_refused(inside: bytes, size: bytes) -> None:
     with pytest.raises(DuplicateKey) as refused:
-        check_shape(b'{"text": "%s", %s}' % (size, inside))
+        check_json_structure(b'{"text": "%s", %s}' % (size, inside))
     assert refused.value.details["errors"][0]["type"] == "repeated"
 
 
@@ -87,7 +93,7 @@ def test_a_key_given_twice_is_refused(inside: bytes, size: bytes) -> None:
     ],
 )
 def test_the_same_word_elsewhere_is_no_key_given_twice(inside: bytes, size: bytes) -> None:
-    check_shape(b'{"text": "%s", %s}' % (size, inside))
+    check_json_structure(b'{"text": "%s", %s}' % (size, inside))
 
 
 class _Item(Model):
@@ -123,6 +129,39 @@ def test_no_request_makes_more_errors_than_a_body_may_have_keys(wrong: bytes) ->
         for name in operation.request.model_fields
     }
     assert {place: count for place, count in counts.items() if count > 200} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        (rb'"\ud83d"', rb'"\ufffd"'),
+        (rb'"\ude00\ud83d"', rb'"\ufffd\ufffd"'),
+        (rb'"\ud83d\ud83d\ude00"', rb'"\ufffd\ud83d\ude00"'),
+        (rb'"\ud83d\n"', rb'"\ufffd\n"'),
+        (rb'"\\ud83d \u00e4"', rb'"\\ud83d \u00e4"'),
+        (b'"\xed\xa0\xbd"', '"\ufffd\ufffd\ufffd"'.encode()),
+    ],
+)
+def test_a_lone_surrogate_is_replaced(text: bytes, repaired: bytes) -> None:
+    assert replace_lone_surrogates(text) == repaired
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (b'{"a": "b", "c": 1, "d": {"e": "f", "g": {"h": "i"}, "j": "k"}, "l": "m"}', None),
+        (b'{"a": "b", "c": [{"a": "x"}, "y"], "d": {"e": "f', {"a": "b", "d": {}}),
+        (b'{"a": "b", "a": "c", "d": {"e": "\\ud83d", "f": "\\', {"a": None, "d": {"e": "\ufffd"}}),
+        (b'{"a": "b"}, "c": "d"}', {"a": "b"}),
+        (b'["a", {"b": "c"}]', {}),
+        (b'{"a": ' + b"[" * 100_000, {}),
+        (b"}]{", {}),
+        (b"", {}),
+    ],
+)
+def test_what_can_be_read_of_json(text: bytes, values: dict[str, object] | None) -> None:
+    whole = {"a": "b", "d": {"e": "f", "j": "k"}, "l": "m"}
+    assert read_shallow(text) == (whole if values is None else values)
 
 
 def errors_of(request: type[BaseModel], text: bytes) -> int:

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from repomesh.kernel import limits
-from repomesh.kernel.computing import ComputeQueue
-from repomesh.kernel.errors import Unavailable
+from repomesh.kernel.computing import CallerTurns, ComputeQueue
+from repomesh.kernel.errors import TooManyCalls
 from repomesh.kernel.large_bodies import LargeBodies, TooManyLargeBodies
 
 pytestmark = pytest.mark.anyio
@@ -60,7 +60,7 @@ async def test_a_turn_that_takes_too_long_is_given_on(monkeypatch: pytest.Monkey
 
 
 async def test_more_than_a_bounded_number_waits_for_no_turn() -> None:
-    turns = ComputeQueue(1, 1)
+    turns = ComputeQueue(1, 1, "searches")
 
     async def wait() -> None:
         async with turns.turn("ann"):
@@ -69,7 +69,7 @@ async def test_more_than_a_bounded_number_waits_for_no_turn() -> None:
     async with turns.turn("ann"):
         waiting = asyncio.ensure_future(wait())
         await asyncio.sleep(0)
-        with pytest.raises(Unavailable):
+        with pytest.raises(TooManyCalls):
             await wait()
     await waiting
     await wait()
@@ -77,7 +77,7 @@ async def test_more_than_a_bounded_number_waits_for_no_turn() -> None:
 
 async def test_one_caller_has_one_turn_at_a_time() -> None:
     """So that many searches of one do not stop the first of another."""
-    turns = ComputeQueue(2, 100)
+    turns = ComputeQueue(2, 100, "searches")
     order, release = list[str](), asyncio.Event()
 
     async def search(caller: str) -> None:
@@ -94,4 +94,28 @@ async def test_one_caller_has_one_turn_at_a_time() -> None:
     release.set()
     await asyncio.gather(*tasks)
     assert order[2] == "cid" or order[3] == "cid"
+    assert not turns._callers._callers
+
+
+async def test_each_caller_has_a_few_turns_and_takes_none_of_others() -> None:
+    turns = CallerTurns(2, 3, "reads")
+    order, release = list[str](), asyncio.Event()
+
+    async def read(caller: str) -> None:
+        async with turns.turn(caller):
+            order.append(caller)
+            await release.wait()
+
+    tasks = [asyncio.ensure_future(read(caller)) for caller in ("ann",) * 5 + ("bob",)]
+    await asyncio.sleep(0.01)
+    assert order == ["ann", "ann", "bob"]
+    with pytest.raises(TooManyCalls) as refused:
+        await read("ann")
+    assert "3 of your reads" in refused.value.message
+    tasks[3].cancel()  # its place is free for another
+    await asyncio.sleep(0)
+    tasks.append(asyncio.ensure_future(read("ann")))
+    release.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert len(order) == 6
     assert not turns._callers

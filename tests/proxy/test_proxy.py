@@ -148,8 +148,18 @@ async def test_a_refused_token_is_told_to_the_model(live: LiveMesh) -> None:
 async def test_what_is_no_message_is_refused_and_the_rest_goes_on(live: LiveMesh) -> None:
     assert live.token is not None
     async with proxy(live.url, live.token) as pipes:
-        pipes.raw(b"nonsense", b"[]", b"")
-        assert (await pipes.answer(None))["error"]["code"] == -32600
+        wrong = (
+            b"nonsense",
+            b"[]",
+            b"[" * 5_000 + b"]" * 5_000,
+            b'{"jsonrpc":"2.0","id":1,"method":"ping","params":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001,
+            b'{"jsonrpc":"2.0","id":{"a":1},"method":"ping"}',
+            b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}',
+            b'{"jsonrpc":"2.0","id":1,"method":["ping"]}',
+        )
+        for line in wrong:
+            pipes.raw(line, b"")
+            assert (await pipes.answer(None))["error"]["code"] == -32600, line[:60]
         pipes.send(calling("make_coffee", 7))
         assert (await pipes.answer(7))["error"]["code"] == -32602
         assert (await pipes.call("list_agents"))["items"]

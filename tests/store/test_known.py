@@ -8,12 +8,12 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from notebook import Notebook, notes
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-_ONE = Prepared(select(notes.c.text).where(notes.c.text == bindparam("text")))
-_INSERT = Prepared(insert(notes))
-_RENAME = Prepared(
+_ONE = PreparedStatement(select(notes.c.text).where(notes.c.text == bindparam("text")))
+_INSERT = PreparedStatement(insert(notes))
+_RENAME = PreparedStatement(
     update(notes)
     .where(notes.c.text == bindparam("old"))
     .values(text=bindparam("new", type_=notes.c.text.type))

@@ -20,7 +20,7 @@ from sqlalchemy import text
 from notebook import open_notebook
 from repomesh.app import Server, prepare
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.leases.prefilter import KIND_CHARS_MAX, NAME_CHARS_MAX, traits
+from repomesh.domains.leases.prefilter import KIND_CHARS_MAX, NAME_CHARS_MAX, prefilter_columns
 from repomesh.domains.messaging.channels.rows import find_channel
 from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import home_workspace
@@ -254,7 +254,7 @@ def test_locks_from_before_kinds_names_and_depths_have_those_that_new_ones_have(
         )
     engine.dispose()
     migrate.upgrade(store)
-    expected = {one["id"]: traits("path", str(one["resource"]), str(one["prefix"])) for one in old}
+    expected = {one["id"]: prefilter_columns("path", str(one["resource"]), str(one["prefix"])) for one in old}
     for table in ("leases", "lock_waiters"):
         found = rows(store, f"SELECT id, kind, name, depth FROM {table}")
         assert {row.id: {"kind": row.kind, "name": row.name, "depth": row.depth} for row in found} == expected

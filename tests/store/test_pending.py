@@ -14,13 +14,13 @@ from notebook import Notebook, NoteWritten, notes
 from repomesh.kernel.errors import Conflict
 from repomesh.kernel.identity import RequestContext
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 pytestmark = pytest.mark.anyio
 
-_INSERT = Prepared(insert(notes))
-_FIND = Prepared(select(notes.c.text).where(notes.c.text == bindparam("text")))
+_INSERT = PreparedStatement(insert(notes))
+_FIND = PreparedStatement(select(notes.c.text).where(notes.c.text == bindparam("text")))
 
 Work = Callable[[Transaction], Any]
 

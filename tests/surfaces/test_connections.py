@@ -384,6 +384,7 @@ async def test_a_request_whose_end_can_be_read_in_two_ways_is_refused(live: Live
         ("Transfer-Encoding: xchunked",),
         ("Transfer-Encoding: chunked, identity",),
         ("Transfer-Encoding: identity",),
+        ("Transfer-Encoding: gzip, chunked",),
         ("Transfer-Encoding : chunked",),
         ("X: a\r\n folded",),
         ("X: a\rb",),
@@ -499,6 +500,28 @@ async def test_a_client_that_takes_no_answer_is_cut_off(live: LiveMesh) -> None:
         await sweep(live, 0, limits.STALLED_S, limits.STALLED_S + limits.CLOSING_S)
         await live.get("/v1/agents")
         assert len(live.web.connections) == before - 1
+
+
+async def test_answers_that_one_agent_does_not_read_are_few(live: LiveMesh) -> None:
+    live.server.gateway.answers._each = 2
+    eve, bob = await live.agent("eve"), await live.agent("bob")
+    for _ in range(3):
+        await eve.post("/v1/messages", to=["bob"], body="x" * 250_000)
+    read = request("GET", "/v1/messages?limit=3", f"Authorization: Bearer {eve.token}")
+    async with AsyncExitStack() as stack:
+        unread = [await stack.enter_async_context(connected(live)) for _ in range(12)]
+        for raw in unread:
+            raw.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            await raw.send(read * 4)
+        turns = live.server.gateway.answers
+
+        async def all_wait() -> bool:
+            return eve.id in turns._callers and turns._callers[eve.id].tasks == len(unread)
+
+        await until(all_wait)
+        assert len((await bob.get("/v1/messages", limit=3))["items"]) == 3
+        unsent = sum(connection.get_write_buffer_size() for connection in live.web.connections._open)
+        assert unsent < 2 * len((await bob.request("GET", "/v1/messages?limit=3")).content) + 100_000
 
 
 async def test_an_address_is_that_of_the_connection(live: LiveMesh) -> None:

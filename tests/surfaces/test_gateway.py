@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from harness import Mesh
+from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError, TokenRevoked, Unauthenticated, Unavailable
-from repomesh.kernel.identity import RequestContext
+from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.surfaces.gateway import Credentials
 
 pytestmark = pytest.mark.anyio
@@ -72,3 +76,34 @@ async def test_a_wait_ends_with_either_token_that_it_depends_on(mesh: Mesh, whos
     token_id = caller.token_id if whose == "caller" else token_caller.token_id
     await mesh.delete(f"/v1/tokens/{token_id}")
     assert isinstance(await wait, TokenRevoked)
+
+
+async def test_reads_of_one_agent_leave_threads_to_others(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eve, bob = await mesh.agent("eve"), await mesh.agent("bob")
+    await asyncio.gather(eve.get("/v1/tasks"), bob.get("/v1/tasks"))  # their tokens are known now
+    read, release, begun = mesh.server.store.read, asyncio.Event(), Counter[str | None]()
+
+    async def held(caller: Caller, work: Callable[[Any], Any]) -> Any:
+        begun[caller.agent_name] += 1
+        if caller.agent_name == "eve":
+            await release.wait()
+        return await read(caller, work)
+
+    monkeypatch.setattr(mesh.server.store, "read", held)
+    reads = [asyncio.ensure_future(eve.get("/v1/tasks")) for _ in range(40)]
+    await bob.get("/v1/tasks")
+    assert begun["eve"] == limits.READS_PER_CALLER < limits.READ_THREADS
+    release.set()
+    assert len(await asyncio.gather(*reads)) == 40
+
+
+async def test_preparations_of_one_agent_run_one_after_another(mesh: Mesh) -> None:
+    alice = await mesh.agent("alice")
+    turns = mesh.server.dispatch._prepare_threads["short"].turns
+    async with turns.turn(alice.id):
+        sending = asyncio.ensure_future(alice.post("/v1/messages", to=["alice"], body="word " * 5_000))
+        await (await mesh.agent("bob")).post("/v1/messages", to=["alice"], body="word " * 5_000)
+        assert not sending.done()
+    await sending

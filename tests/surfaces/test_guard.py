@@ -9,7 +9,7 @@ from harness import Mesh
 from repomesh.app import Server
 from repomesh.kernel.settings import Settings
 from repomesh.surfaces.http.asgi_messages import Receive, Scope, Send, respond
-from repomesh.surfaces.http.guard import Guard
+from repomesh.surfaces.http.request_filter import RequestFilter
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["sqlite"])]
 
@@ -53,11 +53,11 @@ async def behind(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(send, 200, b"{}")
 
 
-def guard(settings: Settings, **values: object) -> Guard:
-    return Guard(behind, settings.model_copy(update=values))
+def guard(settings: Settings, **values: object) -> RequestFilter:
+    return RequestFilter(behind, settings.model_copy(update=values))
 
 
-async def status(wall: Guard, host: bytes, origin: bytes | None = None) -> int:
+async def status(wall: RequestFilter, host: bytes, origin: bytes | None = None) -> int:
     headers = [(b"host", host), *([(b"origin", origin)] if origin is not None else [])]
     answer = await request(wall, "GET", "/", headers=headers)
     code = await websocket_close_code(wall, "/", headers)

@@ -89,7 +89,7 @@ async def test_it_is_what_the_server_serves(mesh: Mesh) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-actions.json"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi-actions.json", "/v1/schemas/change.v1.json"])
 async def test_who_has_it_is_not_sent_it_again(mesh: Mesh, path: str) -> None:
     first = await mesh.http.get(path)
     etag = first.headers["etag"]

@@ -210,7 +210,7 @@ async def test_mcp_comes_back_after_its_task_group_failed(
     async def fail() -> None:
         raise OSError(24, "Too many open files")
 
-    endpoint._sessions._task_group.start_soon(fail)
+    endpoint._session_manager._task_group.start_soon(fail)
 
     async def is_not_ready() -> bool:
         return (await mesh.http.get("/readyz")).status_code == 503

@@ -11,11 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from examples import EXAMPLES, Payload, World
 from harness import Mesh, Speaker
 from repomesh.domains.agents.models import AGENT_RENAMED
+from repomesh.domains.changes.tables import changes
 from repomesh.kernel.event_types import EVENT_TYPES
+from repomesh.kernel.identity import system_caller
 from repomesh.kernel.operation import Kind, Operation
 from repomesh.kernel.reactions import EmittedEvent, EventReaction, Reactions
 from repomesh.operations import reactions, registry
@@ -73,6 +76,8 @@ async def everything(owner: Speaker) -> State:
         "artifacts": {},
         "session_tasks": {},
         "webhooks": {item["id"]: item for item in await whole("/v1/webhooks")},
+        "changes": {item["id"]: item for item in await whole("/v1/changes")},
+        "lanes": {lane["target"]: lane["paused_reason"] for lane in (await owner.get("/v1/queue"))["lanes"]},
     }
     for meeting_id in state["meetings"]:
         for one in (await owner.get(f"/v1/meetings/{meeting_id}"))["rounds"]:
@@ -169,6 +174,19 @@ def _reaction_removed(state: State, data: dict[str, Any]) -> None:
     del state["reactions"][data["message_id"], data["agent_id"], data["reaction"]]
 
 
+def _change_moved(state: State, data: dict[str, Any]) -> None:
+    state["changes"][data["change"]["id"]] = data["change"]
+    state["lanes"].setdefault(data["change"]["target"], None)
+
+
+def _lane_paused(state: State, data: dict[str, Any]) -> None:
+    state["lanes"][data["target"]] = data["reason"]
+
+
+def _lane_resumed(state: State, data: dict[str, Any]) -> None:
+    state["lanes"][data["target"]] = None
+
+
 def _review_changed(state: State, data: dict[str, Any]) -> None:
     state["reviews"][data["review"]["id"]] = data["review"]
     if data["texts"] is not None:
@@ -238,6 +256,16 @@ RUNNING = {
     "questions": {"open"},
     "reviews": {"requested", "changes_requested"},
     "meetings": {"pending", "in_progress"},
+    "changes": {
+        "submitted",
+        "waiting",
+        "queued",
+        "building",
+        "checking",
+        "landing",
+        "returned",
+        "quarantined",
+    },
 }
 
 
@@ -318,6 +346,8 @@ APPLY |= {type_: _meeting_changed for type_ in EVENT_TYPES if type_.startswith("
 APPLY |= {type_: keep("decisions", "decision") for type_ in EVENT_TYPES if type_.startswith("decision.")}
 APPLY["meeting_template.created"] = _template_created
 APPLY["meeting_template.deleted"] = _template_deleted
+APPLY |= {type_: _change_moved for type_ in EVENT_TYPES if type_.startswith("change.")}
+APPLY |= {"queue.paused": _lane_paused, "queue.resumed": _lane_resumed, "queue.stalled": _nothing}
 APPLY |= {type_: keep("webhooks", "webhook") for type_ in EVENT_TYPES if type_.startswith("webhook.")}
 APPLY |= dict.fromkeys(
     ("webhook.tested", "webhook.dead_lettered", "webhook.replayed", "webhook.missed"), _nothing
@@ -364,11 +394,26 @@ async def a_claim_lapsed(world: World) -> Payload:
     return {}
 
 
+async def a_change_is_reviewed(world: World) -> Payload:
+    """An example of `review.decide` with a change that waits for nothing else."""
+    made = (await world.change(world.bob))["change_id"]
+    await world.mesh.post("/v1/queue/pause", reason="Else its worker is faster.")
+    needed = {"people": 0, "reviewers": 1, "owners": False}
+    statement = update(changes).where(changes.c.id == made).values(needed=needed)
+    world.mesh.server.store.write_now(system_caller(""), lambda tx: tx.execute(statement))
+    head = (await world.mesh.get(f"/v1/changes/{made}"))["head_commit"]
+    body = {"title": "Logout", "commit_range": head, "reviewers": ["alice"]}
+    review = await world.bob.post("/v1/reviews", **body)
+    return {"review_id": review["id"], "verdict": "approved", "summary": "Fine."}
+
+
 RETIRING = ("agent.retire", EXAMPLES["agent.retire"])
 RENAMING = ("agent.rename", EXAMPLES["agent.rename"])
 TRIGGERS = {
     ("leases.reactions.rename_holder", "agent.renamed"): RENAMING,
     ("messaging.reviews.reactions.rename_in_reviews", "agent.renamed"): RENAMING,
+    ("changes.reactions.rename_in_changes", "agent.renamed"): RENAMING,
+    ("changes.reactions.place_reviewed_changes", "review.approved"): ("review.decide", a_change_is_reviewed),
     ("messaging.questions.reactions.rename_in_questions", "agent.renamed"): RENAMING,
     ("tasks.reactions.rename_in_tasks", "agent.renamed"): RENAMING,
     ("meetings.reactions.rename_in_meetings", "agent.renamed"): RENAMING,

@@ -33,6 +33,8 @@ _OF_HTTP = {"type", "title", "status", "detail", "trace_id"}
 _CHANGING = [
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+(Z| UTC)"), "TIME"),
+    (re.compile(r"\b[0-9a-f]{40}\b"), "OBJECT"),  # of git
+    (re.compile(r"index [0-9a-f]{7}\.\.[0-9a-f]{7}"), "index A..B"),
     (re.compile(r"(token) \d+"), r"\1 N"),
     (re.compile(r"\brm[0-9a-f]{24}\b"), "BOUNDARY"),
     (re.compile(r"\d+ more unread"), "N more unread"),

@@ -124,6 +124,7 @@ def _kept(server: Process) -> str:
 def _run(server: Process, seconds: int, known: dict[str, list[dict[str, object]]]) -> int:
     command = [
         Path(sys.executable).with_name("schemathesis"),
+        *("--config-file", str(HERE / "schemathesis.toml")),
         *("run", f"{server.url}/openapi.json", "--max-time", str(seconds)),
         *("--header", f"Authorization: Bearer {server.token}", "--header", "X-Repomesh-Agent: fuzzer"),
         *("--checks", "all", "--exclude-checks", _CHECKS_LEFT_OUT),

@@ -27,8 +27,11 @@ def filter_case(context: Any, case: Any) -> bool:
 @schemathesis.hook
 def before_call(context: Any, case: Any, **_: Any) -> None:
     """Name what there is, or nothing would ever be found; let nobody wait for long."""
-    if case.meta.generation.mode.is_positive and _CHANCE.random() < _KNOWN_SHARE:
-        _name_known(case)
+    if case._meta.generation.mode.is_positive:  # `meta` would look at the case again
+        # It stays a valid one: looked at again now, a quoted text in its path would seem too long.
+        case.freeze_metadata()
+        if _CHANCE.random() < _KNOWN_SHARE:
+            _name_known(case)
     if case.operation.path == "/v1/messages/wait" and "timeout_s" not in (case.query or {}):
         case.query = {**(case.query or {}), "timeout_s": _WAIT_MAX_S}
     for fields, name in ((case.query, "timeout_s"), (case.body, "wait_s")):
@@ -38,7 +41,6 @@ def before_call(context: Any, case: Any, **_: Any) -> None:
 
 def _name_known(case: Any) -> None:
     """Put ids that exist in the place of made-up ones, in most of the valid requests."""
-    case.freeze_metadata()  # it stays a valid one; looked at again now, what is quoted would seem too long
     for header in ("X-Repomesh-Agent", "Idempotency-Key", "If-Match"):
         (case.headers or {}).pop(header, None)
     path, body = case.operation.path, case.body

@@ -448,8 +448,26 @@ def test_sessions_that_begin_at_once_all_keep_where_they_are_woken(data: Path) -
 
 
 def test_a_draft_is_removed_once_its_process_is_gone(data: Path) -> None:
-    draft = private_files.draft_path(data / "note")
-    descriptor = private_files.create_draft(draft)
+    draft, descriptor = private_files.create_draft(data / "note")
     assert drafts.sweep(data) == []
     os.close(descriptor)  # as the end of its process does
     assert drafts.sweep(data) == [draft.name]
+
+
+def test_a_sweep_breaks_no_file_that_is_being_written(data: Path) -> None:
+    ended = Event()
+
+    def sweep() -> None:
+        while not ended.is_set():
+            drafts.sweep(data)
+
+    with ThreadPoolExecutor(2) as pool:
+        sweepers = [pool.submit(sweep) for _ in range(2)]
+        try:
+            for number in range(2_000):
+                private_files.write_private(data / "note", str(number).encode())
+        finally:
+            ended.set()
+        for sweeper in sweepers:
+            sweeper.result()
+    assert (data / "note").read_bytes() == b"1999"

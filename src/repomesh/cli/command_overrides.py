@@ -27,6 +27,9 @@ SHAPES: dict[str, CommandOverride] = {
     "artifact.add": CommandOverride(
         hidden=True
     ),  # a command of its own reads a file; links come by 'repomesh api'
+    "change.plan_rollback": CommandOverride(hidden=True),  # 'rollback' shows it and asks
+    "change.roll_back": CommandOverride(hidden=True),
+    "change.submit": CommandOverride(hidden=True),  # a command of its own looks into the work tree
     "channel.create": CommandOverride(arguments=("name",)),
     "chunk.add": CommandOverride(  # a command of its own takes a file, too
         arguments=("session_id", "content"), hidden=True
@@ -50,6 +53,9 @@ SHAPES: dict[str, CommandOverride] = {
     "message.list": CommandOverride(name="search", help="Search the communication log."),
     "message.react": CommandOverride(arguments=("message_id", "reaction")),
     "message.send": CommandOverride(arguments=("to", "body"), left_out=("parent_message_id",)),
+    "queue.pause": CommandOverride(arguments=("reason",)),
+    "queue.report": CommandOverride(hidden=True),  # a command of its own reads all pages
+    "queue.show": CommandOverride(name="status"),
     "question.answer": CommandOverride(arguments=("question_id", "answer")),
     "question.ask": CommandOverride(arguments=("question",)),
     "search.find": CommandOverride(arguments=("text",)),

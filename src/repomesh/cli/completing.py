@@ -28,6 +28,7 @@ _LISTS: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "message": ("message.list", {}, "id", "subject"),
     "question": ("question.list", {}, "id", "question"),
     "review": ("review.list", {}, "id", "title"),
+    "change": ("change.list", {}, "id", "summary"),
     "meeting": ("meeting.list", {}, "id", "topic"),
     "decision": ("decision.list", {}, "id", "topic"),
     "memory": ("memory.list", {}, "id", "key"),

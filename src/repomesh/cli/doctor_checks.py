@@ -10,15 +10,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from repomesh.adapters.git.errors import EngineMissing
+from repomesh.adapters.git.repository import require_engine
 from repomesh.cli.listening_port import CannotListen, PortBusy, listen
 from repomesh.client.discovery import Address
 from repomesh.connect import guard
 from repomesh.connect.errors import NoRepository
+from repomesh.jobs.merge_queue.sandbox import sandbox_problem
 from repomesh.kernel import data_folder, trust
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.git import RepositoryUnreadable
@@ -60,7 +64,7 @@ class DoctorCheck:
 
 
 def check_machine() -> Iterator[DoctorCheck]:
-    """Check Python and git."""
+    """Check Python and git, and whether they can serve a merge queue."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield DoctorCheck("Python", sys.version_info >= PYTHON, version, "Install Python 3.11 or newer.")
     git = shutil.which("git")
@@ -70,6 +74,32 @@ def check_machine() -> Iterator[DoctorCheck]:
     result = subprocess.run([git, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - as found
     printed = (result.stdout or result.stderr).strip()
     yield DoctorCheck("git", result.returncode == 0, printed, f"Install git anew: '{git} --version' fails.")
+    try:
+        require_engine()
+        yield DoctorCheck("merge queue", True, "pygit2 and git can merge without a work tree")
+    except EngineMissing as error:
+        yield DoctorCheck("merge queue", False, error.message, error.hint, required=False)
+        return
+    yield _structured_merge()
+    yield _sandbox()
+
+
+def _sandbox() -> DoctorCheck:
+    """Check whether the queue's checks can run in a sandbox."""
+    problem = sandbox_problem()
+    if problem is None:
+        return DoctorCheck("sandbox of checks", True, "bubblewrap works")
+    detail = f"{problem}: checks run without a sandbox, and can read what you can, tokens included"
+    fix = "Install bubblewrap, and allow user namespaces; or set queue.sandbox to 'required' to stop instead."
+    return DoctorCheck("sandbox of checks", False, detail, fix, required=False)
+
+
+def _structured_merge() -> DoctorCheck:
+    """Check whether conflicts in other languages than Python can be merged by their structure."""
+    if find_spec("tree_sitter") is not None:
+        return DoctorCheck("structured merge", True, "tree-sitter reads TypeScript, Go, Rust and others")
+    missing, fix = "tree-sitter is not installed: of code only Python is merged", "Install 'repomesh[merge]'."
+    return DoctorCheck("structured merge", False, missing, fix, required=False)
 
 
 def check_trust(settings: Settings) -> DoctorCheck | None:

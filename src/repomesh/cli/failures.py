@@ -67,6 +67,8 @@ class FileUnusable(Unavailable):
 
 
 _FORMS: Final[dict[str, str]] = {
+    r"^[0-9a-f]{40}$": "40 hexadecimal digits",
+    r"^[A-Za-z0-9+/]+={0,2}$": "base64",
     r"^[0-9a-f]{8}-": "an id, as a list prints it",
     r"^[A-Za-z0-9][A-Za-z0-9._-]*$": "a name: letters, digits, '.', '_' and '-'",
     r"^[A-Za-z0-9][A-Za-z0-9._:-]*$": "a key: letters, digits, '.', '_', ':' and '-'",

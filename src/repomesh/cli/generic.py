@@ -40,6 +40,19 @@ if TYPE_CHECKING:
 Prepare = Callable[["Client", dict[str, Any], Mapping[str, Any]], Awaitable[dict[str, Any]]]
 """(client, fields, further options) -> the fields to send."""
 
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """How a command was told to reach the server, and whether to print JSON."""
+
+    url: str | None
+    agent: str | None
+    as_json: bool
+
+
+Finish = Callable[[Mapping[str, Any], Mapping[str, Any], Invocation], None]
+"""(answer, further options, invocation): what a command does once its answer is printed."""
+
 _TYPES: dict[str, Any] = {"integer": int, "number": float, "boolean": bool}
 _FROM_STDIN = frozenset(
     {
@@ -83,13 +96,15 @@ def add_command(
     shape: CommandOverride,
     options: Sequence[inspect.Parameter] = (),
     prepare: Prepare | None = None,
+    finish: Finish | None = None,
 ) -> None:
     """Add a command for an operation to an app of `noun_group`.
 
-    `options` are no fields of the operation: `prepare` turns their values into fields.
+    `options` are no fields of the operation: `prepare` turns their values into fields, and `finish` does what
+    else they ask for once the answer is printed.
     """
     name = shape.name or described.name.partition(".")[2].replace("_", "-").replace(".", "-")
-    app.info.cls.entries[name] = _Entry(described, shape, options, prepare)  # type: ignore[union-attr]
+    app.info.cls.entries[name] = _Entry(described, shape, options, prepare, finish)  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,7 @@ class _Entry:
     shape: CommandOverride
     options: Sequence[inspect.Parameter]
     prepare: Prepare | None
+    finish: Finish | None
     panel: None = None
 
     @property
@@ -116,7 +132,7 @@ class _Entry:
         """Build the command."""
         app = typer.Typer(add_completion=False)
         app.command(name, help=self.help)(
-            _build_runner(self.described, self.shape, self.options, self.prepare)
+            _build_runner(self.described, self.shape, self.options, self.prepare, self.finish)
         )
         return build_command(app, name)
 
@@ -195,6 +211,7 @@ def _build_runner(
     shape: CommandOverride,
     options: Sequence[inspect.Parameter],
     prepare: Prepare | None,
+    finish: Finish | None,
 ) -> Callable[..., None]:
     """Return a function with a parameter for each field, from which Typer builds the command."""
     fields = {field.name: field for field in described.fields if field.name not in shape.left_out}
@@ -259,6 +276,8 @@ def _build_runner(
         looked_at = values.get("what", default) or ()
         brief = described.kind == "command" and not verbose
         show.print_result(described, result, as_json=as_json, looked_at=looked_at, brief=brief)
+        if finish is not None:
+            finish(result, option_values, Invocation(url, agent, as_json))
 
     required_names = {field.name for field in positional if field.name not in shape.optional}
     parameters = _build_arguments(described, positional, required_names, prompt_names)

@@ -38,15 +38,19 @@ _AGENTS: Final = (
 )
 KINDS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(_AGENTS, ("agent",)),
+    "change_id": ("change",),
+    "change_ids": ("change",),
     "correlation_id": (),
     "decision_id": ("decision",),
     "dependencies": ("task",),
+    "depends_on": ("change",),
     "meeting_id": ("meeting",),
     "memory_id": ("memory",),
     "message_id": ("message",),
     "parent_message_id": ("message",),
     "question_id": ("question",),
     "related_message_ids": ("message",),
+    "replaces": ("change",),
     "related_task_ids": ("task",),
     "review_id": ("review",),
     "supersedes": ("decision",),
@@ -59,7 +63,9 @@ _OF_OPERATION: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("decision.supersede", "by"): ("decision",),
     ("message.wait", "after"): ("message",),
 }
-NAMES: Final = frozenset({("session.delegate", "task_id")})
+NAMES: Final = frozenset(
+    {("session.delegate", "task_id"), ("change.approve", "patch_id"), ("change.reject", "patch_id")}
+)
 """Fields whose name looks like an id and that hold names."""
 
 _LISTED: Final[dict[str, tuple[str, str]]] = {
@@ -71,6 +77,7 @@ _LISTED: Final[dict[str, tuple[str, str]]] = {
 
 
 _NAMED_BY: Final[dict[str, tuple[str, str]]] = {
+    "change": ("change.list", "summary"),
     "decision": ("decision.list", "topic"),
     "meeting": ("meeting.list", "topic"),
     "memory": ("memory.list", "key"),
@@ -85,7 +92,7 @@ _IN_SESSION: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 }
 """By field of objects named within a session: the operation that lists them, and the fields with names."""
 
-_OWN_LIST: Final = ("agent", "decision", "meeting", "memory", "question", "review", "task")
+_OWN_LIST: Final = ("agent", "change", "decision", "meeting", "memory", "question", "review", "task")
 LISTINGS: Final = {
     **{kind: f"{kind} list" for kind in _OWN_LIST},
     "message": "message inbox",

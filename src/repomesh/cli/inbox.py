@@ -48,7 +48,7 @@ Limit = Annotated[int, typer.Option(min=1, max=_ALL, help="Most of each sort.")]
 def _inbox(
     ctx: typer.Context, *, limit: Limit = 20, as_json: AsJson = False, url: Url = None, named: As = None
 ) -> None:
-    """Show what needs you first: questions, CLIs that wait for a permission, notices, messages.
+    """Show what needs you first: questions, CLIs that wait for a permission, changes, notices, messages.
 
     You are an agent of type 'human', made on first use. 'repomesh message inbox --as AGENT' has an agent's.
     """
@@ -71,7 +71,7 @@ def list_(
 
     async def run(client: Client) -> Any:
         person = await terminal_user.act_as_person(client, named)
-        return person, await client.call_json("inbox.show", {"limit": limit})
+        return person, await _read(client, person["id"], limit)
 
     person, inbox = run_with_client(run, url=url)
     if person["type"] != "human":
@@ -143,7 +143,7 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
 
         person = await terminal_user.act_as_person(client, named)
         position = (await client.call_json("event.list", {"newest": True, "limit": 1}))["last_seq"]
-        inbox = await client.call_json("inbox.show", {"limit": _ALL})
+        inbox = await _read(client, person["id"], _ALL)
         _print(inbox if as_json else inbox_view.inbox_lines(output.style(), person["name"], inbox))
         async for event in events(client, after=position, type=list(_EVENTS)):
             if event["actor"] != person["id"]:
@@ -151,6 +151,17 @@ def follow(*, as_json: AsJson = False, url: Url = None, named: As = None) -> Non
 
     with suppress(KeyboardInterrupt, asyncio.CancelledError):  # Ctrl+C is how following ends
         run_with_client(run, url=url)
+
+
+async def _read(client: Client, person_id: str, limit: int) -> dict[str, Any]:
+    """Return the person's inbox, with the changes of others that wait for a person."""
+    inbox: dict[str, Any] = await client.call_json("inbox.show", {"limit": limit})
+    pages = [
+        await client.call_json("change.list", {"waits_for": waits_for, "limit": limit})
+        for waits_for in ("approval", "work_tree")
+    ]
+    waiting = [change for page in pages for change in page["items"]]
+    return inbox | {"changes": [change for change in waiting if change["author_id"] != person_id]}
 
 
 def _print(item: Any) -> None:

@@ -101,11 +101,12 @@ async def _status(client: Client) -> dict[str, Any]:
     unknown = {"name": "?", "path": None}
     workspace = await _or_damaged(client.call_json("workspace.show", {}), "workspace", unknown, damaged)
     no_events: dict[str, Any] = {"items": [], "last_seq": None}
-    newest, urgent, *pages = await asyncio.gather(
+    newest, urgent, queue_notes, *pages = await asyncio.gather(
         _or_damaged(
             client.call_json("event.list", {"newest": True, "limit": 1}), "events", no_events, damaged
         ),
         _or_damaged(_unacknowledged(client), "urgent", [], damaged),
+        _or_damaged(_queue_notes(client), "queue", [], damaged),
         *(_or_damaged(_page(client, *page), name, _NO_ITEMS, damaged) for name, page in _PAGES.items()),
     )
     items = dict(zip(_PAGES, pages, strict=True))
@@ -121,6 +122,8 @@ async def _status(client: Client) -> dict[str, Any]:
         "questions": _pick(items["questions"]["items"], _QUESTION),
         "urgent": urgent,
         "meetings": _pick(items["meetings"]["items"], _MEETING),
+        "changes": _pick(items["changes"]["items"], _CHANGE),
+        "queue": queue_notes,
         "more": [name for name in _PAGES if items[name]["next_cursor"]],
         "damaged": damaged,
         "last_seq": newest["last_seq"],
@@ -133,10 +136,13 @@ _LOCK = ("resource", "mode", "agent_name", "expires_at", "note")
 _TASK = ("id", "goal", "priority", "agent_name", "percent", "reason")
 _QUESTION = ("id", "asker_name", "asked_name", "question", "deadline_at")
 _MEETING = ("id", "topic", "phase", "speaker_name", "due_at")
+_CHANGE = ("id", "summary", "state", "author_name", "reason")
 
 
+_OPEN_CHANGES: Final[dict[str, Any]] = {"open": True}
 _PAGES: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "agents": ("agent.list", {}),
+    "changes": ("change.list", _OPEN_CHANGES),
     "locks": ("lock.list", {}),
     "questions": ("question.list", {"status": "open"}),
     "meetings": ("meeting.list", {"status": "in_progress"}),
@@ -160,6 +166,18 @@ async def _or_damaged(answer: Awaitable[T], name: str, substitute: T, damaged: l
 async def _page(client: Client, name: str, criteria: dict[str, Any]) -> dict[str, Any]:
     page: dict[str, Any] = await client.call_json(name, criteria | {"limit": ITEMS_MAX})
     return page
+
+
+async def _queue_notes(client: Client) -> list[str]:
+    """What people must know about the merge queue once it is used: paused lanes, and missing checks."""
+    lanes = (await client.call_json("queue.show", {}))["lanes"]
+    notes = [f"{lane['target']} is paused: {lane['paused_reason']}" for lane in lanes if lane["paused"]]
+    if not lanes:
+        return notes
+    try:
+        return notes + list((await client.call_json("queue.config", {}))["warnings"])
+    except RemoteError as error:  # its message says what is wrong with the repository or its repomesh.toml
+        return [*notes, error.message]
 
 
 async def _unacknowledged(client: Client) -> list[dict[str, Any]]:

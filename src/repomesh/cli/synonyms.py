@@ -56,6 +56,8 @@ ALIASES: Final = {
     "remember": "memory store",
     "reply": "message reply",
     "reviews": "review list",
+    "revert": "rollback",
+    "submit": "change submit",
     "run": "up",
     "send": "message send",
     "sent": "message outbox",

@@ -214,7 +214,7 @@ def migrate(store: Any, settings: Settings) -> list[str]:
     revision = schema.current(store)
     if revision in (None, schema.HEAD):
         return []
-    store.require_whole()
+    store.require_undamaged()
     schema.require_known(revision)
     backup_note = "Back it up with pg_dump before such an upgrade."
     if settings.database_url is None:

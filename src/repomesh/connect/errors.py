@@ -48,7 +48,7 @@ class SettingsChanged(Conflict):
 
 
 class NoRepository(InvalidRequest):
-    """The guard needs a git repository, and this folder is in none."""
+    """The command needs a git repository, and this folder is in none."""
 
     code = "no_repository"
     hint = "Change into the repository with 'cd', then run the command again."

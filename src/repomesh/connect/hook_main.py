@@ -43,6 +43,7 @@ _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ash", "ksh", "fish"})
 _MARKS = {ord(mark): None for mark in "._-"}
 """The characters of an agent's name besides letters and digits, for `str.translate`."""
 _HEADER_BYTES_MAX = 16 * 1024
+_OPENINGS_MAX = 20_000  # of objects and arrays in a long input that is parsed; more would take too long
 _UNREADABLE = (ValueError, StopIteration, RecursionError, SystemError)
 """The exceptions of `json`'s scanner; SystemError when it can't find an exception of `json.decoder`."""
 
@@ -78,8 +79,6 @@ def run(words: list[str], log: Log, deadline: float) -> bytes:
     if folder is None or marker is None:
         return b""
     log.folder = folder
-    if len(body) > HOOK_INPUT_BYTES_MAX:
-        raise HookGaveUp(f"the input is longer than {HOOK_INPUT_BYTES_MAX} bytes")
     update_wake_note(folder, cli, event, body)
     answer = request_reply(folder, marker, f"/v1/hooks/{cli}/{event}", shorten_input(body), deadline, log)
     if event.lower() == "sessionstart":
@@ -320,24 +319,25 @@ def read_input() -> bytes:
 
 
 def shorten_input(body: bytes) -> bytes:
-    """Shorten a long input by dropping or cutting fields; raises HookGaveUp unless it is a JSON object."""
+    """At most HOOK_SENT_BYTES_MAX of an input: without some fields, with shorter texts, or its beginning.
+
+    The server reads what it can of a beginning, and takes the rest for any edit.
+    """
     if len(body) <= HOOK_SENT_BYTES_MAX:
         return body
-    import json  # seldom, and then the rest takes longer anyway
+    if len(body) <= HOOK_INPUT_BYTES_MAX and body.count(b"{") + body.count(b"[") <= _OPENINGS_MAX:
+        import json  # seldom, and then the rest takes longer anyway
 
-    try:
-        value = json.loads(body)
-    except ValueError:
-        raise HookGaveUp("the input is long and no JSON") from None
-    if not isinstance(value, dict):
-        raise HookGaveUp("the input is long and no object")
-    value = {name: part for name, part in value.items() if name not in _RESULTS}
-    reduced = json.dumps(value).encode()
-    if len(reduced) <= HOOK_SENT_BYTES_MAX:
-        return reduced
-    return json.dumps(
-        _shorten_texts(value) | {"repomesh_cut": True}
-    ).encode()  # what is not sent can't be checked
+        try:
+            value = json.loads(body)
+            if isinstance(value, dict):
+                value = {name: part for name, part in value.items() if name not in _RESULTS}
+                body = json.dumps(value).encode()
+                if len(body) > HOOK_SENT_BYTES_MAX:
+                    body = json.dumps(_shorten_texts(value) | {"repomesh_cut": True}).encode()
+        except _UNREADABLE:
+            pass
+    return body[:HOOK_SENT_BYTES_MAX]
 
 
 def _shorten_texts(value: Any) -> Any:

@@ -14,7 +14,7 @@ from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.operation import Due, Operation
 from repomesh.store.base import Store
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 Visit = tuple[str, str]
@@ -39,7 +39,7 @@ class _Query:
 
     name: str
     due: Due
-    statement: Prepared
+    statement: PreparedStatement
     ran_at: datetime | None = None
 
     def is_wanted(self, now: datetime, *, changed: bool) -> bool:
@@ -59,7 +59,7 @@ class DueWork:
         self._store = store
         self._ahead = timedelta(seconds=ahead_s)
         self._queries = [
-            _Query(operation.name, due, Prepared(due.statement(store.settings)))
+            _Query(operation.name, due, PreparedStatement(due.statement(store.settings)))
             for operation in operations
             for due in operation.due
         ]
@@ -104,7 +104,7 @@ class DueWork:
         self._drop_closed_workspaces(tx, visits)
         return visits, run_queries, tx.now
 
-    def _due_rows(self, tx: Transaction, statement: Prepared) -> list[Any]:
+    def _due_rows(self, tx: Transaction, statement: PreparedStatement) -> list[Any]:
         return list(tx.execute(statement, {"now": tx.now, "until": tx.now + self._ahead}).all())
 
     def _drop_closed_workspaces(self, tx: Transaction, visits: DueVisits) -> None:

@@ -36,10 +36,13 @@ class Job(SupervisedWorker, Generic[Work, Taken, Outcome]):
     the others: the error is logged, and the piece is tried again after a pause.
     """
 
-    def __init__(self, policy: JobPolicy, every_s: float) -> None:
+    def __init__(self, policy: JobPolicy, every_s: float, rest_s: float = 0.0) -> None:
+        """Look every `every_s` seconds and when woken, but not within `rest_s` after a look in vain."""
         super().__init__()
         self._policy = policy
         self._every_s = every_s
+        self._rest_s = rest_s
+        self._looked_in_vain = False
         self._wakeup = Wakeup()
         self._working: dict[str, asyncio.Task[bool]] = {}
         self._repeat_keys: set[str] = set()
@@ -86,11 +89,15 @@ class Job(SupervisedWorker, Generic[Work, Taken, Outcome]):
         await asyncio.gather(*working, return_exceptions=True)
 
     async def _wait_for_next_pass(self) -> None:
+        if self._looked_in_vain:
+            await asyncio.sleep(self._rest_s)
         await self._wakeup.wait(self._every_s)
 
     async def _pass(self) -> None:
         """Start tasks for the due work, up to `policy.concurrency` at once."""
-        for due in await self.due():
+        all_due = await self.due()
+        self._looked_in_vain = not all_due
+        for due in all_due:
             if len(self._working) >= self._policy.concurrency:
                 return  # the end of each task wakes the next look
             key = self.key(due)

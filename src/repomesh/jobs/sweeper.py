@@ -37,6 +37,7 @@ SWEEPS = (
     "idempotency.forget",
     "session.erase",
     "webhook.forget",
+    "queue.detect_stalls",
 )
 """Commands that are run in the workspaces in which they are due (`Operation.due`), there in this order."""
 

@@ -14,7 +14,7 @@ from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
 from repomesh.kernel.identity import RequestContext, system_caller
-from repomesh.kernel.ports import ServerAway
+from repomesh.kernel.ports import ServerWasDown
 from repomesh.store.base import Store
 
 log = structlog.get_logger("repomesh.uptime")
@@ -40,14 +40,14 @@ class UptimeClock:
         self._extension_lock = asyncio.Lock()
 
     def check(self, tx: Any) -> None:
-        """Note that a transaction runs; raises ServerAway when there was a gap before it.
+        """Note that a transaction runs; raises ServerWasDown when there was a gap before it.
 
         A damaged database is only read: its deadlines can't be extended, and nothing expires in it.
         """
         if self._store.damage:
             return
         if self._is_gap(tx.now):
-            raise ServerAway
+            raise ServerWasDown
         self._note(tx.now)
 
     async def tick(self) -> None:

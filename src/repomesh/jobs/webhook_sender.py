@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from repomesh.domains.webhooks.delivery_queue_models import AttemptOutcome, DueDelivery
-from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, parse_target
+from repomesh.domains.webhooks.rules import WebhookTarget, is_allowlisted, parse_target
 from repomesh.domains.webhooks.screening import NotPublic, screen_addresses
 from repomesh.kernel import limits
 from repomesh.kernel.clock import Clock
@@ -52,10 +52,10 @@ class ScreenedNetwork(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address that answers; raises NotPublic unless all are public, or admitted."""
-        admitted = is_admitted(host, port, self._hosts)
+        """Connect to the first address that answers; raises NotPublic unless each is public or allowed."""
+        allowlisted = is_allowlisted(host, port, self._hosts)
         addresses = await asyncio.get_running_loop().run_in_executor(
-            self._resolvers, lambda: screen_addresses(host, port, admitted=admitted)
+            self._resolvers, lambda: screen_addresses(host, port, allowlisted=allowlisted)
         )
         refusal: Exception = OSError(f"there is no host {host}")
         for address in addresses:

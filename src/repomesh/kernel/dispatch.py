@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -19,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from repomesh.kernel import limits
 from repomesh.kernel.budget import keep_within
-from repomesh.kernel.computing import ComputeQueue, Computing
+from repomesh.kernel.computing import CallerTurns, ComputeQueue, Computing, PlacesPerCaller
 from repomesh.kernel.errors import (
     ConditionIgnored,
     DamagedRecord,
@@ -31,11 +29,11 @@ from repomesh.kernel.errors import (
 )
 from repomesh.kernel.fields import Page
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.json_text import run_aside
+from repomesh.kernel.json_text import run_off_loop_if_large
 from repomesh.kernel.json_values import canonical_json
 from repomesh.kernel.operation import Kind, Operation, Payload, Registry, Shorten, WaitRule
-from repomesh.kernel.ports import AbsenceClock, Completions, Embedder, EventSignals, ServerAway, StorePort
-from repomesh.kernel.preparation import Preparation
+from repomesh.kernel.ports import AbsenceClock, Completions, Embedder, EventSignals, ServerWasDown, StorePort
+from repomesh.kernel.preparation import Preparation, prepare_threads
 from repomesh.kernel.rates import RateLimiter
 from repomesh.kernel.telemetry import Metrics, tracer
 
@@ -96,11 +94,15 @@ class Dispatcher:
         self._embedder = embedder
         self._follow_ups: set[asyncio.Task[None]] = set()
         self._waiting_tasks: set[asyncio.Task[Any]] = set()
-        self._waits: Counter[str] = Counter()  # of each agent, or token without one
+        self._waits: PlacesPerCaller[str] = PlacesPerCaller(
+            limits.CALLS_WAITING_PER_AGENT_MAX,
+            lambda count: TooManyWaits(f"{count} calls of yours wait already"),
+        )
         self._interrupted = False
-        self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX)
+        self._searches = ComputeQueue(limits.SEARCHES_AT_ONCE, limits.SEARCHES_WAITING_MAX, "searches")
+        self._reads = CallerTurns(limits.READS_PER_CALLER, limits.READS_WAITING_MAX, "reads")
         self._computing = Computing()
-        self._prepare_threads = _prepare_threads()
+        self._prepare_threads = prepare_threads()
         self._on_call: list[Callable[[Caller], None]] = []
         self._refusal_logged_at: dict[str, float] = {}  # by code, of which there are few
 
@@ -158,8 +160,8 @@ class Dispatcher:
         """Close the connection to the model, and finish the commands queued behind answers."""
         await self._completions.close()
         self._computing.close()
-        self._prepare_threads.shutdown(wait=False, cancel_futures=True)
-        self._prepare_threads = _prepare_threads()  # for what still comes while the server stops
+        for threads in self._prepare_threads.values():
+            threads.close()
         while self._follow_ups:
             await asyncio.gather(*self._follow_ups, return_exceptions=True)
 
@@ -170,13 +172,13 @@ class Dispatcher:
         if operation.needs_agent:
             caller.acting_agent()
         size = len(payload) if isinstance(payload, bytes) else 0
-        request = await run_aside(size, operation.parse, payload)
+        request = await run_off_loop_if_large(size, operation.parse, payload)
         self.notify_called(caller)
         try:
             if operation.rate is not None:
                 self._limiter.take(operation.rate, caller)
             key = None if context.idempotency_key is None else _idempotency_key(operation, request, context)
-            if operation.prepare is not None:
+            if operation.prepare is not None and not await self._is_recorded(operation, caller, key):
                 request = await operation.prepare(request, self._preparation(operation, caller))
             if operation.blocking is not None and operation.blocking.seconds(request) > 0:
                 answer = await self._wait(operation, operation.blocking, caller, request, context, key)
@@ -196,6 +198,16 @@ class Dispatcher:
             self.queue(follow_up[0], caller, follow_up[1])
         return answer
 
+    async def _is_recorded(self, operation: Operation, caller: Caller, key: _IdempotencyKey | None) -> bool:
+        """Whether an answer is recorded under the key: it is given again, whatever has changed since.
+
+        What `prepare` finds now, such as a branch that was deleted, says nothing about what was done then.
+        """
+        if key is None:
+            return False
+        find = partial(_find_recorded, operation.name, key)
+        return await self._after_absence(lambda: self._store.read(caller, find)) is not None
+
     def _preparation(self, operation: Operation, caller: Caller) -> Preparation:
         async def read(work: Callable[[Any], Any]) -> Any:
             async with self._turn(operation, caller):
@@ -204,7 +216,9 @@ class Dispatcher:
                 )
 
         models = self._completions, self._embedder
-        return Preparation(read, self._store, *models, self._computing, self._prepare_threads)
+        return Preparation(
+            read, self._store, *models, self._computing, caller.actor_id, self._prepare_threads
+        )
 
     async def _wait(
         self,
@@ -218,38 +232,32 @@ class Dispatcher:
         deadline = time.monotonic() + blocking.seconds(request)
         task = asyncio.current_task()
         assert task is not None
-        waiter = _actor_id(caller)
-        if self._waits[waiter] >= limits.CALLS_WAITING_PER_AGENT_MAX:
-            raise TooManyWaits(f"{self._waits[waiter]} calls of yours wait already")
-        self._waits[waiter] += 1
-        self._waiting_tasks.add(task)
-        try:
-            async with self._signals.listen(caller, blocking.events) as signal:
-                while True:
-                    answer = await self._run(operation, caller, request, context, key)
-                    remaining_s = deadline - time.monotonic()
-                    if blocking.done(answer.result):
-                        return answer
-                    if remaining_s <= 0:
-                        break
-                    request = blocking.again(request, answer.result)
-                    await signal.wait(remaining_s)
-        except asyncio.CancelledError:
-            if self._interrupted:
-                raise Unavailable("the server is stopping") from None
-            if blocking.give_up is not None:  # nobody waits any more, so others come sooner
-                self.queue(blocking.give_up, caller, request)
-            raise
-        finally:
-            self._waiting_tasks.discard(task)
-            self._waits[waiter] -= 1
-            if not self._waits[waiter]:
-                del self._waits[waiter]
+        with self._waits.place(caller.actor_id):
+            self._waiting_tasks.add(task)
+            try:
+                async with self._signals.listen(caller, blocking.events) as signal:
+                    while True:
+                        answer = await self._run(operation, caller, request, context, key)
+                        remaining_s = deadline - time.monotonic()
+                        if blocking.done(answer.result):
+                            return answer
+                        if remaining_s <= 0:
+                            break
+                        request = blocking.next_request(request, answer.result)
+                        await signal.wait(remaining_s)
+            except asyncio.CancelledError:
+                if self._interrupted:
+                    raise Unavailable("the server is stopping") from None
+                if blocking.give_up is not None:  # nobody waits any more, so others come sooner
+                    self.queue(blocking.give_up, caller, request)
+                raise
+            finally:
+                self._waiting_tasks.discard(task)
         if blocking.give_up is None:
             return answer
         answer = await self._run(self._registry[blocking.give_up], caller, request, context)
-        if blocking.refusal is not None:
-            raise blocking.refusal(answer.result)
+        if blocking.timeout_error is not None:
+            raise blocking.timeout_error(answer.result)
         return answer
 
     async def _run(
@@ -272,21 +280,22 @@ class Dispatcher:
                 self._access_changed()
 
     def _turn(self, operation: Operation, caller: Caller) -> AbstractAsyncContextManager[None]:
-        """The caller's turn among those that read many long texts, if the operation does; else nothing."""
-        return self._searches.turn(_actor_id(caller)) if operation.searches else nullcontext()
+        """A turn of the caller's among its reads, or among those of everybody that read many long texts."""
+        turns = self._searches if operation.expensive_read else self._reads
+        return turns.turn(caller.actor_id)
 
     async def _after_absence(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return what `attempt` returns; after an absence of the server, once deadlines were moved."""
         while True:
             try:
                 return await attempt()
-            except ServerAway:
+            except ServerWasDown:
                 if self._uptime is None:
                     raise
                 await self._uptime.extend_deadlines()
 
     def _check_absence(self, tx: Any) -> Any:
-        """The transaction; raises ServerAway when the server was away before it."""
+        """The transaction; raises ServerWasDown when the server was away before it."""
         if self._uptime is not None:
             self._uptime.check(tx)
         return tx
@@ -313,7 +322,7 @@ class Dispatcher:
         recorded = None if key is None else tx.recorded_answer(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
-            full_result = self._renew_secret(tx, result) if operation.secret else result
+            full_result = self._renew_secret(tx, result) if operation.secret_field else result
             shown_result = (
                 full_result
                 if operation.shorten is None
@@ -324,7 +333,9 @@ class Dispatcher:
         if tx.context.if_match is not None and not tx.version_checked:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
         if key is not None and (operation.blocking is None or operation.blocking.done(result)):
-            recorded_result = result.model_copy(update={operation.secret: ""}) if operation.secret else result
+            recorded_result = (
+                result.model_copy(update={operation.secret_field: ""}) if operation.secret_field else result
+            )
             tx.record_answer(operation.name, key.text, key.fingerprint, recorded_result.model_dump_json())
         shown_result = (
             result if operation.shorten is None else _shorten_result(operation.shorten, result, request)
@@ -351,14 +362,10 @@ class Dispatcher:
             log.exception("follow-up failed", operation=operation.name)
 
 
-def _actor_id(caller: Caller) -> str:
-    """The agent whose shares a call uses, or the token of a caller without one."""
-    return caller.agent_id or caller.token_id
-
-
-def _prepare_threads() -> ThreadPoolExecutor:
-    """Threads for `prepare`, which start when they are needed."""
-    return ThreadPoolExecutor(limits.PREPARE_THREADS, "prepare")
+def _find_recorded(operation: str, key: _IdempotencyKey, tx: Any) -> bytes | None:
+    """The answer that is recorded under a key."""
+    recorded: bytes | None = tx.recorded_answer(operation, key.text, key.fingerprint)
+    return recorded
 
 
 def _fit_query_result(result: BaseModel, request: BaseModel, side_result: Any) -> OperationResult:

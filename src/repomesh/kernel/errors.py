@@ -285,6 +285,13 @@ class TooManyWaits(RateLimited):
     hint = "End some of your waiting calls, or ask without waiting: with 'timeout_s' or 'wait_s' of 0."
 
 
+class TooManyCalls(RateLimited):
+    """As many calls of this caller wait for their turn as may."""
+
+    code = "too_many_calls"
+    hint = "Read the answers of your earlier calls before you send more, or wait as Retry-After says."
+
+
 class Unavailable(RepomeshError):
     """The server can't do it now, but may in a moment."""
 

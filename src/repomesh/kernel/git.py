@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class RepositoryUnreadable(InvalidRequest):
     hint = "Do what git says, or name the data folder with --data or REPOMESH_DATA."
 
 
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_CONTROLS = dict(zip(b"abtnvfr", b"\a\b\t\n\v\f\r", strict=True))
 _NO_REPOSITORY = ("not a git repository", "must be run in a work tree")
 
 
@@ -55,3 +58,16 @@ def answer(start: Path, *arguments: str, ignore_environment: bool = False) -> li
     if any(phrase in error_text for phrase in _NO_REPOSITORY):
         return None
     raise RepositoryUnreadable(error_text.partition("\n")[0] or f"git refused to look into {start}")
+
+
+def unquote_path(path: bytes) -> bytes:
+    """A path as it is that git printed in quotes, with escapes of C (`core.quotePath`); others unchanged."""
+    if len(path) < 2 or path[:1] != b'"' or path[-1:] != b'"':
+        return path
+    return _ESCAPE.sub(_unescape, path[1:-1])
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    escaped = match[1]
+    code = int(escaped, 8) & 0xFF if len(escaped) > 1 else _CONTROLS.get(escaped[0], escaped[0])
+    return bytes([code])

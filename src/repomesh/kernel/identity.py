@@ -50,6 +50,11 @@ class Caller:
         return self.role is Role.OWNER
 
     @property
+    def actor_id(self) -> str:
+        """The agent whose shares of the server a call uses, or the token of a caller without one."""
+        return self.agent_id or self.token_id
+
+    @property
     def principal(self) -> str:
         """Who is accountable, as written in every event: the role and the token's id."""
         return f"{self.role}:{self.token_id}"

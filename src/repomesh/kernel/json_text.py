@@ -11,7 +11,9 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import pydantic_core
 
@@ -41,7 +43,7 @@ class DuplicateKey(InvalidRequest):
     hint = "Send each 'key' of a JSON object once. Nothing was changed."
 
 
-def check_shape(text: bytes) -> None:
+def check_json_structure(text: bytes) -> None:
     """Raise JsonTooComplex when `text` has a shape that no request needs, DuplicateKey for a key given twice.
 
     It does not check that the text is JSON: the parser does, which is safe from here on.
@@ -106,8 +108,83 @@ def parse_json(text: bytes) -> Any:
 
     Raises JsonTooComplex, DuplicateKey, and ValueError for what is no JSON.
     """
-    check_shape(text)
+    check_json_structure(text)
     return pydantic_core.from_json(text, allow_inf_nan=False)
+
+
+def replace_lone_surrogates(text: bytes) -> bytes:
+    """JSON text without halves of surrogate pairs and without invalid UTF-8: both become U+FFFD.
+
+    `JSON.stringify` writes such halves as escapes, and parsers of strict Unicode refuse the whole text.
+    """
+    valid = text.decode(errors="replace").encode()
+    return _ESCAPE_BYTES.sub(lambda match: rb"\ufffd" if match["half"] else match[0], valid)
+
+
+_ESCAPE_BYTES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
+)
+
+
+def read_shallow(text: bytes) -> dict[str, Any]:
+    """The strings of the outermost object and of the objects in it, of JSON that can't be parsed whole.
+
+    The text may end early, nest too deep or be malformed; the first JSON_SHALLOW_SIGNS_MAX signs of its
+    structure are read. A name that is given twice has the value None. Returns an empty object for any other
+    JSON.
+    """
+    outer: dict[str, Any] = {}
+    open_objects: list[dict[str, Any] | None] = []  # of the two outermost levels; None for an array
+    depth, name = 0, None
+    awaits_name = False
+    for sign, begin, end in islice(_scan_structure(text), limits.JSON_SHALLOW_SIGNS_MAX):
+        if sign in (b"{", b"["):
+            depth += 1
+            if depth <= _SHALLOW_LEVELS:
+                inner = outer if depth == 1 else dict[str, Any]()
+                if (
+                    depth > 1
+                    and name is not None
+                    and sign == b"{"
+                    and (parent := open_objects[-1]) is not None
+                ):
+                    _put_once(parent, name, inner)
+                open_objects.append(inner if sign == b"{" else None)
+            name, awaits_name = None, depth <= _SHALLOW_LEVELS and sign == b"{"
+        elif sign in (b"}", b"]"):
+            if depth <= 1:
+                break
+            depth -= 1
+            del open_objects[depth:]
+            name, awaits_name = None, False
+        elif depth > _SHALLOW_LEVELS or not open_objects or (current := open_objects[-1]) is None:
+            continue
+        elif sign == b",":
+            name, awaits_name = None, True
+        elif awaits_name:
+            name, awaits_name = _string(text[begin:end]), False
+        elif name is not None:
+            value = _string(text[begin:end])
+            if value is not None:
+                _put_once(current, name, value)
+            name = None
+    return outer
+
+
+_SHALLOW_LEVELS = 2
+
+
+def _put_once(values: dict[str, Any], name: str, value: Any) -> None:
+    values[name] = None if name in values else value
+
+
+def _string(quoted: bytes) -> str | None:
+    """The string in its quotes; None for one that is malformed or not complete."""
+    try:
+        value = pydantic_core.from_json(replace_lone_surrogates(quoted))
+    except ValueError:
+        return None
+    return value if isinstance(value, str) else None
 
 
 def _add_key(keys: set[str], quoted: bytes) -> None:
@@ -152,18 +229,26 @@ def _is_json(text: str) -> bool:
         return False
     try:
         raw = text.encode()
-        check_shape(raw)
+        check_json_structure(raw)
         pydantic_core.from_json(raw)
     except (InvalidRequest, ValueError):
         return False
     return True
 
 
-async def run_aside(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what `function` returns; runs it on a thread when `size` bytes would block the event loop."""
+async def run_off_loop_if_large(size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what `function` returns; runs it on a thread when `size` bytes would block the event loop.
+
+    Few run at once: all threads of the interpreter share its time with the event loop.
+    """
     if size > limits.JSON_ON_LOOP_BYTES:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        turns = asyncio.Semaphore(limits.LARGE_JSON_AT_ONCE)
+        async with _large_turns.setdefault(asyncio.get_running_loop(), turns):
+            return await asyncio.to_thread(function, *args, **kwargs)
     return function(*args, **kwargs)
+
+
+_large_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def _count_openings(text: bytes) -> int:

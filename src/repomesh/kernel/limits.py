@@ -35,7 +35,11 @@ JSON_INTEGER_MIN = -(2**63)  # what 64 bits hold, signed or not: parsers round w
 JSON_INTEGER_MAX = 2**64 - 1
 JSON_VALUES_MAX = 100_000  # in one body: event data of EVENT_DATA_CHARS_MAX can't hold more
 JSON_KEYS_MAX = 1_000  # of one object: each unknown one makes an error, and each free one is kept
+JSON_SHALLOW_SIGNS_MAX = (
+    10_000  # read of JSON that can't be parsed whole, in some 10 ms; its names come first
+)
 JSON_UNCHECKED_BYTES = 4_096  # too short to hold much; most requests are, and are not counted through
+LARGE_JSON_AT_ONCE = 1  # bodies beyond JSON_ON_LOOP_BYTES that are read at once
 JSON_ON_LOOP_BYTES = 65_536  # counted and parsed in a few ms; larger ones are on a thread
 # Connections, and requests before their token was checked
 CONNECTIONS_MAX = 10_000  # of one process, where the limit of open files allows as many
@@ -113,7 +117,7 @@ LIST_ITEMS_MAX = 100  # tags, capabilities, dependencies, resources of one reque
 # Store
 WRITE_BATCH_MAX = 200  # commands in one group commit; more only makes the first wait longer (measured)
 ANSWER_WITHIN_S = 0.003  # after its commit a batch is answered before another command of the next is begun
-CAREFUL_BATCHES = 32  # commits in which each command has a savepoint, after one without had to be run again
+SAVEPOINT_BATCHES = 32  # commits in which each command has a savepoint, after one without had to be run again
 KNOWN_ANSWERS_MAX = 10_000  # that the writer remembers, such as agents by their names
 TEXT_INDEX_BATCH = 500  # documents that may wait for the full-text index; a search reads these itself
 TEXT_INDEX_PASS = 5_000  # documents indexed at once at the most, if no more were written: some 75 ms
@@ -127,10 +131,17 @@ WRITE_QUEUE_MAX = 10_000  # commands waiting for the writer before callers are t
 READ_QUEUE_MAX = 2_000  # reads that run or wait; more would only answer callers that have given up
 COMPUTE_QUEUE_MAX = 20  # answers that take seconds, one after another; callers further back would give up
 START_CHECK_S = 5.0  # of a start in which SQLite looks for damage: some GB; 'doctor' looks to the end
+PREPARE_GIT_THREADS = 2  # that ask a repository for one request; a few seconds at most
+PREPARE_MINUTES_THREADS = 1  # that build a branch again or take in a bundle, for up to minutes
 PREPARE_THREADS = 2  # that take long texts apart and write contents; each takes a share from the event loop
 READ_THREADS = 4  # SQLite readers; they release the interpreter lock while SQLite works
 SEARCHES_AT_ONCE = READ_THREADS // 2  # reads of long texts take seconds, and leave threads for other reads
-SEARCHES_WAITING_MAX = 200  # that wait for those; callers further back would give up
+SEARCHES_WAITING_MAX = 200  # of one caller that wait for those; further back they would give up
+READS_PER_CALLER = READ_THREADS // 2  # at once: one caller's many reads must not make others' wait
+READS_WAITING_MAX = 200  # of one caller that wait for those
+MCP_CALLS_PER_CALLER_MAX = 120  # open at once: 100 that wait, and some beside them
+ANSWERS_PER_CALLER = 12  # to reads that one caller was not sent whole yet: an unread one may be of megabytes
+ANSWERS_WAITING_MAX = 200  # reads of one caller that begin when it has read others
 POSTGRES_THREADS = 16  # commands that may wait for locks at once
 POSTGRES_ATTEMPTS_MAX = 5  # a deadlock or lock time-out is tried again so often
 POSTGRES_LOCK_TIMEOUT_MS = 10_000
@@ -146,6 +157,7 @@ STREAM_READ_EVENTS = 500  # one read of the log by a tail or a lagging subscribe
 STREAM_READ_CHARS = 1_000_000  # the same in text, for events that carry long data
 STREAM_SCAN_EVENTS = 20_000  # events looked at in one such read when few of them match
 STREAM_SUBSCRIBERS_MAX = 2_000  # sockets and event streams of one process
+STREAMS_PER_CALLER_MAX = 32  # the same of one agent, or token without one; an unread one holds a megabyte
 STREAM_POSITION_EVERY_S = 15.0  # so that a filtered stream never rescans on resume
 STREAM_CHUNK_CHARS = 65_536  # of events sent at once to a stream; more would only fill the write buffer
 STREAM_CLOSE_S = 30.0  # a slow client may take so long to read up to the reason of the end
@@ -521,4 +533,122 @@ WEBHOOK_KEPT_S = 3 * 24 * 3600.0  # what was delivered, for looking it up
 WEBHOOK_DEAD_KEPT_S = 30 * 24 * 3600.0  # what could not be delivered, for sending it again
 WEBHOOK_FORGOTTEN_MAX = 500  # in one transaction, so that the writer is soon free for others
 WEBHOOK_REPLAYED_MAX = 500  # in one request; it says when there are more
-WEBHOOK_NAMED_MAX = 100  # deliveries named in an event; all of them are counted
+WEBHOOK_DELIVERY_IDS_MAX = 100  # deliveries named in an event; all of them are counted
+
+# Git and the merge queue
+QUEUE_GIT_S = 60.0  # for one command of git on the repository; a fetch or a push gets QUEUE_REMOTE_S
+QUEUE_REMOTE_S = 300.0
+QUEUE_MERGE_S = 60.0  # for one merge; 50,000 files take 10 ms
+QUEUE_MERGE_ANSWER_BYTES_MAX = 16 * 1024 * 1024  # of git about one merge: some 100,000 conflicts
+QUEUE_ERROR_CHARS_MAX = 2_000  # of what git says about a failure
+QUEUE_PATH_BYTES_MAX = 4_096  # of a path in a change, as Linux allows
+QUEUE_NAME_BYTES_MAX = 255  # of one name in it
+PATCH_LINES_READ_MAX = 3_000_000  # of files, for all hunks of a patch: about a second
+PATCH_PLACES_MAX = 6  # at which a hunk fits that are looked for; two are too many already
+QUEUE_CONFIGURATION_BYTES_MAX = 65_536  # of repomesh.toml
+CHECKS_MAX = 50  # in repomesh.toml
+CHECK_S_MAX = 6 * 3600.0  # of one check
+CHECK_OUTPUT_CHARS_MAX = 20_000  # of a check's output that are kept: its end
+CHANGE_FILES_MAX = 5_000  # of one change; each is a row's part and is compared with those of others
+CHANGE_LINES_MAX = (
+    300_000  # of the files of one change, before and after: libgit2 keeps 130 bytes for each line
+)
+CHANGE_BLOB_BYTES_MAX = 50 * 1024 * 1024  # of one file in a change
+CHANGE_PATCH_CHARS_MAX = 4_000_000
+CHANGE_BUNDLE_BYTES_MAX = 10 * 1024 * 1024
+CHANGE_BUNDLE_UNPACKED_MAX = 200 * 1024 * 1024  # bytes of all its objects; source code shrinks to a fifth
+CHANGE_BUNDLE_OBJECTS_MAX = 50_000
+CHANGE_DEPENDENCIES_MAX = 20
+CHANGE_COMMITS_MAX = 500  # of a branch that lands commit by commit
+CHANGE_AUTHORS_MAX = 50  # who are named in the commit that a change lands as
+RISK_REASONS_MAX = 20  # that are kept of one change
+CHANGE_ANCESTORS_MAX = 10_000  # commits of a branch among which earlier changes are looked for
+CHANGES_OPEN_MAX = 1_000  # under way in one workspace; planning looks at all of them
+SECRETS_SHOWN_MAX = 5  # places in one change that look like secrets
+SECRET_LINE_CHARS_MAX = 2_000  # of a line that is looked at for secrets
+SECRET_LINES_MAX = 20_000  # added lines of one change that are searched for secrets; with more it is critical
+QUEUE_PEOPLE_MAX = 50  # who are asked when the queue needs a person
+QUEUE_CLAIM_S = 15.0  # a lane whose worker was killed goes on after this
+QUEUE_RENEW_S = 4.0  # a worker says so often that it still works on a lane
+QUEUE_WANTED_S = 1.0  # between looks whether changes whose checks run are still wanted
+QUEUE_LOCK_S = 60.0  # for another worker of this machine to end its move of a branch
+QUEUE_LOCK_POLL_S = 0.02  # while that is waited for
+QUEUE_INDEX_SETTLED_S = 1.0  # behind which a git that wrote an index has written HEAD, too
+QUEUE_INDEX_WAIT_S = 3.0  # for a git that writes the index of a work tree that is to follow its branch
+QUEUE_REF_LOCK_LEFT_S = 5.0  # between a note that a ref is moved and the lock of the process that was killed
+QUEUE_DROPPED_S = 3_600.0  # so long a move that was given up may still turn out to have been made
+QUEUE_DROPPED_MAX = 20  # of one branch that are looked at
+QUEUE_POLL_S = 1.0  # while changes wait for a lock, they are looked at so often
+QUEUE_REST_S = 0.01  # between looks that find no lane: every commit of the server asks for one
+QUEUE_RETRIES_S = (1.0, 5.0, 30.0, 120.0, 600.0)  # after failures of git, the disk or the network
+QUEUE_RETRIES_TOLD = 6  # such failures of one change behind which people are told: some 13 minutes
+QUEUE_NO_REPOSITORY_S = 10.0  # so long a server leaves a lane whose repository it does not have to others
+QUEUE_LANES_AT_ONCE = 4  # of one process
+QUEUE_BATCH_MAX = 50  # changes that are built together
+CONFLICT_FILES_SHOWN_MAX = 20  # of one change that are kept with their texts
+CONFLICT_OTHERS_MAX = 50  # landed changes that are looked at for what stands against a conflicted one
+CONFLICT_OTHER_FILES_MAX = 500  # of such a change; one with more says little about a file
+CONFLICT_CHARS_MAX = 20_000  # of each side of a conflicted file that are kept
+CHECK_RESULTS_KEPT_S = 90 * 24 * 3600.0  # so long reports name the checks behind a landing
+CHECK_RESULTS_FORGOTTEN_MAX = 500  # in one transaction
+CHECK_SUBMODULES_MAX = 100  # of one commit or submodule, that are checked out for checks
+CHECK_SUBMODULES_DEEP_MAX = 5  # submodules of submodules
+SANDBOX_MASKS_MAX = 100  # data folders of other servers that are hidden from a check; some 12 ms
+SANDBOX_INFO_BYTES_MAX = 4_096  # that bubblewrap writes about a sandbox: a process and its namespaces
+CHECK_TREES_MAX = 64  # work trees for one workspace, of all servers on a machine
+CHECK_TREES_LEFT_S = 3_600.0  # so long a killed server's work trees wait for its next start
+CHECK_MEMORY_FREE_MIN = 2 * 1024**3  # bytes of /dev/shm that must be free for work trees to be there
+QUEUE_STALL_S = 1_800.0  # a lane with work in which nothing moved for so long stands still
+QUEUE_PINS_SWEEP_S = 3_600.0  # between two looks for commits that need not be kept any more
+QUEUE_PINS_KEPT_S = 30 * 86_400.0  # the commit of a change that ended is kept so long
+QUEUE_PIN_ORPHANS_KEPT_S = 86_400.0  # a commit without a change: its submission may still be under way
+QUEUE_PINS_SWEPT_MAX = 5_000  # looked at in one sweep; the others follow in the next
+QUEUE_STATS_CHANGES_MAX = 10_000  # the newest of a time span that statistics are computed of
+ROLLBACK_COMMITS_MAX = 2_000  # of the target branch, from its tip on, among which changes are looked for
+ROLLBACK_CHANGES_MAX = 200  # landed changes that one rollback takes back
+REPLAY_COMMITS_MAX = 2_000  # landed commits that are built again
+QUEUE_ROUND_S = 24 * 3600.0  # for one batch with all its checks; each check has its own time
+STRUCTURED_BYTES_MAX = 1_000_000  # of a file that is merged by its structure; larger ones are no source code
+STRUCTURED_DEPTH_MAX = 50  # levels of parts in parts; each takes a few frames of the stack
+STRUCTURED_PARTS_MAX = 20_000  # functions, keys, items of one file; more are data that a program wrote
+STRUCTURED_VALUES_MAX = 300_000  # of a document, aliases counted as often as they are used
+DIFF_STEPS_MAX = 1_000_000  # of one comparison of lines, about a second
+PARSE_STEPS_MAX = 100_000  # calls back of tree-sitter for one source; 1 MB of code takes a quarter
+CHANGE_HEADS_MAX = 200  # earlier changes of an author on which a new one may build that are looked at
+
+# Plans of requests
+PLAN_TASKS_MAX = (
+    200  # of one plan; a person can still read the list, and each task becomes a row with a lease
+)
+PLAN_TASK_FILES_MAX = (
+    25  # files of one task; nine of ten commits in this project's history change 21 or fewer
+)
+PLAN_TASK_LINES_MAX = 8_000  # lines of a task's existing files: as many tokens as the next limit allows
+PLAN_TASK_TOKENS_MAX = 100_000  # tokens of a task's existing files: half of a context window of 200,000
+PLAN_TASK_LIMIT_MAX = 10_000_000  # of each of these three, where they are configured
+PLAN_TASK_PATTERNS_MAX = 1_000  # paths and patterns of one task
+PLAN_PATTERNS_MAX = 10_000  # of all tasks of a plan; each is compared with others
+PLAN_WILD_PATTERNS_MAX = 500  # of these with wildcards, which are compared with most others
+PLAN_COMPARISON_STEPS_MAX = 1_000_000  # characters and pairs compared for one plan: about a second
+PLAN_DEPENDENCIES_MAX = PLAN_TASKS_MAX  # of one task: every other task
+PLAN_CONTEXT_FILES_MAX = 100  # that a task reads without owning them; more would not be read
+PLAN_TEXTS_MAX = 50  # acceptance criteria, and checks, of one task
+PLAN_TEXT_CHARS_MAX = 2_000  # of a goal, a criterion, a check or a note
+PLAN_NOTES_MAX = 200  # notes of one plan
+PLAN_BYTES_MAX = 4 * 1024 * 1024  # of a plan as JSON: 10,000 paths of 200 characters, and their texts
+PLAN_VIOLATIONS_MAX = 100  # violations named in one answer; correcting them takes longer than asking again
+PLAN_REQUESTED_MAX = 5_000  # paths and patterns that one request touches: the files that one change may have
+PLAN_REPOSITORY_FILES_MAX = 200_000  # paths of a repository; their index takes about 1 kB each
+PLAN_SOURCE_BYTES_MAX = (
+    1_000_000  # of a file that is parsed for its imports; larger ones are generated or data
+)
+PLAN_PARSED_BYTES_MAX = 32 * 1024 * 1024  # of all files parsed for one plan: some 5 s of Python's parser
+PLAN_EXACT_TOKENS_FILES_MAX = 500  # whose tokens tiktoken counts, at some 2 MB/s; of more they are estimated
+PLAN_READ_BYTES_MAX = (
+    20 * 1024 * 1024
+)  # of one file that is read for its size; the merge queue takes larger ones
+PLAN_REFERENCES_MAX = 200_000  # edges of one reference graph
+PLAN_FILE_REFERENCES_MAX = 2_000  # references read from one file; generated ones have more
+PLAN_REEXPORT_DEPTH_MAX = 8  # modules that pass a name on, one after another
+PLAN_PARSE_STEPS_MAX = 20_000  # callbacks of tree-sitter while it parses one file: some seconds
+PLAN_CONFIGURATIONS_MAX = 200  # manifests (package.json, tsconfig.json, go.mod, Cargo.toml) that are read

@@ -159,17 +159,17 @@ class Tool:
 class WaitRule:
     """How an operation waits: run, and while not `done`, run again after one of `events`.
 
-    `seconds` reads the bound from the request; `again` carries what the last attempt answered (a place
+    `seconds` reads the bound from the request; `next_request` carries what the last attempt answered (a place
     in a queue) into the next; `give_up` names the internal command that runs when time is up or the caller
-    is gone, and `refusal` makes of its result the error to raise: an error raised inside it would undo it.
+    is gone, and `timeout_error` makes of its result the error to raise: one raised inside would undo it.
     """
 
     seconds: Callable[[Any], float]
     events: frozenset[str]
     done: Callable[[Any], bool]
-    again: Callable[[Any, Any], Any] = lambda request, _result: request
+    next_request: Callable[[Any, Any], Any] = lambda request, _result: request
     give_up: str | None = None
-    refusal: Callable[[Any], RepomeshError] | None = None
+    timeout_error: Callable[[Any], RepomeshError] | None = None
 
 
 FollowUp = Callable[[Any, Any], "tuple[str, BaseModel] | None"]
@@ -198,14 +198,15 @@ class Due:
 class Operation:
     """One thing that repomesh can do, with all that the surfaces need to offer it.
 
-    `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for the
-    documents; `rate` names a rate limit; `secret` the field of the result that holds one; `needs_agent` says
-    that the caller must act as an agent; `prepare` runs before the transaction and returns the request that
-    the function gets (see `repomesh.kernel.preparation`); `searches` says that a query, or its `prepare`, may
-    read many long texts: only SEARCHES_AT_ONCE of those reads run, and one of each caller; `due` finds the
-    workspaces in which the server itself is to run it; `shorten` cuts a command's result to its budget, once
-    it is recorded whole under its Idempotency-Key; `follow_up` queues an internal command behind the answer;
-    `changes_access` says that callers must be looked up again.
+    `scope` is what the caller's role must hold ('area:right'); `errors` are the refusals of its own, for
+    the documents; `rate` names a rate limit; `secret_field` the field of the result that holds a secret;
+    `needs_agent` says that the caller must act as an agent; `prepare` runs before the transaction and
+    returns the request that the function gets (see `repomesh.kernel.preparation`); `expensive_read` says
+    that a query, or its `prepare`, may read many long texts: only SEARCHES_AT_ONCE of those reads run,
+    and one of each caller; `due` finds the workspaces in which the server itself is to run it; `shorten`
+    cuts a command's result to its budget, once it is recorded whole under its Idempotency-Key;
+    `follow_up` queues an internal command behind the answer; `changes_access` says that callers must be
+    looked up again.
     """
 
     name: str
@@ -220,10 +221,10 @@ class Operation:
     blocking: WaitRule | None = None
     follow_up: FollowUp | None = None
     prepare: Prepare | None = None
-    searches: bool = False
+    expensive_read: bool = False
     shorten: Shorten | None = None
     rate: str | None = None
-    secret: str | None = None
+    secret_field: str | None = None
     needs_agent: bool = False
     changes_access: bool = False
     due: tuple[Due, ...] = ()
@@ -319,10 +320,10 @@ class OperationOptions(TypedDict, total=False):
     blocking: WaitRule
     follow_up: FollowUp
     prepare: Prepare
-    searches: bool
+    expensive_read: bool
     shorten: Shorten
     rate: str
-    secret: str
+    secret_field: str
     needs_agent: bool
     changes_access: bool
     due: tuple[Due, ...]

@@ -13,7 +13,7 @@ from repomesh.kernel.settings import Settings
 T = TypeVar("T")
 
 
-class ServerAway(Exception):
+class ServerWasDown(Exception):
     """The server was away, and the deadlines of leases and agents were not extended for it yet."""
 
 
@@ -21,7 +21,7 @@ class AbsenceClock(Protocol):
     """Detects absences of the server: it was stopped, or its machine asleep."""
 
     def check(self, tx: Any) -> None:
-        """Raise ServerAway when the server was away before this transaction began."""
+        """Raise ServerWasDown when the server was away before this transaction began."""
         ...
 
     async def extend_deadlines(self) -> None:

@@ -16,7 +16,7 @@ class PreparesWords(Model):
 
     _words: list[str] | None = PrivateAttr(None)
 
-    def words_once(self, find_words: Callable[[], list[str]]) -> list[str]:
+    def cached_words(self, find_words: Callable[[], list[str]]) -> list[str]:
         """The words that `find_words` returns; it is called once and its result kept."""
         if self._words is None:
             self._words = find_words()

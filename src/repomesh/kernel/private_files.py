@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import secrets
 import stat
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -60,12 +61,16 @@ def read_private(path: str | Path, *, dir_fd: int | None = None) -> bytes | None
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read; an existing file is replaced whole, a link included."""
-    draft = draft_path(path)
-    with os.fdopen(create_draft(draft), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        draft.replace(path)
+    draft, descriptor = create_draft(path)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            draft.replace(path)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
 
 
 def size_bytes(path: Path) -> int | None:
@@ -84,21 +89,18 @@ def listed(folder: Path, pattern: str = "*") -> list[Path]:
         return []
 
 
-def draft_path(target: Path) -> Path:
-    """Where this process writes a file before it gets its name."""
-    return target.with_name(f".{target.name}.{os.getpid()}.draft")
+def create_draft(target: Path) -> tuple[Path, int]:
+    """A new, empty file beside `target`, to be written and then renamed to it, and its descriptor.
 
-
-def create_draft(path: Path) -> int:
-    """A descriptor of a new, empty file that only its owner may read; it is locked until it is closed.
-
-    The lock ends with the process, so a draft that nobody holds was left by one that died.
+    Only its owner may read it. It is locked until it is closed, and the lock ends with the process: a draft
+    that nobody holds was left by one that died. No name is given twice, so removing one left behind can't
+    remove a later one.
     """
     while True:
-        path.unlink(missing_ok=True)  # of a process with the same number, which is gone
+        path = target.with_name(f".{target.name}.{secrets.randbits(63)}.draft")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with suppress(FileNotFoundError):  # it was swept before it was locked
             if os.path.samestat(os.fstat(descriptor), path.lstat()):
-                return descriptor
+                return path, descriptor
         os.close(descriptor)

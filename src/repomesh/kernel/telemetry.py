@@ -6,6 +6,7 @@ import logging
 import random
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TextIO
 
@@ -116,6 +117,48 @@ class Metrics:
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
             registry=self.registry,
         )
+
+        self.changes_open = Gauge(
+            "repomesh_changes_open",
+            "Changes under way or given back, of all workspaces.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.changes_oldest = Gauge(
+            "repomesh_changes_oldest_seconds", "Age of the oldest change under way.", registry=self.registry
+        )
+        self.changes_landed = Counter(
+            "repomesh_changes_landed",
+            "Landed changes by who merged them.",
+            ["merged_by"],
+            registry=self.registry,
+        )
+        self.changes_failed = Counter(
+            "repomesh_changes_failed",
+            "Failed attempts by class of error.",
+            ["error_class"],
+            registry=self.registry,
+        )
+        self.change_seconds = Histogram(
+            "repomesh_change_seconds",
+            "Time from the submission of a change to its landing.",
+            buckets=(0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400),
+            registry=self.registry,
+        )
+        self.check_seconds = Histogram(
+            "repomesh_check_seconds",
+            "Time of a check, by what came of it.",
+            ["outcome"],
+            buckets=(0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 14_400),
+            registry=self.registry,
+        )
+
+    def show_changes(self, open_by_state: Mapping[str, int], oldest_s: float) -> None:
+        """Set how many changes are open by state, and the age of the oldest one under way in seconds."""
+        self.changes_open.clear()
+        for state, count in open_by_state.items():
+            self.changes_open.labels(state).set(count)
+        self.changes_oldest.set(oldest_s)
 
     def answered(self, operation: str, code: str, seconds: float) -> None:
         """Count an operation's outcome and how long it took."""

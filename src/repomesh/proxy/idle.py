@@ -27,7 +27,7 @@ def answers(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
     for line in lines:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if not isinstance(message, dict) or "method" not in message or "id" not in message:
             continue

@@ -66,11 +66,20 @@ class ClientMessage:
     @classmethod
     def read(cls, line: bytes) -> ClientMessage:
         """Parse a line; raises ValueError when it is not one JSON-RPC message."""
-        body = json.loads(line)
+        if len(line) > LINE_BYTES_MAX:
+            raise ValueError(f"the message has more than {LINE_BYTES_MAX} bytes")
+        try:
+            body = json.loads(line)
+        except RecursionError:
+            raise ValueError("the message is nested too deep") from None
         if not isinstance(body, dict):
             raise ValueError("not a single JSON-RPC message")
-        params = body.get("params")
-        return cls(line, body.get("method"), body.get("id"), params if isinstance(params, dict) else {})
+        method, id_, params = body.get("method"), body.get("id"), body.get("params")
+        if not isinstance(method, str | None):
+            raise ValueError("the method is no string")
+        if not isinstance(id_, str | int | None):
+            raise ValueError("the id is neither a string nor an integer")
+        return cls(line, method, id_, params if isinstance(params, dict) else {})
 
     @property
     def is_request(self) -> bool:
@@ -146,16 +155,52 @@ def refusal_of_response(response: httpx.Response, body: bytes) -> RefusedError:
     return RefusedError(code, str(message), str(problem.get("hint", "")), status=response.status_code)
 
 
+LINE_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes of one message of a client; the server takes less."""
+
+
+class LineBuffer:
+    """Splits a stream into lines at each LF. A line that comes in many pieces is put together once.
+
+    Of a line that has more than `bytes_max` bytes, if that is given, only the beginning is kept.
+    """
+
+    def __init__(self, bytes_max: int | None = None) -> None:
+        self._bytes_max = bytes_max
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def take(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in the next chunk of the stream."""
+        *ends, rest = chunk.split(b"\n")
+        lines: list[bytes] = []
+        for end in ends:
+            self._add(end)
+            lines.append(self.rest())
+            self._pieces.clear()
+            self._size = 0
+        self._add(rest)
+        return lines
+
+    def _add(self, piece: bytes) -> None:
+        if self._bytes_max is None or self._size <= self._bytes_max:
+            self._pieces.append(piece)
+        self._size += len(piece)
+
+    def rest(self) -> bytes:
+        """What stands behind the last line's end."""
+        return b"".join(self._pieces)
+
+
 async def read_events(response: httpx.Response) -> AsyncIterator[bytes]:
     """Yield the data of each server-sent event that has any.
 
     Lines are split by hand: `aiter_lines` also splits at U+2028 and similar characters inside messages.
     """
     data: list[bytes] = []
-    remainder = b""
+    lines = LineBuffer()
     async for chunk in response.aiter_bytes():
-        *lines, remainder = (remainder + chunk).split(b"\n")
-        for line in lines:
+        for line in lines.take(chunk):
             line = line.removesuffix(b"\r")
             if line.startswith(b"data:"):
                 data.append(line[5:].removeprefix(b" "))

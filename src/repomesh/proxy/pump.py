@@ -24,10 +24,12 @@ import httpx
 from repomesh.proxy.membership import Membership
 from repomesh.proxy.messages import (
     INVALID,
+    LINE_BYTES_MAX,
     UNAVAILABLE,
     ClientMessage,
     Headers,
     Json,
+    LineBuffer,
     RefusedError,
     SessionLostError,
     is_answer_to,
@@ -301,13 +303,12 @@ async def stdin_lines() -> AsyncIterator[bytes]:
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def read() -> None:
-        remainder = b""
+        lines = LineBuffer(LINE_BYTES_MAX)
         while chunk := os.read(0, 65536):
-            *complete, remainder = (remainder + chunk).split(b"\n")
-            for line in complete:
+            for line in lines.take(chunk):
                 loop.call_soon_threadsafe(queue.put_nowait, line)
         with contextlib.suppress(RuntimeError):  # the loop may be closed already
-            loop.call_soon_threadsafe(queue.put_nowait, remainder)
+            loop.call_soon_threadsafe(queue.put_nowait, lines.rest())
             loop.call_soon_threadsafe(queue.put_nowait, None)
 
     threading.Thread(target=read, daemon=True).start()

@@ -48,6 +48,13 @@ class DamagedDatabase(InvalidRequest):
     hint = "Use another backup. 'repomesh doctor' checks the database. Nothing was changed."
 
 
+class ForeignObjects(InvalidRequest):
+    """The database has triggers or views, which another program than repomesh put there."""
+
+    code = "foreign_objects"
+    hint = "Use a backup that 'repomesh backup' made and nobody changed. Nothing was changed."
+
+
 class NoRoom(Unavailable):
     """The copy could not be written: the disk is full, fails, or may not be written."""
 
@@ -67,8 +74,8 @@ def make(database: Path, target: Path) -> str | None:
     """Copy the database, which may be in use, to a new file; returns its schema's revision.
 
     The copy is complete up to one moment, and checked. The contents that artifacts name lie beside it, in a
-    folder of the file's name. Raises NoDatabase, BackupExists, FolderMissing, PermissionError, NoRoom and
-    DamagedDatabase.
+    folder of the file's name. Raises NoDatabase, BackupExists, FolderMissing, PermissionError, NoRoom,
+    DamagedDatabase and ForeignObjects.
     """
     if not database.exists():
         raise NoDatabase(f"there is no database {database}")
@@ -101,16 +108,28 @@ def contents_of(backup: Path) -> Path:
 
 
 def check(database: Path) -> str | None:
-    """The schema's revision of a database file; raises DamagedDatabase unless it is whole and ours."""
+    """The schema's revision of a database file. Raises DamagedDatabase and ForeignObjects."""
     try:
         with closing(sqlite3.connect(_read_only_uri(database), uri=True)) as connection:
             verdict = connection.execute("PRAGMA integrity_check(3)").fetchall()
             if verdict != [("ok",)]:
                 raise DamagedDatabase(f"{database} is damaged: {'; '.join(line for (line,) in verdict)}")
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            foreign = foreign_objects(connection)
     except sqlite3.Error as error:
         raise DamagedDatabase(f"{database} is no database of repomesh: {error}") from None
+    if foreign:
+        raise ForeignObjects(f"{database} has objects that repomesh never makes: {', '.join(foreign)}")
     return None if row is None else str(row[0])
+
+
+def foreign_objects(connection: sqlite3.Connection) -> list[str]:
+    """The triggers and views of a database, as 'trigger NAME'. repomesh makes none.
+
+    They are statements that SQLite runs with the server's own: another program put them there.
+    """
+    statement = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name LIMIT 5"
+    return [f"{type_} {name!r}" for type_, name in connection.execute(statement)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,7 @@ class Store(ABC):
         if self._closed:
             raise Unavailable("the server is stopping")
 
-    def require_whole(self) -> None:
+    def require_undamaged(self) -> None:
         """Raise DatabaseDamaged when the database is damaged, and so only read."""
         if self.damage:
             raise DatabaseDamaged(f"the database is damaged and only read: {self.damage[0]}")

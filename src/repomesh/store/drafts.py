@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from repomesh.kernel.private_files import create_draft, draft_path, listed
+from repomesh.kernel.private_files import create_draft, listed
 
 SIDES = ("", "-wal", "-shm", "-journal")
 """What SQLite may keep beside a database file under its name."""
@@ -29,8 +29,7 @@ def draft(target: Path) -> Iterator[Path]:
 
     If it still has the draft's name at the end, it is removed.
     """
-    path = draft_path(target)
-    descriptor = create_draft(path)
+    path, descriptor = create_draft(target)
     try:
         yield path
     finally:
@@ -51,8 +50,7 @@ def sweep(folder: Path, name: str | None = None) -> list[str]:
         if match[2] is not None:  # a side goes with its file, or when that is gone
             if not path.with_name(match[1]).exists():
                 path.unlink(missing_ok=True)
-        elif _is_left_behind(path):
-            _remove(path)
+        elif _remove_unlocked(path):
             removed.append(path.name)
     return removed
 
@@ -75,8 +73,11 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def _is_left_behind(path: Path) -> bool:
-    """Whether the draft is a plain file of ours that nobody holds."""
+def _remove_unlocked(path: Path) -> bool:
+    """Remove the draft if it is a plain file of ours that nobody holds; returns whether it was.
+
+    It is locked until it is removed, so that whoever has made it, and waits for the lock, makes another.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:  # gone meanwhile, a link, or somebody else's
@@ -86,6 +87,7 @@ def _is_left_behind(path: Path) -> bool:
         if not stat.S_ISREG(file_stat.st_mode) or file_stat.st_uid != os.getuid():
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _remove(path)
     except BlockingIOError:
         return False
     finally:

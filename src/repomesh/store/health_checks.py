@@ -64,7 +64,11 @@ def _check_file(database: Path, settings: Settings) -> Iterator[Finding]:
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         except sqlite3.OperationalError:  # no such table: nothing was ever migrated
             row = None
+        foreign = backups.foreign_objects(connection)
     yield _check_schema(None if row is None else str(row[0]))
+    if foreign:
+        fix = "Put back a backup that nobody changed: repomesh down; repomesh restore FILE"
+        yield Finding("schema", False, f"repomesh never makes {', '.join(foreign)}", fix)
 
 
 def _check_records(database: Path) -> Finding:

@@ -18,7 +18,7 @@ from repomesh.kernel.event_types import Severity
 from repomesh.kernel.identity import Caller, RequestContext
 from repomesh.kernel.json_values import stored_json
 from repomesh.store.damage import MAYBE_DAMAGE_ERRORS, is_damage, log_once, require_readable
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.tables import counters, events
 from repomesh.store.types import Timestamp, Unreadable
 
@@ -110,22 +110,22 @@ class ClockBehind(Exception):
 # The last of an event's fields, and the only place of these signs: inside a text a quote is escaped.
 _DATA = ',"data":'
 _at = bindparam("at", type_=Timestamp())
-_NEXT_SEQ = Prepared(
+_NEXT_SEQ = PreparedStatement(
     update(counters)
     .where(counters.c.workspace_id == bindparam("ws"), counters.c.last_at < _at)
     .values(last_seq=counters.c.last_seq + bindparam("count"), last_at=_at)
     .returning(counters.c.last_seq)
 )
-_LAST_AT = Prepared(select(counters.c.last_at).where(counters.c.workspace_id == bindparam("ws")))
-_APPEND = Prepared(insert(events))
+_LAST_AT = PreparedStatement(select(counters.c.last_at).where(counters.c.workspace_id == bindparam("ws")))
+_APPEND = PreparedStatement(insert(events))
 _BEHIND = (
     select(events)
     .where(events.c.workspace_id == bindparam("ws"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
     .limit(bindparam("count"))
 )
-_READ = Prepared(_BEHIND)
-_BOUNDS = Prepared(
+_READ = PreparedStatement(_BEHIND)
+_BOUNDS = PreparedStatement(
     select(counters.c.oldest_seq, counters.c.last_seq).where(counters.c.workspace_id == bindparam("ws"))
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 
 Rows = list[Mapping[str, Any]]
 
@@ -26,13 +26,13 @@ class PendingInserts:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._rows: dict[Prepared, Rows] = {}
+        self._rows: dict[PreparedStatement, Rows] = {}
         self._tables: set[str] = set()
-        self._marks: dict[Prepared, int] = {}
+        self._marks: dict[PreparedStatement, int] = {}
         self.wrote_own = False
         self.written = 0
 
-    def add(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add(self, statement: PreparedStatement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Queue rows for an insert."""
         pending_rows = self._rows.get(statement)
         if pending_rows is None:
@@ -41,7 +41,7 @@ class PendingInserts:
         else:
             pending_rows += rows
 
-    def concerns(self, statement: Prepared) -> bool:
+    def concerns(self, statement: PreparedStatement) -> bool:
         """Whether a statement may read, or need, the queued rows."""
         return bool(self._rows) and not self._tables.isdisjoint(statement.tables)
 

@@ -328,7 +328,7 @@ def _retry(attempt: Callable[[], T]) -> T:
             raise Unavailable("every connection to the database is in use") from error
         except DBAPIError as error:
             if not _is_transient(error) or number == limits.POSTGRES_ATTEMPTS_MAX:
-                raise _explain(error) from error
+                raise _translate_error(error) from error
             log.warning("transaction tried again", reason=str(error.orig).strip(), attempt=number)
             time.sleep(0.005 * 2**number)  # let the transaction that won the lock finish
     raise AssertionError("unreachable")
@@ -349,7 +349,7 @@ def _commit(connection: Connection) -> None:
         raise
 
 
-def _explain(error: DBAPIError) -> Exception:
+def _translate_error(error: DBAPIError) -> Exception:
     """Unavailable for failures of the server or the connection; any other error unchanged."""
     state = getattr(error.orig, "sqlstate", None) or ""
     if isinstance(error, OperationalError) or state in _RETRIED or state[:2] in ("08", "53", "57"):

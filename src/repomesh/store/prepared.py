@@ -1,7 +1,7 @@
 """Statements of the hot paths, rendered once.
 
 SQLAlchemy's execution of a cached statement costs about 25 µs of Python, SQLite's own work on it about 3.
-A `Prepared` statement is written like any other, and where the engine lives in this process its text goes
+A `PreparedStatement` is written like any other, and where the engine lives in this process its text goes
 straight to the driver, with the columns' own conversions on both sides.
 """
 
@@ -39,7 +39,7 @@ DRIVER = "repomesh.driver"
 """Under this name a connection's `info` holds the driver's own, where text may go straight to it."""
 
 
-class Prepared:
+class PreparedStatement:
     """A statement whose shape never changes; every value comes as a named parameter.
 
     The parameters of an insert are always the same columns.

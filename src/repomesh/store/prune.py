@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from sqlalchemy import Row, delete, select, update
 
 from repomesh.kernel.errors import DamagedRecord, Unavailable
 from repomesh.kernel.limits import PAGE_CHARS_MAX, PRUNE_CHARS_MAX, PRUNE_EVENTS_MAX
-from repomesh.kernel.private_files import create_draft, draft_path
+from repomesh.kernel.private_files import create_draft
 from repomesh.store import drafts
 from repomesh.store.damage import log_once
 from repomesh.store.log import (
@@ -76,10 +75,9 @@ def archive_events(tx: Transaction, before: datetime | int, archive: Path) -> Ar
     reads the log, so that no writer waits. Raises Unavailable when the file can't be written.
     """
     oldest, _last = bounds(tx.connection, tx.workspace_id)
-    draft = draft_path(archive / f"{oldest:012d}-{uuid4().hex}")
     try:
         archive.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = create_draft(draft)
+        draft, descriptor = create_draft(archive / f"{oldest:012d}")
         try:
             count, complete = _write_archive(tx, oldest, before, descriptor)
         except BaseException:

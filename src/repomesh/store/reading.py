@@ -10,26 +10,26 @@ from sqlalchemy import Connection, Result, Select, bindparam, func, select, unio
 from repomesh.kernel.limits import PAGE_CHARS_MAX
 from repomesh.store.filters import EventFilter, type_prefix
 from repomesh.store.log import bounds, within_bytes
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.tables import events
 from repomesh.store.types import Unreadable
 
 # More types than these are most of the log, which is then read along its numbers.
 _TYPES_MAX = 24
 
-_NEXT_TYPE = Prepared(
+_NEXT_TYPE = PreparedStatement(
     select(func.min(events.c.type)).where(
         events.c.workspace_id == bindparam("ws"),
         events.c.type > bindparam("last"),
         events.c.type < bindparam("end"),
     )
 )
-_FOLLOWING_TYPE = Prepared(
+_FOLLOWING_TYPE = PreparedStatement(
     select(func.min(events.c.type)).where(
         events.c.workspace_id == bindparam("ws"), events.c.type > bindparam("last")
     )
 )
-_AT = Prepared(
+_AT = PreparedStatement(
     select(events.c.at).where(events.c.workspace_id == bindparam("ws"), events.c.seq == bindparam("seq"))
 )
 # Older releases wrote down what the clock said, even when it had been put back since the event before.
@@ -52,19 +52,26 @@ def first_seq_since(connection: Connection, workspace_id: str, moment: datetime)
     """A number before which every event of the log is older than `moment`; found by binary search."""
     low, last = bounds(connection, workspace_id)
     high = last + 1
+    earliest = _shift(moment, -_CLOCK_SLACK)
     while low < high:
         middle = (low + high) // 2
         probe, probe_time = middle, _time_of(connection, workspace_id, middle)
         while isinstance(probe_time, Unreadable) and probe < high - 1:  # take the next readable event
             probe += 1
             probe_time = _time_of(connection, workspace_id, probe)
-        if not isinstance(probe_time, Unreadable) and (
-            probe_time is None or probe_time < moment - _CLOCK_SLACK
-        ):
+        if not isinstance(probe_time, Unreadable) and (probe_time is None or probe_time < earliest):
             low = probe + 1  # None: archived a moment ago
         else:
             high = middle
     return low
+
+
+def _shift(moment: datetime, by: timedelta) -> datetime:
+    """A moment so much later or earlier, or the last or first one that there is."""
+    try:
+        return moment + by
+    except OverflowError:
+        return (datetime.max if by > timedelta() else datetime.min).replace(tzinfo=moment.tzinfo)
 
 
 def _time_of(connection: Connection, workspace_id: str, seq: int) -> datetime | Unreadable | None:
@@ -97,7 +104,8 @@ def read_page(
             events.c.seq >= first_seq_since(connection, event_filter.workspace_id, event_filter.since)
         )
     if event_filter.until is not None:
-        end = first_seq_since(connection, event_filter.workspace_id, event_filter.until + 2 * _CLOCK_SLACK)
+        until = _shift(event_filter.until, 2 * _CLOCK_SLACK)
+        end = first_seq_since(connection, event_filter.workspace_id, until)
         matching = matching.where(events.c.seq < end)
     types = _matching_types(connection, event_filter)
     if types is None:

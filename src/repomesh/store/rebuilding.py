@@ -8,11 +8,11 @@ from math import ceil
 
 from sqlalchemy import delete, exists, select, update
 
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.tables import documents, text_rebuild
 from repomesh.store.transaction import Transaction
 
-_STATE = Prepared(select(text_rebuild.c.below, text_rebuild.c.started_at))
+_STATE = PreparedStatement(select(text_rebuild.c.below, text_rebuild.c.started_at))
 _newer = documents.alias("newer").c
 
 

@@ -38,8 +38,8 @@ class RestoreResult:
 def restore(data: Path, source: Path) -> RestoreResult:
     """Put a backup in the place of the folder's database, and its contents beside it.
 
-    The caller holds the folder. Raises NotFound, DamagedDatabase, NoRoom or SchemaTooNew before anything is
-    changed.
+    The caller holds the folder. Raises NotFound, DamagedDatabase, ForeignObjects, NoRoom or SchemaTooNew
+    before anything is changed.
     """
     require_file(source)
     with suppress(backups.DamagedDatabase):  # a plan that can't be read has no claim on this one

@@ -21,7 +21,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import structlog
@@ -126,7 +126,7 @@ class SqliteStore(Store):
         self._clock_restored = False
         self.text_index = SqliteText()
         if self.damage:
-            self._engine = _engine(path, _READER_PRAGMAS, may_write=False)
+            self._engine = _engine(path, _READER_PRAGMAS, mode="ro")
         else:
             # It holds what agents say to each other; SQLite gives its WAL the same mode.
             path.touch(mode=0o600)
@@ -177,7 +177,7 @@ class SqliteStore(Store):
     def _submit(self, command: _QueuedCommand) -> None:
         with self._submit_lock:  # so that nothing is queued behind the None that ends the writer
             self._check_open()
-            self.require_whole()
+            self.require_undamaged()
             if self._queue.qsize() >= limits.WRITE_QUEUE_MAX:
                 raise Unavailable(f"{limits.WRITE_QUEUE_MAX} commands already wait for the database")
             self._queue.put(command)
@@ -221,9 +221,9 @@ class SqliteStore(Store):
             self._row_cache.forget()
             self._driver.rollback()
             if len(batch) == 1:
-                _answer([_Outcome(batch[0], None, _explain(error.__cause__ or error))])
+                _answer([_Outcome(batch[0], None, _translate_error(error.__cause__ or error))])
                 return
-            self._savepoint_batches_left = limits.CAREFUL_BATCHES
+            self._savepoint_batches_left = limits.SAVEPOINT_BATCHES
             self._commit(batch)
             return
         except BaseException as failure:  # whatever it is, the thread must live: all later writes need it
@@ -304,7 +304,7 @@ class SqliteStore(Store):
             if pending.wrote_own or self._driver.total_changes - pending.written != before:
                 raise _NeedsSavepoints from error
             pending.drop_own()
-            return _Outcome(command, None, _explain(error))
+            return _Outcome(command, None, _translate_error(error))
 
     def _lost_file(self) -> Path | None:
         """The database file or its log when another file, or none, stands in its place by now."""
@@ -330,7 +330,7 @@ class SqliteStore(Store):
             pending.drop()
             self._row_cache.forget()
             self._driver.execute("ROLLBACK TO command")
-            outcome = _Outcome(command, None, _explain(error))
+            outcome = _Outcome(command, None, _translate_error(error))
         self._driver.execute("RELEASE command")
         return outcome
 
@@ -372,7 +372,7 @@ class SqliteStore(Store):
             self._driver.rollback()
         with suppress(OSError, ValueError):  # a log that can't be written must not end the writer
             log.error("batch undone", commands=len(batch), reason=repr(cause))
-        failure = _explain(cause)
+        failure = _translate_error(cause)
         if isinstance(failure, DatabaseDamaged):  # further writes may be lost, or make it worse
             self.damage = (str(cause),)
         if isinstance(failure, Unavailable):
@@ -411,13 +411,14 @@ class SqliteStore(Store):
             finally:
                 driver.rollback()  # nothing to undo: it ends the snapshot, if an error has not ended it
         except (DBAPIError, sqlite3.Error) as error:
-            raise _explain(error) from error
+            raise _translate_error(error) from error
 
     def _reader(self) -> tuple[Connection, sqlite3.Connection]:
         """This thread's own reading connection."""
         reader: tuple[Connection, sqlite3.Connection] | None = getattr(self._readers, "reader", None)
         if reader is None:
-            engine = _engine(self.path, _READER_PRAGMAS, may_write=not self.damage)
+            # Readers write to the file beside the log, and must not make a new database where it is gone.
+            engine = _engine(self.path, _READER_PRAGMAS, mode="ro" if self.damage else "rw")
             reader = self._readers.reader = _open_connection(engine)
             self._reader_engines.append(engine)
         return reader
@@ -492,7 +493,7 @@ def _resolve(outcomes: Sequence[_Outcome]) -> None:
             future.set_exception(outcome.error)
 
 
-def _explain(error: BaseException) -> BaseException:
+def _translate_error(error: BaseException) -> BaseException:
     """Unavailable for failures of the machine, DatabaseDamaged for damage; any other error unchanged."""
     original = error.orig if isinstance(error, DBAPIError) else error
     name = getattr(original, "sqlite_errorname", "")
@@ -518,11 +519,12 @@ _MACHINE_FAILURES: dict[str, str | None] = {
 _DAMAGES = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
-def _engine(path: Path, pragmas: Sequence[str], *, may_write: bool = True) -> Engine:
+def _engine(path: Path, pragmas: Sequence[str], *, mode: Literal["rwc", "rw", "ro"] = "rwc") -> Engine:
+    """An engine of one connection. With mode 'rwc' it makes the file if need be."""
     engine = create_engine(
         f"sqlite:///{path}"
-        if may_write
-        else f"sqlite:///file:{quote(str(path.absolute()))}?mode=ro&uri=true",
+        if mode == "rwc"
+        else f"sqlite:///file:{quote(str(path.absolute()))}?mode={mode}&uri=true",
         poolclass=StaticPool,
         connect_args={"check_same_thread": False, "timeout": 5.0, "isolation_level": None},
         hide_parameters=True,  # what agents say belongs in no log
@@ -545,7 +547,7 @@ def _open_connection(engine: Engine) -> tuple[Connection, sqlite3.Connection]:
     try:
         connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     except DBAPIError as error:
-        raise _explain(error) from error
+        raise _translate_error(error) from error
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return connection, driver

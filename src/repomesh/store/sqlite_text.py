@@ -19,12 +19,14 @@ from sqlalchemy import Connection, column, func, insert, select, table
 from repomesh.kernel import limits
 from repomesh.kernel.words import Word
 from repomesh.store.base import alternatives, joined_words, narrowing_types, type_word
-from repomesh.store.prepared import DRIVER, Prepared
+from repomesh.store.prepared import DRIVER, PreparedStatement
 from repomesh.store.tables import documents
 from repomesh.store.transaction import IndexedWords, Transaction
 
 # The column of words stands in this engine's table alone.
-_ADD = Prepared(insert(table("documents", *map(column, ("workspace_id", "type", "subject_id", "words")))))
+_ADD = PreparedStatement(
+    insert(table("documents", *map(column, ("workspace_id", "type", "subject_id", "words"))))
+)
 # An index over an outside table must be told the words that it shall forget. Documents below what is rebuilt
 # are not in it; of the first one that waits, the beginning may be.
 _FORGET = """

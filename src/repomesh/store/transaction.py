@@ -35,7 +35,7 @@ from repomesh.kernel.words import Word, distinct_words
 from repomesh.store import damage, log
 from repomesh.store.log import NewEvent
 from repomesh.store.pending import PendingInserts
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.row_cache import RowCache
 from repomesh.store.tables import counters, idempotency_records
 from repomesh.store.types import reset_unreadable_note
@@ -93,7 +93,7 @@ class TextIndex(Protocol):
 
 
 _RECORDED_ANSWER = select(idempotency_records.c.fingerprint, idempotency_records.c.result)
-_NEXT_FENCING_TOKEN = Prepared(
+_NEXT_FENCING_TOKEN = PreparedStatement(
     update(counters)
     .where(counters.c.workspace_id == bindparam("ws"))
     .values(last_fencing_token=counters.c.last_fencing_token + 1)
@@ -131,14 +131,14 @@ class Transaction:
         self.workspace_id = caller.workspace_id
         self.text_index = text_index
         self._contents = contents
-        self.indexing_load = 0  # of the texts that it indexed; the writer indexes as much of the backlog
+        self.indexing_load = 0  # words to index of its texts, in units of TEXT_INDEX_WORDS_EACH
         self.damaged: list[str] = []  # the keys of records that a list left out
         self.events: list[dict[str, Any]] = []
         # Events of earlier commands in the same commit, which get their numbers before this one's.
         self.events_ahead = 0
         self.version_checked = False
         self._ids: IdSequence | None = None
-        self._drafts: list[tuple[str, NewEvent]] = []
+        self._emitted_events: list[tuple[str, NewEvent]] = []
         self._reactions = reactions
         self._reacted_count = 0  # of the drafts, those whose reactions have run
         self._causes: list[str] = []  # the ids of the events whose reactions run now
@@ -147,17 +147,17 @@ class Transaction:
 
     def execute(
         self,
-        statement: Executable | Prepared,
+        statement: Executable | PreparedStatement,
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> Result[Any]:
         """Run one statement; a list of parameters runs it for each."""
-        if isinstance(statement, Prepared):
+        if isinstance(statement, PreparedStatement):
             result: Result[Any] = self._run(statement, parameters)
             return result
         self._note_change(statement)
         return self.connection.execute(statement, parameters)
 
-    def read_cached(self, statement: Prepared, parameters: Mapping[str, Any]) -> list[Any]:
+    def read_cached(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> list[Any]:
         """The few rows of a query, cached until one of its tables changes.
 
         They are cached only where this store's writer alone changes tables, else read each time.
@@ -170,7 +170,7 @@ class Transaction:
                 self._row_cache.keep(cache_key, rows, statement.tables)
         return rows
 
-    def peek(self, statement: Prepared, parameters: Mapping[str, Any]) -> Any:
+    def peek(self, statement: PreparedStatement, parameters: Mapping[str, Any]) -> Any:
         """Run a query that need not see the pending inserts of commands in the same commit.
 
         They are not written for it, so that they can still be made together.
@@ -188,7 +188,7 @@ class Transaction:
         self._pending.write()
         return self._connection
 
-    def insert(self, statement: Prepared, rows: Sequence[Mapping[str, Any]]) -> None:
+    def insert(self, statement: PreparedStatement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Queue rows for an insert, together with those of other commands of the same commit.
 
         No row may violate a constraint, which would fail the whole commit.
@@ -198,7 +198,7 @@ class Transaction:
             self._pending.add(statement, rows)
 
     def _run(
-        self, statement: Prepared, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+        self, statement: PreparedStatement, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
     ) -> Any:
         if self._pending.concerns(statement):
             self._pending.write()
@@ -206,10 +206,10 @@ class Transaction:
         return statement.run(self._connection, parameters or {})
 
     def change(
-        self, statement: Update | Delete | Prepared, parameters: Mapping[str, Any] | None = None
+        self, statement: Update | Delete | PreparedStatement, parameters: Mapping[str, Any] | None = None
     ) -> int:
         """Run an update or delete; returns how many rows it affected."""
-        if isinstance(statement, Prepared):
+        if isinstance(statement, PreparedStatement):
             return int(self._run(statement, parameters).rowcount)
         self._note_change(statement)
         return self.connection.execute(statement, parameters).rowcount
@@ -234,7 +234,7 @@ class Transaction:
             cause = self._causes[-1]
             event = replace(event, causation_id=cause)
             self._depths[id_] = self._depths.get(cause, 0) + 1
-        self._drafts.append((id_, event))
+        self._emitted_events.append((id_, event))
         return id_
 
     def react(self) -> list[NewEvent]:
@@ -245,9 +245,9 @@ class Transaction:
         follow behind. Raises ReactionsTooDeep for more than REACTION_DEPTH_MAX events that each caused the
         next, and whatever a reaction raises: the command fails with it.
         """
-        before = len(self._drafts)
-        while self._reacted_count < len(self._drafts):
-            id_, event = self._drafts[self._reacted_count]
+        before = len(self._emitted_events)
+        while self._reacted_count < len(self._emitted_events):
+            id_, event = self._emitted_events[self._reacted_count]
             self._reacted_count += 1
             reactions = self._reactions.for_event(event.type)
             if not reactions:
@@ -259,10 +259,10 @@ class Transaction:
             for reaction in reactions:
                 reaction.function(self, emitted)
             self._causes.pop()
-        return [event for _, event in self._drafts[before:]]
+        return [event for _, event in self._emitted_events[before:]]
 
     def _chain_error(self, event: NewEvent | None) -> ReactionsTooDeep:
-        events = dict(self._drafts)
+        events = dict(self._emitted_events)
         chain: list[str] = []
         while event is not None:
             chain.append(event.type)
@@ -276,7 +276,7 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """Undo all that is done inside, events and texts too, when it raises; the error is raised on."""
         connection = self.connection  # what waits is written, so that it is not undone
-        drafts, texts = len(self._drafts), len(self._texts)
+        drafts, texts = len(self._emitted_events), len(self._texts)
         connection.exec_driver_sql("SAVEPOINT part")
         try:
             yield
@@ -285,7 +285,7 @@ class Transaction:
             self._pending.drop()
             self._row_cache.forget()
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
-            del self._drafts[drafts:], self._texts[texts:]
+            del self._emitted_events[drafts:], self._texts[texts:]
             raise
         finally:
             connection.exec_driver_sql("RELEASE SAVEPOINT part")
@@ -293,7 +293,7 @@ class Transaction:
     def next_seq(self) -> int:
         """The number that the next emitted event will have."""
         _oldest, last = log.bounds(self._connection, self.workspace_id)
-        return last + self.events_ahead + len(self._drafts) + 1
+        return last + self.events_ahead + len(self._emitted_events) + 1
 
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
         """Make a subject findable by the words of `text` once the operation is done."""
@@ -374,8 +374,8 @@ class Transaction:
             self.text_index.add(self, self._texts)
         if self._owns_pending:
             self._pending.write()
-        if self._drafts:
-            self.events = log.event_rows(self.caller, self.context, self.now, self._drafts)
+        if self._emitted_events:
+            self.events = log.event_rows(self.caller, self.context, self.now, self._emitted_events)
 
     def _idempotency_principal(self) -> str:
         return f"{self.caller.principal}/{self.caller.agent_id or ''}"

@@ -44,7 +44,7 @@ def _entry(operation: Operation) -> dict[str, Any]:
     marks = {
         "waits": operation.blocking is not None,
         "needs_agent": operation.needs_agent,
-        "secret": operation.secret,
+        "secret": operation.secret_field,
         "tool": operation.tool.name if operation.tool is not None else None,
     }
     return entry | {name: mark for name, mark in marks.items() if mark}

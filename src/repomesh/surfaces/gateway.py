@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 
 from repomesh.domains.agents.authentication import Authenticator
+from repomesh.kernel import limits
+from repomesh.kernel.computing import CallerTurns
 from repomesh.kernel.dispatch import Dispatcher, OperationResult
 from repomesh.kernel.errors import Unavailable
 from repomesh.kernel.identity import Caller, RequestContext
@@ -29,6 +31,10 @@ class Credentials:
     agent: str | None = None
 
 
+def _answer_turns() -> CallerTurns:
+    return CallerTurns(limits.ANSWERS_PER_CALLER, limits.ANSWERS_WAITING_MAX, "reads")
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The parts of a running server that its surfaces use."""
@@ -43,6 +49,7 @@ class Gateway:
     metrics: Metrics
     version: str
     bodies: LargeBodies = field(default_factory=LargeBodies)
+    answers: CallerTurns = field(default_factory=_answer_turns)
 
     async def call(
         self,

@@ -32,6 +32,7 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "ListedSession": ("id", "status", "title", "participants", "created_by", "created_at"),
     "RecallResult": ("id", "score", "what", "session_id", "key", "snippet", "why"),
     "ReviewComment": ("created_at", "agent_name", "verdict", "file", "line", "body"),
+    "Change": ("id", "state", "author_name", "summary", "reason", "updated_at"),
     "Review": ("id", "state", "author_name", "reviewers", "title", "updated_at"),
     "SessionTask": (
         "session_id",

@@ -18,6 +18,8 @@ _PAST: Final = {
     "post": "posted",
     "progress": "noted",
     "react": "marked",
+    "rollback": "submitted to roll it back",
+    "submit": "submitted",
     "read": "read",
     "rotate_secret": "given a new secret",
     "send": "sent",

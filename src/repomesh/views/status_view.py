@@ -22,6 +22,7 @@ def status_lines(style: TextStyle, status: Item) -> list[str]:
         "repository": _repository(status["workspace"]),
         "waking": f"process {status['daemon']}" if status["daemon"] else None,
         "last event": _last_event(style, status),
+        "queue": "; ".join(status["queue"]),
         "damaged": _damaged(status),
     }
     lines = [f"{style.bold(f'{name:<10}')}  {clean(str(text))}" for name, text in header.items() if text]
@@ -44,6 +45,7 @@ def _blocks(status: Item) -> Iterator[tuple[str, list[Item], Callable[[TextStyle
         ("Urgent, not acknowledged", status["urgent"], _urgent),
         ("Meetings", status["meetings"], _meeting),
         ("Tasks", status["tasks"]["items"], _task),
+        ("Changes", status["changes"], _change),
         ("Locks", status["locks"], _lock),
     ):
         if items:
@@ -97,6 +99,13 @@ def _task(style: TextStyle, task: Item) -> str:
     percent = f" {task['percent']} %" if task["percent"] is not None and agent else ""
     reason = f": {task['reason']}" if task["state"] == "blocked" and task["reason"] else ""
     return f"{style.short_id(task['id'])}  {task['state']}{agent}{percent}  {task['goal']}{reason}"
+
+
+def _change(style: TextStyle, change: Item) -> str:
+    return (
+        f"{style.short_id(change['id'])}  {change['state']}, {change['author_name']}  {change['summary']}: "
+        f"{change['reason']}"
+    )
 
 
 def _question(style: TextStyle, question: Item) -> str:

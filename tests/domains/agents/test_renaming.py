@@ -80,7 +80,7 @@ async def test_nobody_else_takes_a_present_or_a_former_name(mesh: Mesh) -> None:
     for name in ("alice", "ALICE", "carol", "Carol"):
         assert await refused(bob.post("/v1/agents/bob/rename", name=name)) == "agent_name_taken", name
     assert await refused(bob.post("/v1/agents/bob/rename", name="Repomesh")) == "agent_name_reserved"
-    for name in ("owner", "OWNER", "webhook"):  # whom questions are put to, and as whom webhooks act
+    for name in ("owner", "OWNER", "webhook", "Human", "system"):  # for whom messages to them are meant
         assert await refused(bob.post("/v1/agents/bob/rename", name=name)) == "agent_name_reserved", name
     assert await refused(bob.post("/v1/agents/carol/rename", name="dora")) == "not_your_agent"
     assert (await mesh.post("/v1/agents/bob/rename", name="owner"))["name"] == "owner"

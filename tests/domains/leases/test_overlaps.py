@@ -173,7 +173,7 @@ class Desk:
             "agent_name": f"agent-{one.agent}",
             "note": "",
             "expires_at": tx.now + timedelta(hours=1 if one.live else -1),
-        } | prefilter.traits(resource.type, resource.text, resource.prefix)
+        } | prefilter.prefilter_columns(resource.type, resource.text, resource.prefix)
 
     def _lease(self, tx: Transaction, number: int, one: Held) -> dict[str, Any]:
         held = {"id": new_id(), "token_id": new_id(), "fencing_token": number + 1, "ttl_us": 1}

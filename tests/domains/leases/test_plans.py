@@ -56,7 +56,7 @@ class Town:
                 "agent_name": "x",
                 "note": "",
                 "expires_at": later,
-            } | prefilter.traits("path", path, path)
+            } | prefilter.prefilter_columns("path", path, path)
 
         def lease(number: int) -> dict[str, Any]:
             later = tx.now + timedelta(hours=1)

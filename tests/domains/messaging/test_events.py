@@ -78,6 +78,8 @@ async def test_events_are_found_by_all_that_they_are_marked_with(mesh: Mesh) -> 
     at = (await mesh.get("/v1/events", type="test.chat"))["items"][1]["at"]
     assert await numbers(mesh, since=at) == [2, 3]
     assert await numbers(mesh, until=at) == [1]
+    ends = {"since": "0001-01-01T00:00:00Z", "until": "9999-12-31T23:59:59.999999Z"}
+    assert await numbers(mesh, **ends) == [1, 2, 3]
 
 
 async def test_pages_and_positions_lead_through_the_whole_log(mesh: Mesh) -> None:

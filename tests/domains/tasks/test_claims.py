@@ -195,6 +195,18 @@ async def test_who_may_cancel_what_somebody_holds(mesh: Mesh) -> None:
     assert "no longer wanted" in over.value.problem["detail"]
 
 
+async def test_who_may_update_what_somebody_holds(mesh: Mesh) -> None:
+    alice, bob, carol = [await mesh.agent(name) for name in ("alice", "bob", "carol")]
+    made = await alice.post("/v1/tasks", goal="as alice wants it")
+    assert (await carol.patch(f"/v1/tasks/{made['id']}", priority=1))["priority"] == 1
+    await claim(bob)
+    with pytest.raises(Refused) as refused:
+        await carol.patch(f"/v1/tasks/{made['id']}", goal="as carol wants it")
+    assert refused.value.code == "not_your_task"
+    for caller, priority in ((bob, 2), (alice, 3), (mesh, 4)):
+        assert (await caller.patch(f"/v1/tasks/{made['id']}", priority=priority))["priority"] == priority
+
+
 async def test_the_scope_is_locked_with_the_claim_or_nothing_is(mesh: Mesh) -> None:
     alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
     wide = await mesh.post("/v1/tasks", goal="wide", scope=["src/**", "docs/a.md"], priority=2)

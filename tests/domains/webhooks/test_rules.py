@@ -8,12 +8,12 @@ import pytest
 
 from repomesh.domains.webhooks.rules import (
     WebhookTarget,
+    backoff_s,
     has_failed_too_long,
-    is_admitted,
+    is_allowlisted,
     is_public,
     next_wait_s,
     parse_target,
-    rest_s,
 )
 from repomesh.kernel import limits
 
@@ -87,11 +87,11 @@ def test_the_header_names_the_port_where_it_is_not_the_usual_one() -> None:
 
 
 def test_a_host_is_admitted_by_its_name_or_with_one_port() -> None:
-    assert is_admitted("Desk", 80, ["desk"])
-    assert is_admitted("desk", 8080, ["DESK:8080"])
-    assert not is_admitted("desk", 8081, ["desk:8080"])
-    assert not is_admitted("desk.example", 80, ["desk"])
-    assert not is_admitted("desk", 80, [])
+    assert is_allowlisted("Desk", 80, ["desk"])
+    assert is_allowlisted("desk", 8080, ["DESK:8080"])
+    assert not is_allowlisted("desk", 8081, ["desk:8080"])
+    assert not is_allowlisted("desk.example", 80, ["desk"])
+    assert not is_allowlisted("desk", 80, [])
 
 
 def test_the_waits_are_those_of_the_table_with_a_little_added() -> None:
@@ -109,10 +109,10 @@ def test_a_receiver_may_ask_for_more_time_but_not_for_ever() -> None:
 
 
 def test_the_longer_a_receiver_is_away_the_longer_it_rests() -> None:
-    assert rest_s(NOW, NOW, None) == limits.WEBHOOK_REST_S_MIN
-    assert rest_s(NOW - timedelta(seconds=1_000), NOW, None) == 100.0
-    assert rest_s(NOW - timedelta(days=1), NOW, None) == limits.WEBHOOK_REST_S_MAX
-    assert rest_s(NOW, NOW, 3_600.0) == 3_600.0
+    assert backoff_s(NOW, NOW, None) == limits.WEBHOOK_REST_S_MIN
+    assert backoff_s(NOW - timedelta(seconds=1_000), NOW, None) == 100.0
+    assert backoff_s(NOW - timedelta(days=1), NOW, None) == limits.WEBHOOK_REST_S_MAX
+    assert backoff_s(NOW, NOW, 3_600.0) == 3_600.0
 
 
 def test_after_days_it_is_given_up() -> None:

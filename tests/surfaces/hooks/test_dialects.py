@@ -87,6 +87,16 @@ def test_arguments_may_be_json_in_a_string() -> None:
     assert read("copilot", "preToolUse.edit", toolArgs=json.dumps({"path": "a.py"})).writes.paths == ("a.py",)
 
 
+def test_an_editor_that_only_shows_a_file_writes_nothing() -> None:
+    def writes(command: str) -> tuple[str, ...]:
+        arguments = {"command": command, "path": "a.py"}
+        return DIALECTS["copilot"].writes_of_tool("str_replace_editor", arguments).paths
+
+    assert writes("view") == ()
+    assert writes("str_replace") == ("a.py",)
+    assert DIALECTS["copilot"].writes_of_tool("edit", {"command": "view", "path": "a.py"}).paths == ("a.py",)
+
+
 def test_a_prompt_that_nobody_wrote_is_none() -> None:
     assert read("qwen", "UserPromptSubmit", prompt="").phase is HookPhase.AFTER_TOOL
 

@@ -178,6 +178,56 @@ async def test_a_name_too_long_to_be_checked_is_denied(mesh: Mesh, bob: Speaker,
     assert "bob" in text
 
 
+DEEP = "[" * 2_000 + "]" * 2_000
+MANY: list[object] = [{}] * 60_000
+
+
+@pytest.mark.parametrize(
+    "extra", [b'"edits": ' + DEEP.encode(), b'"edits": ' + json.dumps(MANY).encode(), b'"']
+)
+async def test_an_edit_that_cannot_be_read_whole_is_checked(
+    mesh: Mesh, bob: Speaker, home: Path, extra: bytes
+) -> None:
+    """Too deep, with too many edits, or cut off."""
+
+    async def printed(*members: bytes) -> str:
+        begin = json.dumps({"session_id": "s", "cwd": str(home), "tool_name": "Edit"}).encode()[:-1]
+        body = begin + b', "tool_input": {' + b", ".join(members) + b"}}"
+        response = await mesh.request("POST", "/v1/hooks/claude/PreToolUse", content=body)
+        assert response.status_code in (200, 204), response.text
+        return response.text
+
+    assert "'src/parser/a.py' is locked by agent 'bob'" in await printed(
+        b'"file_path": "src/parser/a.py"', extra
+    )
+    assert await printed(b'"file_path": "src/other.py"', extra) == ""
+    assert "read whole" in await printed(extra)
+    assert "read whole" in await printed(b'"file_path": "b"', b'"file_path": "src/parser/a.py"', extra)
+
+
+@pytest.mark.parametrize("tool", ["edit", "bash", "apply_patch"])
+async def test_arguments_in_a_string_that_cannot_be_read_whole_are_checked(
+    mesh: Mesh, bob: Speaker, home: Path, tool: str
+) -> None:
+    cli = Cli(mesh, "copilot", cwd=str(home))
+    assert "read whole" in text_of(
+        await cli.hook("before", toolName=tool, toolArgs='{"edits": ' + DEEP + "}")
+    )
+
+
+@pytest.mark.parametrize("name", sorted(EDITS))
+async def test_an_edit_with_half_a_character_is_checked(
+    mesh: Mesh, bob: Speaker, home: Path, name: str
+) -> None:
+    """As `JSON.stringify` writes a text that ends between the halves of a surrogate pair."""
+    cli = Cli(mesh, name, cwd=str(home))
+    said = EDITS[name](str(home / "src" / "parser" / "a.py")) | {"prompt": "\ud83d"}
+    assert "locked by agent 'bob'" in text_of(await cli.hook("before", **said))
+    if name == "copilot":  # whose arguments may be JSON in a string
+        said["toolArgs"] = json.dumps(said["toolArgs"] | {"new_str": "\ud83d"})
+        assert "locked by agent 'bob'" in text_of(await cli.hook("before", **said))
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
@@ -204,7 +254,7 @@ async def test_a_patch_that_had_to_be_cut_is_denied(mesh: Mesh, bob: Speaker, ho
     patch = "*** Begin Patch\n*** Update File: docs/a.md\n".ljust(16_000, "x")
     said = {"tool_name": "apply_patch", "tool_input": {"command": patch}}
     assert await cli.hook("before", **said) is None
-    assert "too long" in text_of(await cli.hook("before", repomesh_cut=True, **said))
+    assert "too long or" in text_of(await cli.hook("before", repomesh_cut=True, **said))
 
 
 async def test_many_long_denials_fit_into_what_a_hook_prints(mesh: Mesh, home: Path) -> None:

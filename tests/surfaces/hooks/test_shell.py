@@ -97,6 +97,13 @@ sed -i s/a/b/ src/parser/a.py
 sed -i.bak -e s/a/b/ src/other.py src/parser/a.py
 sed -Ei 's/a/b/' src/parser/*.py
 sed --in-place s/a/b/ src/parser/a.py
+sed --in-pl s/a/b/ src/parser/a.py
+sed --i=.bak s/a/b/ src/parser/a.py
+sed --in-place=.bak --expr s/a/b/ src/parser/a.py
+cp --target-dir=src/parser docs/x.md
+cp --target-dir src/parser docs/x.md
+sort --outp src/parser/a.py docs/x.md
+tar --extr --file a.tar --dir src
 perl -pi -e 's/a/b/' src/parser/a.py
 perl -i.bak -pe 's/a/b/' src/parser/a.py
 echo x | tee src/parser/a.py
@@ -120,6 +127,26 @@ patch src/parser/a.py change.diff
 patch -p1 <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎@@ -1 +1 @@⏎-a⏎+b⏎EOF
 git apply change.diff
 git apply <<'EOF'⏎--- a/src/parser/a.py⏎+++ /dev/null⏎EOF
+cd src && git apply <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+cd src && git apply - <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+cd src/parser && git apply <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+cd src && git apply <<'EOF'⏎--- a/parser/a.py⏎+++ b/parser/a.py⏎EOF
+cd src && git apply -p2 <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+git -C src apply <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+git apply --directory=src <<'EOF'⏎--- a/parser/a.py⏎+++ b/parser/a.py⏎EOF
+git apply --directory src/parser -p 3 <<'EOF'⏎--- a/x/y/a.py⏎+++ b/x/y/a.py⏎EOF
+git apply -p0 <<'EOF'⏎--- src/parser/a.py⏎+++ src/parser/a.py⏎EOF
+git apply -p$N <<'EOF'⏎--- docs/x.md⏎+++ docs/x.md⏎EOF
+git apply --directory=$D <<'EOF'⏎--- a/a.py⏎+++ b/a.py⏎EOF
+git apply <<'EOF'⏎--- i/src/parser/a.py⏎+++ w/src/parser/a.py⏎EOF
+git apply <<'EOF'⏎diff --git a/src/parser/a.png b/src/parser/a.png⏎GIT binary patch⏎EOF
+git apply <<'EOF'⏎diff --git a/src/parser/a.py b/src/parser/a.py⏎old mode 100644⏎new mode 100755⏎EOF
+git apply -p2 <<'EOF'⏎rename from x/docs/x.md⏎rename to x/src/parser/x.md⏎EOF
+git apply change.diff <<'EOF'⏎--- a/docs/x.md⏎+++ b/docs/x.md⏎EOF
+patch -p3 -d src/parser <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+patch -d src/parser <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+patch --strip=2 -d src <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+patch -o src/parser/a.py docs/x.md <<'EOF'⏎--- a/docs/x.md⏎+++ b/docs/x.md⏎EOF
 git am change.mbox
 git restore .
 git restore src/parser/a.py
@@ -238,6 +265,20 @@ uv run python -m black src
 npx prettier -w .
 npx --yes prettier@3 --write src
 npx -- eslint --fix .
+npx prettier --write "src/**/*.ts"
+prettier --write "src/**/*.{ts,py}"
+prettier -w "src/parser/*.py"
+prettier --write '{docs,src/parser}/**'
+prettier --write 'src/+(parser|lib)/*.py'
+prettier --write "src/$X/*.py"
+npx eslint --fix "src/**/*.ts"
+stylelint --fix "src/**/*.css"
+npx jscodeshift -t x.js "src/**/*.ts"
+npx jscodeshift --transform=x.js 'src/parser/?.py'
+dprint fmt "src/**/*.ts"
+npx @biomejs/biome check --write "src/**"
+black 'src/*'
+npx replace-in-file a b 'src/**/*.py'
 npm exec -- prettier --write src
 pnpm exec eslint --fix src
 pnpm dlx prettier -w .
@@ -259,6 +300,41 @@ nix run nixpkgs#black -- src
 mise exec -- black src
 node_modules/.bin/prettier --write src
 cargo fmt
+cargo +nightly fmt
+cargo clippy --fix --allow-dirty
+cargo-fmt
+rustup run nightly cargo fmt
+golangci-lint run --fix
+golangci-lint fmt
+markdownlint --fix .
+markdownlint-cli2 --fix src/parser/README.md
+mdformat .
+taplo format
+swiftlint --fix
+swiftlint lint --fix
+swift-format -i src/parser/a.swift
+swift-format format --in-place -r src
+swift format -i src
+clang-tidy -fix src/parser/a.c
+clang-tidy -p build --fix-errors src/parser/a.c
+ruff check --add-noqa
+ruff check --fix-only
+ast-grep -p 'a' -r 'b' -U
+ast-grep run --pattern a --rewrite b --update-all src
+sg scan -U
+bun run prettier --write .
+pnpm prettier --write .
+pnpm run prettier --write .
+uv tool run ruff format
+npm run prettier -- --write .
+npm run lint -- --fix
+npx tsx -e "fs.writeFileSync('src/parser/a.py', '')"
+bun -e 'Bun.write("src/parser/a.py", "x")'
+deno eval 'Deno.writeTextFileSync("src/parser/a.py", "x")'
+deno lint --fix
+pwsh -Command "Set-Content src/parser/a.py x"
+pwsh -NoProfile -c Set-Content src/parser/a.py x
+pwsh -EncodedCommand UwBlAHQA
 go fmt ./...
 terraform fmt
 biome format --write
@@ -428,6 +504,8 @@ echo "rm -rf src"
 echo 'a > src/parser/a.py'
 printf '%s\n' "> src/parser/a.py"
 sed -n 1,5p src/parser/a.py
+sed --expr s/a/b/ src/parser/a.py
+rsync --dry docs/ src/parser/
 sed s/a/b/ src/parser/a.py
 awk '{print $1 > 2}' src/parser/a.py
 perl -ne 'print' src/parser/a.py
@@ -460,6 +538,11 @@ git clean -n
 git rm --cached src/parser/a.py
 git apply --check change.diff
 git apply <<'EOF'⏎--- a/docs/x.md⏎+++ b/docs/x.md⏎EOF
+cd docs && git apply <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+cd docs && git apply <<'EOF'⏎--- a/docs/x.md⏎+++ b/docs/x.md⏎EOF
+git apply --directory=docs <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF
+git apply -p2 <<'EOF'⏎--- a/src/docs/x.md⏎+++ b/src/docs/x.md⏎EOF
+patch -p3 -d docs <<'EOF'⏎--- a/src/parser/x.md⏎+++ b/src/parser/x.md⏎EOF
 git branch -D topic
 git blame src/parser/a.py
 rm docs/x.md
@@ -552,6 +635,9 @@ uv run ruff check src
 uv sync
 uvx ruff check .
 npx prettier --check .
+npx prettier --write "docs/**/*.md" "!src/**"
+prettier --write "docs/*.{md,txt}"
+npx jscodeshift -t src/parser/a.py "docs/**/*.ts"
 npx tsc --noEmit
 npm run build
 npm install
@@ -569,6 +655,32 @@ node -e "console.log(1 > 2)"
 perl -e 'print 1 > 2'
 cargo test
 cargo fmt --check
+cargo +nightly fmt -- --check
+cargo clippy
+cargo-fmt --check
+golangci-lint run
+markdownlint .
+mdformat --check .
+swiftlint
+swift build
+swift-format lint -r src
+clang-tidy src/parser/a.c
+ruff check
+ast-grep -p a src
+sg run -p a -r b
+bun run build
+bun test
+pnpm build
+pnpm install
+pnpm test
+npm run lint
+npm run build -- --prod
+uv tool run ruff check
+deno eval 'console.log(1)'
+deno lint
+deno fmt --check
+pwsh -Command "Get-Content src/parser/a.py"
+yarn install
 go test ./...
 go mod download
 terraform plan
@@ -721,6 +833,142 @@ git submodule foreach 'rm a'
 git submodule update src/parser
 git lfs migrate import
 git checkout :/
+run() { echo "+ $*"; "$@"; }; run sed -i s/x/y/ src/parser/a.py
+retry() { for i in 1 2 3; do "$@" && return 0; done; }; retry sed -i s/x/y/ src/parser/a.py
+retry() { local n=$1; shift; until "$@"; do n=$((n-1)); done; }; retry 3 rm src/parser/a.py
+run() { while [ $# -gt 1 ]; do shift; done; rm $1; }; run -v src/parser/a.py
+run() { $@; }; run rm src/parser/a.py
+run() { sudo "$@"; }; run rm src/parser/a.py
+run() { eval "$*"; }; run rm src/parser/a.py
+run() { out=$("$@"); }; run rm src/parser/a.py
+run() ( "$@" ); run rm src/parser/a.py
+function run { "$@"; }; run rm src/parser/a.py
+function run() { "$@"; }; run rm src/parser/a.py
+run()⏎{⏎  "$@"⏎}⏎run rm src/parser/a.py
+run() { if ! "$@"; then echo no; fi; }; cd src; run rm parser/a.py
+run() { "${@:2}"; }; run now rm src/parser/a.py
+run() { local cmd=("$@"); "${cmd[@]}"; }; run rm src/parser/a.py
+a() { "$@"; }; b() { a "$@"; }; b rm src/parser/a.py
+edit() { sed -i "$1" "$2"; }; edit s/x/y/ src/parser/a.py
+cmd=(sed -i s/x/y/ src/parser/a.py); "${cmd[@]}"
+cmd=(sed -i s/x/y/); cmd+=(src/parser/a.py); "${cmd[@]}"
+cmd=(echo rm src/parser/a.py); ${cmd[@]:1}
+declare -a cmd=(rm src/parser/a.py); "${cmd[@]}"
+cmd=(rm); [ x ] && cmd+=(src/parser/a.py); "${cmd[@]}"
+cmd=(ls); [ x ] && cmd=(rm src/parser/a.py); "${cmd[@]}"
+cmd=(ls); read -ra cmd < list; "${cmd[@]}"
+cmd="rm -f src/parser/a.py"; $cmd
+cmd="rm -f src/parser/a.py"; sudo $cmd
+cmd="rm -f"; $cmd src/parser/a.py
+cmd="ls docs"; [ x ] && cmd="rm -f src/parser/a.py"; $cmd
+cmd="rm $X"; $cmd
+F="docs/x.md src/parser/a.py"; rm $F
+F="src/p*"; rm -r $F
+set -- rm -f src/parser/a.py; "$@"
+set -- docs/x.md src/parser/a.py; rm "$2"
+set -- rm src/parser/a.py; [ x ] && set -- ls; "$@"
+set -- -v rm src/parser/a.py; while [ x ]; do shift; done; "$@"
+sh -c '"$@"' _ rm src/parser/a.py
+bash -c 'rm "$1"' _ src/parser/a.py
+bash -c 'echo rm src/parser/a.py' | sh
+cat > fix.py <<'EOF'⏎open('src/parser/a.py', 'w').write('x')⏎EOF⏎python3 fix.py
+cat > /tmp/fix.py <<'EOF'⏎open('src/parser/a.py', 'w').write('x')⏎EOF⏎python3 /tmp/fix.py && rm /tmp/fix.py
+cat > fix.sh <<'EOF'⏎rm src/parser/a.py⏎EOF⏎bash fix.sh
+cat > fix.sh <<'EOF'⏎rm "$1"⏎EOF⏎bash fix.sh src/parser/a.py
+cat > fix.sh <<'EOF'⏎#!/bin/sh⏎rm src/parser/a.py⏎EOF⏎chmod +x fix.sh && ./fix.sh
+cat > fix <<'EOF'⏎#!/usr/bin/env python3⏎open('src/parser/a.py', 'w')⏎EOF⏎chmod +x fix; ./fix
+cat > t.mjs <<'EOF'⏎import { writeFileSync } from 'fs'; writeFileSync('src/parser/a.py', '')⏎EOF⏎node t.mjs
+cat > t.ts <<'EOF'⏎writeFileSync('src/parser/a.py', '')⏎EOF⏎npx tsx t.ts
+tee ed.sh <<'EOF' && sh ed.sh⏎rm src/parser/a.py⏎EOF
+echo 'rm src/parser/a.py' > ed.sh; source ed.sh
+echo 'rm src/parser/a.py' > ed.sh; cat ed.sh | sh
+echo 'cd src' > ed.sh; echo 'rm parser/a.py' >> ed.sh; cat ed.sh | sh
+printf 'rm %s\n' src/parser/a.py > ed.sh && . ./ed.sh
+cd docs && echo 'rm ../src/parser/a.py' > ed.sh && sh ./ed.sh
+{ echo 'rm src/parser/a.py'; } > ed.sh; sh ed.sh
+uv run fix.py <<E; python fix.py⏎E⏎cat > fix.py <<'EOF'; uv run fix.py⏎open('src/parser/a.py', 'w')⏎EOF
+python -c "from pathlib import Path; Path('b.py').replace('src/parser/a.py')"
+printf 'open("src/parser/a.py", "w")' | python3
+printf '%s\n' 'import os' 'os.remove("src/parser/a.py")' | python3
+{ echo 'import os'; echo 'os.remove("src/parser/a.py")'; } | python3
+( echo 'import os'; echo 'os.remove("src/parser/a.py")' ) | python3
+echo -e 'rm src/parser/a.py\n' | sh
+echo -n 'rm src/parser/a.py' | sh
+printf '%s %s\n' rm src/parser/a.py | sh
+{ echo ls; cat list; } | sh
+source /dev/stdin <<'EOF'⏎rm src/parser/a.py⏎EOF
+echo 'rm src/parser/a.py' > ed.sh; bash < ed.sh
+cat > a.diff <<'EOF'⏎--- a/src/parser/a.py⏎+++ b/src/parser/a.py⏎EOF⏎patch -p1 < a.diff
+python3 -c "$(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)"
+uv run python -c "$(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)"
+node -e "$(cat <<'EOF'⏎require('fs').writeFileSync('src/parser/a.py', '')⏎EOF⏎)"
+ruby -e "$(cat <<'EOF'⏎File.write('src/parser/a.py', 'x')⏎EOF⏎)"
+perl -e "$(cat <<'EOF'⏎unlink 'src/parser/a.py'⏎EOF⏎)"
+python3 -c "`cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎`"
+python3 -c "$(printf '%s\n' 'import os' 'os.remove("src/parser/a.py")')"
+python3 -c "import sys; $(echo 'open("src/parser/a.py", "w")')"
+python3 -c "$(cat fix.py)"
+python3 -c "$CODE"
+SCRIPT='⏎p = "src/parser/a.py"⏎open(p, "w").write("x")⏎'⏎python3 -c "$SCRIPT"
+SCRIPT='print(1)'; [ x ] && SCRIPT='open("src/parser/a.py", "w")  # x'; python3 -c "$SCRIPT"
+CODE=$(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)⏎python3 -c "$CODE"
+CODE="$(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)"; echo "$CODE" | python3 -
+read -r -d '' CODE <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎python3 -c "$CODE"
+read -r -d '' CODE <<'EOF' || true⏎open('src/parser/a.py','w').write('x')⏎EOF⏎python3 -c "$CODE"
+python3 <<< "$(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)"
+python3 - <<< "$CODE"
+bash <<< "$(cat <<'EOF'⏎rm src/parser/a.py⏎EOF⏎)"
+echo "$(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)" | python3
+echo "$(cat <<EOF⏎$COMMAND⏎EOF⏎)" | sh
+python3 <(cat <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF⏎)
+python3 <(curl http://localhost/x)
+{ python3 -; } <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+{ echo a; { python3; }; } <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+(python3 -) <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+(cd src && sh) <<'EOF'⏎rm parser/a.py⏎EOF
+{ bash -s; } <<'EOF'⏎rm src/parser/a.py⏎EOF
+run() { python3 - "$@"; }⏎run <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+run() { python3 -; }; run now <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+run()⏎{⏎  uv run python -⏎}⏎run <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+${PYTHON:-python3} - <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+"$PYTHON" <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+$(which python3) -c "open('src/parser/a.py','w')"
+${PYTHON:-python3} -c "$(cat <<'EOF'⏎open('src/parser/a.py','w')⏎EOF⏎)"
+uv run - <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
+yarn workspace web eslint --fix src
+yarn workspace web run eslint --fix src
+yarn workspace web exec prettier --write src
+npm run lint -w web -- --fix
+npm run lint --workspace=web -- --fix
+npm run lint --workspaces -- --fix
+npm -w web run lint -- --fix
+npm exec -w web -- prettier --write .
+npm run lint --prefix src/parser -- --fix
+npm run lint:js -- --fix
+yarn lint:js --fix
+npx -w web eslint --fix .
+npx --workspace=web eslint --fix docs
+pnpm --filter web exec eslint --fix docs
+pnpm -r exec prettier --write docs
+npx turbo run lint -- --fix
+turbo lint --filter=web -- --fix
+npx nx run-many -t lint --fix
+npx nx format:write
+npx lerna exec -- prettier --write .
+npx lerna run lint -- --fix
+docker compose exec -T web npx prettier --write .
+docker exec web black .
+docker run --rm -v .:/app node npx eslint --fix .
+docker-compose run web ruff format
+uv pip compile requirements.in -o src/parser/requirements.txt
+uv export -o src/parser/requirements.txt
+uv export --output-file=src/parser/requirements.txt
+pip-compile src/parser/requirements.in
+pip-compile -o src/parser/requirements.txt requirements.in
+node -pe "require('fs').writeFileSync('src/parser/a.py', '')"
+node -p -e "require('fs').writeFileSync('src/parser/a.py', '')"
+gh pr checkout 3
+uv run --with requests - <<'EOF'⏎open('src/parser/a.py','w').write('x')⏎EOF
 """
 
 VARIABLE_READS = r"""
@@ -787,6 +1035,80 @@ git lfs pull
 npx rimraf dist
 npx shx rm -rf build
 fish -c 'ls src'
+run() { echo "+ $*"; "$@"; }; run pytest src/parser
+retry() { for i in 1 2 3; do "$@" && return 0; done; }; retry cat src/parser/a.py
+run() { "$@"; }; run rm docs/x.md; ls src/parser
+run() { "$@"; }; "$@"
+run() { local cmd=("$@"); "${cmd[@]}"; }; run ls src/parser
+walk() { for f in "$1"/*; do [ -d "$f" ] && walk "$f"; done; }; walk src
+die() { echo "$@" >&2; exit 1; }; die rm src/parser/a.py
+cmd=(pytest -q src/parser); "${cmd[@]}"
+cmd=(pytest); [ x ] && cmd+=(-v); "${cmd[@]}"
+args=(); for f in a b; do args+=("$f"); done; pytest "${args[@]}"
+cmd="pytest -q src/parser"; $cmd
+CFLAGS="-O2 -Wall"; gcc $CFLAGS -c src/parser/a.c -o docs/a.o
+F="docs/x.md docs/y.md"; rm $F
+set -- rm docs/x.md; "$@"
+cat > fix.py <<'EOF'⏎print(open('src/parser/a.py').read())⏎EOF⏎python3 fix.py
+cat > fix.sh <<'EOF'⏎cat src/parser/a.py⏎EOF⏎bash fix.sh
+cat > docs/x.sh <<'EOF'⏎rm src/parser/a.py⏎EOF⏎cat docs/x.sh; bash -n other.sh
+cat > fix.py <<'EOF'⏎open('src/parser/a.py', 'w')⏎EOF⏎cat fix.py; python3 other.py
+python -c "from pathlib import Path; print(Path('b.py').name.replace('.py', '.md'))"
+printf '%s\n' 'ls src/parser' | sh
+{ echo 'import os'; echo 'print(os.sep)'; } | python3
+{ echo ls; echo pwd; } | sh
+echo 'ls src/parser' > ed.sh; bash < ed.sh
+cat > a.diff <<'EOF'⏎--- a/docs/x.md⏎+++ b/docs/x.md⏎EOF⏎patch -p1 < a.diff
+set -- docs/x.md src/parser; rm "$1"; ls "$2"
+sh -c 'rm "$1"' _ docs/x.md
+python3 -c "$(cat <<'EOF'⏎print(open('src/parser/a.py').read())⏎EOF⏎)"
+node -e "$(cat <<'EOF'⏎console.log(1 > 2)⏎EOF⏎)" < src/parser/a.py
+SCRIPT='⏎p = "src/parser/a.py"⏎print(open(p).read())⏎'⏎python3 -c "$SCRIPT"
+CODE=$(cat <<'EOF'⏎print(open('src/parser/a.py').read())⏎EOF⏎)⏎python3 -c "$CODE"
+read -r -d '' CODE <<'EOF'⏎print(open('src/parser/a.py').read())⏎EOF⏎python3 -c "$CODE"
+python3 <<< "$(cat <<'EOF'⏎print(1)⏎EOF⏎)"
+python3 <(cat <<'EOF'⏎print(1)⏎EOF⏎)
+python3 -c "import sys; print('$NAME')"
+python3 -c "print(1)" "$X" <<< "$X"
+python3 tool.py <(ls src/parser)
+py() { python3 -c "$1"; }; py 'print(1)'
+git commit -m "$(cat <<'EOF'⏎Write with open('src/parser/a.py', 'w')⏎EOF⏎)"
+{ python3 -; } <<'EOF'⏎print(open('src/parser/a.py').read())⏎EOF
+(python3 -) <<'EOF'⏎print(1)⏎EOF
+run() { python3 - "$@"; }⏎run src/parser/a.py <<'EOF'⏎print(1)⏎EOF
+{ cat; } <<'EOF'⏎open('src/parser/a.py','w')⏎EOF
+{ python3 fix.py; cat; } <<'EOF'⏎open('src/parser/a.py','w')⏎EOF
+{ python3 -; } < docs/x.md; cat <<'EOF'⏎open('src/parser/a.py','w')⏎EOF
+${PYTHON:-python3} - <<'EOF'⏎print(1)⏎EOF
+$(which python3) -c "print(1)"
+$CC --version; $PYTHON -c 'print(1)'
+uv run - <<'EOF'⏎print(1)⏎EOF
+uv pip compile src/parser/requirements.in -o docs/requirements.txt
+uv export
+pip-compile requirements.in
+node -pe 'process.version'
+node -p -e '1 > 2'
+gh pr view 3
+yarn workspace web eslint src
+yarn workspace web test
+yarn workspace web add react
+npm run lint -w web
+npm run lint --workspace=web -- --quiet
+npm run lint --prefix docs -- --fix
+npm run lint:js
+npm run lint:fix
+npx -w web eslint .
+npm exec -w web -- rimraf dist
+pnpm --filter web exec eslint docs
+pnpm --filter web build
+npx turbo run lint
+npx turbo run build --filter=web
+npx nx run-many -t lint
+npx lerna exec -- prettier --check .
+docker compose exec -T web npx prettier --check .
+docker compose exec web pytest src/parser
+docker run --rm -it python python -c 'print(1)'
+docker compose up lint
 """
 
 
@@ -804,13 +1126,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def stopped(writes: WriteSet, home: Path) -> bool:
+def stopped(writes: WriteSet, home: Path, lock: str = LOCK) -> bool:
     request = find_repository_paths(writes, str(home), str(home)) or GuardEdit()
     return bool(
         request.unresolved
-        or any(paths.holds(LOCK, file_names.decode(name)) for name in request.files)
-        or any(paths.holds_below(LOCK, file_names.decode(name)) for name in request.folders)
-        or any(paths.may_conflict(LOCK, glob) for glob in request.globs)
+        or any(paths.holds(lock, file_names.decode(name)) for name in request.files)
+        or any(paths.holds_below(lock, file_names.decode(name)) for name in request.folders)
+        or any(paths.may_conflict(lock, glob) for glob in request.globs)
     )
 
 
@@ -867,6 +1189,73 @@ def test_an_update_of_submodules_writes_their_folders(tmp_path: Path) -> None:
     assert request is not None
     assert request.folders == ("src/parser",)
     assert stopped(writes, home)
+
+
+MANIFESTS = [
+    ("package.json", "npm install foo"),
+    ("package.json", "npm i -D foo"),
+    ("package.json", "npm version patch"),
+    ("package.json", "npm pkg set a=b"),
+    ("package.json", "npm init -y"),
+    ("package.json", "cd src && npm uninstall foo"),
+    ("package.json", "yarn add foo"),
+    ("package.json", "pnpm add -D foo"),
+    ("package.json", "bun add foo"),
+    ("package.json", "npx npm-check-updates -u"),
+    ("package-lock.json", "npm install"),
+    ("package-lock.json", "npm --prefix . update"),
+    ("yarn.lock", "yarn remove foo"),
+    ("pnpm-lock.yaml", "cd src; pnpm up foo"),
+    ("pyproject.toml", "uv add foo"),
+    ("pyproject.toml", "poetry add foo"),
+    ("pyproject.toml", "cd src && poetry version 1.2"),
+    ("uv.lock", "uv lock"),
+    ("uv.lock", "uv remove foo"),
+    ("Cargo.toml", "cargo add foo"),
+    ("Cargo.toml", "cargo +nightly add foo --manifest-path Cargo.toml"),
+    ("Cargo.lock", "cargo update"),
+    ("go.mod", "go get foo"),
+]
+MANIFEST_READS = [
+    ("package.json", "npm install"),
+    ("package.json", "npm install -g foo"),
+    ("package.json", "npm pkg get version"),
+    ("package.json", "npm version"),
+    ("package.json", "npm run build"),
+    ("package.json", "npm --prefix docs install foo"),
+    ("package-lock.json", "npm ci"),
+    ("yarn.lock", "yarn install --frozen-lockfile"),
+    ("pyproject.toml", "uv pip install foo"),
+    ("pyproject.toml", "uv run pytest"),
+    ("uv.lock", "uv sync --locked"),
+    ("pyproject.toml", "poetry version"),
+    ("poetry.lock", "poetry install"),
+    ("Cargo.toml", "cargo build"),
+    ("Cargo.lock", "cargo test"),
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = repository(tmp_path_factory.mktemp("packages") / "project")
+    for name in {name for name, _ in MANIFESTS} | {"src/a.py", "docs/package.json"}:
+        (project / name).parent.mkdir(exist_ok=True)
+        (project / name).write_text("x\n")
+    return project
+
+
+@pytest.mark.parametrize(("manifest", "command"), MANIFESTS)
+def test_a_package_manager_that_writes_its_manifest_is_stopped(
+    project: Path, manifest: str, command: str
+) -> None:
+    assert stopped(writes_of_command(command), project, manifest)
+
+
+@pytest.mark.parametrize(("manifest", "command"), MANIFEST_READS)
+def test_a_package_manager_that_writes_no_manifest_is_let_through(
+    project: Path, manifest: str, command: str
+) -> None:
+    assert not stopped(writes_of_command(command), project, manifest)
 
 
 # -- bounds ----------------------------------------------------------------------------------------
@@ -967,6 +1356,18 @@ REPEATED_TEXTS += [
         "${a:=b}",
         "eval a;",
     ),
+    *(
+        'f() { "$@"; };f a;',
+        "f() { f $1; g a; };g() { f $1; };f x;",
+        "f() { rm $1;",
+        "set -- a $@;",
+        "set a b;shift;",
+        "while a;do shift;",
+        "a+=(b);",
+        "a=(b c);${a[@]};",
+        'a="b c";$a;',
+        '"$*"',
+    ),
 ]
 LONG = {
     "tee": "| tee x " * 5_000,
@@ -984,10 +1385,20 @@ LONG = {
     "loops": "".join(f"a{number}=b;" for number in range(500)) + "for x in y;do a;done;" * 1_000,
     "branches": "".join(f"if a;then b{number}=c;" for number in range(400)) + "fi;" * 400,
     "options": "A={-a,-b};cp " + "$A " * 9_000,
+    "functions": "".join(f"f{number}() {{ f{number + 1} $@ $@; }};" for number in range(500)) + "f0 a " * 900,
+    "parameters": "set -- " + "a " * 4_000 + ";" + 'rm "$@";' * 2_000,
+    "arrays": "a=(" + "a " * 4_000 + ");" + 'a+=("${a[@]}");' * 1_000,
+    "written": "echo a > b;sh b;" * 3_000,
+    "appended": "echo 'sh b' >> b;sh b;" * 2_000,
+    "formats": "printf '" + "%s" * 9_000 + "' " + "a " * 9_000 + "| sh",
+    "groups": "{ echo a;" * 3_000 + "}" * 3_000 + "| sh",
     "awk": "awk '" + "print " * 6_000 + "'",
     "open": 'python -c "open' + "open'" * 7_000 + '"',
     "defaults": "${a:-" * 90 + "x$(a)" * 7_500 + "}" * 90,
     "many defaults": ("${a:-" * 60 + "}" * 60) * 110,
+    "codes": "A='a b';" + 'A="$A $A";' * 3_000,
+    "readers": "{ sh;" * 3_000 + "}<<<a;" * 3_000,
+    "printed": 'a "$(echo ' * 4_000,
     "here-document": "cat <<A\n" + "$(a)" * 9_000 + "\nA\n",
 }
 

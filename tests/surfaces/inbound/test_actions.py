@@ -10,8 +10,8 @@ from schemathesis import openapi
 
 from harness import Mesh
 from repomesh.operations import registry
-from repomesh.surfaces.inbound.actions import OFFERED, actions_document
 from repomesh.surfaces.inbound.commands import COMMANDS, OPERATIONS, WebhookBatch, WebhookCommand
+from repomesh.surfaces.inbound.openapi_actions import OFFERED, actions_document
 
 DOCUMENT = actions_document("1", "https://mesh.example.org/")
 
@@ -87,7 +87,7 @@ async def test_the_document_is_made_once_and_names_the_address_that_was_asked(
         made.append(url)
         return actions_document(version, url)
 
-    monkeypatch.setattr("repomesh.surfaces.inbound.actions.actions_document", counted)
+    monkeypatch.setattr("repomesh.surfaces.inbound.openapi_actions.actions_document", counted)
     for host in ("localhost:1", "localhost:2"):
         answer = await mesh.http.get("/openapi-actions.json", headers={"Host": host})
         assert answer.json()["servers"] == [{"url": f"http://{host}"}]

@@ -177,3 +177,10 @@ async def test_stopping_the_server_does_not_wait_for_open_calls(live: LiveMesh) 
 
 def _listening(session: Session) -> dict[str, str]:
     return session.headers | {"Accept": "text/event-stream"}
+
+
+async def test_a_session_is_listened_to_whatever_event_was_seen_last(live: LiveMesh) -> None:
+    session = await Session.open(live)
+    headers = _listening(session) | {"Authorization": f"Bearer {live.token}", "Last-Event-ID": "unknown"}
+    async with live.http.stream("GET", "/mcp", headers=headers) as stream:
+        assert stream.status_code == 200

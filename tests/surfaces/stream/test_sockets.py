@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
@@ -253,6 +254,24 @@ async def test_streams_and_sockets_are_counted_and_leave_nothing_behind(
         async with opened(live, "/v1/ws", alice) as third:
             assert await closing(third) == (1013, "too_many_streams")
     assert await nobody_is_counted(live)
+
+
+async def test_streams_and_sockets_of_one_agent_are_few(
+    live: LiveMesh,
+) -> None:
+    alice, bob = await live.agent("alice"), await live.agent("bob")
+    async with AsyncExitStack() as open_ones:
+        wire = await open_ones.enter_async_context(socket(live, alice))
+        await wire.subscribe()
+        for _ in range(limits.STREAMS_PER_CALLER_MAX - 1):
+            await open_ones.enter_async_context(stream(alice))
+        async with opened(live, "/v1/ws", alice) as one_more:
+            assert await closing(one_more) == (1013, "too_many_streams")
+        async with stream(bob):
+            pass
+    assert await nobody_is_counted(live)
+    async with stream(alice):
+        pass
 
 
 async def test_a_server_that_stops_ends_its_streams(live: LiveMesh) -> None:

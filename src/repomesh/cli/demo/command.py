@@ -51,6 +51,18 @@ def meeting(*, keep: Keep = False, as_json: AsJson = False) -> None:
     stage.run_demo(MeetingPlay, keep=keep, as_json=as_json)
 
 
+@app.command()
+def queue(*, keep: Keep = False, as_json: AsJson = False) -> None:
+    """Land changes: eight agents submit 24 at once, some collide or fail, and the server is killed.
+
+    At the end every claim of the story is looked up in git and in the event log; fails when one of them did
+    not happen.
+    """
+    from repomesh.cli.demo.queue import QueuePlay
+
+    stage.run_demo(QueuePlay, keep=keep, as_json=as_json)
+
+
 class Demo(stage.DemoRun):
     """The demo of the main job."""
 

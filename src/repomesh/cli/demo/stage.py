@@ -46,6 +46,7 @@ class DemoRun:
         self.marks: dict[str, asyncio.Event] = {}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.tokens: dict[str, str] = {}
+        self.server_process: asyncio.subprocess.Process | None = None
 
     async def run(self) -> list[Verdict]:
         """Play the story, print it with its verdicts, and return the verdicts."""
@@ -112,6 +113,7 @@ class DemoRun:
         process = await asyncio.create_subprocess_exec(
             *words, cwd=self.work, env=_environment() | variables, start_new_session=True
         )
+        self.server_process = process
         try:
             url = await self.ready(process)
             async with Client(url, data_folder.read_secret(self.data / data_folder.TOKEN)) as owner:

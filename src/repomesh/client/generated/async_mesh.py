@@ -13,6 +13,23 @@ if TYPE_CHECKING:  # a model is loaded when an operation first returns it
 
     from repomesh.domains.agents.cli_sessions.models import CliSession
     from repomesh.domains.agents.models import Agent, AgentDetail, CreatedToken, FoundAgent, Token
+    from repomesh.domains.changes.models import (
+        Change,
+        ChangeDetail,
+        ChangeDiff,
+        Patch,
+        RollbackPlan,
+        SubmittedChange,
+        TestRun,
+    )
+    from repomesh.domains.changes.queue.models import (
+        LandedChange,
+        Lanes,
+        QueueConfiguration,
+        QueueReplay,
+        QueueStatistics,
+        QueueStatus,
+    )
     from repomesh.domains.leases.models import AcquiredLocks, ForcedLocks, Lease, LockCheck, ReleasedLocks
     from repomesh.domains.meetings.decisions.models import Decision, DecisionDetail, ListedDecision
     from repomesh.domains.meetings.minutes.models import Minutes, ReplayedEvent
@@ -527,6 +544,353 @@ class AsyncArtifacts(OperationGroup):
         return self._iterate(
             "artifact.versions", {"session_id": session_id, "artifact_id": artifact_id, "limit": limit}
         )
+
+
+class AsyncChanges(OperationGroup):
+    """`change.approve`, `change.diff`, `change.list`, `change.plan_rollback`, `change.reject`,
+    `change.retry`, `change.roll_back`, `change.show`, `change.submit` and `change.withdraw`.
+    """
+
+    async def approve(
+        self,
+        *,
+        change_id: str,
+        comment: str | None = None,
+        patch_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Change:
+        """Approve the present patch of a change, as a person or as a reviewing agent. Not one's own.
+
+        A rebuild that changes the patch voids the approval; name the `patch_id` that you looked
+        at.
+
+        Args:
+            patch_id: The patch that was looked at; refused if it is another one now.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `change_not_found`, `change_state`, `own_change`,
+                `patch_changed`, `stale_version`.
+        """
+        answered: Change = await self._call(
+            "change.approve",
+            {"change_id": change_id, "comment": comment, "patch_id": patch_id},
+            idempotency_key,
+        )
+        return answered
+
+    async def diff(self, *, change_id: str, max_chars: int | None = None) -> ChangeDiff:
+        """Show the unified diff of a change: as it was submitted, or as the queue rebuilt it into
+        another patch.
+
+        It is that of `patch_id`, which an approval is for.
+
+        Args:
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `change_not_found`, `git_failed`, `merge_engine_missing`,
+                `no_git_repository`, `revision_not_found`.
+        """
+        answered: ChangeDiff = await self._call(
+            "change.diff", {"change_id": change_id, "max_chars": max_chars}
+        )
+        return answered
+
+    async def list(
+        self,
+        *,
+        state: Literal[
+            "submitted",
+            "waiting",
+            "queued",
+            "building",
+            "checking",
+            "landing",
+            "landed",
+            "returned",
+            "quarantined",
+            "rejected",
+            "withdrawn",
+            "superseded",
+        ]
+        | None = None,
+        waits_for: Literal["dependencies", "approval", "lock", "pause", "work_tree", "retry"] | None = None,
+        author: str | None = None,
+        task_id: str | None = None,
+        open: bool | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        max_chars: int | None = None,
+    ) -> Page[Change]:
+        """List changes, newest first.
+
+        Args:
+            open: Those under way (true), or those that ended (false).
+            cursor: `next_cursor` of the page before.
+            limit: Items a page. Default: 50.
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `agent_not_found`.
+        """
+        answered: Page[Change] = await self._call(
+            "change.list",
+            {
+                "state": state,
+                "waits_for": waits_for,
+                "author": author,
+                "task_id": task_id,
+                "open": open,
+                "cursor": cursor,
+                "limit": limit,
+                "max_chars": max_chars,
+            },
+        )
+        return answered
+
+    def iterate(
+        self,
+        *,
+        state: Literal[
+            "submitted",
+            "waiting",
+            "queued",
+            "building",
+            "checking",
+            "landing",
+            "landed",
+            "returned",
+            "quarantined",
+            "rejected",
+            "withdrawn",
+            "superseded",
+        ]
+        | None = None,
+        waits_for: Literal["dependencies", "approval", "lock", "pause", "work_tree", "retry"] | None = None,
+        author: str | None = None,
+        task_id: str | None = None,
+        open: bool | None = None,
+        limit: int | None = None,
+        max_chars: int | None = None,
+    ) -> AsyncGenerator[Change]:
+        """Yield each item of `list`, page after page.
+
+        Args:
+            open: Those under way (true), or those that ended (false).
+            limit: Items a page. Default: 50.
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `agent_not_found`.
+        """
+        return self._iterate(
+            "change.list",
+            {
+                "state": state,
+                "waits_for": waits_for,
+                "author": author,
+                "task_id": task_id,
+                "open": open,
+                "limit": limit,
+                "max_chars": max_chars,
+            },
+        )
+
+    async def plan_rollback(
+        self, *, change_ids: ListOf[str] | None = None, to: str | None = None, target: str | None = None
+    ) -> RollbackPlan:
+        """Show what a rollback takes back, and which later changes touch the same files.
+
+        Args:
+            to: A commit of the target branch that it shall equal again.
+            target: The branch, for `to`; by default the configured one.
+
+        Raises:
+            RemoteError: Among others `change_not_found`, `change_state`, `git_failed`,
+                `merge_engine_missing`, `no_git_repository`, `queue_configuration_invalid`,
+                `revision_not_found`, `rollback_scope`, `target_missing`.
+        """
+        answered: RollbackPlan = await self._call(
+            "change.plan_rollback", {"change_ids": change_ids, "to": to, "target": target}
+        )
+        return answered
+
+    async def reject(
+        self,
+        *,
+        change_id: str,
+        comment: str | None = None,
+        patch_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Change:
+        """Reject a change for good, with the reason in `comment`. Its author is told; its branch is
+        kept.
+
+        Args:
+            patch_id: The patch that was looked at; refused if it is another one now.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `change_not_found`, `change_state`, `own_change`,
+                `patch_changed`, `stale_version`.
+        """
+        answered: Change = await self._call(
+            "change.reject",
+            {"change_id": change_id, "comment": comment, "patch_id": patch_id},
+            idempotency_key,
+        )
+        return answered
+
+    async def retry(self, *, change_id: str, idempotency_key: str | None = None) -> Change:
+        """Queue a returned or quarantined change again as it is, as its author or the owner.
+
+        For a conflict that is gone, or a check that was flaky. After a repair, submit anew with
+        `replaces`.
+
+        Args:
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `change_not_found`, `change_state`, `not_your_change`,
+                `stale_version`, `too_many_changes`.
+        """
+        answered: Change = await self._call("change.retry", {"change_id": change_id}, idempotency_key)
+        return answered
+
+    async def roll_back(
+        self,
+        *,
+        change_ids: ListOf[str] | None = None,
+        to: str | None = None,
+        target: str | None = None,
+        reason: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> SubmittedChange:
+        """Take landed changes back, some or all after a commit: one new change reverts them, through
+        the queue.
+
+        Where later changes build on them, so that they can't be reverted alone, the refusal names
+        these.
+
+        Args:
+            to: A commit of the target branch that it shall equal again.
+            target: The branch, for `to`; by default the configured one.
+            priority: Above that of other changes. Default: 10.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `change_empty`, `change_not_found`, `change_state`,
+                `git_failed`, `merge_engine_missing`, `no_git_repository`,
+                `queue_configuration_invalid`, `revision_not_found`, `rollback_dependants`,
+                `rollback_scope`, `target_missing`, `too_many_changes`.
+        """
+        answered: SubmittedChange = await self._call(
+            "change.roll_back",
+            {"change_ids": change_ids, "to": to, "target": target, "reason": reason, "priority": priority},
+            idempotency_key,
+        )
+        return answered
+
+    async def show(self, *, change_id: str, max_chars: int | None = None) -> ChangeDetail:
+        """Show a change: its files, conflicts, checks, approvals and attempts.
+
+        Args:
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `change_not_found`.
+        """
+        answered: ChangeDetail = await self._call(
+            "change.show", {"change_id": change_id, "max_chars": max_chars}
+        )
+        return answered
+
+    async def submit(
+        self,
+        *,
+        summary: str,
+        description: str | None = None,
+        branch: str | None = None,
+        commit: str | None = None,
+        patch: Patch | None = None,
+        bundle: str | None = None,
+        task_id: str | None = None,
+        fencing_token: int | None = None,
+        declared_scope: ListOf[str] | None = None,
+        depends_on: ListOf[str] | None = None,
+        priority: int | None = None,
+        tests: Sequence[TestRun] | None = None,
+        replaces: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> SubmittedChange:
+        """Submit a change to the merge queue: a branch, a commit, a patch with its base, or a
+        bundle.
+
+        What was submitted is kept as it is now; later commits on the branch don't belong to it.
+        Its files and sizes are read from git; where its commits build on those of a change of
+        yours that is still under way, it depends on that. It lands by itself as soon as nothing
+        is in its way; `state`, `reason` and `next_step` say what that is.
+
+        Args:
+            summary: One line: what it changes, and why.
+            bundle: A git bundle with one branch, as base64.
+            task_id: The task it belongs to; needs `fencing_token`.
+            fencing_token: Of the claim of that task.
+            declared_scope: Path patterns that all files of the change match; refused if one does
+                not.
+            depends_on: Changes that must land before.
+            priority: Higher ones are built first.
+            replaces: A change of yours that this one is a new attempt of.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `bundle_invalid`, `change_dependency`, `change_differs`,
+                `change_empty`, `change_not_found`, `change_source`, `change_state`,
+                `change_too_large`, `change_unrelated`, `fencing_token_missing`, `git_failed`,
+                `lease_expired`, `merge_engine_missing`, `no_git_repository`, `not_holder`,
+                `not_your_change`, `patch_refused`, `path_refused`, `queue_configuration_invalid`,
+                `revision_not_found`, `stale_fencing_token`, `target_missing`, `task_not_found`,
+                `too_many_changes`.
+        """
+        answered: SubmittedChange = await self._call(
+            "change.submit",
+            {
+                "summary": summary,
+                "description": description,
+                "branch": branch,
+                "commit": commit,
+                "patch": patch,
+                "bundle": bundle,
+                "task_id": task_id,
+                "fencing_token": fencing_token,
+                "declared_scope": declared_scope,
+                "depends_on": depends_on,
+                "priority": priority,
+                "tests": tests,
+                "replaces": replaces,
+            },
+            idempotency_key,
+        )
+        return answered
+
+    async def withdraw(
+        self, *, change_id: str, reason: str | None = None, idempotency_key: str | None = None
+    ) -> Change:
+        """Take a change out of the queue, as its author or the owner. Its branch is kept.
+
+        Args:
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `change_not_found`, `change_state`, `not_your_change`,
+                `stale_version`.
+        """
+        answered: Change = await self._call(
+            "change.withdraw", {"change_id": change_id, "reason": reason}, idempotency_key
+        )
+        return answered
 
 
 class AsyncChannels(OperationGroup):
@@ -1362,7 +1726,9 @@ class AsyncIds(OperationGroup):
         *,
         part: str,
         what: Sequence[
-            Literal["agent", "task", "message", "question", "review", "meeting", "decision", "memory"]
+            Literal[
+                "agent", "task", "message", "question", "review", "change", "meeting", "decision", "memory"
+            ]
         ]
         | None = None,
     ) -> FoundIds:
@@ -3182,6 +3548,161 @@ class AsyncQuestions(OperationGroup):
         return answered
 
 
+class AsyncQueues(OperationGroup):
+    """`queue.config`, `queue.pause`, `queue.replay`, `queue.report`, `queue.resume`, `queue.show`
+    and `queue.stats`.
+    """
+
+    async def config(self) -> QueueConfiguration:
+        """Show what `repomesh.toml` on the target branch's tip says, and where each value comes
+        from.
+
+        Raises:
+            RemoteError: Among others `git_failed`, `merge_engine_missing`, `no_git_repository`,
+                `queue_configuration_invalid`, `target_missing`.
+        """
+        answered: QueueConfiguration = await self._call("queue.config", {})
+        return answered
+
+    async def pause(
+        self, *, reason: str, target: str | None = None, idempotency_key: str | None = None
+    ) -> Lanes:
+        """Stop landing changes. What is being checked is checked to its end, and then waits.
+
+        Args:
+            target: The branch; by default every lane.
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `queue_not_found`.
+        """
+        answered: Lanes = await self._call(
+            "queue.pause", {"reason": reason, "target": target}, idempotency_key
+        )
+        return answered
+
+    async def replay(self, *, target: str | None = None) -> QueueReplay:
+        """Build the branch again from the log of landings into a scratch ref, and compare their
+        files.
+
+        Each landed change is merged anew, in the order of the log, on the rebuilt commit before
+        it. Commits that came by no change are taken as they are, and so are changes whose
+        submitted commit is not kept any more.
+
+        Args:
+            target: By default the configured one.
+
+        Raises:
+            RemoteError: Among others `git_failed`, `merge_engine_missing`, `no_git_repository`,
+                `queue_configuration_invalid`, `queue_not_found`, `revision_not_found`,
+                `target_missing`.
+        """
+        answered: QueueReplay = await self._call("queue.replay", {"target": target})
+        return answered
+
+    async def report(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        target: str | None = None,
+        task_id: str | None = None,
+        author: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        max_chars: int | None = None,
+    ) -> Page[LandedChange]:
+        """Report what landed: who asked for it, who made it, how it was merged and checked, who
+        approved it.
+
+        Args:
+            since: Landed at this time or later.
+            until: Landed before this time.
+            cursor: `next_cursor` of the page before.
+            limit: Items a page. Default: 50.
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `agent_not_found`.
+        """
+        answered: Page[LandedChange] = await self._call(
+            "queue.report",
+            {
+                "since": since,
+                "until": until,
+                "target": target,
+                "task_id": task_id,
+                "author": author,
+                "cursor": cursor,
+                "limit": limit,
+                "max_chars": max_chars,
+            },
+        )
+        return answered
+
+    def iterate_report(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        target: str | None = None,
+        task_id: str | None = None,
+        author: str | None = None,
+        limit: int | None = None,
+        max_chars: int | None = None,
+    ) -> AsyncGenerator[LandedChange]:
+        """Yield each item of `report`, page after page.
+
+        Args:
+            since: Landed at this time or later.
+            until: Landed before this time.
+            limit: Items a page. Default: 50.
+            max_chars: Budget for the answer's text; what was left out is said.
+
+        Raises:
+            RemoteError: Among others `agent_not_found`.
+        """
+        return self._iterate(
+            "queue.report",
+            {
+                "since": since,
+                "until": until,
+                "target": target,
+                "task_id": task_id,
+                "author": author,
+                "limit": limit,
+                "max_chars": max_chars,
+            },
+        )
+
+    async def resume(self, *, target: str | None = None, idempotency_key: str | None = None) -> Lanes:
+        """Land changes again.
+
+        Args:
+            idempotency_key: Repeating a call with the same key acts once; one is chosen.
+
+        Raises:
+            RemoteError: Among others `queue_not_found`.
+        """
+        answered: Lanes = await self._call("queue.resume", {"target": target}, idempotency_key)
+        return answered
+
+    async def show(self, *, target: str | None = None) -> QueueStatus:
+        """Show the merge queue: its lanes, what is built next, and what waits for what."""
+        answered: QueueStatus = await self._call("queue.show", {"target": target})
+        return answered
+
+    async def stats(self, *, since: datetime | None = None, target: str | None = None) -> QueueStatistics:
+        """Show what the queue did since a time: throughput, failures by class, waiting and checking
+        times.
+
+        Args:
+            since: By default a day ago.
+        """
+        answered: QueueStatistics = await self._call("queue.stats", {"since": since, "target": target})
+        return answered
+
+
 class AsyncRecovery(OperationGroup):
     """`recovery.reconcile`."""
 
@@ -4158,7 +4679,7 @@ class AsyncTasks(OperationGroup):
         return answered
 
     async def cancel(self, *, task_id: str, reason: str, idempotency_key: str | None = None) -> Task:
-        """Cancel a task. A task that is held: only by its holder, its creator or the owner.
+        """Cancel a task. A task that is claimed: only its holder, its creator or the owner.
 
         Tasks that depend on a cancelled task are blocked until their dependencies are changed.
 
@@ -4579,8 +5100,8 @@ class AsyncTasks(OperationGroup):
     ) -> Task:
         """Update a task that has not ended. With If-Match only that version is changed.
 
-        New dependencies open a task that is blocked because one of the old ones failed or was
-        cancelled.
+        A task that is claimed: only by its holder, its creator or the owner. New dependencies
+        open a task that is blocked because one of the old ones failed or was cancelled.
 
         Args:
             type: feature, bugfix, refactor, docs, research, test, or another lower-case word.
@@ -4590,7 +5111,8 @@ class AsyncTasks(OperationGroup):
 
         Raises:
             RemoteError: Among others `dependencies_too_many`, `dependency_cycle`,
-                `dependency_not_found`, `stale_version`, `task_not_found`, `task_status`.
+                `dependency_not_found`, `not_your_task`, `stale_version`, `task_not_found`,
+                `task_status`.
         """
         answered: Task = await self._call(
             "task.update",
@@ -5019,6 +5541,7 @@ class AsyncMesh(AsyncClientBase):
         super().__init__(client)
         self.agents = AsyncAgents(client)
         self.artifacts = AsyncArtifacts(client)
+        self.changes = AsyncChanges(client)
         self.channels = AsyncChannels(client)
         self.chunks = AsyncChunks(client)
         self.cli_sessions = AsyncCliSessions(client)
@@ -5033,6 +5556,7 @@ class AsyncMesh(AsyncClientBase):
         self.memories = AsyncMemories(client)
         self.messages = AsyncMessages(client)
         self.questions = AsyncQuestions(client)
+        self.queues = AsyncQueues(client)
         self.recovery = AsyncRecovery(client)
         self.reviews = AsyncReviews(client)
         self.search = AsyncSearch(client)

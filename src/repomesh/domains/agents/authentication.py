@@ -21,7 +21,7 @@ from repomesh.kernel.errors import Forbidden, TokenRevoked, Unauthenticated
 from repomesh.kernel.identity import SYSTEM_TOKEN_ID, Caller, Role, system_caller
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.store.base import Store
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 # How long a caller is cached, by whether other servers share the database. One of them may revoke a token: it
@@ -76,7 +76,7 @@ class Authenticator:
         self._cache.clear()
 
 
-_LIVE = Prepared(
+_LIVE = PreparedStatement(
     select(
         token_rows.c.expires_at,
         select(agents.c.name).where(agents.c.id == bindparam("agent")).scalar_subquery().label("agent_name"),

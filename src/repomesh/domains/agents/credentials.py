@@ -26,7 +26,7 @@ from repomesh.store.transaction import Transaction
     http=Post("/v1/tokens", status=201),
     scope="tokens:admin",
     errors=(AgentNameMissing, AgentNameReserved, UnknownScope),
-    secret="token",
+    secret_field="token",
 )
 def create_token(tx: Transaction, request: CreateToken) -> CreatedToken:
     """Create a token of a role. The secret is shown once; only its hash is stored."""

@@ -97,7 +97,7 @@ def _reserved_keys(tx: Transaction, agent: Agent) -> set[str]:
     """The keys of names that an agent can't take by itself: others act, or are asked, under them."""
     if tx.caller.is_admin or agent.type == rules.PERSON:
         return {rules.SYSTEM_NAME}
-    names = rules.SYSTEM_NAME, rules.FIRST_PERSON_NAME, tx.settings.webhook_agent
+    names = rules.SYSTEM_NAME, *rules.NAMES_OF_OTHERS, tx.settings.webhook_agent
     return {rules.name_key(name) for name in names}
 
 

@@ -15,6 +15,9 @@ from repomesh.kernel.unicode_text import normalize
 FIRST_PERSON_NAME = "owner"
 """The name of a person who is asked a question before any person has joined."""
 
+NAMES_OF_OTHERS = (FIRST_PERSON_NAME, "human", "person", "system", "admin", "webhook")
+"""Names that no agent takes by itself: messages and questions to them are meant for somebody else."""
+
 SYSTEM_NAME = "repomesh"
 """The name under which the server itself writes; no agent may have it, in any case."""
 

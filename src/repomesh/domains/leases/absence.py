@@ -6,13 +6,13 @@ from sqlalchemy import BigInteger, bindparam, case, type_coerce, update
 
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.domains.workspaces.absence import Absence
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp, later_by, microseconds
 
 _NOW, _LIMIT, _AWAY = (bindparam(name, type_=BigInteger) for name in ("now_us", "limit_us", "away_us"))
 _GRACE = _NOW + case((leases.c.ttl_us < _LIMIT, leases.c.ttl_us), else_=_LIMIT)
-_EXTEND = Prepared(
+_EXTEND = PreparedStatement(
     update(leases)
     .where(
         leases.c.workspace_id == bindparam("ws"),
@@ -22,7 +22,7 @@ _EXTEND = Prepared(
     )
     .values(expires_at=type_coerce(_GRACE, Timestamp()))
 )
-_POSTPONE = Prepared(
+_POSTPONE = PreparedStatement(
     update(lock_waiters)
     .where(lock_waiters.c.workspace_id == bindparam("ws"), lock_waiters.c.expires_at > bindparam("left_at"))
     .values(expires_at=later_by(lock_waiters.c.expires_at, _AWAY))

@@ -33,7 +33,7 @@ from repomesh.domains.leases.prefilter import KIND_FOLDER, KIND_PATTERN, READ_PL
 from repomesh.domains.leases.resources import LOCK_TYPES, PATH, Resource
 from repomesh.domains.leases.tables import leases, lock_waiters
 from repomesh.kernel.limits import PATTERN_CHARS_MAX
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 PAGE_ROWS = 100  # of a range; as many as the obstacles in one answer, so that a refusal needs no second page
@@ -195,7 +195,7 @@ def _read_below(
 
 
 def _read_pages(
-    tx: Transaction, statements: _Statements, statement: Prepared, params: dict[str, Any]
+    tx: Transaction, statements: _Statements, statement: PreparedStatement, params: dict[str, Any]
 ) -> Iterator[Row[Any]]:
     while True:
         page_rows = tx.execute(statement, params).all()
@@ -221,16 +221,18 @@ class _Statements:
         self._table, self._order, self._criteria = table, [table.c[name] for name in order], criteria
         on_prefixes = [self._on_prefixes(count) for count in (_KEYS_FEW, _KEYS_MANY)]
         paged = table is lock_waiters
-        self.on_few, self.on_many = (Prepared(self._page(query) if paged else query) for query in on_prefixes)
+        self.on_few, self.on_many = (
+            PreparedStatement(self._page(query) if paged else query) for query in on_prefixes
+        )
         self.unpaged = () if paged else (self.on_few, self.on_many)
         part_groups = (_ALL, *_PARTS.values())
         below = {
             part: self._page(self._below(part), part)
             for part in {name for parts in part_groups for name in parts}
         }
-        self.by_part = {part: Prepared(statement) for part, statement in below.items()}
-        self.first_pages: dict[tuple[str, ...], Prepared] = {
-            parts: Prepared(union_all(*(select(below[part].subquery()) for part in parts)))
+        self.by_part = {part: PreparedStatement(statement) for part, statement in below.items()}
+        self.first_pages: dict[tuple[str, ...], PreparedStatement] = {
+            parts: PreparedStatement(union_all(*(select(below[part].subquery()) for part in parts)))
             for parts in part_groups
         }
         self.start_params: dict[str, Any] = {"low": "", "after_id": "", "after_ordinal": -1} | {
@@ -325,7 +327,7 @@ def _range(column: ColumnElement[Any], number: int | str = "") -> list[ColumnEle
     return [column >= bindparam(f"low{number}"), column < bindparam(f"high{number}")]
 
 
-def _occupancy_query(count: int) -> Prepared:
+def _occupancy_query(count: int) -> PreparedStatement:
     """Ask what stands below `count` paths. Each range has its own EXISTS: one with OR would read all rows."""
 
     def below(table: Table) -> ColumnElement[bool]:
@@ -339,7 +341,7 @@ def _occupancy_query(count: int) -> Prepared:
         below(lock_waiters).label("waited_below"),
         first_request.limit(1).scalar_subquery().label("queued"),
     ]
-    return Prepared(select(*columns))
+    return PreparedStatement(select(*columns))
 
 
 _LEASES = _Statements(leases, ("prefix", "id"), _of_others(leases))
@@ -353,6 +355,6 @@ _WAITERS = _Statements(
     ],
 )
 _LOOK_ONE, _LOOK_FEW = _occupancy_query(1), _occupancy_query(_KEYS_FEW)
-_REQUESTS = Prepared(
+_REQUESTS = PreparedStatement(
     select(lock_waiters).where(lock_waiters.c.id.in_([bindparam(f"id{index}") for index in range(PAGE_ROWS)]))
 )

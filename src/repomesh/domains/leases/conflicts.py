@@ -70,7 +70,7 @@ def scan(
     """Find every lease that overlaps with `resources`, for an agent, or for a new one with None.
 
     Reads what stands on the ancestors of a path, and what stands below it. Raises ComparisonTooLarge when
-    that would take more than COMPARISON_STEPS_MAX, those that `steps` has counted already included; and
+    that would take more than COMPARISON_STEPS_MAX, those that `budget` has counted already included; and
     DamagedRecord for a lease beside `resources` that can't be read.
     """
     result = ConflictScan(agent_id, mode, budget or ComparisonBudget())
@@ -198,7 +198,9 @@ def overlapping_leases(tx: Transaction, resources: Sequence[Resource]) -> list[R
     return list(rows_by_id.values())
 
 
-def leases_on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -> list[tuple[Row[Any], str]]:
+def leases_on_targets(
+    tx: Transaction, targets: Targets, agent_id: str | None, *, exclusive_only: bool = False
+) -> list[tuple[Row[Any], str]]:
     """Return the live locks of others, exclusive or shared, on `targets`, each with the target that it is on.
 
     What stands below a file counts, too: where a file or a submodule is put, nothing of it can be.
@@ -207,7 +209,8 @@ def leases_on_targets(tx: Transaction, targets: Targets, agent_id: str | None) -
     """
     targets_by_id: dict[str, tuple[Row[Any], str]] = {}
     for row, target in _find_leases_on_targets(tx, targets, agent_id):
-        if row.expires_at > tx.now and row.agent_id != agent_id:
+        counts = not exclusive_only or row.mode == "exclusive"
+        if counts and row.expires_at > tx.now and row.agent_id != agent_id:
             targets_by_id.setdefault(row.id, (row, target))
             if len(targets_by_id) >= OBSTACLES_MAX:
                 break

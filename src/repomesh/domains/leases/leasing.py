@@ -44,7 +44,7 @@ from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_e
 from repomesh.kernel.clock import rfc3339
 from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 __all__ = [
@@ -66,7 +66,7 @@ __all__ = [
     "soonest_expiry",
 ]
 
-_PRESENCE = Prepared(
+_PRESENCE = PreparedStatement(
     select(agent_rows.c.status, agent_rows.c.last_seen_at).where(agent_rows.c.id == bindparam("agent"))
 )
 _ENDINGS: dict[str, str] = {"released": LEASE_RELEASED, "expired": LEASE_EXPIRED}
@@ -103,7 +103,7 @@ def grant(
     blocking_obstacles = conflicts.obstacles(tx, conflict_scan, position)
     if blocking_obstacles:
         raise conflict_error(blocking_obstacles)
-    _require_in_service(tx, agent_id)
+    _check_not_retired(tx, agent_id)
     end(tx, [rows.as_lease_leniently(tx, row) for row in conflict_scan.expired.values()], "expired")
     quotas.require_room(tx, [resource for resource in resources if resource not in conflict_scan.own])
     return _write_leases(tx, resources, conflict_scan.own, mode, ttl_s, note, task_id, max_hold_s)
@@ -118,7 +118,7 @@ def obstacles(
 ) -> list[LockObstacle]:
     """List what prevents leasing `resources` to an agent, or to a new one with None; acquires nothing.
 
-    For several calls in one transaction pass the same `steps`. Raises ComparisonTooLarge.
+    For several calls in one transaction pass the same `budget`. Raises ComparisonTooLarge.
     """
     return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, budget), None)
 
@@ -182,12 +182,15 @@ def live_leases(tx: Transaction, resource: Resource) -> list[Lease]:
     return [as_lease(row) for row in rows.live_on(tx, resource)]
 
 
-def blocking_locks(tx: Transaction, targets: Targets, agent_id: str | None) -> list[tuple[Lease, str]]:
+def blocking_locks(
+    tx: Transaction, targets: Targets, agent_id: str | None, *, exclusive_only: bool = False
+) -> list[tuple[Lease, str]]:
     """The live locks of others on what is to be written, each with the file, folder or pattern it stands on.
 
-    Shared ones too, since a shared lock protects its holder from writes. Takes nothing.
+    Shared ones too, since a shared lock protects its holder from writes, but with `exclusive_only`. Takes
+    nothing.
     """
-    rows_and_targets = conflicts.leases_on_targets(tx, targets, agent_id)
+    rows_and_targets = conflicts.leases_on_targets(tx, targets, agent_id, exclusive_only=exclusive_only)
     return [
         (lease, target)
         for row, target in rows_and_targets
@@ -284,7 +287,7 @@ def _lost_lease_error(
     return NotHolder(f"you hold no lease on '{resource.text}' with the fencing token {fencing_token}")
 
 
-def _require_in_service(tx: Transaction, agent_id: str) -> None:
+def _check_not_retired(tx: Transaction, agent_id: str) -> None:
     """Raise AgentRetired for a retired agent; touch a silent one, or the sweeper would end its new lease."""
     agent = tx.execute(_PRESENCE, {"agent": agent_id}).one()
     if agent.status == "retired":

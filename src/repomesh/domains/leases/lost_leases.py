@@ -18,7 +18,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.operation import Empty, command
 from repomesh.store.damage import convert_readable
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _MINE = leases.c.workspace_id == bindparam("ws"), leases.c.agent_id == bindparam("agent")
@@ -30,11 +30,11 @@ _LAPSED = select(leases).where(
     unindexed_expiry <= bindparam("now"),
     leases.c.note != AUTO_LOCK_NOTE,
 )
-_SOME_ENDED = Prepared(_ENDED.order_by(leases.c.id.desc()).limit(limits.LOSSES_LOOKED_AT))
-_SOME_LAPSED = Prepared(_LAPSED.order_by(leases.c.id.desc()).limit(limits.LOSSES_LOOKED_AT))
+_SOME_ENDED = PreparedStatement(_ENDED.order_by(leases.c.id.desc()).limit(limits.LOSSES_LOOKED_AT))
+_SOME_LAPSED = PreparedStatement(_LAPSED.order_by(leases.c.id.desc()).limit(limits.LOSSES_LOOKED_AT))
 ENDED_UNREPORTED = _ENDED.with_only_columns(literal(1)).exists()
 """Whether the agent `:agent` of workspace `:ws` lost a lease that was ended and was not reported to it."""
-_ANY = Prepared(
+_ANY = PreparedStatement(
     select(
         or_(
             ENDED_UNREPORTED,
@@ -42,7 +42,7 @@ _ANY = Prepared(
         ).label("due")
     )
 )
-_REMEMBERED = Prepared(
+_REMEMBERED = PreparedStatement(
     select(leases)
     .where(*_MINE, leases.c.lost.is_not(None))
     .order_by(leases.c.id.desc())

@@ -68,11 +68,11 @@ def _timeout_error(gave_up: GaveUpWaiting) -> LockConflict:
         seconds=lambda request: request.wait_s,
         events=frozenset({LEASE_RELEASED, LEASE_EXPIRED, LEASE_RECLAIMED, LOCK_WAIT_ABANDONED}),
         done=lambda result: not isinstance(result, QueuedLocks),
-        again=lambda request, queued: QueuedAcquireLocks(
+        next_request=lambda request, queued: QueuedAcquireLocks(
             **request.model_dump(exclude={"wait_id"}), wait_id=queued.wait_id
         ),
         give_up="lock.give_up",
-        refusal=_timeout_error,
+        timeout_error=_timeout_error,
     ),
 )
 def acquire_locks(tx: Transaction, request: AcquireLocks) -> AcquiredLocks:

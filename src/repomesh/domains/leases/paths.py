@@ -142,6 +142,11 @@ def holds(pattern: str, name: str, budget: ComparisonBudget | None = None) -> bo
     return _holds_segments(_parse(pattern), tuple(name.split("/")), budget)
 
 
+def holds_any(patterns: Iterable[str], name: str) -> bool:
+    """Tell whether one of the patterns holds a file by its exact name (see `holds`)."""
+    return any(holds(pattern, name) for pattern in patterns)
+
+
 def holds_below(pattern: str, folder: str, budget: ComparisonBudget | None = None) -> bool:
     """Tell whether the pattern holds a folder by its exact name, or some path below it; `''` is the root."""
     parsed, segments = _parse(pattern), tuple(folder.split("/")) if folder else ()
@@ -185,6 +190,8 @@ def _holds_segments(parsed: _Pattern, segments: tuple[str, ...], budget: Compari
         return False
     if parsed.literal or parsed.subtree:
         return True
+    if not (segments[-1].startswith(parsed.begins) and segments[-1].endswith(parsed.ends)):
+        return False
     return _share_a_path([(name,) for name in segments[prefix_length:]], _automaton(parsed), budget)
 
 

@@ -71,7 +71,7 @@ def kind_of(text: str, prefix: str) -> str:
     return extension if 0 < len(extension) <= KIND_CHARS_MAX else KIND_FOLDER
 
 
-def traits(type_: str, text: str, prefix: str) -> PathTraits:
+def prefilter_columns(type_: str, text: str, prefix: str) -> PathTraits:
     """What the row of a lock on a resource is indexed by.
 
     It is stored with each lock: another rule needs a migration of the stored columns.

@@ -11,7 +11,7 @@ from repomesh.domains.leases.errors import TooManyLocks
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
 from repomesh.domains.leases.tables import IS_PATTERN, OPEN, leases, lock_waiters
 from repomesh.kernel import limits
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 # Every lease that is not ended counts: one that expired is soon ended, and reading its time would cost more.
@@ -19,22 +19,22 @@ _HERE = leases.c.workspace_id == bindparam("ws")
 _MINE = leases.c.agent_id == bindparam("agent")
 
 
-def _count_query(*criteria: ColumnElement[bool]) -> Prepared:
-    return Prepared(select(func.count()).select_from(leases).where(_HERE, OPEN, *criteria))
+def _count_query(*criteria: ColumnElement[bool]) -> PreparedStatement:
+    return PreparedStatement(select(func.count()).select_from(leases).where(_HERE, OPEN, *criteria))
 
 
 _OF_AGENT = _count_query(_MINE, or_(*(leases.c.resource_type == type_ for type_ in LOCK_TYPES)))
 _PATTERNS_OF_AGENT = _count_query(_MINE, IS_PATTERN)
 _PATTERNS = _count_query(IS_PATTERN)
 # Stops at the limit, and in the order of an index.
-_LEASE_BEYOND_MAX = Prepared(
+_LEASE_BEYOND_MAX = PreparedStatement(
     select(leases.c.id)
     .where(_HERE, OPEN)
     .order_by(leases.c.resource_type, leases.c.prefix, leases.c.id)
     .offset(bindparam("most"))
     .limit(1)
 )
-_WAITING = Prepared(
+_WAITING = PreparedStatement(
     select(func.count())
     .select_from(lock_waiters)
     .where(
@@ -90,7 +90,9 @@ def require_queue_room(tx: Transaction, resources: Sequence[Resource]) -> None:
         )
 
 
-def _require_below(tx: Transaction, count: Prepared, added_count: int, count_max: int, text: str) -> int:
+def _require_below(
+    tx: Transaction, count: PreparedStatement, added_count: int, count_max: int, text: str
+) -> int:
     held_count: int = tx.execute(
         count, {"ws": tx.workspace_id, "agent": tx.caller.acting_agent()}
     ).scalar_one()

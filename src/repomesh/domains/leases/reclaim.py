@@ -39,7 +39,7 @@ _OPEN = leases.c.workspace_id == bindparam("ws"), leases.c.ended_at.is_(None)
 
 
 def _holders(workspace_id: ColumnElement[Any] | None) -> CTE:
-    """Each (workspace, agent, token) that has leases which are not ended, by jumping through the index.
+    """Each (workspace, agent, token) that has leases which are not ended, by a skip scan of the index.
 
     Of one workspace, or of all for None. Reads one index entry for each holder, however many leases each has.
     Compares column by column, since not every planner walks an index by a comparison of tuples.
@@ -66,7 +66,7 @@ _instance = instances.alias("started")
 
 
 def _newest_instance_value(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The value that an agent's newest instance has in a column of `_started`."""
+    """The value that an agent's newest instance has in a column of `_instance`."""
     statement = select(column).where(
         _instance.c.workspace_id == agents.c.workspace_id, _instance.c.agent_id == agents.c.id
     )
@@ -114,7 +114,7 @@ def _select_workspaces_of_gone_holders(settings: Settings) -> Select[Any]:
 
 
 _HERE = _holders(bindparam("ws"))
-_GONE, _GONE_FOR_GOOD = (
+_GONE, _GONE_UNEXPECTEDLY = (
     _select_gone_holders(
         _HERE,
         _HERE.c.agent_id,
@@ -184,7 +184,7 @@ def reclaim(tx: Transaction) -> list[tuple[Lease, EndedReason]]:
     remaining = limits.LEASES_RECLAIMED_MAX
     expired_rows = tx.execute(_EXPIRED, {"ws": tx.workspace_id, "now": tx.now, "count": remaining}).all()
     _end_rows(tx, expired_rows, "expired", ended)
-    gone_query = _GONE_FOR_GOOD if tx.settings.leases_at_leave == "keep" else _GONE
+    gone_query = _GONE_UNEXPECTEDLY if tx.settings.leases_at_leave == "keep" else _GONE
     holders = tx.execute(gone_query, {"ws": tx.workspace_id, "count": limits.LEASES_RECLAIMED_MAX}).all()
     for holder in holders:
         if holder.status == "active" and _hand_over(tx, holder):

@@ -22,12 +22,12 @@ from sqlalchemy import (
 )
 
 from repomesh.domains.leases.models import AUTO_LOCK_NOTE, EndedReason, Lease
-from repomesh.domains.leases.prefilter import traits
+from repomesh.domains.leases.prefilter import prefilter_columns
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import LIVE, OPEN, leases, unindexed_expiry
 from repomesh.kernel.errors import DamagedRecord
 from repomesh.store.damage import MAYBE_DAMAGE_ERRORS, is_damage, note_damage
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp, Unreadable, microseconds
 
@@ -44,14 +44,14 @@ UNREPORTED = ""
 
 _LIVE = leases.c.workspace_id == bindparam("ws"), LIVE
 _MINE = (*_LIVE, leases.c.agent_id == bindparam("agent"))
-_OF_TOKEN = Prepared(
+_OF_TOKEN = PreparedStatement(
     select(leases).where(
         leases.c.workspace_id == bindparam("ws"), leases.c.fencing_token == bindparam("fencing_token")
     )
 )
-_HELD_BY = Prepared(select(leases).where(*_MINE).order_by(leases.c.id))
-_SOONEST = Prepared(select(func.min(unindexed_expiry)).where(*_MINE))
-_ON = Prepared(
+_HELD_BY = PreparedStatement(select(leases).where(*_MINE).order_by(leases.c.id))
+_SOONEST = PreparedStatement(select(func.min(unindexed_expiry)).where(*_MINE))
+_ON = PreparedStatement(
     select(leases).where(
         *_LIVE,
         leases.c.resource_type == bindparam("type"),
@@ -59,9 +59,9 @@ _ON = Prepared(
         leases.c.resource == bindparam("resource"),
     )
 )
-_ADD = Prepared(insert(leases))
+_ADD = PreparedStatement(insert(leases))
 _ONE = update(leases).where(leases.c.id == bindparam("lease_id"))
-_EXTEND = Prepared(
+_EXTEND = PreparedStatement(
     _ONE.values(
         mode=bindparam("new_mode"),
         fencing_token=bindparam("new_token"),
@@ -73,7 +73,7 @@ _EXTEND = Prepared(
         instance_id=bindparam("new_instance_id"),
     )
 )
-_END = Prepared(
+_END = PreparedStatement(
     _ONE.where(leases.c.ended_at.is_(None)).values(
         ended_at=bindparam("now"), ended_reason=bindparam("reason"), lost=bindparam("new_lost")
     )
@@ -82,7 +82,7 @@ _END = Prepared(
 _FULL = bindparam("now_us", type_=BigInteger) + leases.c.ttl_us
 _BOUND = type_coerce(leases.c.max_hold_until, BigInteger)
 _RENEWED = case((_BOUND < _FULL, _BOUND), else_=_FULL)
-_RENEW_ALL = Prepared(
+_RENEW_ALL = PreparedStatement(
     update(leases)
     .where(*_MINE, type_coerce(leases.c.expires_at, BigInteger) < _RENEWED)
     .values(expires_at=type_coerce(_RENEWED, Timestamp()))
@@ -213,7 +213,7 @@ def add(tx: Transaction, resources: Sequence[Resource], new_leases: Sequence[Lea
         row = lease.model_dump(exclude={"ttl_s"})
         row["workspace_id"] = tx.workspace_id
         row["prefix"] = prefixes[lease.resource_type, lease.resource]
-        row |= traits(lease.resource_type, lease.resource, row["prefix"])
+        row |= prefilter_columns(lease.resource_type, lease.resource, row["prefix"])
         row["instance_id"] = tx.caller.instance_id
         row["token_id"] = tx.caller.token_id
         row["ttl_us"] = round(lease.ttl_s * 1_000_000)

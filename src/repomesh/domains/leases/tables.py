@@ -30,7 +30,7 @@ leases = Table(
     Column("resource_type", String(16), nullable=False),
     Column("resource", Ascii, nullable=False),
     Column("prefix", Ascii, nullable=False),
-    Column("kind", Ascii, nullable=False),  # see `prefilter.traits`, also for the next two
+    Column("kind", Ascii, nullable=False),  # see `prefilter.prefilter_columns`, also for the next two
     Column("name", Ascii),
     Column("depth", Integer),
     Column("mode", String(16), nullable=False),
@@ -91,7 +91,7 @@ lock_waiters = Table(
     Column("resource_type", String(16), nullable=False),
     Column("resource", Ascii, nullable=False),
     Column("prefix", Ascii, nullable=False),
-    Column("kind", Ascii, nullable=False),  # see `prefilter.traits`, also for the next two
+    Column("kind", Ascii, nullable=False),  # see `prefilter.prefilter_columns`, also for the next two
     Column("name", Ascii),
     Column("depth", Integer),
     Column("mode", String(16), nullable=False),

@@ -28,7 +28,7 @@ from repomesh.domains.leases.models import (
     QueuedAcquireLocks,
     WaitEndReason,
 )
-from repomesh.domains.leases.prefilter import traits
+from repomesh.domains.leases.prefilter import prefilter_columns
 from repomesh.domains.leases.resources import Resource
 from repomesh.domains.leases.tables import lock_waiters
 from repomesh.kernel import limits
@@ -167,7 +167,7 @@ def _enter_queue(
             "resource": resource.text,
             "prefix": resource.prefix,
         }
-        | traits(resource.type, resource.text, resource.prefix)
+        | prefilter_columns(resource.type, resource.text, resource.prefix)
         for ordinal, resource in enumerate(resources)
     ]
     tx.execute(_JOIN, rows)

@@ -8,10 +8,10 @@ from repomesh.domains.meetings import flow
 from repomesh.domains.meetings.conducting import conduct_unless_damaged
 from repomesh.domains.meetings.tables import RUNNING, meetings
 from repomesh.domains.workspaces.absence import Absence
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-_RUNNING = Prepared(
+_RUNNING = PreparedStatement(
     select(meetings.c.id).where(meetings.c.workspace_id == bindparam("ws"), RUNNING).order_by(meetings.c.id)
 )
 

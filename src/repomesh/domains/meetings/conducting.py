@@ -27,12 +27,12 @@ from repomesh.domains.meetings.tables import (
 )
 from repomesh.kernel.errors import DamagedRecord
 from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-_ADD_OPINION = Prepared(insert(meeting_opinions))
-_ADD_PROPOSAL = Prepared(insert(meeting_proposals))
-_ADD_VOTE = Prepared(insert(meeting_votes))
+_ADD_OPINION = PreparedStatement(insert(meeting_opinions))
+_ADD_PROPOSAL = PreparedStatement(insert(meeting_proposals))
+_ADD_VOTE = PreparedStatement(insert(meeting_votes))
 _NO_TEXTS = CommandTexts()
 log = structlog.get_logger("repomesh.meetings")
 

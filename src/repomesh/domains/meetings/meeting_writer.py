@@ -20,30 +20,30 @@ from repomesh.domains.messaging.messages.sending import extend_expiry, system_no
 from repomesh.domains.tasks.models import CreateTask
 from repomesh.kernel.limits import MEETING_REQUEST_CHARS_DEFAULT
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 TAG = "meeting"
 """The tag of the messages that meetings send."""
 
 _table = meeting_participants.c
-_ADD_PARTICIPANT = Prepared(insert(meeting_participants))
+_ADD_PARTICIPANT = PreparedStatement(insert(meeting_participants))
 _OF_PARTICIPANT = (
     _table.workspace_id == bindparam("ws"),
     _table.meeting_id == bindparam("meeting"),
     _table.agent_id == bindparam("agent"),
 )
-_SET_REQUEST = Prepared(
+_SET_REQUEST = PreparedStatement(
     update(meeting_participants).where(*_OF_PARTICIPANT).values(message_id=bindparam("message"))
 )
-_SET_AWAITED = Prepared(
+_SET_AWAITED = PreparedStatement(
     update(meeting_participants).where(*_OF_PARTICIPANT).values(awaited=bindparam("is_awaited"))
 )
 _CHANGED_COLUMNS = (
     *("status", "outcome", "phase", "due_at", "flow", "version", "started_at", "ended_at"),
     *("proposal", "thread_id", "decision_id", "summary", "reason"),
 )
-_CHANGE = Prepared(
+_CHANGE = PreparedStatement(
     update(meetings)
     .where(meetings.c.workspace_id == bindparam("ws"), meetings.c.id == bindparam("meeting"))
     .values({name: bindparam(f"new_{name}", type_=meetings.c[name].type) for name in _CHANGED_COLUMNS})

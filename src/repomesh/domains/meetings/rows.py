@@ -22,20 +22,22 @@ from repomesh.domains.meetings.tables import (
     meetings,
 )
 from repomesh.store.damage import convert_readable
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-_BY_ID = Prepared(
+_BY_ID = PreparedStatement(
     select(meetings).where(meetings.c.workspace_id == bindparam("ws"), meetings.c.id == bindparam("id"))
 )
 
 
-def _selects_of(table: Any, model: Any, *order: str) -> tuple[Prepared, Prepared]:
+def _selects_of(table: Any, model: Any, *order: str) -> tuple[PreparedStatement, PreparedStatement]:
     """Two selects of the columns of `model` from a meeting's rows: of all rounds, and of one."""
     conditions = table.c.workspace_id == bindparam("ws"), table.c.meeting_id == bindparam("id")
     columns = [column for column in table.c if column.name in model.model_fields]
     statement = select(*columns).where(*conditions).order_by(*(table.c[name] for name in order))
-    return Prepared(statement), Prepared(statement.where(table.c.round == bindparam("round")))
+    return PreparedStatement(statement), PreparedStatement(
+        statement.where(table.c.round == bindparam("round"))
+    )
 
 
 _OPINIONS = _selects_of(meeting_opinions, Opinion, "sequence")
@@ -43,8 +45,8 @@ _PROPOSALS = _selects_of(meeting_proposals, Proposal, "round")
 _VOTES = _selects_of(meeting_votes, CastVote, "round", "at", "agent_id")
 _part = meeting_participants.c
 _OF_MEETING = _part.workspace_id == bindparam("ws"), _part.meeting_id == bindparam("id")
-_PARTICIPANTS = Prepared(select(meeting_participants).where(*_OF_MEETING).order_by(_part.agent_id))
-_INACTIVE = Prepared(
+_PARTICIPANTS = PreparedStatement(select(meeting_participants).where(*_OF_MEETING).order_by(_part.agent_id))
+_INACTIVE = PreparedStatement(
     select(_part.agent_id)
     .join(agents, agents.c.id == _part.agent_id)
     .where(*_OF_MEETING, agents.c.status != "active", agents.c.type != PERSON)
@@ -150,7 +152,10 @@ def rename_participant(tx: Transaction, agent_id: str, name: str) -> None:
 
 
 def _read(
-    tx: Transaction, statements: tuple[Prepared, Prepared], meeting_id: str, round_: int | None
+    tx: Transaction,
+    statements: tuple[PreparedStatement, PreparedStatement],
+    meeting_id: str,
+    round_: int | None,
 ) -> list[dict[str, Any]]:
     of_all, of_round = statements
     key = {"ws": tx.workspace_id, "id": meeting_id}

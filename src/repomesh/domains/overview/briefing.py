@@ -23,7 +23,7 @@ from repomesh.domains.tasks.tables import READY, tasks
 from repomesh.domains.workspaces.tables import workspaces
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Get, query
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _GOALS = select(tasks.c.id, tasks.c.goal, tasks.c.percent, tasks.c.note).where(
@@ -35,7 +35,7 @@ _some_ready = (
     .limit(limits.PAGE_ITEMS_MAX)
     .subquery()
 )
-_READY = Prepared(select(func.count()).select_from(_some_ready))
+_READY = PreparedStatement(select(func.count()).select_from(_some_ready))
 _newest_open = (
     select(tasks.c.id, tasks.c.goal, tasks.c.assignee_id)
     .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.status == "open")
@@ -43,7 +43,7 @@ _newest_open = (
     .limit(limits.BRIEFING_OPEN_TASKS_MAX)
     .subquery()
 )
-_DELEGATED = Prepared(
+_DELEGATED = PreparedStatement(
     select(_newest_open.c.id, _newest_open.c.goal)
     .where(_newest_open.c.assignee_id == bindparam("agent"))
     .limit(limits.BRIEFING_ITEMS_MAX)

@@ -115,7 +115,7 @@ def guard_and_lock(tx: Transaction, request: GuardEdit) -> GuardVerdict:
         if _is_lasting_path_lock(lease)
     ]
     files = literals.decode_all(request.files, "files")
-    free_names = (name for name in files if not any(paths.holds(pattern, name) for pattern in held_patterns))
+    free_names = (name for name in files if not paths.holds_any(held_patterns, name))
     lockable_paths = _as_lockable_paths(free_names)
     if not lockable_paths:
         return verdict

@@ -37,7 +37,7 @@ from repomesh.store.transaction import Transaction
         NotYourAgent,
         PersonReserved,
     ),
-    secret="token",
+    secret_field="token",
     changes_access=True,
 )
 def join(tx: Transaction, request: JoinWorkspace) -> JoinedWorkspace:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, case, func, or_, select, true
 
 from repomesh.domains.agents.tables import agents
+from repomesh.domains.changes.tables import changes
 from repomesh.domains.meetings.decisions.tables import decisions
 from repomesh.domains.meetings.tables import meetings
 from repomesh.domains.messaging.messages import rows as message_rows
@@ -36,6 +37,7 @@ _TITLES: dict[Identified, tuple[Table, ColumnElement[str]]] = {
     "message": (messages, _MESSAGE),
     "question": (questions, questions.c.question),
     "review": (reviews, reviews.c.title),
+    "change": (changes, changes.c.summary),
     "meeting": (meetings, meetings.c.topic),
     "decision": (decisions, decisions.c.topic),
     "memory": (memories, memories.c.key),

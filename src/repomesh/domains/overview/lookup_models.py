@@ -10,7 +10,9 @@ from repomesh.kernel import limits
 from repomesh.kernel.ids import Id
 from repomesh.kernel.operation import Model
 
-Identified = Literal["agent", "task", "message", "question", "review", "meeting", "decision", "memory"]
+Identified = Literal[
+    "agent", "task", "message", "question", "review", "change", "meeting", "decision", "memory"
+]
 
 IDENTIFIED: tuple[Identified, ...] = get_args(Identified)
 """In the order in which matches are answered."""

@@ -49,7 +49,7 @@ class _Matches:
     scope="sessions:read",
     errors=(SessionNotFound,),
     prepare=question_vectors.prepare,
-    searches=True,
+    expensive_read=True,
 )
 def recall(tx: Transaction, request: Recall) -> RecallPage:
     """Find what may answer a question, best first, with the reasons for each result.

@@ -15,11 +15,11 @@ from repomesh.domains.sessions.tables import memories
 from repomesh.domains.tasks.tables import tasks
 from repomesh.kernel import limits
 from repomesh.store.damage import convert_readable
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.tables import events
 from repomesh.store.transaction import Transaction
 
-_LAST = Prepared(
+_LAST = PreparedStatement(
     select(events.c.type, events.c.subject, events.c.at)
     .where(events.c.workspace_id == bindparam("ws"), events.c.actor == bindparam("agent"))
     .order_by(events.c.seq.desc())

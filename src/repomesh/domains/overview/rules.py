@@ -27,6 +27,7 @@ READ_SCOPES: dict[str, str] = {
     "memory": "sessions:read",
     "message": "messages:read",
     "question": "messages:read",
+    "change": "changes:read",
     "review": "reviews:read",
     "task": "tasks:read",
 }

@@ -31,7 +31,13 @@ Match = tuple[int, What, str]
 """(position in the index, what it is, its id)."""
 
 
-@query("search.find", http=Get("/v1/search"), scope="sessions:read", errors=(SessionNotFound,), searches=True)
+@query(
+    "search.find",
+    http=Get("/v1/search"),
+    scope="sessions:read",
+    errors=(SessionNotFound,),
+    expensive_read=True,
+)
 def search(tx: Transaction, request: Search) -> Page[SearchResult]:
     """Find what holds every word of `text` and meets the conditions, newest first.
 

@@ -43,7 +43,7 @@ from repomesh.kernel.words import words_of
 from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
 from repomesh.store.paging import position
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Unreadable
 
@@ -52,17 +52,17 @@ DOCUMENT = "chunk"
 
 _table = chunks.c
 _INFO = [_table[name] for name in ChunkInfo.model_fields]
-_ADD = Prepared(insert(chunks))
-_LAST = Prepared(
+_ADD = PreparedStatement(insert(chunks))
+_LAST = PreparedStatement(
     select(_table.sequence)
     .where(_table.session_uid == bindparam("uid"))
     .order_by(_table.sequence.desc())
     .limit(1)
 )
-_BY_NAME = Prepared(
+_BY_NAME = PreparedStatement(
     select(*_INFO).where(_table.session_uid == bindparam("uid"), _table.chunk_id == bindparam("name"))
 )
-_BY_PLACE = Prepared(
+_BY_PLACE = PreparedStatement(
     select(_table.chunk_id).where(
         _table.session_uid == bindparam("uid"), _table.sequence == bindparam("sequence")
     )

@@ -95,7 +95,7 @@ def store_memory(tx: Transaction, request: StoreMemory) -> Memory:
 
 
 def _words(request: StoreMemory) -> list[str]:
-    return request.words_once(lambda: memory_rows.content_words(request.content))
+    return request.cached_words(lambda: memory_rows.content_words(request.content))
 
 
 def _with_text_content(item: ListedMemory) -> ListedMemory:

@@ -17,24 +17,24 @@ from repomesh.kernel.json_text import without_escapes
 from repomesh.kernel.words import distinct_words
 from repomesh.store import damage
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "memory"
 """The document type of memories in the full-text index."""
 
 _table = memories.c
-_BY_ID = Prepared(
+_BY_ID = PreparedStatement(
     select(memories).where(_table.workspace_id == bindparam("ws"), _table.id == bindparam("id"))
 )
-_BY_KEY = Prepared(
+_BY_KEY = PreparedStatement(
     select(memories).where(
         _table.workspace_id == bindparam("ws"),
         _table.session_uid == bindparam("uid"),
         _table.key == bindparam("key"),
     )
 )
-_NEWEST = Prepared(
+_NEWEST = PreparedStatement(
     select(memories)
     .where(
         _table.workspace_id == bindparam("ws"),
@@ -50,7 +50,7 @@ _NEWEST = Prepared(
     .order_by(_table.updated_at.desc(), _table.id.desc())
     .limit(bindparam("count"))
 )
-_ADD_VERSION = Prepared(insert(memory_versions))
+_ADD_VERSION = PreparedStatement(insert(memory_versions))
 _VERSIONED = ("type", "content", "tags", "confidence", "sources", "superseded_by", "reason", "author")
 
 

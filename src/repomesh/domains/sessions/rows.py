@@ -18,10 +18,10 @@ from repomesh.domains.sessions.tables import (
     sessions,
 )
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-_BY_ID = Prepared(
+_BY_ID = PreparedStatement(
     select(sessions).where(sessions.c.workspace_id == bindparam("ws"), sessions.c.id == bindparam("id"))
 )
 _JOIN = insert(session_participants)

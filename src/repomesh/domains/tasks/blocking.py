@@ -15,18 +15,18 @@ from repomesh.domains.tasks import rows, rules
 from repomesh.domains.tasks.models import TASK_BLOCKED, TASK_UNBLOCKED, Task
 from repomesh.domains.tasks.tables import task_dependencies, tasks
 from repomesh.kernel import limits
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _edges = task_dependencies.c
-_ENDED = Prepared(
+_ENDED = PreparedStatement(
     select(tasks.c.id, tasks.c.goal, tasks.c.status, tasks.c.reason)
     .join(task_dependencies, _edges.depends_on == tasks.c.id)
     .where(_edges.workspace_id == bindparam("ws"), _edges.task_id == bindparam("task"))
     .where(or_(*(tasks.c.status == status for status in rules.NEVER_DONE)))
     .order_by(tasks.c.id)
 )
-_DEPENDENTS = Prepared(
+_DEPENDENTS = PreparedStatement(
     select(tasks)
     .join(task_dependencies, _edges.task_id == tasks.c.id)
     .where(_edges.workspace_id == bindparam("ws"), _edges.depends_on == bindparam("task"))

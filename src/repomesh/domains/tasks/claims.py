@@ -49,11 +49,11 @@ from repomesh.kernel.json_values import changed_values
 from repomesh.kernel.operation import Post, Tool, command
 from repomesh.store.damage import DAMAGE_ERRORS, note_damage
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _table = tasks.c
-_CANDIDATES = Prepared(
+_CANDIDATES = PreparedStatement(
     select(_table.id, _table.rank, _table.capabilities, _table.scope)
     .where(_table.workspace_id == bindparam("ws"), READY)
     .where(or_(_table.assignee_id.is_(None), _table.assignee_id == bindparam("agent")))
@@ -61,7 +61,7 @@ _CANDIDATES = Prepared(
     .order_by(_table.rank, _table.id)
     .limit(bindparam("count"))
 )
-_SKILLS = Prepared(select(agents.c.capabilities).where(agents.c.id == bindparam("agent")))
+_SKILLS = PreparedStatement(select(agents.c.capabilities).where(agents.c.id == bindparam("agent")))
 _BEFORE_ALL = (-limits.TASK_PRIORITY_MAX - 1, "")
 
 

@@ -10,19 +10,19 @@ from repomesh.domains.tasks import rules
 from repomesh.domains.tasks.errors import DependenciesTooMany, DependencyNotFound
 from repomesh.domains.tasks.tables import task_dependencies, tasks
 from repomesh.kernel import limits
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _edges = task_dependencies.c
 _PRESENT = select(tasks.c.id, tasks.c.status).where(
     tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(bindparam("ids", expanding=True))
 )
-_FORGET = Prepared(
+_FORGET = PreparedStatement(
     delete(task_dependencies).where(
         _edges.workspace_id == bindparam("ws"), _edges.task_id == bindparam("task")
     )
 )
-_CONNECT = Prepared(insert(task_dependencies))
+_CONNECT = PreparedStatement(insert(task_dependencies))
 _FIRST_STEP = (
     select(_edges.task_id, _edges.depends_on)
     .where(_edges.workspace_id == bindparam("ws"), _edges.task_id.in_(bindparam("ids", expanding=True)))

@@ -124,7 +124,7 @@ def block_task(tx: Transaction, request: BlockTask) -> Task:
     else:
         row = rows.find(tx, request.task_id)
         rules.require_allowed("block", row.id, row.status, row.reason)
-        if row.status == "claimed" and not _is_owner(tx):
+        if row.status == "claimed" and not holding.is_owner(tx):
             raise FencingTokenMissing(f"fencing_token: {row.agent_name} holds task {row.id}")
     if row.status == "claimed":
         is_forced = request.fencing_token is None
@@ -166,16 +166,13 @@ def unblock_task(tx: Transaction, request: UnblockTask) -> Task:
     errors=(TaskNotFound, TaskStatusConflict, NotYourTask),
 )
 def cancel_task(tx: Transaction, request: CancelTask) -> Task:
-    """Cancel a task. A task that is held: only by its holder, its creator or the owner.
+    """Cancel a task. A task that is claimed: only its holder, its creator or the owner.
 
     Tasks that depend on a cancelled task are blocked until their dependencies are changed.
     """
     row = rows.find(tx, request.task_id)
     rules.require_allowed("cancel", row.id, row.status, row.reason)
-    if row.status == "claimed":
-        by_holder = tx.caller.agent_id == row.agent_id
-        if not by_holder and not _is_owner(tx) and tx.caller.agent_id != row.created_by:
-            raise NotYourTask(f"{row.agent_name} holds task {row.id}")
+    holding.require_change_allowed(tx, row)
     return cancel(tx, request)
 
 
@@ -224,7 +221,3 @@ def _reopen(tx: Transaction, row: Row[Any], reason: str, **columns: Any) -> Task
     task = rows.change(tx, row, status="open", reason=reason, **columns, **rows.NOBODY)
     rows.emit_changed(tx, TASK_RELEASED, task, reason)
     return blocking.block_if_never_ready(tx, task)
-
-
-def _is_owner(tx: Transaction) -> bool:
-    return tx.caller.is_admin and tx.caller.agent_id is None

@@ -12,13 +12,14 @@ from repomesh.domains.leases.models import EndedReason, Lease
 from repomesh.domains.leases.rows import as_lease_leniently
 from repomesh.domains.leases.tables import leases
 from repomesh.domains.tasks import rows, rules
+from repomesh.domains.tasks.errors import NotYourTask
 from repomesh.domains.tasks.models import Ending
 from repomesh.domains.tasks.rules import Action
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _NOTE_CHARS = 200  # of a reason, in the events of its leases; the whole stands in the task's
-_FOR_TASK = Prepared(
+_FOR_TASK = PreparedStatement(
     select(leases)
     .where(
         leases.c.workspace_id == bindparam("ws"),
@@ -42,6 +43,18 @@ def require_hold(tx: Transaction, action: Action, task_id: str, fencing_token: i
     leasing.check(tx, resources.work(resources.TASK, row.id), fencing_token)
     rules.require_allowed(action, row.id, row.status, row.reason)
     return row
+
+
+def require_change_allowed(tx: Transaction, row: Row[Any]) -> None:
+    """Raise NotYourTask when another agent holds the task, unless the caller made it or is the owner."""
+    may_change = is_owner(tx) or tx.caller.agent_id in (row.agent_id, row.created_by)
+    if row.status == "claimed" and not may_change:
+        raise NotYourTask(f"{row.agent_name} holds task {row.id}")
+
+
+def is_owner(tx: Transaction) -> bool:
+    """Whether the caller is the workspace's owner, and speaks as no agent."""
+    return tx.caller.is_admin and tx.caller.agent_id is None
 
 
 def leases_for(tx: Transaction, task_id: str, agent_id: str) -> list[Lease]:

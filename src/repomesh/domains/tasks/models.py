@@ -358,6 +358,9 @@ TASK_RELEASED = event_type(
     "task.released", TaskChanged, "The holder gave a task back unfinished; it is open again."
 )
 TASK_COMPLETED = event_type("task.completed", TaskChanged, "The holder completed a task.")
+TASK_REOPENED = event_type(
+    "task.reopened", TaskChanged, "A completed task is open again: what was done for it did not land."
+)
 TASK_FAILED = event_type(
     "task.failed", TaskChanged, "A task failed: its holder reported so, or its attempts are used up."
 )

@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, and_, delete, insert, select
 
 from repomesh.domains.agents.errors import AgentNotFound, AgentRetired
 from repomesh.domains.agents.operations import find_agent
-from repomesh.domains.tasks import blocking, dependencies, rows, rules
+from repomesh.domains.tasks import blocking, dependencies, holding, rows, rules
 from repomesh.domains.tasks.brief import fit_detail, shorten
 from repomesh.domains.tasks.errors import (
     DependenciesTooMany,
     DependencyCycle,
     DependencyNotFound,
+    NotYourTask,
     TaskNotFound,
     TaskStatusConflict,
 )
@@ -39,16 +40,15 @@ from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import distinct_words, words_of
 from repomesh.store.listing import Listing, equals
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "task"
 """The type under which goal and description are found by their words."""
 
 _table = tasks.c
-# Positions before the first item of a list.
-_ADD = Prepared(insert(tasks))
-_ADD_TAG = Prepared(insert(task_tags))
+_ADD = PreparedStatement(insert(tasks))
+_ADD_TAG = PreparedStatement(insert(task_tags))
 
 
 @command(
@@ -174,6 +174,7 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
         Stale,
         TaskNotFound,
         TaskStatusConflict,
+        NotYourTask,
         DependencyCycle,
         DependencyNotFound,
         DependenciesTooMany,
@@ -186,11 +187,13 @@ def show_task(tx: Transaction, request: ShowTask) -> TaskDetail:
 def update_task(tx: Transaction, request: UpdateTask) -> Task:
     """Update a task that has not ended. With If-Match only that version is changed.
 
+    A task that is claimed: only by its holder, its creator or the owner.
     New dependencies open a task that is blocked because one of the old ones failed or was cancelled.
     """
     row = rows.find(tx, request.task_id)
     tx.check_version(row.version)
     rules.require_allowed("update", row.id, row.status, row.reason)
+    holding.require_change_allowed(tx, row)
     previous = rows.as_task(row)
     blocked_by_dependency = row.status == "blocked" and row.reason in blocking.reasons_to_block(tx, row.id)
     columns = _changed_columns(tx, request, previous)
@@ -238,7 +241,7 @@ def _add_tags(tx: Transaction, task: Task) -> None:
 
 
 def _description_words(request: CreateTask | UpdateTask) -> list[str]:
-    return request.words_once(lambda: distinct_words(request.description or ""))
+    return request.cached_words(lambda: distinct_words(request.description or ""))
 
 
 def _index(tx: Transaction, task: Task, words: Sequence[str]) -> None:

@@ -24,12 +24,12 @@ from repomesh.kernel import limits
 from repomesh.kernel.clock import rfc3339
 from repomesh.store.damage import DAMAGE_ERRORS, note_damage
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _lease_columns = leases.c
 # A claim asks this each time, so it reads the index of what is to expire and nothing else.
-_EXPIRED = Prepared(
+_EXPIRED = PreparedStatement(
     select(_lease_columns.resource, _lease_columns.fencing_token)
     .where(
         _lease_columns.workspace_id == bindparam("ws"),
@@ -40,7 +40,7 @@ _EXPIRED = Prepared(
     .order_by(_lease_columns.expires_at)
     .limit(bindparam("count"))
 )
-_LEASE = Prepared(
+_LEASE = PreparedStatement(
     select(leases).where(
         _lease_columns.workspace_id == bindparam("ws"),
         _lease_columns.fencing_token == bindparam("token"),

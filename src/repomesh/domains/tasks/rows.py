@@ -14,27 +14,27 @@ from repomesh.domains.tasks.tables import READY, task_attempts, task_dependencie
 from repomesh.kernel import limits
 from repomesh.kernel.event_types import Severity
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-_BY_ID = Prepared(
+_BY_ID = PreparedStatement(
     select(tasks).where(tasks.c.id == bindparam("task"), tasks.c.workspace_id == bindparam("ws"))
 )
 _DEPENDENTS = select(task_dependencies.c.task_id).where(
     task_dependencies.c.workspace_id == bindparam("ws"), task_dependencies.c.depends_on == bindparam("task")
 )
-_ONE_LESS_UNMET = Prepared(
+_ONE_LESS_UNMET = PreparedStatement(
     update(tasks)
     .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
     .values(unmet=tasks.c.unmet - 1)
 )
-_NOW_READY = Prepared(
+_NOW_READY = PreparedStatement(
     select(tasks)
     .where(tasks.c.workspace_id == bindparam("ws"), tasks.c.id.in_(_DEPENDENTS))
     .where(READY)
     .order_by(tasks.c.rank, tasks.c.id)
 )
-_UNMET = Prepared(
+_UNMET = PreparedStatement(
     select(tasks.c.id)
     .join(task_dependencies, task_dependencies.c.depends_on == tasks.c.id)
     .where(
@@ -44,13 +44,13 @@ _UNMET = Prepared(
     )
     .order_by(tasks.c.id)
 )
-_HISTORY = Prepared(
+_HISTORY = PreparedStatement(
     select(task_attempts)
     .where(task_attempts.c.workspace_id == bindparam("ws"), task_attempts.c.task_id == bindparam("task"))
     .order_by(task_attempts.c.fencing_token.desc())
     .limit(bindparam("count"))
 )
-_END_ATTEMPT = Prepared(
+_END_ATTEMPT = PreparedStatement(
     update(task_attempts)
     .where(
         task_attempts.c.workspace_id == bindparam("ws"),
@@ -59,7 +59,7 @@ _END_ATTEMPT = Prepared(
     )
     .values(ended_at=bindparam("at"), outcome=bindparam("how"), reason=bindparam("why"))
 )
-_BEGIN_ATTEMPT = Prepared(insert(task_attempts))
+_BEGIN_ATTEMPT = PreparedStatement(insert(task_attempts))
 
 # The columns of a task that nobody holds. The last holder's note stays, for the next one.
 NOBODY: dict[str, Any] = {"agent_id": None, "agent_name": None, "fencing_token": None, "percent": None}
@@ -96,10 +96,10 @@ def change(tx: Transaction, row: Row[Any], **columns: Any) -> Task:
 
 
 @lru_cache(maxsize=256)
-def _change_statement(columns: tuple[str, ...]) -> Prepared:
+def _change_statement(columns: tuple[str, ...]) -> PreparedStatement:
     """The update that sets `columns`; the operations know about a dozen such sets."""
     values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in columns}
-    return Prepared(update(tasks).where(tasks.c.id == bindparam("task")).values(values))
+    return PreparedStatement(update(tasks).where(tasks.c.id == bindparam("task")).values(values))
 
 
 def emit_changed(

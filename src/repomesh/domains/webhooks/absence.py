@@ -6,11 +6,11 @@ from sqlalchemy import BigInteger, bindparam, update
 
 from repomesh.domains.webhooks.tables import webhooks
 from repomesh.domains.workspaces.absence import Absence
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import later_by
 
-_FAILING = Prepared(
+_FAILING = PreparedStatement(
     update(webhooks)
     .where(webhooks.c.workspace_id == bindparam("ws"), webhooks.c.failing_since.is_not(None))
     .values(failing_since=later_by(webhooks.c.failing_since, bindparam("away_us", type_=BigInteger)))

@@ -21,8 +21,8 @@ from repomesh.domains.webhooks.tables import webhook_deliveries, webhooks
 from repomesh.kernel.fields import Page
 from repomesh.kernel.limits import (
     HOUSEKEEPING_S,
+    WEBHOOK_DELIVERY_IDS_MAX,
     WEBHOOK_FORGOTTEN_MAX,
-    WEBHOOK_NAMED_MAX,
     WEBHOOK_REPLAYED_MAX,
 )
 from repomesh.kernel.operation import Due, Get, Post, command, query
@@ -82,7 +82,7 @@ def replay(tx: Transaction, request: ReplayWebhook) -> ReplayedWebhook:
         reset_columns: dict[str, Any] = {"status": "waiting", "attempts": 0, "next_at": tx.now}
         reset_columns |= {"ended_at": None, "forget_at": None}
         tx.execute(update(webhook_deliveries).where(table.id.in_(ids)).values(**reset_columns))
-        data = WebhookReplayed(webhook_id=row.id, count=len(ids), delivery_ids=ids[:WEBHOOK_NAMED_MAX])
+        data = WebhookReplayed(webhook_id=row.id, count=len(ids), delivery_ids=ids[:WEBHOOK_DELIVERY_IDS_MAX])
         tx.emit(NewEvent(WEBHOOK_REPLAYED, rows.subject(row.id), data, rows.audience(row.agent_id)))
     return ReplayedWebhook(webhook_id=row.id, count=len(ids), complete=complete)
 

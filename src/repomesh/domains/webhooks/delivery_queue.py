@@ -49,14 +49,14 @@ from repomesh.store.log import (
     event_name,
     fields_of,
 )
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.redacting import redacted_rows
 from repomesh.store.tables import counters
 from repomesh.store.transaction import Transaction
 
 _delivery = webhook_deliveries.c
-_PLAN = Prepared(insert(webhook_deliveries))
-_DUE = Prepared(
+_PLAN = PreparedStatement(insert(webhook_deliveries))
+_DUE = PreparedStatement(
     select(_delivery.id, _delivery.event_id, _delivery.seq, _delivery.attempts, _delivery.body)
     .where(
         _delivery.webhook_id == bindparam("webhook"),
@@ -83,9 +83,9 @@ _attempted = (
         forget_at=bindparam("forgotten_at"),
     )
 )
-_DELIVERED = Prepared(_attempted.values(status="delivered", ended_at=bindparam("now"), body=None))
-_DEAD = Prepared(_attempted.values(status="dead", ended_at=bindparam("now")))
-_TO_RETRY = Prepared(_attempted)
+_DELIVERED = PreparedStatement(_attempted.values(status="delivered", ended_at=bindparam("now"), body=None))
+_DEAD = PreparedStatement(_attempted.values(status="dead", ended_at=bindparam("now")))
+_TO_RETRY = PreparedStatement(_attempted)
 NOTHING_TAKEN = TakenWebhook(url="", secrets=[], deliveries=[])
 _GONE = 410
 _DAMAGED = "its row can't be read"
@@ -167,7 +167,7 @@ def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEv
 
 
 @command("webhook.take", scope="webhooks:admin")
-def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
+def enqueue_and_claim(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
     """Create deliveries of the events that were found, and claim those that are due, oldest first.
 
     Nothing is taken when another process was faster, or when the webhook is no longer to be served.
@@ -180,7 +180,7 @@ def take_due(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
     full = bool(request.deliveries) and rows.count(tx, row.id, "waiting") >= limits.WEBHOOK_WAITING_MAX
     columns: dict[str, Any] = {}
     if request.upto > row.position and not full:
-        _plan_deliveries(tx, row, request)
+        _enqueue_deliveries(tx, row, request)
         columns["position"] = request.upto
     deliveries = _read_due_deliveries(tx, row.id)
     if deliveries:
@@ -248,7 +248,7 @@ class _Settling:
         if self.dead_ids:
             ids = self.dead_ids
             data = WebhookDeadLettered(
-                webhook_id=row.id, count=len(ids), delivery_ids=ids[: limits.WEBHOOK_NAMED_MAX]
+                webhook_id=row.id, count=len(ids), delivery_ids=ids[: limits.WEBHOOK_DELIVERY_IDS_MAX]
             )
             audience = rows.audience(row.agent_id)
             tx.emit(NewEvent(WEBHOOK_DEAD_LETTERED, rows.subject(row.id), data, audience, "warning"))
@@ -279,8 +279,8 @@ class _Settling:
         self._failing_since = self._failing_since or now
         self.columns["failing_since"] = self._failing_since
         if not outcome.receiver_available:
-            rest_s = rules.rest_s(self._failing_since, now, outcome.retry_after_s)
-            self.columns["rests_until"] = now + timedelta(seconds=rest_s)
+            backoff_s = rules.backoff_s(self._failing_since, now, outcome.retry_after_s)
+            self.columns["rests_until"] = now + timedelta(seconds=backoff_s)
         if is_gone:
             self._reason = "the receiver answered 410 Gone"
         elif rules.has_failed_too_long(self._failing_since, now):
@@ -288,7 +288,7 @@ class _Settling:
 
     def _write(
         self,
-        statement: Prepared,
+        statement: PreparedStatement,
         outcome: AttemptOutcome,
         again_at: datetime | None = None,
         forgotten_at: datetime | None = None,
@@ -330,7 +330,7 @@ def _read_log(tx: Transaction, event_filter: EventFilter, after: int) -> LogSlic
     return read_matching(tx.connection, event_filter, after, limits.WEBHOOK_PLANNED_MAX)
 
 
-def _plan_deliveries(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
+def _enqueue_deliveries(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
     """Make deliveries of the events that were found."""
     if request.missed_before is not None:
         _emit_missed(tx, row, after=row.position, oldest_seq=request.missed_before)

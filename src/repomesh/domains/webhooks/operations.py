@@ -53,7 +53,7 @@ SKIPPED = "skipped when the webhook was resumed"
     scope="webhooks:admin",
     errors=(WebhookUrlRefused, TooManyWebhooks, AgentRetired),
     prepare=on_worker_thread(screening.screen),
-    secret="secret",
+    secret_field="secret",
 )
 def subscribe(tx: Transaction, request: SubscribeWebhook) -> WebhookSecret:
     """Send events to a URL from now on, signed after Standard Webhooks.
@@ -151,7 +151,7 @@ def update_webhook(tx: Transaction, request: UpdateWebhook) -> Webhook:
     http=Post("/v1/webhooks/{webhook_id}/rotate-secret"),
     scope="webhooks:admin",
     errors=(WebhookNotFound,),
-    secret="secret",
+    secret_field="secret",
 )
 def rotate_secret(tx: Transaction, request: OneWebhook) -> WebhookSecret:
     """Create a new secret. The old one also signs for a day, so that the receiver can change over.

@@ -63,7 +63,7 @@ def parse_target(url: str) -> WebhookTarget:
     return WebhookTarget(parts.scheme, host, port, f"{path}?{parts.query}" if parts.query else path)
 
 
-def is_admitted(host: str, port: int, hosts: Collection[str]) -> bool:
+def is_allowlisted(host: str, port: int, hosts: Collection[str]) -> bool:
     """Whether the operator named this host, or this port of it."""
     return not {host.lower(), f"{host.lower()}:{port}"}.isdisjoint(host_name.lower() for host_name in hosts)
 
@@ -110,7 +110,7 @@ def next_wait_s(attempts: int, spread: float, retry_after_s: float | None) -> fl
     return max(wait_s, requested_s)
 
 
-def rest_s(failing_since: datetime, now: datetime, retry_after_s: float | None) -> float:
+def backoff_s(failing_since: datetime, now: datetime, retry_after_s: float | None) -> float:
     """Seconds for which a receiver that does not answer gets nothing: the longer it fails, the more."""
     share_s = (now - failing_since).total_seconds() * limits.WEBHOOK_REST_SHARE
     chosen_s = min(max(share_s, limits.WEBHOOK_REST_S_MIN), limits.WEBHOOK_REST_S_MAX)

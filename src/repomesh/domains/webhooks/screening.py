@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from repomesh.domains.webhooks.errors import WebhookUrlRefused
 from repomesh.domains.webhooks.models import SubscribeWebhook, UpdateWebhook
-from repomesh.domains.webhooks.rules import WebhookTarget, is_admitted, is_public, parse_target
+from repomesh.domains.webhooks.rules import WebhookTarget, is_allowlisted, is_public, parse_target
 from repomesh.kernel.ports import StorePort
 
 
@@ -24,14 +24,14 @@ def addresses(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
-def screen_addresses(host: str, port: int, *, admitted: bool) -> list[str]:
-    """Look up the addresses to connect to; raises NotPublic unless all are public, or `admitted` is set.
+def screen_addresses(host: str, port: int, *, allowlisted: bool) -> list[str]:
+    """Look up the addresses to connect to; raises NotPublic unless all are public, or `allowlisted` is set.
 
     Connect only to one of these: at a second look-up the name may resolve to others.
     """
     host_addresses = addresses(host, port)
     private_addresses = [address for address in host_addresses if not is_public(address)]
-    if private_addresses and not admitted:
+    if private_addresses and not allowlisted:
         subject = host if host == private_addresses[0] else f"{host} leads to {private_addresses[0]}, which"
         raise NotPublic(f"{subject} is not a public address")
     return host_addresses
@@ -43,10 +43,10 @@ def require_allowed(url: str, hosts: Collection[str]) -> None:
         receiver: WebhookTarget = parse_target(url)
     except ValueError as error:
         raise _url_error(str(error)) from None
-    if is_admitted(receiver.host, receiver.port, hosts):
+    if is_allowlisted(receiver.host, receiver.port, hosts):
         return
     try:
-        screen_addresses(receiver.host, receiver.port, admitted=False)
+        screen_addresses(receiver.host, receiver.port, allowlisted=False)
     except NotPublic as error:
         raise _url_error(str(error)) from None
     except (OSError, UnicodeError):

@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.tables import SERVER, counters
 from repomesh.store.transaction import Transaction
 
-_TIMES = Prepared(
+_TIMES = PreparedStatement(
     select(counters.c.last_at, counters.c.left_at, counters.c.returned_at).where(
         counters.c.workspace_id == bindparam("ws")
     )

@@ -67,7 +67,7 @@ def show_workspace(tx: Transaction, request: ShowWorkspace) -> Workspace:
     http=Post("/v1/workspaces", status=201),
     scope="server:admin",
     errors=(WorkspaceNameTaken,),
-    secret="token",
+    secret_field="token",
 )
 def add_workspace(tx: Transaction, request: AddWorkspace) -> AddedWorkspace:
     """Add a workspace to this server and create its owner's token.

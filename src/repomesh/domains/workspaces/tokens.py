@@ -18,7 +18,7 @@ from repomesh.kernel.errors import Unauthenticated
 from repomesh.kernel.identity import Caller, Role
 from repomesh.kernel.ids import new_secret
 from repomesh.store.log import ADMINS, NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 FIRST_OWNER = "owner"
@@ -26,14 +26,14 @@ FIRST_OWNER = "owner"
 NEW_OWNER = "owner, made anew at start"
 """The label of one that was made because the token file was gone, or was another database's."""
 
-_BY_HASH = Prepared(
+_BY_HASH = PreparedStatement(
     select(tokens, workspaces.c.home)
     .join(workspaces, workspaces.c.id == tokens.c.workspace_id)
     .where(
         tokens.c.hash == bindparam("hash"), tokens.c.revoked_at.is_(None), workspaces.c.removed_at.is_(None)
     )
 )
-_INSERT = Prepared(insert(tokens))
+_INSERT = PreparedStatement(insert(tokens))
 
 WEBHOOK_KEY = "key of signed webhooks"
 """The label of a signing key among the tokens."""

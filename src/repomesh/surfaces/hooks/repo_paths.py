@@ -81,6 +81,10 @@ class _RepositoryPaths:
             self._add_glob(path)
         elif target.extent is TargetExtent.WORK_TREE:
             self._add_work_tree(path)
+        elif target.extent is TargetExtent.FROM_TOP:
+            self._add_from_top(path, target.names)
+        elif target.extent is TargetExtent.PROJECT:
+            self._add_project(path, target.names)
         elif target.extent is TargetExtent.SUBMODULES:
             self._add_submodules(path)
         elif target.extent is TargetExtent.CHECKOUT:
@@ -191,6 +195,29 @@ class _RepositoryPaths:
         root = self._root_of(_real_path(path))
         if root is not None and self._relative_name(root) == "" and (root / ".git").is_dir():
             self.folders[file_names.ROOT] = None
+
+    def _add_from_top(self, path: str, names: tuple[str, ...]) -> None:
+        """Add files named from the top of the work tree around a folder, where they lie below the folder."""
+        folder = _real_path(path)
+        root = self._root_of(folder)
+        if root is not None:
+            for name in names:
+                place = os.path.normpath(root / name)
+                if Path(place).is_relative_to(folder):
+                    self._add_path(place, whole=False)
+
+    def _add_project(self, path: str, names: tuple[str, ...]) -> None:
+        """Add a project's files: the closest manifest, and the lock files in each folder around it."""
+        place = _real_path(path)
+        folder = place if place.is_dir() else place.parent
+        root = self._root_of(folder)
+        if root is None:
+            return
+        around = [one for one in (folder, *folder.parents) if one.is_relative_to(root)]
+        for number, name in enumerate(names):
+            holding = [one for one in around if os.path.lexists(one / name)] or [folder]
+            for one in holding[:1] if number == 0 else holding:
+                self._add_path(str(one / name), whole=False)
 
     def _is_linked_root(self, path: str) -> bool:
         """Whether a path is the root of a linked work tree of this repository."""

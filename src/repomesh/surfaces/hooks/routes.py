@@ -1,7 +1,8 @@
 """`POST /v1/hooks/{cli}/{event}`: takes a hook's unchanged input, and answers the output of the hook.
 
 200 with the bytes to print, or 204 for nothing. Every error is a problem document, for which a hook prints
-nothing, too: no failure of a hook may stop its CLI.
+nothing, too: no failure of a hook may stop its CLI. An input that exceeds a bound is no error: what can be
+read of it counts, and a tool whose files are not known may write anything.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import re
 import time
 from dataclasses import replace
 
-import orjson
 import structlog
 from starlette.routing import Route
 
@@ -19,7 +19,7 @@ from repomesh.domains.agents.models import PROCESS_PATTERN, is_process
 from repomesh.jobs.transcripts import Transcripts
 from repomesh.kernel.errors import InternalError, InvalidRequest, RepomeshError
 from repomesh.kernel.identity import RequestContext
-from repomesh.kernel.json_text import check_shape
+from repomesh.kernel.json_text import check_json_structure, read_shallow
 from repomesh.kernel.limits import (
     HOOK_ANSWER_S,
     HOOK_BODY_BYTES_MAX,
@@ -30,6 +30,7 @@ from repomesh.kernel.limits import (
 from repomesh.kernel.telemetry import trace_id_of, traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.hooks.dialects import DIALECTS, HookDialect, HookInput
+from repomesh.surfaces.hooks.dialects.base import CUT, load_json
 from repomesh.surfaces.hooks.service import HookCall, HookService, Reply
 from repomesh.surfaces.http.asgi_messages import (
     JSON,
@@ -116,17 +117,23 @@ class Hooks:
         They have a lock of their own, since in the turns for large bodies a hook could wait too long.
         """
         if len(body) <= HOOK_ON_LOOP_BYTES:
-            return dialect.read(event, _object(body))
+            return dialect.read(event, _object(body, dialect))
         async with self._reading:
-            return await asyncio.to_thread(lambda: dialect.read(event, _object(body)))
+            return await asyncio.to_thread(lambda: dialect.read(event, _object(body, dialect)))
 
 
-def _object(body: bytes) -> dict[str, object]:
-    check_shape(body)
+def _object(body: bytes, dialect: HookDialect) -> dict[str, object]:
+    """The object in a body; of one that is incomplete or too complex, the strings of its two outer levels.
+
+    A lone surrogate is replaced. Raises InvalidRequest where no session is named.
+    """
     try:
-        payload = orjson.loads(body)
-    except ValueError as error:
-        raise InvalidRequest(f"body: {error}") from None
+        check_json_structure(body)
+        payload = load_json(body)
+    except (InvalidRequest, ValueError) as error:
+        payload = read_shallow(body) | {CUT: True}
+        if dialect.keys.session not in payload:
+            raise (error if isinstance(error, InvalidRequest) else InvalidRequest(f"body: {error}")) from None
     if not isinstance(payload, dict):
         raise InvalidRequest("body: must be a JSON object, as the CLI gave it to its hook")
     return payload

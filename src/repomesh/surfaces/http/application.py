@@ -9,6 +9,7 @@ import structlog
 from prometheus_client import generate_latest
 from starlette.routing import BaseRoute, Route, Router
 
+from repomesh.domains.changes.queue.reports import depth_everywhere
 from repomesh.kernel.errors import NotFound, RepomeshError, Unavailable
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.telemetry import trace_id_of
@@ -17,11 +18,13 @@ from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.http.asgi_messages import ASGIApp, Receive, Scope, Send, header, respond
 from repomesh.surfaces.http.authentication import authenticate
 from repomesh.surfaces.http.documents import BuiltOnce, JsonDocument, respond_document
-from repomesh.surfaces.http.guard import Guard
 from repomesh.surfaces.http.openapi import openapi_document
 from repomesh.surfaces.http.problems import send_problem
 from repomesh.surfaces.http.protocol import HEALTH_PATH
+from repomesh.surfaces.http.request_filter import RequestFilter
 from repomesh.surfaces.http.routes import refuse_method, routes
+from repomesh.surfaces.http.schemas import PATH as SCHEMA_PATH
+from repomesh.surfaces.http.schemas import SCHEMAS, schema_documents
 
 log = structlog.get_logger("repomesh.http")
 
@@ -45,9 +48,10 @@ def application(
         Route("/readyz", _Page(about.readiness)),
         Route("/metrics", _Page(about.metrics)),
         Route("/openapi.json", _Page(about.openapi)),
+        *(Route(f"{SCHEMA_PATH}{name}", _Page(about.schema)) for name in SCHEMAS),
         *routes(gateway),
     ]
-    return Guard(LiteralPathRouter(all_routes), gateway.settings)
+    return RequestFilter(LiteralPathRouter(all_routes), gateway.settings)
 
 
 class LiteralPathRouter:
@@ -79,6 +83,7 @@ class AboutServer:
         self._openapi = BuiltOnce(
             lambda: JsonDocument.of(orjson.dumps(openapi_document(gateway.registry, gateway.version)))
         )
+        self._schemas = BuiltOnce(schema_documents)
 
     async def health(self, scope: Scope, send: Send) -> None:
         """Answer 200 with the version: the process runs."""
@@ -105,7 +110,14 @@ class AboutServer:
     async def metrics(self, scope: Scope, send: Send) -> None:
         """Answer the Prometheus series to any valid token; raises Unauthenticated."""
         await authenticate(self._gateway, scope)
+        open_changes, oldest_s = await self._gateway.store.read(system_caller(""), depth_everywhere)
+        self._gateway.metrics.show_changes(open_changes, oldest_s)
         await respond(send, 200, generate_latest(self._gateway.metrics.registry), _PROMETHEUS_TEXT)
+
+    async def schema(self, scope: Scope, send: Send) -> None:
+        """Answer one of the versioned JSON Schemas, with an ETag."""
+        documents = await self._schemas.get()
+        await respond_document(scope, send, documents[scope["path"]])
 
     async def openapi(self, scope: Scope, send: Send) -> None:
         """Answer the OpenAPI document, with an ETag."""

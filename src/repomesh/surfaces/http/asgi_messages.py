@@ -23,6 +23,9 @@ JSON = b"application/json"
 _ALWAYS_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 
+_UNREAD_BYTES_MAX = 65_536  # of a response; the web server's buffer, which counts as sent
+
+
 def header(scope: Scope, name: bytes) -> str | None:
     """The value of the first header with this lower-case name, None without one."""
     for key, value in scope["headers"]:
@@ -78,10 +81,13 @@ async def _read(receive: Receive, bytes_max: int, count: Count) -> bytes:
 async def respond(
     send: Send, status: int, body: bytes, content_type: bytes = JSON, headers: Headers = ()
 ) -> None:
-    """Send a whole response."""
+    """Send a whole response. A long one returns when the client has read nearly all of it."""
     length = str(len(body)).encode()
     fields = [(b"content-type", content_type), (b"content-length", length), *_ALWAYS_HEADERS, *headers]
     await send({"type": "http.response.start", "status": status, "headers": fields})
+    if len(body) > _UNREAD_BYTES_MAX:  # the next piece is taken when little of this one is left
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        body = b""
     await send({"type": "http.response.body", "body": body})
 
 

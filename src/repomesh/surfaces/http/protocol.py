@@ -198,6 +198,9 @@ class HttpProtocol(HttpToolsProtocol):
             if len(self.headers) >= limits.HEADERS_COUNT_MAX:
                 self._refusal = _too_many_headers()
                 raise _Dropped
+            if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                self._refusal = MalformedRequest("the body's Transfer-Encoding is another than 'chunked'")
+                raise _Dropped
             super().on_header(name, value)
 
     def _count_header(self, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import cache, partial
 from types import UnionType
@@ -25,7 +26,7 @@ from repomesh.kernel.errors import (
     UnsupportedMedia,
 )
 from repomesh.kernel.identity import Caller, RequestContext
-from repomesh.kernel.json_text import check_shape, run_aside
+from repomesh.kernel.json_text import check_json_structure, run_off_loop_if_large
 from repomesh.kernel.limits import (
     IDEMPOTENCY_KEY_CHARS_MAX,
     PROBLEM_FIELD_CHARS_MAX,
@@ -86,13 +87,19 @@ class PathEndpoint:
                 return
             caller = await authenticate(self._gateway, scope, agent_from_header(scope))
             context = request_context(scope, operation.kind, trace_id)
-            answer = await self._answer(operation, operation.http, caller, context, scope, receive)
-            await _send_answer(send, operation.http, answer)
+            async with self._answer_turn(operation, caller):
+                answer = await self._answer(operation, operation.http, caller, context, scope, receive)
+                await _send_answer(send, operation.http, answer)
         except RepomeshError as error:
             await send_problem(send, error, trace_id)
         except Exception:  # the edge of the surface: the caller gets a problem document for any failure
             log.exception("request failed", path=scope["path"], trace_id=trace_id)
             await send_problem(send, InternalError("the request failed inside the server"), trace_id)
+
+    def _answer_turn(self, operation: Operation, caller: Caller) -> AbstractAsyncContextManager[None]:
+        """A turn of the caller's among its reads, until the answer is sent; nothing for one that waits."""
+        is_read = operation.kind is Kind.QUERY and operation.blocking is None
+        return self._gateway.answers.turn(caller.actor_id) if is_read else nullcontext()
 
     async def _answer(
         self,
@@ -127,7 +134,7 @@ class PathEndpoint:
         path_values = scope.get("path_params") or {}
         if not binding.has_body:
             return _merge_path_values(query_values(scope, self._lists[binding.method]), path_values)
-        return await run_aside(len(body), _check_body, body, path_values)
+        return await run_off_loop_if_large(len(body), _check_body, body, path_values)
 
 
 async def refuse_method(scope: Scope, send: Send, methods: Iterable[str], trace_id: str) -> None:
@@ -232,7 +239,7 @@ def _require_json(scope: Scope) -> None:
 def _check_body(body: bytes, path_values: Mapping[str, str]) -> bytes:
     """The body with the values of its path; raises InvalidRequest unless it is an object of bounded shape."""
     body = body.removeprefix(BOM_UTF8)  # some programs write one in front of JSON (RFC 8259, section 8.1)
-    check_shape(body)
+    check_json_structure(body)
     return _add_path_values(body, path_values) if path_values else body
 
 

@@ -30,7 +30,7 @@ from repomesh.kernel.errors import (
     Unauthenticated,
 )
 from repomesh.kernel.identity import Caller, RequestContext, Role, system_caller
-from repomesh.kernel.json_text import run_aside
+from repomesh.kernel.json_text import run_off_loop_if_large
 from repomesh.kernel.large_bodies import LargeBodyShare
 from repomesh.kernel.limits import CONTENT_BODY_BYTES_MAX, WEBHOOK_ID_CHARS_MAX
 from repomesh.kernel.operation import Kind
@@ -94,7 +94,7 @@ class WebhookEndpoint:
             with bodies.share() as share:
                 body, caller = await self._authenticate(scope, receive, share)
                 async with bodies.turn(len(body)):
-                    command = await run_aside(len(body), commands.read, body)
+                    command = await run_off_loop_if_large(len(body), commands.read, body)
                     del body
                     webhook_id = _webhook_id(scope, command)
                     request_id = webhook_id or trace_id
@@ -161,10 +161,10 @@ class WebhookEndpoint:
         if agent is None or agent.status == "retired":
             hint = f"Register the agent '{name}', or name another in REPOMESH_WEBHOOK_AGENT."
             raise Unauthenticated(f"there is no agent '{name}' for signed webhooks to act as", hint=hint)
-        key_id = await self._key_id(system_caller(home.id), secret)
+        key_id = await self._secret_token_id(system_caller(home.id), secret)
         return Caller(home.id, Role.AGENT, key_id, agent.id, agent.name, agent.type)
 
-    async def _key_id(self, server: Caller, secret: str) -> str:
+    async def _secret_token_id(self, server: Caller, secret: str) -> str:
         """The token id of the webhook secret, enrolled at its first use; raises TokenRevoked."""
         store = self._gateway.store
         key_id = await store.read(server, lambda tx: tokens.webhook_key(tx, secret))

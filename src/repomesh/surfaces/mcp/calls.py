@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.models import AgentRef, CloseInstance, Registration
 from repomesh.domains.leases.models import LossesReported
-from repomesh.domains.messaging.delivery.models import MessagesReturned, Reminder, RemindOfMessages
+from repomesh.domains.messaging.delivery.models import MarkInjected, Reminder, RemindOfMessages
 from repomesh.domains.messaging.delivery.reminding import is_reminder_due
 from repomesh.domains.messaging.messages.envelope import new_boundary
 from repomesh.domains.messaging.messages.models import WaitForMessages
@@ -39,7 +39,7 @@ from repomesh.kernel.operation import Operation
 from repomesh.kernel.telemetry import traced_context
 from repomesh.surfaces.gateway import Gateway
 from repomesh.surfaces.leniency import correct_fields
-from repomesh.surfaces.mcp.tool_output import ToolOutput, add_losses, neutral_json, render
+from repomesh.surfaces.mcp.tool_output import ToolOutput, add_losses, escape_untrusted_json, render
 from repomesh.surfaces.mcp.tools import compact
 
 log = structlog.get_logger("repomesh.mcp")
@@ -220,10 +220,10 @@ class Calls:
         """Note that an answer was sent, so that its messages and losses count as delivered."""
         await self._confirm_losses_reported(mcp_request)
         for caller, output in mcp_request.unconfirmed_outputs:
-            request = MessagesReturned(message_ids=output.message_ids, boundary=output.boundary)
+            request = MarkInjected(message_ids=output.message_ids, boundary=output.boundary)
             try:
                 await self._gateway.call(
-                    "delivery.returned", caller.with_all_scopes(), request, RequestContext()
+                    "delivery.mark_injected", caller.with_all_scopes(), request, RequestContext()
                 )
             except RepomeshError as error:  # the agent may have left meanwhile
                 log.info("not noted as injected", code=error.code)
@@ -365,7 +365,7 @@ def _refusal(error: RepomeshError, mcp_request: McpRequest, context: RequestCont
         body["trace_id"] = context.trace_id
     details = {name: value for name, value in error.details.items() if name not in body}
     # Details may hold texts of other agents, such as the note on a lock.
-    return ToolOutput(neutral_json(compact(body | details)), is_error=True)
+    return ToolOutput(escape_untrusted_json(compact(body | details)), is_error=True)
 
 
 def _hint(error: RepomeshError, mcp_request: McpRequest) -> str:

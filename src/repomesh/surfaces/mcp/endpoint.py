@@ -25,8 +25,10 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
-from repomesh.kernel.errors import RepomeshError
-from repomesh.kernel.json_text import check_shape, run_aside
+from repomesh.kernel import limits
+from repomesh.kernel.computing import PlacesPerCaller
+from repomesh.kernel.errors import RepomeshError, TooManyCalls
+from repomesh.kernel.json_text import check_json_structure, run_off_loop_if_large
 from repomesh.kernel.limits import TEXT_BODY_BYTES_MAX
 from repomesh.kernel.operation import Kind
 from repomesh.kernel.telemetry import trace_id_of
@@ -52,7 +54,7 @@ LIST_TTL_MS: Final = 300_000
 
 Context = ServerRequestContext[Any, Any]
 
-_MCP_REQUEST_KEY: Final = "repomesh.exchange"
+_MCP_REQUEST_KEY: Final = "repomesh.mcp_request"
 
 
 class ToolServer:
@@ -135,33 +137,40 @@ class McpEndpoint:
         self._calls = server.calls
         # Host and Origin are checked for the whole server before a request gets here, and the body's size
         # before the library sees it.
-        self._sessions = StreamableHTTPSessionManager(
+        self._session_manager = StreamableHTTPSessionManager(
             server.protocol,
             session_idle_timeout=SESSION_IDLE_S,
             max_sessions=None,  # OpenSessions limits them, and can end a token's oldest for its next
             max_request_body_size=TEXT_BODY_BYTES_MAX,
         )
         self._open_sessions = OpenSessions()
-        self._open: set[McpRequest] = set()
+        self._active_requests: set[McpRequest] = set()
+        # The library takes a millisecond and more for each call, long before the operation asks for a turn.
+        self._places: PlacesPerCaller[tuple[str, str | None]] = PlacesPerCaller(
+            limits.MCP_CALLS_PER_CALLER_MAX,
+            lambda count: TooManyCalls(f"{count} of your calls are open already", retry_after_s=1.0),
+        )
         self._confirmations: set[asyncio.Task[None]] = set()
         logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes session ids at INFO
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve inside the block. Enter it once, and leave it in the same task."""
-        async with self._sessions.run():
+        async with self._session_manager.run():
             yield
         await self.settled()
 
     def cut(self) -> None:
         """End every open wait and stream; other calls are short and finish on their own."""
-        for mcp_request in tuple(self._open):
+        for mcp_request in tuple(self._active_requests):
             mcp_request.end()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        # Header values come with the spaces around them, which the protocol's comparisons do not expect.
-        scope = {**scope, "headers": [(name, value.strip()) for name, value in scope["headers"]]}
+        # Header values come with the spaces around them, which the protocol's comparisons do not expect. Its
+        # streams are not resumed, and it would fail over the id of an event.
+        headers = [(name, value.strip()) for name, value in scope["headers"] if name != b"last-event-id"]
+        scope = {**scope, "headers": headers}
         bodies = self._gateway.bodies
         session: OpenSession | None = None
         async with AsyncExitStack() as resources:
@@ -169,17 +178,18 @@ class McpEndpoint:
                 mcp_request = await self._mcp_request(scope)
                 session = self._open_sessions.find(mcp_request.session_id, mcp_request.opener)
                 if scope["method"] == "POST":
+                    resources.enter_context(self._places.place(_concurrency_key(mcp_request)))
                     share = resources.enter_context(bodies.share())
                     body = await read_body(scope, receive, TEXT_BODY_BYTES_MAX, count=share.count)
                     await resources.enter_async_context(bodies.turn(len(body)))
-                    await run_aside(len(body), check_shape, body)
+                    await run_off_loop_if_large(len(body), check_json_structure, body)
                     receive = _replay_body(body, receive)
                     if _opens_session(scope, body):
                         session = await self._begin_session(mcp_request, scope)
             except RepomeshError as error:
                 await send_problem(send, error, trace_id_of(header(scope, b"traceparent")))
                 return
-            self._open.add(mcp_request)
+            self._active_requests.add(mcp_request)
             try:
                 if session is None:
                     await self._serve(mcp_request, scope, receive, send)
@@ -187,7 +197,7 @@ class McpEndpoint:
                     await self._serve_session(session, mcp_request, scope, receive, send)
             finally:
                 mcp_request.end()
-                self._open.discard(mcp_request)
+                self._active_requests.discard(mcp_request)
 
     async def _mcp_request(self, scope: Scope) -> McpRequest:
         authorization = header(scope, b"authorization")
@@ -229,7 +239,7 @@ class McpEndpoint:
         async def discard(_message: Message) -> None:
             return
 
-        await self._sessions.asgi_app(inner, receive_empty, discard)
+        await self._session_manager.asgi_app(inner, receive_empty, discard)
         await self._calls.leave((session.opener, session.id))
 
     async def _serve_session(
@@ -262,7 +272,7 @@ class McpEndpoint:
             send = self._leave_before_end(mcp_request, send)
         send_with_end = _SendWithEnd(send)
         if scope["method"] != "GET":
-            await self._sessions.asgi_app(inner, receive, send_with_end)
+            await self._session_manager.asgi_app(inner, receive, send_with_end)
             if (mcp_request.unconfirmed_outputs or mcp_request.lost_leases) and send_with_end.finished:
                 self._confirm_later(mcp_request)
             return
@@ -271,7 +281,7 @@ class McpEndpoint:
             if mcp_request.over.is_set():
                 stream.cancel()
             async with self._gateway.revocations.watch(mcp_request.token_caller, stream.cancel):
-                await self._sessions.asgi_app(inner, receive, send_with_end)
+                await self._session_manager.asgi_app(inner, receive, send_with_end)
         if not send_with_end.finished:  # a stream that was cut, or that the server's shutdown ended
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -282,7 +292,7 @@ class McpEndpoint:
         task.add_done_callback(self._confirmations.discard)
 
     async def settled(self) -> None:
-        """Wait for the notes that are written after answers."""
+        """Wait until the pending confirmations of delivery are committed."""
         while self._confirmations:
             await asyncio.gather(*self._confirmations, return_exceptions=True)
 
@@ -334,6 +344,12 @@ def _keeps_sessions(scope: Scope) -> bool:
     """
     version = header(scope, b"mcp-protocol-version")
     return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+
+
+def _concurrency_key(mcp_request: McpRequest) -> tuple[str, str | None]:
+    """The key under which a call counts as concurrent: the agent's, also where the owner's token names it."""
+    caller = mcp_request.token_caller
+    return caller.actor_id, mcp_request.agent if caller.is_admin else None
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:

@@ -16,7 +16,7 @@ from repomesh.domains.overview.models import TaskContext
 from repomesh.domains.overview.search_models import RecallPage
 from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.fields import Page
-from repomesh.kernel.json_text import run_aside
+from repomesh.kernel.json_text import run_off_loop_if_large
 from repomesh.kernel.operation import Operation
 
 LOST: Final = "lost"
@@ -25,7 +25,7 @@ ENVELOPE: Final = "envelope"
 """The first entry of a result that holds messages: a boundary and what they are."""
 
 # Most results need no change, and one search in their JSON shows it.
-_CONSPICUOUS: Final = re.compile(r"<|\\[ubfr]")
+_NEEDS_ESCAPING: Final = re.compile(r"<|\\[ubfr]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ async def render(operation: Operation, answer: OperationResult) -> ToolOutput:
 
     Long ones are rendered on a thread: a million characters take a tenth of a second.
     """
-    text = await run_aside(len(answer.json or b""), _text, operation, answer.result)
-    return await run_aside(len(text), _neutral_output, answer.result, text)
+    text = await run_off_loop_if_large(len(answer.json or b""), _text, operation, answer.result)
+    return await run_off_loop_if_large(len(text), _neutral_output, answer.result, text)
 
 
 def _text(operation: Operation, result: BaseModel) -> str:
     # A secret must not enter a transcript; a program that needs it gets it over HTTP.
-    secret_fields = {operation.secret} if operation.secret else None
+    secret_fields = {operation.secret_field} if operation.secret_field else None
     # Defaults and nulls are left out: a model need not read them.
     return result.model_dump_json(exclude=secret_fields, exclude_defaults=True, exclude_none=True)
 
@@ -58,15 +58,15 @@ def _text(operation: Operation, result: BaseModel) -> str:
 def _neutral_output(result: BaseModel, text: str) -> ToolOutput:
     message_ids = tuple(_message_ids(result))
     if not message_ids and not isinstance(result, RecallPage):
-        return ToolOutput(neutral_json(text))
+        return ToolOutput(escape_untrusted_json(text))
     boundary = new_boundary()
     value: Any = neutral_values(pydantic_core.from_json(text), boundary)
     return ToolOutput(_json({ENVELOPE: label(boundary)} | value), message_ids=message_ids, boundary=boundary)
 
 
-def neutral_json(text: str) -> str:
+def escape_untrusted_json(text: str) -> str:
     """JSON with every text in it made neutral; unchanged where there is nothing to change."""
-    if text.isascii() and text.isprintable() and _CONSPICUOUS.search(text) is None:
+    if text.isascii() and text.isprintable() and _NEEDS_ESCAPING.search(text) is None:
         return text
     return _json(neutral_values(pydantic_core.from_json(text), new_boundary()))
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from repomesh.kernel.operation import Operation, Tool
 
-LISTING_CHARS_MAX: Final = 11_100
+LISTING_CHARS_MAX: Final = 12_000
 """Of the whole `tools/list` result: every agent pays for it at the start of every session."""
-TOOLS_MAX: Final = 20
+TOOLS_MAX: Final = 22
 
 _NAMED_CHILDREN = ("properties", "$defs", "patternProperties")
 _SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")

@@ -11,6 +11,7 @@ import structlog
 
 from repomesh.domains.agents.authentication import verify
 from repomesh.kernel import limits
+from repomesh.kernel.computing import PlacesPerCaller
 from repomesh.kernel.errors import InternalError, RepomeshError, TokenRevoked, Unavailable
 from repomesh.kernel.identity import Caller
 from repomesh.surfaces.gateway import Gateway
@@ -80,22 +81,27 @@ class Connections:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._open: set[Connection] = set()
+        self._places: PlacesPerCaller[str] = PlacesPerCaller(
+            limits.STREAMS_PER_CALLER_MAX,
+            lambda count: TooManyStreams(f"{count} streams and sockets of yours are open"),
+        )
         self._stopping = False
 
     @contextmanager
-    def reserve_place(self, connection: Connection) -> Iterator[None]:
+    def reserve_place(self, connection: Connection, caller: Caller) -> Iterator[None]:
         """Count the connection as open inside the block; raises TooManyStreams or ServerStopping."""
         if self._stopping:
             raise ServerStopping("the server is stopping")
         if len(self._open) >= limits.STREAM_SUBSCRIBERS_MAX:
             raise TooManyStreams(f"{limits.STREAM_SUBSCRIBERS_MAX} streams and sockets are open")
-        self._open.add(connection)
-        self._gateway.metrics.subscribers.inc()
-        try:
-            yield
-        finally:
-            self._open.discard(connection)
-            self._gateway.metrics.subscribers.dec()
+        with self._places.place(caller.actor_id):
+            self._open.add(connection)
+            self._gateway.metrics.subscribers.inc()
+            try:
+                yield
+            finally:
+                self._open.discard(connection)
+                self._gateway.metrics.subscribers.dec()
 
     @asynccontextmanager
     async def end_on_revocation(self, connection: Connection, caller: Caller) -> AsyncIterator[None]:

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 from repomesh.domains.agents.models import AgentRef
 from repomesh.kernel.errors import InvalidRequest, RepomeshError, TooLarge
 from repomesh.kernel.fields import Label
-from repomesh.kernel.json_text import check_shape
+from repomesh.kernel.json_text import check_json_structure
 from repomesh.kernel.limits import NAME_CHARS_MAX
 from repomesh.kernel.operation import Model, invalid_request
 from repomesh.surfaces.http.problems import problem
@@ -60,7 +60,7 @@ class Frames:
         """Parse a client's text as a frame; raises InvalidRequest or TooLarge."""
         if len(text) > self._chars_max:
             raise TooLarge(f"the frame has {len(text)} characters, the limit is {self._chars_max}")
-        check_shape(text.encode(errors="replace"))
+        check_json_structure(text.encode(errors="replace"))
         try:
             return self._any.validate_json(text, strict=True)
         except ValidationError as error:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Conflict, Failure, RepomeshError, Unauthenticated
 from repomesh.kernel.identity import Caller
-from repomesh.kernel.json_text import run_aside
+from repomesh.kernel.json_text import run_off_loop_if_large
 from repomesh.kernel.telemetry import trace_id_of
 from repomesh.store.subscription import SlowConsumer
 from repomesh.surfaces.gateway import Gateway
@@ -60,7 +60,7 @@ class Sockets:
         with suppress(OSError):  # the web server raises it when the client is gone
             try:
                 caller = await socket.authenticate()
-                with self._connections.reserve_place(socket):
+                with self._connections.reserve_place(socket, caller):
                     async with self._connections.end_on_revocation(socket, caller):
                         await socket.run(caller)
             except RepomeshError as error:
@@ -120,7 +120,7 @@ class Socket(Connection):
         if message["type"] == "websocket.disconnect":
             raise ConnectionResetError
         text = _text(message)
-        frame = await run_aside(len(text), self.frames.read, text)
+        frame = await run_off_loop_if_large(len(text), self.frames.read, text)
         if not isinstance(frame, Auth):
             raise Unauthenticated("the first frame must be auth, since the upgrade carried no token")
         return await self._identify(f"Bearer {frame.token}", frame.agent)
@@ -174,7 +174,7 @@ class Socket(Connection):
             text = _text(message)
             self._gateway.dispatch.notify_called(caller)
             try:
-                frame = await run_aside(len(text), self.frames.read, text)
+                frame = await run_off_loop_if_large(len(text), self.frames.read, text)
                 if isinstance(frame, Ping):
                     await self._send_frame('{"type":"pong"}')
                 elif isinstance(frame, Auth):

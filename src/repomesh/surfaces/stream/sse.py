@@ -56,7 +56,7 @@ class SseEndpoint:
         connection = SseConnection(receive, send, trace_id)
         try:
             caller = await authenticate(self._gateway, scope, agent_from_header(scope))
-            with self._connections.reserve_place(connection):
+            with self._connections.reserve_place(connection, caller):
                 async with self._connections.end_on_revocation(connection, caller):
                     await self._run(connection, scope, caller)
         except RepomeshError as error:

@@ -19,7 +19,7 @@ from repomesh.kernel.clis import REPORT_SESSION_END, cli_of
 from repomesh.kernel.identity import Caller, Role
 from repomesh.store.damage import readable_rows
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import shown_text
 
@@ -37,13 +37,13 @@ _WITH_AGENT = (
     .join(agents, agents.c.id == cli_sessions.c.agent_id)
     .where(cli_sessions.c.workspace_id == bindparam("ws"))
 )
-_FIND = Prepared(
+_FIND = PreparedStatement(
     _WITH_AGENT.where(
         cli_sessions.c.cli == bindparam("cli"), cli_sessions.c.session_id == bindparam("session")
     )
 )
 _LIVE = _WITH_AGENT.where(cli_sessions.c.ended_at.is_(None))
-_LIVE_OF_AGENT = Prepared(_LIVE.where(cli_sessions.c.agent_id == bindparam("agent")))
+_LIVE_OF_AGENT = PreparedStatement(_LIVE.where(cli_sessions.c.agent_id == bindparam("agent")))
 _OPEN_INSTANCES = (
     select(
         instances.c.agent_id,
@@ -69,8 +69,8 @@ _NEWEST = (
     .limit(limits.CLI_SESSIONS_LOOKED_AT)
 )
 # Sessions that do not bind the caller are excluded before the limit, so that they crowd out no others.
-_NEWEST_OF_OWNER = Prepared(_NEWEST.where(cli_sessions.c.claimed_by_agent.is_(False)))
-_NEWEST_OF_AGENT = Prepared(_NEWEST.where(cli_sessions.c.agent_id == bindparam("agent")))
+_NEWEST_OF_OWNER = PreparedStatement(_NEWEST.where(cli_sessions.c.claimed_by_agent.is_(False)))
+_NEWEST_OF_AGENT = PreparedStatement(_NEWEST.where(cli_sessions.c.agent_id == bindparam("agent")))
 _INSTANCE = select(instances.c.closed_at).where(
     instances.c.workspace_id == bindparam("ws"),
     instances.c.agent_id == bindparam("agent"),

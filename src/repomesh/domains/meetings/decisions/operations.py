@@ -159,7 +159,9 @@ def overrule_decision(tx: Transaction, request: OverruleDecision) -> Decision:
 
 
 def _words(request: RecordDecision) -> list[str]:
-    return request.words_once(lambda: rows.document_words(request.topic, request.decision, request.rationale))
+    return request.cached_words(
+        lambda: rows.document_words(request.topic, request.decision, request.rationale)
+    )
 
 
 def _fit_detail(detail: DecisionDetail, max_chars: int | None) -> DecisionDetail:

@@ -22,17 +22,17 @@ from repomesh.domains.tasks.operations import create_task
 from repomesh.kernel.words import distinct_words
 from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "decision"
 """The type under which topic, decision and rationale are found by their words."""
 
 _table = decisions.c
-_BY_ID = Prepared(
+_BY_ID = PreparedStatement(
     select(decisions).where(_table.workspace_id == bindparam("ws"), _table.id == bindparam("id"))
 )
-_NEWEST = Prepared(
+_NEWEST = PreparedStatement(
     select(decisions)
     .where(_table.workspace_id == bindparam("ws"), _table.status == "active")
     .order_by(_table.id.desc())

@@ -72,7 +72,7 @@ def _compute_topics(material: TopicMaterial, request: SuggestTopics, settings: S
     scope="meetings:read",
     errors=(TopicsUnavailable,),
     prepare=_prepare,
-    searches=True,
+    expensive_read=True,
 )
 def suggest_topics(tx: Transaction, request: SuggestTopics) -> SuggestedTopics:
     """Suggest topics for meetings, most urgent first: disputes, delays and failures, and those involved.

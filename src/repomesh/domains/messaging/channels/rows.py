@@ -10,7 +10,7 @@ from repomesh.domains.agents.rules import name_key
 from repomesh.domains.messaging.channels.errors import ChannelArchived, ChannelNotFound
 from repomesh.domains.messaging.channels.models import Channel
 from repomesh.domains.messaging.channels.tables import channel_members, channels
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _MEMBER_COUNT = (
@@ -24,7 +24,7 @@ _MEMBER_COUNT = (
 COUNTED = select(channels, _MEMBER_COUNT.label("member_count"))
 """A select of channels, each with its `member_count`."""
 
-_BY_REF = Prepared(
+_BY_REF = PreparedStatement(
     select(channels).where(
         channels.c.workspace_id == bindparam("ws"),
         or_(
@@ -34,8 +34,8 @@ _BY_REF = Prepared(
         ),
     )
 )
-_COUNTED_BY_ID = Prepared(COUNTED.where(channels.c.id == bindparam("id")))
-_IS_MEMBER = Prepared(
+_COUNTED_BY_ID = PreparedStatement(COUNTED.where(channels.c.id == bindparam("id")))
+_IS_MEMBER = PreparedStatement(
     select(channel_members.c.joined_at).where(
         channel_members.c.workspace_id == bindparam("ws"),
         channel_members.c.channel_id == bindparam("channel"),

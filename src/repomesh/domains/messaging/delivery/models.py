@@ -105,7 +105,7 @@ class DeliveriesConfirmed(Model):
     boundaries: Boundaries
 
 
-class MessagesReturned(Model):
+class MarkInjected(Model):
     """The messages in a tool's result that was returned to the acting agent's model."""
 
     message_ids: Annotated[tuple[Id, ...], Field(max_length=limits.PAGE_ITEMS_MAX)]

@@ -21,7 +21,7 @@ from repomesh.domains.messaging.delivery.models import (
     ForgetDeliveries,
     ForgottenDeliveries,
     ListUndecided,
-    MessagesReturned,
+    MarkInjected,
     Route,
     UndecidedDeliveries,
     UndecidedDelivery,
@@ -37,7 +37,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Empty, command, query
 from repomesh.store.damage import convert_readable
 from repomesh.store.due import before, due_at, due_in_each, due_now
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _unexpired = (
@@ -45,13 +45,13 @@ _unexpired = (
     receipts.c.agent_id == bindparam("agent"),
     or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
 )
-_CANDIDATES = Prepared(
+_CANDIDATES = PreparedStatement(
     select(receipts.c.message_id, receipts.c.priority)
     .where(*_unexpired, receipts.c.injected_at.is_(None))
     .order_by(receipts.c.message_id.desc())
     .limit(limits.DELIVERY_CANDIDATES_MAX)
 )
-_TRIES = Prepared(
+_TRIES = PreparedStatement(
     select(deliveries.c.at)
     .select_from(delivery_messages)
     .join(
@@ -79,7 +79,7 @@ _newest_unread = (
     .limit(limits.TURN_END_LOOKED_AT_MAX)
     .subquery()
 )
-_PRESSING = Prepared(
+_PRESSING = PreparedStatement(
     select(messages.c.id, messages.c.priority)
     .select_from(_newest_unread)
     .join(
@@ -91,7 +91,7 @@ _PRESSING = Prepared(
     .limit(limits.TURN_END_TOLD_MAX)
 )
 _UNDECIDED = deliveries.c.confirmed_at.is_(None), deliveries.c.failed_at.is_(None)
-_COUNT_UNDECIDED = Prepared(
+_COUNT_UNDECIDED = PreparedStatement(
     select(func.count())
     .select_from(deliveries)
     .where(
@@ -101,7 +101,7 @@ _COUNT_UNDECIDED = Prepared(
         *_UNDECIDED,
     )
 )
-_ENCLOSED = Prepared(
+_ENCLOSED = PreparedStatement(
     select(
         *(column for column in messages.c if column.name != "body"),
         func.substr(messages.c.body, 1, limits.DELIVERY_CHARS_MAX * 4).label("body"),
@@ -110,8 +110,8 @@ _ENCLOSED = Prepared(
     .outerjoin(agents, agents.c.id == messages.c.sender_id)
     .where(messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message"))
 )
-_INSERT = Prepared(insert(deliveries))
-_INSERT_MESSAGE = Prepared(insert(delivery_messages))
+_INSERT = PreparedStatement(insert(deliveries))
+_INSERT_MESSAGE = PreparedStatement(insert(delivery_messages))
 
 
 def candidates(
@@ -211,8 +211,8 @@ def confirm_deliveries(tx: Transaction, request: DeliveriesConfirmed) -> Message
     )
 
 
-@command("delivery.returned", scope="messages:write", needs_agent=True)
-def messages_returned(tx: Transaction, request: MessagesReturned) -> MessagesAdvanced:
+@command("delivery.mark_injected", scope="messages:write", needs_agent=True)
+def messages_returned(tx: Transaction, request: MarkInjected) -> MessagesAdvanced:
     """Record that a tool's result with messages was returned to the acting agent's model."""
     table = receipts.c
     own_receipts = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()

@@ -15,7 +15,7 @@ from repomesh.domains.messaging.messages import rules as message_rules
 from repomesh.domains.messaging.messages.tables import messages, receipts
 from repomesh.kernel.limits import LEASE_WARNINGS_S, REMINDER_CANDIDATES_MAX
 from repomesh.kernel.operation import query
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _HAS_LIVE_SESSION = exists().where(
@@ -28,7 +28,7 @@ _NEXT_LEASE_END = select(func.min(unindexed_expiry)).where(
     leases.c.agent_id == bindparam("agent"),
     leases.c.ended_at.is_(None),
 )
-_STATE = Prepared(
+_STATE = PreparedStatement(
     select(_HAS_LIVE_SESSION.label("hooked"), _NEXT_LEASE_END.scalar_subquery().label("soonest"))
 )
 _UNREAD = exists().where(
@@ -36,7 +36,7 @@ _UNREAD = exists().where(
     receipts.c.agent_id == bindparam("agent"),
     receipts.c.read_at.is_(None),
 )
-_DUE = Prepared(
+_DUE = PreparedStatement(
     select(
         _HAS_LIVE_SESSION.label("hooked"),
         _NEXT_LEASE_END.scalar_subquery().label("soonest"),
@@ -58,7 +58,7 @@ _NEWEST = (
     .limit(REMINDER_CANDIDATES_MAX)
     .subquery()
 )
-_IMPORTANT = Prepared(
+_IMPORTANT = PreparedStatement(
     select(messages.c.sender_name)
     .join(_NEWEST, and_(messages.c.workspace_id == bindparam("ws"), messages.c.id == _NEWEST.c.message_id))
     .where(or_(messages.c.priority >= message_rules.IMPORTANT, messages.c.ack_required))

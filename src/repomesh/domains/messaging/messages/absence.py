@@ -7,14 +7,14 @@ from sqlalchemy import BigInteger, bindparam, case, or_, update
 from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.waits.tables import waits
 from repomesh.domains.workspaces.absence import Absence
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import later_by
 
 _AWAY = bindparam("away_us", type_=BigInteger)
 _DUE = later_by(messages.c.due_at, _AWAY)
 # Never past `expires_at`: after it the message is of no use, even if the server was away.
-_UNACKED = Prepared(
+_UNACKED = PreparedStatement(
     update(messages)
     .where(
         messages.c.workspace_id == bindparam("ws"),
@@ -24,7 +24,7 @@ _UNACKED = Prepared(
     )
     .values(due_at=case((messages.c.expires_at < _DUE, messages.c.expires_at), else_=_DUE))
 )
-_WAITS = Prepared(
+_WAITS = PreparedStatement(
     update(waits)
     .where(waits.c.workspace_id == bindparam("ws"), waits.c.expires_at > bindparam("left_at"))
     .values(expires_at=later_by(waits.c.expires_at, _AWAY))

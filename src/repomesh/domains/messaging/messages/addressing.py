@@ -25,13 +25,13 @@ from repomesh.domains.messaging.messages.errors import (
 from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.kernel.limits import RECIPIENTS_MAX
 from repomesh.store.log import WORKSPACE, Audience
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _AGENT = select(agents.c.id, agents.c.name, agents.c.name_key, agents.c.status).where(
     agents.c.workspace_id == bindparam("ws")
 )
-_AGENT_BY_REF = Prepared(
+_AGENT_BY_REF = PreparedStatement(
     _AGENT.where(
         or_(
             agents.c.name == bindparam("ref"),
@@ -47,7 +47,7 @@ _AGENTS_BY_REFS = _AGENT.where(
         agents.c.id.in_(bindparam("refs", expanding=True)),
     )
 )
-_MEMBERS = Prepared(
+_MEMBERS = PreparedStatement(
     select(channel_members.c.agent_id, agents.c.status)
     .join(agents, agents.c.id == channel_members.c.agent_id)
     .where(
@@ -55,7 +55,7 @@ _MEMBERS = Prepared(
         channel_members.c.channel_id == bindparam("channel"),
     )
 )
-_RECIPIENTS = Prepared(
+_RECIPIENTS = PreparedStatement(
     select(receipts.c.agent_id).where(
         receipts.c.workspace_id == bindparam("ws"), receipts.c.message_id == bindparam("message")
     )

@@ -28,7 +28,7 @@ from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Get, Post, Tool, command, query
 from repomesh.store.listing import Listing
 from repomesh.store.log import Audience, NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 from repomesh.store.types import Timestamp
 
@@ -38,14 +38,14 @@ _EVENTS = {
     "read": MESSAGE_READ,
     "acked": MESSAGE_ACKED,
 }
-_OWN_RECEIPT = Prepared(
+_OWN_RECEIPT = PreparedStatement(
     select(receipts).where(
         receipts.c.workspace_id == bindparam("ws"),
         receipts.c.agent_id == bindparam("agent"),
         receipts.c.message_id == bindparam("message"),
     )
 )
-_SET_TIMES = Prepared(
+_SET_TIMES = PreparedStatement(
     update(receipts)
     .where(
         receipts.c.workspace_id == bindparam("ws"),
@@ -64,8 +64,8 @@ _UNREAD = (
         or_(receipts.c.expires_at.is_(None), receipts.c.expires_at > bindparam("now")),
     )
 )
-_COUNT_UNREAD = Prepared(_UNREAD)
-_COUNT_IMPORTANT = Prepared(_UNREAD.where(receipts.c.priority >= rules.IMPORTANT))
+_COUNT_UNREAD = PreparedStatement(_UNREAD)
+_COUNT_IMPORTANT = PreparedStatement(_UNREAD.where(receipts.c.priority >= rules.IMPORTANT))
 
 
 @command(
@@ -148,7 +148,7 @@ def important_unread_count(tx: Transaction, agent_id: str) -> int:
     return _count_unread(tx, _COUNT_IMPORTANT, agent_id)
 
 
-def _count_unread(tx: Transaction, statement: Prepared, agent_id: str) -> int:
+def _count_unread(tx: Transaction, statement: PreparedStatement, agent_id: str) -> int:
     key = {"ws": tx.workspace_id, "agent": agent_id, "now": tx.now}
     return int(tx.execute(statement, key).scalar_one())
 

@@ -16,7 +16,7 @@ from repomesh.kernel.budget import text_share
 from repomesh.kernel.identity import Caller
 from repomesh.kernel.operation import Model
 from repomesh.store.damage import require_readable
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 BODY_READ_CHARS = 2_000  # of each body with its row: most have no more, so few pages are read twice
@@ -67,15 +67,15 @@ _VISIBLE_TO_OBSERVER = or_(messages.c.broadcast, messages.c.channel_id.is_not(No
 _BY_ID = select(messages).where(
     messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message")
 )
-_BODY = Prepared(
+_BODY = PreparedStatement(
     select(func.substr(messages.c.body, 1, bindparam("chars")).label("body")).where(
         messages.c.workspace_id == bindparam("ws"), messages.c.id == bindparam("message")
     )
 )
-_THREAD_OF = Prepared(_BY_ID.with_only_columns(messages.c.thread_id))
-_FOR_ADMIN = Prepared(_BY_ID)
-_FOR_OBSERVER = Prepared(_BY_ID.where(_VISIBLE_TO_OBSERVER))
-_FOR_AGENT = Prepared(_BY_ID.where(_visible_to_agent(bindparam("agent"))))
+_THREAD_OF = PreparedStatement(_BY_ID.with_only_columns(messages.c.thread_id))
+_FOR_ADMIN = PreparedStatement(_BY_ID)
+_FOR_OBSERVER = PreparedStatement(_BY_ID.where(_VISIBLE_TO_OBSERVER))
+_FOR_AGENT = PreparedStatement(_BY_ID.where(_visible_to_agent(bindparam("agent"))))
 
 
 def find(tx: Transaction, message_id: str) -> Any:

@@ -34,14 +34,14 @@ from repomesh.kernel.preparation import on_worker_thread
 from repomesh.kernel.prepared_words import is_long
 from repomesh.kernel.words import distinct_words, words_of
 from repomesh.store.log import Audience, NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 DOCUMENT = "message"
 """The type under which subject and body are found by their words."""
 
-_INSERT_MESSAGE = Prepared(insert(messages))
-_INSERT_RECEIPT = Prepared(insert(receipts))
+_INSERT_MESSAGE = PreparedStatement(insert(messages))
+_INSERT_RECEIPT = PreparedStatement(insert(receipts))
 _SENT_FIELDS = tuple(SentMessage.model_fields)
 
 _ROW_DEFAULTS: dict[str, Any] = {
@@ -129,7 +129,7 @@ def send(tx: Transaction, request: SendMessage) -> Message:
 
 
 def _words(request: SendMessage) -> list[str]:
-    return request.words_once(lambda: body_words(request.body))
+    return request.cached_words(lambda: body_words(request.body))
 
 
 def body_words(body: str) -> list[str]:

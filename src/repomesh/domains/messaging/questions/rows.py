@@ -13,7 +13,7 @@ from repomesh.domains.messaging.questions.models import QUESTION_ANSWERED, Quest
 from repomesh.domains.messaging.questions.tables import questions
 from repomesh.kernel.identity import Caller
 from repomesh.store.log import Audience, NewEvent
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 TAG = "question"
@@ -26,7 +26,7 @@ _FIELDS = [(c.name, _FIELD_NAMES.get(c.name, c.name)) for c in questions.c if c.
 _BY_ID = select(questions).where(
     questions.c.workspace_id == bindparam("ws"), questions.c.id == bindparam("question")
 )
-_OF_THREAD = Prepared(
+_OF_THREAD = PreparedStatement(
     select(questions).where(
         questions.c.workspace_id == bindparam("ws"), questions.c.message_id == bindparam("thread")
     )

@@ -15,7 +15,7 @@ from repomesh.domains.messaging.reviews.errors import ReviewNotFound
 from repomesh.domains.messaging.reviews.models import Review, ReviewComment, Reviewer, ReviewTexts
 from repomesh.domains.messaging.reviews.tables import review_remarks, review_reviewers, reviews
 from repomesh.kernel.limits import REVIEW_DIFF_CHARS_MAX
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _TEXTS = ("description", "files", "diff")
@@ -23,8 +23,8 @@ SUMMARY = select(*(column for column in reviews.c if column.name not in _TEXTS))
 """Reviews without their long texts."""
 
 _IN_WORKSPACE = reviews.c.workspace_id == bindparam("ws")
-_BY_ID = Prepared(SUMMARY.where(_IN_WORKSPACE, reviews.c.id == bindparam("id")))
-_READ_TEXTS = Prepared(
+_BY_ID = PreparedStatement(SUMMARY.where(_IN_WORKSPACE, reviews.c.id == bindparam("id")))
+_READ_TEXTS = PreparedStatement(
     select(
         reviews.c.description,
         reviews.c.files,
@@ -32,7 +32,7 @@ _READ_TEXTS = Prepared(
         reviews.c.diff_chars,
     ).where(_IN_WORKSPACE, reviews.c.id == bindparam("id"))
 )
-_APPROVED = Prepared(
+_APPROVED = PreparedStatement(
     select(reviews.c.id)
     .where(_IN_WORKSPACE, reviews.c.task_id == bindparam("task"), reviews.c.state == "approved")
     .limit(1)
@@ -50,8 +50,8 @@ _IN_SERVICE = select(agents.c.id).where(
     agents.c.id.in_(bindparam("ids", expanding=True)),
     agents.c.status != "retired",
 )
-_INSERT_REVIEWER = Prepared(insert(review_reviewers))
-_INSERT_REMARK = Prepared(insert(review_remarks))
+_INSERT_REVIEWER = PreparedStatement(insert(review_reviewers))
+_INSERT_REMARK = PreparedStatement(insert(review_remarks))
 
 
 def find_review(tx: Transaction, review_id: str) -> Review:

@@ -25,7 +25,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, command
 from repomesh.store.due import NOW, due_in_each
-from repomesh.store.prepared import Prepared
+from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
 _OWN = (
@@ -33,8 +33,8 @@ _OWN = (
     waits.c.id == bindparam("wait"),
     waits.c.agent_id == bindparam("agent"),
 )
-_FIND = Prepared(select(waits).where(*_OWN))
-_INSERT = Prepared(insert(waits))
+_FIND = PreparedStatement(select(waits).where(*_OWN))
+_INSERT = PreparedStatement(insert(waits))
 
 
 def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesOffered] | None:

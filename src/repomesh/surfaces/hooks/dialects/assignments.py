@@ -9,6 +9,7 @@ from repomesh.surfaces.hooks.dialects.folders import WorkingFolders
 from repomesh.surfaces.hooks.dialects.shell_words import ShellCommand, ShellReader
 from repomesh.surfaces.hooks.dialects.variables import UNKNOWN, ScopeKind, Variables
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, alternatives
+from repomesh.surfaces.hooks.dialects.word_lists import POSITIONAL
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\[[^\]]*\])?(\+)?=")
 """`NAME=`, `NAME[index]=` or `NAME+=` at the beginning of a word."""
@@ -19,6 +20,7 @@ DETACHING = ("|", "|&", "&")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _POSIX_SPECIAL = frozenset({":", ".", "source", "eval", "exec", "set", "shift", "trap", "unset", "times"})
 """In some shells an assignment in front of these outlasts them."""
+_SHIFT_DIGITS_MAX = 4  # of what `shift` removes
 _TRANSFORMING = re.compile(r"-[A-Za-z]*[niul]")  # options of `declare` that give a variable another meaning
 
 
@@ -34,6 +36,8 @@ class ResolvedCommand:
     outputs: list[ShellWord] = field(default_factory=list)
     assignments: list[tuple[re.Match[str], ShellWord]] = field(default_factory=list)
     is_wrapped: bool = False
+    has_list: bool = False
+    """Whether round brackets follow its words, as in `NAME=(values)`."""
     is_detached: bool = False
     """Whether it runs beside the shell, behind or in front of a pipe or `&`."""
 
@@ -52,6 +56,8 @@ def assign(resolved: ResolvedCommand, command: ShellCommand, reader: ShellReader
     is_doubtful = is_prefix or resolved.is_wrapped or command.ending in DETACHING
     names = set[str]()
     for match, word in resolved.assignments:
+        if _is_list(match, word, resolved):
+            continue
         value = word.suffix_from(match.end())
         if match[2] or command.brackets or names & reader.expanded:  # an array, or read before it was set
             value = UNKNOWN
@@ -60,6 +66,43 @@ def assign(resolved: ResolvedCommand, command: ShellCommand, reader: ShellReader
         else:
             variables.assign(match[1], value, doubtful=is_doubtful)
         names.add(match[1])
+
+
+def assign_list(command: ShellCommand, reader: ShellReader) -> None:
+    """`NAME=(words)`, also behind `declare` or `local`."""
+    for at, word in enumerate(command.words):
+        match = ASSIGNMENT.match(word.text)
+        if match is not None and not match[2] and match.end() == len(word.text) and word.known:
+            values = [
+                value for value in command.words[at + 1 :] if value.text or value.quoted or not value.known
+            ]
+            is_indexed = any(value.text.startswith("[") for value in values)  # `[1]=value`
+            if is_indexed:
+                reader.variables.forget([match[1]])
+            else:
+                reader.variables.assign_list(match[1], values, appends=bool(match[3]))
+            return
+
+
+def _is_list(match: re.Match[str], word: ShellWord, command: ResolvedCommand) -> bool:
+    """Whether a word is the head of an array's values, which `assign_list` reads."""
+    return command.has_list and not match[2] and match.end() == len(word.text) and word.known
+
+
+def set_parameters(name: str, arguments: list[ShellWord], reader: ShellReader) -> None:
+    """`set -- words` and `shift`: change the positional parameters."""
+    if name == "shift":
+        count = arguments[0] if arguments else ShellWord("1")
+        is_number = count.known and count.text.isdecimal() and len(count.text) < _SHIFT_DIGITS_MAX
+        reader.variables.shift(int(count.text) if is_number else None)
+        return
+    for at, word in enumerate(arguments):
+        is_separator = word.text in ("--", "-")
+        if is_separator or not word.text.startswith(("-", "+")):
+            reader.variables.assign_list(POSITIONAL, arguments[at + is_separator :])
+            return
+        if word.text == "-o":
+            return
 
 
 def declare(words: list[ShellWord], command: ResolvedCommand, reader: ShellReader) -> None:
@@ -72,6 +115,8 @@ def declare(words: list[ShellWord], command: ResolvedCommand, reader: ShellReade
         match = ASSIGNMENT.match(word.text)
         if not word.known and match is None:
             variables.forget_all()
+        elif match is not None and _is_list(match, word, command):
+            return
         elif match is not None:
             value = UNKNOWN if match[2] or match[3] else word.suffix_from(match.end())
             is_doubtful = command.is_wrapped or command.is_detached

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 
+from repomesh.kernel.json_text import read_shallow, replace_lone_surrogates
 from repomesh.kernel.limits import (
     FILE_PATH_CHARS_MAX,
     HOOK_TEXT_CHARS_MAX,
@@ -30,8 +31,8 @@ from repomesh.surfaces.hooks.dialects.writes import WriteSet, WriteTarget, limit
 Json = Mapping[str, Any]
 
 CUT = "repomesh_cut"
-"""The field that a hook adds to an input whose texts it had to shorten."""
-
+"""The field of an input that was shortened, or could not be read whole."""
+_UNREAD: Final = "its input is too long or too complex to be read whole"
 
 _TYPED_KEY: Final = re.compile(r"\{[a-z]+\}")  # as `{enter}`
 _FOLDER_ARGUMENTS: Final = ("dir_path", "directory", "workdir", "cwd")
@@ -106,7 +107,8 @@ class HookDialect:
     """The hook formats of one CLI, and its tools that write files.
 
     `editors` maps tools to the arguments that name the file they write; `mcp_editors` does so for tools of
-    any MCP server, called `mcp__SERVER__TOOL`; `shells` are the tools that run a command, `typists` those
+    any MCP server, called `mcp__SERVER__TOOL`; `reading` maps editors to the values of their argument
+    `command` with which they write nothing; `shells` are the tools that run a command, `typists` those
     that type into a shell that runs already; `patchers` those whose argument is a patch. The `*_with`
     functions build the outputs; `adjust` may change or drop an input.
     """
@@ -115,6 +117,7 @@ class HookDialect:
     events: Mapping[str, HookEvent]
     editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     mcp_editors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reading: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shells: frozenset[str] = frozenset()
     typists: frozenset[str] = frozenset()
     patchers: frozenset[str] = frozenset()
@@ -138,7 +141,8 @@ class HookDialect:
         session_id = payload.get(self.keys.session)
         if hook_event is None or not isinstance(session_id, str) or not session_id:
             return None
-        arguments = _object(payload.get(self.keys.input))
+        arguments, is_whole = _object(payload.get(self.keys.input))
+        is_cut = payload.get(CUT) is True or not is_whole
         tool = _text(payload.get(self.keys.tool))[:LABEL_CHARS_MAX]
         source = _text(payload.get("source"))
         phase = hook_event.phase
@@ -146,7 +150,7 @@ class HookDialect:
             phase = HookPhase.COMPACTED
         loop_guard = payload.get("stop_hook_active")
         writes, folder = (
-            self.writes_of_tool(tool, arguments, cut=payload.get(CUT) is True),
+            self.writes_of_tool(tool, arguments, cut=is_cut),
             _text(payload.get("cwd")),
         )
         if tool in self.shells or tool in self.patchers:
@@ -172,20 +176,26 @@ class HookDialect:
         return self.adjust(payload, hook_input)
 
     def writes_of_tool(self, tool: str, arguments: Json, *, cut: bool = False) -> WriteSet:
-        """The files that a tool call would write, by its arguments; `cut` if they were shortened."""
+        """The files that a tool call would write, by its arguments; `cut` if the input is not whole."""
+        if cut and not tool:
+            return WriteSet((), _UNREAD)
         path_arguments = self.editors.get(tool)
         if tool.startswith("mcp__"):
             path_arguments = self.mcp_editors.get(tool.rpartition("__")[2])
+        if arguments.get("command") in self.reading.get(tool, ()):
+            return WriteSet()
         if path_arguments is not None:
             values = [arguments[name] for name in path_arguments if name in arguments]
             paths = [_path_of_uri(value) for value in values if isinstance(value, str)]
             unresolved = "" if len(paths) == len(values) else "the path in its input is no text"
+            if cut and len(paths) < (2 if "destination" in path_arguments else 1):
+                unresolved = _UNREAD
             return limit_targets(WriteSet(tuple(map(WriteTarget, paths)), unresolved))
         if tool not in self.shells | self.typists | self.patchers:
             return WriteSet()
         text = _command(arguments)
-        if cut and len(text) >= HOOK_TEXT_CHARS_MAX:
-            return WriteSet((), "its input is too long to be looked through")
+        if cut and (not text or len(text) >= HOOK_TEXT_CHARS_MAX):
+            return WriteSet((), _UNREAD)
         if tool in self.typists:  # the shell may be in any folder by now
             return writes_of_command(_TYPED_KEY.sub("\n", text), UNKNOWN_FOLDERS)
         return writes_of_patch(text) if tool in self.patchers else writes_of_command(text)
@@ -201,6 +211,14 @@ class HookDialect:
     def deny(self, event: str, reason: str) -> bytes:
         """The hook's output that stops the tool, with `reason` for the model."""
         return orjson.dumps(self.deny_with(event, reason))
+
+
+def load_json(text: bytes) -> Any:
+    """The JSON value in a CLI's text, with lone surrogates replaced. Raises ValueError for malformed JSON."""
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return orjson.loads(replace_lone_surrogates(text))
 
 
 CLAUDE_EVENTS: Final[Mapping[str, HookEvent]] = {
@@ -226,14 +244,15 @@ def _path(value: object) -> str | None:
     return None if "\x7f" in text else text
 
 
-def _object(value: object) -> Json:
-    """Arguments as an object; some CLIs send them as JSON inside a string."""
-    if isinstance(value, str):
-        try:
-            value = orjson.loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, dict) else {}
+def _object(value: object) -> tuple[Json, bool]:
+    """Arguments as an object, and whether it is whole; some CLIs send them as JSON inside a string."""
+    if not isinstance(value, str):
+        return (value if isinstance(value, dict) else {}), True
+    try:
+        parsed = load_json(value.encode())
+    except ValueError:
+        return read_shallow(value.encode(errors="replace")), not value
+    return (parsed if isinstance(parsed, dict) else {}), True
 
 
 def _path_of_uri(text: str) -> str:

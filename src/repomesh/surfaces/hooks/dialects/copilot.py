@@ -46,6 +46,7 @@ COPILOT = HookDialect(
         "sessionEnd": HookEvent(HookPhase.SESSION_END),
     },
     editors=_EDITORS,
+    reading={"str_replace_editor": ("view",)},
     shells=frozenset({"bash"}),
     typists=frozenset({"write_bash"}),
     patchers=frozenset({"apply_patch"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from posixpath import join
 
 from repomesh.surfaces.hooks.dialects.patches import files_of_patch
 from repomesh.surfaces.hooks.dialects.programs import ParsedOptions, ProgramCall, copy, parse_options
@@ -12,6 +13,8 @@ from repomesh.surfaces.hooks.dialects.writes import TargetExtent
 
 _GLOBAL_OPTIONS = "-C -c --git-dir --work-tree --namespace --exec-path --config-env"
 _CURRENT_FOLDER = ShellWord(".")
+_UNREAD_PATCH = "which files its patch changes can't be told without reading it"
+_STRIP_DIGITS_MAX = 3  # of the number behind `-p`; no path has as many folders
 
 
 def git(call: ProgramCall) -> ShellWord | None:
@@ -164,17 +167,47 @@ def _apply(call: ProgramCall) -> None:
     is_dry_run = parsed.has("--check", "--stat", "--numstat", "--summary", "--cached", "-h")
     if is_dry_run and not parsed.has("--apply", "--index"):
         return
-    apply_patch(call, parsed)
+    if any(word.text != "-" for word in parsed.operands):
+        call.mark_unresolved(_UNREAD_PATCH)
+    else:
+        apply_patch(call, parsed)
 
 
 def apply_patch(call: ProgramCall, parsed: ParsedOptions) -> None:
-    """A patch is applied: the one on standard input, else one whose files are only known when it runs."""
+    """A patch is applied: the one on standard input, else one whose files are only known when it runs.
+
+    `git apply` takes the names from the top of the work tree, those of a plain diff from its working folder:
+    both count.
+    """
+    is_git = call.name == "apply"
+    strip = parsed.values_of("-p", "--strip")[-1:]
+    if strip and not (strip[0].known and strip[0].text.isdecimal()):
+        call.mark_unresolved(_UNREAD_PATCH)
+        return
     patch_files = parsed.values_of("-i", "--input")
-    paths = files_of_patch(call.stdin_text) if call.stdin_text is not None and not patch_files else []
+    paths: list[str] = []
+    if call.stdin_text is not None and not patch_files:
+        levels = int(strip[0].text[:_STRIP_DIGITS_MAX]) if strip else None
+        paths = files_of_patch(call.stdin_text, levels, by_name=call.name == "patch")
     if not paths:
-        call.mark_unresolved("which files its patch changes can't be told without reading it")
-    for path in paths:
-        call.write(ShellWord(path))
+        call.mark_unresolved(_UNREAD_PATCH)
+    if is_git:
+        _write_from_top(call, paths, parsed.values_of("--directory")[-1:] or [ShellWord("")])
+    else:
+        for path in paths:
+            call.write(ShellWord(path))
+
+
+def _write_from_top(call: ProgramCall, paths: Sequence[str], folders: Sequence[ShellWord]) -> None:
+    """Write paths below one of `folders`, from the top of the work tree and from the working folder."""
+    for folder in folders:
+        if not folder.known:
+            call.mark_unresolved(_UNREAD_PATCH)
+        for form in folder.forms():
+            names = [join(form.text, path) for path in paths]
+            for name in names:
+                call.write(ShellWord(name))
+            call.write(_CURRENT_FOLDER, TargetExtent.FROM_TOP, names)
 
 
 def _am(call: ProgramCall) -> None:

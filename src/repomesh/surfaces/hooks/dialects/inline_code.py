@@ -6,11 +6,24 @@ Code without a known way of writing counts as writing nothing, so that reading a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import ProgramCall, in_place, parse_options
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord
 
+INTERPRETERS: Final = frozenset(
+    {"python", "pypy", "node", "nodejs", "bun", "deno", "tsx", "ts-node", "perl", "ruby", "php", "lua"}
+    | {"julia", "Rscript", "pwsh", "powershell"}
+)
+CODE_FILE: Final = re.compile(r"\.(?:py|[cm]?[jt]sx?|pl|rb|php|lua|jl|R|ps1)\Z")
+"""The name of a file with code that is no shell's."""
+CODE_HEAD: Final = re.compile(r"#!.*\b(?:python|node|deno|bun|perl|ruby|php)")
+"""The first line of such a file."""
+CODE_OPTIONS: Final = "-c -e -W -X -m --eval --command -r --require --import --loader"
+"""The options of interpreters and shells that take a value, in front of the name of a file."""
+PROCESS: Final = "/dev/fd/0"
+"""Stands for a process substitution; the word's code is the text that the process prints, if known."""
 _CHARS_PER_STEP: Final = 4  # of code that is searched
 _WRITING: Final = re.compile(
     r"""
@@ -18,11 +31,13 @@ _WRITING: Final = re.compile(
     | \b(?:writeFile|appendFile|copyFile|createWriteStream|cpSync|rmSync|renameSync)
     | \b(?:unlink|unlinkSync|rmtree|rmdir|removedirs|symlink_to|hardlink_to|touch)\b
     | \bos\.(?:remove|rename|replace|truncate|link|symlink|mkfifo)\b | \.rename\(
+    | \bPath\b[^\n]{0,200}\.replace\(\s*(?:['"f][^,)\n]*|\w+)\)
     | \bO_(?:WRONLY|RDWR|CREAT|TRUNC|APPEND)\b
     | \b(?:shutil|fileinput|FileUtils|subprocess|child_process|popen|execSync|spawnSync|importlib|ctypes)\b
     | \bFile\.(?:write|delete|rename|open)\b | \b(?:system|exec|eval|spawn|qx|__import__)\s*[(\["'{]
     | \bfs(?:/promises)?['"]?\)?\.(?:rm|cp|rename|write|truncate)
     | \b(?:file_put_contents|move_uploaded_file)\b | \brename\s*[("'] | (?<![.\w])copy\s*\(\s*['"]
+    | \bBun\.write\b | \bDeno\.(?:write|remove|rename|copyFile|create|truncate|symlink|link)
     | \b(?:Set|Add|Clear)-Content\b | \b(?:Out-File|Remove-Item|Move-Item|Copy-Item|New-Item)\b
     """,
     re.VERBOSE,
@@ -42,10 +57,42 @@ def scan_code(call: ProgramCall, valued: str = "", codes: str = "-c") -> None:
     texts = parsed.values_of(*codes.split())
     if not texts and call.stdin_text is not None and (not parsed.operands or parsed.operands[0].text == "-"):
         texts = [ShellWord(call.stdin_text)]
+    scripts = [word for word in parsed.operands if word.text != "-"][:1]
+    if not texts and scripts and scripts[0].text == PROCESS:
+        texts = [ShellWord("", unknown_from=0, code=scripts[0].code)]
+    scan_texts(call, texts)
+
+
+def scan_texts(call: ProgramCall, texts: Sequence[ShellWord]) -> None:
+    """Scan code that an interpreter runs."""
     for word in texts:
-        call.steps.take(len(word.text) // _CHARS_PER_STEP)
-        if _WRITING.search(word.text) or _opens_to_write(word.text):
+        text = word.text if word.known else word.code or word.text
+        call.steps.take(len(text) // _CHARS_PER_STEP)
+        if _WRITING.search(text) or _opens_to_write(text):
             call.mark_unresolved(f"what the code of '{call.name}' writes can't be told without running it")
+        elif not word.known and not text.strip() and not call.is_in_definition:
+            call.mark_unresolved(f"the code of '{call.name}' is only known when it runs")
+
+
+def javascript(call: ProgramCall) -> None:
+    """`node`: `-pe` and `-p -e` are `-e`, whose result is printed."""
+    words = [ShellWord("-e") if word.text == "-pe" else word for word in call.arguments]
+    has_code = any(word.text in ("-e", "--eval") for word in words)
+    call.arguments = [word for word in words if not (has_code and word.text in ("-p", "--print"))]
+    scan_code(call, codes="-e --eval -p --print")
+
+
+def powershell(call: ProgramCall) -> None:
+    """`-Command`, which may be shortened, takes the rest as code; `-EncodedCommand` hides it."""
+    for at, word in enumerate(call.arguments):
+        option = word.text.lower()
+        if len(option) > 1 and "-command".startswith(option):
+            scan_texts(call, call.arguments[at + 1 :])
+            return
+        if option in ("-e", "-ec") or (len(option) > 2 and "-encodedcommand".startswith(option)):
+            call.mark_unresolved("its code is encoded")
+            return
+    scan_code(call)
 
 
 def _opens_to_write(text: str) -> bool:

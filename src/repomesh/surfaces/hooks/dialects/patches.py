@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from repomesh.kernel.git import unquote_path
+
 _CODEX_HEADERS = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ")
+_DIFF_HEADER = "diff --git "
 _GIT_HEADERS = ("rename from ", "rename to ", "copy to ")
-_ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 
 
-def files_of_patch(text: str) -> list[str]:
-    """The files that a patch of any kind touches, including old names of renamed and deleted ones."""
+def files_of_patch(text: str, strip: int | None = None, *, by_name: bool = False) -> list[str]:
+    """The files that a patch of any kind touches, including old names of renamed and deleted ones.
+
+    `strip` is the number of leading folders that `-p` removes from the names of a diff. Without it each name
+    counts with its side (`a/`) or its first folder removed, and with `by_name` also without any folder, as
+    `patch` looks for it.
+    """
     lines = text.split("\n")
-    return [*files_of_codex_patch(lines), *_files_of_diff(lines)]
+    files = files_of_codex_patch(lines)
+    for name, has_side in _names_of_diff(lines):
+        if strip is not None:
+            files.append(_strip_folders(name, strip if has_side else max(strip - 1, 0)))
+        else:
+            files += [_strip_side(name), _strip_folders(name, 1)] if has_side else [name]
+            files += [name.rpartition("/")[2]] if by_name else []
+    return list(dict.fromkeys(filter(None, files)))
 
 
 def files_of_codex_patch(lines: list[str]) -> list[str]:
@@ -26,15 +40,27 @@ def files_of_codex_patch(lines: list[str]) -> list[str]:
     return [path for path in paths if path]
 
 
-def _files_of_diff(lines: list[str]) -> Iterator[str]:
+def _names_of_diff(lines: list[str]) -> Iterator[tuple[str, bool]]:
+    """Each name in a diff, with whether it begins with a side; the names in `rename from` don't."""
     for index, line in enumerate(lines):
         if line.startswith("+++ ") and index and lines[index - 1].startswith("--- "):
             for side in (lines[index - 1][4:], line[4:]):
-                name = _strip_side(_unquote_name(side.partition("\t")[0].rstrip("\r ")))
+                name = _unquote_name(side.partition("\t")[0].rstrip("\r "))
                 if name != "/dev/null":
-                    yield name
+                    yield name, True
         elif line.startswith(_GIT_HEADERS):
-            yield _unquote_name(line.split(" ", 2)[2].rstrip("\r"))
+            yield _unquote_name(line.split(" ", 2)[2].rstrip("\r")), False
+        elif line.startswith(_DIFF_HEADER):  # all that names a binary file, or one whose mode alone changes
+            sides = line[len(_DIFF_HEADER) :].rstrip("\r ")
+            middle = len(sides) // 2
+            first, second = _unquote_name(sides[:middle]), _unquote_name(sides[middle + 1 :])
+            if _strip_folders(first, 1) == _strip_folders(second, 1) and sides[middle : middle + 1] == " ":
+                yield first, True
+
+
+def _strip_folders(name: str, count: int) -> str:
+    """The name without its first folders; empty where it has fewer."""
+    return name.split("/", count)[count] if name.count("/") >= count else ""
 
 
 def _strip_side(name: str) -> str:
@@ -42,18 +68,5 @@ def _strip_side(name: str) -> str:
 
 
 def _unquote_name(text: str) -> str:
-    """The name that git quoted: in C style, with octal bytes, when it has special characters."""
-    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
-        return text
-    raw, index, text = bytearray(), 0, text[1:-1]
-    while index < len(text):
-        if text[index] != "\\" or index + 1 == len(text):
-            raw += text[index].encode("utf-8", "surrogateescape")
-            index += 1
-        elif text[index + 1 : index + 4].isdigit() and len(text) >= index + 4:
-            raw.append(int(text[index + 1 : index + 4], 8) & 0xFF)
-            index += 4
-        else:
-            raw.append(_ESCAPES.get(text[index + 1], ord(text[index + 1]) & 0xFF))
-            index += 2
-    return raw.decode("utf-8", "surrogateescape")
+    """The name that git quoted, where it has special characters."""
+    return unquote_path(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from posixpath import basename, join
 from typing import Final
 
-from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
+from repomesh.surfaces.hooks.dialects.word_forms import (
+    BRACE_CLOSE,
+    BRACE_COMMA,
+    BRACE_OPEN,
+    ShellWord,
+    StepBudget,
+)
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteTarget
 
 _ESCAPES = re.compile(r"\\(?:[abefnrtv]|0\d{0,3}|x[0-9a-fA-F]{1,2})")
 _STEPS_OF_TARGET: Final = 3
+_ABBREVIATION_CHARS_MIN: Final = 4  # of an abbreviated option, its dashes included
+_BRACES: Final = {ord("{"): BRACE_OPEN, ord(","): BRACE_COMMA, ord("}"): BRACE_CLOSE}
+_EXTENDED_GLOB: Final = re.compile(r"[*?+@!]\([^()]*\)")
 UNKNOWN_ARGUMENTS = "\ue0ff"
 """A placeholder for arguments that come from elsewhere, as for `xargs`."""
 
@@ -28,6 +37,10 @@ class ProgramCall:
     targets: list[WriteTarget] = field(default_factory=list)
     unresolved: str = ""
     steps: StepBudget = field(default_factory=StepBudget)
+    path: str = ""
+    """The program as the command names it, with its folder."""
+    is_in_definition: bool = False
+    """Whether it stands in the body of a function that is being defined, whose parameters are not known."""
 
     def write(
         self, word: ShellWord, extent: TargetExtent = TargetExtent.FILE, names: Sequence[str] = ()
@@ -68,14 +81,29 @@ class ParsedOptions:
     values: dict[str, list[ShellWord]] = field(default_factory=dict)
     operands: list[ShellWord] = field(default_factory=list)
     after_separator: list[ShellWord] | None = None
+    long_flags: list[str] = field(default_factory=list)
+    """The long ones among the flags."""
 
     def values_of(self, *names: str) -> list[ShellWord]:
         """The values of these options."""
-        return [word for name in names for word in self.values.get(name, [])]
+        return [word for name in (*names, *self._abbreviated(names)) for word in self.values.get(name, [])]
 
     def has(self, *names: str) -> bool:
         """Whether one of these options is given: `-r` alone or among others, `--long`, or with a value."""
-        return any(name in self.flags or name in self.values for name in names)
+        return any(name in self.flags or name in self.values for name in names) or bool(
+            self._abbreviated(names)
+        )
+
+    def _abbreviated(self, names: Sequence[str]) -> list[str]:
+        """The options given that are abbreviations of `names`, as GNU's programs take them."""
+        return [given for given in self.long_flags if is_abbreviation(given, names)]
+
+
+def is_abbreviation(option: str, names: Iterable[str]) -> bool:
+    """Whether a long option is the beginning of another name."""
+    return len(option) >= _ABBREVIATION_CHARS_MIN and any(
+        name.startswith(option) and name != option for name in names
+    )
 
 
 def parse_options(arguments: Sequence[ShellWord], valued: str = "") -> ParsedOptions:
@@ -90,10 +118,12 @@ def parse_options(arguments: Sequence[ShellWord], valued: str = "") -> ParsedOpt
             parsed.operands += parsed.after_separator
         elif text.startswith("--"):
             name, equals, value = text.partition("=")
-            parsed.flags.add(name)
+            if name not in parsed.flags:
+                parsed.flags.add(name)
+                parsed.long_flags.append(name)
             if equals:
                 parsed.values.setdefault(name, []).append(word.suffix_from(len(name) + 1))
-            elif name in valued_options and (next_word := next(words, None)) is not None:
+            elif _takes_value(name, valued_options) and (next_word := next(words, None)) is not None:
                 parsed.values.setdefault(name, []).append(next_word)
             _ = value
         elif text.startswith("-") and len(text) > 1:
@@ -101,6 +131,10 @@ def parse_options(arguments: Sequence[ShellWord], valued: str = "") -> ParsedOpt
         else:
             parsed.operands.append(word)
     return parsed
+
+
+def _takes_value(name: str, valued_options: frozenset[str]) -> bool:
+    return name in valued_options or is_abbreviation(name, valued_options)
 
 
 def _parse_short(
@@ -114,7 +148,8 @@ def _parse_short(
         parsed.flags.add(flag)
         if flag in valued_options:
             index = text.index(letter, 1)
-            value = word.suffix_from(index + 1) if index + 1 < len(text) else next(words, None)
+            is_joined = index + 1 < len(text) or not word.known  # `-p1`, `-p$N`
+            value = word.suffix_from(index + 1) if is_joined else next(words, None)
             if value is not None:
                 parsed.values.setdefault(flag, []).append(value)
             return
@@ -190,9 +225,11 @@ def in_place(call: ProgramCall) -> None:
     words = [word for word in call.arguments if word.text.startswith("-")]
     letters = "nrEsuzbpwla0"
     is_editing = any(
-        word.text.startswith("--in-place") or word.text[1:].lstrip(letters).startswith("i")
+        "--in-place".startswith(word.text.partition("=")[0])
+        if word.text.startswith("--")
+        else word.text[1:].lstrip(letters).startswith("i")
         for word in words
-        if not word.text.startswith("--") or word.text.startswith("--in-place")
+        if word.text != "--"
     )
     if not is_editing:
         return
@@ -428,12 +465,34 @@ def _xxd(call: ProgramCall) -> None:
 
 def _pip(call: ProgramCall) -> None:
     parsed = parse_options(
-        call.arguments, "-t --target --prefix --root --src -d --dest -w --wheel-dir -r -c -e -i"
+        call.arguments,
+        "-t --target --prefix --root --src -d --dest -w --wheel-dir -r -c -e -i -o --output-file",
     )
+    if any(word.text in ("compile", "export") for word in parsed.operands[:2]):
+        for word in parsed.values_of("-o", "--output-file"):
+            call.write(word)
     for word in parsed.values_of(
         "-t", "--target", "--prefix", "--root", "--src", "-d", "--dest", "-w", "--wheel-dir"
     ):
         call.write(word, TargetExtent.TREE)
+
+
+def _pip_compile(call: ProgramCall) -> None:
+    """`pip-compile requirements.in` writes `requirements.txt`, unless an output is named."""
+    parsed = parse_options(call.arguments, "-o --output-file --extra -c --constraint -P --upgrade-package")
+    outputs = parsed.values_of("-o", "--output-file")
+    sources = parsed.operands or [ShellWord("requirements.in")]
+    if not parsed.has("--dry-run", "-n", "--help", "-h"):
+        for word in outputs or [
+            replace(word, text=f"{word.text.removesuffix('.in')}.txt") for word in sources
+        ]:
+            call.write(word)
+
+
+def _gh(call: ProgramCall) -> None:
+    """`gh pr checkout 3` switches the branch."""
+    if [word.text for word in parse_options(call.arguments, "-R --repo").operands[:2]] == ["pr", "checkout"]:
+        call.write(ShellWord("."), TargetExtent.WORK_TREE)
 
 
 _TREE = _operands(TargetExtent.TREE)
@@ -441,9 +500,20 @@ _TREE = _operands(TargetExtent.TREE)
 
 def _delete_globs(call: ProgramCall) -> None:
     """`rimraf`, `del`: they expand patterns themselves, quoted ones too."""
-    for word in parse_options(call.arguments, "--backoff --max-retries --retry-delay").operands:
-        is_pattern = word.glob or any(sign in word.text for sign in "*?[")
-        call.write(ShellWord(word.text, is_pattern, word.unknown_from), TargetExtent.TREE)
+    write_patterns(call, parse_options(call.arguments, "--backoff --max-retries --retry-delay").operands)
+
+
+def write_patterns(call: ProgramCall, words: Sequence[ShellWord]) -> None:
+    """The program writes what `words` name, in which it expands patterns itself, quoted ones too.
+
+    A word behind `!` names what it leaves out.
+    """
+    for word in words:
+        if not word.text.startswith("!"):
+            text = word.text if not word.known else _EXTENDED_GLOB.sub("*", word.text)
+            text = text.translate(_BRACES) if "{" in text and "}" in text else text
+            is_pattern = word.glob or any(sign in text for sign in "*?[")
+            call.write(ShellWord(text, is_pattern, word.unknown_from), TargetExtent.TREE)
 
 
 PROGRAMS: dict[str, Handler] = {
@@ -476,6 +546,8 @@ PROGRAMS: dict[str, Handler] = {
     "openssl": _openssl,
     "xxd": _xxd,
     **dict.fromkeys(("pip", "pip3", "uv"), _pip),  # `uv pip`
+    "pip-compile": _pip_compile,
+    "gh": _gh,
     "find": _find,
     "curl": _curl,
     "wget": _wget,

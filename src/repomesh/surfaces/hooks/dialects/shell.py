@@ -8,7 +8,6 @@ unknown place, or exceeds a bound, counts as writing anything.
 from __future__ import annotations
 
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from posixpath import join, normpath
 
 from repomesh.kernel.limits import SHELL_CHARS_MAX, SHELL_DEPTH_MAX, SHELL_PROGRAMS_MAX
@@ -19,8 +18,10 @@ from repomesh.surfaces.hooks.dialects.assignments import (
     DETACHING,
     ResolvedCommand,
     assign,
+    assign_list,
     begin_loop,
     declare,
+    set_parameters,
 )
 from repomesh.surfaces.hooks.dialects.folders import (
     UNKNOWN_FOLDERS,
@@ -28,10 +29,22 @@ from repomesh.surfaces.hooks.dialects.folders import (
     WorkingFolders,
     change_folders,
 )
+from repomesh.surfaces.hooks.dialects.functions import Functions, head_of_function
 from repomesh.surfaces.hooks.dialects.git_commands import apply_patch, git
+from repomesh.surfaces.hooks.dialects.group_stdin import GroupStdin
+from repomesh.surfaces.hooks.dialects.inline_code import (
+    CODE_FILE,
+    CODE_HEAD,
+    CODE_OPTIONS,
+    INTERPRETERS,
+    PROCESS,
+    scan_code,
+)
+from repomesh.surfaces.hooks.dialects.links import makes_link, writes_through
 from repomesh.surfaces.hooks.dialects.patches import files_of_codex_patch, files_of_patch
-from repomesh.surfaces.hooks.dialects.programs import UNKNOWN_ARGUMENTS, ProgramCall, parse_options
-from repomesh.surfaces.hooks.dialects.shell_words import PROCESS, ShellCommand, ShellReader
+from repomesh.surfaces.hooks.dialects.printed_texts import PrintedTexts
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall, parse_options
+from repomesh.surfaces.hooks.dialects.shell_words import ShellCommand, ShellReader
 from repomesh.surfaces.hooks.dialects.table import PROGRAMS, program_of
 from repomesh.surfaces.hooks.dialects.variables import UNKNOWN, ScopeKind, Variables
 from repomesh.surfaces.hooks.dialects.word_forms import (
@@ -47,6 +60,7 @@ from repomesh.surfaces.hooks.dialects.writes import (
     limit_targets,
     resolve_below,
 )
+from repomesh.surfaces.hooks.dialects.xargs import executed_by_xargs
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "mksh", "fish", "csh", "tcsh"})
 _KEYWORDS = frozenset(
@@ -55,6 +69,7 @@ _KEYWORDS = frozenset(
 )
 _OPENING = {"if": ScopeKind.IF, "while": ScopeKind.LOOP, "until": ScopeKind.LOOP}
 _CLOSING = {"fi": ScopeKind.IF, "done": ScopeKind.LOOP, "esac": ScopeKind.CASE}
+_SCRIPT_OPERANDS = 2  # among which an interpreter's script is: `deno run fix.ts`
 _STEPS_OF_COMMAND = 10
 _STEPS_OF_PROGRAM = 8
 _STEPS_OF_MOVE = 5
@@ -91,6 +106,10 @@ class _Scan:
         self._aliases: dict[str, ShellWord] = {}
         self._links: list[str] = []
         self._function_name = ""  # whose body comes next
+        self._function_start = 0  # where the head of the function ends
+        self._functions = Functions()
+        self._printed = PrintedTexts()
+        self._group_stdin = GroupStdin()
         self._upstream: ProgramCall | None = None  # the command before in the pipeline
 
     def run(
@@ -108,15 +127,20 @@ class _Scan:
             list[CommandChain](),
             list[WorkingFolders](),
         )
-        while (command := reader.next_command()) is not None:
+        outer_state = self._upstream, self._function_name, self._function_start
+        self._upstream, self._function_name = None, ""
+        while (command := self._next_command(reader)) is not None:
             for _ in range(command.opens):
                 outer_chains.append(chain)
                 chain = chain.subshell()
                 reader.variables.open(ScopeKind.SUBSHELL)
+                self._printed.open_group()
+                self._group_stdin.open_group()
             inner_texts, reader.inner = reader.inner, []
             for inner_text in inner_texts:
                 self.run(inner_text, chain.current, depth + 1, reader.variables.subshell())
-            if command.words or command.outputs or command.piped:
+            has_stdin = command.stdin_text is not None or command.stdin_word is not None
+            if command.words or command.outputs or command.piped or has_stdin:
                 self._scan_command(command, reader, chain, pushed_folders, depth)
             else:
                 self._upstream = None
@@ -127,11 +151,20 @@ class _Scan:
                 elif outer_chains:
                     reader.variables.close(ScopeKind.SUBSHELL)
                     chain = outer_chains.pop()
+                    self._printed.close_group()
+                    self._group_stdin.close_group()
             if command.ending != ")":
                 reader.variables.advance(command.ending)
         if reader.incomplete:
             self._mark_unresolved("it ends within a quotation or a substitution")
+        self._upstream, self._function_name, self._function_start = outer_state
         return chain.current
+
+    def _next_command(self, reader: ShellReader) -> ShellCommand | None:
+        """The next command; notes where it begins, if it may hold the head of a function."""
+        if not self._function_name:
+            self._function_start = reader.at
+        return reader.next_command()
 
     def _scan_command(
         self,
@@ -143,25 +176,36 @@ class _Scan:
     ) -> None:
         """Scan one simple command, and advance the chain's working folders."""
         self._steps.take(_STEPS_OF_COMMAND)
-        resolved = self._resolve_command(command.words, reader, detached=command.ending in DETACHING)
+        resolved = self._resolve_command(
+            command.words, reader, detached=command.ending in DETACHING, has_list=command.brackets
+        )
         words = resolved.words = [word for word in resolved.words if not _vanishes(word)]
         folders = resolved.working_folders(chain.current)
         if command.brackets and resolved.assignments:
             words = resolved.words = []  # an array's values
         assign(resolved, command, reader)
+        if command.brackets:
+            assign_list(command, reader)
         call = ProgramCall(
             words[0].text.rpartition("/")[2] if words else "",
             _operands(words[1:]),
             command.stdin_text,
             steps=self._steps,
+            path=words[0].text if words else "",
         )
         if not resolved.is_test:
             for word in (*command.outputs, *resolved.outputs):
                 call.write(word)
         self._collect_targets(call, chain.current)  # the shell opens them, wherever the program runs
+        if command.stdin_word is not None and program_of(call.name) in INTERPRETERS:
+            call.arguments = [*call.arguments, ShellWord(PROCESS, code=command.stdin_word.code)]
         upstream, self._upstream = self._upstream, call if command.piped else None
         if call.stdin_text is None and upstream is not None:
-            call.stdin_text = _printed_text(upstream)
+            call.stdin_text = self._printed.of_call(upstream, folders)
+        if call.stdin_text is None and command.stdin_file is not None:
+            call.stdin_text = "\n".join(self._printed.of_file(command.stdin_file, folders)) or None
+        self._note_printed(call, command, chain.current)
+        self._scan_stdin_of_group(call, folders, depth, has_own=upstream is not None)
         moved_to: WorkingFolders | None = None
         if resolved.script is not None:
             self._scan_script(resolved.script, folders, depth, reader.variables)
@@ -176,6 +220,9 @@ class _Scan:
                 join_words(call.arguments), folders, depth, reader.variables.subshell()
             )
         elif words and not words[0].known:
+            is_array = not words[0].text and any(name.endswith(("[@]", "[*]")) for name in reader.expanded)
+            if is_array and not reader.variables.is_in_function:  # a function is read again when it is called
+                self._mark_unresolved("the command in its array is only known when it runs")
             self._scan_unnamed(call, folders)
             reader.variables.forget_all()
         elif words and len(words[0].forms()) > 1:
@@ -184,19 +231,55 @@ class _Scan:
         elif call.name == "alias":
             self._define_alias(call.arguments)
         elif words:
+            if call.name in ("set", "shift"):
+                set_parameters(call.name, call.arguments, reader)
             chain.strict = chain.strict or (call.name == "set" and parse_options(call.arguments).has("-e"))
             reader.variables.forget_set_by(replace(call))
             self._variables = reader.variables
             self._scan_program(call, upstream, folders, depth)
         if call.name == "eval":
             reader.variables.forget_all()
-        self._function_name = _function_name(command)
+        self._function_name = head_of_function(command)
         if self._function_name:
+            self._function_start = reader.at
+            self._functions.define_subshell(self._function_name, reader)
             reader.variables.begin_repeated(reader.last_places(), reader.at)
         chain.advance(command.ending, moved_to, leaves=call.name in ("exit", "return"))
 
+    def _scan_stdin_of_group(
+        self, call: ProgramCall, folders: WorkingFolders, depth: int, *, has_own: bool
+    ) -> None:
+        """Scan the programs of a group or function that read the standard input behind it.
+
+        A program that reads the one around it is noted; `has_own` if it reads from a pipe.
+        """
+        readers = self._group_stdin.take_closed()
+        name = program_of(call.name)
+        if call.stdin_text is None:
+            if not has_own and (name in _SHELLS or name in INTERPRETERS):
+                self._group_stdin.note(replace(call), folders)
+            return
+        for reader, reader_folders in [*readers, *self._group_stdin.of_function(call.name)]:
+            self._scan_program(replace(reader, stdin_text=call.stdin_text), None, reader_folders, depth + 1)
+
+    def _note_printed(self, call: ProgramCall, command: ShellCommand, folders: WorkingFolders) -> None:
+        """Note what a command prints, into files or to the command behind it."""
+        group_text = self._printed.take_group_text()
+        if not call.name and group_text is not None:  # `}`, or what follows `)`
+            call.name, call.stdin_text = "cat", group_text
+        if command.outputs or call.name == "tee":
+            self._printed.write(call, command.outputs, folders)
+        if call.path and not command.outputs and not command.piped:
+            self._printed.note(call, folders)
+
     def _scan_unnamed(self, call: ProgramCall, folders: WorkingFolders) -> None:
-        """Scan a program whose name is only known when it runs, as `$CC`: it may write its operands."""
+        """Scan a program whose name is only known when it runs, as `$CC`: it may write its operands.
+
+        It may be an interpreter, too, with code in an option or on standard input.
+        """
+        code = replace(call, arguments=[word for word in call.arguments if word.known or word.code])
+        scan_code(code, codes="-c -e")
+        self._collect_targets(code, folders)
         for word in parse_options(call.arguments).operands:
             if word.known:
                 call.write(word, TargetExtent.TREE)
@@ -215,15 +298,23 @@ class _Scan:
         return UNKNOWN_FOLDERS if moves else None
 
     def _scan_script(
-        self, script: ShellWord, folders: WorkingFolders, depth: int, variables: Variables | None = None
+        self,
+        script: ShellWord,
+        folders: WorkingFolders,
+        depth: int,
+        variables: Variables | None = None,
+        arguments: list[ShellWord] | None = None,
     ) -> WorkingFolders:
-        """Scan a word that a shell runs as commands; returns the working folders after them."""
+        """Scan a word that a shell runs as commands, with its positional parameters if `arguments` are known.
+
+        Returns the working folders after them.
+        """
         if not script.known:
             self._mark_unresolved("the commands that it runs are only known when it runs")
             return folders
         moved_to = folders
         for form in script.forms():
-            inner = (variables or self._variables).other_shell()
+            inner = (variables or self._variables).other_shell(arguments)
             moved_to = moved_to.union(self.run(form.text, folders, depth + 1, inner))
         return moved_to
 
@@ -238,6 +329,8 @@ class _Scan:
         if (choices := _option_choices(call.arguments)) is not None:
             for arguments in choices:
                 self._scan_program(replace(call, arguments=arguments), upstream, folders, depth)
+            return
+        if self._scan_function(call, folders, depth) or self._scan_written(call, folders, depth):
             return
         if name in _SHELLS:
             self._scan_shell(call, upstream, folders, depth)
@@ -260,8 +353,42 @@ class _Scan:
             PROGRAMS["find"](call)
             self._collect_targets(call, folders)
         elif name in PROGRAMS:
+            call.is_in_definition = name in INTERPRETERS and self._variables.is_in_function
             PROGRAMS[name](call)
             self._collect_targets(call, folders)
+
+    def _scan_function(self, call: ProgramCall, folders: WorkingFolders, depth: int) -> bool:
+        """Scan what a function runs that is called with these arguments; returns whether there is one."""
+        variables = self._variables
+        with self._functions.call(call.name) as bodies:
+            for body in bodies:
+                self.run(body, folders, depth + 1, variables.of_call(call.arguments))
+        self._variables = variables
+        return bool(bodies)
+
+    def _scan_written(self, call: ProgramCall, folders: WorkingFolders, depth: int) -> bool:
+        """Scan a file that the command itself has written, if a program runs it; returns whether one does."""
+        name = program_of(call.name)
+        scripts = self._printed.of_file(ShellWord(call.path), folders)  # `./fix.sh`, `uv run fix.py`
+        is_code = CODE_FILE.search(call.name) is not None
+        operands = parse_options(call.arguments, CODE_OPTIONS).operands[:_SCRIPT_OPERANDS]
+        if not scripts and (name in _SHELLS or name in ("source", ".") or name in INTERPRETERS):
+            scripts = [text for word in operands for text in self._printed.of_file(word, folders)]
+            is_code = name in INTERPRETERS
+            is_stdin = operands and operands[0].text == "/dev/stdin"
+            if is_stdin and not scripts and call.stdin_text is not None:
+                scripts = [call.stdin_text]
+        variables = self._variables
+        for text in scripts:
+            if is_code or CODE_HEAD.match(text):
+                code = replace(call, arguments=[], stdin_text=text)
+                scan_code(code)
+                self._collect_targets(code, folders)
+            else:
+                arguments = operands[1:] if operands and not is_code else []
+                self.run(text, folders, depth + 1, variables.other_shell(arguments))
+        self._variables = variables
+        return bool(scripts)
 
     def _scan_patch(self, call: ProgramCall, parsed: programs.ParsedOptions, folders: WorkingFolders) -> None:
         target_folders = (parsed.values_of("-d", "--directory"))[:1]
@@ -271,6 +398,8 @@ class _Scan:
             call.write(parsed.operands[0])
         else:
             apply_patch(call, parsed)
+        for word in parsed.values_of("-o", "--output"):
+            call.write(word)
         self._collect_targets(call, folders.change_to(target_folders[0]) if target_folders else folders)
 
     def _scan_inner(
@@ -290,6 +419,7 @@ class _Scan:
                 resolved.words[1:],
                 call.stdin_text,
                 steps=self._steps,
+                path=resolved.words[0].text,
             )
             self._scan_program(inner_call, None, folders, depth + 1)
 
@@ -300,10 +430,10 @@ class _Scan:
         parsed = parse_options(call.arguments, "-c -C -o -O --rcfile --init-file --command")
         scripts = parsed.values_of("-c", "-C", "--command", "--init-command")
         if not scripts and parsed.has("-c") and parsed.operands:
-            scripts = parsed.operands[:1]
+            scripts, parsed.operands = parsed.operands[:1], parsed.operands[1:]
         if scripts:
             for script in scripts:
-                self._scan_script(script, folders, depth)
+                self._scan_script(script, folders, depth, arguments=parsed.operands[1:])
         elif parsed.operands and not parsed.has("-s"):
             if parsed.operands[0].text == PROCESS:
                 self._mark_unresolved("the commands that it is handed are only known when it runs")
@@ -316,64 +446,26 @@ class _Scan:
         self, call: ProgramCall, upstream: ProgramCall | None, folders: WorkingFolders, depth: int
     ) -> None:
         """Scan the command of `xargs`, with the file names that the command before it prints, if known."""
-        valued_options = {
-            "-I",
-            "-n",
-            "-P",
-            "-L",
-            "-d",
-            "-s",
-            "-E",
-            "-a",
-            "-j",
-            "--max-args",
-            "--max-procs",
-            "--delimiter",
-        }
-        arguments, at, placeholder = call.arguments, 0, ""
-        while at < len(arguments) and arguments[at].text.startswith("-"):
-            option = arguments[at].forms()[0].text
-            at += 1
-            if option in valued_options and at < len(arguments):
-                value = arguments[at]
-                at += 1
-                placeholder = value.forms()[0].text if option == "-I" else placeholder
-            elif option.startswith("-I"):
-                placeholder = option[2:]
-        command = arguments[at:]
         file_names = programs.found_by(upstream) if upstream is not None else None
-        operands = file_names if file_names is not None else [ShellWord(UNKNOWN_ARGUMENTS)]
-        if placeholder or call.name == "parallel":
-            placeholder = placeholder or "{}"
-            words = [self._fill_placeholder(word, placeholder, operands) for word in command]
-            self._steps.take(sum(map(len, words)))
-            parts = [part for filled_words in words for part in filled_words]
-        else:
-            parts = [*command, *operands]
-        self._scan_inner(parts, call, folders, depth)
-
-    @staticmethod
-    def _fill_placeholder(word: ShellWord, placeholder: str, operands: list[ShellWord]) -> list[ShellWord]:
-        text = word.forms()[0].text
-        if text == placeholder:
-            return operands
-        return (
-            [ShellWord(text.replace(placeholder, UNKNOWN_ARGUMENTS), word.glob, word.unknown_from)]
-            if placeholder in text
-            else [word]
-        )
+        self._scan_inner(executed_by_xargs(call, file_names), call, folders, depth)
 
     def _keyword(self, keyword: str, reader: ShellReader, *, detached: bool) -> None:
         """Begin or end the part of the command that a keyword stands for."""
         variables = reader.variables
         if keyword == "{":
+            self._printed.open_group()
+            self._group_stdin.open_group()
             if self._function_name:
-                variables.open(ScopeKind.FUNCTION, name=self._function_name)
+                variables.open(ScopeKind.FUNCTION, name=self._function_name, start=self._function_start)
             else:
                 variables.open(ScopeKind.GROUP)
             self._function_name = ""
         elif keyword == "}":
-            variables.close_group(detached=detached)
+            self._printed.close_group()
+            function = variables.close_group(detached=detached)
+            self._group_stdin.close_group(function[0] if function is not None else "")
+            if function is not None:
+                self._functions.define(function[0], reader.text[function[1] : reader.at])
         elif keyword in _OPENING:
             variables.open(_OPENING[keyword])
             if keyword != "if":
@@ -384,10 +476,10 @@ class _Scan:
             variables.begin_body(keyword)
 
     def _resolve_command(
-        self, words: list[ShellWord], reader: ShellReader, *, detached: bool = False
+        self, words: list[ShellWord], reader: ShellReader, *, detached: bool = False, has_list: bool = False
     ) -> ResolvedCommand:
         """Resolve a command behind assignments, keywords, aliases and wrappers such as `sudo`."""
-        words, at, resolved = list(words), 0, ResolvedCommand([], is_detached=detached)
+        words, at, resolved = list(words), 0, ResolvedCommand([], is_detached=detached, has_list=has_list)
         while at < len(words):
             word = words[at]
             text = word.forms()[0].text
@@ -474,10 +566,10 @@ class _Scan:
 
     def _add_target(self, call: ProgramCall, target: WriteTarget, links: list[str]) -> None:
         """Add a target; `links` are those that the program makes, through which later ones may write."""
-        if any(_writes_through(link, target, call.name) for link in self._links):
+        if any(writes_through(link, target, call.name) for link in self._links):
             self._mark_unresolved("it writes through a link that it makes itself")
         self.targets.append(target)
-        if _makes_link(call):
+        if makes_link(call):
             links.append(normpath(target.path))
             if target.extent is TargetExtent.INTO and normpath(target.path) == ".":
                 links[-1:] = [normpath(join(target.path, name)) for name in target.names]
@@ -489,13 +581,6 @@ class _Scan:
 def _vanishes(word: ShellWord) -> bool:
     """Whether a word is no word at all: a variable without a value."""
     return not word.text and word.known and not word.quoted
-
-
-def _function_name(command: ShellCommand) -> str:
-    """The function whose head a command is, as `f()` or `function f()`; else an empty text."""
-    is_head = command.brackets and command.ending == ")" and len(command.words) < 3
-    name = command.words[-1].text if is_head and command.words else ""
-    return name if "=" not in name else ""
 
 
 def _searches_elsewhere(resolved: ResolvedCommand, variables: Variables) -> bool:
@@ -517,34 +602,8 @@ def _option_choices(words: list[ShellWord]) -> list[list[ShellWord]] | None:
     return None
 
 
-def _makes_link(call: ProgramCall) -> bool:
-    """Whether a program makes its target a link: `ln`, `cp -s`."""
-    if call.name in ("cp", "gcp"):
-        return parse_options(call.arguments).has("-s", "-l", "--symbolic-link", "--link")
-    return call.name in ("ln", "gln", "link")
-
-
-def _writes_through(link: str, target: WriteTarget, program: str) -> bool:
-    """Whether a program may write through a link, rather than the link itself."""
-    path = normpath(target.path)
-    if target.extent is TargetExtent.GLOB:
-        return any(fnmatchcase(link, path.rsplit("/", count)[0]) for count in range(1, path.count("/") + 1))
-    if path == link:
-        return program not in ("ln", "rm", "unlink", "mv") or target.path.endswith("/")
-    return path.startswith(link + "/")
-
-
 def _operands(words: list[ShellWord]) -> list[ShellWord]:
     """A program's words; a single operand's braces are expanded to source and target: `mv a.py{,.bak}`."""
     if sum(not word.text.startswith("-") for word in words) != 1 or any(" " in word.text for word in words):
         return words
     return [form for word in words for form in ([word] if word.text.startswith("-") else word.forms())]
-
-
-def _printed_text(call: ProgramCall) -> str | None:
-    """The text that `cat` or `echo` prints, None if unknown."""
-    if call.name == "cat":
-        return call.stdin_text
-    if call.name == "echo" and all(word.known for word in call.arguments):
-        return " ".join(word.text for word in call.arguments)
-    return None

@@ -18,6 +18,10 @@ from repomesh.kernel.limits import (
     SHELL_NESTING_MAX,
     SHELL_WORD_FORMS_MAX,
 )
+from repomesh.surfaces.hooks.dialects.folders import WorkingFolders
+from repomesh.surfaces.hooks.dialects.inline_code import PROCESS
+from repomesh.surfaces.hooks.dialects.printed_texts import PrintedTexts
+from repomesh.surfaces.hooks.dialects.programs import ProgramCall
 from repomesh.surfaces.hooks.dialects.variables import Variables, last_places
 from repomesh.surfaces.hooks.dialects.word_forms import (
     BRACE_CLOSE,
@@ -27,6 +31,7 @@ from repomesh.surfaces.hooks.dialects.word_forms import (
     ShellWord,
     StepBudget,
 )
+from repomesh.surfaces.hooks.dialects.word_lists import POSITIONAL, merge_lists, split_value
 
 _BLANKS = " \t\r"
 _ENDS = _BLANKS + "\n;&|()<>"
@@ -45,6 +50,10 @@ _BACKQUOTED = re.compile(r"(?:[^`\\]|\\.)*", re.DOTALL)
 _ANSI_QUOTED = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
 _DEFAULT = re.compile(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?:?=")  # `${NAME:=value}` sets it
 _NAME = re.compile(r"[A-Za-z0-9_]+|[@*#?!$-]")
+_LIST_NAME = re.compile(r"(?:([A-Za-z_]\w*)\[[@*]\]|[@*])(?::(\d{1,3}))?")
+_EXPANSION_ALONE = re.compile(r"""(?:"\$(?:\{[^{}"]*\}|\w+|[@*])"|\$(?:\{[^{}"]*\}|\w+|[@*]))""")
+_PARAMETER_DIGITS_MAX = 3  # of a positional parameter's number; nobody uses the thousandth
+_WILDCARDS = frozenset("*?[")
 _SIGNS = {  # the relevant signs within a substitution, by its closing sign
     ")": re.compile(r"""[\\)$"'(#<\n]"""),
     "}": re.compile(r"""[\\}$"']"""),
@@ -57,17 +66,25 @@ _STEPS_OF_WORD: Final = 3
 _STEPS_OF_SIGN: Final = 2
 _STEPS_OF_EXPANSION: Final = 2
 _STEPS_OF_FORM: Final = 3
-PROCESS = "/dev/fd/0"  # stands for a process substitution
+_CODE_CHARS_PER_STEP: Final = 4
+_PRINTING = (["cat"], ["echo"], ["printf"])
+_QUOTED_DOCUMENT = re.compile(r"""<<-?[ \t]*['"\\]""")
 _TEMPORARY = "/tmp"  # noqa: S108 - nothing is made there; it stands for a place outside of any repository
 
 
 @dataclass(slots=True)
 class ShellCommand:
-    """A simple command: its words, the files of its output, and its standard input if known."""
+    """A simple command: its words, the files of its output, and its standard input if known.
+
+    The standard input is a text, or a file that is named.
+    """
 
     words: list[ShellWord] = field(default_factory=list)
     outputs: list[ShellWord] = field(default_factory=list)
     stdin_text: str | None = None
+    stdin_file: ShellWord | None = None
+    stdin_word: ShellWord | None = None
+    """Its standard input, if that is a word whose text is only known when it runs: `<<< "$TEXT"`."""
     piped: bool = False
     ending: str = ""
     """The operator behind it."""
@@ -90,6 +107,13 @@ class ShellReader:
         self.variables = variables if variables is not None else Variables(steps)
         self.expanded: set[str] = set()
         """The variables that the last command's words hold."""
+        self._word_list: list[ShellWord] | None = None
+        """The words that the last word stands for, if it is the expansion of a list alone."""
+        self._inserted: list[tuple[int, str]] = []
+        """The parts of the current word's code that its text leaves out, with the index of the next piece."""
+        self._is_code_known = True
+        self._is_inside_output = False
+        self._code_budget = SHELL_CHARS_MAX  # of characters that such parts add
         self._last_places: dict[int, dict[str, int]] = {}
         self._budget = SHELL_CHARS_MAX  # of characters that variables add: `A=$A$A` grows without end
         self._line_end = (
@@ -118,7 +142,9 @@ class ShellReader:
                 if self.at >= len(self.text):
                     break
                 word = self._word()
-                if not (self._is_before_redirect() and word.text.isdigit() and not word.quoted):
+                if self._word_list is not None:
+                    command.words += self._word_list
+                elif not (self._is_before_redirect() and word.text.isdigit() and not word.quoted):
                     command.words.append(word)
             elif operator[0] in "<>" or operator in ("&>", "&>>"):
                 self._redirect(command, operator)
@@ -187,8 +213,10 @@ class ShellReader:
     def _redirect(self, command: ShellCommand, operator: str) -> None:
         if operator in ("<", ">") and self.text.startswith("(", self.at):  # a process in a file's place
             self.at += 1
-            command.words.append(ShellWord(PROCESS))
-            self.inner.append(self._text_until(")"))
+            inside = self.text_until(")")
+            printed = self._printed_by(inside) if inside.split()[:1] in _PRINTING else None
+            command.words.append(ShellWord(PROCESS, code=printed.code if printed is not None else ""))
+            self.inner.append(inside)
             return
         self._skip_blanks()
         if self.at >= len(self.text) or self.text[self.at] in "\n;&|()<>":
@@ -199,11 +227,14 @@ class ShellReader:
             if not word.quoted and command.stdin_text:
                 self._collect_substitutions(command.stdin_text)
         elif operator == "<<<":
-            command.stdin_text = word.text if word.known and BRACE_OPEN not in word.text else None
+            command.stdin_text = word.full_text if BRACE_OPEN not in word.text else None
+            command.stdin_word = word if command.stdin_text is None else None
         elif operator == ">&":
             if not (word.text.rstrip("-").isdigit() or word.text == "-"):
                 command.outputs.append(word)
-        elif operator not in ("<", "<&"):
+        elif operator == "<":
+            command.stdin_file = word
+        elif operator != "<&":
             command.outputs.append(word)
 
     def _read_here_document(self, command: ShellCommand, end: str, *, indented: bool) -> None:
@@ -252,8 +283,9 @@ class ShellReader:
     # -- words -------------------------------------------------------------------------------------
 
     def _word(self) -> ShellWord:
-        word, pieces, text = ShellWord(), list[str](), self.text
-        braces = 0
+        word, pieces, text, start = ShellWord(), list[str](), self.text, self.at
+        braces, self._word_list = 0, None
+        self._inserted, self._is_code_known = [], True
         self.steps.take(_STEPS_OF_WORD)
         while self.at < len(text) and text[self.at] not in _ENDS:
             if (run := _PLAIN_RUN.match(text, self.at)) is not None:
@@ -284,23 +316,61 @@ class ShellReader:
                 pieces.append(BRACE_COMMA)
             elif sign in "*?+@!" and text.startswith("(", self.at):  # as in `!(kept)`
                 self.at += 1
-                self._collect_substitutions(self._text_until(")"))
+                self._collect_substitutions(self.text_until(")"))
                 word.glob = True
                 pieces.append("*")
             else:
                 word.glob = word.glob or sign in "*?["
                 pieces.append(sign)
         word.text = "".join(pieces)
+        if not word.known:
+            self._add_code(word, pieces)
         if word.text.startswith(("~+", "~-")) and word.text[2:3] in ("", "/"):  # where the shell is, or was
             word.unknown_from = 0 if word.text[1] == "-" or word.unknown_from == 0 else word.unknown_from
             word.text = "./" + word.text[2:].lstrip("/")
         elif word.text.startswith("~") and word.text[1:2] in ("", "/") and self.variables.is_set("HOME"):
             word.unknown_from = 0
+        if self._word_list is not None and not _EXPANSION_ALONE.fullmatch(text, start, self.at):
+            self._word_list = None
         if BRACE_OPEN in word.text:
             self.steps.take(
                 _STEPS_OF_FORM * min(SHELL_WORD_FORMS_MAX, 1 << min(word.text.count(BRACE_COMMA), 16))
             )
         return word
+
+    def _add_code(self, word: ShellWord, pieces: list[str]) -> None:
+        """Set the code of a word whose text is not wholly known."""
+        if not self._inserted:
+            word.code, word.is_code_known = word.text, self._is_code_known
+            return
+        parts, start = list[str](), 0
+        for at, text in self._inserted:
+            parts += [*pieces[start:at], text]
+            start = at
+        word.code = "".join([*parts, *pieces[start:]])
+        word.is_code_known = self._is_code_known and BRACE_OPEN not in word.code
+
+    def _insert_code(self, word: ShellWord, pieces: list[str], value: ShellWord | None) -> None:
+        """Mark the word's text as unknown from here on, where its code holds `value`, if that is known."""
+        if value is None:
+            self._mark_unknown(word, pieces)
+            return
+        if word.unknown_from is None:
+            word.unknown_from = sum(map(len, pieces))
+        text = value.text if value.known else value.code
+        if text and len(text) <= self._code_budget:
+            self._code_budget -= len(text)
+            self.steps.take(len(text) // _CODE_CHARS_PER_STEP)
+            self._inserted.append((len(pieces), text))
+            self._is_code_known = self._is_code_known and (value.known or value.is_code_known)
+        elif text or not value.is_code_known:
+            self._is_code_known = False
+
+    def _mark_unknown(self, word: ShellWord, pieces: list[str]) -> None:
+        """Mark the word's text as unknown from here on."""
+        self._is_code_known = False
+        if word.unknown_from is None:
+            word.unknown_from = sum(map(len, pieces))
 
     def _literal(self, word: ShellWord, pieces: list[str], text: str) -> None:
         """Add a quoted part, in which `~` is no home folder."""
@@ -344,19 +414,19 @@ class ShellReader:
             self.at = end + 1
         elif text.startswith("((", self.at):
             self.at += 1
-            inside = self._text_until(")")
+            inside = self.text_until(")")
             if inside.endswith(")") and not any(sign in inside for sign in ";\n"):
                 self._collect_substitutions(inside)
                 self.variables.forget_calculated(inside)
-                _mark_unknown(word, pieces)
+                self._mark_unknown(word, pieces)
             else:  # a subshell, as in `$((rm a); ls)`
                 self._output(word, pieces, inside)
         elif text.startswith("(", self.at):
             self.at += 1
-            self._output(word, pieces, self._text_until(")"))
+            self._output(word, pieces, self.text_until(")"))
         elif text.startswith("{", self.at):
             self.at += 1
-            inside = self._text_until("}")
+            inside = self.text_until("}")
             self._collect_substitutions(inside)
             if (default := _DEFAULT.match(inside)) is not None:
                 self.variables.forget([default[1]])
@@ -379,14 +449,21 @@ class ShellReader:
         end = _match_end(_ANSI_QUOTED, self.text, self.at + 1)
         inside = self.text[self.at + 1 : end]
         if "\\" in inside:
-            _mark_unknown(word, pieces)
+            self._mark_unknown(word, pieces)
         self._literal(word, pieces, inside)
         self.at = end + 1
 
     def _variable(self, word: ShellWord, pieces: list[str], name: str, *, quoted: bool) -> None:
         self.steps.take(_STEPS_OF_EXPANSION)
         self.expanded.add(name)
-        value = self.variables.get(name)
+        if name >= "A" and "[" not in name:  # as most are; special parameters and numbers sort before letters
+            value = self.variables.get(name)
+        elif (list_name := _LIST_NAME.fullmatch(name)) is not None:
+            self._list(word, pieces, list_name, quoted=quoted)
+            return
+        else:
+            is_number = name.isdecimal() and len(name) <= _PARAMETER_DIGITS_MAX
+            value = self.variables.positional(int(name)) if is_number else None
         if name == "HOME" and not pieces and value is None:
             pieces.append("~")
         elif name == "PWD" and not pieces and value is None:
@@ -394,11 +471,14 @@ class ShellReader:
         elif name == "TMPDIR" and value is None:
             pieces.append(_TEMPORARY)
         elif value is None or not self._is_usable(value, quoted=quoted):
-            _mark_unknown(word, pieces)
+            self._insert_code(word, pieces, value)
+            if value is not None and not quoted and len(value.text) <= self._budget:
+                self._split(value)
         else:
             self._budget -= len(value.text)
-            word.glob = word.glob or value.glob
             if value.text:
+                is_glob = value.glob or (not quoted and not _WILDCARDS.isdisjoint(value.text))
+                word.glob = word.glob or is_glob
                 pieces.append(value.text)
 
     def _is_usable(self, value: ShellWord, *, quoted: bool) -> bool:
@@ -407,6 +487,28 @@ class ShellReader:
             quoted or not self.variables.is_set("IFS")
         )
         return value.known and plain and len(value.text) <= self._budget
+
+    def _split(self, value: ShellWord) -> None:
+        """Keep the words of a value that is expanded without quotes."""
+        if not self.variables.is_set("IFS") and (value.text or value.known):
+            self._budget -= len(value.text)
+            self._word_list = split_value(value, self.steps)
+
+    def _list(self, word: ShellWord, pieces: list[str], name: re.Match[str], *, quoted: bool) -> None:
+        """Read `$@`, `$*` or `${NAME[@]}`: `"$*"` is one word, the others are a word for each in the list."""
+        lists = self.variables.possible_lists(name[1] or POSITIONAL)
+        first = int(name[2]) if name[2] else 0
+        words = merge_lists(lists or (), first if name[1] else max(first - 1, 0))
+        self._budget -= sum(len(part.text) for part in words)
+        self.steps.take(len(words))
+        is_known = lists is not None and self._budget >= 0
+        if not (quoted and "*" in name[0]):
+            self._mark_unknown(word, pieces)
+            self._word_list = words if is_known else None
+        elif is_known and len(lists or ()) == 1 and all(part.known for part in words):
+            pieces.append(" ".join(part.text for part in words))
+        else:
+            self._mark_unknown(word, pieces)
 
     def _output(self, word: ShellWord, pieces: list[str], command: str) -> None:
         self.steps.take(_STEPS_OF_EXPANSION)
@@ -420,9 +522,31 @@ class ShellReader:
         elif words == ["pwd"] and not pieces:
             pieces.append(".")
         else:
-            _mark_unknown(word, pieces)
+            printed = self._printed_by(command) if words[:1] in _PRINTING else None
+            self._insert_code(word, pieces, printed)
 
-    def _text_until(self, closer: str) -> str:
+    def _printed_by(self, command: str) -> ShellWord | None:
+        """The text that a substituted `cat`, `echo` or `printf` prints, as a word's code; None if unknown.
+
+        Those within it count as unknown, so that no text is read more than twice.
+        """
+        if self._is_inside_output:
+            return None
+        reader = ShellReader(command, self.steps, self.variables)
+        reader._is_inside_output = True
+        printing = reader.next_command()
+        if printing is None or printing.piped or printing.outputs or reader.next_command() is not None:
+            return None
+        words, stdin_text = printing.words, printing.stdin_text
+        call = ProgramCall(words[0].text, words[1:], stdin_text, steps=self.steps)
+        text = PrintedTexts().of_call(call, WorkingFolders())
+        if text is None:
+            return None
+        is_expanded = stdin_text is not None and _QUOTED_DOCUMENT.search(command) is None
+        is_known = not (is_expanded and any(sign in text for sign in "$`\\"))
+        return ShellWord("", unknown_from=0, code=text.rstrip("\n"), is_code_known=is_known)
+
+    def text_until(self, closer: str) -> str:
         """The text up to the sign that closes the opening one just read."""
         text, start, stack = self.text, self.at, [closer]
         here_documents: list[tuple[str, bool]] = []  # of here-documents that begin behind the line
@@ -490,9 +614,3 @@ def _match_end(pattern: re.Pattern[str], text: str, at: int) -> int:
     """The end of a pattern's match at a position; the position itself without a match."""
     match = pattern.match(text, at)
     return at if match is None else match.end()
-
-
-def _mark_unknown(word: ShellWord, pieces: list[str]) -> None:
-    """Mark the word's text as unknown from here on."""
-    if word.unknown_from is None:
-        word.unknown_from = sum(map(len, pieces))

@@ -14,6 +14,7 @@ from typing import Final
 
 from repomesh.surfaces.hooks.dialects.programs import ProgramCall
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget, alternatives
+from repomesh.surfaces.hooks.dialects.word_lists import POSITIONAL, WordList, WordLists
 
 UNKNOWN: Final = ShellWord("", unknown_from=0)
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
@@ -51,6 +52,8 @@ class _Scope:
     """Whether its `then` or `do` has been read; of a `case`, a pattern behind the last `;;`."""
     name: str = ""
     """Of a function."""
+    start: int = 0
+    """Where the body of a function begins in the text."""
     branches: int = 0
     """How many have ended."""
     before: dict[str, ShellWord | None] = field(default_factory=dict)
@@ -71,10 +74,26 @@ class Variables:
         self._functions: dict[str, tuple[str, ...]] = {}
         self._readonly: set[str] = set()
         self._untracked = False
+        self._lists = WordLists(steps)
 
     def get(self, name: str) -> ShellWord | None:
         """The value of a variable, with a form for each possible one; None if it was never set."""
         return UNKNOWN if self._untracked else self._values.get(name)
+
+    def possible_lists(self, name: str) -> tuple[WordList, ...] | None:
+        """The lists that an array, or `@` for the positional parameters, may be; None if unknown."""
+        if self._untracked or (name == POSITIONAL and self.is_in_function):
+            return None
+        return self._lists.get(name)
+
+    def positional(self, number: int) -> ShellWord | None:
+        """The positional parameter of a number, with a form for each possible one; None if unknown."""
+        return None if self.is_in_function else self._lists.positional(number)
+
+    @property
+    def is_in_function(self) -> bool:
+        """Whether the definition of a function is read, whose parameters are those of its calls."""
+        return any(scope.kind is ScopeKind.FUNCTION for scope in self._scopes)
 
     def is_function(self, name: str) -> bool:
         """Whether a function of this name is defined."""
@@ -90,12 +109,22 @@ class Variables:
         self._steps.take(len(self._values))
         inner = Variables(self._steps, dict(self._values))
         inner._untracked = self._untracked
+        inner._lists = self._lists.copy()
         return inner
 
-    def other_shell(self) -> Variables:
-        """The variables of another shell, as that of `sh -c`."""
+    def of_call(self, arguments: Iterable[ShellWord]) -> Variables:
+        """The variables of a function that is called with `arguments`."""
+        inner = self.subshell()
+        inner._lists.assign(POSITIONAL, arguments)
+        return inner
+
+    def other_shell(self, arguments: Iterable[ShellWord] | None = None) -> Variables:
+        """The variables of another shell, as that of `sh -c`, with its positional parameters if known."""
         names = [name for name in _SPECIAL_NAMES if self.get(name) is not None]
-        return Variables(self._steps, dict.fromkeys(names, UNKNOWN))
+        inner = Variables(self._steps, dict.fromkeys(names, UNKNOWN))
+        if arguments is not None:
+            inner._lists.assign(POSITIONAL, arguments)
+        return inner
 
     # -- assignments -------------------------------------------------------------------------------
 
@@ -105,7 +134,24 @@ class Variables:
             value = self._union([self._values.get(name), value])
         if readonly:
             self._readonly.add(name)
+        self._lists.forget(name)
         self._set(name, value)
+
+    def assign_list(self, name: str, words: Iterable[ShellWord], *, appends: bool = False) -> None:
+        """Set an array, or `@` for the positional parameters; `appends` for `NAME+=(words)`."""
+        change = self._lists.append if appends else self._lists.assign
+        change(name, words, doubtful=self._is_doubtful or name in self._readonly)
+        self._set(name, UNKNOWN)
+
+    def shift(self, count: int | None) -> None:
+        """Remove the first positional parameters: `count` of them, None for an unknown number."""
+        is_repeated = any(scope.kind is ScopeKind.LOOP for scope in self._scopes)
+        self._lists.shift(count, doubtful=self._is_doubtful, repeated=is_repeated)
+
+    @property
+    def _is_doubtful(self) -> bool:
+        """Whether the current command may not run."""
+        return any(scope.kind is not ScopeKind.GROUP for scope in self._scopes)
 
     def append(self, name: str, value: ShellWord, *, doubtful: bool = False) -> None:
         """`NAME+=value`."""
@@ -119,6 +165,7 @@ class Variables:
     def forget(self, names: Iterable[str]) -> None:
         """Make variables unknown."""
         for name in names:
+            self._lists.forget(name)
             self._set(name, UNKNOWN)
 
     def forget_all(self) -> None:
@@ -155,6 +202,9 @@ class Variables:
         names = [name for word in call.arguments for name in _NAME.findall(word.text)]
         self._steps.take(len(names))
         self.forget([*names, "REPLY", "MAPFILE", "OPTARG"])
+        if call.name == "read" and call.stdin_text:
+            for name in names:
+                self._set(name, ShellWord("", unknown_from=0, code=call.stdin_text))
 
     def _set(self, name: str, value: ShellWord | None) -> None:
         self._steps.take(1)
@@ -167,15 +217,17 @@ class Variables:
     def _union(self, values: list[ShellWord | None]) -> ShellWord:
         forms = [form for value in values for form in (value if value is not None else UNKNOWN).forms()]
         self._steps.take(len(forms))
-        distinct = {(form.text, form.glob, form.unknown_from): form for form in forms}
+        distinct = {(form.text, form.glob, form.unknown_from, form.code): form for form in forms}
         return alternatives(list(distinct.values()))
 
     # -- scopes ------------------------------------------------------------------------------------
 
-    def open(self, kind: ScopeKind, *, name: str = "", is_behind_or: bool = False) -> None:
-        """Begin a part of the command."""
+    def open(self, kind: ScopeKind, *, name: str = "", start: int = 0, is_behind_or: bool = False) -> None:
+        """Begin a part of the command; `name` and `start` are those of a function's body."""
         self._scopes.append(
-            _Scope(kind, exhaustive=kind is ScopeKind.GROUP, name=name, is_behind_or=is_behind_or)
+            _Scope(
+                kind, exhaustive=kind is ScopeKind.GROUP, name=name, start=start, is_behind_or=is_behind_or
+            )
         )
 
     def close(self, kind: ScopeKind, *, detached: bool = False) -> None:
@@ -191,12 +243,15 @@ class Variables:
         scope.exhaustive = scope.exhaustive and not detached
         self._close_last()
 
-    def close_group(self, *, detached: bool) -> None:
-        """`}` ends a group or the body of a function."""
+    def close_group(self, *, detached: bool) -> tuple[str, int] | None:
+        """`}` ends a group, or the body of a function: returns its name and where its body begins."""
         self._close_chain()
-        if self._scopes:
-            kind = self._scopes[-1].kind
-            self.close(kind if kind is ScopeKind.FUNCTION else ScopeKind.GROUP, detached=detached)
+        if not self._scopes:
+            return None
+        scope = self._scopes[-1]
+        is_function = scope.kind is ScopeKind.FUNCTION
+        self.close(ScopeKind.FUNCTION if is_function else ScopeKind.GROUP, detached=detached)
+        return (scope.name, scope.start) if is_function else None
 
     def begin_body(self, keyword: str) -> None:
         """`then`, `elif`, `else` or `do`."""

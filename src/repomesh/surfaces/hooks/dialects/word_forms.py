@@ -35,6 +35,10 @@ class ShellWord:
     glob: bool = False
     unknown_from: int | None = None
     quoted: bool = False
+    code: str = ""
+    """The text with the parts that `text` leaves out: outputs of commands, and values of variables."""
+    is_code_known: bool = False
+    """Whether `code` is the whole text."""
     _forms: list[ShellWord] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -42,10 +46,20 @@ class ShellWord:
         """Whether the whole text is known."""
         return self.unknown_from is None
 
+    @property
+    def full_text(self) -> str | None:
+        """The whole text, as a program that reads it as code or prints it receives it; None if unknown."""
+        if self.known:
+            return self.text
+        return self.code if self.is_code_known else None
+
     def suffix_from(self, start: int) -> ShellWord:
         """The part of the word from a character on."""
         unknown = None if self.unknown_from is None else max(self.unknown_from - start, 0)
-        return ShellWord(self.text[start:], self.glob, unknown, self.quoted)
+        suffix = ShellWord(self.text[start:], self.glob, unknown, self.quoted)
+        if self.unknown_from is not None and self.unknown_from >= start:
+            suffix.code, suffix.is_code_known = self.code[start:], self.is_code_known
+        return suffix
 
     def forms(self) -> list[ShellWord]:
         """The words that its braces stand for."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Final
 
+from repomesh.surfaces.hooks.dialects.remote_formatters import is_formatter
 from repomesh.surfaces.hooks.dialects.shell_words import ShellReader
 from repomesh.surfaces.hooks.dialects.table import program_of
 from repomesh.surfaces.hooks.dialects.word_forms import ShellWord, StepBudget
@@ -27,6 +28,8 @@ class _Wrapper:
     """Options whose value is the folder that the program runs in."""
     script: str = ""
     """Options whose value is a shell's command."""
+    elsewhere: str = ""
+    """Options with which the program runs in other folders, as those of a workspace's packages."""
     output: str = ""
     """Options whose value is a file that the wrapper itself writes."""
 
@@ -52,18 +55,22 @@ class _OptionNames:
     folders: frozenset[str]
     scripts: frozenset[str]
     outputs: frozenset[str]
+    elsewhere: frozenset[str]
     valued: frozenset[str]
 
 
 @cache
 def _option_names(wrapper: _Wrapper) -> _OptionNames:
-    folders, scripts, outputs, valued = (
-        frozenset(names.split()) for names in (wrapper.folder, wrapper.script, wrapper.output, wrapper.valued)
+    folders, scripts, outputs, elsewhere, valued = (
+        frozenset(names.split())
+        for names in (wrapper.folder, wrapper.script, wrapper.output, wrapper.elsewhere, wrapper.valued)
     )
-    return _OptionNames(folders, scripts, outputs, valued | folders | scripts | outputs)
+    return _OptionNames(folders, scripts, outputs, elsewhere, valued | folders | scripts | outputs)
 
 
 _PYTHON_RUN: Final = "--with -p --python --extra --group --env-file --index-url"
+_NPM_ELSEWHERE: Final = "-w --workspace --workspaces -ws"
+_UNKNOWN_FOLDER: Final = ShellWord("", unknown_from=0)
 _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "sudo": _Wrapper("-u -g -h -p -C -R -T -U --user --group", folder="-D --chdir"),
     "doas": _Wrapper("-u -C"),
@@ -96,16 +103,25 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     ),
     "su": _Wrapper("-s -g -G --shell", skipped=1, script="-c --command"),
     "direnv": _Wrapper("", skipped=1, verbs="exec"),
-    "npx": _Wrapper("-p --package", script="-c --call"),
+    "npx": _Wrapper("-p --package -w --workspace", script="-c --call", elsewhere=_NPM_ELSEWHERE),
     "bunx": _Wrapper("-p --package"),
     "pnpx": _Wrapper(),
     "shx": _Wrapper(),
     "cross-env": _Wrapper(),
     "uvx": _Wrapper(f"{_PYTHON_RUN} --from"),
-    "npm": _Wrapper("-w --workspace -p --package", verbs="exec x", folder="-C --prefix", script="-c --call"),
-    "pnpm": _Wrapper("--filter -F", verbs="exec dlx", folder="-C --dir"),
+    "npm": _Wrapper(
+        "-w --workspace -p --package",
+        verbs="exec x run run-script",
+        folder="-C --prefix",
+        script="-c --call",
+        elsewhere=_NPM_ELSEWHERE,
+    ),
+    "pnpm": _Wrapper(
+        "--filter -F", verbs="exec dlx run", folder="-C --dir", elsewhere="--filter -F -r --recursive"
+    ),
     "yarn": _Wrapper("", verbs="exec dlx run", folder="--cwd"),
-    "bun": _Wrapper("", verbs="x", folder="--cwd"),
+    "bun": _Wrapper("--filter", verbs="x run", folder="--cwd", elsewhere="--filter"),
+    "rustup": _Wrapper("", skipped=1, verbs="run"),
     "uv": _Wrapper(f"{_PYTHON_RUN} --project", verbs="run", folder="--directory"),
     "pipx": _Wrapper("--spec --python", verbs="run"),
     "poetry": _Wrapper("-P --project", verbs="run", folder="-C --directory"),
@@ -121,7 +137,13 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "nix": _Wrapper("", verbs="run shell develop"),
     "dotenv": _Wrapper("-e -f"),
 }
+_VERBS: Final = frozenset(
+    {"install", "i", "add", "remove", "rm", "uninstall", "un", "up", "update", "upgrade", "link", "unlink"}
+    | {"version", "pkg", "set", "init", "import", "patch", "patch-commit", "test", "start", "build"}
+)
+"""What package managers do themselves, where another word is a program's name."""
 _SKIPPED_WORDS: Final = frozenset({"--", "run"})  # in front of the program, behind the verb: `hatch run -- x`
+_LINT_SCRIPT: Final = re.compile(r"lint[:_-][\w:-]+|[\w:-]+[:_-]lint")  # `npm run lint:js`
 _VERSION: Final = re.compile(r"(?<=[\w.-])(?:@|[=<>~!]=)[\w.^~*-]+$")  # `prettier@3`, `ruff==0.5`
 
 
@@ -146,12 +168,19 @@ def _unwrap_command(
 ) -> WrappedCommand | None:
     at = parsed.options(words, start + 1, wrapper)
     if wrapper.verbs:
+        if name == "yarn" and at + 2 < len(words) and words[at].text == "workspace":
+            parsed.is_elsewhere = True
+            at += 2
+        if name == "uv" and at < len(words) and words[at].text == "tool":  # `uv tool run`
+            at += 1
         if at >= len(words):
             return None
         if words[at].text in wrapper.verbs.split():
             at = parsed.options(words, at + 1, wrapper)
-        elif name != "yarn":  # yarn runs an installed program by its name, too
+        elif name not in ("yarn", "pnpm") or words[at].text in _VERBS:  # these run a program by its name, too
             return None
+    if name == "uv" and at < len(words) and words[at].text == "-":  # a Python script on standard input
+        return WrappedCommand(at, [ShellWord("python3")], parsed.folder)
     if wrapper.skipped and parsed.script is None:
         at = parsed.options(words, at + wrapper.skipped, wrapper) if wrapper.script else at + wrapper.skipped
     while at < len(words) and words[at].text in _SKIPPED_WORDS and wrapper.verbs:
@@ -165,8 +194,24 @@ def _unwrap_command(
     if parsed.script is not None:
         return WrappedCommand(len(words), folder=parsed.folder, script=parsed.script)
     if at < len(words) and (wrapper.verbs or name in ("npx", "bunx", "pnpx", "uvx")):
-        return WrappedCommand(at + 1, [_strip_version(words[at])], parsed.folder)
+        program = _strip_version(words[at])
+        behind = at + 1
+        if name in ("npm", "pnpm", "yarn", "bun"):
+            behind = _skip_separator(words, behind, wrapper, parsed)
+            if _LINT_SCRIPT.fullmatch(program.text) and not is_formatter(program):
+                program = ShellWord("lint")
+        is_unknown = parsed.is_elsewhere and is_formatter(program)
+        return WrappedCommand(behind, [program], _UNKNOWN_FOLDER if is_unknown else parsed.folder)
     return WrappedCommand(at, folder=parsed.folder)
+
+
+def _skip_separator(words: list[ShellWord], at: int, wrapper: _Wrapper, parsed: _WrapperOptions) -> int:
+    """The index of a script's first argument: `npm run lint -w web -- --fix` has options before the `--`."""
+    if at >= len(words) or not words[at].text.startswith("-"):
+        return at
+    parsed.steps.take(len(words) - at)
+    behind = parsed.options(words, at, wrapper)
+    return behind if words[behind - 1].text == "--" else at
 
 
 class _WrapperOptions:
@@ -177,11 +222,14 @@ class _WrapperOptions:
         self.folder: ShellWord | None = None
         self.script: ShellWord | None = None
         self.outputs: list[ShellWord] = []
+        self.is_elsewhere = False
 
     def options(self, words: list[ShellWord], at: int, wrapper: _Wrapper) -> int:
         """Parse the options from `at` on; returns the index of the next word."""
         names = _option_names(wrapper)
         while at < len(words) and words[at].text.startswith("-") and words[at].text != "--":
+            if words[at].text == "-" and wrapper.verbs:
+                return at
             self.steps.take(2)
             option, equals, _ = words[at].text.partition("=")
             value: ShellWord | None = None
@@ -198,6 +246,7 @@ class _WrapperOptions:
             elif option in names.valued and at + 1 < len(words):
                 at += 1
                 value = words[at]
+            self.is_elsewhere = self.is_elsewhere or option in names.elsewhere
             if option in names.folders:
                 self.folder = value
             elif option in names.scripts:

@@ -28,7 +28,7 @@ _FORBIDDEN_CLOSE = 4403
 _HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9._-]{1,255}))(?::\d{1,5})?")
 
 
-class Guard:
+class RequestFilter:
     """ASGI middleware that admits only known hosts and origins."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

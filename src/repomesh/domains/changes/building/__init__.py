@@ -1,0 +1,1 @@
+"""Builds changes on the target branch, and finds out what they touch and risk."""

@@ -1,0 +1,1 @@
+"""The merge queue: lanes, batches, landings, and what its workers record."""

@@ -1,0 +1,1 @@
+"""Import and reference readers, one module for each language."""

@@ -1,0 +1,153 @@
+"""Runs a check's command in a work tree: in a process group of its own, for a bounded time and output."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from repomesh.adapters.git.check_trees import CheckTree
+from repomesh.domains.changes.configuration import CheckSection
+from repomesh.jobs.merge_queue import leftovers
+from repomesh.jobs.merge_queue.cancelling import finish_even_if_cancelled
+from repomesh.jobs.merge_queue.sandbox import Sandbox, SandboxInfo, SandboxPaths, bounded, sandboxed
+from repomesh.kernel import limits
+from repomesh.kernel.ids import new_id
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SHELL", "USER", "LOGNAME")
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells have it
+_CHUNK = 65_536
+_LAST_WORDS_S = 1.0  # for what is still in the pipe when the command has ended
+
+
+@dataclass(frozen=True, slots=True)
+class CheckEnd:
+    """How a command ended: its exit code, None after a kill; and the end of what it wrote."""
+
+    exit_code: int | None
+    timed_out: bool
+    seconds: float
+    output: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended with 0, in time."""
+        return self.exit_code == 0 and not self.timed_out
+
+
+async def run_check(
+    check: CheckSection,
+    tree: CheckTree,
+    variables: Mapping[str, str],
+    sandbox: Sandbox,
+    secret: Sequence[Path] = (),
+) -> CheckEnd:
+    """Run a check in a work tree. Its processes are killed at its end, its time limit or a cancellation.
+
+    A sandbox shows nothing of the folders in `secret`.
+    Raises SandboxMissing, and OSError when the command can't be started.
+    """
+    began = time.monotonic()
+    check_id = new_id()
+    paths = SandboxPaths(tree.folder, tree.objects, secret)
+    with SandboxInfo() as info:
+        command = await asyncio.to_thread(sandboxed, check.arguments, paths, sandbox, info.write_end)
+        start = asyncio.create_subprocess_exec(
+            *bounded(command, check.memory_mb),
+            cwd=tree.folder,
+            env=_environment(check_id, variables),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[tree.lock, *info.inherited_by(command)],
+        )
+        starting = asyncio.ensure_future(start)
+        tail = _Tail(limits.CHECK_OUTPUT_CHARS_MAX * 4)
+        timed_out = False
+        try:
+            process = await finish_even_if_cancelled(starting)
+            async with asyncio.timeout(check.timeout):
+                await tail.follow(process)
+        except (FileNotFoundError, PermissionError) as error:
+            return _not_started(check, error)
+        except TimeoutError:
+            timed_out = True
+        finally:
+            if starting.exception() is None:
+                await finish_even_if_cancelled(_end(starting.result(), check_id, info, tail))
+    code = None if timed_out or (process.returncode or 0) < 0 else process.returncode
+    return CheckEnd(code, timed_out, time.monotonic() - began, tail.text())
+
+
+def _environment(check_id: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a check: no secret of the server is in it."""
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return environment | {"CI": "true", "GIT_TERMINAL_PROMPT": "0", leftovers.VARIABLE: check_id, **variables}
+
+
+def _not_started(check: CheckSection, error: FileNotFoundError | PermissionError) -> CheckEnd:
+    """How a command ended that is not there or can't be executed, as a shell reports it."""
+    if isinstance(error, FileNotFoundError):
+        return CheckEnd(_NOT_FOUND, False, 0.0, f"{check.arguments[0]}: not found ({error})")
+    return CheckEnd(_NOT_EXECUTABLE, False, 0.0, f"{check.arguments[0]}: can't be executed ({error})")
+
+
+async def _end(process: asyncio.subprocess.Process, check_id: str, info: SandboxInfo, tail: _Tail) -> None:
+    """Kill what is left of a check, wait until all of it has ended, and read what it still wrote."""
+    _kill_group(process.pid)
+    await process.wait()
+    await asyncio.to_thread(leftovers.end_leftovers, check_id)
+    await asyncio.to_thread(info.wait_for_end)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_WORDS_S):
+            await tail.read_to_end()
+
+
+def _kill_group(process_id: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process_id, signal.SIGKILL)
+
+
+class _Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self._lost = 0
+        self._reading: asyncio.Task[None] | None = None
+
+    async def follow(self, process: asyncio.subprocess.Process) -> None:
+        """Begin to read what a process writes, and wait until it ends."""
+        assert process.stdout is not None
+        self._reading = asyncio.create_task(self._read(process.stdout))
+        await process.wait()
+
+    async def read_to_end(self) -> None:
+        """Wait until everything is read; a cancellation ends the reading."""
+        if self._reading is not None:
+            await self._reading
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while chunk := await stream.read(_CHUNK):
+            self._chunks.append(chunk)
+            self._size += len(chunk)
+            while self._size - len(self._chunks[0]) >= self._bytes_max:
+                lost = self._chunks.popleft()
+                self._size -= len(lost)
+                self._lost += len(lost)
+
+    def text(self) -> str:
+        """The end of what was read, at most CHECK_OUTPUT_CHARS_MAX characters, without NUL."""
+        text = b"".join(self._chunks).decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        if len(text) <= limits.CHECK_OUTPUT_CHARS_MAX and not self._lost:
+            return text
+        return f"[the beginning is left out]\n{text[-limits.CHECK_OUTPUT_CHARS_MAX :]}"
