@@ -252,6 +252,32 @@ async def test_event_streams_without_a_token(process: Process, crowd: Crowd, wat
     await serves(process)
 
 
+async def test_event_streams_from_the_beginning(process: Process, crowd: Crowd, watched: None) -> None:
+    """One caller's streams read many large events again, all at the same time."""
+    sent = 100 if AT_FULL_SIZE else 10
+    async with httpx.AsyncClient(base_url=process.url, timeout=30) as http:
+        http.headers["Authorization"] = f"Bearer {process.token}"
+        body: dict[str, Any] = {"name": "flood", "force": True}
+        http.headers["Authorization"] = (
+            f"Bearer {(await http.post('/v1/agents/register', json=body)).json()['token']}"
+        )
+        for _ in range(sent):
+            message = {"to": ["flood"], "body": "x" * 100_000}
+            assert (await http.post("/v1/messages", json=message)).status_code == 200
+        token = http.headers["Authorization"]
+
+    async def read_all() -> None:
+        raw = await crowd.join(request("GET", "/v1/stream?after=0", f"Authorization: {token}"))
+        assert raw is not None
+        received = 0
+        while received < sent * 100_000:
+            received += len(await raw.reader.read(MB))
+
+    async with asyncio.timeout(120):
+        await asyncio.gather(*(read_all() for _ in range(limits.STREAMS_PER_CALLER_MAX)))
+    await serves(process)
+
+
 async def test_pipelined_requests(process: Process, crowd: Crowd, watched: None) -> None:
     await crowd.join_all(SEVERAL, *[request("GET", "/healthz") * 1_500] * 20)
     await serves(process)

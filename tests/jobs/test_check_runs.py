@@ -15,8 +15,9 @@ import structlog
 
 from repomesh.adapters.git.check_trees import CheckTree
 from repomesh.adapters.git.repository import Repository
-from repomesh.domains.changes.configuration import CheckSection
-from repomesh.jobs.merge_queue import sandbox
+from repomesh.domains.changes.configuration import CheckSection, QueueSection
+from repomesh.jobs.merge_queue import memory, running, sandbox
+from repomesh.jobs.merge_queue.memory import default_check_memory
 from repomesh.jobs.merge_queue.running import CheckEnd, run_check
 from repomesh.jobs.merge_queue.sandbox import (
     Sandbox,
@@ -63,7 +64,7 @@ async def run(
     tree: CheckTree, command: str | tuple[str, ...], limit_s: float = 20, sandbox: Sandbox = "off"
 ) -> CheckEnd:
     check = CheckSection(name="check", command=command, timeout=limit_s)
-    return await run_check(check, tree, {}, sandbox)
+    return await run_check(check, tree, {}, QueueSection(sandbox=sandbox))
 
 
 def is_running(tree: CheckTree) -> bool:
@@ -111,9 +112,47 @@ async def test_each_process_of_a_check_is_bounded_in_memory(tree: CheckTree) -> 
     use = "python3 -c 'bytearray({})' && echo {}"
     command = f"{use.format(400_000_000, 'too much')}; {use.format(1_000, 'fits')}"
     check = CheckSection(name="check", command=command, memory_mb=200)
-    end = await run_check(check, tree, {}, "off")
+    end = await run_check(check, tree, {}, QueueSection(sandbox="off"))
     assert "too much" not in end.output
     assert end.output.endswith("fits\n")
+
+
+async def test_a_check_whose_processes_hold_too_much_together_is_killed(
+    tree: CheckTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "default_check_memory", lambda _at_once: 150_000_000)
+    program = "import time; held = bytearray(100_000_000); print(len(held), flush=True); time.sleep(20)"
+    hold = f"python3 -c '{program}'"
+    end = await run(tree, f"{hold} & {hold} & wait; echo not reached")
+    assert (end.exit_code, end.timed_out, end.output) == (None, False, "100000000\n" * 2)
+    assert end.excess is not None
+    assert "may hold 143" in end.excess
+    assert (await run(tree, f"timeout 2 {hold}")).excess is None
+
+
+async def test_a_check_that_fills_a_work_tree_in_memory_is_killed(
+    tree: CheckTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "default_check_memory", lambda _at_once: 20_000_000)
+    monkeypatch.setattr(memory, "SHARED_MEMORY", tree.folder.parent)
+    write = "head -c 30000000 /dev/zero > large; sync; sleep 20"
+    end = await run(tree, write)
+    assert end.excess is not None
+    assert "in its work tree" in end.excess
+
+
+def test_checks_share_half_of_the_memory_that_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_CGROUP_MEMORY_MAX", container)
+    for text, share in (
+        (str(4 * 1024**3), 1024**3),
+        (str(1024**3), limits.CHECK_MEMORY_MIN),
+        ("max", max(psutil.virtual_memory().total // 4, limits.CHECK_MEMORY_MIN)),
+    ):
+        container.write_text(text)
+        assert default_check_memory(checks_at_once=2) == share
 
 
 needs_sandbox = pytest.mark.skipif(sandbox_problem() is not None, reason=f"no sandbox: {sandbox_problem()}")
@@ -153,13 +192,25 @@ async def test_a_sandboxed_check_reads_no_secret_of_repomesh(
         f"find {tmp_path} -name token | xargs cat; cat a; git log --format=%s; echo x > b; touch {data}/x"
     )
     check = CheckSection(name="check", command=command)
-    assert (await run_check(check, tree, {}, "off", secret_folders(data))).output.startswith("secret\n" * 3)
+    secret = secret_folders(data)
+    end = await run_check(check, tree, {}, QueueSection(sandbox="off"), secret)
+    assert end.output.startswith("secret\n" * 3)
     (data / "x").unlink()
-    end = await run_check(check, tree, {}, "required", secret_folders(data))
+    end = await run_check(check, tree, {}, QueueSection(sandbox="required"), secret)
     assert end.output.startswith("a\nchange\ntouch: ")
     assert (tree.folder / "b").exists()
     tree.remove()
     repository.close()
+
+
+@needs_sandbox
+async def test_a_sandbox_bounds_the_files_in_memory(tree: CheckTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "default_check_memory", lambda _at_once: 40_000_000)
+    write = "for f in /tmp/a /dev/shm/a /dev/a; do head -c {} /dev/zero > $f && echo ok || echo no; done 2>&1"
+    fits = await run(tree, write.format(10_000_000), sandbox="required")
+    assert [line for line in fits.output.splitlines() if len(line) == 2] == ["ok", "ok", "no"]
+    too_large = await run(tree, write.format(30_000_000), sandbox="required")
+    assert [line for line in too_large.output.splitlines() if len(line) == 2] == ["no", "no", "no"]
 
 
 @needs_sandbox

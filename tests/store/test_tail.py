@@ -198,7 +198,7 @@ class BehindLog:
     def join(self, listener: object) -> None:
         """Nothing is to be done."""
 
-    async def read(self, wanted: EventFilter, after: int) -> LogSlice:
+    async def read(self, wanted: EventFilter, after: int, caller_id: str) -> LogSlice:
         raise AssertionError("the subscriber is ahead")
 
 

@@ -25,8 +25,8 @@ class SubscriptionSource(Protocol):
 
     position: int
 
-    async def read(self, event_filter: EventFilter, after: int) -> LogSlice:
-        """A bounded read of the log for a subscriber that lags."""
+    async def read(self, event_filter: EventFilter, after: int, caller_id: str) -> LogSlice:
+        """A bounded read of the log for a subscriber of `caller_id` that lags."""
         ...
 
     def join(self, listener: Listener) -> None:
@@ -56,12 +56,15 @@ class Subscription:
     that does not wait there.
     """
 
-    def __init__(self, source: SubscriptionSource, event_filter: EventFilter, after: int) -> None:
+    def __init__(
+        self, source: SubscriptionSource, event_filter: EventFilter, after: int, caller_id: str = ""
+    ) -> None:
         self.filter = event_filter
         self.position = after
         self.live = False
         self.on_failure: Callable[[RepomeshError], None] | None = None
         self._source = source
+        self._caller_id = caller_id
         self._buffer: list[StoredEvent] = []
         self._buffered_chars = 0
         self._failure: RepomeshError | None = None
@@ -124,7 +127,7 @@ class Subscription:
         Nothing is awaited between the comparison and the joining, so no event falls between them.
         """
         while self.position < self._source.position:
-            log_slice = await self._source.read(self.filter, self.position)
+            log_slice = await self._source.read(self.filter, self.position, self._caller_id)
             self.position = log_slice.upto
             if log_slice.events:
                 return log_slice.events

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from repomesh.kernel import limits
+from repomesh.kernel.computing import ComputeQueue
 from repomesh.kernel.errors import InternalError, InvalidRequest, NoLongerAvailable, RepomeshError
 from repomesh.kernel.identity import Caller, system_caller
 from repomesh.kernel.telemetry import Metrics, tracer
@@ -34,11 +35,17 @@ class PositionAhead(InvalidRequest):
 class Tail:
     """Reads one workspace's new events once and delivers them to every subscriber that is up to date.
 
-    `idle` is called when it stops by itself, after TAIL_LINGER_S without users.
+    `idle` is called when it stops by itself, after TAIL_LINGER_S without users; `turns` are those of the
+    subscribers that lag, of all tails.
     """
 
     def __init__(
-        self, workspace_id: str, store: Store, metrics: Metrics, idle: Callable[[Tail], None]
+        self,
+        workspace_id: str,
+        store: Store,
+        metrics: Metrics,
+        turns: ComputeQueue,
+        idle: Callable[[Tail], None],
     ) -> None:
         self.workspace_id = workspace_id
         self.position = 0
@@ -47,6 +54,7 @@ class Tail:
         self._caller = system_caller(workspace_id)
         self._store = store
         self._metrics = metrics
+        self._turns = turns
         self._live: dict[EventFilter, set[Listener]] = {}  # so that each filter is matched once
         self._wakeup = Wakeup()
         self._opening = asyncio.Lock()
@@ -82,11 +90,15 @@ class Tail:
             raise PositionAhead(f"after: the log ends at {last}", last_seq=last)
         return after
 
-    async def read(self, event_filter: EventFilter, after: int) -> LogSlice:
-        """A bounded read for a subscriber that lags; raises NoLongerAvailable if the log was pruned."""
-        return await self._store.read(
-            self._caller, lambda tx: read_matching(tx.connection, event_filter, after)
-        )
+    async def read(self, event_filter: EventFilter, after: int, caller_id: str) -> LogSlice:
+        """A bounded read for a subscriber of `caller_id` that lags, when it is that caller's turn.
+
+        Raises NoLongerAvailable if the log was pruned, and TooManyCalls when too many of its reads wait.
+        """
+        async with self._turns.turn(caller_id):
+            return await self._store.read(
+                self._caller, lambda tx: read_matching(tx.connection, event_filter, after)
+            )
 
     def join(self, listener: Listener) -> None:
         """Deliver new events to a listener that has all events up to this tail's position."""
@@ -163,6 +175,9 @@ class Tails:
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+        self._turns = ComputeQueue(
+            limits.LOG_READS_AT_ONCE, limits.LOG_READS_WAITING_MAX, "reads of the event log"
+        )
         self._tails: dict[str, Tail] = {}
 
     def wake(self, workspace_id: str, seq: int) -> None:
@@ -178,14 +193,18 @@ class Tails:
             await tail.stop()
 
     @asynccontextmanager
-    async def subscribe(self, event_filter: EventFilter, after: int | None) -> AsyncIterator[Subscription]:
+    async def subscribe(
+        self, event_filter: EventFilter, after: int | None, caller_id: str = ""
+    ) -> AsyncIterator[Subscription]:
         """A subscription from behind `after`, or from now on when it is None.
+
+        While it lags it reads the log in turns with the other subscriptions of `caller_id`.
 
         Raises NoLongerAvailable if the log was pruned beyond `after`, PositionAhead if it ends before.
         """
         async with self._tail(event_filter.workspace_id) as tail:
             begin = tail.position if after is None else await tail.start_position(after)
-            subscription = Subscription(tail, event_filter, begin)
+            subscription = Subscription(tail, event_filter, begin, caller_id)
             try:
                 yield subscription
             finally:
@@ -207,7 +226,8 @@ class Tails:
         """The open tail of a workspace, in use."""
         tail = self._tails.get(workspace_id)
         if tail is None:
-            tail = self._tails[workspace_id] = Tail(workspace_id, self._store, self._metrics, self._forget)
+            tail = Tail(workspace_id, self._store, self._metrics, self._turns, self._forget)
+            self._tails[workspace_id] = tail
         tail.users += 1
         try:
             await tail.open()

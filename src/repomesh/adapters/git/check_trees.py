@@ -24,7 +24,9 @@ from repomesh.adapters.git.repository import Repository
 from repomesh.adapters.git.submodules import check_out_submodules
 from repomesh.kernel import limits
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own, made with mode 0700, below it
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own, made with mode 0700, below it
+"""The folder of files in memory."""
+
 _PREFIX = f"repomesh-{os.geteuid()}-"
 _PRIVATE = 0o700
 
@@ -76,7 +78,7 @@ def remove_left(folder: Path) -> None:
     starts again soon uses them again.
     """
     before = time.time() - limits.CHECK_TREES_LEFT_S
-    for root in (*_SHARED_MEMORY.glob(f"{_PREFIX}*"), *folder.glob("*/checks")):
+    for root in (*SHARED_MEMORY.glob(f"{_PREFIX}*"), *folder.glob("*/checks")):
         for file in root.glob("*.lock") if _is_private(root) else ():
             with suppress(OSError):
                 lock = try_lock(file) if file.stat().st_mtime < before else None
@@ -99,9 +101,9 @@ def root_for(private: Path) -> Path:
 
     In memory everybody can make a folder of any name: one that is not this user's alone is left alone.
     """
-    root = _SHARED_MEMORY / f"{_PREFIX}{private.name}"
+    root = SHARED_MEMORY / f"{_PREFIX}{private.name}"
     with suppress(OSError):
-        if shutil.disk_usage(_SHARED_MEMORY).free >= limits.CHECK_MEMORY_FREE_MIN:
+        if shutil.disk_usage(SHARED_MEMORY).free >= limits.CHECK_MEMORY_FREE_MIN:
             with suppress(FileExistsError):
                 root.mkdir(mode=_PRIVATE)
             if _is_private(root):

@@ -89,7 +89,12 @@ class CheckSection(_Section):
     command: str | tuple[str, ...] = Field(description="For a shell, or a list of words for none.")
     timeout: Seconds = Field(600.0, description="Seconds.")
     paths: Globs = Field((), description="It runs where one of them changed; always without any.")
-    memory_mb: int | None = Field(None, ge=64, le=1_048_576)
+    memory_mb: int | None = Field(
+        None,
+        ge=64,
+        le=1_048_576,
+        description="Of all its processes; by default its share of half the machine.",
+    )
 
     @model_validator(mode="after")
     def _has_command(self) -> CheckSection:

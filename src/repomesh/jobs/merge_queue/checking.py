@@ -107,7 +107,8 @@ class Checker:
             return StackVerdict(
                 green_count, pause=f"the check '{red.name}' fails on {self.target.branch} itself"
             )
-        ended = "took too long" if red.outcome == "timed_out" else f"ended with {red.exit_code}"
+        killed = "was killed" if red.exit_code is None else f"ended with {red.exit_code}"
+        ended = "took too long" if red.outcome == "timed_out" else killed
         failed = FailedChange(
             change_id=built.change.id,
             error_class="check",
@@ -147,7 +148,7 @@ class Checker:
             empty = await self.check_out(check_tree, commit)
             variables = {"REPOMESH_TARGET": self.target.branch, "REPOMESH_COMMIT": commit}
             end = await run_check(
-                check, check_tree, variables, self._configuration.queue.sandbox, self.secret_folders
+                check, check_tree, variables, self._configuration.queue, self.secret_folders
             )
         finally:
             self.trees.put_nowait(check_tree)
@@ -158,7 +159,7 @@ class Checker:
             outcome="passed" if end.passed else "timed_out" if end.timed_out else "failed",
             exit_code=end.exit_code,
             seconds=round(end.seconds, 3),
-            output=_note_of(empty) + end.output,
+            output=_note_of_submodules(empty) + end.output + _note_of_memory(end.excess),
         )
 
 
@@ -168,7 +169,14 @@ def key_of(check: CheckSection, configuration: Configuration) -> str:
     return hashlib.sha256(orjson.dumps(does)).hexdigest()
 
 
-def _note_of(empty_submodules: Sequence[str]) -> str:
+def _note_of_memory(excess: str | None) -> str:
+    """What stands below a check's output where it was killed for the memory that it held."""
+    if excess is None:
+        return ""
+    return f"\n[killed: {excess}; 'memory_mb' of the check in repomesh.toml sets how much it may hold]\n"
+
+
+def _note_of_submodules(empty_submodules: Sequence[str]) -> str:
     """What stands above a check's output where it ran without the files of submodules."""
     if not empty_submodules:
         return ""

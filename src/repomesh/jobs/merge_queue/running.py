@@ -13,27 +13,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repomesh.adapters.git.check_trees import CheckTree
-from repomesh.domains.changes.configuration import CheckSection
+from repomesh.domains.changes.configuration import CheckSection, QueueSection
 from repomesh.jobs.merge_queue import leftovers
 from repomesh.jobs.merge_queue.cancelling import finish_even_if_cancelled
-from repomesh.jobs.merge_queue.sandbox import Sandbox, SandboxInfo, SandboxPaths, bounded, sandboxed
+from repomesh.jobs.merge_queue.memory import MemoryWatch, default_check_memory
+from repomesh.jobs.merge_queue.sandbox import SandboxInfo, SandboxPaths, bounded, sandboxed
 from repomesh.kernel import limits
 from repomesh.kernel.ids import new_id
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "SHELL", "USER", "LOGNAME")
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells have it
 _CHUNK = 65_536
 _LAST_WORDS_S = 1.0  # for what is still in the pipe when the command has ended
 
 
 @dataclass(frozen=True, slots=True)
 class CheckEnd:
-    """How a command ended: its exit code, None after a kill; and the end of what it wrote."""
+    """How a command ended: its exit code, None after a kill; and the end of what it wrote.
+
+    `excess` says what of the memory it held was too much, if it was killed for that.
+    """
 
     exit_code: int | None
     timed_out: bool
     seconds: float
     output: str
+    excess: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -45,19 +49,22 @@ async def run_check(
     check: CheckSection,
     tree: CheckTree,
     variables: Mapping[str, str],
-    sandbox: Sandbox,
+    queue: QueueSection,
     secret: Sequence[Path] = (),
 ) -> CheckEnd:
-    """Run a check in a work tree. Its processes are killed at its end, its time limit or a cancellation.
+    """Run a check in a work tree. Its processes are killed at its end, at a limit or at a cancellation.
 
     A sandbox shows nothing of the folders in `secret`.
-    Raises SandboxMissing, and OSError when the command can't be started.
+    A command that can't be started ends with 127 or 126, as in a shell. Raises SandboxMissing.
     """
     began = time.monotonic()
     check_id = new_id()
     paths = SandboxPaths(tree.folder, tree.objects, secret)
+    memory = check.memory_mb * 1024**2 if check.memory_mb else default_check_memory(queue.checks_at_once)
     with SandboxInfo() as info:
-        command = await asyncio.to_thread(sandboxed, check.arguments, paths, sandbox, info.write_end)
+        command = await asyncio.to_thread(
+            sandboxed, check.arguments, paths, queue.sandbox, memory // 2, info.write_end
+        )
         start = asyncio.create_subprocess_exec(
             *bounded(command, check.memory_mb),
             cwd=tree.folder,
@@ -70,33 +77,39 @@ async def run_check(
         )
         starting = asyncio.ensure_future(start)
         tail = _Tail(limits.CHECK_OUTPUT_CHARS_MAX * 4)
-        timed_out = False
+        timed_out, excess = False, None
         try:
             process = await finish_even_if_cancelled(starting)
+            watch = MemoryWatch(process.pid, tree.folder, memory)
             async with asyncio.timeout(check.timeout):
-                await tail.follow(process)
-        except (FileNotFoundError, PermissionError) as error:
-            return _not_started(check, error)
+                excess = await _follow(process, tail, watch)
         except TimeoutError:
             timed_out = True
         finally:
             if starting.exception() is None:
                 await finish_even_if_cancelled(_end(starting.result(), check_id, info, tail))
-    code = None if timed_out or (process.returncode or 0) < 0 else process.returncode
-    return CheckEnd(code, timed_out, time.monotonic() - began, tail.text())
+    was_killed = timed_out or excess is not None or (process.returncode or 0) < 0
+    code = None if was_killed else process.returncode
+    return CheckEnd(code, timed_out, time.monotonic() - began, tail.text(), excess)
+
+
+async def _follow(process: asyncio.subprocess.Process, tail: _Tail, watch: MemoryWatch) -> str | None:
+    """Wait until a check ends, or holds too much memory: returns what is too large then."""
+    ending = asyncio.create_task(tail.follow(process))
+    watching = asyncio.create_task(watch.wait_for_excess())
+    try:
+        await asyncio.wait((ending, watching), return_when=asyncio.FIRST_COMPLETED)
+        return None if ending.done() else watching.result()
+    finally:
+        ending.cancel()
+        watching.cancel()
+        await finish_even_if_cancelled(asyncio.wait((ending, watching)))
 
 
 def _environment(check_id: str, variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of a check: no secret of the server is in it."""
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return environment | {"CI": "true", "GIT_TERMINAL_PROMPT": "0", leftovers.VARIABLE: check_id, **variables}
-
-
-def _not_started(check: CheckSection, error: FileNotFoundError | PermissionError) -> CheckEnd:
-    """How a command ended that is not there or can't be executed, as a shell reports it."""
-    if isinstance(error, FileNotFoundError):
-        return CheckEnd(_NOT_FOUND, False, 0.0, f"{check.arguments[0]}: not found ({error})")
-    return CheckEnd(_NOT_EXECUTABLE, False, 0.0, f"{check.arguments[0]}: can't be executed ({error})")
 
 
 async def _end(process: asyncio.subprocess.Process, check_id: str, info: SandboxInfo, tail: _Tail) -> None:

@@ -26,7 +26,8 @@ _PROBE_S = 10.0
 _PROBED_AGAIN_S = 60.0  # after a failure: somebody may have installed bubblewrap or allowed namespaces
 _END_S = 10.0  # for the kernel to end all processes of a sandbox; it takes milliseconds
 _ISOLATION = ("--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--new-session")
-_BASE = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp")  # noqa: S108
+_BASE = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc")
+_IN_MEMORY = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _SOCKETS = (Path("/run"),)  # of PostgreSQL, Docker, D-Bus: they let in whoever runs as the user
 _KEYS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".config/gcloud", ".config/gh")
 
@@ -93,23 +94,38 @@ def _warn_of_old_folders() -> None:
 
 
 def sandboxed(
-    arguments: Sequence[str], paths: SandboxPaths, sandbox: Sandbox, info: int | None = None
+    arguments: Sequence[str], paths: SandboxPaths, sandbox: Sandbox, files_bytes_max: int, info: int
 ) -> list[str]:
     """The command in the sandbox that the configuration asks for; as it is where 'auto' finds none.
 
-    bubblewrap writes to the file descriptor `info` which process it started. Raises SandboxMissing.
+    /tmp and /dev/shm lie in memory and take `files_bytes_max` each. bubblewrap writes to the file descriptor
+    `info` which process it started. Raises SandboxMissing.
     """
     if sandbox == "off":
         return list(arguments)
     problem = sandbox_problem()
     if problem is None:
-        settings = ["--setenv", "TMPDIR", "/tmp", "--chdir", str(paths.writable)]  # noqa: S108 - its own
-        settings += [] if info is None else ["--info-fd", str(info)]
-        return ["bwrap", *_BASE, *paths.as_mounts(), *_ISOLATION, *settings, "--", *arguments]
+        mounts = [*_memory_mounts(files_bytes_max), *paths.as_mounts()]
+        settings = ["--setenv", "TMPDIR", _IN_MEMORY[0], "--chdir", str(paths.writable)]
+        settings += ["--info-fd", str(info)]
+        return ["bwrap", *_BASE, *mounts, *_ISOLATION, *settings, "--", *arguments]
     if sandbox == "required":
         raise SandboxMissing(f"queue.sandbox is 'required', and {problem}")
     _last_probe.warn_once()
     return list(arguments)
+
+
+def _memory_mounts(bytes_max: int) -> list[str]:
+    """The mounts for temporary files, as options of bubblewrap; nothing else below /dev can be written."""
+    size = ["--size", str(bytes_max)] if _takes_sizes() else []
+    return [*(word for folder in _IN_MEMORY for word in (*size, "--tmpfs", folder)), "--remount-ro", "/dev"]
+
+
+@cache
+def _takes_sizes() -> bool:
+    """Whether this bubblewrap bounds what a folder in memory takes: before 0.7 it is half of the memory."""
+    shown = subprocess.run(["bwrap", "--help"], capture_output=True, timeout=_PROBE_S, check=False)  # noqa: S607
+    return b"--size" in shown.stdout + shown.stderr
 
 
 def sandbox_problem() -> str | None:
@@ -159,7 +175,7 @@ def _probe() -> str | None:
         return "bubblewrap (bwrap) is not installed"
     try:
         tried = subprocess.run(  # noqa: S603 - our own words
-            ["bwrap", *_BASE, *_ISOLATION, "--", "true"],  # noqa: S607 - as PATH says, like the checks' own
+            ["bwrap", *_BASE, *_memory_mounts(limits.CHECK_MEMORY_MIN), *_ISOLATION, "--", "true"],  # noqa: S607 - as PATH says, like the checks' own
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PROBE_S,
@@ -207,11 +223,12 @@ class SandboxInfo:
 def bounded(arguments: Sequence[str], memory_mb: int | None) -> list[str]:
     """The command with a limit on the memory of each of its processes, if there is one.
 
-    A shell that can't set it ends with the reason, and does not start the command.
+    A shell that can't set it ends with the reason, and does not start the command. Where the machine's memory
+    is short, Linux ends the command's processes before all others, such as the server.
     """
-    if memory_mb is None:
-        return list(arguments)
-    return ["/bin/sh", "-c", 'ulimit -v "$0" && exec "$@"', str(memory_mb * 1024), *arguments]
+    first_to_end = "echo 1000 2>/dev/null >/proc/self/oom_score_adj"
+    limit, kb = ("true", "sh") if memory_mb is None else ('ulimit -v "$0"', str(memory_mb * 1024))
+    return ["/bin/sh", "-c", f'{first_to_end}; {limit} && exec "$@"', kb, *arguments]
 
 
 def _is_in(folder: Path, others: set[Path]) -> bool:

@@ -72,7 +72,7 @@ class LogSocket(Socket):
             await self._subscribe(frame, caller)
         elif isinstance(frame, ResumeFrame):
             event_filter = (await self._stop_subscription(frame.id)).event_filter
-            self._start_subscription(frame.id, event_filter, frame.after)
+            self._start_subscription(frame.id, event_filter, frame.after, caller)
         else:
             await self._stop_subscription(frame.id)
             await self._send_frame(server_frame("unsubscribed", subscription=frame.id))
@@ -88,10 +88,12 @@ class LogSocket(Socket):
             raise TooManySubscriptions(f"this socket has {limits.SOCKET_SUBSCRIPTIONS_MAX} subscriptions")
         context = RequestContext(trace_id=self._trace_id)
         answer = await self._gateway.call("event.stream", caller, frame.request(), context)
-        self._start_subscription(frame.id, cast(EventFilter, answer.result), frame.after)
+        self._start_subscription(frame.id, cast(EventFilter, answer.result), frame.after, caller)
 
-    def _start_subscription(self, id_: str, event_filter: EventFilter, after: int | None) -> None:
-        task = self.start(self._push(id_, event_filter, after))
+    def _start_subscription(
+        self, id_: str, event_filter: EventFilter, after: int | None, caller: Caller
+    ) -> None:
+        task = self.start(self._push(id_, event_filter, after, caller))
         self._running[id_] = _RunningPush(event_filter, task, after)
 
     async def _stop_subscription(self, id_: str) -> _RunningPush:
@@ -104,10 +106,11 @@ class LogSocket(Socket):
 
     # -- what the client gets ----------------------------------------------------------------------
 
-    async def _push(self, id_: str, event_filter: EventFilter, after: int | None) -> None:
+    async def _push(self, id_: str, event_filter: EventFilter, after: int | None, caller: Caller) -> None:
         """Push one subscription until it is stopped; an error of it alone does not end the socket."""
+        tails = self._gateway.tails
         try:
-            async with self._gateway.tails.subscribe(event_filter, after) as subscription:
+            async with tails.subscribe(event_filter, after, caller.actor_id) as subscription:
                 self._running[id_].position = subscription.position
                 subscription.on_failure = self._handle_failure
                 await self._send_frame(

@@ -80,7 +80,8 @@ class MeetingSocket(Socket):
     async def run(self, caller: Caller) -> None:
         """Serve the client until the end, then close with the reason."""
         event_filter = _meeting_filter(caller, self._meeting_id)
-        async with self._gateway.tails.subscribe(event_filter, self._query.after) as subscription:
+        tails = self._gateway.tails
+        async with tails.subscribe(event_filter, self._query.after, caller.actor_id) as subscription:
             subscription.on_failure = self._handle_failure
             self._position = subscription.position
             # Read after the subscription began, so that nothing falls between the two.

@@ -82,7 +82,8 @@ class EventStreams(SseEndpoint):
         context = request_context(scope, Kind.SUBSCRIPTION)
         answer = await self._gateway.call(self._operation, caller, request, context)
         event_filter = cast(EventFilter, answer.result)
-        async with self._gateway.tails.subscribe(event_filter, request.after) as subscription:
+        tails = self._gateway.tails
+        async with tails.subscribe(event_filter, request.after, caller.actor_id) as subscription:
             await LogStream(connection).run(subscription)
 
 

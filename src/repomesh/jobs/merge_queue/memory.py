@@ -1,0 +1,86 @@
+"""Bounds the memory of a check: of its processes together, and of its work tree where that lies in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from repomesh.adapters.git.check_trees import SHARED_MEMORY
+from repomesh.kernel import limits
+
+_CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")  # of cgroup v2: a container's share, or the word "max"
+_MB = 1024 * 1024
+
+
+def default_check_memory(checks_at_once: int) -> int:
+    """The bytes that a check may hold without a `memory_mb` of its own: half of the machine is for checks."""
+    return max(limits.CHECK_MEMORY_MIN, _machine_memory() // 2 // checks_at_once)
+
+
+def _machine_memory() -> int:
+    total: int = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):
+        total = min(total, int(_CGROUP_MEMORY_MAX.read_text()))
+    return total
+
+
+class MemoryWatch:
+    """Looks every CHECK_MEMORY_WATCHED_S at the memory that a check holds.
+
+    It sees the first process and those below it. A daemon outside of a sandbox is not among them.
+    """
+
+    def __init__(self, process_id: int, tree: Path, bytes_max: int) -> None:
+        self._process_id = process_id
+        self._bytes_max = bytes_max
+        self._tree = tree
+        self._free_at_start = shutil.disk_usage(tree).free if SHARED_MEMORY in tree.parents else None
+
+    async def wait_for_excess(self) -> str:
+        """Wait until the check holds more than it may; returns what is too large."""
+        while True:
+            await asyncio.sleep(limits.CHECK_MEMORY_WATCHED_S)
+            if (excess := await asyncio.to_thread(self._find_excess)) is not None:
+                return excess
+
+    def _find_excess(self) -> str | None:
+        processes = self._processes()
+        if _estimate(processes) > self._bytes_max and (held := _measure(processes)) > self._bytes_max:
+            return f"its processes held {held // _MB} MB of memory, and may hold {self._bytes_max // _MB}"
+        if self._free_at_start is not None:
+            written = self._free_at_start - shutil.disk_usage(self._tree).free
+            if written > self._bytes_max:
+                return f"{written // _MB} MB were written to memory in its work tree"
+        return None
+
+    def _processes(self) -> Sequence[psutil.Process]:
+        try:
+            first = psutil.Process(self._process_id)
+            return [first, *first.children(recursive=True)]
+        except psutil.Error:
+            return []  # it has just ended
+
+
+def _estimate(processes: Sequence[psutil.Process]) -> int:
+    """At least the bytes that processes hold: what was written after a fork is not told from what was not."""
+    held = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            memory = process.memory_info()
+            held += memory.rss - getattr(memory, "shared", 0)
+    return held
+
+
+def _measure(processes: Sequence[psutil.Process]) -> int:
+    """The bytes that processes hold, each shared page in equal parts by those that share it; takes longer."""
+    held = 0
+    for process in processes:
+        with suppress(psutil.Error):
+            memory = process.memory_full_info()
+            held += getattr(memory, "pss", memory.uss)
+    return held
