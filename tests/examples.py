@@ -1041,7 +1041,7 @@ async def _pause_queue(world: World) -> Payload:
 @example("queue.resume")
 async def _resume_queue(world: World) -> Payload:
     await world.change()
-    await world.mesh.post("/v1/queue/pause", reason="We release today.")
+    await world.alice.post("/v1/queue/pause", reason="We release today.")
     return {}
 
 

@@ -184,6 +184,14 @@ def test_the_work_of_others_may_be_merged(guarded: Shell) -> None:
     assert merged.code == 0, merged.err
 
 
+def test_the_file_system_monitor_of_a_repository_is_not_run(guarded: Shell) -> None:
+    evidence = guarded.folder.parent / "evidence"
+    git(guarded.folder, "config", "core.fsmonitor", f"touch {evidence}")
+    assert guarded("guard", "install").code == 0
+    assert guarded("guard", "check", "--hook", "pre-commit").code == 0
+    assert not evidence.exists()
+
+
 def test_a_push_is_checked_too(guarded: Shell, tmp_path: Path) -> None:
     far = tmp_path / "far.git"
     git(tmp_path, "init", "-q", "--bare", str(far))

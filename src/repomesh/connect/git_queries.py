@@ -21,11 +21,12 @@ def run_git(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command of git in `start`, with options of git itself; returns its output and exit code.
 
-    `environment` is added to this process's own. Raises GitRefused when git takes longer than GUARD_GIT_S.
+    `environment` is added to this process's own. The repository's file system monitor is a program: it is
+    not asked. Raises GitRefused when git takes longer than GUARD_GIT_S.
     """
     try:
         return subprocess.run(  # noqa: S603 - our own words
-            ["git", "-C", str(start), *options, *command],  # noqa: S607 - the user's git
+            ["git", "-C", str(start), "-c", "core.fsmonitor=false", *options, *command],  # noqa: S607 - the user's git
             input=input_,
             capture_output=True,
             env=os.environ | (environment or {}),

@@ -26,7 +26,7 @@ _DIFF = (
     "--no-relative",
     "--ignore-submodules=none",
 )
-_CONFIG = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "diff.orderFile=")
+_CONFIG = ("-c", "core.quotePath=false", "-c", "diff.orderFile=")
 # Replaced objects and grafts would show a different history from the one that is pushed.
 _ENVIRONMENT = {"GIT_NO_REPLACE_OBJECTS": "1", "GIT_GRAFT_FILE": os.devnull, "GIT_OPTIONAL_LOCKS": "0"}
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")

@@ -76,6 +76,20 @@ def test_the_work_tree_of_a_git_folder_elsewhere_follows(tmp_path: Path, opened:
     assert (scratch.path / "new-sub.txt").exists()
 
 
+def test_files_that_follow_are_for_those_who_may_enter_the_work_tree(scratch: Scratch, opened: Open) -> None:
+    """The server's own umask is for its data folder."""
+    repository = opened(scratch.path)
+    before = os.umask(0o077)
+    try:
+        for mode, expected in ((0o755, (0o644, 0o755)), (0o775, (0o664, 0o775)), (0o700, (0o600, 0o700))):
+            scratch.path.chmod(mode)
+            land(scratch, repository, **{f"{mode}/new": "n"})
+            new = scratch.path / f"{mode}/new.txt"
+            assert (new.stat().st_mode & 0o777, new.parent.stat().st_mode & 0o777) == expected
+    finally:
+        os.umask(before)
+
+
 def test_the_work_tree_of_a_submodule_follows(tmp_path: Path, scratch: Scratch, opened: Open) -> None:
     outer = Scratch(tmp_path / "outer")
     outer.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(scratch.path), "inner")

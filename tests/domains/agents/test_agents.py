@@ -82,6 +82,15 @@ async def test_agents_are_found_by_name_type_status_and_capability(mesh: Mesh) -
     assert await names(status="inactive") == []
 
 
+@pytest.mark.parametrize("type_", ["human", "Human", "HUMAN ", "\N{FULLWIDTH LATIN SMALL LETTER H}uman"])
+async def test_what_reads_as_a_person_is_one_and_made_by_the_owner_alone(mesh: Mesh, type_: str) -> None:
+    alice = await mesh.agent("alice")
+    with pytest.raises(Refused) as refused:
+        await alice.post("/v1/agents/register", name="alice", type=type_)
+    assert refused.value.code == "person_reserved"
+    assert (await mesh.post("/v1/agents/register", name="pat", type=type_))["agent"]["type"] == "human"
+
+
 async def test_pages_are_complete_and_do_not_overlap(mesh: Mesh) -> None:
     for number in range(7):
         await mesh.agent(f"agent-{number}")

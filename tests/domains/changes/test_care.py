@@ -290,6 +290,21 @@ async def test_a_lane_that_was_paused_for_long_raises_an_alarm_when_it_stands_st
     assert (await notices(pat))[0] == "Merge queue of main stands still"
 
 
+async def test_what_a_person_paused_only_a_person_resumes(queue: Mesh, scratch: Scratch) -> None:
+    alice, pat = await queue.agent("alice"), await queue.agent("pat", type="human")
+    await land(queue, scratch, alice, "one", {"one.txt": "1\n"})
+    await alice.post("/v1/queue/pause", reason="I look at it")
+    await alice.post("/v1/queue/resume")
+    for person, by in ((queue, "the owner"), (pat, "pat")):
+        await alice.post("/v1/queue/pause", reason="I look at it")
+        paused = await person.post("/v1/queue/pause", reason="release")
+        assert [(lane["paused_by"], lane["paused_reason"]) for lane in paused["lanes"]] == [(by, "release")]
+        with pytest.raises(Refused) as refused:
+            await alice.post("/v1/queue/resume")
+        assert refused.value.code == "paused_by_person"
+        assert (await pat.post("/v1/queue/resume"))["lanes"][0]["paused"] is False
+
+
 async def test_results_of_checks_are_forgotten_some_day(queue: Mesh, scratch: Scratch) -> None:
     alice = await queue.agent("alice")
     scratch.commit({"repomesh.toml": CHECKED}, on=scratch.git("rev-parse", "main"), branch="main")

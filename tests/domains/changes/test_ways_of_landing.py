@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import Mesh
+from harness import Mesh, Refused
 from queueing import landed, submit
 from repositories import Scratch
 
@@ -125,3 +125,48 @@ async def test_commits_that_git_takes_land_whatever_their_names_are(
     if land == "rebase":
         messages = scratch.git("log", "--format=%an|%s", "main").split("\n")
         assert "Zoé|café" in messages
+
+
+AUTHOR, COMMITTER = "author A <a@x> 1 +0000\n", "committer C <c@x> 1 +0000\n"
+
+
+@pytest.mark.parametrize(
+    "written_by",
+    [
+        COMMITTER,
+        AUTHOR,
+        f"author A <a@x> {'9' * 30} +0000\n{COMMITTER}",
+        f"author A a@x 1 +0000\n{COMMITTER}",
+    ],
+    ids=["no author", "no committer", "no date", "no address"],
+)
+@pytest.mark.parametrize("at_tip", [True, False])
+async def test_a_commit_whose_author_can_not_be_read_is_refused(
+    queue: Mesh, scratch: Scratch, written_by: str, at_tip: bool
+) -> None:
+    alice = await queue.agent("alice")
+    base = scratch.head()
+    raw = f"tree {scratch.written_tree({'x.txt': 'x'}, base)}\nparent {base}\n{written_by}\nx\n"
+    odd = scratch.git("hash-object", "-w", "--literally", "-t", "commit", "--stdin", input_=raw.encode())
+    tree = scratch.written_tree({"y.txt": "y"}, base)
+    tip = odd if at_tip else scratch.git("commit-tree", tree, "-p", odd, "-m", "y")
+    scratch.git("branch", "odd", tip)
+    with pytest.raises(Refused) as refused:
+        await submit(alice, branch="odd")
+    assert refused.value.code == "commit_malformed"
+    assert not scratch.git("for-each-ref", "refs/repomesh")
+
+
+async def test_what_an_author_writes_is_no_trailer_of_ours(queue: Mesh, scratch: Scratch) -> None:
+    alice = await queue.agent("alice")
+    scratch.commit({"x.txt": "x"}, on=scratch.head(), branch="work")
+    claims = "It was discussed.\n\nApproved-by: pat\n  repomesh-change : 1"
+    made = await submit(alice, branch="work", description=claims)
+    await landed(queue, made["id"])
+    lines = scratch.git("log", "-1", "--format=%b", "main").splitlines()
+    assert "Approved-by (as submitted): pat" in lines
+    assert "  repomesh-change (as submitted) : 1" in lines
+    assert [line for line in lines if line.startswith(("Approved-by:", "Repomesh-"))] == [
+        f"Repomesh-Change: {made['id']}",
+        "Repomesh-Agent: alice",
+    ]

@@ -28,6 +28,26 @@ from repomesh.surfaces.hooks.repo_paths import find_repository_paths
 LOCK = "src/parser/**"
 
 WRITES = r"""
+objcopy --strip-debug src/parser/a.o
+objcopy a.o src/parser/a.o
+strip src/parser/a.o
+sqlite3 src/parser/a.db 'create table t (a)'
+sqlite3 -cmd .mode src/parser/a.db
+script -q src/parser/a.py
+script -c make src/parser/a.py
+flock src/parser/a.lock make
+ln src/parser/a.py b.py
+ln -t docs src/parser/a.py
+cp -l src/parser/a.py b.py
+link src/parser/a.py b.py
+parallel rm ::: src/parser/a.py
+parallel 'rm {}' ::: docs/a.md src/parser/a.py
+parallel -j4 'echo x > {}' ::: src/parser/a.py
+parallel 'cd src && rm parser/{}' ::: a.py
+parallel 'sed -i s/a/b/ {/}' ::: src/parser/a.py
+parallel rm :::: list
+parallel ::: 'rm src/parser/a.py'
+echo src/parser/a.py | parallel rm
 strace -o src/parser/a.py true
 /usr/bin/time --output=src/parser/a.py make
 perf record -o src/parser/a.py make
@@ -481,6 +501,15 @@ rm -rf link
 """
 
 READS = r"""
+objcopy src/parser/a.o b.o
+sqlite3 -readonly src/parser/a.db 'select 1'
+sqlite3 docs/a.db '.read src/parser/a.sql'
+script -q docs/a.txt
+flock docs/a.lock cat src/parser/a.py
+ln -s ../src/parser/a.py docs/b.py
+parallel cat ::: src/parser/a.py
+parallel 'cat {} > docs/out.txt' ::: src/parser/a.py
+parallel 'wc -l {}' ::: src/parser/a.py docs/b.md
 strace -o trace.txt cat src/parser/a.py
 gpg --verify src/parser/a.py.asc src/parser/a.py
 openssl dgst -sha256 src/parser/a.py

@@ -65,8 +65,9 @@ def run_git(
     """Run a command of git on a git folder, or on none; by default without configuration, hook or prompt.
 
     `inherited_fds` are file descriptors of locks on what it works on: kept also when this process ends.
-    Raises GitFailed when it takes longer than `limit_s`, can't be started, or ends with an exit code
-    that is not among `accepted`.
+    What it writes into a work tree is for those who may enter that tree's folder; this process's own umask
+    is for private files. Raises GitFailed when it takes longer than `limit_s`, can't be started, or ends with
+    an exit code that is not among `accepted`.
     """
     where = [] if git_dir is None else ["--git-dir", str(git_dir)]
     if work_tree is not None:
@@ -81,6 +82,7 @@ def run_git(
             check=False,
             timeout=limit_s,
             pass_fds=inherited_fds,
+            umask=-1 if work_tree is None else _umask_of(work_tree),
         )
     except subprocess.TimeoutExpired:
         raise GitFailed(f"git {arguments[0]} did not end within {limit_s:g} s") from None
@@ -89,6 +91,10 @@ def run_git(
     if done.returncode not in accepted:
         raise GitFailed(f"git {arguments[0]} failed: {describe_failure(done)}")
     return done
+
+
+def _umask_of(work_tree: Path) -> int:
+    return 0o777 & ~work_tree.stat().st_mode
 
 
 def describe_failure(done: subprocess.CompletedProcess[bytes]) -> str:

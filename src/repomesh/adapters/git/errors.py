@@ -48,6 +48,13 @@ class RevisionNotFound(InvalidRequest):
     hint = "Name a branch or a commit that 'git log -1 NAME' shows in the server's repository."
 
 
+class CommitMalformed(InvalidRequest):
+    """A commit has no author or committer that can be read, as of a damaged import."""
+
+    code = "commit_malformed"
+    hint = "'git fsck' names such commits: commit the same files anew, and submit that branch."
+
+
 class LinesTooMany(Exception):
     """The files that differ between two trees have more lines than are compared."""
 

@@ -24,7 +24,7 @@ from repomesh.adapters.git.errors import (
     RefMoved,
     RevisionNotFound,
 )
-from repomesh.adapters.git.libgit2_errors import as_git_failed
+from repomesh.adapters.git.libgit2_errors import as_git_failed, is_malformed
 from repomesh.adapters.git.merging import (
     BlobRef,
     Conflicted,
@@ -345,7 +345,9 @@ class Repository:
         with as_git_failed(f"the commit {commit} can't be read"):
             try:
                 found = self._repository[commit]
-            except (KeyError, ValueError):  # no such object, no id, or the beginning of several
+            except (KeyError, ValueError) as error:  # no such object, no id, or the beginning of several
+                if is_malformed(error):
+                    raise
                 return None
             return _as_commit(found)
 

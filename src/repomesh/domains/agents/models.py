@@ -22,12 +22,25 @@ from repomesh.kernel.limits import (
     TOKEN_SCOPES_MAX,
 )
 from repomesh.kernel.operation import Model
+from repomesh.kernel.unicode_text import normalize
 
 AgentStatus = Literal["active", "inactive", "retired"]
 
 InstanceId = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]+$", min_length=1, max_length=NAME_CHARS_MAX)
 ]
+
+_KNOWN_TYPES = frozenset({"ai", "human", "service"})
+
+
+def _known_type(type_: str) -> str:
+    """The type; one that only looks different from a known one, such as 'Human ', is that one."""
+    folded = normalize("NFKC", type_).casefold().strip()
+    return folded if folded in _KNOWN_TYPES else type_
+
+
+AgentType = Annotated[Tag, AfterValidator(_known_type)]
+"""What an agent is: 'ai', 'human', 'service' or a word of one's own."""
 
 
 PROCESS_PATTERN = r"[0-9]{1,10}(\.[0-9]{1,20})?(@[A-Za-z0-9._-]+)?"
@@ -92,7 +105,7 @@ class RegisterAgent(Model):
     name: Name | None = Field(
         None, description="Stable name; without one a free name is made from `program`."
     )
-    type: Tag = Field("ai", description="'ai', 'human', 'service' or a word of your own.")
+    type: AgentType = Field("ai", description="'ai', 'human', 'service' or a word of your own.")
     program: Label = Field("", description="The program, such as 'claude-code'.")
     model: Label = Field("", description="The language model, if any.")
     capabilities: Tags = Field((), description="What it can do, for finding it and for matching tasks.")
@@ -143,7 +156,7 @@ class ListAgents(Model):
     """Which agents to list."""
 
     name_prefix: Label | None = None
-    type: Tag | None = None
+    type: AgentType | None = None
     status: AgentStatus | None = None
     capability: Tag | None = None
     cursor: Cursor | None = None

@@ -82,6 +82,13 @@ class NoLane(NotFound):
     hint = "'repomesh queue status' lists the branches that have one."
 
 
+class PausedByPerson(Forbidden):
+    """A person paused the merge queue, and an agent would resume it."""
+
+    code = "paused_by_person"
+    hint = "Ask the person to run 'repomesh queue resume' with the owner's token."
+
+
 class DependencyUnknown(InvalidRequest):
     """`depends_on` names a change that does not exist, or that will never land."""
 

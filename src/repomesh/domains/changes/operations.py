@@ -6,7 +6,13 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, literal, select
 
-from repomesh.adapters.git.errors import EngineMissing, GitFailed, NoGitRepository, RevisionNotFound
+from repomesh.adapters.git.errors import (
+    CommitMalformed,
+    EngineMissing,
+    GitFailed,
+    NoGitRepository,
+    RevisionNotFound,
+)
 from repomesh.adapters.git.patches.files import PatchRefused
 from repomesh.adapters.git.paths import PathRefused
 from repomesh.adapters.git.repository import Repository
@@ -117,6 +123,7 @@ def _known(tx: Transaction, request: SubmitChange) -> Known:
         *TARGET_ERRORS,
         NoSingleSource,
         RevisionNotFound,
+        CommitMalformed,
         PatchRefused,
         PathRefused,
         BundleInvalid,

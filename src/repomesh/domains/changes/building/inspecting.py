@@ -103,7 +103,8 @@ def inspect(repository: Repository, request: SubmitChange, known: Known) -> Insp
     """Find, check and pin the commit of a submission.
 
     Raises NoSingleSource, RevisionNotFound, PatchRefused, PathRefused, BundleInvalid, ChangeEmpty,
-    ChangeUnrelated, ChangeTooLarge, ChangeDiffers, ConfigurationInvalid, TargetMissing and GitFailed.
+    ChangeUnrelated, ChangeTooLarge, ChangeDiffers, ConfigurationInvalid, TargetMissing, CommitMalformed and
+    GitFailed.
     """
     if sum(getattr(request, source) is not None for source in _SOURCES) != 1:
         raise NoSingleSource("a change needs exactly one of 'branch', 'commit', 'patch' and 'bundle'")
@@ -113,6 +114,7 @@ def inspect(repository: Repository, request: SubmitChange, known: Known) -> Insp
     try:
         head = _head(repository, request, known, pin)
         base, parent = _base(repository, head, target, known)
+        repository.commits_between(base, head, limits.CHANGE_COMMITS_MAX)  # raises where one can't be read
         difference = read_difference(repository, base, head, target)
         _require_declared(request.declared_scope, difference.files)
         if request.bundle is None:

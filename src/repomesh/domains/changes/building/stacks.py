@@ -32,6 +32,11 @@ COMMITTER = "repomesh"
 _NO_NAME = "unknown"
 _CO_AUTHOR = re.compile(r"^co-authored-by: ([^<>\n]+?) *<([^<>\n]+)>$", re.IGNORECASE | re.MULTILINE)
 
+_OUR_TRAILER = re.compile(
+    r"^(\s*(?:repomesh-(?:change|task|agent)|approved-by))(?=\s*:)", re.IGNORECASE | re.MULTILINE
+)
+"""What only the queue may state of a change: elsewhere in a message it is somebody's claim."""
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
@@ -187,6 +192,7 @@ def _message(change: QueuedChange, others: Sequence[Signature] = ()) -> str:
 
 
 def _with_trailers(message: str, change: QueuedChange, others: Sequence[str] = ()) -> str:
+    message = _OUR_TRAILER.sub(r"\1 (as submitted)", message)
     trailers = [f"Repomesh-Change: {change.id}", f"Repomesh-Agent: {change.author_name or _NO_NAME}"]
     if change.task_id is not None:
         trailers.insert(1, f"Repomesh-Task: {change.task_id}")

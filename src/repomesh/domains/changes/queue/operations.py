@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy import Row, func, select
 
 from repomesh.adapters.git.repository import Repository
+from repomesh.domains.agents import rows as agent_rows
+from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.changes import configuration, rows, rules
-from repomesh.domains.changes.errors import NoLane
+from repomesh.domains.changes.errors import NoLane, PausedByPerson
 from repomesh.domains.changes.models import QUEUE_RESUMED, QueueMoved
 from repomesh.domains.changes.queue import placing, stalls
 from repomesh.domains.changes.queue.models import (
@@ -34,6 +36,7 @@ from repomesh.store.transaction import Transaction
 
 _table = changes.c
 _SHOWN = 50
+_OWNER = "the owner"  # with a space, as no agent's name has
 NO_CHECKS = "no checks are configured: changes land untested. Add [[checks]] to repomesh.toml"
 
 
@@ -87,20 +90,27 @@ def _as_status(tx: Transaction, lane: Row[Any]) -> LaneStatus:
 )
 def pause_queue(tx: Transaction, request: PauseQueue) -> Lanes:
     """Stop landing changes. What is being checked is checked to its end, and then waits."""
-    by = tx.caller.agent_name or "the owner"
+    by = tx.caller.agent_name or _OWNER
     for lane in _lanes(tx, request.target):
-        if lane.paused_reason is None:
+        if lane.paused_reason is None or (_is_person(tx, by) and not _is_person(tx, lane.paused_by)):
             pause_lane(tx, lane.target, request.reason or f"{by} paused it", by)
     return Lanes(lanes=[_as_lane(lane) for lane in _lanes(tx, request.target)])
 
 
-@command("queue.resume", http=Post("/v1/queue/resume"), scope="changes:write", errors=(NoLane,))
+@command(
+    "queue.resume",
+    http=Post("/v1/queue/resume"),
+    scope="changes:write",
+    errors=(NoLane, PausedByPerson),
+)
 def resume_queue(tx: Transaction, request: ResumeQueue) -> Lanes:
-    """Land changes again."""
-    by = tx.caller.agent_name or "the owner"
+    """Land changes again. What a person paused, only a person resumes."""
+    by = tx.caller.agent_name or _OWNER
     for lane in _lanes(tx, request.target):
         if lane.paused_reason is None:
             continue
+        if _is_person(tx, lane.paused_by) and not _is_person(tx, by):
+            raise PausedByPerson(f"{lane.paused_by} paused the queue of {lane.target}: {lane.paused_reason}")
         resumed = {"paused_reason": None, "paused_by": None, "paused_at": None, "due_at": tx.now}
         rows.write_lane(tx, lane.target, **resumed, **stalls.restarted_timer(tx))
         data = QueueMoved(target=lane.target, reason=lane.paused_reason, by=by)
@@ -108,6 +118,12 @@ def resume_queue(tx: Transaction, request: ResumeQueue) -> Lanes:
         for row in rows.in_states(tx, ("waiting",), lane.target):
             placing.place(tx, row)
     return Lanes(lanes=[_as_lane(lane) for lane in _lanes(tx, request.target)])
+
+
+def _is_person(tx: Transaction, paused_by: str) -> bool:
+    """Whether the name in `paused_by` stands for the owner or for an agent that is a person."""
+    agent = agent_rows.find_by_name(tx, paused_by)
+    return paused_by == _OWNER or (agent is not None and agent.type == PERSON)
 
 
 def _lanes(tx: Transaction, target: str | None) -> Sequence[Row[Any]]:

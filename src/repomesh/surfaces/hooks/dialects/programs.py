@@ -176,6 +176,11 @@ def copy(call: ProgramCall) -> None:
         call.arguments, "-t --target-directory -S --suffix -m --mode -o --owner -g --group"
     )
     operands = parsed.operands
+    if _makes_hard_links(call.name, parsed):  # through the new name, a later command writes the same file
+        for word in (
+            operands if parsed.has("-t", "--target-directory") else operands[: len(operands) - 1 or 1]
+        ):
+            call.write(word)
     if parsed.has("-T", "--no-target-directory") and len(operands) > 1:
         call.write(operands[-1], TargetExtent.TREE)
     if call.name == "install" and parsed.has("-d", "--directory"):
@@ -190,6 +195,12 @@ def copy(call: ProgramCall) -> None:
         destinations, operands = operands[-1:], operands[:-1]
     for destination in destinations:
         write_copies(call, operands, destination)
+
+
+def _makes_hard_links(program: str, parsed: ParsedOptions) -> bool:
+    if parsed.has("-s", "--symbolic", "--symbolic-link"):
+        return False
+    return program in ("ln", "gln", "link") or (program in ("cp", "gcp") and parsed.has("-l", "--link"))
 
 
 def write_copies(call: ProgramCall, sources: Sequence[ShellWord], destination: ShellWord) -> None:
@@ -458,6 +469,29 @@ def _openssl(call: ProgramCall) -> None:
             call.write(word)
 
 
+def _rewrite_object(call: ProgramCall) -> None:
+    """`objcopy`, `strip`: write the output that is named, else the input in its place."""
+    options = "-I -O -F -B -j -R -K -N -G -W -L -o --input-target --output-target --target --only-section"
+    parsed = parse_options(call.arguments, f"{options} --remove-section --add-section --strip-symbol")
+    outputs = parsed.values_of("-o") or (parsed.operands[-1:] if call.name == "objcopy" else parsed.operands)
+    for word in outputs:
+        call.write(word)
+
+
+def _sqlite(call: ProgramCall) -> None:
+    """`sqlite3 FILE SQL`: its options have one dash and whole words."""
+    valued = {"-cmd", "-init", "-separator", "-nullvalue", "-newline", "-mmap", "-maxsize", "-vfs"}
+    words = iter(call.arguments)
+    for word in words:
+        if word.text in ("-readonly", "--readonly"):
+            return
+        if word.text in valued:
+            next(words, None)
+        elif not word.text.startswith("-"):
+            call.write(word)
+            return
+
+
 def _xxd(call: ProgramCall) -> None:
     for word in parse_options(call.arguments, "-c -g -l -s -n -o -R").operands[1:]:
         call.write(word)
@@ -526,7 +560,9 @@ PROGRAMS: dict[str, Handler] = {
     "ed": _operands(TargetExtent.FILE, valued="-p"),
     "mkfifo": _operands(TargetExtent.FILE, valued="-m"),
     "chmod": _operands(TargetExtent.TREE, skipped=1),
-    **dict.fromkeys(("cp", "mv", "install", "ln", "gcp", "gmv"), copy),
+    **dict.fromkeys(("cp", "mv", "install", "ln", "link", "gcp", "gmv", "gln"), copy),
+    **dict.fromkeys(("objcopy", "strip"), _rewrite_object),
+    **dict.fromkeys(("sqlite3", "sqlite"), _sqlite),
     "rsync": _rsync,
     "dd": _dd,
     **dict.fromkeys(("tar", "gtar", "bsdtar"), _tar),

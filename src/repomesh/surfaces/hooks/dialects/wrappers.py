@@ -32,6 +32,8 @@ class _Wrapper:
     """Options with which the program runs in other folders, as those of a workspace's packages."""
     output: str = ""
     """Options whose value is a file that the wrapper itself writes."""
+    writes_skipped: bool = False
+    """Whether the words before the program, or those beside a script, are files that the wrapper writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "ionice": _Wrapper("-c -n -p"),
     "chrt": _Wrapper("-p", skipped=1),
     "taskset": _Wrapper("", skipped=1),
-    "flock": _Wrapper("-w -E --wait --timeout", skipped=1, script="-c --command"),
+    "flock": _Wrapper("-w -E --wait --timeout", skipped=1, script="-c --command", writes_skipped=True),
     "stdbuf": _Wrapper("-i -o -e"),
     "unbuffer": _Wrapper(),
     "timeout": _Wrapper("-k -s --kill-after --signal", skipped=1),
@@ -99,7 +101,11 @@ _WRAPPERS: Final[dict[str, _Wrapper]] = {
     "perf": _Wrapper("-e -F -p", verbs="record stat", output="-o --output"),
     "watch": _Wrapper("-n --interval"),
     "script": _Wrapper(
-        "-E", skipped=1, script="-c --command", output="-T -O -I -B --log-out --log-in --log-io"
+        "-E",
+        skipped=1,
+        script="-c --command",
+        output="-T -O -I -B --log-out --log-in --log-io",
+        writes_skipped=True,
     ),
     "su": _Wrapper("-s -g -G --shell", skipped=1, script="-c --command"),
     "direnv": _Wrapper("", skipped=1, verbs="exec"),
@@ -181,6 +187,8 @@ def _unwrap_command(
             return None
     if name == "uv" and at < len(words) and words[at].text == "-":  # a Python script on standard input
         return WrappedCommand(at, [ShellWord("python3")], parsed.folder)
+    if wrapper.writes_skipped:
+        parsed.outputs += words[at : at + wrapper.skipped]
     if wrapper.skipped and parsed.script is None:
         at = parsed.options(words, at + wrapper.skipped, wrapper) if wrapper.script else at + wrapper.skipped
     while at < len(words) and words[at].text in _SKIPPED_WORDS and wrapper.verbs:
