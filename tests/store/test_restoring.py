@@ -49,6 +49,20 @@ def test_contents_belong_to_the_backup(notebook: Notebook, database: Path, tmp_p
     assert names == {digest, later}, "what was replaced keeps its contents, too"
 
 
+def test_links_in_a_backup_lead_nowhere(notebook: Notebook, database: Path, tmp_path: Path) -> None:
+    backups.make(database, tmp_path / "kept.db")
+    notebook.store.close()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "ab1").write_text("secret")
+    kept = backups.contents_of(tmp_path / "kept.db")
+    (kept / "cd").mkdir(parents=True, exist_ok=True)
+    (kept / "ab").symlink_to(outside)
+    (kept / "cd" / "cd1").symlink_to(outside / "ab1")
+    restoring.restore(database.parent, tmp_path / "kept.db")
+    assert not list((database.parent / CONTENTS).rglob("*1"))
+
+
 _FULL = """
 import resource, signal, sys
 from pathlib import Path

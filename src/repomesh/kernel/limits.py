@@ -545,6 +545,7 @@ QUEUE_MERGE_ANSWER_BYTES_MAX = 16 * 1024 * 1024  # of git about one merge: some 
 QUEUE_ERROR_CHARS_MAX = 2_000  # of what git says about a failure
 QUEUE_PATH_BYTES_MAX = 4_096  # of a path in a change, as Linux allows
 QUEUE_NAME_BYTES_MAX = 255  # of one name in it
+QUEUE_PATH_FOLDERS_MAX = 256  # around a file, of which trees are read and written one in the other
 PATCH_LINES_READ_MAX = 3_000_000  # of files, for all hunks of a patch: about a second
 PATCH_PLACES_MAX = 6  # at which a hunk fits that are looked for; two are too many already
 QUEUE_CONFIGURATION_BYTES_MAX = 65_536  # of repomesh.toml

@@ -23,9 +23,14 @@ def restore_contents(data: Path, source: Path) -> None:
 
 
 def _link_missing(source: Path, target: Path) -> None:
-    """Link, or else copy, the contents that `target` lacks. No file ever changes, so links will do."""
+    """Link, or else copy, the contents that `target` lacks. No file ever changes, so links will do.
+
+    A backup may come from elsewhere: symbolic links in it, which lead out of it, are left out.
+    """
     for shard in listed(source, "[0-9a-f][0-9a-f]"):
         for path in listed(shard, "[0-9a-f]*"):
+            if shard.is_symlink() or path.is_symlink() or not path.is_file():
+                continue
             target_file = target / shard.name / path.name
             target_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not target_file.exists():

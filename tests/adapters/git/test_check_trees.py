@@ -95,7 +95,7 @@ def test_a_folder_in_memory_that_another_user_made_is_not_used(
 ) -> None:
     shared = tmp_path / "shm"
     (shared / "elsewhere").mkdir(parents=True)
-    monkeypatch.setattr(check_trees, "_SHARED_MEMORY", shared)
+    monkeypatch.setattr(check_trees, "SHARED_MEMORY", shared)
     monkeypatch.setattr(check_trees.limits, "CHECK_MEMORY_FREE_MIN", 0)
     private = tmp_path / "data" / "workspace"
     assert check_trees.root_for(private).parent == shared

@@ -12,7 +12,9 @@ from repomesh.adapters.git.differences import TreeDifference
 from repomesh.adapters.git.errors import GitFailed
 from repomesh.adapters.git.merging import BlobRef
 from repomesh.adapters.git.modes import EXECUTABLE, REGULAR, SUBMODULE, SYMLINK
+from repomesh.adapters.git.paths import PathRefused
 from repomesh.adapters.git.repository import Repository
+from repomesh.kernel import limits
 from repositories import Scratch
 
 
@@ -54,6 +56,23 @@ def test_a_patch_keeps_its_id_where_it_moves(scratch: Scratch, repository: Repos
         compared(repository, *pair).patch_id for pair in (trees[2:], trees[:2], (trees[0], trees[2]))
     )
     assert moved == original != other
+
+
+def test_a_path_through_too_many_folders_is_refused(scratch: Scratch, repository: Repository) -> None:
+    base = scratch.head()
+    for folders, is_taken in (
+        (limits.QUEUE_PATH_FOLDERS_MAX, True),
+        (limits.QUEUE_PATH_FOLDERS_MAX + 1, False),
+    ):
+        path = "d/" * folders + "a"
+        deep = scratch.commit({path: "x"}, on=base)
+        for trees in ((base, deep), (deep, base)):
+            old, new = map(repository.tree, trees)
+            if is_taken:
+                assert [file.path for file in compared(repository, old, new).files] == [path.encode()]
+                continue
+            with pytest.raises(PathRefused):
+                repository.compare(old, new, 5_000)
 
 
 def test_a_tree_of_countless_files_is_given_up_early(scratch: Scratch, repository: Repository) -> None:

@@ -35,8 +35,15 @@ def require_path(path: bytes) -> None:
     """Raise PathRefused unless `path` is one that git would check out below the repository's root."""
     if not path or len(path) > limits.QUEUE_PATH_BYTES_MAX:
         raise PathRefused(f"a path has 1 to {limits.QUEUE_PATH_BYTES_MAX} bytes, not {len(path)}")
+    require_few_folders(path)
     if b"\0" in path or any(_is_refused(part) for part in path.split(b"/")):
         raise PathRefused(f"the path {as_text(path)[:200]!r} can't be part of a change")
+
+
+def require_few_folders(path: bytes) -> None:
+    """Raise PathRefused for a path of more folders than trees are read through."""
+    if path.count(b"/") > limits.QUEUE_PATH_FOLDERS_MAX:
+        raise PathRefused(f"a path in a change has at most {limits.QUEUE_PATH_FOLDERS_MAX} folders")
 
 
 def _is_refused(name: bytes) -> bool:

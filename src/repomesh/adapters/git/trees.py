@@ -9,6 +9,7 @@ from typing import Any
 from repomesh.adapters.git.libgit2_errors import as_git_failed
 from repomesh.adapters.git.merging import BlobRef
 from repomesh.adapters.git.modes import FOLDER
+from repomesh.adapters.git.paths import require_few_folders
 
 _OID_BYTES = 20
 _FOLDERS_PER_FILE = 20  # at most, on the way to the files that differ
@@ -63,6 +64,7 @@ def differing_files(
 
     Trees are compared folder by folder, so that no more is read than `count_max` allows, however many files a
     tree of few objects has. `entries_of` returns the entries of a tree, as `entries` does.
+    Raises PathRefused where they differ below more folders than a path of a change may have.
     """
     paths: set[bytes] = set()
     files: tuple[Files, Files] = {}, {}
@@ -70,6 +72,7 @@ def differing_files(
     looks = 0
     while folders:
         prefix, old_tree, new_tree = folders.pop()
+        require_few_folders(prefix)
         looks += 1
         before, after = entries_of(old_tree), entries_of(new_tree)
         for name in before.keys() | after.keys():

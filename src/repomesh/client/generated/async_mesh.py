@@ -848,11 +848,11 @@ class AsyncChanges(OperationGroup):
         Raises:
             RemoteError: Among others `bundle_invalid`, `change_dependency`, `change_differs`,
                 `change_empty`, `change_not_found`, `change_source`, `change_state`,
-                `change_too_large`, `change_unrelated`, `fencing_token_missing`, `git_failed`,
-                `lease_expired`, `merge_engine_missing`, `no_git_repository`, `not_holder`,
-                `not_your_change`, `patch_refused`, `path_refused`, `queue_configuration_invalid`,
-                `revision_not_found`, `stale_fencing_token`, `target_missing`, `task_not_found`,
-                `too_many_changes`.
+                `change_too_large`, `change_unrelated`, `commit_malformed`,
+                `fencing_token_missing`, `git_failed`, `lease_expired`, `merge_engine_missing`,
+                `no_git_repository`, `not_holder`, `not_your_change`, `patch_refused`,
+                `path_refused`, `queue_configuration_invalid`, `revision_not_found`,
+                `stale_fencing_token`, `target_missing`, `task_not_found`, `too_many_changes`.
         """
         answered: SubmittedChange = await self._call(
             "change.submit",
@@ -3676,13 +3676,13 @@ class AsyncQueues(OperationGroup):
         )
 
     async def resume(self, *, target: str | None = None, idempotency_key: str | None = None) -> Lanes:
-        """Land changes again.
+        """Land changes again. What a person paused, only a person resumes.
 
         Args:
             idempotency_key: Repeating a call with the same key acts once; one is chosen.
 
         Raises:
-            RemoteError: Among others `queue_not_found`.
+            RemoteError: Among others `paused_by_person`, `queue_not_found`.
         """
         answered: Lanes = await self._call("queue.resume", {"target": target}, idempotency_key)
         return answered
