@@ -12,7 +12,7 @@ from pathlib import Path
 from bench import landing, mergetrain
 from bench.report import Report
 from bench.repositories import Changes, cherry_pick_ms, make
-from repomesh.adapters.git.merging import Merged
+from repomesh.adapters.git.merge_results import Merged
 from repomesh.adapters.git.repository import Repository
 from repomesh.adapters.git.signatures import Signature
 

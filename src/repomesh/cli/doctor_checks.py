@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
+from repomesh.adapters.git.engine import require_engine
 from repomesh.adapters.git.errors import EngineMissing
-from repomesh.adapters.git.repository import require_engine
 from repomesh.cli.listening_port import CannotListen, PortBusy, listen
 from repomesh.client.discovery import Address
 from repomesh.connect import guard

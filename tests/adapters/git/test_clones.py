@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from repomesh.adapters.git.errors import GitFailed, NoGitRepository, ObjectsMissing
-from repomesh.adapters.git.merging import Merged
+from repomesh.adapters.git.merge_results import Merged
 from repomesh.adapters.git.repository import Repository
 from repositories import Scratch
 

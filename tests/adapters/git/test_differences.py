@@ -10,7 +10,7 @@ import pytest
 
 from repomesh.adapters.git.differences import TreeDifference
 from repomesh.adapters.git.errors import GitFailed
-from repomesh.adapters.git.merging import BlobRef
+from repomesh.adapters.git.merge_results import BlobRef
 from repomesh.adapters.git.modes import EXECUTABLE, REGULAR, SUBMODULE, SYMLINK
 from repomesh.adapters.git.paths import PathRefused
 from repomesh.adapters.git.repository import Repository

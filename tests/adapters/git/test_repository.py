@@ -18,7 +18,7 @@ from repomesh.adapters.git.errors import (
     RefMoved,
     RevisionNotFound,
 )
-from repomesh.adapters.git.merging import BlobRef, Conflicted, Merged
+from repomesh.adapters.git.merge_results import BlobRef, Conflicted, Merged
 from repomesh.adapters.git.repository import Repository
 from repomesh.adapters.git.signatures import Signature
 from repositories import Scratch

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from repomesh.adapters.git import trees
 from repomesh.adapters.git.errors import GitFailed
-from repomesh.adapters.git.merging import BlobRef
+from repomesh.adapters.git.merge_results import BlobRef
 from repomesh.adapters.git.modes import SUBMODULE
 from repomesh.adapters.git.paths import as_text
 

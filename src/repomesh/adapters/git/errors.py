@@ -1,4 +1,4 @@
-"""What can go wrong in git. A merge conflict is a result (`merging.Conflicted`), not an error."""
+"""What can go wrong in git. A merge conflict is a result (`merge_results.Conflicted`), not an error."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from repomesh.adapters.git.libgit2_errors import as_git_failed
-from repomesh.adapters.git.merging import BlobRef
+from repomesh.adapters.git.merge_results import BlobRef
 from repomesh.adapters.git.modes import FOLDER
 from repomesh.adapters.git.paths import require_few_folders
 

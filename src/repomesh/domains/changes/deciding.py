@@ -48,7 +48,7 @@ def approve_change(tx: Transaction, request: DecideChange) -> Change:
     row = _decide(tx, request, "approve", "approved")
     rows.emit(tx, CHANGE_APPROVED, row, request.comment)
     if row.state in ("submitted", "waiting"):
-        row = placing.place(tx, row)
+        row = placing.reassess(tx, row)
         rows.wake_lane(tx, row.target)
     return rows.as_change(row)
 
@@ -64,9 +64,9 @@ def reject_change(tx: Transaction, request: DecideChange) -> Change:
     """Reject a change for good, with the reason in `comment`. Its author is told; its branch is kept."""
     row = _decide(tx, request, "reject", "rejected")
     reason = f"{tx.caller.agent_name} rejected it" + (f": {request.comment}" if request.comment else "")
-    row = rows.move(tx, row, Placement("rejected", reason), request.comment)
+    row = rows.set_state(tx, row, Placement("rejected", reason), request.comment)
     notices.notify_rejected(tx, row)
-    placing.place_dependants(tx, row.id)
+    placing.reassess_dependants(tx, row.id)
     return rows.as_change(row)
 
 
@@ -85,8 +85,8 @@ def withdraw_change(tx: Transaction, request: WithdrawChange) -> Change:
     require_author(tx, row.author_id, row.author_name)
     rules.require_allowed("withdraw", row.id, row.state)
     reason = request.reason or f"{tx.caller.agent_name or 'the owner'} withdrew it"
-    row = rows.move(tx, row, Placement("withdrawn", reason), request.reason)
-    placing.place_dependants(tx, row.id)
+    row = rows.set_state(tx, row, Placement("withdrawn", reason), request.reason)
+    placing.reassess_dependants(tx, row.id)
     return rows.as_change(row)
 
 
@@ -113,7 +113,7 @@ def retry_change(tx: Transaction, request: RetryChange) -> Change:
         "error_class": None,
         "queued_at": None,
     }
-    row = placing.place(tx, row, **columns)
+    row = placing.reassess(tx, row, **columns)
     rows.wake_lane(tx, row.target)
     return rows.as_change(row)
 

@@ -351,7 +351,7 @@ class RollBack(PlanRollback):
     _inspection: Any = PrivateAttr(None)  # the commit that takes them back, an inspecting.Inspection
 
 
-class ChangeMoved(Model):
+class ChangeEventData(Model):
     """A change as it is now."""
 
     change: Change
@@ -359,25 +359,27 @@ class ChangeMoved(Model):
 
 
 CHANGE_SUBMITTED = event_type(
-    "change.submitted", ChangeMoved, "An agent submitted a change to the merge queue."
+    "change.submitted", ChangeEventData, "An agent submitted a change to the merge queue."
 )
-CHANGE_WAITING = event_type("change.waiting", ChangeMoved, "A change waits; its reason says what for.")
-CHANGE_QUEUED = event_type("change.queued", ChangeMoved, "A change is ready to be built.")
-CHANGE_BUILDING = event_type("change.building", ChangeMoved, "The queue began to build a change.")
-CHANGE_CHECKED = event_type("change.checked", ChangeMoved, "All checks of a change passed.")
-CHANGE_CHECKING = event_type("change.checking", ChangeMoved, "The checks of a change began.")
-CHANGE_LANDING = event_type("change.landing", ChangeMoved, "A change is about to be on its target branch.")
-CHANGE_LANDED = event_type("change.landed", ChangeMoved, "A change is on its target branch.")
-CHANGE_RETURNED = event_type("change.returned", ChangeMoved, "A change went back to its author.")
-CHANGE_QUARANTINED = event_type("change.quarantined", ChangeMoved, "A change was returned too often.")
-CHANGE_APPROVED = event_type("change.approved", ChangeMoved, "Somebody approved a change.")
-CHANGE_REJECTED = event_type("change.rejected", ChangeMoved, "Somebody rejected a change.")
-CHANGE_WITHDRAWN = event_type("change.withdrawn", ChangeMoved, "A change was taken out of the queue.")
-CHANGE_SUPERSEDED = event_type("change.superseded", ChangeMoved, "A new attempt replaced a change.")
-CHANGE_ROLLED_BACK = event_type("change.rolled_back", ChangeMoved, "A landed change was taken back.")
+CHANGE_WAITING = event_type("change.waiting", ChangeEventData, "A change waits; its reason says what for.")
+CHANGE_QUEUED = event_type("change.queued", ChangeEventData, "A change is ready to be built.")
+CHANGE_BUILDING = event_type("change.building", ChangeEventData, "The queue began to build a change.")
+CHANGE_CHECKED = event_type("change.checked", ChangeEventData, "All checks of a change passed.")
+CHANGE_CHECKING = event_type("change.checking", ChangeEventData, "The checks of a change began.")
+CHANGE_LANDING = event_type(
+    "change.landing", ChangeEventData, "A change is about to be on its target branch."
+)
+CHANGE_LANDED = event_type("change.landed", ChangeEventData, "A change is on its target branch.")
+CHANGE_RETURNED = event_type("change.returned", ChangeEventData, "A change went back to its author.")
+CHANGE_QUARANTINED = event_type("change.quarantined", ChangeEventData, "A change was returned too often.")
+CHANGE_APPROVED = event_type("change.approved", ChangeEventData, "Somebody approved a change.")
+CHANGE_REJECTED = event_type("change.rejected", ChangeEventData, "Somebody rejected a change.")
+CHANGE_WITHDRAWN = event_type("change.withdrawn", ChangeEventData, "A change was taken out of the queue.")
+CHANGE_SUPERSEDED = event_type("change.superseded", ChangeEventData, "A new attempt replaced a change.")
+CHANGE_ROLLED_BACK = event_type("change.rolled_back", ChangeEventData, "A landed change was taken back.")
 
 
-class QueueMoved(Model):
+class QueueEventData(Model):
     """The merge queue of one branch stopped, or goes on."""
 
     target: str
@@ -385,10 +387,10 @@ class QueueMoved(Model):
     by: str
 
 
-QUEUE_PAUSED = event_type("queue.paused", QueueMoved, "The merge queue of a branch stopped.")
-QUEUE_RESUMED = event_type("queue.resumed", QueueMoved, "The merge queue of a branch goes on.")
+QUEUE_PAUSED = event_type("queue.paused", QueueEventData, "The merge queue of a branch stopped.")
+QUEUE_RESUMED = event_type("queue.resumed", QueueEventData, "The merge queue of a branch goes on.")
 QUEUE_STALLED = event_type(
-    "queue.stalled", QueueMoved, "Changes are ready, but none has moved for a long time."
+    "queue.stalled", QueueEventData, "Changes are ready, but none has moved for a long time."
 )
 
 EVENT_OF_STATE: dict[ChangeState, str] = {

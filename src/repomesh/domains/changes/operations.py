@@ -20,7 +20,7 @@ from repomesh.domains.agents.errors import AgentNotFound
 from repomesh.domains.agents.operations import find_agent
 from repomesh.domains.changes import rows, rules
 from repomesh.domains.changes.building import inspecting
-from repomesh.domains.changes.building.inspecting import Inspection, Known, KnownHead, TakenBack
+from repomesh.domains.changes.building.inspecting import Inspection, KnownHead, SubmissionContext, TakenBack
 from repomesh.domains.changes.errors import (
     BundleInvalid,
     ChangeDiffers,
@@ -88,14 +88,14 @@ async def _prepare(request: SubmitChange, preparation: Preparation) -> SubmitCha
     """Look at the submission in git, on a thread, and keep its commit there."""
     request._inspection = await on_repository(
         preparation,
-        lambda tx: _known(tx, request),
+        lambda tx: _read_context(tx, request),
         lambda repository, known: inspecting.inspect(repository, request, known),
         "minutes" if request.bundle is not None else "git",
     )
     return request
 
 
-def _known(tx: Transaction, request: SubmitChange) -> Known:
+def _read_context(tx: Transaction, request: SubmitChange) -> SubmissionContext:
     """What the store knows of a submission: also the changes on whose commits it may build."""
     heads = [KnownHead(id_, rows.find(tx, id_).head_commit, landed=False) for id_ in request.depends_on]
     taken_back: list[TakenBack] = []
@@ -107,7 +107,7 @@ def _known(tx: Transaction, request: SubmitChange) -> Known:
             taken_back.append(TakenBack(row.base_commit, row.head_commit, row.taken_back))
         elif row.id not in replaced:
             heads.append(KnownHead(row.id, row.head_commit, landed=row.state == "landed"))
-    return Known(tx.caller.agent_name or "repomesh", heads, taken_back)
+    return SubmissionContext(tx.caller.agent_name or "repomesh", heads, taken_back)
 
 
 @command(
@@ -165,7 +165,7 @@ def submit_change(tx: Transaction, request: SubmitChange) -> SubmittedChange:
     fields = new_fields(tx, request, inspection) | {"attempt": attempt, "failures": failures}
     row = rows.add(tx, fields)
     rows.emit(tx, CHANGE_SUBMITTED, row)
-    row = placing.place(tx, row)
+    row = placing.reassess(tx, row)
     rows.wake_lane(tx, row.target)
     return rows.as_submitted(row)
 
@@ -198,7 +198,7 @@ def _replace(tx: Transaction, request: SubmitChange, new_id: str) -> tuple[int, 
     previous = rows.find(tx, request.replaces)
     require_author(tx, previous.author_id, previous.author_name)
     rules.require_allowed("replace", previous.id, previous.state)
-    rows.move(tx, previous, Placement("superseded", f"change {new_id} is its next attempt"))
+    rows.set_state(tx, previous, Placement("superseded", f"change {new_id} is its next attempt"))
     placing.follow_replacement(tx, previous.id, new_id)
     return previous.attempt + 1, previous.failures
 

@@ -18,7 +18,7 @@ def place_reviewed_changes(tx: Transaction, event: EmittedEvent[ReviewChanged]) 
     """Put the author's changes where they belong that wait for an approval: this may be the one."""
     for row in rows.in_states(tx, ("waiting",)):
         if row.waits_for == "approval" and row.author_id == event.data.review.author_id:
-            placing.place(tx, row)
+            placing.reassess(tx, row)
             rows.wake_lane(tx, row.target)
 
 

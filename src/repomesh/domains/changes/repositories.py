@@ -23,7 +23,7 @@ from repomesh.kernel.settings import Settings
 from repomesh.store.prepared import PreparedStatement
 from repomesh.store.transaction import Transaction
 
-Known = TypeVar("Known")
+Context = TypeVar("Context")
 Result = TypeVar("Result")
 
 FOLDER = "queue"
@@ -80,8 +80,8 @@ def opened(settings: Settings, workspace_id: str, path: str | None) -> Iterator[
 
 async def on_repository(
     preparation: Preparation,
-    read: Callable[[Transaction], Known],
-    work: Callable[[Repository, Known], Result],
+    read: Callable[[Transaction], Context],
+    work: Callable[[Repository, Context], Result],
     use: ThreadUse = "git",
 ) -> Result:
     """Read what `work` needs, then return what it makes of that and the caller's repository, on a thread.

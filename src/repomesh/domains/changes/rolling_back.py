@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from repomesh.adapters.git.errors import RevisionNotFound
-from repomesh.adapters.git.merging import Conflicted
+from repomesh.adapters.git.merge_results import Conflicted
 from repomesh.adapters.git.paths import as_text
 from repomesh.adapters.git.repository import Repository
 from repomesh.domains.changes import rows
@@ -138,7 +138,7 @@ def roll_back_changes(tx: Transaction, request: RollBack) -> SubmittedChange:
     extra = {"attempt": 1, "failures": 0, "rolls_back": [landed.id for landed in plan.taken]}
     made = rows.add(tx, new_fields(tx, submission, inspection) | extra)
     rows.emit(tx, CHANGE_SUBMITTED, made)
-    made = placing.place(tx, made)
+    made = placing.reassess(tx, made)
     rows.wake_lane(tx, made.target)
     return rows.as_submitted(made)
 

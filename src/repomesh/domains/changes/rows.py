@@ -16,7 +16,7 @@ from repomesh.domains.changes.models import (
     AttemptRecord,
     Change,
     ChangedFile,
-    ChangeMoved,
+    ChangeEventData,
     CheckResult,
     ErrorClass,
     Risk,
@@ -198,8 +198,8 @@ def note(tx: Transaction, change_id: str, **columns: Any) -> None:
     tx.execute(statement.values(**columns))
 
 
-def move(tx: Transaction, row: Row[Any], to: Placement, comment: str = "", **columns: Any) -> Row[Any]:
-    """Put a change where it belongs and emit the event of that; nothing happens where it is there already."""
+def set_state(tx: Transaction, row: Row[Any], to: Placement, comment: str = "", **columns: Any) -> Row[Any]:
+    """Write the state of a change and emit the event of it; nothing happens where it has it already."""
     target: dict[str, Any] = {
         "state": to.state,
         "reason": to.reason,
@@ -219,7 +219,7 @@ def move(tx: Transaction, row: Row[Any], to: Placement, comment: str = "", **col
 
 def emit(tx: Transaction, type_: str, row: Row[Any], comment: str = "") -> None:
     """Emit an event of a change as it is in `row`."""
-    data = ChangeMoved(change=as_change(row), comment=comment)
+    data = ChangeEventData(change=as_change(row), comment=comment)
     severity = _SEVERITIES.get(row.state, "info")
     tx.emit(NewEvent(type_, f"change/{row.id}", data, severity=severity, task_id=row.task_id))
 

@@ -61,9 +61,9 @@ class Lander:
 
         Raises GitFailed where nobody can know yet.
         """
-        if self.lane.taken.unsettled:
-            await finish_even_if_cancelled(self._settle_unsettled())
-        landed = await self._settle_dropped()
+        if self.lane.taken.pending_moves:
+            await finish_even_if_cancelled(self._settle_pending_moves())
+        landed = await self._settle_abandoned_moves()
         return [change for change in self.lane.taken.changes if change.id not in landed]
 
     async def _move_target(self, stack: Sequence[Built], target: Target) -> landing.RemoteRefused | None:
@@ -91,30 +91,30 @@ class Lander:
             lane.landing = LandingOutcome(landing_id=landing_id, landed=landed)
         return refused
 
-    async def _settle_unsettled(self) -> None:
+    async def _settle_pending_moves(self) -> None:
         """Find out what became of moves that were intended and not settled."""
         lane = self.lane
         async with _exclusive_branch_lock(self.repository, lane.target) as lock:
-            for unsettled in lane.taken.unsettled:
-                look = partial(moving.has_moved, self.repository, lane.target, unsettled, lock)
+            for move in lane.taken.pending_moves:
+                look = partial(moving.has_moved, self.repository, lane.target, move, lock)
                 try:
                     landed = await self.repositories.on_thread(look)
                 except moving.Undecided as undecided:
-                    await lane.commands.postpone_landing(unsettled.id, undecided)
+                    await lane.commands.postpone_landing(move.id, undecided)
                     raise GitFailed(f"an earlier landing is not settled: {undecided}") from None
-                await lane.commands.settle_landing(LandingOutcome(landing_id=unsettled.id, landed=landed))
+                await lane.commands.settle_landing(LandingOutcome(landing_id=move.id, landed=landed))
 
-    async def _settle_dropped(self) -> set[str]:
+    async def _settle_abandoned_moves(self) -> set[str]:
         """Record moves that were given up and are on the branch nevertheless; returns their changes.
 
         A push goes on behind the end of the server that began it.
         """
         landed: set[str] = set()
-        for dropped in self.lane.taken.dropped:
-            look = partial(moving.is_on, self.repository, self.lane.target, dropped)
+        for move in self.lane.taken.abandoned_moves:
+            look = partial(moving.is_on, self.repository, self.lane.target, move)
             if await self.repositories.on_thread(look):
-                await self.lane.commands.settle_landing(LandingOutcome(landing_id=dropped.id, landed=True))
-                landed |= {commit.change_id for commit in dropped.commits}
+                await self.lane.commands.settle_landing(LandingOutcome(landing_id=move.id, landed=True))
+                landed |= {commit.change_id for commit in move.commits}
         return landed
 
 

@@ -6,7 +6,7 @@ from repomesh.adapters.git import landing
 from repomesh.adapters.git.errors import GitFailed, RefMoved
 from repomesh.adapters.git.following import BlockedByWorkTree
 from repomesh.adapters.git.repository import Repository
-from repomesh.domains.changes.queue.processing_models import Landing
+from repomesh.domains.changes.queue.processing_models import BranchMove
 from repomesh.domains.changes.repositories import Target, configuration_at
 
 _BRANCHES = "refs/heads/"
@@ -40,7 +40,7 @@ def move(repository: Repository, target: Target, new: str, reason: str, lock: in
     return True
 
 
-def has_moved(repository: Repository, branch: str, move: Landing, lock: int) -> bool:
+def has_moved(repository: Repository, branch: str, move: BranchMove, lock: int) -> bool:
     """Whether a move took place whose worker ended before it could say so.
 
     The branch decides; with a remote that one does, and the branch follows it. Raises Undecided when the
@@ -66,7 +66,7 @@ def has_moved(repository: Repository, branch: str, move: Landing, lock: int) -> 
     return True
 
 
-def is_on(repository: Repository, branch: str, move: Landing) -> bool:
+def is_on(repository: Repository, branch: str, move: BranchMove) -> bool:
     """Whether a branch has what a move intended for it, by the branch itself."""
     tip = repository.branch_tip(branch)
     return tip is not None and repository.is_ancestor(move.new_commit, tip)

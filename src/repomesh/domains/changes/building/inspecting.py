@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from repomesh.adapters.git.bundles import BundleUnreadable, import_bundle
 from repomesh.adapters.git.differences import FileDifference
 from repomesh.adapters.git.errors import LinesTooMany, ObjectsMissing
-from repomesh.adapters.git.merging import BlobRef
+from repomesh.adapters.git.merge_results import BlobRef
 from repomesh.adapters.git.patches.files import PatchedFile, PatchedFiles
 from repomesh.adapters.git.patches.search_replace import apply_search_replace
 from repomesh.adapters.git.patches.unified import apply_unified
@@ -91,7 +91,7 @@ class TakenBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SubmissionContext:
     """What the store says about a submission: who submits, and the changes on which it may build."""
 
     author_name: str
@@ -99,7 +99,7 @@ class Known:
     taken_back: Sequence[TakenBack] = ()
 
 
-def inspect(repository: Repository, request: SubmitChange, known: Known) -> Inspection:
+def inspect(repository: Repository, request: SubmitChange, context: SubmissionContext) -> Inspection:
     """Find, check and pin the commit of a submission.
 
     Raises NoSingleSource, RevisionNotFound, PatchRefused, PathRefused, BundleInvalid, ChangeEmpty,
@@ -112,8 +112,8 @@ def inspect(repository: Repository, request: SubmitChange, known: Known) -> Insp
     change_id = new_id()
     pin = f"{PINS}{change_id}/1"
     try:
-        head = _head(repository, request, known, pin)
-        base, parent = _base(repository, head, target, known)
+        head = _head(repository, request, context, pin)
+        base, parent = _base(repository, head, target, context)
         repository.commits_between(base, head, limits.CHANGE_COMMITS_MAX)  # raises where one can't be read
         difference = read_difference(repository, base, head, target)
         _require_declared(request.declared_scope, difference.files)
@@ -165,10 +165,10 @@ def read_difference(repository: Repository, base: str, head: str, target: Target
     )
 
 
-def _head(repository: Repository, request: SubmitChange, known: Known, pin: str) -> str:
+def _head(repository: Repository, request: SubmitChange, context: SubmissionContext, pin: str) -> str:
     """The submitted commit, made or brought in if it is not there."""
     if request.patch is not None:
-        return _commit_patch(repository, request.patch, request.summary, known.author_name)
+        return _commit_patch(repository, request.patch, request.summary, context.author_name)
     if request.bundle is not None:
         try:
             return import_bundle(repository, b64decode(request.bundle, validate=True), pin)
@@ -204,7 +204,9 @@ def agent_signature(name: str) -> Signature:
     return Signature(name, f"{name}@agents.repomesh.invalid", int(time.time()))
 
 
-def _base(repository: Repository, head: str, target: Target, known: Known) -> tuple[str, KnownHead | None]:
+def _base(
+    repository: Repository, head: str, target: Target, context: SubmissionContext
+) -> tuple[str, KnownHead | None]:
     """The commit that the change was made from: where it left the target, or the change on which it builds.
 
     A change that landed as one commit is none of the target's ancestors, yet what follows it builds on it.
@@ -215,10 +217,10 @@ def _base(repository: Repository, head: str, target: Target, known: Known) -> tu
         if repository.is_shallow:
             raise ObjectsMissing(f"{reason} here: the repository is a shallow clone")
         raise ChangeUnrelated(reason)
-    base = _below_taken_back(repository, base, head, known.taken_back)
+    base = _below_taken_back(repository, base, head, context.taken_back)
     on_the_way = repository.ids_between(base, head, limits.CHANGE_ANCESTORS_MAX) - {head}
     parent: KnownHead | None = None
-    for earlier in known.heads:
+    for earlier in context.heads:
         if earlier.commit not in on_the_way or not repository.is_ancestor(base, earlier.commit):
             continue
         if parent is None or repository.is_ancestor(parent.commit, earlier.commit):

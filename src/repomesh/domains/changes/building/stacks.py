@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from repomesh.adapters.git.errors import GitFailed, RevisionNotFound
-from repomesh.adapters.git.merging import BlobRef, Conflicted, Merged, MergeResult
+from repomesh.adapters.git.merge_results import BlobRef, Conflicted, Merged, MergeResult
 from repomesh.adapters.git.modes import CONTENTS
 from repomesh.adapters.git.paths import as_text
 from repomesh.adapters.git.repository import Commit, Repository

@@ -12,11 +12,11 @@ from repomesh.domains.changes import rows
 from repomesh.domains.changes.models import CHANGE_ROLLED_BACK, MergedBy
 from repomesh.domains.changes.queue import claims, notices, placing, stalls
 from repomesh.domains.changes.queue.processing_models import (
+    BranchMove,
     BuiltChange,
     Intended,
     IntendLanding,
     LandedCommit,
-    Landing,
     LandingOutcome,
     PostponeLanding,
     SettleLanding,
@@ -39,10 +39,10 @@ _END = PreparedStatement(
     .values(outcome=bindparam("how"), ended_at=bindparam("ended"))
 )
 _OF_TARGET = _IN_WORKSPACE, _table.target == bindparam("target")
-_UNSETTLED = PreparedStatement(
+_PENDING = PreparedStatement(
     select(landings).where(*_OF_TARGET, _table.outcome == "intended").order_by(_table.id)
 )
-_DROPPED = PreparedStatement(
+_ABANDONED = PreparedStatement(
     select(landings)
     .where(*_OF_TARGET, _table.outcome == "dropped", _table.ended_at > bindparam("since", type_=Timestamp()))
     .order_by(_table.id.desc())
@@ -71,14 +71,14 @@ def intend_landing(tx: Transaction, request: IntendLanding) -> Intended:
         if placement.state == "queued":
             landing.append(row)
         else:
-            placing.put(tx, row, placement)
+            placing.apply(tx, row, placement)
             refused.append(row.id)
     if refused or lane.paused_reason is not None:
         return Intended(allowed=False, refused=refused)
     _add(tx, request)
     reason = f"{request.target} moves to {request.new_commit[:12]}"
     for row in landing:
-        rows.move(tx, row, Placement("landing", reason, "it is about to land"))
+        rows.set_state(tx, row, Placement("landing", reason, "it is about to land"))
     return Intended(allowed=True)
 
 
@@ -86,7 +86,7 @@ def intend_landing(tx: Transaction, request: IntendLanding) -> Intended:
 def settle_landing(tx: Transaction, request: SettleLanding) -> Empty:
     """Record whether the target branch moved as an earlier worker intended."""
     claims.require(tx, request)
-    settle(tx, request.landing)
+    record_outcome(tx, request.landing)
     return Empty()
 
 
@@ -98,11 +98,11 @@ def postpone_landing(tx: Transaction, request: PostponeLanding) -> Empty:
         change = rows.find(tx, LandedCommit(**entry).change_id)
         waiting = Placement("landing", request.reason, request.next_step, request.waits_for)
         next_at = tx.now + timedelta(seconds=claims.retry_delay_s(change.tries))
-        rows.move(tx, change, waiting, tries=change.tries + 1, next_at=next_at)
+        rows.set_state(tx, change, waiting, tries=change.tries + 1, next_at=next_at)
     return Empty()
 
 
-def settle(tx: Transaction, outcome: LandingOutcome) -> None:
+def record_outcome(tx: Transaction, outcome: LandingOutcome) -> None:
     """Record whether the target branch moved as intended: the changes landed, or are built again.
 
     The branch has the last word: what is on it has landed, also where the move had been given up.
@@ -118,32 +118,32 @@ def settle(tx: Transaction, outcome: LandingOutcome) -> None:
         commit = LandedCommit(**entry)
         change = rows.find(tx, commit.change_id)
         if not outcome.landed:
-            placing.place(tx, change)
+            placing.reassess(tx, change)
         elif change.state != "landed":
-            _land(tx, change, commit, row.old_commit)
+            _land(tx, change, commit)
 
 
-def unsettled(tx: Transaction, target: str) -> list[Landing]:
+def pending_moves(tx: Transaction, target: str) -> list[BranchMove]:
     """The moves of a target branch whose outcome is unknown, oldest first."""
-    found: Sequence[Row[Any]] = tx.execute(_UNSETTLED, {"ws": tx.workspace_id, "target": target}).all()
-    return [_as_landing(row) for row in found]
+    found: Sequence[Row[Any]] = tx.execute(_PENDING, {"ws": tx.workspace_id, "target": target}).all()
+    return [_as_move(row) for row in found]
 
 
-def dropped(tx: Transaction, target: str) -> list[Landing]:
+def abandoned_moves(tx: Transaction, target: str) -> list[BranchMove]:
     """The moves that were given up within QUEUE_DROPPED_S, oldest first, of changes not all landed since."""
     since = tx.now - timedelta(seconds=limits.QUEUE_DROPPED_S)
     found: Sequence[Row[Any]] = tx.execute(
-        _DROPPED, {"ws": tx.workspace_id, "target": target, "since": since}
+        _ABANDONED, {"ws": tx.workspace_id, "target": target, "since": since}
     ).all()
-    moves = [_as_landing(row) for row in reversed(found)]
+    moves = [_as_move(row) for row in reversed(found)]
     states = rows.states_of(tx, {commit.change_id for move in moves for commit in move.commits})
     return [
         move for move in moves if any(states.get(commit.change_id) != "landed" for commit in move.commits)
     ]
 
 
-def _as_landing(row: Row[Any]) -> Landing:
-    return Landing(id=row.id, old_commit=row.old_commit, new_commit=row.new_commit, commits=row.commits)
+def _as_move(row: Row[Any]) -> BranchMove:
+    return BranchMove(id=row.id, old_commit=row.old_commit, new_commit=row.new_commit, commits=row.commits)
 
 
 def _find(tx: Transaction, landing_id: str) -> Row[Any]:
@@ -190,11 +190,11 @@ def _write_difference(tx: Transaction, row: Row[Any], built: BuiltChange) -> Row
     return rows.write(tx, row.id, **columns)
 
 
-def _land(tx: Transaction, row: Row[Any], commit: LandedCommit, base: str) -> None:
+def _land(tx: Transaction, row: Row[Any], commit: LandedCommit) -> None:
     merged_by: MergedBy = commit.merged_by
-    rows.add_attempt(tx, row, base, "landed", None, "")
+    rows.add_attempt(tx, row, commit.parent, "landed", None, "")
     landed = Placement("landed", f"it is on {row.target} as {commit.commit[:12]}")
-    moved = rows.move(
+    moved = rows.set_state(
         tx,
         row,
         landed,
@@ -208,4 +208,4 @@ def _land(tx: Transaction, row: Row[Any], commit: LandedCommit, base: str) -> No
         taken_back = rows.write(tx, id_, rolled_back_by=row.id)
         rows.emit(tx, CHANGE_ROLLED_BACK, taken_back, f"change {row.id} took it back")
     notices.notify_landed(tx, moved)
-    placing.place_dependants(tx, row.id)
+    placing.reassess_dependants(tx, row.id)

@@ -12,7 +12,7 @@ from repomesh.domains.agents import rows as agent_rows
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.changes import configuration, rows, rules
 from repomesh.domains.changes.errors import NoLane, PausedByPerson
-from repomesh.domains.changes.models import QUEUE_RESUMED, QueueMoved
+from repomesh.domains.changes.models import QUEUE_RESUMED, QueueEventData
 from repomesh.domains.changes.queue import placing, stalls
 from repomesh.domains.changes.queue.models import (
     ConfigurationValue,
@@ -113,10 +113,10 @@ def resume_queue(tx: Transaction, request: ResumeQueue) -> Lanes:
             raise PausedByPerson(f"{lane.paused_by} paused the queue of {lane.target}: {lane.paused_reason}")
         resumed = {"paused_reason": None, "paused_by": None, "paused_at": None, "due_at": tx.now}
         rows.write_lane(tx, lane.target, **resumed, **stalls.restarted_timer(tx))
-        data = QueueMoved(target=lane.target, reason=lane.paused_reason, by=by)
+        data = QueueEventData(target=lane.target, reason=lane.paused_reason, by=by)
         tx.emit(NewEvent(QUEUE_RESUMED, f"queue/{lane.target}", data))
         for row in rows.in_states(tx, ("waiting",), lane.target):
-            placing.place(tx, row)
+            placing.reassess(tx, row)
     return Lanes(lanes=[_as_lane(lane) for lane in _lanes(tx, request.target)])
 
 

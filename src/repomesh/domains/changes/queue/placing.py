@@ -20,15 +20,15 @@ from repomesh.domains.tasks.tables import task_attempts
 from repomesh.store.transaction import Transaction
 
 
-def place(tx: Transaction, row: Row[Any], lane: Row[Any] | None = None, **columns: Any) -> Row[Any]:
+def reassess(tx: Transaction, row: Row[Any], lane: Row[Any] | None = None, **columns: Any) -> Row[Any]:
     """Put a change that nobody works on where it belongs now; returns its row.
 
     `lane` is the row of its lane, which is read where it is not given.
     """
-    return put(tx, row, find_placement(tx, row, lane=lane), **columns)
+    return apply(tx, row, find_placement(tx, row, lane=lane), **columns)
 
 
-def put(tx: Transaction, row: Row[Any], placement: Placement, **columns: Any) -> Row[Any]:
+def apply(tx: Transaction, row: Row[Any], placement: Placement, **columns: Any) -> Row[Any]:
     """Move a change to `placement`; whoever is to do something about it is asked. Returns its row."""
     waits_on = placement.waits_for == "lock" == row.waits_for and not columns
     if waits_on and rules.is_same_wait(row.reason, placement.reason):
@@ -37,7 +37,7 @@ def put(tx: Transaction, row: Row[Any], placement: Placement, **columns: Any) ->
     if begins_to_wait:
         next_at = tx.now + timedelta(hours=min(row.escalates_h, row.expires_h))
         columns |= {"approval_since": tx.now, "escalated_at": None, "next_at": next_at}
-    moved = rows.move(tx, row, placement, **columns)
+    moved = rows.set_state(tx, row, placement, **columns)
     if moved is row:
         return row
     if moved.state == "returned":
@@ -58,10 +58,10 @@ def escalate_approval(tx: Transaction, row: Row[Any]) -> None:
         notices.request_approval(tx, row, lacking, overdue=True)
 
 
-def place_dependants(tx: Transaction, change_id: str) -> None:
+def reassess_dependants(tx: Transaction, change_id: str) -> None:
     """Put the changes where they belong now that wait for one that has landed, or never will."""
     for dependant_id in rows.waiting_for(tx, change_id):
-        row = place(tx, rows.find(tx, dependant_id))
+        row = reassess(tx, rows.find(tx, dependant_id))
         rows.wake_lane(tx, row.target)
 
 
@@ -70,7 +70,7 @@ def follow_replacement(tx: Transaction, change_id: str, new_id: str) -> None:
     for row in rows.in_states(tx, ("waiting", "returned", "quarantined")):
         if change_id in row.depends_on:
             depends_on = [new_id if id_ == change_id else id_ for id_ in row.depends_on]
-            rows.move(tx, row, as_placed(row), depends_on=depends_on)
+            rows.set_state(tx, row, as_placed(row), depends_on=depends_on)
 
 
 def as_placed(row: Row[Any]) -> Placement:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from repomesh.domains.changes import rows, rules
-from repomesh.domains.changes.models import CHANGE_CHECKED, QUEUE_PAUSED, QueueMoved
+from repomesh.domains.changes.models import CHANGE_CHECKED, QUEUE_PAUSED, QueueEventData
 from repomesh.domains.changes.queue import claims, landing, notices, placing, returning, stalls
 from repomesh.domains.changes.queue.processing_models import (
     BeginChecks,
@@ -46,7 +46,7 @@ _IN_WORK: dict[rules.WorkState, str] = {
 def take_lane(tx: Transaction, request: TakeLane) -> TakenLane:
     """Claim a lane, put what waits where it belongs now, and begin to build up to `batch_max` changes.
 
-    Changes that an earlier worker left in work are queued again, but for those whose landing is unsettled.
+    Changes that an earlier worker left in work are queued again, but for those whose landing is pending.
     """
     lane = claims.claim(tx, request)
     if lane is None:
@@ -57,22 +57,22 @@ def take_lane(tx: Transaction, request: TakeLane) -> TakenLane:
     else:
         left = rows.due_for_placing(tx, request.target)
     is_moving = any(row.state == "landing" for row in left)
-    unsettled = landing.unsettled(tx, request.target) if is_moving else []
-    landing_ids = {commit.change_id for move in unsettled for commit in move.commits}
+    pending = landing.pending_moves(tx, request.target) if is_moving else []
+    landing_ids = {commit.change_id for move in pending for commit in move.commits}
     for row in left:
         if row.id not in landing_ids:
-            placing.escalate_approval(tx, placing.place(tx, row, lane))
-    dropped = landing.dropped(tx, request.target)
+            placing.escalate_approval(tx, placing.reassess(tx, row, lane))
+    abandoned = landing.abandoned_moves(tx, request.target)
     if not request.batch_max:
         queued = bool(rows.next_queued(tx, request.target, 1))
-        return TakenLane(taken=True, queued=queued, unsettled=unsettled, dropped=dropped)
+        return TakenLane(taken=True, queued=queued, pending_moves=pending, abandoned_moves=abandoned)
     batch = _pick(tx, lane, request.batch_max)
     return TakenLane(
         taken=True,
         queued=bool(batch),
         changes=[rows.as_queued(tx, _begin(tx, row, "building")) for row in batch],
-        unsettled=unsettled,
-        dropped=dropped,
+        pending_moves=pending,
+        abandoned_moves=abandoned,
     )
 
 
@@ -152,7 +152,7 @@ def settle_changes(tx: Transaction, request: SettleChanges) -> Settled:
     if lane is None:
         return Settled()
     if request.landing is not None:
-        landing.settle(tx, request.landing)
+        landing.record_outcome(tx, request.landing)
     for failed in request.failed:
         _fail(tx, failed, request.attempts_max)
     if request.pause is not None and lane.paused_reason is None:
@@ -170,10 +170,10 @@ def settle_changes(tx: Transaction, request: SettleChanges) -> Settled:
 def pause_lane(tx: Transaction, target: str, reason: str, by: str) -> None:
     """Stop a lane: what is queued waits until somebody resumes it."""
     rows.write_lane(tx, target, paused_reason=reason, paused_by=by, paused_at=tx.now)
-    data = QueueMoved(target=target, reason=reason, by=by)
+    data = QueueEventData(target=target, reason=reason, by=by)
     tx.emit(NewEvent(QUEUE_PAUSED, f"queue/{target}", data, severity="error"))
     for row in rows.in_states(tx, ("queued",), target):
-        placing.place(tx, row)
+        placing.reassess(tx, row)
     if by == "repomesh":
         body = f"The merge queue of {target} is paused: {reason}\n\nOnce mended: `repomesh queue resume`."
         notices.notify_people(tx, f"Merge queue of {target} is paused", body)
@@ -184,7 +184,7 @@ def _pick(tx: Transaction, lane: Row[Any], batch_max: int) -> list[Row[Any]]:
     while True:
         found = {row.id: row for row in rows.next_queued(tx, lane.target, batch_max)}
         batch = rules.pick_batch([_as_candidate(row) for row in found.values()], batch_max)
-        placed = [placing.place(tx, found[candidate.id], lane) for candidate in batch]
+        placed = [placing.reassess(tx, found[candidate.id], lane) for candidate in batch]
         if all(row.state == "queued" for row in placed):
             return placed  # else those that wait now are not found any more
 
@@ -194,7 +194,7 @@ def _as_candidate(row: Row[Any]) -> Candidate:
 
 
 def _begin(tx: Transaction, row: Row[Any], state: rules.WorkState) -> Row[Any]:
-    return rows.move(tx, row, Placement(state, _IN_WORK[state], "the queue goes on by itself"))
+    return rows.set_state(tx, row, Placement(state, _IN_WORK[state], "the queue goes on by itself"))
 
 
 def _fail(tx: Transaction, failed: FailedChange, attempts_max: int) -> None:
@@ -206,7 +206,7 @@ def _fail(tx: Transaction, failed: FailedChange, attempts_max: int) -> None:
         next_at = tx.now + timedelta(seconds=claims.retry_delay_s(row.tries))
         reason = f"{failed.reason}; the next attempt is at {rfc3339(next_at)}"
         waiting = Placement("waiting", reason, failed.next_step, failed.waits_for, failed.error_class)
-        rows.move(tx, row, waiting, tries=row.tries + 1, next_at=next_at)
+        rows.set_state(tx, row, waiting, tries=row.tries + 1, next_at=next_at)
         if row.tries + 1 == limits.QUEUE_RETRIES_TOLD:
             notices.notify_people(
                 tx,
@@ -217,7 +217,7 @@ def _fail(tx: Transaction, failed: FailedChange, attempts_max: int) -> None:
         return
     failures = row.failures + 1
     state = rules.after_failure(failures, attempts_max)
-    moved = rows.move(
+    moved = rows.set_state(
         tx,
         row,
         Placement(state, failed.reason, failed.next_step, error_class=failed.error_class),
@@ -241,7 +241,7 @@ def _next_due(tx: Transaction, target: str) -> datetime | None:
     groups = rows.group_under_way(tx, target)
     if any(group.state in ("building", "checking") for group in groups):
         for row in rows.in_states(tx, ("building", "checking"), target):
-            placing.place(tx, row)
+            placing.reassess(tx, row)
         groups = rows.group_under_way(tx, target)
     soon = tx.now + timedelta(seconds=limits.QUEUE_POLL_S)
     times: list[datetime] = []

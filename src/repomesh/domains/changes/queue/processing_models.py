@@ -56,7 +56,7 @@ class LandedCommit(Model):
     merged_by: MergedBy
 
 
-class Landing(Model):
+class BranchMove(Model):
     """A move of the target branch."""
 
     id: Id
@@ -74,15 +74,15 @@ class TakeLane(LaneClaim):
 class TakenLane(Model):
     """What a worker took: the changes to build, and moves of the branch whose outcome is unknown.
 
-    `queued` says whether there is anything to build, also where `batch_max` was 0. `dropped` are moves that
-    were given up a while ago: one that was under way then may have ended well since.
+    `queued` says whether there is anything to build, also where `batch_max` was 0. Moves in
+    `abandoned_moves` were given up a while ago: one that was under way then may have ended well since.
     """
 
     taken: bool = False
     queued: bool = False
     changes: list[QueuedChange] = []
-    unsettled: list[Landing] = []
-    dropped: list[Landing] = []
+    pending_moves: list[BranchMove] = []
+    abandoned_moves: list[BranchMove] = []
 
 
 class BeginChecks(LaneClaim):

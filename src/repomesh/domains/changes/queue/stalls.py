@@ -7,7 +7,7 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from repomesh.domains.changes import rows
-from repomesh.domains.changes.models import QUEUE_STALLED, QueueMoved
+from repomesh.domains.changes.models import QUEUE_STALLED, QueueEventData
 from repomesh.domains.changes.queue import notices
 from repomesh.domains.changes.tables import queue_lanes
 from repomesh.kernel import limits
@@ -38,7 +38,7 @@ def detect_stalls(tx: Transaction, request: Empty) -> Empty:
             f"{len(ready)} change(s) are ready, and none moved for {limits.QUEUE_STALL_S / 60:g} minutes; "
             f"the oldest, {oldest.id}, is {oldest.state}: {oldest.reason}"
         )
-        data = QueueMoved(target=lane.target, reason=reason, by="repomesh")
+        data = QueueEventData(target=lane.target, reason=reason, by="repomesh")
         tx.emit(NewEvent(QUEUE_STALLED, f"queue/{lane.target}", data, severity="error"))
         body = f"{reason}\n\nSee `repomesh queue status`, `repomesh doctor` and the server's log."
         notices.notify_people(tx, f"Merge queue of {lane.target} stands still", body)
