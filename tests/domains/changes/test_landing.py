@@ -315,3 +315,48 @@ async def test_nothing_of_the_server_or_ignored_is_overwritten(queue: Mesh, scra
     [change] = await landed(queue, made["id"])
     assert (change["state"], change["waits_for"]) == ("waiting", "work_tree")
     assert (scratch.path / ".env").read_text() == "SECRET=1\n"
+
+
+async def test_a_path_that_differs_in_case_only_comes_back(queue: Mesh, scratch: Scratch) -> None:
+    """Two agents may each add one: macOS and Windows would check out one of them."""
+    alice, bob = await queue.agent("alice"), await queue.agent("bob")
+    base = scratch.head()
+    for name in ("Lib/a.py", "lib/b.py"):
+        scratch.commit({name: "x = 1\n"}, on=base, branch=f"{name[0]}-work")
+    first, second = await submit(alice, branch="L-work"), await submit(bob, branch="l-work")
+    changes = await landed(queue, first["id"], second["id"])
+    assert [change["state"] for change in changes] == ["landed", "returned"]
+    assert "lib/b.py and Lib differ in case only" in changes[1]["reason"]
+    tip = scratch.git("rev-parse", "main")
+    scratch.commit({"LIB/c.py": "c\n"}, on=tip, branch="again")
+    with pytest.raises(Refused) as refused:
+        await submit(alice, branch="again")
+    assert refused.value.code == "path_refused"
+    allowed = {"repomesh.toml": "[merge]\ncase_collisions = true\n"}
+    scratch.commit(allowed, on=tip, branch="main")
+    both = scratch.commit({"lib/b.py": "x = 1\n"}, on=scratch.git("rev-parse", "main"), branch="both")
+    [change] = await landed(queue, (await submit(bob, branch="both"))["id"])
+    assert change["state"] == "landed", (both, change)
+    scratch.commit({"repomesh.toml": "[merge]\n"}, on=scratch.git("rev-parse", "main"), branch="main")
+    scratch.commit({"lib/d.py": "d\n"}, on=scratch.git("rev-parse", "main"), branch="later")
+    [change] = await landed(queue, (await submit(bob, branch="later"))["id"])
+    assert change["state"] == "landed", "those that are there already stop nothing"
+
+
+async def test_what_was_submitted_lands_whatever_becomes_of_its_branch(queue: Mesh, scratch: Scratch) -> None:
+    alice = await queue.agent("alice")
+    base = scratch.head()
+    [first] = await landed(queue, (await submit(alice, commit=scratch.commit({"0": "0"}, on=base)))["id"])
+    assert first["state"] == "landed"
+    await queue.post("/v1/queue/pause", reason="wait")
+    ids = []
+    for name in ("forced", "deleted"):
+        scratch.commit({f"{name}.txt": "submitted\n"}, on=base, branch=name)
+        ids.append((await submit(alice, branch=name, summary=name))["id"])
+    scratch.commit({"forced.txt": "not submitted\n"}, on=base, branch="forced")
+    scratch.git("update-ref", "-d", "refs/heads/deleted")
+    scratch.git("reflog", "expire", "--expire=now", "--all")
+    scratch.git("gc", "-q", "--prune=now")
+    await queue.post("/v1/queue/resume")
+    assert [change["state"] for change in await landed(queue, *ids)] == ["landed", "landed"]
+    assert scratch.git("show", "main:forced.txt") == scratch.git("show", "main:deleted.txt") == "submitted"

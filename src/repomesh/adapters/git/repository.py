@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -174,6 +174,12 @@ class Repository(RepositoryRefs):
             return None
         self._require_few_lines([blob for side in files for blob in side.values()])
         return self._comparison.compare(*files)
+
+    def find_case_twin(
+        self, old_tree: str, new_tree: str, paths: Iterable[bytes]
+    ) -> tuple[bytes, bytes] | None:
+        """The first of `paths` of `new_tree` that differs from another in case only (see `trees`)."""
+        return trees.find_case_twin(self._entries, old_tree, new_tree, paths)
 
     # What is made
 

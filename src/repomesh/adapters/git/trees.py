@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
 
 from repomesh.adapters.git.libgit2_errors import as_git_failed
 from repomesh.adapters.git.merge_results import BlobRef
 from repomesh.adapters.git.modes import FOLDER
 from repomesh.adapters.git.paths import require_few_folders
+from repomesh.kernel.unicode_text import normalize
 
 _OID_BYTES = 20
 _FOLDERS_PER_FILE = 20  # at most, on the way to the files that differ
@@ -89,6 +90,42 @@ def differing_files(
         if len(paths) > count_max or looks + len(folders) > count_max * _FOLDERS_PER_FILE:
             return None
     return files
+
+
+def find_case_twin(
+    entries_of: Callable[[str | None], Files], old: str, new: str, paths: Iterable[bytes]
+) -> tuple[bytes, bytes] | None:
+    """The first path in `new` that differs from another one in case or accents only, and that other.
+
+    Two folders of one such name count as well: macOS and Windows check out both as one. Those that the tree
+    `old` has already do not.
+    """
+    names_of: dict[str, dict[str, list[bytes]]] = {}
+    for path in paths:
+        folder, tree, old_tree = b"", new, cast(str | None, old)
+        for name in path.split(b"/"):
+            inside, before = entries_of(tree), entries_of(old_tree)
+            names = names_of.get(tree)
+            if names is None:
+                names = names_of[tree] = _by_folded_name(inside)
+            for other in names[_folded(name)]:
+                if other != name and not (name in before and other in before):
+                    return path, folder + other
+            folder, tree = folder + name + b"/", inside[name].oid
+            entry = before.get(name)
+            old_tree = entry.oid if entry is not None and entry.mode == FOLDER else None
+    return None
+
+
+def _by_folded_name(names: Iterable[bytes]) -> dict[str, list[bytes]]:
+    found: defaultdict[str, list[bytes]] = defaultdict(list)
+    for name in names:
+        found[_folded(name)].append(name)
+    return found
+
+
+def _folded(name: bytes) -> str:
+    return normalize("NFC", name.decode("utf-8", "surrogateescape")).casefold()
 
 
 def _splice(repository: Any, tree: str | None, changes: Mapping[bytes, BlobRef | None]) -> str | None:

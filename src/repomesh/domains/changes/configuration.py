@@ -156,6 +156,9 @@ class MergeSection(_Section):
     barrier: Globs = Field(
         (), description="A change of one of them is checked alone, besides the built-in ones."
     )
+    case_collisions: bool = Field(
+        False, description="Whether paths may differ in case only, which macOS and Windows can't check out."
+    )
     structured: bool = Field(True, description="Whether conflicts are merged by the files' structure.")
 
 

@@ -16,7 +16,7 @@ from repomesh.adapters.git.patches.files import PatchedFile, PatchedFiles
 from repomesh.adapters.git.patches.search_replace import apply_search_replace
 from repomesh.adapters.git.patches.unified import apply_unified
 from repomesh.adapters.git.patches.whole_files import apply_whole_files
-from repomesh.adapters.git.paths import as_text, require_path
+from repomesh.adapters.git.paths import PathRefused, as_text, require_path
 from repomesh.adapters.git.repository import Repository
 from repomesh.adapters.git.signatures import Signature
 from repomesh.domains.changes import configuration, rules
@@ -126,6 +126,17 @@ def inspect(repository: Repository, request: SubmitChange, context: SubmissionCo
     return Inspection(change_id, target.branch, base, head, request.branch, difference, builds_on)
 
 
+def _require_distinct(repository: Repository, old_tree: str, new_tree: str, added: Sequence[bytes]) -> None:
+    """Raise PathRefused for a new path that differs from another of the tree in case only."""
+    twins = repository.find_case_twin(old_tree, new_tree, added)
+    if twins is not None:
+        path, other = map(as_text, twins)
+        raise PathRefused(
+            f"{path} and {other} differ in case only: macOS and Windows check out one of them",
+            hint="Give it another name; 'merge.case_collisions = true' in repomesh.toml allows both.",
+        )
+
+
 def read_difference(repository: Repository, base: str, head: str, target: Target) -> Difference:
     """What `head` changes on `base`, by the rules of the target branch.
 
@@ -151,6 +162,10 @@ def read_difference(repository: Repository, base: str, head: str, target: Target
             )
         if file.path == configuration.FILE.encode() and file.new is not None:
             configuration.parse(repository.blob(file.new.oid))
+    if not target.configuration.merge.case_collisions:
+        _require_distinct(
+            repository, old_tree, new_tree, [file.path for file in git_files if file.old is None]
+        )
     files = [_as_changed_file(file) for file in git_files]
     secrets = find_secrets(difference.added_lines(limits.SECRET_LINES_MAX))
     assessed = risk.assess(files, secrets, target.configuration)
