@@ -22,7 +22,7 @@ def main(url: str) -> None:
     seen: list[tuple[int, float]] = []
 
     def poll() -> None:
-        while not over.wait(EVERY_S):
+        while True:
             begun = time.monotonic()
             connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
             try:
@@ -33,6 +33,8 @@ def main(url: str) -> None:
             finally:
                 connection.close()
             seen.append((status, time.monotonic() - begun))
+            if over.wait(EVERY_S):
+                return
 
     polling = threading.Thread(target=poll)
     polling.start()

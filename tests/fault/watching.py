@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from fault.running import AT_FULL_SIZE, Process
+from fault.running import AT_FULL_SIZE, HERE, Process
 
 STALL_S_MAX = 0.25 if AT_FULL_SIZE else 10.0  # only `make faults` has the machine to itself
 # What is free again is not given back at once where others load the machine.
@@ -19,27 +18,19 @@ GROWTH_BYTES_MAX = (300 if AT_FULL_SIZE else 600) * 1024 * 1024
 
 @contextmanager
 def watched(process: Process) -> Iterator[list[float]]:
-    """Ask for the server's health twenty times a second; gives how long each answer took."""
-    took: list[float] = []
-    begun_asking, over = threading.Event(), threading.Event()
+    """Inside, the server is asked twenty times a second whether it is well; behind it, how long that took.
 
-    def ask() -> None:
-        with httpx.Client(base_url=process.url, timeout=60) as client:
-            while not over.is_set():
-                begun = time.monotonic()
-                client.get("/healthz")
-                took.append(time.monotonic() - begun)
-                begun_asking.set()
-                over.wait(0.05)
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    assert begun_asking.wait(30)
-    try:
-        yield took
-    finally:
-        over.set()
-        asking.join()
+    A process of its own asks: who reads long answers, or sends floods, keeps its own interpreter busy.
+    """
+    answers_s: list[float] = []
+    program = [sys.executable, HERE / "polling.py", process.url]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as polling:
+        assert polling.stdout is not None
+        polling.stdout.readline()
+        yield answers_s
+        seen = json.loads(polling.communicate(timeout=60)[0])
+    assert {status for status, _seconds in seen} == {200}
+    answers_s += [seconds for _status, seconds in seen]
 
 
 def resident_bytes(process: Process) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, update
@@ -13,7 +16,7 @@ from repomesh.kernel import limits
 from repomesh.kernel.errors import NoLongerAvailable
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.operation import Model
-from repomesh.store import log
+from repomesh.store import filters, log, tail
 from repomesh.store.filters import EventFilter, LogSlice, filter_for
 from repomesh.store.log import NewEvent
 from repomesh.store.tables import counters, events
@@ -213,3 +216,33 @@ async def test_what_was_read_from_the_log_is_not_taken_from_the_tail_once_more(j
     assert await subscription.next(0) == []
     assert subscription.take(stored) == 2
     assert [event.seq for event in await subscription.next(1)] == [event.seq for event in stored[2:]]
+
+
+@pytest.mark.parametrize(("callers", "at_once"), [(1, 1), (2, 2), (4, limits.LOG_READS_AT_ONCE)])
+async def test_subscribers_that_lag_read_the_log_in_turns(
+    journal: Log, monkeypatch: pytest.MonkeyPatch, callers: int, at_once: int
+) -> None:
+    """Each read takes a reading thread and a megabyte; the log's new events come to all at once."""
+    await journal.append(10)
+    reading, most, lock = 0, 0, threading.Lock()
+
+    def read(*arguments: Any) -> LogSlice:
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        time.sleep(0.005)
+        with lock:
+            reading -= 1
+        return filters.read_matching(*arguments)
+
+    monkeypatch.setattr(tail, "read_matching", read)
+    last = await journal.last()
+
+    async def subscribe(number: int) -> list[int]:
+        caller_id = f"caller {number % callers}"
+        async with journal.tails.subscribe(journal.filter("test"), last - 10, caller_id) as subscription:
+            return await taken(subscription, last)
+
+    assert set(map(len, await asyncio.gather(*map(subscribe, range(16))))) == {10}
+    assert most == at_once
