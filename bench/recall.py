@@ -18,9 +18,9 @@ from bench.databases import new_database
 from bench.recall_set import Labelled, RecallSet, build
 from bench.report import Report
 from repomesh.app import Server, prepare
-from repomesh.domains.overview import recall, search
-from repomesh.domains.overview.ranking import RECALL_WEIGHTS, RankingWeights
-from repomesh.domains.overview.search_models import Recall, Search
+from repomesh.domains.overview.searching import recall, search
+from repomesh.domains.overview.searching.models import Recall, Search
+from repomesh.domains.overview.searching.ranking import RECALL_WEIGHTS, RankingWeights
 from repomesh.domains.sessions.memories import store_memory
 from repomesh.domains.sessions.memory_models import StoreMemory
 from repomesh.domains.sessions.tables import memories

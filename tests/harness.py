@@ -86,7 +86,7 @@ class Mesh(Speaker):
     async def settled(self) -> None:
         """Wait until what hooks told and the signs of life are written down."""
         await self.server.hooks.service.settled()
-        await self.server.presence.stop()
+        await self.server.implicit_heartbeats.stop()
 
     async def sweep(self) -> None:
         """Whole passes of the recovery worker: the second one finds what the first one made due."""

@@ -76,7 +76,7 @@ class Cli:
         """Wait for what the server does behind its answers."""
         await self.mesh.server.hooks.service.settled()
         await self.mesh.server.transcripts.settled()
-        await self.mesh.server.presence.stop()
+        await self.mesh.server.implicit_heartbeats.stop()
 
     async def told(self, moment: str, **said: Any) -> str:
         """The text that reaches the model; empty for nothing."""

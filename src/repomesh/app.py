@@ -22,15 +22,15 @@ from repomesh.domains.workspaces.errors import AnotherRepository
 from repomesh.domains.workspaces.operations import create, home_workspace
 from repomesh.jobs.contents import ContentSweeper
 from repomesh.jobs.embedding import EmbeddingJob
+from repomesh.jobs.implicit_heartbeats import ImplicitHeartbeats
 from repomesh.jobs.merge_queue.worker import MergeQueue
-from repomesh.jobs.presence import Presence
 from repomesh.jobs.supervised import SupervisedWorker
 from repomesh.jobs.sweeper import CONSULTING_SWEEPS, Sweeper
 from repomesh.jobs.text_rebuild import TextRebuild
 from repomesh.jobs.transcripts import Transcripts
 from repomesh.jobs.uptime import UptimeClock
 from repomesh.jobs.webhook_sender import WebhookSender
-from repomesh.jobs.webhooks import Webhooks
+from repomesh.jobs.webhooks import WebhookDeliveryJob
 from repomesh.kernel.clock import Clock, system_clock
 from repomesh.kernel.dispatch import Dispatcher
 from repomesh.kernel.errors import Unauthenticated
@@ -101,10 +101,12 @@ class Server:
         self.text_rebuild = TextRebuild(self.store, settings.sweep_every_s)
         self.embedding = EmbeddingJob(registry, self.dispatch, self.store, settings.sweep_every_s)
         sender = WebhookSender(settings.webhook_hosts, clock, self.metrics, VERSION)
-        self.webhooks = Webhooks(registry, self.dispatch, self.store, self.bus, sender)
+        self.webhooks = WebhookDeliveryJob(registry, self.dispatch, self.store, self.bus, sender)
         self.merge_queue = MergeQueue(registry, self.dispatch, self.store, self.bus)
-        self.presence = Presence(registry, self.dispatch, settings.agent_inactive_after_s)
-        self.dispatch.on_call(self.presence.record_call)
+        self.implicit_heartbeats = ImplicitHeartbeats(
+            registry, self.dispatch, settings.agent_inactive_after_s
+        )
+        self.dispatch.on_call(self.implicit_heartbeats.record_call)
         self.store.on_commit(self.bus.publish)
         self.gateway = Gateway(
             registry=registry,
@@ -179,7 +181,7 @@ class Server:
             yield self
         finally:
             await self.hooks.service.settled()
-            await self.presence.stop()
+            await self.implicit_heartbeats.stop()
             await self.dispatch.close()
             await self.revocations.stop()
             await self.tails.stop()

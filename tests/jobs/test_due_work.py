@@ -63,7 +63,7 @@ async def test_a_workspace_without_anything_due_is_not_visited(
 ) -> None:
     others = await _workspaces(mesh, SEVERAL)
     await _lock(others[3][1], ttl_s=30)
-    await mesh.server.presence.stop()  # heartbeats renew
+    await mesh.server.implicit_heartbeats.stop()  # heartbeats renew
     await mesh.sweep()
     visits.clear()
     mesh.clock.advance(20)
@@ -140,7 +140,7 @@ async def test_two_servers_on_one_database_share_what_is_due(
     await mesh.server.sweeper.stop()
     for _, owner in others:
         await _lock(owner, ttl_s=30)
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     second = Server(settings, mesh.clock)
     async with second.without_workers():
         await second.uptime.tick()

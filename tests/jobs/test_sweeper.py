@@ -110,7 +110,7 @@ async def _claims(mesh: Mesh) -> None:
 
 async def test_what_silent_agents_held_is_taken_back_in_pieces(mesh: Mesh) -> None:
     await _claims(mesh)
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     await mesh.server.sweeper.stop()
     mesh.clock.advance(1_000)
     pieces = await _pieces(mesh, "recovery.reconcile", lambda done: len(done.tasks), await _home(mesh))
@@ -140,7 +140,7 @@ async def test_one_pass_of_the_sweeper_settles_all_that_is_due(mesh: Mesh) -> No
     await _questions(mesh)
     await _messages_of_nobody_present(mesh)
     await _claims(mesh)
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     mesh.clock.advance(1_000)
     await mesh.sweep()
     for type_ in ("question.defaulted", "message.undelivered", "task.reclaimed"):

@@ -19,8 +19,8 @@ from repomesh.app import Server, open_workspace
 from repomesh.domains.messaging.messages.models import WaitForMessages
 from repomesh.domains.messaging.waits.models import BeginWait, WaitChosen
 from repomesh.domains.webhooks.tables import webhooks
-from repomesh.domains.workspaces.absence import last_absence, silent_before
 from repomesh.domains.workspaces.operations import home_workspace
+from repomesh.domains.workspaces.server_downtime import last_absence, silent_before
 from repomesh.jobs.uptime import UptimeClock
 from repomesh.kernel import limits
 from repomesh.kernel.identity import RequestContext, system_caller

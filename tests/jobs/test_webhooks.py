@@ -19,7 +19,7 @@ from repomesh.adapters.bus.local import LocalBus
 from repomesh.app import Server
 from repomesh.jobs import webhook_sender
 from repomesh.jobs.webhook_sender import WebhookSender
-from repomesh.jobs.webhooks import Webhooks
+from repomesh.jobs.webhooks import WebhookDeliveryJob
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
 from repomesh.kernel.settings import Settings
@@ -687,7 +687,9 @@ async def test_what_a_claim_was_lost_for_is_written_down_once(mesh: Mesh, receiv
     await alice.post("/v1/events", type="chat.message")
     await receiver.arrived(1)
     settings, clock = mesh.server.settings, mesh.clock
-    other = Webhooks(registry, mesh.server.dispatch, mesh.server.store, LocalBus(), sender(settings, clock))
+    other = WebhookDeliveryJob(
+        registry, mesh.server.dispatch, mesh.server.store, LocalBus(), sender(settings, clock)
+    )
     clock.advance(limits.WEBHOOK_CLAIM_S + 1)
     other.start()
     await receiver.arrived(2)

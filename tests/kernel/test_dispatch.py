@@ -284,9 +284,9 @@ async def test_what_is_looked_at_besides_comes_with_the_answer(desk: Desk, kind:
         return desk.note(tx, request) if kind is Kind.COMMAND else Noted(text=request.text)
 
     operation = desk.add("note.write", note, kind=kind)
-    answer = await desk(operation, "hello", side_query=lambda tx: tx.workspace_id)
-    assert answer.side_result == desk.owner.workspace_id
-    assert (await desk(operation, "again")).side_result is None
+    answer = await desk(operation, "hello", extra_query=lambda tx: tx.workspace_id)
+    assert answer.extra_result == desk.owner.workspace_id
+    assert (await desk(operation, "again")).extra_result is None
 
 
 async def test_access_is_looked_up_again_after_what_changes_it(desk: Desk) -> None:

@@ -475,7 +475,7 @@ async def assert_events_suffice(world: World, operation: Operation, payload: dic
     # The first call of an agent is a heartbeat, which renews silently what it holds.
     for speaker_known in (world.alice, world.bob):
         await speaker_known.get("/v1/workspace")
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     await mesh.server.dispatch.close()
     before = await everything(mesh)
     last = (await mesh.get("/v1/events", limit=1, newest=True))["last_seq"]

@@ -14,7 +14,7 @@ import prompt
 from cli.running import git, repository
 from connect.hooking import Place, answering, environment, ok, serving
 from repomesh.connect import hook_main
-from repomesh.domains.overview.hook_models import GuardEdit
+from repomesh.domains.overview.cli_hooks.models import GuardEdit
 from repomesh.kernel import data_folder, work_trees
 from repomesh.kernel.data_folder import ForeignWorkTree
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget

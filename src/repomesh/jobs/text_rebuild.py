@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import structlog
 
-from repomesh.domains.overview import indexed_words
+from repomesh.domains.overview.searching import indexed_words
 from repomesh.jobs.periodic import Periodic
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.kernel.limits import REBUILD_DOCUMENTS, TEXT_INDEX_PASS_CHARS

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from repomesh.domains.overview.absence import give_grace
-from repomesh.domains.workspaces import absence
+from repomesh.domains.overview.liveness.server_downtime import give_grace
+from repomesh.domains.workspaces import server_downtime
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel import limits
 from repomesh.kernel.errors import RepomeshError
@@ -65,7 +65,7 @@ class UptimeClock:
             last_seen_at = self._last_seen_at
             if not self._is_gap(self._store.now()):
                 return
-            recorded_at = await self._store.read(_SERVER, absence.last_present)
+            recorded_at = await self._store.read(_SERVER, server_downtime.last_present)
             known_moments = [moment for moment in (recorded_at, last_seen_at) if moment is not None]
             # A server that starts on a store of its own was away before, if only for a moment.
             gap_min = timedelta() if last_seen_at is None and not self._store.shared else self._gap
@@ -103,6 +103,6 @@ class UptimeClock:
                 )
 
     async def _mark(self) -> None:
-        now = await self._store.write(_SERVER, RequestContext(), absence.mark_present)
+        now = await self._store.write(_SERVER, RequestContext(), server_downtime.mark_present)
         self._marked_at = now
         self._note(now)

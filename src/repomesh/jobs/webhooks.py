@@ -25,10 +25,10 @@ from repomesh.domains.webhooks.delivery_queue import (
 )
 from repomesh.domains.webhooks.delivery_queue_models import (
     AttemptOutcome,
+    ClaimDeliveries,
+    ClaimedDeliveries,
     SettledWebhook,
     SettleWebhook,
-    TakenWebhook,
-    TakeWebhook,
 )
 from repomesh.jobs.job import Job
 from repomesh.jobs.webhook_sender import WebhookSender
@@ -52,17 +52,17 @@ class _ScannedRange:
 
 
 @dataclass(slots=True)
-class _Batch:
+class _ClaimedBatch:
     """The deliveries claimed for one webhook, and their outcomes so far; none without `claim_id`."""
 
     webhook: ReadyWebhook
     claim_id: str
-    claimed: TakenWebhook
+    claimed: ClaimedDeliveries
     more: bool
     outcomes: list[AttemptOutcome] = field(default_factory=list)
 
 
-class Webhooks(Job[ReadyWebhook, _Batch, None]):
+class WebhookDeliveryJob(Job[ReadyWebhook, _ClaimedBatch, None]):
     """Serves the webhooks of all workspaces: when the log grows, and when a retry is due."""
 
     name = "webhooks"
@@ -71,8 +71,8 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         self, registry: Registry, dispatch: Dispatcher, store: Store, bus: Bus, sender: WebhookSender
     ) -> None:
         super().__init__(rules.POLICY, limits.LOG_POLL_S)
-        self._take = registry["webhook.take"]
-        self._settle = registry["webhook.settle"]
+        self._claim_operation = registry["webhook.claim"]
+        self._settle_operation = registry["webhook.settle"]
         self._dispatch = dispatch
         self._store = store
         self._sender = sender
@@ -98,14 +98,16 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         webhooks = await self._store.read(system_caller(""), ready)
         self._has_ready_webhooks = bool(webhooks or self._working)
         return [
-            webhook for webhook in webhooks if webhook.due or self._scanned_upto(webhook) < webhook.last_seq
+            webhook
+            for webhook in webhooks
+            if webhook.has_due_deliveries or self._scanned_upto(webhook) < webhook.last_seq
         ]
 
     def key(self, due: ReadyWebhook) -> str:
         """The webhook's id: a webhook is served by one task, in the order of the log."""
         return due.id
 
-    async def take(self, due: ReadyWebhook) -> _Batch | None:
+    async def take(self, due: ReadyWebhook) -> _ClaimedBatch | None:
         """Read a part of the log for a webhook, and claim the deliveries that are to be sent now."""
         current = await self._store.read(system_caller(""), partial(ready, webhook_id=due.id))
         if not current:
@@ -117,10 +119,12 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
         if after < webhook.last_seq:
             log_part = await self._store.read(caller, lambda tx: read_events(tx, webhook, after))
         has_more = log_part.upto < webhook.last_seq
-        changes = webhook.due or log_part.deliveries or log_part.missed_before or log_part.damaged
-        if not (changes or self._must_write_position(webhook, log_part.upto)):
-            return _Batch(webhook, "", NOTHING_TAKEN, has_more) if has_more else None
-        request = TakeWebhook(
+        changes = (
+            webhook.has_due_deliveries or log_part.deliveries or log_part.missed_before or log_part.damaged
+        )
+        if not (changes or self._note_scanned(webhook, log_part.upto)):
+            return _ClaimedBatch(webhook, "", NOTHING_TAKEN, has_more) if has_more else None
+        request = ClaimDeliveries(
             webhook_id=webhook.id,
             claim_id=new_id(),
             position=webhook.position,
@@ -129,12 +133,12 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             damaged=log_part.damaged,
             deliveries=log_part.deliveries,
         )
-        claimed = (await self._dispatch(self._take, caller, request, RequestContext())).result
-        assert isinstance(claimed, TakenWebhook)
+        claimed = (await self._dispatch(self._claim_operation, caller, request, RequestContext())).result
+        assert isinstance(claimed, ClaimedDeliveries)
         self._scanned.pop(webhook.id, None)
-        return _Batch(webhook, request.claim_id, claimed, has_more and not claimed.full)
+        return _ClaimedBatch(webhook, request.claim_id, claimed, has_more and not claimed.full)
 
-    async def effect(self, batch: _Batch) -> None:
+    async def effect(self, batch: _ClaimedBatch) -> None:
         """Attempt the claimed deliveries, one after the other.
 
         Outcomes are recorded at intervals. After an attempt that the receiver does not answer, the remaining
@@ -156,7 +160,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
                 if not await self._record(batch, release=False):
                     return
 
-    async def settle(self, batch: _Batch, outcome: BaseException | None) -> bool:
+    async def settle(self, batch: _ClaimedBatch, outcome: BaseException | None) -> bool:
         """Record the outcomes of the attempts, also after a cancellation: else they are made twice."""
         claimed_count = len(batch.claimed.deliveries)
         if claimed_count:
@@ -169,7 +173,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             await asyncio.sleep(limits.WEBHOOK_GATHER_S)
         return bool(claimed_count) or batch.more
 
-    async def _record(self, batch: _Batch, *, release: bool) -> bool:
+    async def _record(self, batch: _ClaimedBatch, *, release: bool) -> bool:
         """Record outcomes; returns whether the claim still holds."""
         outcomes, batch.outcomes = batch.outcomes, []
         webhook = batch.webhook
@@ -177,7 +181,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             webhook_id=webhook.id, claim_id=batch.claim_id, outcomes=tuple(outcomes), release=release
         )
         caller = system_caller(webhook.workspace_id)
-        settled = (await self._dispatch(self._settle, caller, request, RequestContext())).result
+        settled = (await self._dispatch(self._settle_operation, caller, request, RequestContext())).result
         assert isinstance(settled, SettledWebhook)
         for outcome in outcomes:
             if outcome.error is not None:
@@ -193,7 +197,7 @@ class Webhooks(Job[ReadyWebhook, _Batch, None]):
             scanned.upto if scanned is not None and scanned.position == webhook.position else webhook.position
         )
 
-    def _must_write_position(self, webhook: ReadyWebhook, upto: int) -> bool:
+    def _note_scanned(self, webhook: ReadyWebhook, upto: int) -> bool:
         """Note in memory that nothing matched up to `upto`; returns whether to record that now."""
         now = asyncio.get_running_loop().time()
         scanned = self._scanned.get(webhook.id)

@@ -48,13 +48,13 @@ class OperationResult:
     """What an operation answered; `replayed` when an Idempotency-Key found an earlier result.
 
     `json` is the result as JSON text, where it was made on the thread that read it: a long one would keep
-    others waiting on the event loop. `side_result` is what the context's `side_query` returned.
+    others waiting on the event loop. `extra_result` is what the context's `extra_query` returned.
     """
 
     result: BaseModel
     replayed: bool = False
     json: bytes | None = None
-    side_result: Any = None
+    extra_result: Any = None
 
 
 class Dispatcher:
@@ -115,7 +115,7 @@ class Dispatcher:
         with tracer.span(operation.name, context.trace_id, context.traceparent) as span:
             span.set_attribute("repomesh.workspace_id", caller.workspace_id)
             try:
-                return await self._answer(operation, caller, payload, context)
+                return await self._authorise_and_run(operation, caller, payload, context)
             except RepomeshError as error:
                 code = error.code
                 if error.failure is Failure.UNAVAILABLE:
@@ -165,7 +165,7 @@ class Dispatcher:
         while self._follow_ups:
             await asyncio.gather(*self._follow_ups, return_exceptions=True)
 
-    async def _answer(
+    async def _authorise_and_run(
         self, operation: Operation, caller: Caller, payload: Payload, context: RequestContext
     ) -> OperationResult:
         caller.require(operation.scope)
@@ -270,7 +270,7 @@ class Dispatcher:
     ) -> OperationResult:
         if operation.kind is not Kind.COMMAND:
             async with self._turn(operation, caller):
-                query = partial(self._run_query, operation, request, context.side_query)
+                query = partial(self._run_query, operation, request, context.extra_query)
                 return await self._after_absence(lambda: self._store.read(caller, query))
         try:
             command = partial(self._run_command, operation, request, key)
@@ -301,24 +301,24 @@ class Dispatcher:
         return tx
 
     def _run_query(
-        self, operation: Operation, request: BaseModel, side_query: Callable[[Any], Any] | None, tx: Any
+        self, operation: Operation, request: BaseModel, extra_query: Callable[[Any], Any] | None, tx: Any
     ) -> OperationResult:
         result = operation.function(self._check_absence(tx), request)
         if tx.damaged and isinstance(result, Page):  # which says which records it had to leave out
             result = result.model_copy(update={"damaged": tx.damaged})
         is_http_query = operation.http is not None and operation.kind is Kind.QUERY
-        side_result = side_query and side_query(tx)
+        extra_result = extra_query and extra_query(tx)
         return (
-            _fit_query_result(result, request, side_result)
+            _fit_query_result(result, request, extra_result)
             if is_http_query
-            else OperationResult(result, side_result=side_result)
+            else OperationResult(result, extra_result=extra_result)
         )
 
     def _run_command(
         self, operation: Operation, request: BaseModel, key: _IdempotencyKey | None, tx: Any
     ) -> OperationResult:
         self._verify(self._check_absence(tx))
-        side_query = tx.context.side_query
+        extra_query = tx.context.extra_query
         recorded = None if key is None else tx.recorded_answer(operation.name, key.text, key.fingerprint)
         if recorded is not None:
             result = operation.result.model_validate_json(recorded)
@@ -328,7 +328,7 @@ class Dispatcher:
                 if operation.shorten is None
                 else _shorten_result(operation.shorten, full_result, request)
             )
-            return OperationResult(shown_result, replayed=True, side_result=side_query and side_query(tx))
+            return OperationResult(shown_result, replayed=True, extra_result=extra_query and extra_query(tx))
         result = operation.function(tx, request)
         if tx.context.if_match is not None and not tx.version_checked:
             raise ConditionIgnored(f"{operation.name} changes nothing that has a version")
@@ -340,7 +340,7 @@ class Dispatcher:
         shown_result = (
             result if operation.shorten is None else _shorten_result(operation.shorten, result, request)
         )
-        return OperationResult(shown_result, side_result=side_query and side_query(tx))
+        return OperationResult(shown_result, extra_result=extra_query and extra_query(tx))
 
     def queue(self, name: str, caller: Caller, payload: BaseModel) -> None:
         """Run an internal command in the background; its errors are logged.
@@ -368,14 +368,16 @@ def _find_recorded(operation: str, key: _IdempotencyKey, tx: Any) -> bytes | Non
     return recorded
 
 
-def _fit_query_result(result: BaseModel, request: BaseModel, side_result: Any) -> OperationResult:
+def _fit_query_result(result: BaseModel, request: BaseModel, extra_result: Any) -> OperationResult:
     """A query's result with its JSON, cut to the request's `max_chars` if it has one."""
     text = encode(result)
     max_chars = getattr(request, "max_chars", None)
     if max_chars is None or len(text) <= max_chars or len(text.decode()) <= max_chars:
-        return OperationResult(result, json=text, side_result=side_result)
+        return OperationResult(result, json=text, extra_result=extra_result)
     fitted = keep_within(result, max_chars)
-    return OperationResult(fitted, json=text if fitted is result else encode(fitted), side_result=side_result)
+    return OperationResult(
+        fitted, json=text if fitted is result else encode(fitted), extra_result=extra_result
+    )
 
 
 def _shorten_result(shorten: Shorten, result: BaseModel, request: BaseModel) -> BaseModel:

@@ -116,8 +116,8 @@ class RequestContext:
 
     `gone` returns when the caller has disconnected; without it the caller counts as connected to the end.
     `token_caller` is the caller whose token the request carried, where it speaks as another one through a
-    session: a wait ends when either token is revoked. `side_query` is a function of the transaction, run
-    after the operation in the same one; its result is the answer's `side_result`.
+    session: a wait ends when either token is revoked. `extra_query` is a function of the transaction, run
+    after the operation in the same one; its result is the answer's `extra_result`.
     """
 
     trace_id: str = ""
@@ -127,4 +127,4 @@ class RequestContext:
     if_match: int | None = None
     gone: Callable[[], Awaitable[object]] | None = None
     token_caller: Caller | None = None
-    side_query: Callable[[Any], Any] | None = None
+    extra_query: Callable[[Any], Any] | None = None

@@ -25,9 +25,9 @@ def new_key() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
 
 
-def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
+def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """The signature of a delivery, as it stands in the header; raises ValueError for a malformed secret."""
-    signed = f"{webhook_id}.{timestamp}.".encode() + body
+    signed = f"{message_id}.{timestamp}.".encode() + body
     digest = hmac.new(_decode_key(secret), signed, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(digest).decode()}"
 
@@ -35,13 +35,13 @@ def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
 class SignedHeaders:
     """The headers of a signed delivery, which are checked before its body is there."""
 
-    def __init__(self, webhook_id: str, timestamp: str | None, signatures: str, now_s: float) -> None:
+    def __init__(self, message_id: str, timestamp: str | None, signatures: str, now_s: float) -> None:
         """Raises Unauthenticated unless one has the form of a signature and the time is about now."""
         if timestamp is None or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
             raise Unauthenticated("webhook-timestamp: must be seconds since 1970", hint=_HINT)
         if abs(now_s - int(timestamp)) > WEBHOOK_AGE_S_MAX:
             raise Unauthenticated("webhook-timestamp: too far from the server's time", hint=_HINT)
-        self._webhook_id = webhook_id
+        self._message_id = message_id
         self._timestamp = int(timestamp)
         self._signatures = [signature for signature in signatures.split() if _SIGNATURE.fullmatch(signature)]
         if not self._signatures:
@@ -49,7 +49,7 @@ class SignedHeaders:
 
     def verify(self, secret: str, body: bytes) -> None:
         """Raise Unauthenticated unless one of the signatures is of this secret and body."""
-        expected = sign(secret, self._webhook_id, self._timestamp, body)
+        expected = sign(secret, self._message_id, self._timestamp, body)
         if not any(hmac.compare_digest(expected, signature) for signature in self._signatures):
             raise _foreign_signature()
 

@@ -130,7 +130,7 @@ class LogSlice:
 def read_matching(
     connection: Connection, event_filter: EventFilter, after: int, count: int = STREAM_READ_EVENTS
 ) -> LogSlice:
-    """Up to `count` matching events behind `after`, among the next STREAM_SCAN_EVENTS of the log.
+    """Up to `count` matching events after `after`, among the next STREAM_SCAN_EVENTS of the log.
 
     Raises NoLongerAvailable when the log was pruned beyond `after`.
     """

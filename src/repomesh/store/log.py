@@ -118,13 +118,13 @@ _NEXT_SEQ = PreparedStatement(
 )
 _LAST_AT = PreparedStatement(select(counters.c.last_at).where(counters.c.workspace_id == bindparam("ws")))
 _APPEND = PreparedStatement(insert(events))
-_BEHIND = (
+_AFTER = (
     select(events)
     .where(events.c.workspace_id == bindparam("ws"), events.c.seq > bindparam("after"))
     .order_by(events.c.seq)
     .limit(bindparam("count"))
 )
-_READ = PreparedStatement(_BEHIND)
+_READ = PreparedStatement(_AFTER)
 _BOUNDS = PreparedStatement(
     select(counters.c.oldest_seq, counters.c.last_seq).where(counters.c.workspace_id == bindparam("ws"))
 )
@@ -191,10 +191,10 @@ def last_time(connection: Connection, workspace_id: str) -> datetime | None:
 def read_after(
     connection: Connection, workspace_id: str, after: int, count: int, chars: int | None = None
 ) -> EventsRead:
-    """Up to `count` events behind `after`, in order; no further than the one that reaches to `chars`."""
+    """Up to `count` events after `after`, in order; no further than the one that reaches to `chars`."""
     parameters = {"ws": workspace_id, "after": after, "count": count}
     if chars is not None and connection.dialect.name == "postgresql":
-        sized = within_bytes(connection, _BEHIND, events.c.seq, chars)
+        sized = within_bytes(connection, _AFTER, events.c.seq, chars)
         return stored_events(connection.execute(sized, parameters), chars)
     rows = _READ.each(connection, parameters)
     with closing(rows):
@@ -211,7 +211,7 @@ def bounds(connection: Connection, workspace_id: str) -> tuple[int, int]:
 
 
 def require_kept(after: int, oldest: int) -> None:
-    """Raise NoLongerAvailable when events behind `after` are gone from a log that begins at `oldest`."""
+    """Raise NoLongerAvailable when events after `after` are gone from a log that begins at `oldest`."""
     if after + 1 < oldest:
         raise NoLongerAvailable(f"the log begins at {oldest}", oldest_seq=oldest)
 

@@ -189,7 +189,7 @@ class SqliteStore(Store):
                 self._answer_previous_batch()
             batch, may_continue = self._take_batch()
             if batch:
-                self._commit(batch)
+                self._process_batch(batch)
             if self._index_backlog >= limits.TEXT_INDEX_BATCH or (self._index_backlog and not batch):
                 self._answer_previous_batch()
                 self._index_texts()
@@ -213,18 +213,18 @@ class SqliteStore(Store):
             return batch, True
         return batch, False
 
-    def _commit(self, batch: list[_QueuedCommand]) -> None:
+    def _process_batch(self, batch: list[_QueuedCommand]) -> None:
         """Run every command and commit once; they are answered soon."""
         try:
-            outcomes, last = self._run_all(batch)
+            outcomes, last = self._run_and_commit(batch)
         except _NeedsSavepoints as error:
             self._row_cache.forget()
             self._driver.rollback()
             if len(batch) == 1:
-                _answer([_Outcome(batch[0], None, _translate_error(error.__cause__ or error))])
+                _answer_callers([_Outcome(batch[0], None, _translate_error(error.__cause__ or error))])
                 return
             self._savepoint_batches_left = limits.SAVEPOINT_BATCHES
-            self._commit(batch)
+            self._process_batch(batch)
             return
         except BaseException as failure:  # whatever it is, the thread must live: all later writes need it
             self._answer_previous_batch()
@@ -241,10 +241,10 @@ class SqliteStore(Store):
         """Answer the callers of the batch that was committed last, and announce the new ends of the logs."""
         committed, self._unanswered_batch = self._unanswered_batch, None
         if committed is not None:
-            _answer(committed.outcomes)
+            _answer_callers(committed.outcomes)
             self._announce(committed.last)
 
-    def _run_all(self, batch: list[_QueuedCommand]) -> tuple[list[_Outcome], dict[str, int]]:
+    def _run_and_commit(self, batch: list[_QueuedCommand]) -> tuple[list[_Outcome], dict[str, int]]:
         """Run and commit a batch; returns the outcomes and each workspace's last event number.
 
         Raises DatabaseDamaged when the file was removed or replaced: writes to it would be lost.
@@ -340,7 +340,7 @@ class SqliteStore(Store):
         now = self._steady_clock.following()
         store_parts = self.settings, self.text_index, self._contents, self.reactions, pending, self._row_cache
         tx = Transaction(self._connection, command.caller, command.context, now, *store_parts)
-        tx.events_ahead = len(events)
+        tx.events_before_in_batch = len(events)
         result = tx.run(command.work)
         if not self._driver.in_transaction:  # what follows would be committed statement by statement
             raise _BatchLost
@@ -377,7 +377,7 @@ class SqliteStore(Store):
             self.damage = (str(cause),)
         if isinstance(failure, Unavailable):
             # One error each: an error collects the frames that it passes through.
-            _answer(
+            _answer_callers(
                 [
                     _Outcome(queued, None, type(failure)(failure.message, hint=failure.hint))
                     for queued in batch
@@ -385,11 +385,11 @@ class SqliteStore(Store):
             )
         elif len(batch) > 1:
             for command in batch:
-                self._commit([command])
+                self._process_batch([command])
         else:
             error = RuntimeError("what the command wrote could not be committed")
             error.__cause__ = cause
-            _answer([_Outcome(batch[0], None, error)])
+            _answer_callers([_Outcome(batch[0], None, error)])
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -466,7 +466,7 @@ class SqliteStore(Store):
             engine.dispose()
 
 
-def _answer(outcomes: Sequence[_Outcome]) -> None:
+def _answer_callers(outcomes: Sequence[_Outcome]) -> None:
     """Resolve the futures of the commands; an event loop is woken once for all of its own."""
     outcomes_by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Outcome]] = defaultdict(list)
     for outcome in outcomes:

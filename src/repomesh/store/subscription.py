@@ -29,12 +29,12 @@ class SubscriptionSource(Protocol):
         """A bounded read of the log for a subscriber of `caller_id` that lags."""
         ...
 
-    def join(self, listener: Listener) -> None:
+    def join(self, listener: EventListener) -> None:
         """Deliver every event from now on."""
         ...
 
 
-class Listener(Protocol):
+class EventListener(Protocol):
     """A receiver to which a tail delivers the events that match its filter."""
 
     filter: EventFilter

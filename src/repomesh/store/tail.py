@@ -18,7 +18,7 @@ from repomesh.store import log as event_log
 from repomesh.store.base import Store
 from repomesh.store.filters import EventFilter, LogSlice, filter_for, read_matching
 from repomesh.store.log import EventsRead, StoredEvent
-from repomesh.store.subscription import Listener, SlowConsumer, Subscription
+from repomesh.store.subscription import EventListener, SlowConsumer, Subscription
 
 log = structlog.get_logger("repomesh.tail")
 
@@ -55,7 +55,7 @@ class Tail:
         self._store = store
         self._metrics = metrics
         self._turns = turns
-        self._live: dict[EventFilter, set[Listener]] = {}  # so that each filter is matched once
+        self._live: dict[EventFilter, set[EventListener]] = {}  # so that each filter is matched once
         self._wakeup = Wakeup()
         self._opening = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
@@ -100,11 +100,11 @@ class Tail:
                 self._caller, lambda tx: read_matching(tx.connection, event_filter, after)
             )
 
-    def join(self, listener: Listener) -> None:
+    def join(self, listener: EventListener) -> None:
         """Deliver new events to a listener that has all events up to this tail's position."""
         self._live.setdefault(listener.filter, set()).add(listener)
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: EventListener) -> None:
         """Deliver no more events to the listener."""
         listeners = self._live.get(listener.filter, set())
         listeners.discard(listener)
@@ -159,7 +159,7 @@ class Tail:
                 delivered += sum([self._deliver_to(listener, matching) for listener in tuple(listeners)])
         self._metrics.delivered.inc(delivered)
 
-    def _deliver_to(self, listener: Listener, events: list[StoredEvent]) -> int:
+    def _deliver_to(self, listener: EventListener, events: list[StoredEvent]) -> int:
         """Deliver events to one listener; an error ends this one, and none of the others."""
         try:
             return listener.take(events)
@@ -196,7 +196,7 @@ class Tails:
     async def subscribe(
         self, event_filter: EventFilter, after: int | None, caller_id: str = ""
     ) -> AsyncIterator[Subscription]:
-        """A subscription from behind `after`, or from now on when it is None.
+        """A subscription from after `after`, or from now on when it is None.
 
         While it lags it reads the log in turns with the other subscriptions of `caller_id`.
 

@@ -135,12 +135,12 @@ class Transaction:
         self.damaged: list[str] = []  # the keys of records that a list left out
         self.events: list[dict[str, Any]] = []
         # Events of earlier commands in the same commit, which get their numbers before this one's.
-        self.events_ahead = 0
+        self.events_before_in_batch = 0
         self.version_checked = False
         self._ids: IdSequence | None = None
         self._emitted_events: list[tuple[str, NewEvent]] = []
         self._reactions = reactions
-        self._reacted_count = 0  # of the drafts, those whose reactions have run
+        self._reacted_count = 0  # of the emitted events, those whose reactions have run
         self._causes: list[str] = []  # the ids of the events whose reactions run now
         self._depths: dict[str, int] = {}  # of the events that reactions emitted, by their id
         self._texts: list[IndexedWords] = []
@@ -276,7 +276,7 @@ class Transaction:
     def savepoint(self) -> Iterator[None]:
         """Undo all that is done inside, events and texts too, when it raises; the error is raised on."""
         connection = self.connection  # what waits is written, so that it is not undone
-        drafts, texts = len(self._emitted_events), len(self._texts)
+        emitted, texts = len(self._emitted_events), len(self._texts)
         connection.exec_driver_sql("SAVEPOINT part")
         try:
             yield
@@ -285,7 +285,7 @@ class Transaction:
             self._pending.drop()
             self._row_cache.forget()
             connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
-            del self._emitted_events[drafts:], self._texts[texts:]
+            del self._emitted_events[emitted:], self._texts[texts:]
             raise
         finally:
             connection.exec_driver_sql("RELEASE SAVEPOINT part")
@@ -293,7 +293,7 @@ class Transaction:
     def next_seq(self) -> int:
         """The number that the next emitted event will have."""
         _oldest, last = log.bounds(self._connection, self.workspace_id)
-        return last + self.events_ahead + len(self._emitted_events) + 1
+        return last + self.events_before_in_batch + len(self._emitted_events) + 1
 
     def index_text(self, type_: str, subject_id: str, text: str) -> None:
         """Make a subject findable by the words of `text` once the operation is done."""

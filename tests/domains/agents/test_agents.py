@@ -142,7 +142,7 @@ async def test_any_call_is_a_sign_of_life(mesh: Mesh) -> None:
     await mesh.sweep()
     assert (await mesh.get("/v1/agents/alice"))["status"] == "inactive"
     await alice.get("/v1/workspace")
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     assert (await mesh.get("/v1/agents/alice"))["status"] == "active"
 
 

@@ -30,7 +30,7 @@ from clocks import StillClock
 from repomesh.app import Server, prepare
 from repomesh.domains.agents import operations as agents
 from repomesh.domains.agents.models import RegisterAgent
-from repomesh.domains.leases import leasing, reclaim, resources
+from repomesh.domains.leases import leasing, overdue_leases, resources
 from repomesh.domains.leases.errors import LeaseExpired, LockConflict, NotHolder, StaleFencingToken
 from repomesh.domains.workspaces import operations as workspaces
 from repomesh.domains.workspaces import tokens
@@ -252,7 +252,7 @@ class Leases(RuleBasedStateMachine):
 
         def work(tx: Any) -> None:
             agents.touch(tx, agents.find_agent(tx, who.id), who.caller.instance_id)
-            leasing.renew_all(tx, who.id)
+            leasing.renew_by_heartbeat(tx, who.id)
 
         self.write(who.caller, work)
         who.active, who.last_seen = True, self.clock.now
@@ -271,8 +271,8 @@ class Leases(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         def work(tx: Any) -> Any:
-            agents.sweep_agents(tx)
-            return reclaim.reclaim(tx)
+            agents.set_silent_agents_inactive(tx)
+            return overdue_leases.end_overdue(tx)
 
         ended = self.write(self.owner, work)
         for who in self.people.values():

@@ -189,7 +189,7 @@ async def test_an_admin_takes_a_lock_away_with_a_reason(mesh: Mesh) -> None:
 async def test_silence_gives_back_what_was_held(mesh: Mesh) -> None:
     alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
     await lock(alice, "a.py", ttl_s=3600)
-    await mesh.server.presence.stop()  # the sign of life that comes behind the answer
+    await mesh.server.implicit_heartbeats.stop()  # the sign of life that comes behind the answer
     mesh.clock.advance(91)
     await lock(bob, "b.py", ttl_s=3600)
     await mesh.sweep()

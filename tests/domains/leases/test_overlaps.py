@@ -158,7 +158,7 @@ class Desk:
     ) -> list[LockObstacle]:
         """What is in the way of the first agent."""
         found: list[LockObstacle] = self.answer(
-            held, queue, lambda tx: leasing.obstacles(tx, wanted, mode, self.ids[0])
+            held, queue, lambda tx: leasing.find_obstacles(tx, wanted, mode, self.ids[0])
         )
         return found
 

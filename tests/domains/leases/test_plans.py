@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from plans import Plan, analyze, plans, scans
 from repomesh.app import Server
 from repomesh.domains.agents.operations import ensure_agent
-from repomesh.domains.leases import leasing, prefilter, reclaim, resources, waiting
+from repomesh.domains.leases import leasing, overdue_leases, prefilter, resources, waiting
 from repomesh.domains.leases.conflicts import Targets
 from repomesh.domains.leases.models import AcquireLocks, ListLocks, ReleaseLocks
 from repomesh.domains.leases.operations import acquire_locks, release_locks
@@ -86,7 +86,7 @@ TABLES = ("leases", "lock_waiters")
 
 def test_a_literal_path_is_looked_up_by_its_ancestors(town: Town) -> None:
     literal = [resources.path("src/part5/new.py")]
-    found = town.plans(lambda tx: leasing.obstacles(tx, literal, "exclusive", town.ids[0]))
+    found = town.plans(lambda tx: leasing.find_obstacles(tx, literal, "exclusive", town.ids[0]))
     assert scans(found, *TABLES) == []
     assert len(found) == 3, "held on its ancestors, anything below it, and waiting on its ancestors"
     assert all("ix_leases_prefix" in plan.steps for plan in found[:2])
@@ -113,7 +113,7 @@ def test_a_pattern_also_reads_what_it_may_match_below_its_prefix(
     town: Town, pattern: str, index: str
 ) -> None:
     wanted = [resources.path(pattern)]
-    found = town.plans(lambda tx: leasing.obstacles(tx, wanted, "exclusive", town.ids[0]))
+    found = town.plans(lambda tx: leasing.find_obstacles(tx, wanted, "exclusive", town.ids[0]))
     assert scans(found, *TABLES) == []
     assert len(found) == 4, "held on its ancestors, held below, waiting on its ancestors, waiting below"
     for plan, table in zip(found, ("leases", "leases", "lock_waiters", "lock_waiters"), strict=True):
@@ -124,7 +124,7 @@ def test_a_pattern_also_reads_what_it_may_match_below_its_prefix(
 
 def test_requests_that_wait_are_read_only_when_nothing_held_refuses(town: Town) -> None:
     wanted = [resources.path("src/**")]
-    found = town.plans(lambda tx: leasing.obstacles(tx, wanted, "exclusive", town.ids[0]))
+    found = town.plans(lambda tx: leasing.find_obstacles(tx, wanted, "exclusive", town.ids[0]))
     assert len(found) == 2, "held on its ancestors, and one page of what is held below"
     assert not any("lock_waiters" in plan.statement for plan in found)
 
@@ -132,7 +132,7 @@ def test_requests_that_wait_are_read_only_when_nothing_held_refuses(town: Town) 
 def test_what_agents_do_all_day_reads_no_whole_table(town: Town) -> None:
     def day(tx: Transaction) -> None:
         taken = acquire_locks(tx, AcquireLocks(resources=("src/part5/new.py", "docs/*")))
-        leasing.renew_all(tx, town.ids[0])
+        leasing.renew_by_heartbeat(tx, town.ids[0])
         leasing.soonest_expiry(tx, town.ids[0])
         leasing.held_by(tx, town.ids[0])
         leasing.check(tx, resources.path("docs/*"), taken.fencing_token)
@@ -140,8 +140,8 @@ def test_what_agents_do_all_day_reads_no_whole_table(town: Town) -> None:
         release_locks(tx, ReleaseLocks(fencing_token=taken.fencing_token))
         acquire_locks(tx, AcquireLocks(resources=("src/part5/file5.py",), wait_s=5.0))
         waiting.expire(tx)
-        reclaim.reclaim(tx)
-        reclaim.forget_ended(tx)
+        overdue_leases.end_overdue(tx)
+        overdue_leases.forget_ended(tx)
 
     assert scans(town.plans(day), *TABLES) == []
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.messaging.messages.models import MessagesOffered
+from repomesh.domains.messaging.delivery.models import MarkInjected
+from repomesh.domains.messaging.messages.envelope import new_boundary
 from repomesh.kernel.identity import Caller, RequestContext, Role
 from talking import bodies, receipt, say, settled
 
@@ -14,11 +15,11 @@ pytestmark = pytest.mark.anyio
 
 async def injected(mesh: Mesh, agent: Speaker, *message_ids: str) -> list[str]:
     """Tell that messages were put before an agent's model, as the surfaces do that know it."""
-    operation = mesh.server.gateway.registry["message.mark_injected"]
+    operation = mesh.server.gateway.registry["delivery.mark_injected"]
     workspace_id = (await mesh.get("/v1/workspace"))["id"]
     token_id = (agent.registration or {})["token_id"]
     caller = Caller(workspace_id, Role.AGENT, token_id, agent.id, agent.name)
-    request = MessagesOffered(message_ids=message_ids)
+    request = MarkInjected(message_ids=message_ids, boundary=new_boundary())
     answer = await mesh.server.dispatch(operation, caller, request, RequestContext())
     return answer.result.message_ids  # type: ignore[attr-defined]
 

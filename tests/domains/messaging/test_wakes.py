@@ -142,10 +142,10 @@ async def test_waking_is_the_owners_and_no_sign_of_life(mesh: Mesh) -> None:
         with pytest.raises(Refused) as refused:
             await stranger.get("/v1/wakes", cli=["claude"])
         assert refused.value.status == 403
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     before = (await mesh.get("/v1/agents/bob"))["last_seen_at"]
     await done(mesh, bob, (await take(mesh, cli))["boundary"])
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     assert (await mesh.get("/v1/agents/bob"))["last_seen_at"] == before
 
 

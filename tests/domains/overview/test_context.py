@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import Mesh, Refused
-from repomesh.domains.overview import rules
-from repomesh.domains.overview.models import (
+from repomesh.domains.overview.task_context import rules
+from repomesh.domains.overview.task_context.models import (
     ContextDependency,
     ContextEvent,
     ContextLock,

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import insert
 
 from harness import Mesh
-from repomesh.domains.overview import snippets
-from repomesh.domains.overview.excerpts import IN_ABOUT, TOO_DEEP
-from repomesh.domains.overview.ranking import StemMatcher
-from repomesh.domains.overview.snippets import find_spots, snippet
+from repomesh.domains.overview.searching import snippets
+from repomesh.domains.overview.searching.excerpts import IN_ABOUT, TOO_DEEP
+from repomesh.domains.overview.searching.ranking import StemMatcher
+from repomesh.domains.overview.searching.snippets import find_spots, snippet
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller
 from repomesh.store.searching import NO_WORDS

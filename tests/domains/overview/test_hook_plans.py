@@ -24,8 +24,8 @@ from repomesh.domains.messaging.messages.models import SendMessage
 from repomesh.domains.messaging.messages.sending import send
 from repomesh.domains.messaging.messages.tables import messages
 from repomesh.domains.messaging.messages.tables import receipts as receipt_rows
-from repomesh.domains.overview.hook_models import LookAtSession
-from repomesh.domains.overview.hooks import look_at_session
+from repomesh.domains.overview.cli_hooks.models import LookAtSession
+from repomesh.domains.overview.cli_hooks.operations import look_at_session
 from repomesh.domains.workspaces.operations import workspace_ids
 from repomesh.kernel.identity import Caller, Role, system_caller
 from repomesh.kernel.ids import new_id

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from completing import Model, serving
 from harness import Mesh
-from repomesh.domains.overview import question_vectors
+from repomesh.domains.overview.searching import question_vectors
 from repomesh.domains.sessions.tables import memory_vectors
 from repomesh.kernel import limits
 from repomesh.kernel.identity import system_caller

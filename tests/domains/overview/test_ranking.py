@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from repomesh.domains.overview import ranking
-from repomesh.domains.overview.ranking import RECALL_WEIGHTS, RankingWeights, StemMatcher
-from repomesh.domains.overview.stems import forms, stem
+from repomesh.domains.overview.searching import ranking
+from repomesh.domains.overview.searching.ranking import RECALL_WEIGHTS, RankingWeights, StemMatcher
+from repomesh.domains.overview.searching.stems import forms, stem
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness import Mesh, Refused
-from repomesh.domains.overview.batches import BatchDone, BatchStep, RunBatch
+from repomesh.domains.overview.batches.operations import BatchDone, BatchStep, RunBatch
 from repomesh.kernel.identity import RequestContext, system_caller
 from repomesh.operations import registry
 
@@ -51,7 +51,7 @@ async def test_reconciling_takes_back_and_says_from_whom_and_why(mesh: Mesh) -> 
     made = await mesh.post("/v1/tasks", goal="left behind", scope=["src/"])
     await alice.post("/v1/tasks/next/claim", ttl_s=3600, take_locks=True)
     await bob.post("/v1/locks/acquire", resources=["docs/a.md"], ttl_s=60)
-    await mesh.server.presence.stop()  # the signs of life that come behind the answers
+    await mesh.server.implicit_heartbeats.stop()  # the signs of life that come behind the answers
     mesh.clock.advance(91)
     await bob.post(f"/v1/agents/{bob.id}/heartbeat")
     found = await carol.post("/v1/recovery/reconcile")
@@ -86,7 +86,7 @@ async def test_what_the_owners_token_took_for_an_agent_lasts_until_its_time(mesh
     )
     assert answer.status_code == 200
     await alice.post("/v1/locks/acquire", resources=["src/b.py"], ttl_s=600)
-    await mesh.server.presence.stop()
+    await mesh.server.implicit_heartbeats.stop()
     mesh.clock.advance(91)
     found = await mesh.post("/v1/recovery/reconcile")
     assert found["inactive_agent_ids"] == [alice.id]

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from harness import Mesh, Refused, Speaker
-from repomesh.domains.overview.ranking import StemMatcher
-from repomesh.domains.overview.snippets import find_spots, snippet
+from repomesh.domains.overview.searching.ranking import StemMatcher
+from repomesh.domains.overview.searching.snippets import find_spots, snippet
 from repomesh.domains.sessions.rules import mark
 from repomesh.domains.sessions.tables import sessions
 from repomesh.kernel.identity import system_caller

@@ -9,9 +9,9 @@ import pytest
 
 from plans import analyze, plans, scans, steps
 from repomesh.app import Server
-from repomesh.domains.overview.recall import recall
-from repomesh.domains.overview.search import search
-from repomesh.domains.overview.search_models import Recall, Search
+from repomesh.domains.overview.searching.models import Recall, Search
+from repomesh.domains.overview.searching.recall import recall
+from repomesh.domains.overview.searching.search import search
 from repomesh.domains.sessions import chunks, vectors
 from repomesh.domains.sessions.chunk_models import AddChunks, ListChunks, NewChunk, ReadChunk
 from repomesh.domains.sessions.export_models import ExportSession

@@ -78,7 +78,7 @@ async def test_a_silent_agent_loses_its_task_to_another(mesh: Mesh) -> None:
     alice, bob = await mesh.agent("alice"), await mesh.agent("bob")
     made = await mesh.post("/v1/tasks", goal="left behind", scope=["src/app.py"])
     await claim(alice, ttl_s=3600, take_locks=True)
-    await mesh.server.presence.stop()  # the sign of life that comes behind the answer
+    await mesh.server.implicit_heartbeats.stop()  # the sign of life that comes behind the answer
     mesh.clock.advance(91)
     await bob.post(f"/v1/agents/{bob.id}/heartbeat")
     await mesh.sweep()

@@ -11,7 +11,7 @@ import pytest
 
 from hooking import git, repository
 from repomesh.domains.leases import paths
-from repomesh.domains.overview.hook_models import GuardEdit
+from repomesh.domains.overview.cli_hooks.models import GuardEdit
 from repomesh.kernel import file_names
 from repomesh.kernel.limits import (
     EDITED_PATHS_MAX,

@@ -7,7 +7,7 @@ import threading
 
 import structlog
 
-from repomesh.adapters.bus.port import Listener
+from repomesh.adapters.bus.port import CommitListener
 
 log = structlog.get_logger("repomesh.bus")
 
@@ -16,7 +16,7 @@ class LocalBus:
     """Passes hints from the committing threads to the event loop, many commits in one call."""
 
     def __init__(self) -> None:
-        self._listeners: list[Listener] = []
+        self._listeners: list[CommitListener] = []
         self._pending: dict[str, int] = {}
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -32,7 +32,7 @@ class LocalBus:
         if was_idle:
             loop.call_soon_threadsafe(self._deliver)
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """Register a callback for every hint."""
         self._listeners.append(listener)
 

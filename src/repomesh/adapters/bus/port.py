@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-Listener = Callable[[str, int], None]
+CommitListener = Callable[[str, int], None]
 """Called on the event loop with (workspace_id, seq): the log holds at least `seq` now."""
 
 
@@ -16,7 +16,7 @@ class Bus(Protocol):
         """Announce that the log of a workspace has grown to `seq`. May be called from any thread."""
         ...
 
-    def subscribe(self, listener: Listener) -> None:
+    def subscribe(self, listener: CommitListener) -> None:
         """Register a callback for every hint, of this process and of others."""
         ...
 

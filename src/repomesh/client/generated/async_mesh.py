@@ -50,10 +50,12 @@ if TYPE_CHECKING:  # a model is loaded when an operation first returns it
     from repomesh.domains.messaging.questions.models import Question
     from repomesh.domains.messaging.reviews.models import Review, ReviewComment, ShownReview
     from repomesh.domains.messaging.wakes.models import DueWakes, Wake
-    from repomesh.domains.overview.hook_models import Briefing
-    from repomesh.domains.overview.lookup_models import FoundIds
-    from repomesh.domains.overview.models import HeartbeatResult, JoinedWorkspace, Reconciled, TaskContext
-    from repomesh.domains.overview.search_models import RecallPage, SearchResult
+    from repomesh.domains.overview.briefings.models import JoinedWorkspace
+    from repomesh.domains.overview.cli_hooks.models import Briefing
+    from repomesh.domains.overview.id_lookup.models import FoundIds
+    from repomesh.domains.overview.liveness.models import HeartbeatResult, Reconciled
+    from repomesh.domains.overview.searching.models import RecallPage, SearchResult
+    from repomesh.domains.overview.task_context.models import TaskContext
     from repomesh.domains.sessions.artifact_models import Artifact, ArtifactPart, ArtifactVersion
     from repomesh.domains.sessions.chunk_models import AddedChunks, Chunk, ChunkInfo, NewChunk, ReadChunkPart
     from repomesh.domains.sessions.export_models import (

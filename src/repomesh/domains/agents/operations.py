@@ -39,7 +39,7 @@ from repomesh.domains.agents.models import (
 from repomesh.domains.agents.rows import as_agent as as_agent
 from repomesh.domains.agents.tables import ACTIVE, agents, instances
 from repomesh.domains.workspaces import tokens
-from repomesh.domains.workspaces.absence import silent_before
+from repomesh.domains.workspaces.server_downtime import silent_before
 from repomesh.domains.workspaces.tables import tokens as token_rows
 from repomesh.kernel import limits
 from repomesh.kernel.clis import PROGRAMS, cli_of
@@ -220,7 +220,7 @@ def depart(tx: Transaction, agent: Agent, reason: str) -> Agent:
 
 
 def silent_agents_due(settings: Settings) -> Select[Any]:
-    """A due query: the workspaces with agents that `sweep_agents` sets inactive, and when."""
+    """A due query: the workspaces with agents that `set_silent_agents_inactive` sets inactive, and when."""
     limit_s = settings.agent_inactive_after_s
     last_seen_at, server_times = agents.c.last_seen_at, counters.c
     limit_passed = or_(  # after an absence of the server a full limit has to pass, see `silent_before`
@@ -232,7 +232,7 @@ def silent_agents_due(settings: Settings) -> Select[Any]:
     return statement.join(counters, server_times.workspace_id == agents.c.workspace_id)
 
 
-def sweep_agents(tx: Transaction) -> list[str]:
+def set_silent_agents_inactive(tx: Transaction) -> list[str]:
     """Set agents inactive that were silent for longer than the setting allows; returns their ids.
 
     At most `AGENTS_SWEPT_MAX` in one transaction.

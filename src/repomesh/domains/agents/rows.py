@@ -13,7 +13,7 @@ from repomesh.domains.agents.errors import AgentNameReserved, AgentNameTaken, To
 from repomesh.domains.agents.models import Agent, AgentChanged, RegisterAgent
 from repomesh.domains.agents.tables import agents, former_names, instances
 from repomesh.domains.workspaces import tokens
-from repomesh.domains.workspaces.absence import silent_before
+from repomesh.domains.workspaces.server_downtime import silent_before
 from repomesh.kernel import limits
 from repomesh.kernel.identity import Role
 from repomesh.store.log import NewEvent

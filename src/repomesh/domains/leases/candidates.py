@@ -58,7 +58,7 @@ class CandidateSearch:
     wanted: Sequence[Resource]
     agent_id: str | None
     mode: Mode = "exclusive"
-    _queued: bool = True  # whether anybody waits for anything of the type; True until it was read
+    _may_have_waiters: bool = True  # whether anybody waits for anything of the type; True until it was read
     _waited_below: bool = False  # whether anybody waits for something below a wanted path without wildcards
 
     def find_leases(self) -> Candidates:
@@ -68,12 +68,14 @@ class CandidateSearch:
             yield row, self.wanted
         if self.type != PATH:
             return
-        inhabited = self._look_below([resource.prefix for resource in self.wanted if not resource.is_pattern])
+        inhabited = self._load_occupancy(
+            [resource.prefix for resource in self.wanted if not resource.is_pattern]
+        )
         yield from self._below(_LEASES, self._params(), keys, below_plain_paths=inhabited)
 
-    def find_requests(self, position: int | None) -> Candidates:
+    def find_waiters(self, position: int | None) -> Candidates:
         """Yield requests of others, ahead of `position`, that exclude the mode. Call `find_leases` first."""
-        if self.type not in LOCK_TYPES or not self._queued:
+        if self.type not in LOCK_TYPES or not self._may_have_waiters:
             return
         keys = self._keys()
         params = self._params() | {"now": self.tx.now, "position": _BEHIND_EVERY_POSITION}
@@ -94,7 +96,7 @@ class CandidateSearch:
         common = {"ws": self.tx.workspace_id, "type": self.type}
         return common | {"agent": self.agent_id or "", "mode": self.mode}
 
-    def _look_below(self, folders: Sequence[str]) -> bool:
+    def _load_occupancy(self, folders: Sequence[str]) -> bool:
         """Whether a lease stands below one of `folders`; also notes whether anybody waits."""
         params, inhabited = self._params(), False
         for start in range(0, len(folders), _KEYS_FEW):
@@ -107,7 +109,7 @@ class CandidateSearch:
             inhabited = inhabited or bool(occupancy.inhabited)
             self._waited_below = self._waited_below or bool(occupancy.waited_below)
             # Nothing is read here for patterns: what is below them is always searched.
-            self._queued = bool(occupancy.queued)
+            self._may_have_waiters = bool(occupancy.queued)
         return inhabited
 
     def _below(
@@ -141,13 +143,13 @@ def leases_below_each(
     search = CandidateSearch(tx, PATH, (), agent_id)
     for start in range(0, len(files), _KEYS_FEW):
         batch = files[start : start + _KEYS_FEW]
-        if search._look_below(batch):
+        if search._load_occupancy(batch):
             for file in batch:
                 for row in leases_below(tx, file, agent_id):
                     yield row, file
 
 
-def requests(tx: Transaction, wait_ids: Sequence[str]) -> Iterator[Row[Any]]:
+def waiter_rows(tx: Transaction, wait_ids: Sequence[str]) -> Iterator[Row[Any]]:
     """All rows of at most PAGE_ROWS waiting requests."""
     ids = list(wait_ids) + [wait_ids[-1]] * (PAGE_ROWS - len(wait_ids))
     yield from tx.execute(_REQUESTS, {f"id{index}": id_ for index, id_ in enumerate(ids)})

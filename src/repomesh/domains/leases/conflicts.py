@@ -92,7 +92,7 @@ def scan(
     return result
 
 
-def obstacles(tx: Transaction, conflict_scan: ConflictScan, position: int | None) -> list[LockObstacle]:
+def obstacles_in(tx: Transaction, conflict_scan: ConflictScan, position: int | None) -> list[LockObstacle]:
     """Return what is in the way of the agent of a scan, which may itself wait at `position`.
 
     At most OBSTACLES_MAX: the conflicting leases or, if there are none, the requests that wait ahead. Raises
@@ -100,7 +100,7 @@ def obstacles(tx: Transaction, conflict_scan: ConflictScan, position: int | None
     """
     if conflict_scan.conflicting:
         return [
-            obstacle(overlap.row, overlap.wanted.text)
+            as_obstacle(overlap.row, overlap.wanted.text)
             for overlap in conflict_scan.conflicting[:OBSTACLES_MAX]
         ]
     obstacles_found: list[LockObstacle] = []
@@ -111,7 +111,7 @@ def obstacles(tx: Transaction, conflict_scan: ConflictScan, position: int | None
             holdings = holdings or _Holdings(tx, conflict_scan.agent_id)
             ids_waiting_for_agent = holdings.find_waiting_ids(requests, conflict_scan.budget)
             obstacles_found += [
-                obstacle(overlap.row, overlap.wanted.text, waiting=True)
+                as_obstacle(overlap.row, overlap.wanted.text, waiting=True)
                 for overlap in requests
                 if overlap.row.id not in ids_waiting_for_agent
             ]
@@ -124,7 +124,7 @@ def _find_requests_ahead(
     search: CandidateSearch, position: int | None, budget: ComparisonBudget
 ) -> Iterator[Overlap]:
     """Yield the requests ahead of `position` that wait for a wanted resource."""
-    for row, candidate_resources in search.find_requests(position):
+    for row, candidate_resources in search.find_waiters(position):
         # One that can't be read is left out: its agent asks again.
         list_overlapping = partial(_list_overlapping, candidate_resources, budget)
         for resources in convert_readable(search.tx, [row], list_overlapping, rows.record_name):
@@ -154,7 +154,7 @@ class _Holdings:
         waiting_ids = {request.row.id for request in requests if self._excludes(request.row, budget)}
         remaining_ids = sorted({request.row.id for request in requests} - waiting_ids)
         if remaining_ids:
-            for row in candidates.requests(self._tx, remaining_ids):
+            for row in candidates.waiter_rows(self._tx, remaining_ids):
                 if row.id not in waiting_ids and self._excludes(row, budget):
                     waiting_ids.add(row.id)
                 _require_steps(budget)
@@ -217,7 +217,7 @@ def leases_on_targets(
     return list(targets_by_id.values())
 
 
-def obstacle(lease: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> LockObstacle:
+def as_obstacle(lease: Lease | Row[Any], wanted: str, *, waiting: bool = False) -> LockObstacle:
     """A lease or, with `waiting`, a waiting request that is in the way of a wanted resource."""
     try:
         return _build_obstacle(lease, wanted, waiting=waiting)

@@ -40,7 +40,7 @@ from repomesh.domains.leases.models import (
 )
 from repomesh.domains.leases.paths import ComparisonBudget
 from repomesh.domains.leases.resources import LOCK_TYPES, Resource
-from repomesh.domains.leases.rows import as_lease, is_live, renew_all, soonest_expiry
+from repomesh.domains.leases.rows import as_lease, is_live, renew_by_heartbeat, soonest_expiry
 from repomesh.kernel.clock import rfc3339
 from repomesh.store.damage import convert_readable
 from repomesh.store.log import NewEvent
@@ -53,16 +53,16 @@ __all__ = [
     "check",
     "conflict_error",
     "end",
+    "find_obstacles",
     "grant",
     "held_by",
     "held_under",
     "is_live",
     "live_lease",
     "live_leases",
-    "obstacles",
     "release",
     "renew",
-    "renew_all",
+    "renew_by_heartbeat",
     "soonest_expiry",
 ]
 
@@ -100,7 +100,7 @@ def grant(
     """
     agent_id = tx.caller.acting_agent()
     conflict_scan = conflicts.scan(tx, resources, mode, agent_id)
-    blocking_obstacles = conflicts.obstacles(tx, conflict_scan, position)
+    blocking_obstacles = conflicts.obstacles_in(tx, conflict_scan, position)
     if blocking_obstacles:
         raise conflict_error(blocking_obstacles)
     _check_not_retired(tx, agent_id)
@@ -109,7 +109,7 @@ def grant(
     return _write_leases(tx, resources, conflict_scan.own, mode, ttl_s, note, task_id, max_hold_s)
 
 
-def obstacles(
+def find_obstacles(
     tx: Transaction,
     resources: Sequence[Resource],
     mode: Mode,
@@ -120,7 +120,7 @@ def obstacles(
 
     For several calls in one transaction pass the same `budget`. Raises ComparisonTooLarge.
     """
-    return conflicts.obstacles(tx, conflicts.scan(tx, resources, mode, agent_id, budget), None)
+    return conflicts.obstacles_in(tx, conflicts.scan(tx, resources, mode, agent_id, budget), None)
 
 
 def conflict_error(obstacles: Sequence[LockObstacle]) -> LeaseConflict:

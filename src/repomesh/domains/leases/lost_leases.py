@@ -82,24 +82,24 @@ def on_path(tx: Transaction, agent_id: str, path: str) -> LostLease | None:
     return None
 
 
-def mark_reported(tx: Transaction, agent_id: str, lease_ids: Sequence[str], receipt: str) -> None:
-    """Mark losses as reported, with the receipt of the answer; end those that had only expired."""
+def mark_reported(tx: Transaction, agent_id: str, lease_ids: Sequence[str], answer_id: str) -> None:
+    """Mark losses as reported, with the answer_id of the answer; end those that had only expired."""
     lost_rows = [row for row in _read_unreported(tx, agent_id) if row.id in set(lease_ids)]
     lapsed_leases = [as_lease_leniently(tx, row) for row in lost_rows if row.ended_at is None]
     leasing.end(tx, lapsed_leases, "expired")
     criteria = leases.c.workspace_id == tx.workspace_id, leases.c.id.in_([row.id for row in lost_rows])
     if lost_rows:
-        tx.execute(update(leases).where(*criteria).values(lost=receipt))
+        tx.execute(update(leases).where(*criteria).values(lost=answer_id))
 
 
-def report_again(tx: Transaction, agent_id: str, receipt: str) -> None:
-    """Mark the losses in an answer that did not arrive, by its receipt, as not reported."""
+def report_again(tx: Transaction, agent_id: str, answer_id: str) -> None:
+    """Mark the losses in an answer that did not arrive, by its answer_id, as not reported."""
     criteria = leases.c.workspace_id == tx.workspace_id, leases.c.agent_id == agent_id
-    tx.execute(update(leases).where(*criteria, leases.c.lost == receipt).values(lost=UNREPORTED))
+    tx.execute(update(leases).where(*criteria, leases.c.lost == answer_id).values(lost=UNREPORTED))
 
 
-@command("lease.losses_told", scope="locks:write", needs_agent=True)
-def losses_told(tx: Transaction, request: LossesReported) -> Empty:
+@command("lease.losses_reported", scope="locks:write", needs_agent=True)
+def record_losses_reported(tx: Transaction, request: LossesReported) -> Empty:
     """Record that the acting agent's model was informed of leases that it lost."""
     mark_reported(tx, tx.caller.acting_agent(), request.lease_ids, request.receipt)
     return Empty()
@@ -144,7 +144,7 @@ def _find_current_holder(tx: Transaction, row: Row[Any]) -> str | None:
     try:
         lease_obstacles = [
             obstacle
-            for obstacle in leasing.obstacles(tx, [resource], mode, row.agent_id)
+            for obstacle in leasing.find_obstacles(tx, [resource], mode, row.agent_id)
             if not obstacle.waiting
         ]
     except DamagedRecord:  # the lease of another agent

@@ -115,7 +115,7 @@ def give_up(tx: Transaction, request: AcquireLocks) -> GaveUpWaiting:
         position = place.position
     agent_id = tx.caller.acting_agent()
     conflict_scan = conflicts.scan(tx, requested_resources, request.mode, agent_id)
-    return GaveUpWaiting(wait_s=request.wait_s, obstacles=conflicts.obstacles(tx, conflict_scan, position))
+    return GaveUpWaiting(wait_s=request.wait_s, obstacles=conflicts.obstacles_in(tx, conflict_scan, position))
 
 
 @command(

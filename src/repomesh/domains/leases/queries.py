@@ -61,7 +61,7 @@ def list_locks(tx: Transaction, request: ListLocks) -> Page[Lease]:
 def check_locks(tx: Transaction, request: CheckLocks) -> LockCheck:
     """Check whether the caller could lock resources now, without locking them."""
     requested_resources = resources.parse_all(request.resources)
-    obstacles = leasing.obstacles(tx, requested_resources, request.mode, tx.caller.agent_id)
+    obstacles = leasing.find_obstacles(tx, requested_resources, request.mode, tx.caller.agent_id)
     return LockCheck(free=not obstacles, conflicts=obstacles)
 
 
@@ -73,7 +73,7 @@ def check_paths(tx: Transaction, request: CheckPaths) -> LockCheck:
         folders=literals.decode_all(request.folders, "folders"),
     )
     obstacles = [
-        conflicts.obstacle(lease, file_names.encode(target))
+        conflicts.as_obstacle(lease, file_names.encode(target))
         for lease, target in leasing.blocking_locks(tx, targets, tx.caller.agent_id)
         if rules.exclude_each_other(lease.mode, request.mode)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repomesh.domains.agents.models import AGENT_RENAMED, AGENT_RETIRED, AgentChanged, AgentRenamed
-from repomesh.domains.leases import reclaim
+from repomesh.domains.leases import overdue_leases
 from repomesh.domains.leases.tables import OPEN, leases, lock_waiters
 from repomesh.kernel.reactions import EmittedEvent, on
 from repomesh.store.copied_names import rename_copies
@@ -13,7 +13,7 @@ from repomesh.store.transaction import Transaction
 @on(AGENT_RETIRED)
 def end_leases_of_retired_agent(tx: Transaction, event: EmittedEvent[AgentChanged]) -> None:
     """End the leases of a retired agent: nobody can use them any more."""
-    reclaim.end_all_of(tx, event.data.agent.id)
+    overdue_leases.end_all_of(tx, event.data.agent.id)
 
 
 @on(AGENT_RENAMED)

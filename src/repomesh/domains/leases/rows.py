@@ -242,7 +242,7 @@ def extend(tx: Transaction, extended_leases: Sequence[Lease]) -> None:
         tx.execute(_EXTEND, rows)
 
 
-def renew_all(tx: Transaction, agent_id: str) -> None:
+def renew_by_heartbeat(tx: Transaction, agent_id: str) -> None:
     """Renew every live lease of an agent after a heartbeat, each by its own length from now.
 
     Never beyond `max_hold_until`, never to an earlier time than before, and without an event.

@@ -171,7 +171,7 @@ def _find_claimable(tx: Transaction, task_id: str, skills: Sequence[str]) -> Row
         claim_lease = leasing.live_lease(tx, resources.work(resources.TASK, row.id))
         if claim_lease is not None:
             raise _already_claimed_error(tx, row, claim_lease)
-        reclaiming.reclaim(tx, row)
+        reclaiming.reclaim_task(tx, row)
         row = rows.find(tx, task_id)
     rules.require_allowed("claim", row.id, row.status, row.reason)
     if row.unmet:
@@ -200,7 +200,7 @@ def _find_next_ready(tx: Transaction, skills: Sequence[str], *, take_locks: bool
                     dict.fromkeys(lacking[: limits.LIST_ITEMS_MAX - len(missing_capabilities)])
                 )
                 continue
-            is_free = not take_locks or not leasing.obstacles(
+            is_free = not take_locks or not leasing.find_obstacles(
                 tx, _scope_resources(row), "exclusive", tx.caller.agent_id, budget
             )
             if is_free:

@@ -97,10 +97,10 @@ def _reclaim_if_held(tx: Transaction, task_id: str, fencing_token: int) -> None:
         note_damage(tx, f"task/{task_id}", error)
         return
     if row.status == "claimed" and row.fencing_token == fencing_token:
-        reclaim(tx, row)
+        reclaim_task(tx, row)
 
 
-def reclaim(tx: Transaction, row: Row[Any]) -> None:
+def reclaim_task(tx: Transaction, row: Row[Any]) -> None:
     """Take back one claimed task whose lease no longer holds, with all that was locked for it."""
     reason, why = _describe_loss(tx, row)
     holding.end_hold(tx, row, "lost", why, reason)

@@ -17,12 +17,12 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, exists, insert, or_,
 from repomesh.domains.webhooks import rows, rules
 from repomesh.domains.webhooks.delivery_queue_models import (
     AttemptOutcome,
+    ClaimDeliveries,
+    ClaimedDeliveries,
     DueDelivery,
     PlannedDelivery,
     SettledWebhook,
     SettleWebhook,
-    TakenWebhook,
-    TakeWebhook,
 )
 from repomesh.domains.webhooks.models import (
     WEBHOOK_DEAD_LETTERED,
@@ -86,7 +86,7 @@ _attempted = (
 _DELIVERED = PreparedStatement(_attempted.values(status="delivered", ended_at=bindparam("now"), body=None))
 _DEAD = PreparedStatement(_attempted.values(status="dead", ended_at=bindparam("now")))
 _TO_RETRY = PreparedStatement(_attempted)
-NOTHING_TAKEN = TakenWebhook(url="", secrets=[], deliveries=[])
+NOTHING_TAKEN = ClaimedDeliveries(url="", secrets=[], deliveries=[])
 _GONE = 410
 _DAMAGED = "its row can't be read"
 
@@ -101,7 +101,7 @@ class ReadyWebhook:
     types: tuple[str, ...]
     position: int
     last_seq: int
-    due: bool
+    has_due_deliveries: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +166,8 @@ def read_events(tx: Transaction, webhook: ReadyWebhook, after: int) -> WebhookEv
     return WebhookEvents(tuple(planned), upto, missed_before, damaged)
 
 
-@command("webhook.take", scope="webhooks:admin")
-def enqueue_and_claim(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
+@command("webhook.claim", scope="webhooks:admin")
+def enqueue_and_claim(tx: Transaction, request: ClaimDeliveries) -> ClaimedDeliveries:
     """Create deliveries of the events that were found, and claim those that are due, oldest first.
 
     Nothing is taken when another process was faster, or when the webhook is no longer to be served.
@@ -188,7 +188,7 @@ def enqueue_and_claim(tx: Transaction, request: TakeWebhook) -> TakenWebhook:
         columns |= {"claimed_by": request.claim_id, "claimed_until": claimed_until}
     if columns:
         rows.write_columns(tx, row.id, **columns)
-    return TakenWebhook(url=row.url, secrets=_signing_secrets(tx, row), deliveries=deliveries, full=full)
+    return ClaimedDeliveries(url=row.url, secrets=_signing_secrets(tx, row), deliveries=deliveries, full=full)
 
 
 @command("webhook.settle", scope="webhooks:admin")
@@ -330,7 +330,7 @@ def _read_log(tx: Transaction, event_filter: EventFilter, after: int) -> LogSlic
     return read_matching(tx.connection, event_filter, after, limits.WEBHOOK_PLANNED_MAX)
 
 
-def _enqueue_deliveries(tx: Transaction, row: Row[Any], request: TakeWebhook) -> None:
+def _enqueue_deliveries(tx: Transaction, row: Row[Any], request: ClaimDeliveries) -> None:
     """Make deliveries of the events that were found."""
     if request.missed_before is not None:
         _emit_missed(tx, row, after=row.position, oldest_seq=request.missed_before)

@@ -17,7 +17,7 @@ class PlannedDelivery(Model):
     body: str = Field(description="The event as it is sent.", repr=False)
 
 
-class TakeWebhook(Model):
+class ClaimDeliveries(Model):
     """Take what a webhook is to send now, and with it the events that were found behind its position."""
 
     webhook_id: Id
@@ -41,7 +41,7 @@ class DueDelivery(Model):
     body: str = Field(repr=False)
 
 
-class TakenWebhook(Model):
+class ClaimedDeliveries(Model):
     """The deliveries, the receiver and the secrets. Without deliveries nothing was taken."""
 
     url: str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from repomesh.domains.workspaces.absence import silent_before
 from repomesh.domains.workspaces.models import ForgetKeys, ForgottenKeys
+from repomesh.domains.workspaces.server_downtime import silent_before
 from repomesh.kernel.limits import HOUSEKEEPING_S, IDEMPOTENCY_KEPT_S
 from repomesh.kernel.operation import Due, command
 from repomesh.store.due import due_at

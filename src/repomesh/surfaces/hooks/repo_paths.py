@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from repomesh.domains.overview.hook_models import GuardEdit
+from repomesh.domains.overview.cli_hooks.models import GuardEdit
 from repomesh.kernel import file_names, work_trees
 from repomesh.kernel.limits import EDITED_PATHS_MAX, FILE_PATH_CHARS_MAX, GIT_MODULES_BYTES_MAX
 from repomesh.surfaces.hooks.dialects.writes import TargetExtent, WriteSet, WriteTarget

@@ -26,7 +26,7 @@ from repomesh.domains.agents.cli_sessions.models import (
 from repomesh.domains.agents.errors import NotYourAgent
 from repomesh.domains.messaging.delivery.models import DeliverySent
 from repomesh.domains.messaging.messages.envelope import new_boundary
-from repomesh.domains.overview.hook_models import (
+from repomesh.domains.overview.cli_hooks.models import (
     Deliver,
     EndTurn,
     GuardEdit,

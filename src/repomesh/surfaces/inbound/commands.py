@@ -119,49 +119,51 @@ def read_batch(command: WebhookCommand) -> tuple[list[WebhookStep | MalformedSte
     Raises InvalidRequest for a malformed batch, and for a malformed command unless the batch goes on.
     """
     batch_data = _validate(WebhookBatch, correct_fields(WebhookBatch, command.data)[0], "data")
-    goes_on = batch_data.on_error == "continue"
+    continues_on_error = batch_data.on_error == "continue"
     steps: list[WebhookStep | MalformedStep] = []
     for number, command_data in enumerate(batch_data.commands):
         try:
             steps.append(_read_batch_step(command_data, command.session_id, f"data.commands.{number}"))
         except InvalidRequest as error:
-            if not goes_on:
+            if not continues_on_error:
                 raise
             name = command_data.get("command") if isinstance(command_data, dict) else None
             steps.append(MalformedStep(name[:64] if isinstance(name, str) else "", error))
-    return steps, goes_on
+    return steps, continues_on_error
 
 
-def _read_batch_step(command_data: JsonValue, session_id: str | None, place: str) -> WebhookStep:
-    """Parse a command inside a batch; `place` is its path in the body."""
+def _read_batch_step(command_data: JsonValue, session_id: str | None, prefix: str) -> WebhookStep:
+    """Parse a command inside a batch; `prefix` is its path in the body."""
     step_command = _validate(
         WebhookCommand,
         correct_fields(WebhookCommand, command_data)[0] if isinstance(command_data, dict) else command_data,
-        place,
+        prefix,
     )
     if step_command.command == "batch":
-        raise field_error(f"{place}.command", "a batch can't hold another", "literal_error")
+        raise field_error(f"{prefix}.command", "a batch can't hold another", "literal_error")
     if step_command.webhook_id is not None:
-        raise field_error(f"{place}.webhook_id", "belongs to the batch, beside its 'data'", "extra_forbidden")
+        raise field_error(
+            f"{prefix}.webhook_id", "belongs to the batch, beside its 'data'", "extra_forbidden"
+        )
     if step_command.session_id is None:
         step_command = step_command.model_copy(update={"session_id": session_id})
-    return read_step(step_command, f"{place}.")
+    return read_step(step_command, f"{prefix}.")
 
 
-def read_step(command: WebhookCommand, place: str = "") -> WebhookStep:
+def read_step(command: WebhookCommand, prefix: str = "") -> WebhookStep:
     """Parse a command into its operation and request; raises InvalidRequest."""
     operation = OPERATIONS.get(command.command)
     if operation is None:
         command_names = ", ".join(COMMANDS)
         raise field_error(
-            f"{place}command", f"'{command.command[:64]}' is none of: {command_names}", "literal_error"
+            f"{prefix}command", f"'{command.command[:64]}' is none of: {command_names}", "literal_error"
         )
     request: dict[str, Any] = dict(command.data)
     for name, field in _OTHER_NAMES.get(command.command, {}).items():
         if name in request:
             if field in request:
                 raise field_error(
-                    f"{place}data.{name}", f"says what '{field}' says already", "extra_forbidden"
+                    f"{prefix}data.{name}", f"says what '{field}' says already", "extra_forbidden"
                 )
             request[field] = request.pop(name)
             if field == "title":
@@ -169,7 +171,7 @@ def read_step(command: WebhookCommand, place: str = "") -> WebhookStep:
     if command.command == "query_memories" and request.get("text") is not None:
         operation = "search.find"
         if "what" in request:
-            raise field_error(f"{place}data.what", "is 'memory' for this command", "extra_forbidden")
+            raise field_error(f"{prefix}data.what", "is 'memory' for this command", "extra_forbidden")
         request["what"] = ["memory"]
         if "tags" not in request and request.get("tag") is not None:
             request["tags"] = [request.pop("tag")]
@@ -178,7 +180,7 @@ def read_step(command: WebhookCommand, place: str = "") -> WebhookStep:
         corrections += _fill_goal(request)
         request.setdefault("agent_may_be_new", True)
     if "session_id" in request:
-        raise field_error(f"{place}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
+        raise field_error(f"{prefix}data.session_id", "stands beside 'data', not in it", "extra_forbidden")
     if command.session_id is not None and command.command not in _WITHOUT_SESSION:
         request["session_id"] = command.session_id
     return WebhookStep(command.command, operation, request, tuple(corrections))
@@ -201,10 +203,10 @@ def _fill_artifact_id(request: dict[str, Any]) -> None:
         request["artifact_id"] = title
 
 
-def locate_errors(error: InvalidRequest, place: str = "") -> InvalidRequest:
+def locate_errors(error: InvalidRequest, prefix: str = "") -> InvalidRequest:
     """The refusal of an operation's request, with each field's path in the webhook's body."""
     errors = [
-        item | {"field": _field_path(str(item["field"]), place)} for item in error.details.get("errors", [])
+        item | {"field": _field_path(str(item["field"]), prefix)} for item in error.details.get("errors", [])
     ]
     if not errors:
         return error
@@ -212,10 +214,10 @@ def locate_errors(error: InvalidRequest, place: str = "") -> InvalidRequest:
     return InvalidRequest(f"{errors[0]['field']}: {errors[0]['message']}", hint=error.hint, **details)
 
 
-def _field_path(field: str, place: str) -> str:
+def _field_path(field: str, prefix: str) -> str:
     if field == "session_id":
-        return f"{place}{field}"
-    return f"{place}data" if field == "body" else f"{place}data.{field}"
+        return f"{prefix}{field}"
+    return f"{prefix}data" if field == "body" else f"{prefix}data.{field}"
 
 
 def _parse_body(text: bytes) -> Any:
@@ -225,15 +227,15 @@ def _parse_body(text: bytes) -> Any:
         raise field_error("body", f"is no JSON: {error}", "json_invalid") from None
 
 
-def _validate(model: type[_Model], value: Any, place: str = "") -> _Model:
+def _validate(model: type[_Model], value: Any, prefix: str = "") -> _Model:
     try:
         return model.model_validate_json(pydantic_core.to_json(value), strict=True)
     except ValidationError as error:
         problem = invalid_request(error)
-        if not place:
+        if not prefix:
             raise problem from None
         errors = [
-            item | {"field": place if item["field"] == "body" else f"{place}.{item['field']}"}
+            item | {"field": prefix if item["field"] == "body" else f"{prefix}.{item['field']}"}
             for item in problem.details["errors"]
         ]
         raise InvalidRequest(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors) from None

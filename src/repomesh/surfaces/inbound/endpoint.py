@@ -161,15 +161,15 @@ class WebhookEndpoint:
         if agent is None or agent.status == "retired":
             hint = f"Register the agent '{name}', or name another in REPOMESH_WEBHOOK_AGENT."
             raise Unauthenticated(f"there is no agent '{name}' for signed webhooks to act as", hint=hint)
-        key_id = await self._secret_token_id(system_caller(home.id), secret)
-        return Caller(home.id, Role.AGENT, key_id, agent.id, agent.name, agent.type)
+        token_id = await self._find_or_enrol_secret(system_caller(home.id), secret)
+        return Caller(home.id, Role.AGENT, token_id, agent.id, agent.name, agent.type)
 
-    async def _secret_token_id(self, server: Caller, secret: str) -> str:
+    async def _find_or_enrol_secret(self, server: Caller, secret: str) -> str:
         """The token id of the webhook secret, enrolled at its first use; raises TokenRevoked."""
         store = self._gateway.store
-        key_id = await store.read(server, lambda tx: tokens.webhook_key(tx, secret))
-        if key_id is not None:
-            return key_id
+        token_id = await store.read(server, lambda tx: tokens.webhook_key(tx, secret))
+        if token_id is not None:
+            return token_id
         return await store.write(server, RequestContext(), lambda tx: tokens.enrol_webhook_key(tx, secret))
 
     async def _run(
@@ -180,22 +180,22 @@ class WebhookEndpoint:
             step = commands.read_step(command)
             answer = await self._run_step(caller, step, context, "")
             return answer.result.model_dump(mode="json"), answer.replayed, step.corrections
-        steps, goes_on = commands.read_batch(command)
-        if goes_on:
+        steps, continues_on_error = commands.read_batch(command)
+        if continues_on_error:
             return await self._run_each(caller, steps, context), False, ()
         return *await self._run_in_one_transaction(
             caller, [step for step in steps if isinstance(step, WebhookStep)], context
         ), ()
 
     async def _run_step(
-        self, caller: Caller, step: WebhookStep, context: RequestContext, place: str
+        self, caller: Caller, step: WebhookStep, context: RequestContext, prefix: str
     ) -> OperationResult:
         try:
             return await self._gateway.call(
                 step.operation, caller, pydantic_core.to_json(step.request), context
             )
         except InvalidRequest as error:
-            raise commands.locate_errors(error, place) from None
+            raise commands.locate_errors(error, prefix) from None
 
     async def _run_in_one_transaction(
         self, caller: Caller, steps: list[WebhookStep], context: RequestContext

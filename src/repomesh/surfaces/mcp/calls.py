@@ -24,7 +24,7 @@ from repomesh.domains.messaging.delivery.reminding import is_reminder_due
 from repomesh.domains.messaging.messages.envelope import new_boundary
 from repomesh.domains.messaging.messages.models import WaitForMessages
 from repomesh.domains.messaging.waits.models import BeginWait, Wait
-from repomesh.domains.overview import hook_rules
+from repomesh.domains.overview.cli_hooks import rules as hook_rules
 from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.errors import (
     AgentRequired,
@@ -151,7 +151,7 @@ class Calls:
         output = await render(operation, answer)
         if output.message_ids and caller.agent_id is not None:
             mcp_request.unconfirmed_outputs.append((caller, output))
-        if not answer.side_result:
+        if not answer.extra_result:
             return output
         context = RequestContext(mcp_request.context.trace_id)
         try:
@@ -216,7 +216,7 @@ class Calls:
             message_operation, caller, replace(answer, result=wait.result, json=None), mcp_request
         )
 
-    async def confirm_delivery(self, mcp_request: McpRequest) -> None:
+    async def record_returned_messages(self, mcp_request: McpRequest) -> None:
         """Note that an answer was sent, so that its messages and losses count as delivered."""
         await self._confirm_losses_reported(mcp_request)
         for caller, output in mcp_request.unconfirmed_outputs:
@@ -233,7 +233,7 @@ class Calls:
             request = LossesReported(lease_ids=lease_ids, receipt=new_boundary())
             try:
                 await self._gateway.call(
-                    "lease.losses_told", caller.with_all_scopes(), request, RequestContext()
+                    "lease.losses_reported", caller.with_all_scopes(), request, RequestContext()
                 )
             except RepomeshError as error:  # they are reported once more
                 log.info("not noted as told", code=error.code)
@@ -317,7 +317,7 @@ def _with_reminder_check(context: RequestContext, operation: Operation, caller: 
     """The context with a query, in the call's own transaction, of whether the agent must be reminded."""
     if caller.agent_id is None:
         return context
-    return replace(context, side_query=partial(is_reminder_due, request=_reminder_request(operation.name)))
+    return replace(context, extra_query=partial(is_reminder_due, request=_reminder_request(operation.name)))
 
 
 @cache

@@ -287,7 +287,7 @@ class McpEndpoint:
 
     def _confirm_later(self, mcp_request: McpRequest) -> None:
         """Note in a task, after the answer, which messages and losses it delivered."""
-        task = asyncio.create_task(self._calls.confirm_delivery(mcp_request))
+        task = asyncio.create_task(self._calls.record_returned_messages(mcp_request))
         self._confirmations.add(task)
         task.add_done_callback(self._confirmations.discard)
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from repomesh.domains.messaging.messages.envelope import label, neutral_values, new_boundary
 from repomesh.domains.messaging.messages.models import Message
-from repomesh.domains.overview.models import TaskContext
-from repomesh.domains.overview.search_models import RecallPage
+from repomesh.domains.overview.searching.models import RecallPage
+from repomesh.domains.overview.task_context.models import TaskContext
 from repomesh.kernel.dispatch import OperationResult
 from repomesh.kernel.fields import Page
 from repomesh.kernel.json_text import run_off_loop_if_large

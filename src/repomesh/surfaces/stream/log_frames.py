@@ -14,7 +14,7 @@ from repomesh.surfaces.stream.frames import FrameId, Frames
 
 
 class Subscribe(EventCriteria):
-    """Push events that match, from behind `after` or from now on."""
+    """Push events that match, from after `after` or from now on."""
 
     type: Literal["subscribe"]
     id: FrameId

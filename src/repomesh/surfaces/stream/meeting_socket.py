@@ -12,7 +12,7 @@ from repomesh.domains.agents.rules import name_key
 from repomesh.domains.meetings.errors import NotAParticipant
 from repomesh.domains.meetings.events import MEETING_OPINION_REQUESTED, MEETING_VOTE_REQUESTED
 from repomesh.domains.meetings.models import Meeting, MeetingRequest, ShowRequest
-from repomesh.domains.messaging.messages.models import MESSAGE_SENT, MessagesOffered
+from repomesh.domains.messaging.messages.models import MESSAGE_SENT, MessageIds
 from repomesh.kernel import limits
 from repomesh.kernel.errors import Failure, Forbidden, InvalidRequest, RepomeshError, TooLarge
 from repomesh.kernel.identity import Caller, RequestContext
@@ -173,7 +173,7 @@ class MeetingSocket(Socket):
             self._mark_offered(pending_request.message_id, caller)
 
     def _mark_offered(self, message_id: str, caller: Caller) -> None:
-        request = MessagesOffered(message_ids=(message_id,))
+        request = MessageIds(message_ids=(message_id,))
         self._gateway.dispatch.queue("message.mark_offered", caller, request)
 
     def _delivered_position(self) -> int:

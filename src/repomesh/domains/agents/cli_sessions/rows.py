@@ -13,7 +13,7 @@ from repomesh.domains.agents.cli_sessions import rules
 from repomesh.domains.agents.cli_sessions.models import CliSession, CliSessionChanged
 from repomesh.domains.agents.rules import name_key
 from repomesh.domains.agents.tables import agents, cli_sessions, instances
-from repomesh.domains.workspaces.absence import silent_before
+from repomesh.domains.workspaces.server_downtime import silent_before
 from repomesh.kernel import limits, processes
 from repomesh.kernel.clis import REPORT_SESSION_END, cli_of
 from repomesh.kernel.identity import Caller, Role

@@ -32,7 +32,7 @@ from repomesh.domains.messaging.messages.envelope import EnclosedMessage
 from repomesh.domains.messaging.messages.models import MessagesAdvanced
 from repomesh.domains.messaging.messages.receipts import advance_seen
 from repomesh.domains.messaging.messages.tables import messages, receipts
-from repomesh.domains.workspaces.absence import silent_before
+from repomesh.domains.workspaces.server_downtime import silent_before
 from repomesh.kernel import limits
 from repomesh.kernel.operation import Due, Empty, command, query
 from repomesh.store.damage import convert_readable
@@ -212,7 +212,7 @@ def confirm_deliveries(tx: Transaction, request: DeliveriesConfirmed) -> Message
 
 
 @command("delivery.mark_injected", scope="messages:write", needs_agent=True)
-def messages_returned(tx: Transaction, request: MarkInjected) -> MessagesAdvanced:
+def mark_injected_by_tool(tx: Transaction, request: MarkInjected) -> MessagesAdvanced:
     """Record that a tool's result with messages was returned to the acting agent's model."""
     table = receipts.c
     own_receipts = table.workspace_id == tx.workspace_id, table.agent_id == tx.caller.acting_agent()

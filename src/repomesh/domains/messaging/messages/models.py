@@ -205,7 +205,7 @@ class MessageChosen(Model):
     message_id: Id
 
 
-class MessagesOffered(Model):
+class MessageIds(Model):
     """Messages that the acting agent got to see."""
 
     message_ids: Annotated[tuple[Id, ...], Field(max_length=limits.PAGE_ITEMS_MAX)]

@@ -21,7 +21,7 @@ from repomesh.domains.messaging.messages.models import (
     ListChannelMessages,
     ListMessages,
     Message,
-    MessagesOffered,
+    MessageIds,
     ReadInbox,
     ReadOutbox,
     ReadThread,
@@ -84,16 +84,16 @@ def unoffered_ids(messages: Iterable[ReceivedMessage]) -> list[str]:
     return [message.id for message in messages if message.status == "stored"]
 
 
-def mark_offered_follow_up(message_ids: Sequence[str]) -> tuple[str, MessagesOffered] | None:
+def offered_follow_up(message_ids: Sequence[str]) -> tuple[str, MessageIds] | None:
     """The follow-up command (name, request) that marks these messages as offered; None for no messages."""
     if not message_ids:
         return None
-    return "message.mark_offered", MessagesOffered(message_ids=tuple(message_ids))
+    return "message.mark_offered", MessageIds(message_ids=tuple(message_ids))
 
 
-def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessagesOffered] | None:
+def _offered_follow_up(request: Any, result: Page[ReceivedMessage]) -> tuple[str, MessageIds] | None:
     """After the answer has left, mark the messages in it as offered."""
-    return mark_offered_follow_up(unoffered_ids(result.items))
+    return offered_follow_up(unoffered_ids(result.items))
 
 
 @query(
@@ -108,7 +108,7 @@ def _mark_offered(request: Any, result: Page[ReceivedMessage]) -> tuple[str, Mes
     scope="messages:read",
     errors=_NOT_FOUND,
     needs_agent=True,
-    follow_up=_mark_offered,
+    follow_up=_offered_follow_up,
 )
 def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
     """List the messages that the acting agent received, newest first, without expired ones.
@@ -135,7 +135,7 @@ def read_inbox(tx: Transaction, request: ReadInbox) -> Page[ReceivedMessage]:
         events=frozenset({MESSAGE_SENT}),
         done=lambda result: bool(result.items or result.omitted),
     ),
-    follow_up=_mark_offered,
+    follow_up=_offered_follow_up,
 )
 def wait_for_messages(tx: Transaction, request: WaitForMessages) -> Page[ReceivedMessage]:
     """Return the unread messages, oldest first: at once if there are any, else as soon as one arrives.

@@ -17,8 +17,8 @@ from repomesh.domains.messaging.messages.models import (
     MESSAGE_READ,
     ListReceipts,
     MessageChosen,
+    MessageIds,
     MessagesAdvanced,
-    MessagesOffered,
     Receipt,
     ReceiptsAdvanced,
     ReceiptStatus,
@@ -120,15 +120,9 @@ def list_receipts(tx: Transaction, request: ListReceipts) -> Page[Receipt]:
 
 
 @command("message.mark_offered", scope="messages:write", needs_agent=True)
-def mark_offered(tx: Transaction, request: MessagesOffered) -> MessagesAdvanced:
+def mark_offered(tx: Transaction, request: MessageIds) -> MessagesAdvanced:
     """Record that messages were handed to the acting agent's program."""
     return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "offered"))
-
-
-@command("message.mark_injected", scope="messages:write", needs_agent=True)
-def mark_injected(tx: Transaction, request: MessagesOffered) -> MessagesAdvanced:
-    """Record that messages were put before the acting agent's model."""
-    return MessagesAdvanced(message_ids=advance_seen(tx, request.message_ids, "injected"))
 
 
 def acknowledge(tx: Transaction, message: Any) -> None:

@@ -12,8 +12,8 @@ from repomesh.domains.agents.models import AGENT_PERMISSION_REQUESTED, Permissio
 from repomesh.domains.agents.rules import PERSON
 from repomesh.domains.agents.tables import cli_sessions
 from repomesh.domains.messaging.messages import listing, rows
-from repomesh.domains.messaging.messages.models import MessagesOffered, ReceivedMessage
-from repomesh.domains.messaging.messages.reading import mark_offered_follow_up, select_received, unoffered_ids
+from repomesh.domains.messaging.messages.models import MessageIds, ReceivedMessage
+from repomesh.domains.messaging.messages.reading import offered_follow_up, select_received, unoffered_ids
 from repomesh.domains.messaging.messages.receipts import unread_count
 from repomesh.domains.messaging.messages.tables import receipts
 from repomesh.domains.messaging.personal_inbox import rules
@@ -37,11 +37,11 @@ NON_DELIVERY = "non-delivery"
 _OMITTED_CHARS = 150  # more than `omitted` ever takes
 
 
-def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesOffered] | None:
+def _offered_follow_up(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessageIds] | None:
     """After the answer has left, mark the messages in it as offered."""
     message_ids = unoffered_ids((*inbox.notices, *inbox.messages))
     message_ids += [question.message_id for question in inbox.questions]
-    return mark_offered_follow_up(message_ids[: limits.PAGE_ITEMS_MAX])
+    return offered_follow_up(message_ids[: limits.PAGE_ITEMS_MAX])
 
 
 @query(
@@ -49,7 +49,7 @@ def _mark_offered(_request: ShowInbox, inbox: Inbox) -> tuple[str, MessagesOffer
     http=Get("/v1/inbox"),
     scope="messages:read",
     needs_agent=True,
-    follow_up=_mark_offered,
+    follow_up=_offered_follow_up,
 )
 def show_inbox(tx: Transaction, request: ShowInbox) -> Inbox:
     """Show what needs the acting agent: first what others wait for, then unread messages.

@@ -43,7 +43,7 @@ from repomesh.domains.messaging.questions.models import (
     WithdrawQuestion,
 )
 from repomesh.domains.messaging.questions.tables import OPEN, questions
-from repomesh.domains.workspaces.absence import Absence
+from repomesh.domains.workspaces.server_downtime import Absence
 from repomesh.kernel import limits
 from repomesh.kernel.fields import Page
 from repomesh.kernel.operation import Due, Get, Post, Tool, command, query

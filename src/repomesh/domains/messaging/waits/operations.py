@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from repomesh.domains.messaging.messages.models import MessagesOffered, ReceivedMessage, WaitForMessages
+from repomesh.domains.messaging.messages.models import MessageIds, ReceivedMessage, WaitForMessages
 from repomesh.domains.messaging.messages.reading import (
-    mark_offered_follow_up,
+    offered_follow_up,
     unoffered_ids,
     wait_for_messages,
 )
@@ -37,9 +37,9 @@ _FIND = PreparedStatement(select(waits).where(*_OWN))
 _INSERT = PreparedStatement(insert(waits))
 
 
-def _mark_offered(_request: Any, wait: Wait) -> tuple[str, MessagesOffered] | None:
+def _offered_follow_up(_request: Any, wait: Wait) -> tuple[str, MessageIds] | None:
     """After the answer has left, mark the messages in it as offered."""
-    return None if wait.result is None else mark_offered_follow_up(unoffered_ids(wait.result.items))
+    return None if wait.result is None else offered_follow_up(unoffered_ids(wait.result.items))
 
 
 @command("wait.begin", scope="messages:write", needs_agent=True)
@@ -70,7 +70,7 @@ def begin_wait(tx: Transaction, request: BeginWait) -> Wait:
     scope="messages:write",
     errors=(WaitNotFound,),
     needs_agent=True,
-    follow_up=_mark_offered,
+    follow_up=_offered_follow_up,
 )
 def look_at_wait(tx: Transaction, request: WaitChosen) -> Wait:
     """Show a wait of the acting agent: it ends when there is a message, or when its time has passed.

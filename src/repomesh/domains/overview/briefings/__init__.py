@@ -1,0 +1,1 @@
+"""What an agent is told when it joins, or has lost its context."""

@@ -1,0 +1,1 @@
+"""What the hooks of CLI sessions ask and are told."""

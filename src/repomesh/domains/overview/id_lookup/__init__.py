@@ -1,0 +1,1 @@
+"""Finds what an abbreviated id stands for."""

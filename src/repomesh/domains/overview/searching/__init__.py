@@ -1,0 +1,1 @@
+"""Search and recall over all texts of a workspace."""

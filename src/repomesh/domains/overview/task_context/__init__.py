@@ -1,0 +1,1 @@
+"""What one needs to know to work on a task."""
