@@ -602,6 +602,7 @@ CHECK_TREES_MAX = 64  # work trees for one workspace, of all servers on a machin
 CHECK_TREES_LEFT_S = 3_600.0  # so long a killed server's work trees wait for its next start
 CHECK_MEMORY_MIN = 512 * 1024**2  # bytes of a check that names none: fewer would fail ordinary test runs
 CHECK_MEMORY_WATCHED_S = 0.5  # between two looks; one takes some 10 ms
+CHECK_MEMORY_WATCHED_SHARE = 0.05  # of the time at most
 CHECK_MEMORY_FREE_MIN = 2 * 1024**3  # bytes of /dev/shm that must be free for work trees to be there
 QUEUE_STALL_S = 1_800.0  # a lane with work in which nothing moved for so long stands still
 QUEUE_PINS_SWEEP_S = 3_600.0  # between two looks for commits that need not be kept any more

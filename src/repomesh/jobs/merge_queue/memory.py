@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,7 +31,7 @@ def _machine_memory() -> int:
 
 
 class MemoryWatch:
-    """Looks every CHECK_MEMORY_WATCHED_S at the memory that a check holds.
+    """Looks every CHECK_MEMORY_WATCHED_S at the memory that a check holds; less often where that takes long.
 
     It sees the first process and those below it. A daemon outside of a sandbox is not among them.
     """
@@ -43,10 +44,14 @@ class MemoryWatch:
 
     async def wait_for_excess(self) -> str:
         """Wait until the check holds more than it may; returns what is too large."""
+        pause_s = limits.CHECK_MEMORY_WATCHED_S
         while True:
-            await asyncio.sleep(limits.CHECK_MEMORY_WATCHED_S)
+            await asyncio.sleep(pause_s)
+            began = time.monotonic()
             if (excess := await asyncio.to_thread(self._find_excess)) is not None:
                 return excess
+            took_s = time.monotonic() - began  # on a machine of thousands of processes
+            pause_s = max(limits.CHECK_MEMORY_WATCHED_S, took_s / limits.CHECK_MEMORY_WATCHED_SHARE)
 
     def _find_excess(self) -> str | None:
         processes = self._processes()
