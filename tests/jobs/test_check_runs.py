@@ -16,8 +16,7 @@ import structlog
 from repomesh.adapters.git.check_trees import CheckTree
 from repomesh.adapters.git.repository import Repository
 from repomesh.domains.changes.configuration import CheckSection, QueueSection
-from repomesh.jobs.merge_queue import memory, running, sandbox
-from repomesh.jobs.merge_queue.memory import default_check_memory
+from repomesh.jobs.merge_queue import running, sandbox, usage
 from repomesh.jobs.merge_queue.running import CheckEnd, run_check
 from repomesh.jobs.merge_queue.sandbox import (
     Sandbox,
@@ -27,6 +26,7 @@ from repomesh.jobs.merge_queue.sandbox import (
     sandbox_problem,
     secret_folders,
 )
+from repomesh.jobs.merge_queue.usage import default_check_memory
 from repomesh.kernel import limits, trust
 from repositories import Scratch
 
@@ -134,18 +134,30 @@ async def test_a_check_that_fills_a_work_tree_in_memory_is_killed(
     tree: CheckTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "default_check_memory", lambda _at_once: 20_000_000)
-    monkeypatch.setattr(memory, "SHARED_MEMORY", tree.folder.parent)
+    monkeypatch.setattr(usage, "SHARED_MEMORY", tree.folder.parent)
     write = "head -c 30000000 /dev/zero > large; sync; sleep 20"
     end = await run(tree, write)
     assert end.excess is not None
     assert "in its work tree" in end.excess
 
 
+async def test_a_check_that_fills_the_disk_is_killed(
+    tree: CheckTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server needs room on it, too. Where others filled it, the check goes on."""
+    monkeypatch.setattr(limits, "CHECK_DISK_FREE_MIN", 1 << 60)
+    monkeypatch.setattr(limits, "CHECK_DISK_WRITTEN_MIN", 20_000_000)
+    end = await run(tree, "head -c 30000000 /dev/zero > large; sync; sleep 20")
+    assert end.excess is not None
+    assert "written to its disk" in end.excess
+    assert (await run(tree, "sleep 1.5")).excess is None
+
+
 def test_checks_share_half_of_the_memory_that_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     container = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "_CGROUP_MEMORY_MAX", container)
+    monkeypatch.setattr(usage, "_CGROUP_MEMORY_MAX", container)
     for text, share in (
         (str(4 * 1024**3), 1024**3),
         (str(1024**3), limits.CHECK_MEMORY_MIN),

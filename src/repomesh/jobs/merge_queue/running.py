@@ -16,8 +16,8 @@ from repomesh.adapters.git.check_trees import CheckTree
 from repomesh.domains.changes.configuration import CheckSection, QueueSection
 from repomesh.jobs.merge_queue import leftovers
 from repomesh.jobs.merge_queue.cancelling import finish_even_if_cancelled
-from repomesh.jobs.merge_queue.memory import MemoryWatch, default_check_memory
 from repomesh.jobs.merge_queue.sandbox import SandboxInfo, SandboxPaths, bounded, sandboxed
+from repomesh.jobs.merge_queue.usage import UsageWatch, default_check_memory
 from repomesh.kernel import limits
 from repomesh.kernel.ids import new_id
 
@@ -80,7 +80,7 @@ async def run_check(
         timed_out, excess = False, None
         try:
             process = await finish_even_if_cancelled(starting)
-            watch = MemoryWatch(process.pid, tree.folder, memory)
+            watch = UsageWatch(process.pid, tree.folder, memory)
             async with asyncio.timeout(check.timeout):
                 excess = await _follow(process, tail, watch)
         except TimeoutError:
@@ -93,7 +93,7 @@ async def run_check(
     return CheckEnd(code, timed_out, time.monotonic() - began, tail.text(), excess)
 
 
-async def _follow(process: asyncio.subprocess.Process, tail: _Tail, watch: MemoryWatch) -> str | None:
+async def _follow(process: asyncio.subprocess.Process, tail: _Tail, watch: UsageWatch) -> str | None:
     """Wait until a check ends, or holds too much memory: returns what is too large then."""
     ending = asyncio.create_task(tail.follow(process))
     watching = asyncio.create_task(watch.wait_for_excess())

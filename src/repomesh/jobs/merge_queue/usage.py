@@ -1,4 +1,4 @@
-"""Bounds the memory of a check: of its processes together, and of its work tree where that lies in memory."""
+"""Bounds what a check takes: memory, of its processes together, and room for files in its work tree."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _machine_memory() -> int:
     return total
 
 
-class MemoryWatch:
-    """Looks every CHECK_MEMORY_WATCHED_S at the memory that a check holds; less often where that takes long.
+class UsageWatch:
+    """Looks every CHECK_USAGE_WATCHED_S at what a check takes; less often where a look takes long.
 
     It sees the first process and those below it. A daemon outside of a sandbox is not among them.
     """
@@ -40,27 +40,30 @@ class MemoryWatch:
         self._process_id = process_id
         self._bytes_max = bytes_max
         self._tree = tree
-        self._free_at_start = shutil.disk_usage(tree).free if SHARED_MEMORY in tree.parents else None
+        self._is_in_memory = SHARED_MEMORY in tree.parents
+        self._free_at_start = shutil.disk_usage(tree).free
 
     async def wait_for_excess(self) -> str:
         """Wait until the check holds more than it may; returns what is too large."""
-        pause_s = limits.CHECK_MEMORY_WATCHED_S
+        pause_s = limits.CHECK_USAGE_WATCHED_S
         while True:
             await asyncio.sleep(pause_s)
             began = time.monotonic()
             if (excess := await asyncio.to_thread(self._find_excess)) is not None:
                 return excess
             took_s = time.monotonic() - began  # on a machine of thousands of processes
-            pause_s = max(limits.CHECK_MEMORY_WATCHED_S, took_s / limits.CHECK_MEMORY_WATCHED_SHARE)
+            pause_s = max(limits.CHECK_USAGE_WATCHED_S, took_s / limits.CHECK_USAGE_WATCHED_SHARE)
 
     def _find_excess(self) -> str | None:
         processes = self._processes()
         if _estimate(processes) > self._bytes_max and (held := _measure(processes)) > self._bytes_max:
             return f"its processes held {held // _MB} MB of memory, and may hold {self._bytes_max // _MB}"
-        if self._free_at_start is not None:
-            written = self._free_at_start - shutil.disk_usage(self._tree).free
-            if written > self._bytes_max:
-                return f"{written // _MB} MB were written to memory in its work tree"
+        free = shutil.disk_usage(self._tree).free
+        written = self._free_at_start - free
+        if self._is_in_memory and written > self._bytes_max:
+            return f"{written // _MB} MB were written to memory in its work tree"
+        if free < limits.CHECK_DISK_FREE_MIN and written > limits.CHECK_DISK_WRITTEN_MIN:
+            return f"{written // _MB} MB were written to its disk, which has {free // _MB} MB left"
         return None
 
     def _processes(self) -> Sequence[psutil.Process]:
